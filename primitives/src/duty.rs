@@ -1,0 +1,247 @@
+//! What the chain asks of one participant now, and the messages in which its node asks its worker.
+//!
+//! A duty is known by its hash. Node and worker exchange SCALE-encoded [`DutyRequest`] and [`DutyReply`] in
+//! `PUT /v1/duties`; the request names all duties open at once, the reply says where each stands.
+
+use crate::ids::{BlobRef, Hash, InstitutionId, StudyId};
+use alloc::vec::Vec;
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use scale_info::TypeInfo;
+use serde::{Deserialize, Serialize};
+
+/// Version of the messages between node and worker.
+pub const PROTOCOL_VERSION: u8 = 1;
+/// Most duties in one request.
+pub const MAX_ORDERS: usize = 64;
+
+/// Kinds of duty.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum DutyKind {
+    /// Count, mean and squared deviations of each column, over this site's training rows.
+    Statistics,
+    /// Merge all sites' statistics.
+    MergeStatistics,
+    /// Compute the initial model from the spec's seed.
+    Init,
+    /// Train from the base model; metrics of the base model come along.
+    Train,
+    /// Merge a round's updates.
+    Merge,
+    /// Evaluate the last merged model.
+    Evaluate,
+    /// Say that the canonical model is held, byte for byte.
+    Acknowledge,
+}
+
+/// What the chain asks of one participant. No attempt, deadline or block is part of it, so that work done once is
+/// known again.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub struct Duty {
+    /// What is asked.
+    pub kind: DutyKind,
+    /// Genesis hash of the chain that asks.
+    pub genesis: Hash,
+    /// Study.
+    pub study: StudyId,
+    /// Hash of the agreement.
+    pub agreement: Hash,
+    /// Round; 0 for statistics and init.
+    pub round: u32,
+    /// Who is asked.
+    pub institution: InstitutionId,
+    /// Root of the model it stands on; for merges the inputs root; zero where there is none.
+    pub base: Hash,
+}
+
+impl Duty {
+    /// The name of this duty: BLAKE2b-256 of its SCALE encoding.
+    pub fn hash(&self) -> Hash {
+        Hash::from(sp_crypto_hashing::blake2_256(&self.encode()))
+    }
+}
+
+/// One input of a merge.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub struct MergeInput {
+    /// Its author.
+    pub institution: InstitutionId,
+    /// Hash of the duty it answers; the file must name it.
+    pub duty: Hash,
+    /// The file.
+    pub blob: BlobRef,
+    /// Its integer weight, capped.
+    pub weight: u32,
+}
+
+/// A duty with everything a worker needs to do it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct DutyOrder {
+    /// The duty.
+    pub duty: Duty,
+    /// BLAKE2b-256 of the spec's bytes.
+    pub spec: Hash,
+    /// The model to start from, to evaluate or to hold.
+    pub base: Option<BlobRef>,
+    /// The study's merged statistics, once there are any.
+    pub statistics: Option<BlobRef>,
+    /// Inputs of a merge, in canonical order (by institution id); empty otherwise.
+    pub inputs: Vec<MergeInput>,
+    /// Length in bytes of the file the duty makes.
+    pub output_len: u64,
+}
+
+/// `PUT /v1/duties`, body.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct DutyRequest {
+    /// [`PROTOCOL_VERSION`].
+    pub version: u8,
+    /// Specs the worker said it lacks.
+    pub specs: Vec<Vec<u8>>,
+    /// All duties open for this institution, at most [`MAX_ORDERS`].
+    pub orders: Vec<DutyOrder>,
+}
+
+/// `PUT /v1/duties`, answer: one entry per order, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct DutyReply {
+    /// [`PROTOCOL_VERSION`].
+    pub version: u8,
+    /// Where each duty stands.
+    pub answers: Vec<DutyAnswer>,
+}
+
+/// Where one duty stands.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct DutyAnswer {
+    /// Which.
+    pub duty: Hash,
+    /// Where it stands.
+    pub state: DutyState,
+}
+
+/// Where a duty stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub enum DutyState {
+    /// Waiting, for its turn or for a blob.
+    Queued,
+    /// Being worked on; parts per million done.
+    Running {
+        /// Parts per million done.
+        done: u32,
+    },
+    /// The worker lacks the spec: send it along next time.
+    NeedSpec,
+    /// Inputs of a merge are missing or invalid. Bits by position in [`DutyOrder::inputs`].
+    Inputs {
+        /// Inputs that are there and verified.
+        have: u64,
+        /// Inputs that are there and are not what they must be.
+        invalid: u64,
+    },
+    /// Done.
+    Done(DutyOutput),
+    /// Cannot be done.
+    Failed(FailureCode),
+    /// A person at this site has put its work on hold.
+    Held,
+}
+
+/// What a done duty gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub enum DutyOutput {
+    /// Statistics, Train: the file's hash, and for Train the agreed metric of the base model.
+    Update {
+        /// BLAKE3 hash of the file.
+        root: Hash,
+        /// Loss of the base model on this site's validation rows, micro-units; `None` where there are too few rows.
+        metric: Option<u32>,
+    },
+    /// MergeStatistics, Init, Merge: the file's hash.
+    Root(Hash),
+    /// Evaluate: the agreed metric of the base model.
+    Metric(Option<u32>),
+    /// Acknowledge: the file is there, byte for byte.
+    Held,
+}
+
+/// Why a duty cannot be done. File, line and column stay in the worker's own log.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub enum FailureCode {
+    /// The data file could not be read.
+    DataUnreadable,
+    /// The data file is not the one this study began with.
+    DataChanged,
+    /// The data do not fit the study's schema.
+    SchemaMismatch,
+    /// Too few rows.
+    TooFewSamples,
+    /// Training rows of one class only.
+    OneClass,
+    /// Training left the finite numbers.
+    NotFinite,
+    /// Out of memory.
+    OutOfMemory,
+    /// Out of disk.
+    OutOfDisk,
+    /// No worker answered.
+    WorkerMissing,
+    /// The site does not allow this agreement.
+    Refused,
+    /// A fault of the worker itself.
+    Internal,
+}

@@ -1,0 +1,39 @@
+//! The vocabulary that every room of Consilium shares.
+//!
+//! * [`blobs`]: what the chain says about blobs to the node.
+//! * [`ids`]: what things are called: institutions, studies, blobs.
+//! * [`rules`]: [`StudyRules`], the numbers that the chain itself needs of an agreement, and what follows from them.
+//! * [`duty`]: [`Duty`], what the chain asks of one participant now, and the messages between node and worker.
+//! * [`vote`]: what a participant answers, and the bytes it signs.
+//! * [`round`]: the merge round as a pure state machine.
+//!
+//! Nothing here reads a clock, does input or output, or uses a float.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::float_arithmetic
+    )
+)]
+
+extern crate alloc;
+
+pub mod blobs;
+pub mod duty;
+pub mod ids;
+pub mod round;
+pub mod rules;
+pub mod vote;
+
+pub use blobs::{BlobKind, BlobNotice, InstitutionNotice};
+pub use duty::{
+    Duty, DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, MergeInput,
+};
+pub use ids::{BlobRef, Hash, InstitutionId, StudyId};
+pub use rules::{MergeRule, OnStall, StudyRules, Weighting, Windows};
+pub use vote::{Vote, VoteBody};

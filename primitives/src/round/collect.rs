@@ -1,0 +1,149 @@
+//! Statistics and Training: commitments are collected, until the list freezes.
+
+use super::{bit, merge, state::*, Refusal, Step, Study, Surroundings};
+use crate::{
+    ids::{Hash, InstitutionId},
+    rules::OnStall,
+    vote::VoteBody,
+};
+use alloc::{vec, vec::Vec};
+
+impl Study {
+    /// Opens a round (or statistics) for commitments; those of `kept` that still fit stay valid.
+    pub(super) fn open_collecting(
+        &mut self,
+        around: &dyn Surroundings,
+        kind: Kind,
+        kept: Vec<Commitment>,
+    ) -> Vec<Effect> {
+        let now = around.now();
+        if kind == Kind::Model && self.round == 0 {
+            self.round = 1;
+        }
+        let roster = self.roster();
+        let mut commitments = PerMember::new();
+        for commitment in kept {
+            if roster & bit(commitment.member) != 0 && commitments.try_push(commitment).is_err() {
+                break;
+            }
+        }
+        if roster.count_ones() < self.rules.freeze_needs(roster.count_ones()) {
+            return self.pause(around, PauseReason::TooFewMembers, Back::Collecting { kind, commitments });
+        }
+        self.opened_at = now;
+        let in_already = commitments.iter().fold(0, |mask, c| mask | bit(c.member));
+        let windows = self.rules.windows(self.validators);
+        self.phase = Phase::Collecting(Collecting {
+            kind,
+            roster,
+            awaited: roster & !in_already,
+            commitments,
+            start: now,
+            freeze_at: None,
+            limit: now.saturating_add(windows.training),
+            extended: false,
+        });
+        let mut effects = vec![Effect::Opened { kind, round: self.round }];
+        if in_already != 0 {
+            effects.extend(self.after_commitment(around));
+        }
+        effects
+    }
+
+    pub(super) fn commit(
+        &mut self,
+        around: &dyn Surroundings,
+        index: u8,
+        who: InstitutionId,
+        duty: Hash,
+        body: VoteBody,
+    ) -> Step {
+        let evaluated = self.round.checked_sub(1);
+        let (update_len, statistics_len) = (self.rules.update_len, self.rules.statistics_len);
+        let Phase::Collecting(c) = &mut self.phase else { return Err(Refusal::NoSuchDuty) };
+        let mut effects = Vec::new();
+        match body {
+            VoteBody::Update { root, len, metric } => {
+                let agreed = match c.kind {
+                    Kind::Statistics => statistics_len,
+                    Kind::Model => update_len,
+                };
+                if len != agreed {
+                    return Err(Refusal::WrongLength);
+                }
+                let commitment = Commitment { member: index, duty, root, at: around.now() };
+                c.commitments.try_push(commitment).map_err(|_| Refusal::Full)?;
+                effects.push(Effect::Committed { who, root });
+                if let (Kind::Model, Some(value), Some(round)) = (c.kind, metric, evaluated) {
+                    effects.push(Effect::Loss { round, who, value });
+                }
+            }
+            VoteBody::Failure(code) => effects.push(Effect::FailureReported { who, code }),
+            _ => return Err(Refusal::WrongAnswer),
+        }
+        c.awaited &= !bit(index);
+        effects.extend(self.after_commitment(around));
+        Ok(effects)
+    }
+
+    /// Freezes where all are in, pauses where nobody is left to wait for, sets the freeze where enough are in.
+    pub(super) fn after_commitment(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
+        let windows = self.rules.windows(self.validators);
+        let training = self.rules.training_blocks;
+        let rules = &self.rules;
+        let Phase::Collecting(c) = &mut self.phase else { return Vec::new() };
+        let needed = rules.freeze_needs(c.roster.count_ones());
+        let enough = c.commitments.len() as u32 >= needed;
+        if c.awaited == 0 {
+            if enough {
+                return self.freeze(around);
+            }
+            let back = Back::Collecting { kind: c.kind, commitments: c.commitments.clone() };
+            return self.pause(around, PauseReason::TooFewUpdates, back);
+        }
+        let now = around.now();
+        match (enough, c.freeze_at) {
+            (true, None) => {
+                let at = now.max(c.start.saturating_add(training)).saturating_add(windows.grace);
+                c.freeze_at = Some(at);
+            }
+            // a withdrawal took back a commitment
+            (false, Some(_)) => {
+                c.freeze_at = None;
+                c.limit = c.limit.max(now.saturating_add(windows.grace));
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    pub(super) fn collecting_deadline(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
+        let windows = self.rules.windows(self.validators);
+        let Phase::Collecting(c) = &mut self.phase else { return Vec::new() };
+        if c.freeze_at.is_some() {
+            return self.freeze(around);
+        }
+        if !c.extended {
+            c.extended = true;
+            c.limit = around.now().saturating_add(windows.training);
+            let silent = c.awaited;
+            return vec![Effect::Extended { silent: self.named(silent) }];
+        }
+        let back = Back::Collecting { kind: c.kind, commitments: c.commitments.clone() };
+        let there = c.commitments.len() as u32;
+        match self.rules.on_stall {
+            OnStall::Shrink if there >= self.rules.min_participants.max(self.rules.rule_min) => self.freeze(around),
+            OnStall::Pause | OnStall::Shrink => self.pause(around, PauseReason::TooFewUpdates, back),
+            OnStall::Abort => self.end(AbortReason::Stalled),
+        }
+    }
+
+    fn freeze(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
+        let Phase::Collecting(c) = &self.phase else { return Vec::new() };
+        let (kind, roster) = (c.kind, c.roster.count_ones());
+        let commitments = c.commitments.to_vec();
+        let window = self.rules.windows(self.validators).attest;
+        let attempt = merge::Attempt { kind, number: 1, roster, window, dropped: PerMember::new() };
+        self.open_merging(around, attempt, commitments)
+    }
+}

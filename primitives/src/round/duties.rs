@@ -1,0 +1,134 @@
+//! What is open for whom, and votes on it.
+
+use super::{bit, state::*, Refusal, Step, Study, Surroundings};
+use crate::{
+    duty::{Duty, DutyKind},
+    ids::{Hash, InstitutionId},
+    vote::{Vote, VoteBody},
+};
+
+/// The duty that is open for one participant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenDuty {
+    /// The duty.
+    pub duty: Duty,
+    /// Attempt of a merge, else 0.
+    pub attempt: u32,
+    /// Whether missing inputs may be reported now.
+    pub partial: bool,
+    /// Whether missing inputs were reported already.
+    pub partial_sent: bool,
+}
+
+impl Study {
+    /// What is asked of `who` now. At most one thing at a time.
+    pub fn open_duty(&self, around: &dyn Surroundings, who: &InstitutionId) -> Option<OpenDuty> {
+        let (open, answered) = self.duty(around, who)?;
+        (!answered).then_some(open)
+    }
+
+    /// The duty of the present state, and whether its answer is final.
+    fn duty(&self, around: &dyn Surroundings, who: &InstitutionId) -> Option<(OpenDuty, bool)> {
+        let index = self.position(who)?;
+        if !self.member(index)?.active {
+            return None;
+        }
+        let mine = bit(index);
+        let mut attempt = 0;
+        let (mut partial, mut partial_sent) = (false, false);
+        let (kind, round, base, answered) = match &self.phase {
+            Phase::Collecting(c) if c.roster & mine != 0 => {
+                let (kind, base) = match c.kind {
+                    Kind::Statistics => (DutyKind::Statistics, Hash::zero()),
+                    Kind::Model => (DutyKind::Train, self.base),
+                };
+                (kind, self.round, base, c.awaited & mine == 0)
+            }
+            Phase::Init { roster, votes, .. } if roster & mine != 0 => {
+                (DutyKind::Init, 0, Hash::zero(), votes.iter().any(|(voter, _)| *voter == index))
+            }
+            Phase::Merging(m) => {
+                let ballot = m.inputs.iter().zip(m.ballots.iter()).find(|(i, _)| i.commitment.member == index)?.1;
+                attempt = m.attempt;
+                partial_sent = matches!(ballot, Some(Ballot::Partial { .. }));
+                let fetch = self.rules.windows(self.validators).fetch;
+                partial = !partial_sent && around.now() >= m.frozen_at.saturating_add(fetch);
+                let kind = match m.kind {
+                    Kind::Statistics => DutyKind::MergeStatistics,
+                    Kind::Model => DutyKind::Merge,
+                };
+                (kind, self.round, m.inputs_root, matches!(ballot, Some(Ballot::Root(_))))
+            }
+            Phase::FinalEvaluation { roster, reported, .. } if roster & mine != 0 => {
+                (DutyKind::Evaluate, self.round, self.base, reported & mine != 0)
+            }
+            Phase::Certifying(c) if c.roster & mine != 0 => {
+                (DutyKind::Acknowledge, c.round, c.root, c.held & mine != 0)
+            }
+            Phase::Completed(c) if c.roster & mine != 0 => (DutyKind::Acknowledge, c.round, c.root, c.held & mine != 0),
+            _ => return None,
+        };
+        let duty = Duty {
+            kind,
+            genesis: around.genesis(),
+            study: around.study(),
+            agreement: around.agreement(),
+            round,
+            institution: *who,
+            base,
+        };
+        Some((OpenDuty { duty, attempt, partial, partial_sent }, answered))
+    }
+
+    /// Whether a vote would be taken now, as far as the machine can say: the cheap part of the check in a transaction
+    /// pool.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_vote(&self, around: &dyn Surroundings, vote: &Vote) -> Result<(), Refusal> {
+        let index = self.position(&vote.institution).ok_or(Refusal::NotAMember)?;
+        if !self.member(index).is_some_and(|m| m.active) {
+            return Err(Refusal::NotAMember);
+        }
+        let (open, answered) = self.duty(around, &vote.institution).ok_or(Refusal::NoSuchDuty)?;
+        let fits = vote.study == open.duty.study
+            && vote.kind == open.duty.kind
+            && vote.round == open.duty.round
+            && vote.attempt == open.attempt
+            && vote.duty == open.duty.hash();
+        if !fits {
+            return Err(Refusal::NoSuchDuty);
+        }
+        if answered {
+            return Err(Refusal::AlreadyAnswered);
+        }
+        match (vote.kind, vote.body) {
+            (DutyKind::Statistics | DutyKind::Train, VoteBody::Update { .. } | VoteBody::Failure(_))
+            | (DutyKind::Init, VoteBody::Root(_))
+            | (DutyKind::Evaluate, VoteBody::Metric(_))
+            | (DutyKind::Acknowledge, VoteBody::Held(_)) => Ok(()),
+            (DutyKind::MergeStatistics | DutyKind::Merge, VoteBody::Root(_)) => Ok(()),
+            (DutyKind::MergeStatistics | DutyKind::Merge, VoteBody::Partial { .. }) if open.partial_sent => {
+                Err(Refusal::AlreadyAnswered)
+            }
+            (DutyKind::MergeStatistics | DutyKind::Merge, VoteBody::Partial { .. }) if !open.partial => {
+                Err(Refusal::TooEarly)
+            }
+            (DutyKind::MergeStatistics | DutyKind::Merge, VoteBody::Partial { .. }) => Ok(()),
+            _ => Err(Refusal::WrongAnswer),
+        }
+    }
+
+    pub(super) fn vote(&mut self, around: &dyn Surroundings, vote: Vote) -> Step {
+        self.check_vote(around, &vote)?;
+        let index = self.position(&vote.institution).ok_or(Refusal::NotAMember)?;
+        let (who, body) = (vote.institution, vote.body);
+        match vote.kind {
+            DutyKind::Statistics | DutyKind::Train => self.commit(around, index, who, vote.duty, body),
+            DutyKind::Init => self.init_vote(around, index, who, body),
+            DutyKind::MergeStatistics | DutyKind::Merge => self.ballot(around, index, who, body),
+            DutyKind::Evaluate => self.report(around, index, who, body),
+            DutyKind::Acknowledge => self.acknowledge(index, who, body),
+        }
+    }
+}

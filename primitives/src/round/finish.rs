@@ -1,0 +1,313 @@
+//! The first common model, the end of a round, the choice of the best one, and the certificate.
+
+use super::{bit, state::*, Refusal, Step, Study, Surroundings};
+use crate::{
+    ids::{Hash, InstitutionId},
+    rules::close_at_once,
+    vote::VoteBody,
+};
+use alloc::{boxed::Box, vec, vec::Vec};
+
+impl Study {
+    pub(super) fn open_init(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
+        let roster = self.active();
+        if roster.count_ones() < self.rules.freeze_needs(roster.count_ones()) {
+            return self.pause(around, PauseReason::TooFewMembers, Back::Init);
+        }
+        let until = around.now().saturating_add(self.rules.windows(self.validators).service);
+        self.opened_at = around.now();
+        self.phase = Phase::Init { roster, votes: PerMember::new(), until };
+        vec![Effect::InitOpened]
+    }
+
+    pub(super) fn init_vote(
+        &mut self,
+        around: &dyn Surroundings,
+        index: u8,
+        who: InstitutionId,
+        body: VoteBody,
+    ) -> Step {
+        let Phase::Init { votes, .. } = &mut self.phase else { return Err(Refusal::NoSuchDuty) };
+        let VoteBody::Root(root) = body else { return Err(Refusal::WrongAnswer) };
+        votes.try_push((index, root)).map_err(|_| Refusal::Full)?;
+        let mut effects = vec![Effect::Attested { who, root }];
+        effects.extend(self.after_init_vote(around));
+        Ok(effects)
+    }
+
+    pub(super) fn after_init_vote(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
+        let active = self.active();
+        let Phase::Init { roster, votes, .. } = &self.phase else { return Vec::new() };
+        let q = close_at_once(roster.count_ones());
+        let voted = votes.iter().fold(0, |mask, (i, _)| mask | bit(*i));
+        let settled = leading(votes).is_some_and(|(_, n)| n >= q) || roster & active & !voted == 0;
+        if settled {
+            self.settle_init(around)
+        } else {
+            Vec::new()
+        }
+    }
+
+    pub(super) fn settle_init(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
+        let Phase::Init { roster, votes, .. } = &self.phase else { return Vec::new() };
+        let j = self.rules.close_late(roster.count_ones());
+        let Some((root, _)) = leading(votes).filter(|(_, n)| *n >= j) else {
+            return self.pause(around, PauseReason::NoCommonStart, Back::Init);
+        };
+        let mut record = RoundRecord {
+            kind: Kind::Model,
+            round: 0,
+            base: self.base,
+            inputs: PerMember::new(),
+            inputs_root: Hash::zero(),
+            root,
+            attesters: PerMember::new(),
+            dissenters: PerMember::new(),
+            silent: PerMember::new(),
+            dropped: PerMember::new(),
+            attempts: 1,
+            opened_at: self.opened_at,
+            frozen_at: self.opened_at,
+            closed_at: around.now(),
+        };
+        for (index, member) in (0u8..).zip(self.members.iter()).filter(|(i, _)| roster & bit(*i) != 0) {
+            // bounded like the members
+            let _ = match votes.iter().find(|(voter, _)| *voter == index) {
+                Some((_, r)) if *r == root => record.attesters.try_push(member.id).is_ok(),
+                Some((_, r)) => record.dissenters.try_push((member.id, *r)).is_ok(),
+                None => record.silent.try_push(member.id).is_ok(),
+            };
+        }
+        self.base = root;
+        self.round = 1;
+        let mut effects = vec![Effect::Closed(Box::new(record))];
+        effects.extend(self.open_collecting(around, Kind::Model, Vec::new()));
+        effects
+    }
+
+    /// After the merge of a round: the next one, or the last evaluation.
+    pub(super) fn after_round(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
+        if self.round >= self.rules.max_rounds || self.stop_rule(around) {
+            let roster = self.active();
+            let until = around.now().saturating_add(self.rules.windows(self.validators).service);
+            self.phase = Phase::FinalEvaluation { roster, reported: 0, until };
+            let mut effects = vec![Effect::EvaluationOpened];
+            effects.extend(self.after_report(around));
+            return effects;
+        }
+        self.round = self.round.saturating_add(1);
+        self.open_collecting(around, Kind::Model, Vec::new())
+    }
+
+    /// Target or patience, on the newest round that has been evaluated: the one before the merge just closed.
+    fn stop_rule(&self, around: &dyn Surroundings) -> bool {
+        let Some(evaluated) = self.round.checked_sub(1).filter(|r| *r > 0) else { return false };
+        let voters = self.electorate(self.active());
+        if let Some(target) = self.rules.target {
+            let losses = around.losses(evaluated);
+            let reached: Vec<_> =
+                voters.iter().filter(|(id, _)| losses.iter().any(|(who, loss)| who == id && *loss <= target)).collect();
+            if more_than_half(&reached, &voters) {
+                return true;
+            }
+        }
+        self.rules.patience > 0
+            && best_round(evaluated, &voters, |round| around.losses(round))
+                .is_some_and(|best| evaluated.saturating_sub(best) >= self.rules.patience)
+    }
+
+    /// Members of a mask with their capped weights.
+    fn electorate(&self, mask: Mask) -> Vec<(InstitutionId, u32)> {
+        let members: Vec<u8> =
+            (0u8..).zip(self.members.iter()).map(|(i, _)| i).filter(|i| mask & bit(*i) != 0).collect();
+        let weights = self.weights(&members);
+        members.iter().zip(weights).filter_map(|(i, w)| self.member(*i).map(|m| (m.id, w))).collect()
+    }
+
+    pub(super) fn report(&mut self, around: &dyn Surroundings, index: u8, who: InstitutionId, body: VoteBody) -> Step {
+        let round = self.round;
+        let Phase::FinalEvaluation { reported, .. } = &mut self.phase else { return Err(Refusal::NoSuchDuty) };
+        let VoteBody::Metric(metric) = body else { return Err(Refusal::WrongAnswer) };
+        *reported |= bit(index);
+        // the choice below must see this report, which the shell has not stored yet
+        let with_this = WithLoss { around, round, loss: metric.map(|value| (who, value)) };
+        let mut effects: Vec<_> = metric.map(|value| Effect::Loss { round, who, value }).into_iter().collect();
+        effects.extend(self.after_report(&with_this));
+        Ok(effects)
+    }
+
+    pub(super) fn after_report(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
+        let active = self.active();
+        let Phase::FinalEvaluation { roster, reported, .. } = &self.phase else { return Vec::new() };
+        if roster & active & !reported == 0 {
+            self.choose(around)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Chooses the canonical round; the last one where too few have reported.
+    pub(super) fn choose(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
+        let Phase::FinalEvaluation { roster, .. } = &self.phase else { return Vec::new() };
+        let voters = self.electorate(*roster);
+        let best = best_round(self.round, &voters, |round| around.losses(round));
+        let (round, root) = best
+            .filter(|round| *round != self.round)
+            .and_then(|round| around.root(round).map(|root| (round, root)))
+            .unwrap_or((self.round, self.base));
+        let mut effects = vec![Effect::Canonical { round, root }];
+        effects.extend(self.open_certifying(around, round, root, 0));
+        effects
+    }
+
+    pub(super) fn open_certifying(
+        &mut self,
+        around: &dyn Surroundings,
+        round: u32,
+        root: Hash,
+        held: Mask,
+    ) -> Vec<Effect> {
+        let roster = self.active();
+        let until = around.now().saturating_add(self.rules.windows(self.validators).service);
+        let held = held & roster;
+        self.phase = Phase::Certifying(Certifying { roster, round, root, held, until, extended: false });
+        self.after_acknowledgement()
+    }
+
+    pub(super) fn acknowledge(&mut self, index: u8, who: InstitutionId, body: VoteBody) -> Step {
+        let VoteBody::Held(claimed) = body else { return Err(Refusal::WrongAnswer) };
+        let (root, held) = match &mut self.phase {
+            Phase::Certifying(c) => (c.root, &mut c.held),
+            Phase::Completed(c) => (c.root, &mut c.held),
+            _ => return Err(Refusal::NoSuchDuty),
+        };
+        if claimed != root {
+            return Err(Refusal::WrongRoot);
+        }
+        *held |= bit(index);
+        let mut effects = vec![Effect::Acknowledged { who }];
+        effects.extend(self.after_acknowledgement());
+        Ok(effects)
+    }
+
+    pub(super) fn after_acknowledgement(&mut self) -> Vec<Effect> {
+        let Phase::Certifying(c) = &self.phase else { return Vec::new() };
+        if c.roster != 0 && c.roster & !c.held == 0 {
+            self.complete()
+        } else {
+            Vec::new()
+        }
+    }
+
+    pub(super) fn certify_deadline(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
+        let window = self.rules.windows(self.validators).service;
+        let Phase::Certifying(c) = &mut self.phase else { return Vec::new() };
+        let n = c.roster.count_ones();
+        if n > 0 && c.held.count_ones() >= self.rules.close_late(n) {
+            return self.complete();
+        }
+        if !c.extended {
+            c.extended = true;
+            c.until = around.now().saturating_add(window);
+            let silent = c.roster & !c.held;
+            return vec![Effect::Extended { silent: self.named(silent) }];
+        }
+        let back = Back::Certifying { round: c.round, root: c.root, held: c.held };
+        self.pause(around, PauseReason::NotHeld, back)
+    }
+
+    fn complete(&mut self) -> Vec<Effect> {
+        let Phase::Certifying(c) = &self.phase else { return Vec::new() };
+        let certificate = Certificate { round: c.round, root: c.root, roster: c.roster, held: c.held };
+        let effect = Effect::Completed { round: c.round, root: c.root };
+        self.phase = Phase::Completed(certificate);
+        vec![effect]
+    }
+}
+
+struct WithLoss<'a> {
+    around: &'a dyn Surroundings,
+    round: u32,
+    loss: Option<(InstitutionId, u32)>,
+}
+
+impl Surroundings for WithLoss<'_> {
+    fn genesis(&self) -> Hash {
+        self.around.genesis()
+    }
+    fn study(&self) -> crate::ids::StudyId {
+        self.around.study()
+    }
+    fn agreement(&self) -> Hash {
+        self.around.agreement()
+    }
+    fn now(&self) -> u32 {
+        self.around.now()
+    }
+    fn losses(&self, round: u32) -> Vec<(InstitutionId, u32)> {
+        let mut losses = self.around.losses(round);
+        if let Some(mine) = self.loss.filter(|_| round == self.round) {
+            losses.retain(|(who, _)| *who != mine.0);
+            losses.push(mine);
+        }
+        losses
+    }
+    fn root(&self, round: u32) -> Option<Hash> {
+        self.around.root(round)
+    }
+}
+
+fn leading(votes: &[(u8, Hash)]) -> Option<(Hash, u32)> {
+    let count = |root: &Hash| votes.iter().filter(|(_, r)| r == root).count() as u32;
+    votes.iter().map(|(_, root)| (*root, count(root))).max_by_key(|(_, n)| *n)
+}
+
+fn weight_of<'a>(voters: impl IntoIterator<Item = &'a (InstitutionId, u32)>) -> u64 {
+    voters.into_iter().fold(0u64, |sum, (_, w)| sum.saturating_add(u64::from(*w)))
+}
+
+/// More than half of the weight, and more than half of the heads.
+fn more_than_half(some: &[&(InstitutionId, u32)], all: &[(InstitutionId, u32)]) -> bool {
+    some.len().saturating_mul(2) > all.len() && weight_of(some.iter().copied()).saturating_mul(2) > weight_of(all)
+}
+
+/// The best round up to `newest`, the newest one that has been evaluated.
+///
+/// A site that reported both round r and `newest` gives its gain loss(newest) − loss(r). A round's score is the lower
+/// weighted median of the gains; only rounds whose reporters hold more than half of the weight and of the roster
+/// count; the highest score wins, the latest on a tie. `None` where no round counts.
+pub fn best_round(
+    newest: u32,
+    voters: &[(InstitutionId, u32)],
+    losses: impl Fn(u32) -> Vec<(InstitutionId, u32)>,
+) -> Option<u32> {
+    let now = losses(newest);
+    let mut best: Option<(i64, u32)> = None;
+    for round in 1..=newest {
+        let then = losses(round);
+        let find = |list: &[(InstitutionId, u32)], who: &InstitutionId| {
+            list.iter().find(|(id, _)| id == who).map(|(_, loss)| i64::from(*loss))
+        };
+        let mut gains: Vec<(i64, &(InstitutionId, u32))> = voters
+            .iter()
+            .filter_map(|voter| Some((find(&now, &voter.0)?.saturating_sub(find(&then, &voter.0)?), voter)))
+            .collect();
+        let reporters: Vec<_> = gains.iter().map(|(_, voter)| *voter).collect();
+        if !more_than_half(&reporters, voters) {
+            continue;
+        }
+        gains.sort_by_key(|(gain, _)| *gain);
+        let total = weight_of(reporters.iter().copied());
+        let mut sum = 0u64;
+        let median = gains.iter().find_map(|(gain, (_, weight))| {
+            sum = sum.saturating_add(u64::from(*weight));
+            (sum.saturating_mul(2) >= total).then_some(*gain)
+        });
+        if let Some(score) = median {
+            if best.is_none_or(|(highest, _)| score >= highest) {
+                best = Some((score, round));
+            }
+        }
+    }
+    best.map(|(_, round)| round)
+}

@@ -1,0 +1,291 @@
+//! The merge round: one pure, total function from a study and an input to the next study and its effects.
+//!
+//! The pallet is a thin shell around [`Study::step`]; tests and simulation are others. Everything waits with a deadline
+//! in blocks ([`Study::deadline`]); nothing reads a clock. A refused input changes nothing.
+//!
+//! ```text
+//! Enrolling → (Statistics → Merging →) Init → Training r → Merging(r, a) ─ close → Training r+1 …
+//!                                                ↑              │ attempts          └→ FinalEvaluation → Certifying → Completed
+//!                                                └── Paused ←───┘
+//! ```
+//!
+//! Two clarifications of the design. A benched member is called back early where the round could not reach its
+//! minimum without it. A pause goes back to the state that it interrupted, with the commitments that still fit.
+
+mod collect;
+mod duties;
+mod finish;
+mod members;
+mod merge;
+mod state;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use duties::OpenDuty;
+pub use finish::best_round;
+pub use merge::inputs_root;
+pub use state::*;
+
+use crate::{
+    ids::{Hash, InstitutionId, StudyId},
+    rules::{RulesError, StudyRules, PAUSE_BLOCKS},
+    vote::Vote,
+};
+use alloc::vec::Vec;
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use scale_info::TypeInfo;
+
+/// What the machine must know of its surroundings, and does not keep itself.
+pub trait Surroundings {
+    /// Genesis hash of the chain.
+    fn genesis(&self) -> Hash;
+    /// Number of the study.
+    fn study(&self) -> StudyId;
+    /// Hash of the agreement.
+    fn agreement(&self) -> Hash;
+    /// The present block.
+    fn now(&self) -> u32;
+    /// Losses reported for the merge of `round`, at most one per institution.
+    fn losses(&self, round: u32) -> Vec<(InstitutionId, u32)>;
+    /// Attested root of `round`.
+    fn root(&self, round: u32) -> Option<Hash>;
+}
+
+/// What can happen to a study.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A block begins.
+    Tick,
+    /// An institution enrols with this sample count.
+    Enrol {
+        /// Who.
+        who: InstitutionId,
+        /// Sample count, from 1, below 2^29.
+        samples: u32,
+    },
+    /// A member withdraws, or was suspended or removed.
+    Withdraw {
+        /// Who.
+        who: InstitutionId,
+    },
+    /// The proposer starts it.
+    Start {
+        /// Who asks.
+        who: InstitutionId,
+    },
+    /// Somebody wants a paused study to go on.
+    Resume {
+        /// Who asks.
+        who: InstitutionId,
+    },
+    /// Somebody wants it to end.
+    Abort {
+        /// Who asks.
+        who: InstitutionId,
+    },
+    /// A participant answers a duty.
+    Vote(Vote),
+}
+
+/// Why an input was refused. Nothing has changed then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub enum Refusal {
+    /// Not now: the study is in another state.
+    WrongPhase,
+    /// The rules name who is invited, and this institution is not among them.
+    NotInvited,
+    /// Enrolled already.
+    AlreadyEnrolled,
+    /// The study is full.
+    Full,
+    /// The sample count is 0, not below 2^29, or not the one signed before.
+    BadSampleCount,
+    /// The declared weights have no entry for this institution.
+    NoDeclaredWeight,
+    /// Not an active member of this study.
+    NotAMember,
+    /// Only the proposer may.
+    NotTheProposer,
+    /// Too few have enrolled.
+    TooFewEnrolled,
+    /// The vote answers another study, round, attempt or duty than the one that is open.
+    NoSuchDuty,
+    /// Answered already, and the first answer binds.
+    AlreadyAnswered,
+    /// The answer does not belong to this kind of duty.
+    WrongAnswer,
+    /// The file's length is not the agreed one.
+    WrongLength,
+    /// Before the fetch window has passed, missing inputs are not reported.
+    TooEarly,
+    /// Bits for inputs that do not exist, or the same input both held and invalid.
+    BadMask,
+    /// Not the canonical model.
+    WrongRoot,
+}
+
+type Step = Result<Vec<Effect>, Refusal>;
+
+impl Study {
+    /// A new study, open for enrolment.
+    ///
+    /// # Errors
+    /// What is wrong with the rules.
+    pub fn new(proposer: InstitutionId, rules: StudyRules, validators: u32, now: u32) -> Result<Self, RulesError> {
+        rules.check()?;
+        let until = now.saturating_add(rules.enrolment_blocks);
+        Ok(Self {
+            proposer,
+            rules,
+            validators,
+            members: Default::default(),
+            round: 0,
+            base: Hash::zero(),
+            statistics: None,
+            opened_at: now,
+            phase: Phase::Enrolling { until },
+        })
+    }
+
+    /// One step. On refusal the study is as before.
+    ///
+    /// # Errors
+    /// Why the input was refused.
+    pub fn step(&mut self, around: &dyn Surroundings, event: Event) -> Step {
+        match event {
+            Event::Tick => Ok(self.tick(around)),
+            Event::Enrol { who, samples } => self.enrol(who, samples),
+            Event::Withdraw { who } => self.withdraw(around, who),
+            Event::Start { who } => self.start(around, who),
+            Event::Resume { who } => self.resume(around, who),
+            Event::Abort { who } => self.abort(who),
+            Event::Vote(vote) => self.vote(around, vote),
+        }
+    }
+
+    /// The block in which this study wants its next [`Event::Tick`]; none once it has ended.
+    pub fn deadline(&self) -> Option<u32> {
+        match &self.phase {
+            Phase::Enrolling { until } | Phase::Init { until, .. } | Phase::FinalEvaluation { until, .. } => {
+                Some(*until)
+            }
+            Phase::Collecting(c) => Some(c.freeze_at.unwrap_or(c.limit)),
+            Phase::Merging(m) => Some(m.frozen_at.saturating_add(m.window)),
+            Phase::Certifying(c) => Some(c.until),
+            Phase::Paused(p) => Some(p.until),
+            Phase::Completed(_) | Phase::Aborted { .. } => None,
+        }
+    }
+
+    /// Whether it has ended.
+    pub fn ended(&self) -> bool {
+        matches!(self.phase, Phase::Completed(_) | Phase::Aborted { .. })
+    }
+
+    fn tick(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
+        if self.deadline().is_none_or(|at| around.now() < at) {
+            return Vec::new();
+        }
+        match &self.phase {
+            Phase::Enrolling { .. } => {
+                if self.rules.auto_start && self.enough_enrolled() {
+                    self.begin(around)
+                } else {
+                    self.end(AbortReason::TooFewEnrolled)
+                }
+            }
+            Phase::Collecting(_) => self.collecting_deadline(around),
+            Phase::Init { .. } => self.settle_init(around),
+            Phase::Merging(_) => self.merge_deadline(around),
+            Phase::FinalEvaluation { .. } => self.choose(around),
+            Phase::Certifying(_) => self.certify_deadline(around),
+            Phase::Paused(_) => self.end(AbortReason::PausedTooLong),
+            Phase::Completed(_) | Phase::Aborted { .. } => Vec::new(),
+        }
+    }
+
+    fn start(&mut self, around: &dyn Surroundings, who: InstitutionId) -> Step {
+        if !matches!(self.phase, Phase::Enrolling { .. }) {
+            return Err(Refusal::WrongPhase);
+        }
+        if who != self.proposer {
+            return Err(Refusal::NotTheProposer);
+        }
+        if !self.enough_enrolled() {
+            return Err(Refusal::TooFewEnrolled);
+        }
+        Ok(self.begin(around))
+    }
+
+    fn begin(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
+        if self.rules.statistics_len > 0 {
+            self.open_collecting(around, Kind::Statistics, Vec::new())
+        } else {
+            self.open_init(around)
+        }
+    }
+
+    fn resume(&mut self, around: &dyn Surroundings, who: InstitutionId) -> Step {
+        let quorum = self.pause_vote(who, true)?;
+        if !quorum {
+            return Ok(Vec::new());
+        }
+        let Phase::Paused(pause) = &self.phase else { return Err(Refusal::WrongPhase) };
+        let back = pause.back.clone();
+        let mut effects = alloc::vec![Effect::Resumed];
+        effects.extend(match back {
+            Back::Collecting { kind, commitments } => self.open_collecting(around, kind, commitments.into_inner()),
+            Back::Init => self.open_init(around),
+            Back::Certifying { round, root, held } => self.open_certifying(around, round, root, held),
+        });
+        Ok(effects)
+    }
+
+    fn abort(&mut self, who: InstitutionId) -> Step {
+        if matches!(self.phase, Phase::Enrolling { .. }) {
+            return if who == self.proposer {
+                Ok(self.end(AbortReason::Decided))
+            } else {
+                Err(Refusal::NotTheProposer)
+            };
+        }
+        let quorum = self.pause_vote(who, false)?;
+        Ok(if quorum { self.end(AbortReason::Decided) } else { Vec::new() })
+    }
+
+    /// Counts a voice on a pause; true where it decides. The proposer decides alone.
+    fn pause_vote(&mut self, who: InstitutionId, resume: bool) -> Result<bool, Refusal> {
+        let by_proposer = who == self.proposer;
+        let index = self.position(&who);
+        let Phase::Paused(pause) = &mut self.phase else { return Err(Refusal::WrongPhase) };
+        if by_proposer {
+            return Ok(true);
+        }
+        let mine = index.map(bit).filter(|b| pause.roster & b != 0).ok_or(Refusal::NotAMember)?;
+        let votes = if resume { &mut pause.resume } else { &mut pause.abort };
+        if *votes & mine != 0 {
+            return Err(Refusal::AlreadyAnswered);
+        }
+        *votes |= mine;
+        Ok(votes.count_ones() >= self.rules.close_late(pause.roster.count_ones()))
+    }
+
+    fn pause(&mut self, around: &dyn Surroundings, reason: PauseReason, back: Back) -> Vec<Effect> {
+        self.phase = Phase::Paused(Pause {
+            reason,
+            until: around.now().saturating_add(PAUSE_BLOCKS),
+            roster: self.active(),
+            resume: 0,
+            abort: 0,
+            back,
+        });
+        alloc::vec![Effect::Paused { reason }]
+    }
+
+    fn end(&mut self, reason: AbortReason) -> Vec<Effect> {
+        self.phase = Phase::Aborted { reason };
+        alloc::vec![Effect::Aborted { reason }]
+    }
+}

@@ -1,0 +1,466 @@
+//! What the machine remembers of one study.
+
+use crate::{
+    duty::FailureCode,
+    ids::{Hash, InstitutionId},
+    rules::{StudyRules, MAX_PARTICIPANTS},
+};
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use scale_info::TypeInfo;
+use sp_core::{bounded::BoundedVec, ConstU32};
+
+/// A list with at most one entry per participant.
+pub type PerMember<T> = BoundedVec<T, ConstU32<MAX_PARTICIPANTS>>;
+
+/// A set of members, one bit each, by position in [`Study::members`].
+pub type Mask = u64;
+
+/// The bit of one position; 0 for positions that cannot be.
+pub fn bit(index: u8) -> Mask {
+    1u64.checked_shl(u32::from(index)).unwrap_or(0)
+}
+
+/// One institution in one study. Members are never removed, so that their positions stay.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Member {
+    /// Who.
+    pub id: InstitutionId,
+    /// Sample count, signed at enrolment.
+    pub samples: u32,
+    /// Weight before the cap.
+    pub weight: u32,
+    /// False once it has withdrawn or was suspended.
+    pub active: bool,
+    /// Round of its last strike.
+    pub struck: Option<u32>,
+    /// Left out up to and including this round.
+    pub benched_until: Option<u32>,
+}
+
+/// A study on its way.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Study {
+    /// Who proposed it.
+    pub proposer: InstitutionId,
+    /// The agreed numbers.
+    pub rules: StudyRules,
+    /// `V`: validators when it was registered.
+    pub validators: u32,
+    /// Who has enrolled, in order of enrolment.
+    pub members: PerMember<Member>,
+    /// The round it is in; 0 before training.
+    pub round: u32,
+    /// Root of the last attested model; zero before there is one.
+    pub base: Hash,
+    /// Root of the merged statistics.
+    pub statistics: Option<Hash>,
+    /// Block in which the present round was opened.
+    pub opened_at: u32,
+    /// Where it stands.
+    pub phase: Phase,
+}
+
+/// Where a study stands.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub enum Phase {
+    /// Institutions read the agreement and enrol.
+    Enrolling {
+        /// Deadline.
+        until: u32,
+    },
+    /// Statistics or updates are collected.
+    Collecting(Collecting),
+    /// Everyone computes the initial model.
+    Init {
+        /// Members that were active at its start.
+        roster: Mask,
+        /// Votes so far: member and root.
+        votes: PerMember<(u8, Hash)>,
+        /// Deadline.
+        until: u32,
+    },
+    /// A frozen list of inputs is merged.
+    Merging(Merging),
+    /// The last merge is evaluated.
+    FinalEvaluation {
+        /// Members that were active at its start.
+        roster: Mask,
+        /// Members that have reported.
+        reported: Mask,
+        /// Deadline.
+        until: u32,
+    },
+    /// Participants say that they hold the canonical model.
+    Certifying(Certifying),
+    /// People must decide.
+    Paused(Pause),
+    /// The certificate stands. Later acknowledgements are added.
+    Completed(Certificate),
+    /// It ended without one.
+    Aborted {
+        /// Why.
+        reason: AbortReason,
+    },
+}
+
+/// What is collected, merged and attested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub enum Kind {
+    /// Column statistics, once per study.
+    Statistics,
+    /// Models.
+    Model,
+}
+
+/// A committed update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Commitment {
+    /// Position of its author.
+    pub member: u8,
+    /// Duty it answers.
+    pub duty: Hash,
+    /// BLAKE3 hash of the file.
+    pub root: Hash,
+    /// Block of the vote.
+    pub at: u32,
+}
+
+/// Statistics, or Training of a round.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Collecting {
+    /// Statistics or models.
+    pub kind: Kind,
+    /// Members awaited at its start, fixed.
+    pub roster: Mask,
+    /// Members still awaited.
+    pub awaited: Mask,
+    /// Commitments so far.
+    pub commitments: PerMember<Commitment>,
+    /// Block in which it began.
+    pub start: u32,
+    /// Set by the k-th commitment, once: when the list freezes even if not all are in.
+    pub freeze_at: Option<u32>,
+    /// When it stalls, without enough commitments.
+    pub limit: u32,
+    /// Whether the limit was extended already.
+    pub extended: bool,
+}
+
+/// A frozen input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Input {
+    /// The commitment.
+    pub commitment: Commitment,
+    /// Its capped weight.
+    pub weight: u32,
+}
+
+/// What an attester has said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub enum Ballot {
+    /// Merged all inputs to this root.
+    Root(Hash),
+    /// Could not: what it holds, and what it found invalid, by position in the inputs.
+    Partial {
+        /// Holds.
+        have: u64,
+        /// Found invalid.
+        invalid: u64,
+    },
+}
+
+/// A merge in its n-th attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Merging {
+    /// Statistics or models.
+    pub kind: Kind,
+    /// From 1.
+    pub attempt: u32,
+    /// Size of the roster the round began with.
+    pub roster: u32,
+    /// Frozen inputs, in canonical order (by institution id).
+    pub inputs: PerMember<Input>,
+    /// Hash over inputs, order, weights, rule and base.
+    pub inputs_root: Hash,
+    /// One entry per input: what its author has said.
+    pub ballots: PerMember<Option<Ballot>>,
+    /// Block of the freeze.
+    pub frozen_at: u32,
+    /// Window of this attempt.
+    pub window: u32,
+    /// Inputs dropped in earlier attempts.
+    pub dropped: PerMember<(u8, DropReason)>,
+}
+
+/// Participants say that they hold the canonical model.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Certifying {
+    /// Members that were active at its start.
+    pub roster: Mask,
+    /// Round whose merge is canonical.
+    pub round: u32,
+    /// Its root.
+    pub root: Hash,
+    /// Members that hold it.
+    pub held: Mask,
+    /// Deadline.
+    pub until: u32,
+    /// Whether the deadline was extended already.
+    pub extended: bool,
+}
+
+/// What a completed study says: these bytes came out of the agreed rounds, and these members hold them.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Certificate {
+    /// Round whose merge is canonical.
+    pub round: u32,
+    /// Its root.
+    pub root: Hash,
+    /// Members that were asked.
+    pub roster: Mask,
+    /// Members that hold it.
+    pub held: Mask,
+}
+
+/// A pause, and what it goes back to.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Pause {
+    /// Why.
+    pub reason: PauseReason,
+    /// When it becomes an end.
+    pub until: u32,
+    /// Members that may vote on it.
+    pub roster: Mask,
+    /// Members for going on.
+    pub resume: Mask,
+    /// Members for ending it.
+    pub abort: Mask,
+    /// Where it goes on.
+    pub back: Back,
+}
+
+/// Where a paused study goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub enum Back {
+    /// Collecting again, with the commitments there are.
+    Collecting {
+        /// Statistics or models.
+        kind: Kind,
+        /// Commitments that stay valid.
+        commitments: PerMember<Commitment>,
+    },
+    /// Init again.
+    Init,
+    /// Certifying again.
+    Certifying {
+        /// Round whose merge is canonical.
+        round: u32,
+        /// Its root.
+        root: Hash,
+        /// Members that hold it.
+        held: Mask,
+    },
+}
+
+/// Why a study is paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub enum PauseReason {
+    /// Fewer commitments than a freeze needs.
+    TooFewUpdates,
+    /// Fewer active members than a freeze needs.
+    TooFewMembers,
+    /// Without the dropped inputs, fewer than a freeze needs.
+    TooFewInputs,
+    /// No root found enough voices.
+    NoAgreement,
+    /// No initial model found enough voices.
+    NoCommonStart,
+    /// Too few hold the canonical model.
+    NotHeld,
+}
+
+/// Why a study has ended without a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub enum AbortReason {
+    /// Too few had enrolled at the end of enrolment, or nobody started it.
+    TooFewEnrolled,
+    /// Nobody resumed it.
+    PausedTooLong,
+    /// Its rules say so when training stalls.
+    Stalled,
+    /// The proposer, or enough members, decided so.
+    Decided,
+}
+
+/// Why an input was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub enum DropReason {
+    /// Too few others could get it.
+    Withheld,
+    /// Enough others found it invalid.
+    Invalid,
+}
+
+/// What stays of a closed round.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct RoundRecord {
+    /// Statistics or models; for Init a model without inputs.
+    pub kind: Kind,
+    /// Round.
+    pub round: u32,
+    /// Root it started from.
+    pub base: Hash,
+    /// Inputs in canonical order.
+    pub inputs: PerMember<RecordedInput>,
+    /// Hash over inputs, order, weights, rule and base.
+    pub inputs_root: Hash,
+    /// The attested root.
+    pub root: Hash,
+    /// Who attested it.
+    pub attesters: PerMember<InstitutionId>,
+    /// Who attested another.
+    pub dissenters: PerMember<(InstitutionId, Hash)>,
+    /// Who attested nothing.
+    pub silent: PerMember<InstitutionId>,
+    /// Whose input was dropped.
+    pub dropped: PerMember<(InstitutionId, DropReason)>,
+    /// Attempts it took.
+    pub attempts: u32,
+    /// Block that opened it.
+    pub opened_at: u32,
+    /// Block that froze the last attempt's inputs.
+    pub frozen_at: u32,
+    /// Block that closed it.
+    pub closed_at: u32,
+}
+
+/// One input, as it stays in the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct RecordedInput {
+    /// Author.
+    pub institution: InstitutionId,
+    /// Duty it answers.
+    pub duty: Hash,
+    /// BLAKE3 hash of the file.
+    pub root: Hash,
+    /// Capped weight.
+    pub weight: u32,
+    /// Block of the commitment.
+    pub committed_at: u32,
+}
+
+/// What happened, for the shell to store and tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// A round is open for statistics or updates.
+    Opened {
+        /// Statistics or models.
+        kind: Kind,
+        /// Round.
+        round: u32,
+    },
+    /// The initial model is asked for.
+    InitOpened,
+    /// An update was committed.
+    Committed {
+        /// Who.
+        who: InstitutionId,
+        /// Its root.
+        root: Hash,
+    },
+    /// No update will come from this member in this round.
+    FailureReported {
+        /// Who.
+        who: InstitutionId,
+        /// Why.
+        code: FailureCode,
+    },
+    /// A member reported the loss of a round's merge.
+    Loss {
+        /// The round whose merge was evaluated.
+        round: u32,
+        /// Who.
+        who: InstitutionId,
+        /// Micro-units.
+        value: u32,
+    },
+    /// The training limit was extended; these have not answered.
+    Extended {
+        /// The silent.
+        silent: PerMember<InstitutionId>,
+    },
+    /// Inputs, order and weights are fixed.
+    Frozen {
+        /// Round.
+        round: u32,
+        /// Attempt.
+        attempt: u32,
+        /// Hash over all of it.
+        inputs_root: Hash,
+    },
+    /// A member has attested.
+    Attested {
+        /// Who.
+        who: InstitutionId,
+        /// What.
+        root: Hash,
+    },
+    /// A member cannot merge yet.
+    PartialReported {
+        /// Who.
+        who: InstitutionId,
+        /// Holds.
+        have: u64,
+        /// Found invalid.
+        invalid: u64,
+    },
+    /// An input was dropped.
+    Dropped {
+        /// Its author.
+        who: InstitutionId,
+        /// Why.
+        reason: DropReason,
+    },
+    /// A member is left out for some rounds.
+    Benched {
+        /// Who.
+        who: InstitutionId,
+        /// Last round it is left out.
+        until_round: u32,
+    },
+    /// A round is closed.
+    Closed(alloc::boxed::Box<RoundRecord>),
+    /// The last merge is to be evaluated.
+    EvaluationOpened,
+    /// This round's merge is canonical, if enough hold it.
+    Canonical {
+        /// Round.
+        round: u32,
+        /// Root.
+        root: Hash,
+    },
+    /// A member holds the canonical model.
+    Acknowledged {
+        /// Who.
+        who: InstitutionId,
+    },
+    /// The certificate stands.
+    Completed {
+        /// Round.
+        round: u32,
+        /// Root.
+        root: Hash,
+    },
+    /// People must decide.
+    Paused {
+        /// Why.
+        reason: PauseReason,
+    },
+    /// It goes on.
+    Resumed,
+    /// It has ended without a certificate.
+    Aborted {
+        /// Why.
+        reason: AbortReason,
+    },
+}

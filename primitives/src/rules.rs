@@ -1,0 +1,307 @@
+//! What the chain itself needs to know of an agreement. Everything else stands in the spec, which the chain keeps as
+//! opaque bytes; no number stands in both.
+
+use crate::ids::InstitutionId;
+use alloc::vec::Vec;
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use scale_info::TypeInfo;
+use serde::{Deserialize, Serialize};
+use sp_core::{bounded::BoundedVec, ConstU32};
+
+/// Most participants one study can have. Masks over participants are `u64`.
+pub const MAX_PARTICIPANTS: u32 = 64;
+/// Most rounds one study can have.
+pub const MAX_ROUNDS: u32 = 1_000;
+/// Longest spec, in bytes.
+pub const MAX_SPEC_LEN: u32 = 16 * 1024;
+/// Sample counts and weights are below this, so that weight times `f32` is exact in `f64`.
+pub const MAX_WEIGHT: u32 = 1 << 29;
+/// One, in parts per million.
+pub const PPM: u32 = 1_000_000;
+/// Longest expected training or transfer time a study may ask for, in blocks (about a month at two seconds).
+pub const MAX_WINDOW: u32 = 1_296_000;
+/// Longest pause, in blocks: 14 days at two seconds.
+pub const PAUSE_BLOCKS: u32 = 604_800;
+/// Largest blob a study may register, in bytes.
+pub const MAX_BLOB_LEN: u64 = 4 << 30;
+
+/// What happens when a training window has run out twice without enough updates.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum OnStall {
+    /// The study pauses, and waits for people.
+    Pause,
+    /// The round goes on with the updates there are, if these are at least the agreed minimum.
+    Shrink,
+    /// The study ends.
+    Abort,
+}
+
+/// Where the weights of a mean come from.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Weighting {
+    /// Everyone counts once.
+    Equal,
+    /// Everyone counts by the sample count signed at enrolment.
+    Samples,
+    /// Everyone counts by the number agreed here.
+    Declared(BoundedVec<(InstitutionId, u32), ConstU32<MAX_PARTICIPANTS>>),
+}
+
+/// How updates become one model. Weights are capped at [`StudyRules::max_share`] before use.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum MergeRule {
+    /// The weighted mean of every coordinate (McMahan et al. 2017).
+    Mean(Weighting),
+}
+
+/// The agreement, as far as the chain must understand it. Times are in blocks.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Serialize, Deserialize,
+)]
+pub struct StudyRules {
+    /// `T`: expected time of local training, at least 1.
+    pub training_blocks: u32,
+    /// `X`: expected transfer of all inputs over the slowest link, at least 1.
+    pub transfer_blocks: u32,
+    /// `E`: how long enrolment stays open.
+    pub enrolment_blocks: u32,
+    /// Whether the end of enrolment starts the study when enough have enrolled.
+    pub auto_start: bool,
+    /// `p`: fewest participants that make a round, at least 2.
+    pub min_participants: u32,
+    /// What the merge rule needs for the liars it is to tolerate.
+    pub rule_min: u32,
+    /// Rounds after which the study ends, at least 1.
+    pub max_rounds: u32,
+    /// Cap on any one participant's weight, in parts per million of the sum.
+    pub max_share: u32,
+    /// Whether a merge closes only with more than two thirds, also at the deadline.
+    pub strict: bool,
+    /// What happens when a training window ran out twice without enough updates.
+    pub on_stall: OnStall,
+    /// For how many rounds holders keep individual updates after their round has closed.
+    pub keep_updates: u32,
+    /// Who may enrol; empty: every participant of the consortium.
+    pub invited: BoundedVec<InstitutionId, ConstU32<MAX_PARTICIPANTS>>,
+    /// How updates become one model.
+    pub rule: MergeRule,
+    /// Length of an update's file in bytes. It follows from the spec.
+    pub update_len: u64,
+    /// Length of a merged model's file in bytes. It follows from the spec.
+    pub merged_len: u64,
+    /// Length of a statistics file in bytes, 0 where the spec asks for none. It follows from the spec.
+    pub statistics_len: u64,
+    /// The study ends early when more than half of weight and roster report a loss at or below this (micro-units).
+    pub target: Option<u32>,
+    /// The study ends early after this many rounds without a new best round; 0: never.
+    pub patience: u32,
+}
+
+/// Why [`StudyRules::check`] refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub enum RulesError {
+    /// `training_blocks`, `transfer_blocks` or `enrolment_blocks` is 0 or above [`MAX_WINDOW`].
+    Window,
+    /// `min_participants` or `rule_min` is above [`MAX_PARTICIPANTS`], or `min_participants` is below 2.
+    Participants,
+    /// `max_rounds` is 0 or above [`MAX_ROUNDS`].
+    Rounds,
+    /// `max_share` is 0 or above one.
+    Share,
+    /// A file length is 0 or above [`MAX_BLOB_LEN`].
+    Length,
+    /// `invited` is not sorted, repeats itself or names fewer than `min_participants`.
+    Invited,
+    /// A declared weight is 0, at or above [`MAX_WEIGHT`], or the list is not sorted by institution without repeats.
+    Weights,
+}
+
+/// Everything that follows from the rules and the number of validators at registration, in blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// `G`: grace after the expected end of training.
+    pub grace: u32,
+    /// `L`: training limit.
+    pub training: u32,
+    /// `F`: fetch window.
+    pub fetch: u32,
+    /// `A`: attestation limit of the first attempt.
+    pub attest: u32,
+    /// `S`: init, evaluation and acknowledgement.
+    pub service: u32,
+}
+
+impl StudyRules {
+    /// Whether the numbers make sense.
+    ///
+    /// # Errors
+    /// The first thing that does not, by name.
+    pub fn check(&self) -> Result<(), RulesError> {
+        let window = |w: u32| w == 0 || w > MAX_WINDOW;
+        if window(self.training_blocks) || window(self.transfer_blocks) || window(self.enrolment_blocks) {
+            return Err(RulesError::Window);
+        }
+        if self.min_participants < 2 || self.min_participants > MAX_PARTICIPANTS || self.rule_min > MAX_PARTICIPANTS {
+            return Err(RulesError::Participants);
+        }
+        if self.max_rounds == 0 || self.max_rounds > MAX_ROUNDS {
+            return Err(RulesError::Rounds);
+        }
+        if self.max_share == 0 || self.max_share > PPM {
+            return Err(RulesError::Share);
+        }
+        let length = |l: u64| l == 0 || l > MAX_BLOB_LEN;
+        if length(self.update_len) || length(self.merged_len) || self.statistics_len > MAX_BLOB_LEN {
+            return Err(RulesError::Length);
+        }
+        if !strictly_sorted(&self.invited)
+            || (!self.invited.is_empty() && (self.invited.len() as u32) < self.min_participants)
+        {
+            return Err(RulesError::Invited);
+        }
+        if let MergeRule::Mean(Weighting::Declared(weights)) = &self.rule {
+            let ids: Vec<_> = weights.iter().map(|(id, _)| *id).collect();
+            if weights.is_empty() || !strictly_sorted(&ids) || weights.iter().any(|(_, w)| *w == 0 || *w >= MAX_WEIGHT)
+            {
+                return Err(RulesError::Weights);
+            }
+        }
+        Ok(())
+    }
+
+    /// The derived windows, for a chain with `validators` validators at registration.
+    pub fn windows(&self, validators: u32) -> Windows {
+        let t = self.training_blocks;
+        let grace = (t / 2).max(validators.saturating_mul(2).saturating_add(2));
+        let fetch = self.transfer_blocks.saturating_add(6);
+        Windows {
+            grace,
+            training: t.saturating_mul(3).saturating_add(grace),
+            fetch,
+            attest: fetch.saturating_mul(2),
+            service: (t / 4).max(fetch).max(20),
+        }
+    }
+
+    /// `k`: how many updates a round needs to freeze, with `n` on the roster.
+    pub fn freeze_needs(&self, n: u32) -> u32 {
+        self.min_participants.max((n / 2).saturating_add(1)).max(self.rule_min)
+    }
+
+    /// `j`: how many equal roots close a merge of `m` inputs at its deadline.
+    pub fn close_late(&self, m: u32) -> u32 {
+        if self.strict {
+            close_at_once(m)
+        } else {
+            (m / 2).saturating_add(1)
+        }
+    }
+
+    /// The weight of one participant before the cap. `None`: it has no place in the declared weights.
+    pub fn raw_weight(&self, who: &InstitutionId, samples: u32) -> Option<u32> {
+        match &self.rule {
+            MergeRule::Mean(Weighting::Equal) => Some(1),
+            MergeRule::Mean(Weighting::Samples) => Some(samples),
+            MergeRule::Mean(Weighting::Declared(list)) => list.iter().find(|(id, _)| id == who).map(|(_, w)| *w),
+        }
+    }
+}
+
+fn strictly_sorted<I: Ord>(ids: &[I]) -> bool {
+    ids.iter().zip(ids.iter().skip(1)).all(|(a, b)| a < b)
+}
+
+/// `q`: how many equal roots close a merge of `m` inputs at once.
+pub fn close_at_once(m: u32) -> u32 {
+    (m.saturating_mul(2) / 3).saturating_add(1)
+}
+
+/// `f`: how many liars among `m` a merge survives.
+pub fn liars_survived(m: u32) -> u32 {
+    m.saturating_sub(1) / 3
+}
+
+/// `h`: how many holders other than the author keep an input, and how many voices make it invalid.
+pub fn holders_needed(m: u32) -> u32 {
+    liars_survived(m).saturating_add(1)
+}
+
+/// Caps each weight at `max_share` parts per million of the capped sum (water filling from the largest down).
+///
+/// Weights stay in the order given; none becomes 0. Where the cap cannot hold, because there are fewer than
+/// `1/max_share` participants, all weights become equal.
+pub fn capped(weights: &[u32], max_share: u32) -> Vec<u32> {
+    let mut sorted: Vec<u64> = weights.iter().map(|w| u64::from(*w)).collect();
+    sorted.sort_unstable_by(|a, b| b.cmp(a));
+    let mut rest: u64 = sorted.iter().fold(0, |sum, w| sum.saturating_add(*w));
+    let (share, one) = (u64::from(max_share), u64::from(PPM));
+    let mut capped_share: u64 = 0;
+    for (index, largest) in sorted.iter().enumerate() {
+        // with the `index` largest at the cap c: c = share * (index * c + rest)
+        if index == 0 {
+            if largest.saturating_mul(one) <= share.saturating_mul(rest) {
+                return weights.to_vec();
+            }
+        } else {
+            let Some(room) = one.checked_sub(capped_share).filter(|room| *room > 0) else { break };
+            let cap = share.saturating_mul(rest).checked_div(room).unwrap_or(0);
+            if *largest <= cap {
+                let cap = cap.max(1).min(u64::from(u32::MAX)) as u32;
+                return weights.iter().map(|w| (*w).min(cap).max(1)).collect();
+            }
+        }
+        rest = rest.saturating_sub(*largest);
+        capped_share = capped_share.saturating_add(share);
+    }
+    weights.iter().map(|_| 1).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thresholds_are_those_of_the_table() {
+        let rules = |p, strict| StudyRules { min_participants: p, strict, ..crate::round::testing::rules() };
+        let k: Vec<u32> = (2..=7).map(|n| rules(2, false).freeze_needs(n)).collect();
+        assert_eq!(k, [2, 2, 3, 3, 4, 4]);
+        let q: Vec<u32> = (2..=7).map(close_at_once).collect();
+        assert_eq!(q, [2, 3, 3, 4, 5, 5]);
+        let j: Vec<u32> = (2..=7).map(|m| rules(2, false).close_late(m)).collect();
+        assert_eq!(j, [2, 2, 3, 3, 4, 4]);
+        assert_eq!((2..=7).map(|m| rules(2, true).close_late(m)).collect::<Vec<_>>(), q);
+        assert_eq!((2..=7).map(liars_survived).collect::<Vec<_>>(), [0, 0, 1, 1, 1, 2]);
+        assert_eq!((2..=7).map(holders_needed).collect::<Vec<_>>(), [1, 1, 2, 2, 2, 3]);
+    }
+
+    #[test]
+    fn a_cap_holds_where_it_can() {
+        assert_eq!(capped(&[200, 110, 75, 70], 500_000), [200, 110, 75, 70]);
+        assert_eq!(capped(&[1000, 110, 75, 70], 500_000), [255, 110, 75, 70]);
+        assert_eq!(capped(&[5, 1000, 1000, 1], 400_000), [5, 12, 12, 1]);
+        assert_eq!(capped(&[7, 3], 500_000), [3, 3]);
+        assert_eq!(capped(&[7, 3], 400_000), [1, 1]);
+        assert_eq!(capped(&[9], 500_000), [1]);
+        assert_eq!(capped(&[], 500_000), Vec::<u32>::new());
+    }
+}

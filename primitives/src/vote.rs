@@ -1,0 +1,102 @@
+//! What a participant answers, and the bytes it signs.
+
+use crate::{
+    duty::{DutyKind, FailureCode},
+    ids::{Hash, InstitutionId, StudyId},
+};
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use scale_info::TypeInfo;
+use serde::{Deserialize, Serialize};
+
+/// First bytes of what a vote signs.
+pub const VOTE_CONTEXT: &[u8] = b"consilium/vote/1";
+
+/// A participant's answer to one duty.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub struct Vote {
+    /// Study.
+    pub study: StudyId,
+    /// Round.
+    pub round: u32,
+    /// Attempt of the merge, 0 where there are none.
+    pub attempt: u32,
+    /// Kind of the duty answered.
+    pub kind: DutyKind,
+    /// Who votes.
+    pub institution: InstitutionId,
+    /// Hash of the duty answered.
+    pub duty: Hash,
+    /// What it says.
+    pub body: VoteBody,
+}
+
+/// What a vote says.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub enum VoteBody {
+    /// Statistics, Train: an update is committed.
+    Update {
+        /// BLAKE3 hash of the file.
+        root: Hash,
+        /// Its length in bytes.
+        len: u64,
+        /// Loss of the base model on this site's validation rows, micro-units.
+        metric: Option<u32>,
+    },
+    /// Statistics, Train: no update will come.
+    Failure(FailureCode),
+    /// Init, MergeStatistics, Merge: computed for itself, this is the hash.
+    Root(Hash),
+    /// MergeStatistics, Merge, after the fetch window: not all inputs are here. Bits by position in the frozen list.
+    Partial {
+        /// Inputs that are here and verified.
+        have: u64,
+        /// Inputs that are here and are not what they must be.
+        invalid: u64,
+    },
+    /// Evaluate: loss of the last merge, micro-units.
+    Metric(Option<u32>),
+    /// Acknowledge: the canonical model is held.
+    Held(Hash),
+}
+
+impl Vote {
+    /// The 32 bytes that the institution's `swarm` key signs:
+    /// `blake2_256("consilium/vote/1" ‖ genesis ‖ study ‖ agreement ‖ institution ‖ duty ‖ round ‖ attempt ‖ kind ‖ body)`.
+    pub fn payload(&self, genesis: &Hash, agreement: &Hash) -> [u8; 32] {
+        let mut bytes = alloc::vec::Vec::with_capacity(256);
+        bytes.extend_from_slice(VOTE_CONTEXT);
+        genesis.encode_to(&mut bytes);
+        self.study.encode_to(&mut bytes);
+        agreement.encode_to(&mut bytes);
+        self.institution.encode_to(&mut bytes);
+        self.duty.encode_to(&mut bytes);
+        (self.round, self.attempt, self.kind, self.body).encode_to(&mut bytes);
+        sp_crypto_hashing::blake2_256(&bytes)
+    }
+}

@@ -1,0 +1,13 @@
+# Sourced by the other scripts: what a build needs in its environment.
+# shellcheck shell=bash
+for v in 19 18 17 16; do
+    if [ -d "/usr/lib/llvm-$v/lib" ] && [ -z "${LIBCLANG_PATH:-}" ]; then export LIBCLANG_PATH="/usr/lib/llvm-$v/lib"; fi
+done
+if [ -z "${WASM_BUILD_TOOLCHAIN:-}" ] \
+    && ! ls "$(rustc --print sysroot)"/lib/rustlib/wasm32v1-none/lib/libcore-*.rlib >/dev/null 2>&1 \
+    && rustup toolchain list 2>/dev/null | grep -q '^debian'; then
+    export WASM_BUILD_TOOLCHAIN=debian
+fi
+# The target folder may lie outside the checkout; the wasm build finds the workspace's Cargo.lock by this.
+WASM_BUILD_WORKSPACE_HINT=$(git rev-parse --show-toplevel 2>/dev/null || pwd)
+export WASM_BUILD_WORKSPACE_HINT

@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Prepares a Debian machine that has Rust, git, Python 3 and Node.js so that the workspace builds.
+# Idempotent: does nothing, and says nothing, where everything is there already.
+#
+# What it installs:
+#   - Debian packages that native dependencies need (protoc, clang, lld, cmake, OpenSSL headers);
+#   - the library files of the target wasm32v1-none: from rustup where it can download them, otherwise
+#     built once from Debian's own Rust sources.
+# It prints, for `eval`, nothing: the environment a build needs is in scripts/env.sh.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '[setup] %s\n' "$*" >&2; }
+die() { printf '[setup] error: %s\n' "$*" >&2; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else
+        die "need root to run: $* (install sudo, or run this script as root once)"
+    fi
+}
+
+installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q '^install ok installed'; }
+
+apt_updated=
+need_packages() {
+    local missing=()
+    for p in "$@"; do installed "$p" || missing+=("$p"); done
+    [ ${#missing[@]} = 0 ] && return 0
+    command -v apt-get >/dev/null || die "please install by hand (no apt-get here): ${missing[*]}"
+    say "installing Debian packages: ${missing[*]} (a minute or two)"
+    if [ -z "$apt_updated" ]; then as_root apt-get update -qq; apt_updated=1; fi
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null \
+        || die "apt-get could not install: ${missing[*]}"
+}
+
+# The newest clang of Debian 12 and later; the versioned packages live side by side.
+clang_version() {
+    local v
+    for v in 19 18 17 16; do
+        if installed "libclang-$v-dev" || apt-cache show "libclang-$v-dev" >/dev/null 2>&1; then echo "$v"; return; fi
+    done
+    echo 19
+}
+
+command -v cargo >/dev/null || die "no cargo: install Rust first (rustup, stable 1.95 or newer)"
+
+if ! installed libclang-19-dev && [ -z "$(ls /var/lib/apt/lists 2>/dev/null | grep -v -e lock -e partial -e auxfiles || true)" ]; then
+    as_root apt-get update -qq; apt_updated=1
+fi
+cv=$(clang_version)
+need_packages gcc g++ make protobuf-compiler "clang-$cv" "libclang-$cv-dev" "lld-$cv" cmake pkg-config libssl-dev ca-certificates
+
+wasm_ready() {
+    # either toolchain the build may use has the target's core library
+    local root
+    root=$(rustc --print sysroot)
+    ls "$root"/lib/rustlib/wasm32v1-none/lib/libcore-*.rlib >/dev/null 2>&1 && return 0
+    [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] \
+        && ls /usr/lib/rustlib/wasm32v1-none/lib/libcore-*.rlib >/dev/null 2>&1 \
+        && [ -e /usr/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld ] \
+        && rustup toolchain list 2>/dev/null | grep -q '^debian'
+}
+
+build_wasm_from_debian() {
+    need_packages rustc-web cargo-web rust-web-src
+    say "building the wasm32v1-none library from Debian's Rust sources (half a minute)"
+    local tmp host lib
+    tmp=$(mktemp -d)
+    mkdir -p "$tmp/src"
+    printf '[package]\nname = "sysroot"\nversion = "0.0.0"\nedition = "2021"\n[profile.release]\npanic = "abort"\n' >"$tmp/Cargo.toml"
+    printf '#![no_std]\n' >"$tmp/src/lib.rs"
+    (cd "$tmp" && env -u CARGO_TARGET_DIR -u RUSTC_WRAPPER CARGO_TARGET_DIR="$tmp/target" RUSTFLAGS="-Cembed-bitcode=yes" \
+        RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 /usr/bin/cargo build -q -Z build-std=core,alloc --target wasm32v1-none --release) \
+        || die "could not build the wasm library; see the compiler's messages above"
+    lib=/usr/lib/rustlib/wasm32v1-none/lib
+    as_root mkdir -p "$lib"
+    as_root find "$lib" -name '*.rlib' -delete
+    for c in core alloc compiler_builtins; do
+        as_root cp "$tmp"/target/wasm32v1-none/release/deps/lib$c-*.rlib "$lib/"
+    done
+    rm -rf "$tmp"
+    host=/usr/lib/rustlib/x86_64-unknown-linux-gnu/bin
+    as_root mkdir -p "$host"
+    if [ ! -e "$host/rust-lld" ]; then
+        lld="$(rustc --print sysroot)/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld"
+        [ -e "$lld" ] || lld=/usr/lib/llvm-$cv/bin/lld
+        as_root ln -sf "$lld" "$host/rust-lld"
+    fi
+    rustup toolchain list | grep -q '^debian' || rustup toolchain link debian /usr
+    # artefacts of an older library would fail with E0463
+    rm -rf "${CARGO_TARGET_DIR:-target}/release/wbuild"
+}
+
+if ! wasm_ready; then
+    say "the Rust target wasm32v1-none is missing: trying rustup"
+    if ! timeout 300 rustup target add wasm32v1-none >/dev/null 2>&1; then
+        build_wasm_from_debian
+    fi
+    wasm_ready || die "wasm32v1-none is still missing: run 'rustup target add wasm32v1-none' by hand"
+fi
