@@ -1,0 +1,188 @@
+//! A runtime with this pallet and the real session pallet.
+
+use crate as pallet_consortium;
+use crate::{peer_id_of, OnDeparture};
+use codec::Encode;
+use frame_support::{
+    derive_impl, parameter_types,
+    traits::{ConstU32, ConstU64},
+};
+use pallet_session::{PeriodicSessions, TestSessionHandler};
+use sp_core::{ed25519, Pair, H256};
+use sp_runtime::{
+    impl_opaque_keys,
+    testing::UintAuthorityId,
+    traits::{ConvertInto, IdentityLookup},
+    BuildStorage,
+};
+
+impl_opaque_keys! {
+    pub struct SessionKeys {
+        pub dummy: UintAuthorityId,
+    }
+}
+
+frame_support::construct_runtime!(
+    pub enum Test {
+        System: frame_system,
+        Balances: pallet_balances,
+        Consortium: pallet_consortium,
+        Session: pallet_session,
+    }
+);
+
+type Block = frame_system::mocking::MockBlock<Test>;
+
+#[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
+impl frame_system::Config for Test {
+    type Block = Block;
+    type AccountId = u64;
+    type Lookup = IdentityLookup<u64>;
+    type AccountData = pallet_balances::AccountData<u64>;
+}
+
+#[derive_impl(pallet_balances::config_preludes::TestDefaultConfig)]
+impl pallet_balances::Config for Test {
+    type AccountStore = System;
+}
+
+/// Blocks in a session.
+pub const SESSION: u64 = 5;
+
+impl pallet_session::Config for Test {
+    type RuntimeEvent = RuntimeEvent;
+    type ValidatorId = u64;
+    type ValidatorIdOf = ConvertInto;
+    type ShouldEndSession = PeriodicSessions<ConstU64<SESSION>, ConstU64<0>>;
+    type NextSessionRotation = PeriodicSessions<ConstU64<SESSION>, ConstU64<0>>;
+    type SessionManager = Consortium;
+    type SessionHandler = TestSessionHandler;
+    type Keys = SessionKeys;
+    type DisablingStrategy = ();
+    type WeightInfo = ();
+    type Currency = Balances;
+    type KeyDeposit = ConstU64<0>;
+}
+
+parameter_types! {
+    pub static Departed: Vec<u64> = Vec::new();
+}
+
+/// Remembers who departed, and that the change was stored by then.
+pub struct RememberDeparted;
+
+impl OnDeparture<u64> for RememberDeparted {
+    fn departed(who: &u64) {
+        assert!(!<Consortium as crate::Institutions<u64>>::is_participant(who));
+        Departed::mutate(|departed| departed.push(*who));
+    }
+}
+
+impl pallet_consortium::Config for Test {
+    type AdminOrigin = frame_system::EnsureRoot<u64>;
+    type Keys = Session;
+    type OnDeparture = RememberDeparted;
+    type WeightInfo = ();
+    type MaxInstitutions = ConstU32<8>;
+    type MinValidators = ConstU32<2>;
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = RegisterKeys;
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+pub struct RegisterKeys;
+
+#[cfg(feature = "runtime-benchmarks")]
+impl crate::BenchmarkHelper<u64> for RegisterKeys {
+    fn register_keys(who: &u64) {
+        pallet_session::NextKeys::<Test>::insert(who, SessionKeys { dummy: UintAuthorityId(*who) });
+    }
+}
+
+/// Institutions at genesis: 1, 2 and 3 validate and participate, 4 participates only.
+pub fn genesis_institutions() -> Vec<(u64, Vec<u8>, bool, bool)> {
+    vec![
+        (3, b"Hospital C".to_vec(), true, true),
+        (1, b"Hospital A".to_vec(), true, true),
+        (2, b"Hospital B".to_vec(), true, true),
+        (4, b"Laboratory D".to_vec(), false, true),
+    ]
+}
+
+/// The externalities of a chain with this genesis; session keys for `keyed`.
+pub fn ext_with(
+    institutions: Vec<(u64, Vec<u8>, bool, bool)>,
+    peer_ids: Vec<(u64, Vec<u8>)>,
+    keyed: &[u64],
+) -> sp_io::TestExternalities {
+    let keys = keyed.iter().map(|who| (*who, *who, SessionKeys { dummy: UintAuthorityId(*who) })).collect();
+    let storage = RuntimeGenesisConfig {
+        consortium: pallet_consortium::GenesisConfig { institutions, peer_ids },
+        session: pallet_session::GenesisConfig { keys, ..Default::default() },
+        ..Default::default()
+    }
+    .build_storage()
+    .expect("the genesis of the mock builds");
+    let mut ext = sp_io::TestExternalities::new(storage);
+    ext.execute_with(|| {
+        Departed::take();
+        System::set_block_number(1);
+    });
+    ext
+}
+
+/// Runs `test` on the usual chain, then checks the pallet's invariants.
+pub fn run(test: impl FnOnce()) {
+    run_with(genesis_institutions(), vec![], &[1, 2, 3], test);
+}
+
+/// Runs `test` on a chain with this genesis, then checks the pallet's invariants.
+pub fn run_with(
+    institutions: Vec<(u64, Vec<u8>, bool, bool)>,
+    peer_ids: Vec<(u64, Vec<u8>)>,
+    keyed: &[u64],
+    test: impl FnOnce(),
+) {
+    ext_with(institutions, peer_ids, keyed).execute_with(|| {
+        test();
+        Consortium::do_try_state().expect("the invariants hold after the test");
+    });
+}
+
+/// The externalities of the benchmarks: with a keystore, which makes and uses their node keys.
+#[cfg(feature = "runtime-benchmarks")]
+pub fn new_bench_ext() -> sp_io::TestExternalities {
+    let mut ext = ext_with(vec![], vec![], &[]);
+    ext.register_extension(sp_keystore::KeystoreExt::new(sp_keystore::testing::MemoryKeystore::new()));
+    ext
+}
+
+/// Runs the hooks up to the first block of the `n`-th next session.
+pub fn advance_sessions(n: u64) {
+    let next = (System::block_number() / SESSION + n) * SESSION;
+    System::run_to_block::<AllPalletsWithSystem>(next);
+}
+
+/// Registers session keys by the session pallet's own call, as an institution does.
+pub fn register_keys(who: u64) {
+    let key = UintAuthorityId(who);
+    let proof = sp_runtime::RuntimeAppPublic::sign(&key, &who.encode()).expect("test keys sign").encode();
+    Session::set_keys(RuntimeOrigin::signed(who), SessionKeys { dummy: key }, proof).expect("keys are accepted");
+}
+
+/// A node key that depends on `seed` only.
+pub fn node_key(seed: u8) -> ed25519::Pair {
+    ed25519::Pair::from_seed(&[seed; 32])
+}
+
+/// The node's claim to belong to `institution` on the chain with this genesis, as arguments of `set_peer_id`.
+pub fn claim_on(genesis: H256, node: &ed25519::Pair, institution: u64) -> ([u8; 32], [u8; 64]) {
+    let key = node.public().0;
+    let claim = crate::peer_id_claim(genesis.as_bytes(), &institution, &peer_id_of(&key));
+    (key, node.sign(&claim).0)
+}
+
+/// The node's claim to belong to `institution` on this chain.
+pub fn claim(node: &ed25519::Pair, institution: u64) -> ([u8; 32], [u8; 64]) {
+    claim_on(System::block_hash(0), node, institution)
+}
