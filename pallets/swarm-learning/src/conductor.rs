@@ -1,0 +1,259 @@
+//! The offchain worker: takes this institution's open duties to its own worker, and signs what comes back.
+//!
+//! One run at a time, one absolute deadline for everything, normally one call with all duties. It never waits for
+//! work: the worker answers at once where each duty stands. Duties are known by their hash, so runs that are skipped,
+//! repeated or made on a block that is taken back later do no harm. A vote that is still missing in the state is signed
+//! anew and sent again every few blocks.
+
+use crate::{orders::Asked, sr25519::AuthorityId, types::genesis, Call, Config, Pallet, Specs, KEY_TYPE};
+use alloc::{string::String, vec, vec::Vec};
+use codec::{DecodeAll, Encode};
+use consilium_primitives::{
+    duty::{MAX_ORDERS, PROTOCOL_VERSION},
+    DutyAnswer, DutyKind, DutyOutput, DutyReply, DutyRequest, DutyState, Hash, InstitutionId, Vote, VoteBody,
+};
+use frame_system::offchain::SubmitTransaction;
+use sp_application_crypto::RuntimeAppPublic;
+use sp_core::{
+    crypto::ByteArray,
+    offchain::{Duration, Timestamp},
+};
+use sp_runtime::offchain::{
+    http,
+    storage::{MutateStorageError, StorageRetrievalError, StorageValueRef},
+    storage_lock::{StorageLock, Time},
+};
+
+const LOG: &str = "swarm";
+/// Where the node leaves the worker's address: SCALE-encoded bytes of `http://127.0.0.1:PORT`.
+pub const URL_KEY: &[u8] = b"consilium/worker/url";
+/// Where the node leaves the worker's token: SCALE-encoded bytes.
+pub const TOKEN_KEY: &[u8] = b"consilium/worker/token";
+const LOCK_KEY: &[u8] = b"consilium/conductor/lock";
+const SENT_KEY: &[u8] = b"consilium/conductor/sent/";
+
+/// Everything of one run is done by then, in milliseconds.
+const BUDGET_MS: u64 = 800;
+/// A run that died holds the lock no longer than this.
+const LOCK_MS: u64 = 4 * BUDGET_MS;
+/// Blocks after which a vote that the state still lacks is sent again.
+const RESEND_BLOCKS: u32 = 4;
+/// Longest answer that is read.
+const MAX_REPLY: usize = 64 * 1024;
+
+/// What went wrong with one call.
+#[derive(Debug, PartialEq, Eq)]
+enum CallError {
+    /// The address or the token is not text.
+    BadSettings,
+    /// No connection, or it broke.
+    Io,
+    /// Not in time.
+    Deadline,
+    /// Another answer than 200.
+    Status(u16),
+    /// Longer than allowed.
+    TooLong,
+    /// Not an answer to this request.
+    Garbage,
+}
+
+struct Worker {
+    url: String,
+    token: String,
+    deadline: Timestamp,
+}
+
+/// One run.
+pub(crate) fn conduct<T: Config>(now: u32) {
+    let Some((url, token)) = settings() else { return };
+    let mine = institutions::<T>();
+    let asked: Vec<(AuthorityId, Asked)> = mine
+        .into_iter()
+        .flat_map(|(key, who)| Pallet::<T>::asked(&who).into_iter().map(move |asked| (key.clone(), asked)))
+        .take(MAX_ORDERS)
+        .collect();
+    if asked.is_empty() {
+        return;
+    }
+    let mut lock = StorageLock::<Time>::with_deadline(LOCK_KEY, Duration::from_millis(LOCK_MS));
+    let Ok(_guard) = lock.try_lock() else {
+        log::debug!(target: LOG, "another run is under way");
+        return;
+    };
+    let deadline = sp_io::offchain::timestamp().add(Duration::from_millis(BUDGET_MS));
+    let worker = match (String::from_utf8(url), String::from_utf8(token)) {
+        (Ok(url), Ok(token)) => Worker { url, token, deadline },
+        _ => {
+            log::error!(target: LOG, "{:?}: check --worker-url and --worker-token-file", CallError::BadSettings);
+            return;
+        }
+    };
+    match ask::<T>(&worker, &asked) {
+        Ok(answers) => {
+            for ((key, asked), answer) in asked.iter().zip(answers) {
+                answer_duty::<T>(now, key, asked, &answer.state);
+            }
+        }
+        Err(error) => log::warn!(
+            target: LOG,
+            "{} open duties, and the worker at {} did not answer them: {:?}. Is ml-worker running, with this token?",
+            asked.len(), worker.url, error,
+        ),
+    }
+}
+
+fn settings() -> Option<(Vec<u8>, Vec<u8>)> {
+    let read = |key| StorageValueRef::persistent(key).get::<Vec<u8>>().ok().flatten();
+    Some((read(URL_KEY)?, read(TOKEN_KEY)?))
+}
+
+/// The institutions whose `swarm` key lies in this node's keystore. The chain says who owns a key, so that a node needs
+/// no other word of it, and a rotated key counts at once.
+fn institutions<T: Config>() -> Vec<(AuthorityId, InstitutionId)> {
+    let mut keys = AuthorityId::all();
+    keys.sort();
+    keys.into_iter()
+        .filter_map(|key| {
+            let owner = pallet_session::Pallet::<T>::key_owner(KEY_TYPE, key.as_slice())?;
+            Some((key, InstitutionId(*owner.as_ref())))
+        })
+        .collect()
+}
+
+/// Asks about all duties; where the worker lacks specs, once more with these.
+fn ask<T: Config>(worker: &Worker, asked: &[(AuthorityId, Asked)]) -> Result<Vec<DutyAnswer>, CallError> {
+    let answers = call(worker, asked, Vec::new())?;
+    let mut specs: Vec<Vec<u8>> = Vec::new();
+    for ((_, asked), answer) in asked.iter().zip(&answers) {
+        if answer.state != DutyState::NeedSpec {
+            continue;
+        }
+        if let Some(spec) = Specs::<T>::get(asked.order.duty.study).map(|spec| spec.into_inner()) {
+            if !specs.contains(&spec) {
+                specs.push(spec);
+            }
+        }
+    }
+    if specs.is_empty() {
+        Ok(answers)
+    } else {
+        call(worker, asked, specs)
+    }
+}
+
+fn call(worker: &Worker, asked: &[(AuthorityId, Asked)], specs: Vec<Vec<u8>>) -> Result<Vec<DutyAnswer>, CallError> {
+    let request = DutyRequest {
+        version: PROTOCOL_VERSION,
+        specs,
+        orders: asked.iter().map(|(_, asked)| asked.order.clone()).collect(),
+    };
+    let url = alloc::format!("{}/v1/duties", worker.url);
+    let pending = http::Request::default()
+        .method(http::Method::Put)
+        .url(&url)
+        .body(vec![request.encode()])
+        .add_header("authorization", &alloc::format!("Bearer {}", worker.token))
+        .add_header("content-type", "application/octet-stream")
+        .deadline(worker.deadline)
+        .send()
+        .map_err(|_| CallError::Io)?;
+    let response = pending.try_wait(worker.deadline).map_err(|_| CallError::Deadline)?.map_err(|_| CallError::Io)?;
+    if response.code != 200 {
+        return Err(CallError::Status(response.code));
+    }
+    let mut body = response.body();
+    body.deadline(worker.deadline);
+    let bytes: Vec<u8> = body.by_ref().take(MAX_REPLY.saturating_add(1)).collect();
+    if bytes.len() > MAX_REPLY {
+        return Err(CallError::TooLong);
+    }
+    if let Some(error) = body.error() {
+        return Err(if matches!(error, sp_core::offchain::HttpError::DeadlineReached) {
+            CallError::Deadline
+        } else {
+            CallError::Io
+        });
+    }
+    let reply = DutyReply::decode_all(&mut bytes.as_slice()).map_err(|_| CallError::Garbage)?;
+    let fits = reply.version == PROTOCOL_VERSION
+        && reply.answers.len() == asked.len()
+        && reply.answers.iter().zip(asked).all(|(answer, (_, asked))| answer.duty == asked.order.duty.hash());
+    if fits {
+        Ok(reply.answers)
+    } else {
+        Err(CallError::Garbage)
+    }
+}
+
+/// What an answer says on chain; `None` while there is nothing to say.
+fn body(asked: &Asked, state: &DutyState) -> Option<VoteBody> {
+    let kind = asked.order.duty.kind;
+    match (kind, state) {
+        (DutyKind::Statistics | DutyKind::Train, DutyState::Done(DutyOutput::Update { root, metric })) => {
+            Some(VoteBody::Update { root: *root, len: asked.order.output_len, metric: *metric })
+        }
+        (DutyKind::Statistics | DutyKind::Train, DutyState::Failed(code)) => Some(VoteBody::Failure(*code)),
+        (DutyKind::Init | DutyKind::MergeStatistics | DutyKind::Merge, DutyState::Done(DutyOutput::Root(root))) => {
+            Some(VoteBody::Root(*root))
+        }
+        (DutyKind::MergeStatistics | DutyKind::Merge, DutyState::Inputs { have, invalid }) if asked.partial => {
+            Some(VoteBody::Partial { have: *have, invalid: *invalid })
+        }
+        (DutyKind::Evaluate, DutyState::Done(DutyOutput::Metric(metric))) => Some(VoteBody::Metric(*metric)),
+        (DutyKind::Evaluate, DutyState::Failed(_)) => Some(VoteBody::Metric(None)),
+        (DutyKind::Acknowledge, DutyState::Done(DutyOutput::Held)) => Some(VoteBody::Held(asked.order.duty.base)),
+        _ => None,
+    }
+}
+
+fn answer_duty<T: Config>(now: u32, key: &AuthorityId, asked: &Asked, state: &DutyState) {
+    let duty = &asked.order.duty;
+    let Some(body) = body(asked, state) else {
+        log::debug!(target: LOG, "study {} round {} {:?}: {:?}", duty.study, duty.round, duty.kind, state);
+        return;
+    };
+    let vote = Vote {
+        study: duty.study,
+        round: duty.round,
+        attempt: asked.attempt,
+        kind: duty.kind,
+        institution: duty.institution,
+        duty: duty.hash(),
+        body,
+    };
+    if !first_or_again(now, &vote) {
+        return;
+    }
+    let payload = vote.payload(&genesis::<T>(), &duty.agreement);
+    let Some(signature) = key.sign(&payload) else {
+        log::error!(target: LOG, "the swarm key {:?} is listed in the keystore but cannot sign", key);
+        return;
+    };
+    let transaction = T::create_authorized_transaction(Call::<T>::vote { vote, signature }.into());
+    match SubmitTransaction::<T, Call<T>>::submit_transaction(transaction) {
+        Ok(()) => log::info!(
+            target: LOG, "study {} round {} {:?}: answered {:?}", duty.study, duty.round, duty.kind, body
+        ),
+        Err(()) => log::warn!(
+            target: LOG, "study {} round {} {:?}: the pool refused the vote; it will be sent again",
+            duty.study, duty.round, duty.kind
+        ),
+    }
+}
+
+/// Whether to send now: not sent yet, or so long ago that it must have been lost.
+fn first_or_again(now: u32, vote: &Vote) -> bool {
+    let mut key = SENT_KEY.to_vec();
+    let partial = matches!(vote.body, VoteBody::Partial { .. });
+    key.extend_from_slice(
+        Hash::from(sp_io::hashing::blake2_256(&(vote.duty, vote.attempt, partial).encode())).as_ref(),
+    );
+    let noted =
+        StorageValueRef::persistent(&key).mutate(|sent: Result<Option<u32>, StorageRetrievalError>| match sent {
+            // a block below the noted one: the chain was taken back, so may have been the vote
+            Ok(Some(at)) if now >= at && now.saturating_sub(at) < RESEND_BLOCKS => Err(()),
+            _ => Ok(now),
+        });
+    !matches!(noted, Err(MutateStorageError::ValueFunctionFailed(()) | MutateStorageError::ConcurrentModification(_)))
+}

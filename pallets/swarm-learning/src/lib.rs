@@ -1,0 +1,580 @@
+//! Studies, their members and their merge rounds, on a chain that the participating institutions run themselves.
+//!
+//! # Overview
+//!
+//! Institutions agree on one study: which model is trained, on which columns, by which rules. Those that enrol sign
+//! exactly that agreement. From then on the chain asks each of them for one thing at a time, a *duty*: train from this
+//! model, merge these updates, say that you hold this file. It records what they commit to and what they attest. No
+//! parameter of a model and no record of a patient is ever on the chain, only hashes, integers and one agreed figure
+//! per site and round.
+//!
+//! # Terminology
+//!
+//! *study*, *participant*, *round*, *update*, *merge*, *attestation*, *duty*, *blob*: as in the project's book. A
+//! *vote* is a participant's signed answer to a duty.
+//!
+//! # State machine
+//!
+//! This pallet is a shell around [`consilium_primitives::round`], which decides everything. The pallet checks origins
+//! and signatures, keeps deadlines in an agenda, stores what rounds leave behind, and tells it in events.
+//!
+//! # Extrinsics
+//!
+//! Signed by an institution's account: [`Call::register`], [`Call::enrol`], [`Call::withdraw`], [`Call::start`],
+//! [`Call::resume`], [`Call::abort`]. Signed by an institution's `swarm` session key, as an authorized general
+//! transaction without nonce or fee: [`Call::vote`].
+//!
+//! # Bounds
+//!
+//! [`MAX_RUNNING`] studies at once, [`consilium_primitives::rules::MAX_PARTICIPANTS`] members and
+//! [`consilium_primitives::rules::MAX_ROUNDS`] rounds each. A closed round's record and a study's agreement stay in the
+//! state for good: they are the certificate's chain of evidence.
+//!
+//! # Implementation notes
+//!
+//! A study has exactly one deadline at a time, and at most [`MAX_RUNNING`] studies run, so an agenda entry can never be
+//! full. Deadlines are evaluated in `on_initialize`, before that block's transactions.
+//!
+//! The offchain worker (the `conductor` module) runs on every node. It asks this institution's own worker process about
+//! all its open duties in one call and signs what comes back.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::float_arithmetic
+    )
+)]
+
+extern crate alloc;
+
+mod conductor;
+#[cfg(test)]
+mod mock;
+mod orders;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_conductor;
+mod types;
+pub mod weights;
+
+pub use pallet::*;
+pub use types::*;
+pub use weights::WeightInfo;
+
+/// Session keys of institutions that take part in studies.
+pub const KEY_TYPE: sp_core::crypto::KeyTypeId = sp_core::crypto::KeyTypeId(*b"swrm");
+
+/// Most studies that may run at once.
+pub const MAX_RUNNING: u32 = 32;
+
+/// Most studies of one proposer that may run at once.
+pub const MAX_PROPOSED: u32 = 8;
+
+/// The key that signs votes: sr25519, in application [`KEY_TYPE`].
+pub mod sr25519 {
+    mod app {
+        use sp_application_crypto::{app_crypto, sr25519};
+        app_crypto!(sr25519, crate::KEY_TYPE);
+    }
+    sp_application_crypto::with_pair! {
+        /// Key pair of a `swarm` key.
+        pub type AuthorityPair = app::Pair;
+    }
+    /// Signature of a vote.
+    pub type AuthoritySignature = app::Signature;
+    /// Public part of a `swarm` key.
+    pub type AuthorityId = app::Public;
+}
+
+#[frame_support::pallet]
+#[allow(missing_docs)] // items the macros generate
+pub mod pallet {
+    use super::*;
+    use alloc::boxed::Box;
+    #[cfg(any(feature = "try-runtime", test))]
+    use alloc::vec::Vec;
+    use consilium_primitives::{
+        round::{Effect, Event as RoundEvent, Kind, PerMember, RoundRecord, Study},
+        Hash, InstitutionId, StudyId, StudyRules, Vote,
+    };
+    use frame_support::pallet_prelude::*;
+    use frame_system::{
+        offchain::CreateAuthorizedTransaction,
+        pallet_prelude::{BlockNumberFor, OriginFor, *},
+    };
+    use sp_application_crypto::RuntimeAppPublic;
+    use sp_core::crypto::AccountId32;
+    use sp_runtime::{
+        traits::{OpaqueKeys, UniqueSaturatedInto},
+        transaction_validity::{
+            InvalidTransaction, TransactionSource, TransactionValidityWithRefund, ValidTransaction,
+        },
+    };
+
+    /// Votes wait this many blocks in the pool at most.
+    const VOTE_LONGEVITY: u64 = 32;
+    /// Priority of votes: they move rounds, so they go before signed calls.
+    const VOTE_PRIORITY: u64 = 1 << 32;
+
+    #[pallet::pallet]
+    #[pallet::storage_version(STORAGE_VERSION)]
+    pub struct Pallet<T>(_);
+
+    /// Version of the storage.
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+
+    /// What the runtime gives to this pallet.
+    #[pallet::config]
+    pub trait Config:
+        frame_system::Config<AccountId = AccountId32>
+        + pallet_session::Config<ValidatorId = AccountId32>
+        + CreateAuthorizedTransaction<Call<Self>>
+    {
+        /// Who belongs to the consortium.
+        type Membership: Membership;
+        /// Measured weights.
+        type WeightInfo: WeightInfo;
+    }
+
+    /// Number of the next study.
+    #[pallet::storage]
+    pub type NextStudy<T> = StorageValue<_, StudyId, ValueQuery>;
+
+    /// All studies there ever were.
+    #[pallet::storage]
+    pub type Studies<T> = StorageMap<_, Twox64Concat, StudyId, StudyInfo>;
+
+    /// Their specs, in the bytes that were signed.
+    #[pallet::storage]
+    pub type Specs<T> = StorageMap<_, Twox64Concat, StudyId, Spec>;
+
+    /// Studies that have not ended, with their proposers.
+    #[pallet::storage]
+    pub type Running<T> = StorageValue<_, BoundedVec<(StudyId, InstitutionId), ConstU32<MAX_RUNNING>>, ValueQuery>;
+
+    /// Studies that ended lately, oldest first: late acknowledgements are still asked for, and blobs served.
+    #[pallet::storage]
+    pub type Ended<T> = StorageValue<_, BoundedVec<StudyId, ConstU32<MAX_RUNNING>>, ValueQuery>;
+
+    /// Studies whose deadline is this block.
+    #[pallet::storage]
+    pub type Agenda<T> = StorageMap<_, Twox64Concat, u32, BoundedVec<StudyId, ConstU32<MAX_RUNNING>>, ValueQuery>;
+
+    /// Where in the agenda a running study stands.
+    #[pallet::storage]
+    pub type Scheduled<T> = StorageMap<_, Twox64Concat, StudyId, u32>;
+
+    /// Closed rounds: study, then (kind, round).
+    #[pallet::storage]
+    pub type History<T> = StorageDoubleMap<_, Twox64Concat, StudyId, Twox64Concat, (Kind, u32), RoundRecord>;
+
+    /// Losses that participants reported for the merge of a round: study, round; micro-units.
+    #[pallet::storage]
+    pub type Losses<T> =
+        StorageDoubleMap<_, Twox64Concat, StudyId, Twox64Concat, u32, PerMember<(InstitutionId, u32)>, ValueQuery>;
+
+    #[pallet::event]
+    #[pallet::generate_deposit(pub(super) fn deposit_event)]
+    pub enum Event<T: Config> {
+        /// A study was proposed, and is open for enrolment.
+        Registered { study: StudyId, proposer: InstitutionId, agreement: Hash },
+        /// An institution has enrolled, with this sample count.
+        Enrolled { study: StudyId, institution: InstitutionId, samples: u32 },
+        /// An institution takes no further part.
+        Withdrawn { study: StudyId, institution: InstitutionId },
+        /// What a round or its end brought.
+        Progress { study: StudyId, round: u32, what: Progress },
+        /// A round is closed; its record stands in the history.
+        RoundClosed { study: StudyId, kind: Kind, round: u32, root: Hash, attesters: u32, attempts: u32 },
+        /// A participant attested another merge than the others.
+        Dissent { study: StudyId, round: u32, institution: InstitutionId, attested: Hash, root: Hash },
+    }
+
+    #[pallet::error]
+    pub enum Error<T> {
+        /// There is no study of this number.
+        NoSuchStudy,
+        /// The caller is not a participant of the consortium: it must be admitted as one first.
+        NotAParticipant,
+        /// The hash is not that of this study's agreement: read the agreement again before you sign.
+        OtherAgreement,
+        /// As many studies run as may: wait for one to end.
+        TooManyStudies,
+        /// The proposer has as many studies running as it may: end one first.
+        TooManyProposals,
+        /// The spec is empty.
+        EmptySpec,
+        /// A time of the rules is 0 or too long.
+        BadWindow,
+        /// `min_participants` is below 2, or it or `rule_min` is above 64.
+        BadParticipants,
+        /// `max_rounds` is 0 or above 1,000.
+        BadRounds,
+        /// `max_share` is 0 or above one.
+        BadShare,
+        /// A file length is 0 or too large.
+        BadLength,
+        /// The list of invited institutions is unsorted, repeats itself or is too short.
+        BadInvited,
+        /// The list of declared weights is empty, unsorted, repeats itself or has a weight out of range.
+        BadWeights,
+        /// The study is in another state.
+        WrongPhase,
+        /// The rules name who is invited, and the caller is not among them.
+        NotInvited,
+        /// Enrolled already.
+        AlreadyEnrolled,
+        /// The study is full.
+        Full,
+        /// The sample count is 0, not below 2^29, or not the one signed before.
+        BadSampleCount,
+        /// The declared weights have no entry for the caller.
+        NoDeclaredWeight,
+        /// Not an active member of this study.
+        NotAMember,
+        /// Only the proposer may.
+        NotTheProposer,
+        /// Too few have enrolled: wait for more.
+        TooFewEnrolled,
+        /// The vote answers another study, round, attempt or duty than the one that is open.
+        NoSuchDuty,
+        /// Answered already: the first answer binds.
+        AlreadyAnswered,
+        /// The answer does not belong to this kind of duty.
+        WrongAnswer,
+        /// The file's length is not the agreed one.
+        WrongLength,
+        /// The fetch window has not passed: missing inputs are not reported yet.
+        TooEarly,
+        /// Bits for inputs that do not exist, or one input both held and invalid.
+        BadMask,
+        /// Not the canonical model.
+        WrongRoot,
+    }
+
+    #[pallet::hooks]
+    impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        fn on_initialize(now: BlockNumberFor<T>) -> Weight {
+            let due = Agenda::<T>::take(block_number::<T>(now));
+            let count = due.len() as u32;
+            for study in due {
+                Scheduled::<T>::remove(study);
+                // a tick is never refused; a study in the agenda exists
+                let ticked = Self::apply(study, RoundEvent::Tick);
+                debug_assert!(ticked.is_ok());
+            }
+            <T as Config>::WeightInfo::on_initialize(count)
+        }
+
+        fn offchain_worker(now: BlockNumberFor<T>) {
+            conductor::conduct::<T>(block_number::<T>(now));
+        }
+
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::do_try_state()
+        }
+    }
+
+    #[pallet::call(weight = <T as Config>::WeightInfo)]
+    impl<T: Config> Pallet<T> {
+        /// Proposes a study. The caller becomes its proposer, and must still enrol to take part.
+        #[pallet::call_index(0)]
+        #[pallet::weight(<T as Config>::WeightInfo::register(spec.len() as u32))]
+        pub fn register(origin: OriginFor<T>, rules: Box<StudyRules>, spec: Spec) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_register(who, *rules, spec)
+        }
+
+        /// Enrols in exactly this agreement. `samples` counts this site's rows and binds for the whole study.
+        #[pallet::call_index(1)]
+        pub fn enrol(origin: OriginFor<T>, study: StudyId, agreement: Hash, samples: u32) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_enrol(who, study, agreement, samples)
+        }
+
+        /// Takes no further part. What is frozen already stays.
+        #[pallet::call_index(2)]
+        pub fn withdraw(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
+            let who = institution(&ensure_signed(origin)?);
+            Self::apply(study, RoundEvent::Withdraw { who })?;
+            Self::deposit_event(Event::Withdrawn { study, institution: who });
+            Ok(())
+        }
+
+        /// Starts a study before its enrolment ends. Only its proposer may.
+        #[pallet::call_index(3)]
+        pub fn start(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
+            let who = institution(&ensure_signed(origin)?);
+            Self::apply(study, RoundEvent::Start { who })
+        }
+
+        /// Lets a paused study go on: at once by its proposer, else when more than half of its members ask.
+        #[pallet::call_index(4)]
+        pub fn resume(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
+            let who = institution(&ensure_signed(origin)?);
+            Self::apply(study, RoundEvent::Resume { who })
+        }
+
+        /// Ends a study in enrolment (its proposer), or a paused one (its proposer, or more than half of its members).
+        #[pallet::call_index(5)]
+        pub fn abort(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
+            let who = institution(&ensure_signed(origin)?);
+            Self::apply(study, RoundEvent::Abort { who })
+        }
+
+        /// Answers a duty. Signed by the institution's `swarm` key over [`Vote::payload`].
+        #[pallet::call_index(6)]
+        #[pallet::authorize(Self::authorize_vote)]
+        pub fn vote(origin: OriginFor<T>, vote: Vote, _signature: sr25519::AuthoritySignature) -> DispatchResult {
+            ensure_authorized(origin)?;
+            Self::apply(vote.study, RoundEvent::Vote(vote))
+        }
+    }
+
+    impl<T: Config> Pallet<T> {
+        fn do_register(who: AccountId32, rules: StudyRules, spec: Spec) -> DispatchResult {
+            ensure!(T::Membership::is_participant(&who), Error::<T>::NotAParticipant);
+            ensure!(!spec.is_empty(), Error::<T>::EmptySpec);
+            let proposer = institution(&who);
+            let mut running = Running::<T>::get();
+            let proposed = running.iter().filter(|(_, p)| *p == proposer).count();
+            ensure!((proposed as u32) < MAX_PROPOSED, Error::<T>::TooManyProposals);
+            let study = NextStudy::<T>::get();
+            running.try_push((study, proposer)).map_err(|_| Error::<T>::TooManyStudies)?;
+            let agreement = agreement_hash(genesis::<T>(), &proposer, &rules, &spec);
+            let now = block_number::<T>(frame_system::Pallet::<T>::block_number());
+            let state = Study::new(proposer, rules, T::Membership::validators(), now).map_err(Error::<T>::from)?;
+            let info = StudyInfo {
+                agreement,
+                spec_hash: Hash::from(sp_io::hashing::blake2_256(&spec)),
+                registered_at: now,
+                state,
+            };
+            NextStudy::<T>::put(study.saturating_add(1));
+            Running::<T>::put(running);
+            Specs::<T>::insert(study, spec);
+            Self::schedule(study, info.state.deadline());
+            Studies::<T>::insert(study, info);
+            Self::deposit_event(Event::Registered { study, proposer, agreement });
+            Ok(())
+        }
+
+        fn do_enrol(who: AccountId32, study: StudyId, agreement: Hash, samples: u32) -> DispatchResult {
+            ensure!(T::Membership::is_participant(&who), Error::<T>::NotAParticipant);
+            let info = Studies::<T>::get(study).ok_or(Error::<T>::NoSuchStudy)?;
+            ensure!(info.agreement == agreement, Error::<T>::OtherAgreement);
+            let who = institution(&who);
+            Self::apply(study, RoundEvent::Enrol { who, samples })?;
+            Self::deposit_event(Event::Enrolled { study, institution: who, samples });
+            Ok(())
+        }
+
+        /// To be called when an institution was suspended, has lost its participant flag or has left: no study waits
+        /// for it any longer.
+        pub fn departed(who: &AccountId32) {
+            let who = institution(who);
+            for (study, _) in Running::<T>::get() {
+                if Self::apply(study, RoundEvent::Withdraw { who }).is_ok() {
+                    Self::deposit_event(Event::Withdrawn { study, institution: who });
+                }
+            }
+        }
+
+        /// One step of one study, with everything that follows from it.
+        pub(crate) fn apply(study: StudyId, event: RoundEvent) -> DispatchResult {
+            let mut info = Studies::<T>::get(study).ok_or(Error::<T>::NoSuchStudy)?;
+            let around = Around::<T>::new(study, info.agreement);
+            let before = info.state.round;
+            let effects = info.state.step(&around, event).map_err(Error::<T>::from)?;
+            for effect in effects {
+                Self::store(study, before, effect);
+            }
+            Self::schedule(study, info.state.deadline());
+            if info.state.ended() {
+                Self::retire(study);
+            }
+            Studies::<T>::insert(study, info);
+            Ok(())
+        }
+
+        fn store(study: StudyId, round: u32, effect: Effect) {
+            match effect {
+                Effect::Closed(record) => {
+                    Self::deposit_event(Event::RoundClosed {
+                        study,
+                        kind: record.kind,
+                        round: record.round,
+                        root: record.root,
+                        attesters: record.attesters.len() as u32,
+                        attempts: record.attempts,
+                    });
+                    for (institution, attested) in &record.dissenters {
+                        Self::deposit_event(Event::Dissent {
+                            study,
+                            round: record.round,
+                            institution: *institution,
+                            attested: *attested,
+                            root: record.root,
+                        });
+                    }
+                    History::<T>::insert(study, (record.kind, record.round), *record);
+                }
+                Effect::Loss { round, who, value } => {
+                    Losses::<T>::mutate(study, round, |losses| {
+                        losses.retain(|(id, _)| *id != who);
+                        // one entry per member, and the list is as long as a study has members
+                        let stored = losses.try_push((who, value));
+                        debug_assert!(stored.is_ok());
+                    });
+                    Self::deposit_event(Event::Progress { study, round, what: Progress::Loss { who, value } });
+                }
+                other => {
+                    if let Some(what) = Progress::of(other) {
+                        Self::deposit_event(Event::Progress { study, round, what });
+                    }
+                }
+            }
+        }
+
+        fn schedule(study: StudyId, at: Option<u32>) {
+            let planned = Scheduled::<T>::get(study);
+            if planned == at {
+                return;
+            }
+            if let Some(block) = planned {
+                Agenda::<T>::mutate_exists(block, |due| {
+                    if let Some(list) = due {
+                        list.retain(|s| *s != study);
+                        if list.is_empty() {
+                            *due = None;
+                        }
+                    }
+                });
+                Scheduled::<T>::remove(study);
+            }
+            if let Some(block) = at {
+                // a deadline that has passed is met in the next block
+                let now = block_number::<T>(frame_system::Pallet::<T>::block_number());
+                let block = block.max(now.saturating_add(1));
+                Agenda::<T>::mutate(block, |due| {
+                    // no more studies run than an entry can hold
+                    let planned = due.try_push(study);
+                    debug_assert!(planned.is_ok());
+                });
+                Scheduled::<T>::insert(study, block);
+            }
+        }
+
+        fn retire(study: StudyId) {
+            let mut was_running = false;
+            Running::<T>::mutate(|running| {
+                let before = running.len();
+                running.retain(|(s, _)| *s != study);
+                was_running = running.len() != before;
+            });
+            if was_running {
+                Ended::<T>::mutate(|ended| {
+                    if ended.is_full() {
+                        ended.remove(0);
+                    }
+                    let kept = ended.try_push(study);
+                    debug_assert!(kept.is_ok());
+                });
+            }
+        }
+
+        /// Cheap checks first, signature last; the same answer for every source.
+        fn authorize_vote(
+            _source: TransactionSource,
+            vote: &Vote,
+            signature: &sr25519::AuthoritySignature,
+        ) -> TransactionValidityWithRefund {
+            let info = Studies::<T>::get(vote.study).ok_or(InvalidTransaction::Custom(REFUSED_NO_STUDY))?;
+            let around = Around::<T>::new(vote.study, info.agreement);
+            info.state.check_vote(&around, vote).map_err(refused)?;
+            let account = AccountId32::from(vote.institution.0);
+            let key = pallet_session::Pallet::<T>::load_keys(&account)
+                .and_then(|keys| keys.get::<sr25519::AuthorityId>(KEY_TYPE))
+                .ok_or(InvalidTransaction::Custom(REFUSED_NO_KEY))?;
+            let payload = vote.payload(&around.genesis, &info.agreement);
+            if !key.verify(&payload, signature) {
+                return Err(InvalidTransaction::BadProof.into());
+            }
+            ValidTransaction::with_tag_prefix("SwarmVote")
+                .priority(VOTE_PRIORITY)
+                .and_provides((
+                    vote.study,
+                    vote.round,
+                    vote.attempt,
+                    vote.kind,
+                    vote.institution,
+                    // a merge may follow a report of missing inputs
+                    core::mem::discriminant(&vote.body) == core::mem::discriminant(&PARTIAL),
+                ))
+                .longevity(VOTE_LONGEVITY)
+                .propagate(true)
+                .build()
+                .map(|valid| (valid, Weight::zero()))
+        }
+
+        /// What must always hold.
+        ///
+        /// # Errors
+        /// What does not.
+        #[cfg(any(feature = "try-runtime", test))]
+        pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
+            let running: Vec<StudyId> = Running::<T>::get().iter().map(|(s, _)| *s).collect();
+            for (study, info) in Studies::<T>::iter() {
+                ensure!(study < NextStudy::<T>::get(), "a study beyond the next number");
+                ensure!(Specs::<T>::contains_key(study), "a study without its spec");
+                ensure!(running.contains(&study) != info.state.ended(), "running and ended disagree");
+                let planned = Scheduled::<T>::get(study);
+                ensure!(planned.is_some() != info.state.ended(), "every running study has one deadline");
+                if let Some(block) = planned {
+                    let entries = Agenda::<T>::get(block).iter().filter(|s| **s == study).count();
+                    ensure!(entries == 1, "a deadline stands in the agenda once");
+                }
+                let spec = Specs::<T>::get(study).unwrap_or_default();
+                let agreement = agreement_hash(genesis::<T>(), &info.state.proposer, &info.state.rules, &spec);
+                ensure!(agreement == info.agreement, "the agreement hash is that of rules and spec");
+            }
+            let planned: usize = Agenda::<T>::iter().map(|(_, due)| due.len()).sum();
+            ensure!(planned == Scheduled::<T>::iter().count(), "agenda and schedule disagree");
+            Ok(())
+        }
+    }
+
+    pub(crate) fn block_number<T: Config>(n: BlockNumberFor<T>) -> u32 {
+        n.unique_saturated_into()
+    }
+}
+
+/// The session carries the `swarm` keys; votes are checked against what each institution has registered there, so that
+/// participants need not be validators and keys can rotate. The pallet itself keeps nothing of it.
+impl<T: Config> sp_runtime::BoundToRuntimeAppPublic for Pallet<T> {
+    type Public = sr25519::AuthorityId;
+}
+
+impl<T: Config> frame_support::traits::OneSessionHandler<sp_core::crypto::AccountId32> for Pallet<T> {
+    type Key = sr25519::AuthorityId;
+
+    fn on_genesis_session<'a, I: 'a>(_: I)
+    where
+        I: Iterator<Item = (&'a sp_core::crypto::AccountId32, Self::Key)>,
+    {
+    }
+
+    fn on_new_session<'a, I: 'a>(_: bool, _: I, _: I)
+    where
+        I: Iterator<Item = (&'a sp_core::crypto::AccountId32, Self::Key)>,
+    {
+    }
+
+    fn on_disabled(_: u32) {}
+}

@@ -1,0 +1,384 @@
+//! Behaviour of the pallet: every refusal, votes against replay, and whole studies.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use crate::{mock::*, *};
+use codec::Encode;
+use consilium_primitives::{
+    round::{AbortReason, PauseReason, Phase},
+    *,
+};
+use frame_support::{assert_noop, assert_ok};
+use sp_core::Pair;
+use sp_runtime::{
+    traits::BadOrigin,
+    transaction_validity::{InvalidTransaction, TransactionValidityError},
+};
+
+fn custom(code: u8) -> Result<(), TransactionValidityError> {
+    Err(InvalidTransaction::Custom(code).into())
+}
+
+fn refuses(change: impl FnOnce(&mut StudyRules), error: Error<Test>) {
+    let mut bad = rules();
+    change(&mut bad);
+    assert_noop!(register(0, bad), error);
+}
+
+#[test]
+fn rules_that_make_no_sense_are_refused_by_name() {
+    run(|| {
+        refuses(|r| r.training_blocks = 0, Error::BadWindow);
+        refuses(|r| r.transfer_blocks = 2_000_000, Error::BadWindow);
+        refuses(|r| r.enrolment_blocks = 0, Error::BadWindow);
+        refuses(|r| r.min_participants = 1, Error::BadParticipants);
+        refuses(|r| r.rule_min = 65, Error::BadParticipants);
+        refuses(|r| r.max_rounds = 1001, Error::BadRounds);
+        refuses(|r| r.max_share = 0, Error::BadShare);
+        refuses(|r| r.max_share = 1_000_001, Error::BadShare);
+        refuses(|r| r.update_len = 0, Error::BadLength);
+        refuses(|r| r.invited = vec![id(1), id(0)].try_into().unwrap(), Error::BadInvited);
+        refuses(|r| r.invited = vec![id(1)].try_into().unwrap(), Error::BadInvited);
+        refuses(
+            |r| r.rule = MergeRule::Mean(Weighting::Declared(vec![(id(0), 1 << 29)].try_into().unwrap())),
+            Error::BadWeights,
+        );
+        assert_noop!(Swarm::register(signed(0), Box::new(rules()), Default::default()), Error::<Test>::EmptySpec);
+    });
+}
+
+#[test]
+fn only_participants_register_and_enrol() {
+    run(|| {
+        register(0, rules()).unwrap();
+        shut_out(account(1));
+        assert_noop!(register(1, rules()), Error::<Test>::NotAParticipant);
+        assert_noop!(enrol(1, 0, 10), Error::<Test>::NotAParticipant);
+        assert_noop!(Swarm::register(RuntimeOrigin::root(), Box::new(rules()), spec()), BadOrigin);
+        assert_noop!(Swarm::enrol(RuntimeOrigin::none(), 0, hash(0), 1), BadOrigin);
+    });
+}
+
+#[test]
+fn a_proposer_and_the_chain_have_limits() {
+    run(|| {
+        for proposer in 0..4 {
+            for _ in 0..MAX_PROPOSED {
+                assert_ok!(register(proposer, rules()));
+            }
+            assert_noop!(
+                register(proposer, rules()),
+                if proposer < 4 { Error::<Test>::TooManyProposals } else { Error::<Test>::TooManyStudies }
+            );
+        }
+        assert_noop!(register(4, rules()), Error::<Test>::TooManyStudies);
+        assert_ok!(Swarm::abort(signed(0), 0));
+        assert_ok!(register(4, rules()));
+    });
+}
+
+#[test]
+fn enrolment_signs_exactly_the_agreement() {
+    run(|| {
+        register(0, rules()).unwrap();
+        assert_noop!(Swarm::enrol(signed(1), 7, hash(0), 10), Error::<Test>::NoSuchStudy);
+        assert_noop!(Swarm::enrol(signed(1), 0, hash(0), 10), Error::<Test>::OtherAgreement);
+        assert_noop!(enrol(1, 0, 0), Error::<Test>::BadSampleCount);
+        assert_noop!(enrol(1, 0, 1 << 29), Error::<Test>::BadSampleCount);
+        assert_ok!(enrol(1, 0, 10));
+        assert_noop!(enrol(1, 0, 10), Error::<Test>::AlreadyEnrolled);
+        let by_hand = (hash(0x99), id(0), rules()).encode();
+        let expected = sp_io::hashing::blake2_256(&[by_hand, spec().into_inner()].concat());
+        assert_eq!(info(0).agreement.0, expected);
+    });
+}
+
+#[test]
+fn invited_and_declared_lists_decide_who_enrols() {
+    run(|| {
+        let mut closed = rules();
+        closed.invited = vec![id(0), id(1)].try_into().unwrap();
+        register(0, closed).unwrap();
+        assert_noop!(enrol(2, 0, 10), Error::<Test>::NotInvited);
+        let mut declared = rules();
+        declared.rule = MergeRule::Mean(Weighting::Declared(vec![(id(0), 3)].try_into().unwrap()));
+        register(0, declared).unwrap();
+        assert_noop!(enrol(2, 1, 10), Error::<Test>::NoDeclaredWeight);
+        assert_ok!(enrol(0, 1, 10));
+        assert_eq!(info(1).state.members[0].weight, 3);
+    });
+}
+
+#[test]
+fn a_study_is_full_at_sixty_four() {
+    run(|| {
+        register(0, rules()).unwrap();
+        for n in 0..64 {
+            assert_ok!(enrol(n, 0, 10));
+        }
+        assert_noop!(enrol(64, 0, 10), Error::<Test>::Full);
+    });
+}
+
+#[test]
+fn only_the_proposer_starts_and_only_with_enough() {
+    run(|| {
+        register(0, rules()).unwrap();
+        enrol(0, 0, 10).unwrap();
+        assert_noop!(Swarm::start(signed(0), 0), Error::<Test>::TooFewEnrolled);
+        enrol(1, 0, 10).unwrap();
+        assert_noop!(Swarm::start(signed(1), 0), Error::<Test>::NotTheProposer);
+        assert_noop!(Swarm::start(signed(0), 9), Error::<Test>::NoSuchStudy);
+        assert_ok!(Swarm::start(signed(0), 0));
+        assert_noop!(Swarm::start(signed(0), 0), Error::<Test>::WrongPhase);
+        assert_noop!(Swarm::resume(signed(0), 0), Error::<Test>::WrongPhase);
+        assert_noop!(Swarm::abort(signed(0), 0), Error::<Test>::WrongPhase);
+        for bad in [Swarm::start(RuntimeOrigin::none(), 0), Swarm::withdraw(RuntimeOrigin::root(), 0)] {
+            assert_eq!(bad, Err(BadOrigin.into()));
+        }
+    });
+}
+
+#[test]
+fn who_withdrew_is_no_member_until_it_enrols_with_the_same_count() {
+    run(|| {
+        register(0, rules()).unwrap();
+        assert_noop!(Swarm::withdraw(signed(1), 0), Error::<Test>::NotAMember);
+        enrol(1, 0, 10).unwrap();
+        assert_ok!(Swarm::withdraw(signed(1), 0));
+        assert_noop!(Swarm::withdraw(signed(1), 0), Error::<Test>::NotAMember);
+        assert_noop!(enrol(1, 0, 11), Error::<Test>::BadSampleCount);
+        assert_ok!(enrol(1, 0, 10));
+    });
+}
+
+#[test]
+fn the_end_of_enrolment_starts_or_aborts() {
+    run(|| {
+        register(0, rules()).unwrap();
+        register(0, rules()).unwrap();
+        enrol(0, 0, 10).unwrap();
+        enrol(1, 0, 10).unwrap();
+        to_block(50);
+        assert!(matches!(info(0).state.phase, Phase::Enrolling { .. }));
+        to_block(51);
+        assert!(matches!(info(0).state.phase, Phase::Init { .. }));
+        assert_eq!(info(1).state.phase, Phase::Aborted { reason: AbortReason::TooFewEnrolled });
+        assert_noop!(enrol(2, 1, 10), Error::<Test>::WrongPhase);
+    });
+}
+
+#[test]
+fn a_study_runs_from_registration_to_certificate() {
+    run(|| {
+        let study = started(rules(), &[0, 1, 2, 3]);
+        (0..4).for_each(|n| {
+            // three equal votes of four close at once; the fourth is too late for round 0
+            if n < 3 {
+                answer(n, study, VoteBody::Root(hash(1)))
+            }
+        });
+        assert_eq!(record(study, 0).root, hash(1));
+        for round in 1..=2u8 {
+            (0..4).for_each(|n| answer(n, study, update(10 * round + n, Some(500_000 - u32::from(round)))));
+            (0..3).for_each(|n| answer(n, study, VoteBody::Root(hash(100 + round))));
+            let closed = record(study, u32::from(round));
+            assert_eq!(closed.inputs.iter().map(|i| i.weight).collect::<Vec<_>>(), [100, 101, 102, 103]);
+            assert_eq!(closed.attesters.len(), 3);
+            assert_eq!(closed.silent.to_vec(), [id(3)]);
+        }
+        // round 2 is worse than round 1 for everyone
+        (0..4).for_each(|n| answer(n, study, VoteBody::Metric(Some(600_000))));
+        (0..4).for_each(|n| answer(n, study, VoteBody::Held(hash(101))));
+        let Phase::Completed(certificate) = info(study).state.phase else { panic!("not completed") };
+        assert_eq!((certificate.round, certificate.root, certificate.held), (1, hash(101), 0b1111));
+        assert!(Running::<Test>::get().is_empty());
+        assert_eq!(Ended::<Test>::get().to_vec(), [study]);
+        assert_noop!(Swarm::withdraw(signed(0), study), Error::<Test>::WrongPhase);
+    });
+}
+
+#[test]
+fn a_vote_is_good_for_one_chain_study_round_attempt_and_institution() {
+    run(|| {
+        let study = started(rules(), &[0, 1, 2, 3]);
+        let other = started(rules(), &[0, 1, 2, 3]);
+        let vote = ballot(0, study, VoteBody::Root(hash(1)));
+        let key = pair(0, 0);
+        let good = sign(&vote, &key);
+        assert_ok!(pool_says(vote, good.clone()));
+        // another genesis
+        let elsewhere = key.sign(&vote.payload(&hash(0x98), &info(study).agreement));
+        assert_eq!(pool_says(vote, elsewhere), Err(InvalidTransaction::BadProof.into()));
+        // another study, with the signature of the first, and with its duty
+        assert_eq!(pool_says(Vote { study: other, ..vote }, good.clone()), custom(11));
+        let there = ballot(0, other, VoteBody::Root(hash(1)));
+        assert_eq!(pool_says(there, good.clone()), Err(InvalidTransaction::BadProof.into()));
+        // another attempt, round, kind
+        assert_eq!(pool_says(Vote { attempt: 1, ..vote }, good.clone()), custom(11));
+        assert_eq!(pool_says(Vote { round: 1, ..vote }, good.clone()), custom(11));
+        assert_eq!(pool_says(Vote { kind: DutyKind::Merge, ..vote }, good.clone()), custom(11));
+        // another institution, and one that is no member
+        let theirs = ballot(1, study, VoteBody::Root(hash(1)));
+        assert_eq!(pool_says(theirs, good.clone()), Err(InvalidTransaction::BadProof.into()));
+        assert_eq!(pool_says(Vote { institution: id(5), ..vote }, good.clone()), custom(10));
+        // another body, and a study that is not there
+        let changed = Vote { body: VoteBody::Root(hash(2)), ..vote };
+        assert_eq!(pool_says(changed, good.clone()), Err(InvalidTransaction::BadProof.into()));
+        assert_eq!(pool_says(Vote { study: 77, ..vote }, good.clone()), custom(1));
+        assert_noop!(Swarm::vote(RuntimeOrigin::signed(account(0)), vote, good.clone()), BadOrigin);
+        assert_noop!(Swarm::vote(RuntimeOrigin::none(), vote, good), BadOrigin);
+    });
+}
+
+#[test]
+fn the_same_merge_vote_is_refused_in_the_next_attempt() {
+    run(|| {
+        let study = started(rules(), &[0, 1, 2, 3]);
+        (0..3).for_each(|n| answer(n, study, VoteBody::Root(hash(1))));
+        (0..4).for_each(|n| answer(n, study, update(n, None)));
+        let vote = ballot(3, study, VoteBody::Root(hash(9)));
+        let signature = sign(&vote, &pair(3, 0));
+        assert_ok!(pool_says(vote, signature.clone()));
+        // two against two: nobody closes it, and everyone is asked again
+        answer(0, study, VoteBody::Root(hash(7)));
+        answer(1, study, VoteBody::Root(hash(7)));
+        answer(2, study, VoteBody::Root(hash(8)));
+        let Phase::Merging(m) = info(study).state.phase else { panic!("not merging") };
+        to_block(m.frozen_at + m.window);
+        let Phase::Merging(m) = info(study).state.phase else { panic!("not merging") };
+        assert_eq!(m.attempt, 2);
+        assert_eq!(pool_says(vote, signature.clone()), custom(11));
+        let again = Vote { attempt: 2, ..vote };
+        assert_eq!(pool_says(again, signature), Err(InvalidTransaction::BadProof.into()));
+    });
+}
+
+#[test]
+fn a_participant_that_is_no_validator_votes() {
+    run(|| {
+        assert_eq!(Session::validators(), vec![account(0)]);
+        let study = started(rules(), &[1, 2]);
+        answer(1, study, VoteBody::Root(hash(1)));
+        answer(2, study, VoteBody::Root(hash(1)));
+        assert_eq!(record(study, 0).attesters.to_vec(), [id(1), id(2)]);
+    });
+}
+
+#[test]
+fn a_key_rotated_in_mid_round_replaces_the_old_one_at_once() {
+    run(|| {
+        let study = started(rules(), &[0, 1]);
+        let vote = ballot(1, study, VoteBody::Root(hash(1)));
+        let old = sign(&vote, &pair(1, 0));
+        assert_ok!(pool_says(vote, old.clone()));
+        let new = pair(1, 1);
+        let keys = SessionKeys { swarm: new.public() };
+        pallet_session::NextKeys::<Test>::insert(account(1), keys);
+        assert_eq!(pool_says(vote, old), Err(InvalidTransaction::BadProof.into()));
+        assert_ok!(pool_says(vote, sign(&vote, &new)));
+        pallet_session::NextKeys::<Test>::remove(account(1));
+        assert_eq!(pool_says(vote, sign(&vote, &new)), custom(2));
+    });
+}
+
+fn call_refuses(vote: Vote, error: Error<Test>) {
+    let signature = sign(&vote, &pair(0, 0));
+    let origin = || frame_system::RawOrigin::Authorized.into();
+    assert_noop!(Swarm::vote(origin(), vote, signature), error);
+}
+
+#[test]
+fn the_first_answer_binds() {
+    run(|| {
+        let study = started(rules(), &[0, 1, 2, 3]);
+        let vote = ballot(0, study, VoteBody::Root(hash(1)));
+        send(0, vote).unwrap();
+        let second = Vote { body: VoteBody::Root(hash(2)), ..vote };
+        assert_eq!(pool_says(second, sign(&second, &pair(0, 0))), Err(InvalidTransaction::Stale.into()));
+        call_refuses(second, Error::AlreadyAnswered);
+    });
+}
+
+#[test]
+fn answers_that_do_not_fit_are_refused_in_pool_and_block() {
+    run(|| {
+        let study = started(rules(), &[0, 1]);
+        let vote = ballot(0, study, VoteBody::Metric(None));
+        assert_eq!(pool_says(vote, sign(&vote, &pair(0, 0))), custom(12));
+        call_refuses(vote, Error::WrongAnswer);
+        call_refuses(Vote { round: 5, ..vote }, Error::NoSuchDuty);
+        call_refuses(Vote { institution: id(4), ..vote }, Error::NotAMember);
+        answer(0, study, VoteBody::Root(hash(1)));
+        answer(1, study, VoteBody::Root(hash(1)));
+        call_refuses(ballot(0, study, VoteBody::Update { root: hash(1), len: 999, metric: None }), Error::WrongLength);
+        answer(0, study, update(1, None));
+        answer(1, study, update(2, None));
+        let partial = |have, invalid| VoteBody::Partial { have, invalid };
+        call_refuses(ballot(0, study, partial(1, 0)), Error::TooEarly);
+        to_block(System::block_number() + 8);
+        call_refuses(ballot(0, study, partial(4, 0)), Error::BadMask);
+        call_refuses(ballot(0, study, partial(1, 1)), Error::BadMask);
+        call_refuses(ballot(0, study, partial(3, 0)), Error::BadMask);
+        answer(0, study, partial(1, 0));
+        answer(0, study, VoteBody::Root(hash(3)));
+        answer(1, study, VoteBody::Root(hash(3)));
+        (0..2).for_each(|n| answer(n, study, update(20 + n, None)));
+        (0..2).for_each(|n| answer(n, study, VoteBody::Root(hash(4))));
+        (0..2).for_each(|n| answer(n, study, VoteBody::Metric(None)));
+        call_refuses(ballot(0, study, VoteBody::Held(hash(9))), Error::WrongRoot);
+        assert_eq!(info(study).state.base, hash(4));
+    });
+}
+
+#[test]
+fn a_stalled_study_pauses_and_more_than_half_let_it_go_on() {
+    run(|| {
+        let study = started(rules(), &[0, 1, 2, 3]);
+        let until = info(study).state.deadline().unwrap();
+        to_block(until);
+        let Phase::Paused(pause) = info(study).state.phase else { panic!("not paused") };
+        assert_eq!(pause.reason, PauseReason::NoCommonStart);
+        assert_ok!(Swarm::resume(signed(1), study));
+        assert_noop!(Swarm::resume(signed(1), study), Error::<Test>::AlreadyAnswered);
+        assert_noop!(Swarm::resume(signed(5), study), Error::<Test>::NotAMember);
+        assert_ok!(Swarm::resume(signed(2), study));
+        assert_ok!(Swarm::resume(signed(3), study));
+        assert!(matches!(info(study).state.phase, Phase::Init { .. }));
+    });
+}
+
+#[test]
+fn nobody_waits_for_an_institution_that_has_departed() {
+    run(|| {
+        let study = started(rules(), &[0, 1, 2, 3]);
+        (0..3).for_each(|n| answer(n, study, VoteBody::Root(hash(1))));
+        (0..3).for_each(|n| answer(n, study, update(n, None)));
+        assert!(matches!(info(study).state.phase, Phase::Collecting(_)));
+        Swarm::departed(&account(3));
+        assert!(matches!(info(study).state.phase, Phase::Merging(_)));
+    });
+}
+
+#[test]
+fn the_chain_keeps_the_losses_and_the_latest_report_of_a_site() {
+    run(|| {
+        let study = started(rules(), &[0, 1]);
+        (0..2).for_each(|n| answer(n, study, VoteBody::Root(hash(1))));
+        (0..2).for_each(|n| answer(n, study, update(n, Some(700_000 + u32::from(n)))));
+        assert_eq!(Losses::<Test>::get(study, 0).to_vec(), [(id(0), 700_000), (id(1), 700_001)]);
+    });
+}
+
+#[test]
+fn blobs_name_members_holders_and_what_is_wanted() {
+    run(|| {
+        let study = started(rules(), &[0, 1, 2]);
+        (0..3).for_each(|n| answer(n, study, VoteBody::Root(hash(1))));
+        (0..3).for_each(|n| answer(n, study, update(10 + n, None)));
+        let blobs = Swarm::blobs();
+        assert_eq!(blobs.iter().filter(|b| b.kind == BlobKind::Update && b.wanted).count(), 3);
+        let model = blobs.iter().find(|b| b.kind == BlobKind::Merged).unwrap();
+        assert_eq!((model.blob.root, model.blob.len, model.members.len()), (hash(1), 900, 3));
+        assert!(blobs.iter().all(|b| !b.members.contains(&id(4))));
+    });
+}

@@ -1,0 +1,301 @@
+//! The offchain worker against a fake HTTP host: what it sends, and what it makes of every kind of answer.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use crate::{conductor, mock::*, sr25519, KEY_TYPE};
+use codec::{Decode, Encode};
+use consilium_primitives::{
+    duty::PROTOCOL_VERSION, DutyAnswer, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, Vote, VoteBody,
+};
+use parking_lot::Mutex;
+use sp_core::{
+    offchain::{
+        testing::{TestOffchainExt, TestTransactionPoolExt},
+        Externalities, HttpError, HttpRequestId, HttpRequestStatus, OffchainDbExt, OffchainWorkerExt, OpaqueMultiaddr,
+        OpaqueNetworkState, OpaquePeerId, Timestamp, TransactionPoolExt,
+    },
+    Pair,
+};
+use sp_keystore::{testing::MemoryKeystore, Keystore, KeystoreExt};
+use std::sync::Arc;
+
+/// How the fake worker answers.
+#[derive(Clone)]
+enum Answer {
+    /// With this state for every duty.
+    State(DutyState),
+    /// First that it lacks the spec, then with this state.
+    SpecFirst(DutyState),
+    /// With this status.
+    Status(u16),
+    /// With these bytes.
+    Bytes(Vec<u8>),
+    /// Not before the deadline.
+    Late,
+    /// Without end.
+    Endless,
+    /// There is nobody.
+    Nobody,
+}
+
+#[derive(Default)]
+struct Log {
+    requests: Vec<(String, String, Vec<(String, String)>, Vec<u8>)>,
+    deadlines: Vec<Option<Timestamp>>,
+}
+
+struct Host {
+    answer: Answer,
+    log: Arc<Mutex<Log>>,
+    replies: Vec<(Vec<u8>, usize)>,
+}
+
+impl Host {
+    fn reply(&self, body: &[u8]) -> Vec<u8> {
+        let request = DutyRequest::decode(&mut &body[..]).expect("the node sends what it must");
+        let state = match &self.answer {
+            Answer::State(state) => *state,
+            Answer::SpecFirst(_) if request.specs.is_empty() => DutyState::NeedSpec,
+            Answer::SpecFirst(state) => *state,
+            Answer::Bytes(bytes) => return bytes.clone(),
+            _ => return Vec::new(),
+        };
+        let answers = request.orders.iter().map(|order| DutyAnswer { duty: order.duty.hash(), state }).collect();
+        DutyReply { version: PROTOCOL_VERSION, answers }.encode()
+    }
+}
+
+impl Externalities for Host {
+    fn is_validator(&self) -> bool {
+        false
+    }
+    fn network_state(&self) -> Result<OpaqueNetworkState, ()> {
+        Ok(OpaqueNetworkState { peer_id: OpaquePeerId(vec![]), external_addresses: Vec::<OpaqueMultiaddr>::new() })
+    }
+    fn timestamp(&mut self) -> Timestamp {
+        Timestamp::from_unix_millis(1_000)
+    }
+    fn sleep_until(&mut self, _: Timestamp) {
+        panic!("the conductor never sleeps");
+    }
+    fn random_seed(&mut self) -> [u8; 32] {
+        [0; 32]
+    }
+    fn http_request_start(&mut self, method: &str, uri: &str, _: &[u8]) -> Result<HttpRequestId, ()> {
+        if matches!(self.answer, Answer::Nobody) {
+            return Err(());
+        }
+        let mut log = self.log.lock();
+        log.requests.push((method.into(), uri.into(), vec![], vec![]));
+        self.replies.push((vec![], 0));
+        Ok(HttpRequestId(log.requests.len() as u16 - 1))
+    }
+    fn http_request_add_header(&mut self, id: HttpRequestId, name: &str, value: &str) -> Result<(), ()> {
+        self.log.lock().requests[id.0 as usize].2.push((name.into(), value.into()));
+        Ok(())
+    }
+    fn http_request_write_body(
+        &mut self,
+        id: HttpRequestId,
+        chunk: &[u8],
+        deadline: Option<Timestamp>,
+    ) -> Result<(), HttpError> {
+        let mut log = self.log.lock();
+        log.deadlines.push(deadline);
+        log.requests[id.0 as usize].3.extend_from_slice(chunk);
+        Ok(())
+    }
+    fn http_response_wait(&mut self, ids: &[HttpRequestId], deadline: Option<Timestamp>) -> Vec<HttpRequestStatus> {
+        self.log.lock().deadlines.push(deadline);
+        let status = match self.answer {
+            Answer::Status(code) => HttpRequestStatus::Finished(code),
+            Answer::Late => HttpRequestStatus::DeadlineReached,
+            _ => HttpRequestStatus::Finished(200),
+        };
+        for id in ids {
+            let body = self.log.lock().requests[id.0 as usize].3.clone();
+            self.replies[id.0 as usize] = (self.reply(&body), 0);
+        }
+        vec![status; ids.len()]
+    }
+    fn http_response_headers(&mut self, _: HttpRequestId) -> Vec<(Vec<u8>, Vec<u8>)> {
+        vec![]
+    }
+    fn http_response_read_body(
+        &mut self,
+        id: HttpRequestId,
+        buffer: &mut [u8],
+        deadline: Option<Timestamp>,
+    ) -> Result<usize, HttpError> {
+        self.log.lock().deadlines.push(deadline);
+        if matches!(self.answer, Answer::Endless) {
+            return Ok(buffer.len());
+        }
+        let (bytes, read) = &mut self.replies[id.0 as usize];
+        let count = buffer.len().min(bytes.len() - *read);
+        buffer[..count].copy_from_slice(&bytes[*read..*read + count]);
+        *read += count;
+        Ok(count)
+    }
+    fn set_authorized_nodes(&mut self, _: Vec<OpaquePeerId>, _: bool) {}
+}
+
+struct Outcome {
+    votes: Vec<(Vote, sr25519::AuthoritySignature)>,
+    log: Arc<Mutex<Log>>,
+}
+
+/// Institution 1's node, in a study of 0 and 1 whose initial model is asked for, conducts at these blocks.
+fn conduct(answer: Answer, blocks: &[u32]) -> Outcome {
+    conduct_with(answer, blocks, true, |_| ())
+}
+
+fn conduct_with(answer: Answer, blocks: &[u32], settings: bool, before: impl Fn(u32)) -> Outcome {
+    let log = Arc::new(Mutex::new(Log::default()));
+    let (database, _) = TestOffchainExt::new();
+    let (pool, pool_state) = TestTransactionPoolExt::new();
+    let keystore = MemoryKeystore::new();
+    let seed = format!("0x{}{}", "02".repeat(16), "00".repeat(16));
+    keystore.sr25519_generate_new(KEY_TYPE, Some(&seed)).unwrap();
+    let mut ext = chain();
+    ext.register_extension(OffchainWorkerExt::new(Host { answer, log: log.clone(), replies: vec![] }));
+    ext.register_extension(OffchainDbExt::new(database));
+    ext.register_extension(TransactionPoolExt::new(pool));
+    ext.register_extension(KeystoreExt::new(keystore));
+    ext.execute_with(|| {
+        let study = started(rules(), &[0, 1]);
+        if settings {
+            set(conductor::URL_KEY, b"http://127.0.0.1:8601");
+            set(conductor::TOKEN_KEY, b"a-token-of-some-length");
+        }
+        for block in blocks {
+            before(study);
+            conductor::conduct::<Test>(*block);
+        }
+    });
+    let sent = pool_state.read().transactions.clone();
+    let votes = sent.iter().map(|bytes| {
+        let transaction = Extrinsic::decode(&mut &bytes[..]).expect("a transaction");
+        match transaction.function {
+            RuntimeCall::Swarm(crate::Call::vote { vote, signature }) => (vote, signature),
+            other => panic!("not a vote: {other:?}"),
+        }
+    });
+    Outcome { votes: votes.collect(), log }
+}
+
+fn set(key: &[u8], value: &[u8]) {
+    sp_runtime::offchain::storage::StorageValueRef::persistent(key).set(&value.to_vec());
+}
+
+fn done() -> DutyState {
+    DutyState::Done(DutyOutput::Root(hash(7)))
+}
+
+#[test]
+fn a_done_duty_becomes_a_signed_vote_that_the_chain_takes() {
+    let outcome = conduct(Answer::State(done()), &[1]);
+    let (vote, signature) = outcome.votes[0].clone();
+    assert_eq!((vote.institution, vote.body), (id(1), VoteBody::Root(hash(7))));
+    run(|| {
+        started(rules(), &[0, 1]);
+        pool_says(vote, signature).unwrap();
+    });
+    let log = outcome.log.lock();
+    let (method, uri, headers, body) = &log.requests[0];
+    assert_eq!((method.as_str(), uri.as_str()), ("PUT", "http://127.0.0.1:8601/v1/duties"));
+    assert!(headers.contains(&("authorization".into(), "Bearer a-token-of-some-length".into())));
+    assert_eq!(DutyRequest::decode(&mut &body[..]).unwrap().orders.len(), 1);
+    // one absolute deadline for sending, waiting and reading
+    assert!(log.deadlines.iter().all(|at| *at == Some(Timestamp::from_unix_millis(1_800))));
+}
+
+#[test]
+fn unfinished_work_says_nothing_on_chain() {
+    for state in [DutyState::Queued, DutyState::Running { done: 500_000 }, DutyState::Held, DutyState::NeedSpec] {
+        assert!(conduct(Answer::State(state), &[1, 2, 3]).votes.is_empty());
+    }
+    // a failure of a pure duty is no vote either
+    assert!(conduct(Answer::State(DutyState::Failed(FailureCode::OutOfMemory)), &[1]).votes.is_empty());
+}
+
+#[test]
+fn a_worker_without_the_spec_gets_it_in_the_same_run() {
+    let outcome = conduct(Answer::SpecFirst(done()), &[1]);
+    assert_eq!(outcome.votes.len(), 1);
+    let log = outcome.log.lock();
+    assert_eq!(log.requests.len(), 2);
+    let second = DutyRequest::decode(&mut &log.requests[1].3[..]).unwrap();
+    assert_eq!(second.specs, [spec().into_inner()]);
+}
+
+#[test]
+fn bad_answers_change_nothing() {
+    let other_duty =
+        DutyReply { version: PROTOCOL_VERSION, answers: vec![DutyAnswer { duty: hash(1), state: done() }] };
+    let answers = [
+        Answer::Status(400),
+        Answer::Status(401),
+        Answer::Status(404),
+        Answer::Status(500),
+        Answer::Status(503),
+        Answer::Late,
+        Answer::Endless,
+        Answer::Nobody,
+        Answer::Bytes(vec![]),
+        Answer::Bytes(vec![0xff; 100]),
+        Answer::Bytes(other_duty.encode()),
+        Answer::Bytes(DutyReply { version: PROTOCOL_VERSION, answers: vec![] }.encode()),
+        Answer::Bytes([other_duty.encode(), vec![0]].concat()),
+    ];
+    for answer in answers {
+        assert!(conduct(answer, &[1, 2]).votes.is_empty());
+    }
+}
+
+#[test]
+fn a_vote_that_is_lost_is_sent_again_after_four_blocks_and_signed_anew() {
+    let outcome = conduct(Answer::State(done()), &[1, 1, 2, 3, 4, 5, 6]);
+    assert_eq!(outcome.votes.len(), 2);
+    let (first, second) = (&outcome.votes[0], &outcome.votes[1]);
+    assert_eq!(first.0, second.0);
+    assert_ne!(first.1, second.1, "sr25519 signatures are randomised: the same one would be a repetition");
+}
+
+#[test]
+fn a_chain_that_was_taken_back_gets_the_vote_again() {
+    assert_eq!(conduct(Answer::State(done()), &[9, 8]).votes.len(), 2);
+}
+
+#[test]
+fn an_answered_duty_is_not_asked_about_again() {
+    let outcome = conduct_with(Answer::State(done()), &[1], true, |study| {
+        answer(1, study, VoteBody::Root(hash(7)));
+    });
+    assert!(outcome.votes.is_empty());
+    assert!(outcome.log.lock().requests.is_empty());
+}
+
+#[test]
+fn a_node_without_a_worker_asks_nobody() {
+    let outcome = conduct_with(Answer::State(done()), &[1], false, |_| ());
+    assert!(outcome.votes.is_empty() && outcome.log.lock().requests.is_empty());
+}
+
+#[test]
+fn a_second_run_beside_the_first_does_nothing() {
+    use sp_runtime::offchain::storage_lock::{StorageLock, Time};
+    let outcome = conduct_with(Answer::State(done()), &[1], true, |_| {
+        let mut lock = StorageLock::<Time>::new(b"consilium/conductor/lock");
+        let guard = lock.try_lock().map_err(|_| ()).expect("free");
+        guard.forget();
+    });
+    assert!(outcome.votes.is_empty() && outcome.log.lock().requests.is_empty());
+}
+
+#[test]
+fn the_keystores_key_decides_whose_duties_are_done() {
+    let stranger = sr25519::AuthorityPair::from_seed(&[77; 32]);
+    assert_ne!(stranger.public(), pair(1, 0).public());
+    let outcome = conduct(Answer::State(done()), &[1]);
+    assert!(outcome.votes.iter().all(|(vote, _)| vote.institution == id(1)));
+}

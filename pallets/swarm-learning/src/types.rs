@@ -1,0 +1,298 @@
+//! What the pallet stores and tells, and its view of the machine's surroundings.
+
+use crate::{pallet::Error, Config, History, Losses};
+use alloc::vec::Vec;
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use consilium_primitives::{
+    round::{AbortReason, DropReason, Effect, Kind, PauseReason, PerMember, Refusal, Study, Surroundings},
+    rules::{RulesError, MAX_SPEC_LEN},
+    FailureCode, Hash, InstitutionId, StudyId, StudyRules, VoteBody,
+};
+use core::marker::PhantomData;
+use frame_support::{pallet_prelude::ConstU32, BoundedVec};
+use scale_info::TypeInfo;
+use sp_core::crypto::AccountId32;
+use sp_runtime::transaction_validity::InvalidTransaction;
+
+/// A spec in the bytes that people signed.
+pub type Spec = BoundedVec<u8, ConstU32<MAX_SPEC_LEN>>;
+
+/// Who belongs to the consortium; given by the runtime.
+pub trait Membership {
+    /// Whether this account may propose studies and enrol.
+    fn is_participant(who: &AccountId32) -> bool;
+    /// How many validators there are now.
+    fn validators() -> u32;
+    /// Makes this account a participant, for benchmarks.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn make_participant(who: &AccountId32);
+}
+
+/// A study as the chain keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct StudyInfo {
+    /// Hash of the agreement: genesis, proposer, rules and spec.
+    pub agreement: Hash,
+    /// BLAKE2b-256 of the spec's bytes.
+    pub spec_hash: Hash,
+    /// Block of its registration.
+    pub registered_at: u32,
+    /// Where it stands.
+    pub state: Study,
+}
+
+/// What a round or its end brought; the part of [`Effect`] that is told in events.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub enum Progress {
+    /// Statistics or updates are asked for.
+    Opened {
+        /// Which.
+        kind: Kind,
+        /// Round.
+        round: u32,
+    },
+    /// The initial model is asked for.
+    InitOpened,
+    /// An update was committed.
+    Committed {
+        /// By whom.
+        who: InstitutionId,
+        /// BLAKE3 hash of the file.
+        root: Hash,
+    },
+    /// No update will come from this participant in this round.
+    Failed {
+        /// From whom.
+        who: InstitutionId,
+        /// Why.
+        code: FailureCode,
+    },
+    /// A participant's loss of this round's merge, micro-units.
+    Loss {
+        /// Whose.
+        who: InstitutionId,
+        /// Micro-units.
+        value: u32,
+    },
+    /// A window was extended once; these have not answered.
+    Extended {
+        /// The silent.
+        silent: PerMember<InstitutionId>,
+    },
+    /// Inputs, order and weights are fixed.
+    Frozen {
+        /// Attempt.
+        attempt: u32,
+        /// Hash over all of it.
+        inputs_root: Hash,
+    },
+    /// A participant has attested.
+    Attested {
+        /// Who.
+        who: InstitutionId,
+        /// What.
+        root: Hash,
+    },
+    /// A participant cannot merge yet; bits by position in the frozen list.
+    InputsMissing {
+        /// Who.
+        who: InstitutionId,
+        /// Holds.
+        have: u64,
+        /// Found invalid.
+        invalid: u64,
+    },
+    /// An input was dropped.
+    Dropped {
+        /// Its author.
+        who: InstitutionId,
+        /// Why.
+        reason: DropReason,
+    },
+    /// A participant is left out for some rounds.
+    Benched {
+        /// Who.
+        who: InstitutionId,
+        /// Last such round.
+        until_round: u32,
+    },
+    /// The last merge is to be evaluated.
+    EvaluationOpened,
+    /// This round's merge is canonical, if enough hold it.
+    Canonical {
+        /// Round.
+        round: u32,
+        /// Root.
+        root: Hash,
+    },
+    /// A participant holds the canonical model.
+    Acknowledged {
+        /// Who.
+        who: InstitutionId,
+    },
+    /// The certificate stands.
+    Completed {
+        /// Round.
+        round: u32,
+        /// Root.
+        root: Hash,
+    },
+    /// People must decide.
+    Paused {
+        /// Why.
+        reason: PauseReason,
+    },
+    /// It goes on.
+    Resumed,
+    /// It ended without a certificate.
+    Aborted {
+        /// Why.
+        reason: AbortReason,
+    },
+}
+
+impl Progress {
+    /// The event of an effect; `None` for those that have events of their own.
+    pub(crate) fn of(effect: Effect) -> Option<Self> {
+        Some(match effect {
+            Effect::Closed(_) => return None,
+            Effect::Loss { who, value, .. } => Self::Loss { who, value },
+            Effect::Opened { kind, round } => Self::Opened { kind, round },
+            Effect::InitOpened => Self::InitOpened,
+            Effect::Committed { who, root } => Self::Committed { who, root },
+            Effect::FailureReported { who, code } => Self::Failed { who, code },
+            Effect::Extended { silent } => Self::Extended { silent },
+            Effect::Frozen { attempt, inputs_root, .. } => Self::Frozen { attempt, inputs_root },
+            Effect::Attested { who, root } => Self::Attested { who, root },
+            Effect::PartialReported { who, have, invalid } => Self::InputsMissing { who, have, invalid },
+            Effect::Dropped { who, reason } => Self::Dropped { who, reason },
+            Effect::Benched { who, until_round } => Self::Benched { who, until_round },
+            Effect::EvaluationOpened => Self::EvaluationOpened,
+            Effect::Canonical { round, root } => Self::Canonical { round, root },
+            Effect::Acknowledged { who } => Self::Acknowledged { who },
+            Effect::Completed { round, root } => Self::Completed { round, root },
+            Effect::Paused { reason } => Self::Paused { reason },
+            Effect::Resumed => Self::Resumed,
+            Effect::Aborted { reason } => Self::Aborted { reason },
+        })
+    }
+}
+
+/// What everybody signs at enrolment: `blake2_256(SCALE(genesis, proposer, rules) ‖ spec)`.
+pub fn agreement_hash(genesis: Hash, proposer: &InstitutionId, rules: &StudyRules, spec: &[u8]) -> Hash {
+    let mut bytes = (genesis, proposer, rules).encode();
+    bytes.extend_from_slice(spec);
+    Hash::from(sp_io::hashing::blake2_256(&bytes))
+}
+
+/// The institution of an account.
+pub fn institution(who: &AccountId32) -> InstitutionId {
+    InstitutionId(*who.as_ref())
+}
+
+/// Genesis hash of this chain.
+pub(crate) fn genesis<T: Config>() -> Hash {
+    let hash = frame_system::Pallet::<T>::block_hash(frame_system::pallet_prelude::BlockNumberFor::<T>::default());
+    let mut bytes = [0u8; 32];
+    for (to, from) in bytes.iter_mut().zip(hash.as_ref()) {
+        *to = *from;
+    }
+    Hash::from(bytes)
+}
+
+/// The machine's view of this chain.
+pub(crate) struct Around<T> {
+    pub study: StudyId,
+    pub agreement: Hash,
+    pub genesis: Hash,
+    pub now: u32,
+    chain: PhantomData<T>,
+}
+
+impl<T: Config> Around<T> {
+    pub fn new(study: StudyId, agreement: Hash) -> Self {
+        let now = crate::pallet::block_number::<T>(frame_system::Pallet::<T>::block_number());
+        Self { study, agreement, genesis: genesis::<T>(), now, chain: PhantomData }
+    }
+}
+
+impl<T: Config> Surroundings for Around<T> {
+    fn genesis(&self) -> Hash {
+        self.genesis
+    }
+    fn study(&self) -> StudyId {
+        self.study
+    }
+    fn agreement(&self) -> Hash {
+        self.agreement
+    }
+    fn now(&self) -> u32 {
+        self.now
+    }
+    fn losses(&self, round: u32) -> Vec<(InstitutionId, u32)> {
+        Losses::<T>::get(self.study, round).into_inner()
+    }
+    fn root(&self, round: u32) -> Option<Hash> {
+        History::<T>::get(self.study, (Kind::Model, round)).map(|record| record.root)
+    }
+}
+
+/// A vote of this variant may be followed by a merge.
+pub(crate) const PARTIAL: VoteBody = VoteBody::Partial { have: 0, invalid: 0 };
+
+/// Custom code of a vote on a study that does not exist.
+pub(crate) const REFUSED_NO_STUDY: u8 = 1;
+/// Custom code of a vote of an institution without session keys.
+pub(crate) const REFUSED_NO_KEY: u8 = 2;
+
+/// The pool's word for a refusal: `Stale` for what was answered already, else a code of its own.
+pub(crate) fn refused(refusal: Refusal) -> InvalidTransaction {
+    match refusal {
+        Refusal::AlreadyAnswered => InvalidTransaction::Stale,
+        Refusal::NotAMember => InvalidTransaction::Custom(10),
+        Refusal::NoSuchDuty => InvalidTransaction::Custom(11),
+        Refusal::WrongAnswer => InvalidTransaction::Custom(12),
+        Refusal::WrongLength => InvalidTransaction::Custom(13),
+        Refusal::TooEarly => InvalidTransaction::Custom(14),
+        Refusal::BadMask => InvalidTransaction::Custom(15),
+        Refusal::WrongRoot => InvalidTransaction::Custom(16),
+        _ => InvalidTransaction::Call,
+    }
+}
+
+impl<T> From<Refusal> for Error<T> {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::WrongPhase => Error::WrongPhase,
+            Refusal::NotInvited => Error::NotInvited,
+            Refusal::AlreadyEnrolled => Error::AlreadyEnrolled,
+            Refusal::Full => Error::Full,
+            Refusal::BadSampleCount => Error::BadSampleCount,
+            Refusal::NoDeclaredWeight => Error::NoDeclaredWeight,
+            Refusal::NotAMember => Error::NotAMember,
+            Refusal::NotTheProposer => Error::NotTheProposer,
+            Refusal::TooFewEnrolled => Error::TooFewEnrolled,
+            Refusal::NoSuchDuty => Error::NoSuchDuty,
+            Refusal::AlreadyAnswered => Error::AlreadyAnswered,
+            Refusal::WrongAnswer => Error::WrongAnswer,
+            Refusal::WrongLength => Error::WrongLength,
+            Refusal::TooEarly => Error::TooEarly,
+            Refusal::BadMask => Error::BadMask,
+            Refusal::WrongRoot => Error::WrongRoot,
+        }
+    }
+}
+
+impl<T> From<RulesError> for Error<T> {
+    fn from(error: RulesError) -> Self {
+        match error {
+            RulesError::Window => Error::BadWindow,
+            RulesError::Participants => Error::BadParticipants,
+            RulesError::Rounds => Error::BadRounds,
+            RulesError::Share => Error::BadShare,
+            RulesError::Length => Error::BadLength,
+            RulesError::Invited => Error::BadInvited,
+            RulesError::Weights => Error::BadWeights,
+        }
+    }
+}
