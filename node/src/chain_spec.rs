@@ -1,0 +1,84 @@
+//! Chains that the node knows by name, and those in files.
+
+use sc_service::{ChainType, GenericChainSpec};
+
+/// The specification of a chain.
+pub type ChainSpec = GenericChainSpec;
+
+/// `dev`: one institution; `local`: four. Keys are well known: never for real use. Anything else is a file's path.
+///
+/// # Errors
+/// The runtime was built without its wasm, or the file is no specification.
+pub fn load(id: &str) -> Result<ChainSpec, String> {
+    match id {
+        "dev" => preset("Consilium Development", "consilium_dev", ChainType::Development, sp_preset::DEV),
+        "" | "local" => preset("Consilium Local Testnet", "consilium_local", ChainType::Local, sp_preset::LOCAL),
+        path => ChainSpec::from_json_file(path.into())
+            .map_err(|error| format!("--chain {path}: not a chain specification that this node can read: {error}")),
+    }
+}
+
+/// Address format for chains without a registered one.
+const SS58_FORMAT: u16 = 42;
+
+/// Names of the runtime's presets.
+mod sp_preset {
+    pub const DEV: &str = "development";
+    pub const LOCAL: &str = "local_testnet";
+}
+
+fn preset(name: &str, id: &str, kind: ChainType, preset: &str) -> Result<ChainSpec, String> {
+    let wasm = consilium_runtime::WASM_BINARY
+        .ok_or("this node was built without its runtime's wasm: build again without SKIP_WASM_BUILD")?;
+    let mut properties = sc_service::Properties::new();
+    properties.insert("ss58Format".into(), SS58_FORMAT.into());
+    Ok(ChainSpec::builder(wasm, None)
+        .with_name(name)
+        .with_id(id)
+        .with_protocol_id("consilium")
+        .with_chain_type(kind)
+        .with_properties(properties)
+        .with_genesis_config_preset_name(preset)
+        .build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use consilium_runtime::{AccountId, Runtime, Session};
+    use pallet_consortium::Institutions;
+    use sc_service::BuildStorage;
+
+    type Consortium = pallet_consortium::Pallet<Runtime>;
+
+    fn institutions_of(chain: &str) -> Vec<(String, bool)> {
+        let storage = load(chain).and_then(|spec| spec.build_storage()).expect("the preset builds");
+        sp_io::TestExternalities::new(storage).execute_with(|| {
+            let validators: Vec<AccountId> = Session::validators();
+            let named = |(account, it): (AccountId, pallet_consortium::Institution)| {
+                assert!(it.is_active_participant());
+                (String::from_utf8_lossy(&it.name).into_owned(), validators.contains(&account))
+            };
+            <Consortium as Institutions<AccountId>>::all().into_iter().map(named).collect()
+        })
+    }
+
+    #[test]
+    fn the_local_testnet_is_four_hospitals_that_make_its_blocks() {
+        let mut found = institutions_of("local");
+        found.sort();
+        let expected = ["hospital-a", "hospital-b", "hospital-c", "hospital-d"].map(|name| (name.to_owned(), true));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn the_development_chain_is_one_hospital() {
+        assert_eq!(institutions_of("dev"), [("hospital-a".to_owned(), true)]);
+    }
+
+    #[test]
+    fn a_chain_that_cannot_be_read_is_named() {
+        let Err(error) = load("no-such-file.json") else { panic!("a file that is not there was read") };
+        assert!(error.contains("--chain no-such-file.json"), "{error}");
+    }
+}

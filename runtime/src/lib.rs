@@ -1,0 +1,338 @@
+//! The chain that a consortium of hospitals owns together: Aura and GRANDPA, the institutions, their studies.
+//!
+//! There is no token economy. Only institutions have accounts that can sign, so there are no fees; the balances pallet
+//! is here because the session pallet wants a currency, and its calls are closed.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![recursion_limit = "256"]
+#![allow(missing_docs)] // items the macros generate
+
+extern crate alloc;
+
+#[cfg(feature = "std")]
+include!(concat!(env!("OUT_DIR"), "/wasm_binary.rs"));
+
+mod apis;
+mod genesis_config_presets;
+
+use alloc::vec::Vec;
+use consilium_primitives::InstitutionId;
+use frame_support::{
+    derive_impl, parameter_types,
+    traits::{ConstBool, ConstU32, ConstU64, Contains},
+    weights::{constants::WEIGHT_REF_TIME_PER_MILLIS, Weight},
+};
+use frame_system::limits::{BlockLength, BlockWeights};
+use sp_consensus_aura::sr25519::AuthorityId as AuraId;
+use sp_runtime::{
+    generic, impl_opaque_keys,
+    traits::{AccountIdLookup, BlakeTwo256, ConvertInto, IdentifyAccount, Verify},
+    MultiAddress, MultiSignature, Perbill,
+};
+use sp_version::RuntimeVersion;
+
+#[cfg(feature = "std")]
+pub use apis::RuntimeApi;
+pub use genesis_config_presets::{get_preset, preset_names};
+
+/// Opaque types for the parts of the node that know nothing of the runtime.
+pub mod opaque {
+    use super::*;
+    pub use sp_runtime::OpaqueExtrinsic as UncheckedExtrinsic;
+
+    /// Header.
+    pub type Header = generic::Header<BlockNumber, BlakeTwo256>;
+    /// Block.
+    pub type Block = generic::Block<Header, UncheckedExtrinsic>;
+}
+
+impl_opaque_keys! {
+    /// What a node signs with: blocks, finality, votes.
+    pub struct SessionKeys {
+        pub aura: Aura,
+        pub grandpa: Grandpa,
+        pub swarm: SwarmLearning,
+    }
+}
+
+#[sp_version::runtime_version]
+pub const VERSION: RuntimeVersion = RuntimeVersion {
+    spec_name: alloc::borrow::Cow::Borrowed("consilium"),
+    impl_name: alloc::borrow::Cow::Borrowed("consilium"),
+    authoring_version: 1,
+    spec_version: 1,
+    impl_version: 1,
+    apis: apis::RUNTIME_API_VERSIONS,
+    transaction_version: 1,
+    system_version: 1,
+};
+
+/// A slot, in milliseconds.
+pub const SLOT_MILLIS: u64 = 2_000;
+/// A session, in blocks: a minute.
+pub const SESSION_BLOCKS: BlockNumber = 30;
+
+pub type BlockNumber = u32;
+pub type Signature = MultiSignature;
+pub type AccountId = <<Signature as Verify>::Signer as IdentifyAccount>::AccountId;
+pub type Balance = u128;
+pub type Nonce = u32;
+pub type Hash = sp_core::H256;
+pub type Address = MultiAddress<AccountId, ()>;
+pub type Header = generic::Header<BlockNumber, BlakeTwo256>;
+pub type Block = generic::Block<Header, UncheckedExtrinsic>;
+
+/// Votes are authorised by [`frame_system::AuthorizeCall`]; nothing is paid for.
+pub type TxExtension = (
+    frame_system::AuthorizeCall<Runtime>,
+    frame_system::CheckNonZeroSender<Runtime>,
+    frame_system::CheckSpecVersion<Runtime>,
+    frame_system::CheckTxVersion<Runtime>,
+    frame_system::CheckGenesis<Runtime>,
+    frame_system::CheckEra<Runtime>,
+    frame_system::CheckNonce<Runtime>,
+    frame_system::CheckWeight<Runtime>,
+    frame_metadata_hash_extension::CheckMetadataHash<Runtime>,
+    frame_system::WeightReclaim<Runtime>,
+);
+
+pub type UncheckedExtrinsic = generic::UncheckedExtrinsic<Address, RuntimeCall, Signature, TxExtension>;
+
+pub type Executive =
+    frame_executive::Executive<Runtime, Block, frame_system::ChainContext<Runtime>, Runtime, AllPalletsWithSystem>;
+
+#[frame_support::runtime]
+mod runtime {
+    #[runtime::runtime]
+    #[runtime::derive(
+        RuntimeCall,
+        RuntimeEvent,
+        RuntimeError,
+        RuntimeOrigin,
+        RuntimeFreezeReason,
+        RuntimeHoldReason,
+        RuntimeSlashReason,
+        RuntimeLockId,
+        RuntimeTask,
+        RuntimeViewFunction
+    )]
+    pub struct Runtime;
+
+    #[runtime::pallet_index(0)]
+    pub type System = frame_system;
+    #[runtime::pallet_index(1)]
+    pub type Timestamp = pallet_timestamp;
+    #[runtime::pallet_index(2)]
+    pub type Balances = pallet_balances;
+    #[runtime::pallet_index(3)]
+    pub type Consortium = pallet_consortium;
+    #[runtime::pallet_index(4)]
+    pub type Session = pallet_session;
+    #[runtime::pallet_index(5)]
+    pub type Aura = pallet_aura;
+    #[runtime::pallet_index(6)]
+    pub type Grandpa = pallet_grandpa;
+    #[runtime::pallet_index(7)]
+    pub type SwarmLearning = pallet_swarm_learning;
+}
+
+const NORMAL: Perbill = Perbill::from_percent(75);
+/// A third of a slot, so that slow nodes keep up.
+const MAX_BLOCK_WEIGHT: Weight =
+    Weight::from_parts(WEIGHT_REF_TIME_PER_MILLIS.saturating_mul(SLOT_MILLIS / 3), u64::MAX);
+const MAX_BLOCK_LENGTH: u32 = 2 * 1024 * 1024;
+
+parameter_types! {
+    pub const BlockHashCount: BlockNumber = 2400;
+    pub const Version: RuntimeVersion = VERSION;
+    pub const SS58Prefix: u8 = 42;
+    pub RuntimeBlockWeights: BlockWeights = BlockWeights::with_sensible_defaults(MAX_BLOCK_WEIGHT, NORMAL);
+    pub RuntimeBlockLength: BlockLength = BlockLength::builder()
+        .max_length(MAX_BLOCK_LENGTH)
+        .modify_max_length_for_class(frame_support::dispatch::DispatchClass::Normal, |max| *max = NORMAL * MAX_BLOCK_LENGTH)
+        .build();
+}
+
+/// Nothing is paid on this chain, so nothing can be transferred: an outsider with a balance could sign.
+pub struct NoTransfers;
+impl Contains<RuntimeCall> for NoTransfers {
+    fn contains(call: &RuntimeCall) -> bool {
+        !matches!(call, RuntimeCall::Balances(_))
+    }
+}
+
+#[derive_impl(frame_system::config_preludes::SolochainDefaultConfig)]
+impl frame_system::Config for Runtime {
+    type BaseCallFilter = NoTransfers;
+    type Block = Block;
+    type BlockWeights = RuntimeBlockWeights;
+    type BlockLength = RuntimeBlockLength;
+    type AccountId = AccountId;
+    type Lookup = AccountIdLookup<AccountId, ()>;
+    type Nonce = Nonce;
+    type Hash = Hash;
+    type BlockHashCount = BlockHashCount;
+    type DbWeight = frame_support::weights::constants::ParityDbWeight;
+    type Version = Version;
+    type AccountData = pallet_balances::AccountData<Balance>;
+    type SS58Prefix = SS58Prefix;
+    type MaxConsumers = ConstU32<16>;
+}
+
+impl pallet_timestamp::Config for Runtime {
+    type Moment = u64;
+    type OnTimestampSet = Aura;
+    type MinimumPeriod = ConstU64<{ SLOT_MILLIS / 2 }>;
+    type WeightInfo = ();
+}
+
+impl pallet_balances::Config for Runtime {
+    type RuntimeEvent = RuntimeEvent;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type RuntimeFreezeReason = RuntimeFreezeReason;
+    type Balance = Balance;
+    type DustRemoval = ();
+    type ExistentialDeposit = frame_support::traits::ConstU128<1>;
+    type AccountStore = System;
+    type ReserveIdentifier = [u8; 8];
+    type FreezeIdentifier = ();
+    type MaxLocks = ConstU32<0>;
+    type MaxReserves = ConstU32<0>;
+    type MaxFreezes = ConstU32<0>;
+    type DoneSlashHandler = ();
+    type WeightInfo = ();
+}
+
+parameter_types! {
+    pub const SessionPeriod: BlockNumber = SESSION_BLOCKS;
+    pub const SessionOffset: BlockNumber = 0;
+}
+
+impl pallet_session::Config for Runtime {
+    type RuntimeEvent = RuntimeEvent;
+    type ValidatorId = AccountId;
+    type ValidatorIdOf = ConvertInto;
+    type ShouldEndSession = pallet_session::PeriodicSessions<SessionPeriod, SessionOffset>;
+    type NextSessionRotation = pallet_session::PeriodicSessions<SessionPeriod, SessionOffset>;
+    type SessionManager = Consortium;
+    type SessionHandler = (Aura, Grandpa, SwarmLearning);
+    type Keys = SessionKeys;
+    type DisablingStrategy = ();
+    type WeightInfo = ();
+    type Currency = Balances;
+    type KeyDeposit = frame_support::traits::ConstU128<0>;
+}
+
+impl pallet_aura::Config for Runtime {
+    type AuthorityId = AuraId;
+    type DisabledValidators = ();
+    type MaxAuthorities = ConstU32<64>;
+    type AllowMultipleBlocksPerSlot = ConstBool<false>;
+    type SlotDuration = ConstU64<SLOT_MILLIS>;
+}
+
+impl pallet_grandpa::Config for Runtime {
+    type RuntimeEvent = RuntimeEvent;
+    type WeightInfo = ();
+    type MaxAuthorities = ConstU32<64>;
+    type MaxNominators = ConstU32<0>;
+    type MaxSetIdSessionEntries = ConstU64<0>;
+    type KeyOwnerProof = sp_core::Void;
+    type EquivocationReportSystem = ();
+}
+
+/// No study waits for an institution that has left.
+pub struct TellStudies;
+impl pallet_consortium::OnDeparture<AccountId> for TellStudies {
+    fn departed(who: &AccountId) {
+        SwarmLearning::departed(who);
+    }
+
+    fn weight() -> Weight {
+        // at most: a withdrawal from every study that runs
+        let one = <() as pallet_swarm_learning::WeightInfo>::withdraw();
+        one.saturating_mul(u64::from(pallet_swarm_learning::MAX_RUNNING))
+    }
+}
+
+impl pallet_consortium::Config for Runtime {
+    // admission by vote will take this place; until then nobody on this chain is root
+    type AdminOrigin = frame_system::EnsureRoot<AccountId>;
+    type Keys = Session;
+    type OnDeparture = TellStudies;
+    type MinValidators = ConstU32<1>;
+    type MaxInstitutions = ConstU32<64>;
+    type WeightInfo = ();
+}
+
+/// Who belongs to the consortium, for the studies.
+pub struct Members;
+impl pallet_swarm_learning::Membership for Members {
+    fn is_participant(who: &AccountId) -> bool {
+        <Consortium as pallet_consortium::Institutions<_>>::is_participant(who)
+    }
+    fn validators() -> u32 {
+        Session::validators().len() as u32
+    }
+    #[cfg(feature = "runtime-benchmarks")]
+    fn make_participant(who: &AccountId) {
+        let admitted =
+            Consortium::admit(frame_system::RawOrigin::Root.into(), who.clone(), Default::default(), false, true);
+        debug_assert!(admitted.is_ok());
+    }
+}
+
+impl pallet_swarm_learning::Config for Runtime {
+    type Membership = Members;
+    type WeightInfo = ();
+}
+
+impl<C> frame_system::offchain::CreateTransactionBase<C> for Runtime
+where
+    RuntimeCall: From<C>,
+{
+    type RuntimeCall = RuntimeCall;
+    type Extrinsic = UncheckedExtrinsic;
+}
+
+impl<C> frame_system::offchain::CreateTransaction<C> for Runtime
+where
+    RuntimeCall: From<C>,
+{
+    type Extension = TxExtension;
+
+    fn create_transaction(call: RuntimeCall, extension: TxExtension) -> UncheckedExtrinsic {
+        UncheckedExtrinsic::new_transaction(call, extension)
+    }
+}
+
+impl<C> frame_system::offchain::CreateAuthorizedTransaction<C> for Runtime
+where
+    RuntimeCall: From<C>,
+{
+    fn create_extension() -> TxExtension {
+        (
+            frame_system::AuthorizeCall::new(),
+            frame_system::CheckNonZeroSender::new(),
+            frame_system::CheckSpecVersion::new(),
+            frame_system::CheckTxVersion::new(),
+            frame_system::CheckGenesis::new(),
+            frame_system::CheckEra::from(generic::Era::Immortal),
+            frame_system::CheckNonce::from(0),
+            frame_system::CheckWeight::new(),
+            frame_metadata_hash_extension::CheckMetadataHash::new(false),
+            frame_system::WeightReclaim::new(),
+        )
+    }
+}
+
+/// All institutions, for the node.
+fn institutions() -> Vec<consilium_primitives::InstitutionNotice> {
+    let notice = |(account, it): (AccountId, pallet_consortium::Institution)| consilium_primitives::InstitutionNotice {
+        id: InstitutionId(*account.as_ref()),
+        validator: it.is_active_validator(),
+        participant: it.is_active_participant(),
+        name: it.name.into_inner(),
+        peer_id: it.peer_id.map(|id| id.into_inner()),
+    };
+    <Consortium as pallet_consortium::Institutions<_>>::all().into_iter().map(notice).collect()
+}
