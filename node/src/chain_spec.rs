@@ -47,7 +47,7 @@ mod tests {
     use super::*;
     use consilium_runtime::{AccountId, Runtime, Session};
     use pallet_consortium::Institutions;
-    use sc_service::BuildStorage;
+    use sp_runtime::BuildStorage;
 
     type Consortium = pallet_consortium::Pallet<Runtime>;
 

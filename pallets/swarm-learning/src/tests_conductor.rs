@@ -11,9 +11,9 @@ use sp_core::{
     offchain::{
         testing::{TestOffchainExt, TestTransactionPoolExt},
         Externalities, HttpError, HttpRequestId, HttpRequestStatus, OffchainDbExt, OffchainWorkerExt, OpaqueMultiaddr,
-        OpaqueNetworkState, OpaquePeerId, Timestamp, TransactionPoolExt,
+        OpaqueNetworkState, Timestamp, TransactionPoolExt,
     },
-    Pair,
+    OpaquePeerId, Pair,
 };
 use sp_keystore::{testing::MemoryKeystore, Keystore, KeystoreExt};
 use std::sync::Arc;

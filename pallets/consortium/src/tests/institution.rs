@@ -74,16 +74,16 @@ fn a_peer_id_belongs_to_one_institution_only() {
 #[test]
 fn a_claim_counts_for_its_own_key_institution_and_chain_only() {
     run(|| {
-        let refused = Error::<Test>::InvalidPeerIdSignature;
+        let refused = || Error::<Test>::InvalidPeerIdSignature;
         let (key, signature) = claim(&node_key(1), 1);
-        assert_noop!(Consortium::set_peer_id(signed(2), key, signature), refused);
-        assert_noop!(Consortium::set_peer_id(signed(1), node_key(2).public().0, signature), refused);
-        assert_noop!(Consortium::set_peer_id(signed(1), key, [0; 64]), refused);
+        assert_noop!(Consortium::set_peer_id(signed(2), key, signature), refused());
+        assert_noop!(Consortium::set_peer_id(signed(1), node_key(2).public().0, signature), refused());
+        assert_noop!(Consortium::set_peer_id(signed(1), key, [0; 64]), refused());
         let mut flipped = signature;
         flipped[0] ^= 1;
-        assert_noop!(Consortium::set_peer_id(signed(1), key, flipped), refused);
+        assert_noop!(Consortium::set_peer_id(signed(1), key, flipped), refused());
         let (key, elsewhere) = claim_on(H256::repeat_byte(9), &node_key(1), 1);
-        assert_noop!(Consortium::set_peer_id(signed(1), key, elsewhere), refused);
+        assert_noop!(Consortium::set_peer_id(signed(1), key, elsewhere), refused());
     });
 }
 
