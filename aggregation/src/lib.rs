@@ -1,0 +1,25 @@
+//! Merge rules as pure functions, and the files they read and write. Bit-exact on every CPU and thread count; an
+//! auditor can rebuild every merge with this crate alone.
+//!
+//! * [`layout`]: which tensors a file holds, and how long it therefore is.
+//! * [`model`]: model files: updates and merged models.
+//! * [`mean`]: the weighted mean.
+//! * [`statistics`]: count, mean and squared deviations of each column, and how sites' parts become one.
+//! * [`blob`]: what a blob is called.
+//!
+//! Only `+ − × ÷ √` of IEEE 754 are used, never `mul_add` and never a math library, so that no platform can round
+//! differently.
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod blob;
+pub mod layout;
+pub mod mean;
+pub mod model;
+pub mod statistics;
+
+pub use blob::blob_hash;
+pub use layout::{FileError, Layout, LayoutError, TensorShape};
+pub use mean::{merge_mean, MergeError};
+pub use model::ModelFile;
+pub use statistics::{Statistics, StatisticsError, MIN_ROWS};

@@ -1,0 +1,97 @@
+//! Model files: the update of one participant, which names its duty, and merged models, which name none.
+
+use crate::layout::{Dtype, FileError, Layout};
+use consilium_primitives::Hash;
+use rayon::prelude::*;
+
+const CHUNK: usize = 1 << 16;
+
+/// A model: all its tensors, `f32`, one after the other by name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelFile {
+    /// Which tensors.
+    pub layout: Layout,
+    /// The duty an update answers; none in merged models and in the initial model.
+    pub duty: Option<Hash>,
+    /// All numbers, tensors by name, each row-major.
+    pub data: Vec<f32>,
+}
+
+impl ModelFile {
+    /// The file's bytes, always the same for the same model.
+    ///
+    /// # Errors
+    /// Data of another length than the layout's, NaN or infinity.
+    pub fn encode(&self) -> Result<Vec<u8>, FileError> {
+        if self.data.len() != self.layout.elements() {
+            return Err(FileError::Length {
+                expected: self.layout.elements() as u64 * 4,
+                found: self.data.len() as u64 * 4,
+            });
+        }
+        finite(&self.layout, &self.data)?;
+        let mut bytes = self.layout.header(Dtype::F32, self.duty.as_ref());
+        let start = bytes.len();
+        bytes.resize(start + self.data.len() * 4, 0);
+        bytes[start..].par_chunks_mut(CHUNK * 4).zip(self.data.par_chunks(CHUNK)).for_each(|(to, from)| {
+            for (slot, number) in to.chunks_exact_mut(4).zip(from) {
+                slot.copy_from_slice(&number.to_le_bytes());
+            }
+        });
+        Ok(bytes)
+    }
+
+    /// Reads a file that must hold exactly the tensors of `layout`, in canonical form.
+    ///
+    /// # Errors
+    /// Any byte that is not as it must be; all these errors mean that the *file* is invalid.
+    pub fn decode(bytes: &[u8], layout: &Layout) -> Result<Self, FileError> {
+        let (duty, start) = layout.open(Dtype::F32, bytes, false)?;
+        let mut data = vec![0f32; layout.elements()];
+        data.par_chunks_mut(CHUNK).zip(bytes[start..].par_chunks(CHUNK * 4)).for_each(|(to, from)| {
+            for (number, slot) in to.iter_mut().zip(from.chunks_exact(4)) {
+                *number = f32::from_le_bytes([slot[0], slot[1], slot[2], slot[3]]);
+            }
+        });
+        finite(layout, &data)?;
+        Ok(Self { layout: layout.clone(), duty, data })
+    }
+
+    /// [`ModelFile::decode`], for an update that must answer `duty`.
+    ///
+    /// # Errors
+    /// As `decode`, and [`FileError::Duty`] where the file names none or another.
+    pub fn decode_update(bytes: &[u8], layout: &Layout, duty: &Hash) -> Result<Self, FileError> {
+        expect_duty(Self::decode(bytes, layout)?, Some(*duty))
+    }
+
+    /// [`ModelFile::decode`], for a merged or initial model, which names no duty.
+    ///
+    /// # Errors
+    /// As `decode`, and [`FileError::Duty`] where the file names one.
+    pub fn decode_merged(bytes: &[u8], layout: &Layout) -> Result<Self, FileError> {
+        expect_duty(Self::decode(bytes, layout)?, None)
+    }
+
+    /// The numbers of one tensor, row-major.
+    pub fn tensor(&self, name: &str) -> Option<&[f32]> {
+        let (_, range) = self.layout.ranges().find(|(tensor, _)| tensor.name == name)?;
+        self.data.get(range)
+    }
+}
+
+fn expect_duty(file: ModelFile, expected: Option<Hash>) -> Result<ModelFile, FileError> {
+    if file.duty == expected {
+        Ok(file)
+    } else {
+        Err(FileError::Duty { expected, found: file.duty })
+    }
+}
+
+fn finite(layout: &Layout, data: &[f32]) -> Result<(), FileError> {
+    let first = data.par_iter().position_first(|number| !number.is_finite());
+    first.map_or(Ok(()), |at| {
+        let (tensor, index) = layout.locate(at);
+        Err(FileError::NotFinite { tensor, index, value: f64::from(data[at]) })
+    })
+}
