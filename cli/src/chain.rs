@@ -1,0 +1,303 @@
+//! The chain as an outside client sees it: storage read as raw bytes and decoded into the shared types, calls sent as
+//! signed transactions.
+//!
+//! Storage keys are computed here rather than from the node's metadata, so that one connection can read any block with
+//! one request per value. They follow the pallets' hashers (`Twox64Concat` for every map read here).
+
+use anyhow::{anyhow, bail, Context, Result};
+use codec::{Decode, Encode};
+use consilium_primitives::{
+    round::{Kind, RoundRecord, Study},
+    Hash, InstitutionId, InstitutionNotice, StudyId,
+};
+use sp_crypto_hashing::{twox_128, twox_64};
+use std::sync::Arc;
+use subxt::{
+    backend::LegacyBackend,
+    config::{substrate::SubstrateConfig, DefaultExtrinsicParamsBuilder, Header, RpcConfigFor},
+    ext::scale_encode::{EncodeAsFields, Error as EncodeError, FieldIter, TypeResolver},
+    rpcs::{client::rpc_params, LegacyRpcMethods, RpcClient},
+    tx::TransactionStatus,
+    utils::AccountId32,
+    OnlineClient,
+};
+use subxt_signer::sr25519::Keypair;
+
+/// Pallet of the studies, as the runtime names it.
+const SWARM: &str = "SwarmLearning";
+/// Blocks after which an unused transaction of this client is void.
+const MORTALITY: u64 = 64;
+
+/// A study as the chain keeps it; the layout of `pallet_swarm_learning::StudyInfo`.
+#[derive(Clone, Debug, Encode, Decode)]
+pub struct StudyInfo {
+    /// Hash of the agreement: genesis, proposer, rules and spec.
+    pub agreement: Hash,
+    /// BLAKE2b-256 of the spec's bytes.
+    pub spec_hash: Hash,
+    /// Block of its registration.
+    pub registered_at: u32,
+    /// Where it stands.
+    pub state: Study,
+}
+
+/// A block, by hash and number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Hash of its header.
+    pub hash: Hash,
+    /// Number.
+    pub number: u32,
+}
+
+/// A connection to one node.
+pub struct Chain {
+    rpc: RpcClient,
+    legacy: LegacyRpcMethods<RpcConfigFor<SubstrateConfig>>,
+    api: OnlineClient<SubstrateConfig>,
+    genesis: Hash,
+}
+
+impl Chain {
+    /// Connects to a node's JSON-RPC server, `ws://host:port`.
+    ///
+    /// # Errors
+    /// Nobody answers there, or what answers is no Substrate node.
+    pub async fn connect(url: &str) -> Result<Self> {
+        let context = || format!("no node answers at {url}");
+        let rpc = RpcClient::from_insecure_url(url).await.with_context(context)?;
+        let backend = LegacyBackend::builder().build(rpc.clone());
+        let api: OnlineClient<SubstrateConfig> =
+            OnlineClient::from_backend(Arc::new(backend)).await.with_context(context)?;
+        let genesis = Hash::from(api.genesis_hash().0);
+        Ok(Self { legacy: LegacyRpcMethods::new(rpc.clone()), rpc, api, genesis })
+    }
+
+    /// Hash of block 0.
+    pub fn genesis(&self) -> Hash {
+        self.genesis
+    }
+
+    /// The best block.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn best(&self) -> Result<Block> {
+        let hash = self.legacy.chain_get_block_hash(None).await?.context("the node knows no best block")?;
+        self.block(hash).await
+    }
+
+    /// The newest finalised block.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn finalised(&self) -> Result<Block> {
+        let hash = self.legacy.chain_get_finalized_head().await?;
+        self.block(hash).await
+    }
+
+    async fn block(&self, hash: subxt::utils::H256) -> Result<Block> {
+        let header =
+            self.legacy.chain_get_header(Some(hash)).await?.context("the node knows a hash without its block")?;
+        Ok(Block { hash: Hash::from(hash.0), number: u32::try_from(header.number())? })
+    }
+
+    /// How many peers the node is connected to.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn peers(&self) -> Result<usize> {
+        Ok(self.legacy.system_health().await?.peers)
+    }
+
+    /// The node's own peer id, in base 58.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn local_peer_id(&self) -> Result<String> {
+        Ok(self.rpc.request("system_localPeerId", rpc_params![]).await?)
+    }
+
+    /// All institutions, sorted by id.
+    ///
+    /// # Errors
+    /// The node does not answer, or its runtime has no such call.
+    pub async fn institutions(&self, at: Block) -> Result<Vec<InstitutionNotice>> {
+        let bytes = self
+            .legacy
+            .state_call("SwarmApi_institutions", None, Some(at.hash.0.into()))
+            .await
+            .context("this chain has no list of institutions: is it a Consilium chain?")?;
+        Ok(Decode::decode(&mut &bytes[..])?)
+    }
+
+    /// How many studies were ever registered.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn study_count(&self, at: Block) -> Result<StudyId> {
+        Ok(self.value(entry("NextStudy"), at).await?.unwrap_or_default())
+    }
+
+    /// One study, if there is one of this number.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn study(&self, study: StudyId, at: Block) -> Result<Option<StudyInfo>> {
+        self.value(map("Studies", &[study.encode()]), at).await
+    }
+
+    /// The bytes of a study's spec.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn spec(&self, study: StudyId, at: Block) -> Result<Option<Vec<u8>>> {
+        self.value(map("Specs", &[study.encode()]), at).await
+    }
+
+    /// The record of one closed round.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn record(&self, study: StudyId, kind: Kind, round: u32, at: Block) -> Result<Option<RoundRecord>> {
+        self.value(map("History", &[study.encode(), (kind, round).encode()]), at).await
+    }
+
+    /// Losses that sites reported for the merge of a round, micro-units.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn losses(&self, study: StudyId, round: u32, at: Block) -> Result<Vec<(InstitutionId, u32)>> {
+        Ok(self.value(map("Losses", &[study.encode(), round.encode()]), at).await?.unwrap_or_default())
+    }
+
+    async fn value<T: Decode>(&self, key: Vec<u8>, at: Block) -> Result<Option<T>> {
+        let bytes = self.legacy.state_get_storage(&key, Some(at.hash.0.into())).await?;
+        bytes.map(|b| T::decode(&mut &b[..])).transpose().context("the chain stores what this client cannot decode")
+    }
+
+    /// Sends a signed call, and waits until it is in the best chain and has succeeded.
+    ///
+    /// # Errors
+    /// The chain refused it, by the name of its error; or it was lost.
+    pub async fn submit(&self, signer: &Keypair, pallet: &str, call: &str, arguments: Vec<u8>) -> Result<()> {
+        let what = || format!("{pallet}.{call}");
+        let account = AccountId32(signer.public_key().0);
+        let nonce = self.legacy.system_account_next_index(&account).await.with_context(what)?;
+        let payload = subxt::tx::DynamicPayload::new(pallet, call, Arguments(arguments));
+        let params = DefaultExtrinsicParamsBuilder::new().nonce(nonce).mortal(MORTALITY).build();
+        let at = self.api.at_current_block().await.with_context(what)?;
+        let mut progress =
+            at.transactions().sign_and_submit_then_watch(&payload, signer, params).await.with_context(what)?;
+        while let Some(status) = progress.next().await {
+            match status.with_context(what)? {
+                TransactionStatus::InBestBlock(block) | TransactionStatus::InFinalizedBlock(block) => {
+                    block.wait_for_success().await.with_context(|| format!("the chain refused {}", what()))?;
+                    return Ok(());
+                }
+                TransactionStatus::Error { message }
+                | TransactionStatus::Invalid { message }
+                | TransactionStatus::Dropped { message } => bail!("{}: {message}", what()),
+                _ => {}
+            }
+        }
+        Err(anyhow!("{}: the node stopped reporting on it", what()))
+    }
+}
+
+/// Arguments of a call, in SCALE already.
+struct Arguments(Vec<u8>);
+
+impl EncodeAsFields for Arguments {
+    fn encode_as_fields_to<R: TypeResolver>(
+        &self,
+        _: &mut dyn FieldIter<'_, R::TypeId>,
+        _: &R,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        out.extend_from_slice(&self.0);
+        Ok(())
+    }
+}
+
+fn entry(name: &str) -> Vec<u8> {
+    [twox_128(SWARM.as_bytes()), twox_128(name.as_bytes())].concat()
+}
+
+fn map(name: &str, keys: &[Vec<u8>]) -> Vec<u8> {
+    let mut key = entry(name);
+    for part in keys {
+        key.extend_from_slice(&twox_64(part));
+        key.extend_from_slice(part);
+    }
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use consilium_primitives::{
+        round::Phase,
+        rules::{MergeRule, OnStall, StudyRules, Weighting},
+    };
+    use sp_crypto_hashing::blake2_256;
+    use subxt_signer::sr25519::dev;
+
+    #[test]
+    fn storage_keys_are_those_of_the_pallet() {
+        // a well-known prefix of every Substrate chain
+        assert_eq!(hex::encode(twox_128(b"System")), "26aa394eea5630e07c48ae0c9558cef7");
+        assert_eq!(entry("NextStudy").len(), 32);
+        let key = map("Studies", &[7u32.encode()]);
+        assert_eq!(key.len(), 32 + 8 + 4);
+        assert_eq!(&key[40..], &[7, 0, 0, 0]);
+    }
+
+    #[tokio::test]
+    #[ignore = "needs `consilium localnet up`; set CONSILIUM_URL to its first address"]
+    async fn a_running_chain_takes_a_study_and_gives_it_back() {
+        let chain = Chain::connect(&std::env::var("CONSILIUM_URL").unwrap()).await.unwrap();
+        let rules = StudyRules {
+            training_blocks: 10,
+            transfer_blocks: 2,
+            enrolment_blocks: 50,
+            auto_start: false,
+            min_participants: 2,
+            rule_min: 0,
+            max_rounds: 3,
+            max_share: 500_000,
+            strict: false,
+            on_stall: OnStall::Pause,
+            keep_updates: 2,
+            invited: Default::default(),
+            rule: MergeRule::Mean(Weighting::Samples),
+            update_len: 1000,
+            merged_len: 900,
+            statistics_len: 0,
+            target: None,
+            patience: 0,
+        };
+        let (alice, bob) = (dev::alice(), dev::bob());
+        let spec = b"a spec in the bytes that people sign".to_vec();
+        let number = chain.study_count(chain.best().await.unwrap()).await.unwrap();
+        chain.submit(&alice, SWARM, "register", (&rules, &spec).encode()).await.unwrap();
+        let proposer = InstitutionId(alice.public_key().0);
+        let mut agreed = (chain.genesis(), proposer, &rules).encode();
+        agreed.extend_from_slice(&spec);
+        let agreement = Hash::from(blake2_256(&agreed));
+        let at = chain.best().await.unwrap();
+        assert_eq!(chain.study(number, at).await.unwrap().unwrap().agreement, agreement);
+        assert_eq!(chain.spec(number, at).await.unwrap().unwrap(), spec);
+
+        let refused = chain.submit(&bob, SWARM, "enrol", (number, Hash::zero(), 9u32).encode()).await.unwrap_err();
+        assert!(format!("{refused:#}").contains("OtherAgreement"), "{refused:#}");
+        for (signer, samples) in [(&alice, 200u32), (&bob, 110)] {
+            chain.submit(signer, SWARM, "enrol", (number, agreement, samples).encode()).await.unwrap();
+        }
+        chain.submit(&alice, SWARM, "start", number.encode()).await.unwrap();
+        let info = chain.study(number, chain.best().await.unwrap()).await.unwrap().unwrap();
+        assert!(matches!(info.state.phase, Phase::Init { roster: 3, .. }), "{:?}", info.state.phase);
+        assert_eq!(info.state.members.iter().map(|m| m.samples).collect::<Vec<_>>(), [200, 110]);
+    }
+}

@@ -1,0 +1,148 @@
+//! Keys and identities of a local network's institutions.
+
+use crate::chain::Chain;
+use anyhow::{bail, Context, Result};
+use codec::Encode;
+use consilium_primitives::{Hash, InstitutionId};
+use sp_core::{ed25519, Pair};
+use std::{fs::File, io::Read, net::TcpListener};
+use subxt_signer::sr25519::{dev, Keypair};
+
+/// First bytes of what a node key signs to claim its peer id for an institution.
+const PEER_CONTEXT: &[u8] = b"consilium/peer/1";
+/// Identity multihash (code 0, 36 bytes) of a protobuf `PublicKey` of type ed25519 with 32 bytes of data. Source:
+/// libp2p specification, "Peer Ids and Keys".
+const PEER_ID_PREFIX: [u8; 6] = [0x00, 0x24, 0x08, 0x01, 0x12, 0x20];
+
+/// An institution of the local testnet: well-known keys, for trying things out only.
+pub struct Account {
+    /// Its name on the chain.
+    pub name: &'static str,
+    /// The node's flag for its session keys.
+    pub flag: &'static str,
+    /// The key that signs for its people.
+    pub signer: Keypair,
+}
+
+impl Account {
+    /// Its id on the chain.
+    pub fn id(&self) -> InstitutionId {
+        InstitutionId(self.signer.public_key().0)
+    }
+}
+
+/// The four institutions of the local testnet.
+pub fn accounts() -> [Account; 4] {
+    [
+        Account { name: "hospital-a", flag: "--alice", signer: dev::alice() },
+        Account { name: "hospital-b", flag: "--bob", signer: dev::bob() },
+        Account { name: "hospital-c", flag: "--charlie", signer: dev::charlie() },
+        Account { name: "hospital-d", flag: "--dave", signer: dev::dave() },
+    ]
+}
+
+/// A node's ed25519 key, made for one run.
+pub struct NodeKey(ed25519::Pair, [u8; 32]);
+
+impl NodeKey {
+    /// A fresh key.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    pub fn fresh() -> Result<Self> {
+        let seed = random()?;
+        Ok(Self(ed25519::Pair::from_seed(&seed), seed))
+    }
+
+    /// The secret key in hexadecimal, as the node takes it.
+    pub fn secret(&self) -> String {
+        hex::encode(self.1)
+    }
+
+    /// The peer id in base 58.
+    pub fn peer_id(&self) -> String {
+        bs58::encode(self.peer_id_bytes()).into_string()
+    }
+
+    fn peer_id_bytes(&self) -> Vec<u8> {
+        [&PEER_ID_PREFIX[..], &self.0.public().0].concat()
+    }
+
+    /// Claims this node's peer id for an institution, on the chain.
+    ///
+    /// # Errors
+    /// The chain refused it, or is out of reach.
+    pub async fn register(&self, chain: &Chain, account: &Account) -> Result<()> {
+        let claim = claim(&chain.genesis(), &account.id(), &self.peer_id_bytes());
+        let arguments = (self.0.public().0, self.0.sign(&claim).0).encode();
+        chain
+            .submit(&account.signer, "Consortium", "set_peer_id", arguments)
+            .await
+            .with_context(|| format!("cannot register the peer id of {}", account.name))
+    }
+}
+
+fn claim(genesis: &Hash, institution: &InstitutionId, peer_id: &[u8]) -> Vec<u8> {
+    [PEER_CONTEXT, genesis.as_bytes(), &institution.0, peer_id].concat()
+}
+
+/// Random bytes from the system.
+///
+/// # Errors
+/// There are none to be had.
+pub fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut bytes)).context("cannot read /dev/urandom")?;
+    Ok(bytes)
+}
+
+/// Free TCP ports of the loopback interface.
+///
+/// # Errors
+/// There are none left.
+pub fn free_ports(count: usize) -> Result<Vec<u16>> {
+    // all held at once, so that none comes twice
+    let held: Vec<TcpListener> = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0"))
+        .collect::<Result<_, _>>()
+        .context("no free port on 127.0.0.1")?;
+    Ok(held.iter().map(|l| l.local_addr().map(|a| a.port())).collect::<Result<_, _>>()?)
+}
+
+/// Whether a port of the loopback interface is free.
+///
+/// # Errors
+/// It is not.
+pub fn check_free(port: u16) -> Result<()> {
+    if let Err(error) = TcpListener::bind(("127.0.0.1", port)) {
+        bail!("port {port} of 127.0.0.1 cannot be used ({error}): choose another with --rpc-port, or leave the option out");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn peer_ids_have_the_form_that_libp2p_prints() {
+        assert!(NodeKey::fresh().unwrap().peer_id().starts_with("12D3KooW"));
+        assert_eq!(NodeKey::fresh().unwrap().peer_id_bytes().len(), 38);
+    }
+
+    #[test]
+    fn a_busy_port_is_refused_by_number() {
+        let held = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = held.local_addr().unwrap().port();
+        assert!(check_free(port).unwrap_err().to_string().contains(&format!("port {port} ")));
+    }
+
+    #[test]
+    fn free_ports_differ() {
+        let mut ports = free_ports(8).unwrap();
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!(ports.len(), 8);
+    }
+}

@@ -1,0 +1,84 @@
+//! `consilium`, what an operator types.
+//!
+//! * `consilium localnet up`: the nodes of a whole consortium on this machine;
+//! * `consilium studies`, `consilium study N`, `consilium institutions`: what a running network says.
+//!
+//! It speaks to the chain as any outside client would: JSON-RPC, and signed transactions.
+
+mod chain;
+mod localnet;
+mod show;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::process::ExitCode;
+
+/// Swarm learning on a chain that the participating institutions own together.
+#[derive(Parser)]
+#[command(name = "consilium", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Networks on this machine, for trying things out
+    #[command(subcommand)]
+    Localnet(Localnet),
+    /// All studies on a chain
+    Studies(Connection),
+    /// One study: its agreement, its members and its rounds
+    Study {
+        /// Number of the study
+        number: u32,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// All institutions of the consortium
+    Institutions(Connection),
+}
+
+#[derive(Subcommand)]
+enum Localnet {
+    /// Starts the nodes of four institutions, and stops them at Ctrl-C
+    Up(localnet::Options),
+}
+
+/// Which node to ask, and how to print.
+#[derive(Args)]
+struct Connection {
+    /// JSON-RPC address of a node
+    #[arg(long, default_value = "ws://127.0.0.1:9944")]
+    url: String,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs: one JSON document on standard output
+    Json,
+}
+
+// One thread: children ask the kernel to be killed with the thread that started them, which therefore must live as
+// long as this process.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Localnet(Localnet::Up(options)) => localnet::up(options).await,
+        Command::Studies(connection) => show::studies(&connection).await,
+        Command::Study { number, connection } => show::study(number, &connection).await,
+        Command::Institutions(connection) => show::institutions(&connection).await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! `consilium studies`, `consilium study`, `consilium institutions`.
+
+use crate::{
+    chain::{Block, Chain, StudyInfo},
+    Connection, Format,
+};
+use anyhow::{Context, Result};
+use consilium_primitives::{
+    round::{Kind, Mask, Phase, RoundRecord, Study},
+    Hash, InstitutionId, InstitutionNotice, StudyId,
+};
+use serde_json::{json, Value};
+use std::collections::BTreeMap;
+
+/// Names of institutions by id.
+pub type Names = BTreeMap<InstitutionId, String>;
+
+/// Prints all studies.
+pub async fn studies(connection: &Connection) -> Result<()> {
+    let chain = Chain::connect(&connection.url).await?;
+    let at = chain.best().await?;
+    let names = names(&chain.institutions(at).await?);
+    let mut rows = Vec::new();
+    for number in 0..chain.study_count(at).await? {
+        if let Some(info) = chain.study(number, at).await? {
+            rows.push((number, info));
+        }
+    }
+    if connection.format == Format::Json {
+        let list: Vec<Value> = rows.iter().map(|(number, info)| study_json(*number, info, &names)).collect();
+        return print_json(&json!(list));
+    }
+    if rows.is_empty() {
+        println!("No study has been registered on this chain (block {}).", at.number);
+    }
+    for (number, info) in rows {
+        println!(
+            "study {number}: {} · round {} of {} · {} members · proposed by {} · agreement {}",
+            phase(&info.state),
+            info.state.round,
+            info.state.rules.max_rounds,
+            info.state.members.len(),
+            name(&names, &info.state.proposer),
+            short(&info.agreement),
+        );
+    }
+    Ok(())
+}
+
+/// Prints one study with its rounds.
+pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
+    let chain = Chain::connect(&connection.url).await?;
+    let at = chain.best().await?;
+    let names = names(&chain.institutions(at).await?);
+    let info = chain.study(number, at).await?.with_context(|| {
+        format!("there is no study {number} on this chain; `consilium studies` lists what there is")
+    })?;
+    let records = history(&chain, number, &info.state, at).await?;
+    let spec = chain.spec(number, at).await?.unwrap_or_default();
+    if connection.format == Format::Json {
+        let mut document = study_json(number, &info, &names);
+        document["spec"] = serde_json::from_slice(&spec).unwrap_or(Value::Null);
+        let mut rounds = Vec::new();
+        for record in &records {
+            let losses = chain.losses(number, record.round, at).await?;
+            rounds.push(record_json(record, &losses, &names));
+        }
+        document["rounds"] = json!(rounds);
+        return print_json(&document);
+    }
+    println!("study {number}, {} (block {})", phase(&info.state), at.number);
+    println!("  agreement {}, registered in block {}", hex::encode(info.agreement), info.registered_at);
+    println!("  spec: {} bytes, proposed by {}", spec.len(), name(&names, &info.state.proposer));
+    for member in &info.state.members {
+        println!(
+            "  member {}: {} samples{}",
+            name(&names, &member.id),
+            member.samples,
+            if member.active { "" } else { ", has withdrawn" }
+        );
+    }
+    for record in &records {
+        println!(
+            "  {} {}: root {} · {} inputs · {} attested · {} dissented · blocks {} to {}",
+            kind(record.kind),
+            record.round,
+            short(&record.root),
+            record.inputs.len(),
+            record.attesters.len(),
+            record.dissenters.len(),
+            record.opened_at,
+            record.closed_at
+        );
+    }
+    if let Phase::Completed(certificate) = &info.state.phase {
+        println!("  certificate: round {}, root {}", certificate.round, hex::encode(certificate.root));
+        println!("  held by {}", members(&info.state, certificate.held, &names).join(", "));
+    }
+    Ok(())
+}
+
+/// Prints all institutions.
+pub async fn institutions(connection: &Connection) -> Result<()> {
+    let chain = Chain::connect(&connection.url).await?;
+    let list = chain.institutions(chain.best().await?).await?;
+    if connection.format == Format::Json {
+        let list: Vec<Value> = list
+            .iter()
+            .map(|i| {
+                json!({
+                    "id": i.id.to_string(),
+                    "name": String::from_utf8_lossy(&i.name),
+                    "peer_id": i.peer_id.as_ref().map(|p| bs58::encode(p).into_string()),
+                    "validator": i.validator,
+                    "participant": i.participant,
+                })
+            })
+            .collect();
+        return print_json(&json!(list));
+    }
+    for i in list {
+        let roles = match (i.validator, i.participant) {
+            (true, true) => "validator, participant",
+            (true, false) => "validator",
+            (false, true) => "participant",
+            (false, false) => "no role",
+        };
+        let peer = i.peer_id.map_or_else(|| "no peer id yet".into(), |p| bs58::encode(p).into_string());
+        println!("{} {} · {roles} · {peer}", String::from_utf8_lossy(&i.name), i.id);
+    }
+    Ok(())
+}
+
+/// All closed rounds of a study, in the order in which they closed.
+pub async fn history(chain: &Chain, number: StudyId, study: &Study, at: Block) -> Result<Vec<RoundRecord>> {
+    let mut records = Vec::new();
+    if let Some(record) = chain.record(number, Kind::Statistics, 0, at).await? {
+        records.push(record);
+    }
+    for round in 0..=study.round {
+        if let Some(record) = chain.record(number, Kind::Model, round, at).await? {
+            records.push(record);
+        }
+    }
+    Ok(records)
+}
+
+/// A study for programs.
+pub fn study_json(number: StudyId, info: &StudyInfo, names: &Names) -> Value {
+    let state = &info.state;
+    let certificate = match &state.phase {
+        Phase::Completed(c) => json!({
+            "round": c.round,
+            "root": hex::encode(c.root),
+            "held_by": members(state, c.held, names),
+            "asked": members(state, c.roster, names),
+        }),
+        _ => Value::Null,
+    };
+    json!({
+        "number": number,
+        "agreement": hex::encode(info.agreement),
+        "spec_hash": hex::encode(info.spec_hash),
+        "registered_at": info.registered_at,
+        "proposer": name(names, &state.proposer),
+        "phase": phase(state),
+        "round": state.round,
+        "rules": state.rules,
+        "members": state.members.iter().map(|m| json!({
+            "name": name(names, &m.id),
+            "id": m.id.to_string(),
+            "samples": m.samples,
+            "active": m.active,
+        })).collect::<Vec<_>>(),
+        "certificate": certificate,
+    })
+}
+
+/// A closed round for programs. Losses are those of its merge, micro-units.
+pub fn record_json(record: &RoundRecord, losses: &[(InstitutionId, u32)], names: &Names) -> Value {
+    json!({
+        "kind": kind(record.kind),
+        "round": record.round,
+        "base": hex::encode(record.base),
+        "inputs_root": hex::encode(record.inputs_root),
+        "root": hex::encode(record.root),
+        "inputs": record.inputs.iter().map(|i| json!({
+            "site": name(names, &i.institution),
+            "duty": hex::encode(i.duty),
+            "root": hex::encode(i.root),
+            "weight": i.weight,
+            "committed_at": i.committed_at,
+        })).collect::<Vec<_>>(),
+        "attesters": record.attesters.iter().map(|i| name(names, i)).collect::<Vec<_>>(),
+        "dissenters": record.dissenters.iter().map(|(i, root)| json!({
+            "site": name(names, i), "root": hex::encode(root),
+        })).collect::<Vec<_>>(),
+        "silent": record.silent.iter().map(|i| name(names, i)).collect::<Vec<_>>(),
+        "dropped": record.dropped.iter().map(|(i, why)| json!({
+            "site": name(names, i), "reason": format!("{why:?}"),
+        })).collect::<Vec<_>>(),
+        "losses": losses.iter().map(|(i, value)| json!({
+            "site": name(names, i), "log_loss": f64::from(*value) / 1e6,
+        })).collect::<Vec<_>>(),
+        "attempts": record.attempts,
+        "opened_at": record.opened_at,
+        "frozen_at": record.frozen_at,
+        "closed_at": record.closed_at,
+        "blocks": record.closed_at.saturating_sub(record.opened_at),
+    })
+}
+
+/// Institutions' names by id.
+pub fn names(list: &[InstitutionNotice]) -> Names {
+    list.iter().map(|i| (i.id, String::from_utf8_lossy(&i.name).into_owned())).collect()
+}
+
+/// An institution's name, or its id where it has none.
+pub fn name(names: &Names, id: &InstitutionId) -> String {
+    names.get(id).cloned().unwrap_or_else(|| id.to_string())
+}
+
+/// Where a study stands, in a few words.
+pub fn phase(study: &Study) -> String {
+    match &study.phase {
+        Phase::Enrolling { .. } => "enrolling".into(),
+        Phase::Collecting(c) if c.kind == Kind::Statistics => "statistics".into(),
+        Phase::Collecting(_) => "training".into(),
+        Phase::Init { .. } => "initial model".into(),
+        Phase::Merging(m) if m.attempt > 1 => format!("merging (attempt {})", m.attempt),
+        Phase::Merging(_) => "merging".into(),
+        Phase::FinalEvaluation { .. } => "final evaluation".into(),
+        Phase::Certifying(_) => "certifying".into(),
+        Phase::Paused(p) => format!("paused: {:?}", p.reason),
+        Phase::Completed(_) => "completed".into(),
+        Phase::Aborted { reason } => format!("aborted: {reason:?}"),
+    }
+}
+
+fn members(study: &Study, mask: Mask, names: &Names) -> Vec<String> {
+    study
+        .members
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| mask >> index & 1 == 1)
+        .map(|(_, member)| name(names, &member.id))
+        .collect()
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Statistics => "statistics",
+        Kind::Model => "round",
+    }
+}
+
+/// The first bytes of a hash, enough for a person to tell two apart.
+pub fn short(hash: &Hash) -> String {
+    hex::encode(&hash.as_bytes()[..6])
+}
+
+/// Prints one JSON document.
+pub fn print_json(document: &Value) -> Result<()> {
+    println!("{}", serde_json::to_string_pretty(document)?);
+    Ok(())
+}
