@@ -1,0 +1,219 @@
+//! The file a person writes.
+
+use crate::{
+    canonical::CanonicalError,
+    spec::{DataSpec, Evaluation, Model, StudySpec, Training, VERSION},
+};
+use consilium_primitives::rules::{MergeRule, OnStall, RulesError, StudyRules, Weighting, PPM};
+use serde::Deserialize;
+
+/// A study file: the specification and the wishes from which the chain's rules follow.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudyFile {
+    /// One line for people.
+    pub title: String,
+    /// More for people.
+    #[serde(default)]
+    pub description: String,
+    /// Seed of the initial parameters.
+    #[serde(default)]
+    pub seed: u64,
+    /// The data that come with the program, for a study that brings none; not part of the agreement.
+    #[serde(default)]
+    pub dataset: Option<Dataset>,
+    /// Columns.
+    pub data: DataSpec,
+    /// The network.
+    pub model: Model,
+    /// Local training.
+    pub training: Training,
+    /// What is measured.
+    pub evaluation: Evaluation,
+    /// How rounds go.
+    pub rules: RulesFile,
+}
+
+/// Data sets that come with the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dataset {
+    /// Wisconsin diagnostic breast cancer, 569 patients.
+    BreastCancer,
+}
+
+/// How rounds go, in the units people think in.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RulesFile {
+    /// Merge rounds.
+    pub rounds: u32,
+    /// Expected time of local training in one round.
+    pub training_seconds: u32,
+    /// Fewest participants that make a round.
+    #[serde(default = "two")]
+    pub min_participants: u32,
+    /// Weights of the mean.
+    #[serde(default)]
+    pub weighting: WeightingName,
+    /// Cap on any one participant's weight, as a share of the sum.
+    #[serde(default = "half")]
+    pub max_share: f64,
+    /// Whether a merge closes only with more than two thirds, also at its deadline.
+    #[serde(default)]
+    pub strict: bool,
+    /// What happens when training ran out of time twice.
+    #[serde(default = "pause")]
+    pub on_stall: OnStall,
+    /// For how many rounds individual updates are kept.
+    #[serde(default = "three")]
+    pub keep_updates: u32,
+    /// How long enrolment stays open.
+    #[serde(default = "day")]
+    pub enrolment_minutes: u32,
+    /// The study ends early when more than half of weight and roster report a loss at or below this.
+    #[serde(default)]
+    pub target_loss: Option<f64>,
+    /// The study ends early after so many rounds without a better one; 0: never.
+    #[serde(default)]
+    pub patience: u32,
+    /// The slowest link, in megabits per second.
+    #[serde(default = "link")]
+    pub link_mbit: f64,
+}
+
+/// Weights of the mean that a file can ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightingName {
+    /// Everyone once.
+    Equal,
+    /// By signed sample counts.
+    #[default]
+    Samples,
+}
+
+fn two() -> u32 {
+    2
+}
+fn half() -> f64 {
+    0.5
+}
+fn pause() -> OnStall {
+    OnStall::Pause
+}
+fn three() -> u32 {
+    3
+}
+fn day() -> u32 {
+    24 * 60
+}
+fn link() -> f64 {
+    20.0
+}
+
+/// Why a study file cannot be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum FileError {
+    /// Not TOML, an unknown key, a key that is missing or has another type. Says line and column.
+    #[error("{0}")]
+    Syntax(String),
+    /// The specification in it.
+    #[error(transparent)]
+    Spec(#[from] CanonicalError),
+    /// The rules in it.
+    #[error("rules.{field}: {problem}")]
+    Rules {
+        /// The field.
+        field: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl StudyFile {
+    /// Reads a study file, and checks it.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub fn parse(text: &str) -> Result<Self, FileError> {
+        let file: Self = toml::from_str(text).map_err(|e| FileError::Syntax(e.to_string().trim_end().to_owned()))?;
+        file.spec().canonical()?;
+        file.rules(2_000, 2)?;
+        Ok(file)
+    }
+
+    /// The specification people sign.
+    pub fn spec(&self) -> StudySpec {
+        StudySpec {
+            version: VERSION,
+            title: self.title.clone(),
+            description: self.description.clone(),
+            data: self.data.clone(),
+            model: self.model.clone(),
+            training: self.training.clone(),
+            evaluation: self.evaluation.clone(),
+            seed: self.seed,
+        }
+    }
+
+    /// The chain's rules, for blocks of `block_ms` milliseconds and so many `participants`.
+    ///
+    /// The expected transfer is the time in which one site takes all others' updates and gives its own to each of
+    /// them, over a link of [`RulesFile::link_mbit`].
+    ///
+    /// # Errors
+    /// A number that makes no sense, by name.
+    pub fn rules(&self, block_ms: u32, participants: u32) -> Result<StudyRules, FileError> {
+        let wrong = |field, problem: &str| FileError::Rules { field, problem: problem.to_owned() };
+        let r = &self.rules;
+        if !(r.link_mbit > 0.0 && r.link_mbit <= 1e6) {
+            return Err(wrong("link_mbit", "must be above 0, and at most 1000000"));
+        }
+        if !(r.max_share > 0.0 && r.max_share <= 1.0) {
+            return Err(wrong("max_share", "must be above 0, and at most 1"));
+        }
+        if r.target_loss.is_some_and(|t| !(0.0..=1000.0).contains(&t)) {
+            return Err(wrong("target_loss", "must lie between 0 and 1000"));
+        }
+        let spec = self.spec();
+        let length = |l: Result<u64, consilium_aggregation::LayoutError>| {
+            l.map_err(|e| FileError::Rules { field: "model", problem: e.to_string() })
+        };
+        let update_len = length(spec.update_len())?;
+        let bits = update_len as f64 * 8.0 * f64::from(participants.saturating_sub(1)) * 2.0;
+        let blocks = |seconds: f64| (seconds * 1000.0 / f64::from(block_ms.max(1))).ceil().max(1.0) as u32;
+        let rules = StudyRules {
+            training_blocks: blocks(f64::from(r.training_seconds)),
+            transfer_blocks: blocks(bits / (r.link_mbit * 1e6)),
+            enrolment_blocks: blocks(f64::from(r.enrolment_minutes) * 60.0),
+            auto_start: false,
+            min_participants: r.min_participants,
+            rule_min: 0,
+            max_rounds: r.rounds,
+            max_share: (r.max_share * f64::from(PPM)).round() as u32,
+            strict: r.strict,
+            on_stall: r.on_stall,
+            keep_updates: r.keep_updates,
+            invited: Default::default(),
+            rule: MergeRule::Mean(match r.weighting {
+                WeightingName::Equal => Weighting::Equal,
+                WeightingName::Samples => Weighting::Samples,
+            }),
+            update_len,
+            merged_len: length(spec.merged_len())?,
+            statistics_len: length(spec.statistics_len())?,
+            target: r.target_loss.map(|t| (t * 1e6).round() as u32),
+            patience: r.patience,
+        };
+        rules.check().map_err(|e| match e {
+            RulesError::Window => wrong("training_seconds", "this, or enrolment_minutes, is 0 or beyond a month"),
+            RulesError::Participants => wrong("min_participants", "must lie between 2 and 64"),
+            RulesError::Rounds => wrong("rounds", "must lie between 1 and 1000"),
+            RulesError::Share => wrong("max_share", "must be above 0, and at most 1"),
+            RulesError::Length => wrong("model", "its file is larger than 4 GiB"),
+            RulesError::Invited | RulesError::Weights => wrong("weighting", "cannot be used"),
+        })?;
+        Ok(rules)
+    }
+}

@@ -1,0 +1,21 @@
+//! The study specification: what a group of institutions agrees to train, on which columns, and how.
+//!
+//! * [`StudySpec`]: data schema, model and training, as people sign it; its [canonical form](StudySpec::canonical) is
+//!   the one text of it that counts.
+//! * [`StudyFile`]: what a person writes (TOML): the specification together with the wishes from which the chain's
+//!   rules are computed.
+//!
+//! Nothing here reaches the runtime: to the chain a specification is opaque bytes with a hash.
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+
+mod canonical;
+mod file;
+mod spec;
+
+pub use canonical::CanonicalError;
+pub use file::{Dataset, FileError, RulesFile, StudyFile, WeightingName};
+pub use spec::{
+    Activation, DataSpec, Evaluation, Features, Metric, Missing, Model, Optimizer, Scaling, SpecError, StudySpec,
+    Training,
+};

@@ -1,0 +1,81 @@
+//! What a study file becomes, and what is refused.
+#![allow(clippy::unwrap_used)]
+
+use consilium_study::{Features, FileError, Model, StudyFile, StudySpec};
+
+const FILE: &str = include_str!("../../examples/breast-cancer/study.toml");
+/// Made by `golden/make.py` from the same file.
+const GOLDEN: &[u8] = include_bytes!("golden/spec.json");
+
+fn refused(from: &str, to: &str) -> String {
+    assert!(FILE.contains(from), "{from}");
+    StudyFile::parse(&FILE.replace(from, to)).unwrap_err().to_string()
+}
+
+#[test]
+fn the_canonical_form_is_what_python_writes() {
+    let spec = StudyFile::parse(FILE).unwrap().spec();
+    assert_eq!(String::from_utf8(spec.canonical().unwrap()).unwrap(), String::from_utf8(GOLDEN.to_vec()).unwrap());
+    assert_eq!(StudySpec::from_canonical(GOLDEN).unwrap(), spec);
+    // hashlib.blake2b(spec, digest_size=32)
+    assert_eq!(
+        format!("{:?}", spec.hash().unwrap()),
+        "0xd7e81f14c7f11cf6ce562273554483d6ca71371a828ad5e65a54d928bbc6ad47"
+    );
+}
+
+#[test]
+fn another_text_of_the_same_specification_is_refused() {
+    let text = String::from_utf8(GOLDEN.to_vec()).unwrap();
+    for (from, to) in [
+        (r#""count":30"#, r#""count": 30"#),
+        ("0.01", "1e-2"),
+        (r#","version":1"#, r#","version":1,"version":1"#),
+        ("\"version\":1}", "\"version\":1}\n"),
+        (r#""min_rows":20,"#, ""),
+    ] {
+        assert!(text.contains(from), "{from}");
+        StudySpec::from_canonical(text.replacen(from, to, 1).as_bytes()).unwrap_err();
+    }
+    StudySpec::from_canonical(b"").unwrap_err();
+}
+
+#[test]
+fn unknown_keys_and_impossible_numbers_are_named() {
+    assert!(refused("batch_size = 32", "batch_size = 32\nbatchsize = 3").contains("batchsize"));
+    assert!(refused("batch_size = 32", "batch_size = 0").contains("training.batch_size"));
+    assert!(refused("hidden = [16]", "hidden = [0]").contains("model.hidden"));
+    assert!(refused("hidden = [16]", "hidden = [65536, 65536]").contains("parameters"));
+    assert!(refused("learning_rate = 0.01", "learning_rate = nan").contains("learning_rate"));
+    assert!(refused("{ count = 30 }", "{ columns = [\"a\", \"a\"] }").contains("twice"));
+    assert!(refused("positive = \"M\"", "positive = \"B\"").contains("data.positive"));
+    assert!(refused("validation_share = 0.3", "validation_share = 0.9").contains("evaluation.validation_share"));
+    assert!(refused("rounds = 10", "rounds = 0").contains("rules.rounds"));
+    assert!(refused("min_participants = 3", "min_participants = 1").contains("rules.min_participants"));
+    assert!(refused("title = ", "seed2 = 1\ntitle = ").contains("line 4"));
+    assert!(matches!(StudyFile::parse("[data"), Err(FileError::Syntax(_))));
+}
+
+#[test]
+fn lengths_follow_from_the_layers() {
+    let file = StudyFile::parse(FILE).unwrap();
+    let spec = file.spec();
+    assert_eq!(spec.layers(), [(30, 16), (16, 1)]);
+    assert_eq!(spec.parameters(), 30 * 16 + 16 + 16 + 1);
+    let rules = file.rules(2_000, 4).unwrap();
+    assert_eq!(rules.merged_len, spec.layout().unwrap().file_len(false));
+    assert!(rules.update_len > rules.merged_len && rules.statistics_len > 30 * 24);
+    assert_eq!((rules.training_blocks, rules.transfer_blocks, rules.max_rounds), (5, 1, 10));
+}
+
+#[test]
+fn an_expected_transfer_follows_from_size_sites_and_link() {
+    let mut file = StudyFile::parse(FILE).unwrap();
+    file.data.features = Features::Count(12_708);
+    file.model = Model::Dense { hidden: vec![256], activation: consilium_study::Activation::Relu, dropout: 0.0 };
+    let rules = file.rules(2_000, 4).unwrap();
+    // three updates in, three out, 8 bits a byte, 20 Mbit/s, 2 s a block
+    let blocks = (rules.update_len as f64 * 6.0 * 8.0 / 20e6 / 2.0).ceil() as u32;
+    assert_eq!(rules.transfer_blocks, blocks);
+    assert!(blocks > 10);
+}
