@@ -1,0 +1,163 @@
+//! Swarm, local-only and central side by side: possible only where all data lie on one machine.
+//!
+//! Every arm has the same architecture, initial parameters, optimiser, batch size and number of epochs (rounds times
+//! epochs of a round, with the optimiser's state kept or reset at the same places). *Local-only* sees one site's
+//! training rows, scaled by their own mean and deviation; *central* sees all sites' training rows, scaled as the swarm's
+//! are. Nothing is chosen on held-out rows.
+
+use crate::{
+    data::{statistics_of, Prepared, Rows, Scaler, Split, Table},
+    learn::{initial_parameters, logits, metrics::Metrics, train, Net, OptimizerState, Seeds},
+    random::key,
+    simulate::Site,
+};
+use anyhow::{Context, Result};
+use consilium_aggregation::Statistics;
+use consilium_study::{Scaling, StudySpec};
+use serde::Serialize;
+
+/// Figures of one model: on the held-out rows common to all, and on each site's own held-out rows.
+#[derive(Clone, Debug, Serialize)]
+pub struct Arm {
+    /// Who trained it.
+    pub name: String,
+    /// Training rows it saw.
+    pub training_rows: usize,
+    /// On the common held-out rows; none where there are none.
+    pub held_out: Option<Metrics>,
+    /// On each site's own held-out rows, by site.
+    pub sites: Vec<(String, Option<Metrics>)>,
+}
+
+/// All arms.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// The positive class, as it stands in the tables.
+    pub positive: String,
+    /// Predicted probability from which on a row counts as positive.
+    pub cut: f64,
+    /// Common held-out rows, and how many of them are positive.
+    pub held_out: (usize, usize),
+    /// One model per site, from its own rows alone.
+    pub local: Vec<Arm>,
+    /// The study's canonical model.
+    pub swarm: Arm,
+    /// One model from all sites' rows.
+    pub central: Arm,
+    /// Sites on whose own held-out rows the swarm's model has a higher log-loss than their own.
+    pub losing: Vec<String>,
+}
+
+/// What is compared.
+pub struct Inputs<'a> {
+    /// The spec.
+    pub spec: &'a StudySpec,
+    /// Rounds.
+    pub rounds: u32,
+    /// Sites.
+    pub sites: &'a [Site],
+    /// Their splits.
+    pub splits: &'a [Split],
+    /// Each site's own held-out table; where there is none, its validation rows are used.
+    pub tests: &'a [Option<Table>],
+    /// Rows held out from everyone.
+    pub held_out: Option<&'a Table>,
+    /// The canonical model.
+    pub swarm: &'a [f32],
+    /// Merged statistics of the study.
+    pub statistics: Option<&'a Statistics>,
+}
+
+impl Inputs<'_> {
+    fn fit(&self, rows: &Rows, secret: &[u8; 32]) -> Result<Vec<f32>> {
+        let hash = self.spec.hash()?.0;
+        let mut parameters = initial_parameters(self.spec);
+        let mut state = OptimizerState::default();
+        for round in 1..=self.rounds {
+            let trained = train(self.spec, &parameters, rows, &state, &Seeds::new(secret, &hash, round), &|_| false)?;
+            parameters = trained.parameters;
+            if self.spec.training.keep_optimizer_state {
+                state = trained.state;
+            }
+        }
+        Ok(parameters)
+    }
+
+    fn arm(&self, name: &str, parameters: &[f32], scaler: &Scaler, training_rows: usize) -> Result<Arm> {
+        let net = Net::new(self.spec)?;
+        let figures = |table: &Table, rows: &[usize]| -> Result<Option<Metrics>> {
+            let rows = scaler.apply(table, rows);
+            Ok(Metrics::of(&logits(&net, parameters, &rows.features)?, &rows.labels))
+        };
+        let all = |table: &Table| (0..table.rows()).collect::<Vec<_>>();
+        let mut sites = Vec::new();
+        for ((site, split), test) in self.sites.iter().zip(self.splits).zip(self.tests) {
+            let own = match test {
+                Some(table) => figures(table, &all(table))?,
+                None => figures(&site.table, &split.rows(&site.table).1)?,
+            };
+            sites.push((site.name.clone(), own));
+        }
+        let held_out = self.held_out.map(|table| figures(table, &all(table))).transpose()?.flatten();
+        Ok(Arm { name: name.to_owned(), training_rows, held_out, sites })
+    }
+
+    fn scaler(&self, statistics: &Statistics) -> Scaler {
+        match self.spec.data.scaling {
+            Scaling::None => Scaler::identity(statistics),
+            Scaling::Swarm => Scaler::standard(statistics),
+        }
+    }
+
+    /// Trains the other arms, and measures all.
+    ///
+    /// # Errors
+    /// What data or training say.
+    pub fn compare(&self) -> Result<Comparison> {
+        let mut local = Vec::new();
+        let mut pooled = Rows::default();
+        let mut parts = Vec::new();
+        for (site, split) in self.sites.iter().zip(self.splits) {
+            let (training, _) = split.rows(&site.table);
+            let own = statistics_of(&site.table, &training);
+            let scaler = self.scaler(&own);
+            let rows = scaler.apply(&site.table, &training);
+            let parameters =
+                self.fit(&rows, &site.secret).with_context(|| format!("local-only model of {}", site.name))?;
+            local.push(self.arm(&site.name, &parameters, &scaler, rows.len())?);
+            parts.push(own);
+        }
+        let merged = match self.statistics {
+            Some(statistics) => statistics.clone(),
+            None => Statistics::merge(&parts)?,
+        };
+        let scaler = self.scaler(&merged);
+        for (site, split) in self.sites.iter().zip(self.splits) {
+            let rows = Prepared::new(self.spec, &site.table, split, self.statistics)?.training;
+            pooled.features.extend(rows.features);
+            pooled.labels.extend(rows.labels);
+        }
+        let secrets: Vec<&[u8]> = self.sites.iter().map(|s| &s.secret[..]).collect();
+        let central = self.fit(&pooled, &key("consilium/central/1", &secrets)).context("central model")?;
+        let central = self.arm("central", &central, &scaler, pooled.len())?;
+        let swarm = self.arm("swarm", self.swarm, &scaler, pooled.len())?;
+        let losing = local
+            .iter()
+            .zip(&swarm.sites)
+            .zip(0..)
+            .filter_map(|((arm, (name, joined)), n)| {
+                let (alone, joined) = (arm.sites.get(n)?.1.as_ref()?, joined.as_ref()?);
+                (joined.log_loss > alone.log_loss).then(|| name.clone())
+            })
+            .collect();
+        Ok(Comparison {
+            positive: self.spec.data.positive.clone(),
+            cut: crate::learn::metrics::CUT,
+            held_out: self.held_out.map_or((0, 0), |t| (t.rows(), t.positives())),
+            local,
+            swarm,
+            central,
+            losing,
+        })
+    }
+}

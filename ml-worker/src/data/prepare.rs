@@ -1,0 +1,116 @@
+//! From a table to the numbers the network takes.
+
+use super::{
+    split::Split,
+    table::{DataError, Table},
+};
+use consilium_aggregation::Statistics;
+use consilium_primitives::FailureCode;
+use consilium_study::StudySpec;
+
+/// Rows ready for the network.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    /// Features, row by row, scaled.
+    pub features: Vec<f32>,
+    /// True: the positive class.
+    pub labels: Vec<bool>,
+}
+
+impl Rows {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+}
+
+/// Training and validation rows of one site.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// Rows to learn from.
+    pub training: Rows,
+    /// Rows to measure on.
+    pub validation: Rows,
+}
+
+/// `(x − mean) ÷ deviation` for each feature.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scaler {
+    mean: Vec<f64>,
+    deviation: Vec<f64>,
+    /// What stands in for a missing value.
+    fill: Vec<f64>,
+}
+
+impl Scaler {
+    /// To mean 0 and deviation 1, by these statistics. A missing value becomes the mean.
+    pub fn standard(statistics: &Statistics) -> Self {
+        Self { mean: statistics.mean.clone(), deviation: statistics.deviation(), fill: statistics.mean.clone() }
+    }
+
+    /// Leaves numbers as they are. A missing value becomes the mean of these statistics.
+    pub fn identity(statistics: &Statistics) -> Self {
+        let width = statistics.mean.len();
+        Self { mean: vec![0.0; width], deviation: vec![1.0; width], fill: statistics.mean.clone() }
+    }
+
+    /// These rows of a table; computed in f64, rounded to f32 once.
+    pub fn apply(&self, table: &Table, rows: &[usize]) -> Rows {
+        let mut out = Rows::default();
+        for row in rows {
+            for (column, value) in table.row(*row).iter().enumerate() {
+                let value = if value.is_nan() { self.fill[column] } else { *value };
+                out.features.push(((value - self.mean[column]) / self.deviation[column]) as f32);
+            }
+            out.labels.push(table.labels[*row]);
+        }
+        out
+    }
+}
+
+/// Statistics of some rows of a table, missing values left out.
+pub fn statistics_of(table: &Table, rows: &[usize]) -> Statistics {
+    let columns: Vec<Vec<f64>> = (0..table.features.len())
+        .map(|column| rows.iter().map(|row| table.row(*row)[column]).filter(|v| !v.is_nan()).collect())
+        .collect();
+    Statistics::of_columns(&columns)
+}
+
+impl Prepared {
+    /// Splits and scales a site's table. `swarm`: the study's merged statistics, where its scaling asks for them.
+    ///
+    /// # Errors
+    /// No rows to train on, or rows of one class only; numbers that leave the range of f32.
+    pub fn new(spec: &StudySpec, table: &Table, split: &Split, swarm: Option<&Statistics>) -> Result<Self, DataError> {
+        let (training, validation) = split.rows(table);
+        let scaler = match swarm {
+            Some(statistics) => Scaler::standard(statistics),
+            None => Scaler::identity(&statistics_of(table, &training)),
+        };
+        let prepared = Self { training: scaler.apply(table, &training), validation: scaler.apply(table, &validation) };
+        let positives = prepared.training.labels.iter().filter(|l| **l).count();
+        if prepared.training.len() < 2 {
+            return Err(DataError::new(
+                FailureCode::TooFewSamples,
+                format!("{} training rows are left after validation rows are set aside", prepared.training.len()),
+            ));
+        }
+        if positives == 0 || positives == prepared.training.len() {
+            let only = if positives == 0 { &spec.data.negative } else { &spec.data.positive };
+            return Err(DataError::new(
+                FailureCode::OneClass,
+                format!("all {} training rows are of the class {only:?}; both are needed", prepared.training.len()),
+            ));
+        }
+        let finite = |rows: &Rows| rows.features.iter().all(|v| v.is_finite());
+        if !finite(&prepared.training) || !finite(&prepared.validation) {
+            return Err(DataError::new(FailureCode::NotFinite, "a scaled value leaves the range of f32"));
+        }
+        Ok(prepared)
+    }
+}

@@ -1,0 +1,263 @@
+//! Tables as hospitals export them: a header, then one row per line, comma, semicolon or tab between cells.
+//!
+//! No message names what stands in a cell: messages name the file, the line and the column, and what was expected.
+
+use consilium_primitives::{rules::MAX_WEIGHT, FailureCode};
+use consilium_study::{DataSpec, Features, Missing};
+use csv::ByteRecord;
+use std::{fs, path::Path};
+
+/// A site's rows. Missing numbers are NaN.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Feature names, in the model's order.
+    pub features: Vec<String>,
+    /// Values, row by row.
+    pub values: Vec<f64>,
+    /// One label per row; true: the positive class.
+    pub labels: Vec<bool>,
+    /// One per row: a keyed hash of the patient, or of the row itself where the study names no group column.
+    pub groups: Vec<[u8; 32]>,
+    /// Empty cells among the features.
+    pub missing: usize,
+}
+
+/// Why data cannot be used. The text is for the site's own people; others learn the code alone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct DataError {
+    /// What others learn.
+    pub code: FailureCode,
+    /// File, line, column, and what to do. Never a cell's content.
+    pub message: String,
+}
+
+impl DataError {
+    pub(crate) fn new(code: FailureCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    fn schema(message: impl Into<String>) -> Self {
+        Self::new(FailureCode::SchemaMismatch, message)
+    }
+}
+
+impl Table {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// One row's features.
+    pub fn row(&self, row: usize) -> &[f64] {
+        let width = self.features.len();
+        &self.values[row * width..(row + 1) * width]
+    }
+
+    /// Rows of the positive class.
+    pub fn positives(&self) -> usize {
+        self.labels.iter().filter(|l| **l).count()
+    }
+}
+
+/// Where the columns of a study stand in a file.
+struct Columns {
+    features: Vec<(usize, String)>,
+    label: usize,
+    group: Option<usize>,
+}
+
+/// Reads a table. `group_key` keys the hashes that stand for patients.
+///
+/// # Errors
+/// The first thing that does not fit, by file, line and column.
+pub fn read_table(path: &Path, spec: &DataSpec, group_key: &[u8; 32]) -> Result<Table, DataError> {
+    let file = path.display();
+    let bytes = fs::read(path)
+        .map_err(|e| DataError::new(FailureCode::DataUnreadable, format!("{file}: cannot be read: {e}")))?;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(DataError::schema(format!("{file}: is UTF-16; save it as CSV in UTF-8")));
+    }
+    let delimiter = delimiter(bytes);
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(bytes);
+    let header = reader.byte_headers().map_err(|e| csv_error(&file.to_string(), &e))?.clone();
+    let columns = columns(&file.to_string(), &header, spec)?;
+    let mut table = Table {
+        features: columns.features.iter().map(|(_, name)| name.clone()).collect(),
+        values: Vec::new(),
+        labels: Vec::new(),
+        groups: Vec::new(),
+        missing: 0,
+    };
+    let mut record = ByteRecord::new();
+    loop {
+        match reader.read_byte_record(&mut record) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => return Err(csv_error(&file.to_string(), &error)),
+        }
+        let line = record.position().map_or(0, csv::Position::line);
+        if record.iter().all(|cell| cell.trim_ascii().is_empty()) {
+            continue;
+        }
+        if record.len() != header.len() {
+            return Err(DataError::schema(format!(
+                "{file}, line {line}: has {} cells, the header has {}; is a separator or a quotation mark missing?",
+                record.len(),
+                header.len()
+            )));
+        }
+        let at = |name: &str| format!("{file}, line {line}, column {name:?}");
+        for (index, name) in &columns.features {
+            let value =
+                number(&record[*index], delimiter).map_err(|why| DataError::schema(format!("{}: {why}", at(name))))?;
+            if value.is_nan() {
+                if spec.missing == Missing::Refuse {
+                    return Err(DataError::schema(format!(
+                        "{}: is empty, and the study refuses missing values (data.missing)",
+                        at(name)
+                    )));
+                }
+                table.missing += 1;
+            }
+            table.values.push(value);
+        }
+        let label = class(&record[columns.label], spec).ok_or_else(|| {
+            DataError::schema(format!(
+                "{}: is neither the positive value {:?} nor the negative value {:?}",
+                at(&spec.label),
+                spec.positive,
+                spec.negative
+            ))
+        })?;
+        table.labels.push(label);
+        table.groups.push(match columns.group {
+            Some(index) => {
+                let cell = record[index].trim_ascii();
+                if cell.is_empty() {
+                    let name = spec.group.as_deref().unwrap_or_default();
+                    return Err(DataError::schema(format!("{}: is empty; every row needs its group", at(name))));
+                }
+                *blake3::keyed_hash(group_key, cell).as_bytes()
+            }
+            None => {
+                let mut hasher = blake3::Hasher::new_keyed(group_key);
+                for cell in &record {
+                    hasher.update(&(cell.len() as u64).to_le_bytes()).update(cell);
+                }
+                *hasher.finalize().as_bytes()
+            }
+        });
+        if table.labels.len() >= MAX_WEIGHT as usize {
+            return Err(DataError::schema(format!("{file}: has 2^29 rows or more")));
+        }
+    }
+    if table.labels.is_empty() {
+        return Err(DataError::new(FailureCode::TooFewSamples, format!("{file}: has a header but no rows")));
+    }
+    Ok(table)
+}
+
+fn csv_error(file: &str, error: &csv::Error) -> DataError {
+    let line = error.position().map_or_else(String::new, |p| format!(", line {}", p.line()));
+    DataError::schema(format!("{file}{line}: cannot be read as a table"))
+}
+
+/// What separates the cells of the first line: whatever is there most often of tab, semicolon and comma.
+fn delimiter(bytes: &[u8]) -> u8 {
+    let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+    let count = |d: u8| {
+        let mut quoted = false;
+        line.iter()
+            .filter(|b| {
+                quoted ^= **b == b'"';
+                !quoted && **b == d
+            })
+            .count()
+    };
+    b"\t;,".iter().copied().max_by_key(|d| count(*d)).unwrap_or(b',')
+}
+
+fn columns(file: &str, header: &ByteRecord, spec: &DataSpec) -> Result<Columns, DataError> {
+    let mut names = Vec::with_capacity(header.len());
+    for (n, cell) in header.iter().enumerate() {
+        let name = std::str::from_utf8(cell)
+            .map_err(|_| DataError::schema(format!("{file}: the name of column {} is not UTF-8 text", n + 1)))?;
+        names.push(name.trim());
+    }
+    let find = |name: &str, what: &str| {
+        let mut places = names.iter().enumerate().filter(|(_, n)| **n == name.trim());
+        let first = places.next().ok_or_else(|| {
+            DataError::schema(format!("{file}: has no column {name:?}, which the study names as {what}"))
+        })?;
+        if places.next().is_some() {
+            return Err(DataError::schema(format!("{file}: has two columns {name:?}")));
+        }
+        Ok(first.0)
+    };
+    let label = find(&spec.label, "its label")?;
+    let group = spec.group.as_deref().map(|name| find(name, "its group")).transpose()?;
+    let features = match &spec.features {
+        Features::Columns(list) => list
+            .iter()
+            .map(|name| Ok((find(name, "a feature")?, name.clone())))
+            .collect::<Result<Vec<_>, DataError>>()?,
+        Features::Count(count) => {
+            let mut rest: Vec<(usize, String)> = names
+                .iter()
+                .enumerate()
+                .filter(|(n, _)| *n != label && Some(*n) != group)
+                .map(|(n, name)| (n, (*name).to_owned()))
+                .collect();
+            rest.sort_by(|a, b| a.1.as_bytes().cmp(b.1.as_bytes()));
+            if rest.len() != *count as usize {
+                return Err(DataError::schema(format!(
+                    "{file}: has {} columns besides label and group; the study asks for {count} features",
+                    rest.len()
+                )));
+            }
+            if let Some(twice) = rest.windows(2).find(|pair| pair[0].1 == pair[1].1) {
+                return Err(DataError::schema(format!("{file}: has two columns {:?}", twice[0].1)));
+            }
+            rest
+        }
+    };
+    Ok(Columns { features, label, group })
+}
+
+/// A cell as a number; NaN where it is empty.
+fn number(cell: &[u8], delimiter: u8) -> Result<f64, &'static str> {
+    let text = std::str::from_utf8(cell).map_err(|_| "is not UTF-8 text")?.trim();
+    if ["", "NA", "NaN", "nan"].contains(&text) {
+        return Ok(f64::NAN);
+    }
+    let parsed = if delimiter != b',' && text.contains(',') {
+        if text.contains('.') || text.matches(',').count() > 1 {
+            return Err("is not a number; write it without separators between thousands");
+        }
+        text.replace(',', ".").parse::<f64>()
+    } else {
+        text.parse::<f64>()
+    };
+    let value = parsed.map_err(|_| "is not a number")?;
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err("is not a finite number")
+    }
+}
+
+/// Which of the two labels a cell holds: the same text, or the same number.
+fn class(cell: &[u8], spec: &DataSpec) -> Option<bool> {
+    let text = std::str::from_utf8(cell).ok()?.trim();
+    let same = |wanted: &str| {
+        let wanted = wanted.trim();
+        text == wanted || matches!((text.parse::<f64>(), wanted.parse::<f64>()), (Ok(a), Ok(b)) if a == b)
+    };
+    match (same(&spec.positive), same(&spec.negative)) {
+        (true, false) => Some(true),
+        (false, true) => Some(false),
+        _ => None,
+    }
+}

@@ -1,0 +1,17 @@
+//! The worker of one institution: trains, merges and evaluates, for this site's node alone.
+//!
+//! * [`data`]: the site's rows; [`learn`]: the network and what is measured; [`random`]: where chance comes from.
+//! * [`site`]: what the worker keeps on disk, and what its people allow it.
+//! * [`server`]: takes duties from the node, does them, remembers what came out.
+//! * [`simulate`]: the same study as a plain loop in one process; [`compare`]: swarm, local-only and central side by
+//!   side, where all data lie on one machine.
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod compare;
+pub mod data;
+pub mod learn;
+pub mod random;
+pub mod server;
+pub mod simulate;
+pub mod site;

@@ -1,0 +1,118 @@
+//! The door: loopback only, with a token.
+
+use super::Worker;
+use crate::site::{Blobs, Home};
+use anyhow::{bail, Context, Result};
+use axum::{
+    body::Bytes,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{header, HeaderMap, StatusCode},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, put},
+    Json, Router,
+};
+use std::{fs, io::Read, net::SocketAddr, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
+use tokio::signal::unix::{signal, SignalKind};
+
+/// Longest request: as many specs as there can be duties.
+const MAX_BODY: usize = 2 << 20;
+/// Shortest token.
+const MIN_TOKEN: usize = 16;
+
+/// Where a worker's things are.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The worker's own folder.
+    pub dir: PathBuf,
+    /// The blob store, shared with the node.
+    pub blobs: PathBuf,
+    /// Address to listen on, of this machine.
+    pub listen: SocketAddr,
+    /// File of the token that the node shows; made where there is none.
+    pub token_file: PathBuf,
+    /// `sites.toml`.
+    pub sites: PathBuf,
+}
+
+#[derive(Clone)]
+struct Door {
+    worker: Arc<Worker>,
+    token: Arc<str>,
+}
+
+/// Serves until told to stop.
+///
+/// # Errors
+/// A folder, file or address that cannot be used.
+pub async fn serve(settings: Settings) -> Result<()> {
+    if !settings.listen.ip().is_loopback() {
+        bail!("--listen {}: must be an address of this machine alone, as 127.0.0.1:8601", settings.listen);
+    }
+    let token = token(&settings.token_file)?;
+    let home = Home::open(&settings.dir)?;
+    let blobs = Blobs::open(&settings.blobs).with_context(|| format!("cannot use {}", settings.blobs.display()))?;
+    let worker = Worker::start(home, blobs, settings.sites)?;
+    let door = Door { worker, token: token.into() };
+    let app = Router::new()
+        .route("/v1/duties", put(duties))
+        .route("/v1/status", get(status))
+        .layer(middleware::from_fn_with_state(door.clone(), check))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(door);
+    let listener = tokio::net::TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}: is another worker running there?", settings.listen))?;
+    tracing::info!("listening on {}", settings.listen);
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stop = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    axum::serve(listener, app).with_graceful_shutdown(stop).await.context("the server has failed")
+}
+
+fn token(path: &std::path::Path) -> Result<String> {
+    if !path.exists() {
+        let mut bytes = [0; 32];
+        fs::File::open("/dev/urandom")
+            .and_then(|mut f| f.read_exact(&mut bytes))
+            .context("cannot read /dev/urandom")?;
+        crate::site::write_whole(path, hex::encode(bytes).as_bytes())
+            .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o640)))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let token = text.trim().to_owned();
+    if token.len() < MIN_TOKEN || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        bail!("{}: the token must be one line of at least {MIN_TOKEN} visible ASCII characters", path.display());
+    }
+    Ok(token)
+}
+
+async fn check(State(door): State<Door>, headers: HeaderMap, request: Request, next: Next) -> Response {
+    let shown =
+        headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+    // compared by hash, so that the time taken says nothing about the token
+    let same = shown.is_some_and(|shown| blake3::hash(shown.as_bytes()) == blake3::hash(door.token.as_bytes()));
+    if same {
+        next.run(request).await
+    } else {
+        (StatusCode::UNAUTHORIZED, "the token is missing or another one").into_response()
+    }
+}
+
+async fn duties(State(door): State<Door>, body: Bytes) -> Response {
+    let worker = door.worker.clone();
+    match tokio::task::spawn_blocking(move || worker.reply(&body)).await {
+        Ok(Ok(reply)) => reply.into_response(),
+        Ok(Err(why)) => (StatusCode::BAD_REQUEST, why).into_response(),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the worker's own fault; see its log").into_response(),
+    }
+}
+
+async fn status(State(door): State<Door>) -> Response {
+    Json(door.worker.status()).into_response()
+}

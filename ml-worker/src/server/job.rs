@@ -1,0 +1,304 @@
+//! One duty, done.
+
+use super::Worker;
+use crate::{
+    data::{read_table, statistics_of, DataError, Prepared, Split, Table},
+    learn::{initial_parameters, logits, loss_micro, metrics::Metrics, train, Net, OptimizerState, Seeds, TrainError},
+    site::{group_key, Sites},
+};
+use consilium_aggregation::{merge_mean, FileError, ModelFile, Statistics};
+use consilium_primitives::{rules::PPM, BlobRef, DutyKind, DutyOrder, DutyOutput, DutyState, FailureCode, Hash};
+use consilium_study::{Scaling, StudySpec};
+use std::{cell::Cell, io, panic::AssertUnwindSafe, time::Instant};
+
+/// How often a long training looks whether it is to stop.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(300);
+
+/// Why a duty is not done.
+#[derive(Debug, thiserror::Error)]
+enum JobError {
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// Something this worker must have is not there yet.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    #[error("put on hold")]
+    Held,
+    #[error("{0:#}")]
+    Other(#[from] anyhow::Error),
+}
+
+impl From<io::Error> for JobError {
+    fn from(error: io::Error) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+impl JobError {
+    fn code(&self) -> FailureCode {
+        match self {
+            Self::Data(error) => error.code,
+            Self::Train(error) => error.code(),
+            Self::Missing(_) | Self::Held => FailureCode::Internal,
+            Self::Other(error) => {
+                let full = |e: &io::Error| e.kind() == io::ErrorKind::StorageFull;
+                if error.chain().filter_map(|e| e.downcast_ref::<io::Error>()).any(full) {
+                    FailureCode::OutOfDisk
+                } else {
+                    FailureCode::Internal
+                }
+            }
+        }
+    }
+}
+
+fn other(error: impl Into<anyhow::Error>) -> JobError {
+    JobError::Other(error.into())
+}
+
+/// What a merge's file holds.
+enum Part {
+    Model(Vec<f32>),
+    Statistics(Statistics),
+}
+
+impl Worker {
+    /// Does a duty, and keeps what came out. A panic in it is a failure of this duty, and of nothing else.
+    pub(super) fn work(&self, order: &DutyOrder) {
+        let hash = order.duty.hash();
+        let name = format!("study {}, round {}, {:?}", order.duty.study, order.duty.round, order.duty.kind);
+        let began = Instant::now();
+        let done = std::panic::catch_unwind(AssertUnwindSafe(|| self.try_work(order, &hash)));
+        let state = match done {
+            Ok(Ok(Some(output))) => match self.home.put_result(&hash, &output) {
+                Ok(()) => {
+                    tracing::info!("{name}: done in {:.2} s", began.elapsed().as_secs_f64());
+                    DutyState::Done(output)
+                }
+                Err(error) => {
+                    tracing::error!("{name}: {error:#}");
+                    DutyState::Failed(FailureCode::OutOfDisk)
+                }
+            },
+            // inputs of a merge are still missing
+            Ok(Ok(None)) => DutyState::Queued,
+            Ok(Err(JobError::Held | JobError::Missing(_))) => DutyState::Queued,
+            Ok(Err(error)) => {
+                tracing::error!("{name}: {:?}: {error}", error.code());
+                DutyState::Failed(error.code())
+            }
+            Err(_) => {
+                tracing::error!("{name}: the worker's own fault; see the lines above");
+                DutyState::Failed(FailureCode::Internal)
+            }
+        };
+        self.change(&hash, |job| {
+            job.state = state;
+            job.working = false;
+        });
+    }
+
+    fn try_work(&self, order: &DutyOrder, hash: &Hash) -> Result<Option<DutyOutput>, JobError> {
+        let spec = self.spec(&order.spec).ok_or(JobError::Missing("the spec"))?;
+        match order.duty.kind {
+            DutyKind::Statistics => self.statistics(order, hash, &spec).map(Some),
+            DutyKind::Init => {
+                let file =
+                    ModelFile { layout: spec.layout().map_err(other)?, duty: None, data: initial_parameters(&spec) };
+                Ok(Some(DutyOutput::Root(self.blobs.put(&file.encode().map_err(other)?)?)))
+            }
+            DutyKind::Train => self.train(order, hash, &spec).map(Some),
+            DutyKind::Merge | DutyKind::MergeStatistics => self.merge(order, hash, &spec),
+            DutyKind::Evaluate => {
+                let base = self.base(order, &spec)?;
+                let (prepared, _) = self.prepared(order, &spec)?;
+                Ok(Some(DutyOutput::Metric(self.evaluate(order, &spec, &base, &prepared)?)))
+            }
+            DutyKind::Acknowledge => {
+                let blob = order.base.ok_or(JobError::Missing("the canonical model"))?;
+                self.blobs.read(&blob)?.ok_or(JobError::Missing("the canonical model"))?;
+                Ok(Some(DutyOutput::Held))
+            }
+        }
+    }
+
+    fn base(&self, order: &DutyOrder, spec: &StudySpec) -> Result<Vec<f32>, JobError> {
+        let blob = order.base.ok_or(JobError::Missing("the base model"))?;
+        let bytes = self.blobs.read(&blob)?.ok_or(JobError::Missing("the base model"))?;
+        Ok(ModelFile::decode_merged(&bytes, &spec.layout().map_err(other)?).map_err(other)?.data)
+    }
+
+    /// This site's table for a study, and its split; the split is made on the first call and kept.
+    fn table(&self, order: &DutyOrder, spec: &StudySpec) -> Result<(Table, Split), JobError> {
+        let agreement = &order.duty.agreement;
+        let sites = Sites::read(&self.sites_file).map_err(other)?;
+        let data = sites
+            .find(&hex::encode(agreement))
+            .map(|s| s.data.clone())
+            .ok_or_else(|| DataError::new(FailureCode::Refused, "the agreement is no longer in sites.toml"))?;
+        let found = consilium_aggregation::blob::file_ref(&data).map_err(|e| {
+            DataError::new(FailureCode::DataUnreadable, format!("{}: cannot be read: {e}", data.display()))
+        })?;
+        if !self.home.same_data(agreement, &found.root)? {
+            return Err(JobError::Data(DataError::new(
+                FailureCode::DataChanged,
+                format!(
+                    "{} is no longer the file this study began with; put that back, or accept this one with \
+                     `ml-worker accept-data --agreement {}`",
+                    data.display(),
+                    hex::encode(agreement)
+                ),
+            )));
+        }
+        let table = read_table(&data, &spec.data, &group_key(&self.secret, &order.spec.0))?;
+        let mut split = self.home.split(agreement)?.unwrap_or_default();
+        let before = split.clone();
+        split.extend(&table, spec.evaluation.validation_share);
+        if split != before {
+            self.home.put_split(agreement, &split)?;
+        }
+        Ok((table, split))
+    }
+
+    fn prepared(&self, order: &DutyOrder, spec: &StudySpec) -> Result<(Prepared, usize), JobError> {
+        let statistics = match spec.data.scaling {
+            Scaling::None => None,
+            Scaling::Swarm => {
+                let blob = order.statistics.ok_or(JobError::Missing("the study's statistics"))?;
+                let bytes = self.blobs.read(&blob)?.ok_or(JobError::Missing("the study's statistics"))?;
+                Some(Statistics::decode(&bytes, spec.inputs(), None).map_err(other)?)
+            }
+        };
+        let (table, split) = self.table(order, spec)?;
+        Ok((Prepared::new(spec, &table, &split, statistics.as_ref())?, table.rows()))
+    }
+
+    fn evaluate(
+        &self,
+        order: &DutyOrder,
+        spec: &StudySpec,
+        model: &[f32],
+        prepared: &Prepared,
+    ) -> Result<Option<u32>, JobError> {
+        let validation = &prepared.validation;
+        let net = Net::new(spec).map_err(TrainError::Net)?;
+        let z = logits(&net, model, &validation.features).map_err(TrainError::Net)?;
+        let of = if order.duty.kind == DutyKind::Train { order.duty.round.saturating_sub(1) } else { order.duty.round };
+        self.home.put_figures(&order.duty.agreement, of, &Metrics::of(&z, &validation.labels))?;
+        Ok(loss_micro(spec, model, validation).map_err(TrainError::Net)?)
+    }
+
+    fn statistics(&self, order: &DutyOrder, hash: &Hash, spec: &StudySpec) -> Result<DutyOutput, JobError> {
+        let (table, split) = self.table(order, spec)?;
+        let file = statistics_of(&table, &split.rows(&table).0).encode(Some(hash)).map_err(other)?;
+        Ok(DutyOutput::Update { root: self.blobs.put(&file)?, metric: None })
+    }
+
+    fn train(&self, order: &DutyOrder, hash: &Hash, spec: &StudySpec) -> Result<DutyOutput, JobError> {
+        let base = self.base(order, spec)?;
+        let (prepared, _) = self.prepared(order, spec)?;
+        let metric = self.evaluate(order, spec, &base, &prepared)?;
+        let duty = &order.duty;
+        let state = if spec.training.keep_optimizer_state && duty.round > 1 {
+            let kept = self.home.optimizer(&duty.agreement, duty.round)?;
+            if kept.is_none() {
+                tracing::warn!(
+                    "study {}, round {}: no optimiser state of an earlier round is there; it starts anew",
+                    duty.study,
+                    duty.round
+                );
+            }
+            kept.unwrap_or_default()
+        } else {
+            OptimizerState::default()
+        };
+        let looked = Cell::new(Instant::now());
+        let halt = |done: f64| {
+            if looked.get().elapsed() < LOOK {
+                return false;
+            }
+            looked.set(Instant::now());
+            let done = (done * f64::from(PPM)) as u32;
+            self.change(hash, |job| job.state = DutyState::Running { done });
+            self.home.held()
+        };
+        let seeds = Seeds::new(&self.secret, &order.spec.0, duty.round);
+        let trained = match train(spec, &base, &prepared.training, &state, &seeds, &halt) {
+            Err(TrainError::Halted) => return Err(JobError::Held),
+            other => other?,
+        };
+        tracing::info!("study {}, round {}: training loss {:.5}", duty.study, duty.round, trained.loss);
+        let file = ModelFile { layout: spec.layout().map_err(other)?, duty: Some(*hash), data: trained.parameters };
+        let root = self.blobs.put(&file.encode().map_err(other)?)?;
+        if spec.training.keep_optimizer_state {
+            self.home.put_optimizer(&duty.agreement, duty.round, hash, &trained.state)?;
+        }
+        Ok(DutyOutput::Update { root, metric })
+    }
+
+    /// Looks at every input that is there; merges when all are. `None`: some are missing or invalid, and the job says
+    /// which.
+    fn merge(&self, order: &DutyOrder, hash: &Hash, spec: &StudySpec) -> Result<Option<DutyOutput>, JobError> {
+        let layout = spec.layout().map_err(other)?;
+        let (mut have, mut invalid) = (0u64, 0u64);
+        let mut parts = Vec::with_capacity(order.inputs.len());
+        for (place, input) in order.inputs.iter().enumerate() {
+            let bit = 1u64.checked_shl(place as u32).unwrap_or(0);
+            let Some(bytes) = self.blobs.read(&input.blob)? else { continue };
+            let part = if order.duty.kind == DutyKind::Merge {
+                ModelFile::decode_update(&bytes, &layout, &input.duty).map(|file| Part::Model(file.data))
+            } else {
+                Statistics::decode(&bytes, spec.inputs(), Some(&input.duty)).map(Part::Statistics)
+            };
+            match part {
+                Ok(part) => {
+                    have |= bit;
+                    parts.push((part, input.weight));
+                }
+                Err(error) => {
+                    invalid |= bit;
+                    self.report_invalid(order, &input.institution.to_string(), &input.blob, &error);
+                }
+            }
+        }
+        self.change(hash, |job| {
+            job.have = have;
+            job.invalid = invalid;
+        });
+        if parts.len() < order.inputs.len() {
+            return Ok(None);
+        }
+        let bytes = if order.duty.kind == DutyKind::Merge {
+            let inputs: Vec<(&[f32], u32)> = parts
+                .iter()
+                .filter_map(|(part, weight)| match part {
+                    Part::Model(data) => Some((data.as_slice(), *weight)),
+                    Part::Statistics(_) => None,
+                })
+                .collect();
+            let data = merge_mean(&inputs).map_err(other)?;
+            ModelFile { layout, duty: None, data }.encode().map_err(other)?
+        } else {
+            let inputs: Vec<Statistics> = parts
+                .into_iter()
+                .filter_map(|(part, _)| match part {
+                    Part::Statistics(s) => Some(s),
+                    Part::Model(_) => None,
+                })
+                .collect();
+            Statistics::merge(&inputs).map_err(other)?.encode(None).map_err(other)?
+        };
+        Ok(Some(DutyOutput::Root(self.blobs.put(&bytes)?)))
+    }
+
+    fn report_invalid(&self, order: &DutyOrder, author: &str, blob: &BlobRef, error: &FileError) {
+        tracing::error!(
+            "study {}, round {}: the file {} of {author} is invalid: {error}",
+            order.duty.study,
+            order.duty.round,
+            hex::encode(blob.root)
+        );
+    }
+}

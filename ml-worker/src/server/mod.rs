@@ -1,0 +1,249 @@
+//! Takes duties from the node, does them, remembers what came out.
+//!
+//! The node names all open duties of its institution in each request, and the answer says at once where each stands;
+//! nothing is waited for. Two threads work: one trains, the other merges, initialises and evaluates, so that a long
+//! training does not hold up other studies' merges.
+
+mod http;
+mod job;
+
+pub use http::{serve, Settings};
+
+use crate::site::{Blobs, Home, Sites};
+use anyhow::Result;
+use codec::Encode;
+use consilium_primitives::{
+    duty::{MAX_ORDERS, PROTOCOL_VERSION},
+    BlobRef, Duty, DutyAnswer, DutyKind, DutyOrder, DutyReply, DutyRequest, DutyState, FailureCode, Hash,
+};
+use consilium_study::StudySpec;
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{mpsc, Arc},
+    time::{Duration, Instant},
+};
+
+/// After so long, a duty that could not be done is tried again, if it is still asked for.
+const RETRY: Duration = Duration::from_secs(10);
+/// Most duties whose state is remembered in memory; results are on disk.
+const MAX_JOBS: usize = 4 * MAX_ORDERS;
+/// Stack of a working thread: the tensor library walks graphs by recursion.
+const STACK: usize = 64 << 20;
+
+/// One duty's way.
+struct Job {
+    duty: Duty,
+    state: DutyState,
+    /// Inputs of a merge that are there and verified, and that are not what they must be: bits by position.
+    have: u64,
+    invalid: u64,
+    /// Inputs that were there when it was last looked at.
+    seen: u32,
+    working: bool,
+    changed: Instant,
+}
+
+/// A worker.
+pub struct Worker {
+    home: Home,
+    blobs: Blobs,
+    secret: [u8; 32],
+    sites_file: PathBuf,
+    specs: Mutex<HashMap<Hash, Arc<StudySpec>>>,
+    jobs: Mutex<HashMap<Hash, Job>>,
+    quick: mpsc::Sender<DutyOrder>,
+    slow: mpsc::Sender<DutyOrder>,
+}
+
+impl Worker {
+    /// A worker on these folders, with its two threads.
+    ///
+    /// # Errors
+    /// A folder or `sites.toml` that cannot be used.
+    pub fn start(home: Home, blobs: Blobs, sites_file: PathBuf) -> Result<Arc<Self>> {
+        Sites::read(&sites_file)?;
+        let secret = home.secret()?;
+        let (quick, quick_jobs) = mpsc::channel();
+        let (slow, slow_jobs) = mpsc::channel();
+        let worker = Arc::new(Self {
+            home,
+            blobs,
+            secret,
+            sites_file,
+            specs: Mutex::default(),
+            jobs: Mutex::default(),
+            quick,
+            slow,
+        });
+        for (name, jobs) in [("merging", quick_jobs), ("training", slow_jobs)] {
+            let worker = worker.clone();
+            std::thread::Builder::new().name(name.into()).stack_size(STACK).spawn(move || {
+                for order in jobs {
+                    worker.work(&order);
+                }
+            })?;
+        }
+        Ok(worker)
+    }
+
+    /// Answers a request: where each duty stands.
+    ///
+    /// # Errors
+    /// A text that says what is wrong with the request.
+    pub fn answer(&self, request: &DutyRequest) -> Result<DutyReply, String> {
+        if request.version != PROTOCOL_VERSION {
+            return Err(format!(
+                "version {} of the messages is unknown; this worker speaks {PROTOCOL_VERSION}",
+                request.version
+            ));
+        }
+        if request.orders.len() > MAX_ORDERS {
+            return Err(format!("{} duties at once; at most {MAX_ORDERS}", request.orders.len()));
+        }
+        for bytes in &request.specs {
+            if let Err(error) = StudySpec::from_canonical(bytes) {
+                tracing::error!("a spec was refused: {error}");
+                continue;
+            }
+            if let Err(error) = self.home.put_spec(bytes) {
+                tracing::error!("{error:#}");
+            }
+        }
+        let sites = Sites::read(&self.sites_file);
+        if let Err(error) = &sites {
+            tracing::error!("{error}; every duty is refused until this is mended");
+        }
+        let answers = request
+            .orders
+            .iter()
+            .map(|order| {
+                let state = match &sites {
+                    Ok(sites) => self.state_of(order, sites),
+                    Err(_) => DutyState::Failed(FailureCode::Refused),
+                };
+                DutyAnswer { duty: order.duty.hash(), state }
+            })
+            .collect();
+        Ok(DutyReply { version: PROTOCOL_VERSION, answers })
+    }
+
+    fn state_of(&self, order: &DutyOrder, sites: &Sites) -> DutyState {
+        let hash = order.duty.hash();
+        match self.home.result(&hash) {
+            Ok(Some(output)) => return DutyState::Done(output),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!("{error:#}");
+                return DutyState::Failed(FailureCode::Internal);
+            }
+        }
+        if self.home.held() {
+            return DutyState::Held;
+        }
+        let agreement = hex::encode(order.duty.agreement);
+        let allowed =
+            sites.find(&agreement).filter(|site| site.max_rounds.is_none_or(|most| order.duty.round <= most)).is_some();
+        if !allowed {
+            tracing::warn!("agreement {agreement}, round {}: not allowed by sites.toml; refused", order.duty.round);
+            return DutyState::Failed(FailureCode::Refused);
+        }
+        if self.spec(&order.spec).is_none() {
+            return DutyState::NeedSpec;
+        }
+        let there = |blob: &Option<BlobRef>| blob.as_ref().is_none_or(|b| self.blobs.has(b));
+        let merge = matches!(order.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics);
+        let ready = there(&order.base) && (order.duty.kind != DutyKind::Train || there(&order.statistics));
+        let seen = order.inputs.iter().filter(|input| self.blobs.has(&input.blob)).count() as u32;
+        let mut jobs = self.jobs.lock();
+        if jobs.len() >= MAX_JOBS {
+            jobs.retain(|_, job| job.working || job.changed.elapsed() < RETRY);
+        }
+        let job = jobs.entry(hash).or_insert_with(|| Job {
+            duty: order.duty,
+            state: DutyState::Queued,
+            have: 0,
+            invalid: 0,
+            seen: 0,
+            working: false,
+            changed: Instant::now(),
+        });
+        if job.working {
+            return if merge { DutyState::Inputs { have: job.have, invalid: job.invalid } } else { job.state };
+        }
+        if matches!(job.state, DutyState::Failed(_)) {
+            if job.changed.elapsed() < RETRY {
+                return job.state;
+            }
+            job.state = DutyState::Queued;
+            job.seen = 0;
+        }
+        let start = if merge { seen > job.seen && !order.inputs.is_empty() } else { ready };
+        if start {
+            job.working = true;
+            job.seen = seen;
+            job.state = DutyState::Queued;
+            let lane = match order.duty.kind {
+                DutyKind::Train | DutyKind::Statistics => &self.slow,
+                _ => &self.quick,
+            };
+            if lane.send(order.clone()).is_err() {
+                job.working = false;
+                job.state = DutyState::Failed(FailureCode::Internal);
+                tracing::error!("a working thread has died; restart this worker");
+            }
+        }
+        if merge {
+            DutyState::Inputs { have: job.have, invalid: job.invalid }
+        } else {
+            job.state
+        }
+    }
+
+    fn spec(&self, hash: &Hash) -> Option<Arc<StudySpec>> {
+        if let Some(spec) = self.specs.lock().get(hash) {
+            return Some(spec.clone());
+        }
+        let spec = Arc::new(StudySpec::from_canonical(&self.home.spec(hash)?).ok()?);
+        self.specs.lock().insert(*hash, spec.clone());
+        Some(spec)
+    }
+
+    fn change(&self, duty: &Hash, change: impl FnOnce(&mut Job)) {
+        if let Some(job) = self.jobs.lock().get_mut(duty) {
+            change(job);
+            job.changed = Instant::now();
+        }
+    }
+
+    /// What people see: which duties there are, and how far.
+    fn status(&self) -> serde_json::Value {
+        let duties: Vec<_> = self
+            .jobs
+            .lock()
+            .iter()
+            .filter(|(_, job)| job.working)
+            .map(|(hash, job)| {
+                let done = match job.state {
+                    DutyState::Running { done } => done,
+                    _ => 0,
+                };
+                serde_json::json!({
+                    "duty": hex::encode(hash), "study": job.duty.study, "round": job.duty.round,
+                    "kind": job.duty.kind, "done": done,
+                })
+            })
+            .collect();
+        serde_json::json!({
+            "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL_VERSION, "held": self.home.held(), "duties": duties,
+        })
+    }
+
+    /// The reply in bytes.
+    fn reply(&self, body: &[u8]) -> Result<Vec<u8>, String> {
+        let request: DutyRequest = codec::DecodeAll::decode_all(&mut &body[..])
+            .map_err(|error| format!("not a request for duties: {error}"))?;
+        Ok(self.answer(&request)?.encode())
+    }
+}

@@ -1,0 +1,125 @@
+//! A study as a plain loop in one process: statistics, initial model, then rounds of training and merging. A run on the
+//! chain with the same spec, data, secrets and sample counts gives the same bits.
+
+use crate::{
+    data::{Prepared, Split, Table},
+    learn::{initial_parameters, loss_micro, train, OptimizerState, Seeds},
+    site::group_key,
+};
+use anyhow::{Context, Result};
+use consilium_aggregation::{merge_mean, ModelFile, Statistics};
+use consilium_primitives::{round::best_round, rules::capped, Hash, InstitutionId, StudyRules};
+use consilium_study::{Scaling, StudySpec};
+
+/// One site of a simulated study.
+pub struct Site {
+    /// Its name.
+    pub name: String,
+    /// Its id; merges go by the order of ids.
+    pub id: InstitutionId,
+    /// Its secret.
+    pub secret: [u8; 32],
+    /// Sample count it signed.
+    pub samples: u32,
+    /// Its rows, read with [`site_group_key`].
+    pub table: Table,
+}
+
+/// One round of a simulated study.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Round {
+    /// BLAKE3 hash of the merged model's file.
+    pub root: Hash,
+    /// What each site reported on it, by id.
+    pub losses: Vec<(InstitutionId, u32)>,
+}
+
+/// A finished study.
+pub struct Outcome {
+    /// Merged statistics.
+    pub statistics: Option<Statistics>,
+    /// Rounds, from the initial model on.
+    pub rounds: Vec<Round>,
+    /// The round whose model is canonical.
+    pub canonical: u32,
+    /// Parameters of the canonical model.
+    pub model: Vec<f32>,
+    /// Each site's split.
+    pub splits: Vec<Split>,
+}
+
+/// Key of the hashes of a site's patients; tables for [`run`] must be read with it.
+pub fn site_group_key(spec: &StudySpec, secret: &[u8; 32]) -> Result<[u8; 32]> {
+    Ok(group_key(secret, &spec.hash()?.0))
+}
+
+/// Changes what a site reports as its loss: gets the site, the round and the true loss.
+pub type Report<'a> = &'a dyn Fn(usize, u32, Option<u32>) -> Option<u32>;
+
+/// Runs a study. Sites may come in any order.
+///
+/// # Errors
+/// What a site's data or training say.
+pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<'_>) -> Result<Outcome> {
+    let mut order: Vec<usize> = (0..sites.len()).collect();
+    order.sort_by_key(|i| sites[*i].id);
+    let hash = spec.hash()?.0;
+    let layout = spec.layout()?;
+    let splits: Vec<Split> = sites.iter().map(|s| Split::of(&s.table, spec.evaluation.validation_share)).collect();
+    let statistics = match spec.data.scaling {
+        Scaling::None => None,
+        Scaling::Swarm => {
+            let parts: Vec<Statistics> = order
+                .iter()
+                .map(|i| crate::data::statistics_of(&sites[*i].table, &splits[*i].rows(&sites[*i].table).0))
+                .collect();
+            Some(Statistics::merge(&parts)?)
+        }
+    };
+    let prepared: Vec<Prepared> = sites
+        .iter()
+        .zip(&splits)
+        .map(|(s, split)| Prepared::new(spec, &s.table, split, statistics.as_ref()).with_context(|| s.name.clone()))
+        .collect::<Result<_>>()?;
+    let raw: Vec<u32> = order.iter().map(|i| rules.raw_weight(&sites[*i].id, sites[*i].samples).unwrap_or(0)).collect();
+    let weights = capped(&raw, rules.max_share);
+    let root = |data: &[f32]| -> Result<Hash> {
+        let file = ModelFile { layout: layout.clone(), duty: None, data: data.to_vec() };
+        Ok(consilium_aggregation::blob_hash(&file.encode()?))
+    };
+    let losses = |round: u32, model: &[f32]| -> Result<Vec<(InstitutionId, u32)>> {
+        let mut out = Vec::new();
+        for i in &order {
+            if let Some(loss) = report(*i, round, loss_micro(spec, model, &prepared[*i].validation)?) {
+                out.push((sites[*i].id, loss));
+            }
+        }
+        Ok(out)
+    };
+    let mut models = vec![initial_parameters(spec)];
+    let mut states = vec![OptimizerState::default(); sites.len()];
+    for round in 1..=rules.max_rounds {
+        let base = models.last().context("a study without a model")?;
+        let mut updates = Vec::new();
+        for i in &order {
+            let seeds = Seeds::new(&sites[*i].secret, &hash, round);
+            let trained = train(spec, base, &prepared[*i].training, &states[*i], &seeds, &|_| false)
+                .with_context(|| sites[*i].name.clone())?;
+            if spec.training.keep_optimizer_state {
+                states[*i] = trained.state;
+            }
+            updates.push(trained.parameters);
+        }
+        let inputs: Vec<(&[f32], u32)> = updates.iter().map(Vec::as_slice).zip(weights.iter().copied()).collect();
+        models.push(merge_mean(&inputs)?);
+    }
+    let mut rounds = Vec::new();
+    for (round, model) in models.iter().enumerate() {
+        rounds.push(Round { root: root(model)?, losses: losses(round as u32, model)? });
+    }
+    let voters: Vec<(InstitutionId, u32)> = order.iter().map(|i| sites[*i].id).zip(weights).collect();
+    let canonical =
+        best_round(rules.max_rounds, &voters, |r| rounds[r as usize].losses.clone()).unwrap_or(rules.max_rounds);
+    let model = models.swap_remove(canonical as usize);
+    Ok(Outcome { statistics, rounds, canonical, model, splits })
+}

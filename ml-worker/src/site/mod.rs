@@ -1,0 +1,9 @@
+//! What the worker keeps on disk, and what its people allow it.
+
+mod home;
+mod settings;
+mod store;
+
+pub use home::{group_key, Home};
+pub use settings::{SiteError, Sites, StudySettings};
+pub use store::{write_whole, Blobs};

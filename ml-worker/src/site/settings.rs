@@ -1,0 +1,64 @@
+//! `sites.toml`: which agreements this site works for, and with which data.
+
+use serde::Deserialize;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The whole file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sites {
+    /// One entry per agreement.
+    #[serde(default)]
+    pub study: Vec<StudySettings>,
+}
+
+/// What one agreement may use.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudySettings {
+    /// Hash of the agreement, 64 hexadecimal digits.
+    pub agreement: String,
+    /// The data file; relative paths count from the folder of `sites.toml`.
+    pub data: PathBuf,
+    /// Duties of later rounds are refused.
+    #[serde(default)]
+    pub max_rounds: Option<u32>,
+}
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}: {problem}")]
+pub struct SiteError {
+    file: String,
+    problem: String,
+}
+
+impl Sites {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not of this form: file, line, and what was expected.
+    pub fn read(path: &Path) -> Result<Self, SiteError> {
+        let wrong = |problem: String| SiteError { file: path.display().to_string(), problem };
+        let text = fs::read_to_string(path).map_err(|e| wrong(format!("cannot be read: {e}")))?;
+        let mut sites: Self = toml::from_str(&text).map_err(|e| wrong(e.to_string().trim_end().to_owned()))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        for study in &mut sites.study {
+            let plain = study.agreement.trim_start_matches("0x").to_ascii_lowercase();
+            if plain.len() != 64 || hex::decode(&plain).is_err() {
+                return Err(wrong(format!("agreement {:?}: must have 64 hexadecimal digits", study.agreement)));
+            }
+            study.agreement = plain;
+            study.data = folder.join(&study.data);
+        }
+        Ok(sites)
+    }
+
+    /// The entry of an agreement, given as 64 lower-case digits.
+    pub fn find(&self, agreement: &str) -> Option<&StudySettings> {
+        self.study.iter().find(|s| s.agreement == agreement)
+    }
+}
