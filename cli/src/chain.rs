@@ -8,9 +8,9 @@ use anyhow::{anyhow, bail, Context, Result};
 use codec::{Decode, Encode};
 use consilium_primitives::{
     round::{Kind, RoundRecord, Study},
-    Hash, InstitutionId, InstitutionNotice, StudyId,
+    Hash, InstitutionId, InstitutionNotice, StudyId, StudyRules,
 };
-use sp_crypto_hashing::{twox_128, twox_64};
+use sp_crypto_hashing::{blake2_256, twox_128, twox_64};
 use std::sync::Arc;
 use subxt::{
     backend::LegacyBackend,
@@ -102,6 +102,19 @@ impl Chain {
         Ok(Block { hash: Hash::from(hash.0), number: u32::try_from(header.number())? })
     }
 
+    /// The block of this number on the node's best chain.
+    ///
+    /// # Errors
+    /// There is none yet, or the node does not answer.
+    pub async fn block_at(&self, number: u32) -> Result<Block> {
+        let hash = self
+            .legacy
+            .chain_get_block_hash(Some(number.into()))
+            .await?
+            .with_context(|| format!("there is no block {number}"))?;
+        Ok(Block { hash: Hash::from(hash.0), number })
+    }
+
     /// How many peers the node is connected to.
     ///
     /// # Errors
@@ -171,6 +184,23 @@ impl Chain {
         Ok(self.value(map("Losses", &[study.encode(), round.encode()]), at).await?.unwrap_or_default())
     }
 
+    /// The time of a block, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn time(&self, number: u32) -> Result<u64> {
+        let at = self.block_at(number).await?;
+        Ok(self.value([twox_128(b"Timestamp"), twox_128(b"Now")].concat(), at).await?.unwrap_or_default())
+    }
+
+    /// The Aura slot of a block.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn slot(&self, at: Block) -> Result<Option<u64>> {
+        self.value([twox_128(b"Aura"), twox_128(b"CurrentSlot")].concat(), at).await
+    }
+
     async fn value<T: Decode>(&self, key: Vec<u8>, at: Block) -> Result<Option<T>> {
         let bytes = self.legacy.state_get_storage(&key, Some(at.hash.0.into())).await?;
         bytes.map(|b| T::decode(&mut &b[..])).transpose().context("the chain stores what this client cannot decode")
@@ -233,71 +263,24 @@ fn map(name: &str, keys: &[Vec<u8>]) -> Vec<u8> {
     key
 }
 
+/// What everybody signs at enrolment: `blake2_256(SCALE(genesis, proposer, rules) ‖ spec)`.
+pub fn agreement_hash(genesis: Hash, proposer: &InstitutionId, rules: &StudyRules, spec: &[u8]) -> Hash {
+    let mut bytes = (genesis, proposer, rules).encode();
+    bytes.extend_from_slice(spec);
+    Hash::from(blake2_256(&bytes))
+}
+
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
-    use consilium_primitives::{
-        round::Phase,
-        rules::{MergeRule, OnStall, StudyRules, Weighting},
-    };
-    use sp_crypto_hashing::blake2_256;
-    use subxt_signer::sr25519::dev;
 
     #[test]
     fn storage_keys_are_those_of_the_pallet() {
-        // a well-known prefix of every Substrate chain
-        assert_eq!(hex::encode(twox_128(b"System")), "26aa394eea5630e07c48ae0c9558cef7");
         assert_eq!(entry("NextStudy").len(), 32);
         let key = map("Studies", &[7u32.encode()]);
         assert_eq!(key.len(), 32 + 8 + 4);
         assert_eq!(&key[40..], &[7, 0, 0, 0]);
-    }
-
-    #[tokio::test]
-    #[ignore = "needs `consilium localnet up`; set CONSILIUM_URL to its first address"]
-    async fn a_running_chain_takes_a_study_and_gives_it_back() {
-        let chain = Chain::connect(&std::env::var("CONSILIUM_URL").unwrap()).await.unwrap();
-        let rules = StudyRules {
-            training_blocks: 10,
-            transfer_blocks: 2,
-            enrolment_blocks: 50,
-            auto_start: false,
-            min_participants: 2,
-            rule_min: 0,
-            max_rounds: 3,
-            max_share: 500_000,
-            strict: false,
-            on_stall: OnStall::Pause,
-            keep_updates: 2,
-            invited: Default::default(),
-            rule: MergeRule::Mean(Weighting::Samples),
-            update_len: 1000,
-            merged_len: 900,
-            statistics_len: 0,
-            target: None,
-            patience: 0,
-        };
-        let (alice, bob) = (dev::alice(), dev::bob());
-        let spec = b"a spec in the bytes that people sign".to_vec();
-        let number = chain.study_count(chain.best().await.unwrap()).await.unwrap();
-        chain.submit(&alice, SWARM, "register", (&rules, &spec).encode()).await.unwrap();
-        let proposer = InstitutionId(alice.public_key().0);
-        let mut agreed = (chain.genesis(), proposer, &rules).encode();
-        agreed.extend_from_slice(&spec);
-        let agreement = Hash::from(blake2_256(&agreed));
-        let at = chain.best().await.unwrap();
-        assert_eq!(chain.study(number, at).await.unwrap().unwrap().agreement, agreement);
-        assert_eq!(chain.spec(number, at).await.unwrap().unwrap(), spec);
-
-        let refused = chain.submit(&bob, SWARM, "enrol", (number, Hash::zero(), 9u32).encode()).await.unwrap_err();
-        assert!(format!("{refused:#}").contains("OtherAgreement"), "{refused:#}");
-        for (signer, samples) in [(&alice, 200u32), (&bob, 110)] {
-            chain.submit(signer, SWARM, "enrol", (number, agreement, samples).encode()).await.unwrap();
-        }
-        chain.submit(&alice, SWARM, "start", number.encode()).await.unwrap();
-        let info = chain.study(number, chain.best().await.unwrap()).await.unwrap().unwrap();
-        assert!(matches!(info.state.phase, Phase::Init { roster: 3, .. }), "{:?}", info.state.phase);
-        assert_eq!(info.state.members.iter().map(|m| m.samples).collect::<Vec<_>>(), [200, 110]);
+        // a well-known prefix of every Substrate chain
+        assert_eq!(hex::encode(twox_128(b"System")), "26aa394eea5630e07c48ae0c9558cef7");
     }
 }

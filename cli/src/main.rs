@@ -1,6 +1,6 @@
 //! `consilium`, what an operator types.
 //!
-//! * `consilium localnet up`: the nodes of a whole consortium on this machine;
+//! * `consilium localnet run`: a whole consortium on this machine, from a study file to a certificate;
 //! * `consilium studies`, `consilium study N`, `consilium institutions`: what a running network says.
 //!
 //! It speaks to the chain as any outside client would: JSON-RPC, and signed transactions.
@@ -40,8 +40,8 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Localnet {
-    /// Starts the nodes of four institutions, and stops them at Ctrl-C
-    Up(localnet::Options),
+    /// Runs a study on a network of its own, from a study file to a certificate
+    Run(localnet::Options),
 }
 
 /// Which node to ask, and how to print.
@@ -69,7 +69,7 @@ enum Format {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Localnet(Localnet::Up(options)) => localnet::up(options).await,
+        Command::Localnet(Localnet::Run(options)) => localnet::run(options).await,
         Command::Studies(connection) => show::studies(&connection).await,
         Command::Study { number, connection } => show::study(number, &connection).await,
         Command::Institutions(connection) => show::institutions(&connection).await,

@@ -10,8 +10,8 @@ use consilium_ml_worker::{
     simulate::{run, site_group_key, Site},
     site::Home,
 };
-use consilium_primitives::{Hash, InstitutionId};
-use consilium_study::{Scaling, StudyFile};
+use consilium_primitives::{Hash, InstitutionId, StudyRules};
+use consilium_study::{Scaling, StudyFile, StudySpec};
 use std::{fs, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 mod table;
@@ -49,7 +49,7 @@ enum Command {
         #[arg(long, value_name = "CSV")]
         data: PathBuf,
     },
-    /// Writes the embedded breast-cancer data as one CSV file per site, and held-out.csv
+    /// Writes the embedded breast-cancer data: a CSV file and a secret per site, and held-out.csv; prints the sites
     DemoData {
         /// Seed of the partition
         #[arg(long, default_value_t = 1)]
@@ -99,12 +99,12 @@ struct Folder {
 
 #[derive(Args)]
 struct Compare {
-    /// Study file
+    /// The specification, in canonical form
     #[arg(long, value_name = "FILE")]
-    study: PathBuf,
-    /// Rounds, in place of the study file's number
-    #[arg(long)]
-    rounds: Option<u32>,
+    spec: PathBuf,
+    /// The chain's rules, as JSON
+    #[arg(long, value_name = "FILE")]
+    rules: PathBuf,
     /// NAME,ID,SECRET,SAMPLES,TRAIN.csv[,TEST.csv] of each site; id and secret as 64 hexadecimal digits
     #[arg(long = "site", required = true, value_name = "SITE")]
     sites: Vec<String>,
@@ -155,7 +155,9 @@ fn act(command: Command) -> Result<()> {
         }
         Command::Check { study, data } => check(&study, &data),
         Command::DemoData { seed, out } => {
-            demo::write(seed, &out).with_context(|| format!("cannot write to {}", out.display()))
+            demo::write(seed, &out).with_context(|| format!("cannot write to {}", out.display()))?;
+            println!("{}", serde_json::json!(demo::SITES.map(|(name, ..)| name)));
+            Ok(())
         }
         Command::Compare(arguments) => compare(&arguments),
         Command::Table { study, seeds } => table::print(&read_study(&study)?, seeds),
@@ -189,8 +191,10 @@ fn check(study: &std::path::Path, data: &std::path::Path) -> Result<()> {
 }
 
 fn compare(arguments: &Compare) -> Result<()> {
-    let file = read_study(&arguments.study)?;
-    let spec = file.spec();
+    let read = |path: &PathBuf| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let spec = StudySpec::from_canonical(&read(&arguments.spec)?)?;
+    let rules: StudyRules = serde_json::from_slice(&read(&arguments.rules)?)
+        .with_context(|| format!("{}: no rules", arguments.rules.display()))?;
     let mut sites = Vec::new();
     let mut tests = Vec::new();
     for text in &arguments.sites {
@@ -218,12 +222,9 @@ fn compare(arguments: &Compare) -> Result<()> {
         tests.push(test.map(|t| read_table(t.as_ref(), &spec.data, &key)).transpose()?);
     }
     let held_out = arguments.held_out.as_ref().map(|p| read_table(p, &spec.data, &[0; 32])).transpose()?;
-    let mut rules = file.rules(2_000, sites.len() as u32)?;
-    rules.max_rounds = arguments.rounds.unwrap_or(rules.max_rounds);
     let splits: Vec<Split> = sites.iter().map(|s| Split::of(&s.table, spec.evaluation.validation_share)).collect();
     let (swarm, statistics, simulated) = match (&arguments.model, &arguments.statistics) {
         (Some(model), Some(statistics)) => {
-            let read = |path: &PathBuf| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
             let data = ModelFile::decode_merged(&read(model)?, &spec.layout()?)?.data;
             let statistics = match spec.data.scaling {
                 Scaling::None => None,

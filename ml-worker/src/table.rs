@@ -4,16 +4,10 @@ use anyhow::{Context, Result};
 use consilium_ml_worker::{
     compare::{Comparison, Inputs},
     data::{demo, read_table},
-    random::key,
     simulate::{run, site_group_key, Site},
 };
 use consilium_primitives::InstitutionId;
 use consilium_study::StudyFile;
-
-/// Secret of a demo site. Known to everyone, which is right for data known to everyone.
-pub fn demo_secret(seed: u64, name: &str) -> [u8; 32] {
-    key("consilium/demo/secret/1", &[&seed.to_le_bytes(), name.as_bytes()])
-}
 
 fn one(file: &StudyFile, seed: u64) -> Result<Comparison> {
     let mut file = file.clone();
@@ -26,7 +20,7 @@ fn one(file: &StudyFile, seed: u64) -> Result<Comparison> {
         .iter()
         .zip(1u8..)
         .map(|((name, rows, _), n)| {
-            let secret = demo_secret(seed, name);
+            let secret = demo::secret(seed, name);
             let table = read_table(&folder.join(format!("{name}.csv")), &spec.data, &site_group_key(&spec, &secret)?)?;
             let samples = *rows as u32;
             Ok(Site { name: (*name).to_owned(), id: InstitutionId([n; 32]), secret, samples, table })

@@ -16,6 +16,10 @@ pub struct Cli {
     /// This institution's worker.
     #[clap(flatten)]
     pub worker: WorkerParams,
+
+    /// The carrying of blobs between institutions.
+    #[clap(flatten)]
+    pub courier: CourierParams,
 }
 
 /// This institution's worker process.
@@ -29,6 +33,19 @@ pub struct WorkerParams {
     /// File with the token that the ml-worker wants, one line.
     #[arg(long, value_name = "FILE", requires = "worker_url")]
     pub worker_token_file: Option<PathBuf>,
+}
+
+/// The carrying of blobs between institutions.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CourierParams {
+    /// Folder of the blob store, shared with this institution's ml-worker. Without it the node neither fetches nor
+    /// serves model updates.
+    #[arg(long, value_name = "DIR")]
+    pub blobs: Option<PathBuf>,
+
+    /// MiB in the blob store above which the node fetches nothing more.
+    #[arg(long, value_name = "MIB", default_value_t = 16384)]
+    pub courier_quota_mib: u64,
 }
 
 /// Commands.

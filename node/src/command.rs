@@ -60,9 +60,9 @@ pub fn run() -> sc_cli::Result<()> {
                 cli.run.offchain_worker_params.enabled = sc_cli::OffchainWorkerEnabled::Always;
             }
             let runner = cli.create_runner(&cli.run)?;
-            let worker = cli.worker.clone();
+            let (worker, courier) = (cli.worker.clone(), cli.courier.clone());
             runner.run_node_until_exit(|config| async move {
-                service::new_full(config, &worker).map_err(sc_cli::Error::Service)
+                service::new_full(config, &worker, &courier).map_err(sc_cli::Error::Service)
             })
         }
     }

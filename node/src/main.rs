@@ -4,6 +4,7 @@
 mod chain_spec;
 mod cli;
 mod command;
+mod courier;
 mod rpc;
 mod service;
 mod worker;

@@ -1,6 +1,10 @@
 //! The node's services, assembled from the SDK's parts.
 
-use crate::{cli::WorkerParams, rpc, worker};
+use crate::{
+    cli::{CourierParams, WorkerParams},
+    courier::{self, Courier},
+    rpc, worker,
+};
 use consilium_runtime::{opaque::Block, RuntimeApi};
 use futures::FutureExt;
 use sc_client_api::{Backend, BlockBackend};
@@ -9,6 +13,7 @@ use sc_consensus_grandpa::SharedVoterState;
 use sc_service::{error::Error as ServiceError, Configuration, TaskManager, WarpSyncConfig};
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
+use sp_consensus::SyncOracle;
 use sp_consensus_aura::sr25519::AuthorityPair as AuraPair;
 use std::{sync::Arc, time::Duration};
 
@@ -110,7 +115,11 @@ fn parts(config: &Configuration) -> Result<Parts, ServiceError> {
 ///
 /// # Errors
 /// What could not be started.
-pub fn new_full(config: Configuration, worker_params: &WorkerParams) -> Result<TaskManager, ServiceError> {
+pub fn new_full(
+    config: Configuration,
+    worker_params: &WorkerParams,
+    courier_params: &CourierParams,
+) -> Result<TaskManager, ServiceError> {
     let sc_service::PartialComponents {
         client,
         backend,
@@ -139,6 +148,13 @@ pub fn new_full(config: Configuration, worker_params: &WorkerParams) -> Result<T
         peer_store,
     );
     net_config.add_notification_protocol(grandpa_config);
+    let courier = courier_params.blobs.clone().map(|blobs| {
+        let (protocol, port) = courier::protocol::<Network>(&genesis, config.chain_spec.fork_id());
+        net_config.add_request_response_protocol(protocol);
+        let own = config.base_path.path().join("courier");
+        let quota = courier_params.courier_quota_mib.saturating_mul(1024 * 1024);
+        (courier::Settings { blobs, own, quota }, port)
+    });
     let warp_sync = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
         backend.clone(),
         grandpa_link.shared_authority_set().clone(),
@@ -159,6 +175,13 @@ pub fn new_full(config: Configuration, worker_params: &WorkerParams) -> Result<T
             metrics,
             gap_sync_body_policy: None,
         })?;
+
+    if let Some((settings, port)) = courier {
+        let courier = Courier::open(&settings, client.clone(), network.clone(), port).map_err(ServiceError::Other)?;
+        let sync = sync_service.clone();
+        let run = async move { courier.run(move || sync.is_major_syncing()).await };
+        task_manager.spawn_handle().spawn("courier", None, run);
+    }
 
     if config.offchain_worker.enabled {
         let workers = sc_offchain::OffchainWorkers::new(sc_offchain::OffchainWorkerOptions {

@@ -98,7 +98,8 @@ pub enum Scaling {
 
 /// A network with one logit as its output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+// not internally tagged: such enums cannot hold floats once any crate of a build switches `arbitrary_precision` on
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Model {
     /// Logistic regression.
     Logistic {},
@@ -144,7 +145,7 @@ pub struct Training {
 
 /// Optimisers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Optimizer {
     /// Stochastic gradient descent: `v = momentum·v + g; w = w − learning_rate·v`.
     Sgd {

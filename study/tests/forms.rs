@@ -20,7 +20,7 @@ fn the_canonical_form_is_what_python_writes() {
     // hashlib.blake2b(spec, digest_size=32)
     assert_eq!(
         format!("{:?}", spec.hash().unwrap()),
-        "0xd7e81f14c7f11cf6ce562273554483d6ca71371a828ad5e65a54d928bbc6ad47"
+        "0x011afdb7044a2a7ae0af1aaca2d8c49726bdf7e59c503c2981aa40d958c25e3b"
     );
 }
 

@@ -1,92 +1,131 @@
-//! `consilium localnet up`: the four institutions of the local testnet, as real processes on this machine.
+//! `consilium localnet run`: a consortium of real processes on this machine, from a study file to a certificate.
 
+mod agree;
 mod keys;
 mod network;
+mod plan;
 mod process;
+mod report;
+mod watch;
 
-use crate::{show, Format};
-use anyhow::{bail, Context, Result};
+use crate::{
+    show::{self, Names},
+    Format,
+};
+use anyhow::{Context, Result};
 use clap::Args;
 use network::Network;
-use serde_json::json;
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use plan::Plan;
+use std::{path::PathBuf, time::Instant};
 use tokio::signal::unix::{signal, SignalKind};
 
-/// What `consilium localnet up` takes.
+/// What `consilium localnet run` takes.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Folder for chains and logs; it must not exist yet or be empty
-    #[arg(long, value_name = "DIR", default_value = "localnet")]
-    pub out: PathBuf,
+    /// Study file: model, data schema, training and rules
+    #[arg(long, value_name = "FILE")]
+    pub study: PathBuf,
+    /// A site and its data; give it once for every site. Left out, the sites of the study's embedded data set are used
+    #[arg(long = "site", value_name = "NAME=TRAIN.csv[,TEST.csv]")]
+    pub sites: Vec<String>,
+    /// Folder for model, report, logs and chains; it must not exist yet or be empty. Left out: one in the system's
+    /// temporary folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Merge rounds, in place of the study file's number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: Option<u32>,
+    /// Keep the network running after the certificate, until Ctrl-C
+    #[arg(long)]
+    pub keep: bool,
+    /// Seed, in place of the study file's: of initial parameters, and of the embedded data set's partition
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
     /// JSON-RPC port of the first node. Left out: any free one
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub rpc_port: Option<u16>,
-    /// Folder of `consilium-node`. Left out: that of this program
+    /// Folder of `consilium-node` and `ml-worker`. Left out: that of this program
     #[arg(long, value_name = "DIR")]
     pub bin_dir: Option<PathBuf>,
-    /// How addresses are printed
+    /// How the result is printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
 
-/// Runs a network until it is told to stop.
+/// Runs a study on a network of its own.
 ///
 /// # Errors
-/// Anything that stood in the way, or a node that has ended. Nothing is left running then.
-pub async fn up(options: Options) -> Result<()> {
-    // listening from the start: a signal in the middle of a start must leave time to clean up
+/// Anything that stood in the way. Nothing is left running then.
+pub async fn run(options: Options) -> Result<()> {
+    // listening from the start: a signal during a long check must not kill this process before it can clean up
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let node = network::find_node(options.bin_dir.as_deref())?;
-    if let Some(port) = options.rpc_port {
-        keys::check_free(port)?;
-    }
-    let dir = prepare_folder(&options.out)?;
-    let network = Network::prepare(&dir, node, keys::accounts().into(), options.rpc_port)?;
+    let began = Instant::now();
+    let plan = Plan::check(&options)?;
+    let network = Network::prepare(&plan.dir, plan.programs.clone(), keys::accounts().into(), options.rpc_port)?;
     let outcome = tokio::select! {
-        outcome = bring_up(&network, &dir, options.format) => outcome,
+        outcome = conduct(&options, &plan, &network, began) => outcome,
         died = network.watch() => died,
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Err(interrupted()),
+        _ = terminate.recv() => Err(interrupted()),
     };
     network.stop();
-    outcome.with_context(|| format!("the network is stopped; its logs are in {}", dir.display()))
+    outcome.with_context(|| {
+        format!("the run has failed, and all its processes are stopped; its logs are in {}", plan.dir.display())
+    })
 }
 
-/// Starts everything, says where it is, and waits for ever.
-async fn bring_up(network: &Network, dir: &Path, format: Format) -> Result<()> {
+fn interrupted() -> anyhow::Error {
+    anyhow::anyhow!("interrupted")
+}
+
+async fn conduct(options: &Options, plan: &Plan, network: &Network, began: Instant) -> Result<()> {
+    say(&format!(
+        "{} sites, {} rounds; everything goes to {}",
+        plan.sites.len(),
+        plan.rules.max_rounds,
+        plan.dir.display()
+    ));
     network.start_nodes()?;
-    eprintln!("four nodes run; they are looking for each other");
     let chains = network.connect().await?;
-    network.meet(&chains).await?;
     let chain = chains.first().context("a network without nodes")?;
+    let agreement = agree::agreement(chain, plan, network)?;
+    agree::allow(plan, network, &agreement)?;
+    network.start_workers(plan.sites.len()).await?;
+    say(&format!("{} processes run; the nodes are looking for each other", network.size()));
+    network.meet(&chains).await?;
     network.register_peers(chain).await?;
-    if format == Format::Json {
-        let nodes: Vec<_> = network
-            .houses
-            .iter()
-            .map(|h| json!({ "name": h.account.name, "url": h.url(), "peer_id": h.peer_id(), "log": h.log() }))
-            .collect();
-        show::print_json(&json!({ "genesis": hex::encode(chain.genesis()), "dir": dir, "nodes": nodes }))?;
-    } else {
-        for house in &network.houses {
-            println!("{} · {} · {}", house.account.name, house.url(), house.log().display());
-        }
-        if let Some(first) = network.houses.first() {
-            println!("look around: https://polkadot.js.org/apps/?rpc={}", first.url());
-        }
+    let study = agree::enrol_all(chain, plan, network, &agreement).await?;
+    let names: Names = plan.sites.iter().zip(&network.houses).map(|(s, h)| (h.account.id(), s.name.clone())).collect();
+    say(&format!("study {study} is registered, and {} institutions have enrolled", plan.sites.len()));
+    let finished = watch::follow(chain, study, &network.houses, &names, false).await?;
+    let model = agree::compare_copies(&chains, study, &finished, plan, network).await?;
+    say("the certificate is final, and every site holds the same bytes; now the comparison");
+    let records = show::history(chain, study, &finished.info.state, finished.at).await?;
+    let run = report::Run { plan, network, chain, study, finished: &finished, records: &records, names: &names };
+    let document = run.write(&model, began).await?;
+    match options.format {
+        Format::Json => show::print_json(&document)?,
+        Format::Text => run.print(&document),
     }
-    eprintln!("the network is up; Ctrl-C stops it");
-    std::future::pending().await
+    if !options.keep {
+        if options.format == Format::Text {
+            println!("to keep the network and look around with polkadot-js: the same command with --keep");
+        }
+        return Ok(());
+    }
+    {
+        if let Some(first) = network.houses.first() {
+            say(&format!(
+                "look around: https://polkadot.js.org/apps/?rpc={} (or any polkadot-js page with this address)",
+                first.url()
+            ));
+        }
+        say("the network keeps running; Ctrl-C stops it");
+        std::future::pending::<()>().await;
+    }
+    Ok(())
 }
 
-/// Makes the folder of a network, and gives its absolute path.
-fn prepare_folder(dir: &Path) -> Result<PathBuf> {
-    if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
-        bail!("{} is not empty: name a new folder with --out, or empty this one", dir.display());
-    }
-    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    dir.canonicalize().with_context(|| format!("cannot read {}", dir.display()))
+fn say(text: &str) {
+    eprintln!("{text}");
 }

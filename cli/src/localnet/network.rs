@@ -1,4 +1,4 @@
-//! The processes of a local network: a node for every institution, on this machine's loopback interface.
+//! The processes of a local network: a node and a worker for every institution, on this machine's loopback interface.
 
 use super::{
     keys::{free_ports, random, Account, NodeKey},
@@ -16,32 +16,54 @@ use std::{
     process::Command,
     time::{Duration, Instant},
 };
-use tokio::time::sleep;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 
-/// How long a node may take to answer for the first time.
+/// How long a process may take to answer for the first time.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How long the nodes may take to meet and to finalise their first block.
 const MEET_PATIENCE: Duration = Duration::from_secs(120);
-/// Finds the node's program in a folder, by default that of this program.
-///
-/// # Errors
-/// It is not there.
-pub fn find_node(folder: Option<&Path>) -> Result<PathBuf> {
-    let folder = match folder {
-        Some(folder) => folder.to_path_buf(),
-        None => std::env::current_exe()?.parent().context("this program lies in no folder")?.to_path_buf(),
-    };
-    let node = folder.join("consilium-node");
-    if !node.is_file() {
-        bail!(
-            "{} is missing: build it with `cargo build --release --workspace --bins`, or say with --bin-dir where it is",
-            node.display()
-        );
-    }
-    Ok(node)
+/// How long a worker may take to say how it is.
+const STATUS_PATIENCE: Duration = Duration::from_millis(700);
+
+/// The programs of a network.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// `consilium-node`.
+    pub node: PathBuf,
+    /// `ml-worker`.
+    pub worker: PathBuf,
 }
 
-/// One institution's node.
+impl Programs {
+    /// Finds them in a folder, by default that of this program.
+    ///
+    /// # Errors
+    /// One is not there.
+    pub fn find(folder: Option<&Path>) -> Result<Self> {
+        let folder = match folder {
+            Some(folder) => folder.to_path_buf(),
+            None => std::env::current_exe()?.parent().context("this program lies in no folder")?.to_path_buf(),
+        };
+        let find = |name: &str| {
+            let path = folder.join(name);
+            if !path.is_file() {
+                bail!(
+                    "{} is missing: build it with `cargo build --release --workspace --bins`, or say with --bin-dir \
+                     where it is",
+                    path.display()
+                );
+            }
+            Ok(path)
+        };
+        Ok(Self { node: find("consilium-node")?, worker: find("ml-worker")? })
+    }
+}
+
+/// One institution's two processes.
 pub struct House {
     /// Its account.
     pub account: Account,
@@ -50,6 +72,8 @@ pub struct House {
     node_key: NodeKey,
     rpc_port: u16,
     p2p_port: u16,
+    worker_port: u16,
+    token: String,
 }
 
 impl House {
@@ -58,22 +82,29 @@ impl House {
         format!("ws://127.0.0.1:{}", self.rpc_port)
     }
 
-    /// Peer id of its node, in base 58.
-    pub fn peer_id(&self) -> String {
-        self.node_key.peer_id()
+    /// Its blob store.
+    pub fn blobs(&self) -> PathBuf {
+        self.dir.join("blobs")
     }
 
-    /// Its node's log.
-    pub fn log(&self) -> PathBuf {
-        self.dir.join("node.log")
+    /// Its worker's folder.
+    pub fn worker_dir(&self) -> PathBuf {
+        self.dir.join("worker")
     }
 
-    fn key_file(&self) -> PathBuf {
-        self.dir.join("node.key")
+    /// What its worker may do, and with which data.
+    pub fn sites_file(&self) -> PathBuf {
+        self.dir.join("sites.toml")
     }
 
-    fn base_path(&self) -> PathBuf {
-        self.dir.join("node")
+    fn token_file(&self) -> PathBuf {
+        self.dir.join("token")
+    }
+
+    /// Its worker's account of itself; `None` where it does not answer in time.
+    pub async fn status(&self) -> Option<Value> {
+        let body = timeout(STATUS_PATIENCE, get(self.worker_port, "/v1/status", &self.token)).await.ok()?.ok()?;
+        serde_json::from_slice(&body).ok()
     }
 }
 
@@ -82,7 +113,7 @@ pub struct Network {
     /// Its institutions; the first has the address that people are told.
     pub houses: Vec<House>,
     processes: RefCell<Processes>,
-    node: PathBuf,
+    programs: Programs,
     chain_spec: PathBuf,
 }
 
@@ -91,8 +122,8 @@ impl Network {
     ///
     /// # Errors
     /// A folder cannot be written, or the node cannot make its chain specification.
-    pub fn prepare(dir: &Path, node: PathBuf, accounts: Vec<Account>, rpc_port: Option<u16>) -> Result<Self> {
-        let mut ports = free_ports(accounts.len() * 2)?.into_iter();
+    pub fn prepare(dir: &Path, programs: Programs, accounts: Vec<Account>, rpc_port: Option<u16>) -> Result<Self> {
+        let mut ports = free_ports(accounts.len() * 3)?.into_iter();
         let mut port = || ports.next().context("no free port on 127.0.0.1");
         let mut houses = Vec::new();
         for account in accounts {
@@ -101,19 +132,23 @@ impl Network {
                 node_key: NodeKey::fresh()?,
                 rpc_port: port()?,
                 p2p_port: port()?,
+                worker_port: port()?,
+                token: hex::encode(random::<32>()?),
                 account,
             };
-            fs::create_dir_all(house.base_path())
-                .with_context(|| format!("cannot make {}", house.base_path().display()))?;
-            write_private(&house.key_file(), &house.node_key.secret())?;
+            for folder in [house.blobs(), house.worker_dir(), house.dir.join("node")] {
+                fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+            }
+            write_private(&house.token_file(), &house.token)?;
+            write_private(&house.dir.join("node.key"), &house.node_key.secret())?;
             houses.push(house);
         }
         if let (Some(port), Some(first)) = (rpc_port, houses.first_mut()) {
             first.rpc_port = port;
         }
         let chain_spec = dir.join("chain-spec.json");
-        write_chain_spec(&node, &chain_spec)?;
-        Ok(Self { houses, processes: RefCell::default(), node, chain_spec })
+        write_chain_spec(&programs.node, &chain_spec)?;
+        Ok(Self { houses, processes: RefCell::default(), programs, chain_spec })
     }
 
     /// Starts every institution's node.
@@ -126,10 +161,16 @@ impl Network {
                 "--chain".into(),
                 path(&self.chain_spec),
                 "--base-path".into(),
-                path(&house.base_path()),
+                path(&house.dir.join("node")),
                 house.account.flag.into(),
                 "--node-key-file".into(),
-                path(&house.key_file()),
+                path(&house.dir.join("node.key")),
+                "--worker-url".into(),
+                format!("http://127.0.0.1:{}", house.worker_port),
+                "--worker-token-file".into(),
+                path(&house.token_file()),
+                "--blobs".into(),
+                path(&house.blobs()),
                 "--listen-addr".into(),
                 format!("/ip4/127.0.0.1/tcp/{}", house.p2p_port),
                 "--rpc-port".into(),
@@ -140,10 +181,48 @@ impl Network {
             ];
             for other in self.houses.iter().filter(|other| other.p2p_port != house.p2p_port) {
                 arguments.push("--reserved-nodes".into());
-                arguments.push(format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", other.p2p_port, other.peer_id()));
+                arguments.push(format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", other.p2p_port, other.node_key.peer_id()));
             }
             let name = format!("the node of {}", house.account.name);
-            self.processes.borrow_mut().start(name, &self.node, &arguments, house.log())?;
+            self.processes.borrow_mut().start(name, &self.programs.node, &arguments, house.dir.join("node.log"))?;
+        }
+        Ok(())
+    }
+
+    /// Starts the workers of the first `count` institutions, and waits until they listen.
+    ///
+    /// # Errors
+    /// One cannot be started, or does not listen within a minute.
+    pub async fn start_workers(&self, count: usize) -> Result<()> {
+        for house in self.houses.iter().take(count) {
+            let arguments = [
+                "serve".into(),
+                "--dir".into(),
+                path(&house.worker_dir()),
+                "--blobs".into(),
+                path(&house.blobs()),
+                "--listen".into(),
+                format!("127.0.0.1:{}", house.worker_port),
+                "--token-file".into(),
+                path(&house.token_file()),
+                "--sites".into(),
+                path(&house.sites_file()),
+            ];
+            let name = format!("the worker of {}", house.account.name);
+            self.processes.borrow_mut().start(name, &self.programs.worker, &arguments, house.dir.join("worker.log"))?;
+        }
+        let until = Instant::now() + START_PATIENCE;
+        for house in self.houses.iter().take(count) {
+            while TcpStream::connect(("127.0.0.1", house.worker_port)).await.is_err() {
+                if Instant::now() > until {
+                    bail!(
+                        "the worker of {} does not listen; the last lines of its log:\n{}",
+                        house.account.name,
+                        tail(&house.dir.join("worker.log"))
+                    );
+                }
+                sleep(Duration::from_millis(100)).await;
+            }
         }
         Ok(())
     }
@@ -163,13 +242,13 @@ impl Network {
                         return Err(error.context(format!(
                             "the node of {} does not answer; the last lines of its log:\n{}",
                             house.account.name,
-                            tail(&house.log())
+                            tail(&house.dir.join("node.log"))
                         )))
                     }
                     Err(_) => sleep(Duration::from_millis(250)).await,
                 }
             };
-            let (is, ought) = (chain.local_peer_id().await?, house.peer_id());
+            let (is, ought) = (chain.local_peer_id().await?, house.node_key.peer_id());
             if is != ought {
                 bail!("at {} another node answers ({is}) than the one that was started ({ought})", house.url());
             }
@@ -196,7 +275,7 @@ impl Network {
                         "the node of {} has {peers} of {others} peers and finalised block {finalised} after two \
                          minutes; see {}",
                         house.account.name,
-                        house.log().display()
+                        house.dir.join("node.log").display()
                     );
                 }
                 sleep(Duration::from_millis(300)).await;
@@ -223,6 +302,11 @@ impl Network {
             self.processes.borrow_mut().check()?;
             sleep(Duration::from_millis(300)).await;
         }
+    }
+
+    /// How many processes run.
+    pub fn size(&self) -> usize {
+        self.processes.borrow().len()
     }
 
     /// Ends all processes.
@@ -262,4 +346,20 @@ fn write_private(file: &Path, text: &str) -> Result<()> {
 
 fn path(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+/// One HTTP request to a worker on this machine: its answer's body.
+async fn get(port: u16, what: &str, token: &str) -> Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    // version 1.0: the answer ends with the connection, and comes in one piece
+    let request = format!("GET {what} HTTP/1.0\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {token}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    let split = answer.windows(4).position(|w| w == b"\r\n\r\n").context("no HTTP answer")?;
+    let head = String::from_utf8_lossy(&answer[..split]);
+    if head.split_whitespace().nth(1) != Some("200") {
+        bail!("{}", head.lines().next().unwrap_or_default());
+    }
+    Ok(answer.split_off(split + 4))
 }

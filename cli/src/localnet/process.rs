@@ -52,6 +52,11 @@ impl Processes {
         Ok(())
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether all are still running.
     ///
     /// # Errors

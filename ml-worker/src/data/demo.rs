@@ -45,7 +45,12 @@ pub fn partition(seed: u64) -> Partition {
     Partition { held_out, sites }
 }
 
-/// Writes one CSV file per site, and `held-out.csv`.
+/// Secret of a demo site. Known to everyone, which is right for data known to everyone.
+pub fn secret(seed: u64, name: &str) -> [u8; 32] {
+    key("consilium/demo/secret/1", &[&seed.to_le_bytes(), name.as_bytes()])
+}
+
+/// Writes one CSV file and one secret per site, and `held-out.csv`.
 ///
 /// # Errors
 /// What the file system says.
@@ -66,6 +71,7 @@ pub fn write(seed: u64, dir: &Path) -> io::Result<()> {
     };
     for ((name, ..), rows) in SITES.iter().zip(&partition.sites) {
         fs::write(dir.join(format!("{name}.csv")), table(rows))?;
+        fs::write(dir.join(format!("{name}.secret")), hex::encode(secret(seed, name)))?;
     }
     fs::write(dir.join("held-out.csv"), table(&partition.held_out))
 }

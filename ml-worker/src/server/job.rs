@@ -186,7 +186,7 @@ impl Worker {
         let net = Net::new(spec).map_err(TrainError::Net)?;
         let z = logits(&net, model, &validation.features).map_err(TrainError::Net)?;
         let of = if order.duty.kind == DutyKind::Train { order.duty.round.saturating_sub(1) } else { order.duty.round };
-        self.home.put_figures(&order.duty.agreement, of, &Metrics::of(&z, &validation.labels))?;
+        self.home.put_note(&order.duty.agreement, "figures", of, &Metrics::of(&z, &validation.labels))?;
         Ok(loss_micro(spec, model, validation).map_err(TrainError::Net)?)
     }
 
@@ -225,11 +225,16 @@ impl Worker {
             self.home.held()
         };
         let seeds = Seeds::new(&self.secret, &order.spec.0, duty.round);
+        let began = Instant::now();
         let trained = match train(spec, &base, &prepared.training, &state, &seeds, &halt) {
             Err(TrainError::Halted) => return Err(JobError::Held),
             other => other?,
         };
         tracing::info!("study {}, round {}: training loss {:.5}", duty.study, duty.round, trained.loss);
+        let note = serde_json::json!({
+            "seconds": began.elapsed().as_secs_f64(), "loss": trained.loss, "rows": prepared.training.len(),
+        });
+        self.home.put_note(&duty.agreement, "training", duty.round, &note)?;
         let file = ModelFile { layout: spec.layout().map_err(other)?, duty: Some(*hash), data: trained.parameters };
         let root = self.blobs.put(&file.encode().map_err(other)?)?;
         if spec.training.keep_optimizer_state {

@@ -237,13 +237,13 @@ impl Home {
         Ok(())
     }
 
-    /// Keeps this site's own figures of the model a round began with, for its people.
+    /// Keeps a note on a round for this site's own people: `NAME-ROUND.json` in the study's folder.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn put_figures(&self, agreement: &Hash, round: u32, figures: &impl serde::Serialize) -> Result<()> {
-        let path = self.study(agreement)?.join(format!("figures-{round:04}.json"));
-        write_whole(&path, &serde_json::to_vec_pretty(figures)?)
+    pub fn put_note(&self, agreement: &Hash, name: &str, round: u32, note: &impl serde::Serialize) -> Result<()> {
+        let path = self.study(agreement)?.join(format!("{name}-{round:04}.json"));
+        write_whole(&path, &serde_json::to_vec_pretty(note)?)
             .with_context(|| format!("cannot write {}", path.display()))
     }
 }

@@ -5,7 +5,7 @@ from importlib.machinery import SourceFileLoader
 here = pathlib.Path(__file__).parent
 r = SourceFileLoader("streams", str(here / "streams.py")).load_module()
 spec = json.loads((here / "../../../study/tests/golden/spec.json").read_text())
-sizes = [spec["data"]["features"]["count"], *spec["model"]["hidden"], 1]
+sizes = [spec["data"]["features"]["count"], *spec["model"]["dense"]["hidden"], 1]
 data = b""
 for n, (i, o) in enumerate(zip(sizes, sizes[1:])):
     data += bytes(4 * o)

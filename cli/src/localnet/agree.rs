@@ -1,0 +1,126 @@
+//! From a plan to an agreement: registration, enrolment, start; and at the end the comparison of everyone's model.
+
+use super::{network::Network, plan::Plan, watch::Finished};
+use crate::chain::{agreement_hash, Chain};
+use anyhow::{bail, Context, Result};
+use codec::Encode;
+use consilium_primitives::{round::Phase, Hash, StudyId};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
+
+/// Pallet of the studies, as the runtime names it.
+const SWARM: &str = "SwarmLearning";
+/// How long the last site may take to have the model, and the last node to know the certificate.
+const COPY_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The hash that everyone signs. The first institution proposes.
+///
+/// # Errors
+/// There is no institution.
+pub fn agreement(chain: &Chain, plan: &Plan, network: &Network) -> Result<Hash> {
+    let proposer = network.houses.first().context("a network without institutions")?.account.id();
+    Ok(agreement_hash(chain.genesis(), &proposer, &plan.rules, &plan.spec))
+}
+
+/// Tells every site's worker which data the agreement may use.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn allow(plan: &Plan, network: &Network, agreement: &Hash) -> Result<()> {
+    for (site, house) in plan.sites.iter().zip(&network.houses) {
+        if let Some(secret) = &site.secret {
+            let to = house.worker_dir().join("secret");
+            fs::copy(secret, &to).with_context(|| format!("cannot write {}", to.display()))?;
+        }
+        let mut entry = toml::Table::new();
+        entry.insert("agreement".into(), hex::encode(agreement).into());
+        entry.insert("data".into(), site.train.display().to_string().into());
+        let mut whole = toml::Table::new();
+        whole.insert("study".into(), vec![toml::Value::Table(entry)].into());
+        let file = house.sites_file();
+        fs::write(&file, whole.to_string()).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Registers the study, enrols every site in it, and starts it.
+///
+/// # Errors
+/// The chain refused one of these.
+pub async fn enrol_all(chain: &Chain, plan: &Plan, network: &Network, agreement: &Hash) -> Result<StudyId> {
+    let proposer = &network.houses.first().context("a network without institutions")?.account;
+    let register = (&plan.rules, &plan.spec).encode();
+    chain.submit(&proposer.signer, SWARM, "register", register).await.context("cannot register the study")?;
+    let study = find(chain, agreement).await?;
+    let enrolments = plan.sites.iter().zip(&network.houses).map(|(site, house)| async move {
+        let arguments = (study, agreement, site.samples).encode();
+        let enrolled = chain.submit(&house.account.signer, SWARM, "enrol", arguments).await;
+        enrolled.with_context(|| format!("cannot enrol {} with {} samples", site.name, site.samples))
+    });
+    futures::future::try_join_all(enrolments).await?;
+    chain.submit(&proposer.signer, SWARM, "start", study.encode()).await.context("cannot start the study")?;
+    Ok(study)
+}
+
+/// The number that the chain gave to the study with this agreement.
+async fn find(chain: &Chain, agreement: &Hash) -> Result<StudyId> {
+    let at = chain.best().await?;
+    for number in (0..chain.study_count(at).await?).rev() {
+        if chain.study(number, at).await?.is_some_and(|info| info.agreement == *agreement) {
+            return Ok(number);
+        }
+    }
+    bail!("the chain has registered another agreement than the one proposed ({})", hex::encode(agreement))
+}
+
+/// Hashes every site's copy of the canonical model, asks every node for the finalised certificate, and gives the
+/// model's path at the first site.
+///
+/// # Errors
+/// A copy is missing or has another hash; a node's certificate differs.
+pub async fn compare_copies(
+    chains: &[Chain],
+    study: StudyId,
+    finished: &Finished,
+    plan: &Plan,
+    network: &Network,
+) -> Result<PathBuf> {
+    let Phase::Completed(certificate) = &finished.info.state.phase else { bail!("study {study} has no certificate") };
+    let root = certificate.root;
+    let until = Instant::now() + COPY_PATIENCE;
+    for (site, house) in plan.sites.iter().zip(&network.houses) {
+        let file = house.blobs().join(hex::encode(root));
+        while !file.is_file() {
+            if Instant::now() > until {
+                bail!("{} does not hold the canonical model: {} is missing", site.name, file.display());
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+        let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let is = blake3::hash(&bytes);
+        if is.as_bytes() != root.as_fixed_bytes() {
+            bail!("{} holds other bytes than the certificate says: {is} in {}", site.name, file.display());
+        }
+    }
+    for (chain, house) in chains.iter().zip(&network.houses) {
+        loop {
+            let at = chain.finalised().await?;
+            match chain.study(study, at).await?.map(|info| info.state.phase) {
+                Some(Phase::Completed(other)) if other.root == root => break,
+                Some(Phase::Completed(other)) => {
+                    bail!("the node of {} has another certificate: {}", house.account.name, hex::encode(other.root))
+                }
+                _ if Instant::now() > until => {
+                    bail!("the node of {} has not finalised the certificate", house.account.name)
+                }
+                _ => sleep(Duration::from_millis(200)).await,
+            }
+        }
+    }
+    let first = network.houses.first().context("a network without institutions")?;
+    Ok(first.blobs().join(hex::encode(root)))
+}

@@ -1,0 +1,175 @@
+//! Follows a study to its certificate, and shows how it goes.
+
+use super::network::House;
+use crate::{
+    chain::{Block, Chain, StudyInfo},
+    show::{name, phase, Names},
+};
+use anyhow::{bail, Result};
+use consilium_primitives::{
+    round::{bit, Ballot, Phase, Study},
+    InstitutionId, StudyId,
+};
+use std::{
+    io::{IsTerminal, Write},
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
+
+/// How often the chain is asked.
+const EVERY: Duration = Duration::from_millis(500);
+/// How long nothing at all may change on the chain.
+const STALL_PATIENCE: Duration = Duration::from_secs(180);
+
+/// A study that has its certificate.
+pub struct Finished {
+    /// As it stands in [`Finished::at`].
+    pub info: StudyInfo,
+    /// The finalised block in which the certificate was seen.
+    pub at: Block,
+}
+
+/// Waits for the certificate in a finalised block, and shows the way there.
+///
+/// # Errors
+/// The study was paused or ended without one, or the chain makes no more blocks.
+pub async fn follow(chain: &Chain, study: StudyId, houses: &[House], names: &Names, quiet: bool) -> Result<Finished> {
+    let mut screen = Screen::new(quiet);
+    let (mut last_block, mut since) = (0, Instant::now());
+    loop {
+        let best = chain.best().await?;
+        if best.number != last_block {
+            (last_block, since) = (best.number, Instant::now());
+        } else if since.elapsed() > STALL_PATIENCE {
+            bail!("the chain has stood at block {last_block} for three minutes");
+        }
+        if let Some(info) = chain.study(study, best).await? {
+            let round = info.state.round;
+            let losses = match round.checked_sub(1) {
+                Some(before) => chain.losses(study, before, best).await?,
+                None => Vec::new(),
+            };
+            screen.show(&info.state, best, &losses, houses, names).await;
+        }
+        let final_block = chain.finalised().await?;
+        if let Some(info) = chain.study(study, final_block).await? {
+            match &info.state.phase {
+                Phase::Completed(_) => return Ok(Finished { info, at: final_block }),
+                Phase::Aborted { reason } => bail!("study {study} ended without a certificate: {reason:?}"),
+                Phase::Paused(pause) => bail!(
+                    "study {study} was paused in round {}: {:?}; see the logs of nodes and workers",
+                    info.state.round,
+                    pause.reason
+                ),
+                _ => {}
+            }
+        }
+        sleep(EVERY).await;
+    }
+}
+
+/// A table that is drawn over and over on a terminal, and lines elsewhere.
+struct Screen {
+    terminal: bool,
+    quiet: bool,
+    drawn: usize,
+    last: String,
+}
+
+impl Screen {
+    fn new(quiet: bool) -> Self {
+        Self { terminal: std::io::stderr().is_terminal(), quiet, drawn: 0, last: String::new() }
+    }
+
+    async fn show(
+        &mut self,
+        study: &Study,
+        block: Block,
+        losses: &[(InstitutionId, u32)],
+        houses: &[House],
+        names: &Names,
+    ) {
+        if self.quiet {
+            return;
+        }
+        let head = format!("round {:>2} of {} · {}", study.round, study.rules.max_rounds, phase(study));
+        if self.terminal {
+            let mut lines = vec![format!("block {:>5} · {head}", block.number)];
+            for member in &study.members {
+                let site = name(names, &member.id);
+                let loss = losses.iter().find(|(id, _)| *id == member.id);
+                let loss = loss.map_or_else(|| "      -".into(), |(_, v)| format!("{:.5}", f64::from(*v) / 1e6));
+                let mut doing = answered(study, &member.id).to_owned();
+                if let Some(house) = houses.iter().find(|h| h.account.id() == member.id) {
+                    if let Some(percent) = house.status().await.as_ref().and_then(progress) {
+                        doing = format!("{doing} · {percent:>3} %");
+                    }
+                }
+                lines.push(format!("  {site:<12} {:>5} samples · loss {loss} · {doing}", member.samples));
+            }
+            self.draw(&lines);
+        } else {
+            let loss = losses.iter().map(|(_, v)| f64::from(*v) / 1e6).sum::<f64>() / (losses.len().max(1) as f64);
+            if head != self.last {
+                let shown = if losses.is_empty() {
+                    String::new()
+                } else {
+                    format!(" · mean loss of round {} {loss:.5}", study.round.saturating_sub(1))
+                };
+                eprintln!("block {:>5} · {head}{shown}", block.number);
+                self.last = head;
+            }
+        }
+    }
+
+    fn draw(&mut self, lines: &[String]) {
+        let mut out = String::new();
+        if self.drawn > 0 {
+            out.push_str(&format!("\x1b[{}A\x1b[J", self.drawn));
+        }
+        for line in lines {
+            out.push_str(line);
+            out.push('\n');
+        }
+        self.drawn = lines.len();
+        let mut stderr = std::io::stderr().lock();
+        // a terminal that has gone away is no reason to stop the run
+        let _ = stderr.write_all(out.as_bytes()).and_then(|()| stderr.flush());
+    }
+}
+
+/// What a member has done for the present state.
+fn answered(study: &Study, who: &InstitutionId) -> &'static str {
+    let Some(index) = study.members.iter().position(|m| m.id == *who).and_then(|i| u8::try_from(i).ok()) else {
+        return "no member";
+    };
+    let mine = bit(index);
+    match &study.phase {
+        Phase::Collecting(c) if c.commitments.iter().any(|c| c.member == index) => "committed",
+        Phase::Collecting(c) if c.awaited & mine != 0 => "working",
+        Phase::Collecting(_) => "not awaited",
+        Phase::Init { votes, .. } if votes.iter().any(|(v, _)| *v == index) => "attested",
+        Phase::Init { .. } => "working",
+        Phase::Merging(m) => {
+            match m.inputs.iter().zip(m.ballots.iter()).find(|(i, _)| i.commitment.member == index).map(|(_, b)| b) {
+                Some(Some(Ballot::Root(_))) => "attested",
+                Some(Some(Ballot::Partial { .. })) => "inputs missing",
+                Some(None) => "merging",
+                None => "not asked",
+            }
+        }
+        Phase::FinalEvaluation { reported, .. } if reported & mine != 0 => "evaluated",
+        Phase::FinalEvaluation { .. } => "evaluating",
+        Phase::Certifying(c) if c.held & mine != 0 => "holds the model",
+        Phase::Certifying(_) => "checking",
+        Phase::Completed(c) if c.held & mine != 0 => "holds the model",
+        _ => "-",
+    }
+}
+
+/// Per cent done of what a worker is doing.
+fn progress(status: &serde_json::Value) -> Option<u64> {
+    let duties = status.get("duties")?.as_array()?;
+    let done = duties.iter().filter_map(|d| d.get("done").and_then(serde_json::Value::as_u64)).next_back()?;
+    Some(done / 10_000)
+}

@@ -1,0 +1,218 @@
+//! Who may have what: pure decisions on what the chain says.
+
+use codec::Encode;
+use consilium_primitives::{BlobKind, BlobNotice, BlobRef, InstitutionId, InstitutionNotice, StudyId};
+use sc_network_types::PeerId;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
+
+/// What the chain says, as far as couriers need it.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// This node's own institution, once its peer id is registered.
+    pub local: Option<InstitutionId>,
+    /// Institutions by the peer id of their node.
+    by_peer: HashMap<PeerId, InstitutionNotice>,
+    /// Peer ids of institutions.
+    by_institution: BTreeMap<InstitutionId, PeerId>,
+    /// Blobs listed at the best block.
+    best: BTreeMap<BlobRef, Vec<BlobNotice>>,
+    /// Blobs listed at the best block, in the chain's order.
+    order: Vec<BlobNotice>,
+    /// Updates listed at the finalised block.
+    finalised: BTreeSet<(StudyId, u32, BlobRef)>,
+}
+
+/// That a peer may have a blob, and why: what the egress log names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Study.
+    pub study: StudyId,
+    /// Round.
+    pub round: u32,
+    /// What the blob is.
+    pub kind: BlobKind,
+    /// The institution that asks.
+    pub institution: InstitutionId,
+    /// Its name.
+    pub name: String,
+}
+
+/// Why a peer may not have a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No institution registered this peer id.
+    #[error("no institution has registered this peer id")]
+    Outsider,
+    /// The chain lists no such blob.
+    #[error("no study lists this blob")]
+    Unlisted,
+    /// The institution is no active member of a study that lists the blob.
+    #[error("its institution is no active member of a study that lists this blob")]
+    NotMember,
+    /// The update's freeze is not final.
+    #[error("the freeze of this update is not final yet")]
+    NotFinal,
+    /// The study that lists the blob is not the one this node has it from.
+    #[error("this node does not hold this blob for a study of that institution")]
+    OtherStudy,
+}
+
+impl Snapshot {
+    /// From the answers of the runtime: institutions and blobs at the best block, blobs at the finalised one.
+    #[must_use]
+    pub fn new(
+        local: &PeerId,
+        institutions: Vec<InstitutionNotice>,
+        best: Vec<BlobNotice>,
+        finalised: &[BlobNotice],
+    ) -> Self {
+        let mut this = Self::default();
+        for institution in institutions {
+            let Some(peer) = institution.peer_id.as_deref().and_then(|bytes| PeerId::from_bytes(bytes).ok()) else {
+                continue;
+            };
+            if peer == *local {
+                this.local = Some(institution.id);
+            }
+            this.by_institution.insert(institution.id, peer);
+            this.by_peer.insert(peer, institution);
+        }
+        for notice in &best {
+            this.best.entry(notice.blob).or_default().push(notice.clone());
+        }
+        this.order = best;
+        let updates = finalised.iter().filter(|notice| notice.kind == BlobKind::Update);
+        this.finalised = updates.map(|notice| (notice.study, notice.round, notice.blob)).collect();
+        this
+    }
+
+    /// Whether the chain was not read yet, or knows no node at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_peer.is_empty()
+    }
+
+    /// The institution whose node a peer is.
+    #[must_use]
+    pub fn institution_of(&self, peer: &PeerId) -> Option<&InstitutionNotice> {
+        self.by_peer.get(peer)
+    }
+
+    /// The node of an institution.
+    #[must_use]
+    pub fn peer_of(&self, institution: &InstitutionId) -> Option<PeerId> {
+        self.by_institution.get(institution).copied()
+    }
+
+    /// Whether the chain lists a blob.
+    #[must_use]
+    pub fn lists(&self, root: &[u8; 32]) -> bool {
+        let with = |len| BlobRef { root: root.into(), len };
+        self.best.range(with(0)..=with(u64::MAX)).next().is_some()
+    }
+
+    /// Whether an update's freeze is final; a merged model's listing is enough.
+    #[must_use]
+    pub fn settled(&self, notice: &BlobNotice) -> bool {
+        notice.kind == BlobKind::Merged || self.finalised.contains(&(notice.study, notice.round, notice.blob))
+    }
+
+    /// What this node's institution should hold now, in the chain's order, each blob and study once.
+    #[must_use]
+    pub fn wanted(&self) -> Vec<&BlobNotice> {
+        let Some(local) = self.local else { return Vec::new() };
+        let mut seen = BTreeSet::new();
+        let due = self.order.iter().filter(|notice| notice.wanted && notice.blob.len > 0);
+        let ours = due.filter(|notice| notice.members.contains(&local));
+        ours.filter(|notice| seen.insert((notice.study, notice.blob))).collect()
+    }
+
+    /// Who can be asked for a blob: holders first, then the other members; this node itself is not among them.
+    #[must_use]
+    pub fn sources(&self, notice: &BlobNotice) -> Vec<(PeerId, bool)> {
+        let others = notice.members.iter().filter(|member| !notice.holders.contains(member));
+        let named = notice.holders.iter().map(|holder| (holder, true)).chain(others.map(|other| (other, false)));
+        let away = named.filter(|(institution, _)| Some(**institution) != self.local);
+        away.filter_map(|(institution, holds)| self.peer_of(institution).map(|peer| (peer, holds))).collect()
+    }
+}
+
+/// Whether a peer may have a blob from this node.
+///
+/// `fetched_for` says whether this node fetched the blob as a member of a study. Anything else in the blob store is
+/// this institution's own work, given only where the chain names this institution as a holder: the hash of an update
+/// is public before its freeze, and a study of others that lists the same hash must not bring the bytes out.
+///
+/// # Errors
+/// Why not. If several studies list the blob, the reason of the one that came closest.
+pub fn may_serve(
+    snapshot: &Snapshot,
+    peer: &PeerId,
+    blob: &BlobRef,
+    fetched_for: impl Fn(StudyId) -> bool,
+) -> Result<Grant, Refusal> {
+    let asking = snapshot.by_peer.get(peer).ok_or(Refusal::Outsider)?;
+    let notices = snapshot.best.get(blob).ok_or(Refusal::Unlisted)?;
+    let mut refusal = Refusal::NotMember;
+    for notice in notices.iter().filter(|notice| notice.members.contains(&asking.id)) {
+        if !snapshot.settled(notice) {
+            refusal = Refusal::NotFinal;
+        } else if snapshot.local.is_some_and(|own| notice.holders.contains(&own)) || fetched_for(notice.study) {
+            return Ok(Grant {
+                study: notice.study,
+                round: notice.round,
+                kind: notice.kind,
+                institution: asking.id,
+                name: String::from_utf8_lossy(&asking.name).into_owned(),
+            });
+        } else if refusal == Refusal::NotMember {
+            refusal = Refusal::OtherStudy;
+        }
+    }
+    Err(refusal)
+}
+
+/// Requests that one peer may still make: filled at a steady rate up to a limit.
+#[derive(Debug)]
+pub struct Bucket {
+    left: f64,
+    limit: f64,
+    per_second: f64,
+    filled: Instant,
+}
+
+impl Bucket {
+    /// A full one.
+    #[must_use]
+    pub fn new(limit: u32, per_second: u32, now: Instant) -> Self {
+        Self { left: limit.into(), limit: limit.into(), per_second: per_second.into(), filled: now }
+    }
+
+    /// Takes one; when none is left, says how long until there is one.
+    ///
+    /// # Errors
+    /// The time to wait.
+    pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
+        let passed = now.saturating_duration_since(self.filled).as_secs_f64();
+        self.left = (self.left + passed * self.per_second).min(self.limit);
+        self.filled = self.filled.max(now);
+        if self.left >= 1.0 {
+            self.left -= 1.0;
+            return Ok(());
+        }
+        Err(Duration::from_secs_f64((1.0 - self.left) / self.per_second))
+    }
+}
+
+/// Bytes that tell snapshots apart, so that an unchanged one is not announced.
+#[must_use]
+pub fn fingerprint(institutions: &[InstitutionNotice], best: &[BlobNotice], finalised: &[BlobNotice]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&institutions.encode());
+    hasher.update(&best.encode());
+    hasher.update(&finalised.encode());
+    *hasher.finalize().as_bytes()
+}

@@ -1,0 +1,256 @@
+//! The courier: makes the blobs that this institution should hold present in its blob store, and gives members of a
+//! study those they may have.
+//!
+//! What is wanted and who may have what comes from the chain ([`gate`]). Blobs travel in ranges, each with the hashes
+//! that prove it ([`wire`]); nothing unverified is written ([`download`]). Every range given is noted in the egress
+//! log first ([`egress`]).
+
+mod download;
+mod egress;
+mod fetch;
+mod gate;
+mod peers;
+mod serve;
+mod store;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use consilium_runtime::opaque::Block;
+use egress::EgressLog;
+use fetch::{Fetcher, Transport};
+use futures::{future::BoxFuture, StreamExt};
+use gate::{fingerprint, Snapshot};
+use pallet_swarm_learning_runtime_api::SwarmApi;
+use sc_client_api::BlockchainEvents;
+use sc_network::{
+    config::{IncomingRequest, OutgoingResponse},
+    IfDisconnected, NetworkBackend, NetworkPeers, NetworkRequest, NetworkStateInfo, ProtocolName, ReputationChange,
+};
+use sc_network_types::PeerId;
+use serve::{Answer, Server};
+use sp_api::ProvideRuntimeApi;
+use sp_blockchain::HeaderBackend;
+use std::{
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use store::Store;
+use tokio::sync::watch;
+
+/// Target of the courier's log lines.
+pub const LOG: &str = "courier";
+
+/// Requests that wait to be looked at; more are turned away by the network.
+const QUEUE: usize = 64;
+/// The chain is read at least so often.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// What belongs to blobs that are gone is removed so often.
+const TIDY_EVERY: Duration = Duration::from_secs(600);
+
+/// What the courier is told at start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The blob store, shared with the worker.
+    pub blobs: PathBuf,
+    /// The courier's own folder: outboards, partial downloads, the egress log.
+    pub own: PathBuf,
+    /// Bytes in the blob store above which nothing is fetched.
+    pub quota: u64,
+}
+
+/// The courier's place in the network, before the network is built.
+pub struct Port {
+    name: ProtocolName,
+    requests: async_channel::Receiver<IncomingRequest>,
+}
+
+/// The protocol of the couriers of a chain, for the network's configuration, and the other end of it.
+#[must_use]
+pub fn protocol<N: NetworkBackend<Block, sp_core::H256>>(
+    genesis: &sp_core::H256,
+    fork_id: Option<&str>,
+) -> (N::RequestResponseProtocolConfig, Port) {
+    let fork = fork_id.map(|id| format!("/{id}")).unwrap_or_default();
+    let name = ProtocolName::from(format!("/{}{fork}/courier/1", hex::encode(genesis)));
+    let (sender, requests) = async_channel::bounded(QUEUE);
+    let config = N::request_response_config(
+        name.clone(),
+        Vec::new(),
+        wire::MAX_REQUEST,
+        wire::MAX_RESPONSE,
+        // the fetcher's own limit comes first
+        fetch::TIME_OUT + Duration::from_secs(2),
+        Some(sender),
+    );
+    (config, Port { name, requests })
+}
+
+/// A courier that is ready to run.
+pub struct Courier<C, N> {
+    client: Arc<C>,
+    network: N,
+    store: Arc<Store>,
+    server: Arc<Server>,
+    port: Port,
+}
+
+/// The network as a fetcher sees it.
+struct Wire<N> {
+    network: N,
+    name: ProtocolName,
+}
+
+impl<N> Transport for Wire<N>
+where
+    N: NetworkRequest + NetworkPeers + Clone + Send + Sync + 'static,
+{
+    fn ask(&self, peer: PeerId, request: Vec<u8>) -> BoxFuture<'static, Option<Vec<u8>>> {
+        let (network, name) = (self.network.clone(), self.name.clone());
+        Box::pin(async move {
+            match network.request(peer, name, request, None, IfDisconnected::TryConnect).await {
+                Ok((response, _)) => Some(response),
+                Err(error) => {
+                    log::debug!(target: LOG, "{peer}: {error}");
+                    None
+                }
+            }
+        })
+    }
+
+    fn report(&self, peer: PeerId, change: ReputationChange) {
+        self.network.report_peer(peer, change);
+    }
+}
+
+impl<C, N> Courier<C, N>
+where
+    C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + BlockchainEvents<Block> + Send + Sync + 'static,
+    C::Api: SwarmApi<Block>,
+    N: NetworkRequest + NetworkPeers + NetworkStateInfo + Clone + Send + Sync + 'static,
+{
+    /// Opens the folders.
+    ///
+    /// # Errors
+    /// Which of them cannot be used, for people.
+    pub fn open(settings: &Settings, client: Arc<C>, network: N, port: Port) -> Result<Self, String> {
+        let store = Store::open(&settings.blobs, &settings.own, settings.quota)
+            .map_err(|error| format!("--blobs {}: {error}", settings.blobs.display()))?;
+        let log = settings.own.join("egress.log");
+        let egress = EgressLog::open(&log).map_err(|error| format!("egress log {}: {error}", log.display()))?;
+        let store = Arc::new(store);
+        let server = Arc::new(Server::new(store.clone(), egress));
+        Ok(Self { client, network, store, server, port })
+    }
+
+    /// Serves and fetches until the node stops. While `syncing` says that the node catches up with the chain, nothing
+    /// new is fetched.
+    pub async fn run(self, syncing: impl Fn() -> bool + Send + Sync) {
+        let (sender, snapshots) = watch::channel(Arc::new(Snapshot::default()));
+        let transport = Wire { network: self.network.clone(), name: self.port.name.clone() };
+        let fetcher = Fetcher::new(self.store.clone(), transport, fetch::TIME_OUT);
+        futures::join!(
+            self.look(sender),
+            serve(self.server.clone(), self.port.requests.clone()),
+            fetcher.run(snapshots, syncing)
+        );
+    }
+
+    /// Reads the chain when a block is imported or finalised, and now and then.
+    async fn look(&self, sender: watch::Sender<Arc<Snapshot>>) {
+        let mut imported = self.client.import_notification_stream();
+        let mut finalised = self.client.finality_notification_stream();
+        let mut clock = tokio::time::interval(LOOK_EVERY);
+        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut seen, mut at, mut tidied, mut warned) = (None, None, Instant::now(), false);
+        loop {
+            tokio::select! {
+                block = imported.next() => if block.is_none() { return },
+                block = finalised.next() => if block.is_none() { return },
+                _ = clock.tick() => {}
+            }
+            let info = self.client.info();
+            let heads = Some((info.best_hash, info.finalized_hash));
+            if at == heads {
+                continue;
+            }
+            let (client, local) = (self.client.clone(), self.network.local_peer_id());
+            let read = tokio::task::spawn_blocking(move || read(&*client, &local, info.best_hash, info.finalized_hash));
+            match read.await {
+                Ok(Ok((snapshot, print))) => {
+                    at = heads;
+                    if seen.replace(print) != Some(print) {
+                        if snapshot.local.is_none() && !std::mem::replace(&mut warned, true) {
+                            log::warn!(
+                                target: LOG,
+                                "no institution has registered this node's peer id {local}: nothing is fetched, and \
+                                 nothing served; register it with the institution's account"
+                            );
+                        }
+                        warned &= snapshot.local.is_none();
+                        let snapshot = Arc::new(snapshot);
+                        self.server.update(snapshot.clone());
+                        sender.send_replace(snapshot);
+                    }
+                }
+                Ok(Err(error)) => log::warn!(target: LOG, "the chain cannot be read, trying again: {error}"),
+                Err(error) => log::error!(target: LOG, "reading the chain failed, trying again: {error}"),
+            }
+            if tidied.elapsed() >= TIDY_EVERY {
+                tidied = Instant::now();
+                let snapshot = sender.borrow().clone();
+                self.tidy(snapshot).await;
+            }
+        }
+    }
+
+    async fn tidy(&self, snapshot: Arc<Snapshot>) {
+        let store = self.store.clone();
+        let done = tokio::task::spawn_blocking(move || store.tidy(|root| snapshot.lists(root))).await;
+        if let Err(error) = done.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            log::warn!(target: LOG, "the courier's folder cannot be tidied: {error}");
+        }
+    }
+}
+
+/// What the chain says at two blocks.
+fn read<C>(
+    client: &C,
+    local: &PeerId,
+    best: sp_core::H256,
+    finalised: sp_core::H256,
+) -> Result<(Snapshot, [u8; 32]), sp_api::ApiError>
+where
+    C: ProvideRuntimeApi<Block>,
+    C::Api: SwarmApi<Block>,
+{
+    let institutions = client.runtime_api().institutions(best)?;
+    let blobs = client.runtime_api().blobs(best)?;
+    let settled = client.runtime_api().blobs(finalised)?;
+    let print = fingerprint(&institutions, &blobs, &settled);
+    Ok((Snapshot::new(local, institutions, blobs, &settled), print))
+}
+
+/// Answers what comes in: decisions here, the disk elsewhere.
+async fn serve(server: Arc<Server>, requests: async_channel::Receiver<IncomingRequest>) {
+    while let Ok(IncomingRequest { peer, payload, pending_response }) = requests.recv().await {
+        let reply = move |answer: Answer| {
+            let response = OutgoingResponse {
+                result: Ok(codec::Encode::encode(&answer.response)),
+                reputation_changes: answer.cost.into_iter().collect(),
+                sent_feedback: None,
+            };
+            // the peer may have gone
+            let _ = pending_response.send(response);
+        };
+        match server.admit(&payload, peer, Instant::now()) {
+            Err(answer) => reply(answer),
+            Ok(job) => {
+                let server = server.clone();
+                drop(tokio::task::spawn_blocking(move || reply(server.work(&job))));
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Whom to ask: which peers are at work, which rest, and which are not asked again.
+
+use super::{
+    gate::Bucket,
+    wire::{GROUP, SPAN},
+};
+use consilium_primitives::BlobRef;
+use sc_network_types::PeerId;
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, Instant},
+};
+
+/// First rest of a peer that failed; each further failure doubles it.
+pub const FIRST_REST: Duration = Duration::from_secs(2);
+/// Longest rest of a peer.
+pub const LONGEST_REST: Duration = Duration::from_secs(60);
+/// Longest rest of a peer that refused a blob: it may see a later block in a moment.
+const LONGEST_REFUSAL: Duration = Duration::from_secs(8);
+/// Rest of a peer that has too much to do.
+const BUSY_REST: Duration = Duration::from_secs(1);
+/// Rest of a blob after this node's own disk failed.
+const LOCAL_REST: Duration = Duration::from_secs(10);
+/// Bytes asked for at once from the slowest peers.
+const LEAST_SPAN: u32 = 4 * GROUP as u32;
+/// Requests made to one peer at once before the rate counts: below what the peer allows.
+const BURST: u32 = 16;
+/// Requests made to one peer in a second, in the long run: what the peer allows, less a margin.
+const RATE: u32 = 30;
+
+/// How fetching a blob from a peer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The blob is in the blob store.
+    Complete,
+    /// No answer: not connected, connection lost, or the answer makes no sense.
+    Failed,
+    /// No answer in time.
+    TimedOut,
+    /// The peer does not have it.
+    NotHeld,
+    /// The peer may not give it, or not yet.
+    Refused,
+    /// The peer has too much to do.
+    Busy,
+    /// The peer sent other bytes.
+    WrongBytes,
+    /// This node's own disk failed.
+    Local,
+}
+
+#[derive(Debug)]
+struct Rest {
+    until: Instant,
+    next: Duration,
+}
+
+impl Rest {
+    fn new(now: Instant) -> Self {
+        Self { until: now, next: FIRST_REST }
+    }
+
+    fn longer(&mut self, now: Instant, longest: Duration) {
+        self.until = now + self.next.min(longest);
+        self.next = self.next.saturating_mul(2).min(longest);
+    }
+}
+
+#[derive(Debug)]
+struct Peer {
+    at_work: bool,
+    failures: u32,
+    rest: Rest,
+    span: u32,
+    bucket: Bucket,
+}
+
+#[derive(Debug)]
+enum About {
+    Resting(Rest),
+    Banned,
+}
+
+/// What is known of the peers that can be asked.
+#[derive(Debug, Default)]
+pub struct Peers {
+    peers: HashMap<PeerId, Peer>,
+    about: BTreeMap<(PeerId, BlobRef), About>,
+    blobs: BTreeMap<BlobRef, Instant>,
+}
+
+impl Peers {
+    fn peer(&mut self, peer: PeerId, now: Instant) -> &mut Peer {
+        self.peers.entry(peer).or_insert_with(|| Peer {
+            at_work: false,
+            failures: 0,
+            rest: Rest::new(now),
+            span: SPAN,
+            bucket: Bucket::new(BURST, RATE, now),
+        })
+    }
+
+    /// Whom to ask for a blob now. Those known to hold it come first, those that failed less before others, and
+    /// different blobs begin with different peers. While a holder is only at work, nobody else is asked.
+    #[must_use]
+    pub fn choose(&self, sources: &[(PeerId, bool)], blob: &BlobRef, now: Instant) -> Option<PeerId> {
+        if self.blobs.get(blob).is_some_and(|until| *until > now) {
+            return None;
+        }
+        for holds in [true, false] {
+            let able = |peer: &PeerId| {
+                let rests = self.peers.get(peer).is_some_and(|state| state.rest.until > now);
+                let about = self.about.get(&(*peer, *blob));
+                !rests && about.is_none_or(|about| matches!(about, About::Resting(rest) if rest.until <= now))
+            };
+            let group: Vec<PeerId> =
+                sources.iter().filter(|source| source.1 == holds).map(|source| source.0).filter(able).collect();
+            let free = group.iter().filter(|peer| !self.peers.get(peer).is_some_and(|state| state.at_work));
+            let order = |peer: &&PeerId| {
+                let failures = self.peers.get(*peer).map_or(0, |state| state.failures);
+                let mut hasher = blake3::Hasher::new();
+                hasher.update(&blob.root.0).update(&peer.to_bytes());
+                (failures, *hasher.finalize().as_bytes())
+            };
+            if let Some(peer) = free.min_by_key(order) {
+                return Some(*peer);
+            }
+            if !group.is_empty() {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// A peer is asked for a blob from now on.
+    pub fn begun(&mut self, peer: PeerId, now: Instant) {
+        self.peer(peer, now).at_work = true;
+    }
+
+    /// Bytes to ask of a peer at once.
+    pub fn span(&mut self, peer: PeerId, now: Instant) -> u32 {
+        self.peer(peer, now).span
+    }
+
+    /// How long to wait before the next request to a peer; zero counts it as made.
+    pub fn pace(&mut self, peer: PeerId, now: Instant) -> Duration {
+        self.peer(peer, now).bucket.take(now).err().unwrap_or_default()
+    }
+
+    /// A peer gave right bytes.
+    pub fn gave(&mut self, peer: PeerId, now: Instant) {
+        let state = self.peer(peer, now);
+        state.failures = 0;
+        state.rest = Rest::new(now);
+        state.span = state.span.saturating_mul(2).min(SPAN);
+    }
+
+    /// Fetching a blob from a peer ended.
+    pub fn ended(&mut self, peer: PeerId, blob: &BlobRef, outcome: Outcome, now: Instant) {
+        let state = self.peer(peer, now);
+        state.at_work = false;
+        match outcome {
+            Outcome::Complete => {}
+            Outcome::Failed | Outcome::TimedOut => {
+                state.failures = state.failures.saturating_add(1);
+                state.rest.longer(now, LONGEST_REST);
+                if outcome == Outcome::TimedOut {
+                    state.span = (state.span / 2).max(LEAST_SPAN);
+                }
+            }
+            Outcome::Busy => state.rest.until = now + BUSY_REST,
+            Outcome::NotHeld => self.rest(peer, blob, LONGEST_REST, now),
+            Outcome::Refused => self.rest(peer, blob, LONGEST_REFUSAL, now),
+            Outcome::WrongBytes => {
+                state.failures = state.failures.saturating_add(1);
+                self.about.insert((peer, *blob), About::Banned);
+            }
+            Outcome::Local => {
+                self.blobs.insert(*blob, now + LOCAL_REST);
+            }
+        }
+    }
+
+    fn rest(&mut self, peer: PeerId, blob: &BlobRef, longest: Duration, now: Instant) {
+        let about = self.about.entry((peer, *blob)).or_insert_with(|| About::Resting(Rest::new(now)));
+        if let About::Resting(rest) = about {
+            rest.longer(now, longest);
+        }
+    }
+
+    /// Something about a blob changed on the chain: whoever refused it may be asked at once. Bans stay.
+    pub fn forgive(&mut self, blob: &BlobRef) {
+        self.about.retain(|(_, of), about| of != blob || matches!(about, About::Banned));
+    }
+
+    /// Forgets what is known about blobs that the chain does not list any more.
+    pub fn forget(&mut self, listed: impl Fn(&BlobRef) -> bool) {
+        self.about.retain(|(_, blob), _| listed(blob));
+        self.blobs.retain(|blob, _| listed(blob));
+    }
+}

@@ -1,0 +1,346 @@
+//! Blobs on disk: the blob store shared with the worker, and the courier's own files beside it.
+
+use super::wire;
+use bao_tree::io::{
+    outboard::PreOrderOutboard,
+    sync::{encode_ranges_validated, outboard, ReadAt},
+    EncodeError,
+};
+use consilium_primitives::{BlobRef, StudyId};
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    fs::{self, File},
+    io::{self, Read, Write},
+    ops::Range,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+/// Partial downloads of blobs that no study lists any more are kept this long after the last byte.
+const KEEP_PARTIAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Start of the names of files in the blob store that are not complete yet and were begun by a courier.
+const TEMPORARY: &str = ".tmp-courier-";
+
+/// Blobs on disk.
+pub struct Store {
+    blobs: PathBuf,
+    outboards: PathBuf,
+    partial: PathBuf,
+    fetched: PathBuf,
+    quota: u64,
+    /// For which studies this node fetched a blob.
+    studies: Mutex<HashMap<[u8; 32], BTreeSet<StudyId>>>,
+    /// Outboards that are being computed.
+    building: Mutex<HashSet<[u8; 32]>>,
+    /// Files that have not the hash that their name says, by length and time of change.
+    wrong: Mutex<HashMap<[u8; 32], (u64, SystemTime)>>,
+}
+
+/// Why a part of a blob cannot be given.
+#[derive(Debug, thiserror::Error)]
+pub enum Unavailable {
+    /// Not there, or not with the right length and hash.
+    #[error("not held, or not with these bytes")]
+    NotHeld,
+    /// Its outboard is being computed for another request.
+    #[error("its outboard is being computed")]
+    Building,
+    /// The disk failed.
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// More is wanted than may be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{used} bytes are in the blob store, {wanted} more are wanted, {quota} are allowed")]
+pub struct OverQuota {
+    /// Bytes in the blob store.
+    pub used: u64,
+    /// Bytes wanted on top.
+    pub wanted: u64,
+    /// Bytes allowed.
+    pub quota: u64,
+}
+
+/// Why a complete download was not taken into the blob store.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAdopted {
+    /// The file on disk is not what was verified: the disk changed it, or someone did.
+    #[error("the partial download has not the hash it should have; it is dropped and fetched again")]
+    OtherHash,
+    /// The disk failed.
+    #[error("the blob store cannot be written: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// A file that is read at offsets.
+struct At(File);
+
+impl ReadAt for At {
+    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
+        FileExt::read_at(&self.0, buf, pos)
+    }
+}
+
+/// Reads, and writes what was read elsewhere too.
+struct Tee<R, W>(R, W);
+
+impl<R: Read, W: Write> Read for Tee<R, W> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buf)?;
+        if let Some(part) = buf.get(..read) {
+            self.1.write_all(part)?;
+        }
+        Ok(read)
+    }
+}
+
+/// Removes an entry from a set when the work on it ends, however it ends.
+struct Working<'a>(&'a Mutex<HashSet<[u8; 32]>>, [u8; 32]);
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.0.lock().remove(&self.1);
+    }
+}
+
+impl Store {
+    /// Opens the blob store and the courier's own folder; makes them where they are not there.
+    ///
+    /// # Errors
+    /// A folder cannot be made or read; the text names it.
+    pub fn open(blobs: &Path, own: &Path, quota: u64) -> io::Result<Self> {
+        let this = Self {
+            blobs: blobs.to_owned(),
+            outboards: own.join("outboards"),
+            partial: own.join("partial"),
+            fetched: own.join("fetched"),
+            quota,
+            studies: Mutex::default(),
+            building: Mutex::default(),
+            wrong: Mutex::default(),
+        };
+        for folder in [&this.blobs, &this.outboards, &this.partial, &this.fetched] {
+            fs::create_dir_all(folder).map_err(|error| named(folder, &error))?;
+        }
+        for entry in fs::read_dir(&this.blobs).map_err(|error| named(&this.blobs, &error))? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        let mut studies = HashMap::new();
+        for (root, path) in hashed(&this.fetched)? {
+            let text = fs::read_to_string(&path).map_err(|error| named(&path, &error))?;
+            studies.insert(root, text.lines().filter_map(|line| line.parse().ok()).collect());
+        }
+        *this.studies.lock() = studies;
+        Ok(this)
+    }
+
+    /// Whether a blob is in the blob store, by name and length, and was not found to have another hash.
+    #[must_use]
+    pub fn holds(&self, blob: &BlobRef) -> bool {
+        let Ok(found) = fs::symlink_metadata(self.path(blob)) else { return false };
+        let known = self.wrong.lock().get(&blob.root.0).copied();
+        let spoilt = known.is_some_and(|(len, changed)| found.len() == len && found.modified().ok() == Some(changed));
+        found.is_file() && found.len() == blob.len && !spoilt
+    }
+
+    /// Whether this node fetched a blob as a member of a study.
+    #[must_use]
+    pub fn fetched_for(&self, blob: &BlobRef, study: StudyId) -> bool {
+        self.studies.lock().get(&blob.root.0).is_some_and(|studies| studies.contains(&study))
+    }
+
+    /// Where the partial download of a blob lies, and the note of how far it is.
+    #[must_use]
+    pub fn partial(&self, blob: &BlobRef) -> (PathBuf, PathBuf) {
+        let name = hex::encode(blob.root.0);
+        (self.partial.join(&name), self.partial.join(format!("{name}.have")))
+    }
+
+    /// Whether so many more bytes fit.
+    ///
+    /// # Errors
+    /// They do not, or the blob store cannot be read.
+    pub fn room_for(&self, wanted: u64) -> io::Result<Result<(), OverQuota>> {
+        let mut used = 0u64;
+        for entry in fs::read_dir(&self.blobs).map_err(|error| named(&self.blobs, &error))? {
+            // a file that vanished meanwhile needs no room
+            used = used.saturating_add(entry?.metadata().map_or(0, |found| found.len()));
+        }
+        let fits = used.saturating_add(wanted) <= self.quota;
+        Ok(if fits { Ok(()) } else { Err(OverQuota { used, wanted, quota: self.quota }) })
+    }
+
+    /// A range of a blob with its proof, checked against the blob's hash as it is read.
+    ///
+    /// # Errors
+    /// The blob cannot be given.
+    pub fn slice(&self, blob: &BlobRef, range: &Range<u64>) -> Result<Vec<u8>, Unavailable> {
+        if !self.holds(blob) {
+            return Err(Unavailable::NotHeld);
+        }
+        let file = File::open(self.path(blob))?;
+        let hashes = self.outboard(blob, &file)?;
+        let outboard = PreOrderOutboard { root: wire::root(blob), tree: wire::tree(blob), data: At(hashes) };
+        let len = usize::try_from(range.end.saturating_sub(range.start)).map_err(|_| Unavailable::NotHeld)?;
+        let mut slice = Vec::with_capacity(len.saturating_add(8192));
+        match encode_ranges_validated(At(file), outboard, &wire::chunks(blob, range), &mut slice) {
+            Ok(()) => Ok(slice),
+            Err(EncodeError::Io(error)) => Err(error.into()),
+            Err(error) => {
+                // either file was changed since: compute anew, which tells which of them
+                log::error!(target: super::LOG, "blob {}: changed on disk ({error})", hex::encode(blob.root.0));
+                let _ = fs::remove_file(self.outboard_path(blob));
+                Err(Unavailable::NotHeld)
+            }
+        }
+    }
+
+    /// Takes a complete download into the blob store, once more checked as a whole, and remembers for which study.
+    ///
+    /// # Errors
+    /// The bytes are others than were verified, or the disk failed.
+    pub fn adopt(&self, blob: &BlobRef, study: StudyId) -> Result<(), NotAdopted> {
+        let name = hex::encode(blob.root.0);
+        let (data, have) = self.partial(blob);
+        let temporary = self.blobs.join(format!("{TEMPORARY}{name}"));
+        let mut copy = File::create(&temporary).map_err(|error| named(&temporary, &error))?;
+        let copied = hashes_of(Tee(File::open(&data)?.take(blob.len), &mut copy), blob);
+        let hashes = match copied {
+            Ok(Some(hashes)) => hashes,
+            Ok(None) => {
+                for path in [&temporary, &data, &have] {
+                    let _ = fs::remove_file(path);
+                }
+                return Err(NotAdopted::OtherHash);
+            }
+            Err(error) => {
+                let _ = fs::remove_file(&temporary);
+                return Err(named(&temporary, &error).into());
+            }
+        };
+        replace(&self.outboard_path(blob), &hashes)?;
+        self.remember(blob, study)?;
+        copy.sync_all()?;
+        fs::rename(&temporary, self.path(blob))?;
+        File::open(&self.blobs)?.sync_all()?;
+        for path in [&data, &have] {
+            let _ = fs::remove_file(path);
+        }
+        Ok(())
+    }
+
+    /// Removes what belongs to blobs that are gone, and old partial downloads that nobody wants.
+    ///
+    /// # Errors
+    /// The courier's folder cannot be read.
+    pub fn tidy(&self, listed: impl Fn(&[u8; 32]) -> bool) -> io::Result<()> {
+        for folder in [&self.outboards, &self.fetched] {
+            for (root, path) in hashed(folder)? {
+                if !listed(&root) && !self.blobs.join(hex::encode(root)).exists() {
+                    fs::remove_file(path)?;
+                    self.studies.lock().remove(&root);
+                }
+            }
+        }
+        for (root, path) in hashed(&self.partial)? {
+            let age = fs::metadata(&path)?.modified()?.elapsed().unwrap_or_default();
+            if !listed(&root) && age > KEEP_PARTIAL {
+                fs::remove_file(&path)?;
+                let _ = fs::remove_file(self.partial.join(format!("{}.have", hex::encode(root))));
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self, blob: &BlobRef) -> PathBuf {
+        self.blobs.join(hex::encode(blob.root.0))
+    }
+
+    fn outboard_path(&self, blob: &BlobRef) -> PathBuf {
+        self.outboards.join(hex::encode(blob.root.0))
+    }
+
+    fn remember(&self, blob: &BlobRef, study: StudyId) -> io::Result<()> {
+        let mut all = self.studies.lock();
+        let studies = all.entry(blob.root.0).or_default();
+        studies.insert(study);
+        let text: String = studies.iter().map(|study| format!("{study}\n")).collect();
+        replace(&self.fetched.join(hex::encode(blob.root.0)), text.as_bytes())
+    }
+
+    /// The blob's hash pairs in a file: kept from before, or computed now from the whole blob.
+    fn outboard(&self, blob: &BlobRef, file: &File) -> Result<File, Unavailable> {
+        let path = self.outboard_path(blob);
+        let size = wire::tree(blob).outboard_size();
+        if fs::metadata(&path).is_ok_and(|found| found.len() == size) {
+            return Ok(File::open(path)?);
+        }
+        let found = file.metadata()?;
+        let stamp = (found.len(), found.modified()?);
+        if !self.building.lock().insert(blob.root.0) {
+            return Err(Unavailable::Building);
+        }
+        let _working = Working(&self.building, blob.root.0);
+        let Some(hashes) = hashes_of(io::BufReader::new(file), blob)? else {
+            log::error!(
+                target: super::LOG,
+                "blob store: file {} has not the hash that is its name: it is not served, and fetched again if it is wanted",
+                self.path(blob).display()
+            );
+            self.wrong.lock().insert(blob.root.0, stamp);
+            return Err(Unavailable::NotHeld);
+        };
+        replace(&path, &hashes)?;
+        Ok(File::open(path)?)
+    }
+}
+
+/// The hash pairs of a blob in pre-order; none if the bytes are not that blob.
+fn hashes_of(data: impl Read, blob: &BlobRef) -> io::Result<Option<Vec<u8>>> {
+    let tree = wire::tree(blob);
+    let size = usize::try_from(tree.outboard_size()).map_err(io::Error::other)?;
+    let mut hashes = PreOrderOutboard { root: wire::root(blob), tree, data: vec![0; size] };
+    match outboard(data, tree, &mut hashes) {
+        Ok(found) => Ok((found == hashes.root).then_some(hashes.data)),
+        // shorter than it should be
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Files of a folder that are named by a hash.
+fn hashed(folder: &Path) -> io::Result<Vec<([u8; 32], PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|error| named(folder, &error))? {
+        let entry = entry?;
+        let mut root = [0; 32];
+        if hex::decode_to_slice(entry.file_name().as_encoded_bytes(), &mut root).is_ok() {
+            found.push((root, entry.path()));
+        }
+    }
+    Ok(found)
+}
+
+/// Writes a small file so that it is there whole or not at all.
+pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let write = || {
+        let mut file = File::create(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write().map_err(|error| named(path, &error))
+}
+
+/// An error of the disk with the file it is about.
+pub(super) fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}

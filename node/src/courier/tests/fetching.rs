@@ -1,0 +1,252 @@
+//! Whole couriers over a network of closures.
+
+use super::*;
+use crate::courier::{
+    fetch::{Fetcher, Transport},
+    peers::{Outcome, Peers, FIRST_REST, LONGEST_REST},
+    wire::MAX_RESPONSE,
+};
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use sc_network::ReputationChange;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
+
+/// What a peer does with a request.
+type Behaviour = Box<dyn Fn(Vec<u8>) -> BoxFuture<'static, Option<Vec<u8>>> + Send + Sync>;
+
+/// A network as one node sees it.
+#[derive(Default)]
+struct Net {
+    peers: BTreeMap<PeerId, Behaviour>,
+    asked: Mutex<Vec<PeerId>>,
+    reported: Mutex<Vec<PeerId>>,
+}
+
+impl Transport for Arc<Net> {
+    fn ask(&self, peer: PeerId, request: Vec<u8>) -> BoxFuture<'static, Option<Vec<u8>>> {
+        self.asked.lock().push(peer);
+        match self.peers.get(&peer) {
+            Some(behaviour) => behaviour(request),
+            None => Box::pin(async { None }),
+        }
+    }
+
+    fn report(&self, peer: PeerId, _: ReputationChange) {
+        self.reported.lock().push(peer);
+    }
+}
+
+/// An honest node, asked by institution `from`.
+fn honest(house: &House, from: u8) -> Behaviour {
+    let server = house.server.clone();
+    Box::new(move |request| {
+        let response = server.answer(&request, peer(from)).response.encode();
+        Box::pin(async move { Some(response) })
+    })
+}
+
+fn saying(bytes: Vec<u8>) -> Behaviour {
+    Box::new(move |_| {
+        let bytes = bytes.clone();
+        Box::pin(async move { Some(bytes) })
+    })
+}
+
+fn silent() -> Behaviour {
+    Box::new(|_| Box::pin(futures::future::pending()))
+}
+
+fn fetch(there: &House, net: &Arc<Net>, snapshot: Arc<Snapshot>, blobs: &[BlobRef], seconds: u64) -> bool {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(fetch_over(there, net.clone(), snapshot, blobs, (300, 1000 * seconds)))
+}
+
+/// Runs a fetcher until all of the blobs are there, or the time is over; says whether they are. Times in milliseconds:
+/// for one response, and for all.
+pub async fn fetch_over(
+    there: &House,
+    transport: impl Transport,
+    snapshot: Arc<Snapshot>,
+    blobs: &[BlobRef],
+    (response, all): (u64, u64),
+) -> bool {
+    let (_sender, snapshots) = watch::channel(snapshot);
+    let fetcher = Fetcher::new(there.store.clone(), transport, Duration::from_millis(response));
+    let arrived = async {
+        while !blobs.iter().all(|blob| there.store.holds(blob)) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        () = fetcher.run(snapshots, || false) => false,
+        () = arrived => true,
+        () = tokio::time::sleep(Duration::from_millis(all)) => false,
+    }
+}
+
+#[test]
+fn what_is_wanted_arrives_and_can_be_passed_on() {
+    let source = House::new();
+    let made: Vec<_> = SIZES.iter().enumerate().map(|(n, size)| blob(*size, n as u8)).collect();
+    let listed: Vec<_> = made.iter().map(|(_, blob)| notice(BlobKind::Update, *blob, &[1], &[1, 2, 3])).collect();
+    made.iter().for_each(|(bytes, blob)| source.put(blob, bytes));
+    source.server.update(chain(1, &listed, &listed));
+    let blobs: Vec<_> = made.iter().map(|(_, blob)| *blob).collect();
+
+    let second = House::new();
+    let net = Arc::new(Net { peers: BTreeMap::from([(peer(1), honest(&source, 2))]), ..Net::default() });
+    assert!(fetch(&second, &net, chain(2, &listed, &listed), &blobs, 20));
+    made.iter().for_each(|(bytes, blob)| assert_eq!(&fs::read(second.file(blob)).unwrap(), bytes));
+
+    // the author is gone, and a member that fetched passes on
+    second.server.update(chain(2, &listed, &listed));
+    let third = House::new();
+    let net = Arc::new(Net { peers: BTreeMap::from([(peer(2), honest(&second, 3))]), ..Net::default() });
+    assert!(fetch(&third, &net, chain(3, &listed, &listed), &blobs, 20));
+    assert!(net.reported.lock().is_empty());
+}
+
+#[test]
+fn what_is_there_or_not_wanted_or_not_ours_is_not_fetched() {
+    let (bytes, held) = blob(100, 1);
+    let (_, idle) = blob(100, 2);
+    let (_, foreign) = blob(100, 3);
+    let listed = [
+        notice(BlobKind::Merged, held, &[1], &[1, 2]),
+        BlobNotice { wanted: false, ..notice(BlobKind::Merged, idle, &[1], &[1, 2]) },
+        notice(BlobKind::Merged, foreign, &[1], &[1, 3]),
+    ];
+    let there = House::new();
+    there.put(&held, &bytes);
+    let net = Arc::new(Net::default());
+    assert!(!fetch(&there, &net, chain(2, &listed, &listed), &[idle], 1));
+    assert!(net.asked.lock().is_empty());
+}
+
+#[test]
+fn a_peer_with_wrong_bytes_is_asked_once_and_others_instead() {
+    let (source, bytes, blob) = holder(100_000, 1);
+    let listed = [notice(BlobKind::Merged, blob, &[1, 3, 4, 5], &[1, 2, 3, 4, 5])];
+    source.server.update(chain(1, &listed, &listed));
+    let there = House::new();
+    let peers = BTreeMap::from([
+        (peer(1), honest(&source, 2)),
+        (peer(3), saying(Response::Data(vec![0; 100_000]).encode())),
+        (peer(4), saying(Response::Data(Vec::new()).encode())),
+        (peer(5), saying(vec![0; MAX_RESPONSE as usize + 1])),
+    ]);
+    let net = Arc::new(Net { peers, ..Net::default() });
+    assert!(fetch(&there, &net, chain(2, &listed, &listed), &[blob], 10));
+    assert_eq!(fs::read(there.file(&blob)).unwrap(), bytes);
+    for liar in [3, 4, 5].map(peer) {
+        assert!(net.asked.lock().iter().filter(|asked| **asked == liar).count() <= 1);
+        assert_eq!(net.asked.lock().contains(&liar), net.reported.lock().contains(&liar));
+    }
+    assert!(!net.reported.lock().contains(&peer(1)));
+}
+
+#[test]
+fn peers_that_lie_for_ever_get_nothing_into_the_store() {
+    let (_, blob) = blob(100_000, 1);
+    let listed = [notice(BlobKind::Merged, blob, &[3], &[2, 3, 4])];
+    let there = House::new();
+    let peers = BTreeMap::from([
+        (peer(3), saying(Response::Data(vec![1; 1000]).encode())),
+        (peer(4), saying(b"no response".to_vec())),
+    ]);
+    let net = Arc::new(Net { peers, ..Net::default() });
+    assert!(!fetch(&there, &net, chain(2, &listed, &listed), &[blob], 2));
+    assert_eq!(net.asked.lock().len(), 2);
+    assert_eq!(net.reported.lock().len(), 2);
+}
+
+#[test]
+fn a_silent_holder_does_not_keep_others_from_giving() {
+    let (source, _, blob) = holder(3 * 1024 * 1024, 1);
+    // node 1 fetched it for this study; the chain names only node 3 as holder, and that one never answers
+    let listed = [notice(BlobKind::Merged, blob, &[1, 3], &[1, 2, 3])];
+    source.server.update(chain(1, &listed, &listed));
+    let there = House::new();
+    let peers = BTreeMap::from([(peer(3), silent()), (peer(1), honest(&source, 2))]);
+    let net = Arc::new(Net { peers, ..Net::default() });
+    let seen = [notice(BlobKind::Merged, blob, &[3], &[1, 2, 3])];
+    assert!(fetch(&there, &net, chain(2, &seen, &seen), &[blob], 10));
+    assert_eq!(net.asked.lock().first(), Some(&peer(3)));
+}
+
+#[test]
+fn nothing_is_fetched_beyond_the_quota() {
+    let (source, _, blob) = holder(100_000, 1);
+    let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2])];
+    let there = House::with_quota(150_000);
+    let old = there.dir.path().join("blobs/old");
+    fs::write(&old, vec![0; 60_000]).unwrap();
+    let net = Arc::new(Net { peers: BTreeMap::from([(peer(1), honest(&source, 2))]), ..Net::default() });
+    let snapshot = chain(2, &listed, &listed);
+    assert!(!fetch(&there, &net, snapshot.clone(), &[blob], 1));
+    assert!(net.asked.lock().is_empty());
+    let over = there.store.room_for(blob.len).unwrap().unwrap_err();
+    assert_eq!((over.used, over.wanted, over.quota), (60_000, 100_000, 150_000));
+    fs::remove_file(&old).unwrap();
+    assert!(fetch(&there, &net, snapshot, &[blob], 5));
+}
+
+#[test]
+fn an_honest_fetcher_stays_within_the_rate_it_is_allowed() {
+    let (_, blob) = blob(10, 1);
+    let now = Instant::now();
+    let mut peers = Peers::default();
+    let free = (0..1000).filter(|_| peers.pace(peer(1), now).is_zero()).count();
+    let soon = now + Duration::from_secs(1);
+    let next = (0..1000).filter(|_| peers.pace(peer(1), soon).is_zero()).count();
+    assert!(free as u32 <= crate::courier::serve::BURST && next as u32 <= crate::courier::serve::RATE);
+    assert_eq!(peers.choose(&[(peer(1), true)], &blob, soon), Some(peer(1)));
+}
+
+#[test]
+fn holders_come_first_and_failing_peers_rest_longer_each_time() {
+    let (_, blob) = blob(10, 1);
+    let sources = [(peer(1), true), (peer(2), false)];
+    let mut peers = Peers::default();
+    let mut now = Instant::now();
+    assert_eq!(peers.choose(&sources, &blob, now), Some(peer(1)));
+    peers.begun(peer(1), now);
+    // only at work: it is waited for
+    assert_eq!(peers.choose(&sources, &blob, now), None);
+    let mut rest = FIRST_REST;
+    for _ in 0..8 {
+        peers.ended(peer(1), &blob, Outcome::TimedOut, now);
+        assert_eq!(peers.choose(&sources, &blob, now + rest / 2), Some(peer(2)));
+        now += rest;
+        assert_eq!(peers.choose(&sources, &blob, now), Some(peer(1)));
+        rest = (rest * 2).min(LONGEST_REST);
+    }
+    assert_eq!(rest, LONGEST_REST);
+    peers.gave(peer(1), now);
+    assert_eq!(peers.choose(&sources, &blob, now), Some(peer(1)));
+}
+
+#[test]
+fn a_refusal_is_forgiven_when_the_chain_moves_and_a_lie_is_not() {
+    let (_, asked) = blob(10, 1);
+    let (_, other) = blob(10, 2);
+    let sources = [(peer(1), true), (peer(2), true)];
+    let now = Instant::now();
+    let mut peers = Peers::default();
+    peers.ended(peer(1), &asked, Outcome::Refused, now);
+    peers.ended(peer(2), &asked, Outcome::WrongBytes, now);
+    assert_eq!(peers.choose(&sources, &asked, now), None);
+    assert!(peers.choose(&sources, &other, now).is_some());
+    peers.forgive(&asked);
+    assert_eq!(peers.choose(&sources, &asked, now), Some(peer(1)));
+    let days = now + Duration::from_secs(1_000_000);
+    assert_eq!(peers.choose(&sources[1..], &asked, days), None);
+    // a node's own full disk is no peer's fault
+    peers.ended(peer(1), &other, Outcome::Local, now);
+    assert_eq!(peers.choose(&sources, &other, now), None);
+    assert!(peers.choose(&sources, &other, days).is_some());
+}

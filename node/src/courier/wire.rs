@@ -1,0 +1,135 @@
+//! What couriers say to each other: one request for a range of a blob, one response with the range and its proof.
+
+use bao_tree::{BaoTree, BlockSize, ChunkNum, ChunkRanges};
+use codec::{Decode, DecodeAll, Encode};
+use consilium_primitives::BlobRef;
+use std::ops::Range;
+
+/// Log base 2 of the BLAKE3 chunks in a chunk group: the smallest part of a blob that is verified by itself.
+const GROUP_LOG: u8 = 4;
+
+/// Bytes in a chunk group.
+pub const GROUP: u64 = 1024 << GROUP_LOG;
+
+/// Bytes of a blob in one response, at most.
+pub const SPAN: u32 = 1024 * 1024;
+
+/// Bytes of an encoded request, at most.
+pub const MAX_REQUEST: u64 = 256;
+
+/// Bytes of an encoded response, at most: the span, the hashes that prove it, and the frame.
+pub const MAX_RESPONSE: u64 = SPAN as u64 + 64 * 1024;
+
+/// Asks for a range of a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Request {
+    /// The blob.
+    pub blob: BlobRef,
+    /// First byte, a multiple of [`GROUP`].
+    pub start: u64,
+    /// Bytes wanted, a multiple of [`GROUP`] and at most [`SPAN`]; what lies beyond the blob's end is not sent.
+    pub len: u32,
+}
+
+/// What comes back.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Response {
+    /// The range as a bao slice: hash pairs and bytes in pre-order, without a length in front.
+    Data(Vec<u8>),
+    /// This node has no such blob, or not with these bytes.
+    NotHeld,
+    /// This peer may not have this blob, or not yet, or the request makes no sense.
+    Refused,
+    /// Too much at once: ask again later.
+    Busy,
+}
+
+impl std::fmt::Debug for Response {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Data(slice) => write!(f, "Data({} bytes)", slice.len()),
+            Self::NotHeld => f.write_str("NotHeld"),
+            Self::Refused => f.write_str("Refused"),
+            Self::Busy => f.write_str("Busy"),
+        }
+    }
+}
+
+/// Why a request makes no sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// Not a request at all.
+    #[error("these bytes are no request")]
+    Undecodable,
+    /// The start is no multiple of [`GROUP`].
+    #[error("the range starts inside a chunk group")]
+    Unaligned,
+    /// The range starts at or beyond the blob's end.
+    #[error("the range starts beyond the blob's end")]
+    BeyondEnd,
+    /// The length is zero, above [`SPAN`], or no multiple of [`GROUP`].
+    #[error("the range's length is zero, too large, or no multiple of the chunk group")]
+    Length,
+}
+
+impl Request {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// The bytes are none, or there are more of them than a request has.
+    pub fn read(bytes: &[u8]) -> Result<Self, Malformed> {
+        Self::decode_all(&mut &bytes[..]).map_err(|_| Malformed::Undecodable)
+    }
+
+    /// The bytes of the blob that are asked for.
+    ///
+    /// # Errors
+    /// The range makes no sense for a blob of this length.
+    pub fn range(&self) -> Result<Range<u64>, Malformed> {
+        if !self.start.is_multiple_of(GROUP) {
+            return Err(Malformed::Unaligned);
+        }
+        if self.start >= self.blob.len {
+            return Err(Malformed::BeyondEnd);
+        }
+        if self.len == 0 || self.len > SPAN || !u64::from(self.len).is_multiple_of(GROUP) {
+            return Err(Malformed::Length);
+        }
+        Ok(self.start..self.start.saturating_add(self.len.into()).min(self.blob.len))
+    }
+}
+
+impl Response {
+    /// Reads a response.
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() as u64 > MAX_RESPONSE {
+            return None;
+        }
+        Self::decode_all(&mut &bytes[..]).ok()
+    }
+}
+
+/// The shape of a blob's hash tree.
+#[must_use]
+pub fn tree(blob: &BlobRef) -> BaoTree {
+    BaoTree::new(blob.len, BlockSize::from_chunk_log(GROUP_LOG))
+}
+
+/// A blob's name as the hash type of the tree.
+#[must_use]
+pub fn root(blob: &BlobRef) -> bao_tree::blake3::Hash {
+    bao_tree::blake3::Hash::from(blob.root.0)
+}
+
+/// A byte range of a blob, as it comes from [`Request::range`], in BLAKE3 chunks.
+#[must_use]
+pub fn chunks(blob: &BlobRef, range: &Range<u64>) -> ChunkRanges {
+    let start = ChunkNum::full_chunks(range.start);
+    if range.end >= blob.len {
+        // open: the last group counts as whole, however short it is
+        ChunkRanges::from(start..)
+    } else {
+        ChunkRanges::from(start..ChunkNum::chunks(range.end))
+    }
+}
