@@ -1,13 +1,16 @@
-//! A whole run over real processes: certificate, equal bytes, report; and what Ctrl-C leaves.
+//! A whole run over real processes: certificate, equal bytes, the same bits as a plain loop; and what faults leave.
+//!
+//! Every test here starts eight processes; they run one after the other (`--test-threads=1`), for the machine's sake.
 #![allow(clippy::unwrap_used)]
 
-use consilium_e2e::Run;
+use consilium_e2e::{bin_dir, Run};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, process::Command, time::Duration};
 
 const MINUTES: Duration = Duration::from_secs(15 * 60);
 const STUDY: &str = "examples/breast-cancer/study.toml";
+const SITES: [&str; 4] = ["hospital-a", "hospital-b", "hospital-c", "hospital-d"];
 
 fn arguments<'a>(out: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
     let mut arguments = vec!["localnet", "run", "--study", STUDY, "--out", out.to_str().unwrap(), "--format", "json"];
@@ -22,7 +25,7 @@ fn check(out: &Path, rounds: u64) -> Value {
 
     let model = fs::read(out.join("model.safetensors")).unwrap();
     assert_eq!(blake3::hash(&model).to_hex().as_str(), root, "model.safetensors is the certified model");
-    for site in ["hospital-a", "hospital-b", "hospital-c", "hospital-d"] {
+    for site in SITES {
         let copy = fs::read(out.join(site).join("blobs").join(root)).unwrap();
         assert!(copy == model, "{site} holds the same bytes");
     }
@@ -48,8 +51,29 @@ fn check(out: &Path, rounds: u64) -> Value {
     report
 }
 
+/// The same study as a plain loop in one process.
+fn plain_loop(out: &Path) -> Value {
+    let mut command = Command::new(bin_dir().unwrap().join("ml-worker"));
+    command.arg("compare").arg("--spec").arg(out.join("spec.json")).arg("--rules").arg(out.join("rules.json"));
+    let report: Value = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
+    for member in report["study"]["members"].as_array().unwrap() {
+        let name = member["name"].as_str().unwrap();
+        let secret = fs::read_to_string(out.join(name).join("worker/secret")).unwrap();
+        command.arg("--site").arg(format!(
+            "{name},{},{},{},{}",
+            member["id"].as_str().unwrap().trim_start_matches("0x"),
+            secret.trim(),
+            member["samples"],
+            out.join("data").join(format!("{name}.csv")).display()
+        ));
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
 #[test]
-fn a_run_ends_with_a_certificate_and_the_same_bytes_everywhere() {
+fn a_run_ends_with_a_certificate_and_gives_the_bits_of_a_plain_loop() {
     let scratch = tempfile::tempdir().unwrap();
     let out = scratch.path().join("out");
     let run = Run::start(scratch.path(), &arguments(&out, &["--rounds", "10", "--seed", "1"])).unwrap();
@@ -59,8 +83,34 @@ fn a_run_ends_with_a_certificate_and_the_same_bytes_everywhere() {
     let report = check(&out, 10);
     let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!(printed["final_root"], report["final_root"], "--format json prints the report");
-    let auc = report["swarm"]["auc"].as_f64().unwrap();
+    let auc = report["swarm"]["held_out"]["auc"].as_f64().unwrap();
     assert!(auc >= 0.96, "the swarm has learned: AUC {auc}");
+
+    let simulated = &plain_loop(&out)["simulated"];
+    let chain: Vec<&str> = report["rounds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|r| r["kind"] == "round")
+        .map(|r| r["root"].as_str().unwrap())
+        .collect();
+    let plain: Vec<&str> = simulated["rounds"].as_array().unwrap().iter().map(|r| r.as_str().unwrap()).collect();
+    assert_eq!(chain, plain, "every round's merge has the bits of the plain loop's");
+    assert_eq!(simulated["canonical"], report["study"]["certificate"]["round"]);
+
+    // every blob that left is in the log of the house it left
+    for site in SITES {
+        let log = fs::read_to_string(out.join(site).join("node/courier/egress.log")).unwrap();
+        let hashes: BTreeSet<String> = log
+            .lines()
+            .map(|l| serde_json::from_str::<Value>(l).unwrap()["hash"].as_str().unwrap().to_owned())
+            .collect();
+        let updates = report["rounds"].as_array().unwrap().iter().flat_map(|r| r["inputs"].as_array().unwrap());
+        for update in updates.filter(|i| i["site"] == site) {
+            let root = update["root"].as_str().unwrap();
+            assert!(hashes.contains(root), "{site}: {root} left without a line in the egress log");
+        }
+    }
 }
 
 #[test]

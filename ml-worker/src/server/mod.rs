@@ -1,7 +1,7 @@
 //! Takes duties from the node, does them, remembers what came out.
 //!
 //! The node names all open duties of its institution in each request, and the answer says at once where each stands;
-//! nothing is waited for. Two threads work: one trains, the other merges, initialises and evaluates, so that a long
+//! no longer than a moment is waited for work that ends in that moment. Two threads work: one trains, the other merges, initialises and evaluates, so that a long
 //! training does not hold up other studies' merges.
 
 mod http;
@@ -17,7 +17,7 @@ use consilium_primitives::{
     BlobRef, Duty, DutyAnswer, DutyKind, DutyOrder, DutyReply, DutyRequest, DutyState, FailureCode, Hash,
 };
 use consilium_study::StudySpec;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use std::{
     collections::HashMap,
     path::PathBuf,
@@ -27,6 +27,9 @@ use std::{
 
 /// After so long, a duty that could not be done is tried again, if it is still asked for.
 const RETRY: Duration = Duration::from_secs(10);
+/// How long an answer waits for work that may be done in a moment: a merge of a small model would otherwise be told only
+/// with the next block. The node gives a whole call 800 ms.
+const MOMENT: Duration = Duration::from_millis(250);
 /// Most duties whose state is remembered in memory; results are on disk.
 const MAX_JOBS: usize = 4 * MAX_ORDERS;
 /// Stack of a working thread: the tensor library walks graphs by recursion.
@@ -53,6 +56,7 @@ pub struct Worker {
     sites_file: PathBuf,
     specs: Mutex<HashMap<Hash, Arc<StudySpec>>>,
     jobs: Mutex<HashMap<Hash, Job>>,
+    finished: Condvar,
     quick: mpsc::Sender<DutyOrder>,
     slow: mpsc::Sender<DutyOrder>,
 }
@@ -74,6 +78,7 @@ impl Worker {
             sites_file,
             specs: Mutex::default(),
             jobs: Mutex::default(),
+            finished: Condvar::new(),
             quick,
             slow,
         });
@@ -115,18 +120,32 @@ impl Worker {
         if let Err(error) = &sites {
             tracing::error!("{error}; every duty is refused until this is mended");
         }
-        let answers = request
-            .orders
-            .iter()
-            .map(|order| {
-                let state = match &sites {
-                    Ok(sites) => self.state_of(order, sites),
-                    Err(_) => DutyState::Failed(FailureCode::Refused),
-                };
-                DutyAnswer { duty: order.duty.hash(), state }
-            })
-            .collect();
+        let hashes: Vec<Hash> = request.orders.iter().map(|order| order.duty.hash()).collect();
+        let states = || -> Vec<DutyState> {
+            let state = |order| match &sites {
+                Ok(sites) => self.state_of(order, sites),
+                Err(_) => DutyState::Failed(FailureCode::Refused),
+            };
+            request.orders.iter().map(state).collect()
+        };
+        let mut answers = states();
+        if self.wait(&hashes) {
+            answers = states();
+        }
+        let answers = hashes.into_iter().zip(answers).map(|(duty, state)| DutyAnswer { duty, state }).collect();
         Ok(DutyReply { version: PROTOCOL_VERSION, answers })
+    }
+
+    /// Waits a moment for whichever of these duties are being worked on; false: none is.
+    fn wait(&self, duties: &[Hash]) -> bool {
+        let until = Instant::now() + MOMENT;
+        let mut jobs = self.jobs.lock();
+        let working = |jobs: &HashMap<Hash, Job>| duties.iter().any(|d| jobs.get(d).is_some_and(|job| job.working));
+        if !working(&jobs) {
+            return false;
+        }
+        while working(&jobs) && !self.finished.wait_until(&mut jobs, until).timed_out() {}
+        true
     }
 
     fn state_of(&self, order: &DutyOrder, sites: &Sites) -> DutyState {
@@ -215,6 +234,7 @@ impl Worker {
             change(job);
             job.changed = Instant::now();
         }
+        self.finished.notify_all();
     }
 
     /// What people see: which duties there are, and how far.
