@@ -11,5 +11,10 @@ step() { printf '[test] %s\n' "$*" >&2; }
 
 step "format"
 cargo fmt --all --check
-step "tests (the first build takes about half an hour)"
-cargo test --release --locked --workspace
+step "lints (warnings are errors)"
+SKIP_WASM_BUILD=1 cargo clippy --release --locked --workspace --all-targets -- -D warnings
+step "unit and property tests (the first build takes about half an hour)"
+cargo test --release --locked --workspace --exclude consilium-e2e
+step "real processes: a network of eight, several times over (about a quarter of an hour)"
+cargo build --release --locked --workspace --bins
+cargo test --release --locked --workspace --test refusals --test localnet -- --test-threads=1

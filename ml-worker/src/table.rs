@@ -43,6 +43,9 @@ fn one(file: &StudyFile, seed: u64) -> Result<Comparison> {
     .compare()
 }
 
+/// AUC, log-loss, balanced accuracy.
+type Figures = (f64, f64, f64);
+
 /// Prints a line per seed and the summary.
 ///
 /// # Errors
@@ -68,17 +71,16 @@ pub fn print(file: &StudyFile, seeds: u64) -> Result<()> {
         loss_below += u32::from(swarm.1 < mean.1);
         let text = |(a, b, c): (f64, f64, f64)| format!("{a:.4}  {b:.4}  {c:.4}");
         println!("{seed:>4}   {:<26}{:<26}{:<26}{best:.4}", text(swarm), text(central), text(mean));
-        all.push((swarm, central, mean));
+        all.push([swarm, central, mean]);
     }
     let n = all.len().max(1) as f64;
-    let mean =
-        |f: &dyn Fn(&((f64, f64, f64), (f64, f64, f64), (f64, f64, f64))) -> f64| all.iter().map(f).sum::<f64>() / n;
-    let lowest = all.iter().map(|a| a.0 .0).fold(f64::INFINITY, f64::min);
-    let furthest = all.iter().map(|a| a.1 .0 - a.0 .0).fold(f64::NEG_INFINITY, f64::max);
+    let mean = |f: &dyn Fn(&[Figures; 3]) -> f64| all.iter().map(f).sum::<f64>() / n;
+    let lowest = all.iter().map(|a| a[0].0).fold(f64::INFINITY, f64::min);
+    let furthest = all.iter().map(|a| a[1].0 - a[0].0).fold(f64::NEG_INFINITY, f64::max);
     println!();
-    println!("swarm AUC: mean {:.4}, lowest {lowest:.4}", mean(&|a| a.0 .0));
-    println!("central minus swarm AUC: mean {:.4}, largest {furthest:.4}", mean(&|a| a.1 .0 - a.0 .0));
-    println!("balanced accuracy, swarm minus mean of local: mean {:.4}", mean(&|a| a.0 .2 - a.2 .2));
+    println!("swarm AUC: mean {:.4}, lowest {lowest:.4}", mean(&|a| a[0].0));
+    println!("central minus swarm AUC: mean {:.4}, largest {furthest:.4}", mean(&|a| a[1].0 - a[0].0));
+    println!("balanced accuracy, swarm minus mean of local: mean {:.4}", mean(&|a| a[0].2 - a[2].2));
     println!("log-loss below the mean of local: {loss_below} of {}", all.len());
     println!("swarm AUC above the best local model's: {best_beaten} of {}", all.len());
     Ok(())

@@ -1,5 +1,6 @@
 //! The node of one institution: it makes and checks blocks, and conducts this institution's part in its studies.
 #![forbid(unsafe_code)]
+#![allow(clippy::result_large_err)] // the SDK's own error types
 
 mod chain_spec;
 mod cli;

@@ -63,8 +63,7 @@
         clippy::expect_used,
         clippy::indexing_slicing,
         clippy::arithmetic_side_effects,
-        clippy::float_arithmetic,
-        clippy::as_conversions
+        clippy::float_arithmetic
     )
 )]
 
@@ -94,6 +93,7 @@ pub use pallet::*;
 /// Where the log lines of this pallet go.
 pub(crate) const LOG_TARGET: &str = "runtime::consortium";
 
+#[allow(clippy::expect_used)] // in what the macro writes
 #[frame_support::pallet]
 pub mod pallet {
     use crate::{Institution, Name, OnDeparture, PeerId, Profile, WeightInfo};

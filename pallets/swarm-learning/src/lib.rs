@@ -92,7 +92,7 @@ pub mod sr25519 {
 }
 
 #[frame_support::pallet]
-#[allow(missing_docs)] // items the macros generate
+#[allow(missing_docs, clippy::expect_used)] // items the macros generate
 pub mod pallet {
     use super::*;
     use alloc::boxed::Box;
@@ -564,15 +564,15 @@ impl<T: Config> sp_runtime::BoundToRuntimeAppPublic for Pallet<T> {
 impl<T: Config> frame_support::traits::OneSessionHandler<sp_core::crypto::AccountId32> for Pallet<T> {
     type Key = sr25519::AuthorityId;
 
-    fn on_genesis_session<'a, I: 'a>(_: I)
+    fn on_genesis_session<'a, I>(_: I)
     where
-        I: Iterator<Item = (&'a sp_core::crypto::AccountId32, Self::Key)>,
+        I: Iterator<Item = (&'a sp_core::crypto::AccountId32, Self::Key)> + 'a,
     {
     }
 
-    fn on_new_session<'a, I: 'a>(_: bool, _: I, _: I)
+    fn on_new_session<'a, I>(_: bool, _: I, _: I)
     where
-        I: Iterator<Item = (&'a sp_core::crypto::AccountId32, Self::Key)>,
+        I: Iterator<Item = (&'a sp_core::crypto::AccountId32, Self::Key)> + 'a,
     {
     }
 

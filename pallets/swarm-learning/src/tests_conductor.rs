@@ -37,9 +37,12 @@ enum Answer {
     Nobody,
 }
 
+/// Method, address, headers, body.
+type Sent = (String, String, Vec<(String, String)>, Vec<u8>);
+
 #[derive(Default)]
 struct Log {
-    requests: Vec<(String, String, Vec<(String, String)>, Vec<u8>)>,
+    requests: Vec<Sent>,
     deadlines: Vec<Option<Timestamp>>,
 }
 
