@@ -98,3 +98,13 @@ if ! wasm_ready; then
     fi
     wasm_ready || die "wasm32v1-none is still missing: run 'rustup target add wasm32v1-none' by hand"
 fi
+
+# The library under the polkadot-js page, for the tests of e2e/; users of the demo do not need it.
+if [ "${1:-}" = tests ]; then
+    command -v npm >/dev/null || die "no npm: install Node.js 20 or newer, which the tests of e2e/polkadot-js need"
+    if ! cmp -s e2e/polkadot-js/package-lock.json e2e/polkadot-js/node_modules/.installed-lock; then
+        say "installing what e2e/polkadot-js needs (a few seconds)"
+        (cd e2e/polkadot-js && npm ci --no-audit --no-fund --loglevel=error >&2) || die "npm ci failed in e2e/polkadot-js"
+        cp e2e/polkadot-js/package-lock.json e2e/polkadot-js/node_modules/.installed-lock
+    fi
+fi

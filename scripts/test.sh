@@ -3,7 +3,7 @@
 # The first run builds some 900 crates: about half an hour on two cores. Later runs take minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-scripts/setup.sh
+scripts/setup.sh tests
 # shellcheck source=scripts/env.sh
 . scripts/env.sh
 
@@ -17,4 +17,4 @@ step "unit and property tests (the first build takes about half an hour)"
 cargo test --release --locked --workspace --exclude consilium-e2e
 step "real processes: a network of eight, several times over (about a quarter of an hour)"
 cargo build --release --locked --workspace --bins
-cargo test --release --locked --workspace --test refusals --test localnet -- --test-threads=1
+cargo test --release --locked --workspace --test refusals --test localnet --test polkadot -- --test-threads=1

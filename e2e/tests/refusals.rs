@@ -64,8 +64,8 @@ fn a_csv_without_the_columns_that_the_study_names() {
     let csv = scratch.path().join("north.csv");
     fs::write(&csv, "a,b\n1,2\n3,4\n").unwrap();
     let study = workspace().join("examples/breast-cancer/study.toml");
-    let (north, south) = (format!("north={}", csv.display()), format!("south={}", csv.display()));
-    let outcome = localnet(scratch.path(), &study, &["--site", &north, "--site", &south]);
+    let sites = ["north", "south", "west"].map(|name| format!("{name}={}", csv.display()));
+    let outcome = localnet(scratch.path(), &study, &["--site", &sites[0], "--site", &sites[1], "--site", &sites[2]]);
     refused(&outcome, scratch.path(), &["north.csv"]);
 }
 

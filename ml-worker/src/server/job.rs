@@ -97,6 +97,8 @@ impl Worker {
         self.change(&hash, |job| {
             job.state = state;
             job.working = false;
+            // a file that was there and turned out damaged was removed: it must count as new when it comes again
+            job.seen = (job.have | job.invalid).count_ones();
         });
     }
 

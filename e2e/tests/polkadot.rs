@@ -1,0 +1,73 @@
+//! A finished network as other programs see it: the library under the polkadot-js page reads it, enrols in it, decodes
+//! its votes; and nothing of a model or of a row is on its chain.
+#![allow(clippy::unwrap_used)]
+
+use consilium_e2e::{workspace, Run};
+use std::{fs, path::Path, process::Command, time::Duration};
+
+fn node(script: &str, url: &str, out: &Path, more: &[&str]) -> (bool, String) {
+    let mut command = Command::new("node");
+    command.current_dir(workspace().join("e2e/polkadot-js")).args([script, url]);
+    if script == "leak.mjs" {
+        command.arg("--blobs");
+        for site in ["hospital-a", "hospital-b", "hospital-c", "hospital-d"] {
+            command.arg(out.join(site).join("blobs"));
+        }
+        command.arg("--csv");
+        for entry in fs::read_dir(out.join("data")).unwrap().flatten() {
+            if entry.path().extension().is_some_and(|e| e == "csv") {
+                command.arg(entry.path());
+            }
+        }
+    }
+    let output = command.args(more).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn a_kept_network_can_be_read_by_polkadot_js_and_holds_no_piece_of_a_model_or_a_row() {
+    let modules = workspace().join("e2e/polkadot-js/node_modules");
+    assert!(modules.exists(), "{} is missing: scripts/setup.sh installs it", modules.display());
+    let scratch = tempfile::tempdir().unwrap();
+    let out = scratch.path().join("out");
+    let arguments =
+        ["localnet", "run", "--study", "examples/breast-cancer/study.toml", "--rounds", "3", "--keep", "--out"];
+    let arguments: Vec<&str> = arguments.into_iter().chain([out.to_str().unwrap()]).collect();
+    let mut run = Run::start(scratch.path(), &arguments).unwrap();
+    run.until(Duration::from_secs(600), |run| run.said().contains("the network keeps running")).unwrap();
+    let said = run.said();
+    let url = said.split("?rpc=").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap().to_owned();
+
+    for (script, more) in [("leak.mjs", &[][..]), ("leak.mjs", &["--plant"]), ("look.mjs", &[])] {
+        let (worked, said) = node(script, &url, &out, more);
+        assert!(worked, "{script} {more:?}:\n{said}");
+    }
+    run.signal(nix::sys::signal::Signal::SIGINT).unwrap();
+    let outcome = run.finish(Duration::from_secs(30)).unwrap();
+    assert!(outcome.orphans.is_empty(), "{:?}", outcome.orphans);
+}
+
+#[test]
+fn a_hospitals_own_tables_train_whatever_the_order_of_columns_and_the_way_numbers_are_written() {
+    let scratch = tempfile::tempdir().unwrap();
+    let out = scratch.path().join("out");
+    let arguments = [
+        "localnet",
+        "run",
+        "--study",
+        "examples/own-csv/study.toml",
+        "--rounds",
+        "2",
+        "--site",
+        "north=examples/own-csv/north.csv",
+        "--site",
+        "south=examples/own-csv/south.csv",
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    let outcome = Run::start(scratch.path(), &arguments).unwrap().finish(Duration::from_secs(600)).unwrap();
+    assert!(outcome.status.success(), "{}", outcome.stderr);
+    assert!(outcome.stdout.contains("south: "), "{}", outcome.stdout);
+    assert!(outcome.orphans.is_empty());
+}
