@@ -257,13 +257,17 @@ impl Merging {
         })
     }
 
-    /// Inputs that too few others than their authors hold; none unless `j` voters hold everything else, so that
-    /// nobody is dropped because others are slow.
+    /// Inputs that too few others than their authors hold, and that enough others say they lack; none unless `j`
+    /// voters hold everything else. Who has not voted yet neither holds nor lacks anything, so that nobody is dropped
+    /// because others are slow.
     fn withheld(&self, j: u32) -> u64 {
         let h = holders_needed(self.inputs.len() as u32);
         let all = all_bits(self.inputs.len());
-        let unheld =
-            self.positions(|position| self.others(position, |ballot| holds(ballot, all) & bit(position) != 0) < h);
+        let unheld = self.positions(|position| {
+            let lacked = self.others(position, |ballot| holds(ballot, all) & bit(position) == 0);
+            let held = self.others(position, |ballot| holds(ballot, all) & bit(position) != 0);
+            held < h && lacked >= h
+        });
         let rest = all & !unheld;
         let witnesses = self.ballots.iter().flatten().filter(|ballot| holds(ballot, all) & rest == rest).count() as u32;
         if witnesses >= j {

@@ -1,0 +1,396 @@
+//! A consortium around the machine: blocks advance one by one, honest sites answer after random delays, liars lie.
+//!
+//! An honest site that serves is reached by every other honest site within the fetch window. A site whose own link is
+//! slower than the agreement says counts as a liar here: the chain cannot tell "cannot" from "will not".
+
+mod watch;
+
+use super::{hash, Shell, World};
+use crate::{
+    duty::{DutyKind, FailureCode},
+    ids::{Hash, InstitutionId},
+    round::{merge::all_bits, *},
+    rules::StudyRules,
+    vote::{Vote, VoteBody},
+};
+use codec::Encode;
+use std::collections::BTreeMap;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum CommitLie {
+    Honest,
+    /// A malformed file, in the first block, served to those in the mask.
+    Junk(u64),
+    /// A sound file, served to those in the mask.
+    ServesSome(u64),
+    Silent,
+    Failure,
+    /// Another length than the agreed one, then nothing.
+    WrongLength,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum BallotLie {
+    Honest,
+    /// Says that it lacks these.
+    Missing(u64),
+    /// Says that these are invalid.
+    Invalid(u64),
+    /// A wrong root, the same from all that lie so.
+    WrongRoot,
+    /// First the one, then the other.
+    MissingThenWrongRoot(u64),
+    Silent,
+}
+
+/// How a liar behaves in one attempt of one round.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mood {
+    pub commit: CommitLie,
+    pub ballot: BallotLie,
+    pub loss: Option<u32>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Liar {
+    /// One after the other, over rounds and attempts.
+    pub moods: Vec<Mood>,
+    /// Blocks in which it withdraws and, if at all, enrols again.
+    pub withdraws: Option<(u32, Option<u32>)>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Scenario {
+    pub members: u8,
+    pub rules: StudyRules,
+    pub validators: u32,
+    pub first_liar: u8,
+    pub liars: Vec<Liar>,
+    /// How often, of a thousand, an honest site misses a deadline, reports a failure or withdraws.
+    pub mishaps: u32,
+    pub seed: u64,
+}
+
+/// What came out.
+pub(super) struct Outcome {
+    pub shell: Shell,
+    pub pauses: u32,
+    /// Honest serving sites' inputs that were dropped, and closed rounds that no honest site attested, in merges with
+    /// more liars among the inputs than can be survived: nothing is promised for these.
+    pub beyond: u32,
+}
+
+#[derive(Clone, Copy)]
+struct File {
+    author: u8,
+    sound: bool,
+    served: u64,
+}
+
+struct Plan {
+    at: u32,
+    report_at: u32,
+    fails: bool,
+}
+
+struct Consortium {
+    scenario: Scenario,
+    shell: Shell,
+    random: u64,
+    files: BTreeMap<Hash, File>,
+    arrivals: BTreeMap<(u8, Hash), u32>,
+    plans: BTreeMap<(u8, Hash, u32, u32), Plan>,
+    leaves: BTreeMap<u8, (u32, Option<u32>)>,
+    pauses: u32,
+    paused_at: u32,
+    /// Block in which the round was opened or resumed, and withdrawals since.
+    opened: (u32, u32),
+    beyond: u32,
+}
+
+fn merged(inputs_root: Hash) -> Hash {
+    Hash::from(sp_crypto_hashing::blake2_256(&("merged", inputs_root).encode()))
+}
+
+fn wrong(inputs_root: Hash) -> Hash {
+    Hash::from(sp_crypto_hashing::blake2_256(&("wrong", inputs_root).encode()))
+}
+
+/// Institutions, in another order than members enrol.
+fn institution(member: u8) -> InstitutionId {
+    InstitutionId([member.wrapping_mul(3).wrapping_add(2) % 7 + 1; 32])
+}
+
+pub(super) fn run(scenario: Scenario) -> Outcome {
+    let world = World::new();
+    let proposer = InstitutionId([200; 32]);
+    let study = Study::new(proposer, scenario.rules.clone(), scenario.validators, world.now).expect("rules are sound");
+    let shell = Shell { study, world, log: Vec::new() };
+    let mut consortium = Consortium {
+        random: scenario.seed,
+        scenario,
+        shell,
+        files: BTreeMap::new(),
+        arrivals: BTreeMap::new(),
+        plans: BTreeMap::new(),
+        leaves: BTreeMap::new(),
+        pauses: 0,
+        paused_at: 0,
+        opened: (0, 0),
+        beyond: 0,
+    };
+    consortium.enrol();
+    for _ in 0..30_000 {
+        consortium.block();
+        if consortium.shell.study.ended() {
+            // the last acknowledgements
+            for _ in 0..60 {
+                consortium.block();
+            }
+            let Consortium { shell, pauses, beyond, .. } = consortium;
+            return Outcome { shell, pauses, beyond };
+        }
+    }
+    panic!("it never ends: {:?}", consortium.shell.study.phase);
+}
+
+impl Consortium {
+    /// SplitMix64.
+    fn draw(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// 0 to `most`, both included.
+    fn up_to(&mut self, most: u32) -> u32 {
+        (self.draw() % (u64::from(most) + 1)) as u32
+    }
+
+    fn mishap(&mut self) -> bool {
+        self.up_to(999) < self.scenario.mishaps
+    }
+
+    fn liar(&self, member: u8) -> Option<&Liar> {
+        let place = (member + self.scenario.members - self.scenario.first_liar) % self.scenario.members;
+        self.scenario.liars.get(usize::from(place))
+    }
+
+    fn mood(&self, member: u8, attempt: u32) -> Option<Mood> {
+        let liar = self.liar(member)?;
+        liar.moods.get((self.shell.study.round + attempt) as usize % liar.moods.len()).copied()
+    }
+
+    fn enrol(&mut self) {
+        for member in 0..self.scenario.members {
+            let samples = 10 + self.up_to(200);
+            self.step(Event::Enrol { who: institution(member), samples }).expect("may enrol");
+            if let Some((leaves, returns)) = self.liar(member).and_then(|l| l.withdraws) {
+                self.leaves.insert(member, (leaves, returns));
+            } else if self.liar(member).is_none() && self.mishap() {
+                let leaves = 60 + self.up_to(300);
+                let returns = (self.up_to(1) == 1).then_some(leaves + 30);
+                self.leaves.insert(member, (leaves, returns));
+            }
+        }
+    }
+
+    fn block(&mut self) {
+        let paused = matches!(self.shell.study.phase, Phase::Paused(_));
+        self.shell.world.now += 1;
+        if paused && (self.pauses > 4 || self.shell.world.now > self.paused_at + 100) {
+            // nobody wants it any more
+            self.shell.world.now = self.shell.study.deadline().expect("a pause ends");
+        }
+        self.step(Event::Tick).expect("a block can always begin");
+        let count = self.scenario.members;
+        let first = self.up_to(u32::from(count) - 1) as u8;
+        for place in 0..count {
+            let member = (first + place) % count;
+            self.come_and_go(member);
+            if paused && self.liar(member).is_none() && self.up_to(3) == 0 {
+                let _ = self.step(Event::Resume { who: institution(member) });
+            }
+            self.act(member);
+        }
+    }
+
+    fn come_and_go(&mut self, member: u8) {
+        let now = self.shell.world.now;
+        let who = institution(member);
+        match self.leaves.get(&member).copied() {
+            Some((leaves, _)) if leaves == now => {
+                self.opened.1 += u32::from(self.step(Event::Withdraw { who }).is_ok());
+            }
+            Some((_, Some(returns))) if returns == now => {
+                if let Some(samples) = self.shell.study.position(&who).and_then(|i| self.shell.study.member(i)) {
+                    let samples = samples.samples;
+                    let _ = self.step(Event::Enrol { who, samples });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn act(&mut self, member: u8) {
+        let Some(open) = self.shell.study.open_duty(&self.shell.world, &institution(member)) else { return };
+        let now = self.shell.world.now;
+        let key = (member, open.duty.hash(), open.attempt, self.pauses);
+        if !self.plans.contains_key(&key) {
+            let plan = self.plan(open.duty.kind);
+            self.plans.insert(key, plan);
+        }
+        let plan = &self.plans[&key];
+        let (due, report_due, fails) = (now >= plan.at, now >= plan.report_at, plan.fails);
+        let mood = self.mood(member, open.attempt);
+        let body = match open.duty.kind {
+            DutyKind::Train | DutyKind::Statistics => match mood {
+                None if due && fails => Some(VoteBody::Failure(FailureCode::OutOfMemory)),
+                None => due.then(|| self.update(member, &open, CommitLie::Honest, Some(self.loss(member)))),
+                Some(mood) => self.lie_in_update(member, &open, mood, due),
+            },
+            DutyKind::Init => match mood.map(|m| m.ballot) {
+                None | Some(BallotLie::Honest) => due.then(|| VoteBody::Root(hash("init"))),
+                Some(BallotLie::WrongRoot) => Some(VoteBody::Root(hash("wrong init"))),
+                Some(_) => None,
+            },
+            DutyKind::Merge | DutyKind::MergeStatistics => match mood {
+                None => self.honest_ballot(member, &open, due, report_due),
+                Some(mood) => self.lie_in_ballot(&open, mood.ballot),
+            },
+            DutyKind::Evaluate => match mood {
+                None => due.then(|| VoteBody::Metric(Some(self.loss(member)))),
+                Some(mood) => mood.loss.map(|loss| VoteBody::Metric(Some(loss))),
+            },
+            DutyKind::Acknowledge => match mood.map(|m| m.ballot) {
+                None | Some(BallotLie::Honest) => due.then_some(VoteBody::Held(open.duty.base)),
+                Some(_) => None,
+            },
+        };
+        let Some(body) = body else { return };
+        let vote = Vote {
+            study: open.duty.study,
+            round: open.duty.round,
+            attempt: open.attempt,
+            kind: open.duty.kind,
+            institution: institution(member),
+            duty: open.duty.hash(),
+            body,
+        };
+        let taken = self.step(Event::Vote(vote)).is_ok();
+        let other = match body {
+            VoteBody::Root(_) => VoteBody::Root(hash("another")),
+            VoteBody::Update { len, metric, .. } => VoteBody::Update { root: hash("another"), len, metric },
+            same => same,
+        };
+        if taken && mood.is_some() {
+            assert!(self.step(Event::Vote(Vote { body: other, ..vote })).is_err(), "a second vote was taken");
+        }
+    }
+
+    fn plan(&mut self, kind: DutyKind) -> Plan {
+        let now = self.shell.world.now;
+        let windows = self.shell.windows();
+        let slowest = match kind {
+            DutyKind::Train | DutyKind::Statistics => self.scenario.rules.training_blocks,
+            DutyKind::Merge | DutyKind::MergeStatistics => windows.fetch,
+            DutyKind::Init | DutyKind::Evaluate | DutyKind::Acknowledge => windows.service - 2,
+        };
+        let at = if self.mishap() { u32::MAX } else { now + self.up_to(slowest) };
+        // before the attempt is over: an attempt lasts two fetch windows
+        let report_at = if at == u32::MAX { at } else { now + windows.fetch + self.up_to(windows.fetch / 2) };
+        Plan { at, report_at, fails: self.mishap() }
+    }
+
+    fn loss(&self, member: u8) -> u32 {
+        let round = self.shell.study.round;
+        700_000 - 50_000 * round.min(3) + 40_000 * round.saturating_sub(3) + 1_000 * u32::from(member)
+    }
+
+    fn update(&mut self, member: u8, open: &OpenDuty, lie: CommitLie, metric: Option<u32>) -> VoteBody {
+        let (sound, served) = match lie {
+            CommitLie::Junk(served) => (false, served),
+            CommitLie::ServesSome(served) => (true, served),
+            _ => (true, u64::MAX),
+        };
+        let root = Hash::from(sp_crypto_hashing::blake2_256(&(open.duty.hash(), sound, served).encode()));
+        self.files.insert(root, File { author: member, sound, served });
+        let rules = &self.shell.study.rules;
+        let statistics = open.duty.kind == DutyKind::Statistics;
+        let len = if statistics { rules.statistics_len } else { rules.update_len };
+        VoteBody::Update { root, len, metric }
+    }
+
+    fn lie_in_update(&mut self, member: u8, open: &OpenDuty, mood: Mood, due: bool) -> Option<VoteBody> {
+        match mood.commit {
+            CommitLie::Silent => None,
+            CommitLie::Failure => Some(VoteBody::Failure(FailureCode::Refused)),
+            CommitLie::Honest => due.then(|| self.update(member, open, mood.commit, mood.loss)),
+            CommitLie::Junk(_) | CommitLie::ServesSome(_) => Some(self.update(member, open, mood.commit, mood.loss)),
+            CommitLie::WrongLength => Some(VoteBody::Update { root: hash("huge"), len: u64::MAX, metric: None }),
+        }
+    }
+
+    fn honest_ballot(&self, member: u8, open: &OpenDuty, due: bool, report_due: bool) -> Option<VoteBody> {
+        let m = self.shell.merge();
+        let (mut have, mut invalid) = (0, 0);
+        for (position, input) in (0u8..).zip(m.inputs.iter()) {
+            let root = input.commitment.root;
+            if self.arrivals.get(&(member, root)).is_some_and(|at| *at <= self.shell.world.now) {
+                let held = if self.files[&root].sound { &mut have } else { &mut invalid };
+                *held |= bit(position);
+            }
+        }
+        if have == all_bits(m.inputs.len()) {
+            return due.then(|| VoteBody::Root(merged(m.inputs_root)));
+        }
+        (open.partial && report_due).then_some(VoteBody::Partial { have, invalid })
+    }
+
+    fn lie_in_ballot(&self, open: &OpenDuty, lie: BallotLie) -> Option<VoteBody> {
+        let m = self.shell.merge();
+        let all = all_bits(m.inputs.len());
+        // it may try before the time: that is refused
+        let once = |body: VoteBody| (!open.partial_sent).then_some(body);
+        match lie {
+            BallotLie::Silent => None,
+            BallotLie::Honest => Some(VoteBody::Root(merged(m.inputs_root))),
+            BallotLie::WrongRoot => Some(VoteBody::Root(wrong(m.inputs_root))),
+            BallotLie::Missing(mask) => once(VoteBody::Partial { have: all & !mask, invalid: 0 }),
+            BallotLie::Invalid(mask) => once(VoteBody::Partial { have: all & !mask, invalid: all & mask }),
+            BallotLie::MissingThenWrongRoot(_) if open.partial_sent => Some(VoteBody::Root(wrong(m.inputs_root))),
+            BallotLie::MissingThenWrongRoot(mask) => once(VoteBody::Partial { have: all & !mask, invalid: 0 }),
+        }
+    }
+
+    /// When each site gets each input of a new list: from its author, or from an honest site that has it.
+    fn fetch(&mut self) {
+        let Phase::Merging(m) = &self.shell.study.phase else { return };
+        let roots: Vec<Hash> = m.inputs.iter().map(|i| i.commitment.root).collect();
+        let (now, window) = (self.shell.world.now, self.shell.windows().fetch);
+        for root in roots {
+            let File { author, sound, served } = self.files[&root];
+            self.arrivals.entry((author, root)).or_insert(now);
+            let lacks = |c: &Self, m: &u8| !c.arrivals.contains_key(&(*m, root));
+            let others: Vec<u8> = (0..self.scenario.members).filter(|m| lacks(self, m)).collect();
+            let (direct, indirect): (Vec<u8>, Vec<u8>) = others.into_iter().partition(|m| served & bit(*m) != 0);
+            let mut first = u32::MAX;
+            for member in direct {
+                let at = now + 1 + self.up_to(window - 1);
+                self.arrivals.insert((member, root), at);
+                if self.liar(member).is_none() {
+                    first = first.min(at);
+                }
+            }
+            // what is malformed is not passed on
+            if sound && first < u32::MAX {
+                for member in indirect {
+                    let at = first + 1 + self.up_to(window);
+                    self.arrivals.insert((member, root), at);
+                }
+            }
+        }
+    }
+}

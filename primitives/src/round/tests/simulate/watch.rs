@@ -1,0 +1,106 @@
+//! What must hold of any step, whoever lies.
+
+use super::{merged, Consortium};
+use crate::{
+    ids::InstitutionId,
+    round::{tests::hash, *},
+    rules::liars_survived,
+};
+
+impl Consortium {
+    /// A step of the machine, and everything that must hold of any step.
+    pub(super) fn step(&mut self, event: Event) -> Result<Vec<Effect>, Refusal> {
+        let before = self.shell.study.clone();
+        let effects = self.shell.step(event)?;
+        let (now, after) = (self.shell.world.now, self.shell.study.clone());
+        assert_eq!(after.deadline().is_none(), after.ended());
+        assert!(after.deadline().is_none_or(|at| at > now), "a deadline that has passed: {:?}", after.phase);
+        assert!(after.round >= before.round, "the round fell");
+        let resumed = effects.contains(&Effect::Resumed);
+        if let (Phase::Merging(b), Phase::Merging(a)) = (&before.phase, &after.phase) {
+            assert!(before.round != after.round || b.kind != a.kind || a.attempt >= b.attempt, "the attempt fell");
+            assert!(a.attempt <= 4);
+        }
+        for effect in &effects {
+            match effect {
+                Effect::Dropped { who, .. } => self.check_dropped(&before, who),
+                Effect::Benched { who, .. } if self.scenario.mishaps == 0 => {
+                    let member = before.position(who).expect("a member");
+                    assert!(self.liar(member).is_some(), "an honest site in time was benched");
+                }
+                Effect::Closed(record) => {
+                    self.check_closed(record);
+                    self.check_length(&before);
+                }
+                Effect::Paused { .. } => {
+                    self.check_length(&before);
+                    self.pauses += 1;
+                    self.paused_at = now;
+                }
+                _ => {}
+            }
+        }
+        if resumed || effects.iter().any(|e| matches!(e, Effect::Opened { .. } | Effect::InitOpened)) {
+            self.opened = (now, 0);
+        }
+        if effects.iter().any(|e| matches!(e, Effect::Frozen { .. })) {
+            self.fetch();
+        }
+        Ok(effects)
+    }
+
+    /// Whether there are no more liars among these than a list of this length survives.
+    fn survives(&self, study: &Study, sites: impl ExactSizeIterator<Item = InstitutionId>) -> bool {
+        let count = sites.len() as u32;
+        let liars = sites.filter(|id| study.position(id).is_some_and(|m| self.liar(m).is_some())).count();
+        liars as u32 <= liars_survived(count)
+    }
+
+    fn check_dropped(&mut self, before: &Study, who: &InstitutionId) {
+        let Phase::Merging(m) = &before.phase else { panic!("dropped while {:?}", before.phase) };
+        let member = before.position(who).expect("a member");
+        let input = m.inputs.iter().find(|i| i.commitment.member == member).expect("an input");
+        let file = &self.files[&input.commitment.root];
+        let serves = file.sound && file.served == u64::MAX;
+        let authors: Vec<_> =
+            m.inputs.iter().filter_map(|i| before.member(i.commitment.member)).map(|m| m.id).collect();
+        if serves && self.survives(before, authors.into_iter()) {
+            panic!("a serving site was dropped: {who} in {:?}", m);
+        }
+        self.beyond += u32::from(serves);
+    }
+
+    fn check_closed(&mut self, record: &RoundRecord) {
+        let study = &self.shell.study;
+        let right =
+            if record.round == 0 && record.kind == Kind::Model { hash("init") } else { merged(record.inputs_root) };
+        let honest = |id: &InstitutionId| study.position(id).is_some_and(|m| self.liar(m).is_none());
+        let fair = record.attesters.iter().any(honest) && record.root == right;
+        let voters = if record.inputs.is_empty() {
+            let dissenters = record.dissenters.iter().map(|(id, _)| *id);
+            record.attesters.iter().copied().chain(dissenters).chain(record.silent.iter().copied()).collect()
+        } else {
+            record.inputs.iter().map(|i| i.institution).collect::<Vec<_>>()
+        };
+        assert!(fair || !self.survives(study, voters.into_iter()), "closed without an honest voice: {record:?}");
+        self.beyond += u32::from(!fair);
+        let so_far = &self.shell.world.records;
+        assert_eq!(so_far.iter().filter(|r| (r.kind, r.round) == (record.kind, record.round)).count(), 1);
+    }
+
+    /// Blocks of a round since it was opened or resumed.
+    fn check_length(&self, before: &Study) {
+        let windows = before.rules.windows(before.validators);
+        let (since, withdrawals) = self.opened;
+        let took = self.shell.world.now - since;
+        let most = match &before.phase {
+            // a withdrawn commitment can open the door again, once per member
+            Phase::Collecting(_) | Phase::Merging(_) => {
+                2 * windows.training + 11 * windows.attest + windows.grace * (1 + 2 * withdrawals)
+            }
+            Phase::Init { .. } => windows.service,
+            _ => return,
+        };
+        assert!(took <= most, "a round took {took} blocks, not at most {most}");
+    }
+}
