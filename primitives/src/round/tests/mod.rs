@@ -1,5 +1,7 @@
 //! Tests of the machine: what the rules say step by step, what each lie gains, and properties of random studies.
 
+mod ends;
+mod lies;
 mod properties;
 mod simulate;
 mod steps;

@@ -116,17 +116,17 @@ fn an_input_that_too_few_hold_is_dropped_when_enough_hold_the_rest() {
 }
 
 #[test]
-fn an_input_that_enough_hold_is_kept() {
-    // two others hold it: the rest can fetch it from these
+fn an_input_that_h_others_hold_is_kept() {
+    // one other has the last input: not kept, the author's own voice does not count
     let mut shell = Shell::merging(plain(), 4);
     shell.fetched();
     shell.root(0, "merge").expect("asked for");
     shell.partial(1, 0b0111, 0).expect("asked for");
     shell.partial(2, 0b0111, 0).expect("asked for");
     shell.root(3, "merge").expect("asked for");
-    // member 3 and member 0 only: dropped by the table, as h = 2 others say that they lack it
     assert_eq!(shell.dropped(), [(id(4), DropReason::Withheld)]);
 
+    // two others have it: whoever lacks it can fetch it from these
     let mut shell = Shell::merging(plain(), 4);
     shell.fetched();
     shell.root(0, "merge").expect("asked for");
@@ -217,7 +217,7 @@ fn the_longest_merge_takes_eleven_attestation_limits() {
     shell.deadline();
     shell.deadline();
     assert_eq!((shell.merge().attempt, shell.merge().window), (3, 64));
-    // at the very end of the third attempt a withheld input is found: only two of the others hold the last one
+    // the third attempt runs to its deadline, and shows that one input is withheld
     shell.fetched();
     for member in 0..12 {
         shell.partial(member, 0xfff, 0).expect("asked for");
