@@ -120,7 +120,10 @@ impl Inputs<'_> {
         for (site, split) in self.sites.iter().zip(self.splits) {
             let (training, _) = split.rows(&site.table);
             let own = statistics_of(&site.table, &training);
-            let scaler = self.scaler(&own);
+            let scaler = match self.spec.data.scaling {
+                Scaling::None => Scaler::own(&site.table, &training),
+                Scaling::Swarm => Scaler::standard(&own),
+            };
             let rows = scaler.apply(&site.table, &training);
             let parameters =
                 self.fit(&rows, &site.secret).with_context(|| format!("local-only model of {}", site.name))?;

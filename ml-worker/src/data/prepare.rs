@@ -59,6 +59,14 @@ impl Scaler {
         Self { mean: vec![0.0; width], deviation: vec![1.0; width], fill: statistics.mean.clone() }
     }
 
+    /// Leaves numbers as they are. A missing value becomes the mean of the column's known values in these rows, be they
+    /// ever so few: no other site sees it. 0 where none is known.
+    pub fn own(table: &Table, rows: &[usize]) -> Self {
+        let mean = |values: &Vec<f64>| values.iter().fold(0.0, |sum, v| sum + v) / values.len().max(1) as f64;
+        let fill: Vec<f64> = known(table, rows).iter().map(mean).collect();
+        Self { mean: vec![0.0; fill.len()], deviation: vec![1.0; fill.len()], fill }
+    }
+
     /// These rows of a table; computed in f64, rounded to f32 once.
     pub fn apply(&self, table: &Table, rows: &[usize]) -> Rows {
         let mut out = Rows::default();
@@ -75,10 +83,14 @@ impl Scaler {
 
 /// Statistics of some rows of a table, missing values left out.
 pub fn statistics_of(table: &Table, rows: &[usize]) -> Statistics {
-    let columns: Vec<Vec<f64>> = (0..table.features.len())
+    Statistics::of_columns(&known(table, rows))
+}
+
+/// The known values of some rows, column by column.
+fn known(table: &Table, rows: &[usize]) -> Vec<Vec<f64>> {
+    (0..table.features.len())
         .map(|column| rows.iter().map(|row| table.row(*row)[column]).filter(|v| !v.is_nan()).collect())
-        .collect();
-    Statistics::of_columns(&columns)
+        .collect()
 }
 
 impl Prepared {
@@ -90,7 +102,7 @@ impl Prepared {
         let (training, validation) = split.rows(table);
         let scaler = match swarm {
             Some(statistics) => Scaler::standard(statistics),
-            None => Scaler::identity(&statistics_of(table, &training)),
+            None => Scaler::own(table, &training),
         };
         let prepared = Self { training: scaler.apply(table, &training), validation: scaler.apply(table, &validation) };
         let positives = prepared.training.labels.iter().filter(|l| **l).count();

@@ -97,18 +97,19 @@ pub fn read_table(path: &Path, spec: &DataSpec, group_key: &[u8; 32]) -> Result<
             Ok(false) => break,
             Err(error) => return Err(csv_error(&file.to_string(), &error)),
         }
-        let line = record.position().map_or(0, csv::Position::line);
         if record.iter().all(|cell| cell.trim_ascii().is_empty()) {
             continue;
         }
+        let line = || line_at(bytes, record.position().map_or(0, csv::Position::byte) as usize);
         if record.len() != header.len() {
             return Err(DataError::schema(format!(
-                "{file}, line {line}: has {} cells, the header has {}; is a separator or a quotation mark missing?",
+                "{file}, line {}: has {} cells, the header has {}; is a separator or a quotation mark missing?",
+                line(),
                 record.len(),
                 header.len()
             )));
         }
-        let at = |name: &str| format!("{file}, line {line}, column {name:?}");
+        let at = |name: &str| format!("{file}, line {}, column {name:?}", line());
         for (index, name) in &columns.features {
             let value =
                 number(&record[*index], delimiter).map_err(|why| DataError::schema(format!("{}: {why}", at(name))))?;
@@ -157,6 +158,13 @@ pub fn read_table(path: &Path, spec: &DataSpec, group_key: &[u8; 32]) -> Result<
         return Err(DataError::new(FailureCode::TooFewSamples, format!("{file}: has a header but no rows")));
     }
     Ok(table)
+}
+
+/// The line on which a record begins, counted as an editor counts. The reader's own count lags behind where lines end as
+/// in Windows, and where empty lines come before the record.
+fn line_at(bytes: &[u8], start: usize) -> usize {
+    let begin = bytes.iter().skip(start).position(|b| !matches!(b, b'\r' | b'\n')).map_or(bytes.len(), |n| start + n);
+    1 + bytes.iter().take(begin).filter(|b| **b == b'\n').count()
 }
 
 fn csv_error(file: &str, error: &csv::Error) -> DataError {

@@ -1,0 +1,293 @@
+//! A site of its own for each test: folders, a worker in this process or the real one, and the node's side of the talk.
+// every test program uses its own part of this
+#![allow(dead_code)]
+
+use codec::{Decode, Encode};
+use consilium_ml_worker::{
+    data::demo,
+    server::Worker,
+    site::{Blobs, Home},
+};
+use consilium_primitives::{
+    duty::PROTOCOL_VERSION, BlobRef, Duty, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState,
+    FailureCode, Hash, InstitutionId,
+};
+use consilium_study::{StudyFile, StudySpec};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+pub const AGREEMENT: Hash = Hash::repeat_byte(7);
+pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// The example study.
+pub fn file() -> StudyFile {
+    StudyFile::parse(include_str!("../../../examples/breast-cancer/study.toml")).unwrap()
+}
+
+/// The example with so many epochs, and unscaled, so that training needs no statistics first.
+pub fn unscaled(epochs: u32) -> StudySpec {
+    let text = include_str!("../../../examples/breast-cancer/study.toml")
+        .replace("epochs = 2", &format!("epochs = {epochs}"))
+        .replace("scaling = \"swarm\"", "scaling = \"none\"");
+    StudyFile::parse(&text).unwrap().spec()
+}
+
+/// What a node asks of institution 1.
+pub fn order(spec: &StudySpec, kind: DutyKind, round: u32, base: Option<Hash>) -> DutyOrder {
+    DutyOrder {
+        duty: Duty {
+            kind,
+            genesis: Hash::zero(),
+            study: 0,
+            agreement: AGREEMENT,
+            round,
+            institution: InstitutionId([1; 32]),
+            base: base.unwrap_or_default(),
+        },
+        spec: spec.hash().unwrap(),
+        base: base.map(|root| BlobRef { root, len: spec.merged_len().unwrap() }),
+        statistics: None,
+        inputs: Vec::new(),
+        output_len: spec.update_len().unwrap(),
+    }
+}
+
+pub fn root(output: DutyOutput) -> Hash {
+    match output {
+        DutyOutput::Root(root) | DutyOutput::Update { root, .. } => root,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A worker, however it is reached.
+pub trait Door {
+    fn answer(&self, request: &DutyRequest) -> DutyReply;
+
+    fn ask(&self, spec: &StudySpec, order: &DutyOrder) -> DutyState {
+        let specs = vec![spec.canonical().unwrap()];
+        let request = DutyRequest { version: PROTOCOL_VERSION, specs, orders: vec![order.clone()] };
+        self.answer(&request).answers[0].state
+    }
+
+    /// Asks until the answer is what is looked for.
+    fn until<T>(&self, spec: &StudySpec, order: &DutyOrder, look: impl Fn(DutyState) -> Option<T>) -> T {
+        let end = Instant::now() + Duration::from_secs(120);
+        loop {
+            let state = self.ask(spec, order);
+            if let Some(found) = look(state) {
+                return found;
+            }
+            assert!(Instant::now() < end, "still {state:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn done(&self, spec: &StudySpec, order: &DutyOrder) -> DutyOutput {
+        self.until(spec, order, |state| match state {
+            DutyState::Done(output) => Some(output),
+            DutyState::Failed(code) => panic!("{:?}: {code:?}", order.duty.kind),
+            _ => None,
+        })
+    }
+
+    fn failed(&self, spec: &StudySpec, order: &DutyOrder) -> FailureCode {
+        self.until(spec, order, |state| match state {
+            DutyState::Failed(code) => Some(code),
+            DutyState::Done(_) => panic!("{:?} was done", order.duty.kind),
+            _ => None,
+        })
+    }
+}
+
+impl Door for Arc<Worker> {
+    fn answer(&self, request: &DutyRequest) -> DutyReply {
+        Worker::answer(self, request).unwrap()
+    }
+}
+
+/// One entry of `sites.toml`.
+pub fn entry(agreement: &Hash) -> String {
+    format!("[[study]]\nagreement = \"{}\"\ndata = \"data.csv\"\nmax_rounds = 50\n", hex::encode(agreement))
+}
+
+/// Folders for a worker: this table, a secret, a token, and leave to work for [`AGREEMENT`].
+pub fn prepare(dir: &Path, data: &str) {
+    fs::write(dir.join("token"), TOKEN).unwrap();
+    fs::write(dir.join("data.csv"), data).unwrap();
+    fs::write(dir.join("sites.toml"), entry(&AGREEMENT)).unwrap();
+    fs::create_dir_all(dir.join("home")).unwrap();
+    fs::write(dir.join("home/secret"), "11".repeat(32)).unwrap();
+}
+
+/// A site's table of the demo's partition of seed 1.
+pub fn demo_csv(site: usize) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    demo::write(1, dir.path()).unwrap();
+    fs::read_to_string(dir.path().join(format!("{}.csv", demo::SITES[site].0))).unwrap()
+}
+
+/// A worker in this process, on folders made by [`prepare`].
+pub fn start(dir: &Path) -> Arc<Worker> {
+    let home = Home::open(&dir.join("home")).unwrap();
+    Worker::start(home, Blobs::open(&dir.join("blobs")).unwrap(), dir.join("sites.toml")).unwrap()
+}
+
+/// One site: a worker in this process on folders of its own.
+pub struct Lab {
+    pub dir: tempfile::TempDir,
+    pub worker: Arc<Worker>,
+    pub spec: StudySpec,
+    pub id: InstitutionId,
+}
+
+impl Lab {
+    /// Site `n` of the demo's partition of seed 1.
+    pub fn new(n: usize, spec: StudySpec) -> Self {
+        let lab = Self::with(&demo_csv(n), spec);
+        let secret = demo::secret(1, demo::SITES[n].0);
+        fs::write(lab.dir.path().join("home/secret"), hex::encode(secret)).unwrap();
+        let worker = start(lab.dir.path());
+        Self { worker, id: InstitutionId([n as u8 + 1; 32]), ..lab }
+    }
+
+    /// A site with this table.
+    pub fn with(data: &str, spec: StudySpec) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        prepare(dir.path(), data);
+        let worker = start(dir.path());
+        Self { dir, worker, spec, id: InstitutionId([1; 32]) }
+    }
+
+    pub fn home(&self) -> Home {
+        Home::open(&self.dir.path().join("home")).unwrap()
+    }
+
+    pub fn blobs(&self) -> Blobs {
+        Blobs::open(&self.dir.path().join("blobs")).unwrap()
+    }
+
+    pub fn blob(&self, root: &Hash) -> PathBuf {
+        self.dir.path().join("blobs").join(hex::encode(root))
+    }
+
+    pub fn order(&self, kind: DutyKind, round: u32, base: Option<Hash>, statistics: Option<Hash>) -> DutyOrder {
+        let mut order = order(&self.spec, kind, round, base);
+        order.duty.institution = self.id;
+        order.statistics = statistics.map(|root| BlobRef { root, len: self.spec.statistics_len().unwrap() });
+        order
+    }
+
+    pub fn ask(&self, order: &DutyOrder) -> DutyState {
+        self.worker.ask(&self.spec, order)
+    }
+
+    pub fn done(&self, order: &DutyOrder) -> DutyOutput {
+        self.worker.done(&self.spec, order)
+    }
+
+    pub fn failed(&self, order: &DutyOrder) -> FailureCode {
+        self.worker.failed(&self.spec, order)
+    }
+
+    /// Asks until exactly this is answered.
+    pub fn settles(&self, order: &DutyOrder, wanted: DutyState) {
+        self.worker.until(&self.spec, order, |state| (state == wanted).then_some(()));
+    }
+}
+
+/// The real program.
+pub struct Process {
+    child: Child,
+    pub port: u16,
+}
+
+impl Drop for Process {
+    /// As `kill -9`.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Door for Process {
+    fn answer(&self, request: &DutyRequest) -> DutyReply {
+        let (status, body) = self.http("PUT", "/v1/duties", Some(TOKEN), &request.encode());
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+        DutyReply::decode(&mut &body[..]).unwrap()
+    }
+}
+
+impl Process {
+    /// `ml-worker serve` on folders made by [`prepare`]; its log goes to `log`.
+    pub fn serve(dir: &Path) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
+        let child = command(dir, &format!("127.0.0.1:{port}"))
+            .stderr(log.try_clone().unwrap())
+            .stdout(log)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let process = Self { child, port };
+        let until = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < until, "{}", fs::read_to_string(dir.join("log")).unwrap());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        process
+    }
+
+    /// Status and body.
+    pub fn http(&self, method: &str, path: &str, token: Option<&str>, body: &[u8]) -> (u16, Vec<u8>) {
+        let header = token.map_or_else(String::new, |t| format!("authorization: Bearer {t}\r\n"));
+        self.raw(method, path, &header, body)
+    }
+
+    /// Status and body, with header lines as given.
+    pub fn raw(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let head = format!("{method} {path} HTTP/1.0\r\n{headers}content-length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes()).unwrap();
+        // the answer to a body that is too long may come before all of it was sent
+        let _ = stream.write_all(body);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let split = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
+        let status = String::from_utf8_lossy(&answer[..split]).split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer.split_off(split + 4))
+    }
+
+    pub fn status(&self) -> serde_json::Value {
+        let (status, body) = self.http("GET", "/v1/status", Some(TOKEN), b"");
+        assert_eq!(status, 200);
+        serde_json::from_slice(&body).unwrap()
+    }
+}
+
+/// The command that serves on folders made by [`prepare`].
+pub fn command(dir: &Path, listen: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ml-worker"));
+    command.arg("serve").arg("--dir").arg(dir.join("home")).arg("--blobs").arg(dir.join("blobs"));
+    command.args(["--listen", listen]).arg("--token-file").arg(dir.join("token"));
+    command.arg("--sites").arg(dir.join("sites.toml"));
+    command
+}
+
+/// Runs the program to its end.
+pub fn program<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ml-worker")).args(arguments).output().unwrap()
+}
+
+/// As [`program`], which must succeed; its output.
+pub fn says<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Vec<u8> {
+    let output = program(arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
