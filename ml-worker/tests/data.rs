@@ -11,7 +11,8 @@ use support::{unscaled, Lab, AGREEMENT};
 
 /// Two features, a label of two texts.
 fn spec() -> StudySpec {
-    let text = "title = \"t\"\n[data]\nfeatures = { columns = [\"age\", \"bmi\"] }\nlabel = \"ill\"\npositive = \"yes\"\n\
+    let text =
+        "title = \"t\"\n[data]\nfeatures = { columns = [\"age\", \"bmi\"] }\nlabel = \"ill\"\npositive = \"yes\"\n\
         negative = \"no\"\n[model.logistic]\n[training]\noptimizer = { sgd = { learning_rate = 0.1 } }\n\
         batch_size = 4\nepochs = 1\n[evaluation]\nvalidation_share = 0.3\n[rules]\nrounds = 1\ntraining_seconds = 1\n";
     StudyFile::parse(text).unwrap().spec()
@@ -155,7 +156,9 @@ fn empty_cells_are_refused_or_become_the_mean_as_agreed() {
 #[test]
 fn labels_are_two_texts_or_two_numbers() {
     let said = refused(&spec().data, "age,bmi,ill\n1,2,no\n3,4,maybe\n");
-    assert!(said.contains("line 3, column \"ill\": is neither the positive value \"yes\" nor the negative value \"no\""));
+    assert!(
+        said.contains("line 3, column \"ill\": is neither the positive value \"yes\" nor the negative value \"no\"")
+    );
     refused(&spec().data, "age,bmi,ill\n1,2,\n");
     refused(&spec().data, "age,bmi,ill\n1,2,YES\n");
     let numbers = DataSpec { positive: "2".into(), negative: "1".into(), ..spec().data };
@@ -205,7 +208,7 @@ fn rows_of_one_patient_stay_together() {
 
 #[test]
 fn equal_rows_stay_together_where_no_group_is_named() {
-    let row = |n: usize| format!("{n},{n}.5,{}\n", if n % 2 == 0 { "yes" } else { "no" });
+    let row = |n: usize| format!("{n},{n}.5,{}\n", if n.is_multiple_of(2) { "yes" } else { "no" });
     let text: String = (0..40).chain(0..40).map(row).collect();
     let table = read(format!("age,bmi,ill\n{text}"));
     let (training, _) = Split::of(&table, 0.3).rows(&table);
