@@ -68,6 +68,7 @@ impl Worker {
     /// A folder or `sites.toml` that cannot be used.
     pub fn start(home: Home, blobs: Blobs, sites_file: PathBuf) -> Result<Arc<Self>> {
         Sites::read(&sites_file)?;
+        home.clean()?;
         let secret = home.secret()?;
         let (quick, quick_jobs) = mpsc::channel();
         let (slow, slow_jobs) = mpsc::channel();

@@ -31,11 +31,31 @@ impl Home {
         for sub in ["results", "specs", "studies"] {
             let sub = folder.join(sub);
             fs::create_dir_all(&sub).with_context(|| format!("cannot make {}", sub.display()))?;
-            sweep(&sub).with_context(|| format!("cannot clean {}", sub.display()))?;
         }
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
             .with_context(|| format!("cannot protect {}", folder.display()))?;
         Ok(Self(folder.to_path_buf()))
+    }
+
+    /// Removes what an earlier worker left unfinished. Only the worker itself does so: beside a running one, it would
+    /// take away what that is just writing.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn clean(&self) -> Result<()> {
+        let clean = |folder: &Path| sweep(folder).with_context(|| format!("cannot clean {}", folder.display()));
+        let studies = self.0.join("studies");
+        for folder in [&self.0, &self.0.join("results"), &self.0.join("specs"), &studies] {
+            clean(folder)?;
+        }
+        for study in fs::read_dir(&studies).with_context(|| format!("cannot read {}", studies.display()))?.flatten() {
+            for folder in [study.path(), study.path().join("optimizer")] {
+                if folder.is_dir() {
+                    clean(&folder)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The site's secret: made once, from the system's random bytes, and kept (file `secret`, 64 hexadecimal digits).

@@ -41,6 +41,14 @@ fn the_latest_wins_on_a_tie() {
 }
 
 #[test]
+fn of_two_medians_the_lower_counts() {
+    // gains of round 1 over round 2: -10 and 10, each with half of the weight
+    let two = [(id(1), 50), (id(2), 50)];
+    let losses = |round: u32| if round == 1 { vec![(id(1), 30), (id(2), 10)] } else { vec![(id(1), 20), (id(2), 20)] };
+    assert_eq!(best_round(2, &two, losses), Some(2));
+}
+
+#[test]
 fn rounds_count_by_more_than_half_of_weight_and_of_heads() {
     // round 1 is better, but its one reporter is less than half of the heads; then of the weight; then it counts
     let last = [Some(9), Some(9), Some(9)];
@@ -98,6 +106,17 @@ fn the_last_merge_is_canonical_where_too_few_report() {
     }
     evaluate(&mut shell, &[Some(9), None, None]);
     assert_eq!(canonical(&shell), (3, hash("merge 3")));
+}
+
+#[test]
+fn the_report_that_ends_the_evaluation_counts() {
+    let mut shell = Shell::training(plain(), &[100; 3]);
+    shell.whole_round(&[None; 3]);
+    shell.whole_round(&[Some(7); 3]);
+    shell.whole_round(&[Some(5); 3]);
+    // one more than the first two is needed
+    evaluate(&mut shell, &[None, Some(9), Some(9)]);
+    assert_eq!(canonical(&shell), (2, hash("merge 2")));
 }
 
 #[test]

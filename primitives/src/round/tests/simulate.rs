@@ -298,9 +298,9 @@ impl Consortium {
             DutyKind::Merge | DutyKind::MergeStatistics => windows.fetch,
             DutyKind::Init | DutyKind::Evaluate | DutyKind::Acknowledge => windows.service - 2,
         };
-        let at = if self.mishap() { u32::MAX } else { now + self.up_to(slowest) };
-        // before the attempt is over: an attempt lasts two fetch windows
-        let report_at = if at == u32::MAX { at } else { now + windows.fetch + self.up_to(windows.fetch / 2) };
+        let late = if self.up_to(1) == 0 { slowest + self.up_to(2 * windows.training) } else { u32::MAX };
+        let at = if self.mishap() { now.saturating_add(late) } else { now + self.up_to(slowest) };
+        let report_at = at.max(now + windows.fetch + self.up_to(windows.fetch / 2));
         Plan { at, report_at, fails: self.mishap() }
     }
 

@@ -134,6 +134,18 @@ fn an_input_that_h_others_hold_is_kept() {
     shell.partial(2, 0b0111, 0).expect("asked for");
     shell.root(3, "merge").expect("asked for");
     assert_eq!((shell.dropped(), shell.merge().attempt, shell.merge().window), (vec![], 2, 32));
+
+    // as many say that they lack it as say that they have it
+    let mut shell = Shell::merging(plain(), 7);
+    shell.fetched();
+    shell.partial(0, 0b1111101, 0).expect("asked for");
+    for member in 3..6 {
+        shell.partial(member, 0b0111111, 0).expect("asked for");
+    }
+    for member in [1, 2, 6] {
+        shell.root(member, "merge").expect("asked for");
+    }
+    assert_eq!((shell.dropped(), shell.merge().attempt, shell.merge().window), (vec![], 2, 32));
 }
 
 #[test]

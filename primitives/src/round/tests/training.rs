@@ -247,6 +247,22 @@ fn a_withdrawal_takes_back_what_is_not_frozen() {
 }
 
 #[test]
+fn a_withdrawal_after_the_limit_leaves_a_grace() {
+    let mut shell = Shell::training(plain(), &[100; 5]);
+    let start = shell.collecting().start;
+    shell.until(start + 35);
+    for member in 0..3 {
+        shell.commit(member).expect("asked for");
+    }
+    // start + L has passed, and the freeze has not come yet
+    shell.until(start + 40);
+    shell.step(Event::Withdraw { who: id(2) }).expect("may leave");
+    assert_eq!(shell.study.deadline(), Some(start + 40 + 6));
+    shell.commit(3).expect("there is still time");
+    assert_eq!(shell.collecting().freeze_at, Some(start + 46));
+}
+
+#[test]
 fn who_enrols_in_a_round_counts_from_the_next() {
     let mut shell = Shell::training(plain(), &[100; 2]);
     shell.step(Event::Enrol { who: id(9), samples: 50 }).expect("may join");
