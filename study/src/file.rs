@@ -2,7 +2,10 @@
 
 use crate::{
     canonical::CanonicalError,
-    spec::{DataSpec, Evaluation, Model, StudySpec, Training, VERSION},
+    data::DataSpec,
+    model::Model,
+    spec::{StudySpec, VERSION},
+    training::{Evaluation, Training},
 };
 use consilium_primitives::rules::{MergeRule, OnStall, RulesError, StudyRules, Weighting, PPM};
 use serde::Deserialize;

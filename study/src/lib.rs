@@ -10,12 +10,15 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 mod canonical;
+mod data;
 mod file;
+mod model;
 mod spec;
+mod training;
 
 pub use canonical::CanonicalError;
+pub use data::{DataSpec, Features, Missing, Scaling};
 pub use file::{Dataset, FileError, RulesFile, StudyFile, WeightingName};
-pub use spec::{
-    Activation, DataSpec, Evaluation, Features, Metric, Missing, Model, Optimizer, Scaling, SpecError, StudySpec,
-    Training,
-};
+pub use model::{Activation, Model};
+pub use spec::{SpecError, StudySpec};
+pub use training::{Evaluation, Metric, Optimizer, Training};
