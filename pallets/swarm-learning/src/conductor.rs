@@ -5,12 +5,13 @@
 //! repeated or made on a block that is taken back later do no harm. A vote that is still missing in the state is signed
 //! anew and sent again every few blocks.
 
-use crate::{orders::Asked, sr25519::AuthorityId, types::genesis, Call, Config, Pallet, Specs, KEY_TYPE};
+use crate::{orders::Asked, sr25519::AuthorityId, types::genesis, Call, Config, Pallet, Specs, Studies, KEY_TYPE};
 use alloc::{string::String, vec, vec::Vec};
 use codec::{DecodeAll, Encode};
 use consilium_primitives::{
     duty::{MAX_ORDERS, PROTOCOL_VERSION},
-    DutyAnswer, DutyKind, DutyOutput, DutyReply, DutyRequest, DutyState, Hash, InstitutionId, Vote, VoteBody,
+    DutyAnswer, DutyKind, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, Hash, InstitutionId, Vote,
+    VoteBody,
 };
 use frame_system::offchain::SubmitTransaction;
 use sp_application_crypto::RuntimeAppPublic;
@@ -31,6 +32,8 @@ pub const URL_KEY: &[u8] = b"consilium/worker/url";
 pub const TOKEN_KEY: &[u8] = b"consilium/worker/token";
 const LOCK_KEY: &[u8] = b"consilium/conductor/lock";
 const SENT_KEY: &[u8] = b"consilium/conductor/sent/";
+/// Blocks of the first and of the last run in an unbroken stretch in which the worker answered nothing.
+const MISSING_KEY: &[u8] = b"consilium/conductor/missing";
 
 /// Everything of one run is done by then, in milliseconds.
 const BUDGET_MS: u64 = 800;
@@ -38,12 +41,16 @@ const BUDGET_MS: u64 = 800;
 const LOCK_MS: u64 = 4 * BUDGET_MS;
 /// Blocks after which a vote that the state still lacks is sent again.
 const RESEND_BLOCKS: u32 = 4;
+/// A worker that is away for a shorter time, in blocks, is being restarted, not missing.
+const RESTART_BLOCKS: u32 = 10;
 /// Longest answer that is read.
 const MAX_REPLY: usize = 64 * 1024;
 
 /// What went wrong with one call.
 #[derive(Debug, PartialEq, Eq)]
 enum CallError {
+    /// The node was started without a worker.
+    NoWorker,
     /// The address or the token is not text.
     BadSettings,
     /// No connection, or it broke.
@@ -66,7 +73,6 @@ struct Worker {
 
 /// One run.
 pub(crate) fn conduct<T: Config>(now: u32) {
-    let Some((url, token)) = settings() else { return };
     let mine = institutions::<T>();
     let asked: Vec<(AuthorityId, Asked)> = mine
         .into_iter()
@@ -74,6 +80,8 @@ pub(crate) fn conduct<T: Config>(now: u32) {
         .take(MAX_ORDERS)
         .collect();
     if asked.is_empty() {
+        // a worker that nobody needs is not missing
+        StorageValueRef::persistent(MISSING_KEY).clear();
         return;
     }
     let mut lock = StorageLock::<Time>::with_deadline(LOCK_KEY, Duration::from_millis(LOCK_MS));
@@ -82,25 +90,48 @@ pub(crate) fn conduct<T: Config>(now: u32) {
         return;
     };
     let deadline = sp_io::offchain::timestamp().add(Duration::from_millis(BUDGET_MS));
-    let worker = match (String::from_utf8(url), String::from_utf8(token)) {
-        (Ok(url), Ok(token)) => Worker { url, token, deadline },
-        _ => {
-            log::error!(target: LOG, "{:?}: check --worker-url and --worker-token-file", CallError::BadSettings);
-            return;
-        }
-    };
-    match ask::<T>(&worker, &asked) {
+    match worker(deadline).and_then(|worker| ask::<T>(&worker, &asked)) {
         Ok(answers) => {
+            StorageValueRef::persistent(MISSING_KEY).clear();
             for ((key, asked), answer) in asked.iter().zip(answers) {
                 answer_duty::<T>(now, key, asked, &answer.state);
             }
         }
-        Err(error) => log::warn!(
-            target: LOG,
-            "{} open duties, and the worker at {} did not answer them: {:?}. Is ml-worker running, with this token?",
-            asked.len(), worker.url, error,
-        ),
+        Err(error) => {
+            log::warn!(
+                target: LOG,
+                "{} open duties, and the worker did not answer them: {:?}. Is ml-worker running at --worker-url, with \
+                 the token of --worker-token-file?",
+                asked.len(), error,
+            );
+            report_missing::<T>(now, &asked);
+        }
     }
+}
+
+/// Lets the others go on without this site where its worker has answered nothing for as long as the study expects a
+/// whole round's training to take: until then somebody may bring it back.
+fn report_missing<T: Config>(now: u32, asked: &[(AuthorityId, Asked)]) {
+    let noted = StorageValueRef::persistent(MISSING_KEY).mutate(
+        |stretch: Result<Option<(u32, u32)>, StorageRetrievalError>| match stretch {
+            // neither a node that was off itself nor a chain that was taken back says anything about the worker
+            Ok(Some((first, last))) if last <= now && now.saturating_sub(last) < RESTART_BLOCKS => Ok((first, now)),
+            _ => Ok::<_, ()>((now, now)),
+        },
+    );
+    let Ok((since, _)) = noted else { return };
+    for (key, asked) in asked {
+        let expected = Studies::<T>::get(asked.order.duty.study).map_or(u32::MAX, |s| s.state.rules.training_blocks);
+        if now.saturating_sub(since) >= expected.max(RESTART_BLOCKS) {
+            answer_duty::<T>(now, key, asked, &DutyState::Failed(FailureCode::WorkerMissing));
+        }
+    }
+}
+
+fn worker(deadline: Timestamp) -> Result<Worker, CallError> {
+    let (url, token) = settings().ok_or(CallError::NoWorker)?;
+    let text = |bytes| String::from_utf8(bytes).map_err(|_| CallError::BadSettings);
+    Ok(Worker { url: text(url)?, token: text(token)?, deadline })
 }
 
 fn settings() -> Option<(Vec<u8>, Vec<u8>)> {

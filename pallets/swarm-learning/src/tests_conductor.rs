@@ -284,6 +284,42 @@ fn a_node_without_a_worker_asks_nobody() {
     assert!(outcome.votes.is_empty() && outcome.log.lock().requests.is_empty());
 }
 
+/// Both have attested the initial model: training is asked for.
+fn to_training(study: u32) {
+    if matches!(info(study).state.phase, consilium_primitives::round::Phase::Init { .. }) {
+        answer(0, study, VoteBody::Root(hash(7)));
+        answer(1, study, VoteBody::Root(hash(7)));
+    }
+}
+
+#[test]
+fn a_worker_that_is_away_for_the_expected_training_time_is_reported_missing() {
+    for (nobody, settings) in
+        [(Answer::Nobody, true), (Answer::Late, true), (Answer::Status(401), true), (Answer::Nobody, false)]
+    {
+        let until = |last: u32| (1..=last).collect::<Vec<u32>>();
+        assert!(conduct_with(nobody.clone(), &until(10), settings, to_training).votes.is_empty());
+        let votes = conduct_with(nobody, &until(11), settings, to_training).votes;
+        assert_eq!(votes[0].0.body, VoteBody::Failure(FailureCode::WorkerMissing));
+        assert_eq!((votes.len(), votes[0].0.institution), (1, id(1)));
+    }
+}
+
+#[test]
+fn a_node_that_was_off_itself_does_not_call_its_worker_missing() {
+    let blocks: Vec<u32> = (1..=5).chain(100..=109).collect();
+    assert!(conduct_with(Answer::Nobody, &blocks, true, to_training).votes.is_empty());
+    // nor one whose chain was taken back
+    let blocks: Vec<u32> = (50..=58).chain(40..=49).collect();
+    assert!(conduct_with(Answer::Nobody, &blocks, true, to_training).votes.is_empty());
+}
+
+#[test]
+fn a_missing_worker_says_nothing_about_an_initial_model() {
+    let blocks: Vec<u32> = (1..=40).collect();
+    assert!(conduct(Answer::Nobody, &blocks).votes.is_empty());
+}
+
 #[test]
 fn a_second_run_beside_the_first_does_nothing() {
     use sp_runtime::offchain::storage_lock::{StorageLock, Time};
