@@ -14,4 +14,5 @@ if [ ! -x "$target/release/consilium-node" ]; then
 fi
 cargo build --release --workspace --bins
 
-exec "$target/release/consilium" localnet run --study examples/breast-cancer/study.toml "$@"
+exec "$target/release/consilium" localnet run --chain chain-specs/local-raw.json \
+    --study examples/breast-cancer/study.toml "$@"

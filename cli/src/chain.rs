@@ -193,6 +193,19 @@ impl Chain {
         Ok(self.value([twox_128(b"Timestamp"), twox_128(b"Now")].concat(), at).await?.unwrap_or_default())
     }
 
+    /// Milliseconds from one block to the next.
+    ///
+    /// # Errors
+    /// The node does not answer, or its chain does not use Aura.
+    pub async fn block_ms(&self) -> Result<u32> {
+        let bytes = self
+            .legacy
+            .state_call("AuraApi_slot_duration", None, None)
+            .await
+            .context("this chain does not say how long its slots are: is it a Consilium chain?")?;
+        Ok(u32::try_from(u64::decode(&mut &bytes[..])?)?)
+    }
+
     /// The Aura slot of a block.
     ///
     /// # Errors

@@ -1,13 +1,16 @@
 //! `consilium`, what an operator types.
 //!
 //! * `consilium localnet run`: a whole consortium on this machine, from a study file to a certificate;
-//! * `consilium studies`, `consilium study N`, `consilium institutions`: what a running network says.
+//! * `consilium studies`, `consilium study N`, `consilium institutions`: what a running network says;
+//! * `consilium study register`, `enrol`, `start` and so on: what an institution's people sign.
 //!
 //! It speaks to the chain as any outside client would: JSON-RPC, and signed transactions.
 
 mod chain;
+mod key;
 mod localnet;
 mod show;
+mod study;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::process::ExitCode;
@@ -27,10 +30,14 @@ enum Command {
     Localnet(Localnet),
     /// All studies on a chain
     Studies(Connection),
-    /// One study: its agreement, its members and its rounds
+    /// One study: its agreement, its members and its rounds; or what an institution signs for one
+    #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
     Study {
+        #[command(subcommand)]
+        command: Option<study::Command>,
         /// Number of the study
-        number: u32,
+        #[arg(required = true)]
+        number: Option<u32>,
         #[command(flatten)]
         connection: Connection,
     },
@@ -71,7 +78,8 @@ async fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Localnet(Localnet::Run(options)) => localnet::run(options).await,
         Command::Studies(connection) => show::studies(&connection).await,
-        Command::Study { number, connection } => show::study(number, &connection).await,
+        Command::Study { command: Some(command), .. } => study::run(command).await,
+        Command::Study { number, connection, .. } => show::study(number.unwrap_or_default(), &connection).await,
         Command::Institutions(connection) => show::institutions(&connection).await,
     };
     match result {

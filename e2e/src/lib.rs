@@ -92,6 +92,19 @@ impl Run {
         marked(&self.mark)
     }
 
+    /// The process among them that runs this program for this site.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn find(&self, program: &str, site: &str) -> Result<Pid> {
+        let is = |id: &i32| {
+            let command = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
+            command.split('\0').next().is_some_and(|name| name.ends_with(program)) && command.contains(site)
+        };
+        let found = self.processes().into_iter().find(is);
+        found.map(Pid::from_raw).with_context(|| format!("no {program} of {site} runs"))
+    }
+
     /// What it has said so far on standard error.
     pub fn said(&self) -> String {
         fs::read_to_string(&self.err).unwrap_or_default()

@@ -3,10 +3,10 @@
 //! Every test here starts eight processes; they run one after the other (`--test-threads=1`), for the machine's sake.
 #![allow(clippy::unwrap_used)]
 
-use consilium_e2e::{bin_dir, Run};
-use nix::sys::signal::Signal;
+use consilium_e2e::{bin_dir, workspace, Run};
+use nix::sys::signal::{kill, Signal};
 use serde_json::Value;
-use std::{collections::BTreeSet, fs, path::Path, process::Command, time::Duration};
+use std::{collections::BTreeSet, fs, net::TcpListener, path::Path, process::Command, time::Duration};
 
 const MINUTES: Duration = Duration::from_secs(15 * 60);
 const STUDY: &str = "examples/breast-cancer/study.toml";
@@ -152,17 +152,112 @@ fn a_process_that_dies_is_named_and_the_others_are_stopped() {
     let out = scratch.path().join("out");
     let mut run = Run::start(scratch.path(), &arguments(&out, &[])).unwrap();
     run.until(Duration::from_secs(120), |run| run.processes().len() == 9).unwrap();
-    let victim = run
-        .processes()
-        .into_iter()
-        .find(|id| {
-            let command = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
-            command.contains("ml-worker") && command.contains("hospital-c")
-        })
-        .unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(victim), Signal::SIGKILL).unwrap();
+    let victim = run.find("ml-worker", "hospital-c").unwrap();
+    kill(victim, Signal::SIGKILL).unwrap();
     let outcome = run.finish(Duration::from_secs(30)).unwrap();
     assert_eq!(outcome.status.code(), Some(1));
     assert!(outcome.stderr.contains("the worker of hospital-c has ended"), "{}", outcome.stderr);
     assert!(outcome.orphans.is_empty());
+}
+
+/// What the command line says, as JSON.
+fn consilium(arguments: &[&str]) -> Value {
+    let output = Command::new(bin_dir().unwrap().join("consilium")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn two_studies_with_different_members_run_at_once_and_both_finish() {
+    let scratch = tempfile::tempdir().unwrap();
+    let out = scratch.path().join("out");
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let url = format!("ws://127.0.0.1:{port}");
+    let more = ["--rounds", "6", "--keep", "--rpc-port", &port];
+    let mut run = Run::start(scratch.path(), &arguments(&out, &more)).unwrap();
+    run.until(Duration::from_secs(180), |run| run.said().contains("study 0 is registered")).unwrap();
+
+    // three of the four agree on a second study, by hand
+    let members = &SITES[1..];
+    let file = scratch.path().join("second.toml");
+    let text = fs::read_to_string(workspace().join(STUDY)).unwrap();
+    let text = text.replace("rounds = 10", "rounds = 3").replace("seed = 1\n", "seed = 2\n");
+    fs::write(&file, text).unwrap();
+    let key = |site: &str| out.join(site).join("institution.key").to_str().unwrap().to_owned();
+    let common = ["--url", &url, "--format", "json"];
+    let call = |arguments: &[&str]| consilium(&[arguments, &common].concat());
+    let proposer = key(members[0]);
+    let mut register = vec!["study", "register", file.to_str().unwrap(), "--key", &proposer];
+    for site in members {
+        register.extend(["--invite", site]);
+    }
+    let registered = call(&register);
+    assert_eq!(registered["study"], 1);
+    let agreement = registered["agreement"].as_str().unwrap();
+    for site in members {
+        let data = out.join("data").join(format!("{site}.csv"));
+        let sites = out.join(site).join("sites.toml");
+        let entry = format!("\n[[study]]\nagreement = \"{agreement}\"\ndata = \"{}\"\n", data.display());
+        fs::write(&sites, fs::read_to_string(&sites).unwrap() + &entry).unwrap();
+        let checked = Command::new(bin_dir().unwrap().join("ml-worker"))
+            .args(["check", "--study", file.to_str().unwrap(), "--data", data.to_str().unwrap()])
+            .output()
+            .unwrap();
+        let checked: Value = serde_json::from_slice(&checked.stdout).unwrap();
+        let samples = checked["training"]["rows"].to_string();
+        call(&["study", "enrol", "1", "--agreement", agreement, "--samples", &samples, "--key", &key(site)]);
+    }
+    call(&["study", "start", "1", "--key", &proposer]);
+
+    run.until(MINUTES, |run| {
+        run.said().contains("the network keeps running") && call(&["study", "1"])["phase"] == "completed"
+    })
+    .unwrap();
+    check(&out, 6);
+    let (first, second) = (call(&["study", "0"]), call(&["study", "1"]));
+    let of = |study: &Value, edge: &str| -> Vec<u64> {
+        study["rounds"].as_array().unwrap().iter().map(|r| r[edge].as_u64().unwrap()).collect()
+    };
+    assert!(
+        of(&second, "opened_at").iter().min() < of(&first, "closed_at").iter().max(),
+        "the second study has begun before the first one ended"
+    );
+    let names = |list: &Value| -> BTreeSet<String> {
+        list.as_array().unwrap().iter().map(|n| n.as_str().unwrap().to_owned()).collect()
+    };
+    let wanted: BTreeSet<String> = members.iter().map(|s| (*s).to_owned()).collect();
+    assert_eq!(names(&second["certificate"]["held_by"]), wanted);
+    let root = second["certificate"]["root"].as_str().unwrap();
+    for site in SITES {
+        let holds = out.join(site).join("blobs").join(root).is_file();
+        assert_eq!(holds, wanted.contains(site), "{site}: the second study's model is its members' alone");
+    }
+    run.signal(Signal::SIGINT).unwrap();
+    let outcome = run.finish(Duration::from_secs(30)).unwrap();
+    assert!(outcome.orphans.is_empty(), "{:?}", outcome.orphans);
+}
+
+#[test]
+fn a_worker_that_stops_answering_is_reported_missing_and_the_others_go_on() {
+    let scratch = tempfile::tempdir().unwrap();
+    let out = scratch.path().join("out");
+    let mut run = Run::start(scratch.path(), &arguments(&out, &["--rounds", "5"])).unwrap();
+    run.until(Duration::from_secs(300), |run| run.said().contains("round  1 of 5 · training")).unwrap();
+    let worker = run.find("ml-worker", "hospital-d").unwrap();
+    kill(worker, Signal::SIGSTOP).unwrap();
+    let log = out.join("hospital-d/node.log");
+    run.until(Duration::from_secs(300), |_| {
+        fs::read_to_string(&log).unwrap_or_default().contains("answered Failure(WorkerMissing)")
+    })
+    .unwrap();
+    kill(worker, Signal::SIGCONT).unwrap();
+    let outcome = run.finish(MINUTES).unwrap();
+    assert!(outcome.status.success(), "{}", outcome.stderr);
+    let report: Value = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
+    let inputs = |r: &Value| r["inputs"].as_array().unwrap().len();
+    let merges: Vec<usize> =
+        report["rounds"].as_array().unwrap().iter().filter(|r| r["kind"] == "round").skip(1).map(inputs).collect();
+    assert!(merges.contains(&3), "one round went on with three: {merges:?}");
+    assert_eq!(merges.last(), Some(&4), "the site is back: {merges:?}");
+    assert_eq!(report["study"]["certificate"]["held_by"].as_array().unwrap().len(), 4);
 }

@@ -31,8 +31,19 @@ fn a_kept_network_can_be_read_by_polkadot_js_and_holds_no_piece_of_a_model_or_a_
     assert!(modules.exists(), "{} is missing: scripts/setup.sh installs it", modules.display());
     let scratch = tempfile::tempdir().unwrap();
     let out = scratch.path().join("out");
-    let arguments =
-        ["localnet", "run", "--study", "examples/breast-cancer/study.toml", "--rounds", "3", "--keep", "--out"];
+    // on the chain that ships, as scripts/demo.sh starts it
+    let arguments = [
+        "localnet",
+        "run",
+        "--chain",
+        "chain-specs/local-raw.json",
+        "--study",
+        "examples/breast-cancer/study.toml",
+        "--rounds",
+        "3",
+        "--keep",
+        "--out",
+    ];
     let arguments: Vec<&str> = arguments.into_iter().chain([out.to_str().unwrap()]).collect();
     let mut run = Run::start(scratch.path(), &arguments).unwrap();
     run.until(Duration::from_secs(600), |run| run.said().contains("the network keeps running")).unwrap();

@@ -1,7 +1,10 @@
 //! From a plan to an agreement: registration, enrolment, start; and at the end the comparison of everyone's model.
 
 use super::{network::Network, plan::Plan, watch::Finished};
-use crate::chain::{agreement_hash, Chain};
+use crate::{
+    chain::{agreement_hash, Chain},
+    study::{find, SWARM},
+};
 use anyhow::{bail, Context, Result};
 use codec::Encode;
 use consilium_primitives::{round::Phase, Hash, StudyId};
@@ -12,8 +15,6 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// Pallet of the studies, as the runtime names it.
-const SWARM: &str = "SwarmLearning";
 /// How long the last site may take to have the model, and the last node to know the certificate.
 const COPY_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -64,17 +65,6 @@ pub async fn enrol_all(chain: &Chain, plan: &Plan, network: &Network, agreement:
     futures::future::try_join_all(enrolments).await?;
     chain.submit(&proposer.signer, SWARM, "start", study.encode()).await.context("cannot start the study")?;
     Ok(study)
-}
-
-/// The number that the chain gave to the study with this agreement.
-async fn find(chain: &Chain, agreement: &Hash) -> Result<StudyId> {
-    let at = chain.best().await?;
-    for number in (0..chain.study_count(at).await?).rev() {
-        if chain.study(number, at).await?.is_some_and(|info| info.agreement == *agreement) {
-            return Ok(number);
-        }
-    }
-    bail!("the chain has registered another agreement than the one proposed ({})", hex::encode(agreement))
 }
 
 /// Hashes every site's copy of the canonical model, asks every node for the finalised certificate, and gives the

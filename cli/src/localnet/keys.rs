@@ -20,6 +20,8 @@ pub struct Account {
     pub name: &'static str,
     /// The node's flag for its session keys.
     pub flag: &'static str,
+    /// Its key, as a key file holds it.
+    pub secret: &'static str,
     /// The key that signs for its people.
     pub signer: Keypair,
 }
@@ -34,10 +36,10 @@ impl Account {
 /// The four institutions of the local testnet.
 pub fn accounts() -> [Account; 4] {
     [
-        Account { name: "hospital-a", flag: "--alice", signer: dev::alice() },
-        Account { name: "hospital-b", flag: "--bob", signer: dev::bob() },
-        Account { name: "hospital-c", flag: "--charlie", signer: dev::charlie() },
-        Account { name: "hospital-d", flag: "--dave", signer: dev::dave() },
+        Account { name: "hospital-a", flag: "--alice", secret: "//Alice", signer: dev::alice() },
+        Account { name: "hospital-b", flag: "--bob", secret: "//Bob", signer: dev::bob() },
+        Account { name: "hospital-c", flag: "--charlie", secret: "//Charlie", signer: dev::charlie() },
+        Account { name: "hospital-d", flag: "--dave", secret: "//Dave", signer: dev::dave() },
     ]
 }
 

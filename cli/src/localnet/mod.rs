@@ -41,6 +41,9 @@ pub struct Options {
     /// Seed, in place of the study file's: of initial parameters, and of the embedded data set's partition
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Raw chain specification of the local testnet. Left out: the one that the node itself brings
+    #[arg(long, value_name = "FILE")]
+    pub chain: Option<PathBuf>,
     /// JSON-RPC port of the first node. Left out: any free one
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub rpc_port: Option<u16>,
@@ -61,7 +64,7 @@ pub async fn run(options: Options) -> Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let began = Instant::now();
     let plan = Plan::check(&options)?;
-    let network = Network::prepare(&plan.dir, plan.programs.clone(), keys::accounts().into(), options.rpc_port)?;
+    let network = Network::prepare(&plan, keys::accounts().into(), &options)?;
     let outcome = tokio::select! {
         outcome = conduct(&options, &plan, &network, began) => outcome,
         died = network.watch() => died,

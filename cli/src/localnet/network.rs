@@ -2,7 +2,9 @@
 
 use super::{
     keys::{free_ports, random, Account, NodeKey},
+    plan::Plan,
     process::{tail, Processes},
+    Options,
 };
 use crate::chain::Chain;
 use anyhow::{bail, Context, Result};
@@ -122,7 +124,8 @@ impl Network {
     ///
     /// # Errors
     /// A folder cannot be written, or the node cannot make its chain specification.
-    pub fn prepare(dir: &Path, programs: Programs, accounts: Vec<Account>, rpc_port: Option<u16>) -> Result<Self> {
+    pub fn prepare(plan: &Plan, accounts: Vec<Account>, options: &Options) -> Result<Self> {
+        let (dir, programs) = (&plan.dir, plan.programs.clone());
         let mut ports = free_ports(accounts.len() * 3)?.into_iter();
         let mut port = || ports.next().context("no free port on 127.0.0.1");
         let mut houses = Vec::new();
@@ -141,13 +144,14 @@ impl Network {
             }
             write_private(&house.token_file(), &house.token)?;
             write_private(&house.dir.join("node.key"), &house.node_key.secret())?;
+            write_private(&house.dir.join("institution.key"), house.account.secret)?;
             houses.push(house);
         }
-        if let (Some(port), Some(first)) = (rpc_port, houses.first_mut()) {
+        if let (Some(port), Some(first)) = (options.rpc_port, houses.first_mut()) {
             first.rpc_port = port;
         }
         let chain_spec = dir.join("chain-spec.json");
-        write_chain_spec(&programs.node, &chain_spec)?;
+        write_chain_spec(&programs.node, options.chain.as_deref(), &chain_spec)?;
         Ok(Self { houses, processes: RefCell::default(), programs, chain_spec })
     }
 
@@ -317,7 +321,24 @@ impl Network {
 
 /// Writes the local testnet's raw chain specification under a fork id of its own: two networks on one machine have the
 /// same genesis, and must not meet.
-fn write_chain_spec(node: &Path, to: &Path) -> Result<()> {
+fn write_chain_spec(node: &Path, given: Option<&Path>, to: &Path) -> Result<()> {
+    let (bytes, from) = match given {
+        Some(file) => {
+            let shown = file.display().to_string();
+            (fs::read(file).with_context(|| format!("cannot read the chain specification {shown}"))?, shown)
+        }
+        None => (export_chain_spec(node)?, node.display().to_string()),
+    };
+    let mut spec: Value =
+        serde_json::from_slice(&bytes).with_context(|| format!("{from}: the chain specification is no JSON"))?;
+    if !spec["genesis"]["raw"].is_object() {
+        bail!("{from}: a raw chain specification is needed; `consilium-node export-chain-spec --raw` makes one");
+    }
+    spec["forkId"] = format!("localnet-{}", hex::encode(random::<8>()?)).into();
+    fs::write(to, serde_json::to_vec(&spec)?).with_context(|| format!("cannot write {}", to.display()))
+}
+
+fn export_chain_spec(node: &Path) -> Result<Vec<u8>> {
     let output = Command::new(node)
         .args(["export-chain-spec", "--chain", "local", "--raw"])
         .output()
@@ -330,10 +351,7 @@ fn write_chain_spec(node: &Path, to: &Path) -> Result<()> {
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }
-    let mut spec: Value =
-        serde_json::from_slice(&output.stdout).context("the node's chain specification is no JSON")?;
-    spec["forkId"] = format!("localnet-{}", hex::encode(random::<8>()?)).into();
-    fs::write(to, serde_json::to_vec(&spec)?).with_context(|| format!("cannot write {}", to.display()))
+    Ok(output.stdout)
 }
 
 fn write_private(file: &Path, text: &str) -> Result<()> {

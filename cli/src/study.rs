@@ -1,0 +1,229 @@
+//! `consilium study register`, `enrol`, `start`, `withdraw`, `resume`, `abort`: what an institution's people sign.
+
+use crate::{
+    chain::{agreement_hash, Block, Chain, StudyInfo},
+    key,
+    show::{self, print_json},
+    Connection, Format,
+};
+use anyhow::{bail, Context, Result};
+use clap::{Args, Subcommand};
+use codec::Encode;
+use consilium_primitives::{rules::MAX_PARTICIPANTS, Hash, InstitutionId, InstitutionNotice, StudyId};
+use consilium_study::StudyFile;
+use serde_json::json;
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+/// Pallet of the studies, as the runtime names it.
+pub const SWARM: &str = "SwarmLearning";
+
+/// What can be signed.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Proposes a study; the others, and the proposer too, enrol afterwards
+    Register(Register),
+    /// Enrols in exactly one agreement
+    Enrol(Enrol),
+    /// Starts a study before its enrolment ends (its proposer)
+    Start(Plain),
+    /// Takes no further part in a study
+    Withdraw(Plain),
+    /// Lets a paused study go on (its proposer, or more than half of its members)
+    Resume(Plain),
+    /// Ends a study in enrolment, or a paused one
+    Abort(Plain),
+}
+
+/// Who signs.
+#[derive(Args)]
+pub struct Signer {
+    /// File with the institution's key: one line, a secret phrase or 0x and 64 hexadecimal digits; mode 600
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+}
+
+/// What `register` takes.
+#[derive(Args)]
+pub struct Register {
+    /// Study file: model, data schema, training and rules
+    #[arg(value_name = "FILE")]
+    study: PathBuf,
+    /// An institution that may enrol, by name or id; give it once for each. Left out: every participant
+    #[arg(long = "invite", value_name = "NAME")]
+    invited: Vec<String>,
+    #[command(flatten)]
+    signer: Signer,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What `enrol` takes.
+#[derive(Args)]
+pub struct Enrol {
+    /// Number of the study
+    number: StudyId,
+    /// The agreement that was read and is signed: 64 hexadecimal digits, as `consilium study N` prints them
+    #[arg(long, value_name = "HASH")]
+    agreement: String,
+    /// Training rows of this site; the count binds for the whole study
+    #[arg(long, value_name = "ROWS")]
+    samples: u32,
+    #[command(flatten)]
+    signer: Signer,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What the others take.
+#[derive(Args)]
+pub struct Plain {
+    /// Number of the study
+    number: StudyId,
+    #[command(flatten)]
+    signer: Signer,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Signs and sends one of them, and waits until a block holds it.
+///
+/// # Errors
+/// A file that cannot be used; what the chain refused, by the name of its error.
+pub async fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Register(options) => register(options).await,
+        Command::Enrol(options) => enrol(options).await,
+        Command::Start(options) => plain("start", "started", options).await,
+        Command::Withdraw(options) => plain("withdraw", "left", options).await,
+        Command::Resume(options) => plain("resume", "asked to go on", options).await,
+        Command::Abort(options) => plain("abort", "asked to end", options).await,
+    }
+}
+
+async fn register(options: Register) -> Result<()> {
+    let signer = key::read(&options.signer.key)?;
+    let shown = options.study.display();
+    let text = fs::read_to_string(&options.study).with_context(|| format!("cannot read the study file {shown}"))?;
+    let file = StudyFile::parse(&text).with_context(|| shown.to_string())?;
+    let spec = file.spec().canonical()?;
+    let chain = Chain::connect(&options.connection.url).await?;
+    let institutions = chain.institutions(chain.best().await?).await?;
+    let invited = invited(&options.invited, &institutions)?;
+    let takers = if invited.is_empty() { institutions.iter().filter(|i| i.participant).count() } else { invited.len() };
+    let takers = u32::try_from(takers)?.clamp(2, MAX_PARTICIPANTS);
+    let mut rules = file.rules(chain.block_ms().await?, takers).with_context(|| shown.to_string())?;
+    rules.invited = invited.try_into().map_err(|_| anyhow::anyhow!("more than {MAX_PARTICIPANTS} were invited"))?;
+    if let Err(error) = rules.check() {
+        bail!(
+            "{shown}: the chain would refuse these rules ({error:?}): min_participants is {}, and {} are invited",
+            rules.min_participants,
+            rules.invited.len()
+        );
+    }
+    let proposer = InstitutionId(signer.public_key().0);
+    let agreement = agreement_hash(chain.genesis(), &proposer, &rules, &spec);
+    chain.submit(&signer, SWARM, "register", (&rules, &spec).encode()).await?;
+    let number = find(&chain, &agreement).await?;
+    // to each of the others an update, and one from each of them; and the same in the statistics phase, once
+    let traffic = rules.update_len.saturating_mul(u64::from(takers - 1)).saturating_mul(2);
+    if options.connection.format == Format::Json {
+        return print_json(&json!({
+            "study": number,
+            "agreement": hex::encode(agreement),
+            "bytes_per_site_and_round": traffic,
+            "rules": rules,
+        }));
+    }
+    println!("study {number} is registered; its agreement is {}", hex::encode(agreement));
+    println!("  with {takers} participants, {traffic} bytes go through each site's link in a round");
+    println!("  each site lists the agreement in its sites.toml, and then enrols:");
+    println!("    consilium study enrol {number} --agreement {} --samples ROWS --key FILE", hex::encode(agreement));
+    println!("  when all have: consilium study start {number} --key FILE");
+    Ok(())
+}
+
+async fn enrol(options: Enrol) -> Result<()> {
+    let signer = key::read(&options.signer.key)?;
+    let wanted = options.agreement.trim_start_matches("0x");
+    let wanted = hex::decode(wanted)
+        .ok()
+        .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
+        .map(Hash::from)
+        .with_context(|| format!("--agreement {}: must have 64 hexadecimal digits", options.agreement))?;
+    let chain = Chain::connect(&options.connection.url).await?;
+    let at = chain.best().await?;
+    let info = existing(&chain, options.number, at).await?;
+    // what is signed is what can be read: the hash is recomputed from the rules and the spec, not taken from the node
+    let spec = chain.spec(options.number, at).await?.unwrap_or_default();
+    let is = agreement_hash(chain.genesis(), &info.state.proposer, &info.state.rules, &spec);
+    if is != wanted {
+        bail!(
+            "study {} has the agreement {}, not {}: read it again with `consilium study {}` before you sign",
+            options.number,
+            hex::encode(is),
+            hex::encode(wanted),
+            options.number
+        );
+    }
+    chain.submit(&signer, SWARM, "enrol", (options.number, wanted, options.samples).encode()).await?;
+    said(
+        options.connection.format,
+        options.number,
+        "enrolled",
+        &format!("enrolled in study {} with {} samples", options.number, options.samples),
+    )
+}
+
+async fn plain(call: &str, done: &str, options: Plain) -> Result<()> {
+    let signer = key::read(&options.signer.key)?;
+    let chain = Chain::connect(&options.connection.url).await?;
+    existing(&chain, options.number, chain.best().await?).await?;
+    chain.submit(&signer, SWARM, call, options.number.encode()).await?;
+    said(options.connection.format, options.number, done, &format!("study {}: {done}", options.number))
+}
+
+fn said(format: Format, study: StudyId, done: &str, text: &str) -> Result<()> {
+    if format == Format::Json {
+        return print_json(&json!({ "study": study, "done": done }));
+    }
+    println!("{text}");
+    Ok(())
+}
+
+async fn existing(chain: &Chain, number: StudyId, at: Block) -> Result<StudyInfo> {
+    chain
+        .study(number, at)
+        .await?
+        .with_context(|| format!("there is no study {number} on this chain; `consilium studies` lists what there is"))
+}
+
+/// The number that the chain gave to the study with this agreement.
+///
+/// # Errors
+/// There is none.
+pub async fn find(chain: &Chain, agreement: &Hash) -> Result<StudyId> {
+    let at = chain.best().await?;
+    for number in (0..chain.study_count(at).await?).rev() {
+        if chain.study(number, at).await?.is_some_and(|info| info.agreement == *agreement) {
+            return Ok(number);
+        }
+    }
+    bail!("the chain has registered another agreement than the one proposed ({})", hex::encode(agreement))
+}
+
+/// Ids of the invited, sorted as the chain wants them.
+fn invited(texts: &[String], institutions: &[InstitutionNotice]) -> Result<Vec<InstitutionId>> {
+    let mut ids = BTreeSet::new();
+    for text in texts {
+        let of = |i: &&InstitutionNotice| i.name == text.as_bytes() || i.id.to_string() == *text;
+        let Some(institution) = institutions.iter().find(of) else {
+            let names = show::names(institutions).into_values().collect::<Vec<_>>().join(", ");
+            bail!("--invite {text}: no institution of this name or id; there are {names}");
+        };
+        if !institution.participant {
+            bail!("--invite {text}: this institution is no participant of the consortium");
+        }
+        ids.insert(institution.id);
+    }
+    Ok(ids.into_iter().collect())
+}
