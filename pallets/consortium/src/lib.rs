@@ -69,7 +69,7 @@
 
 extern crate alloc;
 
-#[cfg(feature = "runtime-benchmarks")]
+#[cfg(any(feature = "runtime-benchmarks", test))]
 mod benchmarking;
 mod institutions;
 #[cfg(test)]
@@ -80,7 +80,7 @@ mod tests;
 mod types;
 pub mod weights;
 
-#[cfg(feature = "runtime-benchmarks")]
+#[cfg(any(feature = "runtime-benchmarks", test))]
 pub use types::BenchmarkHelper;
 pub use types::{
     node_key_of, peer_id_claim, peer_id_of, Institution, Institutions, Name, OnDeparture, PeerId, Profile,
@@ -127,7 +127,7 @@ pub mod pallet {
         #[pallet::constant]
         type MinValidators: Get<u32>;
         /// Gives accounts session keys in benchmarks.
-        #[cfg(feature = "runtime-benchmarks")]
+        #[cfg(any(feature = "runtime-benchmarks", test))]
         type BenchmarkHelper: crate::BenchmarkHelper<Self::AccountId>;
     }
 

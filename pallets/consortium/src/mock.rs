@@ -85,14 +85,14 @@ impl pallet_consortium::Config for Test {
     type WeightInfo = ();
     type MaxInstitutions = ConstU32<8>;
     type MinValidators = ConstU32<2>;
-    #[cfg(feature = "runtime-benchmarks")]
+    #[cfg(any(feature = "runtime-benchmarks", test))]
     type BenchmarkHelper = RegisterKeys;
 }
 
-#[cfg(feature = "runtime-benchmarks")]
+#[cfg(any(feature = "runtime-benchmarks", test))]
 pub struct RegisterKeys;
 
-#[cfg(feature = "runtime-benchmarks")]
+#[cfg(any(feature = "runtime-benchmarks", test))]
 impl crate::BenchmarkHelper<u64> for RegisterKeys {
     fn register_keys(who: &u64) {
         pallet_session::NextKeys::<Test>::insert(who, SessionKeys { dummy: UintAuthorityId(*who) });
@@ -150,7 +150,7 @@ pub fn run_with(
 }
 
 /// The externalities of the benchmarks: with a keystore, which makes and uses their node keys.
-#[cfg(feature = "runtime-benchmarks")]
+#[cfg(any(feature = "runtime-benchmarks", test))]
 pub fn new_bench_ext() -> sp_io::TestExternalities {
     let mut ext = ext_with(vec![], vec![], &[]);
     ext.register_extension(sp_keystore::KeystoreExt::new(sp_keystore::testing::MemoryKeystore::new()));

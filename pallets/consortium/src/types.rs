@@ -123,7 +123,7 @@ impl<AccountId> OnDeparture<AccountId> for () {
 }
 
 /// Gives an institution session keys in a benchmark; which keys is the runtime's affair.
-#[cfg(feature = "runtime-benchmarks")]
+#[cfg(any(feature = "runtime-benchmarks", test))]
 pub trait BenchmarkHelper<AccountId> {
     /// Makes the runtime's `Keys` say that `who` has registered session keys.
     fn register_keys(who: &AccountId);

@@ -51,6 +51,8 @@
 
 extern crate alloc;
 
+#[cfg(any(feature = "runtime-benchmarks", test))]
+mod benchmarking;
 mod conductor;
 #[cfg(test)]
 mod mock;
@@ -100,7 +102,8 @@ pub mod pallet {
     use alloc::vec::Vec;
     use consilium_primitives::{
         round::{Effect, Event as RoundEvent, Kind, PerMember, RoundRecord, Study},
-        Hash, InstitutionId, StudyId, StudyRules, Vote,
+        rules::MAX_ROUNDS,
+        DutyKind, Hash, InstitutionId, StudyId, StudyRules, Vote,
     };
     use frame_support::pallet_prelude::*;
     use frame_system::{
@@ -261,14 +264,15 @@ pub mod pallet {
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(now: BlockNumberFor<T>) -> Weight {
             let due = Agenda::<T>::take(block_number::<T>(now));
-            let count = due.len() as u32;
+            let mut weight = <T as Config>::WeightInfo::on_initialize(due.len() as u32);
             for study in due {
                 Scheduled::<T>::remove(study);
                 // a tick is never refused; a study in the agenda exists
                 let ticked = Self::apply(study, RoundEvent::Tick);
                 debug_assert!(ticked.is_ok());
+                weight = weight.saturating_add(<T as Config>::WeightInfo::look_back(ticked.unwrap_or_default()));
             }
-            <T as Config>::WeightInfo::on_initialize(count)
+            weight
         }
 
         fn offchain_worker(now: BlockNumberFor<T>) {
@@ -300,40 +304,59 @@ pub mod pallet {
 
         /// Takes no further part. What is frozen already stays.
         #[pallet::call_index(2)]
-        pub fn withdraw(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
+        #[pallet::weight(
+            <T as Config>::WeightInfo::withdraw().saturating_add(<T as Config>::WeightInfo::look_back(MAX_ROUNDS))
+        )]
+        pub fn withdraw(origin: OriginFor<T>, study: StudyId) -> DispatchResultWithPostInfo {
             let who = institution(&ensure_signed(origin)?);
-            Self::apply(study, RoundEvent::Withdraw { who })?;
+            let looked_back = Self::apply(study, RoundEvent::Withdraw { who })?;
             Self::deposit_event(Event::Withdrawn { study, institution: who });
-            Ok(())
+            Ok(Some(
+                <T as Config>::WeightInfo::withdraw().saturating_add(<T as Config>::WeightInfo::look_back(looked_back)),
+            )
+            .into())
         }
 
         /// Starts a study before its enrolment ends. Only its proposer may.
         #[pallet::call_index(3)]
         pub fn start(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
             let who = institution(&ensure_signed(origin)?);
-            Self::apply(study, RoundEvent::Start { who })
+            Self::apply(study, RoundEvent::Start { who }).map(|_| ())
         }
 
         /// Lets a paused study go on: at once by its proposer, else when more than half of its members ask.
         #[pallet::call_index(4)]
         pub fn resume(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
             let who = institution(&ensure_signed(origin)?);
-            Self::apply(study, RoundEvent::Resume { who })
+            Self::apply(study, RoundEvent::Resume { who }).map(|_| ())
         }
 
         /// Ends a study in enrolment (its proposer), or a paused one (its proposer, or more than half of its members).
         #[pallet::call_index(5)]
         pub fn abort(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
             let who = institution(&ensure_signed(origin)?);
-            Self::apply(study, RoundEvent::Abort { who })
+            Self::apply(study, RoundEvent::Abort { who }).map(|_| ())
         }
 
         /// Answers a duty. Signed by the institution's `swarm` key over [`Vote::payload`].
+        ///
+        /// Its weight is that of the dearest vote of its kind, and is corrected afterwards.
         #[pallet::call_index(6)]
         #[pallet::authorize(Self::authorize_vote)]
-        pub fn vote(origin: OriginFor<T>, vote: Vote, _signature: sr25519::AuthoritySignature) -> DispatchResult {
+        #[pallet::weight(
+            <T as Config>::WeightInfo::vote().saturating_add(<T as Config>::WeightInfo::look_back(may_look_back(vote)))
+        )]
+        pub fn vote(
+            origin: OriginFor<T>,
+            vote: Vote,
+            _signature: sr25519::AuthoritySignature,
+        ) -> DispatchResultWithPostInfo {
             ensure_authorized(origin)?;
-            Self::apply(vote.study, RoundEvent::Vote(vote))
+            let looked_back = Self::apply(vote.study, RoundEvent::Vote(vote))?;
+            Ok(Some(
+                <T as Config>::WeightInfo::vote().saturating_add(<T as Config>::WeightInfo::look_back(looked_back)),
+            )
+            .into())
         }
     }
 
@@ -386,13 +409,20 @@ pub mod pallet {
             }
         }
 
-        /// One step of one study, with everything that follows from it.
-        pub(crate) fn apply(study: StudyId, event: RoundEvent) -> DispatchResult {
+        /// One step of one study, with everything that follows from it. Gives the number of rounds whose losses were
+        /// read: almost always 0, and all of them where the best round was looked for.
+        pub(crate) fn apply(study: StudyId, event: RoundEvent) -> Result<u32, DispatchError> {
             let mut info = Studies::<T>::get(study).ok_or(Error::<T>::NoSuchStudy)?;
             let around = Around::<T>::new(study, info.agreement);
             let before = info.state.round;
             let effects = info.state.step(&around, event).map_err(Error::<T>::from)?;
+            let mut looked_back = 0u32;
             for effect in effects {
+                looked_back = looked_back.saturating_add(match &effect {
+                    Effect::Canonical { .. } => info.state.round,
+                    Effect::Closed(record) if info.state.rules.patience > 0 => record.round,
+                    _ => 0,
+                });
                 Self::store(study, before, effect);
             }
             Self::schedule(study, info.state.deadline());
@@ -400,7 +430,7 @@ pub mod pallet {
                 Self::retire(study);
             }
             Studies::<T>::insert(study, info);
-            Ok(())
+            Ok(looked_back)
         }
 
         fn store(study: StudyId, round: u32, effect: Effect) {
@@ -490,7 +520,7 @@ pub mod pallet {
         }
 
         /// Cheap checks first, signature last; the same answer for every source.
-        fn authorize_vote(
+        pub(crate) fn authorize_vote(
             _source: TransactionSource,
             vote: &Vote,
             signature: &sr25519::AuthoritySignature,
@@ -547,6 +577,14 @@ pub mod pallet {
             let planned: usize = Agenda::<T>::iter().map(|(_, due)| due.len()).sum();
             ensure!(planned == Scheduled::<T>::iter().count(), "agenda and schedule disagree");
             Ok(())
+        }
+    }
+
+    /// Most rounds whose losses the application of this vote may read.
+    fn may_look_back(vote: &Vote) -> u32 {
+        match vote.kind {
+            DutyKind::Evaluate | DutyKind::Merge => vote.round,
+            _ => 0,
         }
     }
 

@@ -96,8 +96,9 @@ impl Membership for Everybody {
     fn validators() -> u32 {
         1
     }
-    #[cfg(feature = "runtime-benchmarks")]
-    fn make_participant(_: &AccountId32) {}
+    fn make_participant(who: &AccountId32, swarm: sr25519::AuthorityId) {
+        pallet_session::NextKeys::<Test>::insert(who, SessionKeys { swarm });
+    }
 }
 
 pub fn shut_out(who: AccountId32) {
@@ -162,6 +163,13 @@ pub fn chain() -> sp_io::TestExternalities {
         frame_system::BlockHash::<Test>::insert(0, sp_core::H256::repeat_byte(0x99));
         System::set_block_number(1);
     });
+    ext
+}
+
+/// The chain of the benchmarks: with a keystore that makes their keys.
+pub fn bench_chain() -> sp_io::TestExternalities {
+    let mut ext = chain();
+    ext.register_extension(sp_keystore::KeystoreExt::new(sp_keystore::testing::MemoryKeystore::new()));
     ext
 }
 

@@ -132,7 +132,7 @@ fn only_the_proposer_starts_and_only_with_enough() {
         assert_noop!(Swarm::start(signed(0), 0), Error::<Test>::WrongPhase);
         assert_noop!(Swarm::resume(signed(0), 0), Error::<Test>::WrongPhase);
         assert_noop!(Swarm::abort(signed(0), 0), Error::<Test>::WrongPhase);
-        for bad in [Swarm::start(RuntimeOrigin::none(), 0), Swarm::withdraw(RuntimeOrigin::root(), 0)] {
+        for bad in [Swarm::start(RuntimeOrigin::none(), 0), Swarm::abort(RuntimeOrigin::root(), 0)] {
             assert_eq!(bad, Err(BadOrigin.into()));
         }
     });

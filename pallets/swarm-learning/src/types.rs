@@ -23,9 +23,9 @@ pub trait Membership {
     fn is_participant(who: &AccountId32) -> bool;
     /// How many validators there are now.
     fn validators() -> u32;
-    /// Makes this account a participant, for benchmarks.
-    #[cfg(feature = "runtime-benchmarks")]
-    fn make_participant(who: &AccountId32);
+    /// Makes this account a participant whose `swarm` key is this one, for benchmarks.
+    #[cfg(any(feature = "runtime-benchmarks", test))]
+    fn make_participant(who: &AccountId32, key: crate::sr25519::AuthorityId);
 }
 
 /// A study as the chain keeps it.

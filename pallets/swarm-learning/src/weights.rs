@@ -19,8 +19,10 @@ pub trait WeightInfo {
     fn resume() -> Weight;
     /// `abort`.
     fn abort() -> Weight;
-    /// `vote`.
+    /// `vote`, without a look back: at the dearest the last one on a merge of as many inputs as there can be.
     fn vote() -> Weight;
+    /// What comes on top where the best of `r` rounds is looked for.
+    fn look_back(r: u32) -> Weight;
     /// Checking a vote.
     fn authorize_vote() -> Weight;
     /// Deadlines of `n` studies.
@@ -56,6 +58,9 @@ impl WeightInfo for () {
     }
     fn vote() -> Weight {
         estimate(400, 10, 10)
+    }
+    fn look_back(r: u32) -> Weight {
+        estimate(30, 1, 0).saturating_mul(u64::from(r))
     }
     fn authorize_vote() -> Weight {
         estimate(150, 3, 0)

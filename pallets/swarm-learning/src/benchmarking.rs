@@ -1,0 +1,337 @@
+//! Benchmarks of every call, of the check of a vote, and of the deadlines, each with as many members as a study can
+//! have and in the state that costs most.
+
+use crate::{
+    pallet::{Call, Config, Losses, NextStudy, Pallet, Studies},
+    sr25519::AuthorityId,
+    types::{genesis, institution, Membership, Spec},
+    MAX_RUNNING,
+};
+use alloc::{boxed::Box, vec, vec::Vec};
+use consilium_primitives::{
+    round::{Event, PerMember, Phase},
+    rules::{MAX_PARTICIPANTS, MAX_ROUNDS, MAX_SPEC_LEN, PPM},
+    Hash, MergeRule, OnStall, StudyId, StudyRules, Vote, VoteBody, Weighting,
+};
+use frame_benchmarking::v2::*;
+use frame_support::{assert_ok, traits::Authorize, traits::Hooks};
+use frame_system::RawOrigin;
+use sp_application_crypto::RuntimeAppPublic;
+use sp_core::crypto::AccountId32;
+use sp_runtime::transaction_validity::TransactionSource;
+
+/// What a file's length is agreed to be.
+const LEN: u64 = 1_000;
+
+fn rules() -> StudyRules {
+    StudyRules {
+        training_blocks: 10,
+        transfer_blocks: 2,
+        enrolment_blocks: 50,
+        auto_start: true,
+        min_participants: 2,
+        rule_min: 0,
+        max_rounds: 1,
+        max_share: PPM / 2,
+        strict: false,
+        on_stall: OnStall::Pause,
+        keep_updates: 2,
+        invited: Default::default(),
+        rule: MergeRule::Mean(Weighting::Samples),
+        update_len: LEN,
+        merged_len: LEN,
+        statistics_len: 0,
+        target: None,
+        patience: 0,
+    }
+}
+
+fn spec(len: u32) -> Spec {
+    Spec::truncate_from(vec![b's'; len as usize])
+}
+
+fn hash(n: u32) -> Hash {
+    Hash::from_low_u64_be(u64::from(n).saturating_add(1))
+}
+
+/// As many participants as a study can have, with keys.
+fn participants<T: Config>() -> Vec<(AccountId32, AuthorityId)> {
+    (0..MAX_PARTICIPANTS)
+        .map(|n| {
+            let who: AccountId32 = account("participant", n, 0);
+            let key = AuthorityId::generate_pair(None);
+            T::Membership::make_participant(&who, key.clone());
+            (who, key)
+        })
+        .collect()
+}
+
+/// A registered study of the first participant.
+fn registered<T: Config>(who: &AccountId32, rules: StudyRules) -> StudyId {
+    let study = NextStudy::<T>::get();
+    assert_ok!(Pallet::<T>::register(RawOrigin::Signed(who.clone()).into(), Box::new(rules), spec(100)));
+    study
+}
+
+fn agreement<T: Config>(study: StudyId) -> Hash {
+    Studies::<T>::get(study).map(|info| info.agreement).unwrap_or_default()
+}
+
+fn enrol<T: Config>(study: StudyId, who: &AccountId32) {
+    assert_ok!(Pallet::<T>::enrol(RawOrigin::Signed(who.clone()).into(), study, agreement::<T>(study), 1_000));
+}
+
+/// A study in which everybody has enrolled.
+fn full<T: Config>(all: &[(AccountId32, AuthorityId)], rules: StudyRules) -> StudyId {
+    let study = registered::<T>(&all[0].0, rules);
+    for (who, _) in all {
+        enrol::<T>(study, who);
+    }
+    study
+}
+
+/// What a participant answers to its open duty.
+fn ballot<T: Config>(study: StudyId, who: &AccountId32, body: VoteBody) -> Vote {
+    let id = institution(who);
+    let asked = Pallet::<T>::asked(&id).into_iter().find(|asked| asked.order.duty.study == study);
+    let asked = asked.expect("the benchmark has brought the study to this duty");
+    let duty = asked.order.duty;
+    let (round, attempt, kind) = (duty.round, asked.attempt, duty.kind);
+    Vote { study, round, attempt, kind, institution: id, duty: duty.hash(), body }
+}
+
+fn answer<T: Config>(study: StudyId, who: &AccountId32, body: VoteBody) {
+    let vote = ballot::<T>(study, who, body);
+    assert_ok!(Pallet::<T>::apply(study, Event::Vote(vote)).map(|_| ()));
+}
+
+/// A study whose first merge is open, with all inputs.
+fn merging<T: Config>(all: &[(AccountId32, AuthorityId)], rules: StudyRules) -> StudyId {
+    let study = full::<T>(all, rules);
+    assert_ok!(Pallet::<T>::start(RawOrigin::Signed(all[0].0.clone()).into(), study));
+    for (who, _) in all {
+        if matches!(phase::<T>(study), Phase::Init { .. }) {
+            answer::<T>(study, who, VoteBody::Root(hash(0)));
+        }
+    }
+    for ((who, _), n) in all.iter().zip(1..) {
+        answer::<T>(study, who, VoteBody::Update { root: hash(n), len: LEN, metric: None });
+    }
+    assert!(matches!(phase::<T>(study), Phase::Merging(_)));
+    study
+}
+
+fn phase<T: Config>(study: StudyId) -> Phase {
+    Studies::<T>::get(study).expect("the benchmark has registered it").state.phase
+}
+
+/// A merge on which all but the last have voted: a majority for one root, everybody else each for one of their own.
+fn disputed<T: Config>(all: &[(AccountId32, AuthorityId)], rules: StudyRules) -> StudyId {
+    let study = merging::<T>(all, rules);
+    let last = all.len().saturating_sub(1);
+    // one less than closes at the deadline, so that the last one decides
+    let agreed = all.len() / 2;
+    for ((who, _), n) in all.iter().take(last).zip(0u32..) {
+        let root = if (n as usize) < agreed { hash(1_000) } else { hash(n.saturating_add(2_000)) };
+        answer::<T>(study, who, VoteBody::Root(root));
+    }
+    study
+}
+
+/// A study after `rounds` rounds, in which everybody has reported every loss but the last one its last.
+fn evaluated<T: Config>(all: &[(AccountId32, AuthorityId)], rounds: u32) -> StudyId {
+    let study = merging::<T>(all, rules());
+    for (who, _) in all {
+        if matches!(phase::<T>(study), Phase::Merging(_)) {
+            answer::<T>(study, who, VoteBody::Root(hash(1_000)));
+        }
+    }
+    assert!(matches!(phase::<T>(study), Phase::FinalEvaluation { .. }));
+    // the rounds themselves would take too long; what is read of them are their losses
+    Studies::<T>::mutate(study, |info| {
+        if let Some(info) = info {
+            info.state.round = rounds.max(1);
+            info.state.rules.max_rounds = rounds.max(1);
+        }
+    });
+    for round in 1..rounds {
+        let mut losses = PerMember::new();
+        for ((who, _), n) in all.iter().zip(1u32..) {
+            let loss = round.wrapping_mul(2_654_435_761).wrapping_add(n) % 1_000_000;
+            let stored = losses.try_push((institution(who), loss));
+            assert!(stored.is_ok());
+        }
+        Losses::<T>::insert(study, round, losses);
+    }
+    let last = all.len().saturating_sub(1);
+    for ((who, _), n) in all.iter().take(last).zip(0u32..) {
+        answer::<T>(study, who, VoteBody::Metric(Some(n)));
+    }
+    study
+}
+
+/// A study that has paused because nobody agreed.
+fn paused<T: Config>(all: &[(AccountId32, AuthorityId)]) -> StudyId {
+    let study = full::<T>(all, rules());
+    assert_ok!(Pallet::<T>::start(RawOrigin::Signed(all[0].0.clone()).into(), study));
+    for ((who, _), n) in all.iter().zip(0u32..) {
+        answer::<T>(study, who, VoteBody::Root(hash(n)));
+    }
+    assert!(matches!(phase::<T>(study), Phase::Paused(_)));
+    study
+}
+
+#[benchmarks]
+mod benchmarks {
+    use super::*;
+
+    #[benchmark]
+    fn register(s: Linear<1, { MAX_SPEC_LEN }>) {
+        let all = participants::<T>();
+        let mut rules = rules();
+        let mut invited: Vec<_> = all.iter().map(|(who, _)| institution(who)).collect();
+        invited.sort();
+        rules.invited = invited.try_into().expect("as many as there can be");
+        let declared: Vec<_> = rules.invited.iter().map(|id| (*id, 1_000)).collect();
+        rules.rule = MergeRule::Mean(Weighting::Declared(declared.try_into().expect("as many as there can be")));
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(all[0].0.clone()), Box::new(rules), spec(s));
+
+        assert_eq!(NextStudy::<T>::get(), 1);
+    }
+
+    #[benchmark]
+    fn enrol() {
+        let all = participants::<T>();
+        let study = registered::<T>(&all[0].0, rules());
+        for (who, _) in &all[1..] {
+            super::enrol::<T>(study, who);
+        }
+        let agreement = agreement::<T>(study);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(all[0].0.clone()), study, agreement, 1_000);
+
+        assert_eq!(Studies::<T>::get(study).map(|info| info.state.members.len()), Some(all.len()));
+    }
+
+    #[benchmark]
+    fn withdraw() {
+        let all = participants::<T>();
+        let study = disputed::<T>(&all, rules());
+        let last = all[all.len() - 1].0.clone();
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(last), study);
+
+        assert!(Studies::<T>::get(study).is_some_and(|info| info.state.members.iter().any(|m| !m.active)));
+    }
+
+    #[benchmark]
+    fn start() {
+        let all = participants::<T>();
+        let study = full::<T>(&all, rules());
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(all[0].0.clone()), study);
+
+        assert!(matches!(phase::<T>(study), Phase::Init { .. }));
+    }
+
+    #[benchmark]
+    fn resume() {
+        let all = participants::<T>();
+        let study = paused::<T>(&all);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(all[0].0.clone()), study);
+
+        assert!(matches!(phase::<T>(study), Phase::Init { .. }));
+    }
+
+    #[benchmark]
+    fn abort() {
+        let all = participants::<T>();
+        let study = paused::<T>(&all);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(all[0].0.clone()), study);
+
+        assert!(matches!(phase::<T>(study), Phase::Aborted { .. }));
+    }
+
+    #[benchmark]
+    fn vote() {
+        let all = participants::<T>();
+        let study = disputed::<T>(&all, rules());
+        let (who, key) = &all[all.len() - 1];
+        let cast = ballot::<T>(study, who, VoteBody::Root(hash(1_000)));
+        let signature =
+            key.sign(&cast.payload(&genesis::<T>(), &agreement::<T>(study))).expect("the keystore has the key");
+
+        #[extrinsic_call]
+        _(RawOrigin::Authorized, cast, signature);
+
+        assert!(matches!(phase::<T>(study), Phase::FinalEvaluation { .. }));
+    }
+
+    #[benchmark]
+    fn look_back(r: Linear<0, { MAX_ROUNDS }>) {
+        let all = participants::<T>();
+        let study = evaluated::<T>(&all, r);
+        let cast = ballot::<T>(study, &all[all.len() - 1].0, VoteBody::Metric(Some(7)));
+        let looked_back;
+
+        #[block]
+        {
+            looked_back = Pallet::<T>::apply(study, Event::Vote(cast));
+        }
+
+        assert_eq!(looked_back, Ok(r.max(1)));
+        assert!(matches!(phase::<T>(study), Phase::Certifying(_)));
+    }
+
+    #[benchmark]
+    fn authorize_vote() {
+        let all = participants::<T>();
+        let study = disputed::<T>(&all, rules());
+        let (who, key) = &all[all.len() - 1];
+        let cast = ballot::<T>(study, who, VoteBody::Root(hash(1_000)));
+        let signature =
+            key.sign(&cast.payload(&genesis::<T>(), &agreement::<T>(study))).expect("the keystore has the key");
+        let call = Call::<T>::vote { vote: cast, signature };
+        let verdict;
+
+        #[block]
+        {
+            verdict = call.authorize(TransactionSource::External);
+        }
+
+        assert!(matches!(verdict, Some(Ok(_))));
+    }
+
+    #[benchmark]
+    fn on_initialize(n: Linear<0, { MAX_RUNNING }>) {
+        let all = participants::<T>();
+        let mut studies = Vec::new();
+        for index in 0..n {
+            // each proposes as many as it may
+            let mut all = all.clone();
+            all.rotate_left((index / crate::MAX_PROPOSED) as usize);
+            studies.push(disputed::<T>(&all, rules()));
+        }
+        let due = studies.first().and_then(|s| Studies::<T>::get(s)).and_then(|info| info.state.deadline());
+        let due = due.unwrap_or(1_000);
+        frame_system::Pallet::<T>::set_block_number(due.into());
+
+        #[block]
+        {
+            Pallet::<T>::on_initialize(due.into());
+        }
+
+        assert!(studies.iter().all(|s| !matches!(phase::<T>(*s), Phase::Merging(ref m) if m.attempt == 1)));
+    }
+
+    impl_benchmark_test_suite!(Pallet, crate::mock::bench_chain(), crate::mock::Test);
+}
