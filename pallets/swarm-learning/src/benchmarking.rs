@@ -321,7 +321,7 @@ mod benchmarks {
             all.rotate_left((index / crate::MAX_PROPOSED) as usize);
             studies.push(disputed::<T>(&all, rules()));
         }
-        let due = studies.first().and_then(|s| Studies::<T>::get(s)).and_then(|info| info.state.deadline());
+        let due = studies.first().and_then(Studies::<T>::get).and_then(|info| info.state.deadline());
         let due = due.unwrap_or(1_000);
         frame_system::Pallet::<T>::set_block_number(due.into());
 
