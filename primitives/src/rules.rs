@@ -25,6 +25,9 @@ pub const PAUSE_BLOCKS: u32 = 604_800;
 /// Largest blob a study may register, in bytes.
 pub const MAX_BLOB_LEN: u64 = 4 << 30;
 
+/// Most rounds for which holders keep and serve individual updates after a round has closed.
+pub const MAX_KEPT_ROUNDS: u32 = 3;
+
 /// What happens when a training window has run out twice without enough updates.
 #[derive(
     Clone,
@@ -99,7 +102,8 @@ pub struct StudyRules {
     pub strict: bool,
     /// What happens when a training window ran out twice without enough updates.
     pub on_stall: OnStall,
-    /// For how many rounds holders keep individual updates after their round has closed.
+    /// For how many rounds holders keep and serve individual updates after their round has closed, at most
+    /// [`MAX_KEPT_ROUNDS`].
     pub keep_updates: u32,
     /// Who may enrol; empty: every participant of the consortium.
     pub invited: BoundedVec<InstitutionId, ConstU32<MAX_PARTICIPANTS>>,
@@ -130,10 +134,13 @@ pub enum RulesError {
     Share,
     /// A file length is 0 or above [`MAX_BLOB_LEN`].
     Length,
-    /// `invited` is not sorted, repeats itself or names fewer than `min_participants`.
+    /// `invited` is not sorted, repeats itself or names fewer than `min_participants` or `rule_min`.
     Invited,
-    /// A declared weight is 0, at or above [`MAX_WEIGHT`], or the list is not sorted by institution without repeats.
+    /// A declared weight is 0, at or above [`MAX_WEIGHT`], or the list is not sorted by institution without repeats, or
+    /// shorter than `min_participants` or `rule_min`.
     Weights,
+    /// `keep_updates` is above [`MAX_KEPT_ROUNDS`].
+    Kept,
 }
 
 /// Everything that follows from the rules and the number of validators at registration, in blocks.
@@ -174,14 +181,18 @@ impl StudyRules {
         if length(self.update_len) || length(self.merged_len) || self.statistics_len > MAX_BLOB_LEN {
             return Err(RulesError::Length);
         }
-        if !strictly_sorted(&self.invited)
-            || (!self.invited.is_empty() && (self.invited.len() as u32) < self.min_participants)
-        {
+        let needed = self.min_participants.max(self.rule_min);
+        if !strictly_sorted(&self.invited) || (!self.invited.is_empty() && (self.invited.len() as u32) < needed) {
             return Err(RulesError::Invited);
+        }
+        if self.keep_updates > MAX_KEPT_ROUNDS {
+            return Err(RulesError::Kept);
         }
         if let MergeRule::Mean(Weighting::Declared(weights)) = &self.rule {
             let ids: Vec<_> = weights.iter().map(|(id, _)| *id).collect();
-            if weights.is_empty() || !strictly_sorted(&ids) || weights.iter().any(|(_, w)| *w == 0 || *w >= MAX_WEIGHT)
+            if (weights.len() as u32) < needed
+                || !strictly_sorted(&ids)
+                || weights.iter().any(|(_, w)| *w == 0 || *w >= MAX_WEIGHT)
             {
                 return Err(RulesError::Weights);
             }

@@ -33,6 +33,8 @@ pub struct Vote {
     pub round: u32,
     /// Attempt of the merge, 0 where there are none.
     pub attempt: u32,
+    /// How often the study had been taken up again after a pause.
+    pub resumed: u32,
     /// Kind of the duty answered.
     pub kind: DutyKind,
     /// Who votes.
@@ -87,7 +89,7 @@ pub enum VoteBody {
 
 impl Vote {
     /// The 32 bytes that the institution's `swarm` key signs:
-    /// `blake2_256("consilium/vote/1" ‖ genesis ‖ study ‖ agreement ‖ institution ‖ duty ‖ round ‖ attempt ‖ kind ‖ body)`.
+    /// `blake2_256("consilium/vote/1" ‖ genesis ‖ study ‖ agreement ‖ institution ‖ duty ‖ round ‖ attempt ‖ resumed ‖ kind ‖ body)`.
     pub fn payload(&self, genesis: &Hash, agreement: &Hash) -> [u8; 32] {
         let mut bytes = alloc::vec::Vec::with_capacity(256);
         bytes.extend_from_slice(VOTE_CONTEXT);
@@ -96,7 +98,7 @@ impl Vote {
         agreement.encode_to(&mut bytes);
         self.institution.encode_to(&mut bytes);
         self.duty.encode_to(&mut bytes);
-        (self.round, self.attempt, self.kind, self.body).encode_to(&mut bytes);
+        (self.round, self.attempt, self.resumed, self.kind, self.body).encode_to(&mut bytes);
         sp_crypto_hashing::blake2_256(&bytes)
     }
 }

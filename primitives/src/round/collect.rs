@@ -59,18 +59,10 @@ impl Study {
         body: VoteBody,
     ) -> Step {
         let evaluated = self.round.checked_sub(1);
-        let (update_len, statistics_len) = (self.rules.update_len, self.rules.statistics_len);
         let Phase::Collecting(c) = &mut self.phase else { return Err(Refusal::NoSuchDuty) };
         let mut effects = Vec::new();
         match body {
-            VoteBody::Update { root, len, metric } => {
-                let agreed = match c.kind {
-                    Kind::Statistics => statistics_len,
-                    Kind::Model => update_len,
-                };
-                if len != agreed {
-                    return Err(Refusal::WrongLength);
-                }
+            VoteBody::Update { root, metric, .. } => {
                 let commitment = Commitment { member: index, duty, root, at: around.now() };
                 c.commitments.try_push(commitment).map_err(|_| Refusal::Full)?;
                 effects.push(Effect::Committed { who, root });

@@ -1,6 +1,6 @@
 //! What is open for whom, and votes on it.
 
-use super::{bit, state::*, Refusal, Step, Study, Surroundings};
+use super::{bit, merge::all_bits, state::*, Refusal, Step, Study, Surroundings};
 use crate::{
     duty::{Duty, DutyKind},
     ids::{Hash, InstitutionId},
@@ -14,6 +14,8 @@ pub struct OpenDuty {
     pub duty: Duty,
     /// Attempt of a merge, else 0.
     pub attempt: u32,
+    /// How often the study was taken up again after a pause.
+    pub resumed: u32,
     /// Whether missing inputs may be reported now.
     pub partial: bool,
     /// Whether missing inputs were reported already.
@@ -77,11 +79,11 @@ impl Study {
             institution: *who,
             base,
         };
-        Some((OpenDuty { duty, attempt, partial, partial_sent }, answered))
+        Some((OpenDuty { duty, attempt, resumed: self.resumed, partial, partial_sent }, answered))
     }
 
-    /// Whether a vote would be taken now, as far as the machine can say: the cheap part of the check in a transaction
-    /// pool.
+    /// Whether a vote would be taken now: all of the check in a transaction pool but the signature. Nothing that passes
+    /// here is refused afterwards, for a refused vote would stay valid, and could be sent again for ever.
     ///
     /// # Errors
     /// Why not.
@@ -95,6 +97,7 @@ impl Study {
             && vote.kind == open.duty.kind
             && vote.round == open.duty.round
             && vote.attempt == open.attempt
+            && vote.resumed == open.resumed
             && vote.duty == open.duty.hash();
         if !fits {
             return Err(Refusal::NoSuchDuty);
@@ -103,10 +106,17 @@ impl Study {
             return Err(Refusal::AlreadyAnswered);
         }
         match (vote.kind, vote.body) {
+            (DutyKind::Statistics, VoteBody::Update { len, .. }) if len != self.rules.statistics_len => {
+                Err(Refusal::WrongLength)
+            }
+            (DutyKind::Train, VoteBody::Update { len, .. }) if len != self.rules.update_len => {
+                Err(Refusal::WrongLength)
+            }
             (DutyKind::Statistics | DutyKind::Train, VoteBody::Update { .. } | VoteBody::Failure(_))
             | (DutyKind::Init, VoteBody::Root(_))
-            | (DutyKind::Evaluate, VoteBody::Metric(_))
-            | (DutyKind::Acknowledge, VoteBody::Held(_)) => Ok(()),
+            | (DutyKind::Evaluate, VoteBody::Metric(_)) => Ok(()),
+            (DutyKind::Acknowledge, VoteBody::Held(root)) if root != open.duty.base => Err(Refusal::WrongRoot),
+            (DutyKind::Acknowledge, VoteBody::Held(_)) => Ok(()),
             (DutyKind::MergeStatistics | DutyKind::Merge, VoteBody::Root(_)) => Ok(()),
             (DutyKind::MergeStatistics | DutyKind::Merge, VoteBody::Partial { .. }) if open.partial_sent => {
                 Err(Refusal::AlreadyAnswered)
@@ -114,7 +124,16 @@ impl Study {
             (DutyKind::MergeStatistics | DutyKind::Merge, VoteBody::Partial { .. }) if !open.partial => {
                 Err(Refusal::TooEarly)
             }
-            (DutyKind::MergeStatistics | DutyKind::Merge, VoteBody::Partial { .. }) => Ok(()),
+            (DutyKind::MergeStatistics | DutyKind::Merge, VoteBody::Partial { have, invalid }) => {
+                let Phase::Merging(m) = &self.phase else { return Err(Refusal::NoSuchDuty) };
+                let known = all_bits(m.inputs.len());
+                let odd = (have | invalid) & !known != 0 || have & invalid != 0 || have == known;
+                if odd {
+                    Err(Refusal::BadMask)
+                } else {
+                    Ok(())
+                }
+            }
             _ => Err(Refusal::WrongAnswer),
         }
     }

@@ -88,12 +88,11 @@ impl Study {
     /// After the merge of a round: the next one, or the last evaluation.
     pub(super) fn after_round(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
         if self.round >= self.rules.max_rounds || self.stop_rule(around) {
-            let roster = self.active();
+            let roster = self.counted(self.round);
             let until = around.now().saturating_add(self.rules.windows(self.validators).service);
             self.phase = Phase::FinalEvaluation { roster, reported: 0, until };
-            let mut effects = vec![Effect::EvaluationOpened];
-            effects.extend(self.after_report(around));
-            return effects;
+            self.after_report(around);
+            return vec![Effect::EvaluationOpened];
         }
         self.round = self.round.saturating_add(1);
         self.open_collecting(around, Kind::Model, Vec::new())
@@ -102,7 +101,7 @@ impl Study {
     /// Target or patience, on the newest round that has been evaluated: the one before the merge just closed.
     fn stop_rule(&self, around: &dyn Surroundings) -> bool {
         let Some(evaluated) = self.round.checked_sub(1).filter(|r| *r > 0) else { return false };
-        let voters = self.electorate(self.active());
+        let voters = self.electorate(self.counted(self.round));
         if let Some(target) = self.rules.target {
             let losses = around.losses(evaluated);
             let reached: Vec<_> =
@@ -129,45 +128,42 @@ impl Study {
         let Phase::FinalEvaluation { reported, .. } = &mut self.phase else { return Err(Refusal::NoSuchDuty) };
         let VoteBody::Metric(metric) = body else { return Err(Refusal::WrongAnswer) };
         *reported |= bit(index);
-        // the choice below must see this report, which the shell has not stored yet
-        let with_this = WithLoss { around, round, loss: metric.map(|value| (who, value)) };
-        let mut effects: Vec<_> = metric.map(|value| Effect::Loss { round, who, value }).into_iter().collect();
-        effects.extend(self.after_report(&with_this));
-        Ok(effects)
+        self.after_report(around);
+        Ok(metric.map(|value| Effect::Loss { round, who, value }).into_iter().collect())
     }
 
-    pub(super) fn after_report(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
+    /// Where all have reported, the choice is due in the next block: it looks back over all rounds.
+    pub(super) fn after_report(&mut self, around: &dyn Surroundings) {
         let active = self.active();
-        let Phase::FinalEvaluation { roster, reported, .. } = &self.phase else { return Vec::new() };
-        if roster & active & !reported == 0 {
-            self.choose(around)
-        } else {
-            Vec::new()
+        let Phase::FinalEvaluation { roster, reported, until } = &mut self.phase else { return };
+        if *roster & active & !*reported == 0 {
+            *until = (*until).min(around.now().saturating_add(1));
         }
     }
 
     /// Chooses the canonical round; the last one where too few have reported.
     pub(super) fn choose(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
-        let Phase::FinalEvaluation { roster, .. } = &self.phase else { return Vec::new() };
-        let voters = self.electorate(*roster);
+        let Phase::FinalEvaluation { roster, .. } = self.phase else { return Vec::new() };
+        let voters = self.electorate(roster);
         let best = best_round(self.round, &voters, |round| around.losses(round));
         let (round, root) = best
             .filter(|round| *round != self.round)
             .and_then(|round| around.root(round).map(|root| (round, root)))
             .unwrap_or((self.round, self.base));
         let mut effects = vec![Effect::Canonical { round, root }];
-        effects.extend(self.open_certifying(around, round, root, 0));
+        effects.extend(self.open_certifying(around, roster, round, root, 0));
         effects
     }
 
     pub(super) fn open_certifying(
         &mut self,
         around: &dyn Surroundings,
+        roster: Mask,
         round: u32,
         root: Hash,
         held: Mask,
     ) -> Vec<Effect> {
-        let roster = self.active();
+        let roster = roster & self.active();
         let until = around.now().saturating_add(self.rules.windows(self.validators).service);
         let held = held & roster;
         self.phase = Phase::Certifying(Certifying { roster, round, root, held, until, extended: false });
@@ -175,15 +171,12 @@ impl Study {
     }
 
     pub(super) fn acknowledge(&mut self, index: u8, who: InstitutionId, body: VoteBody) -> Step {
-        let VoteBody::Held(claimed) = body else { return Err(Refusal::WrongAnswer) };
-        let (root, held) = match &mut self.phase {
-            Phase::Certifying(c) => (c.root, &mut c.held),
-            Phase::Completed(c) => (c.root, &mut c.held),
+        let VoteBody::Held(_) = body else { return Err(Refusal::WrongAnswer) };
+        let held = match &mut self.phase {
+            Phase::Certifying(c) => &mut c.held,
+            Phase::Completed(c) => &mut c.held,
             _ => return Err(Refusal::NoSuchDuty),
         };
-        if claimed != root {
-            return Err(Refusal::WrongRoot);
-        }
         *held |= bit(index);
         let mut effects = vec![Effect::Acknowledged { who }];
         effects.extend(self.after_acknowledgement());
@@ -212,7 +205,7 @@ impl Study {
             let silent = c.roster & !c.held;
             return vec![Effect::Extended { silent: self.named(silent) }];
         }
-        let back = Back::Certifying { round: c.round, root: c.root, held: c.held };
+        let back = Back::Certifying { roster: c.roster, round: c.round, root: c.root, held: c.held };
         self.pause(around, PauseReason::NotHeld, back)
     }
 
@@ -222,38 +215,6 @@ impl Study {
         let effect = Effect::Completed { round: c.round, root: c.root };
         self.phase = Phase::Completed(certificate);
         vec![effect]
-    }
-}
-
-struct WithLoss<'a> {
-    around: &'a dyn Surroundings,
-    round: u32,
-    loss: Option<(InstitutionId, u32)>,
-}
-
-impl Surroundings for WithLoss<'_> {
-    fn genesis(&self) -> Hash {
-        self.around.genesis()
-    }
-    fn study(&self) -> crate::ids::StudyId {
-        self.around.study()
-    }
-    fn agreement(&self) -> Hash {
-        self.around.agreement()
-    }
-    fn now(&self) -> u32 {
-        self.around.now()
-    }
-    fn losses(&self, round: u32) -> Vec<(InstitutionId, u32)> {
-        let mut losses = self.around.losses(round);
-        if let Some(mine) = self.loss.filter(|_| round == self.round) {
-            losses.retain(|(who, _)| *who != mine.0);
-            losses.push(mine);
-        }
-        losses
-    }
-    fn root(&self, round: u32) -> Option<Hash> {
-        self.around.root(round)
     }
 }
 

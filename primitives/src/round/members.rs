@@ -37,6 +37,11 @@ impl Study {
         self.mask(|m| m.active)
     }
 
+    /// Active members whose enrolment counts for a round.
+    pub fn counted(&self, round: u32) -> Mask {
+        self.mask(|m| m.active && m.since <= round)
+    }
+
     fn mask(&self, keep: impl Fn(&Member) -> bool) -> Mask {
         (0u8..).zip(self.members.iter()).fold(0, |mask, (i, m)| if keep(m) { mask | bit(i) } else { mask })
     }
@@ -63,7 +68,12 @@ impl Study {
     }
 
     pub(super) fn enrol(&mut self, who: InstitutionId, samples: u32) -> Step {
-        if self.ended() || matches!(self.phase, Phase::FinalEvaluation { .. } | Phase::Certifying(_)) {
+        let over = match &self.phase {
+            Phase::FinalEvaluation { .. } | Phase::Certifying(_) => true,
+            Phase::Paused(pause) => matches!(pause.back, Back::Certifying { .. }),
+            _ => self.ended(),
+        };
+        if over {
             return Err(Refusal::WrongPhase);
         }
         if !self.rules.invited.is_empty() && !self.rules.invited.contains(&who) {
@@ -73,6 +83,10 @@ impl Study {
             return Err(Refusal::BadSampleCount);
         }
         let weight = self.rules.raw_weight(&who, samples).ok_or(Refusal::NoDeclaredWeight)?;
+        let since = match self.phase {
+            Phase::Enrolling { .. } => 0,
+            _ => self.round.saturating_add(1),
+        };
         if let Some(member) = self.members.iter_mut().find(|m| m.id == who) {
             if member.active {
                 return Err(Refusal::AlreadyEnrolled);
@@ -82,9 +96,10 @@ impl Study {
                 return Err(Refusal::BadSampleCount);
             }
             member.active = true;
+            member.since = since;
             return Ok(Vec::new());
         }
-        let member = Member { id: who, samples, weight, active: true, struck: None, benched_until: None };
+        let member = Member { id: who, samples, weight, active: true, since, struck: None, benched_until: None };
         self.members.try_push(member).map_err(|_| Refusal::Full)?;
         Ok(Vec::new())
     }
@@ -108,7 +123,10 @@ impl Study {
             }
             Phase::Init { .. } => Ok(self.after_init_vote(around)),
             Phase::Merging(_) => Ok(self.after_ballot(around)),
-            Phase::FinalEvaluation { .. } => Ok(self.after_report(around)),
+            Phase::FinalEvaluation { .. } => {
+                self.after_report(around);
+                Ok(Vec::new())
+            }
             Phase::Certifying(c) => {
                 c.roster &= !mine;
                 c.held &= !mine;
@@ -118,10 +136,17 @@ impl Study {
                 p.roster &= !mine;
                 p.resume &= !mine;
                 p.abort &= !mine;
-                if let Back::Collecting { commitments, .. } = &mut p.back {
-                    commitments.retain(|commitment| commitment.member != index);
+                match &mut p.back {
+                    Back::Collecting { commitments, .. } => {
+                        commitments.retain(|commitment| commitment.member != index);
+                    }
+                    Back::Certifying { roster, held, .. } => {
+                        *roster &= !mine;
+                        *held &= !mine;
+                    }
+                    Back::Init => {}
                 }
-                Ok(Vec::new())
+                Ok(self.recount_pause(around))
             }
             Phase::Enrolling { .. } | Phase::Completed(_) | Phase::Aborted { .. } => Ok(Vec::new()),
         }

@@ -50,6 +50,7 @@ impl Study {
         }
         let inputs_root = inputs_root(&listed, &self.rules.rule, self.base);
         let Attempt { kind, number, roster, window, dropped } = attempt;
+        let until = around.now().saturating_add(window);
         self.phase = Phase::Merging(Merging {
             kind,
             attempt: number,
@@ -59,16 +60,14 @@ impl Study {
             ballots,
             frozen_at: around.now(),
             window,
+            until,
             dropped,
         });
         vec![Effect::Frozen { round: self.round, attempt: number, inputs_root }]
     }
 
     pub(super) fn ballot(&mut self, around: &dyn Surroundings, index: u8, who: InstitutionId, body: VoteBody) -> Step {
-        let fetch = self.rules.windows(self.validators).fetch;
         let Phase::Merging(m) = &mut self.phase else { return Err(Refusal::NoSuchDuty) };
-        let known = all_bits(m.inputs.len());
-        let fetch_until = m.frozen_at.saturating_add(fetch);
         let Some((_, slot)) = m.inputs.iter().zip(m.ballots.iter_mut()).find(|(i, _)| i.commitment.member == index)
         else {
             return Err(Refusal::NoSuchDuty);
@@ -79,12 +78,6 @@ impl Study {
                 Effect::Attested { who, root }
             }
             (VoteBody::Partial { have, invalid }, None) => {
-                if around.now() < fetch_until {
-                    return Err(Refusal::TooEarly);
-                }
-                if (have | invalid) & !known != 0 || have & invalid != 0 || have == known {
-                    return Err(Refusal::BadMask);
-                }
                 *slot = Some(Ballot::Partial { have, invalid });
                 Effect::PartialReported { who, have, invalid }
             }
@@ -99,26 +92,34 @@ impl Study {
     pub(super) fn after_ballot(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
         let Phase::Merging(m) = &self.phase else { return Vec::new() };
         let q = close_at_once(m.inputs.len() as u32);
-        if let Some((root, _)) = m.leading().filter(|(_, votes)| *votes >= q) {
-            return self.close_merge(around, root);
-        }
+        let agreed = m.leading().is_some_and(|(_, votes)| votes >= q);
         let everyone = m.inputs.iter().zip(m.ballots.iter()).all(|(input, ballot)| {
             ballot.is_some() || !self.member(input.commitment.member).is_some_and(|member| member.active)
         });
-        if everyone || m.invalid() != 0 {
-            return self.resolve(around);
+        if !agreed && !everyone && m.invalid() == 0 {
+            return Vec::new();
         }
-        Vec::new()
+        if self.rules.patience > 0 {
+            // closing looks back over all rounds then
+            let next = around.now().saturating_add(1);
+            if let Phase::Merging(m) = &mut self.phase {
+                m.until = m.until.min(next);
+            }
+            return Vec::new();
+        }
+        self.resolve(around)
     }
 
     pub(super) fn merge_deadline(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
         let Phase::Merging(m) = &self.phase else { return Vec::new() };
+        let ran_out = around.now() >= m.frozen_at.saturating_add(m.window);
         let silent: Vec<u8> = m
             .inputs
             .iter()
             .zip(m.ballots.iter())
-            .filter(|(_, ballot)| ballot.is_none())
+            .filter(|(_, ballot)| ran_out && ballot.is_none())
             .map(|(input, _)| input.commitment.member)
+            .filter(|index| self.member(*index).is_some_and(|member| member.active))
             .collect();
         let mut effects = Vec::new();
         for index in silent {
@@ -166,7 +167,8 @@ impl Study {
             let attempt = Attempt { kind, number: next, roster, window: window.saturating_mul(2), dropped };
             self.open_merging(around, attempt, kept)
         } else {
-            let reason = if enough { PauseReason::NoAgreement } else { PauseReason::TooFewInputs };
+            let reason =
+                if culprits.is_empty() || enough { PauseReason::NoAgreement } else { PauseReason::TooFewInputs };
             let mut commitments = PerMember::new();
             for commitment in kept {
                 let _ = commitments.try_push(commitment);

@@ -9,8 +9,15 @@
 //!                                                └── Paused ←───┘
 //! ```
 //!
-//! Two clarifications of the design. A benched member is called back early where the round could not reach its
-//! minimum without it. A pause goes back to the state that it interrupted, with the commitments that still fit.
+//! Clarifications of the design:
+//! * A benched member is called back early where the round could not reach its minimum without it.
+//! * A pause goes back to the state that it interrupted, with the commitments that still fit. Votes name how often the
+//!   study was taken up again, so that none cast before a pause counts after it.
+//! * A withdrawal before the freeze takes a commitment back, and the time of the freeze with it where too few are left.
+//! * An input is dropped as withheld only where enough others also say that they lack it: who has not voted lacks nothing.
+//! * Who enrols while a round runs has no part in its end: neither in stop rules nor in the last evaluation, nor in the
+//!   certificate.
+//! * Looking back over all rounds, for the best one or for patience, is dear and waits for the beginning of a block.
 
 mod collect;
 mod duties;
@@ -145,6 +152,7 @@ impl Study {
             base: Hash::zero(),
             statistics: None,
             opened_at: now,
+            resumed: 0,
             phase: Phase::Enrolling { until },
         })
     }
@@ -172,7 +180,7 @@ impl Study {
                 Some(*until)
             }
             Phase::Collecting(c) => Some(c.freeze_at.unwrap_or(c.limit)),
-            Phase::Merging(m) => Some(m.frozen_at.saturating_add(m.window)),
+            Phase::Merging(m) => Some(m.until),
             Phase::Certifying(c) => Some(c.until),
             Phase::Paused(p) => Some(p.until),
             Phase::Completed(_) | Phase::Aborted { .. } => None,
@@ -229,18 +237,36 @@ impl Study {
 
     fn resume(&mut self, around: &dyn Surroundings, who: InstitutionId) -> Step {
         let quorum = self.pause_vote(who, true)?;
-        if !quorum {
-            return Ok(Vec::new());
-        }
-        let Phase::Paused(pause) = &self.phase else { return Err(Refusal::WrongPhase) };
-        let back = pause.back.clone();
+        Ok(if quorum { self.take_up(around) } else { Vec::new() })
+    }
+
+    /// Ends a pause, and goes on where it began.
+    fn take_up(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
+        let Phase::Paused(pause) = &self.phase else { return Vec::new() };
+        let (back, opened_at) = (pause.back.clone(), self.opened_at);
+        self.resumed = self.resumed.saturating_add(1);
         let mut effects = alloc::vec![Effect::Resumed];
         effects.extend(match back {
             Back::Collecting { kind, commitments } => self.open_collecting(around, kind, commitments.into_inner()),
             Back::Init => self.open_init(around),
-            Back::Certifying { round, root, held } => self.open_certifying(around, round, root, held),
+            Back::Certifying { roster, round, root, held } => self.open_certifying(around, roster, round, root, held),
         });
-        Ok(effects)
+        // it is still the same round; one that is closed already is not touched
+        self.opened_at = opened_at;
+        effects
+    }
+
+    /// Counts the voices on a pause again after a member has left.
+    fn recount_pause(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
+        let Phase::Paused(pause) = &self.phase else { return Vec::new() };
+        let needed = self.rules.close_late(pause.roster.count_ones());
+        if pause.resume.count_ones() >= needed {
+            self.take_up(around)
+        } else if pause.abort.count_ones() >= needed {
+            self.end(AbortReason::Decided)
+        } else {
+            Vec::new()
+        }
     }
 
     fn abort(&mut self, who: InstitutionId) -> Step {

@@ -31,6 +31,8 @@ pub struct Member {
     pub weight: u32,
     /// False once it has withdrawn or was suspended.
     pub active: bool,
+    /// The first round that its enrolment counts for: 0 for those that were there at the start.
+    pub since: u32,
     /// Round of its last strike.
     pub struck: Option<u32>,
     /// Left out up to and including this round.
@@ -54,8 +56,10 @@ pub struct Study {
     pub base: Hash,
     /// Root of the merged statistics.
     pub statistics: Option<Hash>,
-    /// Block in which the present round was opened.
+    /// Block in which the present round was opened; a pause in it changes nothing.
     pub opened_at: u32,
+    /// How often it was taken up again after a pause. Votes name it: those cast before a pause say nothing after it.
+    pub resumed: u32,
     /// Where it stands.
     pub phase: Phase,
 }
@@ -83,7 +87,7 @@ pub enum Phase {
     Merging(Merging),
     /// The last merge is evaluated.
     FinalEvaluation {
-        /// Members that were active at its start.
+        /// Members of the last round that were active at its end.
         roster: Mask,
         /// Members that have reported.
         reported: Mask,
@@ -188,6 +192,8 @@ pub struct Merging {
     pub frozen_at: u32,
     /// Window of this attempt.
     pub window: u32,
+    /// Deadline: the end of the window, or the next block where nothing is left to wait for.
+    pub until: u32,
     /// Inputs dropped in earlier attempts.
     pub dropped: PerMember<(u8, DropReason)>,
 }
@@ -195,7 +201,7 @@ pub struct Merging {
 /// Participants say that they hold the canonical model.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Certifying {
-    /// Members that were active at its start.
+    /// Members of the last round that were active at its start.
     pub roster: Mask,
     /// Round whose merge is canonical.
     pub round: u32,
@@ -253,6 +259,8 @@ pub enum Back {
     Init,
     /// Certifying again.
     Certifying {
+        /// Members that are asked.
+        roster: Mask,
         /// Round whose merge is canonical.
         round: u32,
         /// Its root.

@@ -76,7 +76,9 @@ fn evaluate(shell: &mut Shell, losses: &[Option<u32>]) {
     for (member, loss) in (0u8..).zip(losses) {
         assert_eq!(shell.asks(member), Some(DutyKind::Evaluate));
         shell.vote(member, VoteBody::Metric(*loss)).expect("asked for");
+        assert!(matches!(shell.study.phase, Phase::FinalEvaluation { .. }), "the choice waits for a block's beginning");
     }
+    shell.pass(1);
 }
 
 fn canonical(shell: &Shell) -> (u32, Hash) {
@@ -132,6 +134,78 @@ fn the_last_evaluation_waits_until_its_deadline() {
     assert_eq!(shell.step(Event::Enrol { who: id(9), samples: 5 }), Err(Refusal::WrongPhase));
     shell.deadline();
     assert_eq!((shell.world.now - since, canonical(&shell).0), (20, 1));
+}
+
+#[test]
+fn who_enrols_in_the_last_round_has_no_part_in_its_end() {
+    let mut shell = Shell::training(StudyRules { max_rounds: 2, ..plain() }, &[100; 2]);
+    shell.whole_round(&[Some(9); 2]);
+    shell.commit_with(0, Some(5)).expect("asked for");
+    shell.commit_with(1, Some(5)).expect("asked for");
+    for late in 3..6 {
+        shell.step(Event::Enrol { who: id(late), samples: 100 }).expect("may enrol");
+    }
+    shell.root(0, "merge 2").expect("asked for");
+    shell.root(1, "merge 2").expect("asked for");
+    assert_eq!((shell.asks(2), shell.asks(4)), (None, None));
+    // three newcomers could neither outvote the two, nor keep the certificate waiting
+    evaluate(&mut shell, &[Some(7); 2]);
+    assert_eq!(canonical(&shell).0, 1);
+    for member in 0..2 {
+        shell.vote(member, VoteBody::Held(hash("merge 1"))).expect("asked for");
+    }
+    let Phase::Completed(certificate) = &shell.study.phase else { panic!("not completed") };
+    assert_eq!(certificate.roster, 0b11);
+
+    // a round later they count
+    let mut shell = Shell::training(StudyRules { max_rounds: 2, ..plain() }, &[100; 2]);
+    shell.step(Event::Enrol { who: id(3), samples: 100 }).expect("may enrol");
+    shell.whole_round(&[None; 2]);
+    shell.whole_round(&[None; 3]);
+    assert_eq!(shell.asks(2), Some(DutyKind::Evaluate));
+}
+
+#[test]
+fn nobody_enrols_for_the_certificate_alone() {
+    let mut shell = certifying(plain());
+    assert_eq!(shell.step(Event::Enrol { who: id(9), samples: 5 }), Err(Refusal::WrongPhase));
+    shell.deadline();
+    shell.deadline();
+    assert_eq!(shell.paused(), PauseReason::NotHeld);
+    assert_eq!(shell.step(Event::Enrol { who: id(9), samples: 5 }), Err(Refusal::WrongPhase));
+}
+
+#[test]
+fn a_pause_is_decided_by_those_that_are_left() {
+    let paused = |voice: fn(u8) -> Event| {
+        let mut shell = Shell::training(plain(), &[100; 5]);
+        shell.deadline();
+        shell.deadline();
+        assert_eq!(shell.paused(), PauseReason::TooFewUpdates);
+        // three of five are needed, and three of four; of the three that stay when two have left, two
+        for member in 2..4 {
+            shell.step(voice(member)).expect("may ask");
+        }
+        shell.step(Event::Withdraw { who: id(1) }).expect("may leave");
+        assert!(matches!(shell.study.phase, Phase::Paused(_)));
+        shell.step(Event::Withdraw { who: id(2) }).expect("may leave");
+        shell
+    };
+    let resumed = paused(|member| Event::Resume { who: id(member + 1) });
+    assert_eq!(resumed.collecting().roster, 0b11100);
+    let ended = paused(|member| Event::Abort { who: id(member + 1) });
+    assert_eq!(ended.study.phase, Phase::Aborted { reason: AbortReason::Decided });
+}
+
+#[test]
+fn who_has_left_is_not_struck_for_silence() {
+    let mut shell = Shell::merging(StudyRules { max_rounds: 30, ..plain() }, 4);
+    shell.step(Event::Withdraw { who: id(4) }).expect("may leave");
+    shell.root(0, "merge").expect("asked for");
+    shell.root(1, "merge").expect("asked for");
+    shell.deadline();
+    let struck = |shell: &Shell, member| shell.study.member(member).and_then(|m| m.struck);
+    assert_eq!((struck(&shell, 3), struck(&shell, 2)), (None, Some(1)), "who stays and is silent is struck");
 }
 
 #[test]

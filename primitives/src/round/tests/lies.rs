@@ -69,6 +69,24 @@ fn who_serves_nobody_is_dropped_by_name_within_the_fetch_window_if_all_vote() {
 }
 
 #[test]
+fn who_serves_nobody_twice_is_benched() {
+    let mut shell = Shell::training(StudyRules { max_rounds: 30, ..plain() }, &[100; 4]);
+    for round in 1..=2 {
+        shell.commit_all();
+        shell.fetched();
+        for member in 0..3 {
+            shell.partial(member, 0b0111, 0).expect("asked for");
+        }
+        // who withholds says that all is well
+        shell.root(3, "merge").expect("it may say so");
+        assert_eq!(shell.dropped().len(), round);
+        all_attest(&mut shell, 0..3);
+    }
+    assert_eq!(shell.dropped(), [(id(4), DropReason::Withheld); 2]);
+    assert_eq!((shell.collecting().roster, shell.asks(3)), (0b0111, None));
+}
+
+#[test]
 fn who_serves_nobody_and_is_silent_is_dropped_at_the_attestation_limit() {
     let mut shell = seven();
     shell.fetched();
@@ -244,6 +262,58 @@ fn a_replayed_vote_fits_nowhere_else() {
     all_attest(&mut shell, 0..4);
     shell.commit_all();
     assert_eq!(shell.step(Event::Vote(vote)), Err(Refusal::NoSuchDuty));
+}
+
+#[test]
+fn votes_cast_before_a_pause_say_nothing_after_it() {
+    // two failures pause the round; the two are mended, and somebody sends their old words again
+    let mut shell = Shell::training(plain(), &[100; 3]);
+    let failure = VoteBody::Failure(FailureCode::OutOfDisk);
+    let old: Vec<Vote> = (1..3).filter_map(|member| shell.answer(member, failure)).collect();
+    shell.commit(0).expect("asked for");
+    for vote in &old {
+        shell.step(Event::Vote(*vote)).expect("fits here");
+    }
+    assert_eq!(shell.paused(), PauseReason::TooFewUpdates);
+    shell.step(Event::Resume { who: id(1) }).expect("the proposer");
+    for vote in &old {
+        assert_eq!(shell.step(Event::Vote(*vote)), Err(Refusal::NoSuchDuty));
+        let now = shell.answer(2, failure).expect("asked for");
+        let (genesis, agreement) = (shell.world.genesis, hash("agreement"));
+        assert_ne!(vote.payload(&genesis, &agreement), now.payload(&genesis, &agreement));
+    }
+    shell.commit(1).expect("asked again");
+    shell.commit(2).expect("asked again");
+    assert_eq!(shell.merge().inputs.len(), 3);
+
+    // nor do words on a merge whose inputs are the same after the pause
+    let mut shell = Shell::merging(plain(), 2);
+    let first = shell.answer(0, VoteBody::Root(hash("wrong"))).expect("asked for");
+    for _ in 1..=3 {
+        shell.root(0, "wrong").expect("it may say so");
+        shell.root(1, "merge").expect("asked for");
+    }
+    assert_eq!(shell.paused(), PauseReason::NoAgreement);
+    let inputs = first.duty;
+    shell.step(Event::Resume { who: id(1) }).expect("the proposer");
+    let again = shell.answer(0, VoteBody::Root(hash("merge"))).expect("asked for");
+    assert_eq!((again.duty, again.attempt), (inputs, first.attempt), "the very same merge");
+    assert_eq!(shell.step(Event::Vote(first)), Err(Refusal::NoSuchDuty));
+    shell.root(0, "merge").expect("asked for");
+    shell.root(1, "merge").expect("asked for");
+    assert_eq!(shell.last_record().root, hash("merge"));
+}
+
+#[test]
+fn a_pause_does_not_hide_how_long_a_round_took() {
+    let mut shell = Shell::training(plain(), &[100; 3]);
+    let opened = shell.world.now;
+    shell.deadline();
+    shell.deadline();
+    shell.step(Event::Resume { who: id(1) }).expect("the proposer");
+    shell.commit_all();
+    all_attest(&mut shell, 0..3);
+    assert_eq!(shell.last_record().opened_at, opened);
 }
 
 #[test]

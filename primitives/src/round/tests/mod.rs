@@ -142,6 +142,7 @@ impl Shell {
             study: open.duty.study,
             round: open.duty.round,
             attempt: open.attempt,
+            resumed: open.resumed,
             kind: open.duty.kind,
             institution,
             duty: open.duty.hash(),
@@ -257,6 +258,10 @@ impl Shell {
             if matches!(self.study.phase, Phase::Merging(_)) {
                 self.root(member, &format!("merge {round}")).expect("a merge is asked for");
             }
+        }
+        if matches!(self.study.phase, Phase::Merging(_)) && self.study.rules.patience > 0 {
+            // it looks back over all rounds, and that waits for the next block
+            self.pass(1);
         }
         assert_eq!(self.last_record().round, round);
     }

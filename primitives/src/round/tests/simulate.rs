@@ -274,6 +274,7 @@ impl Consortium {
             study: open.duty.study,
             round: open.duty.round,
             attempt: open.attempt,
+            resumed: open.resumed,
             kind: open.duty.kind,
             institution: institution(member),
             duty: open.duty.hash(),
