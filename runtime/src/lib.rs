@@ -13,6 +13,8 @@ include!(concat!(env!("OUT_DIR"), "/wasm_binary.rs"));
 
 mod apis;
 mod genesis_config_presets;
+#[cfg(test)]
+mod tests;
 
 use alloc::vec::Vec;
 use consilium_primitives::InstitutionId;
@@ -152,17 +154,19 @@ parameter_types! {
         .build();
 }
 
-/// Nothing is paid on this chain, so nothing can be transferred: an outsider with a balance could sign.
-pub struct NoTransfers;
-impl Contains<RuntimeCall> for NoTransfers {
+/// What nobody may call. Nothing is paid on this chain, so nothing can be transferred: an outsider with a balance could
+/// sign. And keys are replaced or go with their institution, never purged: a validator without keys makes no blocks, and
+/// a chain whose last one did so would stand.
+pub struct Allowed;
+impl Contains<RuntimeCall> for Allowed {
     fn contains(call: &RuntimeCall) -> bool {
-        !matches!(call, RuntimeCall::Balances(_))
+        !matches!(call, RuntimeCall::Balances(_) | RuntimeCall::Session(pallet_session::Call::purge_keys { .. }))
     }
 }
 
 #[derive_impl(frame_system::config_preludes::SolochainDefaultConfig)]
 impl frame_system::Config for Runtime {
-    type BaseCallFilter = NoTransfers;
+    type BaseCallFilter = Allowed;
     type Block = Block;
     type BlockWeights = RuntimeBlockWeights;
     type BlockLength = RuntimeBlockLength;
@@ -248,7 +252,7 @@ impl pallet_consortium::OnDeparture<AccountId> for TellStudies {
     }
 
     fn weight() -> Weight {
-        // at most: a withdrawal from every study that runs
+        // at most: a withdrawal from every study that runs, none of which looks back over rounds
         let one = <() as pallet_swarm_learning::WeightInfo>::withdraw();
         one.saturating_mul(u64::from(pallet_swarm_learning::MAX_RUNNING))
     }
@@ -262,6 +266,8 @@ impl pallet_consortium::Config for Runtime {
     type MinValidators = ConstU32<1>;
     type MaxInstitutions = ConstU32<64>;
     type WeightInfo = ();
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = RegisterKeys;
 }
 
 /// Who belongs to the consortium, for the studies.
@@ -274,10 +280,42 @@ impl pallet_swarm_learning::Membership for Members {
         Session::validators().len() as u32
     }
     #[cfg(feature = "runtime-benchmarks")]
-    fn make_participant(who: &AccountId) {
-        let admitted =
-            Consortium::admit(frame_system::RawOrigin::Root.into(), who.clone(), Default::default(), false, true);
-        debug_assert!(admitted.is_ok());
+    fn make_participant(who: &AccountId, swarm: pallet_swarm_learning::sr25519::AuthorityId) {
+        // the others' keys play no part in a vote
+        let mut keys = unspendable_keys(who);
+        keys.swarm = swarm;
+        pallet_session::NextKeys::<Runtime>::insert(who, keys);
+        let admitted = Consortium::admit(
+            frame_system::RawOrigin::Root.into(),
+            who.clone(),
+            b"benchmark".to_vec().try_into().unwrap_or_default(),
+            false,
+            true,
+        );
+        assert!(admitted.is_ok());
+    }
+}
+
+/// Session keys for a benchmark: unlike all others', and nobody's.
+#[cfg(feature = "runtime-benchmarks")]
+fn unspendable_keys(who: &AccountId) -> SessionKeys {
+    use sp_core::crypto::UncheckedFrom;
+    let bytes: [u8; 32] = *who.as_ref();
+    SessionKeys {
+        aura: sp_core::sr25519::Public::unchecked_from(bytes).into(),
+        grandpa: sp_core::ed25519::Public::unchecked_from(bytes).into(),
+        swarm: sp_core::sr25519::Public::unchecked_from(bytes).into(),
+    }
+}
+
+/// Gives institutions session keys in benchmarks.
+#[cfg(feature = "runtime-benchmarks")]
+pub struct RegisterKeys;
+
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_consortium::BenchmarkHelper<AccountId> for RegisterKeys {
+    fn register_keys(who: &AccountId) {
+        pallet_session::NextKeys::<Runtime>::insert(who, unspendable_keys(who));
     }
 }
 

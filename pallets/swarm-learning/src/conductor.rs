@@ -32,7 +32,8 @@ pub const URL_KEY: &[u8] = b"consilium/worker/url";
 pub const TOKEN_KEY: &[u8] = b"consilium/worker/token";
 const LOCK_KEY: &[u8] = b"consilium/conductor/lock";
 const SENT_KEY: &[u8] = b"consilium/conductor/sent/";
-/// Blocks of the first and of the last run in an unbroken stretch in which the worker answered nothing.
+/// For each duty that the worker did not answer: its hash, and the blocks of the first and of the last run in an unbroken
+/// stretch in which it was asked in vain.
 const MISSING_KEY: &[u8] = b"consilium/conductor/missing";
 
 /// Everything of one run is done by then, in milliseconds.
@@ -45,6 +46,9 @@ const RESEND_BLOCKS: u32 = 4;
 const RESTART_BLOCKS: u32 = 10;
 /// Longest answer that is read.
 const MAX_REPLY: usize = 64 * 1024;
+
+/// Duty, first and last block.
+type Stretches = Vec<(Hash, u32, u32)>;
 
 /// What went wrong with one call.
 #[derive(Debug, PartialEq, Eq)]
@@ -97,6 +101,10 @@ pub(crate) fn conduct<T: Config>(now: u32) {
                 answer_duty::<T>(now, key, asked, &answer.state);
             }
         }
+        // a node without a worker says nothing: the worker may be another node's
+        Err(CallError::NoWorker) => {
+            log::debug!(target: LOG, "{} open duties, and this node has no worker", asked.len())
+        }
         Err(error) => {
             log::warn!(
                 target: LOG,
@@ -109,18 +117,23 @@ pub(crate) fn conduct<T: Config>(now: u32) {
     }
 }
 
-/// Lets the others go on without this site where its worker has answered nothing for as long as the study expects a
+/// Lets the others go on without this site where its worker has not answered a duty for as long as the study expects a
 /// whole round's training to take: until then somebody may bring it back.
 fn report_missing<T: Config>(now: u32, asked: &[(AuthorityId, Asked)]) {
-    let noted = StorageValueRef::persistent(MISSING_KEY).mutate(
-        |stretch: Result<Option<(u32, u32)>, StorageRetrievalError>| match stretch {
+    let noted = StorageValueRef::persistent(MISSING_KEY).mutate(|before: Result<Option<Stretches>, _>| {
+        let before = before.ok().flatten().unwrap_or_default();
+        let stretch = |(_, asked): &(AuthorityId, Asked)| {
+            let duty = asked.order.duty.hash();
             // neither a node that was off itself nor a chain that was taken back says anything about the worker
-            Ok(Some((first, last))) if last <= now && now.saturating_sub(last) < RESTART_BLOCKS => Ok((first, now)),
-            _ => Ok::<_, ()>((now, now)),
-        },
-    );
-    let Ok((since, _)) = noted else { return };
-    for (key, asked) in asked {
+            let unbroken = |last: u32| last <= now && now.saturating_sub(last) < RESTART_BLOCKS;
+            let first =
+                before.iter().find(|(hash, _, last)| *hash == duty && unbroken(*last)).map(|(_, first, _)| *first);
+            (duty, first.unwrap_or(now), now)
+        };
+        Ok::<Stretches, ()>(asked.iter().map(stretch).collect())
+    });
+    let Ok(stretches) = noted else { return };
+    for ((key, asked), (_, since, _)) in asked.iter().zip(stretches) {
         let expected = Studies::<T>::get(asked.order.duty.study).map_or(u32::MAX, |s| s.state.rules.training_blocks);
         if now.saturating_sub(since) >= expected.max(RESTART_BLOCKS) {
             answer_duty::<T>(now, key, asked, &DutyState::Failed(FailureCode::WorkerMissing));
@@ -228,7 +241,10 @@ fn body(asked: &Asked, state: &DutyState) -> Option<VoteBody> {
         (DutyKind::Init | DutyKind::MergeStatistics | DutyKind::Merge, DutyState::Done(DutyOutput::Root(root))) => {
             Some(VoteBody::Root(*root))
         }
-        (DutyKind::MergeStatistics | DutyKind::Merge, DutyState::Inputs { have, invalid }) if asked.partial => {
+        // with all inputs there, what is missing is the merge: nothing to report about the inputs
+        (DutyKind::MergeStatistics | DutyKind::Merge, DutyState::Inputs { have, invalid })
+            if asked.partial && (have.count_ones() as usize) < asked.order.inputs.len() =>
+        {
             Some(VoteBody::Partial { have: *have, invalid: *invalid })
         }
         (DutyKind::Evaluate, DutyState::Done(DutyOutput::Metric(metric))) => Some(VoteBody::Metric(*metric)),
@@ -248,6 +264,7 @@ fn answer_duty<T: Config>(now: u32, key: &AuthorityId, asked: &Asked, state: &Du
         study: duty.study,
         round: duty.round,
         attempt: asked.attempt,
+        resumed: asked.resumed,
         kind: duty.kind,
         institution: duty.institution,
         duty: duty.hash(),
@@ -267,7 +284,8 @@ fn answer_duty<T: Config>(now: u32, key: &AuthorityId, asked: &Asked, state: &Du
             target: LOG, "study {} round {} {:?}: answered {:?}", duty.study, duty.round, duty.kind, body
         ),
         Err(()) => log::warn!(
-            target: LOG, "study {} round {} {:?}: the pool refused the vote; it will be sent again",
+            target: LOG,
+            "study {} round {} {:?}: the pool did not take the vote, or holds it already; it is sent again until it is in a block",
             duty.study, duty.round, duty.kind
         ),
     }
@@ -278,7 +296,7 @@ fn first_or_again(now: u32, vote: &Vote) -> bool {
     let mut key = SENT_KEY.to_vec();
     let partial = matches!(vote.body, VoteBody::Partial { .. });
     key.extend_from_slice(
-        Hash::from(sp_io::hashing::blake2_256(&(vote.duty, vote.attempt, partial).encode())).as_ref(),
+        Hash::from(sp_io::hashing::blake2_256(&(vote.duty, vote.attempt, vote.resumed, partial).encode())).as_ref(),
     );
     let noted =
         StorageValueRef::persistent(&key).mutate(|sent: Result<Option<u32>, StorageRetrievalError>| match sent {

@@ -27,13 +27,16 @@
 //! # Bounds
 //!
 //! [`MAX_RUNNING`] studies at once, [`consilium_primitives::rules::MAX_PARTICIPANTS`] members and
-//! [`consilium_primitives::rules::MAX_ROUNDS`] rounds each. A closed round's record and a study's agreement stay in the
-//! state for good: they are the certificate's chain of evidence.
+//! [`consilium_primitives::rules::MAX_ROUNDS`] rounds each. What stays in the state for good, as the certificate's chain
+//! of evidence: a study's last state, its agreement, the records of its closed rounds and the losses reported on them. Of a
+//! study that never started, its spec is forgotten.
 //!
 //! # Implementation notes
 //!
 //! A study has exactly one deadline at a time, and at most [`MAX_RUNNING`] studies run, so an agenda entry can never be
-//! full. Deadlines are evaluated in `on_initialize`, before that block's transactions.
+//! full. Deadlines are evaluated in `on_initialize`, before that block's transactions. Only there does a study look back
+//! over its rounds; once studies have looked back over [`consilium_primitives::rules::MAX_ROUNDS`] rounds together, the
+//! others wait for the next block.
 //!
 //! The offchain worker (the `conductor` module) runs on every node. It asks this institution's own worker process about
 //! all its open duties in one call and signs what comes back.
@@ -101,9 +104,9 @@ pub mod pallet {
     #[cfg(any(feature = "try-runtime", test))]
     use alloc::vec::Vec;
     use consilium_primitives::{
-        round::{Effect, Event as RoundEvent, Kind, PerMember, RoundRecord, Study},
+        round::{Effect, Event as RoundEvent, Kind, PerMember, Phase, RoundRecord, Study},
         rules::MAX_ROUNDS,
-        DutyKind, Hash, InstitutionId, StudyId, StudyRules, Vote,
+        Hash, InstitutionId, StudyId, StudyRules, Vote,
     };
     use frame_support::pallet_prelude::*;
     use frame_system::{
@@ -224,8 +227,10 @@ pub mod pallet {
         BadLength,
         /// The list of invited institutions is unsorted, repeats itself or is too short.
         BadInvited,
-        /// The list of declared weights is empty, unsorted, repeats itself or has a weight out of range.
+        /// The list of declared weights is too short, unsorted, repeats itself or has a weight out of range.
         BadWeights,
+        /// `keep_updates` is above 3.
+        BadKept,
         /// The study is in another state.
         WrongPhase,
         /// The rules name who is invited, and the caller is not among them.
@@ -264,15 +269,23 @@ pub mod pallet {
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(now: BlockNumberFor<T>) -> Weight {
             let due = Agenda::<T>::take(block_number::<T>(now));
-            let mut weight = <T as Config>::WeightInfo::on_initialize(due.len() as u32);
+            let weight = <T as Config>::WeightInfo::on_initialize(due.len() as u32);
+            let mut looked_back = 0u32;
             for study in due {
                 Scheduled::<T>::remove(study);
+                if looked_back >= MAX_ROUNDS {
+                    Self::schedule(study, Some(block_number::<T>(now)));
+                    continue;
+                }
                 // a tick is never refused; a study in the agenda exists
                 let ticked = Self::apply(study, RoundEvent::Tick);
                 debug_assert!(ticked.is_ok());
-                weight = weight.saturating_add(<T as Config>::WeightInfo::look_back(ticked.unwrap_or_default()));
+                looked_back = looked_back.saturating_add(ticked.unwrap_or_default());
             }
-            weight
+            match looked_back {
+                0 => weight,
+                rounds => weight.saturating_add(<T as Config>::WeightInfo::look_back(rounds)),
+            }
         }
 
         fn offchain_worker(now: BlockNumberFor<T>) {
@@ -304,63 +317,51 @@ pub mod pallet {
 
         /// Takes no further part. What is frozen already stays.
         #[pallet::call_index(2)]
-        #[pallet::weight(
-            <T as Config>::WeightInfo::withdraw().saturating_add(<T as Config>::WeightInfo::look_back(MAX_ROUNDS))
-        )]
-        pub fn withdraw(origin: OriginFor<T>, study: StudyId) -> DispatchResultWithPostInfo {
+        pub fn withdraw(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
             let who = institution(&ensure_signed(origin)?);
-            let looked_back = Self::apply(study, RoundEvent::Withdraw { who })?;
+            Self::apply(study, RoundEvent::Withdraw { who })?;
             Self::deposit_event(Event::Withdrawn { study, institution: who });
-            Ok(Some(
-                <T as Config>::WeightInfo::withdraw().saturating_add(<T as Config>::WeightInfo::look_back(looked_back)),
-            )
-            .into())
+            Ok(())
         }
 
         /// Starts a study before its enrolment ends. Only its proposer may.
         #[pallet::call_index(3)]
         pub fn start(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
-            let who = institution(&ensure_signed(origin)?);
+            let who = Self::ensure_participant(origin)?;
             Self::apply(study, RoundEvent::Start { who }).map(|_| ())
         }
 
-        /// Lets a paused study go on: at once by its proposer, else when more than half of its members ask.
+        /// Lets a paused study go on: at once by its proposer, else when more than half of its members ask (more than two
+        /// thirds in a strict study).
         #[pallet::call_index(4)]
         pub fn resume(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
-            let who = institution(&ensure_signed(origin)?);
+            let who = Self::ensure_participant(origin)?;
             Self::apply(study, RoundEvent::Resume { who }).map(|_| ())
         }
 
-        /// Ends a study in enrolment (its proposer), or a paused one (its proposer, or more than half of its members).
+        /// Ends a study in enrolment (its proposer), or a paused one (its proposer, or as many as let it go on).
         #[pallet::call_index(5)]
         pub fn abort(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
-            let who = institution(&ensure_signed(origin)?);
+            let who = Self::ensure_participant(origin)?;
             Self::apply(study, RoundEvent::Abort { who }).map(|_| ())
         }
 
         /// Answers a duty. Signed by the institution's `swarm` key over [`Vote::payload`].
-        ///
-        /// Its weight is that of the dearest vote of its kind, and is corrected afterwards.
         #[pallet::call_index(6)]
         #[pallet::authorize(Self::authorize_vote)]
-        #[pallet::weight(
-            <T as Config>::WeightInfo::vote().saturating_add(<T as Config>::WeightInfo::look_back(may_look_back(vote)))
-        )]
-        pub fn vote(
-            origin: OriginFor<T>,
-            vote: Vote,
-            _signature: sr25519::AuthoritySignature,
-        ) -> DispatchResultWithPostInfo {
+        pub fn vote(origin: OriginFor<T>, vote: Vote, _signature: sr25519::AuthoritySignature) -> DispatchResult {
             ensure_authorized(origin)?;
-            let looked_back = Self::apply(vote.study, RoundEvent::Vote(vote))?;
-            Ok(Some(
-                <T as Config>::WeightInfo::vote().saturating_add(<T as Config>::WeightInfo::look_back(looked_back)),
-            )
-            .into())
+            Self::apply(vote.study, RoundEvent::Vote(vote)).map(|_| ())
         }
     }
 
     impl<T: Config> Pallet<T> {
+        fn ensure_participant(origin: OriginFor<T>) -> Result<InstitutionId, DispatchError> {
+            let who = ensure_signed(origin)?;
+            ensure!(T::Membership::is_participant(&who), Error::<T>::NotAParticipant);
+            Ok(institution(&who))
+        }
+
         fn do_register(who: AccountId32, rules: StudyRules, spec: Spec) -> DispatchResult {
             ensure!(T::Membership::is_participant(&who), Error::<T>::NotAParticipant);
             ensure!(!spec.is_empty(), Error::<T>::EmptySpec);
@@ -410,11 +411,12 @@ pub mod pallet {
         }
 
         /// One step of one study, with everything that follows from it. Gives the number of rounds whose losses were
-        /// read: almost always 0, and all of them where the best round was looked for.
+        /// read: all of them where the best round was looked for, which only the beginning of a block does; else 0.
         pub(crate) fn apply(study: StudyId, event: RoundEvent) -> Result<u32, DispatchError> {
             let mut info = Studies::<T>::get(study).ok_or(Error::<T>::NoSuchStudy)?;
             let around = Around::<T>::new(study, info.agreement);
             let before = info.state.round;
+            let enrolling = matches!(info.state.phase, Phase::Enrolling { .. });
             let effects = info.state.step(&around, event).map_err(Error::<T>::from)?;
             let mut looked_back = 0u32;
             for effect in effects {
@@ -427,7 +429,7 @@ pub mod pallet {
             }
             Self::schedule(study, info.state.deadline());
             if info.state.ended() {
-                Self::retire(study);
+                Self::retire(study, !enrolling);
             }
             Studies::<T>::insert(study, info);
             Ok(looked_back)
@@ -501,14 +503,18 @@ pub mod pallet {
             }
         }
 
-        fn retire(study: StudyId) {
+        /// A study has ended. One that never `started` leaves nothing to ask for, to serve or to recompute.
+        fn retire(study: StudyId, started: bool) {
+            if !started {
+                Specs::<T>::remove(study);
+            }
             let mut was_running = false;
             Running::<T>::mutate(|running| {
                 let before = running.len();
                 running.retain(|(s, _)| *s != study);
                 was_running = running.len() != before;
             });
-            if was_running {
+            if was_running && started {
                 Ended::<T>::mutate(|ended| {
                     if ended.is_full() {
                         ended.remove(0);
@@ -529,6 +535,9 @@ pub mod pallet {
             let around = Around::<T>::new(vote.study, info.agreement);
             info.state.check_vote(&around, vote).map_err(refused)?;
             let account = AccountId32::from(vote.institution.0);
+            if !T::Membership::is_participant(&account) {
+                return Err(InvalidTransaction::Custom(REFUSED_NOT_A_PARTICIPANT).into());
+            }
             let key = pallet_session::Pallet::<T>::load_keys(&account)
                 .and_then(|keys| keys.get::<sr25519::AuthorityId>(KEY_TYPE))
                 .ok_or(InvalidTransaction::Custom(REFUSED_NO_KEY))?;
@@ -542,6 +551,7 @@ pub mod pallet {
                     vote.study,
                     vote.round,
                     vote.attempt,
+                    vote.resumed,
                     vote.kind,
                     vote.institution,
                     // a merge may follow a report of missing inputs
@@ -562,7 +572,6 @@ pub mod pallet {
             let running: Vec<StudyId> = Running::<T>::get().iter().map(|(s, _)| *s).collect();
             for (study, info) in Studies::<T>::iter() {
                 ensure!(study < NextStudy::<T>::get(), "a study beyond the next number");
-                ensure!(Specs::<T>::contains_key(study), "a study without its spec");
                 ensure!(running.contains(&study) != info.state.ended(), "running and ended disagree");
                 let planned = Scheduled::<T>::get(study);
                 ensure!(planned.is_some() != info.state.ended(), "every running study has one deadline");
@@ -570,21 +579,17 @@ pub mod pallet {
                     let entries = Agenda::<T>::get(block).iter().filter(|s| **s == study).count();
                     ensure!(entries == 1, "a deadline stands in the agenda once");
                 }
-                let spec = Specs::<T>::get(study).unwrap_or_default();
+                let Some(spec) = Specs::<T>::get(study) else {
+                    let never_started = matches!(info.state.phase, Phase::Aborted { .. }) && info.state.round == 0;
+                    ensure!(never_started, "a study without its spec");
+                    continue;
+                };
                 let agreement = agreement_hash(genesis::<T>(), &info.state.proposer, &info.state.rules, &spec);
                 ensure!(agreement == info.agreement, "the agreement hash is that of rules and spec");
             }
             let planned: usize = Agenda::<T>::iter().map(|(_, due)| due.len()).sum();
             ensure!(planned == Scheduled::<T>::iter().count(), "agenda and schedule disagree");
             Ok(())
-        }
-    }
-
-    /// Most rounds whose losses the application of this vote may read.
-    fn may_look_back(vote: &Vote) -> u32 {
-        match vote.kind {
-            DutyKind::Evaluate | DutyKind::Merge => vote.round,
-            _ => 0,
         }
     }
 

@@ -239,8 +239,8 @@ pub fn info(study: StudyId) -> StudyInfo {
 pub fn ballot(n: u8, study: StudyId, body: VoteBody) -> Vote {
     let asked = Swarm::asked(&id(n)).into_iter().find(|a| a.order.duty.study == study).expect("a duty is open");
     let duty = asked.order.duty;
-    let (round, attempt, kind) = (duty.round, asked.attempt, duty.kind);
-    Vote { study, round, attempt, kind, institution: id(n), duty: duty.hash(), body }
+    let (round, attempt, resumed, kind) = (duty.round, asked.attempt, asked.resumed, duty.kind);
+    Vote { study, round, attempt, resumed, kind, institution: id(n), duty: duty.hash(), body }
 }
 
 pub fn sign(vote: &Vote, pair: &sr25519::AuthorityPair) -> sr25519::AuthoritySignature {

@@ -1,19 +1,18 @@
 //! What the chain asks of an institution, and what it says about blobs: the read side, for offchain worker and node.
 
-use crate::{types::Around, Config, Ended, History, Pallet, Running, Studies, StudyInfo};
+use crate::{types::Around, Config, Ended, History, Membership, Pallet, Running, Studies, StudyInfo};
 use alloc::{vec, vec::Vec};
 use consilium_primitives::{
     round::{Kind, Phase, RoundRecord},
     BlobKind, BlobNotice, BlobRef, DutyKind, DutyOrder, Hash, InstitutionId, MergeInput, StudyId,
 };
-
-/// Updates of this many closed rounds are listed at most; keeping more is the holder's own affair.
-const LISTED_ROUNDS: u32 = 3;
+use sp_core::crypto::AccountId32;
 
 /// A duty with what is needed to sign its answer.
 pub(crate) struct Asked {
     pub order: DutyOrder,
     pub attempt: u32,
+    pub resumed: u32,
     pub partial: bool,
 }
 
@@ -65,7 +64,7 @@ impl<T: Config> Pallet<T> {
             _ => Vec::new(),
         };
         let order = DutyOrder { duty: open.duty, spec: info.spec_hash, base, statistics, inputs, output_len };
-        Some(Asked { order, attempt: open.attempt, partial: open.partial })
+        Some(Asked { order, attempt: open.attempt, resumed: open.resumed, partial: open.partial })
     }
 
     /// Blobs of studies that run or ended lately.
@@ -75,7 +74,12 @@ impl<T: Config> Pallet<T> {
 
     fn blobs_of(study: StudyId, info: &StudyInfo) -> Vec<BlobNotice> {
         let state = &info.state;
-        let members = state.named(state.active()).into_inner();
+        let among = |mask| -> Vec<InstitutionId> {
+            let named = state.named(mask).into_iter();
+            // who was suspended has no claim to anything, also of studies that have ended
+            named.filter(|id| T::Membership::is_participant(&AccountId32::from(id.0))).collect()
+        };
+        let members = among(state.active());
         let mut notices = Vec::new();
         let mut merged = |round, root, len, holders: Vec<InstitutionId>| {
             notices.push(BlobNotice {
@@ -115,7 +119,8 @@ impl<T: Config> Pallet<T> {
                 kind: BlobKind::Update,
                 blob: BlobRef { root, len },
                 holders: vec![author],
-                members: members.clone(),
+                // who enrolled later has no part in this round
+                members: among(state.counted(round)),
                 wanted,
             });
         };
@@ -126,7 +131,7 @@ impl<T: Config> Pallet<T> {
                 }
             }
         }
-        let oldest = state.round.saturating_sub(state.rules.keep_updates.min(LISTED_ROUNDS));
+        let oldest = state.round.saturating_sub(state.rules.keep_updates);
         let closed = (oldest..=state.round).rev().filter_map(|round| record(Kind::Model, round)).chain(statistics);
         for r in closed {
             for input in &r.inputs {

@@ -33,15 +33,32 @@ fn rules_that_make_no_sense_are_refused_by_name() {
         refuses(|r| r.min_participants = 1, Error::BadParticipants);
         refuses(|r| r.rule_min = 65, Error::BadParticipants);
         refuses(|r| r.max_rounds = 1001, Error::BadRounds);
+        refuses(|r| r.max_rounds = 0, Error::BadRounds);
+        refuses(|r| r.keep_updates = 4, Error::BadKept);
         refuses(|r| r.max_share = 0, Error::BadShare);
         refuses(|r| r.max_share = 1_000_001, Error::BadShare);
         refuses(|r| r.update_len = 0, Error::BadLength);
+        refuses(|r| r.merged_len = (4 << 30) + 1, Error::BadLength);
+        refuses(|r| r.statistics_len = (4 << 30) + 1, Error::BadLength);
         refuses(|r| r.invited = vec![id(1), id(0)].try_into().unwrap(), Error::BadInvited);
         refuses(|r| r.invited = vec![id(1)].try_into().unwrap(), Error::BadInvited);
-        refuses(
-            |r| r.rule = MergeRule::Mean(Weighting::Declared(vec![(id(0), 1 << 29)].try_into().unwrap())),
-            Error::BadWeights,
-        );
+        refuses(|r| r.invited = vec![id(1), id(1)].try_into().unwrap(), Error::BadInvited);
+        let two_of_three = |r: &mut StudyRules| {
+            r.invited = vec![id(0), id(1)].try_into().unwrap();
+            r.rule_min = 3;
+        };
+        refuses(two_of_three, Error::BadInvited);
+        for weights in [
+            vec![],
+            vec![(id(0), 1)],
+            vec![(id(0), 1), (id(1), 1 << 29)],
+            vec![(id(0), 1), (id(1), 0)],
+            vec![(id(1), 1), (id(0), 1)],
+            vec![(id(0), 1), (id(0), 1)],
+        ] {
+            let rule = MergeRule::Mean(Weighting::Declared(weights.try_into().unwrap()));
+            refuses(|r| r.rule = rule, Error::BadWeights);
+        }
         assert_noop!(Swarm::register(signed(0), Box::new(rules()), Default::default()), Error::<Test>::EmptySpec);
     });
 }
@@ -65,10 +82,7 @@ fn a_proposer_and_the_chain_have_limits() {
             for _ in 0..MAX_PROPOSED {
                 assert_ok!(register(proposer, rules()));
             }
-            assert_noop!(
-                register(proposer, rules()),
-                if proposer < 4 { Error::<Test>::TooManyProposals } else { Error::<Test>::TooManyStudies }
-            );
+            assert_noop!(register(proposer, rules()), Error::<Test>::TooManyProposals);
         }
         assert_noop!(register(4, rules()), Error::<Test>::TooManyStudies);
         assert_ok!(Swarm::abort(signed(0), 0));
@@ -100,7 +114,7 @@ fn invited_and_declared_lists_decide_who_enrols() {
         register(0, closed).unwrap();
         assert_noop!(enrol(2, 0, 10), Error::<Test>::NotInvited);
         let mut declared = rules();
-        declared.rule = MergeRule::Mean(Weighting::Declared(vec![(id(0), 3)].try_into().unwrap()));
+        declared.rule = MergeRule::Mean(Weighting::Declared(vec![(id(0), 3), (id(1), 1)].try_into().unwrap()));
         register(0, declared).unwrap();
         assert_noop!(enrol(2, 1, 10), Error::<Test>::NoDeclaredWeight);
         assert_ok!(enrol(0, 1, 10));
@@ -132,9 +146,13 @@ fn only_the_proposer_starts_and_only_with_enough() {
         assert_noop!(Swarm::start(signed(0), 0), Error::<Test>::WrongPhase);
         assert_noop!(Swarm::resume(signed(0), 0), Error::<Test>::WrongPhase);
         assert_noop!(Swarm::abort(signed(0), 0), Error::<Test>::WrongPhase);
-        for bad in [Swarm::start(RuntimeOrigin::none(), 0), Swarm::abort(RuntimeOrigin::root(), 0)] {
-            assert_eq!(bad, Err(BadOrigin.into()));
-        }
+        assert_noop!(Swarm::resume(signed(0), 9), Error::<Test>::NoSuchStudy);
+        assert_noop!(Swarm::abort(signed(0), 9), Error::<Test>::NoSuchStudy);
+        assert_noop!(Swarm::withdraw(signed(0), 9), Error::<Test>::NoSuchStudy);
+        assert_noop!(Swarm::start(RuntimeOrigin::none(), 0), BadOrigin);
+        assert_noop!(Swarm::abort(RuntimeOrigin::root(), 0), BadOrigin);
+        assert_noop!(Swarm::resume(RuntimeOrigin::none(), 0), BadOrigin);
+        assert_noop!(Swarm::withdraw(RuntimeOrigin::root(), 0), BadOrigin);
     });
 }
 
@@ -188,6 +206,7 @@ fn a_study_runs_from_registration_to_certificate() {
         }
         // round 2 is worse than round 1 for everyone
         (0..4).for_each(|n| answer(n, study, VoteBody::Metric(Some(600_000))));
+        to_block(2);
         (0..4).for_each(|n| answer(n, study, VoteBody::Held(hash(101))));
         let Phase::Completed(certificate) = info(study).state.phase else { panic!("not completed") };
         assert_eq!((certificate.round, certificate.root, certificate.held), (1, hash(101), 0b1111));
@@ -287,6 +306,11 @@ fn call_refuses(vote: Vote, error: Error<Test>) {
     assert_noop!(Swarm::vote(origin(), vote, signature), error);
 }
 
+fn refused_in_pool_and_block(vote: Vote, code: u8, error: Error<Test>) {
+    assert_eq!(pool_says(vote, sign(&vote, &pair(0, 0))), custom(code));
+    call_refuses(vote, error);
+}
+
 #[test]
 fn the_first_answer_binds() {
     run(|| {
@@ -310,22 +334,27 @@ fn answers_that_do_not_fit_are_refused_in_pool_and_block() {
         call_refuses(Vote { institution: id(4), ..vote }, Error::NotAMember);
         answer(0, study, VoteBody::Root(hash(1)));
         answer(1, study, VoteBody::Root(hash(1)));
-        call_refuses(ballot(0, study, VoteBody::Update { root: hash(1), len: 999, metric: None }), Error::WrongLength);
+        let short = ballot(0, study, VoteBody::Update { root: hash(1), len: 999, metric: None });
+        refused_in_pool_and_block(short, 13, Error::WrongLength);
         answer(0, study, update(1, None));
         answer(1, study, update(2, None));
         let partial = |have, invalid| VoteBody::Partial { have, invalid };
-        call_refuses(ballot(0, study, partial(1, 0)), Error::TooEarly);
+        refused_in_pool_and_block(ballot(0, study, partial(1, 0)), 14, Error::TooEarly);
         to_block(System::block_number() + 8);
-        call_refuses(ballot(0, study, partial(4, 0)), Error::BadMask);
-        call_refuses(ballot(0, study, partial(1, 1)), Error::BadMask);
-        call_refuses(ballot(0, study, partial(3, 0)), Error::BadMask);
-        answer(0, study, partial(1, 0));
+        for (have, invalid) in [(4, 0), (1, 1), (3, 0)] {
+            refused_in_pool_and_block(ballot(0, study, partial(have, invalid)), 15, Error::BadMask);
+        }
+        let first = ballot(0, study, partial(1, 0));
+        send(0, first).unwrap();
+        assert_eq!(pool_says(first, sign(&first, &pair(0, 0))), Err(InvalidTransaction::Stale.into()));
+        call_refuses(first, Error::AlreadyAnswered);
         answer(0, study, VoteBody::Root(hash(3)));
         answer(1, study, VoteBody::Root(hash(3)));
         (0..2).for_each(|n| answer(n, study, update(20 + n, None)));
         (0..2).for_each(|n| answer(n, study, VoteBody::Root(hash(4))));
         (0..2).for_each(|n| answer(n, study, VoteBody::Metric(None)));
-        call_refuses(ballot(0, study, VoteBody::Held(hash(9))), Error::WrongRoot);
+        to_block(System::block_number() + 1);
+        refused_in_pool_and_block(ballot(0, study, VoteBody::Held(hash(9))), 16, Error::WrongRoot);
         assert_eq!(info(study).state.base, hash(4));
     });
 }
@@ -360,6 +389,97 @@ fn nobody_waits_for_an_institution_that_has_departed() {
 }
 
 #[test]
+fn who_is_no_participant_any_more_decides_nothing() {
+    run(|| {
+        let waiting = NextStudy::<Test>::get();
+        register(0, rules()).unwrap();
+        (0..2).for_each(|n| enrol(n, waiting, 10).unwrap());
+        let study = started(rules(), &[0, 1]);
+        (0..2).for_each(|n| answer(n, study, VoteBody::Root(hash(n))));
+        assert!(matches!(info(study).state.phase, Phase::Paused(_)));
+        shut_out(account(0));
+        assert_noop!(Swarm::start(signed(0), waiting), Error::<Test>::NotAParticipant);
+        assert_noop!(Swarm::abort(signed(0), waiting), Error::<Test>::NotAParticipant);
+        assert_noop!(Swarm::resume(signed(0), study), Error::<Test>::NotAParticipant);
+        assert_noop!(Swarm::abort(signed(0), study), Error::<Test>::NotAParticipant);
+        assert_ok!(Swarm::withdraw(signed(0), study));
+    });
+}
+
+#[test]
+fn a_vote_of_an_institution_that_was_suspended_is_refused() {
+    run(|| {
+        let study = started(rules(), &[0, 1]);
+        let vote = ballot(0, study, VoteBody::Root(hash(1)));
+        assert_ok!(pool_says(vote, sign(&vote, &pair(0, 0))));
+        shut_out(account(0));
+        assert_eq!(pool_says(vote, sign(&vote, &pair(0, 0))), custom(3));
+    });
+}
+
+#[test]
+fn a_vote_from_before_a_pause_is_refused_after_it() {
+    run(|| {
+        let study = started(rules(), &[0, 1]);
+        let vote = ballot(0, study, VoteBody::Root(hash(1)));
+        let signature = sign(&vote, &pair(0, 0));
+        send(0, vote).unwrap();
+        answer(1, study, VoteBody::Root(hash(2)));
+        assert_ok!(Swarm::resume(signed(0), study));
+        assert_eq!(pool_says(vote, signature.clone()), custom(11));
+        let now = ballot(0, study, VoteBody::Root(hash(1)));
+        assert_eq!((now.duty, now.resumed), (vote.duty, 1));
+        assert_eq!(pool_says(now, signature), Err(InvalidTransaction::BadProof.into()));
+        (0..2).for_each(|n| answer(n, study, VoteBody::Root(hash(1))));
+        assert_eq!(record(study, 0).root, hash(1));
+    });
+}
+
+#[test]
+fn a_study_that_never_started_leaves_no_spec_and_takes_no_ones_place() {
+    run(|| {
+        let study = started(rules(), &[0, 1]);
+        (0..2).for_each(|n| answer(n, study, VoteBody::Root(hash(n))));
+        assert_ok!(Swarm::abort(signed(0), study));
+        for _ in 0..2 * MAX_RUNNING {
+            let idle = NextStudy::<Test>::get();
+            assert_ok!(register(1, rules()));
+            assert_ok!(Swarm::abort(signed(1), idle));
+            assert!(!Specs::<Test>::contains_key(idle));
+        }
+        assert_eq!(Ended::<Test>::get().to_vec(), [study]);
+        assert!(Specs::<Test>::contains_key(study));
+    });
+}
+
+/// A study whose two sites have answered all up to the last evaluation, which is due in the next block. It counts as
+/// having had as many rounds as a study can have.
+fn about_to_look_back() -> StudyId {
+    let study = started(StudyRules { max_rounds: 1, ..rules() }, &[0, 1]);
+    (0..2).for_each(|n| answer(n, study, VoteBody::Root(hash(1))));
+    (0..2).for_each(|n| answer(n, study, update(n, None)));
+    (0..2).for_each(|n| answer(n, study, VoteBody::Root(hash(2))));
+    Studies::<Test>::mutate(study, |info| {
+        let state = &mut info.as_mut().unwrap().state;
+        (state.round, state.rules.max_rounds) = (1_000, 1_000);
+    });
+    (0..2).for_each(|n| answer(n, study, VoteBody::Metric(None)));
+    study
+}
+
+#[test]
+fn one_block_looks_back_for_one_long_study_and_the_others_wait() {
+    chain().execute_with(|| {
+        let studies = [(); 3].map(|()| about_to_look_back());
+        let open = |study: &StudyId| matches!(info(*study).state.phase, Phase::FinalEvaluation { .. });
+        for waiting in [2, 1, 0] {
+            to_block(System::block_number() + 1);
+            assert_eq!(studies.iter().filter(|s| open(s)).count(), waiting);
+        }
+    });
+}
+
+#[test]
 fn the_chain_keeps_the_losses_and_the_latest_report_of_a_site() {
     run(|| {
         let study = started(rules(), &[0, 1]);
@@ -374,11 +494,21 @@ fn blobs_name_members_holders_and_what_is_wanted() {
     run(|| {
         let study = started(rules(), &[0, 1, 2]);
         (0..3).for_each(|n| answer(n, study, VoteBody::Root(hash(1))));
-        (0..3).for_each(|n| answer(n, study, update(10 + n, None)));
+        (0..2).for_each(|n| answer(n, study, update(10 + n, None)));
+        assert!(Swarm::blobs().iter().all(|b| b.kind == BlobKind::Merged), "no update is listed before the freeze");
+        answer(2, study, update(12, None));
+        enrol(3, study, 10).unwrap();
         let blobs = Swarm::blobs();
+        let updates = blobs.iter().filter(|b| b.kind == BlobKind::Update);
+        assert!(
+            updates.clone().all(|b| b.members == [id(0), id(1), id(2)]),
+            "who came later gets no update of this round"
+        );
         assert_eq!(blobs.iter().filter(|b| b.kind == BlobKind::Update && b.wanted).count(), 3);
         let model = blobs.iter().find(|b| b.kind == BlobKind::Merged).unwrap();
-        assert_eq!((model.blob.root, model.blob.len, model.members.len()), (hash(1), 900, 3));
+        assert_eq!((model.blob.root, model.blob.len, model.members.len()), (hash(1), 900, 4));
+        shut_out(account(2));
+        assert!(Swarm::blobs().iter().all(|b| !b.members.contains(&id(2))), "a suspended institution gets nothing");
         assert!(blobs.iter().all(|b| !b.members.contains(&id(4))));
     });
 }

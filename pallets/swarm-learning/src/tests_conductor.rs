@@ -13,7 +13,7 @@ use sp_core::{
         Externalities, HttpError, HttpRequestId, HttpRequestStatus, OffchainDbExt, OffchainWorkerExt, OpaqueMultiaddr,
         OpaqueNetworkState, Timestamp, TransactionPoolExt,
     },
-    OpaquePeerId, Pair,
+    OpaquePeerId,
 };
 use sp_keystore::{testing::MemoryKeystore, Keystore, KeystoreExt};
 use std::sync::Arc;
@@ -153,12 +153,17 @@ fn conduct(answer: Answer, blocks: &[u32]) -> Outcome {
 }
 
 fn conduct_with(answer: Answer, blocks: &[u32], settings: bool, before: impl Fn(u32)) -> Outcome {
+    // institution 1's first key
+    let seed = format!("0x{}{}", "02".repeat(16), "00".repeat(16));
+    conduct_as(&seed, answer, blocks, settings, before)
+}
+
+fn conduct_as(seed: &str, answer: Answer, blocks: &[u32], settings: bool, before: impl Fn(u32)) -> Outcome {
     let log = Arc::new(Mutex::new(Log::default()));
     let (database, _) = TestOffchainExt::new();
     let (pool, pool_state) = TestTransactionPoolExt::new();
     let keystore = MemoryKeystore::new();
-    let seed = format!("0x{}{}", "02".repeat(16), "00".repeat(16));
-    keystore.sr25519_generate_new(KEY_TYPE, Some(&seed)).unwrap();
+    keystore.sr25519_generate_new(KEY_TYPE, Some(seed)).unwrap();
     let mut ext = chain();
     ext.register_extension(OffchainWorkerExt::new(Host { answer, log: log.clone(), replies: vec![] }));
     ext.register_extension(OffchainDbExt::new(database));
@@ -294,15 +299,35 @@ fn to_training(study: u32) {
 
 #[test]
 fn a_worker_that_is_away_for_the_expected_training_time_is_reported_missing() {
-    for (nobody, settings) in
-        [(Answer::Nobody, true), (Answer::Late, true), (Answer::Status(401), true), (Answer::Nobody, false)]
-    {
+    for nobody in [Answer::Nobody, Answer::Late, Answer::Status(401)] {
         let until = |last: u32| (1..=last).collect::<Vec<u32>>();
-        assert!(conduct_with(nobody.clone(), &until(10), settings, to_training).votes.is_empty());
-        let votes = conduct_with(nobody, &until(11), settings, to_training).votes;
+        assert!(conduct_with(nobody.clone(), &until(10), true, to_training).votes.is_empty());
+        let votes = conduct_with(nobody, &until(11), true, to_training).votes;
         assert_eq!(votes[0].0.body, VoteBody::Failure(FailureCode::WorkerMissing));
         assert_eq!((votes.len(), votes[0].0.institution), (1, id(1)));
     }
+}
+
+#[test]
+fn a_node_without_a_worker_calls_nobody_missing() {
+    let blocks: Vec<u32> = (1..=40).collect();
+    assert!(conduct_with(Answer::Nobody, &blocks, false, to_training).votes.is_empty());
+}
+
+#[test]
+fn silence_before_a_duty_is_no_silence_about_it() {
+    // asked in vain about the initial model until block 20, and only then about an update
+    let began = std::cell::Cell::new(0u32);
+    let train_at_twenty = |study: u32| {
+        began.set(began.get() + 1);
+        if began.get() == 20 {
+            to_training(study);
+        }
+    };
+    let until = |last: u32| (1..=last).collect::<Vec<u32>>();
+    assert!(conduct_with(Answer::Nobody, &until(29), true, train_at_twenty).votes.is_empty());
+    began.set(0);
+    assert_eq!(conduct_with(Answer::Nobody, &until(31), true, train_at_twenty).votes.len(), 1);
 }
 
 #[test]
@@ -333,8 +358,77 @@ fn a_second_run_beside_the_first_does_nothing() {
 
 #[test]
 fn the_keystores_key_decides_whose_duties_are_done() {
-    let stranger = sr25519::AuthorityPair::from_seed(&[77; 32]);
-    assert_ne!(stranger.public(), pair(1, 0).public());
-    let outcome = conduct(Answer::State(done()), &[1]);
-    assert!(outcome.votes.iter().all(|(vote, _)| vote.institution == id(1)));
+    let votes = conduct(Answer::State(done()), &[1]).votes;
+    assert_eq!(votes.iter().map(|(vote, _)| vote.institution).collect::<Vec<_>>(), [id(1)]);
+    let nobodys = format!("0x{}", "4d".repeat(32));
+    let outcome = conduct_as(&nobodys, Answer::State(done()), &[1], true, |_| ());
+    assert!(outcome.votes.is_empty() && outcome.log.lock().requests.is_empty());
+}
+
+#[test]
+fn a_rotated_key_counts_at_once_and_the_old_one_no_more() {
+    let new = std::cell::RefCell::new(None);
+    // the new key comes into the same keystore, beside the old one
+    let rotate = |_: u32| {
+        let generated = SessionKeys::generate(&account(1).encode(), None);
+        Session::set_keys(signed(1), generated.keys.clone(), generated.proof.encode()).unwrap();
+        new.replace(Some(generated.keys.swarm));
+    };
+    let votes = conduct_with(Answer::State(done()), &[1], true, rotate).votes;
+    let [(vote, signature)] = &votes[..] else { panic!("{} votes", votes.len()) };
+    let key = new.take().expect("rotated");
+    run(|| {
+        let agreement = info(started(rules(), &[0, 1])).agreement;
+        let payload = vote.payload(&crate::types::genesis::<Test>(), &agreement);
+        assert!(sp_application_crypto::RuntimeAppPublic::verify(&key, &payload, signature));
+    });
+}
+
+/// What institution 1's node says on chain when its worker answers so, after the chain was brought to where that is asked.
+fn says(bring: impl Fn(u32), state: DutyState) -> Option<VoteBody> {
+    let votes = conduct_with(Answer::State(state), &[1], true, bring).votes;
+    assert!(votes.len() <= 1);
+    votes.first().map(|(vote, _)| vote.body)
+}
+
+#[test]
+fn every_kind_of_answer_becomes_the_vote_that_it_means() {
+    let to_merging = |study: u32| {
+        to_training(study);
+        (0..2).for_each(|n| answer(n, study, update(10 + n, None)));
+    };
+    let after_the_fetch = |study: u32| {
+        to_merging(study);
+        to_block(10);
+    };
+    let to_evaluation = |study: u32| {
+        to_merging(study);
+        (0..2).for_each(|n| answer(n, study, VoteBody::Root(hash(1))));
+        (0..2).for_each(|n| answer(n, study, update(20 + n, None)));
+        (0..2).for_each(|n| answer(n, study, VoteBody::Root(hash(2))));
+    };
+    let to_certificate = |study: u32| {
+        to_evaluation(study);
+        (0..2).for_each(|n| answer(n, study, VoteBody::Metric(None)));
+        to_block(2);
+    };
+    let given = DutyOutput::Update { root: hash(5), metric: Some(3) };
+    let update = VoteBody::Update { root: hash(5), len: 1000, metric: Some(3) };
+    assert_eq!(says(to_training, DutyState::Done(given)), Some(update));
+    let failed = DutyState::Failed(FailureCode::OneClass);
+    assert_eq!(says(to_training, failed), Some(VoteBody::Failure(FailureCode::OneClass)));
+    assert_eq!(says(to_merging, done()), Some(VoteBody::Root(hash(7))));
+    // what is missing is told after the fetch window only, and only where something is
+    let some = DutyState::Inputs { have: 0b01, invalid: 0b10 };
+    assert_eq!(says(to_merging, some), None);
+    assert_eq!(says(after_the_fetch, some), Some(VoteBody::Partial { have: 0b01, invalid: 0b10 }));
+    assert_eq!(says(after_the_fetch, DutyState::Inputs { have: 0b11, invalid: 0 }), None);
+    assert_eq!(says(after_the_fetch, failed), None);
+    let metric = DutyState::Done(DutyOutput::Metric(Some(9)));
+    assert_eq!(says(to_evaluation, metric), Some(VoteBody::Metric(Some(9))));
+    assert_eq!(says(to_evaluation, failed), Some(VoteBody::Metric(None)));
+    assert_eq!(says(to_certificate, DutyState::Done(DutyOutput::Held)), Some(VoteBody::Held(hash(2))));
+    // an answer of another kind says nothing
+    assert_eq!(says(to_certificate, done()), None);
+    assert_eq!(says(to_merging, DutyState::Done(DutyOutput::Held)), None);
 }

@@ -245,6 +245,9 @@ pub(crate) const REFUSED_NO_STUDY: u8 = 1;
 /// Custom code of a vote of an institution without session keys.
 pub(crate) const REFUSED_NO_KEY: u8 = 2;
 
+/// Custom code of a vote of an institution that is no participant of the consortium any more.
+pub(crate) const REFUSED_NOT_A_PARTICIPANT: u8 = 3;
+
 /// The pool's word for a refusal: `Stale` for what was answered already, else a code of its own.
 pub(crate) fn refused(refusal: Refusal) -> InvalidTransaction {
     match refusal {
@@ -293,6 +296,7 @@ impl<T> From<RulesError> for Error<T> {
             RulesError::Length => Error::BadLength,
             RulesError::Invited => Error::BadInvited,
             RulesError::Weights => Error::BadWeights,
+            RulesError::Kept => Error::BadKept,
         }
     }
 }
