@@ -11,6 +11,8 @@
 //! m2   = (m2_a + m2_b) + (d × d) × (n_a × n_b ÷ n)
 //! ```
 //!
+//! A column of equal values has exactly these as its mean, and deviation 0, before the merge and after it.
+//!
 //! Files are safetensors with three `F64` tensors, `count`, `m2` and `mean`, each as long as there are columns. A
 //! site's file names its duty. The merged file names none, and its header has spaces in that place's stead at its
 //! end: both have the same length, the one registered with the study.
@@ -20,6 +22,10 @@ use consilium_primitives::{rules::MAX_WEIGHT, Hash};
 
 /// A site's part of a column is withheld when it has fewer values than this.
 pub const MIN_ROWS: usize = 20;
+/// Largest magnitude of a site's mean, and largest sum of squares: with these no merge of 64 sites leaves `f64`. Nothing
+/// near them can be scaled to `f32` anyway.
+const MAX_MEAN: f64 = 1e140;
+const MAX_M2: f64 = 1e290;
 
 /// Count, mean and squared deviations of each feature column, in the order of the columns.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,15 +63,17 @@ pub enum StatisticsError {
 }
 
 impl Statistics {
-    /// Statistics of one site's training rows, given by column. The mean is the sum in order over `n`, the deviations
-    /// are summed in order in a second pass. Columns of fewer than [`MIN_ROWS`] values are withheld.
-    pub fn of_columns<C: AsRef<[f64]>>(columns: &[C]) -> Self {
+    /// Statistics of rows, given by column, for use where the rows are: nothing is withheld.
+    ///
+    /// The mean is `v₀ + (Σ (v − v₀)) ÷ n`, with the first value `v₀` and the sum in order, so that equal values give
+    /// exactly themselves; the squared deviations from it are summed in order in a second pass.
+    pub fn own<C: AsRef<[f64]>>(columns: &[C]) -> Self {
         let mut all = Self { count: Vec::new(), mean: Vec::new(), m2: Vec::new() };
         for values in columns.iter().map(AsRef::as_ref) {
             let (mut count, mut mean, mut m2) = (0.0, 0.0, 0.0);
-            if values.len() >= MIN_ROWS {
+            if let Some(first) = values.first() {
                 count = values.len() as f64;
-                mean = values.iter().fold(0.0, |sum, value| sum + value) / count;
+                mean = first + values.iter().fold(0.0, |sum, value| sum + (value - first)) / count;
                 m2 = values.iter().fold(0.0, |sum, value| sum + (value - mean) * (value - mean));
             }
             all.count.push(count);
@@ -73,6 +81,14 @@ impl Statistics {
             all.m2.push(m2);
         }
         all
+    }
+
+    /// Statistics of one site's training rows, given by column, as others may see them: as [`own`](Self::own), with
+    /// columns of fewer than [`MIN_ROWS`] values withheld.
+    pub fn of_columns<C: AsRef<[f64]>>(columns: &[C]) -> Self {
+        let shown: Vec<&[f64]> =
+            columns.iter().map(|c| if c.as_ref().len() < MIN_ROWS { &[][..] } else { c.as_ref() }).collect();
+        Self::own(&shown)
     }
 
     /// One from many, in the order given, which is the canonical one (by institution id).
@@ -156,7 +172,7 @@ impl Statistics {
                 return Err(FileError::Length { expected: columns as u64 * 8, found: other.len() as u64 * 8 });
             }
         }
-        self.check()?;
+        self.check(duty.is_some())?;
         let mut bytes = layout.header(Dtype::F64, duty);
         if duty.is_none() {
             pad_header(&mut bytes, layout.header(Dtype::F64, Some(&Hash::zero())).len());
@@ -183,23 +199,27 @@ impl Statistics {
             .collect();
         let part = |index: usize| numbers[index * columns..(index + 1) * columns].to_vec();
         let statistics = Self { count: part(0), m2: part(1), mean: part(2) };
-        statistics.check()?;
+        statistics.check(duty.is_some())?;
         Ok(statistics)
     }
 
-    fn check(&self) -> Result<(), FileError> {
+    /// Whether these can be statistics: of one site, or merged.
+    fn check(&self, one_site: bool) -> Result<(), FileError> {
+        let most = if one_site { 1.0 } else { 64.0 };
         for (tensor, numbers) in [("count", &self.count), ("m2", &self.m2), ("mean", &self.mean)] {
             if let Some(index) = numbers.iter().position(|number| !number.is_finite()) {
                 return Err(FileError::NotFinite { tensor: tensor.to_owned(), index, value: numbers[index] });
             }
         }
         for (column, ((n, m2), mean)) in self.count.iter().zip(&self.m2).zip(&self.mean).enumerate() {
-            let what = if *n < 0.0 || n.fract() != 0.0 || *n >= f64::from(MAX_WEIGHT) * 64.0 {
+            let what = if *n < 0.0 || n.fract() != 0.0 || *n >= f64::from(MAX_WEIGHT) * most {
                 "the count is no whole number of rows"
             } else if *m2 < 0.0 {
                 "the sum of squares is negative"
             } else if *n == 0.0 && (*m2 != 0.0 || *mean != 0.0) {
                 "there are no values, yet a mean or deviation"
+            } else if one_site && (mean.abs() > MAX_MEAN || *m2 > MAX_M2) {
+                "the values are too large to be merged"
             } else {
                 continue;
             };

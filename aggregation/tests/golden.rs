@@ -158,6 +158,19 @@ fn merged_statistics_have_the_bytes_of_python() {
 }
 
 #[test]
+fn a_column_of_equal_values_has_no_deviation_at_any_site_nor_in_the_merge() {
+    // 0.1 has no exact double, and neither has its sum over 140 rows
+    for value in [0.1, -1e-3, 1e9 / 3.0, 7.7e120] {
+        let parts = [140, 25, 33].map(|n| Statistics::of_columns(&[vec![value; n]]));
+        let merged = Statistics::merge(&parts).unwrap();
+        for s in parts.iter().chain([&merged]) {
+            assert_eq!((s.mean[0], s.m2[0], s.deviation()[0]), (value, 0.0, 1.0));
+        }
+        assert_eq!(merged.count[0], 198.0);
+    }
+}
+
+#[test]
 fn columns_of_too_few_values_are_withheld() {
     let some = |n: usize| vec![3.5; n];
     let part = Statistics::of_columns(&[some(MIN_ROWS - 1), some(MIN_ROWS)]);
@@ -166,6 +179,33 @@ fn columns_of_too_few_values_are_withheld() {
     let merged = Statistics::merge(&[part.clone(), part]).unwrap();
     assert_eq!(merged.count, [0.0, 40.0]);
     assert_eq!(Statistics::merge(&[]), Err(StatisticsError::NoInputs));
+    // at the site itself nothing is
+    let own = Statistics::own(&[vec![3.0, 5.0], vec![]]);
+    assert_eq!((own.count, own.mean, own.m2), (vec![2.0, 0.0], vec![4.0, 0.0], vec![2.0, 0.0]));
+}
+
+#[test]
+fn no_site_can_make_the_others_merge_overflow() {
+    let with = |count, mean, m2| Statistics { count: vec![count], mean: vec![mean], m2: vec![m2] };
+    // one step beyond is refused in a site's file, by whoever reads it
+    for liar in
+        [with(f64::from(1 << 29), 0., 0.), with(20., 1.1e140, 0.), with(20., -1.1e140, 0.), with(20., 0., 1.1e290)]
+    {
+        assert!(matches!(liar.encode(Some(&DUTY)), Err(FileError::Statistics { column: 0, .. })), "{liar:?}");
+        let mut bytes = with(1., 0., 0.).encode(Some(&DUTY)).unwrap();
+        let end = bytes.len();
+        for (place, number) in [(24, liar.count[0]), (16, liar.m2[0]), (8, liar.mean[0])] {
+            bytes[end - place..end - place + 8].copy_from_slice(&number.to_le_bytes());
+        }
+        assert!(matches!(Statistics::decode(&bytes, 1, Some(&DUTY)), Err(FileError::Statistics { column: 0, .. })));
+    }
+    // the largest that are taken, from 64 sites
+    let largest: Vec<Statistics> = (0..64)
+        .map(|n| with(f64::from((1u32 << 29) - 1), if n % 2 == 0 { 1e140 } else { -1e140 }, 1e290))
+        .inspect(|s| assert!(s.encode(Some(&DUTY)).is_ok()))
+        .collect();
+    let merged = Statistics::merge(&largest).unwrap();
+    assert_eq!(Statistics::decode(&merged.encode(None).unwrap(), 1, None).unwrap(), merged);
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub enum CanonicalError {
         at: usize,
     },
     /// Longer than the chain takes.
-    #[error("the specification has {0} bytes; at most {MAX_SPEC_LEN} are allowed (shorten the description, or give the features as a count)")]
+    #[error("the specification has {0} bytes; at most {MAX_SPEC_LEN} are allowed (shorten the description, or the names of the columns)")]
     TooLong(usize),
 }
 

@@ -3,9 +3,6 @@
 use crate::spec::{wrong, SpecError};
 use serde::{Deserialize, Serialize};
 
-/// Most feature columns.
-pub const MAX_FEATURES: u32 = 100_000;
-
 /// Columns of a site's table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,14 +27,12 @@ pub struct DataSpec {
     pub scaling: Scaling,
 }
 
-/// Which columns are features.
+/// Which columns are features. They are always named: two sites that only counted theirs could train on different ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Features {
-    /// These, in this order.
-    Columns(Vec<String>),
-    /// All columns but label and group, ordered by the bytes of their names; so many there are.
-    Count(u32),
+#[serde(deny_unknown_fields)]
+pub struct Features {
+    /// Their names; the model takes them in this order, whatever the order in a table.
+    pub columns: Vec<String>,
 }
 
 /// What an empty cell (or `NA`, or `NaN`) in a feature column means.
@@ -62,37 +57,40 @@ pub enum Scaling {
     Swarm,
 }
 
+/// Whether two texts stand for the same value: the same text but for blanks around it, or the same number.
+pub fn same_value(a: &str, b: &str) -> bool {
+    let (a, b) = (a.trim(), b.trim());
+    a == b || matches!((a.parse::<f64>(), b.parse::<f64>()), (Ok(a), Ok(b)) if a == b)
+}
+
 impl DataSpec {
+    /// Names of columns and values of labels are compared as tables are read: without the blanks around them.
     pub(crate) fn check(&self) -> Result<(), SpecError> {
-        match &self.features {
-            Features::Columns(names) => {
-                if names.is_empty() || names.len() > MAX_FEATURES as usize {
-                    return Err(wrong("data.features.columns", format!("must name 1 to {MAX_FEATURES} columns")));
-                }
-                let mut sorted: Vec<&String> = names.iter().collect();
-                sorted.sort();
-                if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-                    return Err(wrong("data.features.columns", format!("names the column {:?} twice", twice[0])));
-                }
-                let taken = |name: &str| names.iter().any(|n| n == name);
-                if taken(&self.label) || self.group.as_deref().is_some_and(taken) {
-                    return Err(wrong("data.features.columns", "names the label or the group column too"));
-                }
-            }
-            Features::Count(count) => {
-                if *count == 0 || *count > MAX_FEATURES {
-                    return Err(wrong("data.features.count", format!("must lie between 1 and {MAX_FEATURES}")));
-                }
-            }
+        let mut names: Vec<&str> = self.features.columns.iter().map(|name| name.trim()).collect();
+        names.sort_unstable();
+        if names.first().is_none_or(|first| first.is_empty()) {
+            return Err(wrong("data.features.columns", "must name at least one column, and no column without a name"));
+        }
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(wrong("data.features.columns", format!("names the column {:?} twice", twice[0])));
+        }
+        let taken = |name: &str| names.binary_search(&name.trim()).is_ok();
+        if taken(&self.label) || self.group.as_deref().is_some_and(taken) {
+            return Err(wrong("data.features.columns", "names the label or the group column too"));
         }
         if self.label.trim().is_empty() {
             return Err(wrong("data.label", "must name a column"));
         }
-        if self.group.as_ref() == Some(&self.label) {
-            return Err(wrong("data.group", "names the label column"));
+        if let Some(group) = &self.group {
+            if group.trim().is_empty() {
+                return Err(wrong("data.group", "must name a column, or be left out"));
+            }
+            if group.trim() == self.label.trim() {
+                return Err(wrong("data.group", "names the label column"));
+            }
         }
-        if self.positive.trim() == self.negative.trim() || self.positive.trim().is_empty() {
-            return Err(wrong("data.positive", "must be a text other than data.negative, and not empty"));
+        if self.positive.trim().is_empty() || same_value(&self.positive, &self.negative) {
+            return Err(wrong("data.positive", "must be another text or number than data.negative, and not empty"));
         }
         if self.negative.trim().is_empty() {
             return Err(wrong("data.negative", "must not be empty"));

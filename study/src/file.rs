@@ -210,11 +210,16 @@ impl StudyFile {
             patience: r.patience,
         };
         rules.check().map_err(|e| match e {
-            RulesError::Window => wrong("training_seconds", "this, or enrolment_minutes, is 0 or beyond a month"),
+            RulesError::Window => wrong(
+                "training_seconds",
+                "this, enrolment_minutes, or the transfer that follows from link_mbit and the size of the model, is 0 or \
+                 beyond a month",
+            ),
             RulesError::Participants => wrong("min_participants", "must lie between 2 and 64"),
             RulesError::Rounds => wrong("rounds", "must lie between 1 and 1000"),
             RulesError::Share => wrong("max_share", "must be above 0, and at most 1"),
             RulesError::Length => wrong("model", "its file is larger than 4 GiB"),
+            RulesError::Kept => wrong("keep_updates", "must lie between 0 and 3"),
             RulesError::Invited | RulesError::Weights => wrong("weighting", "cannot be used"),
         })?;
         Ok(rules)

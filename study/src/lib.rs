@@ -17,7 +17,7 @@ mod spec;
 mod training;
 
 pub use canonical::CanonicalError;
-pub use data::{DataSpec, Features, Missing, Scaling};
+pub use data::{same_value, DataSpec, Features, Missing, Scaling};
 pub use file::{Dataset, FileError, RulesFile, StudyFile, WeightingName};
 pub use model::{Activation, Model};
 pub use spec::{SpecError, StudySpec};

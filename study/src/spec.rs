@@ -1,7 +1,7 @@
 //! What is agreed.
 
 use crate::{
-    data::{DataSpec, Features, Scaling},
+    data::{DataSpec, Scaling},
     model::{Model, MAX_PARAMETERS},
     training::{Evaluation, Training},
 };
@@ -79,10 +79,7 @@ impl StudySpec {
 
     /// How many features there are.
     pub fn inputs(&self) -> usize {
-        match &self.data.features {
-            Features::Columns(names) => names.len(),
-            Features::Count(count) => *count as usize,
-        }
+        self.data.features.columns.len()
     }
 
     /// Inputs and outputs of each dense layer, from the first to the one that gives the logit.

@@ -20,7 +20,7 @@ fn the_canonical_form_is_what_python_writes() {
     // hashlib.blake2b(spec, digest_size=32)
     assert_eq!(
         format!("{:?}", spec.hash().unwrap()),
-        "0x011afdb7044a2a7ae0af1aaca2d8c49726bdf7e59c503c2981aa40d958c25e3b"
+        "0xbd6b0aeac0026e1a5976be51ac8c59baa985ef40224b25728d4bf70c555727b1"
     );
 }
 
@@ -28,7 +28,7 @@ fn the_canonical_form_is_what_python_writes() {
 fn another_text_of_the_same_specification_is_refused() {
     let text = String::from_utf8(GOLDEN.to_vec()).unwrap();
     for (from, to) in [
-        (r#""count":30"#, r#""count": 30"#),
+        (r#"{"columns":["#, r#"{"columns": ["#),
         ("0.01", "1e-2"),
         (r#","version":1"#, r#","version":1,"version":1"#),
         ("\"version\":1}", "\"version\":1}\n"),
@@ -47,13 +47,32 @@ fn unknown_keys_and_impossible_numbers_are_named() {
     assert!(refused("hidden = [16]", "hidden = [0]").contains("model.hidden"));
     assert!(refused("hidden = [16]", "hidden = [65536, 65536]").contains("parameters"));
     assert!(refused("learning_rate = 0.01", "learning_rate = nan").contains("learning_rate"));
-    assert!(refused("{ count = 30 }", "{ columns = [\"a\", \"a\"] }").contains("twice"));
     assert!(refused("positive = \"M\"", "positive = \"B\"").contains("data.positive"));
     assert!(refused("validation_share = 0.3", "validation_share = 0.9").contains("evaluation.validation_share"));
     assert!(refused("rounds = 10", "rounds = 0").contains("rules.rounds"));
     assert!(refused("min_participants = 3", "min_participants = 1").contains("rules.min_participants"));
     assert!(refused("title = ", "seed2 = 1\ntitle = ").contains("line 4"));
     assert!(matches!(StudyFile::parse("[data"), Err(FileError::Syntax(_))));
+}
+
+#[test]
+fn names_and_values_that_a_table_could_not_tell_apart_are_refused() {
+    let columns = |list: &str| {
+        let text = FILE.replace("\n    \"mean radius\",", &format!("\n    {list},"));
+        StudyFile::parse(&text).unwrap_err().to_string()
+    };
+    assert!(columns("\"radius error \"").contains("\"radius error\" twice"));
+    assert!(columns("\"diagnosis \"").contains("names the label"));
+    assert!(columns("\" \"").contains("without a name"));
+    assert!(refused("label = \"diagnosis\"", "label = \"diagnosis\"\ngroup = \" diagnosis\"").contains("data.group"));
+    assert!(refused("label = \"diagnosis\"", "label = \"diagnosis\"\ngroup = \"mean area \"").contains("group column"));
+    for (positive, negative) in [("M", " M "), ("1", "1.0"), ("1e1", "10")] {
+        let text = FILE.replace("\"M\"", &format!("{positive:?}")).replace("\"B\"", &format!("{negative:?}"));
+        assert!(StudyFile::parse(&text).unwrap_err().to_string().contains("data.positive"), "{positive} {negative}");
+    }
+    // a study that only counts its columns lets sites train on different ones
+    let counted = FILE.replace("columns = [", "count = 30\ncolumns = [");
+    assert!(StudyFile::parse(&counted).unwrap_err().to_string().contains("count"));
 }
 
 #[test]
@@ -71,7 +90,7 @@ fn lengths_follow_from_the_layers() {
 #[test]
 fn an_expected_transfer_follows_from_size_sites_and_link() {
     let mut file = StudyFile::parse(FILE).unwrap();
-    file.data.features = Features::Count(12_708);
+    file.data.features = Features { columns: (0..12_708).map(|n| format!("gene{n}")).collect() };
     file.model = Model::Dense { hidden: vec![256], activation: consilium_study::Activation::Relu, dropout: 0.0 };
     let rules = file.rules(2_000, 4).unwrap();
     // three updates in, three out, 8 bits a byte, 20 Mbit/s, 2 s a block

@@ -47,14 +47,14 @@ odd = [np.array(v, np.float32) for v in ([1e38, 1e-45, -0.0, 16777216, 3], [1e38
 out["odd"] = {"inputs": [[struct.unpack("<I", x.tobytes())[0] for x in v] for v in odd], "weights": [3, 5, 7],
               "mean": [struct.unpack("<I", x.tobytes())[0] for x in mean(list(zip(odd, [3, 5, 7])))]}
 
-# statistics: Chan's formula in plain Python floats, in the order given
+# statistics: a site's mean counted from its first value, Chan's formula, all in plain Python floats in the order given
 columns = [[float(x) for x in numbers(90 + k, n)] for k, n in enumerate((25, 40, 31))]
 parts = []
 for c in columns:
     total = 0.0
     for x in c:
-        total += x
-    m = total / len(c)
+        total += x - c[0]
+    m = c[0] + total / len(c)
     m2 = 0.0
     for x in c:
         m2 += (x - m) * (x - m)
