@@ -2,11 +2,13 @@
 //!
 //! Every arm has the same architecture, initial parameters, optimiser, batch size and number of epochs (rounds times
 //! epochs of a round, with the optimiser's state kept or reset at the same places). *Local-only* sees one site's
-//! training rows, scaled by their own mean and deviation; *central* sees all sites' training rows, scaled as the swarm's
-//! are. Nothing is chosen on held-out rows.
+//! training rows, scaled by their own mean and deviation, however few there are; *central* sees all sites' training rows,
+//! scaled as the swarm's are. Where nothing is scaled, a missing value becomes the mean of the site whose row it is, as in
+//! the worker; in the common held-out rows, which are no site's, that of the rows the model was trained on. Nothing is
+//! chosen on held-out rows.
 
 use crate::{
-    data::{statistics_of, Prepared, Rows, Scaler, Split, Table},
+    data::{own_statistics, Prepared, Rows, Scaler, Split, Table},
     learn::{initial_parameters, logits, metrics::Metrics, train, Net, OptimizerState, Seeds},
     random::key,
     simulate::Site,
@@ -52,7 +54,7 @@ pub struct Comparison {
 pub struct Inputs<'a> {
     /// The spec.
     pub spec: &'a StudySpec,
-    /// Rounds.
+    /// Rounds that were run: every arm trains for as many.
     pub rounds: u32,
     /// Sites.
     pub sites: &'a [Site],
@@ -85,20 +87,25 @@ impl Inputs<'_> {
 
     fn arm(&self, name: &str, parameters: &[f32], scaler: &Scaler, training_rows: usize) -> Result<Arm> {
         let net = Net::new(self.spec)?;
-        let figures = |table: &Table, rows: &[usize]| -> Result<Option<Metrics>> {
+        let figures = |scaler: &Scaler, table: &Table, rows: &[usize]| -> Result<Option<Metrics>> {
             let rows = scaler.apply(table, rows);
             Ok(Metrics::of(&logits(&net, parameters, &rows.features)?, &rows.labels))
         };
         let all = |table: &Table| (0..table.rows()).collect::<Vec<_>>();
         let mut sites = Vec::new();
         for ((site, split), test) in self.sites.iter().zip(self.splits).zip(self.tests) {
+            let (training, validation) = split.rows(&site.table);
+            let scaler = match self.spec.data.scaling {
+                Scaling::None => &Scaler::own(&site.table, &training),
+                Scaling::Swarm => scaler,
+            };
             let own = match test {
-                Some(table) => figures(table, &all(table))?,
-                None => figures(&site.table, &split.rows(&site.table).1)?,
+                Some(table) => figures(scaler, table, &all(table))?,
+                None => figures(scaler, &site.table, &validation)?,
             };
             sites.push((site.name.clone(), own));
         }
-        let held_out = self.held_out.map(|table| figures(table, &all(table))).transpose()?.flatten();
+        let held_out = self.held_out.map(|table| figures(scaler, table, &all(table))).transpose()?.flatten();
         Ok(Arm { name: name.to_owned(), training_rows, held_out, sites })
     }
 
@@ -119,11 +126,8 @@ impl Inputs<'_> {
         let mut parts = Vec::new();
         for (site, split) in self.sites.iter().zip(self.splits) {
             let (training, _) = split.rows(&site.table);
-            let own = statistics_of(&site.table, &training);
-            let scaler = match self.spec.data.scaling {
-                Scaling::None => Scaler::own(&site.table, &training),
-                Scaling::Swarm => Scaler::standard(&own),
-            };
+            let own = own_statistics(&site.table, &training);
+            let scaler = self.scaler(&own);
             let rows = scaler.apply(&site.table, &training);
             let parameters =
                 self.fit(&rows, &site.secret).with_context(|| format!("local-only model of {}", site.name))?;

@@ -4,7 +4,7 @@
 //! * [`site`]: what the worker keeps on disk, and what its people allow it.
 //! * [`server`]: takes duties from the node, does them, remembers what came out.
 //! * [`simulate`]: the same study as a plain loop in one process; [`compare`]: swarm, local-only and central side by
-//!   side, where all data lie on one machine.
+//!   side, where all data lie on one machine; [`table`]: that over many seeds.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
@@ -15,3 +15,4 @@ pub mod random;
 pub mod server;
 pub mod simulate;
 pub mod site;
+pub mod table;

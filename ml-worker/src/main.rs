@@ -2,19 +2,24 @@
 
 use anyhow::{bail, Context, Result};
 use clap::{Args, Parser, Subcommand};
-use consilium_aggregation::{ModelFile, Statistics};
+use consilium_aggregation::{blob_hash, ModelFile, Statistics};
 use consilium_ml_worker::{
     compare::Inputs,
-    data::{demo, read_table, Split},
+    data::{demo, own_statistics, read_bytes, read_table, Prepared, Split, Table as Rows},
     server::{serve, Settings},
     simulate::{run, site_group_key, Site},
-    site::Home,
+    site::{read_secret, Home, Sites},
+    table::Table,
 };
 use consilium_primitives::{Hash, InstitutionId, StudyRules};
 use consilium_study::{Scaling, StudyFile, StudySpec};
-use std::{fs, net::SocketAddr, path::PathBuf, process::ExitCode};
-
-mod table;
+use serde::Deserialize;
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// Trains, merges and evaluates for one institution of a swarm-learning consortium.
 #[derive(Parser)]
@@ -32,23 +37,19 @@ enum Command {
     Hold(Folder),
     /// Takes work up again after `hold`
     Resume(Folder),
-    /// Accepts that a study's data file has changed
+    /// Accepts a study's data file as it is now, after it has changed
     AcceptData {
         #[command(flatten)]
         folder: Folder,
+        /// The file that names the agreement's data file
+        #[arg(long, value_name = "FILE")]
+        sites: PathBuf,
         /// The agreement, 64 hexadecimal digits
         #[arg(long, value_name = "HASH")]
         agreement: String,
     },
-    /// Reads a data file against a study, and says what is there; prints JSON
-    Check {
-        /// Study file
-        #[arg(long, value_name = "FILE")]
-        study: PathBuf,
-        /// Data file
-        #[arg(long, value_name = "CSV")]
-        data: PathBuf,
-    },
+    /// Says what is in a data file and whether a study can train on it; prints JSON
+    Check(Check),
     /// Writes the embedded breast-cancer data: a CSV file and a secret per site, and held-out.csv; prints the sites
     DemoData {
         /// Seed of the partition
@@ -66,7 +67,7 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "examples/breast-cancer/study.toml")]
         study: PathBuf,
         /// Seeds from 1 to this
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
         seeds: u64,
     },
 }
@@ -91,6 +92,22 @@ struct Serve {
 }
 
 #[derive(Args)]
+struct Check {
+    /// Study file
+    #[arg(long, value_name = "FILE")]
+    study: PathBuf,
+    /// Data file
+    #[arg(long, value_name = "CSV")]
+    data: PathBuf,
+    /// The site's secret (file `secret` in its worker's folder): rows are then split as the worker will split them
+    #[arg(long, value_name = "FILE")]
+    secret: Option<PathBuf>,
+    /// The site's own held-out rows; refused where a group is in both files
+    #[arg(long, value_name = "CSV")]
+    test: Option<PathBuf>,
+}
+
+#[derive(Args)]
 struct Folder {
     /// The worker's own folder
     #[arg(long, value_name = "DIR")]
@@ -105,9 +122,10 @@ struct Compare {
     /// The chain's rules, as JSON
     #[arg(long, value_name = "FILE")]
     rules: PathBuf,
-    /// NAME,ID,SECRET,SAMPLES,TRAIN.csv[,TEST.csv] of each site; id and secret as 64 hexadecimal digits
-    #[arg(long = "site", required = true, value_name = "SITE")]
-    sites: Vec<String>,
+    /// The sites: a JSON array of {"name", "id", "secret", "samples", "train", "test"}. `id` has 64 hexadecimal digits;
+    /// `secret`, `train` and `test` are files, `test` may be null
+    #[arg(long, value_name = "FILE.json")]
+    sites: PathBuf,
     /// Rows held out from everyone
     #[arg(long, value_name = "CSV")]
     held_out: Option<PathBuf>,
@@ -117,6 +135,22 @@ struct Compare {
     /// The study's merged statistics, where it has any; `none` otherwise
     #[arg(long, value_name = "FILE", requires = "model")]
     statistics: Option<PathBuf>,
+    /// Rounds that the study has run; the other models train for as many. Left out: as many as the rules allow, or as
+    /// were run in this process
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+}
+
+/// One site, as `--sites` gives it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SiteFile {
+    name: String,
+    id: String,
+    secret: PathBuf,
+    samples: u32,
+    train: PathBuf,
+    test: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -144,36 +178,74 @@ fn act(command: Command) -> Result<()> {
             token_file: s.token_file,
             sites: s.sites,
         })),
-        Command::Hold(f) => Home::open(&f.dir)?.set_held(true),
-        Command::Resume(f) => Home::open(&f.dir)?.set_held(false),
-        Command::AcceptData { folder, agreement } => {
-            let mut hash = [0; 32];
-            if hex::decode_to_slice(agreement.trim_start_matches("0x"), &mut hash).is_err() {
-                bail!("--agreement: must have 64 hexadecimal digits");
-            }
-            Home::open(&folder.dir)?.accept_data(&Hash::from(hash))
+        Command::Hold(f) => {
+            Home::existing(&f.dir)?.set_held(true)?;
+            println!("held: {}", f.dir.display());
+            Ok(())
         }
-        Command::Check { study, data } => check(&study, &data),
+        Command::Resume(f) => {
+            Home::existing(&f.dir)?.set_held(false)?;
+            println!("resumed: {}", f.dir.display());
+            Ok(())
+        }
+        Command::AcceptData { folder, sites, agreement } => accept_data(&folder.dir, &sites, &agreement),
+        Command::Check(arguments) => check(&arguments),
         Command::DemoData { seed, out } => {
             demo::write(seed, &out).with_context(|| format!("cannot write to {}", out.display()))?;
             println!("{}", serde_json::json!(demo::SITES.map(|(name, ..)| name)));
             Ok(())
         }
         Command::Compare(arguments) => compare(&arguments),
-        Command::Table { study, seeds } => table::print(&read_study(&study)?, seeds),
+        Command::Table { study, seeds } => {
+            println!("{}", Table::of(&read_study(&study)?, seeds)?);
+            Ok(())
+        }
     }
 }
 
-fn read_study(path: &std::path::Path) -> Result<StudyFile> {
+fn read_study(path: &Path) -> Result<StudyFile> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     StudyFile::parse(&text).with_context(|| format!("{}", path.display()))
 }
 
-fn check(study: &std::path::Path, data: &std::path::Path) -> Result<()> {
-    let spec = read_study(study)?.spec();
-    let table = read_table(data, &spec.data, &[0; 32])?;
+fn hash(what: &str, text: &str) -> Result<[u8; 32]> {
+    let mut hash = [0; 32];
+    if hex::decode_to_slice(text.trim_start_matches("0x"), &mut hash).is_err() {
+        bail!("{what}: must have 64 hexadecimal digits");
+    }
+    Ok(hash)
+}
+
+fn accept_data(dir: &Path, sites: &Path, agreement: &str) -> Result<()> {
+    let home = Home::existing(dir)?;
+    let agreement = Hash::from(hash("--agreement", agreement)?);
+    let study = Sites::read(sites)?;
+    let study = study
+        .find(&hex::encode(agreement))
+        .with_context(|| format!("{}: has no entry for this agreement", sites.display()))?;
+    let found = blob_hash(&read_bytes(&study.data)?);
+    home.accept_data(&agreement, &found)?;
+    println!("accepted: {}, BLAKE3 {}", study.data.display(), hex::encode(found));
+    Ok(())
+}
+
+fn check(arguments: &Check) -> Result<()> {
+    let data = &arguments.data;
+    let spec = read_study(&arguments.study)?.spec();
+    let key = match &arguments.secret {
+        Some(file) => site_group_key(&spec, &read_secret(file)?)?,
+        None => [0; 32],
+    };
+    let table = read_table(data, &spec.data, &key)?;
+    if let Some(test) = &arguments.test {
+        apart(&spec, (data, &table), (test, &read_table(test, &spec.data, &key)?))?;
+    }
     let split = Split::of(&table, spec.evaluation.validation_share);
     let (training, validation) = split.rows(&table);
+    // the swarm's statistics are not known yet; what this site could do with its own is the nearest
+    let own = own_statistics(&table, &training);
+    let scaled = matches!(spec.data.scaling, Scaling::Swarm).then_some(&own);
+    Prepared::new(&spec, &table, &split, scaled).with_context(|| data.display().to_string())?;
     let positive = |rows: &[usize]| rows.iter().filter(|r| table.labels[**r]).count();
     let mut groups = table.groups.clone();
     groups.sort_unstable();
@@ -190,39 +262,45 @@ fn check(study: &std::path::Path, data: &std::path::Path) -> Result<()> {
     Ok(())
 }
 
+/// Refuses held-out rows of patients whose other rows are trained on.
+fn apart(spec: &StudySpec, train: (&Path, &Rows), test: (&Path, &Rows)) -> Result<()> {
+    if let Some(group) = spec.data.group.as_ref().filter(|_| train.1.shares_a_group(test.1)) {
+        bail!(
+            "{} and {}: rows of the same {group:?} are in both; held-out rows must be of others than those trained on",
+            train.0.display(),
+            test.0.display()
+        );
+    }
+    Ok(())
+}
+
 fn compare(arguments: &Compare) -> Result<()> {
     let read = |path: &PathBuf| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let spec = StudySpec::from_canonical(&read(&arguments.spec)?)?;
     let rules: StudyRules = serde_json::from_slice(&read(&arguments.rules)?)
         .with_context(|| format!("{}: no rules", arguments.rules.display()))?;
+    let files: Vec<SiteFile> = serde_json::from_slice(&read(&arguments.sites)?)
+        .with_context(|| format!("{}: no list of sites", arguments.sites.display()))?;
+    if files.is_empty() {
+        bail!("{}: names no site", arguments.sites.display());
+    }
     let mut sites = Vec::new();
     let mut tests = Vec::new();
-    for text in &arguments.sites {
-        let parts: Vec<&str> = text.split(',').collect();
-        let (&[name, id, secret, samples, train], test) = match parts.as_slice() {
-            [a, b, c, d, e] => (&[*a, *b, *c, *d, *e], None),
-            [a, b, c, d, e, f] => (&[*a, *b, *c, *d, *e], Some(*f)),
-            _ => bail!("--site {text}: must be NAME,ID,SECRET,SAMPLES,TRAIN.csv[,TEST.csv]"),
-        };
-        let bytes = |text: &str| -> Result<[u8; 32]> {
-            let mut out = [0; 32];
-            hex::decode_to_slice(text, &mut out)
-                .with_context(|| format!("--site {name}: not 64 hexadecimal digits"))?;
-            Ok(out)
-        };
-        let secret = bytes(secret)?;
+    for file in files {
+        let secret = read_secret(&file.secret)?;
         let key = site_group_key(&spec, &secret)?;
-        sites.push(Site {
-            name: name.to_owned(),
-            id: InstitutionId(bytes(id)?),
-            secret,
-            samples: samples.parse().with_context(|| format!("--site {name}: the sample count is no number"))?,
-            table: read_table(train.as_ref(), &spec.data, &key)?,
-        });
-        tests.push(test.map(|t| read_table(t.as_ref(), &spec.data, &key)).transpose()?);
+        let table = read_table(&file.train, &spec.data, &key)?;
+        let test = file.test.as_ref().map(|path| read_table(path, &spec.data, &key)).transpose()?;
+        if let (Some(path), Some(test)) = (&file.test, &test) {
+            apart(&spec, (&file.train, &table), (path, test))?;
+        }
+        let id = InstitutionId(hash(&format!("{}: id of {}", arguments.sites.display(), file.name), &file.id)?);
+        sites.push(Site { name: file.name, id, secret, samples: file.samples, table });
+        tests.push(test);
     }
     let held_out = arguments.held_out.as_ref().map(|p| read_table(p, &spec.data, &[0; 32])).transpose()?;
     let splits: Vec<Split> = sites.iter().map(|s| Split::of(&s.table, spec.evaluation.validation_share)).collect();
+    let mut rounds = rules.max_rounds;
     let (swarm, statistics, simulated) = match (&arguments.model, &arguments.statistics) {
         (Some(model), Some(statistics)) => {
             let data = ModelFile::decode_merged(&read(model)?, &spec.layout()?)?.data;
@@ -234,13 +312,14 @@ fn compare(arguments: &Compare) -> Result<()> {
         }
         _ => {
             let outcome = run(&spec, &rules, &sites, &|_, _, loss| loss)?;
-            let rounds: Vec<String> = outcome.rounds.iter().map(|r| hex::encode(r.root)).collect();
-            (outcome.model, outcome.statistics, Some((outcome.canonical, rounds)))
+            rounds = outcome.rounds.len() as u32 - 1;
+            let roots: Vec<String> = outcome.rounds.iter().map(|r| hex::encode(r.root)).collect();
+            (outcome.model, outcome.statistics, Some((outcome.canonical, roots)))
         }
     };
     let comparison = Inputs {
         spec: &spec,
-        rounds: rules.max_rounds,
+        rounds: arguments.rounds.unwrap_or(rounds),
         sites: &sites,
         splits: &splits,
         tests: &tests,

@@ -2,7 +2,7 @@
 //! chain with the same spec, data, secrets and sample counts gives the same bits.
 
 use crate::{
-    data::{Prepared, Split, Table},
+    data::{all_known, Prepared, Split, Table},
     learn::{initial_parameters, loss_micro, train, OptimizerState, Seeds},
     site::group_key,
 };
@@ -56,7 +56,7 @@ pub fn site_group_key(spec: &StudySpec, secret: &[u8; 32]) -> Result<[u8; 32]> {
 /// Changes what a site reports as its loss: gets the site, the round and the true loss.
 pub type Report<'a> = &'a dyn Fn(usize, u32, Option<u32>) -> Option<u32>;
 
-/// Runs a study. Sites may come in any order.
+/// Runs a study, until its rules say that it ends. Sites may come in any order.
 ///
 /// # Errors
 /// What a site's data or training say.
@@ -73,7 +73,9 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
                 .iter()
                 .map(|i| crate::data::statistics_of(&sites[*i].table, &splits[*i].rows(&sites[*i].table).0))
                 .collect();
-            Some(Statistics::merge(&parts)?)
+            let merged = Statistics::merge(&parts)?;
+            all_known(&merged, spec)?;
+            Some(merged)
         }
     };
     let prepared: Vec<Prepared> = sites
@@ -96,10 +98,14 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
         }
         Ok(out)
     };
+    let voters: Vec<(InstitutionId, u32)> = order.iter().map(|i| sites[*i].id).zip(weights.iter().copied()).collect();
     let mut models = vec![initial_parameters(spec)];
+    let mut rounds = Vec::new();
     let mut states = vec![OptimizerState::default(); sites.len()];
     for round in 1..=rules.max_rounds {
         let base = models.last().context("a study without a model")?;
+        // what each site says of a model comes with its next update
+        rounds.push(Round { root: root(base)?, losses: losses(round - 1, base)? });
         let mut updates = Vec::new();
         for i in &order {
             let seeds = Seeds::new(&sites[*i].secret, &hash, round);
@@ -112,14 +118,36 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
         }
         let inputs: Vec<(&[f32], u32)> = updates.iter().map(Vec::as_slice).zip(weights.iter().copied()).collect();
         models.push(merge_mean(&inputs)?);
+        if stops(rules, &voters, &rounds) {
+            break;
+        }
     }
-    let mut rounds = Vec::new();
-    for (round, model) in models.iter().enumerate() {
-        rounds.push(Round { root: root(model)?, losses: losses(round as u32, model)? });
-    }
-    let voters: Vec<(InstitutionId, u32)> = order.iter().map(|i| sites[*i].id).zip(weights).collect();
-    let canonical =
-        best_round(rules.max_rounds, &voters, |r| rounds[r as usize].losses.clone()).unwrap_or(rules.max_rounds);
+    let last = rounds.len() as u32;
+    let model = models.last().context("a study without a model")?;
+    rounds.push(Round { root: root(model)?, losses: losses(last, model)? });
+    let canonical = best_round(last, &voters, |r| rounds[r as usize].losses.clone()).unwrap_or(last);
     let model = models.swap_remove(canonical as usize);
     Ok(Outcome { statistics, rounds, canonical, model, splits })
+}
+
+/// Target or patience, on the newest round that has been evaluated: the one before the merge just closed. As
+/// `consilium_primitives::round` decides it.
+fn stops(rules: &StudyRules, voters: &[(InstitutionId, u32)], evaluated: &[Round]) -> bool {
+    let Some(newest) = evaluated.len().checked_sub(1).filter(|round| *round > 0) else { return false };
+    let losses = |round: u32| evaluated[round as usize].losses.clone();
+    if let Some(target) = rules.target {
+        let weight = |voters: &[(InstitutionId, u32)]| voters.iter().map(|(_, w)| u64::from(*w)).sum::<u64>();
+        let reached: Vec<_> = voters
+            .iter()
+            .filter(|(id, _)| evaluated[newest].losses.iter().any(|(who, loss)| who == id && *loss <= target))
+            .copied()
+            .collect();
+        // more than half of the heads, and of the weight
+        if reached.len() * 2 > voters.len() && weight(&reached) * 2 > weight(voters) {
+            return true;
+        }
+    }
+    let newest = newest as u32;
+    rules.patience > 0
+        && best_round(newest, voters, losses).is_some_and(|best| newest.saturating_sub(best) >= rules.patience)
 }

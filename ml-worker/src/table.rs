@@ -1,15 +1,161 @@
 //! The demo's study over many seeds, in one process: what the swarm gains over local-only, and loses to central.
+//!
+//! A seed draws the held-out rows, the sites' shares and all randomness of training. No seed is left out.
 
-use anyhow::{Context, Result};
-use consilium_ml_worker::{
-    compare::{Comparison, Inputs},
-    data::{demo, read_table},
+use crate::{
+    compare::{Arm, Comparison, Inputs},
+    data::{demo, read_table, Split},
     simulate::{run, site_group_key, Site},
 };
+use anyhow::{Context, Result};
 use consilium_primitives::InstitutionId;
 use consilium_study::StudyFile;
+use std::fmt;
 
-fn one(file: &StudyFile, seed: u64) -> Result<Comparison> {
+/// First bytes of the four institutions' ids on the local testnet. Merges go by the order of ids: with this one, a seed
+/// gives here the bits that it gives on that chain.
+const ORDER: [u8; 4] = [0xd4, 0x8e, 0x90, 0x30];
+
+/// Figures of one model on the held-out rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Area under the ROC curve.
+    pub auc: f64,
+    /// Mean binary cross-entropy, nats.
+    pub log_loss: f64,
+    /// Mean of sensitivity and specificity at the cut.
+    pub balanced_accuracy: f64,
+}
+
+impl Figures {
+    fn of(arm: &Arm) -> Option<Self> {
+        let m = arm.held_out.as_ref()?;
+        Some(Self { auc: m.auc?, log_loss: m.log_loss, balanced_accuracy: m.balanced_accuracy? })
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{:.4}  {:.4}  {:.4}", self.auc, self.log_loss, self.balanced_accuracy))
+    }
+}
+
+/// One seed.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The seed.
+    pub seed: u64,
+    /// The study's canonical model.
+    pub swarm: Figures,
+    /// The model from all sites' rows.
+    pub central: Figures,
+    /// Means over the sites' own models.
+    pub local: Figures,
+    /// AUC of the best of the sites' own models.
+    pub best_local_auc: f64,
+}
+
+/// All seeds.
+#[derive(Clone, Debug)]
+pub struct Table(pub Vec<Row>);
+
+impl Table {
+    /// Runs the study for seeds 1 to `seeds`.
+    ///
+    /// # Errors
+    /// What data or training say.
+    pub fn of(file: &StudyFile, seeds: u64) -> Result<Self> {
+        (1..=seeds)
+            .map(|seed| Row::of(file, seed).with_context(|| format!("seed {seed}")))
+            .collect::<Result<_>>()
+            .map(Self)
+    }
+
+    fn mean(&self, of: impl Fn(&Row) -> f64) -> f64 {
+        self.0.iter().map(of).sum::<f64>() / self.0.len() as f64
+    }
+
+    /// Mean AUC of the swarm.
+    pub fn swarm_auc(&self) -> f64 {
+        self.mean(|r| r.swarm.auc)
+    }
+
+    /// Lowest AUC of the swarm.
+    pub fn lowest_swarm_auc(&self) -> f64 {
+        self.0.iter().map(|r| r.swarm.auc).fold(f64::INFINITY, f64::min)
+    }
+
+    /// Mean of central minus swarm AUC; below 0 where the swarm is above.
+    pub fn auc_behind_central(&self) -> f64 {
+        self.mean(|r| r.central.auc - r.swarm.auc)
+    }
+
+    /// Largest central minus swarm AUC.
+    pub fn furthest_behind_central(&self) -> f64 {
+        self.0.iter().map(|r| r.central.auc - r.swarm.auc).fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// Mean of the swarm's balanced accuracy minus the mean of the local models'.
+    pub fn balanced_accuracy_gain(&self) -> f64 {
+        self.mean(|r| r.swarm.balanced_accuracy - r.local.balanced_accuracy)
+    }
+
+    /// Seeds in which the swarm's log-loss is below the mean of the local models'.
+    pub fn log_loss_below_local(&self) -> usize {
+        self.0.iter().filter(|r| r.swarm.log_loss < r.local.log_loss).count()
+    }
+
+    /// Seeds in which the swarm's AUC is above the best local model's.
+    pub fn above_best_local(&self) -> usize {
+        self.0.iter().filter(|r| r.swarm.auc > r.best_local_auc).count()
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "AUC, log-loss and balanced accuracy at .5 on 114 held-out patients (42 malignant, the positive class)"
+        )?;
+        writeln!(
+            f,
+            "seed   swarm                     central                   mean of 4 local           best local AUC"
+        )?;
+        for r in &self.0 {
+            writeln!(f, "{:>4}   {:<26}{:<26}{:<26}{:.4}", r.seed, r.swarm, r.central, r.local, r.best_local_auc)?;
+        }
+        let n = self.0.len();
+        writeln!(f)?;
+        writeln!(f, "swarm AUC: mean {:.4}, lowest {:.4}", self.swarm_auc(), self.lowest_swarm_auc())?;
+        let (mean, largest) = (self.auc_behind_central(), self.furthest_behind_central());
+        writeln!(f, "central minus swarm AUC: mean {mean:.4}, largest {largest:.4}")?;
+        writeln!(f, "balanced accuracy, swarm minus mean of local: mean {:.4}", self.balanced_accuracy_gain())?;
+        writeln!(f, "log-loss below the mean of local: {} of {n}", self.log_loss_below_local())?;
+        write!(f, "swarm AUC above the best local model's: {} of {n}", self.above_best_local())
+    }
+}
+
+impl Row {
+    fn of(file: &StudyFile, seed: u64) -> Result<Self> {
+        let compared = compared(file, seed)?;
+        let figures = |arm: &Arm| Figures::of(arm).context("no figures on the held-out rows");
+        let local = compared.local.iter().map(figures).collect::<Result<Vec<_>>>()?;
+        let mean = |of: fn(&Figures) -> f64| local.iter().map(of).sum::<f64>() / local.len() as f64;
+        Ok(Self {
+            seed,
+            swarm: figures(&compared.swarm)?,
+            central: figures(&compared.central)?,
+            local: Figures {
+                auc: mean(|l| l.auc),
+                log_loss: mean(|l| l.log_loss),
+                balanced_accuracy: mean(|l| l.balanced_accuracy),
+            },
+            best_local_auc: local.iter().map(|l| l.auc).fold(0.0, f64::max),
+        })
+    }
+}
+
+fn compared(file: &StudyFile, seed: u64) -> Result<Comparison> {
     let mut file = file.clone();
     file.seed = seed;
     let spec = file.spec();
@@ -18,12 +164,13 @@ fn one(file: &StudyFile, seed: u64) -> Result<Comparison> {
     demo::write(seed, &folder).with_context(|| format!("cannot write to {}", folder.display()))?;
     let sites = demo::SITES
         .iter()
-        .zip(1u8..)
-        .map(|((name, rows, _), n)| {
+        .zip(ORDER)
+        .map(|((name, ..), order)| {
             let secret = demo::secret(seed, name);
             let table = read_table(&folder.join(format!("{name}.csv")), &spec.data, &site_group_key(&spec, &secret)?)?;
-            let samples = *rows as u32;
-            Ok(Site { name: (*name).to_owned(), id: InstitutionId([n; 32]), secret, samples, table })
+            // what a site signs, as `consilium localnet run` counts it
+            let samples = Split::of(&table, spec.evaluation.validation_share).rows(&table).0.len() as u32;
+            Ok(Site { name: (*name).to_owned(), id: InstitutionId([order; 32]), secret, samples, table })
         })
         .collect::<Result<Vec<_>>>();
     let held_out = read_table(&folder.join("held-out.csv"), &spec.data, &[0; 32]);
@@ -32,7 +179,7 @@ fn one(file: &StudyFile, seed: u64) -> Result<Comparison> {
     let outcome = run(&spec, &rules, &sites, &|_, _, loss| loss)?;
     Inputs {
         spec: &spec,
-        rounds: rules.max_rounds,
+        rounds: outcome.rounds.len() as u32 - 1,
         sites: &sites,
         splits: &outcome.splits,
         tests: &[None, None, None, None],
@@ -41,47 +188,4 @@ fn one(file: &StudyFile, seed: u64) -> Result<Comparison> {
         statistics: outcome.statistics.as_ref(),
     }
     .compare()
-}
-
-/// AUC, log-loss, balanced accuracy.
-type Figures = (f64, f64, f64);
-
-/// Prints a line per seed and the summary.
-///
-/// # Errors
-/// What data or training say.
-pub fn print(file: &StudyFile, seeds: u64) -> Result<()> {
-    println!("AUC, log-loss and balanced accuracy at .5 on 114 held-out patients (42 malignant, the positive class)");
-    println!("seed   swarm                     central                   mean of 4 local           best local AUC");
-    let (mut all, mut best_beaten, mut loss_below) = (Vec::new(), 0, 0);
-    for seed in 1..=seeds {
-        let c = one(file, seed)?;
-        let figures = |arm: &consilium_ml_worker::compare::Arm| {
-            let m = arm.held_out.as_ref()?;
-            Some((m.auc?, m.log_loss, m.balanced_accuracy?))
-        };
-        let swarm = figures(&c.swarm).context("no figures on held-out rows")?;
-        let central = figures(&c.central).context("no figures on held-out rows")?;
-        let local: Vec<_> = c.local.iter().filter_map(figures).collect();
-        let n = local.len() as f64;
-        let mean = |f: fn(&(f64, f64, f64)) -> f64| local.iter().map(f).sum::<f64>() / n;
-        let mean = (mean(|l| l.0), mean(|l| l.1), mean(|l| l.2));
-        let best = local.iter().map(|l| l.0).fold(0.0, f64::max);
-        best_beaten += u32::from(swarm.0 > best);
-        loss_below += u32::from(swarm.1 < mean.1);
-        let text = |(a, b, c): (f64, f64, f64)| format!("{a:.4}  {b:.4}  {c:.4}");
-        println!("{seed:>4}   {:<26}{:<26}{:<26}{best:.4}", text(swarm), text(central), text(mean));
-        all.push([swarm, central, mean]);
-    }
-    let n = all.len().max(1) as f64;
-    let mean = |f: &dyn Fn(&[Figures; 3]) -> f64| all.iter().map(f).sum::<f64>() / n;
-    let lowest = all.iter().map(|a| a[0].0).fold(f64::INFINITY, f64::min);
-    let furthest = all.iter().map(|a| a[1].0 - a[0].0).fold(f64::NEG_INFINITY, f64::max);
-    println!();
-    println!("swarm AUC: mean {:.4}, lowest {lowest:.4}", mean(&|a| a[0].0));
-    println!("central minus swarm AUC: mean {:.4}, largest {furthest:.4}", mean(&|a| a[1].0 - a[0].0));
-    println!("balanced accuracy, swarm minus mean of local: mean {:.4}", mean(&|a| a[0].2 - a[2].2));
-    println!("log-loss below the mean of local: {loss_below} of {}", all.len());
-    println!("swarm AUC above the best local model's: {best_beaten} of {}", all.len());
-    Ok(())
 }

@@ -3,9 +3,10 @@
 
 mod support;
 
-use consilium_ml_worker::data::{read_table, statistics_of, DataError, Prepared, Split, Table};
+use consilium_aggregation::{blob_hash, Statistics, MIN_ROWS};
+use consilium_ml_worker::data::{all_known, read_table, statistics_of, DataError, Prepared, Split, Table};
 use consilium_primitives::{DutyKind, FailureCode, Hash};
-use consilium_study::{DataSpec, Features, Missing, StudyFile, StudySpec};
+use consilium_study::{DataSpec, Missing, StudyFile, StudySpec};
 use std::{collections::BTreeMap, fmt::Write, fs};
 use support::{unscaled, Lab, AGREEMENT};
 
@@ -77,6 +78,36 @@ fn what_is_no_number_is_refused_by_line_and_column() {
 }
 
 #[test]
+fn decimal_commas_and_points_in_one_file_are_refused_by_both_places() {
+    let data = spec().data;
+    for separator in [';', '\t'] {
+        let text = |rows: &str| format!("age;bmi;ill\n{rows}").replace(';', &separator.to_string());
+        let said = refused(&data, text("71;23,5;yes\n1.234;20;no\n"));
+        assert!(said.contains("line 3, column \"age\": has a decimal point"), "{said}");
+        assert!(said.contains("line 2, column \"bmi\" has a decimal comma"), "{said}");
+        assert!(said.contains("the same decimal mark"), "{said}");
+        let said = refused(&data, text("71.5;23,5;yes\n"));
+        assert!(said.contains("line 2, column \"bmi\": has a decimal comma"), "{said}");
+        // in other columns, or without decimals, they say nothing
+        read(text("71;23,5;yes\n64;20;no\n"));
+        read("note;age;bmi;ill\n1.5;71;23,5;yes\n".replace(';', &separator.to_string()));
+    }
+}
+
+#[test]
+fn cells_are_parted_where_that_gives_the_studys_columns() {
+    // more commas than semicolons in the header, and the other way round
+    for text in [
+        "age;bmi;ill;a,b,c,d,e,f\n71;23,5;yes;x\n",
+        "age,bmi,ill,a;b;c;d;e;f\n71,23.5,yes,x\n",
+        "age\tbmi\till\ta,b,c;d;e;f;g,h\n71\t23,5\tyes\tx\n",
+    ] {
+        let read = read(text);
+        assert_eq!((read.values, read.labels), (vec![71.0, 23.5], vec![true]), "{text}");
+    }
+}
+
+#[test]
 fn lines_are_counted_as_an_editor_counts_them() {
     let data = spec().data;
     for (name, text) in [
@@ -102,10 +133,6 @@ fn columns_that_are_missing_or_there_twice_are_named() {
     assert!(refused(&data, b"age,bmi,ill,\xfc\n1,2,yes,3\n").contains("column 4 is not UTF-8"));
     let grouped = DataSpec { group: Some("patient".into()), ..data.clone() };
     assert!(refused(&grouped, "age,bmi,ill\n1,2,yes\n").contains("\"patient\", which the study names as its group"));
-    let counted = DataSpec { features: Features::Count(2), ..data.clone() };
-    assert_eq!(read_with(&counted, "bmi,ill,age\n1,no,2\n").unwrap().features, ["age", "bmi"], "ordered by name");
-    assert!(refused(&counted, "bmi,ill,age,x\n1,no,2,3\n").contains("has 3 columns"));
-    assert!(refused(&counted, "bmi,ill,bmi\n1,no,2\n").contains("two columns \"bmi\""));
     // a column that nobody asked for may be there twice
     read("age,bmi,ill,x,x\n1,2,yes,3,4\n");
     let empty = read_with(&data, "age,bmi,ill\n").unwrap_err();
@@ -216,6 +243,44 @@ fn equal_rows_stay_together_where_no_group_is_named() {
 }
 
 #[test]
+fn without_a_group_a_row_is_known_again_in_another_export() {
+    let row = |n: usize| (n as f64 / 8.0, n as f64 - 3.5, if n.is_multiple_of(3) { "yes" } else { "no" });
+    let plain: String = (0..60).map(row).map(|(a, b, l)| format!("{a},{b},{l}\n")).collect();
+    let other: String = (0..60)
+        .map(row)
+        .map(|(a, b, l)| {
+            format!("{l};x;{};{}\n", format!("{b:.3}").replace('.', ","), format!("{a:.4}").replace('.', ","))
+        })
+        .collect();
+    let first = read(format!("age,bmi,ill\n{plain}"));
+    let again = read(format!("ill;exported by;bmi;age\n{other}"));
+    assert_eq!(first.groups, again.groups);
+    // a row with another label is another row
+    let flipped = read(format!("age,bmi,ill\n{}", plain.replacen("yes", "no", 1)));
+    assert_eq!(first.groups.iter().zip(&flipped.groups).filter(|(a, b)| a != b).count(), 1);
+    assert_eq!(read("age,bmi,ill\n0,1,yes\n").groups, read("age,bmi,ill\n-0.0,1,yes\n").groups, "one zero");
+}
+
+#[test]
+fn a_kept_split_knows_whether_any_of_a_tables_rows_has_a_place_in_it() {
+    let (old, added) = (read("age,bmi,ill\n1,2,yes\n3,4,no\n"), read("age,bmi,ill\n3,4,no\n7,8,yes\n"));
+    let foreign = read("age,bmi,ill\n5,6,yes\n");
+    let split = Split::of(&old, 0.3);
+    assert!(Split::default().knows(&old) && split.knows(&old) && split.knows(&added));
+    assert!(!split.knows(&foreign));
+}
+
+#[test]
+fn a_column_that_no_site_has_enough_values_of_is_named() {
+    let columns = |n: usize| Statistics::of_columns(&[vec![1.5; 40], vec![2.5; n]]);
+    all_known(&columns(MIN_ROWS), &spec()).unwrap();
+    let merged = Statistics::merge(&[columns(MIN_ROWS - 1), columns(3)]).unwrap();
+    let error = all_known(&merged, &spec()).unwrap_err();
+    assert_eq!(error.code, FailureCode::TooFewSamples);
+    assert!(error.message.contains("column \"bmi\""), "{error}");
+}
+
+#[test]
 fn the_split_stays_when_rows_are_added_moved_or_taken_away() {
     let grouped = DataSpec { group: Some("patient".into()), ..spec().data };
     let (few, many) = (patients(40), patients(90));
@@ -245,8 +310,8 @@ fn the_kept_split_outlives_accepted_data_and_the_worker() {
 
     let mut more = fs::read_to_string(&path).unwrap();
     more.push_str(support::demo_csv(1).split_once('\n').unwrap().1);
-    fs::write(&path, more).unwrap();
-    lab.home().accept_data(&AGREEMENT).unwrap();
+    fs::write(&path, &more).unwrap();
+    lab.home().accept_data(&AGREEMENT, &blob_hash(more.as_bytes())).unwrap();
     lab.done(&lab.order(DutyKind::Statistics, 2, None, Some(Hash::zero())));
     let after = split().rows(&table());
     assert_eq!(after.0.len() + after.1.len(), 310);

@@ -1,230 +1,265 @@
-//! The real process: its door, its death, and what it never says.
+//! The real process: its death, its orders to stop, and what it never says.
 #![allow(clippy::unwrap_used)]
 
-use codec::{Decode, Encode};
-use consilium_ml_worker::data::demo;
-use consilium_primitives::{
-    duty::PROTOCOL_VERSION, Duty, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, Hash,
-    InstitutionId,
-};
+mod support;
+
+use consilium_aggregation::blob_hash;
+use consilium_primitives::{BlobRef, DutyKind, DutyState, Hash, InstitutionId, MergeInput};
 use consilium_study::{StudyFile, StudySpec};
 use std::{
     fs,
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
+use support::{below, command, demo_csv, order, prepare, program, root, says, unscaled, Door, Process, AGREEMENT};
 
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
-const AGREEMENT: Hash = Hash::repeat_byte(7);
-
-struct Process {
-    child: Child,
-    port: u16,
+fn folder() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path(), &demo_csv(1));
+    dir
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// Three rounds of one site alone. Before each death of its round, the worker is training.
+fn three_rounds(dir: &Path, spec: &StudySpec, deaths: &[(u32, u64)]) -> Vec<Hash> {
+    let mut process = Process::serve(dir);
+    let mut base = root(process.done(spec, &order(spec, DutyKind::Init, 0, None)));
+    let mut roots = vec![base];
+    for round in 1..=3 {
+        let train = order(spec, DutyKind::Train, round, Some(base));
+        for (_, milliseconds) in deaths.iter().filter(|(of, _)| *of == round) {
+            process.running(spec, &train);
+            std::thread::sleep(Duration::from_millis(*milliseconds));
+            let at_work = &process.status()["duties"][0]["duty"];
+            assert_eq!(*at_work, hex::encode(train.duty.hash()), "it was to die at work: train for longer");
+            drop(process);
+            process = Process::serve(dir);
+        }
+        let update = root(process.done(spec, &train));
+        let blob = BlobRef { root: update, len: spec.update_len().unwrap() };
+        let mut merge = order(spec, DutyKind::Merge, round, Some(update));
+        merge.base = None;
+        merge.inputs =
+            vec![MergeInput { institution: InstitutionId([1; 32]), duty: train.duty.hash(), blob, weight: 1 }];
+        base = root(process.done(spec, &merge));
+        roots.extend([update, base]);
     }
+    roots
 }
 
-fn command(dir: &Path, listen: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ml-worker"));
-    command.arg("serve").arg("--dir").arg(dir.join("home")).arg("--blobs").arg(dir.join("blobs"));
-    command.args(["--listen", listen]).arg("--token-file").arg(dir.join("token"));
-    command.arg("--sites").arg(dir.join("sites.toml"));
-    command
-}
+#[test]
+fn a_worker_killed_while_it_trains_gives_the_bytes_of_an_undisturbed_one() {
+    // with Adam, whose moments are carried from round to round
+    let spec = unscaled(10_000);
+    assert!(spec.training.keep_optimizer_state);
+    let (calm, troubled) = (folder(), folder());
+    let expected = three_rounds(calm.path(), &spec, &[]);
+    let deaths = [(1, 20), (2, 0), (2, 90), (3, 130)];
+    assert_eq!(three_rounds(troubled.path(), &spec, &deaths), expected);
+    let optimizer = |dir: &Path| {
+        let folder = dir.join("home/studies").join(hex::encode(AGREEMENT)).join("optimizer");
+        let mut files: Vec<_> =
+            below(&folder).into_iter().map(|f| (f.file_name().unwrap().to_owned(), fs::read(f).unwrap())).collect();
+        files.sort();
+        files
+    };
+    assert_eq!(optimizer(calm.path()), optimizer(troubled.path()));
+    let left: Vec<_> = below(troubled.path()).into_iter().filter(|f| f.to_string_lossy().contains("/.tmp-")).collect();
+    assert!(left.is_empty(), "unfinished files pile up: {left:?}");
 
-fn serve(dir: &Path) -> Process {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
-    let child = command(dir, &format!("127.0.0.1:{port}"))
-        .stderr(log.try_clone().unwrap())
-        .stdout(log)
-        .stdin(Stdio::null())
-        .spawn()
+    // without the state of the round before, round 3 is another one: it was really carried over the deaths
+    let [.., base, _, _] = expected[..] else { panic!() };
+    let reset = folder();
+    let process = Process::serve(reset.path());
+    fs::create_dir_all(reset.path().join("blobs")).unwrap();
+    fs::copy(calm.path().join("blobs").join(hex::encode(base)), reset.path().join("blobs").join(hex::encode(base)))
         .unwrap();
-    let until = Instant::now() + Duration::from_secs(20);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < until, "{}", fs::read_to_string(dir.join("log")).unwrap());
+    assert_ne!(root(process.done(&spec, &order(&spec, DutyKind::Train, 3, Some(base)))), expected[5]);
+    assert!(fs::read_to_string(reset.path().join("log")).unwrap().contains("no optimiser state of the round before"));
+}
+
+#[test]
+fn a_hold_stops_what_runs_and_what_waits_and_shows_nothing_of_what_was_done() {
+    let spec = unscaled(10_000);
+    let dir = folder();
+    let process = Process::serve(dir.path());
+    let home = dir.path().join("home");
+    let verb = |verb: &str| String::from_utf8(says(&[verb.as_ref(), "--dir".as_ref(), home.as_os_str()])).unwrap();
+    let init = order(&spec, DutyKind::Init, 0, None);
+    let base = root(process.done(&spec, &init));
+    let (runs, waits) = (order(&spec, DutyKind::Train, 1, Some(base)), order(&spec, DutyKind::Train, 2, Some(base)));
+    process.running(&spec, &runs);
+    assert_eq!(process.ask(&spec, &waits), DutyState::Queued);
+
+    assert_eq!(verb("hold"), format!("held: {}\n", home.display()));
+    for order in [&init, &runs, &waits] {
+        assert_eq!(process.ask(&spec, order), DutyState::Held, "{:?}", order.duty.kind);
+    }
+    let until = Instant::now() + Duration::from_secs(2);
+    while process.status()["duties"] != serde_json::json!([]) {
+        assert!(Instant::now() < until, "still at work: {}", process.status());
         std::thread::sleep(Duration::from_millis(20));
     }
-    Process { child, port }
+    assert_eq!(process.status()["held"], true);
+    assert_eq!(below(&home.join("results")).len(), 1, "nothing but the initial model was done");
+
+    assert_eq!(verb("resume"), format!("resumed: {}\n", home.display()));
+    assert!(matches!(process.ask(&spec, &init), DutyState::Done(_)));
+    process.done(&spec, &runs);
+    process.done(&spec, &waits);
 }
 
-fn prepare(dir: &Path, data: &str) {
-    fs::write(dir.join("token"), TOKEN).unwrap();
-    fs::write(dir.join("data.csv"), data).unwrap();
-    let entry = format!("[[study]]\nagreement = \"{}\"\ndata = \"data.csv\"\n", hex::encode(AGREEMENT));
-    fs::write(dir.join("sites.toml"), entry).unwrap();
-    fs::create_dir_all(dir.join("home")).unwrap();
-    fs::write(dir.join("home/secret"), "11".repeat(32)).unwrap();
-}
-
-/// Status and body.
-fn http(port: u16, method: &str, path: &str, token: Option<&str>, body: &[u8]) -> (u16, Vec<u8>) {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let token = token.map_or_else(String::new, |t| format!("authorization: Bearer {t}\r\n"));
-    let head = format!("{method} {path} HTTP/1.0\r\n{token}content-length: {}\r\n\r\n", body.len());
-    stream.write_all(head.as_bytes()).unwrap();
-    // the answer to a body that is too long may come before all of it was sent
-    let _ = stream.write_all(body);
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    let split = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
-    let status = String::from_utf8_lossy(&answer[..split]).split(' ').nth(1).unwrap().parse().unwrap();
-    (status, answer.split_off(split + 4))
-}
-
-fn ask(port: u16, spec: &StudySpec, order: &DutyOrder) -> DutyState {
-    let request =
-        DutyRequest { version: PROTOCOL_VERSION, specs: vec![spec.canonical().unwrap()], orders: vec![order.clone()] };
-    let (status, body) = http(port, "PUT", "/v1/duties", Some(TOKEN), &request.encode());
-    assert_eq!(status, 200);
-    DutyReply::decode(&mut &body[..]).unwrap().answers[0].state
-}
-
-fn order(spec: &StudySpec, kind: DutyKind, base: Option<(Hash, u64)>) -> DutyOrder {
-    DutyOrder {
-        duty: Duty {
-            kind,
-            genesis: Hash::zero(),
-            study: 0,
-            agreement: AGREEMENT,
-            round: 1,
-            institution: InstitutionId([1; 32]),
-            base: base.map(|b| b.0).unwrap_or_default(),
-        },
-        spec: spec.hash().unwrap(),
-        base: base.map(|(root, len)| consilium_primitives::BlobRef { root, len }),
-        statistics: None,
-        inputs: Vec::new(),
-        output_len: spec.update_len().unwrap(),
-    }
-}
-
-fn spec(epochs: u32) -> StudySpec {
-    let text = include_str!("../../examples/breast-cancer/study.toml");
-    let text =
-        text.replace("epochs = 2", &format!("epochs = {epochs}")).replace("scaling = \"swarm\"", "scaling = \"none\"");
-    StudyFile::parse(&text).unwrap().spec()
-}
-
-fn demo_csv() -> String {
+#[test]
+fn only_a_workers_folder_can_be_held_resumed_or_given_other_data() {
     let dir = tempfile::tempdir().unwrap();
-    demo::write(1, dir.path()).unwrap();
-    fs::read_to_string(dir.path().join("hospital-b.csv")).unwrap()
-}
-
-fn until_done(port: u16, spec: &StudySpec, order: &DutyOrder) -> Hash {
-    let until = Instant::now() + Duration::from_secs(120);
-    loop {
-        match ask(port, spec, order) {
-            DutyState::Done(DutyOutput::Update { root, .. } | DutyOutput::Root(root)) => return root,
-            DutyState::Failed(code) => panic!("{code:?}"),
-            _ => assert!(Instant::now() < until),
+    let typo = dir.path().join("wroker");
+    fs::write(dir.path().join("sites.toml"), "").unwrap();
+    let hash = "07".repeat(32);
+    for (verb, more) in [("hold", vec![]), ("resume", vec![]), ("accept-data", vec!["--agreement", &hash])] {
+        for wrong in [typo.clone(), dir.path().to_path_buf()] {
+            let mut arguments = vec![verb.into(), "--dir".into(), wrong.display().to_string()];
+            arguments.extend(more.iter().map(|m: &&str| (*m).to_owned()));
+            if verb == "accept-data" {
+                arguments.extend(["--sites".into(), dir.path().join("sites.toml").display().to_string()]);
+            }
+            let output = program(&arguments);
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(!output.status.success());
+            assert!(said.contains(&format!("{} is no worker's folder", wrong.display())), "{verb}: {said}");
         }
-        std::thread::sleep(Duration::from_millis(30));
     }
+    assert!(!typo.exists(), "nothing is made");
 }
 
 #[test]
-fn a_worker_killed_at_any_moment_gives_the_bytes_of_an_undisturbed_one() {
-    let spec = spec(800);
-    let train = |dir: &Path, deaths: &[u64]| -> Hash {
-        let mut process = serve(dir);
-        let base = until_done(process.port, &spec, &order(&spec, DutyKind::Init, None));
-        let train = order(&spec, DutyKind::Train, Some((base, spec.merged_len().unwrap())));
-        for milliseconds in deaths {
-            ask(process.port, &spec, &train);
-            std::thread::sleep(Duration::from_millis(*milliseconds));
-            drop(process);
-            process = serve(dir);
-        }
-        until_done(process.port, &spec, &train)
-    };
-    let (calm, troubled) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    for dir in [&calm, &troubled] {
-        prepare(dir.path(), &demo_csv());
+fn a_second_worker_on_a_folder_is_refused_before_it_touches_anything() {
+    let dir = folder();
+    let mut first = Process::serve(dir.path());
+    let unfinished = ["home/results", "home/studies", "blobs"].map(|f| dir.path().join(f).join(".tmp-worker-1-1"));
+    for file in &unfinished {
+        fs::write(file, "half of what the first one is writing").unwrap();
     }
-    let expected = train(calm.path(), &[]);
-    assert_eq!(train(troubled.path(), &[0, 40, 130, 270, 5]), expected);
-    let left: Vec<_> = fs::read_dir(troubled.path().join("blobs"))
-        .unwrap()
-        .flatten()
-        .filter(|e| e.file_name().to_string_lossy().starts_with(".tmp-"))
-        .collect();
-    assert!(left.len() <= 1, "unfinished files pile up: {left:?}");
+    fs::remove_file(dir.path().join("token")).unwrap();
+    let output = command(dir.path(), "127.0.0.1:0").output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    let home = dir.path().join("home");
+    assert!(said.contains(&home.display().to_string()) && said.contains("another worker is running"), "{said}");
+    assert!(unfinished.iter().all(|f| f.exists()), "swept beside a running worker");
+    assert!(!dir.path().join("token").exists(), "another token was written");
+    assert!(first.alive());
+    // one on another folder, but for the same door, has not swept its own either
+    fs::remove_file(home.join("results/.tmp-worker-1-1")).unwrap();
+    let other = folder();
+    fs::create_dir_all(other.path().join("home/results")).unwrap();
+    fs::write(other.path().join("home/results/.tmp-worker-1-1"), "half").unwrap();
+    let output = command(other.path(), &format!("127.0.0.1:{}", first.port)).output().unwrap();
+    assert!(String::from_utf8(output.stderr).unwrap().contains("cannot listen"));
+    assert!(other.path().join("home/results/.tmp-worker-1-1").exists());
+    // the lock dies with its holder, however that ends
+    drop(first);
+    fs::write(dir.path().join("token"), support::TOKEN).unwrap();
+    let next = Process::serve(dir.path());
+    assert_eq!(next.status()["held"], false);
+    assert!(unfinished.iter().all(|f| !f.exists()), "the next one sweeps");
 }
 
 #[test]
-fn the_door_opens_for_the_token_alone_and_takes_no_garbage() {
+fn what_the_worker_writes_is_the_owners_and_blobs_the_nodes_too() {
     let dir = tempfile::tempdir().unwrap();
-    prepare(dir.path(), "a\n1\n");
-    let process = serve(dir.path());
-    let put = |token, body: &[u8]| http(process.port, "PUT", "/v1/duties", token, body).0;
-    assert_eq!(put(None, b""), 401);
-    assert_eq!(put(Some("0123456789abcdef0123456789abcdeF"), b""), 401);
-    assert_eq!(http(process.port, "GET", "/v1/status", None, b"").0, 401);
-    assert_eq!(put(Some(TOKEN), b"\xff\xff\xff"), 400);
-    assert_eq!(put(Some(TOKEN), &vec![0; 3 << 20]), 413);
-    let (status, body) = http(process.port, "GET", "/v1/status", Some(TOKEN), b"");
-    assert_eq!(status, 200);
-    assert_eq!(serde_json::from_slice::<serde_json::Value>(&body).unwrap()["held"], false);
+    prepare(dir.path(), &demo_csv(1));
+    for made in ["home/secret", "token"] {
+        fs::remove_file(dir.path().join(made)).unwrap();
+    }
+    fs::remove_dir(dir.path().join("home")).unwrap();
+    let spec = unscaled(1);
+    drop(Process::serve(dir.path()));
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&dir.path().join("token")), 0o640);
+    fs::write(dir.path().join("token"), support::TOKEN).unwrap();
+    let process = Process::serve(dir.path());
+    let base = root(process.done(&spec, &order(&spec, DutyKind::Init, 0, None)));
+    process.done(&spec, &order(&spec, DutyKind::Train, 1, Some(base)));
+    let home = dir.path().join("home");
+    says(&["hold".as_ref(), "--dir".as_ref(), home.as_os_str()]);
+    let all = below(&home);
+    for needed in ["secret", "hold", "split.json", "data.blake3", "spec.blake2", "training-0001.json", "lock"] {
+        assert!(all.iter().any(|f| f.ends_with(needed)), "{needed}");
+    }
+    for path in all.iter().chain([&home]) {
+        assert_eq!(mode(path), if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
+    }
+    let blobs = dir.path().join("blobs");
+    assert_eq!(mode(&blobs), 0o750);
+    assert_eq!(below(&blobs).len(), 2);
+    assert!(below(&blobs).iter().all(|blob| mode(blob) == 0o640));
 }
 
 #[test]
-fn an_address_that_cannot_be_used_is_named() {
-    let dir = tempfile::tempdir().unwrap();
-    prepare(dir.path(), "a\n1\n");
-    let said = |listen: &str| {
-        let output = command(dir.path(), listen).output().unwrap();
-        assert!(!output.status.success());
-        String::from_utf8(output.stderr).unwrap()
+fn changed_data_are_accepted_as_the_file_that_is_there() {
+    let dir = folder();
+    let (home, sites, data) = (dir.path().join("home"), dir.path().join("sites.toml"), dir.path().join("data.csv"));
+    let agreement = hex::encode(AGREEMENT);
+    let spec = unscaled(1);
+    let process = Process::serve(dir.path());
+    let base = root(process.done(&spec, &order(&spec, DutyKind::Init, 0, None)));
+    process.done(&spec, &order(&spec, DutyKind::Train, 1, Some(base)));
+    let accept = |agreement: &str| {
+        let paths = [&home, &sites].map(|p| p.display().to_string());
+        program(&["accept-data", "--dir", &paths[0], "--sites", &paths[1], "--agreement", agreement])
     };
-    assert!(said("0.0.0.0:8601").contains("this machine alone"));
-    let held = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = held.local_addr().unwrap().to_string();
-    assert!(said(&address).contains(&address));
+    let new = demo_csv(2);
+    fs::write(&data, &new).unwrap();
+    let train = |round| order(&spec, DutyKind::Train, round, Some(base));
+    assert_eq!(process.failed(&spec, &train(2)), consilium_primitives::FailureCode::DataChanged);
+    let log = fs::read_to_string(dir.path().join("log")).unwrap();
+    let advice =
+        format!("ml-worker accept-data --dir {} --sites {} --agreement {agreement}", home.display(), sites.display());
+    assert!(log.contains(&advice), "{log}");
+    let output = accept(&format!("0x{agreement}"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let hash = hex::encode(blob_hash(new.as_bytes()));
+    assert!(said.contains("data.csv") && said.contains(&hash), "{said}");
+    process.done(&spec, &train(3));
+    // the split knew none of these rows
+    let log = fs::read_to_string(dir.path().join("log")).unwrap();
+    assert!(log.contains("none of its rows is among those"), "{log}");
+    let refused = |output: std::process::Output| String::from_utf8(output.stderr).unwrap();
+    assert!(refused(accept("07")).contains("64 hexadecimal digits"));
+    assert!(refused(accept(&"08".repeat(32))).contains("has no entry for this agreement"));
 }
 
 #[test]
 fn what_stands_in_a_cell_is_never_said() {
-    const MARKS: [&str; 3] = ["SECRETnumber", "SECRETlabel", "SECRETpatient"];
+    const MARKS: [&str; 4] = ["SECRETnumber", "SECRETlabel", "SECRETpatient", "73.25"];
     let spec_text = "title = \"t\"\n[data]\nfeatures = { columns = [\"x\"] }\nlabel = \"y\"\npositive = \"1\"\n\
         negative = \"0\"\ngroup = \"p\"\n[model.logistic]\n[training]\noptimizer = { sgd = { learning_rate = 0.1 } }\n\
         batch_size = 4\nepochs = 1\n[evaluation]\nvalidation_share = 0.3\n[rules]\nrounds = 1\ntraining_seconds = 1\n";
     let spec = StudyFile::parse(spec_text).unwrap().spec();
-    let rows = |bad: &str| format!("x,y,p\n1.5,1,SECRETpatient\n2.5,0,q\n{bad}\n");
-    for bad in ["SECRETnumber,1,r", "3,SECRETlabel,r", "3,1,SECRETpatient,SECRETnumber", "\"SECRETnumber,1,r"] {
+    for (separator, bad) in [
+        (",", "SECRETnumber,1,r"),
+        (",", "3,SECRETlabel,r"),
+        (",", "3,1,SECRETpatient,SECRETnumber"),
+        (",", "\"SECRETnumber,1,r"),
+        (";", "73.25;1;SECRETpatient\n73,25;0;q"),
+    ] {
         let dir = tempfile::tempdir().unwrap();
-        prepare(dir.path(), &rows(bad));
+        let rows = "x,y,p\n15,1,SECRETpatient\n25,0,q\n".replace(',', separator);
+        prepare(dir.path(), &format!("{rows}{bad}\n"));
         let study = dir.path().join("study.toml");
         fs::write(&study, spec_text).unwrap();
         let mut said = Vec::new();
         {
-            let process = serve(dir.path());
-            let base = until_done(process.port, &spec, &order(&spec, DutyKind::Init, None));
-            let train = order(&spec, DutyKind::Train, Some((base, spec.merged_len().unwrap())));
-            let until = Instant::now() + Duration::from_secs(20);
-            while !matches!(ask(process.port, &spec, &train), DutyState::Failed(_)) {
-                assert!(Instant::now() < until);
-            }
-            said.extend(http(process.port, "GET", "/v1/status", Some(TOKEN), b"").1);
+            let process = Process::serve(dir.path());
+            let base = root(process.done(&spec, &order(&spec, DutyKind::Init, 0, None)));
+            process.failed(&spec, &order(&spec, DutyKind::Train, 1, Some(base)));
+            said.extend(serde_json::to_vec(&process.status()).unwrap());
         }
         said.extend(fs::read(dir.path().join("log")).unwrap());
-        let check = Command::new(env!("CARGO_BIN_EXE_ml-worker"))
-            .args(["check", "--study"])
-            .arg(&study)
-            .arg("--data")
-            .arg(dir.path().join("data.csv"))
-            .output()
-            .unwrap();
+        let data = dir.path().join("data.csv");
+        let check =
+            program(&["check".as_ref(), "--study".as_ref(), study.as_os_str(), "--data".as_ref(), data.as_os_str()]);
         assert!(!check.status.success());
         said.extend(check.stderr);
         let said = String::from_utf8_lossy(&said).into_owned();

@@ -15,17 +15,25 @@ fn a_study_has_the_same_bits_at_one_two_and_four_threads() {
     let mut rules = file.rules(2_000, 4).unwrap();
     rules.max_rounds = 2;
     std::fs::write(dir.path().join("rules.json"), serde_json::to_vec(&rules).unwrap()).unwrap();
+    let sites: Vec<_> = demo::SITES
+        .iter()
+        .zip(0..)
+        .map(|((name, rows, _), n)| {
+            let file = |end: &str| dir.path().join(format!("{name}.{end}"));
+            serde_json::json!({
+                "name": name, "id": format!("{n:02}").repeat(32), "secret": file("secret"), "samples": rows,
+                "train": file("csv"), "test": null,
+            })
+        })
+        .collect();
+    std::fs::write(dir.path().join("sites.json"), serde_json::to_vec(&sites).unwrap()).unwrap();
     let run = |threads: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ml-worker"));
         command.env("RAYON_NUM_THREADS", threads).arg("compare");
         for name in ["spec", "rules"] {
             command.arg(format!("--{name}")).arg(dir.path().join(format!("{name}.json")));
         }
-        for (n, (name, rows, _)) in demo::SITES.iter().enumerate() {
-            let id = format!("{n:02}").repeat(32);
-            let table = dir.path().join(format!("{name}.csv"));
-            command.arg("--site").arg(format!("{name},{id},{},{rows},{}", "22".repeat(32), table.display()));
-        }
+        command.arg("--sites").arg(dir.path().join("sites.json"));
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["simulated"]["rounds"].clone()

@@ -5,6 +5,6 @@ mod prepare;
 mod split;
 mod table;
 
-pub use prepare::{statistics_of, Prepared, Rows, Scaler};
+pub use prepare::{all_known, own_statistics, statistics_of, Prepared, Rows, Scaler};
 pub use split::Split;
-pub use table::{read_table, DataError, Table};
+pub use table::{parse_table, read_bytes, read_table, DataError, Table};

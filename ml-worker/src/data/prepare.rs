@@ -4,7 +4,7 @@ use super::{
     split::Split,
     table::{DataError, Table},
 };
-use consilium_aggregation::Statistics;
+use consilium_aggregation::{Statistics, MIN_ROWS};
 use consilium_primitives::FailureCode;
 use consilium_study::StudySpec;
 
@@ -53,18 +53,16 @@ impl Scaler {
         Self { mean: statistics.mean.clone(), deviation: statistics.deviation(), fill: statistics.mean.clone() }
     }
 
-    /// Leaves numbers as they are. A missing value becomes the mean of these statistics.
+    /// Leaves numbers as they are. A missing value becomes the mean of these statistics; 0 where nothing is known.
     pub fn identity(statistics: &Statistics) -> Self {
         let width = statistics.mean.len();
         Self { mean: vec![0.0; width], deviation: vec![1.0; width], fill: statistics.mean.clone() }
     }
 
-    /// Leaves numbers as they are. A missing value becomes the mean of the column's known values in these rows, be they
-    /// ever so few: no other site sees it. 0 where none is known.
-    pub fn own(table: &Table, rows: &[usize]) -> Self {
-        let mean = |values: &Vec<f64>| values.iter().fold(0.0, |sum, v| sum + v) / values.len().max(1) as f64;
-        let fill: Vec<f64> = known(table, rows).iter().map(mean).collect();
-        Self { mean: vec![0.0; fill.len()], deviation: vec![1.0; fill.len()], fill }
+    /// What a site does with its rows where nothing is scaled: [`identity`](Self::identity) with the means of its own
+    /// training rows, be they ever so few; no other site sees them.
+    pub fn own(table: &Table, training: &[usize]) -> Self {
+        Self::identity(&own_statistics(table, training))
     }
 
     /// These rows of a table; computed in f64, rounded to f32 once.
@@ -81,9 +79,32 @@ impl Scaler {
     }
 }
 
-/// Statistics of some rows of a table, missing values left out.
+/// Statistics of some rows of a table, missing values left out, as other sites may see them: columns of too few values
+/// are withheld.
 pub fn statistics_of(table: &Table, rows: &[usize]) -> Statistics {
     Statistics::of_columns(&known(table, rows))
+}
+
+/// Statistics of some rows of a table, missing values left out, for this site alone: nothing is withheld.
+pub fn own_statistics(table: &Table, rows: &[usize]) -> Statistics {
+    Statistics::own(&known(table, rows))
+}
+
+/// Whether merged statistics say something of every column.
+///
+/// # Errors
+/// A column of which no site had enough values: it would go into the network unscaled.
+pub fn all_known(statistics: &Statistics, spec: &StudySpec) -> Result<(), DataError> {
+    let unknown = statistics.count.iter().zip(&spec.data.features.columns).find(|(count, _)| **count == 0.0);
+    unknown.map_or(Ok(()), |(_, name)| {
+        Err(DataError::new(
+            FailureCode::TooFewSamples,
+            format!(
+                "column {name:?}: no site has {MIN_ROWS} known values of it among its training rows, so that it cannot be \
+                 scaled; take it out of the study, or set data.scaling to \"none\""
+            ),
+        ))
+    })
 }
 
 /// The known values of some rows, column by column.

@@ -45,6 +45,13 @@ impl Split {
         }
     }
 
+    /// Whether any of the table's groups has a place, or no place was given yet.
+    pub fn knows(&self, table: &Table) -> bool {
+        let placed = |group: &String| self.training.contains(group) || self.validation.contains(group);
+        (self.training.is_empty() && self.validation.is_empty())
+            || table.groups.iter().any(|group| placed(&hex::encode(group)))
+    }
+
     /// Positions of the training rows and of the validation rows, in the table's order.
     pub fn rows(&self, table: &Table) -> (Vec<usize>, Vec<usize>) {
         (0..table.rows()).partition(|row| !self.validation.contains(&hex::encode(table.groups[*row])))

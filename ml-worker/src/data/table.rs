@@ -3,9 +3,9 @@
 //! No message names what stands in a cell: messages name the file, the line and the column, and what was expected.
 
 use consilium_primitives::{rules::MAX_WEIGHT, FailureCode};
-use consilium_study::{DataSpec, Features, Missing};
+use consilium_study::{same_value, DataSpec, Missing};
 use csv::ByteRecord;
-use std::{fs, path::Path};
+use std::{collections::HashSet, fs, path::Path};
 
 /// A site's rows. Missing numbers are NaN.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct Table {
     pub values: Vec<f64>,
     /// One label per row; true: the positive class.
     pub labels: Vec<bool>,
-    /// One per row: a keyed hash of the patient, or of the row itself where the study names no group column.
+    /// One per row: a keyed hash of the patient, or of the row's features and label where the study names no group column.
     pub groups: Vec<[u8; 32]>,
     /// Empty cells among the features.
     pub missing: usize,
@@ -40,6 +40,11 @@ impl DataError {
     fn schema(message: impl Into<String>) -> Self {
         Self::new(FailureCode::SchemaMismatch, message)
     }
+
+    /// With the file's name before it.
+    pub(crate) fn of(self, file: &Path) -> Self {
+        Self { message: format!("{}: {}", file.display(), self.message), ..self }
+    }
 }
 
 impl Table {
@@ -52,6 +57,12 @@ impl Table {
     pub fn row(&self, row: usize) -> &[f64] {
         let width = self.features.len();
         &self.values[row * width..(row + 1) * width]
+    }
+
+    /// Whether a patient is in both tables, which must have been read with the same key.
+    pub fn shares_a_group(&self, other: &Self) -> bool {
+        let own: HashSet<&[u8; 32]> = self.groups.iter().collect();
+        other.groups.iter().any(|group| own.contains(group))
     }
 
     /// Rows of the positive class.
@@ -67,22 +78,37 @@ struct Columns {
     group: Option<usize>,
 }
 
+/// The bytes of a data file.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
+    fs::read(path).map_err(|e| DataError::new(FailureCode::DataUnreadable, format!("cannot be read: {e}")).of(path))
+}
+
 /// Reads a table. `group_key` keys the hashes that stand for patients.
 ///
 /// # Errors
 /// The first thing that does not fit, by file, line and column.
 pub fn read_table(path: &Path, spec: &DataSpec, group_key: &[u8; 32]) -> Result<Table, DataError> {
+    parse_table(&read_bytes(path)?, path, spec, group_key)
+}
+
+/// [`read_table`], of bytes that have been read from `path`.
+///
+/// # Errors
+/// The first thing that does not fit, by file, line and column.
+pub fn parse_table(bytes: &[u8], path: &Path, spec: &DataSpec, group_key: &[u8; 32]) -> Result<Table, DataError> {
     let file = path.display();
-    let bytes = fs::read(path)
-        .map_err(|e| DataError::new(FailureCode::DataUnreadable, format!("{file}: cannot be read: {e}")))?;
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err(DataError::schema(format!("{file}: is UTF-16; save it as CSV in UTF-8")));
     }
-    let delimiter = delimiter(bytes);
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(bytes);
-    let header = reader.byte_headers().map_err(|e| csv_error(&file.to_string(), &e))?.clone();
+    let delimiter = delimiter(bytes, spec);
+    let mut reader = reader(bytes, delimiter);
+    let header = reader.byte_headers().map_err(|e| csv_error(&file.to_string(), bytes, &e))?.clone();
     let columns = columns(&file.to_string(), &header, spec)?;
+    let mut first_mark: Option<(Mark, String)> = None;
     let mut table = Table {
         features: columns.features.iter().map(|(_, name)| name.clone()).collect(),
         values: Vec::new(),
@@ -95,7 +121,7 @@ pub fn read_table(path: &Path, spec: &DataSpec, group_key: &[u8; 32]) -> Result<
         match reader.read_byte_record(&mut record) {
             Ok(true) => {}
             Ok(false) => break,
-            Err(error) => return Err(csv_error(&file.to_string(), &error)),
+            Err(error) => return Err(csv_error(&file.to_string(), bytes, &error)),
         }
         if record.iter().all(|cell| cell.trim_ascii().is_empty()) {
             continue;
@@ -111,8 +137,22 @@ pub fn read_table(path: &Path, spec: &DataSpec, group_key: &[u8; 32]) -> Result<
         }
         let at = |name: &str| format!("{file}, line {}, column {name:?}", line());
         for (index, name) in &columns.features {
-            let value =
+            let (value, mark) =
                 number(&record[*index], delimiter).map_err(|why| DataError::schema(format!("{}: {why}", at(name))))?;
+            // 1.234 is another number where commas are the decimal mark: nobody but the site can tell which is meant
+            match (&first_mark, mark) {
+                (None, Some(mark)) => first_mark = Some((mark, format!("line {}, column {name:?}", line()))),
+                (Some((first, place)), Some(mark)) if *first != mark => {
+                    return Err(DataError::schema(format!(
+                        "{}: has a decimal {}, but {place} has a decimal {}; write all numbers with the same decimal \
+                         mark, and without separators between thousands",
+                        at(name),
+                        mark.name(),
+                        first.name()
+                    )));
+                }
+                _ => {}
+            }
             if value.is_nan() {
                 if spec.missing == Missing::Refuse {
                     return Err(DataError::schema(format!(
@@ -143,11 +183,14 @@ pub fn read_table(path: &Path, spec: &DataSpec, group_key: &[u8; 32]) -> Result<
                 *blake3::keyed_hash(group_key, cell).as_bytes()
             }
             None => {
+                // of what was read, not of its text: the same row in another export is the same row
                 let mut hasher = blake3::Hasher::new_keyed(group_key);
-                for cell in &record {
-                    hasher.update(&(cell.len() as u64).to_le_bytes()).update(cell);
+                for value in &table.values[table.values.len() - columns.features.len()..] {
+                    // one zero and one NaN
+                    let value = if value.is_nan() { f64::NAN } else { value + 0.0 };
+                    hasher.update(&value.to_le_bytes());
                 }
-                *hasher.finalize().as_bytes()
+                *hasher.update(&[u8::from(label)]).finalize().as_bytes()
             }
         });
         if table.labels.len() >= MAX_WEIGHT as usize {
@@ -167,13 +210,30 @@ fn line_at(bytes: &[u8], start: usize) -> usize {
     1 + bytes.iter().take(begin).filter(|b| **b == b'\n').count()
 }
 
-fn csv_error(file: &str, error: &csv::Error) -> DataError {
-    let line = error.position().map_or_else(String::new, |p| format!(", line {}", p.line()));
-    DataError::schema(format!("{file}{line}: cannot be read as a table"))
+fn csv_error(file: &str, bytes: &[u8], error: &csv::Error) -> DataError {
+    let line = error.position().map_or_else(String::new, |p| format!(", line {}", line_at(bytes, p.byte() as usize)));
+    let what = match error.kind() {
+        csv::ErrorKind::Utf8 { .. } => "is not UTF-8 text; save it as CSV in UTF-8",
+        csv::ErrorKind::UnequalLengths { .. } => {
+            "has another number of cells than the lines before; is a separator missing?"
+        }
+        _ => "cannot be read as a table; save it as CSV in UTF-8",
+    };
+    DataError::schema(format!("{file}{line}: {what}"))
 }
 
-/// What separates the cells of the first line: whatever is there most often of tab, semicolon and comma.
-fn delimiter(bytes: &[u8]) -> u8 {
+fn reader(bytes: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(bytes)
+}
+
+/// What separates cells: that of tab, semicolon and comma which gives the study's columns; if none does, whichever is
+/// most often in the first line, for the message.
+fn delimiter(bytes: &[u8], spec: &DataSpec) -> u8 {
+    let all = *b"\t;,";
+    let fits = |d: &u8| reader(bytes, *d).byte_headers().is_ok_and(|header| columns("", header, spec).is_ok());
+    if let Some(fitting) = all.iter().copied().find(fits) {
+        return fitting;
+    }
     let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
     let count = |d: u8| {
         let mut quoted = false;
@@ -184,7 +244,7 @@ fn delimiter(bytes: &[u8]) -> u8 {
             })
             .count()
     };
-    b"\t;,".iter().copied().max_by_key(|d| count(*d)).unwrap_or(b',')
+    all.into_iter().max_by_key(|d| count(*d)).unwrap_or(b',')
 }
 
 fn columns(file: &str, header: &ByteRecord, spec: &DataSpec) -> Result<Columns, DataError> {
@@ -206,51 +266,48 @@ fn columns(file: &str, header: &ByteRecord, spec: &DataSpec) -> Result<Columns, 
     };
     let label = find(&spec.label, "its label")?;
     let group = spec.group.as_deref().map(|name| find(name, "its group")).transpose()?;
-    let features = match &spec.features {
-        Features::Columns(list) => list
-            .iter()
-            .map(|name| Ok((find(name, "a feature")?, name.clone())))
-            .collect::<Result<Vec<_>, DataError>>()?,
-        Features::Count(count) => {
-            let mut rest: Vec<(usize, String)> = names
-                .iter()
-                .enumerate()
-                .filter(|(n, _)| *n != label && Some(*n) != group)
-                .map(|(n, name)| (n, (*name).to_owned()))
-                .collect();
-            rest.sort_by(|a, b| a.1.as_bytes().cmp(b.1.as_bytes()));
-            if rest.len() != *count as usize {
-                return Err(DataError::schema(format!(
-                    "{file}: has {} columns besides label and group; the study asks for {count} features",
-                    rest.len()
-                )));
-            }
-            if let Some(twice) = rest.windows(2).find(|pair| pair[0].1 == pair[1].1) {
-                return Err(DataError::schema(format!("{file}: has two columns {:?}", twice[0].1)));
-            }
-            rest
-        }
-    };
+    let features = spec
+        .features
+        .columns
+        .iter()
+        .map(|name| Ok((find(name, "a feature")?, name.clone())))
+        .collect::<Result<_, DataError>>()?;
     Ok(Columns { features, label, group })
 }
 
-/// A cell as a number; NaN where it is empty.
-fn number(cell: &[u8], delimiter: u8) -> Result<f64, &'static str> {
+/// What stands before the decimals of a number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Comma,
+    Point,
+}
+
+impl Mark {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Comma => "comma",
+            Self::Point => "point",
+        }
+    }
+}
+
+/// A cell as a number, NaN where it is empty, and its decimal mark if it has one.
+fn number(cell: &[u8], delimiter: u8) -> Result<(f64, Option<Mark>), &'static str> {
     let text = std::str::from_utf8(cell).map_err(|_| "is not UTF-8 text")?.trim();
     if ["", "NA", "NaN", "nan"].contains(&text) {
-        return Ok(f64::NAN);
+        return Ok((f64::NAN, None));
     }
-    let parsed = if delimiter != b',' && text.contains(',') {
+    let (mark, parsed) = if delimiter != b',' && text.contains(',') {
         if text.contains('.') || text.matches(',').count() > 1 {
             return Err("is not a number; write it without separators between thousands");
         }
-        text.replace(',', ".").parse::<f64>()
+        (Some(Mark::Comma), text.replace(',', ".").parse::<f64>())
     } else {
-        text.parse::<f64>()
+        (text.contains('.').then_some(Mark::Point), text.parse::<f64>())
     };
     let value = parsed.map_err(|_| "is not a number")?;
     if value.is_finite() {
-        Ok(value)
+        Ok((value, mark))
     } else {
         Err("is not a finite number")
     }
@@ -258,12 +315,8 @@ fn number(cell: &[u8], delimiter: u8) -> Result<f64, &'static str> {
 
 /// Which of the two labels a cell holds: the same text, or the same number.
 fn class(cell: &[u8], spec: &DataSpec) -> Option<bool> {
-    let text = std::str::from_utf8(cell).ok()?.trim();
-    let same = |wanted: &str| {
-        let wanted = wanted.trim();
-        text == wanted || matches!((text.parse::<f64>(), wanted.parse::<f64>()), (Ok(a), Ok(b)) if a == b)
-    };
-    match (same(&spec.positive), same(&spec.negative)) {
+    let text = std::str::from_utf8(cell).ok()?;
+    match (same_value(text, &spec.positive), same_value(text, &spec.negative)) {
         (true, false) => Some(true),
         (false, true) => Some(false),
         _ => None,

@@ -40,6 +40,7 @@ mod tests {
         let bytes: Vec<u8> = parameters.iter().flat_map(|p| p.to_le_bytes()).collect();
         assert_eq!(hex::encode(sp_crypto_hashing::blake2_256(&bytes)), golden["blake2b_256"].as_str().unwrap());
         let file = consilium_aggregation::ModelFile { layout: spec.layout().unwrap(), duty: None, data: parameters };
-        assert_eq!(hex::encode(blob_hash(&file.encode().unwrap())).len(), 64);
+        let root = blob_hash(&file.encode().unwrap());
+        assert_eq!(hex::encode(root), golden["file_blake3"].as_str().unwrap());
     }
 }

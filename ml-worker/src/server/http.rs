@@ -12,7 +12,7 @@ use axum::{
     routing::{get, put},
     Json, Router,
 };
-use std::{fs, io::Read, net::SocketAddr, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
+use std::{fs, io::Read, net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::signal::unix::{signal, SignalKind};
 
 /// Longest request: as many specs as there can be duties.
@@ -49,8 +49,13 @@ pub async fn serve(settings: Settings) -> Result<()> {
     if !settings.listen.ip().is_loopback() {
         bail!("--listen {}: must be an address of this machine alone, as 127.0.0.1:8601", settings.listen);
     }
-    let token = token(&settings.token_file)?;
     let home = Home::open(&settings.dir)?;
+    // before anything is swept or written: what another worker has unfinished is not this one's to remove
+    let _lock = home.lock()?;
+    let token = token(&settings.token_file)?;
+    let listener = tokio::net::TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}: is another worker running there?", settings.listen))?;
     let blobs = Blobs::open(&settings.blobs).with_context(|| format!("cannot use {}", settings.blobs.display()))?;
     let worker = Worker::start(home, blobs, settings.sites)?;
     let door = Door { worker, token: token.into() };
@@ -60,9 +65,6 @@ pub async fn serve(settings: Settings) -> Result<()> {
         .layer(middleware::from_fn_with_state(door.clone(), check))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(door);
-    let listener = tokio::net::TcpListener::bind(settings.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}: is another worker running there?", settings.listen))?;
     tracing::info!("listening on {}", settings.listen);
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let stop = async move {
@@ -80,8 +82,8 @@ fn token(path: &std::path::Path) -> Result<String> {
         fs::File::open("/dev/urandom")
             .and_then(|mut f| f.read_exact(&mut bytes))
             .context("cannot read /dev/urandom")?;
-        crate::site::write_whole(path, hex::encode(bytes).as_bytes())
-            .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o640)))
+        // the node's group may read it, nobody else, at no moment
+        crate::site::write_whole(path, hex::encode(bytes).as_bytes(), 0o640)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -1,18 +1,18 @@
 //! One duty, done.
 
-use super::Worker;
+use super::{leave::Permit, Worker, RETRY};
 use crate::{
-    data::{read_table, statistics_of, DataError, Prepared, Split, Table},
+    data::{all_known, parse_table, read_bytes, statistics_of, DataError, Prepared, Split, Table},
     learn::{initial_parameters, logits, loss_micro, metrics::Metrics, train, Net, OptimizerState, Seeds, TrainError},
-    site::{group_key, Sites},
+    site::group_key,
 };
-use consilium_aggregation::{merge_mean, FileError, ModelFile, Statistics};
+use consilium_aggregation::{blob_hash, merge_mean, FileError, ModelFile, Statistics};
 use consilium_primitives::{rules::PPM, BlobRef, DutyKind, DutyOrder, DutyOutput, DutyState, FailureCode, Hash};
 use consilium_study::{Scaling, StudySpec};
-use std::{cell::Cell, io, panic::AssertUnwindSafe, time::Instant};
+use std::{cell::Cell, io, panic::AssertUnwindSafe, path::PathBuf, time::Instant};
 
-/// How often a long training looks whether it is to stop.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(300);
+/// How often a training looks whether it is to stop; it does so first after its first step.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Why a duty is not done.
 #[derive(Debug, thiserror::Error)]
@@ -79,15 +79,20 @@ impl Worker {
                 }
                 Err(error) => {
                     tracing::error!("{name}: {error:#}");
-                    DutyState::Failed(FailureCode::OutOfDisk)
+                    DutyState::Failed(JobError::Other(error).code())
                 }
             },
             // inputs of a merge are still missing
             Ok(Ok(None)) => DutyState::Queued,
             Ok(Err(JobError::Held | JobError::Missing(_))) => DutyState::Queued,
             Ok(Err(error)) => {
-                tracing::error!("{name}: {:?}: {error}", error.code());
-                DutyState::Failed(error.code())
+                let code = error.code();
+                tracing::error!("{name}: {code:?}: {error}");
+                if code == FailureCode::DataUnreadable && self.may_come_back(&hash) {
+                    DutyState::Queued
+                } else {
+                    DutyState::Failed(code)
+                }
             }
             Err(_) => {
                 tracing::error!("{name}: the worker's own fault; see the lines above");
@@ -97,12 +102,24 @@ impl Worker {
         self.change(&hash, |job| {
             job.state = state;
             job.working = false;
+            if matches!(state, DutyState::Done(_)) {
+                job.unreadable = None;
+            }
             // a file that was there and turned out damaged was removed: it must count as new when it comes again
             job.seen = (job.have | job.invalid).count_ones();
         });
     }
 
+    /// Notes that a duty's data file cannot be read; whether that has not lasted long, as when a file is being replaced.
+    fn may_come_back(&self, duty: &Hash) -> bool {
+        let mut jobs = self.jobs.lock();
+        jobs.get_mut(duty).is_some_and(|job| job.unreadable.get_or_insert_with(Instant::now).elapsed() < RETRY)
+    }
+
     fn try_work(&self, order: &DutyOrder, hash: &Hash) -> Result<Option<DutyOutput>, JobError> {
+        if self.home.held() {
+            return Err(JobError::Held);
+        }
         let spec = self.spec(&order.spec).ok_or(JobError::Missing("the spec"))?;
         match order.duty.kind {
             DutyKind::Statistics => self.statistics(order, hash, &spec).map(Some),
@@ -115,7 +132,7 @@ impl Worker {
             DutyKind::Merge | DutyKind::MergeStatistics => self.merge(order, hash, &spec),
             DutyKind::Evaluate => {
                 let base = self.base(order, &spec)?;
-                let (prepared, _) = self.prepared(order, &spec)?;
+                let prepared = self.prepared(order, &spec)?;
                 Ok(Some(DutyOutput::Metric(self.evaluate(order, &spec, &base, &prepared)?)))
             }
             DutyKind::Acknowledge => {
@@ -132,49 +149,66 @@ impl Worker {
         Ok(ModelFile::decode_merged(&bytes, &spec.layout().map_err(other)?).map_err(other)?.data)
     }
 
-    /// This site's table for a study, and its split; the split is made on the first call and kept.
-    fn table(&self, order: &DutyOrder, spec: &StudySpec) -> Result<(Table, Split), JobError> {
+    /// This site's table for a study, its split and its file; the split is made on the first call and kept.
+    fn table(&self, order: &DutyOrder, spec: &StudySpec) -> Result<(Table, Split, PathBuf), JobError> {
         let agreement = &order.duty.agreement;
-        let sites = Sites::read(&self.sites_file).map_err(other)?;
-        let data = sites
-            .find(&hex::encode(agreement))
-            .map(|s| s.data.clone())
-            .ok_or_else(|| DataError::new(FailureCode::Refused, "the agreement is no longer in sites.toml"))?;
-        let found = consilium_aggregation::blob::file_ref(&data).map_err(|e| {
-            DataError::new(FailureCode::DataUnreadable, format!("{}: cannot be read: {e}", data.display()))
-        })?;
-        if !self.home.same_data(agreement, &found.root)? {
-            return Err(JobError::Data(DataError::new(
-                FailureCode::DataChanged,
-                format!(
-                    "{} is no longer the file this study began with; put that back, or accept this one with \
-                     `ml-worker accept-data --agreement {}`",
-                    data.display(),
-                    hex::encode(agreement)
-                ),
-            )));
+        let mut leave = self.leave.lock();
+        leave.look();
+        let path = match leave.of(agreement, order.duty.round) {
+            Permit::Given(path) => path,
+            Permit::Wait => return Err(JobError::Missing("the agreement's entry in sites.toml")),
+            Permit::Refused => {
+                return Err(DataError::new(FailureCode::Refused, "the agreement is no longer in sites.toml").into());
+            }
+        };
+        let sites_file = leave.file().display().to_string();
+        drop(leave);
+        // read once: what is hashed is what is trained on
+        let bytes = read_bytes(&path)?;
+        let found = blob_hash(&bytes);
+        let known = self.home.data(agreement)?;
+        if known.is_some_and(|known| known != found) {
+            let message = format!(
+                "is no longer the file this study began with; put that back, or accept this one with `ml-worker \
+                 accept-data --dir {} --sites {sites_file} --agreement {}`",
+                self.home.folder().display(),
+                hex::encode(agreement)
+            );
+            return Err(DataError::new(FailureCode::DataChanged, message).of(&path).into());
         }
-        let table = read_table(&data, &spec.data, &group_key(&self.secret, &order.spec.0))?;
+        let table = parse_table(&bytes, &path, &spec.data, &group_key(&self.secret, &order.spec.0))?;
+        if known.is_none() {
+            self.home.put_data(agreement, &found)?;
+        }
         let mut split = self.home.split(agreement)?.unwrap_or_default();
+        if !split.knows(&table) {
+            tracing::warn!(
+                "{}: none of its rows is among those that this study trained or validated on before; is it the right \
+                 file?",
+                path.display()
+            );
+        }
         let before = split.clone();
         split.extend(&table, spec.evaluation.validation_share);
         if split != before {
             self.home.put_split(agreement, &split)?;
         }
-        Ok((table, split))
+        Ok((table, split, path))
     }
 
-    fn prepared(&self, order: &DutyOrder, spec: &StudySpec) -> Result<(Prepared, usize), JobError> {
+    fn prepared(&self, order: &DutyOrder, spec: &StudySpec) -> Result<Prepared, JobError> {
         let statistics = match spec.data.scaling {
             Scaling::None => None,
             Scaling::Swarm => {
                 let blob = order.statistics.ok_or(JobError::Missing("the study's statistics"))?;
                 let bytes = self.blobs.read(&blob)?.ok_or(JobError::Missing("the study's statistics"))?;
-                Some(Statistics::decode(&bytes, spec.inputs(), None).map_err(other)?)
+                let statistics = Statistics::decode(&bytes, spec.inputs(), None).map_err(other)?;
+                all_known(&statistics, spec)?;
+                Some(statistics)
             }
         };
-        let (table, split) = self.table(order, spec)?;
-        Ok((Prepared::new(spec, &table, &split, statistics.as_ref())?, table.rows()))
+        let (table, split, path) = self.table(order, spec)?;
+        Ok(Prepared::new(spec, &table, &split, statistics.as_ref()).map_err(|e| e.of(&path))?)
     }
 
     fn evaluate(
@@ -193,21 +227,27 @@ impl Worker {
     }
 
     fn statistics(&self, order: &DutyOrder, hash: &Hash, spec: &StudySpec) -> Result<DutyOutput, JobError> {
-        let (table, split) = self.table(order, spec)?;
-        let file = statistics_of(&table, &split.rows(&table).0).encode(Some(hash)).map_err(other)?;
+        let (table, split, path) = self.table(order, spec)?;
+        let file = statistics_of(&table, &split.rows(&table).0).encode(Some(hash)).map_err(|error| match error {
+            FileError::NotFinite { index: column, .. } | FileError::Statistics { column, .. } => {
+                let message = format!("column {:?}: its values are too large", table.features[column]);
+                JobError::Data(DataError::new(FailureCode::NotFinite, message).of(&path))
+            }
+            error => other(error),
+        })?;
         Ok(DutyOutput::Update { root: self.blobs.put(&file)?, metric: None })
     }
 
     fn train(&self, order: &DutyOrder, hash: &Hash, spec: &StudySpec) -> Result<DutyOutput, JobError> {
         let base = self.base(order, spec)?;
-        let (prepared, _) = self.prepared(order, spec)?;
+        let prepared = self.prepared(order, spec)?;
         let metric = self.evaluate(order, spec, &base, &prepared)?;
         let duty = &order.duty;
         let state = if spec.training.keep_optimizer_state && duty.round > 1 {
             let kept = self.home.optimizer(&duty.agreement, duty.round)?;
             if kept.is_none() {
                 tracing::warn!(
-                    "study {}, round {}: no optimiser state of an earlier round is there; it starts anew",
+                    "study {}, round {}: no optimiser state of the round before is there; it starts anew",
                     duty.study,
                     duty.round
                 );
@@ -216,12 +256,12 @@ impl Worker {
         } else {
             OptimizerState::default()
         };
-        let looked = Cell::new(Instant::now());
+        let looked: Cell<Option<Instant>> = Cell::new(None);
         let halt = |done: f64| {
-            if looked.get().elapsed() < LOOK {
+            if looked.get().is_some_and(|at| at.elapsed() < LOOK) {
                 return false;
             }
-            looked.set(Instant::now());
+            looked.set(Some(Instant::now()));
             let done = (done * f64::from(PPM)) as u32;
             self.change(hash, |job| job.state = DutyState::Running { done });
             self.home.held()
@@ -249,6 +289,10 @@ impl Worker {
     /// which.
     fn merge(&self, order: &DutyOrder, hash: &Hash, spec: &StudySpec) -> Result<Option<DutyOutput>, JobError> {
         let layout = spec.layout().map_err(other)?;
+        let own = order.inputs.iter().find(|input| input.institution == order.duty.institution);
+        if let Some(own) = own.filter(|_| order.duty.kind == DutyKind::Merge && spec.training.keep_optimizer_state) {
+            self.home.put_merged(&order.duty.agreement, order.duty.round, &own.duty)?;
+        }
         let (mut have, mut invalid) = (0u64, 0u64);
         let mut parts = Vec::with_capacity(order.inputs.len());
         for (place, input) in order.inputs.iter().enumerate() {
@@ -273,6 +317,7 @@ impl Worker {
         self.change(hash, |job| {
             job.have = have;
             job.invalid = invalid;
+            job.scanned = true;
         });
         if parts.len() < order.inputs.len() {
             return Ok(None);

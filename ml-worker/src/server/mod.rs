@@ -1,15 +1,16 @@
 //! Takes duties from the node, does them, remembers what came out.
 //!
 //! The node names all open duties of its institution in each request, and the answer says at once where each stands;
-//! no longer than a moment is waited for work that ends in that moment. Two threads work: one trains, the other merges, initialises and evaluates, so that a long
-//! training does not hold up other studies' merges.
+//! no longer than a moment is waited for work that ends in that moment. Two threads work: one trains, the other merges,
+//! initialises and evaluates, so that a long training does not hold up other studies' merges.
 
 mod http;
 mod job;
+mod leave;
 
 pub use http::{serve, Settings};
 
-use crate::site::{Blobs, Home, Sites};
+use crate::site::{Blobs, Home};
 use anyhow::Result;
 use codec::Encode;
 use consilium_primitives::{
@@ -17,6 +18,7 @@ use consilium_primitives::{
     BlobRef, Duty, DutyAnswer, DutyKind, DutyOrder, DutyReply, DutyRequest, DutyState, FailureCode, Hash,
 };
 use consilium_study::StudySpec;
+use leave::{Leave, Permit};
 use parking_lot::{Condvar, Mutex};
 use std::{
     collections::HashMap,
@@ -25,7 +27,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// After so long, a duty that could not be done is tried again, if it is still asked for.
+/// After so long, a duty that could not be done is tried again, if it is still asked for. For so long, too, a `sites.toml`
+/// or a data file that was there and is not counts as one that someone is just replacing.
 const RETRY: Duration = Duration::from_secs(10);
 /// How long an answer waits for work that may be done in a moment: a merge of a small model would otherwise be told only
 /// with the next block. The node gives a whole call 800 ms.
@@ -42,6 +45,10 @@ struct Job {
     /// Inputs of a merge that are there and verified, and that are not what they must be: bits by position.
     have: u64,
     invalid: u64,
+    /// Whether a merge's inputs have been looked at: before that, nothing can be said of them.
+    scanned: bool,
+    /// Since when the data file cannot be read.
+    unreadable: Option<Instant>,
     /// Inputs that were there when it was last looked at.
     seen: u32,
     working: bool,
@@ -53,7 +60,7 @@ pub struct Worker {
     home: Home,
     blobs: Blobs,
     secret: [u8; 32],
-    sites_file: PathBuf,
+    leave: Mutex<Leave>,
     specs: Mutex<HashMap<Hash, Arc<StudySpec>>>,
     jobs: Mutex<HashMap<Hash, Job>>,
     finished: Condvar,
@@ -67,7 +74,7 @@ impl Worker {
     /// # Errors
     /// A folder or `sites.toml` that cannot be used.
     pub fn start(home: Home, blobs: Blobs, sites_file: PathBuf) -> Result<Arc<Self>> {
-        Sites::read(&sites_file)?;
+        let leave = Mutex::new(Leave::read(sites_file)?);
         home.clean()?;
         let secret = home.secret()?;
         let (quick, quick_jobs) = mpsc::channel();
@@ -76,7 +83,7 @@ impl Worker {
             home,
             blobs,
             secret,
-            sites_file,
+            leave,
             specs: Mutex::default(),
             jobs: Mutex::default(),
             finished: Condvar::new(),
@@ -117,18 +124,9 @@ impl Worker {
                 tracing::error!("{error:#}");
             }
         }
-        let sites = Sites::read(&self.sites_file);
-        if let Err(error) = &sites {
-            tracing::error!("{error}; every duty is refused until this is mended");
-        }
+        self.leave.lock().look();
         let hashes: Vec<Hash> = request.orders.iter().map(|order| order.duty.hash()).collect();
-        let states = || -> Vec<DutyState> {
-            let state = |order| match &sites {
-                Ok(sites) => self.state_of(order, sites),
-                Err(_) => DutyState::Failed(FailureCode::Refused),
-            };
-            request.orders.iter().map(state).collect()
-        };
+        let states = || -> Vec<DutyState> { request.orders.iter().map(|order| self.state_of(order)).collect() };
         let mut answers = states();
         if self.wait(&hashes) {
             answers = states();
@@ -149,28 +147,40 @@ impl Worker {
         true
     }
 
-    fn state_of(&self, order: &DutyOrder, sites: &Sites) -> DutyState {
-        let hash = order.duty.hash();
-        match self.home.result(&hash) {
-            Ok(Some(output)) => return DutyState::Done(output),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::error!("{error:#}");
-                return DutyState::Failed(FailureCode::Internal);
-            }
-        }
+    fn state_of(&self, order: &DutyOrder) -> DutyState {
+        // on hold, a site gives nothing away: not even what it has already done
         if self.home.held() {
             return DutyState::Held;
         }
-        let agreement = hex::encode(order.duty.agreement);
-        let allowed =
-            sites.find(&agreement).filter(|site| site.max_rounds.is_none_or(|most| order.duty.round <= most)).is_some();
-        if !allowed {
-            tracing::warn!("agreement {agreement}, round {}: not allowed by sites.toml; refused", order.duty.round);
-            return DutyState::Failed(FailureCode::Refused);
+        let hash = order.duty.hash();
+        let internal = |error: anyhow::Error| {
+            tracing::error!("{error:#}");
+            DutyState::Failed(FailureCode::Internal)
+        };
+        match self.home.result(&hash) {
+            Ok(Some(output)) => return DutyState::Done(output),
+            Ok(None) => {}
+            Err(error) => return internal(error),
+        }
+        let agreement = &order.duty.agreement;
+        match self.leave.lock().of(agreement, order.duty.round) {
+            Permit::Given(_) => {}
+            Permit::Wait => return DutyState::Queued,
+            Permit::Refused => return DutyState::Failed(FailureCode::Refused),
         }
         if self.spec(&order.spec).is_none() {
             return DutyState::NeedSpec;
+        }
+        match self.home.same_spec(agreement, &order.spec) {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::error!(
+                    "agreement {}: this duty names another spec than the one this study began with; refused",
+                    hex::encode(agreement)
+                );
+                return DutyState::Failed(FailureCode::Refused);
+            }
+            Err(error) => return internal(error),
         }
         let there = |blob: &Option<BlobRef>| blob.as_ref().is_none_or(|b| self.blobs.has(b));
         let merge = matches!(order.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics);
@@ -185,12 +195,15 @@ impl Worker {
             state: DutyState::Queued,
             have: 0,
             invalid: 0,
+            scanned: false,
+            unreadable: None,
             seen: 0,
             working: false,
             changed: Instant::now(),
         });
+        let inputs = |job: &Job| DutyState::Inputs { have: job.have, invalid: job.invalid };
         if job.working {
-            return if merge { DutyState::Inputs { have: job.have, invalid: job.invalid } } else { job.state };
+            return if merge && job.scanned { inputs(job) } else { job.state };
         }
         if matches!(job.state, DutyState::Failed(_)) {
             if job.changed.elapsed() < RETRY {
@@ -214,8 +227,9 @@ impl Worker {
                 tracing::error!("a working thread has died; restart this worker");
             }
         }
-        if merge {
-            DutyState::Inputs { have: job.have, invalid: job.invalid }
+        // where no input is there, there is nothing to look at
+        if merge && (job.scanned || !start) {
+            inputs(job)
         } else {
             job.state
         }

@@ -1,6 +1,6 @@
 //! The worker's own folder: the site's secret, what was done, and what outlives a duty.
 
-use super::store::{sweep, write_whole};
+use super::store::{make_folder, sweep, write_whole};
 use crate::{data::Split, learn::OptimizerState, random::key};
 use anyhow::{bail, Context, Result};
 use codec::{Decode, Encode};
@@ -9,7 +9,7 @@ use consilium_primitives::{DutyOutput, Hash};
 use std::{
     fs,
     io::Read,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -17,6 +17,28 @@ use std::{
 pub fn group_key(secret: &[u8; 32], spec: &[u8; 32]) -> [u8; 32] {
     key("consilium/group/1", &[secret, spec])
 }
+
+/// Reads a site's secret from a file of 64 hexadecimal digits.
+///
+/// # Errors
+/// It cannot be read, or is no secret.
+pub fn read_secret(path: &Path) -> Result<[u8; 32]> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    parse_secret(&text, path)
+}
+
+fn parse_secret(text: &str, path: &Path) -> Result<[u8; 32]> {
+    let mut secret = [0; 32];
+    if hex::decode_to_slice(text.trim(), &mut secret).is_err() {
+        bail!("{}: must hold 64 hexadecimal digits", path.display());
+    }
+    Ok(secret)
+}
+
+/// What every worker's folder has in it.
+const PARTS: [&str; 3] = ["results", "specs", "studies"];
+/// Mode of the worker's own files: nobody else's business.
+const OWN: u32 = 0o600;
 
 /// A worker's folder.
 #[derive(Clone, Debug)]
@@ -28,13 +50,54 @@ impl Home {
     /// # Errors
     /// What the file system says.
     pub fn open(folder: &Path) -> Result<Self> {
-        for sub in ["results", "specs", "studies"] {
+        for sub in PARTS {
             let sub = folder.join(sub);
-            fs::create_dir_all(&sub).with_context(|| format!("cannot make {}", sub.display()))?;
+            make_folder(&sub, 0o700).with_context(|| format!("cannot make {}", sub.display()))?;
         }
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
             .with_context(|| format!("cannot protect {}", folder.display()))?;
         Ok(Self(folder.to_path_buf()))
+    }
+
+    /// Opens a folder that a worker has made.
+    ///
+    /// # Errors
+    /// It is no worker's folder.
+    pub fn existing(folder: &Path) -> Result<Self> {
+        if PARTS.iter().all(|part| folder.join(part).is_dir()) {
+            return Ok(Self(folder.to_path_buf()));
+        }
+        bail!("{} is no worker's folder: name the one that `ml-worker serve --dir` was started with", folder.display())
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    /// Keeps other workers off this folder for as long as what is returned lives. The system lets go of it when this
+    /// process ends, however it ends.
+    ///
+    /// # Errors
+    /// Another worker has it.
+    pub fn lock(&self) -> Result<fs::File> {
+        let path = self.0.join("lock");
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(OWN)
+            .open(&path)
+            .with_context(|| format!("cannot open {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(fs::TryLockError::WouldBlock) => {
+                bail!("{}: another worker is running on this folder", self.0.display())
+            }
+            Err(fs::TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("cannot lock {}", path.display()))
+            }
+        }
     }
 
     /// Removes what an earlier worker left unfinished. Only the worker itself does so: beside a running one, it would
@@ -65,20 +128,13 @@ impl Home {
     pub fn secret(&self) -> Result<[u8; 32]> {
         let path = self.0.join("secret");
         match fs::read_to_string(&path) {
-            Ok(text) => {
-                let mut secret = [0; 32];
-                if hex::decode_to_slice(text.trim(), &mut secret).is_err() {
-                    bail!("{}: must hold 64 hexadecimal digits", path.display());
-                }
-                Ok(secret)
-            }
+            Ok(text) => parse_secret(&text, &path),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let mut secret = [0; 32];
                 fs::File::open("/dev/urandom")
                     .and_then(|mut f| f.read_exact(&mut secret))
                     .context("cannot read /dev/urandom")?;
-                write_whole(&path, hex::encode(secret).as_bytes())
-                    .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o600)))
+                write_whole(&path, hex::encode(secret).as_bytes(), OWN)
                     .with_context(|| format!("cannot write {}", path.display()))?;
                 Ok(secret)
             }
@@ -98,7 +154,7 @@ impl Home {
     pub fn set_held(&self, held: bool) -> Result<()> {
         let path = self.0.join("hold");
         if held {
-            write_whole(&path, b"").with_context(|| format!("cannot write {}", path.display()))
+            write_whole(&path, b"", OWN).with_context(|| format!("cannot write {}", path.display()))
         } else if path.exists() {
             fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))
         } else {
@@ -130,12 +186,13 @@ impl Home {
         if path.exists() {
             return Ok(());
         }
-        write_whole(&path, &output.encode()).with_context(|| format!("cannot write {}", path.display()))
+        write_whole(&path, &output.encode(), OWN).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// A spec's bytes, by their hash.
+    /// A spec's bytes, by their hash; none where what is there has another hash.
     pub fn spec(&self, hash: &Hash) -> Option<Vec<u8>> {
-        fs::read(self.0.join("specs").join(hex::encode(hash))).ok()
+        let bytes = fs::read(self.0.join("specs").join(hex::encode(hash))).ok()?;
+        (sp_crypto_hashing::blake2_256(&bytes) == hash.0).then_some(bytes)
     }
 
     /// Keeps a spec's bytes under their hash.
@@ -145,41 +202,73 @@ impl Home {
     pub fn put_spec(&self, bytes: &[u8]) -> Result<Hash> {
         let hash = Hash::from(sp_crypto_hashing::blake2_256(bytes));
         let path = self.0.join("specs").join(hex::encode(hash));
-        write_whole(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        write_whole(&path, bytes, OWN).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(hash)
     }
 
     fn study(&self, agreement: &Hash) -> Result<PathBuf> {
         let path = self.0.join("studies").join(hex::encode(agreement));
-        fs::create_dir_all(path.join("optimizer")).with_context(|| format!("cannot make {}", path.display()))?;
+        make_folder(&path.join("optimizer"), 0o700).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(path)
     }
 
-    /// Notes the hash of a study's data file when it is first used. False: it is another file now.
+    /// A hash that is kept in a file of 64 hexadecimal digits.
+    fn hash(path: &Path) -> Result<Option<Hash>> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        let mut hash = [0; 32];
+        if hex::decode_to_slice(text.trim(), &mut hash).is_err() {
+            bail!("{} is damaged: it must hold 64 hexadecimal digits", path.display());
+        }
+        Ok(Some(Hash::from(hash)))
+    }
+
+    fn put_hash(path: &Path, hash: &Hash) -> Result<()> {
+        write_whole(path, hex::encode(hash).as_bytes(), OWN).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Notes the hash of an agreement's spec when it is first seen. False: this is another spec. An agreement's hash is
+    /// made from one spec, but only the chain can check that.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn same_data(&self, agreement: &Hash, data: &Hash) -> Result<bool> {
-        let path = self.study(agreement)?.join("data.blake3");
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(text.trim() == hex::encode(data)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                write_whole(&path, hex::encode(data).as_bytes())
-                    .with_context(|| format!("cannot write {}", path.display()))?;
-                Ok(true)
-            }
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    pub fn same_spec(&self, agreement: &Hash, spec: &Hash) -> Result<bool> {
+        let path = self.study(agreement)?.join("spec.blake2");
+        match Self::hash(&path)? {
+            Some(first) => Ok(first == *spec),
+            None => Self::put_hash(&path, spec).map(|()| true),
         }
     }
 
-    /// Forgets the hash of a study's data file, so that the next duty takes whatever lies there.
+    /// The hash of the data file that a study works with, once one could be used.
     ///
     /// # Errors
-    /// What the file system says; a study this worker has never worked for.
-    pub fn accept_data(&self, agreement: &Hash) -> Result<()> {
-        let path = self.study(agreement)?.join("data.blake3");
-        fs::remove_file(&path)
-            .with_context(|| format!("{}: no data file was ever used for this agreement", path.display()))
+    /// What the file system says.
+    pub fn data(&self, agreement: &Hash) -> Result<Option<Hash>> {
+        Self::hash(&self.study(agreement)?.join("data.blake3"))
+    }
+
+    /// Notes the hash of the data file that a study works with.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn put_data(&self, agreement: &Hash, data: &Hash) -> Result<()> {
+        Self::put_hash(&self.study(agreement)?.join("data.blake3"), data)
+    }
+
+    /// Takes another data file for a study: the one with this hash, and no third one.
+    ///
+    /// # Errors
+    /// What the file system says; a study that no data file was ever used for.
+    pub fn accept_data(&self, agreement: &Hash, data: &Hash) -> Result<()> {
+        let study = self.0.join("studies").join(hex::encode(agreement));
+        if !study.join("data.blake3").is_file() {
+            bail!("{}: no data file was ever used for this agreement", study.display());
+        }
+        self.put_data(agreement, data)
     }
 
     /// A study's split, if it was made.
@@ -203,28 +292,31 @@ impl Home {
     /// What the file system says.
     pub fn put_split(&self, agreement: &Hash, split: &Split) -> Result<()> {
         let path = self.study(agreement)?.join("split.json");
-        write_whole(&path, &serde_json::to_vec(split)?).with_context(|| format!("cannot write {}", path.display()))
+        write_whole(&path, &serde_json::to_vec(split)?, OWN).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// What the optimiser remembered after the last round before `round`; `None` where nothing was kept or the file is
-    /// damaged.
+    /// What the optimiser remembered after round `round - 1`; `None` where nothing was kept of it or the file is damaged.
+    /// Where the chain has taken a round back and asked for it again there are two: then that which went into the merge,
+    /// if it is known, else the first by its duty's hash.
     ///
     /// # Errors
     /// What the file system says.
     pub fn optimizer(&self, agreement: &Hash, round: u32) -> Result<Option<OptimizerState>> {
         let folder = self.study(agreement)?.join("optimizer");
-        let mut newest: Option<(u32, PathBuf)> = None;
-        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let of = name.to_string_lossy().split('-').next().and_then(|r| r.parse::<u32>().ok());
-            if let Some(of) = of.filter(|r| *r < round) {
-                if newest.as_ref().is_none_or(|(r, _)| of > *r) {
-                    newest = Some((of, entry.path()));
+        let Some(before) = round.checked_sub(1) else { return Ok(None) };
+        let name = match Self::hash(&folder.join(format!("{before}-merged")))? {
+            Some(duty) => Some(format!("{before}-{}", hex::encode(duty))).filter(|name| folder.join(name).is_file()),
+            None => {
+                let mut names = Vec::new();
+                for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+                    names.push(entry?.file_name().to_string_lossy().into_owned());
                 }
+                names.retain(|name| name.starts_with(&format!("{before}-")));
+                names.into_iter().min()
             }
-        }
-        let Some((_, path)) = newest else { return Ok(None) };
+        };
+        let Some(name) = name else { return Ok(None) };
+        let path = folder.join(name);
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         // a hash before the content: a damaged state would train on in silence
         let state = bytes
@@ -237,6 +329,14 @@ impl Home {
         Ok(state)
     }
 
+    /// Notes which of this site's training duties went into a round's merge.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn put_merged(&self, agreement: &Hash, round: u32, duty: &Hash) -> Result<()> {
+        Self::put_hash(&self.study(agreement)?.join("optimizer").join(format!("{round}-merged")), duty)
+    }
+
     /// Keeps what the optimiser remembers after a duty; states of rounds before the last two are removed.
     ///
     /// # Errors
@@ -247,7 +347,7 @@ impl Home {
         let mut bytes = blob_hash(&content).as_bytes().to_vec();
         bytes.extend(content);
         let path = folder.join(format!("{round}-{}", hex::encode(duty)));
-        write_whole(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        write_whole(&path, &bytes, OWN).with_context(|| format!("cannot write {}", path.display()))?;
         for entry in fs::read_dir(&folder)?.flatten() {
             let old = entry.file_name().to_string_lossy().split('-').next().and_then(|r| r.parse::<u32>().ok());
             if old.is_some_and(|old| old.saturating_add(2) < round) {
@@ -263,7 +363,7 @@ impl Home {
     /// What the file system says.
     pub fn put_note(&self, agreement: &Hash, name: &str, round: u32, note: &impl serde::Serialize) -> Result<()> {
         let path = self.study(agreement)?.join(format!("{name}-{round:04}.json"));
-        write_whole(&path, &serde_json::to_vec_pretty(note)?)
+        write_whole(&path, &serde_json::to_vec_pretty(note)?, OWN)
             .with_context(|| format!("cannot write {}", path.display()))
     }
 }

@@ -4,6 +4,6 @@ mod home;
 mod settings;
 mod store;
 
-pub use home::{group_key, Home};
+pub use home::{group_key, read_secret, Home};
 pub use settings::{SiteError, Sites, StudySettings};
 pub use store::{write_whole, Blobs};

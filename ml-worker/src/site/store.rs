@@ -5,24 +5,35 @@ use consilium_primitives::{BlobRef, Hash};
 use std::{
     fs, io,
     io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 
 const UNFINISHED: &str = ".tmp-worker-";
 static COUNT: AtomicU64 = AtomicU64::new(0);
+/// Mode of blobs, which the node reads too.
+const BLOB: u32 = 0o640;
 
-/// Writes a file by a temporary one beside it: written, synced, renamed, the folder synced.
+/// Makes a folder with this mode, and those above it; one that is there stays as it is.
+pub(super) fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(mode).create(path)
+}
+
+/// Writes a file by a temporary one beside it: written, synced, renamed, the folder synced. At no moment has it another
+/// mode than `mode`, or one that lets more people in.
 ///
 /// # Errors
 /// What the file system says.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let own = COUNT.fetch_add(1, Ordering::Relaxed);
     let temporary = folder.join(format!("{UNFINISHED}{}-{own}", std::process::id()));
     let written = (|| {
-        let mut file = fs::File::create(&temporary)?;
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         file.write_all(bytes)?;
+        // whatever the umask says
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
         fs::File::open(folder)?.sync_all()
@@ -55,7 +66,7 @@ impl Blobs {
     /// # Errors
     /// What the file system says.
     pub fn open(folder: &Path) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        make_folder(folder, 0o750)?;
         sweep(folder)?;
         Ok(Self(folder.to_path_buf()))
     }
@@ -70,19 +81,21 @@ impl Blobs {
         fs::metadata(self.path(&blob.root)).is_ok_and(|m| m.is_file() && m.len() == blob.len)
     }
 
-    /// Puts bytes there, and gives their hash.
+    /// Puts bytes there, and gives their hash. A file of this name with other bytes is written anew.
     ///
     /// # Errors
     /// What the file system says.
     pub fn put(&self, bytes: &[u8]) -> io::Result<Hash> {
         let root = blob_hash(bytes);
-        if !self.has(&BlobRef { root, len: bytes.len() as u64 }) {
-            write_whole(&self.path(&root), bytes)?;
+        let there = self.has(&BlobRef { root, len: bytes.len() as u64 });
+        if !there || fs::read(self.path(&root))? != bytes {
+            write_whole(&self.path(&root), bytes, BLOB)?;
         }
         Ok(root)
     }
 
-    /// The bytes of a blob. A file that does not have its own hash is removed, and counts as missing.
+    /// The bytes of a blob. A file that does not have its own hash is removed, and counts as missing. One that has it,
+    /// but another length than asked for, counts as missing too, and stays: another study may need it.
     ///
     /// # Errors
     /// What the file system says.
@@ -93,8 +106,8 @@ impl Blobs {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        if bytes.len() as u64 == blob.len && blob_hash(&bytes) == blob.root {
-            return Ok(Some(bytes));
+        if blob_hash(&bytes) == blob.root {
+            return Ok((bytes.len() as u64 == blob.len).then_some(bytes));
         }
         tracing::warn!(
             "{} does not hold the bytes it is named after; removed, it will be fetched again",

@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 use codec::{Decode, Encode};
+use consilium_aggregation::{blob_hash, ModelFile};
 use consilium_ml_worker::{
     data::demo,
     server::Worker,
@@ -10,7 +11,7 @@ use consilium_ml_worker::{
 };
 use consilium_primitives::{
     duty::PROTOCOL_VERSION, BlobRef, Duty, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState,
-    FailureCode, Hash, InstitutionId,
+    FailureCode, Hash, InstitutionId, MergeInput,
 };
 use consilium_study::{StudyFile, StudySpec};
 use std::{
@@ -97,6 +98,15 @@ pub trait Door {
         })
     }
 
+    /// Asks until it is being trained on; it must not be done before that was seen.
+    fn running(&self, spec: &StudySpec, order: &DutyOrder) {
+        self.until(spec, order, |state| match state {
+            DutyState::Running { .. } => Some(()),
+            DutyState::Queued => None,
+            other => panic!("{other:?}"),
+        });
+    }
+
     fn failed(&self, spec: &StudySpec, order: &DutyOrder) -> FailureCode {
         self.until(spec, order, |state| match state {
             DutyState::Failed(code) => Some(code),
@@ -114,7 +124,12 @@ impl Door for Arc<Worker> {
 
 /// One entry of `sites.toml`.
 pub fn entry(agreement: &Hash) -> String {
-    format!("[[study]]\nagreement = \"{}\"\ndata = \"data.csv\"\nmax_rounds = 50\n", hex::encode(agreement))
+    entry_with(agreement, "data.csv")
+}
+
+/// One entry of `sites.toml`, with this data file.
+pub fn entry_with(agreement: &Hash, data: &str) -> String {
+    format!("[[study]]\nagreement = \"{}\"\ndata = \"{data}\"\nmax_rounds = 50\n", hex::encode(agreement))
 }
 
 /// Folders for a worker: this table, a secret, a token, and leave to work for [`AGREEMENT`].
@@ -131,6 +146,28 @@ pub fn demo_csv(site: usize) -> String {
     let dir = tempfile::tempdir().unwrap();
     demo::write(1, dir.path()).unwrap();
     fs::read_to_string(dir.path().join(format!("{}.csv", demo::SITES[site].0))).unwrap()
+}
+
+/// A model file of equal numbers that answers this duty, as an input of a merge.
+pub fn input(spec: &StudySpec, duty: Hash, value: f32) -> (MergeInput, Vec<u8>) {
+    let layout = spec.layout().unwrap();
+    let data = vec![value; layout.elements()];
+    let bytes = ModelFile { layout, duty: Some(duty), data }.encode().unwrap();
+    let blob = BlobRef { root: blob_hash(&bytes), len: bytes.len() as u64 };
+    (MergeInput { institution: InstitutionId(duty.0), duty, blob, weight: 1 }, bytes)
+}
+
+/// Files and folders below a folder, at any depth.
+pub fn below(folder: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(below(&path));
+        }
+        all.push(path);
+    }
+    all
 }
 
 /// A worker in this process, on folders made by [`prepare`].
@@ -264,6 +301,11 @@ impl Process {
         (status, answer.split_off(split + 4))
     }
 
+    /// Whether it still runs.
+    pub fn alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     pub fn status(&self) -> serde_json::Value {
         let (status, body) = self.http("GET", "/v1/status", Some(TOKEN), b"");
         assert_eq!(status, 200);
@@ -274,6 +316,8 @@ impl Process {
 /// The command that serves on folders made by [`prepare`].
 pub fn command(dir: &Path, listen: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ml-worker"));
+    // tests run side by side; how many threads there are changes no bit (tests/threads.rs)
+    command.env("RAYON_NUM_THREADS", "1");
     command.arg("serve").arg("--dir").arg(dir.join("home")).arg("--blobs").arg(dir.join("blobs"));
     command.args(["--listen", listen]).arg("--token-file").arg(dir.join("token"));
     command.arg("--sites").arg(dir.join("sites.toml"));
