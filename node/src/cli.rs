@@ -25,8 +25,9 @@ pub struct Cli {
 /// This institution's worker process.
 #[derive(Clone, Debug, clap::Args)]
 pub struct WorkerParams {
-    /// Address of this institution's ml-worker, for instance http://127.0.0.1:8601. Without it the node only follows
-    /// the chain: no duty of this institution is done.
+    /// Address of this institution's ml-worker, for instance http://127.0.0.1:8601; needs --blobs too. Without it this
+    /// node does no duty of its institution: it follows the chain, makes blocks if it is a validator's, and carries
+    /// what --blobs holds.
     #[arg(long, value_name = "URL", requires = "worker_token_file")]
     pub worker_url: Option<String>,
 
@@ -43,9 +44,26 @@ pub struct CourierParams {
     #[arg(long, value_name = "DIR")]
     pub blobs: Option<PathBuf>,
 
-    /// MiB in the blob store above which the node fetches nothing more.
+    /// MiB in the blob store and in partial downloads above which the node fetches nothing more.
     #[arg(long, value_name = "MIB", default_value_t = 16384)]
     pub courier_quota_mib: u64,
+}
+
+impl Cli {
+    /// Whether what is asked for makes sense together.
+    ///
+    /// # Errors
+    /// What does not, for people.
+    pub fn check(&self) -> Result<(), String> {
+        if self.worker.worker_url.is_some() && self.courier.blobs.is_none() {
+            return Err(
+                "--worker-url without --blobs: this institution would train and commit, and serve its updates to \
+                        nobody; name the blob store that it shares with its ml-worker with --blobs DIR"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
 }
 
 /// Commands.
@@ -60,4 +78,22 @@ pub enum Subcommand {
 
     /// Delete a chain's database.
     PurgeChain(sc_cli::PurgeChainCmd),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[test]
+    fn a_worker_without_a_blob_store_is_refused_with_the_reason() {
+        let check =
+            |more: &[&str]| Cli::try_parse_from([&["consilium-node"][..], more].concat()).map(|cli| cli.check());
+        let worker = ["--worker-url", "http://127.0.0.1:8601", "--worker-token-file", "token"];
+        let refused = check(&worker).expect("it parses");
+        assert!(refused.is_err_and(|text| text.contains("--blobs DIR") && text.contains("serve its updates to nobody")));
+        assert_eq!(check(&[&worker[..], &["--blobs", "blobs"]].concat()).expect("it parses"), Ok(()));
+        assert_eq!(check(&["--blobs", "blobs"]).expect("it parses"), Ok(()));
+        assert_eq!(check(&[]).expect("it parses"), Ok(()));
+    }
 }

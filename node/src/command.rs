@@ -55,6 +55,7 @@ pub fn run() -> sc_cli::Result<()> {
             runner.sync_run(|config| cmd.run(config.database))
         }
         None => {
+            cli.check().map_err(sc_cli::Error::Input)?;
             // an institution that only takes part conducts its studies too
             if !std::env::args().any(|arg| arg.starts_with("--offchain-worker")) {
                 cli.run.offchain_worker_params.enabled = sc_cli::OffchainWorkerEnabled::Always;

@@ -153,7 +153,7 @@ pub fn new_full(
         net_config.add_request_response_protocol(protocol);
         let own = config.base_path.path().join("courier");
         let quota = courier_params.courier_quota_mib.saturating_mul(1024 * 1024);
-        (courier::Settings { blobs, own, quota }, port)
+        (courier::Settings { blobs, own, quota, genesis }, port)
     });
     let warp_sync = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
         backend.clone(),
@@ -180,7 +180,8 @@ pub fn new_full(
         let courier = Courier::open(&settings, client.clone(), network.clone(), port).map_err(ServiceError::Other)?;
         let sync = sync_service.clone();
         let run = async move { courier.run(move || sync.is_major_syncing()).await };
-        task_manager.spawn_handle().spawn("courier", None, run);
+        // an institution whose courier is gone commits updates that nobody can fetch
+        task_manager.spawn_essential_handle().spawn("courier", None, run);
     }
 
     if config.offchain_worker.enabled {
@@ -193,12 +194,19 @@ pub fn new_full(
             network_provider: Arc::new(network.clone()),
             enable_http_requests: true,
             custom_extensions: |_| vec![],
-        })?;
-        task_manager.spawn_handle().spawn(
-            "offchain-workers-runner",
-            "offchain-worker",
-            workers.run(client.clone(), task_manager.spawn_handle()).boxed(),
-        );
+        });
+        match workers {
+            Ok(workers) => task_manager.spawn_handle().spawn(
+                "offchain-workers-runner",
+                "offchain-worker",
+                workers.run(client.clone(), task_manager.spawn_handle()).boxed(),
+            ),
+            // its HTTP client wants certificates, which a node that only follows the chain does not need
+            Err(error) if worker_params.worker_url.is_none() => {
+                log::warn!("this node has no worker and runs no offchain worker: {error}");
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
 
     let role = config.role;
@@ -224,6 +232,10 @@ pub fn new_full(
         telemetry: telemetry.as_mut(),
         tracing_execute_block: None,
     })?;
+    // only now the keys of --alice and the like are there
+    for doubt in worker::doubts(worker_params, &*keystore_container.keystore()) {
+        log::warn!("{doubt}");
+    }
 
     if role.is_authority() {
         let proposer = sc_basic_authorship::ProposerFactory::new(

@@ -3,41 +3,98 @@
 
 use crate::cli::WorkerParams;
 use codec::Encode;
-use sp_core::offchain::{OffchainStorage, STORAGE_PREFIX};
-use std::path::Path;
+use sp_core::{
+    crypto::KeyTypeId,
+    offchain::{OffchainStorage, STORAGE_PREFIX},
+};
+use sp_keystore::Keystore;
+use std::{
+    ffi::OsString,
+    fs,
+    net::{TcpStream, ToSocketAddrs},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 const URL_KEY: &[u8] = b"consilium/worker/url";
 const TOKEN_KEY: &[u8] = b"consilium/worker/token";
 
-/// Certificate bundles of the usual Linux systems. The offchain HTTP client loads one before it talks to anyone, even
-/// to this machine.
-const CERTIFICATES: [&str; 4] = [
+/// The session keys that sign this institution's votes.
+const SWARM: KeyTypeId = KeyTypeId(*b"swrm");
+
+/// How long the worker's port is tried at start.
+const CONNECT: Duration = Duration::from_millis(500);
+
+/// Certificate bundles of the usual Linux systems, as openssl-probe knows them: the first that is there counts.
+const BUNDLES: [&str; 6] = [
     "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
     "/etc/ssl/cert.pem",
 ];
+/// Their folders of certificates.
+const FOLDERS: [&str; 2] = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
+/// How a certificate begins in a bundle.
+const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// Notes address and token of the worker, or forgets those of an earlier start.
 ///
 /// # Errors
 /// What is wrong with the settings, for people.
 pub fn settle<S: OffchainStorage>(params: &WorkerParams, storage: &mut S) -> Result<(), String> {
+    settle_with(params, storage, &Certificates::of_this_machine())
+}
+
+fn settle_with<S: OffchainStorage>(
+    params: &WorkerParams,
+    storage: &mut S,
+    certificates: &Certificates,
+) -> Result<(), String> {
     let (Some(url), Some(file)) = (&params.worker_url, &params.worker_token_file) else {
         storage.remove(STORAGE_PREFIX, URL_KEY);
         storage.remove(STORAGE_PREFIX, TOKEN_KEY);
         return Ok(());
     };
     check_url(url)?;
-    if !certificates() {
-        return Err("no certificate store: the node's HTTP client needs one even to reach a worker on this machine. \
-                    Install the Debian package ca-certificates, or point SSL_CERT_FILE at a bundle."
-            .into());
+    if !certificates.any() {
+        return Err(format!(
+            "no certificate in {certificates}: the node's HTTP client needs one even to reach a worker on this machine. \
+             Install the Debian package ca-certificates, or point SSL_CERT_FILE at a bundle."
+        ));
     }
     let token = read_token(file)?;
     storage.set(STORAGE_PREFIX, URL_KEY, &url.trim_end_matches('/').as_bytes().to_vec().encode());
     storage.set(STORAGE_PREFIX, TOKEN_KEY, &token.into_bytes().encode());
     Ok(())
+}
+
+/// What keeps a node that was given a worker from doing this institution's duties now, for people. Neither keeps the
+/// node from starting: worker and key may come later.
+pub fn doubts(params: &WorkerParams, keystore: &dyn Keystore) -> Vec<String> {
+    let Some(url) = &params.worker_url else { return Vec::new() };
+    let mut doubts = Vec::new();
+    if !listens(url) {
+        doubts.push(format!(
+            "nothing listens at --worker-url {url}: start ml-worker there; until then no duty of this institution is done"
+        ));
+    }
+    if keystore.keys(SWARM).is_ok_and(|keys| keys.is_empty()) {
+        doubts.push(
+            "the keystore has no `swrm` key: no duty of any institution is done; make session keys on this node and \
+             register them with the institution's account"
+                .into(),
+        );
+    }
+    doubts
+}
+
+/// Whether somebody takes connections at an address that [`check_url`] found right.
+fn listens(url: &str) -> bool {
+    let authority = url.trim_start_matches("http://").trim_end_matches('/');
+    let addresses = authority.to_socket_addrs();
+    addresses.is_ok_and(|mut all| all.any(|address| TcpStream::connect_timeout(&address, CONNECT).is_ok()))
 }
 
 fn check_url(url: &str) -> Result<(), String> {
@@ -69,14 +126,146 @@ fn read_token(file: &Path) -> Result<String, String> {
     }
 }
 
-fn certificates() -> bool {
-    let named = std::env::var_os("SSL_CERT_FILE").map(std::path::PathBuf::from);
-    named.iter().map(|path| path.as_path()).chain(CERTIFICATES.iter().map(Path::new)).any(Path::is_file)
+/// Where the offchain HTTP client looks for certificates. It loads them before it talks to anyone, even to this machine,
+/// and does not start without any. The rule is that of rustls-native-certs: what the environment names, and only if it
+/// names nothing, the usual places of the system.
+struct Certificates {
+    files: Vec<PathBuf>,
+    folders: Vec<PathBuf>,
+}
+
+impl Certificates {
+    fn of_this_machine() -> Self {
+        Self::named(std::env::var_os("SSL_CERT_FILE"), std::env::var_os("SSL_CERT_DIR")).unwrap_or_else(|| Self {
+            files: BUNDLES.iter().map(PathBuf::from).find(|path| path.exists()).into_iter().collect(),
+            folders: FOLDERS.iter().map(PathBuf::from).filter(|path| path.exists()).collect(),
+        })
+    }
+
+    /// What `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+    fn named(file: Option<OsString>, folders: Option<OsString>) -> Option<Self> {
+        let folders: Vec<_> = folders
+            .iter()
+            .flat_map(|list| std::env::split_paths(list).collect::<Vec<_>>())
+            .filter(|path| !path.as_os_str().is_empty())
+            .collect();
+        let files: Vec<_> = file.map(PathBuf::from).into_iter().collect();
+        (!files.is_empty() || !folders.is_empty()).then_some(Self { files, folders })
+    }
+
+    fn any(&self) -> bool {
+        let has = |path: &Path| {
+            let bytes = fs::read(path).unwrap_or_default();
+            bytes.windows(CERTIFICATE.len()).any(|window| window == CERTIFICATE)
+        };
+        let entries = |folder: &PathBuf| {
+            let found = fs::read_dir(folder).map(|entries| entries.flatten().map(|entry| entry.path()).collect());
+            found.unwrap_or_else(|_| Vec::new())
+        };
+        let in_folders = self.folders.iter().flat_map(entries);
+        self.files.iter().cloned().chain(in_folders).any(|path| path.is_file() && has(&path))
+    }
+}
+
+impl std::fmt::Display for Certificates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let places: Vec<_> = self.files.iter().chain(&self.folders).map(|path| path.display().to_string()).collect();
+        if places.is_empty() {
+            f.write_str("the usual places of this system")
+        } else {
+            f.write_str(&places.join(", "))
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use consilium_runtime::SessionKeys;
+    use sp_core::offchain::storage::InMemOffchainStorage;
+    use sp_keystore::testing::MemoryKeystore;
+    use sp_runtime::traits::OpaqueKeys;
+
+    /// A folder with a token and a certificate bundle.
+    fn house() -> (tempfile::TempDir, WorkerParams, Certificates) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (token, bundle) = (dir.path().join("token"), dir.path().join("bundle.pem"));
+        fs::write(&token, "0123456789abcdef\n").expect("written");
+        fs::write(&bundle, [CERTIFICATE, b"\nAAAA\n"].concat()).expect("written");
+        let params = WorkerParams { worker_url: Some("http://127.0.0.1:8601/".into()), worker_token_file: Some(token) };
+        (dir, params, Certificates { files: vec![bundle], folders: Vec::new() })
+    }
+
+    #[test]
+    fn the_conductor_finds_address_and_token_and_an_earlier_starts_are_forgotten() {
+        let (_dir, params, certificates) = house();
+        let mut storage = InMemOffchainStorage::default();
+        assert_eq!(settle_with(&params, &mut storage, &certificates), Ok(()));
+        // as the conductor reads them: SCALE-encoded bytes, the address without a slash at its end
+        let read = |storage: &InMemOffchainStorage, key| storage.get(STORAGE_PREFIX, key);
+        assert_eq!(read(&storage, URL_KEY), Some(b"http://127.0.0.1:8601".to_vec().encode()));
+        assert_eq!(read(&storage, TOKEN_KEY), Some(b"0123456789abcdef".to_vec().encode()));
+        let none = WorkerParams { worker_url: None, worker_token_file: None };
+        assert_eq!(settle_with(&none, &mut storage, &certificates), Ok(()));
+        assert_eq!((read(&storage, URL_KEY), read(&storage, TOKEN_KEY)), (None, None));
+    }
+
+    #[test]
+    fn a_worker_without_any_certificate_on_the_machine_is_refused_and_no_worker_is_not() {
+        let (dir, params, _) = house();
+        let empty = dir.path().join("empty.pem");
+        fs::write(&empty, "").expect("written");
+        let certificates = Certificates { files: vec![empty], folders: Vec::new() };
+        let mut storage = InMemOffchainStorage::default();
+        let refused = settle_with(&params, &mut storage, &certificates);
+        assert!(refused.is_err_and(|text| text.contains("empty.pem") && text.contains("SSL_CERT_FILE")));
+        assert_eq!(storage.get(STORAGE_PREFIX, URL_KEY), None);
+        let none = WorkerParams { worker_url: None, worker_token_file: None };
+        assert_eq!(settle_with(&none, &mut storage, &certificates), Ok(()));
+    }
+
+    #[test]
+    fn certificates_are_looked_for_where_the_environment_says_and_nowhere_else() {
+        let (dir, _, bundle) = house();
+        let text = |path: &Path| Some(path.as_os_str().to_owned());
+        let file = bundle.files.first().expect("a bundle").as_path();
+        let folder = tempfile::tempdir().expect("a folder");
+        let any = |file, folders| Certificates::named(file, folders).map(|places| places.any());
+        assert_eq!(any(None, None), None);
+        assert_eq!(any(None, Some("".into())), None);
+        assert_eq!(any(text(file), None), Some(true));
+        assert_eq!(any(text(Path::new("/no/such/file")), None), Some(false));
+        // a file with something else in it, and a folder without any
+        assert_eq!(any(text(&dir.path().join("token")), None), Some(false));
+        assert_eq!(any(None, text(folder.path())), Some(false));
+        assert_eq!(any(None, text(dir.path())), Some(true));
+        let both = std::env::join_paths([folder.path(), dir.path()]).expect("no colon in them");
+        assert_eq!(any(None, Some(both)), Some(true));
+        // either of them is enough
+        assert_eq!(any(text(Path::new("/no/such/file")), text(dir.path())), Some(true));
+    }
+
+    #[test]
+    fn a_worker_that_does_not_listen_and_a_keystore_without_key_are_named() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("its address"));
+        let params = WorkerParams { worker_url: Some(url.clone()), worker_token_file: None };
+        let keystore = MemoryKeystore::new();
+        let found = doubts(&params, &keystore);
+        assert!(matches!(&found[..], [key] if key.contains("`swrm` key")), "{found:?}");
+        keystore.sr25519_generate_new(SWARM, None).expect("a key");
+        assert_eq!(doubts(&params, &keystore), Vec::<String>::new());
+        drop(listener);
+        let found = doubts(&params, &keystore);
+        assert!(matches!(&found[..], [away] if away.contains(&url) && away.contains("start ml-worker")), "{found:?}");
+        let none = WorkerParams { worker_url: None, worker_token_file: None };
+        assert_eq!(doubts(&none, &MemoryKeystore::new()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_key_that_is_looked_for_is_one_of_the_runtimes_session_keys() {
+        assert!(SessionKeys::key_ids().contains(&SWARM));
+    }
 
     #[test]
     fn only_this_machine_may_be_the_worker() {

@@ -1,7 +1,8 @@
 //! A blob on its way in: verified part by part, in order, resumable.
 
 use super::{
-    store::{named, NotAdopted, Store},
+    files::{self, FILE_MODE},
+    store::{NotAdopted, Store},
     wire::{self, Request},
 };
 use bao_tree::io::{sync::DecodeResponseIter, BaoContentItem};
@@ -9,7 +10,7 @@ use consilium_primitives::{BlobRef, StudyId};
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::PathBuf,
 };
 
@@ -56,8 +57,9 @@ impl Download {
             .truncate(false)
             .read(true)
             .write(true)
+            .mode(FILE_MODE)
             .open(&data)
-            .map_err(|error| named(&data, &error))?;
+            .map_err(|error| files::named(&data, &error))?;
         let noted = fs::read_to_string(&note).ok().and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0);
         let sound = noted == blob.len || (noted < blob.len && noted.is_multiple_of(wire::GROUP));
         let have = if sound && file.metadata()?.len() >= noted { noted } else { 0 };
@@ -96,9 +98,7 @@ impl Download {
         }
         self.file.write_all_at(&bytes, range.start)?;
         // not forced to the disk: what a power cut leaves is checked as a whole at the end
-        let next = self.note.with_extension("next");
-        fs::write(&next, range.end.to_string())?;
-        fs::rename(&next, &self.note)?;
+        files::note(&self.note, range.end.to_string().as_bytes())?;
         self.have = range.end;
         Ok(self.progress())
     }

@@ -21,8 +21,10 @@ pub struct Snapshot {
     best: BTreeMap<BlobRef, Vec<BlobNotice>>,
     /// Blobs listed at the best block, in the chain's order.
     order: Vec<BlobNotice>,
-    /// Updates listed at the finalised block.
-    finalised: BTreeSet<(StudyId, u32, BlobRef)>,
+    /// Updates listed at the finalised block, and who was an active member of their study there.
+    final_updates: BTreeMap<(StudyId, u32, BlobRef), BTreeSet<InstitutionId>>,
+    /// Active members, at the finalised block, of the studies that list anything there.
+    final_members: BTreeMap<StudyId, BTreeSet<InstitutionId>>,
 }
 
 /// That a peer may have a blob, and why: what the egress log names.
@@ -40,8 +42,8 @@ pub struct Grant {
     pub name: String,
 }
 
-/// Why a peer may not have a blob.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a peer may not have a blob; the later ones came closer to a grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Refusal {
     /// No institution registered this peer id.
     #[error("no institution has registered this peer id")]
@@ -52,12 +54,18 @@ pub enum Refusal {
     /// The institution is no active member of a study that lists the blob.
     #[error("its institution is no active member of a study that lists this blob")]
     NotMember,
-    /// The update's freeze is not final.
-    #[error("the freeze of this update is not final yet")]
-    NotFinal,
+    /// This node's own institution is no active member of the study.
+    #[error("this institution is no active member of a study of that institution that lists this blob")]
+    Left,
     /// The study that lists the blob is not the one this node has it from.
     #[error("this node does not hold this blob for a study of that institution")]
     OtherStudy,
+    /// The institution's membership is not final.
+    #[error("its institution's membership of the study is not final yet")]
+    MemberNotFinal,
+    /// The update's freeze is not final.
+    #[error("the freeze of this update is not final yet")]
+    NotFinal,
 }
 
 impl Snapshot {
@@ -84,8 +92,13 @@ impl Snapshot {
             this.best.entry(notice.blob).or_default().push(notice.clone());
         }
         this.order = best;
-        let updates = finalised.iter().filter(|notice| notice.kind == BlobKind::Update);
-        this.finalised = updates.map(|notice| (notice.study, notice.round, notice.blob)).collect();
+        for notice in finalised {
+            this.final_members.entry(notice.study).or_default().extend(&notice.members);
+            if notice.kind == BlobKind::Update {
+                let update = (notice.study, notice.round, notice.blob);
+                this.final_updates.entry(update).or_default().extend(&notice.members);
+            }
+        }
         this
     }
 
@@ -114,10 +127,20 @@ impl Snapshot {
         self.best.range(with(0)..=with(u64::MAX)).next().is_some()
     }
 
-    /// Whether an update's freeze is final; a merged model's listing is enough.
+    /// Whether it is final that an institution may have a blob: it was an active member of the study at the finalised
+    /// block, and an update's freeze is final too. Of a merged model the best block's listing is enough.
     #[must_use]
-    pub fn settled(&self, notice: &BlobNotice) -> bool {
-        notice.kind == BlobKind::Merged || self.finalised.contains(&(notice.study, notice.round, notice.blob))
+    pub fn settled(&self, notice: &BlobNotice, who: &InstitutionId) -> bool {
+        let members = match notice.kind {
+            BlobKind::Merged => self.final_members.get(&notice.study),
+            BlobKind::Update => self.final_updates.get(&(notice.study, notice.round, notice.blob)),
+        };
+        members.is_some_and(|members| members.contains(who))
+    }
+
+    /// Whether an update's freeze is final; a merged model has none.
+    fn frozen(&self, notice: &BlobNotice) -> bool {
+        notice.kind == BlobKind::Merged || self.final_updates.contains_key(&(notice.study, notice.round, notice.blob))
     }
 
     /// What this node's institution should hold now, in the chain's order, each blob and study once.
@@ -142,6 +165,10 @@ impl Snapshot {
 
 /// Whether a peer may have a blob from this node.
 ///
+/// Its institution must be an active member of the study at the best block and at the finalised one: who enrolled in a
+/// block that may vanish gets nothing yet, and who withdrew gets nothing any more. This node's own institution must
+/// still be one too.
+///
 /// `fetched_for` says whether this node fetched the blob as a member of a study. Anything else in the blob store is
 /// this institution's own work, given only where the chain names this institution as a holder: the hash of an update
 /// is public before its freeze, and a study of others that lists the same hash must not bring the bytes out.
@@ -156,23 +183,34 @@ pub fn may_serve(
 ) -> Result<Grant, Refusal> {
     let asking = snapshot.by_peer.get(peer).ok_or(Refusal::Outsider)?;
     let notices = snapshot.best.get(blob).ok_or(Refusal::Unlisted)?;
-    let mut refusal = Refusal::NotMember;
+    let check = |notice: &BlobNotice| {
+        let own = snapshot.local.filter(|own| notice.members.contains(own)).ok_or(Refusal::Left)?;
+        if !snapshot.frozen(notice) {
+            Err(Refusal::NotFinal)
+        } else if !snapshot.settled(notice, &asking.id) {
+            Err(Refusal::MemberNotFinal)
+        } else if notice.holders.contains(&own) || fetched_for(notice.study) {
+            Ok(())
+        } else {
+            Err(Refusal::OtherStudy)
+        }
+    };
+    let mut closest = Refusal::NotMember;
     for notice in notices.iter().filter(|notice| notice.members.contains(&asking.id)) {
-        if !snapshot.settled(notice) {
-            refusal = Refusal::NotFinal;
-        } else if snapshot.local.is_some_and(|own| notice.holders.contains(&own)) || fetched_for(notice.study) {
-            return Ok(Grant {
-                study: notice.study,
-                round: notice.round,
-                kind: notice.kind,
-                institution: asking.id,
-                name: String::from_utf8_lossy(&asking.name).into_owned(),
-            });
-        } else if refusal == Refusal::NotMember {
-            refusal = Refusal::OtherStudy;
+        match check(notice) {
+            Err(refusal) => closest = closest.max(refusal),
+            Ok(()) => {
+                return Ok(Grant {
+                    study: notice.study,
+                    round: notice.round,
+                    kind: notice.kind,
+                    institution: asking.id,
+                    name: String::from_utf8_lossy(&asking.name).into_owned(),
+                })
+            }
         }
     }
-    Err(refusal)
+    Err(closest)
 }
 
 /// Requests that one peer may still make: filled at a steady rate up to a limit.

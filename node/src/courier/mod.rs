@@ -8,7 +8,9 @@
 mod download;
 mod egress;
 mod fetch;
+mod files;
 mod gate;
+mod marker;
 mod peers;
 mod serve;
 mod store;
@@ -19,7 +21,11 @@ mod wire;
 use consilium_runtime::opaque::Block;
 use egress::EgressLog;
 use fetch::{Fetcher, Transport};
-use futures::{future::BoxFuture, StreamExt};
+use futures::{
+    channel::oneshot,
+    future::BoxFuture,
+    stream::{FuturesUnordered, StreamExt},
+};
 use gate::{fingerprint, Snapshot};
 use pallet_swarm_learning_runtime_api::SwarmApi;
 use sc_client_api::BlockchainEvents;
@@ -47,6 +53,8 @@ pub const LOG: &str = "courier";
 const QUEUE: usize = 64;
 /// The chain is read at least so often.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Lines of the egress log reach the disk after so long at most.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// What belongs to blobs that are gone is removed so often.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
 
@@ -57,8 +65,10 @@ pub struct Settings {
     pub blobs: PathBuf,
     /// The courier's own folder: outboards, partial downloads, the egress log.
     pub own: PathBuf,
-    /// Bytes in the blob store above which nothing is fetched.
+    /// Bytes in the blob store and in partial downloads above which nothing is fetched.
     pub quota: u64,
+    /// The chain: its genesis block's hash.
+    pub genesis: sp_core::H256,
 }
 
 /// The courier's place in the network, before the network is built.
@@ -82,7 +92,7 @@ pub fn protocol<N: NetworkBackend<Block, sp_core::H256>>(
         wire::MAX_REQUEST,
         wire::MAX_RESPONSE,
         // the fetcher's own limit comes first
-        fetch::TIME_OUT + Duration::from_secs(2),
+        fetch::PATIENCE.response + Duration::from_secs(2),
         Some(sender),
     );
     (config, Port { name, requests })
@@ -136,26 +146,30 @@ where
     /// # Errors
     /// Which of them cannot be used, for people.
     pub fn open(settings: &Settings, client: Arc<C>, network: N, port: Port) -> Result<Self, String> {
+        marker::bind(&settings.own, &settings.genesis).map_err(|error| error.to_string())?;
         let store = Store::open(&settings.blobs, &settings.own, settings.quota)
             .map_err(|error| format!("--blobs {}: {error}", settings.blobs.display()))?;
         let log = settings.own.join("egress.log");
-        let egress = EgressLog::open(&log).map_err(|error| format!("egress log {}: {error}", log.display()))?;
+        let egress = EgressLog::open(&log, &settings.genesis)
+            .map_err(|error| format!("egress log {}: {error}", log.display()))?;
         let store = Arc::new(store);
         let server = Arc::new(Server::new(store.clone(), egress));
         Ok(Self { client, network, store, server, port })
     }
 
-    /// Serves and fetches until the node stops. While `syncing` says that the node catches up with the chain, nothing
-    /// new is fetched.
+    /// Serves and fetches until the node stops; that it ended before is said in the log. While `syncing` says that the
+    /// node catches up with the chain, nothing new is fetched.
     pub async fn run(self, syncing: impl Fn() -> bool + Send + Sync) {
         let (sender, snapshots) = watch::channel(Arc::new(Snapshot::default()));
         let transport = Wire { network: self.network.clone(), name: self.port.name.clone() };
-        let fetcher = Fetcher::new(self.store.clone(), transport, fetch::TIME_OUT);
-        futures::join!(
-            self.look(sender),
-            serve(self.server.clone(), self.port.requests.clone()),
-            fetcher.run(snapshots, syncing)
-        );
+        let fetcher = Fetcher::new(self.store.clone(), transport, fetch::PATIENCE);
+        let ended = tokio::select! {
+            () = self.look(sender) => "the chain tells of no more blocks",
+            () = serve(self.server.clone(), self.port.requests.clone()) => "the network brings no more requests",
+            () = fetcher.run(snapshots, syncing) => "the fetching side ended",
+            () = sync(self.server.clone()) => "nobody looks after the egress log",
+        };
+        log::error!(target: LOG, "the courier ended, nothing is fetched or served any more: {ended}");
     }
 
     /// Reads the chain when a block is imported or finalised, and now and then.
@@ -233,24 +247,56 @@ where
     Ok((Snapshot::new(local, institutions, blobs, &settled), print))
 }
 
-/// Answers what comes in: decisions here, the disk elsewhere.
-async fn serve(server: Arc<Server>, requests: async_channel::Receiver<IncomingRequest>) {
-    while let Ok(IncomingRequest { peer, payload, pending_response }) = requests.recv().await {
-        let reply = move |answer: Answer| {
-            let response = OutgoingResponse {
-                result: Ok(codec::Encode::encode(&answer.response)),
-                reputation_changes: answer.cost.into_iter().collect(),
-                sent_feedback: None,
-            };
-            // the peer may have gone
-            let _ = pending_response.send(response);
-        };
-        match server.admit(&payload, peer, Instant::now()) {
-            Err(answer) => reply(answer),
-            Ok(job) => {
-                let server = server.clone();
-                drop(tokio::task::spawn_blocking(move || reply(server.work(&job))));
-            }
+/// Brings the egress log to the disk now and then.
+async fn sync(server: Arc<Server>) {
+    let mut clock = tokio::time::interval(SYNC_EVERY);
+    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        clock.tick().await;
+        let server = server.clone();
+        let done = tokio::task::spawn_blocking(move || server.sync_egress()).await;
+        if let Err(error) = done.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            log::error!(target: LOG, "egress log cannot be brought to the disk, trying again: {error}");
         }
     }
+}
+
+/// Answers what comes in: decisions here, the disk elsewhere.
+async fn serve(server: Arc<Server>, requests: async_channel::Receiver<IncomingRequest>) {
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            request = requests.recv() => match request {
+                Ok(request) => under_way.push(respond(server.clone(), request)),
+                Err(_) => return,
+            },
+            Some(()) = under_way.next() => {}
+        }
+    }
+}
+
+/// Answers one request, and keeps its place until the network has sent the response or given up on it: what a peer does
+/// not read stays in this node's memory.
+async fn respond(server: Arc<Server>, request: IncomingRequest) {
+    let IncomingRequest { peer, payload, pending_response } = request;
+    let answer = match server.admit(&payload, peer, Instant::now()) {
+        Err(answer) => answer,
+        Ok(job) => match tokio::task::spawn_blocking(move || server.work(job)).await {
+            Ok(answer) => answer,
+            Err(error) => return log::error!(target: LOG, "a request of {peer} was not answered: {error}"),
+        },
+    };
+    let Answer { response, cost, place } = answer;
+    let (feedback, sent) = oneshot::channel();
+    let response = OutgoingResponse {
+        result: Ok(codec::Encode::encode(&response)),
+        reputation_changes: cost.into_iter().collect(),
+        sent_feedback: place.is_some().then_some(feedback),
+    };
+    // the peer may have gone; then the feedback is gone too
+    let _ = pending_response.send(response);
+    if place.is_some() {
+        let _ = sent.await;
+    }
+    drop(place);
 }

@@ -7,6 +7,7 @@ use super::{
 use consilium_primitives::BlobRef;
 use sc_network_types::PeerId;
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap},
     time::{Duration, Instant},
 };
@@ -17,16 +18,20 @@ pub const FIRST_REST: Duration = Duration::from_secs(2);
 pub const LONGEST_REST: Duration = Duration::from_secs(60);
 /// Longest rest of a peer that refused a blob: it may see a later block in a moment.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(8);
-/// Rest of a peer that has too much to do.
+/// First rest of a peer that has too much to do.
 const BUSY_REST: Duration = Duration::from_secs(1);
+/// Longest rest of a peer that is busy again and again.
+const LONGEST_BUSY: Duration = Duration::from_secs(8);
+/// Bytes a second below which a peer counts as failing: half a megabit.
+pub const FLOOR: u64 = 64 * 1024;
 /// Rest of a blob after this node's own disk failed.
 const LOCAL_REST: Duration = Duration::from_secs(10);
 /// Bytes asked for at once from the slowest peers.
 const LEAST_SPAN: u32 = 4 * GROUP as u32;
 /// Requests made to one peer at once before the rate counts: below what the peer allows.
-const BURST: u32 = 16;
+pub const BURST: u32 = 16;
 /// Requests made to one peer in a second, in the long run: what the peer allows, less a margin.
-const RATE: u32 = 30;
+pub const RATE: u32 = 30;
 
 /// How fetching a blob from a peer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +48,8 @@ pub enum Outcome {
     Refused,
     /// The peer has too much to do.
     Busy,
+    /// The peer gave so many bytes a second, and something better could be done than to wait for it.
+    Slow(u64),
     /// The peer sent other bytes.
     WrongBytes,
     /// This node's own disk failed.
@@ -70,6 +77,10 @@ impl Rest {
 struct Peer {
     at_work: bool,
     failures: u32,
+    /// Was below the floor: single parts do not mend that.
+    slow: bool,
+    /// Was busy, and has given nothing since.
+    busy: bool,
     rest: Rest,
     span: u32,
     bucket: Bucket,
@@ -86,7 +97,45 @@ enum About {
 pub struct Peers {
     peers: HashMap<PeerId, Peer>,
     about: BTreeMap<(PeerId, BlobRef), About>,
+    /// Bytes a second that a peer gave of a blob in its turn, where it was not the end of the blob that ended the turn.
+    tried: BTreeMap<(PeerId, BlobRef), u64>,
     blobs: BTreeMap<BlobRef, Instant>,
+}
+
+/// How good a source is for a blob: the least is the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    /// Known to hold it.
+    Holder { failures: u32 },
+    /// May hold it.
+    Member,
+    /// Gave some of it, so fast.
+    Tried(Reverse<u64>),
+    /// May hold it, and failed lately.
+    Failing { failures: u32 },
+    /// Gave some of it, below the floor.
+    Slow(Reverse<u64>),
+}
+
+impl Standing {
+    fn tried(rate: u64) -> Self {
+        if rate < FLOOR {
+            Self::Slow(Reverse(rate))
+        } else {
+            Self::Tried(Reverse(rate))
+        }
+    }
+
+    /// Whether it is worth leaving a peer that gives at this rate for this one: because it is twice as fast, or was not
+    /// tried yet. One that failed lately is better than one below the floor, and than no other.
+    fn beats(self, rate: u64) -> bool {
+        match self {
+            Self::Holder { failures } => failures == 0 || rate < FLOOR,
+            Self::Member => true,
+            Self::Failing { .. } => rate < FLOOR,
+            Self::Tried(Reverse(own)) | Self::Slow(Reverse(own)) => own >= rate.saturating_mul(2).max(1),
+        }
+    }
 }
 
 impl Peers {
@@ -94,42 +143,60 @@ impl Peers {
         self.peers.entry(peer).or_insert_with(|| Peer {
             at_work: false,
             failures: 0,
+            slow: false,
+            busy: false,
             rest: Rest::new(now),
             span: SPAN,
             bucket: Bucket::new(BURST, RATE, now),
         })
     }
 
-    /// Whom to ask for a blob now. Those known to hold it come first, those that failed less before others, and
-    /// different blobs begin with different peers. While a holder is only at work, nobody else is asked.
+    /// Whom to ask for a blob now. Those known to hold it come first, then those that may, those that failed less before
+    /// others; different blobs begin with different peers. While a holder is only at work, nobody else is asked. Who had
+    /// a turn already comes later, the fastest first.
     #[must_use]
     pub fn choose(&self, sources: &[(PeerId, bool)], blob: &BlobRef, now: Instant) -> Option<PeerId> {
         if self.blobs.get(blob).is_some_and(|until| *until > now) {
             return None;
         }
-        for holds in [true, false] {
-            let able = |peer: &PeerId| {
-                let rests = self.peers.get(peer).is_some_and(|state| state.rest.until > now);
-                let about = self.about.get(&(*peer, *blob));
-                !rests && about.is_none_or(|about| matches!(about, About::Resting(rest) if rest.until <= now))
-            };
-            let group: Vec<PeerId> =
-                sources.iter().filter(|source| source.1 == holds).map(|source| source.0).filter(able).collect();
-            let free = group.iter().filter(|peer| !self.peers.get(peer).is_some_and(|state| state.at_work));
-            let order = |peer: &&PeerId| {
-                let failures = self.peers.get(*peer).map_or(0, |state| state.failures);
-                let mut hasher = blake3::Hasher::new();
-                hasher.update(&blob.root.0).update(&peer.to_bytes());
-                (failures, *hasher.finalize().as_bytes())
-            };
-            if let Some(peer) = free.min_by_key(order) {
-                return Some(*peer);
-            }
-            if !group.is_empty() {
-                return None;
-            }
+        let able: Vec<_> = sources.iter().filter(|(peer, _)| self.able(peer, blob, now)).collect();
+        let standing = |(peer, holds): &(PeerId, bool)| self.standing(peer, *holds, blob);
+        let order = |source: &&&(PeerId, bool)| {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(&blob.root.0).update(&source.0.to_bytes());
+            (standing(source), *hasher.finalize().as_bytes())
+        };
+        let best = able.iter().filter(|(peer, _)| !self.at_work(peer)).min_by_key(order)?;
+        let holder = |standing| matches!(standing, Standing::Holder { .. });
+        let wait = !holder(standing(best)) && able.iter().any(|source| holder(standing(source)));
+        (!wait).then_some(best.0)
+    }
+
+    /// Whether somebody else should be asked for the rest of a blob of which a peer gives so many bytes a second.
+    #[must_use]
+    pub fn better(&self, than: PeerId, rate: u64, sources: &[(PeerId, bool)], blob: &BlobRef, now: Instant) -> bool {
+        let free = |peer: &PeerId| *peer != than && !self.at_work(peer) && self.able(peer, blob, now);
+        sources.iter().any(|(peer, holds)| free(peer) && self.standing(peer, *holds, blob).beats(rate))
+    }
+
+    fn able(&self, peer: &PeerId, blob: &BlobRef, now: Instant) -> bool {
+        let rests = self.peers.get(peer).is_some_and(|state| state.rest.until > now);
+        let about = self.about.get(&(*peer, *blob));
+        !rests && about.is_none_or(|about| matches!(about, About::Resting(rest) if rest.until <= now))
+    }
+
+    fn at_work(&self, peer: &PeerId) -> bool {
+        self.peers.get(peer).is_some_and(|state| state.at_work)
+    }
+
+    fn standing(&self, peer: &PeerId, holds: bool, blob: &BlobRef) -> Standing {
+        let failures = self.peers.get(peer).map_or(0, |state| state.failures);
+        match self.tried.get(&(*peer, *blob)) {
+            Some(rate) => Standing::tried(*rate),
+            None if holds => Standing::Holder { failures },
+            None if failures == 0 => Standing::Member,
+            None => Standing::Failing { failures },
         }
-        None
     }
 
     /// A peer is asked for a blob from now on.
@@ -150,8 +217,11 @@ impl Peers {
     /// A peer gave right bytes.
     pub fn gave(&mut self, peer: PeerId, now: Instant) {
         let state = self.peer(peer, now);
-        state.failures = 0;
-        state.rest = Rest::new(now);
+        state.busy = false;
+        if !state.slow {
+            state.failures = 0;
+            state.rest = Rest::new(now);
+        }
         state.span = state.span.saturating_mul(2).min(SPAN);
     }
 
@@ -160,7 +230,18 @@ impl Peers {
         let state = self.peer(peer, now);
         state.at_work = false;
         match outcome {
-            Outcome::Complete => {}
+            Outcome::Complete => {
+                state.slow = false;
+                state.failures = 0;
+            }
+            Outcome::Slow(rate) => {
+                state.slow = rate < FLOOR;
+                if state.slow {
+                    state.failures = state.failures.saturating_add(1);
+                    state.rest.longer(now, LONGEST_REST);
+                }
+                self.tried.insert((peer, *blob), rate);
+            }
             Outcome::Failed | Outcome::TimedOut => {
                 state.failures = state.failures.saturating_add(1);
                 state.rest.longer(now, LONGEST_REST);
@@ -168,7 +249,14 @@ impl Peers {
                     state.span = (state.span / 2).max(LEAST_SPAN);
                 }
             }
-            Outcome::Busy => state.rest.until = now + BUSY_REST,
+            Outcome::Busy if state.busy => {
+                state.failures = state.failures.saturating_add(1);
+                state.rest.longer(now, LONGEST_BUSY);
+            }
+            Outcome::Busy => {
+                state.busy = true;
+                state.rest.until = now + BUSY_REST;
+            }
             Outcome::NotHeld => self.rest(peer, blob, LONGEST_REST, now),
             Outcome::Refused => self.rest(peer, blob, LONGEST_REFUSAL, now),
             Outcome::WrongBytes => {
@@ -196,6 +284,7 @@ impl Peers {
     /// Forgets what is known about blobs that the chain does not list any more.
     pub fn forget(&mut self, listed: impl Fn(&BlobRef) -> bool) {
         self.about.retain(|(_, blob), _| listed(blob));
+        self.tried.retain(|(_, blob), _| listed(blob));
         self.blobs.retain(|blob, _| listed(blob));
     }
 }

@@ -4,21 +4,23 @@ use super::{
     egress::EgressLog,
     gate::{may_serve, Bucket, Grant, Refusal, Snapshot},
     store::{Store, Unavailable},
-    wire::{Malformed, Request, Response},
+    wire::{Malformed, Request, Response, MAX_RESPONSE, SPAN},
 };
 use parking_lot::{Mutex, RwLock};
 use sc_network::ReputationChange;
 use sc_network_types::PeerId;
-use std::{collections::HashMap, ops::Range, sync::Arc, time::Instant};
+use std::{collections::HashMap, io, ops::Range, sync::Arc, time::Instant};
 
 /// Requests that one peer may make at once, before the rate counts.
 pub const BURST: u32 = 64;
 /// Requests that one peer may make in a second, in the long run.
 pub const RATE: u32 = 32;
-/// Requests in work at once.
-pub const IN_WORK: usize = 8;
-/// Requests of one peer in work at once.
-pub const IN_WORK_PER_PEER: usize = 4;
+/// Requests for which the disk is read at once.
+pub const READING: usize = 8;
+/// Responses to one peer that are in work or not sent yet, at most.
+pub const UNSENT_PER_PEER: usize = 4;
+/// Bytes of responses that are in work or not sent yet, over all peers, at most.
+pub const UNSENT: u64 = 64 * 1024 * 1024;
 
 /// An outsider asked. A node that registered its peer id a moment ago looks the same, hence the small cost.
 const COST_OUTSIDER: ReputationChange = ReputationChange::new(-(1 << 20), "courier: not a member");
@@ -28,21 +30,22 @@ const COST_MALFORMED: ReputationChange = ReputationChange::new(-(1 << 24), "cour
 const COST_FLOOD: ReputationChange = ReputationChange::new(-(1 << 20), "courier: too many requests");
 
 /// What a peer gets.
-#[derive(Debug)]
 pub struct Answer {
     /// The response.
     pub response: Response,
     /// What it costs the peer.
     pub cost: Option<ReputationChange>,
+    /// To be kept until the response was sent, or never will be.
+    pub place: Option<Place>,
 }
 
 impl Answer {
     fn plain(response: Response) -> Self {
-        Self { response, cost: None }
+        Self { response, cost: None, place: None }
     }
 
     fn costly(response: Response, cost: ReputationChange) -> Self {
-        Self { response, cost: Some(cost) }
+        Self { response, cost: Some(cost), place: None }
     }
 }
 
@@ -52,39 +55,59 @@ pub struct Job {
     request: Request,
     range: Range<u64>,
     grant: Grant,
-    _slot: Slot,
+    place: Place,
+    reading: Reading,
 }
 
+/// What admitted requests occupy now.
 #[derive(Default)]
-struct InWork {
-    all: usize,
+struct Load {
+    reading: usize,
+    unsent: u64,
     of: HashMap<PeerId, usize>,
 }
 
-/// One place among the requests in work, given back when dropped.
-struct Slot {
-    in_work: Arc<Mutex<InWork>>,
+/// One place among the requests for which the disk is read, given back when dropped.
+struct Reading(Arc<Mutex<Load>>);
+
+/// One place among a peer's responses and the bytes of it among all, given back when dropped. A peer that does not read
+/// what it asked for fills its own places and no memory beyond them.
+pub struct Place {
+    load: Arc<Mutex<Load>>,
     peer: PeerId,
+    bytes: u64,
 }
 
-impl Slot {
-    fn take(in_work: &Arc<Mutex<InWork>>, peer: PeerId) -> Option<Self> {
-        let mut held = in_work.lock();
+impl Load {
+    /// A place and a reading, if the limits allow one more request of this peer.
+    fn take(load: &Arc<Mutex<Self>>, peer: PeerId, range: &Range<u64>) -> Option<(Place, Reading)> {
+        // the hashes and the frame of a response count like those of the longest one
+        let bytes = range.end.saturating_sub(range.start).saturating_add(MAX_RESPONSE - SPAN as u64);
+        let mut held = load.lock();
         let own = held.of.get(&peer).copied().unwrap_or_default();
-        if held.all >= IN_WORK || own >= IN_WORK_PER_PEER {
+        let unsent = held.unsent.saturating_add(bytes);
+        if held.reading >= READING || own >= UNSENT_PER_PEER || unsent > UNSENT {
             return None;
         }
-        held.all += 1;
+        held.reading += 1;
+        held.unsent = unsent;
         held.of.insert(peer, own + 1);
         drop(held);
-        Some(Self { in_work: in_work.clone(), peer })
+        Some((Place { load: load.clone(), peer, bytes }, Reading(load.clone())))
     }
 }
 
-impl Drop for Slot {
+impl Drop for Reading {
     fn drop(&mut self) {
-        let mut held = self.in_work.lock();
-        held.all = held.all.saturating_sub(1);
+        let mut held = self.0.lock();
+        held.reading = held.reading.saturating_sub(1);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut held = self.load.lock();
+        held.unsent = held.unsent.saturating_sub(self.bytes);
         let left = held.of.get(&self.peer).copied().unwrap_or_default().saturating_sub(1);
         if left == 0 {
             held.of.remove(&self.peer);
@@ -100,14 +123,14 @@ pub struct Server {
     egress: EgressLog,
     snapshot: RwLock<Arc<Snapshot>>,
     rates: Mutex<HashMap<PeerId, Bucket>>,
-    in_work: Arc<Mutex<InWork>>,
+    load: Arc<Mutex<Load>>,
 }
 
 impl Server {
     /// A server that knows nothing of the chain yet, and so puts everyone off.
     #[must_use]
     pub fn new(store: Arc<Store>, egress: EgressLog) -> Self {
-        Self { store, egress, snapshot: RwLock::default(), rates: Mutex::default(), in_work: Arc::default() }
+        Self { store, egress, snapshot: RwLock::default(), rates: Mutex::default(), load: Arc::default() }
     }
 
     /// What the chain says from now on.
@@ -116,11 +139,11 @@ impl Server {
         *self.snapshot.write() = snapshot;
     }
 
-    /// Admission and work in one: everything that a request goes through.
+    /// Admission and work in one: everything that a request goes through. The place is the caller's to keep.
     #[cfg(test)]
     pub fn answer(&self, request: &[u8], peer: PeerId) -> Answer {
         match self.admit(request, peer, Instant::now()) {
-            Ok(job) => self.work(&job),
+            Ok(job) => self.work(job),
             Err(answer) => answer,
         }
     }
@@ -154,31 +177,46 @@ impl Server {
             log::debug!(target: super::LOG, "refused {peer} blob {}: {refusal}", hex::encode(request.blob.root.0));
             Answer::plain(Response::Refused)
         })?;
-        let slot = Slot::take(&self.in_work, peer).ok_or_else(|| Answer::plain(Response::Busy))?;
-        Ok(Job { peer, request, range, grant, _slot: slot })
+        let (place, reading) = Load::take(&self.load, peer, &range).ok_or_else(|| Answer::plain(Response::Busy))?;
+        Ok(Job { peer, request, range, grant, place, reading })
     }
 
     /// Reads the range, notes it in the egress log, and gives it. Blocks on the disk.
     #[must_use]
-    pub fn work(&self, job: &Job) -> Answer {
-        let name = || hex::encode(job.request.blob.root.0);
-        let slice = match self.store.slice(&job.request.blob, &job.range) {
+    pub fn work(&self, job: Job) -> Answer {
+        let Job { peer, request, range, grant, place, reading } = job;
+        let response = self.read(&peer, &request, &range, &grant);
+        drop(reading);
+        Answer { place: Some(place), ..Answer::plain(response) }
+    }
+
+    fn read(&self, peer: &PeerId, request: &Request, range: &Range<u64>, grant: &Grant) -> Response {
+        let name = || hex::encode(request.blob.root.0);
+        let slice = match self.store.slice(&request.blob, range) {
             Ok(slice) => slice,
-            Err(Unavailable::NotHeld) => return Answer::plain(Response::NotHeld),
-            Err(Unavailable::Building) => return Answer::plain(Response::Busy),
+            Err(Unavailable::NotHeld) => return Response::NotHeld,
+            Err(Unavailable::Building) => return Response::Busy,
             Err(error) => {
                 log::warn!(target: super::LOG, "blob {}: {error}", name());
-                return Answer::plain(Response::NotHeld);
+                return Response::NotHeld;
             }
         };
-        if let Err(error) = self.egress.note(&job.grant, &job.peer, &job.request.blob, &job.range) {
+        if let Err(error) = self.egress.note(grant, peer, &request.blob, range) {
             log::error!(
                 target: super::LOG,
                 "egress log cannot be written, so nothing is served; make room or mend its permissions: {error}"
             );
-            return Answer::plain(Response::Busy);
+            return Response::Busy;
         }
-        log::trace!(target: super::LOG, "blob {}: {:?} to {} ({})", name(), job.range, job.grant.name, job.peer);
-        Answer::plain(Response::Data(slice))
+        log::trace!(target: super::LOG, "blob {}: {range:?} to {} ({peer})", name(), grant.name);
+        Response::Data(slice)
+    }
+
+    /// Brings the egress log to the disk; says whether lines were added since the last time. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn sync_egress(&self) -> io::Result<bool> {
+        self.egress.sync()
     }
 }

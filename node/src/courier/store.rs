@@ -1,6 +1,9 @@
 //! Blobs on disk: the blob store shared with the worker, and the courier's own files beside it.
 
-use super::wire;
+use super::{
+    files::{self, named},
+    wire,
+};
 use bao_tree::io::{
     outboard::PreOrderOutboard,
     sync::{encode_ranges_validated, outboard, ReadAt},
@@ -9,7 +12,7 @@ use bao_tree::io::{
 use consilium_primitives::{BlobRef, StudyId};
 use parking_lot::Mutex;
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs::{self, File},
     io::{self, Read, Write},
     ops::Range,
@@ -31,8 +34,10 @@ pub struct Store {
     partial: PathBuf,
     fetched: PathBuf,
     quota: u64,
-    /// For which studies this node fetched a blob.
+    /// For which studies this node fetched a blob. Never held while the disk works: requests are decided with it.
     studies: Mutex<HashMap<[u8; 32], BTreeSet<StudyId>>>,
+    /// Held while the same is written to the disk.
+    writing: Mutex<()>,
     /// Outboards that are being computed.
     building: Mutex<HashSet<[u8; 32]>>,
     /// Files that have not the hash that their name says, by length and time of change.
@@ -55,14 +60,39 @@ pub enum Unavailable {
 
 /// More is wanted than may be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{used} bytes are in the blob store, {wanted} more are wanted, {quota} are allowed")]
+#[error("{used} bytes are in the blob store and in partial downloads, {wanted} more are wanted, {quota} are allowed")]
 pub struct OverQuota {
-    /// Bytes in the blob store.
+    /// Bytes in the blob store and in partial downloads.
     pub used: u64,
     /// Bytes wanted on top.
     pub wanted: u64,
     /// Bytes allowed.
     pub quota: u64,
+}
+
+/// What is on disk, from one reading of the folders.
+#[derive(Debug, Default)]
+pub struct Usage {
+    used: u64,
+    /// What is there already of partial downloads.
+    partial: BTreeMap<BlobRef, u64>,
+    quota: u64,
+}
+
+impl Usage {
+    /// Whether what is still to come of downloads fits.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn room_for(&self, downloads: &[BlobRef]) -> Result<(), OverQuota> {
+        let there = |blob| self.partial.get(blob).copied().unwrap_or_default();
+        let wanted = downloads.iter().map(|blob| blob.len.saturating_sub(there(blob))).fold(0, u64::saturating_add);
+        if self.used.saturating_add(wanted) <= self.quota {
+            Ok(())
+        } else {
+            Err(OverQuota { used: self.used, wanted, quota: self.quota })
+        }
+    }
 }
 
 /// Why a complete download was not taken into the blob store.
@@ -120,20 +150,21 @@ impl Store {
             fetched: own.join("fetched"),
             quota,
             studies: Mutex::default(),
+            writing: Mutex::default(),
             building: Mutex::default(),
             wrong: Mutex::default(),
         };
         for folder in [&this.blobs, &this.outboards, &this.partial, &this.fetched] {
-            fs::create_dir_all(folder).map_err(|error| named(folder, &error))?;
+            files::folder(folder)?;
         }
         for entry in fs::read_dir(&this.blobs).map_err(|error| named(&this.blobs, &error))? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
-                fs::remove_file(entry.path())?;
+                files::remove(&entry.path())?;
             }
         }
         let mut studies = HashMap::new();
-        for (root, path) in hashed(&this.fetched)? {
+        for (root, path) in files::hashed(&this.fetched)? {
             let text = fs::read_to_string(&path).map_err(|error| named(&path, &error))?;
             studies.insert(root, text.lines().filter_map(|line| line.parse().ok()).collect());
         }
@@ -156,25 +187,33 @@ impl Store {
         self.studies.lock().get(&blob.root.0).is_some_and(|studies| studies.contains(&study))
     }
 
-    /// Where the partial download of a blob lies, and the note of how far it is.
+    /// Where the partial download of a blob lies, and the note of how far it is. The length is part of the name: a study
+    /// that gives a blob another length must not touch what is there of the right one.
     #[must_use]
     pub fn partial(&self, blob: &BlobRef) -> (PathBuf, PathBuf) {
-        let name = hex::encode(blob.root.0);
+        let name = format!("{}-{}", hex::encode(blob.root.0), blob.len);
         (self.partial.join(&name), self.partial.join(format!("{name}.have")))
     }
 
-    /// Whether so many more bytes fit.
+    /// Reads how much is stored: complete blobs and partial downloads, under way or idle.
     ///
     /// # Errors
-    /// They do not, or the blob store cannot be read.
-    pub fn room_for(&self, wanted: u64) -> io::Result<Result<(), OverQuota>> {
-        let mut used = 0u64;
-        for entry in fs::read_dir(&self.blobs).map_err(|error| named(&self.blobs, &error))? {
-            // a file that vanished meanwhile needs no room
-            used = used.saturating_add(entry?.metadata().map_or(0, |found| found.len()));
+    /// A folder cannot be read; the text names it.
+    pub fn usage(&self) -> io::Result<Usage> {
+        let mut usage = Usage { quota: self.quota, ..Usage::default() };
+        for folder in [&self.blobs, &self.partial] {
+            for entry in fs::read_dir(folder).map_err(|error| named(folder, &error))? {
+                let entry = entry?;
+                // a file that vanished meanwhile needs no room
+                let len = entry.metadata().map_or(0, |found| found.len());
+                usage.used = usage.used.saturating_add(len);
+                let path = entry.path();
+                if folder == &self.partial && path.extension().is_none() {
+                    usage.partial.extend(partly(&path).map(|blob| (blob, len)));
+                }
+            }
         }
-        let fits = used.saturating_add(wanted) <= self.quota;
-        Ok(if fits { Ok(()) } else { Err(OverQuota { used, wanted, quota: self.quota }) })
+        Ok(usage)
     }
 
     /// A range of a blob with its proof, checked against the blob's hash as it is read.
@@ -210,7 +249,7 @@ impl Store {
         let name = hex::encode(blob.root.0);
         let (data, have) = self.partial(blob);
         let temporary = self.blobs.join(format!("{TEMPORARY}{name}"));
-        let mut copy = File::create(&temporary).map_err(|error| named(&temporary, &error))?;
+        let mut copy = files::create_new(&temporary)?;
         let copied = hashes_of(Tee(File::open(&data)?.take(blob.len), &mut copy), blob);
         let hashes = match copied {
             Ok(Some(hashes)) => hashes,
@@ -225,38 +264,55 @@ impl Store {
                 return Err(named(&temporary, &error).into());
             }
         };
-        replace(&self.outboard_path(blob), &hashes)?;
+        files::replace(&self.outboard_path(blob), &hashes)?;
         self.remember(blob, study)?;
         copy.sync_all()?;
         fs::rename(&temporary, self.path(blob))?;
-        File::open(&self.blobs)?.sync_all()?;
+        files::sync_folder(&self.blobs)?;
         for path in [&data, &have] {
             let _ = fs::remove_file(path);
         }
         Ok(())
     }
 
-    /// Removes what belongs to blobs that are gone, and old partial downloads that nobody wants.
+    /// Removes what belongs to blobs that are gone, and old partial downloads and other leftovers that nobody wants. What
+    /// cannot be removed does not keep the rest from being removed.
     ///
     /// # Errors
-    /// The courier's folder cannot be read.
+    /// A folder cannot be read, or the first file that could not be removed.
     pub fn tidy(&self, listed: impl Fn(&[u8; 32]) -> bool) -> io::Result<()> {
+        let mut problem = Ok(());
+        let mut keep = |done: io::Result<()>, path: &Path| {
+            if let Err(error) = files::gone_is_fine(done) {
+                if problem.is_ok() {
+                    problem = Err(named(path, &error));
+                }
+            }
+        };
         for folder in [&self.outboards, &self.fetched] {
-            for (root, path) in hashed(folder)? {
+            for (root, path) in files::hashed(folder)? {
                 if !listed(&root) && !self.blobs.join(hex::encode(root)).exists() {
-                    fs::remove_file(path)?;
                     self.studies.lock().remove(&root);
+                    keep(fs::remove_file(&path), &path);
                 }
             }
         }
-        for (root, path) in hashed(&self.partial)? {
-            let age = fs::metadata(&path)?.modified()?.elapsed().unwrap_or_default();
-            if !listed(&root) && age > KEEP_PARTIAL {
-                fs::remove_file(&path)?;
-                let _ = fs::remove_file(self.partial.join(format!("{}.have", hex::encode(root))));
+        for folder in [&self.outboards, &self.fetched, &self.partial] {
+            for entry in fs::read_dir(folder).map_err(|error| named(folder, &error))? {
+                let path = entry?.path();
+                let unwanted = folder == &self.partial && !partly(&path).is_some_and(|blob| listed(&blob.root.0));
+                if !unwanted && !files::is_leftover(&path) {
+                    continue;
+                }
+                let changed = fs::symlink_metadata(&path).and_then(|found| found.modified());
+                let done = changed.and_then(|at| match at.elapsed() {
+                    Ok(age) if age > KEEP_PARTIAL => fs::remove_file(&path),
+                    _ => Ok(()),
+                });
+                keep(done, &path);
             }
         }
-        Ok(())
+        problem
     }
 
     fn path(&self, blob: &BlobRef) -> PathBuf {
@@ -267,12 +323,15 @@ impl Store {
         self.outboards.join(hex::encode(blob.root.0))
     }
 
+    /// Remembers for which study a blob was fetched: first on the disk, so that it is never known only until a restart.
     fn remember(&self, blob: &BlobRef, study: StudyId) -> io::Result<()> {
-        let mut all = self.studies.lock();
-        let studies = all.entry(blob.root.0).or_default();
+        let _writing = self.writing.lock();
+        let mut studies = self.studies.lock().get(&blob.root.0).cloned().unwrap_or_default();
         studies.insert(study);
         let text: String = studies.iter().map(|study| format!("{study}\n")).collect();
-        replace(&self.fetched.join(hex::encode(blob.root.0)), text.as_bytes())
+        files::replace(&self.fetched.join(hex::encode(blob.root.0)), text.as_bytes())?;
+        self.studies.lock().insert(blob.root.0, studies);
+        Ok(())
     }
 
     /// The blob's hash pairs in a file: kept from before, or computed now from the whole blob.
@@ -297,7 +356,7 @@ impl Store {
             self.wrong.lock().insert(blob.root.0, stamp);
             return Err(Unavailable::NotHeld);
         };
-        replace(&path, &hashes)?;
+        files::replace(&path, &hashes)?;
         Ok(File::open(path)?)
     }
 }
@@ -315,32 +374,10 @@ fn hashes_of(data: impl Read, blob: &BlobRef) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Files of a folder that are named by a hash.
-fn hashed(folder: &Path) -> io::Result<Vec<([u8; 32], PathBuf)>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(|error| named(folder, &error))? {
-        let entry = entry?;
-        let mut root = [0; 32];
-        if hex::decode_to_slice(entry.file_name().as_encoded_bytes(), &mut root).is_ok() {
-            found.push((root, entry.path()));
-        }
-    }
-    Ok(found)
-}
-
-/// Writes a small file so that it is there whole or not at all.
-pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let write = || {
-        let mut file = File::create(&temporary)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    write().map_err(|error| named(path, &error))
-}
-
-/// An error of the disk with the file it is about.
-pub(super) fn named(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+/// The blob that a file in the folder of partial downloads is about: the download, or the note of how far it is.
+fn partly(path: &Path) -> Option<BlobRef> {
+    let (root, len) = path.file_stem()?.to_str()?.split_once('-')?;
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(root, &mut bytes).ok()?;
+    Some(BlobRef { root: bytes.into(), len: len.parse().ok()? })
 }

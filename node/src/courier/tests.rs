@@ -1,10 +1,13 @@
 //! Couriers against each other and against peers that mean harm.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod disk;
+mod egress_log;
 mod fetching;
 mod network;
 mod receiving;
 mod serving;
+mod stalling;
 
 use super::{
     egress::{EgressLog, Line},
@@ -61,6 +64,9 @@ fn chain_of(local: &PeerId, nodes: &[(u8, PeerId)], best: &[BlobNotice], finalis
     Arc::new(Snapshot::new(local, nodes.iter().map(institution).collect(), best.to_vec(), finalised))
 }
 
+/// A chain that tests are on.
+const GENESIS: sp_core::H256 = sp_core::H256::repeat_byte(9);
+
 /// The folders and the serving side of one node.
 struct House {
     dir: tempfile::TempDir,
@@ -76,7 +82,7 @@ impl House {
     fn with_quota(quota: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(&dir.path().join("blobs"), &dir.path().join("courier"), quota).unwrap());
-        let egress = EgressLog::open(&dir.path().join("courier/egress.log")).unwrap();
+        let egress = EgressLog::open(&dir.path().join("courier/egress.log"), &GENESIS).unwrap();
         let server = Arc::new(Server::new(store.clone(), egress));
         Self { dir, store, server }
     }

@@ -2,28 +2,30 @@
 
 use super::*;
 use crate::courier::{
-    fetch::{Fetcher, Transport},
-    peers::{Outcome, Peers, FIRST_REST, LONGEST_REST},
+    fetch::{Fetcher, Patience, Transport},
+    gate::Bucket,
+    peers::{self, Outcome, Peers, FIRST_REST, LONGEST_REST},
+    serve,
     wire::MAX_RESPONSE,
 };
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use sc_network::ReputationChange;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
 
 /// What a peer does with a request.
-type Behaviour = Box<dyn Fn(Vec<u8>) -> BoxFuture<'static, Option<Vec<u8>>> + Send + Sync>;
+pub type Behaviour = Box<dyn Fn(Vec<u8>) -> BoxFuture<'static, Option<Vec<u8>>> + Send + Sync>;
 
 /// A network as one node sees it.
 #[derive(Default)]
-struct Net {
-    peers: BTreeMap<PeerId, Behaviour>,
-    asked: Mutex<Vec<PeerId>>,
-    reported: Mutex<Vec<PeerId>>,
+pub struct Net {
+    pub peers: BTreeMap<PeerId, Behaviour>,
+    pub asked: Mutex<Vec<PeerId>>,
+    pub reported: Mutex<Vec<PeerId>>,
 }
 
 impl Transport for Arc<Net> {
@@ -41,7 +43,7 @@ impl Transport for Arc<Net> {
 }
 
 /// An honest node, asked by institution `from`.
-fn honest(house: &House, from: u8) -> Behaviour {
+pub fn honest(house: &House, from: u8) -> Behaviour {
     let server = house.server.clone();
     Box::new(move |request| {
         let response = server.answer(&request, peer(from)).response.encode();
@@ -61,21 +63,35 @@ fn silent() -> Behaviour {
 }
 
 fn fetch(there: &House, net: &Arc<Net>, snapshot: Arc<Snapshot>, blobs: &[BlobRef], seconds: u64) -> bool {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(fetch_over(there, net.clone(), snapshot, blobs, (300, 1000 * seconds)))
+    let patience = Patience { response: Duration::from_millis(300), turn: Duration::from_secs(60) };
+    fetch_with(there, net, snapshot, blobs, patience, seconds)
 }
 
-/// Runs a fetcher until all of the blobs are there, or the time is over; says whether they are. Times in milliseconds:
-/// for one response, and for all.
+/// Runs a fetcher until all of the blobs are there, or the time is over; says whether they are.
+pub fn fetch_with(
+    there: &House,
+    net: &Arc<Net>,
+    snapshot: Arc<Snapshot>,
+    blobs: &[BlobRef],
+    patience: Patience,
+    seconds: u64,
+) -> bool {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let time = Duration::from_secs(seconds);
+    runtime.block_on(fetch_over(there, net.clone(), snapshot, blobs, patience, time))
+}
+
+/// The same over any network.
 pub async fn fetch_over(
     there: &House,
     transport: impl Transport,
     snapshot: Arc<Snapshot>,
     blobs: &[BlobRef],
-    (response, all): (u64, u64),
+    patience: Patience,
+    time: Duration,
 ) -> bool {
     let (_sender, snapshots) = watch::channel(snapshot);
-    let fetcher = Fetcher::new(there.store.clone(), transport, Duration::from_millis(response));
+    let fetcher = Fetcher::new(there.store.clone(), transport, patience);
     let arrived = async {
         while !blobs.iter().all(|blob| there.store.holds(blob)) {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -84,7 +100,7 @@ pub async fn fetch_over(
     tokio::select! {
         () = fetcher.run(snapshots, || false) => false,
         () = arrived => true,
-        () = tokio::time::sleep(Duration::from_millis(all)) => false,
+        () = tokio::time::sleep(time) => false,
     }
 }
 
@@ -130,8 +146,12 @@ fn what_is_there_or_not_wanted_or_not_ours_is_not_fetched() {
 #[test]
 fn a_peer_with_wrong_bytes_is_asked_once_and_others_instead() {
     let (source, bytes, blob) = holder(100_000, 1);
-    let listed = [notice(BlobKind::Merged, blob, &[1, 3, 4, 5], &[1, 2, 3, 4, 5])];
-    source.server.update(chain(1, &listed, &listed));
+    source.server.update({
+        let listed = [notice(BlobKind::Merged, blob, &[1], &[1, 2, 3, 4, 5])];
+        chain(1, &listed, &listed)
+    });
+    // all that the chain names as holders lie, so that each of them is asked before the honest member
+    let seen = [notice(BlobKind::Merged, blob, &[3, 4, 5], &[1, 2, 3, 4, 5])];
     let there = House::new();
     let peers = BTreeMap::from([
         (peer(1), honest(&source, 2)),
@@ -140,13 +160,15 @@ fn a_peer_with_wrong_bytes_is_asked_once_and_others_instead() {
         (peer(5), saying(vec![0; MAX_RESPONSE as usize + 1])),
     ]);
     let net = Arc::new(Net { peers, ..Net::default() });
-    assert!(fetch(&there, &net, chain(2, &listed, &listed), &[blob], 10));
+    assert!(fetch(&there, &net, chain(2, &seen, &seen), &[blob], 10));
     assert_eq!(fs::read(there.file(&blob)).unwrap(), bytes);
-    for liar in [3, 4, 5].map(peer) {
-        assert!(net.asked.lock().iter().filter(|asked| **asked == liar).count() <= 1);
-        assert_eq!(net.asked.lock().contains(&liar), net.reported.lock().contains(&liar));
-    }
-    assert!(!net.reported.lock().contains(&peer(1)));
+    let mut asked = net.asked.lock().clone();
+    assert_eq!(asked.pop(), Some(peer(1)));
+    asked.sort();
+    let mut reported = net.reported.lock().clone();
+    reported.sort();
+    let liars = BTreeSet::from([3, 4, 5].map(peer)).into_iter().collect::<Vec<_>>();
+    assert_eq!((asked, reported), (liars.clone(), liars));
 }
 
 #[test]
@@ -189,22 +211,47 @@ fn nothing_is_fetched_beyond_the_quota() {
     let snapshot = chain(2, &listed, &listed);
     assert!(!fetch(&there, &net, snapshot.clone(), &[blob], 1));
     assert!(net.asked.lock().is_empty());
-    let over = there.store.room_for(blob.len).unwrap().unwrap_err();
+    let over = there.store.usage().unwrap().room_for(&[blob]).unwrap_err();
     assert_eq!((over.used, over.wanted, over.quota), (60_000, 100_000, 150_000));
     fs::remove_file(&old).unwrap();
     assert!(fetch(&there, &net, snapshot, &[blob], 5));
 }
 
 #[test]
-fn an_honest_fetcher_stays_within_the_rate_it_is_allowed() {
-    let (_, blob) = blob(10, 1);
-    let now = Instant::now();
-    let mut peers = Peers::default();
-    let free = (0..1000).filter(|_| peers.pace(peer(1), now).is_zero()).count();
-    let soon = now + Duration::from_secs(1);
-    let next = (0..1000).filter(|_| peers.pace(peer(1), soon).is_zero()).count();
-    assert!(free as u32 <= crate::courier::serve::BURST && next as u32 <= crate::courier::serve::RATE);
-    assert_eq!(peers.choose(&[(peer(1), true)], &blob, soon), Some(peer(1)));
+fn of_two_blobs_that_fit_alone_and_not_together_one_is_fetched() {
+    let source = House::new();
+    let made = [blob(100_000, 1), blob(100_000, 2)];
+    made.iter().for_each(|(bytes, blob)| source.put(blob, bytes));
+    let listed = [0, 1].map(|n: usize| notice(BlobKind::Update, made[n].1, &[1], &[1, 2]));
+    source.server.update(chain(1, &listed, &listed));
+    let there = House::with_quota(150_000);
+    // two peers, so that both could begin in one look
+    let seen = [notice(BlobKind::Update, made[0].1, &[1], &[1, 2]), notice(BlobKind::Update, made[1].1, &[3], &[2, 3])];
+    let peers = BTreeMap::from([(peer(1), honest(&source, 2)), (peer(3), honest(&source, 2))]);
+    let net = Arc::new(Net { peers, ..Net::default() });
+    let snapshot = chain(2, &seen, &seen);
+    assert!(fetch(&there, &net, snapshot.clone(), &[made[0].1], 5));
+    assert!(!fetch(&there, &net, snapshot, &[made[1].1], 1));
+    assert_eq!(net.asked.lock().len(), 1);
+}
+
+#[test]
+fn an_honest_fetcher_uses_the_rate_it_is_allowed_and_stays_within_it() {
+    let start = Instant::now();
+    let mut fetcher = Peers::default();
+    let mut server = Bucket::new(serve::BURST, serve::RATE, start);
+    let (seconds, mut made) = (20, 0);
+    for step in 0..seconds * 1000 {
+        let now = start + Duration::from_millis(step);
+        while fetcher.pace(peer(1), now).is_zero() {
+            made += 1;
+            assert_eq!(server.take(now), Ok(()), "request {made} after {step} ms");
+        }
+    }
+    let allowed = u64::from(peers::BURST) + seconds * u64::from(peers::RATE);
+    assert!((allowed - 2..=allowed).contains(&made), "{made} of {allowed}");
+    // and not far below what the server allows
+    const { assert!(10 * peers::RATE >= 9 * serve::RATE) };
 }
 
 #[test]

@@ -1,15 +1,19 @@
 //! Couriers over real connections of this machine.
 
 use super::{fetching::fetch_over, *};
-use crate::courier::{protocol, serve, Port, Wire};
+use crate::courier::{
+    fetch::{Transport, PATIENCE},
+    protocol, serve,
+    wire::{MAX_REQUEST, MAX_RESPONSE},
+    Port, Wire,
+};
 use consilium_runtime::opaque::Block;
 use sc_network::{
     config::{
         FullNetworkConfiguration, NetworkConfiguration, NonReservedPeerMode, Params, ProtocolId, Role, SetConfig,
     },
     service::traits::NetworkService,
-    IfDisconnected, Litep2pNetworkBackend, Multiaddr, NetworkBackend, NetworkPeers, NetworkRequest, NetworkStateInfo,
-    ProtocolName,
+    Litep2pNetworkBackend, Multiaddr, NetworkBackend, NetworkPeers, NetworkStateInfo, ProtocolName,
 };
 use sp_core::H256;
 use std::time::Duration;
@@ -25,10 +29,32 @@ struct Node {
 
 impl Node {
     async fn start() -> Self {
-        let genesis = H256::repeat_byte(9);
+        let (courier, port) = protocol::<Backend>(&GENESIS, None);
+        Self::with(courier, port).await
+    }
+
+    /// One that may send longer responses than couriers do.
+    async fn start_boundless() -> Self {
+        let (_, port) = protocol::<Backend>(&GENESIS, None);
+        let (sender, requests) = async_channel::bounded(8);
+        let courier = <Backend as NetworkBackend<Block, H256>>::request_response_config(
+            port.name.clone(),
+            Vec::new(),
+            MAX_REQUEST,
+            16 * 1024 * 1024,
+            PATIENCE.response,
+            Some(sender),
+        );
+        Self::with(courier, Port { requests, ..port }).await
+    }
+
+    async fn with(
+        courier: <Backend as NetworkBackend<Block, H256>>::RequestResponseProtocolConfig,
+        port: Port,
+    ) -> Self {
+        let genesis = GENESIS;
         let config = NetworkConfiguration::new_local();
         let mut full = FullNetworkConfiguration::<Block, H256, Backend>::new(&config, None);
-        let (courier, port) = protocol::<Backend>(&genesis, None);
         full.add_request_response_protocol(courier);
         let metrics = <Backend as NetworkBackend<Block, H256>>::register_notification_metrics(None);
         let nobody = SetConfig {
@@ -82,6 +108,19 @@ impl Node {
         self.network.add_known_address(other.peer(), other.address.clone());
         Wire { network: self.network.clone(), name: self.port.name.clone() }
     }
+
+    /// What another node answers to the first request that reaches it: before the network has taken in its address,
+    /// none does.
+    async fn first_answer(&self, other: &Node, request: Vec<u8>) -> Vec<u8> {
+        let wire = self.towards(other);
+        for _ in 0..100 {
+            if let Some(answer) = wire.ask(other.peer(), request.clone()).await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("no connection");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,27 +137,32 @@ async fn blobs_travel_over_real_connections_to_members_only() {
 
     let there = House::new();
     let snapshot = chain_of(&member.peer(), &nodes, &listed, &listed);
-    assert!(fetch_over(&there, member.towards(&author), snapshot, &blobs, (10_000, 60_000)).await);
+    assert!(fetch_over(&there, member.towards(&author), snapshot, &blobs, PATIENCE, Duration::from_secs(60)).await);
     made.iter().for_each(|(bytes, blob)| assert_eq!(&fs::read(there.file(blob)).unwrap(), bytes));
     let given: u64 = source.egress().iter().map(|line| line.bytes).sum();
     assert_eq!(given, SIZES.iter().sum::<usize>() as u64);
 
     // a node that takes the member's place in its own eyes still has its own peer id on the wire
+    let answer = outsider.first_answer(&author, first(blobs[0]).encode()).await;
+    assert_eq!(Response::read(&answer), Some(Response::Refused));
     let thief = House::new();
     let posing = [(1, author.peer()), (2, outsider.peer())];
     let snapshot = chain_of(&outsider.peer(), &posing, &listed, &listed);
-    assert!(!fetch_over(&thief, outsider.towards(&author), snapshot, &blobs[..1], (1_000, 2_000)).await);
+    let wire = outsider.towards(&author);
+    assert!(!fetch_over(&thief, wire, snapshot, &blobs[..1], PATIENCE, Duration::from_secs(2)).await);
     assert!(source.egress().iter().all(|line| line.peer == member.peer().to_base58()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_response_longer_than_allowed_does_not_get_through() {
-    let (hostile, victim) = (Node::start().await, Node::start().await);
+async fn the_longest_response_gets_through_and_a_longer_one_does_not() {
+    let (hostile, victim) = (Node::start_boundless().await, Node::start().await);
     let requests = hostile.port.requests.clone();
     tokio::spawn(async move {
         while let Ok(incoming) = requests.recv().await {
+            // as many bytes as the request says
+            let len = u64::from_le_bytes(incoming.payload.try_into().unwrap()) as usize;
             let response = sc_network::config::OutgoingResponse {
-                result: Ok(vec![0; 4 * 1024 * 1024]),
+                result: Ok(vec![0; len]),
                 reputation_changes: Vec::new(),
                 sent_feedback: None,
             };
@@ -126,7 +170,15 @@ async fn a_response_longer_than_allowed_does_not_get_through() {
         }
     });
     let wire = victim.towards(&hostile);
-    let asked = wire.network.request(hostile.peer(), wire.name.clone(), vec![1], None, IfDisconnected::TryConnect);
-    let outcome = tokio::time::timeout(Duration::from_secs(20), asked).await;
-    assert!(!matches!(outcome, Ok(Ok(_))), "4 MiB came through");
+    let ask = |len: u64| {
+        let asked = wire.ask(hostile.peer(), len.to_le_bytes().to_vec());
+        async move { tokio::time::timeout(Duration::from_secs(20), asked).await.ok().flatten().map(|bytes| bytes.len()) }
+    };
+    assert_eq!(victim.first_answer(&hostile, 1u64.to_le_bytes().to_vec()).await.len(), 1);
+    assert_eq!(ask(MAX_RESPONSE).await, Some(MAX_RESPONSE as usize));
+    for longer in [MAX_RESPONSE + 1, 4 * 1024 * 1024] {
+        assert_eq!(ask(longer).await, None, "{longer} bytes came through");
+        // the connection lives, and so does what is allowed
+        assert_eq!(ask(1000).await, Some(1000));
+    }
 }

@@ -3,9 +3,12 @@
 use super::*;
 use crate::courier::{
     gate::{may_serve, Grant, Refusal},
-    serve::{BURST, IN_WORK, IN_WORK_PER_PEER, RATE},
-    wire::{Malformed, GROUP},
+    serve as serve_requests,
+    serve::{BURST, RATE, READING, UNSENT, UNSENT_PER_PEER},
+    wire::{Malformed, GROUP, MAX_RESPONSE},
 };
+use futures::channel::oneshot;
+use sc_network::config::{IncomingRequest, OutgoingResponse};
 use std::time::{Duration, Instant};
 
 fn decide(snapshot: &Snapshot, from: u8, blob: &BlobRef) -> Result<Grant, Refusal> {
@@ -35,11 +38,48 @@ fn an_update_is_given_only_once_its_freeze_is_final() {
 
 #[test]
 fn a_merged_model_is_given_from_the_best_block() {
-    let (_, blob) = blob(1024, 1);
-    let listed = [notice(BlobKind::Merged, blob, &[1], &[1, 2])];
-    let grant = decide(&chain(1, &listed, &[]), 2, &blob).unwrap();
+    let (_, merged) = blob(1024, 1);
+    let (_, input) = blob(1024, 2);
+    let listed = [notice(BlobKind::Merged, merged, &[1], &[1, 2])];
+    // at the finalised block the merge is not known yet, only what goes into it
+    let before = [notice(BlobKind::Update, input, &[1], &[1, 2])];
+    let grant = decide(&chain(1, &listed, &before), 2, &merged).unwrap();
     assert_eq!((grant.study, grant.round, grant.institution), (7, 3, site(2)));
     assert_eq!(grant.name, "hospital 2");
+}
+
+#[test]
+fn membership_counts_at_the_best_block_and_at_the_finalised_one() {
+    let (_, blob) = blob(1024, 1);
+    for kind in [BlobKind::Update, BlobKind::Merged] {
+        let with = |members: &[u8]| [notice(kind, blob, &[1], members)];
+        // institution 3 enrolled in a block that is not final
+        let enrolled = chain(1, &with(&[1, 2, 3]), &with(&[1, 2]));
+        assert_eq!(decide(&enrolled, 3, &blob), Err(Refusal::MemberNotFinal));
+        assert!(decide(&enrolled, 2, &blob).is_ok());
+        // it withdrew in a block that is not final
+        let withdrew = chain(1, &with(&[1, 2]), &with(&[1, 2, 3]));
+        assert_eq!(decide(&withdrew, 3, &blob), Err(Refusal::NotMember));
+        // a study that lists nothing at the finalised block has no final members
+        let late = decide(&chain(1, &with(&[1, 2]), &[]), 2, &blob);
+        assert_eq!(late, Err(if kind == BlobKind::Update { Refusal::NotFinal } else { Refusal::MemberNotFinal }));
+        // being a final member of another study is not enough
+        let other = BlobNotice { study: 8, ..notice(kind, blob, &[1], &[1, 2, 3]) };
+        let both = [with(&[1, 2])[0].clone(), other];
+        assert!(decide(&chain(1, &with(&[1, 2, 3]), &both), 3, &blob).is_err());
+    }
+}
+
+#[test]
+fn a_node_whose_institution_left_a_study_serves_it_no_more() {
+    let (_, blob) = blob(1024, 1);
+    for kind in [BlobKind::Update, BlobKind::Merged] {
+        let before = [notice(kind, blob, &[1], &[1, 2])];
+        let left = [notice(kind, blob, &[1], &[2])];
+        assert!(may_serve(&chain(1, &before, &before), &peer(2), &blob, |_| true).is_ok());
+        assert_eq!(may_serve(&chain(1, &left, &before), &peer(2), &blob, |_| true), Err(Refusal::Left));
+        assert_eq!(may_serve(&chain(1, &left, &left), &peer(2), &blob, |_| true), Err(Refusal::Left));
+    }
 }
 
 #[test]
@@ -136,20 +176,87 @@ fn a_flood_is_turned_away_and_hurts_nobody_else() {
 }
 
 #[test]
-fn only_so_many_requests_are_in_work_at_once() {
+fn the_disk_is_read_for_only_so_many_requests_at_once() {
     let (house, _, blob) = holder(1024, 1);
     let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2, 3, 4])];
     house.server.update(chain(1, &listed, &listed));
     let request = first(blob).encode();
     let admit = |from| house.server.admit(&request, peer(from), Instant::now());
-    let mut jobs: Vec<_> = (0..IN_WORK_PER_PEER).map(|_| admit(2).ok().unwrap()).collect();
-    assert_eq!(admit(2).err().unwrap().response, Response::Busy);
-    jobs.extend((0..IN_WORK - IN_WORK_PER_PEER).map(|_| admit(3).ok().unwrap()));
+    let mut jobs: Vec<_> = (0..UNSENT_PER_PEER).map(|_| admit(2).ok().unwrap()).collect();
+    jobs.extend((0..READING - UNSENT_PER_PEER).map(|_| admit(3).ok().unwrap()));
     assert_eq!(admit(4).err().unwrap().response, Response::Busy);
     jobs.pop();
     assert!(admit(4).is_ok());
     drop(jobs);
     assert!(admit(2).is_ok());
+}
+
+#[test]
+fn responses_that_a_peer_does_not_take_fill_its_own_places_and_nobody_elses() {
+    let (house, _, blob) = holder(1024, 1);
+    let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2, 3, 4])];
+    house.server.update(chain(1, &listed, &listed));
+    let request = first(blob).encode();
+    let answer = |from| house.server.answer(&request, peer(from));
+    // as many as the disk may be read for: reading is over, and still each peer has only its own places
+    let mut kept: Vec<_> = (0..UNSENT_PER_PEER).flat_map(|_| [answer(2), answer(3)]).collect();
+    assert!(kept.len() >= READING);
+    assert!(kept.iter().all(|answer| matches!(answer.response, Response::Data(_))));
+    assert_eq!(answer(2).response, Response::Busy);
+    assert_eq!(answer(3).response, Response::Busy);
+    slice(answer(4).response);
+    drop(kept.remove(0));
+    slice(answer(2).response);
+}
+
+#[test]
+fn the_bytes_of_all_unsent_responses_are_bounded() {
+    let (house, _, blob) = holder(3 * 1024 * 1024, 1);
+    let nodes: Vec<_> = (1..=100).map(|n| (n, peer(n))).collect();
+    let members: Vec<u8> = (1..=100).collect();
+    let listed = [notice(BlobKind::Update, blob, &[1], &members)];
+    house.server.update(chain_of(&peer(1), &nodes, &listed, &listed));
+    let ask = |from, request: &Request| house.server.answer(&request.encode(), peer(from));
+    let kept: Vec<_> = (2..=100).map(|from| ask(from, &first(blob))).collect();
+    let given = kept.iter().filter(|answer| matches!(answer.response, Response::Data(_))).count() as u64;
+    assert_eq!(given, UNSENT / MAX_RESPONSE);
+    assert!(kept.last().is_some_and(|answer| answer.response == Response::Busy));
+    drop(kept);
+    slice(ask(100, &first(blob)).response);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_is_kept_until_the_network_has_sent_the_response_or_given_up() {
+    let (house, _, blob) = holder(1024, 1);
+    let (sender, requests) = async_channel::bounded(64);
+    tokio::spawn(serve_requests(house.server.clone(), requests));
+    let ask = || async {
+        let (pending_response, response) = oneshot::channel();
+        let incoming = IncomingRequest { peer: peer(2), payload: first(blob).encode(), pending_response };
+        sender.send(incoming).await.unwrap();
+        response.await.unwrap()
+    };
+    let said = |response: &OutgoingResponse| Response::read(response.result.as_ref().unwrap()).unwrap();
+    let mut kept = Vec::new();
+    for _ in 0..UNSENT_PER_PEER {
+        kept.push(ask().await);
+    }
+    assert!(kept.iter().all(|response| matches!(said(response), Response::Data(_))));
+    assert_eq!(said(&ask().await), Response::Busy);
+    // sent, and given up: both free a place
+    let sent = kept.remove(0).sent_feedback.unwrap();
+    sent.send(()).unwrap();
+    drop(kept.remove(0));
+    let mut again = Vec::new();
+    while again.len() < 2 {
+        let response = ask().await;
+        if said(&response) == Response::Busy {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        } else {
+            again.push(response);
+        }
+    }
+    assert_eq!(said(&ask().await), Response::Busy);
 }
 
 #[test]
@@ -200,6 +307,7 @@ fn every_range_given_is_a_line_in_the_egress_log() {
     let lines = house.egress();
     assert_eq!(lines.len(), 2);
     let line = &lines[1];
+    assert_eq!(line.genesis, "09".repeat(32));
     assert_eq!((line.study, line.round, line.kind.as_str()), (7, 3, "update"));
     assert_eq!((line.bytes, line.first, line.last), (10, 1024 * 1024, 1024 * 1024 + 9));
     assert_eq!(line.hash, hex::encode(blob.root.0));
@@ -213,7 +321,7 @@ fn nothing_is_given_while_the_egress_log_cannot_be_written() {
     let house = House::new();
     let (bytes, blob) = blob(1024, 1);
     house.put(&blob, &bytes);
-    let full = EgressLog::open(std::path::Path::new("/dev/full")).unwrap();
+    let full = EgressLog::open(std::path::Path::new("/dev/full"), &GENESIS).unwrap();
     let server = Server::new(house.store.clone(), full);
     let listed = [notice(BlobKind::Merged, blob, &[1], &[1, 2])];
     server.update(chain(1, &listed, &listed));
