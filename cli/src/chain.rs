@@ -216,7 +216,10 @@ impl Chain {
 
     async fn value<T: Decode>(&self, key: Vec<u8>, at: Block) -> Result<Option<T>> {
         let bytes = self.legacy.state_get_storage(&key, Some(at.hash.0.into())).await?;
-        bytes.map(|b| T::decode(&mut &b[..])).transpose().context("the chain stores what this client cannot decode")
+        let decoded = bytes.map(|b| T::decode(&mut &b[..])).transpose();
+        // the decoder's own account of nested types says nothing to people
+        decoded
+            .map_err(|_| anyhow!("the chain stores what this program cannot read: are it and the node of one version?"))
     }
 
     /// Sends a signed call, and waits until it is in the best chain and has succeeded.

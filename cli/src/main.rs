@@ -51,15 +51,29 @@ enum Localnet {
     Run(localnet::Options),
 }
 
+/// Where a node listens for JSON-RPC unless it is told otherwise.
+const DEFAULT_URL: &str = "ws://127.0.0.1:9944";
+
 /// Which node to ask, and how to print.
 #[derive(Args)]
 struct Connection {
     /// JSON-RPC address of a node
-    #[arg(long, default_value = "ws://127.0.0.1:9944")]
+    #[arg(long, default_value = DEFAULT_URL)]
     url: String,
     /// How to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+}
+
+impl Connection {
+    /// What a command that is shown to people needs at its end to reach the same node.
+    fn hint(&self) -> String {
+        if self.url == DEFAULT_URL {
+            String::new()
+        } else {
+            format!(" --url {}", self.url)
+        }
+    }
 }
 
 /// How results are printed.
@@ -88,5 +102,23 @@ async fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_names_the_address_where_it_is_not_the_usual_one() {
+        let at = |url: &str| Connection { url: url.into(), format: Format::Text }.hint();
+        assert_eq!(at(DEFAULT_URL), "");
+        assert_eq!(at("ws://127.0.0.1:1"), " --url ws://127.0.0.1:1");
+    }
+
+    #[test]
+    fn the_command_line_has_no_contradiction() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
     }
 }

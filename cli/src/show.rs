@@ -52,17 +52,15 @@ pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
     let chain = Chain::connect(&connection.url).await?;
     let at = chain.best().await?;
     let names = names(&chain.institutions(at).await?);
-    let info = chain.study(number, at).await?.with_context(|| {
-        format!("there is no study {number} on this chain; `consilium studies` lists what there is")
-    })?;
+    let info = existing(&chain, number, at, connection).await?;
     let records = history(&chain, number, &info.state, at).await?;
-    let spec = chain.spec(number, at).await?.unwrap_or_default();
+    let spec = chain.spec(number, at).await?;
     if connection.format == Format::Json {
         let mut document = study_json(number, &info, &names);
-        document["spec"] = serde_json::from_slice(&spec).unwrap_or(Value::Null);
+        document["spec"] = spec.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or(Value::Null);
         let mut rounds = Vec::new();
         for record in &records {
-            let losses = chain.losses(number, record.round, at).await?;
+            let losses = losses(&chain, number, record, at).await?;
             rounds.push(record_json(record, &losses, &names));
         }
         document["rounds"] = json!(rounds);
@@ -70,7 +68,15 @@ pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
     }
     println!("study {number}, {} (block {})", phase(&info.state), at.number);
     println!("  agreement {}, registered in block {}", hex::encode(info.agreement), info.registered_at);
-    println!("  spec: {} bytes, proposed by {}", spec.len(), name(&names, &info.state.proposer));
+    println!("  proposed by {}", name(&names, &info.state.proposer));
+    println!("  what is signed, the specification:");
+    match spec.as_deref().map(serde_json::from_slice) {
+        Some(Ok(spec)) => print!("{}", lines("    ", &spec)),
+        Some(Err(_)) => println!("    it is no JSON: no worker will take it"),
+        None => println!("    the chain keeps it no longer; its BLAKE2b-256 is {}", hex::encode(info.spec_hash)),
+    }
+    println!("  what is signed, the rules (times in blocks, shares in parts per million):");
+    print!("{}", lines("    ", &rules(&info.state, &names)));
     for member in &info.state.members {
         println!(
             "  member {}: {} samples{}",
@@ -129,6 +135,67 @@ pub async fn institutions(connection: &Connection) -> Result<()> {
         println!("{} {} · {roles} · {peer}", String::from_utf8_lossy(&i.name), i.id);
     }
     Ok(())
+}
+
+/// The study of this number.
+///
+/// # Errors
+/// There is none, or the node does not answer.
+pub async fn existing(chain: &Chain, number: StudyId, at: Block, connection: &Connection) -> Result<StudyInfo> {
+    chain.study(number, at).await?.with_context(|| {
+        let url = connection.hint();
+        format!("there is no study {number} on this chain; `consilium studies{url}` lists what there is")
+    })
+}
+
+/// The rules, with names in the place of ids.
+fn rules(study: &Study, names: &Names) -> Value {
+    let mut rules = json!(study.rules);
+    rules["invited"] = match study.rules.invited.as_slice() {
+        [] => json!("every participant of the consortium"),
+        ids => json!(ids.iter().map(|id| name(names, id)).collect::<Vec<_>>()),
+    };
+    rules
+}
+
+/// A JSON document as lines of `path: value`. Texts are quoted, so that none can pass for something else.
+fn lines(path: &str, value: &Value) -> String {
+    let separator = if path.ends_with(' ') { "" } else { "." };
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            map.iter().map(|(key, value)| lines(&format!("{path}{separator}{key}"), value)).collect()
+        }
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(scalar).collect();
+            format!("{path}: {}\n", items.join(", "))
+        }
+        Value::Object(_) => format!("{path}\n"),
+        other => format!("{path}: {}\n", scalar(other)),
+    }
+}
+
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("{text:?}"),
+        Value::Null => "none".into(),
+        other => other.to_string(),
+    }
+}
+
+/// Losses that sites reported for the merge of a closed round; statistics have none.
+///
+/// # Errors
+/// The node does not answer.
+pub async fn losses(
+    chain: &Chain,
+    number: StudyId,
+    record: &RoundRecord,
+    at: Block,
+) -> Result<Vec<(InstitutionId, u32)>> {
+    match record.kind {
+        Kind::Statistics => Ok(Vec::new()),
+        Kind::Model => chain.losses(number, record.round, at).await,
+    }
 }
 
 /// All closed rounds of a study, in the order in which they closed.
@@ -263,4 +330,31 @@ pub fn short(hash: &Hash) -> String {
 pub fn print_json(document: &Value) -> Result<()> {
     println!("{}", serde_json::to_string_pretty(document)?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_specification_reads_as_lines_that_show_every_value() {
+        let spec = json!({
+            "data": { "features": { "columns": ["age", "crp"] }, "group": null },
+            "model": { "logistic": {} },
+            "title": "two\nlines\u{1b}[2J",
+            "training": { "epochs": 2 },
+        });
+        let wanted = [
+            "  data.features.columns: \"age\", \"crp\"",
+            "  data.group: none",
+            "  model.logistic",
+            "  title: \"two\\nlines\\u{1b}[2J\"",
+            "  training.epochs: 2",
+            "",
+        ];
+        let mut is: Vec<String> = lines("  ", &spec).split('\n').map(str::to_owned).collect();
+        // whether a map sorts its keys depends on a feature that any crate of a build can switch
+        is[..wanted.len() - 1].sort();
+        assert_eq!(is, wanted);
+    }
 }

@@ -1,7 +1,7 @@
 //! `consilium study register`, `enrol`, `start`, `withdraw`, `resume`, `abort`: what an institution's people sign.
 
 use crate::{
-    chain::{agreement_hash, Block, Chain, StudyInfo},
+    chain::{agreement_hash, Chain},
     key,
     show::{self, print_json},
     Connection, Format,
@@ -137,8 +137,10 @@ async fn register(options: Register) -> Result<()> {
     println!("study {number} is registered; its agreement is {}", hex::encode(agreement));
     println!("  with {takers} participants, {traffic} bytes go through each site's link in a round");
     println!("  each site lists the agreement in its sites.toml, and then enrols:");
-    println!("    consilium study enrol {number} --agreement {} --samples ROWS --key FILE", hex::encode(agreement));
-    println!("  when all have: consilium study start {number} --key FILE");
+    let agreement = hex::encode(agreement);
+    let url = options.connection.hint();
+    println!("    consilium study enrol {number} --agreement {agreement} --samples ROWS --key FILE{url}");
+    println!("  when all have: consilium study start {number} --key FILE{url}");
     Ok(())
 }
 
@@ -152,17 +154,18 @@ async fn enrol(options: Enrol) -> Result<()> {
         .with_context(|| format!("--agreement {}: must have 64 hexadecimal digits", options.agreement))?;
     let chain = Chain::connect(&options.connection.url).await?;
     let at = chain.best().await?;
-    let info = existing(&chain, options.number, at).await?;
+    let info = show::existing(&chain, options.number, at, &options.connection).await?;
     // what is signed is what can be read: the hash is recomputed from the rules and the spec, not taken from the node
     let spec = chain.spec(options.number, at).await?.unwrap_or_default();
     let is = agreement_hash(chain.genesis(), &info.state.proposer, &info.state.rules, &spec);
     if is != wanted {
         bail!(
-            "study {} has the agreement {}, not {}: read it again with `consilium study {}` before you sign",
+            "study {} has the agreement {}, not {}: read it again with `consilium study {}{}` before you sign",
             options.number,
             hex::encode(is),
             hex::encode(wanted),
-            options.number
+            options.number,
+            options.connection.hint()
         );
     }
     chain.submit(&signer, SWARM, "enrol", (options.number, wanted, options.samples).encode()).await?;
@@ -177,7 +180,7 @@ async fn enrol(options: Enrol) -> Result<()> {
 async fn plain(call: &str, done: &str, options: Plain) -> Result<()> {
     let signer = key::read(&options.signer.key)?;
     let chain = Chain::connect(&options.connection.url).await?;
-    existing(&chain, options.number, chain.best().await?).await?;
+    show::existing(&chain, options.number, chain.best().await?, &options.connection).await?;
     chain.submit(&signer, SWARM, call, options.number.encode()).await?;
     said(options.connection.format, options.number, done, &format!("study {}: {done}", options.number))
 }
@@ -188,13 +191,6 @@ fn said(format: Format, study: StudyId, done: &str, text: &str) -> Result<()> {
     }
     println!("{text}");
     Ok(())
-}
-
-async fn existing(chain: &Chain, number: StudyId, at: Block) -> Result<StudyInfo> {
-    chain
-        .study(number, at)
-        .await?
-        .with_context(|| format!("there is no study {number} on this chain; `consilium studies` lists what there is"))
 }
 
 /// The number that the chain gave to the study with this agreement.

@@ -1,4 +1,5 @@
-// Searches everything a chain has written (headers, extrinsics, events, state) for pieces of models and of rows.
+// Searches everything a chain has written (headers, extrinsics, events and state of every block) for pieces of models
+// and of rows. The node must still have those states: those of `consilium localnet run` keep all, others the last 256.
 //
 //   node leak.mjs ws://127.0.0.1:PORT --blobs DIR... --csv FILE... [--plant]
 //
@@ -56,25 +57,33 @@ const hay = [];
 const bytes = (hex) => Buffer.from(hex.slice(2), 'hex');
 const head = await raw('chain_getFinalizedHead');
 const last = Number((await raw('chain_getHeader', head)).number);
-const eventsKey = api.query.system.events.key();
-for (let n = 1; n <= last; n += 1) {
+const stateAt = async (hash) => {
+  const keys = [];
+  for (;;) {
+    const page = await raw('state_getKeysPaged', '0x', 1_000, keys.at(-1) ?? null, hash);
+    keys.push(...page);
+    if (page.length < 1_000) break;
+  }
+  const [{ changes }] = await raw('state_queryStorageAt', keys, hash);
+  return changes;
+};
+// The state of every block, genesis and events included; what is as it was in the block before is not looked at again.
+const known = new Map();
+let values = 0;
+for (let n = 0; n <= last; n += 1) {
   const hash = await raw('chain_getBlockHash', n);
   const { block } = await raw('chain_getBlock', hash);
   const { header } = block;
   for (const hex of [header.parentHash, header.stateRoot, header.extrinsicsRoot, ...header.digest.logs, ...block.extrinsics]) hay.push([`block ${n}`, bytes(hex)]);
-  const events = await raw('state_getStorage', eventsKey, hash);
-  if (events) hay.push([`events of block ${n}`, bytes(events)]);
-}
-for (let from = null; ;) {
-  const keys = await raw('state_getKeysPaged', '0x', 500, from, head);
-  for (const key of keys) {
-    const value = await raw('state_getStorage', key, head);
+  for (const [key, value] of await stateAt(hash)) {
     // the runtime's own code is no one's data
-    if (key !== '0x3a636f6465') hay.push([`state ${key.slice(0, 66)}`, bytes(key), bytes(value ?? '0x')]);
+    if (key === '0x3a636f6465' || known.get(key) === value) continue;
+    known.set(key, value);
+    values += 1;
+    hay.push([`state of block ${n}, ${key.slice(0, 66)}`, bytes(key), bytes(value ?? '0x')]);
   }
-  if (keys.length < 500) break;
-  from = keys.at(-1);
 }
+if (!known.has(api.query.system.events.key())) fail('the events are not among what was read');
 if (plant) for (const [n, sample] of samples.entries()) hay.push([`planted ${n}`, Buffer.concat([Buffer.from([1, 2, 3]), sample, Buffer.from([4])])]);
 
 let size = 0;
@@ -88,7 +97,7 @@ for (const [where, ...parts] of hay) for (const part of parts) {
   }
 }
 const count = [...needles.values()].reduce((sum, set) => sum + set.size, 0);
-console.log(`${last} blocks and the state, ${size} bytes, searched for ${count} pieces`);
+console.log(`${last} blocks with their states (${values} values, each once), ${size} bytes, searched for ${count} pieces`);
 if (plant) {
   const missed = samples.map((_, n) => n).filter((n) => !found.some((f) => f.startsWith(`planted ${n}:`)));
   if (missed.length || found.some((f) => !f.startsWith('planted'))) fail(`planted pieces missed: ${missed}; found: ${found.join('; ')}`);

@@ -6,11 +6,14 @@
 
 use anyhow::{bail, Context, Result};
 use nix::{
+    fcntl::{Flock, FlockArg},
     sys::signal::{kill, Signal},
     unistd::Pid,
 };
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -105,6 +108,29 @@ impl Run {
         found.map(Pid::from_raw).with_context(|| format!("no {program} of {site} runs"))
     }
 
+    /// Addresses on which this call and everything it has started listen for TCP connections.
+    pub fn listening(&self) -> BTreeSet<SocketAddr> {
+        let sockets: BTreeSet<String> = self.processes().into_iter().flat_map(sockets_of).collect();
+        listeners().into_iter().filter(|(_, inode)| sockets.contains(inode)).map(|(address, _)| address).collect()
+    }
+
+    /// Waits for the end, and gives all addresses on which this call and everything it has started ever listened.
+    ///
+    /// # Errors
+    /// It does not end within `limit`.
+    pub fn listened(&mut self, limit: Duration) -> Result<BTreeSet<SocketAddr>> {
+        let end = Instant::now() + limit;
+        let mut seen = BTreeSet::new();
+        while self.child.try_wait()?.is_none() {
+            seen.extend(self.listening());
+            if Instant::now() > end {
+                bail!("it runs longer than {limit:?}:\n{}", self.said());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(seen)
+    }
+
     /// What it has said so far on standard error.
     pub fn said(&self) -> String {
         fs::read_to_string(&self.err).unwrap_or_default()
@@ -166,6 +192,88 @@ impl Drop for Run {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Those of these addresses on which somebody listens.
+pub fn still_listening(addresses: &BTreeSet<SocketAddr>) -> Vec<SocketAddr> {
+    listeners().into_iter().map(|(address, _)| address).filter(|address| addresses.contains(address)).collect()
+}
+
+/// Lock files below a folder, each with whether somebody still holds it. A database's is called `lock` or `LOCK`.
+///
+/// # Errors
+/// A folder or file that cannot be read.
+pub fn lock_files(folder: &Path) -> Result<Vec<(PathBuf, bool)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(lock_files(&path)?);
+        } else if path.file_name().is_some_and(|name| name.eq_ignore_ascii_case("lock")) {
+            let file = File::options().read(true).write(true).open(&path)?;
+            let held = Flock::lock(file, FlockArg::LockExclusiveNonblock).is_err();
+            found.push((path, held));
+        }
+    }
+    Ok(found)
+}
+
+/// A process's open TCP connections: its own end, and the other.
+pub fn connections(process: Pid) -> BTreeSet<(SocketAddr, SocketAddr)> {
+    const ESTABLISHED: &str = "01";
+    let own: BTreeSet<String> = sockets_of(process.as_raw()).into_iter().collect();
+    tcp(ESTABLISHED).into_iter().filter(|socket| own.contains(&socket.inode)).map(|s| (s.local, s.remote)).collect()
+}
+
+/// All listening TCP sockets of this machine, with their inodes.
+fn listeners() -> Vec<(SocketAddr, String)> {
+    const LISTEN: &str = "0A";
+    tcp(LISTEN).into_iter().map(|socket| (socket.local, socket.inode)).collect()
+}
+
+struct Socket {
+    local: SocketAddr,
+    remote: SocketAddr,
+    inode: String,
+}
+
+/// All TCP sockets of this machine in one state.
+fn tcp(state: &str) -> Vec<Socket> {
+    let mut found = Vec::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        for line in fs::read_to_string(table).unwrap_or_default().lines().skip(1) {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let [_, local, remote, is, _, _, _, _, _, inode, ..] = fields.as_slice() else { continue };
+            if let (true, Some(local), Some(remote)) = (*is == state, address(local), address(remote)) {
+                found.push(Socket { local, remote, inode: (*inode).to_owned() });
+            }
+        }
+    }
+    found
+}
+
+/// An address as the kernel's tables write it: hexadecimal words of 32 bits in this machine's byte order, then the port.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (host, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let word = |at: usize| Some(u32::from_str_radix(host.get(at..at + 8)?, 16).ok()?.to_ne_bytes());
+    if host.len() == 8 {
+        return Some((Ipv4Addr::from(word(0)?), port).into());
+    }
+    let words = [word(0)?, word(8)?, word(16)?, word(24)?].concat();
+    Some((Ipv6Addr::from(<[u8; 16]>::try_from(words).ok()?), port).into())
+}
+
+/// Inodes of a process's sockets.
+fn sockets_of(process: i32) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{process}/fd")) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let target = fs::read_link(entry.path()).ok()?;
+            Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
+        })
+        .collect()
 }
 
 /// Live processes whose environment carries the mark.

@@ -3,10 +3,20 @@
 //! Every test here starts eight processes; they run one after the other (`--test-threads=1`), for the machine's sake.
 #![allow(clippy::unwrap_used)]
 
-use consilium_e2e::{bin_dir, workspace, Run};
+mod checks;
+
+use checks::check;
+use consilium_e2e::{bin_dir, connections, lock_files, still_listening, workspace, Run};
 use nix::sys::signal::{kill, Signal};
 use serde_json::Value;
-use std::{collections::BTreeSet, fs, net::TcpListener, path::Path, process::Command, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::{Ipv4Addr, TcpListener},
+    path::Path,
+    process::Command,
+    time::Duration,
+};
 
 const MINUTES: Duration = Duration::from_secs(15 * 60);
 const STUDY: &str = "examples/breast-cancer/study.toml";
@@ -18,58 +28,25 @@ fn arguments<'a>(out: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
     arguments
 }
 
-/// What must hold for every finished run of the demo with this many rounds.
-fn check(out: &Path, rounds: u64) -> Value {
-    let report: Value = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
-    let root = report["final_root"].as_str().unwrap();
-
-    let model = fs::read(out.join("model.safetensors")).unwrap();
-    assert_eq!(blake3::hash(&model).to_hex().as_str(), root, "model.safetensors is the certified model");
-    for site in SITES {
-        let copy = fs::read(out.join(site).join("blobs").join(root)).unwrap();
-        assert!(copy == model, "{site} holds the same bytes");
-    }
-
-    let certificate = &report["study"]["certificate"];
-    assert_eq!(certificate["root"], root);
-    assert_eq!(certificate["held_by"].as_array().unwrap().len(), 4);
-
-    let closed: Vec<&Value> = report["rounds"].as_array().unwrap().iter().filter(|r| r["kind"] == "round").collect();
-    let numbers: Vec<u64> = closed.iter().map(|r| r["round"].as_u64().unwrap()).collect();
-    assert_eq!(numbers, (0..=rounds).collect::<Vec<_>>(), "round 0 and every merge round has a record");
-    for pair in closed.windows(2) {
-        assert_eq!(pair[1]["base"], pair[0]["root"], "each round starts from the last merge");
-    }
-    for record in closed.iter().skip(1) {
-        assert_eq!(record["inputs"].as_array().unwrap().len(), 4);
-        let distinct: BTreeSet<_> =
-            record["inputs"].as_array().unwrap().iter().map(|i| i["root"].as_str().unwrap()).collect();
-        assert_eq!(distinct.len(), 4, "four sites train four different updates");
-        assert!(record["attesters"].as_array().unwrap().len() >= 3);
-        assert!(record["dissenters"].as_array().unwrap().is_empty());
-    }
-    report
-}
-
 /// The same study as a plain loop in one process.
-fn plain_loop(out: &Path) -> Value {
+fn plain_loop(out: &Path, rounds: u32) -> Value {
     let mut command = Command::new(bin_dir().unwrap().join("ml-worker"));
     command.arg("compare").arg("--spec").arg(out.join("spec.json")).arg("--rules").arg(out.join("rules.json"));
-    let report: Value = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
-    for member in report["study"]["members"].as_array().unwrap() {
-        let name = member["name"].as_str().unwrap();
-        let secret = fs::read_to_string(out.join(name).join("worker/secret")).unwrap();
-        command.arg("--site").arg(format!(
-            "{name},{},{},{},{}",
-            member["id"].as_str().unwrap().trim_start_matches("0x"),
-            secret.trim(),
-            member["samples"],
-            out.join("data").join(format!("{name}.csv")).display()
-        ));
-    }
-    let output = command.output().unwrap();
+    command.arg("--sites").arg(out.join("sites.json")).arg("--rounds").arg(rounds.to_string());
+    let output = command.arg("--held-out").arg(out.join("data/held-out.csv")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// What a script of `e2e/merges` says of a run.
+fn python(script: &str, out: &Path) -> String {
+    let folder = workspace().join("e2e/merges");
+    let python = folder.join(".venv/bin/python");
+    assert!(python.exists(), "{} is missing: scripts/setup.sh tests installs it", python.display());
+    let output = Command::new(python).arg(folder.join(script)).arg(out).output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{script}: {said}");
+    said
 }
 
 #[test]
@@ -86,7 +63,16 @@ fn a_run_ends_with_a_certificate_and_gives_the_bits_of_a_plain_loop() {
     let auc = report["swarm"]["held_out"]["auc"].as_f64().unwrap();
     assert!(auc >= 0.96, "the swarm has learned: AUC {auc}");
 
-    let simulated = &plain_loop(&out)["simulated"];
+    let plain = plain_loop(&out, 10);
+    for (name, is) in report["swarm"]["held_out"].as_object().unwrap() {
+        let wanted = &plain["swarm"]["held_out"][name];
+        let same = match (is.as_f64(), wanted.as_f64()) {
+            (Some(is), Some(wanted)) => (is - wanted).abs() <= 1e-12,
+            _ => is == wanted,
+        };
+        assert!(same, "{name} of the swarm's model: {is}, in the plain loop {wanted}");
+    }
+    let simulated = &plain["simulated"];
     let chain: Vec<&str> = report["rounds"]
         .as_array()
         .unwrap()
@@ -97,6 +83,12 @@ fn a_run_ends_with_a_certificate_and_gives_the_bits_of_a_plain_loop() {
     let plain: Vec<&str> = simulated["rounds"].as_array().unwrap().iter().map(|r| r.as_str().unwrap()).collect();
     assert_eq!(chain, plain, "every round's merge has the bits of the plain loop's");
     assert_eq!(simulated["canonical"], report["study"]["certificate"]["round"]);
+
+    // numpy and the safetensors package know nothing of our code
+    let merges = python("recompute.py", &out);
+    assert!(merges.contains("10 merges recomputed, all equal to the bit"), "{merges}");
+    let tensors = python("open.py", &out);
+    assert_eq!(tensors.lines().count(), 4, "two layers with weights and biases: {tensors}");
 
     // every blob that left is in the log of the house it left
     for site in SITES {
@@ -117,12 +109,26 @@ fn a_run_ends_with_a_certificate_and_gives_the_bits_of_a_plain_loop() {
 fn two_runs_at_once_do_not_meet() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (out_one, out_two) = (one.path().join("out"), two.path().join("out"));
-    let first = Run::start(one.path(), &arguments(&out_one, &["--rounds", "2", "--seed", "1"])).unwrap();
-    let second = Run::start(two.path(), &arguments(&out_two, &["--rounds", "2", "--seed", "2"])).unwrap();
-    for (run, out) in [(first, &out_one), (second, &out_two)] {
-        let outcome = run.finish(MINUTES).unwrap();
-        assert!(outcome.status.success(), "{}", outcome.stderr);
-        assert!(outcome.orphans.is_empty());
+    let more = |seed| ["--rounds", "2", "--keep", "--seed", seed];
+    let first = Run::start(one.path(), &arguments(&out_one, &more("1"))).unwrap();
+    let second = Run::start(two.path(), &arguments(&out_two, &more("2"))).unwrap();
+    let mut runs = [(first, &out_one), (second, &out_two)];
+    for (run, _) in &mut runs {
+        run.until(MINUTES, |run| run.said().contains("the network keeps running")).unwrap();
+    }
+    let connected = |n: usize, site: &'static str| connections(runs[n].0.find("consilium-node", site).unwrap());
+    let nodes: Vec<_> = [0, 1]
+        .into_iter()
+        .flat_map(|n| SITES.map(|site| (n, site)))
+        .map(|(n, site)| (n, site, connected(n, site)))
+        .collect();
+    for (run, site, own) in &nodes {
+        let meets = |others: &BTreeSet<_>| own.iter().any(|(here, there)| others.contains(&(*there, *here)));
+        let met: Vec<_> = nodes.iter().filter(|(.., others)| meets(others)).map(|(n, other, _)| (*n, *other)).collect();
+        let wanted: Vec<_> = SITES.into_iter().filter(|other| other != site).map(|other| (*run, other)).collect();
+        assert_eq!(met, wanted, "whom {site} of run {run} has met");
+    }
+    for (_, out) in &runs {
         check(out, 2);
     }
     let fork = |out: &Path| {
@@ -130,19 +136,32 @@ fn two_runs_at_once_do_not_meet() {
         spec["forkId"].as_str().unwrap().to_owned()
     };
     assert_ne!(fork(&out_one), fork(&out_two));
+    for ((run, _), signal) in runs.into_iter().zip([Signal::SIGINT, Signal::SIGTERM]) {
+        run.signal(signal).unwrap();
+        let outcome = run.finish(Duration::from_secs(30)).unwrap();
+        assert!(outcome.status.success(), "after {signal}: {}", outcome.stderr);
+        assert!(outcome.orphans.is_empty());
+    }
 }
 
 #[test]
-fn an_interrupted_run_leaves_no_process() {
+fn an_interrupted_run_leaves_no_process_no_socket_and_no_lock() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
         let scratch = tempfile::tempdir().unwrap();
         let out = scratch.path().join("out");
         let mut run = Run::start(scratch.path(), &arguments(&out, &[])).unwrap();
-        run.until(Duration::from_secs(120), |run| run.processes().len() == 9).unwrap();
+        // four nodes with two sockets each, four workers with one
+        run.until(Duration::from_secs(120), |run| run.processes().len() == 9 && run.listening().len() == 12).unwrap();
+        let listening = run.listening();
+        assert!(listening.iter().all(|a| a.ip() == Ipv4Addr::LOCALHOST), "only this machine may ask: {listening:?}");
+        let held = |out: &Path| lock_files(out).unwrap().into_iter().filter(|(_, held)| *held).count();
+        assert_eq!(held(&out), 8, "each node holds its database's lock, each worker its folder's");
         run.signal(signal).unwrap();
         let outcome = run.finish(Duration::from_secs(20)).unwrap();
         assert!(!outcome.status.success());
         assert!(outcome.orphans.is_empty(), "after {signal}: {:?}", outcome.orphans);
+        assert_eq!(still_listening(&listening), [], "after {signal}");
+        assert_eq!(held(&out), 0, "after {signal}: a lock is held");
     }
 }
 
@@ -157,6 +176,31 @@ fn a_process_that_dies_is_named_and_the_others_are_stopped() {
     let outcome = run.finish(Duration::from_secs(30)).unwrap();
     assert_eq!(outcome.status.code(), Some(1));
     assert!(outcome.stderr.contains("the worker of hospital-c has ended"), "{}", outcome.stderr);
+    assert!(outcome.orphans.is_empty());
+}
+
+#[test]
+fn a_study_that_pauses_ends_with_what_people_must_know_of_each_site() {
+    let scratch = tempfile::tempdir().unwrap();
+    let out = scratch.path().join("out");
+    let mut run = Run::start(scratch.path(), &arguments(&out, &["--rounds", "100"])).unwrap();
+    run.until(Duration::from_secs(300), |run| run.said().contains("round  1 of 100")).unwrap();
+    // two of four change their tables in the middle of the study, and three are needed for a round
+    for site in &SITES[1..3] {
+        let table = out.join("data").join(format!("{site}.csv"));
+        fs::write(&table, fs::read_to_string(&table).unwrap() + "\n").unwrap();
+    }
+    let outcome = run.finish(Duration::from_secs(300)).unwrap();
+    assert_eq!(outcome.status.code(), Some(1));
+    assert!(outcome.stderr.contains("was paused"), "{}", outcome.stderr);
+    for site in SITES {
+        let changed = SITES[1..3].contains(&site);
+        let part = outcome.stderr.split(&format!("\n  {site} has ")).nth(1).unwrap_or_default();
+        let part = part.split("\n  hospital-").next().unwrap();
+        assert_eq!(part.starts_with("NOT committed"), changed, "{site}: {}", outcome.stderr);
+        assert_eq!(part.contains("DataChanged"), changed, "{site}: {}", outcome.stderr);
+        assert!(part.contains(out.join(site).join("worker.log").to_str().unwrap()), "{site}: {}", outcome.stderr);
+    }
     assert!(outcome.orphans.is_empty());
 }
 
@@ -198,11 +242,16 @@ fn two_studies_with_different_members_run_at_once_and_both_finish() {
         let data = out.join("data").join(format!("{site}.csv"));
         let sites = out.join(site).join("sites.toml");
         let entry = format!("\n[[study]]\nagreement = \"{agreement}\"\ndata = \"{}\"\n", data.display());
-        fs::write(&sites, fs::read_to_string(&sites).unwrap() + &entry).unwrap();
+        // the worker reads this file at any moment, and must find it whole
+        let next = sites.with_extension("next");
+        fs::write(&next, fs::read_to_string(&sites).unwrap() + &entry).unwrap();
+        fs::rename(&next, &sites).unwrap();
         let checked = Command::new(bin_dir().unwrap().join("ml-worker"))
-            .args(["check", "--study", file.to_str().unwrap(), "--data", data.to_str().unwrap()])
+            .args(["check", "--study", file.to_str().unwrap(), "--data", data.to_str().unwrap(), "--secret"])
+            .arg(out.join(site).join("worker/secret"))
             .output()
             .unwrap();
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
         let checked: Value = serde_json::from_slice(&checked.stdout).unwrap();
         let samples = checked["training"]["rows"].to_string();
         call(&["study", "enrol", "1", "--agreement", agreement, "--samples", &samples, "--key", &key(site)]);
@@ -213,8 +262,30 @@ fn two_studies_with_different_members_run_at_once_and_both_finish() {
         run.said().contains("the network keeps running") && call(&["study", "1"])["phase"] == "completed"
     })
     .unwrap();
-    check(&out, 6);
+    let report = check(&out, 6);
     let (first, second) = (call(&["study", "0"]), call(&["study", "1"]));
+    assert_eq!(first["certificate"]["root"], report["final_root"]);
+    assert_eq!(first["rules"]["max_rounds"], 6);
+    assert_eq!(first["spec"]["data"]["label"], "diagnosis");
+    let kinds: Vec<&str> = first["rounds"].as_array().unwrap().iter().map(|r| r["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, [&["statistics"][..], &["round"; 7]].concat());
+    let studies = call(&["studies"]);
+    let listed = |key: &str| studies.as_array().unwrap().iter().map(|s| s[key].clone()).collect::<Vec<_>>();
+    assert_eq!(listed("number"), [0, 1]);
+    assert_eq!(listed("phase"), ["completed", "completed"]);
+    assert_eq!(listed("agreement"), [first["agreement"].clone(), agreement.into()]);
+    let institutions = call(&["institutions"]);
+    let known: BTreeSet<&str> = institutions.as_array().unwrap().iter().map(|i| i["name"].as_str().unwrap()).collect();
+    assert_eq!(known, BTreeSet::from(SITES));
+    for institution in institutions.as_array().unwrap() {
+        assert!(institution["peer_id"].as_str().unwrap().starts_with("12D3KooW"), "{institution}");
+        assert!(institution["validator"] == true && institution["participant"] == true, "{institution}");
+    }
+    let text = Command::new(bin_dir().unwrap().join("consilium")).args(["study", "1", "--url", &url]).output().unwrap();
+    let text = String::from_utf8(text.stdout).unwrap();
+    for signed in ["data.label: \"diagnosis\"", "training.batch_size: 32", "max_rounds: 3", "invited: \"hospital-"] {
+        assert!(text.contains(signed), "{signed} is signed, but not shown:\n{text}");
+    }
     let of = |study: &Value, edge: &str| -> Vec<u64> {
         study["rounds"].as_array().unwrap().iter().map(|r| r[edge].as_u64().unwrap()).collect()
     };
@@ -234,6 +305,7 @@ fn two_studies_with_different_members_run_at_once_and_both_finish() {
     }
     run.signal(Signal::SIGINT).unwrap();
     let outcome = run.finish(Duration::from_secs(30)).unwrap();
+    assert!(outcome.status.success(), "{}", outcome.stderr);
     assert!(outcome.orphans.is_empty(), "{:?}", outcome.orphans);
 }
 

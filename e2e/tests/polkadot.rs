@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use consilium_e2e::{workspace, Run};
-use std::{fs, path::Path, process::Command, time::Duration};
+use serde_json::Value;
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command, time::Duration};
 
 fn node(script: &str, url: &str, out: &Path, more: &[&str]) -> (bool, String) {
     let mut command = Command::new("node");
@@ -56,7 +57,9 @@ fn a_kept_network_can_be_read_by_polkadot_js_and_holds_no_piece_of_a_model_or_a_
     }
     run.signal(nix::sys::signal::Signal::SIGINT).unwrap();
     let outcome = run.finish(Duration::from_secs(30)).unwrap();
+    assert!(outcome.status.success(), "told to stop, a finished run has not failed: {}", outcome.stderr);
     assert!(outcome.orphans.is_empty(), "{:?}", outcome.orphans);
+    assert!(outcome.stdout.contains(&url), "the address is in the final lines:\n{}", outcome.stdout);
 }
 
 #[test]
@@ -70,6 +73,8 @@ fn a_hospitals_own_tables_train_whatever_the_order_of_columns_and_the_way_number
         "examples/own-csv/study.toml",
         "--rounds",
         "2",
+        "--seed",
+        "7",
         "--site",
         "north=examples/own-csv/north.csv",
         "--site",
@@ -80,5 +85,16 @@ fn a_hospitals_own_tables_train_whatever_the_order_of_columns_and_the_way_number
     let outcome = Run::start(scratch.path(), &arguments).unwrap().finish(Duration::from_secs(600)).unwrap();
     assert!(outcome.status.success(), "{}", outcome.stderr);
     assert!(outcome.stdout.contains("south: "), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("--keep"), "how to keep the network is said:\n{}", outcome.stdout);
+    let report: Value = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
+    for site in report["sites"].as_array().unwrap() {
+        // with another seed or secret, other patients would train, and another number of rows
+        assert_eq!(site["signed_samples"], site["local"]["training_rows"], "{}", site["name"]);
+    }
+    for site in ["north", "south"] {
+        let secret = out.join("data").join(format!("{site}.secret"));
+        assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600, "{}", secret.display());
+    }
+    assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o700, "others cannot look into the folder");
     assert!(outcome.orphans.is_empty());
 }

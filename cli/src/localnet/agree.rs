@@ -1,6 +1,10 @@
 //! From a plan to an agreement: registration, enrolment, start; and at the end the comparison of everyone's model.
 
-use super::{network::Network, plan::Plan, watch::Finished};
+use super::{
+    network::{write_private, Network},
+    plan::Plan,
+    watch::Finished,
+};
 use crate::{
     chain::{agreement_hash, Chain},
     study::{find, SWARM},
@@ -10,7 +14,7 @@ use codec::Encode;
 use consilium_primitives::{round::Phase, Hash, StudyId};
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
@@ -27,16 +31,15 @@ pub fn agreement(chain: &Chain, plan: &Plan, network: &Network) -> Result<Hash> 
     Ok(agreement_hash(chain.genesis(), &proposer, &plan.rules, &plan.spec))
 }
 
-/// Tells every site's worker which data the agreement may use.
+/// Gives every site's worker its secret, and tells it which data the agreement may use.
 ///
 /// # Errors
 /// A file cannot be written.
 pub fn allow(plan: &Plan, network: &Network, agreement: &Hash) -> Result<()> {
     for (site, house) in plan.sites.iter().zip(&network.houses) {
-        if let Some(secret) = &site.secret {
-            let to = house.worker_dir().join("secret");
-            fs::copy(secret, &to).with_context(|| format!("cannot write {}", to.display()))?;
-        }
+        let file = site.secret.as_ref().with_context(|| format!("{} has no secret", site.name))?;
+        let secret = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        write_private(&house.secret_file(), &secret)?;
         let mut entry = toml::Table::new();
         entry.insert("agreement".into(), hex::encode(agreement).into());
         entry.insert("data".into(), site.train.display().to_string().into());
@@ -90,11 +93,7 @@ pub async fn compare_copies(
             }
             sleep(Duration::from_millis(200)).await;
         }
-        let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let is = blake3::hash(&bytes);
-        if is.as_bytes() != root.as_fixed_bytes() {
-            bail!("{} holds other bytes than the certificate says: {is} in {}", site.name, file.display());
-        }
+        same_copy(&file, &root).with_context(|| site.name.clone())?;
     }
     for (chain, house) in chains.iter().zip(&network.houses) {
         loop {
@@ -113,4 +112,35 @@ pub async fn compare_copies(
     }
     let first = network.houses.first().context("a network without institutions")?;
     Ok(first.blobs().join(hex::encode(root)))
+}
+
+/// Whether a file holds exactly the bytes of this hash.
+fn same_copy(file: &Path, root: &Hash) -> Result<()> {
+    let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let is = blake3::hash(&bytes);
+    if is.as_bytes() != root.as_fixed_bytes() {
+        bail!("holds other bytes than the certificate says: {is} in {}", file.display());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_the_certified_bytes_count_as_a_copy_whatever_the_file_is_called() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Hash::from(*blake3::hash(b"model").as_bytes());
+        let file = dir.path().join(hex::encode(root));
+        let error = |e: anyhow::Error| format!("{e:#}");
+        assert!(error(same_copy(&file, &root).unwrap_err()).contains(&hex::encode(root)), "not there");
+        for wrong in [&b""[..], b"mode", b"mpdel", b"model\n"] {
+            fs::write(&file, wrong).unwrap();
+            assert!(error(same_copy(&file, &root).unwrap_err()).contains("other bytes"), "{wrong:?}");
+        }
+        fs::write(&file, b"model").unwrap();
+        same_copy(&file, &root).unwrap();
+    }
 }

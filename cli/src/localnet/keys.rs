@@ -98,17 +98,22 @@ pub fn random<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// Free TCP ports of the loopback interface.
+/// Free TCP ports of the loopback interface, other than one that is spoken for.
 ///
 /// # Errors
 /// There are none left.
-pub fn free_ports(count: usize) -> Result<Vec<u16>> {
-    // all held at once, so that none comes twice
-    let held: Vec<TcpListener> = (0..count)
+pub fn free_ports(count: usize, taken: Option<u16>) -> Result<Vec<u16>> {
+    // all held at once, so that none comes twice; one more than needed, in case the taken one is among them
+    let held: Vec<TcpListener> = (0..=count)
         .map(|_| TcpListener::bind("127.0.0.1:0"))
         .collect::<Result<_, _>>()
         .context("no free port on 127.0.0.1")?;
-    Ok(held.iter().map(|l| l.local_addr().map(|a| a.port())).collect::<Result<_, _>>()?)
+    let ports: Vec<u16> = held.iter().map(|l| l.local_addr().map(|a| a.port())).collect::<Result<_, _>>()?;
+    Ok(others(ports, taken, count))
+}
+
+fn others(ports: Vec<u16>, taken: Option<u16>, count: usize) -> Vec<u16> {
+    ports.into_iter().filter(|port| Some(*port) != taken).take(count).collect()
 }
 
 /// Whether a port of the loopback interface is free.
@@ -142,9 +147,16 @@ mod tests {
 
     #[test]
     fn free_ports_differ() {
-        let mut ports = free_ports(8).unwrap();
+        let mut ports = free_ports(8, None).unwrap();
         ports.sort_unstable();
         ports.dedup();
         assert_eq!(ports.len(), 8);
+    }
+
+    #[test]
+    fn a_port_that_is_spoken_for_is_not_given_away() {
+        assert_eq!(others(vec![1, 2, 3], Some(2), 2), [1, 3]);
+        assert_eq!(others(vec![1, 2, 3], Some(9), 2), [1, 2]);
+        assert_eq!(others(vec![1, 2, 3], None, 2), [1, 2]);
     }
 }

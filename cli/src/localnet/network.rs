@@ -1,6 +1,7 @@
 //! The processes of a local network: a node and a worker for every institution, on this machine's loopback interface.
 
 use super::{
+    chain_spec,
     keys::{free_ports, random, Account, NodeKey},
     plan::Plan,
     process::{tail, Processes},
@@ -15,7 +16,6 @@ use std::{
     io::Write,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    process::Command,
     time::{Duration, Instant},
 };
 use tokio::{
@@ -28,6 +28,8 @@ use tokio::{
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How long the nodes may take to meet and to finalise their first block.
 const MEET_PATIENCE: Duration = Duration::from_secs(120);
+/// The page that a browser lets ask a node by HTTP. WebSockets, which that page uses, are not bound by it.
+pub const PAGE: &str = "https://polkadot.js.org";
 /// How long a worker may take to say how it is.
 const STATUS_PATIENCE: Duration = Duration::from_millis(700);
 
@@ -99,6 +101,28 @@ impl House {
         self.dir.join("sites.toml")
     }
 
+    /// The secret from which its worker's split and randomness follow.
+    pub fn secret_file(&self) -> PathBuf {
+        self.worker_dir().join("secret")
+    }
+
+    /// Its node's log.
+    pub fn node_log(&self) -> PathBuf {
+        self.dir.join("node.log")
+    }
+
+    /// Its worker's log.
+    pub fn worker_log(&self) -> PathBuf {
+        self.dir.join("worker.log")
+    }
+
+    /// Where its node listens for JSON-RPC: one socket of this machine, this port or none. `--rpc-port` would open a
+    /// second one for IPv6, and take another port in silence where this one is busy. Calls that give away the worker's
+    /// token, which lies in the offchain database, or change keys are not answered to whoever is on this machine.
+    fn rpc_endpoint(&self) -> String {
+        format!("listen-addr=127.0.0.1:{},retry-random-port=false,methods=safe,cors={PAGE}", self.rpc_port)
+    }
+
     fn token_file(&self) -> PathBuf {
         self.dir.join("token")
     }
@@ -123,10 +147,10 @@ impl Network {
     /// Makes the folders, keys and chain specification of a network. Nothing is started yet.
     ///
     /// # Errors
-    /// A folder cannot be written, or the node cannot make its chain specification.
+    /// A folder or file cannot be written, or there are no free ports.
     pub fn prepare(plan: &Plan, accounts: Vec<Account>, options: &Options) -> Result<Self> {
         let (dir, programs) = (&plan.dir, plan.programs.clone());
-        let mut ports = free_ports(accounts.len() * 3)?.into_iter();
+        let mut ports = free_ports(accounts.len() * 3, options.rpc_port)?.into_iter();
         let mut port = || ports.next().context("no free port on 127.0.0.1");
         let mut houses = Vec::new();
         for account in accounts {
@@ -151,7 +175,7 @@ impl Network {
             first.rpc_port = port;
         }
         let chain_spec = dir.join("chain-spec.json");
-        write_chain_spec(&programs.node, options.chain.as_deref(), &chain_spec)?;
+        chain_spec::write(&plan.chain_spec, &chain_spec)?;
         Ok(Self { houses, processes: RefCell::default(), programs, chain_spec })
     }
 
@@ -177,8 +201,11 @@ impl Network {
                 path(&house.blobs()),
                 "--listen-addr".into(),
                 format!("/ip4/127.0.0.1/tcp/{}", house.p2p_port),
-                "--rpc-port".into(),
-                house.rpc_port.to_string(),
+                "--experimental-rpc-endpoint".into(),
+                house.rpc_endpoint(),
+                // the report reads the state of old blocks, and people may want to
+                "--state-pruning".into(),
+                "archive".into(),
                 "--no-mdns".into(),
                 "--no-telemetry".into(),
                 "--no-prometheus".into(),
@@ -188,7 +215,7 @@ impl Network {
                 arguments.push(format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", other.p2p_port, other.node_key.peer_id()));
             }
             let name = format!("the node of {}", house.account.name);
-            self.processes.borrow_mut().start(name, &self.programs.node, &arguments, house.dir.join("node.log"))?;
+            self.processes.borrow_mut().start(name, &self.programs.node, &arguments, house.node_log())?;
         }
         Ok(())
     }
@@ -213,7 +240,7 @@ impl Network {
                 path(&house.sites_file()),
             ];
             let name = format!("the worker of {}", house.account.name);
-            self.processes.borrow_mut().start(name, &self.programs.worker, &arguments, house.dir.join("worker.log"))?;
+            self.processes.borrow_mut().start(name, &self.programs.worker, &arguments, house.worker_log())?;
         }
         let until = Instant::now() + START_PATIENCE;
         for house in self.houses.iter().take(count) {
@@ -222,7 +249,7 @@ impl Network {
                     bail!(
                         "the worker of {} does not listen; the last lines of its log:\n{}",
                         house.account.name,
-                        tail(&house.dir.join("worker.log"))
+                        tail(&house.worker_log())
                     );
                 }
                 sleep(Duration::from_millis(100)).await;
@@ -246,7 +273,7 @@ impl Network {
                         return Err(error.context(format!(
                             "the node of {} does not answer; the last lines of its log:\n{}",
                             house.account.name,
-                            tail(&house.dir.join("node.log"))
+                            tail(&house.node_log())
                         )))
                     }
                     Err(_) => sleep(Duration::from_millis(250)).await,
@@ -279,7 +306,7 @@ impl Network {
                         "the node of {} has {peers} of {others} peers and finalised block {finalised} after two \
                          minutes; see {}",
                         house.account.name,
-                        house.dir.join("node.log").display()
+                        house.node_log().display()
                     );
                 }
                 sleep(Duration::from_millis(300)).await;
@@ -319,42 +346,11 @@ impl Network {
     }
 }
 
-/// Writes the local testnet's raw chain specification under a fork id of its own: two networks on one machine have the
-/// same genesis, and must not meet.
-fn write_chain_spec(node: &Path, given: Option<&Path>, to: &Path) -> Result<()> {
-    let (bytes, from) = match given {
-        Some(file) => {
-            let shown = file.display().to_string();
-            (fs::read(file).with_context(|| format!("cannot read the chain specification {shown}"))?, shown)
-        }
-        None => (export_chain_spec(node)?, node.display().to_string()),
-    };
-    let mut spec: Value =
-        serde_json::from_slice(&bytes).with_context(|| format!("{from}: the chain specification is no JSON"))?;
-    if !spec["genesis"]["raw"].is_object() {
-        bail!("{from}: a raw chain specification is needed; `consilium-node export-chain-spec --raw` makes one");
-    }
-    spec["forkId"] = format!("localnet-{}", hex::encode(random::<8>()?)).into();
-    fs::write(to, serde_json::to_vec(&spec)?).with_context(|| format!("cannot write {}", to.display()))
-}
-
-fn export_chain_spec(node: &Path) -> Result<Vec<u8>> {
-    let output = Command::new(node)
-        .args(["export-chain-spec", "--chain", "local", "--raw"])
-        .output()
-        .with_context(|| format!("cannot start {}", node.display()))?;
-    if !output.status.success() {
-        bail!(
-            "{} export-chain-spec failed ({}): {}",
-            node.display(),
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    Ok(output.stdout)
-}
-
-fn write_private(file: &Path, text: &str) -> Result<()> {
+/// Writes a file that nobody else on this machine can read.
+///
+/// # Errors
+/// What the file system says.
+pub fn write_private(file: &Path, text: &str) -> Result<()> {
     let write = || {
         let mut f = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
         f.write_all(text.as_bytes())

@@ -1,8 +1,10 @@
 //! What a run needs, checked before anything is started.
 
 use super::{
+    chain_spec,
     keys::{check_free, random},
-    network::Programs,
+    network::{write_private, Programs},
+    process::output,
     Options,
 };
 use anyhow::{bail, Context, Result};
@@ -11,7 +13,9 @@ use consilium_study::{Dataset, StudyFile, StudySpec};
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
-    fs,
+    fs::{self, DirBuilder},
+    io::ErrorKind,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -20,6 +24,10 @@ use std::{
 const BLOCK_MS: u32 = 2_000;
 /// How many institutions the local testnet has.
 const INSTITUTIONS: usize = 4;
+/// The study file, as it was run, in a run's folder.
+const STUDY: &str = "study.toml";
+/// First part of the name of a run's folder, where none is given.
+const FOLDER: &str = "consilium-run";
 
 /// One site of a run.
 #[derive(Clone, Debug)]
@@ -30,7 +38,7 @@ pub struct SitePlan {
     pub train: PathBuf,
     /// Its own held-out rows.
     pub test: Option<PathBuf>,
-    /// A file with the secret its worker is to use; left out, the worker makes one.
+    /// A file with the secret its worker is to use: which rows train follows from it. None before there is a folder.
     pub secret: Option<PathBuf>,
     /// Training rows: the sample count it signs.
     pub samples: u32,
@@ -45,6 +53,8 @@ pub struct Plan {
     pub dir: PathBuf,
     /// Its programs.
     pub programs: Programs,
+    /// The raw chain specification.
+    pub chain_spec: Value,
     /// The specification.
     pub study: StudySpec,
     /// Its canonical bytes.
@@ -58,58 +68,97 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Reads and checks all that was asked for.
+    /// Reads and checks all that was asked for; makes the folder and writes the data's secrets, spec and rules there.
     ///
     /// # Errors
-    /// The first thing that cannot be used.
-    pub fn check(options: &Options) -> Result<Self> {
+    /// The first thing that cannot be used. No folder is left then.
+    pub async fn check(options: &Options) -> Result<Self> {
         let programs = Programs::find(options.bin_dir.as_deref())?;
-        let text = fs::read_to_string(&options.study)
-            .with_context(|| format!("cannot read the study file {}", options.study.display()))?;
-        let mut file = StudyFile::parse(&text).with_context(|| options.study.display().to_string())?;
+        let shown = || options.study.display().to_string();
+        let text =
+            fs::read_to_string(&options.study).with_context(|| format!("cannot read the study file {}", shown()))?;
+        let mut file = StudyFile::parse(&text).with_context(shown)?;
         file.seed = options.seed.unwrap_or(file.seed);
         file.rules.rounds = options.rounds.unwrap_or(file.rules.rounds);
         let named = sites(&options.sites)?;
         if named.is_empty() && file.dataset.is_none() {
-            bail!(
-                "{}: names no embedded data set; give each site's data with --site NAME=TRAIN.csv",
-                options.study.display()
-            );
+            bail!("{}: names no embedded data set; give each site's data with --site NAME=TRAIN.csv", shown());
         }
         if let Some(port) = options.rpc_port {
             check_free(port)?;
+        }
+        // before what takes long; whether the folder can be had is known when it is made
+        if let Some(out) = options.out.as_ref().filter(|out| out.exists()) {
+            Folder::check_empty(out)?;
         }
         let count = if named.is_empty() { INSTITUTIONS } else { named.len() };
         if file.rules.min_participants as usize > count {
             bail!(
                 "{}: rules.min_participants is {}, but there are {count} sites",
-                options.study.display(),
+                shown(),
                 file.rules.min_participants
             );
         }
-        let study = file.spec();
-        let spec = study.canonical()?;
-        let rules = file.rules(BLOCK_MS, count as u32)?;
+        let spec = file.spec().canonical().with_context(shown)?;
+        let rules = file.rules(BLOCK_MS, count as u32).with_context(shown)?;
         for site in &named {
-            check_data(&programs, &options.study, &site.train)?;
-            if let Some(test) = &site.test {
-                check_data(&programs, &options.study, test)?;
+            check_data(&programs, &options.study, site).await?;
+        }
+        let chain_spec = chain_spec::load(&programs.node, options.chain.as_deref()).await?;
+        let folder = Folder::make(options.out.as_deref())?;
+        let plan = Self {
+            dir: folder.path.clone(),
+            programs,
+            chain_spec,
+            study: file.spec(),
+            spec,
+            rules,
+            sites: named,
+            held_out: None,
+        };
+        match plan.fill(&file, &text).await {
+            Ok(plan) => Ok(plan),
+            Err(error) => {
+                folder.remove();
+                Err(error)
             }
         }
-        let dir = folder(options.out.as_deref())?;
-        let (mut sites, held_out) = match file.dataset.filter(|_| named.is_empty()) {
-            Some(Dataset::BreastCancer) => demo(&programs, &dir, file.seed)?,
-            None => (named, None),
+    }
+
+    /// Writes what a run begins with into its folder, and counts the rows that each site's worker will train on.
+    async fn fill(mut self, file: &StudyFile, text: &str) -> Result<Self> {
+        let put = |name: &str, bytes: &[u8]| -> Result<PathBuf> {
+            let path = self.dir.join(name);
+            fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+            Ok(path)
         };
-        for site in &mut sites {
-            site.data = check_data(&programs, &options.study, &site.train)?;
+        put("spec.json", &self.spec)?;
+        put("rules.json", &serde_json::to_vec_pretty(&self.rules)?)?;
+        // with the seed of this run: splits depend on it
+        let mut table: toml::Table = text.parse().context("the study file is no TOML")?;
+        table.insert("seed".into(), i64::try_from(file.seed)?.into());
+        let study = put(STUDY, table.to_string().as_bytes())?;
+        let data = self.dir.join("data");
+        match file.dataset.filter(|_| self.sites.is_empty()) {
+            Some(Dataset::BreastCancer) => {
+                self.sites = demo(&self.programs, &data, file.seed).await?;
+                self.held_out = Some(data.join("held-out.csv"));
+            }
+            None => {
+                fs::create_dir(&data).with_context(|| format!("cannot make {}", data.display()))?;
+                for site in &mut self.sites {
+                    let secret = data.join(format!("{}.secret", site.name));
+                    write_private(&secret, &hex::encode(random::<32>()?))?;
+                    site.secret = Some(secret);
+                }
+            }
+        }
+        for site in &mut self.sites {
+            site.data = check_data(&self.programs, &study, site).await?;
             let rows = site.data["training"]["rows"].as_u64().context("the worker counted no training rows")?;
             site.samples = u32::try_from(rows)?;
         }
-        for (name, bytes) in [("spec.json", spec.clone()), ("rules.json", serde_json::to_vec_pretty(&rules)?)] {
-            fs::write(dir.join(name), bytes).with_context(|| format!("cannot write {}", dir.join(name).display()))?;
-        }
-        Ok(Self { dir, programs, study, spec, rules, sites, held_out })
+        Ok(self)
     }
 }
 
@@ -144,54 +193,188 @@ fn sites(texts: &[String]) -> Result<Vec<SitePlan>> {
     Ok(sites)
 }
 
-/// Lets the worker read a data file against the study.
-fn check_data(programs: &Programs, study: &Path, data: &Path) -> Result<Value> {
+/// Lets the worker read a site's data against the study. Where the site has its secret already, the rows counted are
+/// those that its worker will train on.
+async fn check_data(programs: &Programs, study: &Path, site: &SitePlan) -> Result<Value> {
     let mut command = Command::new(&programs.worker);
-    command.arg("check").arg("--study").arg(study).arg("--data").arg(data);
-    answer(command)
+    command.arg("check").arg("--study").arg(study).arg("--data").arg(&site.train);
+    if let Some(test) = &site.test {
+        command.arg("--test").arg(test);
+    }
+    if let Some(secret) = &site.secret {
+        command.arg("--secret").arg(secret);
+    }
+    answer(command).await.with_context(|| format!("site {}", site.name))
 }
 
 /// Runs a command of the worker that prints JSON.
-pub fn answer(mut command: Command) -> Result<Value> {
-    let output =
-        command.output().with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
+///
+/// # Errors
+/// What the worker says.
+pub async fn answer(command: Command) -> Result<Value> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = output(command).await.with_context(|| format!("cannot start {program}"))?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
-        bail!("{}", text.trim().trim_start_matches("error: "));
+        let text = text.trim().trim_start_matches("error: ");
+        if text.is_empty() {
+            bail!("{program} failed ({})", output.status);
+        }
+        bail!("{text}");
     }
     serde_json::from_slice(&output.stdout).context("the worker printed no JSON")
 }
 
 /// Writes the embedded data out, as four sites' files.
-fn demo(programs: &Programs, dir: &Path, seed: u64) -> Result<(Vec<SitePlan>, Option<PathBuf>)> {
-    let data = dir.join("data");
+async fn demo(programs: &Programs, data: &Path, seed: u64) -> Result<Vec<SitePlan>> {
     let mut command = Command::new(&programs.worker);
-    command.arg("demo-data").args(["--seed", &seed.to_string()]).arg("--out").arg(&data);
-    let names = answer(command)?;
-    let names: Vec<String> = serde_json::from_value(names)?;
-    let sites = names
-        .into_iter()
-        .map(|name| SitePlan {
-            train: data.join(format!("{name}.csv")),
-            test: None,
-            secret: Some(data.join(format!("{name}.secret"))),
-            samples: 0,
-            data: Value::Null,
-            name,
-        })
-        .collect();
-    Ok((sites, Some(data.join("held-out.csv"))))
+    command.arg("demo-data").args(["--seed", &seed.to_string()]).arg("--out").arg(data);
+    let names: Vec<String> = serde_json::from_value(answer(command).await?)?;
+    let site = |name: String| SitePlan {
+        train: data.join(format!("{name}.csv")),
+        test: None,
+        secret: Some(data.join(format!("{name}.secret"))),
+        samples: 0,
+        data: Value::Null,
+        name,
+    };
+    Ok(names.into_iter().map(site).collect())
 }
 
-/// Makes the folder of a run, and gives its absolute path.
-fn folder(wanted: Option<&Path>) -> Result<PathBuf> {
-    let dir = match wanted {
-        Some(dir) => dir.to_path_buf(),
-        None => std::env::temp_dir().join(format!("consilium-{}", hex::encode(random::<6>()?))),
-    };
-    if fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_some()) {
-        bail!("{} is not empty: name a new folder with --out, or empty this one", dir.display());
+/// The folder of a run: others on this machine cannot look into it, unless it was there before.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    made: bool,
+}
+
+impl Folder {
+    /// Makes the folder that was asked for, or takes it if it is there and empty. Left out: the first of
+    /// `consilium-run-1`, `consilium-run-2` and so on that is not there yet.
+    fn make(wanted: Option<&Path>) -> Result<Self> {
+        let cannot = |path: &Path| format!("cannot make {}", path.display());
+        let (path, made) = match wanted {
+            Some(path) => {
+                if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+                    fs::create_dir_all(parent).with_context(|| cannot(parent))?;
+                }
+                match DirBuilder::new().mode(0o700).create(path) {
+                    Ok(()) => (path.to_path_buf(), true),
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => {
+                        Self::check_empty(path)?;
+                        (path.to_path_buf(), false)
+                    }
+                    Err(error) => return Err(error).with_context(|| cannot(path)),
+                }
+            }
+            None => (Self::next(Path::new(""))?, true),
+        };
+        let path = path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Self { path, made })
     }
-    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    dir.canonicalize().with_context(|| format!("cannot read {}", dir.display()))
+
+    /// Whether a folder that is there already can be taken.
+    fn check_empty(path: &Path) -> Result<()> {
+        let mut entries = fs::read_dir(path).with_context(|| format!("cannot use the folder {}", path.display()))?;
+        if entries.next().is_some() {
+            bail!("{} is not empty: name a new folder with --out, or empty this one", path.display());
+        }
+        Ok(())
+    }
+
+    /// Makes the first of `consilium-run-1`, `consilium-run-2` and so on that is not there yet.
+    fn next(parent: &Path) -> Result<PathBuf> {
+        let mut number = 1u32;
+        loop {
+            let path = parent.join(format!("{FOLDER}-{number}"));
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(path),
+                // another run may take a number between a look and a try: only the try tells
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+                Err(error) => {
+                    let shown = path.display();
+                    return Err(error).with_context(|| format!("cannot make {shown}; name another folder with --out"));
+                }
+            }
+        }
+    }
+
+    /// Takes away what a plan that failed has left in it, and the folder itself if it was made for it.
+    fn remove(&self) {
+        // best effort: what stood in the way of the plan is what people must hear of
+        let _ = fs::remove_dir_all(self.path.join("data"));
+        for file in ["spec.json", "rules.json", STUDY] {
+            let _ = fs::remove_file(self.path.join(file));
+        }
+        if self.made {
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_folder_that_was_made_is_ones_own_and_goes_when_the_plan_fails() {
+        let scratch = tempfile::tempdir().unwrap();
+        let wanted = scratch.path().join("deep/out");
+        let folder = Folder::make(Some(&wanted)).unwrap();
+        assert_eq!(fs::metadata(&wanted).unwrap().permissions().mode() & 0o777, 0o700);
+        fs::create_dir(wanted.join("data")).unwrap();
+        fs::write(wanted.join("data/north.secret"), "s").unwrap();
+        folder.remove();
+        assert!(!wanted.exists());
+    }
+
+    #[test]
+    fn without_a_name_a_folder_gets_the_first_number_that_is_free() {
+        let scratch = tempfile::tempdir().unwrap();
+        fs::write(scratch.path().join("consilium-run-1"), "a file counts too").unwrap();
+        for number in [2, 3] {
+            let folder = Folder::next(scratch.path()).unwrap();
+            assert_eq!(folder, scratch.path().join(format!("consilium-run-{number}")));
+            assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+        assert!(Folder::next(Path::new("/nonexistent")).unwrap_err().to_string().contains("--out"));
+    }
+
+    #[test]
+    fn an_empty_folder_is_taken_as_it_is_and_stays() {
+        let scratch = tempfile::tempdir().unwrap();
+        fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o750)).unwrap();
+        let folder = Folder::make(Some(scratch.path())).unwrap();
+        assert_eq!(fs::metadata(scratch.path()).unwrap().permissions().mode() & 0o777, 0o750);
+        folder.remove();
+        assert!(scratch.path().exists());
+    }
+
+    #[test]
+    fn a_folder_with_something_in_it_and_a_file_are_refused() {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = scratch.path().join("precious");
+        fs::write(&file, "data").unwrap();
+        assert!(Folder::make(Some(scratch.path())).unwrap_err().to_string().contains("is not empty"));
+        assert!(format!("{:#}", Folder::make(Some(&file)).unwrap_err()).contains("precious"));
+    }
+
+    #[test]
+    fn a_site_has_a_name_a_table_and_perhaps_rows_of_its_own_to_measure_on() {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = scratch.path().join("t.csv");
+        fs::write(&file, "").unwrap();
+        let file = file.canonicalize().unwrap();
+        let shown = file.display();
+        let read = sites(&[format!("a={shown}"), format!("b={shown},{shown}")]).unwrap();
+        assert_eq!((read[0].name.as_str(), &read[0].train, &read[0].test), ("a", &file, &None));
+        assert_eq!((read[1].name.as_str(), &read[1].train, &read[1].test), ("b", &file, &Some(file.clone())));
+        for wrong in ["t.csv", "=t.csv", "a b=t.csv", "../x=t.csv"] {
+            assert!(sites(&[wrong.to_owned(), format!("c={shown}")]).is_err(), "{wrong}");
+        }
+        let twice = sites(&[format!("a={shown}"), format!("a={shown}")]).unwrap_err().to_string();
+        assert!(twice.contains("two sites are called a"), "{twice}");
+    }
 }

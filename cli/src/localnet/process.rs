@@ -13,19 +13,21 @@ use nix::{
 };
 use std::{
     fs::File,
-    io::{Read, Seek, SeekFrom},
+    io::{self, Read, Seek, SeekFrom},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
 /// How long processes have to end by themselves.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How much of a log's end is shown.
-const TAIL_BYTES: u64 = 4096;
-/// How many lines of it.
+/// How much of a log's end is read.
+const TAIL_BYTES: u64 = 64 << 10;
+/// How many lines of it are shown.
 const TAIL_LINES: usize = 12;
+/// How many of its warnings and errors are shown.
+const COMPLAINTS: usize = 3;
 
 struct Process {
     name: String,
@@ -107,6 +109,16 @@ fn signal(process: &Process, signal: Signal) {
     }
 }
 
+/// Runs a program to its end, and gives what it said. It is killed when nobody waits for it any more.
+///
+/// # Errors
+/// It cannot be started.
+pub async fn output(mut command: Command) -> io::Result<Output> {
+    command.stdin(Stdio::null()).process_group(0);
+    die_with_parent(&mut command);
+    tokio::process::Command::from(command).kill_on_drop(true).output().await
+}
+
 #[allow(unsafe_code)] // the only way to run prctl between fork and exec
 fn die_with_parent(command: &mut Command) {
     // SAFETY: the closure makes one async-signal-safe system call and touches no memory of the parent.
@@ -117,21 +129,47 @@ fn die_with_parent(command: &mut Command) {
 
 /// The last lines of a log, indented.
 pub fn tail(log: &Path) -> String {
-    let mut text = String::new();
-    if let Ok(mut file) = File::open(log) {
-        let length = file.metadata().map_or(0, |m| m.len());
-        let mut bytes = Vec::new();
-        if file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES))).is_ok() && file.read_to_end(&mut bytes).is_ok()
-        {
-            text = String::from_utf8_lossy(&bytes).into_owned();
-        }
-    }
+    let text = end(log);
     let lines: Vec<&str> = text.lines().collect();
-    let from = lines.len().saturating_sub(TAIL_LINES);
     if lines.is_empty() {
         return "    (it is empty)".into();
     }
-    lines[from..].iter().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+    indented(&lines[lines.len().saturating_sub(TAIL_LINES)..])
+}
+
+/// The last warnings and errors of a worker's log, indented, each text once; `None` where there are none.
+pub fn complaints(log: &Path) -> Option<String> {
+    let text = end(log);
+    let mut found: Vec<&str> = Vec::new();
+    for line in text.lines().rev() {
+        // a line begins with the time, then the level; what is tried again and again fails at other times alike
+        let Some((_, rest)) = line.split_once(' ') else { continue };
+        let rest = rest.trim_start();
+        if (rest.starts_with("ERROR ") || rest.starts_with("WARN ")) && !found.contains(&rest) {
+            found.push(rest);
+        }
+        if found.len() == COMPLAINTS {
+            break;
+        }
+    }
+    found.reverse();
+    (!found.is_empty()).then(|| indented(&found))
+}
+
+fn end(log: &Path) -> String {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(log)?;
+        file.seek(SeekFrom::Start(file.metadata()?.len().saturating_sub(TAIL_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    // a log that is not there says as little as an empty one
+    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+}
+
+fn indented(lines: &[&str]) -> String {
+    lines.iter().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -163,6 +201,20 @@ mod tests {
         assert!(error.contains("the disk is full"), "{error}");
     }
 
+    /// Waits for a process to be no more.
+    fn ends(id: i32) -> bool {
+        // a zombie whose parent has gone is reaped by init a moment later
+        let gone = || {
+            kill(Pid::from_raw(id), None).is_err()
+                || std::fs::read_to_string(format!("/proc/{id}/stat")).map_or(true, |s| s.contains(") Z"))
+        };
+        let until = Instant::now() + PATIENCE;
+        while !gone() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        gone()
+    }
+
     #[test]
     fn dropping_stops_what_a_process_has_started_too() {
         let dir = tempfile::tempdir().unwrap();
@@ -177,14 +229,54 @@ mod tests {
             std::thread::sleep(Duration::from_millis(20));
         };
         drop(processes);
-        let gone = || {
-            // a zombie whose parent has gone is reaped by init a moment later
-            kill(Pid::from_raw(grandchild), None).is_err()
-                || std::fs::read_to_string(format!("/proc/{grandchild}/stat")).map_or(true, |s| s.contains(") Z"))
+        assert!(ends(grandchild), "the grandchild is alive");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_nobody_waits_for_any_more_is_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("id");
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(format!("echo $$ > {}; exec sleep 600", file.display()));
+        let id = || std::fs::read_to_string(&file).ok()?.trim().parse::<i32>().ok();
+        let written = async {
+            while id().is_none() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
         };
-        while !gone() {
-            assert!(Instant::now() < until + PATIENCE, "the grandchild is alive");
-            std::thread::sleep(Duration::from_millis(20));
+        tokio::select! {
+            ended = output(command) => panic!("ended by itself: {ended:?}"),
+            () = written => {}
         }
+        assert!(ends(id().unwrap()), "the program is alive");
+    }
+
+    #[tokio::test]
+    async fn what_a_program_says_is_given_with_how_it_ended() {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "echo out; echo err >&2; exit 3"]);
+        let output = output(command).await.unwrap();
+        assert_eq!((output.stdout, output.stderr), (b"out\n".to_vec(), b"err\n".to_vec()));
+        assert_eq!(output.status.code(), Some(3));
+    }
+
+    #[test]
+    fn of_a_log_the_last_complaints_are_shown_each_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("worker.log");
+        let lines = [
+            "2026-01-01T00:00:00Z ERROR long ago",
+            "2026-01-01T00:00:01Z  INFO study 0: fine",
+            "2026-01-01T00:00:02Z ERROR the disk is full",
+            "2026-01-01T00:00:03Z  WARN slow",
+            "2026-01-01T00:00:04Z ERROR the table has changed",
+            "2026-01-01T00:00:05Z ERROR the disk is full",
+            "",
+        ];
+        std::fs::write(&log, lines.join("\n")).unwrap();
+        let shown = complaints(&log).unwrap();
+        assert_eq!(shown, "    WARN slow\n    ERROR the table has changed\n    ERROR the disk is full");
+        std::fs::write(&log, lines[1]).unwrap();
+        assert_eq!(complaints(&log), None);
     }
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     chain::Chain,
-    show::{record_json, study_json, Names},
+    show::{losses, record_json, study_json, Names},
 };
 use anyhow::{Context, Result};
 use consilium_primitives::{
@@ -15,7 +15,12 @@ use consilium_primitives::{
     StudyId,
 };
 use serde_json::{json, Value};
-use std::{fs, path::Path, process::Command, time::Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
 
 /// A finished run.
 pub struct Run<'a> {
@@ -52,10 +57,10 @@ impl Run<'_> {
         if let Some(root) = statistics {
             copy(&house.blobs().join(hex::encode(root)), "statistics.safetensors")?;
         }
-        let comparison = self.compare(statistics.is_some())?;
+        let comparison = self.compare(statistics.is_some()).await?;
         let mut rounds = Vec::new();
         for record in self.records {
-            let losses = self.chain.losses(self.study, record.round, self.finished.at).await?;
+            let losses = losses(self.chain, self.study, record, self.finished.at).await?;
             let mut entry = record_json(record, &losses, self.names);
             let (opened, closed) = (self.chain.time(record.opened_at).await?, self.chain.time(record.closed_at).await?);
             entry["seconds"] = json!((closed.saturating_sub(opened)) as f64 / 1000.0);
@@ -71,9 +76,23 @@ impl Run<'_> {
             .plan
             .sites
             .iter()
+            .zip(&self.network.houses)
             .zip(comparison["local"].as_array().into_iter().flatten())
-            .map(|(site, local)| {
-                json!({ "name": site.name, "signed_samples": site.samples, "data": site.data, "local": local })
+            .enumerate()
+            .map(|(n, ((site, house), local))| {
+                json!({
+                    "name": site.name,
+                    "institution": house.account.name,
+                    "signed_samples": site.samples,
+                    "data": site.data,
+                    "local": local,
+                    "own": {
+                        "rows": if site.test.is_some() { "test file" } else { "validation" },
+                        "alone": local["sites"][n][1],
+                        "swarm": comparison["swarm"]["sites"][n][1],
+                        "central": comparison["central"]["sites"][n][1],
+                    },
+                })
             })
             .collect();
         let document = json!({
@@ -85,6 +104,7 @@ impl Run<'_> {
             "rounds": rounds,
             "chain_cost": self.cost().await?,
             "positive": comparison["positive"],
+            "negative": self.plan.study.data.negative,
             "cut": comparison["cut"],
             "held_out": comparison["held_out"],
             "sites": sites,
@@ -143,130 +163,44 @@ impl Run<'_> {
         Ok(json!({ "median_blocks": quantile(0.5), "p95_blocks": quantile(0.95), "empty_slots": empty }))
     }
 
-    fn compare(&self, statistics: bool) -> Result<Value> {
+    /// Local-only, swarm and central side by side, by a worker that sees all sites' data: possible on this machine only.
+    async fn compare(&self, statistics: bool) -> Result<Value> {
         let dir = &self.plan.dir;
+        // fewer than agreed where the target was reached or patience ran out
+        let rounds = self.records.iter().filter(|r| r.kind == Kind::Model).map(|r| r.round).max().unwrap_or_default();
         let mut command = Command::new(&self.plan.programs.worker);
         command.arg("compare").arg("--spec").arg(dir.join("spec.json")).arg("--rules").arg(dir.join("rules.json"));
+        command.arg("--sites").arg(self.write_sites()?).arg("--rounds").arg(rounds.to_string());
         command.arg("--model").arg(dir.join("model.safetensors")).arg("--statistics");
         command.arg(if statistics { dir.join("statistics.safetensors") } else { "none".into() });
-        for (site, house) in self.plan.sites.iter().zip(&self.network.houses) {
-            let secret = house.worker_dir().join("secret");
-            let secret = fs::read_to_string(&secret).with_context(|| format!("cannot read {}", secret.display()))?;
-            let mut text = format!(
-                "{},{},{},{},{}",
-                site.name,
-                hex::encode(house.account.id().0),
-                secret.trim(),
-                site.samples,
-                site.train.display()
-            );
-            if let Some(test) = &site.test {
-                text.push_str(&format!(",{}", test.display()));
-            }
-            command.arg("--site").arg(text);
-        }
         if let Some(rows) = &self.plan.held_out {
             command.arg("--held-out").arg(rows);
         }
-        answer(command).context("the comparison with local-only and central training has failed")
+        answer(command).await.context("the comparison with local-only and central training has failed")
     }
 
-    /// Prints what people want to know.
-    pub fn print(&self, report: &Value) {
-        let certificate = &report["study"]["certificate"];
-        println!();
-        println!(
-            "Certificate in finalised block {}: the merge of round {} is the study's model, {} of {} hold it.",
-            report["certificate_block"],
-            certificate["round"],
-            certificate["held_by"].as_array().map_or(0, Vec::len),
-            certificate["asked"].as_array().map_or(0, Vec::len)
-        );
-        println!("  BLAKE3 {}", report["final_root"].as_str().unwrap_or_default());
-        let positive = report["positive"].as_str().unwrap_or_default();
-        if let [rows, positives] = report["held_out"].as_array().map(Vec::as_slice).unwrap_or_default() {
-            let (rows, positives) = (rows.as_u64().unwrap_or(0), positives.as_u64().unwrap_or(0));
-            if rows > 0 {
-                println!();
-                println!(
-                    "On {rows} rows held out from everyone: {positives} {positive} (the positive class), {} {}; cut at p >= {}",
-                    rows - positives,
-                    self.plan.study.data.negative,
-                    report["cut"]
-                );
-                head();
-                for site in report["sites"].as_array().into_iter().flatten() {
-                    let name = site["name"].as_str().unwrap_or_default();
-                    line(&format!("only {name}"), &site["local"]["held_out"]);
-                }
-                line("swarm", &report["swarm"]["held_out"]);
-                line("central", &report["central"]["held_out"]);
-            }
-        }
-        println!();
-        let own = self.plan.sites.iter().all(|s| s.test.is_some());
-        println!(
-            "On each site's own {} (positive class {positive}; cut at p >= {})",
-            if own { "held-out rows" } else { "validation rows, which also choose the canonical round" },
-            report["cut"]
-        );
-        head();
-        for (n, site) in report["sites"].as_array().into_iter().flatten().enumerate() {
-            let name = site["name"].as_str().unwrap_or_default();
-            let rows = &report["swarm"]["sites"][n][1];
-            println!("{name}: {} rows, {} {positive}", rows["rows"], rows["positives"]);
-            line("  alone", &site["local"]["sites"][n][1]);
-            line("  swarm", rows);
-            line("  central", &report["central"]["sites"][n][1]);
-        }
-        let losing: Vec<&str> = report["losing"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        println!();
-        if losing.is_empty() {
-            println!("No site loses by joining (log-loss on its own rows, swarm against alone).");
-        } else {
-            println!(
-                "Sites that lose by joining (log-loss on their own rows, swarm above alone): {}",
-                losing.join(", ")
-            );
-        }
-        let cost = &report["chain_cost"];
-        println!(
-            "Chain: median {} blocks, 95th percentile {} from the last update to the next round; {:.1} % of slots empty. {:.0} s in all.",
-            cost["median_blocks"],
-            cost["p95_blocks"],
-            cost["empty_slots"].as_f64().unwrap_or(0.0) * 100.0,
-            report["seconds"].as_f64().unwrap_or(0.0)
-        );
-        println!();
-        println!("model   {}", self.plan.dir.join("model.safetensors").display());
-        println!("report  {}", self.plan.dir.join("report.json").display());
-        println!("logs    {}/hospital-*/node.log, worker.log", self.plan.dir.display());
+    /// Writes down which site has which data and which secret; the secrets by their files, since others on this machine
+    /// can read what stands on a command line.
+    fn write_sites(&self) -> Result<PathBuf> {
+        let sites: Vec<Value> = self
+            .plan
+            .sites
+            .iter()
+            .zip(&self.network.houses)
+            .map(|(site, house)| {
+                json!({
+                    "name": site.name,
+                    "id": hex::encode(house.account.id().0),
+                    "secret": house.secret_file(),
+                    "samples": site.samples,
+                    "train": site.train,
+                    "test": site.test,
+                })
+            })
+            .collect();
+        let file = self.plan.dir.join("sites.json");
+        fs::write(&file, serde_json::to_vec_pretty(&sites)?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(file)
     }
-}
-
-fn head() {
-    println!(
-        "{:<18}{:>7} {:<17}{:>9}{:>9}{:>9}{:>9}{:>9}{:>7}",
-        "", "AUC", " 95 % interval", "log-loss", "bal.acc", "accuracy", "sensit.", "specif.", "F1"
-    );
-}
-
-fn line(name: &str, m: &Value) {
-    let figure = |key: &str| m[key].as_f64().map_or_else(|| "n/a".into(), |v| format!("{v:.4}"));
-    let interval = match m["auc_interval"].as_array().map(Vec::as_slice) {
-        Some([low, high]) => {
-            format!(" {:.4} to {:.4}", low.as_f64().unwrap_or(0.0), high.as_f64().unwrap_or(0.0))
-        }
-        _ => " n/a".into(),
-    };
-    println!(
-        "{name:<18}{:>7} {interval:<17}{:>9}{:>9}{:>9}{:>9}{:>9}{:>7}",
-        figure("auc"),
-        figure("log_loss"),
-        figure("balanced_accuracy"),
-        figure("accuracy"),
-        figure("sensitivity"),
-        figure("specificity"),
-        m["f1"].as_f64().map_or_else(|| "n/a".into(), |v| format!("{v:.3}")),
-    );
 }

@@ -1,16 +1,17 @@
 //! Follows a study to its certificate, and shows how it goes.
 
-use super::network::House;
+use super::{network::House, process::complaints};
 use crate::{
     chain::{Block, Chain, StudyInfo},
     show::{name, phase, Names},
 };
 use anyhow::{bail, Result};
 use consilium_primitives::{
-    round::{bit, Ballot, Phase, Study},
+    round::{bit, AbortReason, Back, Ballot, Pause, PauseReason, Phase, Study},
     InstitutionId, StudyId,
 };
 use std::{
+    fmt::Write as _,
     io::{IsTerminal, Write},
     time::{Duration, Instant},
 };
@@ -33,15 +34,15 @@ pub struct Finished {
 ///
 /// # Errors
 /// The study was paused or ended without one, or the chain makes no more blocks.
-pub async fn follow(chain: &Chain, study: StudyId, houses: &[House], names: &Names, quiet: bool) -> Result<Finished> {
-    let mut screen = Screen::new(quiet);
+pub async fn follow(chain: &Chain, study: StudyId, houses: &[House], names: &Names) -> Result<Finished> {
+    let mut screen = Screen::new();
     let (mut last_block, mut since) = (0, Instant::now());
     loop {
         let best = chain.best().await?;
         if best.number != last_block {
             (last_block, since) = (best.number, Instant::now());
         } else if since.elapsed() > STALL_PATIENCE {
-            bail!("the chain has stood at block {last_block} for three minutes");
+            bail!("the chain has stood at block {last_block} for three minutes; see node.log of each institution");
         }
         if let Some(info) = chain.study(study, best).await? {
             let round = info.state.round;
@@ -55,11 +56,16 @@ pub async fn follow(chain: &Chain, study: StudyId, houses: &[House], names: &Nam
         if let Some(info) = chain.study(study, final_block).await? {
             match &info.state.phase {
                 Phase::Completed(_) => return Ok(Finished { info, at: final_block }),
-                Phase::Aborted { reason } => bail!("study {study} ended without a certificate: {reason:?}"),
+                Phase::Aborted { reason } => bail!(
+                    "study {study} ended without a certificate: {}\n{}",
+                    why_aborted(*reason),
+                    sites(&info.state, houses, names)
+                ),
                 Phase::Paused(pause) => bail!(
-                    "study {study} was paused in round {}: {:?}; see the logs of nodes and workers",
+                    "study {study} was paused in round {}: {}\n{}",
                     info.state.round,
-                    pause.reason
+                    why_paused(pause.reason),
+                    sites(&info.state, houses, names)
                 ),
                 _ => {}
             }
@@ -68,17 +74,79 @@ pub async fn follow(chain: &Chain, study: StudyId, houses: &[House], names: &Nam
     }
 }
 
+fn why_paused(reason: PauseReason) -> &'static str {
+    match reason {
+        PauseReason::TooFewUpdates => "fewer sites have sent their part than the agreement asks for",
+        PauseReason::TooFewMembers => "fewer sites take part than the agreement asks for",
+        PauseReason::TooFewInputs => "without the parts that were dropped, there are fewer than the agreement asks for",
+        PauseReason::NoAgreement => "the sites have merged to different results, or too few have merged at all",
+        PauseReason::NoCommonStart => "the sites do not start from the same model, or too few have answered",
+        PauseReason::NotHeld => "too few sites hold the final model",
+    }
+}
+
+fn why_aborted(reason: AbortReason) -> &'static str {
+    match reason {
+        AbortReason::TooFewEnrolled => "too few had enrolled in time, or nobody started it",
+        AbortReason::PausedTooLong => "it was paused, and nobody let it go on",
+        AbortReason::Stalled => "training stalled, and the agreement ends the study then (rules.on_stall)",
+        AbortReason::Decided => "its members decided so",
+    }
+}
+
+/// What people need to know of each site when a study stands still: whether it has done its part, what its worker
+/// complained about, and where to read on.
+fn sites(study: &Study, houses: &[House], names: &Names) -> String {
+    let mut text = String::new();
+    for (index, member) in (0..).zip(study.members.iter()) {
+        let done = match &study.phase {
+            Phase::Paused(pause) => done(pause, index),
+            _ => "",
+        };
+        let _ = write!(text, "  {}{done}", name(names, &member.id));
+        if !member.active {
+            text.push_str(", has withdrawn");
+        }
+        if let Some(house) = houses.iter().find(|h| h.account.id() == member.id) {
+            let (worker, node) = (house.worker_log(), house.node_log());
+            let _ = match complaints(&worker) {
+                Some(lines) => write!(text, "; its worker says, in {}:\n{lines}", worker.display()),
+                None => {
+                    write!(
+                        text,
+                        "; its worker has nothing to complain about; see {} and {}",
+                        worker.display(),
+                        node.display()
+                    )
+                }
+            };
+        }
+        text.push('\n');
+    }
+    text.trim_end().to_owned()
+}
+
+/// Whether a member had done its part when the study was paused.
+fn done(pause: &Pause, index: u8) -> &'static str {
+    match &pause.back {
+        Back::Collecting { commitments, .. } if commitments.iter().any(|c| c.member == index) => " has committed",
+        Back::Collecting { .. } => " has NOT committed",
+        Back::Init => "",
+        Back::Certifying { held, .. } if held & bit(index) != 0 => " holds the final model",
+        Back::Certifying { .. } => " does NOT hold the final model",
+    }
+}
+
 /// A table that is drawn over and over on a terminal, and lines elsewhere.
 struct Screen {
     terminal: bool,
-    quiet: bool,
     drawn: usize,
     last: String,
 }
 
 impl Screen {
-    fn new(quiet: bool) -> Self {
-        Self { terminal: std::io::stderr().is_terminal(), quiet, drawn: 0, last: String::new() }
+    fn new() -> Self {
+        Self { terminal: std::io::stderr().is_terminal(), drawn: 0, last: String::new() }
     }
 
     async fn show(
@@ -89,9 +157,6 @@ impl Screen {
         houses: &[House],
         names: &Names,
     ) {
-        if self.quiet {
-            return;
-        }
         let head = format!("round {:>2} of {} · {}", study.round, study.rules.max_rounds, phase(study));
         if self.terminal {
             let mut lines = vec![format!("block {:>5} · {head}", block.number)];
@@ -123,7 +188,8 @@ impl Screen {
     }
 
     fn draw(&mut self, lines: &[String]) {
-        let mut out = String::new();
+        // what is longer than the terminal is wide is cut off there: a wrapped line would count as two when going back up
+        let mut out = String::from("\x1b[?7l");
         if self.drawn > 0 {
             out.push_str(&format!("\x1b[{}A\x1b[J", self.drawn));
         }
@@ -131,6 +197,7 @@ impl Screen {
             out.push_str(line);
             out.push('\n');
         }
+        out.push_str("\x1b[?7h");
         self.drawn = lines.len();
         let mut stderr = std::io::stderr().lock();
         // a terminal that has gone away is no reason to stop the run
