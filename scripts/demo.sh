@@ -1,18 +1,26 @@
 #!/usr/bin/env bash
 # Four hospitals train one model: eight real processes on this machine, one command.
-# Arguments go to `consilium localnet run`, for example --rounds 20, --keep, --out DIR, --seed 7.
+# Arguments go to `consilium localnet run`, for example --rounds 20, --keep, --out DIR, --seed 7; --help lists them.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+here=$(cd "$(dirname "$0")/.." && pwd)
+target=${CARGO_TARGET_DIR:-$here/target}
+case $target in /*) ;; *) target=$here/$target ;; esac
 
-scripts/setup.sh
-# shellcheck source=scripts/env.sh
-. scripts/env.sh
+(
+    cd "$here"
+    scripts/setup.sh
+    # shellcheck source=scripts/env.sh
+    . scripts/env.sh
+    if [ ! -x "$target/release/consilium-node" ]; then
+        echo "Building. The first time, everything is compiled: about half an hour on two cores." >&2
+    fi
+    export CARGO_TARGET_DIR=$target
+    with_fresh_wasm build --release --locked --workspace --bins
+)
 
-target=${CARGO_TARGET_DIR:-target}
-if [ ! -x "$target/release/consilium-node" ]; then
-    echo "Building. The first time, everything is compiled: about half an hour on two cores." >&2
-fi
-cargo build --release --workspace --bins
-
-exec "$target/release/consilium" localnet run --chain chain-specs/local-raw.json \
-    --study examples/breast-cancer/study.toml "$@"
+# paths among the arguments count from where the caller stands; --study or --chain of the caller's own take the demo's place
+given() { for argument in "${@:2}"; do case $argument in "$1" | "$1"=*) return 0 ;; esac done; return 1; }
+more=()
+given --study "$@" || more+=(--study "$here/examples/breast-cancer/study.toml")
+given --chain "$@" || more+=(--chain "$here/chain-specs/local-raw.json")
+exec "$target/release/consilium" localnet run "${more[@]}" "$@"

@@ -8,6 +8,16 @@ if [ -z "${WASM_BUILD_TOOLCHAIN:-}" ] \
     && rustup toolchain list 2>/dev/null | grep -q '^debian'; then
     export WASM_BUILD_TOOLCHAIN=debian
 fi
+# Runs cargo with these arguments. A build that is interrupted while it compresses the runtime's wasm leaves that of an
+# earlier build in its place, and the next build takes it for its own: where the last one did not end, it is made anew.
+with_fresh_wasm() {
+    local folder=${CARGO_TARGET_DIR:-target}/release
+    [ ! -e "$folder/.unfinished" ] || rm -f "$folder"/wbuild/consilium-runtime/*.wasm
+    mkdir -p "$folder"
+    : >"$folder/.unfinished"
+    cargo "$@"
+    rm "$folder/.unfinished"
+}
 # The target folder may lie outside the checkout; the wasm build finds the workspace's Cargo.lock by this.
 WASM_BUILD_WORKSPACE_HINT=$(git rev-parse --show-toplevel 2>/dev/null || pwd)
 export WASM_BUILD_WORKSPACE_HINT

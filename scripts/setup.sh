@@ -6,7 +6,8 @@
 #   - Debian packages that native dependencies need (protoc, clang, lld, cmake, OpenSSL headers);
 #   - the library files of the target wasm32v1-none: from rustup where it can download them, otherwise
 #     built once from Debian's own Rust sources.
-# It prints, for `eval`, nothing: the environment a build needs is in scripts/env.sh.
+# With the argument `tests`, also what the tests need: the polkadot-js library, and numpy in an environment of its own.
+# What a build needs in its environment is in scripts/env.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,7 +16,7 @@ die() { printf '[setup] error: %s\n' "$*" >&2; exit 1; }
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else
-        die "need root to run: $* (install sudo, or run this script as root once)"
+        die "root must run this once, then start this script again: $*"
     fi
 }
 
@@ -27,24 +28,31 @@ need_packages() {
     for p in "$@"; do installed "$p" || missing+=("$p"); done
     [ ${#missing[@]} = 0 ] && return 0
     command -v apt-get >/dev/null || die "please install by hand (no apt-get here): ${missing[*]}"
+    if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+        die "packages are missing, and only root can install them: apt-get install ${missing[*]}"
+    fi
     say "installing Debian packages: ${missing[*]} (a minute or two)"
     if [ -z "$apt_updated" ]; then as_root apt-get update -qq; apt_updated=1; fi
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null \
         || die "apt-get could not install: ${missing[*]}"
 }
 
-# The newest clang of Debian 12 and later; the versioned packages live side by side.
+# The clang that is installed, else the newest there is; Debian's versioned packages live side by side.
 clang_version() {
     local v
     for v in 19 18 17 16; do
-        if installed "libclang-$v-dev" || apt-cache show "libclang-$v-dev" >/dev/null 2>&1; then echo "$v"; return; fi
+        if installed "libclang-$v-dev"; then echo "$v"; return; fi
+    done
+    for v in 19 18 17 16; do
+        if apt-cache show "libclang-$v-dev" >/dev/null 2>&1; then echo "$v"; return; fi
     done
     echo 19
 }
+clang_installed() { local v; for v in 19 18 17 16; do installed "libclang-$v-dev" && return 0; done; return 1; }
 
 command -v cargo >/dev/null || die "no cargo: install Rust first (rustup, stable 1.95 or newer)"
 
-if ! installed libclang-19-dev && [ -z "$(ls /var/lib/apt/lists 2>/dev/null | grep -v -e lock -e partial -e auxfiles || true)" ]; then
+if ! clang_installed && command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; } && [ -z "$(ls /var/lib/apt/lists 2>/dev/null | grep -v -e lock -e partial -e auxfiles || true)" ]; then
     as_root apt-get update -qq; apt_updated=1
 fi
 cv=$(clang_version)
@@ -92,8 +100,10 @@ build_wasm_from_debian() {
 }
 
 if ! wasm_ready; then
+    command -v rustup >/dev/null || die "no rustup: this Rust has no target wasm32v1-none, and only rustup can add one"
     say "the Rust target wasm32v1-none is missing: trying rustup"
-    if ! timeout 300 rustup target add wasm32v1-none >/dev/null 2>&1; then
+    if ! why=$(timeout 300 rustup target add wasm32v1-none 2>&1); then
+        say "rustup could not add it: ${why##*$'\n'}"
         build_wasm_from_debian
     fi
     wasm_ready || die "wasm32v1-none is still missing: run 'rustup target add wasm32v1-none' by hand"
@@ -101,10 +111,25 @@ fi
 
 # The library under the polkadot-js page, for the tests of e2e/; users of the demo do not need it.
 if [ "${1:-}" = tests ]; then
-    command -v npm >/dev/null || die "no npm: install Node.js 20 or newer, which the tests of e2e/polkadot-js need"
+    command -v npm >/dev/null || die "no npm: install Node.js 18 or newer with npm, which the tests of e2e/polkadot-js need"
+    node_version=$(node --version 2>/dev/null || true)
+    major=${node_version#v}
+    [ "${major%%.*}" -ge 18 ] 2>/dev/null || die "Node.js ${node_version:-(none)}: 18 or newer is needed"
     if ! cmp -s e2e/polkadot-js/package-lock.json e2e/polkadot-js/node_modules/.installed-lock; then
         say "installing what e2e/polkadot-js needs (a few seconds)"
         (cd e2e/polkadot-js && npm ci --no-audit --no-fund --loglevel=error >&2) || die "npm ci failed in e2e/polkadot-js"
         cp e2e/polkadot-js/package-lock.json e2e/polkadot-js/node_modules/.installed-lock
+    fi
+    # numpy recomputes merges, and the safetensors package opens the model, independently of our own code
+    venv=e2e/merges/.venv
+    if ! cmp -s e2e/merges/requirements.txt "$venv/.installed" || ! "$venv/bin/python" -c '' 2>/dev/null; then
+        command -v python3 >/dev/null || need_packages python3
+        python3 -c 'import ensurepip' 2>/dev/null || need_packages python3-venv
+        say "installing what e2e/merges needs: numpy, safetensors (half a minute)"
+        rm -rf "$venv"
+        python3 -m venv "$venv" || die "python3 -m venv $venv failed"
+        "$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: -r e2e/merges/requirements.txt >&2 \
+            || die "pip could not install e2e/merges/requirements.txt (Python 3.11 or newer is needed)"
+        cp e2e/merges/requirements.txt "$venv/.installed"
     fi
 fi

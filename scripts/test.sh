@@ -9,12 +9,13 @@ scripts/setup.sh tests
 
 step() { printf '[test] %s\n' "$*" >&2; }
 
-step "format"
+step "format, and whether the shipped chain has the runtime of these sources"
 cargo fmt --all --check
+scripts/chain-specs.sh --check
 step "lints (warnings are errors)"
 SKIP_WASM_BUILD=1 cargo clippy --release --locked --workspace --all-targets -- -D warnings
 step "unit and property tests (the first build takes about half an hour)"
-cargo test --release --locked --workspace --exclude consilium-e2e
+with_fresh_wasm test --release --locked --workspace --exclude consilium-e2e
 step "real processes: a network of eight, several times over (about a quarter of an hour)"
-cargo build --release --locked --workspace --bins
+with_fresh_wasm build --release --locked --workspace --bins
 cargo test --release --locked --workspace --test refusals --test localnet --test polkadot -- --test-threads=1
