@@ -196,6 +196,27 @@ fn what_the_worker_writes_is_the_owners_and_blobs_the_nodes_too() {
 }
 
 #[test]
+fn files_and_folders_may_be_named_without_a_path() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("sites.toml"), "").unwrap();
+    let mut worker = std::process::Command::new(env!("CARGO_BIN_EXE_ml-worker"))
+        .current_dir(dir.path())
+        .args(["serve", "--dir", "worker", "--blobs", "blobs", "--token-file", "token", "--sites", "sites.toml"])
+        .args(["--listen", "127.0.0.1:0"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(20);
+    while !["token", "worker/secret"].iter().all(|made| dir.path().join(made).is_file()) {
+        assert_eq!(worker.try_wait().unwrap(), None, "it ended");
+        assert!(Instant::now() < until);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+}
+
+#[test]
 fn changed_data_are_accepted_as_the_file_that_is_there() {
     let dir = folder();
     let (home, sites, data) = (dir.path().join("home"), dir.path().join("sites.toml"), dir.path().join("data.csv"));

@@ -158,7 +158,10 @@ fn a_data_file_that_is_just_being_replaced_fails_nothing_for_ten_seconds() {
     fs::remove_file(&data).unwrap();
     let order = lab.order(DutyKind::Statistics, 0, None, None);
     assert_eq!(lab.ask(&order), DutyState::Queued);
-    fs::write(&data, &good).unwrap();
+    // put there whole: what is read of a half-written table is another table
+    let beside = lab.dir.path().join("data.csv.new");
+    fs::write(&beside, &good).unwrap();
+    fs::rename(&beside, &data).unwrap();
     lab.done(&order);
     fs::remove_file(&data).unwrap();
     assert_eq!(patience(&lab, &lab.order(DutyKind::Statistics, 1, None, None)), FailureCode::DataUnreadable);

@@ -26,7 +26,8 @@ pub(super) fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
 /// # Errors
 /// What the file system says.
 pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    // the parent of a bare name is empty, and that is no folder
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let own = COUNT.fetch_add(1, Ordering::Relaxed);
     let temporary = folder.join(format!("{UNFINISHED}{}-{own}", std::process::id()));
     let written = (|| {
