@@ -253,7 +253,8 @@ impl pallet_consortium::OnDeparture<AccountId> for TellStudies {
 
     fn weight() -> Weight {
         // at most: a withdrawal from every study that runs, none of which looks back over rounds
-        let one = <() as pallet_swarm_learning::WeightInfo>::withdraw();
+        let one =
+            <<Runtime as pallet_swarm_learning::Config>::WeightInfo as pallet_swarm_learning::WeightInfo>::withdraw();
         one.saturating_mul(u64::from(pallet_swarm_learning::MAX_RUNNING))
     }
 }
@@ -265,7 +266,7 @@ impl pallet_consortium::Config for Runtime {
     type OnDeparture = TellStudies;
     type MinValidators = ConstU32<1>;
     type MaxInstitutions = ConstU32<64>;
-    type WeightInfo = ();
+    type WeightInfo = pallet_consortium::weights::Measured<Runtime>;
     #[cfg(feature = "runtime-benchmarks")]
     type BenchmarkHelper = RegisterKeys;
 }
@@ -321,7 +322,7 @@ impl pallet_consortium::BenchmarkHelper<AccountId> for RegisterKeys {
 
 impl pallet_swarm_learning::Config for Runtime {
     type Membership = Members;
-    type WeightInfo = ();
+    type WeightInfo = pallet_swarm_learning::weights::Measured<Runtime>;
 }
 
 impl<C> frame_system::offchain::CreateTransactionBase<C> for Runtime

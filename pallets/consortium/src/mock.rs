@@ -82,7 +82,7 @@ impl pallet_consortium::Config for Test {
     type AdminOrigin = frame_system::EnsureRoot<u64>;
     type Keys = Session;
     type OnDeparture = RememberDeparted;
-    type WeightInfo = ();
+    type WeightInfo = crate::weights::Measured<Test>;
     type MaxInstitutions = ConstU32<8>;
     type MinValidators = ConstU32<2>;
     #[cfg(any(feature = "runtime-benchmarks", test))]

@@ -12,21 +12,21 @@ pub trait WeightInfo {
     /// `admit`.
     fn admit() -> Weight;
     /// `set_flags`. `n` from 2 to 64.
-    fn set_flags(n: u32, ) -> Weight;
+    fn set_flags(n: u32) -> Weight;
     /// `suspend`. `n` from 2 to 64.
-    fn suspend(n: u32, ) -> Weight;
+    fn suspend(n: u32) -> Weight;
     /// `reinstate`.
     fn reinstate() -> Weight;
     /// `remove`. `n` from 2 to 64.
-    fn remove(n: u32, ) -> Weight;
+    fn remove(n: u32) -> Weight;
     /// `set_profile`.
     fn set_profile() -> Weight;
     /// `set_peer_id`.
     fn set_peer_id() -> Weight;
     /// `leave`. `n` from 2 to 64.
-    fn leave(n: u32, ) -> Weight;
+    fn leave(n: u32) -> Weight;
     /// `new_session`. `n` from 2 to 64.
-    fn new_session(n: u32, ) -> Weight;
+    fn new_session(n: u32) -> Weight;
 }
 
 /// Measured weights, with the database of the chain `T`.
@@ -53,7 +53,7 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
     // Proof: `Session::NextKeys` (`max_values`: None, `max_size`: None, mode: `Measured`)
     // Storage: `SwarmLearning::Running` (r:1 w:0)
     // Proof: `SwarmLearning::Running` (`max_values`: Some(1), `max_size`: Some(1153), added: 1648, mode: `MaxEncodedLen`)
-    fn set_flags(n: u32, ) -> Weight {
+    fn set_flags(n: u32) -> Weight {
         // At least 44_784 ns.
         Weight::from_parts(20_750_669, 4163)
             .saturating_add(Weight::from_parts(10_808_183, 0).saturating_mul(n.into()))
@@ -68,7 +68,7 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
     // Proof: `Session::NextKeys` (`max_values`: None, `max_size`: None, mode: `Measured`)
     // Storage: `SwarmLearning::Running` (r:1 w:0)
     // Proof: `SwarmLearning::Running` (`max_values`: Some(1), `max_size`: Some(1153), added: 1648, mode: `MaxEncodedLen`)
-    fn suspend(n: u32, ) -> Weight {
+    fn suspend(n: u32) -> Weight {
         // At least 44_423 ns.
         Weight::from_parts(20_430_248, 4163)
             .saturating_add(Weight::from_parts(10_961_299, 0).saturating_mul(n.into()))
@@ -99,7 +99,7 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
     // Proof: `SwarmLearning::Running` (`max_values`: Some(1), `max_size`: Some(1153), added: 1648, mode: `MaxEncodedLen`)
     // Storage: `Consortium::PeerIds` (r:0 w:1)
     // Proof: `Consortium::PeerIds` (`max_values`: None, `max_size`: Some(114), added: 2589, mode: `MaxEncodedLen`)
-    fn remove(n: u32, ) -> Weight {
+    fn remove(n: u32) -> Weight {
         // At least 63_108 ns.
         Weight::from_parts(55_348_596, 4163)
             .saturating_add(Weight::from_parts(11_295_236, 0).saturating_mul(n.into()))
@@ -140,7 +140,7 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
     // Proof: `SwarmLearning::Running` (`max_values`: Some(1), `max_size`: Some(1153), added: 1648, mode: `MaxEncodedLen`)
     // Storage: `Consortium::PeerIds` (r:0 w:1)
     // Proof: `Consortium::PeerIds` (`max_values`: None, `max_size`: Some(114), added: 2589, mode: `MaxEncodedLen`)
-    fn leave(n: u32, ) -> Weight {
+    fn leave(n: u32) -> Weight {
         // At least 63_539 ns.
         Weight::from_parts(74_456_808, 4163)
             .saturating_add(Weight::from_parts(11_977_304, 0).saturating_mul(n.into()))
@@ -157,7 +157,7 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
     // Proof: `Session::NextKeys` (`max_values`: None, `max_size`: None, mode: `Measured`)
     // Storage: `Consortium::Institutions` (r:65 w:0)
     // Proof: `Consortium::Institutions` (`max_values`: None, `max_size`: Some(698), added: 3173, mode: `MaxEncodedLen`)
-    fn new_session(n: u32, ) -> Weight {
+    fn new_session(n: u32) -> Weight {
         // At least 40_055 ns.
         Weight::from_parts(5_081_177, 4163)
             .saturating_add(Weight::from_parts(14_173_680, 0).saturating_mul(n.into()))

@@ -107,7 +107,7 @@ pub fn shut_out(who: AccountId32) {
 
 impl Config for Test {
     type Membership = Everybody;
-    type WeightInfo = ();
+    type WeightInfo = crate::weights::Measured<Test>;
 }
 
 impl<C> frame_system::offchain::CreateTransactionBase<C> for Test
