@@ -28,7 +28,7 @@ pub enum Command {
     Start(Plain),
     /// Takes no further part in a study
     Withdraw(Plain),
-    /// Lets a paused study go on (its proposer, or more than half of its members)
+    /// Lets a paused study go on (its proposer, or more than half of its members; more than two thirds in a strict one)
     Resume(Plain),
     /// Ends a study in enrolment, or a paused one
     Abort(Plain),
