@@ -9,7 +9,7 @@
 
 use crate::{
     data::{own_statistics, Prepared, Rows, Scaler, Split, Table},
-    learn::{initial_parameters, logits, metrics::Metrics, train, Net, OptimizerState, Seeds},
+    learn::{initial_parameters, logits_of, metrics::Metrics, Net, OptimizerState, Seeds, Session},
     random::key,
     simulate::Site,
 };
@@ -71,12 +71,14 @@ pub struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
-    fn fit(&self, rows: &Rows, secret: &[u8; 32]) -> Result<Vec<f32>> {
+    fn fit(&self, rows: &Rows, validation: &Rows, secret: &[u8; 32]) -> Result<Vec<f32>> {
         let hash = self.spec.hash()?.0;
-        let mut parameters = initial_parameters(self.spec);
+        let mut parameters = initial_parameters(self.spec)?;
         let mut state = OptimizerState::default();
         for round in 1..=self.rounds {
-            let trained = train(self.spec, &parameters, rows, &state, &Seeds::new(secret, &hash, round), &|_| false)?;
+            let seeds = Seeds::new(secret, &hash, round);
+            let trained =
+                Session::new(self.spec, &parameters, rows, Some(validation), &state, &seeds).train(&|_| false)?;
             parameters = trained.parameters;
             if self.spec.training.keep_optimizer_state {
                 state = trained.state;
@@ -86,10 +88,10 @@ impl Inputs<'_> {
     }
 
     fn arm(&self, name: &str, parameters: &[f32], scaler: &Scaler, training_rows: usize) -> Result<Arm> {
-        let net = Net::new(self.spec)?;
+        let net = Net::new(self.spec.architecture()?)?;
         let figures = |scaler: &Scaler, table: &Table, rows: &[usize]| -> Result<Option<Metrics>> {
             let rows = scaler.apply(table, rows);
-            Ok(Metrics::of(&logits(&net, parameters, &rows.features)?, &rows.labels))
+            Ok(Metrics::of(&logits_of(&net, parameters, &rows)?, &rows.positive()))
         };
         let all = |table: &Table| (0..table.rows()).collect::<Vec<_>>();
         let mut sites = Vec::new();
@@ -97,7 +99,7 @@ impl Inputs<'_> {
             let (training, validation) = split.rows(&site.table);
             let scaler = match self.spec.data.scaling {
                 Scaling::None => &Scaler::own(&site.table, &training),
-                Scaling::Swarm => scaler,
+                _ => scaler,
             };
             let own = match test {
                 Some(table) => figures(scaler, table, &all(table))?,
@@ -112,7 +114,7 @@ impl Inputs<'_> {
     fn scaler(&self, statistics: &Statistics) -> Scaler {
         match self.spec.data.scaling {
             Scaling::None => Scaler::identity(statistics),
-            Scaling::Swarm => Scaler::standard(statistics),
+            _ => Scaler::standard(statistics),
         }
     }
 
@@ -122,15 +124,17 @@ impl Inputs<'_> {
     /// What data or training say.
     pub fn compare(&self) -> Result<Comparison> {
         let mut local = Vec::new();
-        let mut pooled = Rows::default();
+        let mut pooled = Rows::new(self.spec.inputs(), 1);
+        let mut pooled_validation = pooled.clone();
         let mut parts = Vec::new();
         for (site, split) in self.sites.iter().zip(self.splits) {
-            let (training, _) = split.rows(&site.table);
+            let (training, validation) = split.rows(&site.table);
             let own = own_statistics(&site.table, &training);
             let scaler = self.scaler(&own);
             let rows = scaler.apply(&site.table, &training);
-            let parameters =
-                self.fit(&rows, &site.secret).with_context(|| format!("local-only model of {}", site.name))?;
+            let parameters = self
+                .fit(&rows, &scaler.apply(&site.table, &validation), &site.secret)
+                .with_context(|| format!("local-only model of {}", site.name))?;
             local.push(self.arm(&site.name, &parameters, &scaler, rows.len())?);
             parts.push(own);
         }
@@ -140,12 +144,13 @@ impl Inputs<'_> {
         };
         let scaler = self.scaler(&merged);
         for (site, split) in self.sites.iter().zip(self.splits) {
-            let rows = Prepared::new(self.spec, &site.table, split, self.statistics)?.training;
-            pooled.features.extend(rows.features);
-            pooled.labels.extend(rows.labels);
+            let prepared = Prepared::new(self.spec, &site.table, split, self.statistics)?;
+            pooled.append(&prepared.training);
+            pooled_validation.append(&prepared.validation);
         }
         let secrets: Vec<&[u8]> = self.sites.iter().map(|s| &s.secret[..]).collect();
-        let central = self.fit(&pooled, &key("consilium/central/1", &secrets)).context("central model")?;
+        let central =
+            self.fit(&pooled, &pooled_validation, &key("consilium/central/1", &secrets)).context("central model")?;
         let central = self.arm("central", &central, &scaler, pooled.len())?;
         let swarm = self.arm("swarm", self.swarm, &scaler, pooled.len())?;
         let losing = local

@@ -5,7 +5,6 @@
 //! * [`server`]: takes duties from the node, does them, remembers what came out.
 //! * [`simulate`]: the same study as a plain loop in one process; [`compare`]: swarm, local-only and central side by
 //!   side, where all data lie on one machine; [`table`]: that over many seeds.
-#![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod compare;

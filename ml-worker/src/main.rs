@@ -305,7 +305,7 @@ fn compare(arguments: &Compare) -> Result<()> {
         (Some(model), Some(statistics)) => {
             let data = ModelFile::decode_merged(&read(model)?, &spec.layout()?)?.data;
             let statistics = match spec.data.scaling {
-                Scaling::None => None,
+                Scaling::None | Scaling::Site | Scaling::Transductive => None,
                 Scaling::Swarm => Some(Statistics::decode(&read(statistics)?, spec.inputs(), None)?),
             };
             (data, statistics, None)

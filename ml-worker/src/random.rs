@@ -29,6 +29,20 @@ impl Stream {
         Self(ChaCha20Rng::from_seed(key))
     }
 
+    /// The stream of this key from its `word`-th word on.
+    pub fn at(key: [u8; 32], word: u64) -> Self {
+        let mut stream = ChaCha20Rng::from_seed(key);
+        stream.set_word_pos(u128::from(word));
+        Self(stream)
+    }
+
+    /// The next words.
+    pub fn words(&mut self, words: &mut [u32]) {
+        for word in words {
+            *word = self.0.next_u32();
+        }
+    }
+
     /// Uniform on `[0, 1)`: `(x >> 8)·2⁻²⁴` of the next word.
     pub fn uniform(&mut self) -> f64 {
         f64::from(self.0.next_u32() >> 8) / f64::from(1u32 << 24)
@@ -80,6 +94,9 @@ mod tests {
         assert_eq!((0..20).map(|_| stream.uniform()).collect::<Vec<_>>(), numbers("uniform"));
         let mut stream = Stream::new(key);
         assert_eq!((0..10).map(|_| stream.normal()).collect::<Vec<_>>(), numbers("normal"));
+        for start in 0..20 {
+            assert_eq!(Stream::at(key, start as u64).uniform(), numbers("uniform")[start], "from word {start} on");
+        }
         let mut items: Vec<u32> = (0..17).collect();
         Stream::new(key).shuffle(&mut items);
         assert_eq!(items.iter().map(|i| f64::from(*i)).collect::<Vec<_>>(), numbers("shuffle"));

@@ -3,7 +3,7 @@
 
 use crate::{
     data::{all_known, Prepared, Split, Table},
-    learn::{initial_parameters, loss_micro, train, OptimizerState, Seeds},
+    learn::{initial_parameters, loss_micro, OptimizerState, Seeds, Session},
     site::group_key,
 };
 use anyhow::{Context, Result};
@@ -67,7 +67,7 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
     let layout = spec.layout()?;
     let splits: Vec<Split> = sites.iter().map(|s| Split::of(&s.table, spec.evaluation.validation_share)).collect();
     let statistics = match spec.data.scaling {
-        Scaling::None => None,
+        Scaling::None | Scaling::Site | Scaling::Transductive => None,
         Scaling::Swarm => {
             let parts: Vec<Statistics> = order
                 .iter()
@@ -99,7 +99,7 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
         Ok(out)
     };
     let voters: Vec<(InstitutionId, u32)> = order.iter().map(|i| sites[*i].id).zip(weights.iter().copied()).collect();
-    let mut models = vec![initial_parameters(spec)];
+    let mut models = vec![initial_parameters(spec)?];
     let mut rounds = Vec::new();
     let mut states = vec![OptimizerState::default(); sites.len()];
     for round in 1..=rules.max_rounds {
@@ -109,7 +109,9 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
         let mut updates = Vec::new();
         for i in &order {
             let seeds = Seeds::new(&sites[*i].secret, &hash, round);
-            let trained = train(spec, base, &prepared[*i].training, &states[*i], &seeds, &|_| false)
+            let Prepared { training, validation } = &prepared[*i];
+            let trained = Session::new(spec, base, training, Some(validation), &states[*i], &seeds)
+                .train(&|_| false)
                 .with_context(|| sites[*i].name.clone())?;
             if spec.training.keep_optimizer_state {
                 states[*i] = trained.state;

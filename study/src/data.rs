@@ -1,20 +1,41 @@
-//! Columns of a site's table, and how they are read.
+//! Columns of a site's table, or its pictures, and how they are read.
 
 use crate::spec::{wrong, SpecError};
 use serde::{Deserialize, Serialize};
 
-/// Columns of a site's table.
+/// Most values of a categorical column, and most classes or labels.
+pub const MAX_LEVELS: usize = 1_024;
+
+/// What a site's data hold, and how they are read. Exactly one kind of label: `label` with `positive` and `negative` (two
+/// classes), `label` with `classes` (more), or `labels` with `positive` and `negative` (several yes-or-no labels).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
-    /// Feature columns; all are numbers.
+    /// Numeric feature columns.
+    #[serde(default)]
     pub features: Features,
-    /// Column of the label, which has two values.
+    /// Column of the label.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub label: String,
+    /// Columns of several labels, each yes or no.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// The label's value of the positive class, as it stands in the table.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub positive: String,
     /// The label's value of the negative class.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub negative: String,
+    /// The label's values, where there are more than two classes, in the order of the model's outputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+    /// Columns of names, not numbers: each declared value becomes one input of the network, 1 where it stands and 0
+    /// elsewhere, after the numeric features and never scaled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub categorical: Vec<Categorical>,
+    /// Pictures named by the table, in place of feature columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<Pictures>,
     /// Column that says which rows belong together (a patient): such rows are never parted between training and
     /// validation. Left out: every row stands alone, and equal rows stay together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,17 +43,117 @@ pub struct DataSpec {
     /// What an empty cell means.
     #[serde(default)]
     pub missing: Missing,
+    /// What becomes of a row, or a picture, that cannot be read.
+    #[serde(default, skip_serializing_if = "BadRows::is_refuse")]
+    pub bad_rows: BadRows,
+    /// What is done to numeric features before they are scaled.
+    #[serde(default, skip_serializing_if = "Transform::is_none")]
+    pub transform: Transform,
     /// How features are scaled.
     #[serde(default)]
     pub scaling: Scaling,
 }
 
-/// Which columns are features. They are always named: two sites that only counted theirs could train on different ones.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Which columns are features: named one by one, or all columns that the specification does not name otherwise, with
+/// their number and the hash of their names. Two sites that only counted theirs could train on different ones.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Features {
     /// Their names; the model takes them in this order, whatever the order in a table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
+    /// All others, where they are too many to be named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<Others>,
+}
+
+/// All columns of a table but those named otherwise. The model takes them sorted by the bytes of their names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Others {
+    /// How many.
+    pub count: u32,
+    /// BLAKE2b-256 of their sorted names with a line feed after each, as 64 hexadecimal digits; `ml-worker columns` prints
+    /// it.
+    pub hash: String,
+    /// Columns that are no features either.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<String>,
+}
+
+impl Others {
+    /// Number and hash of these names, in whatever order they come.
+    pub fn of<S: AsRef<str>>(names: &[S], ignore: Vec<String>) -> Self {
+        let mut sorted: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+        sorted.sort_unstable();
+        let mut text = String::new();
+        for name in &sorted {
+            text.push_str(name);
+            text.push('\n');
+        }
+        let hash = sp_crypto_hashing::blake2_256(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+        Self { count: u32::try_from(sorted.len()).unwrap_or(u32::MAX), hash, ignore }
+    }
+}
+
+/// A column of names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Categorical {
+    /// Its name.
+    pub column: String,
+    /// The values it may hold; another one is an error.
+    pub levels: Vec<String>,
+}
+
+/// Pictures: the table has a column with their files' names, relative to the table's own folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pictures {
+    /// Column of the files' names.
+    pub column: String,
+    /// Rows of pixels that the network takes; pictures of other sizes are resized.
+    pub height: u32,
+    /// Columns of pixels.
+    pub width: u32,
+    /// PNG and JPEG by themselves; or DICOM with a window.
+    #[serde(default)]
+    pub kind: PictureKind,
+    /// Subtracted from every pixel, which lies between 0 and 1.
+    #[serde(default = "half")]
+    pub mean: f64,
+    /// What pixels are divided by then.
+    #[serde(default = "quarter")]
+    pub deviation: f64,
+}
+
+/// Kinds of picture files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum PictureKind {
+    /// PNG or JPEG, told apart by their content; colours become grey.
+    #[default]
+    Picture,
+    /// DICOM, seen through this window (DICOM PS3.3, C.11.2.1.2) after the modality's rescaling; MONOCHROME1 is inverted.
+    Dicom(Window),
+}
+
+/// Which values of a DICOM picture become black and white.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Window {
+    /// The first window that the file itself names, else its full range.
+    #[default]
+    Own,
+    /// The full range that its stored bits can hold.
+    Full,
+    /// This one, for all files.
+    Fixed {
+        /// Its centre.
+        center: f64,
+        /// Its width, at least 1.
+        width: f64,
+    },
 }
 
 /// What an empty cell (or `NA`, or `NaN`) in a feature column means.
@@ -44,9 +165,51 @@ pub enum Missing {
     Refuse,
     /// The mean of the column's known values stands in: that of all sites together under [`Scaling::Swarm`].
     Mean,
+    /// The row is left out.
+    DropRow,
 }
 
-/// How features are scaled before training.
+/// What becomes of a row, or a picture, that cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum BadRows {
+    /// The data are refused.
+    #[default]
+    Refuse,
+    /// It is left out and counted, as long as no more than this share of all rows is.
+    Skip {
+        /// Above 0, at most 0.5.
+        at_most: f64,
+    },
+}
+
+impl BadRows {
+    fn is_refuse(&self) -> bool {
+        matches!(self, Self::Refuse)
+    }
+}
+
+/// What is done to numeric features before they are scaled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transform {
+    /// Nothing.
+    #[default]
+    None,
+    /// `ln(1 + x)`; values at or below −1 are errors.
+    Log1p,
+    /// Each row's values become their ranks in that row, ties in the middle, divided by their number: between 0 and 1.
+    /// Missing values have no rank.
+    Rank,
+}
+
+impl Transform {
+    fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+}
+
+/// How numeric features are scaled before training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scaling {
@@ -55,6 +218,19 @@ pub enum Scaling {
     None,
     /// To mean 0 and (population) standard deviation 1 over the training rows of all sites together.
     Swarm,
+    /// Likewise over the site's own training rows; rows from elsewhere are scaled by those of the site that looks at them.
+    Site,
+    /// Every set of rows by its own mean and deviation, held-out rows too: what the published scripts of Warnat-Herresthal
+    /// et al. do. Figures on held-out rows then depend on which rows are held out together; they flatter where prevalence
+    /// is the same, and mislead where it is not.
+    Transductive,
+}
+
+fn half() -> f64 {
+    0.5
+}
+fn quarter() -> f64 {
+    0.25
 }
 
 /// Whether two texts stand for the same value: the same text but for blanks around it, or the same number.
@@ -63,31 +239,193 @@ pub fn same_value(a: &str, b: &str) -> bool {
     a == b || matches!((a.parse::<f64>(), b.parse::<f64>()), (Ok(a), Ok(b)) if a == b)
 }
 
+/// The kinds of labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Two classes, one logit.
+    Binary,
+    /// So many classes, one logit each, of which one holds.
+    Classes(usize),
+    /// So many labels, one logit each, each yes or no.
+    Labels(usize),
+}
+
+impl Task {
+    /// Logits per row.
+    pub fn outputs(self) -> usize {
+        match self {
+            Self::Binary => 1,
+            Self::Classes(n) | Self::Labels(n) => n,
+        }
+    }
+}
+
 impl DataSpec {
+    /// What kind of label it is.
+    pub fn task(&self) -> Task {
+        match (self.classes.len(), self.labels.len()) {
+            (0, 0) => Task::Binary,
+            (0, labels) => Task::Labels(labels),
+            (classes, _) => Task::Classes(classes),
+        }
+    }
+
+    /// Number of numeric feature columns.
+    pub fn numeric(&self) -> usize {
+        match &self.features.others {
+            Some(others) => others.count as usize,
+            None => self.features.columns.len(),
+        }
+    }
+
+    /// Numbers per row that the network takes.
+    pub fn inputs(&self) -> usize {
+        match &self.pictures {
+            Some(pictures) => pictures.height as usize * pictures.width as usize,
+            None => self.numeric() + self.categorical.iter().map(|c| c.levels.len()).sum::<usize>(),
+        }
+    }
+
+    /// Shape of one row: `[features]` or `[1, height, width]`.
+    pub fn input_shape(&self) -> Vec<usize> {
+        match &self.pictures {
+            Some(pictures) => vec![1, pictures.height as usize, pictures.width as usize],
+            None => vec![self.inputs()],
+        }
+    }
+
+    /// Columns of the label or labels.
+    pub fn label_columns(&self) -> Vec<&str> {
+        match self.labels.is_empty() {
+            true => vec![self.label.trim()],
+            false => self.labels.iter().map(|label| label.trim()).collect(),
+        }
+    }
+
     /// Names of columns and values of labels are compared as tables are read: without the blanks around them.
     pub(crate) fn check(&self) -> Result<(), SpecError> {
-        let mut names: Vec<&str> = self.features.columns.iter().map(|name| name.trim()).collect();
-        names.sort_unstable();
-        if names.first().is_none_or(|first| first.is_empty()) {
+        self.check_features()?;
+        self.check_labels()?;
+        let mut taken: Vec<(&str, &str)> =
+            self.features.columns.iter().map(|n| ("features.columns", n.trim())).collect();
+        taken.extend(self.categorical.iter().map(|c| ("categorical", c.column.trim())));
+        taken.extend(self.pictures.iter().map(|p| ("pictures.column", p.column.trim())));
+        taken.extend(self.group.iter().map(|g| ("group", g.trim())));
+        let which = if self.labels.is_empty() { "label" } else { "labels" };
+        taken.extend(self.label_columns().into_iter().map(|name| (which, name)));
+        if let Some((place, _)) = taken.iter().find(|(_, name)| name.is_empty()) {
+            let problem = match *place {
+                "features.columns" => "must name at least one column, and no column without a name",
+                "group" => "must name a column, or be left out",
+                _ => "must name a column",
+            };
+            return Err(wrong(format!("data.{place}"), problem));
+        }
+        taken.sort_by_key(|(_, name)| *name);
+        if let Some(pair) = taken.windows(2).find(|pair| pair[0].1 == pair[1].1) {
+            let ((a, name), (b, _)) = (pair[0], pair[1]);
+            if a == b {
+                return Err(wrong(format!("data.{a}"), format!("names the column {name:?} twice")));
+            }
+            let problem = match (a, b) {
+                ("features.columns", "label" | "group") => "names the label or the group column too".to_owned(),
+                _ => format!("names the column {name:?}, which data.{b} names too"),
+            };
+            return Err(wrong(format!("data.{a}"), problem));
+        }
+        if let BadRows::Skip { at_most } = self.bad_rows {
+            if !(at_most > 0.0 && at_most <= 0.5) {
+                return Err(wrong("data.bad_rows.skip.at_most", format!("{at_most} must be above 0, and at most 0.5")));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_features(&self) -> Result<(), SpecError> {
+        let Features { columns, others } = &self.features;
+        if let Some(pictures) = &self.pictures {
+            if !columns.is_empty() || others.is_some() || !self.categorical.is_empty() {
+                return Err(wrong("data.pictures", "take the place of features: name no feature columns beside them"));
+            }
+            if self.scaling != Scaling::None || self.transform != Transform::None {
+                return Err(wrong("data.scaling", "pictures are scaled by their own mean and deviation: set \"none\""));
+            }
+            for (field, side) in [("height", pictures.height), ("width", pictures.width)] {
+                if !(1..=4_096).contains(&side) {
+                    return Err(wrong(format!("data.pictures.{field}"), format!("{side} must lie between 1 and 4096")));
+                }
+            }
+            if !pictures.mean.is_finite() || !pictures.deviation.is_finite() || pictures.deviation <= 0.0 {
+                return Err(wrong("data.pictures.deviation", "must be above 0, and mean and deviation finite"));
+            }
+            if let PictureKind::Dicom(Window::Fixed { center, width }) = pictures.kind {
+                if !center.is_finite() || !(width >= 1.0 && width.is_finite()) {
+                    return Err(wrong(
+                        "data.pictures.kind.dicom",
+                        "a window needs a finite center, and a width of at least 1",
+                    ));
+                }
+            }
+            return Ok(());
+        }
+        if let Some(others) = others {
+            if !columns.is_empty() {
+                return Err(wrong("data.features", "name either columns or others, not both"));
+            }
+            if others.count == 0
+                || others.hash.len() != 64
+                || !others.hash.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase())
+            {
+                return Err(wrong(
+                    "data.features.others",
+                    "needs a count above 0, and a hash of 64 lower-case hexadecimal digits; `ml-worker columns` prints both",
+                ));
+            }
+        } else if columns.is_empty() && self.categorical.is_empty() {
             return Err(wrong("data.features.columns", "must name at least one column, and no column without a name"));
         }
-        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(wrong("data.features.columns", format!("names the column {:?} twice", twice[0])));
-        }
-        let taken = |name: &str| names.binary_search(&name.trim()).is_ok();
-        if taken(&self.label) || self.group.as_deref().is_some_and(taken) {
-            return Err(wrong("data.features.columns", "names the label or the group column too"));
-        }
-        if self.label.trim().is_empty() {
-            return Err(wrong("data.label", "must name a column"));
-        }
-        if let Some(group) = &self.group {
-            if group.trim().is_empty() {
-                return Err(wrong("data.group", "must name a column, or be left out"));
+        for categorical in &self.categorical {
+            let mut levels: Vec<&str> = categorical.levels.iter().map(|level| level.trim()).collect();
+            levels.sort_unstable();
+            let twice = levels.windows(2).any(|pair| pair[0] == pair[1]);
+            if levels.len() < 2 || levels.len() > MAX_LEVELS || twice || levels.contains(&"") {
+                return Err(wrong(
+                    "data.categorical",
+                    format!(
+                        "the levels of {:?} must be 2 to {MAX_LEVELS} different texts, none empty",
+                        categorical.column
+                    ),
+                ));
             }
-            if group.trim() == self.label.trim() {
-                return Err(wrong("data.group", "names the label column"));
+        }
+        Ok(())
+    }
+
+    fn check_labels(&self) -> Result<(), SpecError> {
+        let distinct = |field: &str, values: &[String], least: usize| {
+            let pair = values.iter().enumerate().any(|(n, a)| values[..n].iter().any(|b| same_value(a, b)));
+            if values.len() < least || values.len() > MAX_LEVELS || pair || values.iter().any(|v| v.trim().is_empty()) {
+                return Err(wrong(
+                    format!("data.{field}"),
+                    format!("must be {least} to {MAX_LEVELS} different texts or numbers, none empty"),
+                ));
             }
+            Ok(())
+        };
+        match self.task() {
+            Task::Classes(_) => {
+                if !self.labels.is_empty() || !self.positive.is_empty() || !self.negative.is_empty() {
+                    return Err(wrong("data.classes", "stand in place of labels, positive and negative"));
+                }
+                return distinct("classes", &self.classes, 3);
+            }
+            Task::Labels(_) => {
+                if !self.label.is_empty() {
+                    return Err(wrong("data.labels", "stand in place of label"));
+                }
+                distinct("labels", &self.labels, 2)?;
+            }
+            Task::Binary => {}
         }
         if self.positive.trim().is_empty() || same_value(&self.positive, &self.negative) {
             return Err(wrong("data.positive", "must be another text or number than data.negative, and not empty"));

@@ -153,7 +153,7 @@ impl StudyFile {
             title: self.title.clone(),
             description: self.description.clone(),
             data: self.data.clone(),
-            model: self.model.clone(),
+            model: self.model.spelled_out(),
             training: self.training.clone(),
             evaluation: self.evaluation.clone(),
             seed: self.seed,

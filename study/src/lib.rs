@@ -9,16 +9,25 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
+mod architecture;
 mod canonical;
 mod data;
 mod file;
 mod model;
+mod preset;
 mod spec;
 mod training;
 
+pub use architecture::{Architecture, Node, Op, Penalty, Start, Tensor, MAX_ACTIVATIONS};
 pub use canonical::CanonicalError;
-pub use data::{same_value, DataSpec, Features, Missing, Scaling};
+pub use data::{
+    same_value, BadRows, Categorical, DataSpec, Features, Missing, Others, PictureKind, Pictures, Scaling, Task,
+    Transform, Window,
+};
 pub use file::{Dataset, FileError, RulesFile, StudyFile, WeightingName};
-pub use model::{Activation, Model};
+pub use model::{Activation, Initializer, Layer, Model, Pool, MAX_PARAMETERS};
+pub use preset::Preset;
 pub use spec::{SpecError, StudySpec};
-pub use training::{Evaluation, Metric, Optimizer, Training};
+pub use training::{
+    ClassWeights, Clip, EarlyStopping, EpsilonForm, Evaluation, Loss, Metric, Optimizer, Schedule, Training,
+};

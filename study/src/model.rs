@@ -1,21 +1,26 @@
-//! Networks as data.
+//! Networks as data: what a person writes, and the layers it stands for.
 
-use crate::spec::{wrong, SpecError};
+use crate::{
+    preset::Preset,
+    spec::{wrong, SpecError},
+};
 use serde::{Deserialize, Serialize};
 
-/// Most hidden layers.
-pub const MAX_LAYERS: usize = 16;
-/// Most units of one layer.
+/// Most layers, those of residual blocks counted.
+pub const MAX_LAYERS: usize = 256;
+/// Deepest nesting of residual blocks.
+pub const MAX_DEPTH: usize = 4;
+/// Most units, filters, or pixels along one side.
 pub const MAX_UNITS: u32 = 65_536;
 /// Most parameters of a model.
 pub const MAX_PARAMETERS: u64 = 200_000_000;
 
-/// A network with one logit as its output.
+/// A network. Its last layer, which gives one logit per output, is never written down: it follows from the labels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 // not internally tagged: such enums cannot hold floats once any crate of a build switches `arbitrary_precision` on
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Model {
-    /// Logistic regression.
+    /// Logistic regression: no layer but the last.
     Logistic {},
     /// Dense layers with an activation between them.
     Dense {
@@ -27,30 +32,283 @@ pub enum Model {
         #[serde(default)]
         dropout: f64,
     },
+    /// A network by its name; only in study files. In a specification stand the layers it means, so that no later
+    /// version of this program can read another network into an agreement.
+    Preset(Preset),
+    /// Layer by layer.
+    Layers(Vec<Layer>),
+}
+
+/// One layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Layer {
+    /// `y = W·x + b`.
+    Dense {
+        /// Outputs.
+        units: u32,
+        /// How weights begin; left out: He, normal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        init: Option<Initializer>,
+        /// `λ` of the penalty `λ·Σ|w|` on this layer's weights, in place of `training.l1`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        l1: Option<f64>,
+        /// `λ` of the penalty `λ·Σw²` on this layer's weights, in place of `training.l2`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        l2: Option<f64>,
+    },
+    /// Convolution (cross-correlation, as everywhere in this field) of `[channels, height, width]` with square kernels,
+    /// zeros around the picture, and a bias per filter.
+    Conv2d {
+        /// Output channels.
+        filters: u32,
+        /// Side of the kernel.
+        kernel: u32,
+        /// Step of the kernel.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        stride: u32,
+        /// Zeros added at each of the four sides.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        padding: u32,
+        /// How weights begin; left out: He, normal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        init: Option<Initializer>,
+        /// As in `dense`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        l1: Option<f64>,
+        /// As in `dense`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        l2: Option<f64>,
+    },
+    /// The largest value of each window.
+    MaxPool(Pool),
+    /// The mean of each window; zeros of the padding count.
+    AveragePool(Pool),
+    /// The mean of each channel: `[channels, height, width]` becomes `[channels]`.
+    GlobalAveragePool,
+    /// Normalises groups of channels over each picture (Wu and He, "Group Normalization", ECCV 2018), then scales and
+    /// shifts each channel.
+    GroupNorm {
+        /// Groups; must divide the channels.
+        groups: u32,
+        /// Added to the variance.
+        #[serde(default = "norm_epsilon")]
+        epsilon: f64,
+    },
+    /// Normalises each row over its features (Ba, Kiros and Hinton, "Layer Normalization", 2016), then scales and shifts
+    /// each feature.
+    LayerNorm {
+        /// Added to the variance.
+        #[serde(default = "norm_epsilon")]
+        epsilon: f64,
+    },
+    /// A function of each number alone.
+    Activation(Activation),
+    /// In training, sets this share of numbers to 0 and divides the others by the share that stays.
+    Dropout(f64),
+    /// `[channels, height, width]` becomes one row, in this order.
+    Flatten,
+    /// `branch(x) + shortcut(x)`; without layers the shortcut is `x` itself.
+    Residual {
+        /// Layers of the branch.
+        branch: Vec<Layer>,
+        /// Layers of the shortcut.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        shortcut: Vec<Layer>,
+    },
+}
+
+/// Windows of a pooling layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// Side of the window.
+    pub size: u32,
+    /// Step of the window; left out: its side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stride: Option<u32>,
+    /// Added at each of the four sides; at most half the window. A maximum is never taken from there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub padding: u32,
 }
 
 /// Activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
-    /// `max(x, 0)`.
+    /// `max(x, 0)`; its derivative at 0 is 0.
     Relu,
+    /// `x` above 0, `0.01·x` elsewhere.
+    LeakyRelu,
+    /// `x` above 0, `eˣ − 1` elsewhere.
+    Elu,
     /// Hyperbolic tangent.
     Tanh,
+    /// `1 ÷ (1 + e^(−x))`.
+    Sigmoid,
+    /// `x·sigmoid(x)`.
+    Silu,
+    /// `0.5·x·(1 + tanh(√(2÷π)·(x + 0.044715·x³)))` (Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016).
+    GeluTanh,
+}
+
+/// How weights begin. With `i` inputs and `o` outputs of a unit; all draws come from the spec's seed. Biases begin at 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Initializer {
+    /// Nearly normal with variance `2 ÷ i` (He et al., "Delving Deep into Rectifiers", ICCV 2015).
+    HeNormal,
+    /// Nearly normal with variance `2 ÷ (i + o)` (Glorot and Bengio, AISTATS 2010).
+    GlorotNormal,
+    /// Uniform with variance `2 ÷ (i + o)`.
+    GlorotUniform,
+    /// Nearly normal with variance `1 ÷ i` (LeCun et al., "Efficient BackProp", 1998).
+    LecunNormal,
+    /// All 0: for a model without hidden layers.
+    Zeros,
+}
+
+fn one() -> u32 {
+    1
+}
+fn is_one(n: &u32) -> bool {
+    *n == 1
+}
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+fn norm_epsilon() -> f64 {
+    1e-5
 }
 
 impl Model {
+    /// The layers before the last one.
+    pub fn hidden(&self) -> Vec<Layer> {
+        match self {
+            Self::Logistic {} => Vec::new(),
+            Self::Dense { hidden, activation, dropout } => {
+                let mut layers = Vec::new();
+                for units in hidden {
+                    layers.push(Layer::Dense { units: *units, init: None, l1: None, l2: None });
+                    layers.push(Layer::Activation(*activation));
+                    if *dropout > 0.0 {
+                        layers.push(Layer::Dropout(*dropout));
+                    }
+                }
+                layers
+            }
+            Self::Preset(preset) => preset.hidden(),
+            Self::Layers(layers) => layers.clone(),
+        }
+    }
+
+    /// The same network as a specification writes it: without names that only this program explains.
+    #[must_use]
+    pub fn spelled_out(&self) -> Self {
+        match self {
+            Self::Preset(preset) => Self::Layers(preset.hidden()),
+            other => other.clone(),
+        }
+    }
+
+    /// Numbers that make no sense by themselves; whether layers fit each other is [`Architecture`](crate::Architecture)'s
+    /// affair.
     pub(crate) fn check(&self) -> Result<(), SpecError> {
-        let Self::Dense { hidden, dropout, .. } = self else { return Ok(()) };
-        if hidden.is_empty() || hidden.len() > MAX_LAYERS {
-            return Err(wrong("model.hidden", format!("must name 1 to {MAX_LAYERS} layers")));
+        match self {
+            Self::Logistic {} | Self::Preset(_) => Ok(()),
+            Self::Dense { hidden, dropout, .. } => {
+                if hidden.is_empty() || hidden.len() > 64 {
+                    return Err(wrong("model.hidden", "must name 1 to 64 layers"));
+                }
+                if let Some(units) = hidden.iter().find(|u| **u == 0 || **u > MAX_UNITS) {
+                    return Err(wrong("model.hidden", format!("{units} units are impossible; use 1 to {MAX_UNITS}")));
+                }
+                share("model.dropout", *dropout)
+            }
+            Self::Layers(layers) => {
+                let mut count = 0;
+                check_layers("model.layers", layers, 0, &mut count)
+            }
         }
-        if let Some(units) = hidden.iter().find(|u| **u == 0 || **u > MAX_UNITS) {
-            return Err(wrong("model.hidden", format!("{units} units are impossible; use 1 to {MAX_UNITS}")));
-        }
-        if !(0.0..1.0).contains(dropout) {
-            return Err(wrong("model.dropout", format!("{dropout} must be at least 0 and below 1")));
-        }
+    }
+}
+
+fn share(field: impl Into<String>, share: f64) -> Result<(), SpecError> {
+    if (0.0..1.0).contains(&share) {
         Ok(())
+    } else {
+        Err(wrong(field, format!("{share} must be at least 0 and below 1")))
+    }
+}
+
+fn check_layers(path: &str, layers: &[Layer], depth: usize, count: &mut usize) -> Result<(), SpecError> {
+    if depth > MAX_DEPTH {
+        return Err(wrong(path, format!("residual blocks stand more than {MAX_DEPTH} deep in each other")));
+    }
+    for (n, layer) in layers.iter().enumerate() {
+        *count += 1;
+        if *count > MAX_LAYERS {
+            return Err(wrong("model.layers", format!("has more than {MAX_LAYERS} layers")));
+        }
+        let at = |field: &str| format!("{path}[{n}].{field}");
+        let size = |field: &str, value: u32, least: u32| {
+            if (least..=MAX_UNITS).contains(&value) {
+                Ok(())
+            } else {
+                Err(wrong(at(field), format!("{value} is impossible; use {least} to {MAX_UNITS}")))
+            }
+        };
+        let penalty = |field: &str, lambda: &Option<f64>| match lambda {
+            Some(lambda) if !(0.0..=1e3).contains(lambda) => {
+                Err(wrong(at(field), format!("{lambda} must lie between 0 and 1000")))
+            }
+            _ => Ok(()),
+        };
+        match layer {
+            Layer::Dense { units, l1, l2, .. } => {
+                size("dense.units", *units, 1)?;
+                penalty("dense.l1", l1)?;
+                penalty("dense.l2", l2)?;
+            }
+            Layer::Conv2d { filters, kernel, stride, padding, l1, l2, .. } => {
+                size("conv2d.filters", *filters, 1)?;
+                size("conv2d.kernel", *kernel, 1)?;
+                size("conv2d.stride", *stride, 1)?;
+                size("conv2d.padding", *padding, 0)?;
+                penalty("conv2d.l1", l1)?;
+                penalty("conv2d.l2", l2)?;
+            }
+            Layer::MaxPool(pool) | Layer::AveragePool(pool) => {
+                size("size", pool.size, 1)?;
+                size("stride", pool.stride.unwrap_or(pool.size), 1)?;
+                if pool.padding > pool.size / 2 {
+                    return Err(wrong(at("padding"), format!("{} is more than half the window", pool.padding)));
+                }
+            }
+            Layer::GroupNorm { groups, epsilon } => {
+                size("group_norm.groups", *groups, 1)?;
+                small(at("group_norm.epsilon"), *epsilon)?;
+            }
+            Layer::LayerNorm { epsilon } => small(at("layer_norm.epsilon"), *epsilon)?,
+            Layer::Dropout(rate) => share(at("dropout"), *rate)?,
+            Layer::Residual { branch, shortcut } => {
+                if branch.is_empty() {
+                    return Err(wrong(at("residual.branch"), "must have at least one layer"));
+                }
+                check_layers(&at("residual.branch"), branch, depth + 1, count)?;
+                check_layers(&at("residual.shortcut"), shortcut, depth + 1, count)?;
+            }
+            Layer::GlobalAveragePool | Layer::Activation(_) | Layer::Flatten => {}
+        }
+    }
+    Ok(())
+}
+
+/// A number that is added so that nothing is divided by 0.
+pub(crate) fn small(field: impl Into<String>, value: f64) -> Result<(), SpecError> {
+    if value > 0.0 && value <= 1.0 {
+        Ok(())
+    } else {
+        Err(wrong(field, format!("{value} must be above 0, and at most 1")))
     }
 }

@@ -1,9 +1,10 @@
 //! What is agreed.
 
 use crate::{
+    architecture::{Architecture, Penalty},
     data::{DataSpec, Scaling},
-    model::{Model, MAX_PARAMETERS},
-    training::{Evaluation, Training},
+    model::Model,
+    training::{Evaluation, Loss, Metric, Training},
 };
 use consilium_aggregation::{Layout, LayoutError, Statistics, TensorShape};
 use serde::{Deserialize, Serialize};
@@ -42,13 +43,13 @@ pub struct StudySpec {
 #[error("{field}: {problem}")]
 pub struct SpecError {
     /// Path of the field.
-    pub field: &'static str,
+    pub field: String,
     /// What is wrong with it, and what may stand there.
     pub problem: String,
 }
 
-pub(crate) fn wrong(field: &'static str, problem: impl Into<String>) -> SpecError {
-    SpecError { field, problem: problem.into() }
+pub(crate) fn wrong(field: impl Into<String>, problem: impl Into<String>) -> SpecError {
+    SpecError { field: field.into(), problem: problem.into() }
 }
 
 impl StudySpec {
@@ -67,53 +68,42 @@ impl StudySpec {
             return Err(wrong("seed", "must be below 2^53"));
         }
         self.data.check()?;
-        self.model.check()?;
-        self.training.check()?;
+        if matches!(self.model, Model::Preset(_)) {
+            return Err(wrong("model.preset", "is for study files; a specification spells its layers out"));
+        }
+        self.training.check(self.data.task())?;
         self.evaluation.check()?;
-        let parameters = self.parameters();
-        if parameters > MAX_PARAMETERS {
-            return Err(wrong("model", format!("has {parameters} parameters; at most {MAX_PARAMETERS} are allowed")));
+        if self.training.loss == Loss::SquaredError && self.evaluation.metric == Metric::LogLoss {
+            return Err(wrong(
+                "evaluation.metric",
+                "a model of squared_error can predict 0 or 1 flatly, which has no log-loss: set \"brier\"",
+            ));
         }
-        Ok(())
+        self.architecture()?.check_batch(self.training.batch_size)
     }
 
-    /// How many features there are.
+    /// The network with its shapes.
+    ///
+    /// # Errors
+    /// The first layer that does not fit.
+    pub fn architecture(&self) -> Result<Architecture, SpecError> {
+        let penalty = Penalty { l1: self.training.l1, l2: self.training.l2 };
+        Architecture::new(&self.model, &self.data.input_shape(), self.data.task().outputs(), penalty)
+    }
+
+    /// Numbers per row that the network takes.
     pub fn inputs(&self) -> usize {
-        self.data.features.columns.len()
+        self.data.inputs()
     }
 
-    /// Inputs and outputs of each dense layer, from the first to the one that gives the logit.
-    pub fn layers(&self) -> Vec<(usize, usize)> {
-        let hidden = match &self.model {
-            Model::Logistic {} => &[][..],
-            Model::Dense { hidden, .. } => hidden,
-        };
-        let mut layers = Vec::with_capacity(hidden.len() + 1);
-        let mut inputs = self.inputs();
-        for units in hidden.iter().map(|u| *u as usize).chain([1]) {
-            layers.push((inputs, units));
-            inputs = units;
-        }
-        layers
-    }
-
-    /// Number of trainable parameters.
-    pub fn parameters(&self) -> u64 {
-        self.layers().iter().map(|(i, o)| (*i as u64).saturating_add(1).saturating_mul(*o as u64)).sum()
-    }
-
-    /// Tensors of a model file: `layerNN.weight` of shape `[outputs, inputs]` and `layerNN.bias` of shape `[outputs]`.
+    /// Tensors of a model file: `layerNN.weight` and `layerNN.bias` of each layer that has them, as
+    /// [`Tensor`](crate::Tensor) says.
     ///
     /// # Errors
     /// A specification that [`check`](Self::check) refuses.
     pub fn layout(&self) -> Result<Layout, LayoutError> {
-        let tensors = self.layers().into_iter().enumerate().flat_map(|(n, (inputs, outputs))| {
-            [
-                TensorShape::new(format!("layer{n:02}.weight"), [outputs, inputs]),
-                TensorShape::new(format!("layer{n:02}.bias"), [outputs]),
-            ]
-        });
-        Layout::new(tensors.collect())
+        let architecture = self.architecture().map_err(|_| LayoutError::Count(0))?;
+        Layout::new(architecture.tensors.into_iter().map(|t| TensorShape::new(t.name, t.shape)).collect())
     }
 
     /// Length in bytes of an update's file.
@@ -138,8 +128,8 @@ impl StudySpec {
     /// A specification that [`check`](Self::check) refuses.
     pub fn statistics_len(&self) -> Result<u64, LayoutError> {
         match self.data.scaling {
-            Scaling::None => Ok(0),
-            Scaling::Swarm => Statistics::file_len(self.inputs()),
+            Scaling::Swarm => Statistics::file_len(self.data.numeric()),
+            Scaling::None | Scaling::Site | Scaling::Transductive => Ok(0),
         }
     }
 }

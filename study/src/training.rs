@@ -1,37 +1,95 @@
 //! Local training, and what is measured after it.
 
-use crate::spec::{wrong, SpecError};
+use crate::{
+    data::Task,
+    model::small,
+    spec::{wrong, SpecError},
+};
 use serde::{Deserialize, Serialize};
 
-/// Local training.
+/// Local training in one round: so many `epochs`, or so many `batches`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
     /// How parameters follow gradients.
     pub optimizer: Optimizer,
+    /// What is made small.
+    #[serde(default, skip_serializing_if = "Loss::is_cross_entropy")]
+    pub loss: Loss,
     /// Rows in one step; the last of an epoch may have fewer.
     pub batch_size: u32,
     /// Passes over the training rows in one round.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub epochs: u32,
+    /// Steps in one round, in place of `epochs`; where the rows run out, they are shuffled and begun again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub batches: u32,
     /// Whether the optimiser's own state (momentum, moments) is carried into the next round.
     #[serde(default)]
     pub keep_optimizer_state: bool,
-    /// `λ` of the penalty `λ·Σw²` over all weights (not biases).
+    /// `λ` of the penalty `λ·Σ|w|` over the weights (not biases) of layers that name none of their own.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub l1: f64,
+    /// `λ` of the penalty `λ·Σw²` over the weights (not biases) of layers that name none of their own.
     #[serde(default)]
     pub l2: f64,
+    /// `μ` of the term `μ/2·Σ(w − w₀)²` that holds parameters near the round's base `w₀` (FedProx: Li et al., "Federated
+    /// Optimization in Heterogeneous Networks", MLSys 2020).
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub proximal: f64,
+    /// How the learning rate changes from round to round.
+    #[serde(default, skip_serializing_if = "Schedule::is_constant")]
+    pub schedule: Schedule,
+    /// Rounds over which the learning rate rises linearly from 0, before the schedule begins; it counts steps, so that the
+    /// first step is not lost.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub warmup_rounds: f64,
+    /// Bounds the gradient before the optimiser sees it, penalties included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<Clip>,
+    /// Factors on the loss of each class's rows; the sum is still divided by the number of rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<ClassWeights>,
+    /// Ends a round's local training when the site's own validation loss stops falling; the best epoch's parameters are
+    /// the update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
 }
 
-/// Optimisers.
+/// Losses; means over the rows of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// Cross-entropy, computed from the logits: of one class against another, of one among several (softmax), or the mean
+    /// over several labels.
+    #[default]
+    CrossEntropy,
+    /// `(z − y)²` of the output itself against 0 or 1, for two classes only; predictions are the output held between 0
+    /// and 1.
+    SquaredError,
+}
+
+impl Loss {
+    fn is_cross_entropy(&self) -> bool {
+        matches!(self, Self::CrossEntropy)
+    }
+}
+
+/// Optimisers. `g` is the gradient of loss and penalties.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Optimizer {
-    /// Stochastic gradient descent: `v = momentum·v + g; w = w − learning_rate·v`.
+    /// Stochastic gradient descent: `v = momentum·v + g; w = w − learning_rate·v`, with Nesterov's momentum
+    /// `w = w − learning_rate·(g + momentum·v)`.
     Sgd {
         /// Step size.
         learning_rate: f64,
         /// 0: none.
         #[serde(default)]
         momentum: f64,
+        /// Nesterov's form (as in Sutskever et al., "On the importance of initialization and momentum", ICML 2013).
+        #[serde(default, skip_serializing_if = "is_false")]
+        nesterov: bool,
     },
     /// Adam (Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, algorithm 1).
     Adam {
@@ -43,10 +101,121 @@ pub enum Optimizer {
         /// Decay of the second moment.
         #[serde(default = "beta2")]
         beta2: f64,
+        /// Added to the root of the second moment.
+        #[serde(default = "epsilon")]
+        epsilon: f64,
+        /// Where it is added.
+        #[serde(default, skip_serializing_if = "EpsilonForm::is_corrected")]
+        epsilon_form: EpsilonForm,
+    },
+    /// Adam with decoupled weight decay (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019):
+    /// `w = w − learning_rate·weight_decay·w` before Adam's step, for weights and not for biases and norms.
+    AdamW {
+        /// Step size.
+        learning_rate: f64,
+        /// Decay of the first moment.
+        #[serde(default = "beta1")]
+        beta1: f64,
+        /// Decay of the second moment.
+        #[serde(default = "beta2")]
+        beta2: f64,
         /// Added to the root of the corrected second moment.
         #[serde(default = "epsilon")]
         epsilon: f64,
+        /// Share of a weight that is taken off at a learning rate of 1.
+        weight_decay: f64,
     },
+    /// RMSprop (Tieleman and Hinton, Coursera lecture 6.5, 2012): `v = decay·v + (1 − decay)·g²;
+    /// w = w − learning_rate·g ÷ (√v + epsilon)`.
+    #[serde(rename = "rmsprop")]
+    RmsProp {
+        /// Step size.
+        learning_rate: f64,
+        /// Decay of the second moment.
+        #[serde(default = "beta1")]
+        decay: f64,
+        /// Added to the root.
+        #[serde(default = "epsilon")]
+        epsilon: f64,
+    },
+}
+
+/// Where Adam's `ε` is added: two conventions, which differ by the factor `√(1 − β₂ᵗ)` on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EpsilonForm {
+    /// `α·m̂ ÷ (√v̂ + ε)`, as in algorithm 1 (and in PyTorch).
+    #[default]
+    Corrected,
+    /// `α·√(1 − β₂ᵗ) ÷ (1 − β₁ᵗ) · m ÷ (√v + ε)`, the form after algorithm 1 (and in Keras).
+    Keras,
+}
+
+impl EpsilonForm {
+    fn is_corrected(&self) -> bool {
+        matches!(self, Self::Corrected)
+    }
+}
+
+/// How the learning rate changes. `r` is the share of rounds begun: 2.5 in the middle of the third round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Schedule {
+    /// Not at all.
+    #[default]
+    Constant,
+    /// Multiplied by `factor` after every `rounds` whole rounds.
+    Step {
+        /// Rounds between two steps.
+        rounds: u32,
+        /// Above 0, at most 1.
+        factor: f64,
+    },
+    /// `floor + (1 − floor)·(1 + cos(π·min(r ÷ rounds, 1))) ÷ 2` (Loshchilov and Hutter, "SGDR", ICLR 2017).
+    Cosine {
+        /// Rounds until the floor.
+        rounds: u32,
+        /// Share of the learning rate that is left.
+        #[serde(default)]
+        floor: f64,
+    },
+}
+
+impl Schedule {
+    fn is_constant(&self) -> bool {
+        matches!(self, Self::Constant)
+    }
+}
+
+/// Bounds on a step's gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Clip {
+    /// All of it is multiplied by `norm ÷ ‖g‖` where its Euclidean norm is larger.
+    Norm(f64),
+    /// Each number is held between `−value` and `value`.
+    Value(f64),
+}
+
+/// Factors on the loss of each class's rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ClassWeights {
+    /// `rows ÷ (classes · rows of the class)`, from the site's own training rows.
+    Balanced,
+    /// These: negative and positive, or one per class.
+    Fixed(Vec<f64>),
+}
+
+/// When local training ends early.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStopping {
+    /// Epochs without a better validation loss.
+    pub patience: u32,
+    /// By how much a loss must be lower to be better.
+    #[serde(default)]
+    pub min_delta: f64,
 }
 
 fn beta1() -> f64 {
@@ -57,6 +226,15 @@ fn beta2() -> f64 {
 }
 fn epsilon() -> f64 {
     1e-8
+}
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+fn is_none(x: &f64) -> bool {
+    *x == 0.0
+}
+fn is_false(b: &bool) -> bool {
+    !*b
 }
 
 /// What is measured at each site, and on which rows.
@@ -81,22 +259,105 @@ fn min_rows() -> u32 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// Mean log-loss (binary cross-entropy, natural logarithm) of the validation rows.
+    /// Mean log-loss (cross-entropy, natural logarithm) of the validation rows; of several labels, their mean.
     #[default]
     LogLoss,
+    /// Mean squared error of the predicted probabilities (Brier score); of several outputs, their sum.
+    Brier,
 }
 
 impl Training {
-    pub(crate) fn check(&self) -> Result<(), SpecError> {
+    pub(crate) fn check(&self, task: Task) -> Result<(), SpecError> {
         if self.batch_size == 0 || self.batch_size > 1 << 20 {
             return Err(wrong("training.batch_size", "must lie between 1 and 1048576"));
         }
-        if self.epochs == 0 || self.epochs > 10_000 {
-            return Err(wrong("training.epochs", "must lie between 1 and 10000"));
+        match (self.epochs, self.batches) {
+            (0, 0) => return Err(wrong("training.epochs", "must lie between 1 and 10000 (or name training.batches)")),
+            (_, 0) if self.epochs > 10_000 => return Err(wrong("training.epochs", "must lie between 1 and 10000")),
+            (0, _) if self.batches > 1_000_000 => {
+                return Err(wrong("training.batches", "must lie between 1 and 1000000"));
+            }
+            (0, _) | (_, 0) => {}
+            _ => return Err(wrong("training.batches", "stand in place of training.epochs; name one of them")),
         }
-        if !(0.0..=1e3).contains(&self.l2) {
-            return Err(wrong("training.l2", format!("{} must lie between 0 and 1000", self.l2)));
+        for (field, value) in [("l1", self.l1), ("l2", self.l2), ("proximal", self.proximal)] {
+            if !(0.0..=1e3).contains(&value) {
+                return Err(wrong(format!("training.{field}"), format!("{value} must lie between 0 and 1000")));
+            }
         }
+        if !(0.0..=1e3).contains(&self.warmup_rounds) {
+            return Err(wrong("training.warmup_rounds", "must lie between 0 and 1000"));
+        }
+        match self.schedule {
+            Schedule::Constant => {}
+            Schedule::Step { rounds, factor } => {
+                if rounds == 0 || !(factor > 0.0 && factor <= 1.0) {
+                    return Err(wrong(
+                        "training.schedule.step",
+                        "needs rounds of at least 1, and a factor above 0, at most 1",
+                    ));
+                }
+            }
+            Schedule::Cosine { rounds, floor } => {
+                if rounds == 0 || !(0.0..=1.0).contains(&floor) {
+                    return Err(wrong(
+                        "training.schedule.cosine",
+                        "needs rounds of at least 1, and a floor from 0 to 1",
+                    ));
+                }
+            }
+        }
+        if let Some(Clip::Norm(bound) | Clip::Value(bound)) = self.clip {
+            if !(bound > 0.0 && bound.is_finite()) {
+                return Err(wrong("training.clip", format!("{bound} must be above 0")));
+            }
+        }
+        self.check_weights(task)?;
+        if let Some(EarlyStopping { patience, min_delta }) = self.early_stopping {
+            if patience == 0 || !(0.0..=1e3).contains(&min_delta) {
+                return Err(wrong(
+                    "training.early_stopping",
+                    "needs a patience of at least 1, and a min_delta from 0 on",
+                ));
+            }
+            if self.epochs == 0 {
+                return Err(wrong("training.early_stopping", "looks after each epoch: name training.epochs"));
+            }
+        }
+        if self.loss == Loss::SquaredError && task != Task::Binary {
+            return Err(wrong("training.loss", "squared_error is for two classes only"));
+        }
+        self.optimizer.check()
+    }
+
+    fn check_weights(&self, task: Task) -> Result<(), SpecError> {
+        let field = "training.class_weights";
+        let classes = match task {
+            Task::Binary => 2,
+            Task::Classes(classes) => classes,
+            Task::Labels(_) => {
+                return match self.class_weights {
+                    Some(_) => {
+                        Err(wrong(field, "are for classes, of which each row has one; several labels have none"))
+                    }
+                    None => Ok(()),
+                };
+            }
+        };
+        match &self.class_weights {
+            Some(ClassWeights::Fixed(weights)) => {
+                if weights.len() != classes || weights.iter().any(|w| !(*w > 0.0 && *w <= 1e6)) {
+                    return Err(wrong(field, format!("must be {classes} numbers above 0, at most 1000000")));
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Optimizer {
+    fn check(&self) -> Result<(), SpecError> {
         let rate = |rate: f64| {
             if rate > 0.0 && rate <= 1e3 {
                 Ok(())
@@ -104,27 +365,37 @@ impl Training {
                 Err(wrong("training.optimizer.learning_rate", format!("{rate} must be above 0, and at most 1000")))
             }
         };
-        let decay = |field, value: f64| {
+        let decay = |field: &str, value: f64| {
             if (0.0..1.0).contains(&value) {
                 Ok(())
             } else {
-                Err(wrong(field, format!("{value} must be at least 0 and below 1")))
+                Err(wrong(format!("training.optimizer.{field}"), format!("{value} must be at least 0 and below 1")))
             }
         };
-        match &self.optimizer {
-            Optimizer::Sgd { learning_rate, momentum } => {
-                rate(*learning_rate)?;
-                decay("training.optimizer.momentum", *momentum)
-            }
-            Optimizer::Adam { learning_rate, beta1, beta2, epsilon } => {
-                rate(*learning_rate)?;
-                decay("training.optimizer.beta1", *beta1)?;
-                decay("training.optimizer.beta2", *beta2)?;
-                if *epsilon > 0.0 && *epsilon <= 1.0 {
-                    Ok(())
-                } else {
-                    Err(wrong("training.optimizer.epsilon", format!("{epsilon} must be above 0, and at most 1")))
+        match self {
+            Self::Sgd { learning_rate, momentum, nesterov } => {
+                if *nesterov && *momentum == 0.0 {
+                    return Err(wrong("training.optimizer.nesterov", "needs a momentum"));
                 }
+                rate(*learning_rate)?;
+                decay("momentum", *momentum)
+            }
+            Self::Adam { learning_rate, beta1, beta2, epsilon, .. }
+            | Self::AdamW { learning_rate, beta1, beta2, epsilon, .. } => {
+                rate(*learning_rate)?;
+                decay("beta1", *beta1)?;
+                decay("beta2", *beta2)?;
+                if let Self::AdamW { weight_decay, .. } = self {
+                    if !(0.0..=1e3).contains(weight_decay) {
+                        return Err(wrong("training.optimizer.weight_decay", "must lie between 0 and 1000"));
+                    }
+                }
+                small("training.optimizer.epsilon", *epsilon)
+            }
+            Self::RmsProp { learning_rate, decay: share, epsilon } => {
+                rate(*learning_rate)?;
+                decay("decay", *share)?;
+                small("training.optimizer.epsilon", *epsilon)
             }
         }
     }

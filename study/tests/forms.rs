@@ -79,8 +79,7 @@ fn names_and_values_that_a_table_could_not_tell_apart_are_refused() {
 fn lengths_follow_from_the_layers() {
     let file = StudyFile::parse(FILE).unwrap();
     let spec = file.spec();
-    assert_eq!(spec.layers(), [(30, 16), (16, 1)]);
-    assert_eq!(spec.parameters(), 30 * 16 + 16 + 16 + 1);
+    assert_eq!(spec.architecture().unwrap().parameters(), 30 * 16 + 16 + 16 + 1);
     let rules = file.rules(2_000, 4).unwrap();
     assert_eq!(rules.merged_len, spec.layout().unwrap().file_len(false));
     assert!(rules.update_len > rules.merged_len && rules.statistics_len > 30 * 24);
@@ -90,7 +89,7 @@ fn lengths_follow_from_the_layers() {
 #[test]
 fn an_expected_transfer_follows_from_size_sites_and_link() {
     let mut file = StudyFile::parse(FILE).unwrap();
-    file.data.features = Features { columns: (0..12_708).map(|n| format!("gene{n}")).collect() };
+    file.data.features = Features { columns: (0..12_708).map(|n| format!("gene{n}")).collect(), others: None };
     file.model = Model::Dense { hidden: vec![256], activation: consilium_study::Activation::Relu, dropout: 0.0 };
     let rules = file.rules(2_000, 4).unwrap();
     // three updates in, three out, 8 bits a byte, 20 Mbit/s, 2 s a block

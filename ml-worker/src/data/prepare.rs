@@ -7,25 +7,70 @@ use super::{
 use consilium_aggregation::{Statistics, MIN_ROWS};
 use consilium_primitives::FailureCode;
 use consilium_study::StudySpec;
+use std::io;
 
 /// Rows ready for the network.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rows {
     /// Features, row by row, scaled.
-    pub features: Vec<f32>,
-    /// True: the positive class.
-    pub labels: Vec<bool>,
+    features: Vec<f32>,
+    /// Numbers per row.
+    width: usize,
+    /// Labels, as [`Objective`](crate::learn::loss::Objective) says.
+    labels: Vec<u32>,
+    /// How many of them one row has.
+    per_row: usize,
 }
 
 impl Rows {
+    /// None yet, of so many features and labels each.
+    pub fn new(width: usize, per_row: usize) -> Self {
+        Self { features: Vec::new(), width, labels: Vec::new(), per_row: per_row.max(1) }
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.labels.len() / self.per_row
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
+    }
+
+    /// Labels of all rows.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// Labels of two classes: true is the positive one.
+    pub fn positive(&self) -> Vec<bool> {
+        self.labels.iter().map(|label| *label == 1).collect()
+    }
+
+    /// Writes the features of some rows one after the other.
+    ///
+    /// # Errors
+    /// They lie on disk and cannot be read.
+    pub fn gather(&self, rows: &[usize], out: &mut [f32]) -> io::Result<()> {
+        for (row, out) in rows.iter().zip(out.chunks_exact_mut(self.width)) {
+            out.copy_from_slice(&self.features[row * self.width..(row + 1) * self.width]);
+        }
+        Ok(())
+    }
+
+    /// Writes the labels of some rows.
+    pub fn labels_of(&self, rows: &[usize], out: &mut Vec<u32>) {
+        out.clear();
+        for row in rows {
+            out.extend_from_slice(&self.labels[row * self.per_row..(row + 1) * self.per_row]);
+        }
+    }
+
+    /// Appends other rows of the same kind.
+    pub fn append(&mut self, other: &Self) {
+        self.features.extend_from_slice(&other.features);
+        self.labels.extend_from_slice(&other.labels);
     }
 }
 
@@ -67,13 +112,13 @@ impl Scaler {
 
     /// These rows of a table; computed in f64, rounded to f32 once.
     pub fn apply(&self, table: &Table, rows: &[usize]) -> Rows {
-        let mut out = Rows::default();
+        let mut out = Rows::new(table.features.len(), 1);
         for row in rows {
             for (column, value) in table.row(*row).iter().enumerate() {
                 let value = if value.is_nan() { self.fill[column] } else { *value };
                 out.features.push(((value - self.mean[column]) / self.deviation[column]) as f32);
             }
-            out.labels.push(table.labels[*row]);
+            out.labels.push(u32::from(table.labels[*row]));
         }
         out
     }
@@ -126,7 +171,7 @@ impl Prepared {
             None => Scaler::own(table, &training),
         };
         let prepared = Self { training: scaler.apply(table, &training), validation: scaler.apply(table, &validation) };
-        let positives = prepared.training.labels.iter().filter(|l| **l).count();
+        let positives = prepared.training.labels.iter().filter(|l| **l == 1).count();
         if prepared.training.len() < 2 {
             return Err(DataError::new(
                 FailureCode::TooFewSamples,

@@ -1,26 +1,46 @@
 //! Initial parameters, the same bits on every machine.
 
 use crate::random::{key, Stream};
-use consilium_study::StudySpec;
+use consilium_study::{Initializer, SpecError, Start, StudySpec, Tensor};
 
 /// Parameters from the spec's seed, in the order of the model file (tensors by name, row-major).
 ///
-/// Biases are 0. A weight is a [normal](Stream::normal) times `√(2 ÷ inputs)` (He et al., "Delving Deep into
-/// Rectifiers", ICCV 2015), in the last layer times `√(2 ÷ (inputs + outputs))` (Glorot and Bengio, AISTATS 2010);
-/// computed in f64, rounded to f32 once. Every tensor has a stream of its own.
-pub fn initial_parameters(spec: &StudySpec) -> Vec<f32> {
-    let layers = spec.layers();
+/// Draws are [normals](Stream::normal) or [uniforms](Stream::uniform) times the deviation that the tensor's initialiser
+/// names; computed in f64, rounded to f32 once. Every tensor has a stream of its own.
+///
+/// # Errors
+/// A spec whose layers do not fit each other.
+pub fn initial_parameters(spec: &StudySpec) -> Result<Vec<f32>, SpecError> {
+    let mut tensors = spec.architecture()?.tensors;
+    tensors.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
     let mut out = Vec::new();
-    for (n, (inputs, outputs)) in layers.iter().enumerate() {
-        // `bias` comes before `weight` by name
-        out.extend(std::iter::repeat_n(0f32, *outputs));
-        let name = format!("layer{n:02}.weight");
-        let mut stream = Stream::new(key("consilium/init/1", &[&spec.seed.to_le_bytes(), name.as_bytes()]));
-        let spread = if n + 1 == layers.len() { *inputs + *outputs } else { *inputs };
-        let scale = (2.0 / spread as f64).sqrt();
-        out.extend((0..inputs * outputs).map(|_| (stream.normal() * scale) as f32));
+    for tensor in &tensors {
+        start(tensor, spec.seed, &mut out);
     }
-    out
+    Ok(out)
+}
+
+fn start(tensor: &Tensor, seed: u64, out: &mut Vec<f32>) {
+    let count = tensor.elements();
+    let (init, inputs, outputs) = match tensor.start {
+        Start::Constant(value) => return out.extend(std::iter::repeat_n(value as f32, count)),
+        Start::Drawn { init, inputs, outputs } => (init, inputs, outputs),
+    };
+    let variance = match init {
+        Initializer::HeNormal => 2.0 / inputs as f64,
+        Initializer::GlorotNormal | Initializer::GlorotUniform => 2.0 / (inputs + outputs) as f64,
+        Initializer::LecunNormal => 1.0 / inputs as f64,
+        Initializer::Zeros => return out.extend(std::iter::repeat_n(0.0, count)),
+    };
+    let mut stream = Stream::new(key("consilium/init/1", &[&seed.to_le_bytes(), tensor.name.as_bytes()]));
+    if init == Initializer::GlorotUniform {
+        // a uniform on [-a, a) has variance a² ÷ 3
+        let bound = (3.0 * variance).sqrt();
+        out.extend((0..count).map(|_| ((2.0 * stream.uniform() - 1.0) * bound) as f32));
+    } else {
+        let deviation = variance.sqrt();
+        out.extend((0..count).map(|_| (stream.normal() * deviation) as f32));
+    }
 }
 
 #[cfg(test)]
@@ -36,7 +56,7 @@ mod tests {
     fn initial_parameters_are_what_independent_python_gives() {
         let golden: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
         let spec = StudySpec::from_canonical(include_bytes!("../../../study/tests/golden/spec.json")).unwrap();
-        let parameters = initial_parameters(&spec);
+        let parameters = initial_parameters(&spec).unwrap();
         let bytes: Vec<u8> = parameters.iter().flat_map(|p| p.to_le_bytes()).collect();
         assert_eq!(hex::encode(sp_crypto_hashing::blake2_256(&bytes)), golden["blake2b_256"].as_str().unwrap());
         let file = consilium_aggregation::ModelFile { layout: spec.layout().unwrap(), duty: None, data: parameters };

@@ -1,7 +1,7 @@
 //! How good predictions are. Positive is `p ≥ 0.5`; what is not defined (one class only, nothing divided by nothing) is
 //! `None`, never 0.
 
-use super::net::{log_loss, sigmoid};
+use super::loss::{log_loss, sigmoid};
 use serde::Serialize;
 
 /// The cut between the classes.

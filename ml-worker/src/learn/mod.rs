@@ -2,12 +2,15 @@
 //! sites are other modules' affair.
 
 mod init;
+pub mod kernels;
+pub mod loss;
 pub mod metrics;
 mod net;
 mod optimize;
+pub mod real;
 mod train;
 
 pub use init::initial_parameters;
-pub use net::{logits, Net, NetError};
-pub use optimize::OptimizerState;
-pub use train::{loss_micro, train, Halt, Seeds, TrainError, Trained};
+pub use net::{logits, Chance, Net, NetError, Workspace};
+pub use optimize::{OptimizerState, Penalties, Stepper};
+pub use train::{logits_of, loss_micro, objective, Checkpoint, Halt, Keep, Seeds, Session, TrainError, Trained};

@@ -1,166 +1,438 @@
-//! The network, on candle: dense layers with an activation between them, one logit at the end.
+//! A network at work: its layers as a list of operations on numbered buffers, forward and backward.
+//!
+//! Parameters are one slice, as in the model file, and so are gradients. Buffers are made once for the largest batch and
+//! used again in every step. Nothing is kept of a dropout's mask but its key.
 
-use crate::random::Stream;
-use candle_core::{Device, Tensor, Var};
-use consilium_aggregation::Layout;
-use consilium_study::{Activation, Model, StudySpec};
+use super::{
+    kernels::{
+        conv::{self, Conv},
+        elementwise::{activate, activate_back, add, column_sums, fill_bias, rectify, rectify_back, Mask},
+        matrix::{multiply, Into, Matrix},
+        norm::{self, Norm},
+        pool::{self, Pool},
+    },
+    loss::Objective,
+    real::Real,
+};
+use crate::random::key;
+use consilium_aggregation::{Layout, TensorShape};
+use consilium_study::{Activation, Architecture, Node, Op};
 use std::ops::Range;
 
-/// Why the network cannot compute.
+/// Why a network cannot compute.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
-    /// What candle says.
-    #[error("the tensor library refuses: {0}")]
-    Tensor(#[from] candle_core::Error),
-    /// A tensor that no gradient reaches.
-    #[error("no gradient reaches {0}")]
-    NoGradient(String),
+    /// The spec's layers do not fit each other.
+    #[error(transparent)]
+    Spec(#[from] consilium_study::SpecError),
     /// The spec's layers make no file.
     #[error("the model has no layout: {0}")]
     Layout(#[from] consilium_aggregation::LayoutError),
+    /// A tensor that no gradient reaches.
+    #[error("no gradient reaches {0}: it cannot be trained")]
+    NoGradient(String),
 }
 
-struct Layer {
-    weight: Range<usize>,
-    bias: Range<usize>,
-    inputs: usize,
-    outputs: usize,
+/// One operation. `from` and `to` number values: 0 is the input, and each operation gives one more.
+struct Step {
+    from: usize,
+    to: usize,
+    what: What,
 }
 
-/// A network's shape. Its parameters are one slice, as in the model file.
+enum What {
+    /// With ReLU and dropout, where these follow.
+    Dense {
+        weight: Range<usize>,
+        bias: Range<usize>,
+        inputs: usize,
+        outputs: usize,
+        rectified: bool,
+        rate: f64,
+    },
+    /// With ReLU, where it follows.
+    Conv {
+        weight: Range<usize>,
+        bias: Range<usize>,
+        conv: Conv,
+        rectified: bool,
+    },
+    Max(Pool),
+    Average(Pool),
+    Norm {
+        weight: Range<usize>,
+        bias: Range<usize>,
+        norm: Norm,
+    },
+    Activation(Activation),
+    Dropout(f64),
+    /// `from` plus another value.
+    Add(usize),
+}
+
+/// A network's program.
 pub struct Net {
-    layers: Vec<Layer>,
-    activation: Option<Activation>,
-    dropout: f64,
+    steps: Vec<Step>,
+    /// Numbers per row of each value.
+    sizes: Vec<usize>,
+    /// Tensors in the order of the model file: name, place among the parameters, place among the architecture's tensors.
+    tensors: Vec<(String, Range<usize>, usize)>,
+    architecture: Architecture,
+    output: usize,
     parameters: usize,
 }
 
+/// Buffers of one network for batches up to a size.
+pub struct Workspace<R> {
+    values: Vec<Vec<R>>,
+    gradients: Vec<Vec<R>>,
+    /// What an operation keeps beside its output: columns of a convolution, places of maxima, moments of a norm.
+    kept: Vec<Kept<R>>,
+    rows: usize,
+}
+
+#[derive(Default)]
+struct Kept<R> {
+    numbers: Vec<R>,
+    places: Vec<u32>,
+}
+
+/// Where dropout comes from in one step; without it nothing is left out.
+pub type Chance = Option<[u8; 32]>;
+
 impl Net {
-    /// The network of a spec.
+    /// The program of an architecture.
     ///
     /// # Errors
-    /// A spec that its own check refuses.
-    pub fn new(spec: &StudySpec) -> Result<Self, NetError> {
-        let layout: Layout = spec.layout()?;
-        let range = |name: &str| {
-            layout
-                .ranges()
-                .find(|(t, _)| t.name == name)
-                .map(|(_, r)| r)
-                .ok_or_else(|| NetError::NoGradient(name.into()))
-        };
-        let mut layers = Vec::new();
-        for (n, (inputs, outputs)) in spec.layers().into_iter().enumerate() {
-            layers.push(Layer {
-                weight: range(&format!("layer{n:02}.weight"))?,
-                bias: range(&format!("layer{n:02}.bias"))?,
-                inputs,
-                outputs,
-            });
+    /// An architecture whose tensors make no file.
+    pub fn new(architecture: Architecture) -> Result<Self, NetError> {
+        let shapes = architecture.tensors.iter().map(|t| TensorShape::new(t.name.clone(), t.shape.clone())).collect();
+        let layout = Layout::new(shapes)?;
+        let place = |name: &str| architecture.tensors.iter().position(|t| t.name == name).unwrap_or_default();
+        let tensors: Vec<(String, Range<usize>, usize)> =
+            layout.ranges().map(|(t, range)| (t.name.clone(), range, place(&t.name))).collect();
+        let mut ranges = vec![0..0; architecture.tensors.len()];
+        for (_, range, place) in &tensors {
+            ranges[*place] = range.clone();
         }
-        let (activation, dropout) = match &spec.model {
-            Model::Logistic {} => (None, 0.0),
-            Model::Dense { activation, dropout, .. } => (Some(*activation), *dropout),
+        let mut net = Self {
+            steps: Vec::new(),
+            sizes: vec![architecture.input.iter().product()],
+            tensors,
+            parameters: layout.elements(),
+            output: 0,
+            architecture,
         };
-        Ok(Self { layers, activation, dropout, parameters: layout.elements() })
+        let nodes = net.architecture.nodes.clone();
+        net.output = net.lower(&nodes, 0, &ranges);
+        Ok(net)
     }
 
-    /// Ranges of the weights, without biases, among the parameters.
-    pub fn weights(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        self.layers.iter().map(|l| l.weight.clone())
-    }
-
-    fn vars(&self, parameters: &[f32]) -> Result<Vec<(Var, Var)>, NetError> {
-        let var =
-            |range: &Range<usize>, shape: &[usize]| Var::from_slice(&parameters[range.clone()], shape, &Device::Cpu);
-        self.layers.iter().map(|l| Ok((var(&l.weight, &[l.outputs, l.inputs])?, var(&l.bias, &[l.outputs])?))).collect()
-    }
-
-    /// One logit per row. With a stream, hidden units are dropped (inverted dropout: the others are divided by the
-    /// share that stays).
-    fn forward(&self, vars: &[(Var, Var)], rows: Tensor, mut drop: Option<&mut Stream>) -> Result<Tensor, NetError> {
-        let mut x = rows;
-        for (n, (weight, bias)) in vars.iter().enumerate() {
-            x = x.matmul(&weight.t()?)?.broadcast_add(bias)?;
-            if n + 1 == vars.len() {
-                break;
-            }
-            x = match self.activation {
-                Some(Activation::Relu) => x.relu()?,
-                Some(Activation::Tanh) => x.tanh()?,
-                None => x,
+    /// Appends the operations of some layers; gives the value that holds what the last one gives.
+    fn lower(&mut self, nodes: &[Node], mut value: usize, ranges: &[Range<usize>]) -> usize {
+        let mut n = 0;
+        while let Some(node) = nodes.get(n) {
+            n += 1;
+            let relu = |at: usize| matches!(nodes.get(at), Some(Node { op: Op::Activation(Activation::Relu), .. }));
+            let size: usize = node.output.iter().product();
+            let what = match &node.op {
+                Op::Flatten => continue,
+                // nothing is left out, and the layer after it may join the one before
+                Op::Dropout(rate) if *rate == 0.0 => continue,
+                Op::Residual { branch, shortcut } => {
+                    let first = self.lower(branch, value, ranges);
+                    let second = self.lower(shortcut, value, ranges);
+                    value = self.push(first, size, What::Add(second));
+                    continue;
+                }
+                Op::Dense { weight, bias } => {
+                    let rectified = relu(n);
+                    n += usize::from(rectified);
+                    let rate = match nodes.get(n) {
+                        Some(Node { op: Op::Dropout(rate), .. }) if rectified => {
+                            n += 1;
+                            *rate
+                        }
+                        _ => 0.0,
+                    };
+                    let (inputs, outputs) = (node.input[0], node.output[0]);
+                    let (weight, bias) = (ranges[*weight].clone(), ranges[*bias].clone());
+                    What::Dense { weight, bias, inputs, outputs, rectified, rate }
+                }
+                Op::Conv2d { weight, bias, kernel, stride, padding } => {
+                    let rectified = relu(n);
+                    n += usize::from(rectified);
+                    let conv = Conv::new(&node.input, &node.output, *kernel, *stride, *padding);
+                    What::Conv { weight: ranges[*weight].clone(), bias: ranges[*bias].clone(), conv, rectified }
+                }
+                Op::MaxPool { size, stride, padding } => {
+                    What::Max(Pool::new(&node.input, &node.output, *size, *stride, *padding))
+                }
+                Op::AveragePool { size, stride, padding } => {
+                    What::Average(Pool::new(&node.input, &node.output, *size, *stride, *padding))
+                }
+                Op::GlobalAveragePool => What::Average(Pool::whole(&node.input)),
+                Op::Norm { weight, bias, groups, epsilon } => What::Norm {
+                    weight: ranges[*weight].clone(),
+                    bias: ranges[*bias].clone(),
+                    norm: Norm::new(&node.input, *groups, *epsilon),
+                },
+                Op::Activation(activation) => What::Activation(*activation),
+                Op::Dropout(rate) => What::Dropout(*rate),
             };
-            if let Some(stream) = drop.as_deref_mut().filter(|_| self.dropout > 0.0) {
-                let kept = (1.0 / (1.0 - self.dropout)) as f32;
-                let mask: Vec<f32> =
-                    (0..x.elem_count()).map(|_| if stream.uniform() < self.dropout { 0.0 } else { kept }).collect();
-                x = (x.clone() * Tensor::from_vec(mask, x.shape(), &Device::Cpu)?)?;
-            }
+            value = self.push(value, size, what);
         }
-        Ok(x)
+        value
     }
 
-    /// Mean log-loss of a batch and its gradient with respect to all parameters, in the order of the model file.
+    fn push(&mut self, from: usize, size: usize, what: What) -> usize {
+        let to = self.sizes.len();
+        self.sizes.push(size);
+        self.steps.push(Step { from, to, what });
+        to
+    }
+
+    /// Number of parameters.
+    pub fn parameters(&self) -> usize {
+        self.parameters
+    }
+
+    /// Numbers per row that it takes.
+    pub fn inputs(&self) -> usize {
+        self.sizes[0]
+    }
+
+    /// Its shapes.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// Its tensors in the order of the model file, and where each lies among the parameters.
+    pub fn tensors(&self) -> impl Iterator<Item = (&consilium_study::Tensor, Range<usize>)> {
+        self.tensors.iter().map(|(_, range, place)| (&self.architecture.tensors[*place], range.clone()))
+    }
+
+    /// Buffers for batches of at most `rows` rows.
+    pub fn workspace<R: Real>(&self, rows: usize) -> Workspace<R> {
+        let buffers = |rows: usize| self.sizes.iter().map(|size| vec![R::ZERO; size * rows]).collect::<Vec<_>>();
+        let kept = self.steps.iter().map(|_| Kept { numbers: Vec::new(), places: Vec::new() }).collect();
+        Workspace { values: buffers(rows), gradients: self.sizes.iter().map(|_| Vec::new()).collect(), kept, rows }
+    }
+
+    /// Logits of the rows in the workspace's [input](Workspace::input).
     ///
-    /// The loss is computed from the logits `z` as `max(z, 0) − y·z + ln(1 + e^(−|z|))` in f64; what goes back through
-    /// the network is its exact derivative `(σ(z) − y) ÷ rows`.
-    ///
-    /// # Errors
-    /// What candle says; a tensor that no gradient reaches.
-    pub fn loss_and_gradient(
+    /// # Panics
+    /// Another count of parameters.
+    pub fn forward<'w, R: Real>(
         &self,
-        parameters: &[f32],
-        features: &[f32],
-        labels: &[bool],
-        drop: Option<&mut Stream>,
-    ) -> Result<(f64, Vec<f32>), NetError> {
-        let vars = self.vars(parameters)?;
-        let rows = Tensor::from_slice(features, (labels.len(), self.layers[0].inputs), &Device::Cpu)?;
-        let logits = self.forward(&vars, rows, drop)?;
-        let z: Vec<f32> = logits.flatten_all()?.to_vec1()?;
-        let n = labels.len() as f64;
-        let mut loss = 0.0;
-        let mut back = Vec::with_capacity(z.len());
-        for (z, label) in z.iter().zip(labels) {
-            let (z, y) = (f64::from(*z), f64::from(u8::from(*label)));
-            loss += log_loss(z, *label);
-            back.push(((sigmoid(z) - y) / n) as f32);
-        }
-        let back = Tensor::from_vec(back, logits.shape(), &Device::Cpu)?;
-        let gradients = (logits * back)?.sum_all()?.backward()?;
-        let mut out = vec![0f32; self.parameters];
-        for (n, ((weight, bias), layer)) in vars.iter().zip(&self.layers).enumerate() {
-            for (var, range, name) in [(weight, &layer.weight, "weight"), (bias, &layer.bias, "bias")] {
-                let gradient = gradients.get(var).ok_or_else(|| NetError::NoGradient(format!("layer{n:02}.{name}")))?;
-                out[range.clone()].copy_from_slice(&gradient.flatten_all()?.to_vec1::<f32>()?);
+        work: &'w mut Workspace<R>,
+        parameters: &[R],
+        rows: usize,
+        chance: Chance,
+    ) -> &'w [R] {
+        assert_eq!(parameters.len(), self.parameters, "another model's parameters");
+        for (n, step) in self.steps.iter().enumerate() {
+            let (before, after) = work.values.split_at_mut(step.to);
+            let x = &before[step.from][..rows * self.sizes[step.from]];
+            let out = &mut after[0][..rows * self.sizes[step.to]];
+            let kept = &mut work.kept[n];
+            let mask = |rate: f64| chance.filter(|_| rate > 0.0).map(|key| mask(&key, n, rate));
+            match &step.what {
+                What::Dense { weight, bias, inputs, outputs, rectified, rate } => {
+                    fill_bias(out, &parameters[bias.clone()]);
+                    let weight = Matrix::new(&parameters[weight.clone()], *outputs, *inputs);
+                    multiply(out, Matrix::new(x, rows, *inputs), weight.t(), Into::Add, true);
+                    if *rectified {
+                        rectify(out, mask(*rate).as_ref());
+                    }
+                }
+                What::Conv { weight, bias, conv, rectified } => {
+                    let (weight, bias) = (&parameters[weight.clone()], &parameters[bias.clone()]);
+                    conv::forward(conv, out, x, weight, bias, *rectified, &mut kept.numbers);
+                }
+                What::Max(pool) => pool::max(pool, out, x, &mut kept.places),
+                What::Average(pool) => pool::average(pool, out, x),
+                What::Norm { weight, bias, norm } => {
+                    let (weight, bias) = (&parameters[weight.clone()], &parameters[bias.clone()]);
+                    norm::forward(norm, out, x, weight, bias, &mut kept.numbers);
+                }
+                What::Activation(activation) => activate(*activation, out, x),
+                What::Dropout(rate) => {
+                    out.copy_from_slice(x);
+                    if let Some(mask) = mask(*rate) {
+                        mask.apply(out);
+                    }
+                }
+                What::Add(other) => {
+                    out.copy_from_slice(x);
+                    add(out, &before[*other][..out.len()]);
+                }
             }
         }
-        Ok((loss / n, out))
+        &work.values[self.output][..rows * self.sizes[self.output]]
+    }
+
+    /// Mean loss of a batch, and its gradient with respect to all parameters. Rows stand in the workspace's
+    /// [input](Workspace::input), `labels` as [`Objective`] says. Penalties are the optimiser's affair.
+    ///
+    /// # Panics
+    /// Another count of parameters, or gradients.
+    pub fn loss_and_gradient<R: Real>(
+        &self,
+        work: &mut Workspace<R>,
+        parameters: &[R],
+        objective: &Objective,
+        labels: &[u32],
+        chance: Chance,
+        gradient: &mut [R],
+    ) -> f64 {
+        assert_eq!(gradient.len(), self.parameters, "another model's gradients");
+        let rows = labels.len() / objective.labels_per_row();
+        self.forward(work, parameters, rows, chance);
+        for (n, gradient) in work.gradients.iter_mut().enumerate().skip(1) {
+            if gradient.is_empty() {
+                *gradient = vec![R::ZERO; self.sizes[n] * work.rows];
+            }
+        }
+        let logits = &work.values[self.output][..rows * self.sizes[self.output]];
+        let loss = objective.loss_and_slope(logits, labels, &mut work.gradients[self.output][..logits.len()]);
+        // whether a value's gradient holds something yet: the first to write sets it, the others add to it
+        let mut written = vec![false; self.sizes.len()];
+        for (n, step) in self.steps.iter().enumerate().rev() {
+            let x = &work.values[step.from][..rows * self.sizes[step.from]];
+            let y = &work.values[step.to][..rows * self.sizes[step.to]];
+            let (before, after) = work.gradients.split_at_mut(step.to);
+            let dy = &mut after[0][..y.len()];
+            let kept = &mut work.kept[n];
+            let mask = |rate: f64| chance.filter(|_| rate > 0.0).map(|key| mask(&key, n, rate));
+            let into = if written[step.from] { Into::Add } else { Into::Set };
+            // nobody asks for the gradient of the input
+            let wanted = step.from > 0;
+            let dx = match wanted {
+                true => &mut before[step.from][..x.len()],
+                false => &mut [][..],
+            };
+            match &step.what {
+                What::Dense { weight, bias, inputs, outputs, rectified, rate } => {
+                    if *rectified {
+                        rectify_back(dy, y, mask(*rate).as_ref());
+                    }
+                    column_sums(&mut gradient[bias.clone()], dy);
+                    let dy = Matrix::new(dy, rows, *outputs);
+                    multiply(&mut gradient[weight.clone()], dy.t(), Matrix::new(x, rows, *inputs), Into::Set, true);
+                    if wanted {
+                        multiply(dx, dy, Matrix::new(&parameters[weight.clone()], *outputs, *inputs), into, true);
+                    }
+                }
+                What::Conv { weight, bias, conv, rectified } => {
+                    if *rectified {
+                        rectify_back(dy, y, None);
+                    }
+                    let (dw, db) = two(gradient, weight, bias);
+                    let weight = &parameters[weight.clone()];
+                    conv::backward(conv, dx, dy, weight, dw, db, &mut kept.numbers, wanted, into);
+                }
+                What::Max(pool) if wanted => pool::max_back(pool, dx, dy, &kept.places, into),
+                What::Average(pool) if wanted => pool::average_back(pool, dx, dy, into),
+                What::Max(_) | What::Average(_) => {}
+                What::Norm { weight, bias, norm } => {
+                    let (dw, db) = two(gradient, weight, bias);
+                    norm::backward(norm, dx, dy, x, &parameters[weight.clone()], dw, db, &kept.numbers, wanted, into);
+                }
+                What::Activation(activation) if wanted => activate_back(*activation, dx, dy, x, y, into == Into::Add),
+                What::Dropout(rate) if wanted => match mask(*rate) {
+                    Some(mask) => mask.back(dx, dy, into == Into::Add),
+                    None => pass(dx, dy, into),
+                },
+                What::Activation(_) | What::Dropout(_) => {}
+                What::Add(other) => {
+                    if wanted {
+                        pass(dx, dy, into);
+                        written[step.from] = true;
+                    }
+                    if *other > 0 {
+                        // both ways may be the same value
+                        let into = if written[*other] { Into::Add } else { Into::Set };
+                        pass(&mut before[*other][..dy.len()], dy, into);
+                        written[*other] = true;
+                    }
+                }
+            }
+            written[step.from] = true;
+        }
+        loss
+    }
+
+    /// Tries one batch at the initial parameters, without dropout, and refuses a network with a tensor that no gradient
+    /// reaches: it would be merged and never trained.
+    ///
+    /// # Errors
+    /// The first such tensor.
+    pub fn all_reached<R: Real>(&self, gradient: &[R]) -> Result<(), NetError> {
+        match self.tensors.iter().find(|(_, range, _)| gradient[range.clone()].iter().all(|g| *g == R::ZERO)) {
+            Some((name, ..)) => Err(NetError::NoGradient(name.clone())),
+            None => Ok(()),
+        }
     }
 }
 
-/// One logit per row, without dropout. Rows go through in pieces, so that memory stays bounded.
+impl<R: Real> Workspace<R> {
+    /// Where a batch's rows are written, one after the other; picture by picture as `[channels, height, width]`.
+    pub fn input(&mut self) -> &mut [R] {
+        &mut self.values[0]
+    }
+
+    /// Rows that fit.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+}
+
+/// The mask of a network's `n`-th operation in a step.
+fn mask(chance: &[u8; 32], n: usize, rate: f64) -> Mask {
+    Mask { key: key("consilium/mask/1", &[chance, &(n as u64).to_le_bytes()]), rate }
+}
+
+fn pass<R: Real>(dx: &mut [R], dy: &[R], into: Into) {
+    match into {
+        Into::Set => dx.copy_from_slice(dy),
+        Into::Add => add(dx, dy),
+    }
+}
+
+/// Two places of one slice, neither of which reaches into the other.
+fn two<'g, R>(all: &'g mut [R], a: &Range<usize>, b: &Range<usize>) -> (&'g mut [R], &'g mut [R]) {
+    if a.start < b.start {
+        let (first, second) = all.split_at_mut(b.start);
+        (&mut first[a.clone()], &mut second[..b.len()])
+    } else {
+        let (first, second) = all.split_at_mut(a.start);
+        (&mut second[..a.len()], &mut first[b.clone()])
+    }
+}
+
+/// One row of logits per row, without dropout. `gather` writes some rows, given by position, into a buffer; they go through
+/// in pieces, so that memory stays bounded.
 ///
 /// # Errors
-/// What candle says.
-pub fn logits(net: &Net, parameters: &[f32], features: &[f32]) -> Result<Vec<f32>, NetError> {
-    const PIECE: usize = 4096;
-    let width = net.layers[0].inputs;
-    let vars = net.vars(parameters)?;
-    let mut out = Vec::with_capacity(features.len() / width);
-    for piece in features.chunks(PIECE * width) {
-        let rows = Tensor::from_slice(piece, (piece.len() / width, width), &Device::Cpu)?;
-        out.extend(net.forward(&vars, rows, None)?.flatten_all()?.to_vec1::<f32>()?);
+/// What `gather` says.
+pub fn logits<R: Real, E>(
+    net: &Net,
+    parameters: &[R],
+    rows: usize,
+    mut gather: impl FnMut(Range<usize>, &mut [R]) -> Result<(), E>,
+) -> Result<Vec<R>, E> {
+    // about 64 MiB of f32 at a time
+    let most = (1usize << 24) / (net.architecture.activations(1) as usize).max(1);
+    let piece = most.clamp(1, 4096).min(rows.max(1));
+    let mut work = net.workspace(piece);
+    let mut out = Vec::with_capacity(rows * net.sizes[net.output]);
+    let mut start = 0;
+    while start < rows {
+        let end = rows.min(start + piece);
+        gather(start..end, &mut work.input()[..(end - start) * net.sizes[0]])?;
+        out.extend_from_slice(net.forward(&mut work, parameters, end - start, None));
+        start = end;
     }
     Ok(out)
-}
-
-/// `1 ÷ (1 + e^(−z))`.
-pub fn sigmoid(z: f64) -> f64 {
-    1.0 / (1.0 + (-z).exp())
-}
-
-/// Log-loss of one row from its logit.
-pub fn log_loss(z: f64, positive: bool) -> f64 {
-    z.max(0.0) - if positive { z } else { 0.0 } + (-z.abs()).exp().ln_1p()
 }

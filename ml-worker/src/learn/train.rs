@@ -1,15 +1,21 @@
 //! A round's local training.
 
 use super::{
-    net::{log_loss, logits, Net, NetError},
+    loss::Objective,
+    net::{logits, Net, NetError, Workspace},
     optimize::{OptimizerState, Stepper},
 };
 use crate::{
     data::Rows,
     random::{key, Stream},
 };
+use codec::{Decode, Encode};
 use consilium_primitives::FailureCode;
-use consilium_study::StudySpec;
+use consilium_study::{ClassWeights, Metric, StudySpec, Task};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 /// Why training gave no update.
 #[derive(Debug, thiserror::Error)]
@@ -23,9 +29,18 @@ pub enum TrainError {
         /// Epoch, from 0.
         epoch: u32,
     },
+    /// Rows that are read while training goes on cannot be read any more.
+    #[error("rows cannot be read: {0}")]
+    Rows(#[from] io::Error),
     /// Someone asked it to stop.
     #[error("training was stopped")]
     Halted,
+}
+
+impl From<consilium_study::SpecError> for TrainError {
+    fn from(error: consilium_study::SpecError) -> Self {
+        Self::Net(error.into())
+    }
 }
 
 impl TrainError {
@@ -33,6 +48,7 @@ impl TrainError {
     pub fn code(&self) -> FailureCode {
         match self {
             Self::NotFinite { .. } => FailureCode::NotFinite,
+            Self::Rows(_) => FailureCode::DataUnreadable,
             Self::Net(_) | Self::Halted => FailureCode::Internal,
         }
     }
@@ -43,13 +59,19 @@ impl TrainError {
 pub struct Seeds {
     shuffle: [u8; 32],
     dropout: [u8; 32],
+    round: u32,
 }
 
 impl Seeds {
-    /// Those of a site's secret, a spec and a round.
+    /// Those of a site's secret, a spec and a round (from 1).
     pub fn new(secret: &[u8; 32], spec: &[u8; 32], round: u32) -> Self {
         let of = |purpose| key(purpose, &[secret, spec, &round.to_le_bytes()]);
-        Self { shuffle: of("consilium/shuffle/1"), dropout: of("consilium/dropout/1") }
+        Self { shuffle: of("consilium/shuffle/1"), dropout: of("consilium/dropout/2"), round }
+    }
+
+    /// Where dropout comes from in the round's `step`-th step.
+    pub fn step(&self, step: u64) -> [u8; 32] {
+        key("consilium/step/1", &[&self.dropout, &step.to_le_bytes()])
     }
 }
 
@@ -62,80 +84,300 @@ pub struct Trained {
     pub state: OptimizerState,
     /// Mean loss of the last epoch's batches, without penalty.
     pub loss: f64,
+    /// Epochs begun: fewer than agreed where training ended early.
+    pub epochs: u32,
+}
+
+/// A training in its middle: with the same rows and seeds it goes on to the same bits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Checkpoint {
+    /// Steps done in this round.
+    step: u64,
+    parameters: Vec<u32>,
+    state: OptimizerState,
+    /// Sum of the losses of this epoch's rows so far, and the last whole epoch's mean, as bits.
+    sum: u64,
+    loss: u64,
+    best: Option<Best>,
+}
+
+/// The best epoch so far by validation loss.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+struct Best {
+    epoch: u32,
+    loss: u64,
+    parameters: Vec<u32>,
 }
 
 /// Whether to stop. Told the share done (0 to 1) after every step.
 pub type Halt<'a> = &'a dyn Fn(f64) -> bool;
+/// Keeps a checkpoint.
+pub type Keep<'a> = &'a dyn Fn(&Checkpoint);
 
-/// Trains for the spec's number of epochs, from `base`. Each epoch goes through all rows in a fresh order.
-///
-/// # Errors
-/// Numbers that are no longer finite; a stop that was asked for.
-pub fn train(
-    spec: &StudySpec,
-    base: &[f32],
-    rows: &Rows,
-    state: &OptimizerState,
-    seeds: &Seeds,
-    halt: Halt<'_>,
-) -> Result<Trained, TrainError> {
-    let net = Net::new(spec)?;
-    let width = spec.inputs();
-    let batch = spec.training.batch_size as usize;
-    let decay = (2.0 * spec.training.l2) as f32;
-    let mut parameters = base.to_vec();
-    let mut stepper = Stepper::new(&spec.training.optimizer, base.len(), state);
-    let mut shuffle = Stream::new(seeds.shuffle);
-    let mut dropout = Stream::new(seeds.dropout);
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    let steps = rows.len().div_ceil(batch) * spec.training.epochs as usize;
-    let (mut done, mut loss) = (0usize, 0.0);
-    for epoch in 0..spec.training.epochs {
-        shuffle.shuffle(&mut order);
-        let mut sum = 0.0;
-        for part in order.chunks(batch) {
-            let mut features = Vec::with_capacity(part.len() * width);
-            let mut labels = Vec::with_capacity(part.len());
-            for row in part {
-                features.extend_from_slice(&rows.features[row * width..(row + 1) * width]);
-                labels.push(rows.labels[*row]);
+/// One site's training in one round.
+pub struct Session<'a> {
+    /// The agreement.
+    pub spec: &'a StudySpec,
+    /// The model that the round begins with.
+    pub base: &'a [f32],
+    /// Rows to learn from.
+    pub training: &'a Rows,
+    /// Rows that early stopping looks at; without them it does not stop early.
+    pub validation: Option<&'a Rows>,
+    /// What the optimiser remembers of earlier rounds.
+    pub state: &'a OptimizerState,
+    /// Where chance comes from.
+    pub seeds: &'a Seeds,
+    /// Where to go on.
+    pub from: Option<Checkpoint>,
+    /// What is done with checkpoints, and how often; one is also made when training is stopped.
+    pub keep: Option<(Duration, Keep<'a>)>,
+}
+
+/// The objective of a study, with class weights from these training rows.
+pub fn objective(spec: &StudySpec, training: Option<&Rows>) -> Objective {
+    let task = spec.data.task();
+    let weights = match (&spec.training.class_weights, training) {
+        (Some(ClassWeights::Fixed(weights)), _) => weights.clone(),
+        (Some(ClassWeights::Balanced), Some(rows)) => {
+            let classes = if let Task::Classes(n) = task { n } else { 2 };
+            (0..classes as u32)
+                .map(|class| {
+                    let own = rows.labels().iter().filter(|label| **label == class).count();
+                    // a class without rows has no row that its weight could count for
+                    rows.len() as f64 / (classes as f64 * own.max(1) as f64)
+                })
+                .collect()
+        }
+        _ => Vec::new(),
+    };
+    Objective { task, loss: spec.training.loss, weights }
+}
+
+impl<'a> Session<'a> {
+    /// A training from its beginning, of which nothing is kept on the way.
+    pub fn new(
+        spec: &'a StudySpec,
+        base: &'a [f32],
+        training: &'a Rows,
+        validation: Option<&'a Rows>,
+        state: &'a OptimizerState,
+        seeds: &'a Seeds,
+    ) -> Self {
+        Self { spec, base, training, validation, state, seeds, from: None, keep: None }
+    }
+
+    /// Trains for the spec's number of epochs or batches. Each epoch goes through all rows in a fresh order.
+    ///
+    /// # Errors
+    /// Numbers that are no longer finite; a stop that was asked for; rows that cannot be read; in the first round, a tensor
+    /// that no gradient reaches.
+    pub fn train(&self, halt: Halt<'_>) -> Result<Trained, TrainError> {
+        let t = &self.spec.training;
+        let net = Net::new(self.spec.architecture()?)?;
+        let objective = objective(self.spec, Some(self.training));
+        let rows = self.training.len();
+        let batch = (t.batch_size as usize).min(rows.max(1));
+        let per_epoch = rows.div_ceil(batch) as u64;
+        let steps = if t.batches > 0 { u64::from(t.batches) } else { per_epoch * u64::from(t.epochs) };
+        let mut run = Run {
+            session: self,
+            work: net.workspace(batch),
+            gradient: vec![0.0; net.parameters()],
+            stepper: Stepper::new(t, &net, self.base),
+            parameters: self.base.to_vec(),
+            objective,
+            net: &net,
+            labels: Vec::new(),
+            step: 0,
+            sum: 0.0,
+            loss: 0.0,
+            best: None,
+        };
+        run.stepper.resume(self.state);
+        if let Some(from) = self.from.as_ref().filter(|from| from.fits(&net, steps)) {
+            run.resume(from);
+        }
+        let mut order: Vec<usize> = (0..rows).collect();
+        let mut shuffle = Stream::new(self.seeds.shuffle);
+        let mut shuffled = 0;
+        let mut kept = Instant::now();
+        while run.step < steps {
+            let epoch = run.step / per_epoch;
+            while shuffled <= epoch {
+                shuffle.shuffle(&mut order);
+                shuffled += 1;
             }
-            let (batch_loss, mut gradient) =
-                net.loss_and_gradient(&parameters, &features, &labels, Some(&mut dropout))?;
-            if decay != 0.0 {
-                for range in net.weights() {
-                    for (g, w) in gradient[range.clone()].iter_mut().zip(&parameters[range]) {
-                        *g += decay * w;
-                    }
+            let place = (run.step % per_epoch) as usize;
+            let part = order.chunks(batch).nth(place).unwrap_or_default();
+            run.step(part, epoch as u32, per_epoch)?;
+            let ended =
+                (place as u64 + 1 == per_epoch || run.step == steps) && run.epoch_ends(epoch as u32, place, batch)?;
+            if ended {
+                break;
+            }
+            let stop = halt(run.step as f64 / steps as f64);
+            if let Some((every, keep)) = self.keep {
+                if stop || kept.elapsed() >= every {
+                    keep(&run.checkpoint());
+                    kept = Instant::now();
                 }
             }
-            stepper.step(&mut parameters, &gradient);
-            sum += batch_loss * part.len() as f64;
-            done += 1;
-            if halt(done as f64 / steps as f64) {
+            if stop && run.step < steps {
                 return Err(TrainError::Halted);
             }
         }
-        loss = sum / rows.len() as f64;
-        if !loss.is_finite() || parameters.iter().any(|p| !p.is_finite()) {
-            return Err(TrainError::NotFinite { epoch });
-        }
+        Ok(run.done(per_epoch))
     }
-    Ok(Trained { parameters, state: stepper.state(), loss })
 }
 
-/// Mean log-loss of rows in micro-units: the agreed metric. `None` with fewer rows than `min_rows`. Losses beyond what
-/// fits say the largest number that does.
+impl Checkpoint {
+    /// Whether it can be of this network and so many steps.
+    fn fits(&self, net: &Net, steps: u64) -> bool {
+        self.step <= steps && self.parameters.len() == net.parameters()
+    }
+}
+
+struct Run<'r> {
+    session: &'r Session<'r>,
+    net: &'r Net,
+    objective: Objective,
+    work: Workspace<f32>,
+    gradient: Vec<f32>,
+    stepper: Stepper<f32>,
+    parameters: Vec<f32>,
+    labels: Vec<u32>,
+    step: u64,
+    sum: f64,
+    loss: f64,
+    best: Option<Best>,
+}
+
+fn bits(numbers: &[f32]) -> Vec<u32> {
+    numbers.iter().map(|n| n.to_bits()).collect()
+}
+
+impl Run<'_> {
+    fn step(&mut self, part: &[usize], epoch: u32, per_epoch: u64) -> Result<(), TrainError> {
+        let width = self.net.inputs();
+        let rows = self.session.training;
+        rows.gather(part, &mut self.work.input()[..part.len() * width])?;
+        rows.labels_of(part, &mut self.labels);
+        if self.step == 0 && self.session.seeds.round <= 1 {
+            // with nothing left out by chance, every tensor must move
+            self.gradient(None);
+            self.net.all_reached(&self.gradient)?;
+        }
+        let loss = self.gradient(Some(self.session.seeds.step(self.step)));
+        if !loss.is_finite() {
+            return Err(TrainError::NotFinite { epoch });
+        }
+        let t = &self.session.spec.training;
+        let share = 1.0 / if t.batches > 0 { f64::from(t.batches) } else { per_epoch as f64 * f64::from(t.epochs) };
+        let round = f64::from(self.session.seeds.round.saturating_sub(1)) + self.step as f64 * share;
+        self.stepper.step(&mut self.parameters, &mut self.gradient, round, share);
+        self.sum += loss * part.len() as f64;
+        self.step += 1;
+        Ok(())
+    }
+
+    fn gradient(&mut self, chance: Option<[u8; 32]>) -> f64 {
+        let (net, work) = (self.net, &mut self.work);
+        net.loss_and_gradient(work, &self.parameters, &self.objective, &self.labels, chance, &mut self.gradient)
+    }
+
+    /// After an epoch's last batch, or the round's. True: training is over.
+    fn epoch_ends(&mut self, epoch: u32, place: usize, batch: usize) -> Result<bool, TrainError> {
+        let rows = self.session.training.len().min((place + 1) * batch);
+        self.loss = self.sum / rows as f64;
+        self.sum = 0.0;
+        if !self.loss.is_finite() || self.parameters.iter().any(|p| !p.is_finite()) {
+            return Err(TrainError::NotFinite { epoch });
+        }
+        let (Some(stop), Some(validation)) = (self.session.spec.training.early_stopping, self.session.validation)
+        else {
+            return Ok(false);
+        };
+        let Some(loss) = mean_loss(self.net, &self.objective, &self.parameters, validation)? else { return Ok(false) };
+        let better = self.best.as_ref().is_none_or(|best| loss < f64::from_bits(best.loss) - stop.min_delta);
+        if better {
+            self.best = Some(Best { epoch, loss: loss.to_bits(), parameters: bits(&self.parameters) });
+        }
+        Ok(self.best.as_ref().is_some_and(|best| epoch - best.epoch >= stop.patience))
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            step: self.step,
+            parameters: bits(&self.parameters),
+            state: self.stepper.state(),
+            sum: self.sum.to_bits(),
+            loss: self.loss.to_bits(),
+            best: self.best.clone(),
+        }
+    }
+
+    fn resume(&mut self, from: &Checkpoint) {
+        self.step = from.step;
+        self.parameters = from.parameters.iter().map(|b| f32::from_bits(*b)).collect();
+        self.stepper.resume(&from.state);
+        (self.sum, self.loss) = (f64::from_bits(from.sum), f64::from_bits(from.loss));
+        self.best.clone_from(&from.best);
+    }
+
+    fn done(self, per_epoch: u64) -> Trained {
+        let epochs = self.step.div_ceil(per_epoch.max(1)) as u32;
+        let state = self.stepper.state();
+        let parameters = match self.best {
+            Some(best) => best.parameters.iter().map(|b| f32::from_bits(*b)).collect(),
+            None => self.parameters,
+        };
+        Trained { parameters, state, loss: self.loss, epochs }
+    }
+}
+
+/// Logits of all rows, without dropout.
 ///
 /// # Errors
-/// What the network says.
-pub fn loss_micro(spec: &StudySpec, parameters: &[f32], rows: &Rows) -> Result<Option<u32>, NetError> {
-    if rows.len() < spec.evaluation.min_rows as usize {
+/// Rows that cannot be read.
+pub fn logits_of(net: &Net, parameters: &[f32], rows: &Rows) -> io::Result<Vec<f32>> {
+    let mut places = Vec::new();
+    logits(net, parameters, rows.len(), |range, out| {
+        places.clear();
+        places.extend(range);
+        rows.gather(&places, out)
+    })
+}
+
+/// Mean loss without class weights. `None` without rows.
+fn mean_loss(net: &Net, objective: &Objective, parameters: &[f32], rows: &Rows) -> io::Result<Option<f64>> {
+    if rows.is_empty() {
         return Ok(None);
     }
-    let net = Net::new(spec)?;
-    let z = logits(&net, parameters, &rows.features)?;
-    let sum = z.iter().zip(&rows.labels).fold(0.0, |sum, (z, label)| sum + log_loss(f64::from(*z), *label));
+    let z = logits_of(net, parameters, rows)?;
+    let parts = z.chunks_exact(objective.task.outputs()).zip(rows.labels().chunks_exact(objective.labels_per_row()));
+    Ok(Some(parts.fold(0.0, |sum, (z, label)| sum + objective.row(z, label)) / rows.len() as f64))
+}
+
+/// The agreed metric of rows in micro-units. `None` with fewer rows than `min_rows`. Figures beyond what fits say the
+/// largest number that does.
+///
+/// # Errors
+/// What the network says; rows that cannot be read.
+pub fn loss_micro(spec: &StudySpec, parameters: &[f32], rows: &Rows) -> Result<Option<u32>, TrainError> {
+    if rows.is_empty() || rows.len() < spec.evaluation.min_rows as usize {
+        return Ok(None);
+    }
+    let net = Net::new(spec.architecture()?)?;
+    let objective = objective(spec, None);
+    let z = logits_of(&net, parameters, rows)?;
+    let parts = z.chunks_exact(objective.task.outputs()).zip(rows.labels().chunks_exact(objective.labels_per_row()));
+    let sum = parts.fold(0.0, |sum, (z, label)| {
+        sum + match spec.evaluation.metric {
+            Metric::LogLoss => objective.row(z, label),
+            Metric::Brier => objective.brier(z, label),
+        }
+    });
     let micro = (sum / rows.len() as f64 * 1e6).round();
     // a cast of a float saturates
     Ok(Some(if micro.is_nan() { u32::MAX } else { micro as u32 }))

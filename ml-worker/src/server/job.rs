@@ -3,7 +3,9 @@
 use super::{leave::Permit, Worker, RETRY};
 use crate::{
     data::{all_known, parse_table, read_bytes, statistics_of, DataError, Prepared, Split, Table},
-    learn::{initial_parameters, logits, loss_micro, metrics::Metrics, train, Net, OptimizerState, Seeds, TrainError},
+    learn::{
+        initial_parameters, logits_of, loss_micro, metrics::Metrics, Net, OptimizerState, Seeds, Session, TrainError,
+    },
     site::group_key,
 };
 use consilium_aggregation::{blob_hash, merge_mean, FileError, ModelFile, Statistics};
@@ -124,8 +126,11 @@ impl Worker {
         match order.duty.kind {
             DutyKind::Statistics => self.statistics(order, hash, &spec).map(Some),
             DutyKind::Init => {
-                let file =
-                    ModelFile { layout: spec.layout().map_err(other)?, duty: None, data: initial_parameters(&spec) };
+                let file = ModelFile {
+                    layout: spec.layout().map_err(other)?,
+                    duty: None,
+                    data: initial_parameters(&spec).map_err(other)?,
+                };
                 Ok(Some(DutyOutput::Root(self.blobs.put(&file.encode().map_err(other)?)?)))
             }
             DutyKind::Train => self.train(order, hash, &spec).map(Some),
@@ -198,7 +203,7 @@ impl Worker {
 
     fn prepared(&self, order: &DutyOrder, spec: &StudySpec) -> Result<Prepared, JobError> {
         let statistics = match spec.data.scaling {
-            Scaling::None => None,
+            Scaling::None | Scaling::Site | Scaling::Transductive => None,
             Scaling::Swarm => {
                 let blob = order.statistics.ok_or(JobError::Missing("the study's statistics"))?;
                 let bytes = self.blobs.read(&blob)?.ok_or(JobError::Missing("the study's statistics"))?;
@@ -219,11 +224,11 @@ impl Worker {
         prepared: &Prepared,
     ) -> Result<Option<u32>, JobError> {
         let validation = &prepared.validation;
-        let net = Net::new(spec).map_err(TrainError::Net)?;
-        let z = logits(&net, model, &validation.features).map_err(TrainError::Net)?;
+        let net = Net::new(spec.architecture().map_err(other)?).map_err(TrainError::Net)?;
+        let z = logits_of(&net, model, validation)?;
         let of = if order.duty.kind == DutyKind::Train { order.duty.round.saturating_sub(1) } else { order.duty.round };
-        self.home.put_note(&order.duty.agreement, "figures", of, &Metrics::of(&z, &validation.labels))?;
-        Ok(loss_micro(spec, model, validation).map_err(TrainError::Net)?)
+        self.home.put_note(&order.duty.agreement, "figures", of, &Metrics::of(&z, &validation.positive()))?;
+        Ok(loss_micro(spec, model, validation)?)
     }
 
     fn statistics(&self, order: &DutyOrder, hash: &Hash, spec: &StudySpec) -> Result<DutyOutput, JobError> {
@@ -268,7 +273,8 @@ impl Worker {
         };
         let seeds = Seeds::new(&self.secret, &order.spec.0, duty.round);
         let began = Instant::now();
-        let trained = match train(spec, &base, &prepared.training, &state, &seeds, &halt) {
+        let Prepared { training, validation } = &prepared;
+        let trained = match Session::new(spec, &base, training, Some(validation), &state, &seeds).train(&halt) {
             Err(TrainError::Halted) => return Err(JobError::Held),
             other => other?,
         };
