@@ -5,11 +5,17 @@
 //! missing by their type (`log_loss`, `accuracy`, `brier`, `ece`) are NaN then, which JSON writes as `null` too.
 
 mod calibration;
+mod mean;
+mod multi_class;
+mod multi_label;
 mod paired;
 mod roc;
 mod threshold;
 
 pub use calibration::BINS;
+pub use mean::Mean;
+pub use multi_class::{Averages, ClassFigures, MultiClass, MAX_CLASSES};
+pub use multi_label::MultiLabel;
 pub use paired::PairedAuc;
 pub use roc::{AucBound, MIN_FOR_BOUND};
 pub use threshold::{validated_cut, validated_cut_of_probabilities, AtCut, Confusion};
