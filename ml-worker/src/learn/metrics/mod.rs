@@ -10,6 +10,8 @@ mod multi_class;
 mod multi_label;
 mod paired;
 mod roc;
+#[cfg(test)]
+mod tests;
 mod threshold;
 
 pub use calibration::BINS;
