@@ -1,40 +1,272 @@
-"""Makes metrics.json. AUC by counting pairs, DeLong's variance from the definition (kernel sums over all pairs), the
-rest by the usual definitions; where scikit-learn is installed, its numbers must agree."""
-import json, pathlib
-import numpy as np
+"""Makes metrics.json with scikit-learn (1.9.1) and scipy. What they lack is written here from its definition, slowly:
+AUCs and DeLong's variance over all pairs, calibration bin by bin, the best cut by trying them all. What is not defined is
+null. Run as `python metrics.py` where these are installed."""
+import json, math, pathlib, platform, warnings
+from fractions import Fraction
+import numpy as np, scipy, sklearn
+from scipy.special import erfc
+from scipy.stats import norm
+from sklearn import metrics as s
 
-def metrics(z, y):
-    p = 1 / (1 + np.exp(-z.astype(np.float64)))
-    zz = z.astype(np.float64)
-    loss = np.mean(np.maximum(zz, 0) - zz * y + np.log1p(np.exp(-np.abs(zz))))
-    hat = p >= .5
-    tp, fp, fn, tn = (hat & (y == 1)).sum(), (hat & (y == 0)).sum(), (~hat & (y == 1)).sum(), (~hat & (y == 0)).sum()
-    X, Y = z[y == 1].astype(float), z[y == 0].astype(float)
-    psi = (X[:, None] > Y[None, :]) + .5 * (X[:, None] == Y[None, :])
-    auc = psi.mean()
-    var = psi.mean(1).var(ddof=1) / len(X) + psi.mean(0).var(ddof=1) / len(Y)
-    interval = None
-    if 0 < auc < 1 and var > 0:
-        l, h = np.log(auc / (1 - auc)), 1.959963984540054 * np.sqrt(var) / (auc * (1 - auc))
-        interval = [1 / (1 + np.exp(-(l - h))), 1 / (1 + np.exp(-(l + h)))]
-    out = dict(rows=len(y), positives=int(y.sum()), auc=auc, auc_interval=interval, log_loss=loss, accuracy=(tp + tn) / len(y),
-               sensitivity=tp / (tp + fn), specificity=tn / (tn + fp), balanced_accuracy=(tp / (tp + fn) + tn / (tn + fp)) / 2,
-               f1=2 * tp / (2 * tp + fp + fn))
-    try:
-        from sklearn import metrics as s
-        assert abs(s.roc_auc_score(y, z) - auc) < 1e-12 and abs(s.log_loss(y, p) - loss) < 1e-9
-        assert abs(s.f1_score(y, hat) - out["f1"]) < 1e-12 and abs(s.balanced_accuracy_score(y, hat) - out["balanced_accuracy"]) < 1e-12
-    except ImportError:
-        print("scikit-learn is not installed: not compared")
-    return {k: (v if v is None or isinstance(v, list) else float(v)) for k, v in out.items()}
+warnings.simplefilter("ignore")
+NAN = float("nan")
+Z = norm.ppf(.975)
+
+def none(v):
+    """As JSON knows it."""
+    if isinstance(v, dict):
+        return {k: none(x) for k, x in v.items()}
+    if isinstance(v, (list, tuple, np.ndarray)):
+        return [none(x) for x in v]
+    if v is None or isinstance(v, (str, bool)):
+        return v
+    if isinstance(v, (int, np.integer)):
+        return int(v)
+    return float(v) if math.isfinite(v) else None
+
+def ratio(a, b):
+    return None if b == 0 else a / b
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+def pairs(x, y):
+    """1 for each pair of a positive (row) and a negative (column) in the right order, a half for a tie."""
+    a, b = x[y == 1].astype(np.float64), x[y == 0].astype(np.float64)
+    return (a[:, None] > b[None, :]) + .5 * (a[:, None] == b[None, :])
+
+def auc(y, x):
+    if len(set(y.tolist())) < 2:
+        return None
+    ours = pairs(x, y).mean()
+    assert abs(s.roc_auc_score(y, x) - ours) < 1e-12
+    return ours
+
+def calibration(p, right):
+    total = 0
+    for k in range(15):
+        inside = [i for i in range(len(p)) if min(math.floor(p[i] * 15), 14) == k]
+        if inside:
+            total += len(inside) / len(p) * abs(np.mean(p[inside]) - np.mean(right[inside]))
+    return total
+
+def at(p, y, cut):
+    hat = (p >= cut).astype(int)
+    (tn, fp), (fn, tp) = s.confusion_matrix(y, hat, labels=[0, 1]).tolist()
+    sens = s.recall_score(y, hat, zero_division=NAN)
+    spec = s.recall_score(y, hat, pos_label=0, zero_division=NAN)
+    both = 0 < y.sum() < len(y)
+    if both:
+        assert abs(s.balanced_accuracy_score(y, hat) - (sens + spec) / 2) < 1e-12
+    return dict(accuracy=s.accuracy_score(y, hat), sensitivity=sens, specificity=spec,
+                balanced_accuracy=(sens + spec) / 2 if both else None,
+                ppv=s.precision_score(y, hat, zero_division=NAN),
+                npv=s.precision_score(y, hat, pos_label=0, zero_division=NAN),
+                f1=s.f1_score(y, hat, zero_division=NAN),
+                mcc=s.matthews_corrcoef(y, hat) if both and 0 < hat.sum() < len(y) else None,
+                confusion=dict(tp=tp, fp=fp, tn=tn, **{"fn": fn}))
+
+def best_cut(p, y):
+    """Over all middles of neighbours: the highest Youden's J, then the nearest to .5, then the lowest."""
+    levels, m, n = sorted(set(p.tolist())), int(y.sum()), int((1 - y).sum())
+    if m == 0 or n == 0:
+        return None
+    tried = []
+    for low, high in zip(levels, levels[1:]):
+        cut = (low + high) / 2
+        hat = p >= cut
+        tried.append((Fraction(int(hat[y == 1].sum()), m) - Fraction(int(hat[y == 0].sum()), n), -abs(cut - .5), -cut))
+    tried = [t for t in tried if t[0] > 0]
+    return -max(tried)[2] if tried else None
+
+def binary(p, y, cut, z=None):
+    """Figures of logits z, or of probabilities p where there are none."""
+    x = p if z is None else z
+    if z is None:
+        loss = s.log_loss(y, p, labels=[0, 1])
+    else:
+        loss = np.mean(np.logaddexp(0, np.where(y == 1, -z, z)))
+        if np.abs(z).max() < 30:
+            assert abs(s.log_loss(y, p, labels=[0, 1]) - loss) < 1e-12
+    area = auc(y, x)
+    m = min(int(y.sum()), int((1 - y).sum()))
+    interval, bound = None, None
+    if area is not None:
+        psi = pairs(x, y)
+        var = psi.mean(1).var(ddof=1) / psi.shape[0] + psi.mean(0).var(ddof=1) / psi.shape[1] if m > 1 else None
+        if area in (0, 1):
+            # the chance of m right of m is 5 % at this value
+            low = scipy.stats.beta.ppf(.05, m, 1)
+            bound = (dict(kind="too_few", smaller_class=m, needed=5) if m < 5 else
+                     dict(kind="at_least", bound=low) if area else dict(kind="at_most", bound=1 - low))
+        elif m < 2:
+            bound = dict(kind="too_few", smaller_class=m, needed=2)
+        elif var < 1e-20:
+            bound = dict(kind="no_variance")
+        else:
+            l, h = np.log(area / (1 - area)), Z * np.sqrt(var) / (area * (1 - area))
+            interval = [sigmoid(l - h), sigmoid(l + h)]
+    return dict(rows=len(y), positives=int(y.sum()), auc=area, auc_interval=interval, auc_bound=bound,
+                average_precision=None if area is None else s.average_precision_score(y, x), log_loss=loss,
+                brier=s.brier_score_loss(y, p, labels=[0, 1]), ece=calibration(p, y), **at(p, y, .5),
+                at_cut=None if cut is None else dict(cut=cut, **at(p, y, cut)))
+
+def paired(a, b, y):
+    pa, pb = pairs(a, y), pairs(b, y)
+    m, n = pa.shape
+    out = dict(first=pa.mean(), second=pb.mean(), difference=pa.mean() - pb.mean(), standard_error=None, interval=None,
+               z=None, p=None)
+    if m > 1 and n > 1:
+        cov = np.cov(pa.mean(1), pb.mean(1)) / m + np.cov(pa.mean(0), pb.mean(0)) / n
+        var = cov[0, 0] + cov[1, 1] - 2 * cov[0, 1]
+        if var > 1e-20:
+            se, d = np.sqrt(var), out["difference"]
+            out.update(standard_error=se, interval=[d - Z * se, d + Z * se], z=d / se, p=2 * norm.sf(abs(d / se)))
+    return out
+
+def mean(values):
+    values = [None if v is None or math.isnan(v) else v for v in values]
+    defined = [v for v in values if v is not None]
+    return dict(mean=np.mean(defined) if defined else None, defined=len(defined), of=len(values))
+
+def multi_class(z, y):
+    n, k = z.shape
+    e = np.exp(z - z.max(1, keepdims=True))
+    total = np.zeros(n)
+    for column in np.sort(e, axis=1).T:
+        total += column
+    p = e / total[:, None]
+    hat, every = z.argmax(1), list(range(k))
+    support = np.bincount(y, minlength=k)
+    present = support > 0
+
+    def averages(f):
+        each = f(y, hat, labels=every, average=None, zero_division=NAN)
+        plain = mean(each)
+        theirs = f(y, hat, labels=every, average="macro", zero_division=NAN)
+        assert abs(theirs - plain["mean"]) < 1e-12
+        return dict(macro_mean=plain, micro=f(y, hat, labels=every, average="micro", zero_division=NAN),
+                    weighted=f(y, hat, labels=every, average="weighted", zero_division=NAN)), each
+    (precision, pk), (recall, rk), (f1, fk) = map(averages, (s.precision_score, s.recall_score, s.f1_score))
+    areas = [auc((y == c).astype(int), p[:, c]) for c in every]
+    has = [c for c in every if areas[c] is not None]
+    auc_macro = mean(areas)
+    auc_weighted = np.average([areas[c] for c in has], weights=support[has]) if has else None
+    if present.all() and k > 2:
+        for how, ours in (("macro", auc_macro["mean"]), ("weighted", auc_weighted)):
+            assert abs(s.roc_auc_score(y, p, multi_class="ovr", average=how) - ours) < 1e-12
+    assert abs(s.log_loss(y, p, labels=every) - np.mean(np.log(total) - (z - z.max(1, keepdims=True))[range(n), y])) < 1e-10
+    return dict(rows=n, classes=k, absent_classes=int((~present).sum()), accuracy=s.accuracy_score(y, hat),
+                balanced_accuracy=s.balanced_accuracy_score(y, hat), precision=precision, recall=recall, f1=f1,
+                auc_macro=auc_macro, auc_weighted=auc_weighted, log_loss=s.log_loss(y, p, labels=every),
+                brier=s.brier_score_loss(np.eye(k)[y], p, scale_by_half=False) if k > 2 else
+                      2 * s.brier_score_loss(y, p[:, 1], labels=[0, 1]),
+                ece=calibration(p.max(1), hat == y),
+                mcc=s.matthews_corrcoef(y, hat) if len(set(y.tolist())) > 1 and len(set(hat.tolist())) > 1 else None,
+                confusion=s.confusion_matrix(y, hat, labels=every),
+                per_class=[dict(rows=support[c], precision=pk[c], recall=rk[c], f1=fk[c], auc=areas[c]) for c in every])
+
+def multi_label(z, y):
+    n, k = y.shape
+    p = sigmoid(z)
+    hat = (p >= .5).astype(int)
+    each = [binary(p[:, c], y[:, c], None, z[:, c]) for c in range(k)]
+    macro = {f"{name}_macro": mean([e[name] for e in each]) for name in
+             ("auc", "average_precision", "sensitivity", "specificity", "balanced_accuracy", "f1", "mcc")}
+    assert abs(s.f1_score(y, hat, average="macro", zero_division=NAN) - macro["f1_macro"]["mean"]) < 1e-12
+    if all(e["auc"] is not None for e in each):
+        assert abs(s.roc_auc_score(y, z, average="macro") - macro["auc_macro"]["mean"]) < 1e-12
+    return dict(rows=n, labels=k, per_label=each, **macro, auc_micro=s.roc_auc_score(y, z, average="micro"),
+                average_precision_micro=s.average_precision_score(y, z, average="micro"),
+                f1_micro=s.f1_score(y, hat, average="micro", zero_division=NAN),
+                log_loss=np.mean([e["log_loss"] for e in each]),
+                subset_accuracy=s.accuracy_score(y, hat), hamming_loss=s.hamming_loss(y, hat))
 
 rng = np.random.default_rng(7)
-cases = []
-for n, ties in ((30, False), (200, True), (12, True)):
-    y = (rng.random(n) < .4).astype(int)
+
+def draw(n, share, step=None, shift=1.2):
+    """Logits that f32 holds exactly, in steps of step or with no two alike."""
+    y = (rng.random(n) < share).astype(int)
     y[:2] = 0, 1
-    z = (rng.normal(size=n) + 1.2 * (y - .5)).astype(np.float32)
-    if ties:
-        z = np.round(z, 1).astype(np.float32)
-    cases.append(dict(logits=z.tolist(), labels=y.tolist(), metrics=metrics(z, y)))
-(pathlib.Path(__file__).parent / "metrics.json").write_text(json.dumps(cases))
+    while True:
+        z = rng.normal(size=n) + shift * (y - .5)
+        z = np.round(z / (step or 2**-16)) * (step or 2**-16) + 0.
+        if step or len(set(z.tolist())) == n:
+            return z, y
+
+def ordered(m, n, reverse=False):
+    """All positives above all negatives."""
+    y = np.array([1] * m + [0] * n)
+    z = (np.concatenate([rng.integers(8, 100, m), rng.integers(-100, 8, n)]) / 32) * (-1 if reverse else 1)
+    order = rng.permutation(m + n)
+    return z[order], y[order]
+
+named = dict(
+    no_ties=draw(30, .4), ties=draw(200, .4, .125), tiny=draw(12, .3, .25), two_rows=(np.array([.5, -.25]), np.array([0, 1])),
+    one_row=(np.array([.5]), np.array([1])), only_negatives=(np.array([.5, -1, 0, 2]), np.zeros(4, int)),
+    only_positives=(np.array([.5, -1, 0, 2]), np.ones(4, int)), skewed=draw(1200, .01, 2**-8), skewed_ties=draw(600, .01, .5),
+    lone_positive=(np.array([.5, -1, 0, 2, .25]), np.array([1, 0, 0, 0, 0])), all_tied=(np.full(9, .25), np.array([1, 0, 0] * 3)),
+    perfect=ordered(10, 30), perfect_few=ordered(30, 4), perfect_five=ordered(5, 7), reversed_order=ordered(12, 9, True),
+    all_called_negative=(np.array([-2, -1, -3, -1.5, -.5, -.25]), np.array([0, 1, 0, 1, 0, 1])),
+    far_out=(np.array([90, -90, 60, 50, -60, 88, -88.5, 3, -700, 700]), np.array([1, 0, 1, 0, 1, 1, 0, 0, 0, 1])))
+cases = []
+for name, (z, y) in named.items():
+    p = sigmoid(z)
+    best = best_cut(p, y)
+    cut = .3 if best is None else best
+    cases.append(dict(name=name, logits=z, labels=y, validated_cut=best, cut=cut, metrics=binary(p, y, cut, z)))
+
+probabilities = []
+for name, n, share in (("hundredths", 150, .3), ("tenths", 60, .5), ("one_class", 5, 0)):
+    z, y = draw(n, share)
+    y = y * (share > 0)
+    p = np.clip(np.round(sigmoid(z), 1 if name == "tenths" else 2), .01, .99)
+    probabilities.append(dict(name=name, probabilities=p, labels=y, validated_cut=best_cut(p, y), cut=.25,
+                              metrics=binary(p, y, .25)))
+
+comparisons = []
+for name, n, share, step in (("no_ties", 60, .4, None), ("ties", 120, .3, .25), ("tiny", 7, .5, .5), ("skewed", 900, .01, 2**-8)):
+    a, y = draw(n, share, step)
+    b = np.round((.6 * a + .8 * rng.normal(size=n)) / (step or 2**-16)) * (step or 2**-16) + 0.
+    comparisons.append(dict(name=name, first=a, second=b, labels=y, paired=paired(a, b, y)))
+a, y = draw(40, .5)
+comparisons += [dict(name="far_apart", first=a + 4 * y, second=-a - 4 * y, labels=y, paired=paired(a + 4 * y, -a - 4 * y, y)),
+                dict(name="same", first=a, second=a * 2, labels=y, paired=paired(a, a * 2, y))]
+y = np.array([1, 0, 0, 0])
+a, b = np.array([1., 2, 0, -1]), np.array([1., 0, 2, 3])
+comparisons.append(dict(name="lone_positive", first=a, second=b, labels=y, paired=paired(a, b, y)))
+y = np.array([1, 1, 0, 0])
+a, b = np.array([3., 3, 1, 1]), np.array([1., 1, 1, 1])
+comparisons.append(dict(name="constant_components", first=a, second=b, labels=y, paired=paired(a, b, y)))
+
+several = []
+for name, n, k, step, absent, uncalled in (("four", 80, 4, None, (), ()), ("ties", 150, 3, .5, (), ()), ("absent", 60, 5, .25, (2,), ()),
+                                           ("absent_uncalled", 40, 4, .25, (1,), (1, 3)), ("two", 50, 2, .25, (), ()), ("tiny", 5, 3, .5, (), ()),
+                                           ("one_class", 6, 3, .5, (1, 2), ()), ("skewed", 400, 3, 2**-6, (), ())):
+    weights = np.array([0. if c in absent else .01 if name == "skewed" and c == 1 else 1. for c in range(k)])
+    y = rng.choice(k, n, p=weights / weights.sum())
+    if name == "skewed":
+        y[:4] = 1
+    z = rng.normal(size=(n, k)) + 1.3 * np.eye(k)[y]
+    z[:, list(uncalled)] -= 30
+    z = np.round(z / (step or 2**-16)) * (step or 2**-16) + 0.
+    several.append(dict(name=name, classes=k, logits=z.ravel(), labels=y, metrics=multi_class(z, y)))
+
+labelled = []
+for name, n, k, step, constant in (("five", 60, 5, None, {}), ("constant", 50, 4, .25, {1: 0, 3: 1}), ("skewed", 300, 3, .125, {}), ("tiny", 4, 2, .5, {})):
+    y = (rng.random((n, k)) < (.02 if name == "skewed" else .4)).astype(int)
+    y[:2] = [[0] * k, [1] * k]
+    for c, v in constant.items():
+        y[:, c] = v
+    z = rng.normal(size=(n, k)) + 1.2 * (y - .5)
+    z = np.round(z / (step or 2**-16)) * (step or 2**-16) + 0.
+    if name == "constant":
+        z[:, 1] = -np.abs(z[:, 1]) - .25
+    labelled.append(dict(name=name, width=k, logits=z.ravel(), labels=y.ravel(), metrics=multi_label(z, y)))
+
+made = dict(made_by=dict(python=platform.python_version(), numpy=np.__version__, scikit_learn=sklearn.__version__, scipy=scipy.__version__),
+            binary=cases, probabilities=probabilities, paired=comparisons, multi_class=several, multi_label=labelled,
+            erfc=[[x, erfc(x)] for x in (0., 1e-9, .1, .5, 1., 1.5, 1.9, 1.999999, 2., 2.1, 3., 4.5, 6., 10., 20., 26.)])
+text = ",\n".join(f"{json.dumps(k)}: " + (json.dumps(none(v)) if k in ("made_by", "erfc") else
+                  "[\n" + ",\n".join(json.dumps(none(c)) for c in v) + "]") for k, v in made.items())
+(pathlib.Path(__file__).parent / "metrics.json").write_text("{" + text + "}\n")

@@ -1,0 +1,118 @@
+//! Figures against those of scikit-learn, scipy and definitions over all pairs: tests/golden/metrics.py.
+
+use super::super::{paired::erfc, *};
+use serde_json::{json, Value};
+
+fn golden(part: &str) -> Vec<Value> {
+    let all: Value = serde_json::from_str(include_str!("../../../../tests/golden/metrics.json")).unwrap();
+    all[part].as_array().unwrap().clone()
+}
+
+fn floats(of: &Value) -> Vec<f64> {
+    of.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+}
+
+/// The script makes only logits that `f32` holds.
+fn logits(of: &Value) -> Vec<f32> {
+    let narrow = |v: f64| {
+        assert_eq!(f64::from(v as f32), v);
+        v as f32
+    };
+    floats(of).into_iter().map(narrow).collect()
+}
+
+fn bools(of: &Value) -> Vec<bool> {
+    of.as_array().unwrap().iter().map(|v| v == 1).collect()
+}
+
+/// Every figure of either is in both, and they agree to 1e-10.
+fn same(ours: &Value, wanted: &Value, place: &str) {
+    match (ours, wanted) {
+        (Value::Object(a), Value::Object(b)) => {
+            let keys =
+                |of: &serde_json::Map<String, Value>| of.keys().cloned().collect::<std::collections::BTreeSet<_>>();
+            assert_eq!(keys(a), keys(b), "{place}");
+            a.iter().for_each(|(key, value)| same(value, &b[key], &format!("{place}.{key}")));
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            assert_eq!(a.len(), b.len(), "{place}");
+            a.iter().zip(b).enumerate().for_each(|(i, (a, b))| same(a, b, &format!("{place}[{i}]")));
+        }
+        (Value::Number(a), Value::Number(b)) => {
+            let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
+            assert!((a - b).abs() < 1e-10 * b.abs().max(1.0), "{place}: {a} instead of {b}");
+        }
+        _ => assert_eq!(ours, wanted, "{place}"),
+    }
+}
+
+fn value(of: impl Serialize) -> Value {
+    serde_json::to_value(of).unwrap()
+}
+
+#[test]
+fn two_classes_from_logits() {
+    for case in golden("binary") {
+        let (z, labels, name) = (logits(&case["logits"]), bools(&case["labels"]), case["name"].as_str().unwrap());
+        same(&json!(validated_cut(&z, &labels)), &case["validated_cut"], name);
+        let ours = Metrics::with_cut(&z, &labels, case["cut"].as_f64()).unwrap();
+        same(&value(&ours), &case["metrics"], name);
+        assert_eq!(Metrics { at_cut: None, ..ours }, Metrics::of(&z, &labels).unwrap());
+    }
+}
+
+#[test]
+fn two_classes_from_probabilities() {
+    for case in golden("probabilities") {
+        let (p, labels, name) =
+            (floats(&case["probabilities"]), bools(&case["labels"]), case["name"].as_str().unwrap());
+        same(&json!(validated_cut_of_probabilities(&p, &labels)), &case["validated_cut"], name);
+        same(&value(Metrics::of_probabilities(&p, &labels, case["cut"].as_f64())), &case["metrics"], name);
+    }
+}
+
+#[test]
+fn two_models_on_the_same_rows() {
+    for case in golden("paired") {
+        let labels = bools(&case["labels"]);
+        let ours = PairedAuc::of(&logits(&case["first"]), &logits(&case["second"]), &labels);
+        same(&value(ours), &case["paired"], case["name"].as_str().unwrap());
+    }
+}
+
+#[test]
+fn several_classes() {
+    for case in golden("multi_class") {
+        let labels: Vec<usize> = floats(&case["labels"]).into_iter().map(|l| l as usize).collect();
+        let classes = case["classes"].as_u64().unwrap() as usize;
+        let ours = MultiClass::of(&logits(&case["logits"]), classes, &labels);
+        same(&value(ours), &case["metrics"], case["name"].as_str().unwrap());
+    }
+}
+
+#[test]
+fn several_labels() {
+    for case in golden("multi_label") {
+        let width = case["width"].as_u64().unwrap() as usize;
+        let ours = MultiLabel::of(&logits(&case["logits"]), width, &bools(&case["labels"]));
+        same(&value(ours), &case["metrics"], case["name"].as_str().unwrap());
+    }
+}
+
+#[test]
+fn the_complementary_error_function_is_right_far_out_too() {
+    for pair in golden("erfc") {
+        let (x, wanted) = (pair[0].as_f64().unwrap(), pair[1].as_f64().unwrap());
+        assert!((erfc(x) / wanted - 1.0).abs() < 1e-12, "{x}: {} instead of {wanted}", erfc(x));
+    }
+    assert_eq!((erfc(40.0), erfc(f64::INFINITY)), (0.0, 0.0));
+    assert!(erfc(f64::NAN).is_nan());
+}
+
+#[test]
+fn the_file_says_what_made_it() {
+    let all: Value = serde_json::from_str(include_str!("../../../../tests/golden/metrics.json")).unwrap();
+    for program in ["python", "numpy", "scikit_learn", "scipy"] {
+        assert!(all["made_by"][program].is_string(), "{program}");
+    }
+}
