@@ -372,3 +372,6 @@ impl Stepper<f32> {
         OptimizerState { steps: self.steps, first: bits(&self.first), second: bits(&self.second) }
     }
 }
+
+#[cfg(test)]
+mod tests;

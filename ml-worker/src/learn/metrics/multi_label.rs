@@ -1,7 +1,7 @@
 //! Several labels at once, each of which a row has or has not.
 
 use super::{mean::Mean, Metrics, CUT};
-use crate::learn::net::sigmoid;
+use crate::learn::loss::sigmoid;
 use serde::Serialize;
 
 /// Figures of one model on one set of rows with several labels, each with its own sigmoid. Means over labels leave out

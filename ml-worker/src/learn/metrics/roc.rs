@@ -1,6 +1,6 @@
 //! Figures of the order that scores put rows into.
 
-use crate::learn::net::sigmoid;
+use crate::learn::loss::sigmoid;
 use serde::Serialize;
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
 //! Figures at a cut, and where to cut.
 
 use super::{roc::Ranked, CUT};
-use crate::learn::net::sigmoid;
+use crate::learn::loss::sigmoid;
 use serde::Serialize;
 
 /// Rows by class and answer.
