@@ -1,6 +1,7 @@
 //! A site's rows: read, split once for good, and turned into what the network takes.
 
 pub mod demo;
+pub mod dicom;
 pub mod image;
 mod prepare;
 mod split;
