@@ -3,6 +3,7 @@
 pub mod demo;
 pub mod dicom;
 pub mod image;
+pub mod parquet;
 mod prepare;
 mod split;
 mod table;
