@@ -1,6 +1,9 @@
 //! A site's rows: read, split once for good, and turned into what the network takes.
 
 pub mod demo;
+pub mod dicom;
+pub mod image;
+pub mod parquet;
 mod prepare;
 mod split;
 mod table;

@@ -1,0 +1,320 @@
+//! PNG and JPEG files as greyscale pixels, and the resampling that brings pictures to a model's size.
+//!
+//! Limits, checked before anything is decoded: [`MAX_FILE`], [`MAX_SIDE`], [`MAX_PIXELS`]. With them a picture takes at
+//! most about 600 MB while it is read. Colour profiles, gamma and the orientation that cameras note are not applied: the
+//! pixels are taken as they are stored. Transparency is ignored.
+
+use super::table::DataError;
+use consilium_primitives::FailureCode;
+use image::{
+    codecs::{jpeg::JpegDecoder, png::PngDecoder},
+    ColorType, DynamicImage, ImageDecoder, ImageError, Limits,
+};
+use std::{
+    fs::File,
+    io::{Cursor, Read},
+    panic::{catch_unwind, AssertUnwindSafe},
+    path::Path,
+};
+
+/// Bytes a picture file may have: 128 MiB.
+pub const MAX_FILE: u64 = 1 << 27;
+/// Pixels a picture may have in width and in height.
+pub const MAX_SIDE: usize = 1 << 14;
+/// Pixels a picture may have: 2^25, about 33 million.
+pub const MAX_PIXELS: usize = 1 << 25;
+/// Scans a JPEG may have; progressive ones have about ten, and each costs a pass over all pixels.
+const MAX_SCANS: usize = 64;
+
+/// A greyscale picture, row by row from the top left.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grey {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// `width * height` values from 0, black, to 1, white.
+    pub pixels: Vec<f32>,
+}
+
+/// Reads a PNG or JPEG file; which of them it is, its first bytes say. A colour picture becomes
+/// `(299 R + 587 G + 114 B) / 1000`, the luma of ITU-R BT.601, of the values as stored; then all is divided by 255, or by
+/// 65535 where there are 16 bits.
+///
+/// # Errors
+/// It cannot be read, is neither, is damaged or cut off, too large, or of another kind of colour.
+pub fn read_picture(path: &Path) -> Result<Grey, DataError> {
+    parse_picture(&read_limited(path)?, path)
+}
+
+/// [`read_picture`], of bytes that have been read from `path`.
+///
+/// # Errors
+/// It is neither PNG nor JPEG, is damaged or cut off, too large, or of another kind of colour.
+pub fn parse_picture(bytes: &[u8], path: &Path) -> Result<Grey, DataError> {
+    caught(|| decode(bytes)).unwrap_or_else(|| Err(damaged("picture"))).map_err(|e| e.of(path))
+}
+
+/// Runs a decoder; none where it panicked.
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+/// All bytes of a file, if it is not larger than a picture may be.
+pub(crate) fn read_limited(path: &Path) -> Result<Vec<u8>, DataError> {
+    let unreadable =
+        |e: std::io::Error| DataError::new(FailureCode::DataUnreadable, format!("cannot be read: {e}")).of(path);
+    let meta = std::fs::metadata(path).map_err(unreadable)?;
+    if !meta.is_file() {
+        return Err(DataError::new(FailureCode::DataUnreadable, "is not a file").of(path));
+    }
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|f| f.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(refused("is larger than 128 MiB, which is the most a picture may have").of(path));
+    }
+    Ok(bytes)
+}
+
+pub(crate) fn refused(message: impl Into<String>) -> DataError {
+    DataError::new(FailureCode::SchemaMismatch, message)
+}
+
+pub(crate) fn damaged(what: &str) -> DataError {
+    DataError::new(FailureCode::DataUnreadable, format!("is a damaged or cut-off {what}; export or copy it again"))
+}
+
+/// Whether a picture of this size may be decoded.
+pub(crate) fn check_size(width: usize, height: usize) -> Result<(), DataError> {
+    if width == 0 || height == 0 {
+        return Err(refused("has no pixels"));
+    }
+    if width > MAX_SIDE || height > MAX_SIDE || width * height > MAX_PIXELS {
+        return Err(refused(format!(
+            "has {width} x {height} pixels; at most {MAX_SIDE} on a side and {MAX_PIXELS} in all are read: make it smaller"
+        )));
+    }
+    Ok(())
+}
+
+fn decode(bytes: &[u8]) -> Result<Grey, DataError> {
+    if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+        decode_png(bytes)
+    } else if bytes.starts_with(b"\xff\xd8\xff") {
+        decode_jpeg(bytes)
+    } else if bytes.is_empty() {
+        Err(refused("is empty"))
+    } else {
+        Err(refused("is neither a PNG nor a JPEG file, whatever its name says; convert it to PNG"))
+    }
+}
+
+fn decode_png(bytes: &[u8]) -> Result<Grey, DataError> {
+    // the size comes first of all, in a chunk that is always the same
+    let side = |at: usize| bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes);
+    let (Some(width), Some(height)) = (side(16), side(20)) else { return Err(damaged("PNG")) };
+    check_size(width as usize, height as usize)?;
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_PIXELS as u64 * 8 + (1 << 25));
+    let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits).map_err(|e| failed("PNG", &e))?;
+    grey(decoder, "PNG")
+}
+
+fn decode_jpeg(bytes: &[u8]) -> Result<Grey, DataError> {
+    // the decoder fills in what a cut-off file lacks, so that its end must be looked for
+    let frame = JpegFrame::find(bytes).ok_or_else(|| damaged("JPEG"))?;
+    check_size(frame.width, frame.height)?;
+    if !matches!(frame.components, 1 | 3) {
+        return Err(refused(format!(
+            "is a JPEG of {} colour channels (such as CMYK); save it as grey or RGB",
+            frame.components
+        )));
+    }
+    if frame.precision != 8 || frame.process > 2 {
+        return Err(refused("is a JPEG of a rare kind (not 8 bits a sample, lossless or arithmetic); save it as PNG"));
+    }
+    if frame.scans > MAX_SCANS {
+        return Err(refused(format!("is a JPEG of more than {MAX_SCANS} scans; save it as PNG")));
+    }
+    grey(JpegDecoder::new(Cursor::new(bytes)).map_err(|e| failed("JPEG", &e))?, "JPEG")
+}
+
+fn failed(what: &str, error: &ImageError) -> DataError {
+    match error {
+        ImageError::Unsupported(_) => {
+            refused(format!("is a {what} of a kind that is not read; save it as a plain PNG"))
+        }
+        ImageError::Limits(_) => refused(format!("is a {what} that takes too much memory; save it as a plain PNG")),
+        _ => damaged(what),
+    }
+}
+
+fn grey(decoder: impl ImageDecoder, what: &str) -> Result<Grey, DataError> {
+    let (width, height) = decoder.dimensions();
+    check_size(width as usize, height as usize)?;
+    let color = decoder.color_type();
+    let picture = DynamicImage::from_decoder(decoder).map_err(|e| failed(what, &e))?;
+    let pixels = match (color, picture) {
+        (ColorType::L8, DynamicImage::ImageLuma8(p)) => one(p.as_raw(), 1, 255),
+        (ColorType::La8, DynamicImage::ImageLumaA8(p)) => one(p.as_raw(), 2, 255),
+        (ColorType::L16, DynamicImage::ImageLuma16(p)) => one(p.as_raw(), 1, 65535),
+        (ColorType::La16, DynamicImage::ImageLumaA16(p)) => one(p.as_raw(), 2, 65535),
+        (ColorType::Rgb8, DynamicImage::ImageRgb8(p)) => luma(p.as_raw(), 3, 255),
+        (ColorType::Rgba8, DynamicImage::ImageRgba8(p)) => luma(p.as_raw(), 4, 255),
+        (ColorType::Rgb16, DynamicImage::ImageRgb16(p)) => luma(p.as_raw(), 3, 65535),
+        (ColorType::Rgba16, DynamicImage::ImageRgba16(p)) => luma(p.as_raw(), 4, 65535),
+        _ => return Err(refused(format!("is a {what} of a kind that is not read; save it as a plain PNG"))),
+    };
+    Ok(Grey { width: width as usize, height: height as usize, pixels })
+}
+
+/// The first of `channels` samples.
+fn one<S: Copy + Into<u32>>(samples: &[S], channels: usize, max: u32) -> Vec<f32> {
+    samples.chunks_exact(channels).map(|p| (f64::from(p[0].into()) / f64::from(max)) as f32).collect()
+}
+
+/// Luma of the first three of `channels` samples: whole numbers up to one division, so that grey stays grey exactly.
+fn luma<S: Copy + Into<u32>>(samples: &[S], channels: usize, max: u32) -> Vec<f32> {
+    let sum = |p: &[S]| 299 * p[0].into() + 587 * p[1].into() + 114 * p[2].into();
+    samples.chunks_exact(channels).map(|p| (f64::from(sum(p)) / f64::from(1000 * max)) as f32).collect()
+}
+
+/// What a JPEG says of itself.
+pub(crate) struct JpegFrame {
+    /// The n of its SOFn mark: 0 baseline, 1 extended, 2 progressive, 3 lossless.
+    pub(crate) process: u8,
+    pub(crate) precision: u8,
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) components: u8,
+    pub(crate) scans: usize,
+}
+
+impl JpegFrame {
+    /// Goes through a JPEG mark by mark to its end; none where it does not come to one.
+    pub(crate) fn find(bytes: &[u8]) -> Option<Self> {
+        let byte = |at: usize| bytes.get(at).copied();
+        let pair = |at: usize| Some(usize::from(byte(at)?) << 8 | usize::from(byte(at + 1)?));
+        if pair(0)? != 0xffd8 {
+            return None;
+        }
+        let mut frame: Option<Self> = None;
+        let mut at = 2;
+        loop {
+            if byte(at)? != 0xff {
+                return None;
+            }
+            while byte(at)? == 0xff {
+                at += 1;
+            }
+            let mark = byte(at)?;
+            at += 1;
+            match mark {
+                0xd9 => return frame.filter(|f| f.scans > 0),
+                0x01 | 0xd0..=0xd7 => continue,
+                0x00 | 0xd8 => return None,
+                0xc0..=0xcf if !matches!(mark, 0xc4 | 0xc8 | 0xcc) => {
+                    if frame.is_some() {
+                        return None;
+                    }
+                    frame = Some(Self {
+                        process: mark - 0xc0,
+                        precision: byte(at + 2)?,
+                        height: pair(at + 3)?,
+                        width: pair(at + 5)?,
+                        components: byte(at + 7)?,
+                        scans: 0,
+                    });
+                }
+                _ => {}
+            }
+            let length = pair(at)?;
+            if length < 2 {
+                return None;
+            }
+            at += length;
+            if mark == 0xda {
+                frame.as_mut()?.scans += 1;
+                // coded data end at the next mark that is no restart; 255 among them is followed by 0
+                while byte(at)? != 0xff || matches!(byte(at + 1)?, 0x00 | 0xd0..=0xd7) {
+                    at += 1;
+                }
+            }
+        }
+    }
+}
+
+impl Grey {
+    /// The picture at another size, each direction for itself: rows first, then columns, in 64 bits, rounded once.
+    ///
+    /// From n pixels to fewer, m: the mean over the area of each new pixel. New pixel j is
+    /// `sum_i overlap(i, j) p_i / n` where `overlap` is what `[i m, (i + 1) m)` and `[j n, (j + 1) n)` share.
+    /// To more: linear between the middles of pixels. New pixel j lies at `s = (j + 1/2) n / m - 1/2`, moved into
+    /// `[0, n - 1]`, and is `(1 - f) p_i + f p_(i+1)` with `i = floor(s)`, `f = s - i`. To as many: as it is.
+    ///
+    /// A picture without pixels becomes black. The caller sees to it that `width * height` fits memory.
+    pub fn resized(&self, width: usize, height: usize) -> Self {
+        let (across, down) = (taps(self.width, width), taps(self.height, height));
+        let mut rows: Vec<f64> = Vec::with_capacity(width * self.height);
+        for y in 0..self.height {
+            let row = self.pixels.get(y * self.width..(y + 1) * self.width).unwrap_or_default();
+            rows.extend(across.iter().map(|t| t.mean(|i| row.get(i).map_or(0.0, |p| f64::from(*p)))));
+        }
+        let mut pixels = Vec::with_capacity(width * height);
+        for t in &down {
+            pixels.extend((0..width).map(|x| t.mean(|i| rows.get(i * width + x).copied().unwrap_or(0.0)) as f32));
+        }
+        Self { width, height, pixels }
+    }
+
+    /// Values between `low` and `high` spread over 0 to 1: `(p - low) / (high - low)`, no less than 0, no more than 1.
+    /// Where `high` is not above `low`, all above `low` is 1 and the rest 0.
+    pub fn windowed(&self, low: f64, high: f64) -> Self {
+        let spread = |p: &f32| {
+            let p = f64::from(*p);
+            if high > low {
+                ((p - low) / (high - low)).clamp(0.0, 1.0) as f32
+            } else {
+                f32::from(u8::from(p > low))
+            }
+        };
+        Self { width: self.width, height: self.height, pixels: self.pixels.iter().map(spread).collect() }
+    }
+}
+
+/// Which old pixels make one new pixel, and with what weights.
+struct Taps {
+    first: usize,
+    weights: Vec<f64>,
+    sum: f64,
+}
+
+impl Taps {
+    fn mean(&self, pixel: impl Fn(usize) -> f64) -> f64 {
+        let mut sum = 0.0;
+        for (n, weight) in self.weights.iter().enumerate() {
+            sum += weight * pixel(self.first + n);
+        }
+        sum / self.sum
+    }
+}
+
+fn taps(from: usize, to: usize) -> Vec<Taps> {
+    let tap = |j: usize| {
+        if from == to {
+            return Taps { first: j, weights: vec![1.0], sum: 1.0 };
+        }
+        if to < from {
+            let (begin, end) = (j * from, (j + 1) * from);
+            let (first, last) = (begin / to, (end - 1) / to);
+            let overlap = |i: usize| (((i + 1) * to).min(end) - (i * to).max(begin)) as f64;
+            return Taps { first, weights: (first..=last).map(overlap).collect(), sum: from as f64 };
+        }
+        // twice over, in whole numbers: s = ((2 j + 1) from - to) / (2 to)
+        let place = ((2 * j + 1) * from).saturating_sub(to).min(2 * to * from.saturating_sub(1));
+        let (first, rest) = (place / (2 * to), place % (2 * to));
+        let share = rest as f64 / (2 * to) as f64;
+        Taps { first, weights: if rest == 0 { vec![1.0] } else { vec![1.0 - share, share] }, sum: 1.0 }
+    };
+    (0..to).map(tap).collect()
+}
