@@ -1,6 +1,7 @@
 //! Initial parameters, local training, and what is measured. Pure functions of their arguments: files, duties and
 //! sites are other modules' affair.
 
+pub mod candle;
 mod init;
 pub mod kernels;
 pub mod loss;

@@ -28,6 +28,9 @@ pub enum NetError {
     /// The spec's layers make no file.
     #[error("the model has no layout: {0}")]
     Layout(#[from] consilium_aggregation::LayoutError),
+    /// What candle says.
+    #[error("the tensor library refuses: {0}")]
+    Tensor(#[from] candle_core::Error),
     /// A tensor that no gradient reaches.
     #[error("no gradient reaches {0}: it cannot be trained")]
     NoGradient(String),
@@ -48,7 +51,7 @@ enum What {
         inputs: usize,
         outputs: usize,
         rectified: bool,
-        rate: f64,
+        drop: Option<Drop>,
     },
     /// With ReLU, where it follows.
     Conv {
@@ -65,9 +68,16 @@ enum What {
         norm: Norm,
     },
     Activation(Activation),
-    Dropout(f64),
+    Dropout(Drop),
     /// `from` plus another value.
     Add(usize),
+}
+
+/// A dropout layer: which one, counted as the layers are written, and the share it leaves out.
+#[derive(Clone, Copy)]
+struct Drop {
+    number: u64,
+    rate: f64,
 }
 
 /// A network's program.
@@ -80,6 +90,8 @@ pub struct Net {
     architecture: Architecture,
     output: usize,
     parameters: usize,
+    /// Dropout layers.
+    drops: u64,
 }
 
 /// Buffers of one network for batches up to a size.
@@ -121,6 +133,7 @@ impl Net {
             tensors,
             parameters: layout.elements(),
             output: 0,
+            drops: 0,
             architecture,
         };
         let nodes = net.architecture.nodes.clone();
@@ -148,16 +161,16 @@ impl Net {
                 Op::Dense { weight, bias } => {
                     let rectified = relu(n);
                     n += usize::from(rectified);
-                    let rate = match nodes.get(n) {
-                        Some(Node { op: Op::Dropout(rate), .. }) if rectified => {
+                    let drop = match nodes.get(n) {
+                        Some(Node { op: Op::Dropout(rate), .. }) if rectified && *rate > 0.0 => {
                             n += 1;
-                            *rate
+                            Some(self.drop(*rate))
                         }
-                        _ => 0.0,
+                        _ => None,
                     };
                     let (inputs, outputs) = (node.input[0], node.output[0]);
                     let (weight, bias) = (ranges[*weight].clone(), ranges[*bias].clone());
-                    What::Dense { weight, bias, inputs, outputs, rectified, rate }
+                    What::Dense { weight, bias, inputs, outputs, rectified, drop }
                 }
                 Op::Conv2d { weight, bias, kernel, stride, padding } => {
                     let rectified = relu(n);
@@ -178,11 +191,16 @@ impl Net {
                     norm: Norm::new(&node.input, *groups, *epsilon),
                 },
                 Op::Activation(activation) => What::Activation(*activation),
-                Op::Dropout(rate) => What::Dropout(*rate),
+                Op::Dropout(rate) => What::Dropout(self.drop(*rate)),
             };
             value = self.push(value, size, what);
         }
         value
+    }
+
+    fn drop(&mut self, rate: f64) -> Drop {
+        self.drops += 1;
+        Drop { number: self.drops - 1, rate }
     }
 
     fn push(&mut self, from: usize, size: usize, what: What) -> usize {
@@ -219,6 +237,11 @@ impl Net {
         Workspace { values: buffers(rows), gradients: self.sizes.iter().map(|_| Vec::new()).collect(), kept, rows }
     }
 
+    /// Its tensors with their place in the architecture's list, which is the order of the layers.
+    pub(super) fn tensors_by_place(&self) -> impl Iterator<Item = (usize, (&consilium_study::Tensor, Range<usize>))> {
+        self.tensors.iter().map(|(_, range, place)| (*place, (&self.architecture.tensors[*place], range.clone())))
+    }
+
     /// Logits of the rows in the workspace's [input](Workspace::input).
     ///
     /// # Panics
@@ -236,14 +259,14 @@ impl Net {
             let x = &before[step.from][..rows * self.sizes[step.from]];
             let out = &mut after[0][..rows * self.sizes[step.to]];
             let kept = &mut work.kept[n];
-            let mask = |rate: f64| chance.filter(|_| rate > 0.0).map(|key| mask(&key, n, rate));
+            let mask = |drop: &Drop| chance.map(|key| mask(&key, drop.number, drop.rate));
             match &step.what {
-                What::Dense { weight, bias, inputs, outputs, rectified, rate } => {
+                What::Dense { weight, bias, inputs, outputs, rectified, drop } => {
                     fill_bias(out, &parameters[bias.clone()]);
                     let weight = Matrix::new(&parameters[weight.clone()], *outputs, *inputs);
                     multiply(out, Matrix::new(x, rows, *inputs), weight.t(), Into::Add, true);
                     if *rectified {
-                        rectify(out, mask(*rate).as_ref());
+                        rectify(out, drop.as_ref().and_then(mask).as_ref());
                     }
                 }
                 What::Conv { weight, bias, conv, rectified } => {
@@ -257,9 +280,9 @@ impl Net {
                     norm::forward(norm, out, x, weight, bias, &mut kept.numbers);
                 }
                 What::Activation(activation) => activate(*activation, out, x),
-                What::Dropout(rate) => {
+                What::Dropout(drop) => {
                     out.copy_from_slice(x);
-                    if let Some(mask) = mask(*rate) {
+                    if let Some(mask) = mask(drop) {
                         mask.apply(out);
                     }
                 }
@@ -304,7 +327,7 @@ impl Net {
             let (before, after) = work.gradients.split_at_mut(step.to);
             let dy = &mut after[0][..y.len()];
             let kept = &mut work.kept[n];
-            let mask = |rate: f64| chance.filter(|_| rate > 0.0).map(|key| mask(&key, n, rate));
+            let mask = |drop: &Drop| chance.map(|key| mask(&key, drop.number, drop.rate));
             let into = if written[step.from] { Into::Add } else { Into::Set };
             // nobody asks for the gradient of the input
             let wanted = step.from > 0;
@@ -313,9 +336,9 @@ impl Net {
                 false => &mut [][..],
             };
             match &step.what {
-                What::Dense { weight, bias, inputs, outputs, rectified, rate } => {
+                What::Dense { weight, bias, inputs, outputs, rectified, drop } => {
                     if *rectified {
-                        rectify_back(dy, y, mask(*rate).as_ref());
+                        rectify_back(dy, y, drop.as_ref().and_then(mask).as_ref());
                     }
                     column_sums(&mut gradient[bias.clone()], dy);
                     let dy = Matrix::new(dy, rows, *outputs);
@@ -340,7 +363,7 @@ impl Net {
                     norm::backward(norm, dx, dy, x, &parameters[weight.clone()], dw, db, &kept.numbers, wanted, into);
                 }
                 What::Activation(activation) if wanted => activate_back(*activation, dx, dy, x, y, into == Into::Add),
-                What::Dropout(rate) if wanted => match mask(*rate) {
+                What::Dropout(drop) if wanted => match mask(drop) {
                     Some(mask) => mask.back(dx, dy, into == Into::Add),
                     None => pass(dx, dy, into),
                 },
@@ -388,9 +411,9 @@ impl<R: Real> Workspace<R> {
     }
 }
 
-/// The mask of a network's `n`-th operation in a step.
-fn mask(chance: &[u8; 32], n: usize, rate: f64) -> Mask {
-    Mask { key: key("consilium/mask/1", &[chance, &(n as u64).to_le_bytes()]), rate }
+/// The mask of a network's `number`-th dropout layer in a step.
+pub(super) fn mask(chance: &[u8; 32], number: u64, rate: f64) -> Mask {
+    Mask { key: key("consilium/mask/1", &[chance, &number.to_le_bytes()]), rate }
 }
 
 fn pass<R: Real>(dx: &mut [R], dy: &[R], into: Into) {
