@@ -248,7 +248,7 @@ impl Net {
                 }
                 What::Conv { weight, bias, conv, rectified } => {
                     let (weight, bias) = (&parameters[weight.clone()], &parameters[bias.clone()]);
-                    conv::forward(conv, out, x, weight, bias, *rectified, &mut kept.numbers);
+                    conv::forward(conv, out, x, weight, bias, *rectified);
                 }
                 What::Max(pool) => pool::max(pool, out, x, &mut kept.places),
                 What::Average(pool) => pool::average(pool, out, x),
@@ -330,14 +330,15 @@ impl Net {
                     }
                     let (dw, db) = two(gradient, weight, bias);
                     let weight = &parameters[weight.clone()];
-                    conv::backward(conv, dx, dy, weight, dw, db, &mut kept.numbers, wanted, into);
+                    conv::backward(conv, dx, dy, x, weight, dw, db, &mut kept.numbers, wanted, into);
                 }
                 What::Max(pool) if wanted => pool::max_back(pool, dx, dy, &kept.places, into),
                 What::Average(pool) if wanted => pool::average_back(pool, dx, dy, into),
                 What::Max(_) | What::Average(_) => {}
                 What::Norm { weight, bias, norm } => {
                     let (dw, db) = two(gradient, weight, bias);
-                    norm::backward(norm, dx, dy, x, &parameters[weight.clone()], dw, db, &kept.numbers, wanted, into);
+                    let weight = &parameters[weight.clone()];
+                    norm::backward(norm, dx, dy, x, weight, dw, db, &mut kept.numbers, wanted, into);
                 }
                 What::Activation(activation) if wanted => activate_back(*activation, dx, dy, x, y, into == Into::Add),
                 What::Dropout(rate) if wanted => match mask(*rate) {
