@@ -248,7 +248,7 @@ impl Net {
                 }
                 What::Conv { weight, bias, conv, rectified } => {
                     let (weight, bias) = (&parameters[weight.clone()], &parameters[bias.clone()]);
-                    conv::forward(conv, out, x, weight, bias, *rectified);
+                    conv::forward(conv, out, x, weight, bias, *rectified, &mut kept.numbers);
                 }
                 What::Max(pool) => pool::max(pool, out, x, &mut kept.places),
                 What::Average(pool) => pool::average(pool, out, x),
@@ -325,12 +325,9 @@ impl Net {
                     }
                 }
                 What::Conv { weight, bias, conv, rectified } => {
-                    if *rectified {
-                        rectify_back(dy, y, None);
-                    }
                     let (dw, db) = two(gradient, weight, bias);
-                    let weight = &parameters[weight.clone()];
-                    conv::backward(conv, dx, dy, x, weight, dw, db, &mut kept.numbers, wanted, into);
+                    let (weight, y) = (&parameters[weight.clone()], rectified.then_some(y));
+                    conv::backward(conv, dx, dy, y, x, weight, dw, db, &mut kept.numbers, wanted, into);
                 }
                 What::Max(pool) if wanted => pool::max_back(pool, dx, dy, &kept.places, into),
                 What::Average(pool) if wanted => pool::average_back(pool, dx, dy, into),

@@ -115,7 +115,7 @@ impl Conv {
 }
 
 /// `out` from `x`, with ReLU where `rectified`.
-pub fn forward<R: Real>(conv: &Conv, out: &mut [R], x: &[R], weight: &[R], bias: &[R], rectified: bool) {
+pub fn forward<R: Real>(conv: &Conv, out: &mut [R], x: &[R], weight: &[R], bias: &[R], rectified: bool, _kept: &mut Vec<R>) {
     let picture = |(x, out): (&[R], &mut [R])| {
         for (plane, bias) in out.chunks_exact_mut(conv.plane()).zip(bias) {
             plane.fill(*bias);
@@ -144,6 +144,7 @@ pub fn backward<R: Real>(
     conv: &Conv,
     dx: &mut [R],
     dy: &[R],
+    y: Option<&[R]>,
     x: &[R],
     weight: &[R],
     dw: &mut [R],
@@ -152,6 +153,10 @@ pub fn backward<R: Real>(
     wanted: bool,
     into: Into,
 ) {
+    let mut dy = dy.to_vec();
+    if let Some(y) = y {
+        super::elementwise::rectify_back(&mut dy, y, None);
+    }
     let pictures = x.len() / conv.inputs();
     let (filters, window, plane) = (conv.output[0], conv.window(), conv.plane());
     let part = filters * (window + 1);

@@ -28,6 +28,11 @@ impl Norm {
         self.channels / self.groups * self.plane
     }
 
+    /// Whether each row is one group of features, which has sums of its own kind.
+    fn is_flat(&self) -> bool {
+        self.plane == 1 && self.groups == 1
+    }
+
     /// The channels of a batch's `n`-th group.
     fn of_group<'w, R>(&self, n: usize, per_channel: &'w [R]) -> &'w [R] {
         let count = self.channels / self.groups;
@@ -95,11 +100,11 @@ pub fn backward<R: Real>(
 ) {
     let (size, plane, channels) = (norm.size(), norm.plane, norm.channels);
     let groups = x.len() / size;
-    let sums = if plane == 1 { groups } else { x.len() / plane };
+    let sums = if norm.is_flat() { groups } else { x.len() / plane };
     kept.resize(kept.len().max(2 * (groups + sums)), R::ZERO);
     let (moments, sums) = kept[..2 * (groups + sums)].split_at_mut(2 * groups);
     let moments = &*moments;
-    if plane == 1 {
+    if norm.is_flat() {
         of_rows(norm, dy, x, weight, dw, db, moments, sums);
     } else {
         // Σ dy and Σ dy·x̂ of every channel of every picture, from which everything else follows
@@ -135,7 +140,7 @@ pub fn backward<R: Real>(
         let (dy, x, weight) = (&dy[range.clone()], &x[range], norm.of_group(n, weight));
         let (mean, scale) = (moments[2 * n], moments[2 * n + 1]);
         let (mut first, mut second) = (R::ZERO, R::ZERO);
-        if plane == 1 {
+        if norm.is_flat() {
             (first, second) = (sums[2 * n], sums[2 * n + 1]);
         } else {
             for (w, sums) in weight.iter().zip(sums[2 * n * weight.len()..].chunks_exact(2)) {
