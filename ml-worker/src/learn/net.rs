@@ -348,19 +348,17 @@ impl Net {
                     }
                 }
                 What::Conv { weight, bias, conv, rectified } => {
-                    if *rectified {
-                        rectify_back(dy, y, None);
-                    }
                     let (dw, db) = two(gradient, weight, bias);
-                    let weight = &parameters[weight.clone()];
-                    conv::backward(conv, dx, dy, weight, dw, db, &mut kept.numbers, wanted, into);
+                    let (weight, y) = (&parameters[weight.clone()], rectified.then_some(y));
+                    conv::backward(conv, dx, dy, y, x, weight, dw, db, &mut kept.numbers, wanted, into);
                 }
                 What::Max(pool) if wanted => pool::max_back(pool, dx, dy, &kept.places, into),
                 What::Average(pool) if wanted => pool::average_back(pool, dx, dy, into),
                 What::Max(_) | What::Average(_) => {}
                 What::Norm { weight, bias, norm } => {
                     let (dw, db) = two(gradient, weight, bias);
-                    norm::backward(norm, dx, dy, x, &parameters[weight.clone()], dw, db, &kept.numbers, wanted, into);
+                    let weight = &parameters[weight.clone()];
+                    norm::backward(norm, dx, dy, x, weight, dw, db, &mut kept.numbers, wanted, into);
                 }
                 What::Activation(activation) if wanted => activate_back(*activation, dx, dy, x, y, into == Into::Add),
                 What::Dropout(drop) if wanted => match mask(drop) {

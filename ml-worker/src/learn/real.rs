@@ -1,6 +1,7 @@
 //! The two number types that everything here computes in: `f32` in studies, `f64` where gradients are checked.
 
 use std::{
+    cell::Cell,
     fmt::Debug,
     iter::Sum,
     ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign},
@@ -50,6 +51,11 @@ pub trait Real:
     fn min(self, other: Self) -> Self;
     /// Neither NaN nor infinite.
     fn is_finite(self) -> bool;
+    /// `self·a + b`, rounded once.
+    fn mul_add(self, a: Self, b: Self) -> Self;
+    /// Calls a function with numbers of this thread to write on, whatever they are: they are kept, so that not every call
+    /// asks the system for memory.
+    fn scratch<T>(numbers: usize, function: impl FnOnce(&mut [Self]) -> T) -> T;
 }
 
 macro_rules! real {
@@ -96,6 +102,20 @@ macro_rules! real {
             #[inline(always)]
             fn is_finite(self) -> bool {
                 $t::is_finite(self)
+            }
+            #[inline(always)]
+            fn mul_add(self, a: Self, b: Self) -> Self {
+                $t::mul_add(self, a, b)
+            }
+            fn scratch<T>(numbers: usize, function: impl FnOnce(&mut [Self]) -> T) -> T {
+                thread_local!(static SCRATCH: Cell<Vec<$t>> = const { Cell::new(Vec::new()) });
+                let mut scratch = SCRATCH.take();
+                if scratch.len() < numbers {
+                    scratch.resize(numbers, 0.0);
+                }
+                let result = function(&mut scratch[..numbers]);
+                SCRATCH.set(scratch);
+                result
             }
         }
     )*};
