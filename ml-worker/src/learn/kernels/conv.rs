@@ -115,7 +115,15 @@ impl Conv {
 }
 
 /// `out` from `x`, with ReLU where `rectified`.
-pub fn forward<R: Real>(conv: &Conv, out: &mut [R], x: &[R], weight: &[R], bias: &[R], rectified: bool, _kept: &mut Vec<R>) {
+pub fn forward<R: Real>(
+    conv: &Conv,
+    out: &mut [R],
+    x: &[R],
+    weight: &[R],
+    bias: &[R],
+    rectified: bool,
+    _kept: &mut Vec<R>,
+) {
     let picture = |(x, out): (&[R], &mut [R])| {
         for (plane, bias) in out.chunks_exact_mut(conv.plane()).zip(bias) {
             plane.fill(*bias);
@@ -186,14 +194,10 @@ pub fn backward<R: Real>(
             }
         });
     };
-    let parts = x
-        .par_chunks_exact(conv.inputs())
-        .zip(dy.par_chunks_exact(conv.outputs()))
-        .zip(kept.par_chunks_exact_mut(part));
+    let parts =
+        x.par_chunks_exact(conv.inputs()).zip(dy.par_chunks_exact(conv.outputs())).zip(kept.par_chunks_exact_mut(part));
     if wanted {
-        parts
-            .zip(dx.par_chunks_exact_mut(conv.inputs()))
-            .for_each(|(((x, dy), part), dx)| one(x, dy, part, Some(dx)));
+        parts.zip(dx.par_chunks_exact_mut(conv.inputs())).for_each(|(((x, dy), part), dx)| one(x, dy, part, Some(dx)));
     } else {
         parts.for_each(|((x, dy), part)| one(x, dy, part, None));
     }
