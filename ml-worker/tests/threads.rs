@@ -8,8 +8,9 @@ use std::process::Command;
 fn a_study_has_the_same_bits_at_one_two_and_four_threads() {
     let dir = tempfile::tempdir().unwrap();
     demo::write(3, dir.path()).unwrap();
-    let text =
-        include_str!("../../examples/breast-cancer/study.toml").replace("[16]", "[256, 64]").replace("32", "140");
+    let text = include_str!("../../examples/breast-cancer/study.toml")
+        .replace("[16]\n", "[256, 64]\ndropout = 0.3\n")
+        .replace("batch_size = 32", "batch_size = 140");
     let file = consilium_study::StudyFile::parse(&text).unwrap();
     std::fs::write(dir.path().join("spec.json"), file.spec().canonical().unwrap()).unwrap();
     let mut rules = file.rules(2_000, 4).unwrap();

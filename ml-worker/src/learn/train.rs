@@ -130,8 +130,9 @@ pub struct Session<'a> {
     pub seeds: &'a Seeds,
     /// Where to go on.
     pub from: Option<Checkpoint>,
-    /// What is done with checkpoints, and how often; one is also made when training is stopped.
-    pub keep: Option<(Duration, Keep<'a>)>,
+    /// What is done with checkpoints. One is made every second, or less often where that would take more than a fiftieth
+    /// of the time, and when training is stopped.
+    pub keep: Option<Keep<'a>>,
 }
 
 /// The objective of a study, with class weights from these training rows.
@@ -201,7 +202,7 @@ impl<'a> Session<'a> {
         let mut order: Vec<usize> = (0..rows).collect();
         let mut shuffle = Stream::new(self.seeds.shuffle);
         let mut shuffled = 0;
-        let mut kept = Instant::now();
+        let (mut kept, mut every) = (Instant::now(), Duration::from_secs(1));
         while run.step < steps {
             let epoch = run.step / per_epoch;
             while shuffled <= epoch {
@@ -217,11 +218,11 @@ impl<'a> Session<'a> {
                 break;
             }
             let stop = halt(run.step as f64 / steps as f64);
-            if let Some((every, keep)) = self.keep {
-                if stop || kept.elapsed() >= every {
-                    keep(&run.checkpoint());
-                    kept = Instant::now();
-                }
+            if let Some(keep) = self.keep.filter(|_| stop || kept.elapsed() >= every) {
+                let began = Instant::now();
+                keep(&run.checkpoint());
+                every = every.max(began.elapsed() * 50);
+                kept = Instant::now();
             }
             if stop && run.step < steps {
                 return Err(TrainError::Halted);
@@ -232,6 +233,11 @@ impl<'a> Session<'a> {
 }
 
 impl Checkpoint {
+    /// Steps done in its round.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
     /// Whether it can be of this network and so many steps.
     fn fits(&self, net: &Net, steps: u64) -> bool {
         self.step <= steps && self.parameters.len() == net.parameters()

@@ -4,7 +4,8 @@ use super::{leave::Permit, Worker, RETRY};
 use crate::{
     data::{all_known, parse_table, read_bytes, statistics_of, DataError, Prepared, Split, Table},
     learn::{
-        initial_parameters, logits_of, loss_micro, metrics::Metrics, Net, OptimizerState, Seeds, Session, TrainError,
+        initial_parameters, logits_of, loss_micro, metrics::Metrics, Checkpoint, Net, OptimizerState, Seeds, Session,
+        TrainError,
     },
     site::group_key,
 };
@@ -274,7 +275,21 @@ impl Worker {
         let seeds = Seeds::new(&self.secret, &order.spec.0, duty.round);
         let began = Instant::now();
         let Prepared { training, validation } = &prepared;
-        let trained = match Session::new(spec, &base, training, Some(validation), &state, &seeds).train(&halt) {
+        let keep = |checkpoint: &Checkpoint| {
+            if let Err(error) = self.home.put_checkpoint(&duty.agreement, hash, checkpoint) {
+                tracing::warn!("study {}, round {}: no checkpoint: {error:#}", duty.study, duty.round);
+            }
+        };
+        let from = self.home.checkpoint(&duty.agreement, hash)?;
+        if let Some(from) = &from {
+            tracing::info!("study {}, round {}: goes on after step {}", duty.study, duty.round, from.steps());
+        }
+        let session = Session {
+            from,
+            keep: Some(&keep),
+            ..Session::new(spec, &base, training, Some(validation), &state, &seeds)
+        };
+        let trained = match session.train(&halt) {
             Err(TrainError::Halted) => return Err(JobError::Held),
             other => other?,
         };
@@ -288,6 +303,7 @@ impl Worker {
         if spec.training.keep_optimizer_state {
             self.home.put_optimizer(&duty.agreement, duty.round, hash, &trained.state)?;
         }
+        self.home.drop_checkpoints(&duty.agreement)?;
         Ok(DutyOutput::Update { root, metric })
     }
 

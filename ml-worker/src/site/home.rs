@@ -1,7 +1,11 @@
 //! The worker's own folder: the site's secret, what was done, and what outlives a duty.
 
 use super::store::{make_folder, sweep, write_whole};
-use crate::{data::Split, learn::OptimizerState, random::key};
+use crate::{
+    data::Split,
+    learn::{Checkpoint, OptimizerState},
+    random::key,
+};
 use anyhow::{bail, Context, Result};
 use codec::{Decode, Encode};
 use consilium_aggregation::blob_hash;
@@ -318,11 +322,7 @@ impl Home {
         let Some(name) = name else { return Ok(None) };
         let path = folder.join(name);
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        // a hash before the content: a damaged state would train on in silence
-        let state = bytes
-            .split_at_checked(32)
-            .filter(|(hash, rest)| blob_hash(rest).as_bytes() == *hash)
-            .and_then(|(_, rest)| OptimizerState::decode(&mut &rest[..]).ok());
+        let state: Option<OptimizerState> = whole(&bytes);
         if state.is_none() {
             tracing::warn!("{} is damaged", path.display());
         }
@@ -343,14 +343,51 @@ impl Home {
     /// What the file system says.
     pub fn put_optimizer(&self, agreement: &Hash, round: u32, duty: &Hash, state: &OptimizerState) -> Result<()> {
         let folder = self.study(agreement)?.join("optimizer");
-        let content = state.encode();
-        let mut bytes = blob_hash(&content).as_bytes().to_vec();
-        bytes.extend(content);
         let path = folder.join(format!("{round}-{}", hex::encode(duty)));
-        write_whole(&path, &bytes, OWN).with_context(|| format!("cannot write {}", path.display()))?;
+        write_whole(&path, &with_hash(state), OWN).with_context(|| format!("cannot write {}", path.display()))?;
         for entry in fs::read_dir(&folder)?.flatten() {
             let old = entry.file_name().to_string_lossy().split('-').next().and_then(|r| r.parse::<u32>().ok());
             if old.is_some_and(|old| old.saturating_add(2) < round) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn checkpoint_file(&self, agreement: &Hash, duty: &Hash) -> Result<PathBuf> {
+        Ok(self.study(agreement)?.join(format!("checkpoint-{}", hex::encode(duty))))
+    }
+
+    /// Where a training duty that was interrupted can go on. `None`: it begins at its beginning, as it does where the file
+    /// is damaged.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn checkpoint(&self, agreement: &Hash, duty: &Hash) -> Result<Option<Checkpoint>> {
+        let path = self.checkpoint_file(agreement, duty)?;
+        match fs::read(&path) {
+            Ok(bytes) => Ok(whole(&bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    /// Keeps a training duty's checkpoint.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn put_checkpoint(&self, agreement: &Hash, duty: &Hash, checkpoint: &Checkpoint) -> Result<()> {
+        let path = self.checkpoint_file(agreement, duty)?;
+        write_whole(&path, &with_hash(checkpoint), OWN).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Removes all checkpoints of a study: a round's training is done, and those of rounds before are of no use any more.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn drop_checkpoints(&self, agreement: &Hash) -> Result<()> {
+        for entry in fs::read_dir(self.study(agreement)?)?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with("checkpoint-") {
                 fs::remove_file(entry.path())?;
             }
         }
@@ -366,4 +403,20 @@ impl Home {
         write_whole(&path, &serde_json::to_vec_pretty(note)?, OWN)
             .with_context(|| format!("cannot write {}", path.display()))
     }
+}
+
+/// A value's bytes after their hash: a damaged state would train on in silence.
+fn with_hash(value: &impl Encode) -> Vec<u8> {
+    let content = value.encode();
+    let mut bytes = blob_hash(&content).as_bytes().to_vec();
+    bytes.extend(content);
+    bytes
+}
+
+/// What [`with_hash`] wrote, if it is whole.
+fn whole<T: Decode>(bytes: &[u8]) -> Option<T> {
+    bytes
+        .split_at_checked(32)
+        .filter(|(hash, rest)| blob_hash(rest).as_bytes() == *hash)
+        .and_then(|(_, rest)| T::decode(&mut &rest[..]).ok())
 }
