@@ -47,7 +47,8 @@ fn line(name: &str, forward: (f64, f64), backward: (f64, f64)) {
 
 fn convolution(channels: usize, side: usize, filters: usize, wanted: bool) {
     let conv = Conv::new(&[channels, side, side], &[filters, side, side], 3, 1, 1);
-    let (x, weight, bias) = (numbers(BATCH * channels * side * side), numbers(filters * channels * 9), numbers(filters));
+    let (x, weight, bias) =
+        (numbers(BATCH * channels * side * side), numbers(filters * channels * 9), numbers(filters));
     let dy = numbers(BATCH * filters * side * side);
     let (mut y, mut dx, mut kept) = (dy.clone(), vec![0.0; if wanted { x.len() } else { 0 }], Vec::new());
     let (mut dw, mut db) = (weight.clone(), bias.clone());

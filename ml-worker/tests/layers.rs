@@ -395,7 +395,8 @@ fn bits(net: &Net, batch: usize, outputs: usize, threads: usize) -> (u64, Vec<u3
     work.input().copy_from_slice(&x);
     let mut gradient = vec![f32::NAN; net.parameters()];
     let chance = Some(key("chance", &[]));
-    let loss = pool.install(|| net.loss_and_gradient(&mut work, &parameters, &objective, &labels, chance, &mut gradient));
+    let loss =
+        pool.install(|| net.loss_and_gradient(&mut work, &parameters, &objective, &labels, chance, &mut gradient));
     net.all_reached(&gradient).unwrap();
     assert!(loss.is_finite() && gradient.iter().all(|g| g.is_finite()));
     (loss.to_bits(), gradient.iter().map(|g| g.to_bits()).collect())
@@ -413,7 +414,11 @@ fn any_number_of_threads_gives_the_same_bits() {
     let nets = [
         (
             "dense",
-            net(&format!(r#"[{{"dense": {{"units": 300}}}}, {relu}, {{"dropout": 0.2}}, {{"layer_norm": {{}}}}]"#), &[513], 7),
+            net(
+                &format!(r#"[{{"dense": {{"units": 300}}}}, {relu}, {{"dropout": 0.2}}, {{"layer_norm": {{}}}}]"#),
+                &[513],
+                7,
+            ),
             257,
         ),
         (
