@@ -1,5 +1,6 @@
 //! The two number types that everything here computes in: `f32` in studies, `f64` where gradients are checked.
 
+use pulp::Simd;
 use std::{
     cell::Cell,
     fmt::Debug,
@@ -51,15 +52,25 @@ pub trait Real:
     fn min(self, other: Self) -> Self;
     /// Neither NaN nor infinite.
     fn is_finite(self) -> bool;
-    /// `self·a + b`, rounded once.
-    fn mul_add(self, a: Self, b: Self) -> Self;
+    /// As many of these as one register of an instruction set holds.
+    type Vector<S: Simd>: Copy;
+    /// A vector of the same number everywhere.
+    fn splat<S: Simd>(simd: S, number: Self) -> Self::Vector<S>;
+    /// A slice as vectors; what is left of it at its end is not among them.
+    fn vectors<S: Simd>(numbers: &[Self]) -> &[Self::Vector<S>];
+    /// The same, to write.
+    fn vectors_mut<S: Simd>(numbers: &mut [Self]) -> &mut [Self::Vector<S>];
+    /// `a·b + c`, rounded once if the machine does so in one instruction.
+    fn mul_add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
+    /// Sum of a vector's numbers.
+    fn total<S: Simd>(simd: S, vector: Self::Vector<S>) -> Self;
     /// Calls a function with numbers of this thread to write on, whatever they are: they are kept, so that not every call
     /// asks the system for memory.
     fn scratch<T>(numbers: usize, function: impl FnOnce(&mut [Self]) -> T) -> T;
 }
 
 macro_rules! real {
-    ($($t:ident),*) => {$(
+    ($($t:ident $vector:ident $splat:ident $vectors:ident $vectors_mut:ident $mul_add:ident $total:ident),*) => {$(
         impl Real for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -103,9 +114,26 @@ macro_rules! real {
             fn is_finite(self) -> bool {
                 $t::is_finite(self)
             }
+            type Vector<S: Simd> = S::$vector;
             #[inline(always)]
-            fn mul_add(self, a: Self, b: Self) -> Self {
-                $t::mul_add(self, a, b)
+            fn splat<S: Simd>(simd: S, number: Self) -> S::$vector {
+                simd.$splat(number)
+            }
+            #[inline(always)]
+            fn vectors<S: Simd>(numbers: &[Self]) -> &[S::$vector] {
+                S::$vectors(numbers).0
+            }
+            #[inline(always)]
+            fn vectors_mut<S: Simd>(numbers: &mut [Self]) -> &mut [S::$vector] {
+                S::$vectors_mut(numbers).0
+            }
+            #[inline(always)]
+            fn mul_add<S: Simd>(simd: S, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
+                simd.$mul_add(a, b, c)
+            }
+            #[inline(always)]
+            fn total<S: Simd>(simd: S, vector: S::$vector) -> Self {
+                simd.$total(vector)
             }
             fn scratch<T>(numbers: usize, function: impl FnOnce(&mut [Self]) -> T) -> T {
                 thread_local!(static SCRATCH: Cell<Vec<$t>> = const { Cell::new(Vec::new()) });
@@ -121,4 +149,7 @@ macro_rules! real {
     )*};
 }
 
-real!(f32, f64);
+real!(
+    f32 f32s splat_f32s as_simd_f32s as_mut_simd_f32s mul_add_e_f32s reduce_sum_f32s,
+    f64 f64s splat_f64s as_simd_f64s as_mut_simd_f64s mul_add_e_f64s reduce_sum_f64s
+);

@@ -7,11 +7,14 @@
 //! pictures in their order.
 
 use super::{
+    direct::{self, Shape},
+    elementwise::value,
     fast,
     matrix::{multiply, Into, Matrix},
     sum,
 };
 use crate::learn::real::Real;
+use consilium_study::Activation;
 use rayon::prelude::*;
 
 /// Shapes of a convolution.
@@ -23,6 +26,8 @@ pub struct Conv {
     kernel: usize,
     stride: usize,
     padding: usize,
+    /// There and back, where no columns are needed.
+    direct: Option<(Shape, Shape)>,
 }
 
 impl Conv {
@@ -30,7 +35,12 @@ impl Conv {
     /// `⌊(n + 2·padding − kernel) ÷ stride⌋ + 1`.
     pub fn new(input: &[usize], output: &[usize], kernel: usize, stride: usize, padding: usize) -> Self {
         let (input, output) = ([input[0], input[1], input[2]], [output[0], output[1], output[2]]);
-        Self { input, output, kernel, stride, padding }
+        let direct = (stride == 1 && kernel > 1 && padding < kernel).then(|| {
+            let there = Shape::new(input, output[0], kernel, padding);
+            let back = there.back();
+            (there, back)
+        });
+        Self { input, output, kernel, stride, padding, direct }
     }
 
     fn inputs(&self) -> usize {
@@ -62,6 +72,46 @@ impl Conv {
             0
         } else {
             self.window() * self.plane()
+        }
+    }
+
+    /// Numbers that the backward pass of one picture writes on.
+    fn scratch(&self) -> usize {
+        match &self.direct {
+            Some((there, back)) => there.scratch_of_weights().max(back.scratch()),
+            None => self.columns(),
+        }
+    }
+
+    /// Gradients of weight and input of a picture, by its columns.
+    #[allow(clippy::too_many_arguments)]
+    fn by_columns<R: Real>(
+        &self,
+        dx: Option<&mut [R]>,
+        dy: &[R],
+        x: &[R],
+        weight: &[R],
+        dw: &mut [R],
+        columns: &mut [R],
+        into: Into,
+    ) {
+        let (filters, window, plane) = (self.output[0], self.window(), self.plane());
+        let (dy, weight) = (Matrix::new(dy, filters, plane), Matrix::new(weight, filters, window));
+        if self.is_plain() {
+            multiply(dw, dy, Matrix::new(x, window, plane).t(), Into::Set, false);
+            if let Some(dx) = dx {
+                multiply(dx, weight.t(), dy, into, false);
+            }
+            return;
+        }
+        self.spread(columns, x);
+        multiply(dw, dy, Matrix::new(columns, window, plane).t(), Into::Set, false);
+        if let Some(dx) = dx {
+            multiply(columns, weight.t(), dy, Into::Set, false);
+            if into == Into::Set {
+                dx.fill(R::ZERO);
+            }
+            self.gather(dx, columns);
         }
     }
 
@@ -114,7 +164,7 @@ impl Conv {
     }
 }
 
-/// `out` from `x`, with ReLU where `rectified`.
+/// `out` from `x`, with ReLU where `rectified`. `kept` is memory to write on.
 pub fn forward<R: Real>(
     conv: &Conv,
     out: &mut [R],
@@ -122,9 +172,31 @@ pub fn forward<R: Real>(
     weight: &[R],
     bias: &[R],
     rectified: bool,
-    _kept: &mut Vec<R>,
+    kept: &mut Vec<R>,
 ) {
-    let picture = |(x, out): (&[R], &mut [R])| {
+    let pictures = x.par_chunks_exact(conv.inputs()).zip(out.par_chunks_exact_mut(conv.outputs()));
+    if let Some((shape, _)) = &conv.direct {
+        let packed = room(kept, shape.packed());
+        let (window, places) = (conv.window(), conv.kernel * conv.kernel);
+        direct::pack(shape, packed, |f, c, place| weight[f * window + c * places + place]);
+        let packed = &*packed;
+        pictures.for_each(|(x, out)| {
+            R::scratch(shape.scratch(), |scratch| {
+                direct::forward(shape, packed, x, scratch, |filter, start, sums| {
+                    let (out, bias) = (&mut out[start..start + sums.len()], bias[filter]);
+                    fast(|| {
+                        if rectified {
+                            out.iter_mut().zip(sums).for_each(|(y, sum)| *y = value(Activation::Relu, *sum + bias));
+                        } else {
+                            out.iter_mut().zip(sums).for_each(|(y, sum)| *y = *sum + bias);
+                        }
+                    });
+                });
+            });
+        });
+        return;
+    }
+    pictures.for_each(|(x, out)| {
         for (plane, bias) in out.chunks_exact_mut(conv.plane()).zip(bias) {
             plane.fill(*bias);
         }
@@ -139,14 +211,19 @@ pub fn forward<R: Real>(
             multiply(out, weight, Matrix::new(columns, conv.window(), conv.plane()), Into::Add, false);
         });
         if rectified {
-            super::elementwise::rectify(out, None);
+            fast(|| out.iter_mut().for_each(|y| *y = value(Activation::Relu, *y)));
         }
-    };
-    x.par_chunks_exact(conv.inputs()).zip(out.par_chunks_exact_mut(conv.outputs())).for_each(picture);
+    });
 }
 
-/// Gradients of input (where it is wanted), weight and bias, of the output before ReLU: `y` is the output where it was
-/// rectified. `kept` is memory to write on.
+/// The first so many numbers of a buffer, which grows where it is too small.
+fn room<R: Real>(kept: &mut Vec<R>, numbers: usize) -> &mut [R] {
+    kept.resize(kept.len().max(numbers), R::ZERO);
+    &mut kept[..numbers]
+}
+
+/// Gradients of input (where it is wanted), weight and bias from `dy`, that of the output. `y` is the output, if it was
+/// rectified: where it is 0, nothing comes through. `kept` is memory to write on.
 #[allow(clippy::too_many_arguments)]
 pub fn backward<R: Real>(
     conv: &Conv,
@@ -161,49 +238,60 @@ pub fn backward<R: Real>(
     wanted: bool,
     into: Into,
 ) {
-    let mut dy = dy.to_vec();
-    if let Some(y) = y {
-        super::elementwise::rectify_back(&mut dy, y, None);
+    let (inputs, outputs, part) = (conv.inputs(), conv.outputs(), weight.len() + db.len());
+    let pictures = x.len() / inputs;
+    let packed = conv.direct.as_ref().filter(|_| wanted).map_or(0, |(_, back)| back.packed());
+    let (packed, parts) = room(kept, packed + pictures * part).split_at_mut(packed);
+    if let (Some((_, back)), true) = (&conv.direct, wanted) {
+        let (window, places) = (conv.window(), conv.kernel * conv.kernel);
+        direct::pack(back, packed, |c, f, place| weight[f * window + c * places + places - 1 - place]);
     }
-    let pictures = x.len() / conv.inputs();
-    let (filters, window, plane) = (conv.output[0], conv.window(), conv.plane());
-    let part = filters * (window + 1);
-    kept.resize(kept.len().max(pictures * part), R::ZERO);
-    let kept = &mut kept[..pictures * part];
-    let one = |x: &[R], dy: &[R], part: &mut [R], dx: Option<&mut [R]>| {
-        let (dw, db) = part.split_at_mut(filters * window);
-        db.iter_mut().zip(dy.chunks_exact(plane)).for_each(|(db, dy)| *db = sum(dy));
-        R::scratch(conv.columns(), |columns| {
-            let dy = Matrix::new(dy, filters, plane);
-            let weight = Matrix::new(weight, filters, window);
-            if conv.is_plain() {
-                multiply(dw, dy, Matrix::new(x, window, plane).t(), Into::Set, false);
-                if let Some(dx) = dx {
-                    multiply(dx, weight.t(), dy, into, false);
+    let packed = &*packed;
+    let one = |n: usize, part: &mut [R], dx: Option<&mut [R]>| {
+        let (x, dy) = (&x[n * inputs..(n + 1) * inputs], &dy[n * outputs..(n + 1) * outputs]);
+        let (dw, db) = part.split_at_mut(weight.len());
+        R::scratch(outputs + conv.scratch(), |scratch| {
+            let (slopes, scratch) = scratch.split_at_mut(outputs);
+            let dy = match y {
+                Some(y) => {
+                    let y = &y[n * outputs..(n + 1) * outputs];
+                    fast(|| {
+                        for ((slope, dy), y) in slopes.iter_mut().zip(dy).zip(y) {
+                            *slope = if *y > R::ZERO { *dy } else { R::ZERO };
+                        }
+                    });
+                    &*slopes
                 }
-                return;
-            }
-            conv.spread(columns, x);
-            multiply(dw, dy, Matrix::new(columns, window, plane).t(), Into::Set, false);
-            if let Some(dx) = dx {
-                multiply(columns, weight.t(), dy, Into::Set, false);
-                if into == Into::Set {
-                    dx.fill(R::ZERO);
+                None => dy,
+            };
+            db.iter_mut().zip(dy.chunks_exact(conv.plane())).for_each(|(db, dy)| *db = sum(dy));
+            match &conv.direct {
+                Some((there, back)) => {
+                    dw.fill(R::ZERO);
+                    direct::weights(there, dw, x, dy, scratch);
+                    if let Some(dx) = dx {
+                        direct::forward(back, packed, dy, scratch, |_, start, sums| {
+                            let dx = &mut dx[start..start + sums.len()];
+                            match into {
+                                Into::Set => dx.copy_from_slice(sums),
+                                Into::Add => dx.iter_mut().zip(sums).for_each(|(dx, sum)| *dx += *sum),
+                            }
+                        });
+                    }
                 }
-                conv.gather(dx, columns);
+                None => conv.by_columns(dx, dy, x, weight, dw, &mut scratch[..conv.columns()], into),
             }
         });
     };
-    let parts =
-        x.par_chunks_exact(conv.inputs()).zip(dy.par_chunks_exact(conv.outputs())).zip(kept.par_chunks_exact_mut(part));
     if wanted {
-        parts.zip(dx.par_chunks_exact_mut(conv.inputs())).for_each(|(((x, dy), part), dx)| one(x, dy, part, Some(dx)));
+        let parts = parts.par_chunks_exact_mut(part).zip(dx.par_chunks_exact_mut(inputs));
+        parts.enumerate().for_each(|(n, (part, dx))| one(n, part, Some(dx)));
     } else {
-        parts.for_each(|((x, dy), part)| one(x, dy, part, None));
+        parts.par_chunks_exact_mut(part).enumerate().for_each(|(n, part)| one(n, part, None));
     }
     dw.fill(R::ZERO);
     db.fill(R::ZERO);
-    for part in kept.chunks_exact(part) {
+    for part in parts.chunks_exact(part) {
         dw.iter_mut().chain(&mut *db).zip(part).for_each(|(sum, part)| *sum += *part);
     }
 }

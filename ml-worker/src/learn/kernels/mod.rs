@@ -2,6 +2,7 @@
 //! fixed sequence of operations, whatever the number of threads: a training has the same bits at one thread and at many.
 
 pub mod conv;
+mod direct;
 pub mod elementwise;
 pub mod matrix;
 pub mod norm;
