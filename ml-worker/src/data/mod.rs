@@ -1,10 +1,31 @@
 //! A site's rows: read, split once for good, and turned into what the network takes.
+//!
+//! * `source`, `reading`, `pieces`, `header`, `record`, `number`: from a file's bytes to a [`Table`];
+//! * `cells`, `copy`: where its values lie;
+//! * `split`, `scale`, `prepare`, `rows`: from a table to [`Rows`] of the network.
 
+mod cells;
+mod copy;
 pub mod demo;
+mod error;
+mod header;
+mod number;
+mod pieces;
 mod prepare;
+mod reading;
+mod record;
+mod rows;
+mod scale;
+mod source;
 mod split;
 mod table;
 
-pub use prepare::{all_known, own_statistics, statistics_of, Prepared, Rows, Scaler};
+pub use copy::purge;
+pub use error::DataError;
+pub use header::Header;
+pub use prepare::{all_known, Prepared};
+pub use rows::{Make, Rows};
+pub use scale::{own_statistics, statistics_of, Preprocessing, Scaler};
+pub use source::{hash_file, Reading};
 pub use split::Split;
-pub use table::{parse_table, read_bytes, read_table, DataError, Table};
+pub use table::{columns, read_file, read_table, Read, Table};
