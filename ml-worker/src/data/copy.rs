@@ -192,6 +192,14 @@ pub fn purge(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(removed)
 }
 
+/// Removes one.
+pub(super) fn purge_one(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// The working copy cannot be written or read.
 pub(super) fn error(path: &Path, error: &io::Error) -> DataError {
     DataError::io("the working copy of a table's values cannot be used", error).of(path)

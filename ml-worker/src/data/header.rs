@@ -43,6 +43,12 @@ impl Plan {
         };
         name.map_or("", String::as_str)
     }
+
+    /// Places of all columns that are read.
+    pub fn places(&self) -> HashSet<usize> {
+        let named = self.numeric.iter().chain(&self.labels).chain(&self.group).chain(&self.picture);
+        named.map(|(place, _)| *place).chain(self.categorical.iter().map(|c| c.index)).collect()
+    }
 }
 
 /// The names of a header's columns, without the blanks around them.

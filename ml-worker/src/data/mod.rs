@@ -2,15 +2,18 @@
 //!
 //! * `source`, `reading`, `pieces`, `header`, `record`, `number`: from a file's bytes to a [`Table`];
 //! * `cells`, `copy`: where its values lie;
-//! * `split`, `scale`, `prepare`, `rows`: from a table to [`Rows`] of the network.
+//! * `split`, `scale`, `prepare`, `rows`: from a table to [`Rows`] of the network;
+//! * `preflight`, `look`, `words`: what a site's people learn of their file before.
 
 mod cells;
 mod copy;
 pub mod demo;
 mod error;
 mod header;
+mod look;
 mod number;
 mod pieces;
+mod preflight;
 mod prepare;
 mod reading;
 mod record;
@@ -19,10 +22,13 @@ mod scale;
 mod source;
 mod split;
 mod table;
+mod words;
 
 pub use copy::purge;
 pub use error::DataError;
 pub use header::Header;
+pub use look::{Count, Look};
+pub use preflight::{preflight, Part, Problem, Report};
 pub use prepare::{all_known, Prepared};
 pub use rows::{Make, Rows};
 pub use scale::{own_statistics, statistics_of, Preprocessing, Scaler};

@@ -142,10 +142,12 @@ pub(super) fn read(
             }
         };
         let (filled, parts) = rayon::join(fill, || parts(text, delimiter, &reader));
+        let mut line_feeds = 0;
         for (start, part) in parts {
+            line_feeds += part.line_feeds;
             sink.take(text, start, part, &plan)?;
         }
-        sink.lines += text.iter().filter(|b| **b == b'\n').count();
+        sink.lines += line_feeds;
         if block.last {
             break;
         }
@@ -227,6 +229,7 @@ fn parts(text: &[u8], delimiter: u8, reader: &RowReader<'_>) -> Vec<(usize, Part
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),
             });
+            part.line_feeds = piece.iter().filter(|b| **b == b'\n').count();
             (range.start, part)
         })
         .collect()

@@ -92,6 +92,24 @@ impl What {
             Self::Mark => "has another decimal mark than the numbers before it".into(),
         }
     }
+
+    /// What can be done about it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Cells(_) => "export the table again, with quotation marks around cells that hold the separator",
+            Self::NotUtf8 => "save the table as CSV in UTF-8",
+            Self::NotNumber => "write a number, or leave the cell empty where it is unknown",
+            Self::Thousands => "write numbers without separators between thousands",
+            Self::NotFinite => "correct the number, or leave the cell empty where it is unknown",
+            Self::Missing => "fill in the cells, or agree on data.missing \"mean\" or \"drop_row\"",
+            Self::Log1p => "correct the numbers, or agree on another data.transform",
+            Self::Level => "correct the cells, or agree on more levels",
+            Self::Label => "correct the cells, or agree on other values of the label",
+            Self::Group => "name the group in every row, or agree on a study without groups",
+            Self::Picture => "name a file in every row, or take the row out",
+            Self::Mark => "write all numbers with the same decimal mark",
+        }
+    }
 }
 
 /// What becomes of rows that cannot be read.
@@ -135,6 +153,7 @@ pub(super) struct Part {
     pub problems: BTreeMap<(usize, What), Tally>,
     pub first_comma: Option<Spot>,
     pub first_point: Option<Spot>,
+    pub line_feeds: usize,
 }
 
 impl Part {

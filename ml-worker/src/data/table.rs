@@ -122,7 +122,7 @@ impl Table {
         counts
     }
 
-    fn new(known: Known, cells: Cells, spec: &DataSpec) -> Self {
+    pub(super) fn new(known: Known, cells: Cells, spec: &DataSpec) -> Self {
         Self {
             features: known.features,
             labels: known.labels,
