@@ -22,4 +22,4 @@ pub use blob::blob_hash;
 pub use layout::{FileError, Layout, LayoutError, TensorShape};
 pub use mean::{merge_mean, MergeError};
 pub use model::ModelFile;
-pub use statistics::{Statistics, StatisticsError, MIN_ROWS};
+pub use statistics::{RowStatistics, Statistics, StatisticsError, MIN_ROWS};

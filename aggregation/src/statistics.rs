@@ -38,6 +38,66 @@ pub struct Statistics {
     pub m2: Vec<f64>,
 }
 
+/// [`Statistics::own`] of rows that come one after the other, for those that do not fit into memory: all of them once,
+/// then [`again`](RowStatistics::again) all of them in the same order. The same numbers are added in the same order, so
+/// that the result has the same bits.
+#[derive(Clone, Debug)]
+pub struct RowStatistics {
+    /// First value of each column.
+    first: Vec<f64>,
+    sum: Vec<f64>,
+    all: Statistics,
+    second: bool,
+}
+
+impl RowStatistics {
+    /// Before the first row.
+    pub fn new(columns: usize) -> Self {
+        let zero = || vec![0.0; columns];
+        let all = Statistics { count: zero(), mean: zero(), m2: zero() };
+        Self { first: zero(), sum: zero(), all, second: false }
+    }
+
+    /// Adds a row; missing values are NaN.
+    pub fn add(&mut self, row: &[f64]) {
+        let Statistics { count, mean, m2 } = &mut self.all;
+        if self.second {
+            for ((value, mean), m2) in row.iter().zip(mean).zip(m2) {
+                if !value.is_nan() {
+                    *m2 += (value - *mean) * (value - *mean);
+                }
+            }
+        } else {
+            for (((value, count), first), sum) in row.iter().zip(count).zip(&mut self.first).zip(&mut self.sum) {
+                if !value.is_nan() {
+                    if *count == 0.0 {
+                        *first = *value;
+                    }
+                    *count += 1.0;
+                    *sum += value - *first;
+                }
+            }
+        }
+    }
+
+    /// After all rows, and before all of them come again.
+    #[must_use]
+    pub fn again(mut self) -> Self {
+        for (column, count) in self.all.count.iter().enumerate() {
+            if *count > 0.0 {
+                self.all.mean[column] = self.first[column] + self.sum[column] / count;
+            }
+        }
+        self.second = true;
+        self
+    }
+
+    /// After all rows have come again.
+    pub fn finish(self) -> Statistics {
+        self.all
+    }
+}
+
 /// Why statistics cannot be merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StatisticsError {
@@ -81,6 +141,17 @@ impl Statistics {
             all.m2.push(m2);
         }
         all
+    }
+
+    /// As others may see them: columns of fewer than [`MIN_ROWS`] values are withheld.
+    #[must_use]
+    pub fn withheld(mut self) -> Self {
+        for column in 0..self.count.len() {
+            if self.count[column] < MIN_ROWS as f64 {
+                (self.count[column], self.mean[column], self.m2[column]) = (0.0, 0.0, 0.0);
+            }
+        }
+        self
     }
 
     /// Statistics of one site's training rows, given by column, as others may see them: as [`own`](Self::own), with

@@ -4,8 +4,10 @@
 //! epochs of a round, with the optimiser's state kept or reset at the same places). *Local-only* sees one site's
 //! training rows, scaled by their own mean and deviation, however few there are; *central* sees all sites' training rows,
 //! scaled as the swarm's are. Where nothing is scaled, a missing value becomes the mean of the site whose row it is, as in
-//! the worker; in the common held-out rows, which are no site's, that of the rows the model was trained on. Nothing is
-//! chosen on held-out rows.
+//! the worker; in the common held-out rows, which are no site's, that of the rows the model was trained on. Where each site
+//! scales by its own rows, a site's rows are scaled so for the swarm's and the central model, the common held-out rows by
+//! the statistics of all sites' training rows, and every row by those of the local model's site for that model. Where each
+//! set of rows is scaled by itself, so is every set here. Nothing is chosen on held-out rows.
 
 use crate::{
     data::{own_statistics, Prepared, Rows, Scaler, Split, Table},
@@ -15,7 +17,7 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use consilium_aggregation::Statistics;
-use consilium_study::{Scaling, StudySpec};
+use consilium_study::{Scaling, StudySpec, Task};
 use serde::Serialize;
 
 /// Figures of one model: on the held-out rows common to all, and on each site's own held-out rows.
@@ -70,6 +72,13 @@ pub struct Inputs<'a> {
     pub statistics: Option<&'a Statistics>,
 }
 
+fn labels_per_row(spec: &StudySpec) -> usize {
+    match spec.data.task() {
+        Task::Binary | Task::Classes(_) => 1,
+        Task::Labels(n) => n,
+    }
+}
+
 impl Inputs<'_> {
     fn fit(&self, rows: &Rows, validation: &Rows, secret: &[u8; 32]) -> Result<Vec<f32>> {
         let hash = self.spec.hash()?.0;
@@ -87,20 +96,29 @@ impl Inputs<'_> {
         Ok(parameters)
     }
 
-    fn arm(&self, name: &str, parameters: &[f32], scaler: &Scaler, training_rows: usize) -> Result<Arm> {
+    /// Figures of a model. `alone`: of one site's own, which scales all rows as it scales its own.
+    fn arm(
+        &self,
+        (name, alone): (&str, bool),
+        parameters: &[f32],
+        scaler: &Scaler,
+        training_rows: usize,
+    ) -> Result<Arm> {
         let net = Net::new(self.spec.architecture()?)?;
         let figures = |scaler: &Scaler, table: &Table, rows: &[usize]| -> Result<Option<Metrics>> {
-            let rows = scaler.apply(table, rows);
+            let rows = scaler.apply(table, rows)?;
             Ok(Metrics::of(&logits_of(&net, parameters, &rows)?, &rows.positive()))
         };
         let all = |table: &Table| (0..table.rows()).collect::<Vec<_>>();
         let mut sites = Vec::new();
         for ((site, split), test) in self.sites.iter().zip(self.splits).zip(self.tests) {
             let (training, validation) = split.rows(&site.table);
-            let scaler = match self.spec.data.scaling {
-                Scaling::None => &Scaler::own(&site.table, &training),
-                _ => scaler,
+            let own = match (self.spec.data.scaling, alone) {
+                (Scaling::None, _) => Some(Scaler::own(&site.table, &training)?),
+                (Scaling::Site, false) => Some(Scaler::standard(&own_statistics(&site.table, &training)?)),
+                _ => None,
             };
+            let scaler = own.as_ref().unwrap_or(scaler);
             let own = match test {
                 Some(table) => figures(scaler, table, &all(table))?,
                 None => figures(scaler, &site.table, &validation)?,
@@ -114,7 +132,8 @@ impl Inputs<'_> {
     fn scaler(&self, statistics: &Statistics) -> Scaler {
         match self.spec.data.scaling {
             Scaling::None => Scaler::identity(statistics),
-            _ => Scaler::standard(statistics),
+            Scaling::Swarm | Scaling::Site => Scaler::standard(statistics),
+            Scaling::Transductive => Scaler::transductive(),
         }
     }
 
@@ -124,18 +143,18 @@ impl Inputs<'_> {
     /// What data or training say.
     pub fn compare(&self) -> Result<Comparison> {
         let mut local = Vec::new();
-        let mut pooled = Rows::new(self.spec.inputs(), 1);
+        let mut pooled = Rows::new(self.spec.inputs(), labels_per_row(self.spec));
         let mut pooled_validation = pooled.clone();
         let mut parts = Vec::new();
         for (site, split) in self.sites.iter().zip(self.splits) {
             let (training, validation) = split.rows(&site.table);
-            let own = own_statistics(&site.table, &training);
+            let own = own_statistics(&site.table, &training)?;
             let scaler = self.scaler(&own);
-            let rows = scaler.apply(&site.table, &training);
+            let rows = scaler.apply(&site.table, &training)?;
             let parameters = self
-                .fit(&rows, &scaler.apply(&site.table, &validation), &site.secret)
+                .fit(&rows, &scaler.apply(&site.table, &validation)?, &site.secret)
                 .with_context(|| format!("local-only model of {}", site.name))?;
-            local.push(self.arm(&site.name, &parameters, &scaler, rows.len())?);
+            local.push(self.arm((&site.name, true), &parameters, &scaler, rows.len())?);
             parts.push(own);
         }
         let merged = match self.statistics {
@@ -151,8 +170,8 @@ impl Inputs<'_> {
         let secrets: Vec<&[u8]> = self.sites.iter().map(|s| &s.secret[..]).collect();
         let central =
             self.fit(&pooled, &pooled_validation, &key("consilium/central/1", &secrets)).context("central model")?;
-        let central = self.arm("central", &central, &scaler, pooled.len())?;
-        let swarm = self.arm("swarm", self.swarm, &scaler, pooled.len())?;
+        let central = self.arm(("central", false), &central, &scaler, pooled.len())?;
+        let swarm = self.arm(("swarm", false), self.swarm, &scaler, pooled.len())?;
         let losing = local
             .iter()
             .zip(&swarm.sites)

@@ -2,17 +2,17 @@
 
 use anyhow::{bail, Context, Result};
 use clap::{Args, Parser, Subcommand};
-use consilium_aggregation::{blob_hash, ModelFile, Statistics};
+use consilium_aggregation::{ModelFile, Statistics};
 use consilium_ml_worker::{
     compare::Inputs,
-    data::{demo, own_statistics, read_bytes, read_table, Prepared, Split, Table as Rows},
+    data::{demo, hash_file, own_statistics, read_table, Prepared, Split, Table as Rows},
     server::{serve, Settings},
     simulate::{run, site_group_key, Site},
     site::{read_secret, Home, Sites},
     table::Table,
 };
 use consilium_primitives::{Hash, InstitutionId, StudyRules};
-use consilium_study::{Scaling, StudyFile, StudySpec};
+use consilium_study::{Scaling, StudyFile, StudySpec, Task};
 use serde::Deserialize;
 use std::{
     fs,
@@ -223,7 +223,7 @@ fn accept_data(dir: &Path, sites: &Path, agreement: &str) -> Result<()> {
     let study = study
         .find(&hex::encode(agreement))
         .with_context(|| format!("{}: has no entry for this agreement", sites.display()))?;
-    let found = blob_hash(&read_bytes(&study.data)?);
+    let found = hash_file(&study.data)?;
     home.accept_data(&agreement, &found)?;
     println!("accepted: {}, BLAKE3 {}", study.data.display(), hex::encode(found));
     Ok(())
@@ -243,10 +243,17 @@ fn check(arguments: &Check) -> Result<()> {
     let split = Split::of(&table, spec.evaluation.validation_share);
     let (training, validation) = split.rows(&table);
     // the swarm's statistics are not known yet; what this site could do with its own is the nearest
-    let own = own_statistics(&table, &training);
+    let own = own_statistics(&table, &training)?;
     let scaled = matches!(spec.data.scaling, Scaling::Swarm).then_some(&own);
     Prepared::new(&spec, &table, &split, scaled).with_context(|| data.display().to_string())?;
-    let positive = |rows: &[usize]| rows.iter().filter(|r| table.labels[**r]).count();
+    let positive = |rows: &[usize]| rows.iter().filter(|r| table.label(**r) == [1]).count();
+    let part = |rows: &[usize]| {
+        let classes = table.classes(rows.iter().copied());
+        match spec.data.task() {
+            Task::Binary => serde_json::json!({ "rows": rows.len(), "positives": positive(rows) }),
+            Task::Classes(_) | Task::Labels(_) => serde_json::json!({ "rows": rows.len(), "classes": classes }),
+        }
+    };
     let mut groups = table.groups.clone();
     groups.sort_unstable();
     groups.dedup();
@@ -254,9 +261,10 @@ fn check(arguments: &Check) -> Result<()> {
         "{}",
         serde_json::json!({
             "rows": table.rows(), "positives": table.positives(), "groups": groups.len(), "missing": table.missing,
+            "skipped": table.skipped, "dropped": table.dropped,
             "features": table.features,
-            "training": { "rows": training.len(), "positives": positive(&training) },
-            "validation": { "rows": validation.len(), "positives": positive(&validation) },
+            "training": part(&training),
+            "validation": part(&validation),
         })
     );
     Ok(())
@@ -306,7 +314,7 @@ fn compare(arguments: &Compare) -> Result<()> {
             let data = ModelFile::decode_merged(&read(model)?, &spec.layout()?)?.data;
             let statistics = match spec.data.scaling {
                 Scaling::None | Scaling::Site | Scaling::Transductive => None,
-                Scaling::Swarm => Some(Statistics::decode(&read(statistics)?, spec.inputs(), None)?),
+                Scaling::Swarm => Some(Statistics::decode(&read(statistics)?, spec.data.numeric(), None)?),
             };
             (data, statistics, None)
         }

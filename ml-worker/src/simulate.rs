@@ -2,7 +2,7 @@
 //! chain with the same spec, data, secrets and sample counts gives the same bits.
 
 use crate::{
-    data::{all_known, Prepared, Split, Table},
+    data::{all_known, statistics_of, Prepared, Split, Table},
     learn::{initial_parameters, loss_micro, OptimizerState, Seeds, Session},
     site::group_key,
 };
@@ -69,10 +69,10 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
     let statistics = match spec.data.scaling {
         Scaling::None | Scaling::Site | Scaling::Transductive => None,
         Scaling::Swarm => {
-            let parts: Vec<Statistics> = order
+            let parts = order
                 .iter()
-                .map(|i| crate::data::statistics_of(&sites[*i].table, &splits[*i].rows(&sites[*i].table).0))
-                .collect();
+                .map(|i| statistics_of(&sites[*i].table, &splits[*i].rows(&sites[*i].table).0))
+                .collect::<Result<Vec<_>, _>>()?;
             let merged = Statistics::merge(&parts)?;
             all_known(&merged, spec)?;
             Some(merged)
@@ -109,7 +109,7 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
         let mut updates = Vec::new();
         for i in &order {
             let seeds = Seeds::new(&sites[*i].secret, &hash, round);
-            let Prepared { training, validation } = &prepared[*i];
+            let Prepared { training, validation, .. } = &prepared[*i];
             let trained = Session::new(spec, base, training, Some(validation), &states[*i], &seeds)
                 .train(&|_| false)
                 .with_context(|| sites[*i].name.clone())?;

@@ -6,7 +6,7 @@ mod support;
 use consilium_ml_worker::{
     compare::Inputs,
     data::{own_statistics, read_table, Prepared, Scaler, Split},
-    learn::{initial_parameters, logits, metrics::Metrics, train, Net, OptimizerState, Seeds},
+    learn::{initial_parameters, logits_of, metrics::Metrics, Net, OptimizerState, Seeds, Session},
     simulate::{run, site_group_key, Site},
 };
 use consilium_primitives::InstitutionId;
@@ -107,7 +107,7 @@ fn check_with_a_sites_secret_counts_the_rows_that_the_worker_will_train_on() {
         let table =
             read_table(&folder.path("data.csv"), &spec().data, &site_group_key(&spec(), &secret).unwrap()).unwrap();
         let (training, validation) = Split::of(&table, 0.3).rows(&table);
-        let of = |rows: &[usize]| json!({ "rows": rows.len(), "positives": rows.iter().filter(|r| table.labels[**r]).count() });
+        let of = |rows: &[usize]| json!({ "rows": rows.len(), "positives": rows.iter().filter(|r| table.labels[**r] == 1).count() });
         assert_eq!((&said["training"], &said["validation"]), (&of(&training), &of(&validation)));
         assert_eq!(
             (&said["rows"], &said["groups"], &said["features"]),
@@ -249,18 +249,20 @@ fn a_site_alone_is_scaled_by_its_own_rows_however_few_they_are() {
     let (training, _) = split.rows(&site.table);
     assert!(training.len() < consilium_aggregation::MIN_ROWS, "few enough to be withheld from others");
     // the arm, by hand
-    let scaler = Scaler::standard(&own_statistics(&site.table, &training));
-    let rows = scaler.apply(&site.table, &training);
-    let mut parameters = initial_parameters(&spec);
+    let scaler = Scaler::standard(&own_statistics(&site.table, &training).unwrap());
+    let rows = scaler.apply(&site.table, &training).unwrap();
+    let mut parameters = initial_parameters(&spec).unwrap();
     for round in 1..=3 {
         let seeds = Seeds::new(&site.secret, &spec.hash().unwrap().0, round);
+        let fresh = OptimizerState::default();
         parameters =
-            train(&spec, &parameters, &rows, &OptimizerState::default(), &seeds, &|_| false).unwrap().parameters;
+            Session::new(&spec, &parameters, &rows, None, &fresh, &seeds).train(&|_| false).unwrap().parameters;
     }
     let all: Vec<usize> = (0..sites[0].table.rows()).collect();
-    let held_out = scaler.apply(&sites[0].table, &all);
-    let z = logits(&Net::new(&spec).unwrap(), &parameters, &held_out.features).unwrap();
-    assert_eq!(compared.local[1].held_out, Metrics::of(&z, &held_out.labels));
+    let held_out = scaler.apply(&sites[0].table, &all).unwrap();
+    let net = Net::new(spec.architecture().unwrap()).unwrap();
+    let z = logits_of(&net, &parameters, &held_out).unwrap();
+    assert_eq!(compared.local[1].held_out, Metrics::of(&z, &held_out.positive()));
     // x runs to 14,000: unscaled, nothing would have been learned
     assert!(compared.local[1].held_out.as_ref().unwrap().log_loss < 1.0);
 }
@@ -288,15 +290,15 @@ fn unscaled_rows_to_measure_on_are_filled_with_their_own_sites_means() {
     }
     .compare()
     .unwrap();
-    let net = Net::new(&spec).unwrap();
+    let net = Net::new(spec.architecture().unwrap()).unwrap();
     // as the worker prepares them
     let worker = Prepared::new(&spec, &sites[0].table, &outcome.splits[0], None).unwrap().validation;
-    let z = logits(&net, &outcome.model, &worker.features).unwrap();
-    assert_eq!(compared.swarm.sites[0].1, Metrics::of(&z, &worker.labels));
+    let z = logits_of(&net, &outcome.model, &worker).unwrap();
+    assert_eq!(compared.swarm.sites[0].1, Metrics::of(&z, &worker.positive()));
     let table = &sites[1].table;
     assert!(table.missing > 0);
-    let own = Scaler::own(table, &outcome.splits[1].rows(table).0);
-    let rows = own.apply(table, &(0..table.rows()).collect::<Vec<_>>());
-    let z = logits(&net, &outcome.model, &rows.features).unwrap();
-    assert_eq!(compared.swarm.sites[1].1, Metrics::of(&z, &rows.labels));
+    let own = Scaler::own(table, &outcome.splits[1].rows(table).0).unwrap();
+    let rows = own.apply(table, &(0..table.rows()).collect::<Vec<_>>()).unwrap();
+    let z = logits_of(&net, &outcome.model, &rows).unwrap();
+    assert_eq!(compared.swarm.sites[1].1, Metrics::of(&z, &rows.positive()));
 }

@@ -9,8 +9,8 @@
 //! are decoded.
 
 use super::{
+    error::DataError,
     image::{caught, check_size, damaged, read_limited, refused, Grey},
-    table::DataError,
 };
 use elements::Elements;
 use std::path::Path;

@@ -4,7 +4,7 @@
 //! most about 600 MB while it is read. Colour profiles, gamma and the orientation that cameras note are not applied: the
 //! pixels are taken as they are stored. Transparency is ignored.
 
-use super::table::DataError;
+use super::error::DataError;
 use consilium_primitives::FailureCode;
 use image::{
     codecs::{jpeg::JpegDecoder, png::PngDecoder},

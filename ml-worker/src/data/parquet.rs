@@ -5,8 +5,8 @@
 //! [`MAX_CELLS`] values and [`MAX_TEXTS`] bytes of text. A gzip page is believed to be no larger than its header says.
 
 use super::{
+    error::DataError,
     image::{caught, refused},
-    table::DataError,
 };
 use axum::body::Bytes;
 use consilium_primitives::FailureCode;

@@ -2,14 +2,14 @@
 
 use super::{leave::Permit, Worker, RETRY};
 use crate::{
-    data::{all_known, parse_table, read_bytes, statistics_of, DataError, Prepared, Split, Table},
+    data::{all_known, read_file, statistics_of, DataError, Prepared, Read, Reading, Split, Table},
     learn::{
         initial_parameters, logits_of, loss_micro, metrics::Metrics, Checkpoint, Net, OptimizerState, Seeds, Session,
         TrainError,
     },
     site::group_key,
 };
-use consilium_aggregation::{blob_hash, merge_mean, FileError, ModelFile, Statistics};
+use consilium_aggregation::{merge_mean, FileError, ModelFile, Statistics};
 use consilium_primitives::{rules::PPM, BlobRef, DutyKind, DutyOrder, DutyOutput, DutyState, FailureCode, Hash};
 use consilium_study::{Scaling, StudySpec};
 use std::{cell::Cell, io, panic::AssertUnwindSafe, path::PathBuf, time::Instant};
@@ -170,8 +170,8 @@ impl Worker {
         let sites_file = leave.file().display().to_string();
         drop(leave);
         // read once: what is hashed is what is trained on
-        let bytes = read_bytes(&path)?;
-        let found = blob_hash(&bytes);
+        let how = Reading { folder: Some(self.home.folder().join("working-copies")), ..Reading::default() };
+        let Read { hash: found, table } = read_file(&path, &spec.data, &group_key(&self.secret, &order.spec.0), &how)?;
         let known = self.home.data(agreement)?;
         if known.is_some_and(|known| known != found) {
             let message = format!(
@@ -182,7 +182,7 @@ impl Worker {
             );
             return Err(DataError::new(FailureCode::DataChanged, message).of(&path).into());
         }
-        let table = parse_table(&bytes, &path, &spec.data, &group_key(&self.secret, &order.spec.0))?;
+        let table = table?;
         if known.is_none() {
             self.home.put_data(agreement, &found)?;
         }
@@ -208,7 +208,7 @@ impl Worker {
             Scaling::Swarm => {
                 let blob = order.statistics.ok_or(JobError::Missing("the study's statistics"))?;
                 let bytes = self.blobs.read(&blob)?.ok_or(JobError::Missing("the study's statistics"))?;
-                let statistics = Statistics::decode(&bytes, spec.inputs(), None).map_err(other)?;
+                let statistics = Statistics::decode(&bytes, spec.data.numeric(), None).map_err(other)?;
                 all_known(&statistics, spec)?;
                 Some(statistics)
             }
@@ -234,7 +234,8 @@ impl Worker {
 
     fn statistics(&self, order: &DutyOrder, hash: &Hash, spec: &StudySpec) -> Result<DutyOutput, JobError> {
         let (table, split, path) = self.table(order, spec)?;
-        let file = statistics_of(&table, &split.rows(&table).0).encode(Some(hash)).map_err(|error| match error {
+        let own = statistics_of(&table, &split.rows(&table).0).map_err(|e| e.of(&path))?;
+        let file = own.encode(Some(hash)).map_err(|error| match error {
             FileError::NotFinite { index: column, .. } | FileError::Statistics { column, .. } => {
                 let message = format!("column {:?}: its values are too large", table.features[column]);
                 JobError::Data(DataError::new(FailureCode::NotFinite, message).of(&path))
@@ -274,7 +275,7 @@ impl Worker {
         };
         let seeds = Seeds::new(&self.secret, &order.spec.0, duty.round);
         let began = Instant::now();
-        let Prepared { training, validation } = &prepared;
+        let Prepared { training, validation, .. } = &prepared;
         let keep = |checkpoint: &Checkpoint| {
             if let Err(error) = self.home.put_checkpoint(&duty.agreement, hash, checkpoint) {
                 tracing::warn!("study {}, round {}: no checkpoint: {error:#}", duty.study, duty.round);
@@ -323,7 +324,7 @@ impl Worker {
             let part = if order.duty.kind == DutyKind::Merge {
                 ModelFile::decode_update(&bytes, &layout, &input.duty).map(|file| Part::Model(file.data))
             } else {
-                Statistics::decode(&bytes, spec.inputs(), Some(&input.duty)).map(Part::Statistics)
+                Statistics::decode(&bytes, spec.data.numeric(), Some(&input.duty)).map(Part::Statistics)
             };
             match part {
                 Ok(part) => {

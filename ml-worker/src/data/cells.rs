@@ -1,0 +1,68 @@
+//! The values of a table: in memory, or in a working copy on disk.
+
+use super::copy::WorkingCopy;
+use std::{io, os::unix::fs::FileExt};
+
+/// Bytes that are read from a working copy at once.
+const READ: usize = 1 << 20;
+
+/// Raw values, row by row; missing ones are NaN.
+#[derive(Debug)]
+pub(super) enum Cells {
+    Memory(Vec<f64>),
+    File(WorkingCopy),
+}
+
+impl Cells {
+    /// Writes one row of `out.len()` values.
+    pub fn row(&self, row: usize, out: &mut [f64], bytes: &mut Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::Memory(values) => {
+                out.copy_from_slice(&values[row * out.len()..(row + 1) * out.len()]);
+                Ok(())
+            }
+            Self::File(copy) => {
+                bytes.resize(out.len() * 8, 0);
+                copy.file.read_exact_at(bytes, (row * out.len() * 8) as u64)?;
+                numbers(bytes, out);
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands over rows of `width` values one after the other, in the order asked for, with their places in it; some at
+    /// once.
+    pub fn each_block<E: From<io::Error>>(
+        &self,
+        width: usize,
+        rows: &[usize],
+        mut each: impl FnMut(usize, &[f64]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let most = (READ / 8 / width.max(1)).max(1);
+        let (mut bytes, mut values) = (Vec::new(), Vec::new());
+        let mut at = 0;
+        while let Some(first) = rows.get(at) {
+            // rows that stand side by side are read together
+            let run = rows[at..].iter().take(most).zip(*first..).take_while(|(row, next)| *row == next).count();
+            match self {
+                Self::Memory(all) => each(at, &all[first * width..(first + run) * width])?,
+                Self::File(copy) => {
+                    bytes.resize(run * width * 8, 0);
+                    values.resize(run * width, 0.0);
+                    copy.file.read_exact_at(&mut bytes, (first * width * 8) as u64)?;
+                    numbers(&bytes, &mut values);
+                    each(at, &values)?;
+                }
+            }
+            at += run;
+        }
+        Ok(())
+    }
+}
+
+fn numbers(bytes: &[u8], out: &mut [f64]) {
+    let (whole, _) = bytes.as_chunks::<8>();
+    for (number, bytes) in out.iter_mut().zip(whole) {
+        *number = f64::from_le_bytes(*bytes);
+    }
+}

@@ -1,0 +1,40 @@
+//! Why data cannot be used.
+
+use consilium_primitives::FailureCode;
+use std::{io, path::Path};
+
+/// Why data cannot be used. The text is for the site's own people; others learn the code alone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct DataError {
+    /// What others learn.
+    pub code: FailureCode,
+    /// File, line, column, and what to do. Never a cell's content.
+    pub message: String,
+}
+
+impl DataError {
+    pub(crate) fn new(code: FailureCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    pub(super) fn schema(message: impl Into<String>) -> Self {
+        Self::new(FailureCode::SchemaMismatch, message)
+    }
+
+    /// Of the file system: what could not be done, and why.
+    pub(super) fn io(what: &str, error: &io::Error) -> Self {
+        let code = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureCode::OutOfDisk,
+            io::ErrorKind::OutOfMemory => FailureCode::OutOfMemory,
+            _ => FailureCode::DataUnreadable,
+        };
+        Self::new(code, format!("{what}: {error}"))
+    }
+
+    /// With the file's name before it.
+    pub(crate) fn of(self, file: &Path) -> Self {
+        let between = if self.message.starts_with("line ") { "," } else { ":" };
+        Self { message: format!("{}{between} {}", file.display(), self.message), ..self }
+    }
+}

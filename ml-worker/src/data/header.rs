@@ -1,0 +1,276 @@
+//! The first line of a table: which columns are there, and which of them a study reads.
+
+use super::error::DataError;
+use consilium_study::{DataSpec, Missing, Others, Task, Transform};
+use csv::ByteRecord;
+use std::collections::{HashMap, HashSet};
+
+/// Where the columns of a study stand in a file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Plan {
+    /// Cells that a row has.
+    pub cells: usize,
+    /// Numeric features, in the model's order.
+    pub numeric: Vec<(usize, String)>,
+    /// Categorical columns, in the study's order.
+    pub categorical: Vec<Levels>,
+    /// Label, or labels.
+    pub labels: Vec<(usize, String)>,
+    /// Group.
+    pub group: Option<(usize, String)>,
+    /// Files' names of pictures.
+    pub picture: Option<(usize, String)>,
+}
+
+/// A categorical column.
+#[derive(Clone, Debug)]
+pub(super) struct Levels {
+    pub index: usize,
+    pub name: String,
+    pub levels: HashMap<Vec<u8>, u32>,
+}
+
+impl Plan {
+    /// The column of a step of reading a row: numeric features, categorical ones, labels, group, picture, from 1.
+    pub fn name(&self, step: usize) -> &str {
+        let named = self.numeric.iter().map(|(_, name)| name);
+        let step = step.saturating_sub(1);
+        let name = if step < self.numeric.len() {
+            self.numeric.get(step).map(|(_, name)| name)
+        } else {
+            let rest = self.categorical.iter().map(|c| &c.name).chain(self.labels.iter().map(|(_, name)| name));
+            rest.chain(self.group.iter().chain(&self.picture).map(|(_, name)| name)).nth(step - named.len())
+        };
+        name.map_or("", String::as_str)
+    }
+
+    /// Places of all columns that are read.
+    pub fn places(&self) -> HashSet<usize> {
+        let named = self.numeric.iter().chain(&self.labels).chain(&self.group).chain(&self.picture);
+        named.map(|(place, _)| *place).chain(self.categorical.iter().map(|c| c.index)).collect()
+    }
+}
+
+/// The names of a header's columns, without the blanks around them.
+pub(super) fn names(header: &ByteRecord) -> Result<Vec<String>, String> {
+    let name = |(n, cell)| match std::str::from_utf8(cell) {
+        Ok(name) => Ok(name.trim().to_owned()),
+        Err(_) => Err(format!("the name of column {} is not UTF-8 text", n + 1)),
+    };
+    header.iter().enumerate().map(name).collect()
+}
+
+/// Where a study's columns stand among these, and what is wrong with them: at most so many problems. What is there of
+/// them is in the plan whatever else is wrong.
+pub(super) fn plan(names: &[String], spec: &DataSpec, most: usize) -> (Plan, Vec<String>) {
+    let mut places: HashMap<&str, (usize, bool)> = HashMap::with_capacity(names.len());
+    for (place, name) in names.iter().enumerate() {
+        places.entry(name).and_modify(|(_, twice)| *twice = true).or_insert((place, false));
+    }
+    let mut problems = Vec::new();
+    let find = |name: &str, what: &str, problems: &mut Vec<String>| {
+        let problem = match places.get(name.trim()) {
+            Some((place, false)) => return Some((*place, name.to_owned())),
+            Some(_) => format!("has two columns {name:?}"),
+            None => format!("has no column {name:?}, which the study names as {what}"),
+        };
+        if problems.len() < most {
+            problems.push(problem);
+        }
+        None
+    };
+    let what = if let Task::Labels(_) = spec.task() { "a label" } else { "its label" };
+    let labels = spec.label_columns().into_iter().filter_map(|name| find(name, what, &mut problems)).collect();
+    let group = spec.group.as_deref().and_then(|name| find(name, "its group", &mut problems));
+    let picture = spec.pictures.as_ref().and_then(|p| find(&p.column, "that of its pictures", &mut problems));
+    let numeric = match &spec.features.others {
+        Some(others) => rest(names, spec, others, &mut problems, most),
+        None => spec.features.columns.iter().filter_map(|name| find(name, "a feature", &mut problems)).collect(),
+    };
+    let levels = |levels: &[String]| levels.iter().zip(0..).map(|(l, n)| (l.trim().as_bytes().to_vec(), n)).collect();
+    let categorical = spec
+        .categorical
+        .iter()
+        .filter_map(|c| {
+            let (index, name) = find(&c.column, "a feature", &mut problems)?;
+            Some(Levels { index, name, levels: levels(&c.levels) })
+        })
+        .collect();
+    (Plan { cells: names.len(), numeric, categorical, labels, group, picture }, problems)
+}
+
+/// The columns a specification names otherwise than as features.
+pub(super) fn named(spec: &DataSpec) -> Vec<&str> {
+    let mut named = spec.label_columns();
+    named.extend(spec.group.as_deref());
+    named.extend(spec.pictures.as_ref().map(|p| p.column.as_str()));
+    named.extend(spec.categorical.iter().map(|c| c.column.as_str()));
+    named.iter().map(|name| name.trim()).collect()
+}
+
+/// All columns but those named and those to be left out, sorted by the bytes of their names.
+fn all_but(names: &[String], named: &[&str], ignore: &[String]) -> Vec<(usize, String)> {
+    let mut out: HashSet<&str> = named.iter().map(|name| name.trim()).collect();
+    out.extend(ignore.iter().map(|name| name.trim()));
+    let mut rest: Vec<(usize, String)> = names
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| !out.contains(name.as_str()))
+        .map(|(n, c)| (n, c.clone()))
+        .collect();
+    rest.sort_by(|a, b| a.1.as_bytes().cmp(b.1.as_bytes()));
+    rest
+}
+
+/// The columns that are features because nothing else names them, and whether they are those agreed.
+fn rest(
+    names: &[String],
+    spec: &DataSpec,
+    others: &Others,
+    problems: &mut Vec<String>,
+    most: usize,
+) -> Vec<(usize, String)> {
+    let mut rest = all_but(names, &named(spec), &others.ignore);
+    let twice: Vec<String> = rest.windows(2).filter(|pair| pair[0].1 == pair[1].1).map(|p| p[0].1.clone()).collect();
+    problems.extend(twice.iter().take(most.saturating_sub(problems.len())).map(|n| format!("has two columns {n:?}")));
+    rest.dedup_by(|a, b| a.1 == b.1);
+    let found = Others::of(&rest.iter().map(|(_, name)| name).collect::<Vec<_>>(), others.ignore.clone());
+    if (found.count != others.count || found.hash != others.hash) && problems.len() < most {
+        let unnamed = match rest.iter().any(|(_, name)| name.is_empty()) {
+            true => {
+                "; one column has no name, as the row numbers of some programs: list \"\" there if it is no feature"
+            }
+            false => "",
+        };
+        let what = if found.count == others.count {
+            format!("has {} other columns, as many as agreed, but not of the agreed names", found.count)
+        } else {
+            let by = found.count.abs_diff(others.count);
+            let (many, what) = match found.count > others.count {
+                true => ("more", "list those that are no features in data.features.others.ignore, or take them out"),
+                false => ("fewer", "export those that are missing too, or agree on a study without them"),
+            };
+            format!(
+                "has {} other columns, {by} {many} than the {} agreed (data.features.others); {what}",
+                found.count, others.count
+            )
+        };
+        problems.push(format!(
+            "{what}; compare what `ml-worker columns` prints here and where the study was written{unnamed}"
+        ));
+    }
+    rest
+}
+
+/// What separates cells: that of tab, semicolon and comma which gives the study's columns; if none does, whichever is
+/// most often in the first line, for the message.
+pub(super) fn delimiter(bytes: &[u8], fits: &dyn Fn(&[String]) -> bool) -> u8 {
+    let all = *b"\t;,";
+    let reads = |d: &u8| read_header(bytes, *d).is_ok_and(|header| names(&header).is_ok_and(|names| fits(&names)));
+    if let Some(fitting) = all.iter().copied().find(reads) {
+        return fitting;
+    }
+    let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+    let count = |d: u8| {
+        let mut quoted = false;
+        line.iter()
+            .filter(|b| {
+                quoted ^= **b == b'"';
+                !quoted && **b == d
+            })
+            .count()
+    };
+    all.into_iter().max_by_key(|d| count(*d)).unwrap_or(b',')
+}
+
+/// The first record.
+pub(super) fn read_header(bytes: &[u8], delimiter: u8) -> Result<ByteRecord, csv::Error> {
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(bytes);
+    reader.byte_headers().cloned()
+}
+
+/// Whether a study's columns are all there.
+pub(super) fn fits(names: &[String], spec: &DataSpec) -> bool {
+    plan(names, spec, 1).1.is_empty()
+}
+
+/// How raw rows become the network's, and what their labels are: what a table knows of its study.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Form {
+    /// Numeric columns.
+    pub numeric: usize,
+    /// Levels of each categorical column.
+    pub levels: Vec<usize>,
+    pub task: Task,
+    pub transform: Transform,
+    pub missing: Missing,
+}
+
+impl Form {
+    pub fn of(spec: &DataSpec) -> Self {
+        Self {
+            numeric: spec.numeric(),
+            levels: spec.categorical.iter().map(|c| c.levels.len()).collect(),
+            task: spec.task(),
+            transform: spec.transform,
+            missing: spec.missing,
+        }
+    }
+
+    /// Numbers of a raw row.
+    pub fn raw(&self) -> usize {
+        self.numeric + self.levels.len()
+    }
+
+    /// Numbers of a row of the network.
+    pub fn inputs(&self) -> usize {
+        self.numeric + self.levels.iter().sum::<usize>()
+    }
+
+    /// Whole numbers that are a row's label.
+    pub fn per_row(&self) -> usize {
+        match self.task {
+            Task::Binary | Task::Classes(_) => 1,
+            Task::Labels(n) => n,
+        }
+    }
+}
+
+/// A header's columns, and those of them that a study may take as features without naming them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Header {
+    /// All columns, in the file's order.
+    pub names: Vec<String>,
+    /// All but those named otherwise, as a study names them (`data.features.others`).
+    pub others: Others,
+}
+
+impl std::fmt::Display for Header {
+    /// As it stands in a study file.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Others { count, hash, ignore } = &self.others;
+        write!(f, "features = {{ others = {{ count = {count}, hash = \"{hash}\"")?;
+        if !ignore.is_empty() {
+            // escapes of a debug print that TOML does not know are not in names of columns
+            write!(f, ", ignore = {ignore:?}")?;
+        }
+        f.write_str(" } }")
+    }
+}
+
+/// [`Header`] of these names.
+pub(super) fn header(names: Vec<String>, named: &[&str], ignore: Vec<String>) -> Result<Header, DataError> {
+    for column in named {
+        if !names.iter().any(|name| name == column.trim()) {
+            return Err(DataError::schema(format!("has no column {column:?}")));
+        }
+    }
+    let rest: Vec<String> = all_but(&names, named, &ignore).into_iter().map(|(_, name)| name).collect();
+    if let Some(pair) = rest.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(DataError::schema(format!("has two columns {:?}; a study cannot tell them apart", pair[0])));
+    }
+    if rest.is_empty() {
+        return Err(DataError::schema("has no other columns than those named"));
+    }
+    Ok(Header { others: Others::of(&rest, ignore), names })
+}

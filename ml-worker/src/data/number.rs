@@ -1,0 +1,147 @@
+//! Cells as numbers.
+
+use super::record::What;
+
+/// What stands before the decimals of a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    Comma,
+    Point,
+}
+
+impl Mark {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Comma => "comma",
+            Self::Point => "point",
+        }
+    }
+}
+
+/// Whether a text stands for a missing value.
+pub(super) fn is_missing(text: &str) -> bool {
+    ["", "NA", "NaN", "nan"].contains(&text)
+}
+
+/// A cell as a number, NaN where it is empty, and its decimal mark if it has one. `comma`: whether decimal commas are
+/// taken, which they are where commas do not part cells.
+pub(super) fn number(cell: &[u8], comma: bool) -> Result<(f64, Option<Mark>), What> {
+    if let Some((value, point)) = plain(cell) {
+        return Ok((value, point.then_some(Mark::Point)));
+    }
+    let text = std::str::from_utf8(cell).map_err(|_| What::NotUtf8)?.trim();
+    if is_missing(text) {
+        return Ok((f64::NAN, None));
+    }
+    let (mark, parsed) = if comma && text.contains(',') {
+        if text.contains('.') || text.matches(',').count() > 1 {
+            return Err(What::Thousands);
+        }
+        (Some(Mark::Comma), text.replace(',', ".").parse::<f64>())
+    } else {
+        (text.contains('.').then_some(Mark::Point), text.parse::<f64>())
+    };
+    let value = parsed.map_err(|_| What::NotNumber)?;
+    if value.is_finite() {
+        Ok((value, mark))
+    } else {
+        Err(What::NotFinite)
+    }
+}
+
+/// Powers of ten that are numbers of f64 exactly.
+const POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
+    1e21, 1e22,
+];
+
+/// A usual number, and whether it has a decimal point: digits that make a whole number of f64, and a power of ten that
+/// is one too. Their product or quotient is rounded once, so that it is the number nearest to the text, as the standard
+/// library's. `None`: all others, which that must read.
+fn plain(cell: &[u8]) -> Option<(f64, bool)> {
+    let (negative, text) = match cell.split_first()? {
+        (b'-', rest) => (true, rest),
+        _ => (false, cell),
+    };
+    let (mut whole, mut digits, mut point, mut exponent) = (0u64, 0u32, None, 0i32);
+    for (place, byte) in text.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit < 10 {
+            whole = whole.wrapping_mul(10).wrapping_add(u64::from(digit));
+            digits += 1;
+        } else if *byte == b'.' && point.is_none() {
+            point = Some(digits);
+        } else if matches!(byte, b'e' | b'E') {
+            exponent = small(text.get(place + 1..)?)?;
+            break;
+        } else {
+            return None;
+        }
+    }
+    // nineteen digits fit into 64 bits
+    if digits == 0 || digits > 19 || whole > 1 << 53 {
+        return None;
+    }
+    let power = exponent - point.map_or(0, |before| (digits - before) as i32);
+    let scale = *POWERS.get(power.unsigned_abs() as usize)?;
+    let value = if power < 0 { whole as f64 / scale } else { whole as f64 * scale };
+    Some((if negative { -value } else { value }, point.is_some()))
+}
+
+/// An exponent of one or two digits.
+fn small(text: &[u8]) -> Option<i32> {
+    let (negative, digits) = match text.split_first()? {
+        (b'-', rest) => (true, rest),
+        (b'+', rest) => (false, rest),
+        _ => (false, text),
+    };
+    if !(1..=2).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let value = digits.iter().fold(0, |value, digit| value * 10 + i32::from(digit - b'0'));
+    Some(if negative { -value } else { value })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::random::{key, Stream};
+
+    #[test]
+    fn plain_numbers_have_the_bits_of_the_standard_library() {
+        let mut stream = Stream::new(key("numbers", &[]));
+        let mut plainly = 0;
+        for _ in 0..200_000 {
+            let mut text = String::new();
+            if stream.below(3) == 0 {
+                text.push('-');
+            }
+            for part in 0..2 {
+                if part == 1 {
+                    if stream.below(4) == 0 {
+                        break;
+                    }
+                    text.push('.');
+                }
+                for _ in 0..stream.below(11) {
+                    text.push(char::from(b'0' + stream.below(10) as u8));
+                }
+            }
+            if stream.below(4) == 0 {
+                let sign = ["", "-", "+"][stream.below(3) as usize];
+                text.push_str(&format!("e{sign}{}", stream.below(30)));
+            }
+            let ours = plain(text.as_bytes());
+            if let Some((value, point)) = ours {
+                assert_eq!(value.to_bits(), text.parse::<f64>().unwrap().to_bits(), "{text}");
+                assert_eq!(point, text.contains('.'));
+                plainly += 1;
+            }
+        }
+        assert!(plainly > 100_000, "{plainly}");
+        for text in ["", "-", ".", "-.", "e5", "1e", "1e+", "1-2", "1.2.3", "+1", " 1", "inf", "1e400", "1_0", "0x1"] {
+            assert_eq!(plain(text.as_bytes()), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! A text of records, cut where records end, so that its pieces can be read at the same time.
+//!
+//! Records end with a line feed, a carriage return or both, outside quotation marks; a mark opens where a cell begins,
+//! and two within stand for one. As the `csv` crate reads them, which reads the pieces that have quotation marks.
+
+use std::ops::{ControlFlow, Range};
+
+fn ends_line(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
+fn find(bytes: &[u8], from: usize, wanted: u8) -> Option<usize> {
+    bytes.get(from..)?.iter().position(|b| *b == wanted).map(|n| from + n)
+}
+
+/// Hands over what stands outside quotation marks, in a text that begins where a record does.
+fn outside(bytes: &[u8], delimiter: u8, mut each: impl FnMut(Range<usize>)) {
+    let (mut from, mut at) = (0, 0);
+    while let Some(mark) = find(bytes, at, b'"') {
+        let opens = mark.checked_sub(1).and_then(|n| bytes.get(n)).is_none_or(|b| *b == delimiter || ends_line(*b));
+        if !opens {
+            at = mark + 1;
+            continue;
+        }
+        each(from..mark);
+        let mut close = mark + 1;
+        loop {
+            match find(bytes, close, b'"') {
+                None => return,
+                Some(pair) if bytes.get(pair + 1) == Some(&b'"') => close = pair + 2,
+                Some(end) => {
+                    (from, at) = (end + 1, end + 1);
+                    break;
+                }
+            }
+        }
+    }
+    each(from..bytes.len());
+}
+
+/// How many of these bytes are whole records, each with its end.
+pub(super) fn whole(bytes: &[u8], delimiter: u8) -> usize {
+    let last =
+        |range: Range<usize>| bytes[range.clone()].iter().rposition(|b| ends_line(*b)).map(|n| range.start + n + 1);
+    if !bytes.contains(&b'"') {
+        return last(0..bytes.len()).unwrap_or(0);
+    }
+    let mut end = 0;
+    outside(bytes, delimiter, |range| end = last(range).unwrap_or(end));
+    end
+}
+
+/// Cuts whole records (the last one may lack its end) into about so many pieces of whole records.
+pub(super) fn cut(bytes: &[u8], delimiter: u8, pieces: usize) -> Vec<Range<usize>> {
+    let step = bytes.len() / pieces.max(1) + 1;
+    let mut ends: Vec<usize> = Vec::with_capacity(pieces + 1);
+    let mut look = |range: Range<usize>| loop {
+        let from = range.start.max(ends.last().copied().unwrap_or(0) + step);
+        match bytes.get(from..range.end).and_then(|part| part.iter().position(|b| ends_line(*b))) {
+            Some(n) => ends.push(from + n + 1),
+            None => break,
+        }
+    };
+    if bytes.contains(&b'"') {
+        outside(bytes, delimiter, look);
+    } else {
+        look(0..bytes.len());
+    }
+    let mut start = 0;
+    ends.push(bytes.len());
+    ends.into_iter().map(|end| std::mem::replace(&mut start, end)..end).filter(|range| !range.is_empty()).collect()
+}
+
+/// One record's cells.
+pub(super) struct Cells<'a> {
+    bytes: &'a [u8],
+    bounds: &'a [(u32, u32)],
+}
+
+impl<'a> Cells<'a> {
+    pub fn len(&self) -> usize {
+        self.bounds.len()
+    }
+
+    pub fn cell(&self, index: usize) -> &'a [u8] {
+        let (from, to) = self.bounds[index];
+        &self.bytes[from as usize..to as usize]
+    }
+}
+
+/// Hands over a piece's records one by one, each with the place where it begins. Pieces are below 4 GiB.
+pub(super) fn each_record(piece: &[u8], delimiter: u8, each: impl FnMut(usize, Cells<'_>) -> ControlFlow<()>) {
+    if piece.contains(&b'"') {
+        quoted(piece, delimiter, each);
+    } else {
+        plain(piece, delimiter, each);
+    }
+}
+
+fn quoted(piece: &[u8], delimiter: u8, mut each: impl FnMut(usize, Cells<'_>) -> ControlFlow<()>) {
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).has_headers(false).from_reader(piece);
+    let mut record = csv::ByteRecord::new();
+    let mut bounds = Vec::new();
+    // bytes in memory, records of any length: nothing can fail
+    while reader.read_byte_record(&mut record).unwrap_or(false) {
+        let start = record.position().map_or(0, csv::Position::byte) as usize;
+        // the reader counts empty lines before a record as its own
+        let empty = piece.iter().skip(start).take_while(|b| ends_line(**b)).count();
+        bounds.clear();
+        bounds.extend((0..record.len()).filter_map(|n| record.range(n)).map(|r| (r.start as u32, r.end as u32)));
+        if each(start + empty, Cells { bytes: record.as_slice(), bounds: &bounds }).is_break() {
+            return;
+        }
+    }
+}
+
+fn plain(piece: &[u8], delimiter: u8, mut each: impl FnMut(usize, Cells<'_>) -> ControlFlow<()>) {
+    let mut bounds: Vec<(u32, u32)> = Vec::new();
+    let mut at = 0;
+    while at < piece.len() {
+        if ends_line(piece[at]) {
+            at += 1;
+            continue;
+        }
+        let start = at;
+        let mut cell = at;
+        bounds.clear();
+        for byte in &piece[start..] {
+            if *byte == delimiter {
+                bounds.push((cell as u32, at as u32));
+                cell = at + 1;
+            } else if ends_line(*byte) {
+                break;
+            }
+            at += 1;
+        }
+        bounds.push((cell as u32, at as u32));
+        if each(start, Cells { bytes: piece, bounds: &bounds }).is_break() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::random::{key, Stream};
+
+    fn records(piece: &[u8], delimiter: u8) -> Vec<(usize, Vec<Vec<u8>>)> {
+        let mut all = Vec::new();
+        each_record(piece, delimiter, |at, cells| {
+            all.push((at, (0..cells.len()).map(|n| cells.cell(n).to_vec()).collect()));
+            ControlFlow::Continue(())
+        });
+        all
+    }
+
+    #[test]
+    fn pieces_have_the_records_of_the_whole_wherever_it_is_cut() {
+        let mut stream = Stream::new(key("pieces", &[]));
+        let alphabets: [&[u8]; 3] = [b"ab1,;\"\"\n\n\r ", b"a1.,\n\r\t;", b"\"\",\na"];
+        for n in 0..6_000 {
+            let alphabet = alphabets[n % 3];
+            let text: Vec<u8> =
+                (0..stream.below(40)).map(|_| alphabet[stream.below(alphabet.len() as u32) as usize]).collect();
+            for delimiter in *b",;\t" {
+                let mut wanted = Vec::new();
+                quoted(&text, delimiter, |at, cells| {
+                    wanted.push((at, (0..cells.len()).map(|n| cells.cell(n).to_vec()).collect::<Vec<_>>()));
+                    ControlFlow::Continue(())
+                });
+                let shown = String::from_utf8_lossy(&text);
+                assert_eq!(records(&text, delimiter), wanted, "{shown:?}");
+                for pieces in 1..6 {
+                    let cuts = cut(&text, delimiter, pieces);
+                    assert_eq!(
+                        cuts.iter().flat_map(Clone::clone).collect::<Vec<_>>(),
+                        (0..text.len()).collect::<Vec<_>>()
+                    );
+                    let parts: Vec<_> = cuts
+                        .into_iter()
+                        .flat_map(|r| {
+                            let from = r.start;
+                            records(&text[r], delimiter).into_iter().map(move |(at, cells)| (from + at, cells))
+                        })
+                        .collect();
+                    assert_eq!(parts, wanted, "{shown:?} in {pieces}");
+                }
+                let end = whole(&text, delimiter);
+                let mut parts = records(&text[..end], delimiter);
+                parts.extend(records(&text[end..], delimiter).into_iter().map(|(at, cells)| (end + at, cells)));
+                assert_eq!(parts, wanted, "{shown:?} at {end}");
+                assert_eq!(whole(&text[end..], delimiter), 0, "{shown:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Everything that stands between a file and a study, at once: for the site's own people, before anything is agreed.
+
+use super::{
+    cells::Cells,
+    copy::{self, purge_one},
+    error::DataError,
+    header,
+    look::{look, Count, Look},
+    prepare::enough,
+    reading::{self, Outcome, Target},
+    record::{Mode, What},
+    scale::Scaler,
+    source::{Reading, Source},
+    split::Split,
+    table::Table,
+};
+use consilium_study::{BadRows, DataSpec, Missing, Others, Scaling, StudySpec};
+use serde::Serialize;
+use std::{collections::HashSet, path::Path, sync::Arc};
+
+/// Problems, and names of columns, that a report lists.
+pub(super) const MOST: usize = 50;
+/// Columns with missing values that a report lists.
+const WORST: usize = 10;
+
+/// What a file holds, and whether a study can train on it. Stays at the site; no cell's content is in it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Report {
+    /// The file.
+    pub file: String,
+    /// Whether the study can train on it.
+    pub usable: bool,
+    /// Columns of the file.
+    pub columns: usize,
+    /// Columns of the file that the study does not read: how many, and the first of them.
+    pub extra: (usize, Vec<String>),
+    /// Rows of the file.
+    pub rows: usize,
+    /// Rows that cannot be read.
+    pub skipped: usize,
+    /// Rows that are left out because something is missing in them.
+    pub dropped: usize,
+    /// Patients, or rows where the study names no group.
+    pub groups: usize,
+    /// The classes, or labels, that [`Part::classes`] counts.
+    pub classes: Vec<String>,
+    /// All rows that are left.
+    pub all: Part,
+    /// What would be trained on.
+    pub training: Part,
+    /// What would be measured on.
+    pub validation: Part,
+    /// Validation rows that a site needs so that it reports its loss, and whether they are there.
+    pub min_rows: (u32, bool),
+    /// Columns with the most missing values.
+    pub missing: Vec<Count>,
+    /// What stands out in numeric columns.
+    pub look: Look,
+    /// What is wrong, and what to do.
+    pub problems: Vec<Problem>,
+    /// Problems beyond those listed.
+    pub more: usize,
+}
+
+/// Some rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// How many.
+    pub rows: usize,
+    /// How many of each class, or with each label.
+    pub classes: Vec<usize>,
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Where, what, and what to do.
+    pub message: String,
+    /// Whether the study cannot train because of it.
+    pub blocks: bool,
+}
+
+impl Report {
+    fn problem(&mut self, message: impl Into<String>, blocks: bool) {
+        self.usable &= !blocks;
+        if self.problems.len() < MOST {
+            self.problems.push(Problem { message: message.into(), blocks });
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn error(&mut self, error: &DataError) {
+        self.problem(error.message.clone(), true);
+    }
+}
+
+/// Looks at a file as a study would. `group_key` keys the hashes that stand for patients: with the site's own, training and
+/// validation rows are those that the worker would take.
+pub fn preflight(path: &Path, spec: &StudySpec, group_key: &[u8; 32], how: &Reading) -> Report {
+    let mut report = Report { file: path.display().to_string(), usable: true, ..Report::default() };
+    report.min_rows.0 = spec.evaluation.min_rows;
+    report.classes = match (spec.data.classes.is_empty(), spec.data.labels.is_empty()) {
+        (false, _) => spec.data.classes.clone(),
+        (true, false) => spec.data.labels.clone(),
+        (true, true) => vec![spec.data.negative.clone(), spec.data.positive.clone()],
+    };
+    if let Err(error) = fill(&mut report, path, spec, group_key, how) {
+        report.error(&error);
+    }
+    report
+}
+
+fn fill(report: &mut Report, path: &Path, spec: &StudySpec, key: &[u8; 32], how: &Reading) -> Result<(), DataError> {
+    let Some(reduced) = columns(report, path, &spec.data, how)? else { return Ok(()) };
+    let mut source = Source::open(path, how)?;
+    let copy = how.folder.as_ref().map(|folder| copy::place(folder, path, b"preflight", key));
+    let target = Target { reading: how, copy, path };
+    let outcome = reading::read(&mut source, &target, &reduced, key, Mode::All)?;
+    let missing = problems(report, &outcome, &reduced);
+    let Outcome { mut known, values, writer, .. } = outcome;
+    let cells = match (writer, &target.copy) {
+        (Some(writer), Some(place)) => {
+            let copy = writer.finish(&mut known).map_err(|e| copy::error(place, &e))?;
+            // it is read as long as it is open
+            purge_one(place).map_err(|e| copy::error(place, &e))?;
+            Cells::File(copy)
+        }
+        _ => Cells::Memory(values),
+    };
+    let table = Table::new(known, cells, &reduced);
+    report.rows = table.rows() + table.skipped;
+    report.skipped = table.skipped;
+    report.look = look(&table)?;
+    worst(report, &table, &reduced, &missing);
+    if let BadRows::Skip { at_most } = spec.data.bad_rows {
+        if report.skipped as f64 > at_most * report.rows as f64 {
+            let (skipped, rows) = (report.skipped, report.rows);
+            report.problem(
+                format!(
+                    "{skipped} of {rows} rows cannot be read, more than the share of {at_most} that the study lets go \
+                     (data.bad_rows); correct them"
+                ),
+                true,
+            );
+        }
+    }
+    let kept: Vec<usize> = match spec.data.missing {
+        Missing::DropRow => {
+            report.dropped = report.look.incomplete.len();
+            let mut incomplete = report.look.incomplete.iter().peekable();
+            (0..table.rows()).filter(|row| incomplete.next_if_eq(&row).is_none()).collect()
+        }
+        Missing::Refuse | Missing::Mean => (0..table.rows()).collect(),
+    };
+    train(report, spec, &table, &kept)
+}
+
+/// Looks at the header. What can be read all the same; `None` where labels or pictures are not there.
+fn columns(report: &mut Report, path: &Path, spec: &DataSpec, how: &Reading) -> Result<Option<DataSpec>, DataError> {
+    let mut source = Source::open(path, how)?;
+    let (block, delimiter) = reading::begin(&mut source, how, &|names| header::fits(names, spec))?;
+    let (names, _) = reading::head(&block, delimiter)?;
+    let (plan, problems) = header::plan(&names, spec, usize::MAX);
+    report.columns = names.len();
+    let read = plan.places();
+    let extra: Vec<String> =
+        names.iter().enumerate().filter(|(n, _)| !read.contains(n)).map(|(_, name)| name.clone()).collect();
+    report.extra = (extra.len(), extra.into_iter().take(MOST).collect());
+    for problem in problems {
+        report.problem(format!("{problem}; rename or add it, or agree on a study without it"), true);
+    }
+    let mut reduced = spec.clone();
+    let mut once = HashSet::new();
+    let twice: HashSet<&String> = names.iter().filter(|name| !once.insert(*name)).collect();
+    let numeric = plan.numeric.iter().map(|(_, name)| name.clone());
+    let found: Vec<String> = numeric.filter(|name| !twice.contains(name)).collect();
+    let there: HashSet<&String> = found.iter().collect();
+    reduced.features.columns.retain(|name| there.contains(name));
+    if let Some(others) = &mut reduced.features.others {
+        let ignore = others.ignore.iter().chain(twice.iter().copied()).cloned().collect();
+        *others = Others::of(&found, ignore);
+    }
+    reduced.categorical.retain(|c| plan.categorical.iter().any(|there| there.name == c.column));
+    reduced.group = plan.group.as_ref().map(|(_, name)| name.clone());
+    if reduced.missing == Missing::DropRow {
+        // they are counted here
+        reduced.missing = Missing::Mean;
+    }
+    let whole = plan.labels.len() == spec.label_columns().len() && plan.picture.is_some() == spec.pictures.is_some();
+    Ok(whole.then_some(reduced))
+}
+
+/// Lists what is wrong with cells and rows; empty cells that are refused are given back by step.
+fn problems(report: &mut Report, outcome: &Outcome, spec: &DataSpec) -> Vec<Count> {
+    let mut missing = Vec::new();
+    let mut found: Vec<_> = outcome.problems.iter().collect();
+    found.sort_by_key(|(kind, found)| (std::cmp::Reverse(found.rows), *kind));
+    for ((step, what), found) in found {
+        let column = outcome.plan.name(*step);
+        if *what == What::Missing {
+            missing.push(Count { column: column.to_owned(), rows: found.rows });
+        }
+        let place = match step {
+            0 => String::new(),
+            _ => format!("column {column:?}: "),
+        };
+        let rows = if found.rows == 1 { "1 row".to_owned() } else { format!("{} rows", found.rows) };
+        let words = what.words(&outcome.plan, spec);
+        let message = format!("{place}{rows}, the first in line {}: {words}; {}", found.line, what.advice());
+        // rows that may be skipped are no reason not to train
+        report.problem(message, spec.bad_rows == BadRows::Refuse || *what == What::Mark);
+    }
+    missing
+}
+
+fn worst(report: &mut Report, table: &Table, spec: &DataSpec, refused: &[Count]) {
+    let names = table.features.iter().chain(spec.categorical.iter().map(|c| &c.column));
+    let known = names.zip(&report.look.missing).map(|(name, rows)| Count { column: name.clone(), rows: *rows });
+    let mut all: Vec<Count> = known.chain(refused.iter().cloned()).filter(|count| count.rows > 0).collect();
+    all.sort_by(|a, b| b.rows.cmp(&a.rows).then_with(|| a.column.cmp(&b.column)));
+    all.truncate(WORST);
+    report.missing = all;
+}
+
+/// What training would begin with.
+fn train(report: &mut Report, spec: &StudySpec, table: &Table, kept: &[usize]) -> Result<(), DataError> {
+    // rows alone: a split looks at no value
+    let rows = Table {
+        labels: kept.iter().flat_map(|row| table.label(*row)).copied().collect(),
+        groups: kept.iter().map(|row| table.groups[*row]).collect(),
+        cells: Arc::new(Cells::Memory(Vec::new())),
+        ..table.clone()
+    };
+    let part = |places: &[usize]| Part { rows: places.len(), classes: rows.classes(places.iter().copied()) };
+    let (training, validation) = Split::of(&rows, spec.evaluation.validation_share).rows(&rows);
+    report.all = part(&(0..rows.rows()).collect::<Vec<_>>());
+    report.training = part(&training);
+    report.validation = part(&validation);
+    let mut groups = rows.groups.clone();
+    groups.sort_unstable();
+    groups.dedup();
+    report.groups = groups.len();
+    report.min_rows.1 = !validation.is_empty() && validation.len() >= spec.evaluation.min_rows as usize;
+    if !report.min_rows.1 {
+        let (there, needed) = (validation.len(), spec.evaluation.min_rows);
+        report.problem(
+            format!(
+                "{there} validation rows are fewer than the {needed} with which a site reports its loss \
+                 (evaluation.min_rows): it can train, but has no say in which model is best; add rows, or agree on a \
+                 larger evaluation.validation_share"
+            ),
+            false,
+        );
+    }
+    if let Err(error) = enough(spec, &rows, &training) {
+        report.problem(format!("{}; add rows of other patients", error.message), true);
+        return Ok(());
+    }
+    if spec.data.pictures.is_some() {
+        return Ok(());
+    }
+    // the swarm's statistics are not known yet; what this site could do with its own is the nearest
+    let training: Vec<usize> = training.iter().map(|place| kept[*place]).collect();
+    let scaling = if spec.data.scaling == Scaling::Swarm { Scaling::Site } else { spec.data.scaling };
+    let scaler = Scaler::of(scaling, table, &training, None)?;
+    let made = scaler.apply(table, kept)?;
+    let place = made.not_finite().map_err(|e| DataError::io("rows of a table cannot be read", &e))?;
+    if let Some((_, column)) = place {
+        let name = table.features.get(column).map_or("", String::as_str);
+        report.problem(
+            format!("column {name:?}: a scaled value leaves the range of f32; scale or transform the features"),
+            true,
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,365 @@
+//! One row of a table: from its cells to numbers, labels and the hash that stands for its patient.
+
+use super::{
+    header::{Form, Plan},
+    number::{is_missing, number, Mark},
+    pieces::Cells,
+};
+use consilium_study::{same_value, DataSpec, Missing, Task, Transform};
+use std::{borrow::Cow, collections::BTreeMap};
+
+/// A cell as a file gives it.
+#[derive(Clone, Copy)]
+pub(super) enum Cell<'a> {
+    /// A text that is to be read.
+    Text(&'a [u8]),
+    /// A number already, NaN where it is missing: from files that know kinds of columns.
+    #[allow(dead_code)]
+    Number(f64),
+}
+
+impl<'a> Cell<'a> {
+    /// Its bytes without the blanks around them.
+    fn text(self) -> Cow<'a, [u8]> {
+        match self {
+            Self::Text(bytes) => Cow::Borrowed(bytes.trim_ascii()),
+            Self::Number(number) if number.is_nan() => Cow::Borrowed(&[]),
+            Self::Number(number) => Cow::Owned(number.to_string().into_bytes()),
+        }
+    }
+}
+
+/// The cells of one row.
+pub(super) trait Record {
+    /// How many.
+    fn cells(&self) -> usize;
+    /// One of them.
+    fn cell(&self, index: usize) -> Cell<'_>;
+}
+
+impl Record for Cells<'_> {
+    fn cells(&self) -> usize {
+        self.len()
+    }
+
+    fn cell(&self, index: usize) -> Cell<'_> {
+        Cell::Text(Cells::cell(self, index))
+    }
+}
+
+/// What is wrong with a cell, or a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum What {
+    /// Another number of cells than the header has.
+    Cells(usize),
+    NotUtf8,
+    NotNumber,
+    Thousands,
+    NotFinite,
+    Missing,
+    Log1p,
+    Level,
+    Label,
+    Group,
+    Picture,
+    /// The other decimal mark than the file's first.
+    Mark,
+}
+
+impl What {
+    /// In words; never with what stands in the cell.
+    pub fn words(self, plan: &Plan, spec: &DataSpec) -> String {
+        match self {
+            Self::Cells(found) => {
+                format!("has {found} cells, the header has {}; is a separator or a quotation mark missing?", plan.cells)
+            }
+            Self::NotUtf8 => "is not UTF-8 text".into(),
+            Self::NotNumber => "is not a number".into(),
+            Self::Thousands => "is not a number; write it without separators between thousands".into(),
+            Self::NotFinite => "is not a finite number".into(),
+            Self::Missing => "is empty, and the study refuses missing values (data.missing)".into(),
+            Self::Log1p => "is at or below -1, of which the study takes ln(1 + x) (data.transform)".into(),
+            Self::Level => "is none of the levels that the study declares for it (data.categorical)".into(),
+            Self::Label => match spec.task() {
+                Task::Classes(_) => format!("is none of the study's classes {:?}", spec.classes),
+                Task::Binary | Task::Labels(_) => format!(
+                    "is neither the positive value {:?} nor the negative value {:?}",
+                    spec.positive, spec.negative
+                ),
+            },
+            Self::Group => "is empty; every row needs its group".into(),
+            Self::Picture => "is empty; every row needs its picture".into(),
+            Self::Mark => "has another decimal mark than the numbers before it".into(),
+        }
+    }
+
+    /// What can be done about it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Cells(_) => "export the table again, with quotation marks around cells that hold the separator",
+            Self::NotUtf8 => "save the table as CSV in UTF-8",
+            Self::NotNumber => "write a number, or leave the cell empty where it is unknown",
+            Self::Thousands => "write numbers without separators between thousands",
+            Self::NotFinite => "correct the number, or leave the cell empty where it is unknown",
+            Self::Missing => "fill in the cells, or agree on data.missing \"mean\" or \"drop_row\"",
+            Self::Log1p => "correct the numbers, or agree on another data.transform",
+            Self::Level => "correct the cells, or agree on more levels",
+            Self::Label => "correct the cells, or agree on other values of the label",
+            Self::Group => "name the group in every row, or agree on a study without groups",
+            Self::Picture => "name a file in every row, or take the row out",
+            Self::Mark => "write all numbers with the same decimal mark",
+        }
+    }
+}
+
+/// What becomes of rows that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// The first one ends it.
+    First,
+    /// They are left out.
+    Skip,
+    /// They are left out, and everything that is wrong with them is noted.
+    All,
+}
+
+/// A place in a piece: where a record begins, and the step of reading it (0: the row itself).
+pub(super) type Spot = (usize, usize);
+
+/// How often something is wrong with a column, and where first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tally {
+    pub rows: usize,
+    pub first: Spot,
+}
+
+/// Different problems of one piece that are kept apart.
+const MOST: usize = 10_000;
+
+/// The rows of one piece.
+#[derive(Default)]
+pub(super) struct Part {
+    pub values: Vec<f64>,
+    pub labels: Vec<u32>,
+    pub groups: Vec<[u8; 32]>,
+    pub pictures: Vec<String>,
+    /// Empty cells among the features of rows that are kept.
+    pub missing: usize,
+    /// Rows left out because something is missing in them.
+    pub dropped: usize,
+    /// Rows that cannot be read.
+    pub bad: usize,
+    /// By step and kind.
+    pub problems: BTreeMap<(usize, What), Tally>,
+    pub first_comma: Option<Spot>,
+    pub first_point: Option<Spot>,
+    pub line_feeds: usize,
+}
+
+impl Part {
+    /// The first problem.
+    pub fn first(&self) -> Option<(Spot, What)> {
+        self.problems.iter().map(|((_, what), tally)| (tally.first, *what)).min()
+    }
+}
+
+/// Reads rows.
+pub(super) struct RowReader<'a> {
+    pub spec: &'a DataSpec,
+    pub plan: &'a Plan,
+    pub form: &'a Form,
+    pub key: &'a [u8; 32],
+    pub mode: Mode,
+    /// Whether decimal commas are taken.
+    pub comma: bool,
+}
+
+/// A row that is being read.
+struct Row<'p> {
+    part: &'p mut Part,
+    mode: Mode,
+    start: usize,
+    step: usize,
+    bad: bool,
+}
+
+impl Row<'_> {
+    /// Notes a problem. False: the row need not be looked at any further.
+    fn wrong(&mut self, what: What) -> bool {
+        self.bad = true;
+        let (first, room) = ((self.start, self.step), self.part.problems.len() < MOST);
+        match self.part.problems.get_mut(&(self.step, what)) {
+            Some(tally) => tally.rows += 1,
+            None if room => {
+                self.part.problems.insert((self.step, what), Tally { rows: 1, first });
+            }
+            None => {}
+        }
+        self.mode == Mode::All
+    }
+}
+
+impl RowReader<'_> {
+    /// Reads a row into a part. False: nothing more is to be read.
+    pub fn read<R: Record>(&self, start: usize, record: &R, part: &mut Part, scratch: &mut Vec<u8>) -> bool {
+        let blank = |n| match record.cell(n) {
+            Cell::Text(bytes) => bytes.trim_ascii().is_empty(),
+            Cell::Number(number) => number.is_nan(),
+        };
+        if (0..record.cells()).all(blank) {
+            return true;
+        }
+        let (values, labels, pictures) = (part.values.len(), part.labels.len(), part.pictures.len());
+        let mut row = Row { part, mode: self.mode, start, step: 0, bad: false };
+        let missing = self.cells(record, &mut row);
+        let bad = row.bad;
+        if bad || (missing > 0 && self.spec.missing == Missing::DropRow) {
+            part.values.truncate(values);
+            part.labels.truncate(labels);
+            part.pictures.truncate(pictures);
+            part.bad += usize::from(bad);
+            part.dropped += usize::from(!bad);
+            return !bad || self.mode != Mode::First;
+        }
+        part.missing += missing;
+        let group = match &self.plan.group {
+            Some((index, _)) => blake3::keyed_hash(self.key, &record.cell(*index).text()),
+            None => {
+                self.canonical(&part.values[values..], &part.labels[labels..], &part.pictures[pictures..], scratch);
+                blake3::keyed_hash(self.key, scratch)
+            }
+        };
+        part.groups.push(*group.as_bytes());
+        true
+    }
+
+    /// Puts the row's numbers and labels at the end of its part; how many of its features are missing.
+    fn cells<R: Record>(&self, record: &R, row: &mut Row<'_>) -> usize {
+        if record.cells() != self.plan.cells {
+            row.wrong(What::Cells(record.cells()));
+            return 0;
+        }
+        let mut missing = 0;
+        let refuse = self.spec.missing == Missing::Refuse;
+        for (index, _) in &self.plan.numeric {
+            row.step += 1;
+            let read = match record.cell(*index) {
+                Cell::Text(bytes) => number(bytes, self.comma),
+                Cell::Number(value) if value.is_infinite() => Err(What::NotFinite),
+                Cell::Number(value) => Ok((value, None)),
+            };
+            let value = match read {
+                Ok((value, mark)) => {
+                    // 1.234 is another number where commas are the decimal mark: only the site can tell what is meant
+                    let spot = Some((row.start, row.step));
+                    match mark {
+                        Some(Mark::Comma) => row.part.first_comma = row.part.first_comma.or(spot),
+                        Some(Mark::Point) => row.part.first_point = row.part.first_point.or(spot),
+                        None => {}
+                    }
+                    value
+                }
+                Err(what) => {
+                    if !row.wrong(what) {
+                        return 0;
+                    }
+                    0.0
+                }
+            };
+            let wrong = if value.is_nan() {
+                missing += 1;
+                refuse.then_some(What::Missing)
+            } else {
+                (self.spec.transform == Transform::Log1p && value <= -1.0).then_some(What::Log1p)
+            };
+            if wrong.is_some_and(|what| !row.wrong(what)) {
+                return 0;
+            }
+            row.part.values.push(value);
+        }
+        for column in &self.plan.categorical {
+            row.step += 1;
+            let text = record.cell(column.index).text();
+            let text = text.as_ref();
+            let value = match column.levels.get(text) {
+                Some(level) => f64::from(*level),
+                None if std::str::from_utf8(text).is_ok_and(|text| is_missing(text.trim())) => {
+                    missing += 1;
+                    if refuse && !row.wrong(What::Missing) {
+                        return 0;
+                    }
+                    f64::NAN
+                }
+                // blanks beyond ASCII
+                None => match std::str::from_utf8(text).ok().and_then(|t| column.levels.get(t.trim().as_bytes())) {
+                    Some(level) => f64::from(*level),
+                    None => {
+                        if !row.wrong(What::Level) {
+                            return 0;
+                        }
+                        f64::NAN
+                    }
+                },
+            };
+            row.part.values.push(value);
+        }
+        for (index, _) in &self.plan.labels {
+            row.step += 1;
+            let label = match self.label(&record.cell(*index).text()) {
+                Some(label) => label,
+                None if row.wrong(What::Label) => 0,
+                None => return 0,
+            };
+            row.part.labels.push(label);
+        }
+        if let Some((index, _)) = &self.plan.group {
+            row.step += 1;
+            if record.cell(*index).text().is_empty() && !row.wrong(What::Group) {
+                return 0;
+            }
+        }
+        if let Some((index, _)) = &self.plan.picture {
+            row.step += 1;
+            let text = record.cell(*index).text();
+            match std::str::from_utf8(&text).map(str::trim) {
+                Ok("") => _ = row.wrong(What::Picture),
+                Ok(name) => row.part.pictures.push(name.to_owned()),
+                Err(_) => _ = row.wrong(What::NotUtf8),
+            }
+        }
+        missing
+    }
+
+    /// Which label a cell holds: the same text, or the same number.
+    fn label(&self, cell: &[u8]) -> Option<u32> {
+        let text = std::str::from_utf8(cell).ok()?;
+        if let Task::Classes(_) = self.form.task {
+            return self.spec.classes.iter().position(|class| same_value(text, class)).map(|n| n as u32);
+        }
+        match (same_value(text, &self.spec.positive), same_value(text, &self.spec.negative)) {
+            (true, false) => Some(1),
+            (false, true) => Some(0),
+            _ => None,
+        }
+    }
+
+    /// What was read of a row, not its text: the same row in another export is the same row.
+    fn canonical(&self, values: &[f64], labels: &[u32], pictures: &[String], out: &mut Vec<u8>) {
+        out.clear();
+        out.reserve(values.len() * 8);
+        for value in values {
+            // one zero and one NaN
+            let value = if value.is_nan() { f64::NAN } else { value + 0.0 };
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+        for label in labels {
+            match self.form.task {
+                Task::Binary => out.push(u8::from(*label == 1)),
+                Task::Classes(_) | Task::Labels(_) => out.extend_from_slice(&label.to_le_bytes()),
+            }
+        }
+        for name in pictures {
+            out.extend_from_slice(name.as_bytes());
+        }
+    }
+}

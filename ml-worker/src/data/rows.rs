@@ -1,0 +1,186 @@
+//! Rows ready for the network: made once and kept, or made when they are asked for.
+
+use super::{
+    cells::Cells,
+    scale::{Numbers, Scratch},
+};
+use std::{fmt, io, sync::Arc};
+
+/// Where rows come from that are made when they are asked for.
+pub trait Make: Send + Sync {
+    /// Writes the network's numbers of one of its rows.
+    ///
+    /// # Errors
+    /// What they are made from cannot be read.
+    fn make(&self, row: usize, out: &mut [f32]) -> io::Result<()>;
+}
+
+/// Rows ready for the network. Whether they are kept or made each time changes no bit of them.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// Numbers per row.
+    width: usize,
+    /// Labels, as [`Objective`](crate::learn::loss::Objective) says.
+    labels: Vec<u32>,
+    /// How many of them one row has.
+    per_row: usize,
+    /// Parts, each with the number of the first row after it.
+    parts: Vec<(usize, Part)>,
+}
+
+#[derive(Clone)]
+enum Part {
+    /// The numbers themselves.
+    Kept(Vec<f32>),
+    /// Rows of a table on disk.
+    Table { cells: Arc<Cells>, numbers: Arc<Numbers>, rows: Arc<[usize]> },
+    /// Rows from elsewhere.
+    Made { from: Arc<dyn Make>, rows: Arc<[usize]> },
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kept(numbers) => write!(f, "Kept({} numbers)", numbers.len()),
+            Self::Table { rows, .. } => write!(f, "Table({} rows)", rows.len()),
+            Self::Made { rows, .. } => write!(f, "Made({} rows)", rows.len()),
+        }
+    }
+}
+
+impl Rows {
+    /// None yet, of so many features and labels each.
+    pub fn new(width: usize, per_row: usize) -> Self {
+        Self { width, labels: Vec::new(), per_row: per_row.max(1), parts: Vec::new() }
+    }
+
+    /// These numbers and labels, row by row.
+    pub fn kept(width: usize, per_row: usize, features: Vec<f32>, labels: Vec<u32>) -> Self {
+        let mut rows = Self::new(width, per_row);
+        rows.put(labels, Part::Kept(features));
+        rows
+    }
+
+    /// Rows of another source, in this order, with their labels.
+    pub fn made(width: usize, per_row: usize, from: Arc<dyn Make>, rows: &[usize], labels: Vec<u32>) -> Self {
+        let mut all = Self::new(width, per_row);
+        all.put(labels, Part::Made { from, rows: rows.into() });
+        all
+    }
+
+    pub(super) fn table(
+        width: usize,
+        per_row: usize,
+        (cells, numbers): (Arc<Cells>, Arc<Numbers>),
+        rows: &[usize],
+        labels: Vec<u32>,
+    ) -> Self {
+        let mut all = Self::new(width, per_row);
+        all.put(labels, Part::Table { cells, numbers, rows: rows.into() });
+        all
+    }
+
+    fn put(&mut self, labels: Vec<u32>, part: Part) {
+        self.labels.extend(labels);
+        match (self.parts.last_mut(), part) {
+            (Some((end, Part::Kept(there))), Part::Kept(more)) => {
+                there.extend(more);
+                *end = self.labels.len() / self.per_row;
+            }
+            (_, part) => self.parts.push((self.labels.len() / self.per_row, part)),
+        }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.labels.len() / self.per_row
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Numbers per row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Labels of all rows.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// Labels of two classes: true is the positive one.
+    pub fn positive(&self) -> Vec<bool> {
+        self.labels.iter().map(|label| *label == 1).collect()
+    }
+
+    /// Writes the features of some rows one after the other.
+    ///
+    /// # Errors
+    /// They lie on disk and cannot be read.
+    pub fn gather(&self, rows: &[usize], out: &mut [f32]) -> io::Result<()> {
+        let (mut raw, mut bytes, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
+        for (row, out) in rows.iter().zip(out.chunks_exact_mut(self.width.max(1))) {
+            let number = self.parts.partition_point(|(end, _)| end <= row);
+            let begin = number.checked_sub(1).map_or(0, |before| self.parts[before].0);
+            let row = row - begin;
+            match &self.parts[number].1 {
+                Part::Kept(numbers) => out.copy_from_slice(&numbers[row * self.width..(row + 1) * self.width]),
+                Part::Table { cells, numbers, rows } => {
+                    raw.resize(numbers.form.raw(), 0.0);
+                    cells.row(rows[row], &mut raw, &mut bytes)?;
+                    numbers.row(&raw, out, &mut scratch);
+                }
+                Part::Made { from, rows } => from.make(rows[row], out)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// All features, row by row: for sets that fit into memory.
+    ///
+    /// # Errors
+    /// They lie on disk and cannot be read.
+    pub fn features(&self) -> io::Result<Vec<f32>> {
+        let mut out = vec![0.0; self.len() * self.width];
+        self.gather(&(0..self.len()).collect::<Vec<_>>(), &mut out)?;
+        Ok(out)
+    }
+
+    /// The first number that is not finite: its row and its place in it.
+    ///
+    /// # Errors
+    /// They lie on disk and cannot be read.
+    pub fn not_finite(&self) -> io::Result<Option<(usize, usize)>> {
+        let most = ((1 << 18) / self.width.max(1)).max(1);
+        let mut out = Vec::new();
+        let all: Vec<usize> = (0..self.len()).collect();
+        for rows in all.chunks(most) {
+            out.resize(rows.len() * self.width, 0.0);
+            self.gather(rows, &mut out)?;
+            if let Some(place) = out.iter().position(|number| !number.is_finite()) {
+                return Ok(Some((rows[0] + place / self.width, place % self.width)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes the labels of some rows.
+    pub fn labels_of(&self, rows: &[usize], out: &mut Vec<u32>) {
+        out.clear();
+        for row in rows {
+            out.extend_from_slice(&self.labels[row * self.per_row..(row + 1) * self.per_row]);
+        }
+    }
+
+    /// Appends other rows of the same kind.
+    pub fn append(&mut self, other: &Self) {
+        let mut begin = 0;
+        for (end, part) in &other.parts {
+            self.put(other.labels[begin * self.per_row..end * self.per_row].to_vec(), part.clone());
+            begin = *end;
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! From the raw rows of a table to the numbers the network takes.
+
+use super::{cells::Cells, error::DataError, header::Form, rows::Rows, table::Table};
+use consilium_aggregation::{RowStatistics, Statistics};
+use consilium_primitives::FailureCode;
+use consilium_study::{DataSpec, Scaling, Transform};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::{io, sync::Arc};
+
+/// How the numeric features of a set of rows are scaled: `(x − mean) ÷ deviation`, computed in f64 and rounded to f32
+/// once. A missing value becomes the mean. Categorical columns are never scaled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scaler(How);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum How {
+    /// All rows alike.
+    Fixed {
+        mean: Vec<f64>,
+        deviation: Vec<f64>,
+        /// What stands in for a missing value.
+        fill: Vec<f64>,
+    },
+    /// Each set of rows by its own mean and deviation.
+    EachSet,
+}
+
+impl Scaler {
+    /// To mean 0 and deviation 1, by these statistics.
+    pub fn standard(statistics: &Statistics) -> Self {
+        Self(How::Fixed {
+            mean: statistics.mean.clone(),
+            deviation: statistics.deviation(),
+            fill: statistics.mean.clone(),
+        })
+    }
+
+    /// Leaves numbers as they are. A missing value becomes the mean of these statistics; 0 where nothing is known.
+    pub fn identity(statistics: &Statistics) -> Self {
+        let width = statistics.mean.len();
+        Self(How::Fixed { mean: vec![0.0; width], deviation: vec![1.0; width], fill: statistics.mean.clone() })
+    }
+
+    /// To mean 0 and deviation 1 of whichever rows are looked at together.
+    pub fn transductive() -> Self {
+        Self(How::EachSet)
+    }
+
+    /// What a site does with its rows where nothing is scaled: [`identity`](Self::identity) with the means of its own
+    /// training rows, be they ever so few; no other site sees them.
+    ///
+    /// # Errors
+    /// Rows on disk that cannot be read.
+    pub fn own(table: &Table, training: &[usize]) -> Result<Self, DataError> {
+        Ok(Self::identity(&own_statistics(table, training)?))
+    }
+
+    /// What a study asks for at a site with these training rows. `swarm`: the study's merged statistics, where its scaling
+    /// asks for them.
+    ///
+    /// # Errors
+    /// Rows on disk that cannot be read.
+    pub fn of(
+        scaling: Scaling,
+        table: &Table,
+        training: &[usize],
+        swarm: Option<&Statistics>,
+    ) -> Result<Self, DataError> {
+        match (swarm, scaling) {
+            (Some(statistics), _) => Ok(Self::standard(statistics)),
+            (None, Scaling::None | Scaling::Swarm) => Self::own(table, training),
+            (None, Scaling::Site) => Ok(Self::standard(&own_statistics(table, training)?)),
+            (None, Scaling::Transductive) => Ok(Self::transductive()),
+        }
+    }
+
+    /// These rows of a table, as the network takes them. Those of a table on disk are made when they are asked for.
+    ///
+    /// # Errors
+    /// Rows on disk that cannot be read; a table of another number of columns.
+    pub fn apply(&self, table: &Table, rows: &[usize]) -> Result<Rows, DataError> {
+        let (mean, deviation, fill) = match &self.0 {
+            How::Fixed { mean, deviation, fill } => (mean.clone(), deviation.clone(), fill.clone()),
+            How::EachSet => {
+                let own = own_statistics(table, rows)?;
+                (own.mean.clone(), own.deviation(), own.mean)
+            }
+        };
+        let form = table.form.clone();
+        if !table.pictures.is_empty() {
+            return Err(DataError::new(FailureCode::Internal, "pictures are not rows of numbers"));
+        }
+        if [&mean, &deviation, &fill].iter().any(|part| part.len() != form.numeric) {
+            let message =
+                format!("{} numeric columns are scaled as {} are; is this the right table?", form.numeric, mean.len());
+            return Err(DataError::new(FailureCode::SchemaMismatch, message));
+        }
+        let labels: Vec<u32> = rows.iter().flat_map(|row| table.label(*row)).copied().collect();
+        let (width, raw, per_row) = (form.inputs(), form.raw(), form.per_row());
+        let numbers = Numbers { form, mean, deviation, fill };
+        let Cells::Memory(values) = &*table.cells else {
+            return Ok(Rows::table(width, per_row, (table.cells.clone(), Arc::new(numbers)), rows, labels));
+        };
+        let mut features = vec![0.0; rows.len() * width];
+        features.par_chunks_mut(width).zip(rows).for_each_init(Scratch::default, |scratch, (out, row)| {
+            numbers.row(&values[row * raw..(row + 1) * raw], out, scratch);
+        });
+        Ok(Rows::kept(width, per_row, features, labels))
+    }
+}
+
+/// Everything that turns a raw table into the network's rows: it travels with a model, so that others can use it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preprocessing {
+    /// Which columns are read, and how.
+    pub spec: DataSpec,
+    /// How they are scaled.
+    pub scaler: Scaler,
+}
+
+impl Preprocessing {
+    /// All rows of a table that was read by [`spec`](Self::spec).
+    ///
+    /// # Errors
+    /// Rows on disk that cannot be read; a table of other columns.
+    pub fn rows(&self, table: &Table) -> Result<Rows, DataError> {
+        if table.form != Form::of(&self.spec) {
+            return Err(DataError::schema("the table was read by another specification than the model's"));
+        }
+        self.scaler.apply(table, &(0..table.rows()).collect::<Vec<_>>())
+    }
+}
+
+/// How raw rows become the network's.
+#[derive(Debug)]
+pub(super) struct Numbers {
+    pub form: Form,
+    mean: Vec<f64>,
+    deviation: Vec<f64>,
+    fill: Vec<f64>,
+}
+
+/// What one row after the other is worked on in.
+#[derive(Default)]
+pub(super) struct Scratch {
+    values: Vec<f64>,
+    order: Vec<u32>,
+}
+
+impl Numbers {
+    /// One row.
+    pub fn row(&self, raw: &[f64], out: &mut [f32], scratch: &mut Scratch) {
+        let numeric = self.form.numeric;
+        scratch.values.clear();
+        scratch.values.extend_from_slice(&raw[..numeric]);
+        transform(self.form.transform, &mut scratch.values, &mut scratch.order);
+        let scale = self.mean.iter().zip(&self.deviation).zip(&self.fill);
+        for ((value, out), ((mean, deviation), fill)) in scratch.values.iter().zip(&mut *out).zip(scale) {
+            let value = if value.is_nan() { *fill } else { *value };
+            *out = ((value - mean) / deviation) as f32;
+        }
+        let mut place = numeric;
+        for (level, levels) in raw[numeric..].iter().zip(&self.form.levels) {
+            for (n, out) in out[place..place + levels].iter_mut().enumerate() {
+                *out = if *level == n as f64 { 1.0 } else { 0.0 };
+            }
+            place += levels;
+        }
+    }
+}
+
+/// What a study does to a row's numeric features before they are scaled.
+pub(super) fn transform(transform: Transform, values: &mut [f64], order: &mut Vec<u32>) {
+    match transform {
+        Transform::None => {}
+        Transform::Log1p => values.iter_mut().for_each(|value| *value = value.ln_1p()),
+        Transform::Rank => {
+            order.clear();
+            order.extend((0..values.len() as u32).filter(|n| !values[*n as usize].is_nan()));
+            order.sort_unstable_by(|a, b| values[*a as usize].total_cmp(&values[*b as usize]));
+            let known = order.len() as f64;
+            let mut start = 0;
+            while let Some(first) = order.get(start) {
+                let value = values[*first as usize];
+                let same = order[start..].iter().take_while(|n| values[**n as usize] == value).count();
+                // the mean of the ranks from start + 1 to start + same
+                let rank = (2 * start + 1 + same) as f64 / 2.0 / known;
+                for place in &order[start..start + same] {
+                    values[*place as usize] = rank;
+                }
+                start += same;
+            }
+        }
+    }
+}
+
+/// Statistics of some rows of a table, missing values left out, as other sites may see them: columns of too few values
+/// are withheld.
+///
+/// # Errors
+/// Rows on disk that cannot be read.
+pub fn statistics_of(table: &Table, rows: &[usize]) -> Result<Statistics, DataError> {
+    Ok(own_statistics(table, rows)?.withheld())
+}
+
+/// Statistics of some rows of a table, missing values left out, for this site alone: nothing is withheld.
+///
+/// # Errors
+/// Rows on disk that cannot be read.
+pub fn own_statistics(table: &Table, rows: &[usize]) -> Result<Statistics, DataError> {
+    let (numeric, raw) = (table.form.numeric, table.form.raw());
+    let mut all = RowStatistics::new(numeric);
+    let pass = |all: &mut RowStatistics| {
+        let mut changed = Vec::new();
+        table.cells.each_block::<io::Error>(raw, rows, |_, block| {
+            if raw == 0 {
+                return Ok(());
+            }
+            let block = match table.form.transform {
+                Transform::None => block,
+                how => {
+                    changed.clear();
+                    changed.extend_from_slice(block);
+                    changed.par_chunks_mut(raw).for_each_init(Vec::new, |order, row| {
+                        transform(how, &mut row[..numeric], order);
+                    });
+                    &changed
+                }
+            };
+            block.chunks_exact(raw).for_each(|row| all.add(&row[..numeric]));
+            Ok(())
+        })
+    };
+    let failed = |error: io::Error| DataError::io("rows of a table cannot be read", &error);
+    pass(&mut all).map_err(failed)?;
+    let mut all = all.again();
+    pass(&mut all).map_err(failed)?;
+    Ok(all.finish())
+}

@@ -1,0 +1,177 @@
+//! The bytes of a table's file: read once, in blocks, hashed as they are read, unpacked where they are packed.
+
+use super::error::DataError;
+use consilium_primitives::{FailureCode, Hash};
+use flate2::bufread::MultiGzDecoder;
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+/// How many times the allowed memory a packed file may become.
+pub const UNPACKED: u64 = 8;
+/// Bytes that are read from a file at once.
+const READ: usize = 1 << 18;
+/// What is allowed where the machine does not say how much memory it has.
+const UNKNOWN: u64 = 1 << 30;
+
+/// How a table is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Bytes of values that may be kept in memory. Labels and the hashes that stand for patients, about 40 bytes a row,
+    /// are kept there in any case.
+    pub allowance: u64,
+    /// Where a working copy of the values of a larger table may lie. `None`: it is refused.
+    pub folder: Option<PathBuf>,
+}
+
+impl Default for Reading {
+    /// Half of the memory that is available, and no working copy.
+    fn default() -> Self {
+        let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        Self { allowance: available(&text).map_or(UNKNOWN, |bytes| bytes / 2), folder: None }
+    }
+}
+
+/// Bytes of memory that `/proc/meminfo` calls available.
+fn available(text: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
+}
+
+/// Hashes what is read through it.
+struct Hashing {
+    file: File,
+    hasher: blake3::Hasher,
+}
+
+impl Read for Hashing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.hasher.update_rayon(&buffer[..read]);
+        Ok(read)
+    }
+}
+
+enum Bytes {
+    Plain(BufReader<Hashing>),
+    Packed(Box<MultiGzDecoder<BufReader<Hashing>>>),
+}
+
+/// What the first bytes say a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Gzip,
+    Parquet,
+}
+
+/// A table's file that is being read.
+pub(super) struct Source {
+    bytes: Bytes,
+    pub kind: Kind,
+    /// Bytes of text so far.
+    read: u64,
+    most: u64,
+}
+
+impl Source {
+    pub fn open(path: &Path, reading: &Reading) -> Result<Self, DataError> {
+        let mut plain = hashing(path).map_err(|e| unreadable(&e).of(path))?;
+        let start = plain.fill_buf().map_err(|e| unreadable(&e).of(path))?;
+        let kind = match start {
+            [0x1f, 0x8b, ..] => Kind::Gzip,
+            [b'P', b'A', b'R', b'1', ..] => Kind::Parquet,
+            _ => Kind::Text,
+        };
+        let bytes = match kind {
+            Kind::Gzip => Bytes::Packed(Box::new(MultiGzDecoder::new(plain))),
+            Kind::Text | Kind::Parquet => Bytes::Plain(plain),
+        };
+        Ok(Self { bytes, kind, read: 0, most: reading.allowance.saturating_mul(UNPACKED) })
+    }
+
+    /// Fills a block; how many bytes of it. Fewer than it has room for: the file has ended.
+    pub fn fill(&mut self, block: &mut [u8]) -> Result<usize, DataError> {
+        let mut filled = 0;
+        while filled < block.len() {
+            let rest = &mut block[filled..];
+            let read = match &mut self.bytes {
+                Bytes::Plain(bytes) => bytes.read(rest),
+                Bytes::Packed(bytes) => bytes.read(rest),
+            };
+            match read {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(unreadable(&error)),
+            }
+        }
+        self.read += filled as u64;
+        if self.kind == Kind::Gzip && self.read > self.most {
+            return Err(DataError::new(
+                FailureCode::OutOfMemory,
+                format!(
+                    "unpacks to more than {} bytes, {UNPACKED} times the memory that may be used for it; unpack the file, \
+                     or allow more memory",
+                    self.most
+                ),
+            ));
+        }
+        Ok(filled)
+    }
+
+    /// Reads to the file's end; the hash of all its bytes.
+    pub fn hash(self) -> io::Result<Hash> {
+        let mut plain = match self.bytes {
+            Bytes::Plain(bytes) => bytes,
+            Bytes::Packed(bytes) => bytes.into_inner(),
+        };
+        rest(&mut plain)
+    }
+}
+
+fn hashing(path: &Path) -> io::Result<BufReader<Hashing>> {
+    let file = File::open(path)?;
+    Ok(BufReader::with_capacity(READ, Hashing { file, hasher: blake3::Hasher::new() }))
+}
+
+fn rest(plain: &mut BufReader<Hashing>) -> io::Result<Hash> {
+    loop {
+        match plain.fill_buf() {
+            Ok([]) => break,
+            Ok(part) => {
+                let read = part.len();
+                plain.consume(read);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Hash::from(*plain.get_ref().hasher.finalize().as_bytes()))
+}
+
+fn unreadable(error: &io::Error) -> DataError {
+    DataError::new(FailureCode::DataUnreadable, format!("cannot be read: {error}"))
+}
+
+/// The hash of a file's bytes, read in parts.
+///
+/// # Errors
+/// It cannot be read.
+pub fn hash_file(path: &Path) -> Result<Hash, DataError> {
+    hashing(path).and_then(|mut plain| rest(&mut plain)).map_err(|e| unreadable(&e).of(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_what_the_system_calls_available() {
+        assert_eq!(available("MemTotal:  9 kB\nMemAvailable:   1024 kB\nX: 1 kB\n"), Some(1 << 20));
+        assert_eq!(available("MemTotal:  9 kB\n"), None);
+        assert!(Reading::default().allowance > 1 << 20);
+    }
+}

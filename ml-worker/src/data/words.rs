@@ -1,0 +1,70 @@
+//! A report in plain words.
+
+use super::preflight::{Part, Report};
+use std::fmt;
+
+fn list(names: &[String], all: usize) -> String {
+    const SHOWN: usize = 10;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
+    let rest = all - shown.len().min(all);
+    match rest {
+        0 => shown.join(", "),
+        rest => format!("{}, and {rest} more", shown.join(", ")),
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = if self.usable { "the study can train on it" } else { "the study cannot train on it" };
+        writeln!(f, "{}: {verdict}", self.file)?;
+        let (extra, names) = &self.extra;
+        write!(f, "columns: {}", self.columns)?;
+        match extra {
+            0 => writeln!(f)?,
+            extra => writeln!(f, ", of which {extra} are not read: {}", list(names, *extra))?,
+        }
+        writeln!(
+            f,
+            "rows: {}, of which {} cannot be read and {} are dropped for their empty cells; groups: {}",
+            self.rows, self.skipped, self.dropped, self.groups
+        )?;
+        let part = |f: &mut fmt::Formatter<'_>, name: &str, part: &Part| {
+            let counts = self.classes.iter().zip(&part.classes).map(|(class, rows)| format!("{class:?}: {rows}"));
+            writeln!(f, "{name}: {} rows ({})", part.rows, counts.collect::<Vec<_>>().join(", "))
+        };
+        part(f, "all that are left", &self.all)?;
+        part(f, "training", &self.training)?;
+        part(f, "validation", &self.validation)?;
+        let (needed, reached) = self.min_rows;
+        writeln!(
+            f,
+            "the loss is reported from {needed} validation rows on: {}",
+            if reached { "they are there" } else { "they are not there" }
+        )?;
+        for count in &self.missing {
+            writeln!(f, "column {:?}: {} missing values", count.column, count.rows)?;
+        }
+        let constant = &self.look.constant;
+        if !constant.is_empty() {
+            writeln!(f, "columns with one value only: {}", list(constant, constant.len()))?;
+        }
+        for count in self.look.same.iter().take(super::preflight::MOST) {
+            writeln!(f, "suspicious: column {:?}: {} rows have the same value", count.column, count.rows)?;
+        }
+        for count in self.look.far.iter().take(super::preflight::MOST) {
+            writeln!(
+                f,
+                "suspicious: column {:?}: {} rows have a number more than a million times its median size; is a unit or a \
+                 decimal mark wrong?",
+                count.column, count.rows
+            )?;
+        }
+        for problem in &self.problems {
+            writeln!(f, "{}: {}", if problem.blocks { "problem" } else { "note" }, problem.message)?;
+        }
+        if self.more > 0 {
+            writeln!(f, "and {} more", self.more)?;
+        }
+        Ok(())
+    }
+}
