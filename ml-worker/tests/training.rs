@@ -4,16 +4,13 @@
 mod support;
 
 use consilium_ml_worker::{
-    data::{parse_table, Prepared, Split},
+    data::{read_table, Prepared, Split},
     learn::{
         initial_parameters, loss_micro, objective, Checkpoint, OptimizerState, Seeds, Session, TrainError, Trained,
     },
 };
 use consilium_study::{ClassWeights, EarlyStopping, StudyFile, StudySpec};
-use std::{
-    cell::{Cell, RefCell},
-    path::Path,
-};
+use std::cell::{Cell, RefCell};
 
 /// The example, unscaled values divided down by a layer norm, with dropout and everything else that has a state.
 fn spec(training: &str) -> StudySpec {
@@ -30,8 +27,9 @@ fn spec(training: &str) -> StudySpec {
 }
 
 fn prepared(spec: &StudySpec) -> Prepared {
-    let csv = support::demo_csv(1);
-    let table = parse_table(csv.as_bytes(), Path::new("site.csv"), &spec.data, &[1; 32]).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), support::demo_csv(1)).unwrap();
+    let table = read_table(file.path(), &spec.data, &[1; 32]).unwrap();
     Prepared::new(spec, &table, &Split::of(&table, spec.evaluation.validation_share), None).unwrap()
 }
 
@@ -56,7 +54,7 @@ impl Site {
     }
 
     fn session<'a>(&'a self, state: &'a OptimizerState, seeds: &'a Seeds) -> Session<'a> {
-        let Prepared { training, validation } = &self.prepared;
+        let Prepared { training, validation, .. } = &self.prepared;
         Session::new(&self.spec, &self.base, training, Some(validation), state, seeds)
     }
 
