@@ -11,7 +11,7 @@
 
 use crate::{
     data::{own_statistics, Prepared, Rows, Scaler, Split, Table},
-    learn::{initial_parameters, logits_of, metrics::Metrics, Net, OptimizerState, Seeds, Session},
+    learn::{figures::Figures, initial_parameters, logits_of, objective, Net, OptimizerState, Seeds, Session},
     random::key,
     simulate::Site,
 };
@@ -28,9 +28,9 @@ pub struct Arm {
     /// Training rows it saw.
     pub training_rows: usize,
     /// On the common held-out rows; none where there are none.
-    pub held_out: Option<Metrics>,
+    pub held_out: Option<Figures>,
     /// On each site's own held-out rows, by site.
-    pub sites: Vec<(String, Option<Metrics>)>,
+    pub sites: Vec<(String, Option<Figures>)>,
 }
 
 /// All arms.
@@ -105,9 +105,10 @@ impl Inputs<'_> {
         training_rows: usize,
     ) -> Result<Arm> {
         let net = Net::new(self.spec.architecture()?)?;
-        let figures = |scaler: &Scaler, table: &Table, rows: &[usize]| -> Result<Option<Metrics>> {
+        let objective = objective(self.spec, None);
+        let figures = |scaler: &Scaler, table: &Table, rows: &[usize]| -> Result<Option<Figures>> {
             let rows = scaler.apply(table, rows)?;
-            Ok(Metrics::of(&logits_of(&net, parameters, &rows)?, &rows.positive()))
+            Ok(Figures::of(&objective, &logits_of(&net, parameters, &rows)?, rows.labels(), &[]))
         };
         let all = |table: &Table| (0..table.rows()).collect::<Vec<_>>();
         let mut sites = Vec::new();
@@ -178,7 +179,7 @@ impl Inputs<'_> {
             .zip(0..)
             .filter_map(|((arm, (name, joined)), n)| {
                 let (alone, joined) = (arm.sites.get(n)?.1.as_ref()?, joined.as_ref()?);
-                (joined.log_loss > alone.log_loss).then(|| name.clone())
+                (joined.log_loss() > alone.log_loss()).then(|| name.clone())
             })
             .collect();
         Ok(Comparison {

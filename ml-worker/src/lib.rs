@@ -9,6 +9,7 @@
 
 pub mod compare;
 pub mod data;
+pub mod desk;
 pub mod learn;
 pub mod random;
 pub mod server;

@@ -4,8 +4,8 @@ use super::{leave::Permit, Worker, RETRY};
 use crate::{
     data::{all_known, read_file, statistics_of, DataError, Prepared, Read, Reading, Split, Table},
     learn::{
-        initial_parameters, logits_of, loss_micro, metrics::Metrics, Checkpoint, Net, OptimizerState, Seeds, Session,
-        TrainError,
+        figures::Figures, initial_parameters, logits_of, loss_micro, objective, Checkpoint, Net, OptimizerState, Seeds,
+        Session, TrainError,
     },
     site::group_key,
 };
@@ -228,7 +228,12 @@ impl Worker {
         let net = Net::new(spec.architecture().map_err(other)?).map_err(TrainError::Net)?;
         let z = logits_of(&net, model, validation)?;
         let of = if order.duty.kind == DutyKind::Train { order.duty.round.saturating_sub(1) } else { order.duty.round };
-        self.home.put_note(&order.duty.agreement, "figures", of, &Metrics::of(&z, &validation.positive()))?;
+        self.home.put_note(
+            &order.duty.agreement,
+            "figures",
+            of,
+            &Figures::of(&objective(spec, None), &z, validation.labels(), &[]),
+        )?;
         Ok(loss_micro(spec, model, validation)?)
     }
 

@@ -1,0 +1,87 @@
+//! Training on one site's rows.
+
+use super::bundle::{Bundle, Made};
+use crate::{
+    data::{own_statistics, Prepared, Rows, Split, Table},
+    learn::{
+        figures::{validated_cuts, Figures},
+        initial_parameters, logits_of, objective, Net, OptimizerState, Seeds, Session, TrainError,
+    },
+};
+use anyhow::{Context, Result};
+use consilium_study::{Scaling, StudySpec};
+use serde::Serialize;
+
+/// What is trained, and for how long.
+pub struct Plan<'a> {
+    /// The study.
+    pub spec: &'a StudySpec,
+    /// Rounds: how often the study's local training is done, one after the other.
+    pub rounds: u32,
+    /// The site's rows.
+    pub table: &'a Table,
+    /// Keys shuffling and dropout.
+    pub secret: [u8; 32],
+}
+
+/// What came out.
+#[derive(Serialize)]
+pub struct Outcome {
+    /// Rows trained on, and rows set aside.
+    pub rows: (usize, usize),
+    /// Loss of the last epoch's batches, without penalty.
+    pub training_loss: f64,
+    /// On the validation rows; the cut beside one half was chosen on these very rows.
+    pub validation: Option<Figures>,
+    /// The model.
+    #[serde(skip)]
+    pub bundle: Bundle,
+}
+
+/// Trains. `progress` is told the share that is done (0 to 1), and says whether to stop.
+///
+/// Where the study scales by the swarm's statistics, those of the site's own training rows take their place: here it is the
+/// whole swarm.
+///
+/// # Errors
+/// Rows that the study cannot train on; what training says.
+pub fn train(plan: &Plan<'_>, progress: &dyn Fn(f64) -> bool) -> Result<Outcome> {
+    let Plan { spec, rounds, table, secret } = plan;
+    let split = Split::of(table, spec.evaluation.validation_share);
+    let own = match spec.data.scaling {
+        Scaling::Swarm => Some(own_statistics(table, &split.rows(table).0)?),
+        Scaling::None | Scaling::Site | Scaling::Transductive => None,
+    };
+    let prepared = Prepared::new(spec, table, &split, own.as_ref())?;
+    let Prepared { training, validation, preprocessing } = prepared;
+    let hash = spec.hash()?.0;
+    let mut parameters = initial_parameters(spec)?;
+    let mut state = OptimizerState::default();
+    let mut training_loss = f64::NAN;
+    for round in 1..=*rounds {
+        let seeds = Seeds::new(secret, &hash, round);
+        let halt = |done: f64| progress((f64::from(round - 1) + done) / f64::from(*rounds));
+        let trained = Session::new(spec, &parameters, &training, Some(&validation), &state, &seeds).train(&halt);
+        let trained = match trained {
+            Err(TrainError::Halted) => return Err(TrainError::Halted.into()),
+            other => other.with_context(|| format!("round {round}"))?,
+        };
+        parameters = trained.parameters;
+        training_loss = trained.loss;
+        if spec.training.keep_optimizer_state {
+            state = trained.state;
+        }
+    }
+    let net = Net::new(spec.architecture()?)?;
+    let goal = objective(spec, None);
+    let z = logits_of(&net, &parameters, &validation)?;
+    let cuts = validated_cuts(&goal, &z, validation.labels());
+    let figures = Figures::of(&goal, &z, validation.labels(), &cuts);
+    let made = Made::Desk { training_rows: Rows::len(&training), rounds: *rounds };
+    Ok(Outcome {
+        rows: (training.len(), validation.len()),
+        training_loss,
+        validation: figures,
+        bundle: Bundle { spec: (*spec).clone(), preprocessing, parameters, cuts, made },
+    })
+}
