@@ -1,11 +1,15 @@
 //! `ml-worker`: see `ml-worker --help`.
 
+mod commands;
+
 use anyhow::{bail, Context, Result};
 use clap::{Args, Parser, Subcommand};
+use commands::desk::Desk;
 use consilium_aggregation::{ModelFile, Statistics};
 use consilium_ml_worker::{
     compare::Inputs,
     data::{demo, hash_file, own_statistics, read_table, Prepared, Split, Table as Rows},
+    random::key,
     server::{serve, Settings},
     simulate::{run, site_group_key, Site},
     site::{read_secret, Home, Sites},
@@ -31,6 +35,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Desk(Desk),
     /// Takes duties from this institution's node until it is stopped
     Serve(Serve),
     /// Stops all work at this site at once, until `resume`
@@ -171,6 +177,7 @@ fn main() -> ExitCode {
 
 fn act(command: Command) -> Result<()> {
     match command {
+        Command::Desk(command) => commands::desk::act(command),
         Command::Serve(s) => tokio::runtime::Runtime::new()?.block_on(serve(Settings {
             dir: s.dir,
             blobs: s.blobs,
@@ -206,6 +213,11 @@ fn act(command: Command) -> Result<()> {
 fn read_study(path: &Path) -> Result<StudyFile> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     StudyFile::parse(&text).with_context(|| format!("{}", path.display()))
+}
+
+/// A secret that follows from a data file, for work at a desk: the same file gives the same training.
+fn secret_of(data: &Path) -> Result<[u8; 32]> {
+    Ok(key("consilium/desk/1", &[&hash_file(data)?.0]))
 }
 
 fn hash(what: &str, text: &str) -> Result<[u8; 32]> {

@@ -12,6 +12,7 @@ use crate::{
     learn::{logits_of, Net},
 };
 use anyhow::Result;
+use consilium_study::{Architecture, Node, Op};
 
 /// Logits of a table's rows.
 ///
@@ -22,4 +23,49 @@ pub fn logits(bundle: &Bundle, table: &Table) -> Result<(Vec<f32>, Rows)> {
     let rows = preprocessing.rows(table)?;
     let net = Net::new(bundle.spec.architecture()?)?;
     Ok((logits_of(&net, &bundle.parameters, &rows)?, rows))
+}
+
+/// One line per layer: where it stands, what it does, what it takes and gives.
+pub fn layers(architecture: &Architecture) -> Vec<String> {
+    fn add(nodes: &[Node], architecture: &Architecture, out: &mut Vec<String>) {
+        for node in nodes {
+            let pair = |weight: usize, bias: usize| {
+                let (weight, bias) = (&architecture.tensors[weight], &architecture.tensors[bias]);
+                let mut text =
+                    format!(", {} {:?}, {} parameters", weight.name, weight.shape, weight.elements() + bias.elements());
+                for (name, lambda) in [("L1", weight.l1), ("L2", weight.l2)] {
+                    if lambda != 0.0 {
+                        text.push_str(&format!(", {name} {lambda}"));
+                    }
+                }
+                text
+            };
+            let what = match &node.op {
+                Op::Dense { weight, bias } => format!("dense{}", pair(*weight, *bias)),
+                Op::Conv2d { weight, bias, kernel, stride, padding } => {
+                    format!("conv2d {kernel}x{kernel}, stride {stride}, padding {padding}{}", pair(*weight, *bias))
+                }
+                Op::MaxPool { size, stride, padding } => {
+                    format!("max_pool {size}x{size}, stride {stride}, padding {padding}")
+                }
+                Op::AveragePool { size, stride, padding } => {
+                    format!("average_pool {size}x{size}, stride {stride}, padding {padding}")
+                }
+                Op::GlobalAveragePool => "global_average_pool".into(),
+                Op::Norm { weight, bias, groups, .. } => format!("norm over {groups} groups{}", pair(*weight, *bias)),
+                Op::Activation(activation) => format!("{activation:?}").to_lowercase(),
+                Op::Dropout(rate) => format!("dropout {rate}"),
+                Op::Flatten => "flatten".into(),
+                Op::Residual { .. } => "residual: the sum of its branch and its shortcut".into(),
+            };
+            out.push(format!("{}: {what}; {:?} -> {:?}", node.path, node.input, node.output));
+            if let Op::Residual { branch, shortcut } = &node.op {
+                add(branch, architecture, out);
+                add(shortcut, architecture, out);
+            }
+        }
+    }
+    let mut out = Vec::new();
+    add(&architecture.nodes, architecture, &mut out);
+    out
 }
