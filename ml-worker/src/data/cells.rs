@@ -9,8 +9,43 @@ const READ: usize = 1 << 20;
 /// Raw values, row by row; missing ones are NaN.
 #[derive(Debug)]
 pub(super) enum Cells {
-    Memory(Vec<f64>),
+    Memory(Memory),
     File(WorkingCopy),
+}
+
+/// Values in memory, in the parts that they were read in.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Whole rows each.
+    parts: Vec<Vec<f64>>,
+    /// How many values there are up to each part's end.
+    ends: Vec<usize>,
+}
+
+impl Memory {
+    pub fn push(&mut self, part: Vec<f64>) {
+        if !part.is_empty() {
+            self.ends.push(self.len() + part.len());
+            self.parts.push(part);
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    pub fn parts(&self) -> &[Vec<f64>] {
+        &self.parts
+    }
+
+    /// Values from this place on, at least those of its row, as far as they stand side by side.
+    pub fn from(&self, place: usize) -> &[f64] {
+        let part = self.ends.partition_point(|end| *end <= place);
+        match self.parts.get(part) {
+            Some(values) => &values[place + values.len() - self.ends[part]..],
+            None => &[],
+        }
+    }
 }
 
 impl Cells {
@@ -18,7 +53,7 @@ impl Cells {
     pub fn row(&self, row: usize, out: &mut [f64], bytes: &mut Vec<u8>) -> io::Result<()> {
         match self {
             Self::Memory(values) => {
-                out.copy_from_slice(&values[row * out.len()..(row + 1) * out.len()]);
+                out.copy_from_slice(&values.from(row * out.len())[..out.len()]);
                 Ok(())
             }
             Self::File(copy) => {
@@ -45,7 +80,13 @@ impl Cells {
             // rows that stand side by side are read together
             let run = rows[at..].iter().take(most).zip(*first..).take_while(|(row, next)| *row == next).count();
             match self {
-                Self::Memory(all) => each(at, &all[first * width..(first + run) * width])?,
+                Self::Memory(all) => {
+                    let there = all.from(first * width);
+                    let run = run.min(there.len() / width.max(1)).max(1);
+                    each(at, &there[..run * width])?;
+                    at += run;
+                    continue;
+                }
                 Self::File(copy) => {
                     bytes.resize(run * width * 8, 0);
                     values.resize(run * width, 0.0);

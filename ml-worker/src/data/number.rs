@@ -63,29 +63,39 @@ fn plain(cell: &[u8]) -> Option<(f64, bool)> {
         (b'-', rest) => (true, rest),
         _ => (false, cell),
     };
-    let (mut whole, mut digits, mut point, mut exponent) = (0u64, 0u32, None, 0i32);
-    for (place, byte) in text.iter().enumerate() {
-        let digit = byte.wrapping_sub(b'0');
-        if digit < 10 {
-            whole = whole.wrapping_mul(10).wrapping_add(u64::from(digit));
-            digits += 1;
-        } else if *byte == b'.' && point.is_none() {
-            point = Some(digits);
-        } else if matches!(byte, b'e' | b'E') {
-            exponent = small(text.get(place + 1..)?)?;
-            break;
-        } else {
-            return None;
-        }
-    }
+    let mut whole = 0;
+    let before = digits(text, &mut whole);
+    let point = text.get(before) == Some(&b'.');
+    let mut end = before + usize::from(point);
+    let after = if point { digits(&text[end..], &mut whole) } else { 0 };
+    end += after;
+    let exponent = match text.get(end) {
+        None => 0,
+        Some(b'e' | b'E') => small(&text[end + 1..])?,
+        Some(_) => return None,
+    };
     // nineteen digits fit into 64 bits
-    if digits == 0 || digits > 19 || whole > 1 << 53 {
+    if !(1..=19).contains(&(before + after)) || whole > 1 << 53 {
         return None;
     }
-    let power = exponent - point.map_or(0, |before| (digits - before) as i32);
+    let power = exponent - after as i32;
     let scale = *POWERS.get(power.unsigned_abs() as usize)?;
     let value = if power < 0 { whole as f64 / scale } else { whole as f64 * scale };
-    Some((if negative { -value } else { value }, point.is_some()))
+    Some((if negative { -value } else { value }, point))
+}
+
+/// How many digits a text begins with; they are put behind those of `whole`.
+fn digits(text: &[u8], whole: &mut u64) -> usize {
+    let mut n = 0;
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        *whole = whole.wrapping_mul(10).wrapping_add(u64::from(digit));
+        n += 1;
+    }
+    n
 }
 
 /// An exponent of one or two digits.

@@ -9,6 +9,12 @@ fn ends_line(byte: u8) -> bool {
     matches!(byte, b'\n' | b'\r')
 }
 
+/// How many line feeds there are.
+pub(super) fn line_feeds(bytes: &[u8]) -> usize {
+    // sums of bytes, which a processor makes many of at once
+    bytes.chunks(128).map(|part| usize::from(part.iter().map(|b| u8::from(*b == b'\n')).sum::<u8>())).sum()
+}
+
 fn find(bytes: &[u8], from: usize, wanted: u8) -> Option<usize> {
     bytes.get(from..)?.iter().position(|b| *b == wanted).map(|n| from + n)
 }

@@ -1,7 +1,7 @@
 //! Everything that stands between a file and a study, at once: for the site's own people, before anything is agreed.
 
 use super::{
-    cells::Cells,
+    cells::{Cells, Memory},
     copy::{self, purge_one},
     error::DataError,
     header,
@@ -229,7 +229,7 @@ fn train(report: &mut Report, spec: &StudySpec, table: &Table, kept: &[usize]) -
     let rows = Table {
         labels: kept.iter().flat_map(|row| table.label(*row)).copied().collect(),
         groups: kept.iter().map(|row| table.groups[*row]).collect(),
-        cells: Arc::new(Cells::Memory(Vec::new())),
+        cells: Arc::new(Cells::Memory(Memory::default())),
         ..table.clone()
     };
     let part = |places: &[usize]| Part { rows: places.len(), classes: rows.classes(places.iter().copied()) };

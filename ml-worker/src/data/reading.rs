@@ -1,11 +1,12 @@
 //! A table's text, block by block: the next one is read while the rows of the last one are, piece by piece on all cores.
 
 use super::{
+    cells::Memory,
     copy::{self, Known, Writer},
     error::DataError,
     header::{self, Form, Plan},
     number::Mark,
-    pieces::{cut, each_record, whole},
+    pieces::{cut, each_record, line_feeds, whole},
     record::{Mode, Part, RowReader, What},
     source::{Kind, Reading, Source},
 };
@@ -19,7 +20,7 @@ use std::{
 };
 
 /// Bytes of text that are read at once, at most and at least.
-const BLOCK: (u64, u64) = (1 << 12, 1 << 25);
+const BLOCK: (u64, u64) = (1 << 12, 1 << 23);
 /// Bytes that one row may have.
 const ROW: usize = 1 << 26;
 /// Pieces a block is cut into for each core, and bytes that are worth one.
@@ -30,7 +31,7 @@ const PIECE: usize = 1 << 16;
 pub(super) struct Outcome {
     pub plan: Plan,
     /// Values in memory; none where there is a writer, which has them all.
-    pub values: Vec<f64>,
+    pub values: Memory,
     pub writer: Option<Writer>,
     /// All but the file's hash and what the writer knows.
     pub known: Known,
@@ -115,7 +116,7 @@ pub(super) fn read(
     let size = usize::try_from((target.reading.allowance / 4).clamp(BLOCK.0, BLOCK.1)).unwrap_or(PIECE);
     let mut next = Block::new(size);
     // of the header's own lines
-    sink.lines = block.bytes[..at].iter().filter(|b| **b == b'\n').count();
+    sink.lines = line_feeds(&block.bytes[..at]);
     loop {
         let mut end = if block.last { block.filled } else { at + whole(&block.text()[at..], delimiter) };
         while end == at && !block.last {
@@ -142,12 +143,12 @@ pub(super) fn read(
             }
         };
         let (filled, parts) = rayon::join(fill, || parts(text, delimiter, &reader));
-        let mut line_feeds = 0;
+        let mut lines = 0;
         for (start, part) in parts {
-            line_feeds += part.line_feeds;
+            lines += part.line_feeds;
             sink.take(text, start, part, &plan)?;
         }
-        sink.lines += line_feeds;
+        sink.lines += lines;
         if block.last {
             break;
         }
@@ -225,11 +226,14 @@ fn parts(text: &[u8], delimiter: u8, reader: &RowReader<'_>) -> Vec<(usize, Part
         .map(|range| {
             let (mut part, mut scratch) = (Part::default(), Vec::new());
             let piece = &text[range.clone()];
+            // what a number with its separator usually takes
+            part.values.reserve(piece.len() / 8);
             each_record(piece, delimiter, |start, cells| match reader.read(start, &cells, &mut part, &mut scratch) {
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),
             });
-            part.line_feeds = piece.iter().filter(|b| **b == b'\n').count();
+            part.values.shrink_to_fit();
+            part.line_feeds = line_feeds(piece);
             (range.start, part)
         })
         .collect()
@@ -240,7 +244,7 @@ struct Sink<'a> {
     target: &'a Target<'a>,
     spec: &'a DataSpec,
     mode: Mode,
-    values: Vec<f64>,
+    values: Memory,
     writer: Option<Writer>,
     known: Known,
     problems: BTreeMap<(usize, What), Found>,
@@ -258,7 +262,7 @@ impl<'a> Sink<'a> {
             target,
             spec,
             mode,
-            values: Vec::new(),
+            values: Memory::default(),
             writer: None,
             known: Known::default(),
             problems: BTreeMap::new(),
@@ -270,7 +274,7 @@ impl<'a> Sink<'a> {
 
     /// The line, as an editor counts, of a place in the text in hand.
     fn line(&self, text: &[u8], place: usize) -> usize {
-        1 + self.lines + text.iter().take(place).filter(|b| **b == b'\n').count()
+        1 + self.lines + line_feeds(&text[..place.min(text.len())])
     }
 
     fn take(&mut self, text: &[u8], start: usize, part: Part, plan: &Plan) -> Result<(), DataError> {
@@ -337,7 +341,7 @@ impl<'a> Sink<'a> {
         if self.writer.is_none() {
             let bytes = (self.values.len() + values.len()) as u64 * 8;
             if bytes <= self.target.reading.allowance {
-                self.values.extend_from_slice(&values);
+                self.values.push(values);
                 return Ok(());
             }
             let allowed = self.target.reading.allowance;
@@ -357,7 +361,9 @@ impl<'a> Sink<'a> {
                 path.display()
             );
             let mut writer = Writer::create(path).map_err(|e| copy::error(path, &e))?;
-            writer.write(&std::mem::take(&mut self.values)).map_err(|e| copy::error(path, &e))?;
+            for part in std::mem::take(&mut self.values).parts() {
+                writer.write(part).map_err(|e| copy::error(path, &e))?;
+            }
             self.writer = Some(writer);
         }
         if let (Some(writer), Some(path)) = (&mut self.writer, &self.target.copy) {

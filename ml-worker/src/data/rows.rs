@@ -4,7 +4,11 @@ use super::{
     cells::Cells,
     scale::{Numbers, Scratch},
 };
+use rayon::prelude::*;
 use std::{fmt, io, sync::Arc};
+
+/// Numbers that are worth being made on several cores.
+const TOGETHER: usize = 1 << 12;
 
 /// Where rows come from that are made when they are asked for.
 pub trait Make: Send + Sync {
@@ -46,6 +50,14 @@ impl fmt::Debug for Part {
             Self::Made { rows, .. } => write!(f, "Made({} rows)", rows.len()),
         }
     }
+}
+
+/// What one row after the other is made in.
+#[derive(Default)]
+struct Work {
+    raw: Vec<f64>,
+    bytes: Vec<u8>,
+    scratch: Scratch,
 }
 
 impl Rows {
@@ -116,25 +128,36 @@ impl Rows {
         self.labels.iter().map(|label| *label == 1).collect()
     }
 
-    /// Writes the features of some rows one after the other.
+    /// Writes the features of some rows one after the other. What is made anew is made on all cores.
     ///
     /// # Errors
     /// They lie on disk and cannot be read.
     pub fn gather(&self, rows: &[usize], out: &mut [f32]) -> io::Result<()> {
-        let (mut raw, mut bytes, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
-        for (row, out) in rows.iter().zip(out.chunks_exact_mut(self.width.max(1))) {
-            let number = self.parts.partition_point(|(end, _)| end <= row);
-            let begin = number.checked_sub(1).map_or(0, |before| self.parts[before].0);
-            let row = row - begin;
-            match &self.parts[number].1 {
-                Part::Kept(numbers) => out.copy_from_slice(&numbers[row * self.width..(row + 1) * self.width]),
-                Part::Table { cells, numbers, rows } => {
-                    raw.resize(numbers.form.raw(), 0.0);
-                    cells.row(rows[row], &mut raw, &mut bytes)?;
-                    numbers.row(&raw, out, &mut scratch);
-                }
-                Part::Made { from, rows } => from.make(rows[row], out)?,
+        let width = self.width.max(1);
+        let kept = self.parts.iter().all(|(_, part)| matches!(part, Part::Kept(_)));
+        if kept || out.len() < TOGETHER {
+            let mut work = Work::default();
+            return rows
+                .iter()
+                .zip(out.chunks_exact_mut(width))
+                .try_for_each(|(row, out)| self.one(*row, out, &mut work));
+        }
+        let parts = out.par_chunks_exact_mut(width).zip(rows);
+        parts.try_for_each_init(Work::default, |work, (out, row)| self.one(*row, out, work))
+    }
+
+    fn one(&self, row: usize, out: &mut [f32], work: &mut Work) -> io::Result<()> {
+        let number = self.parts.partition_point(|(end, _)| *end <= row);
+        let begin = number.checked_sub(1).map_or(0, |before| self.parts[before].0);
+        let row = row - begin;
+        match &self.parts[number].1 {
+            Part::Kept(numbers) => out.copy_from_slice(&numbers[row * self.width..(row + 1) * self.width]),
+            Part::Table { cells, numbers, rows } => {
+                work.raw.resize(numbers.form.raw(), 0.0);
+                cells.row(rows[row], &mut work.raw, &mut work.bytes)?;
+                numbers.row(&work.raw, out, &mut work.scratch);
             }
+            Part::Made { from, rows } => from.make(rows[row], out)?,
         }
         Ok(())
     }

@@ -105,7 +105,7 @@ impl Scaler {
         };
         let mut features = vec![0.0; rows.len() * width];
         features.par_chunks_mut(width).zip(rows).for_each_init(Scratch::default, |scratch, (out, row)| {
-            numbers.row(&values[row * raw..(row + 1) * raw], out, scratch);
+            numbers.row(&values.from(row * raw)[..raw], out, scratch);
         });
         Ok(Rows::kept(width, per_row, features, labels))
     }
