@@ -197,3 +197,14 @@ fn the_schedule_goes_by_rounds() {
     assert!((first - second).abs() < 1e-7, "{first} {second}");
     assert!((first / third - 2.0).abs() < 1e-4 && (first / fifth - 4.0).abs() < 1e-4, "{first} {third} {fifth}");
 }
+
+#[test]
+fn candles_operations_train_as_the_kernels_do() {
+    let site = Site::new(&PLAIN.replace("adam", "sgd"));
+    let (state, seeds) = (OptimizerState::default(), seeds(1));
+    let candle = Session { device: Some(candle_core::Device::Cpu), ..site.session(&state, &seeds) };
+    let (a, b) = (candle.train(&|_| false).unwrap(), site.train());
+    assert!((a.loss - b.loss).abs() < 1e-5 * b.loss, "{} {}", a.loss, b.loss);
+    let far = a.parameters.iter().zip(&b.parameters).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(far > 0.0 && far < 1e-4, "{far}: other sums, but the same training");
+}

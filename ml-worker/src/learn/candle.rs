@@ -214,10 +214,10 @@ fn sigmoid(x: &Tensor) -> candle_core::Result<Tensor> {
     (x.neg()?.exp()? + 1.0)?.recip()
 }
 
-/// A GPU, where this program was built for one.
+/// The GPU of this number, where this program was built with the feature `cuda`.
 ///
 /// # Errors
 /// It was not; or the GPU cannot be opened.
-pub fn gpu(index: usize) -> Result<Device, NetError> {
-    Ok(Device::new_cuda(index)?)
+pub fn gpu(number: usize) -> Result<Device, NetError> {
+    Device::new_cuda(number).map_err(|error| NetError::Gpu { number, error })
 }

@@ -31,6 +31,14 @@ pub enum NetError {
     /// What candle says.
     #[error("the tensor library refuses: {0}")]
     Tensor(#[from] candle_core::Error),
+    /// No such GPU.
+    #[error("GPU {number} cannot be used (was this program built with `--features cuda`?): {error}")]
+    Gpu {
+        /// Its number.
+        number: usize,
+        /// What candle says.
+        error: candle_core::Error,
+    },
     /// A tensor that no gradient reaches.
     #[error("no gradient reaches {0}: it cannot be trained")]
     NoGradient(String),

@@ -1,14 +1,16 @@
 //! A round's local training.
 
 use super::{
+    candle::CandleNet,
     loss::Objective,
-    net::{logits, Net, NetError, Workspace},
+    net::{logits, Chance, Net, NetError, Workspace},
     optimize::{OptimizerState, Stepper},
 };
 use crate::{
     data::Rows,
     random::{key, Stream},
 };
+use candle_core::Device;
 use codec::{Decode, Encode};
 use consilium_primitives::FailureCode;
 use consilium_study::{ClassWeights, Metric, StudySpec, Task};
@@ -130,6 +132,8 @@ pub struct Session<'a> {
     pub seeds: &'a Seeds,
     /// Where to go on.
     pub from: Option<Checkpoint>,
+    /// Candle's device that computes gradients; none: the kernels of this program, on the CPU.
+    pub device: Option<Device>,
     /// What is done with checkpoints. One is made every second, or less often where that would take more than a fiftieth
     /// of the time, and when training is stopped.
     pub keep: Option<Keep<'a>>,
@@ -165,7 +169,7 @@ impl<'a> Session<'a> {
         state: &'a OptimizerState,
         seeds: &'a Seeds,
     ) -> Self {
-        Self { spec, base, training, validation, state, seeds, from: None, keep: None }
+        Self { spec, base, training, validation, state, seeds, from: None, device: None, keep: None }
     }
 
     /// Trains for the spec's number of epochs or batches. Each epoch goes through all rows in a fresh order.
@@ -184,6 +188,7 @@ impl<'a> Session<'a> {
         let mut run = Run {
             session: self,
             work: net.workspace(batch),
+            candle: self.device.clone().map(|device| CandleNet::new(&net, device)),
             gradient: vec![0.0; net.parameters()],
             stepper: Stepper::new(t, &net, self.base),
             parameters: self.base.to_vec(),
@@ -249,6 +254,7 @@ struct Run<'r> {
     net: &'r Net,
     objective: Objective,
     work: Workspace<f32>,
+    candle: Option<CandleNet<'r>>,
     gradient: Vec<f32>,
     stepper: Stepper<f32>,
     parameters: Vec<f32>,
@@ -271,10 +277,10 @@ impl Run<'_> {
         rows.labels_of(part, &mut self.labels);
         if self.step == 0 && self.session.seeds.round <= 1 {
             // with nothing left out by chance, every tensor must move
-            self.gradient(None);
+            self.gradient(None)?;
             self.net.all_reached(&self.gradient)?;
         }
-        let loss = self.gradient(Some(self.session.seeds.step(self.step)));
+        let loss = self.gradient(Some(self.session.seeds.step(self.step)))?;
         if !loss.is_finite() {
             return Err(TrainError::NotFinite { epoch });
         }
@@ -287,9 +293,13 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn gradient(&mut self, chance: Option<[u8; 32]>) -> f64 {
-        let (net, work) = (self.net, &mut self.work);
-        net.loss_and_gradient(work, &self.parameters, &self.objective, &self.labels, chance, &mut self.gradient)
+    fn gradient(&mut self, chance: Chance) -> Result<f64, NetError> {
+        let (net, work, labels, gradient) = (self.net, &mut self.work, &self.labels[..], &mut self.gradient[..]);
+        let Some(candle) = &self.candle else {
+            return Ok(net.loss_and_gradient(work, &self.parameters, &self.objective, labels, chance, gradient));
+        };
+        let rows = labels.len() / self.objective.labels_per_row() * net.inputs();
+        candle.loss_and_gradient(&self.parameters, &work.input()[..rows], &self.objective, labels, chance, gradient)
     }
 
     /// After an epoch's last batch, or the round's. True: training is over.

@@ -4,8 +4,8 @@ use super::{leave::Permit, Worker, RETRY};
 use crate::{
     data::{all_known, read_file, statistics_of, DataError, Prepared, Read, Reading, Split, Table},
     learn::{
-        figures::Figures, initial_parameters, logits_of, loss_micro, objective, Checkpoint, Net, OptimizerState, Seeds,
-        Session, TrainError,
+        candle, figures::Figures, initial_parameters, logits_of, loss_micro, objective, Checkpoint, Net,
+        OptimizerState, Seeds, Session, TrainError,
     },
     site::group_key,
 };
@@ -168,9 +168,12 @@ impl Worker {
             }
         };
         let sites_file = leave.file().display().to_string();
+        let mut how = Reading { folder: Some(self.home.folder().join("working-copies")), ..Reading::default() };
+        if let Some(mebibytes) = leave.settings(agreement).and_then(|settings| settings.memory_mib) {
+            how.allowance = mebibytes.saturating_mul(1 << 20);
+        }
         drop(leave);
         // read once: what is hashed is what is trained on
-        let how = Reading { folder: Some(self.home.folder().join("working-copies")), ..Reading::default() };
         let Read { hash: found, table } = read_file(&path, &spec.data, &group_key(&self.secret, &order.spec.0), &how)?;
         let known = self.home.data(agreement)?;
         if known.is_some_and(|known| known != found) {
@@ -290,8 +293,10 @@ impl Worker {
         if let Some(from) = &from {
             tracing::info!("study {}, round {}: goes on after step {}", duty.study, duty.round, from.steps());
         }
+        let gpu = self.leave.lock().settings(&duty.agreement).and_then(|settings| settings.gpu);
         let session = Session {
             from,
+            device: gpu.map(candle::gpu).transpose().map_err(TrainError::Net)?,
             keep: Some(&keep),
             ..Session::new(spec, &base, training, Some(validation), &state, &seeds)
         };

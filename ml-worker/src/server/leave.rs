@@ -2,7 +2,7 @@
 //! half a file must not cast it.
 
 use super::RETRY;
-use crate::site::{SiteError, Sites};
+use crate::site::{SiteError, Sites, StudySettings};
 use consilium_primitives::Hash;
 use std::{collections::HashMap, path::PathBuf, time::Instant};
 
@@ -54,6 +54,11 @@ impl Leave {
                 }
             }
         }
+    }
+
+    /// What it last said of an agreement.
+    pub(super) fn settings(&self, agreement: &Hash) -> Option<&StudySettings> {
+        self.good.find(&hex::encode(agreement))
     }
 
     pub(super) fn of(&self, agreement: &Hash, round: u32) -> Permit {

@@ -23,6 +23,13 @@ pub struct StudySettings {
     pub agreement: String,
     /// The data file; relative paths count from the folder of `sites.toml`.
     pub data: PathBuf,
+    /// Number of the GPU that trains; left out, the CPU does.
+    #[serde(default)]
+    pub gpu: Option<usize>,
+    /// Mebibytes of the data's values that may be kept in memory, above which a working copy is made on disk; left out, half
+    /// of what is available.
+    #[serde(default)]
+    pub memory_mib: Option<u64>,
     /// Duties of later rounds are refused.
     #[serde(default)]
     pub max_rounds: Option<u32>,
