@@ -1,0 +1,224 @@
+//! Networks as data: what they become, and what is refused with the layer's name.
+#![allow(clippy::unwrap_used)]
+
+use consilium_study::{Architecture, Layer, Model, Penalty, Preset, StudyFile, StudySpec};
+
+const FILE: &str = include_str!("../../examples/breast-cancer/study.toml");
+const NETWORK: &str = "[model.dense]                    # or [model.logistic]\nhidden = [16]\nactivation = \"relu\"";
+
+fn with(network: &str) -> Result<StudySpec, String> {
+    assert!(FILE.contains(NETWORK));
+    StudyFile::parse(&FILE.replace(NETWORK, network)).map(|file| file.spec()).map_err(|e| e.to_string())
+}
+
+fn layers(layers: &str) -> Result<StudySpec, String> {
+    with(&format!("[model]\nlayers = [{layers}]"))
+}
+
+fn on(model: &str, input: &[usize]) -> Result<Architecture, String> {
+    let model: Model = serde_json::from_str(model).unwrap();
+    Architecture::new(&model, input, 1, Penalty::default()).map_err(|e| e.to_string())
+}
+
+#[test]
+fn the_papers_network_has_its_number_of_parameters() {
+    let architecture = Architecture::new(&Model::Preset(Preset::Nature2021), &[12_708], 1, Penalty::default()).unwrap();
+    assert_eq!(architecture.parameters(), 4_558_977);
+    // nature-2021: 5,948,289 and 6,261,377 parameters for the sets of 18,135 and 19,358 genes
+    for (genes, parameters) in [(18_135, 5_948_289), (19_358, 6_261_377)] {
+        let architecture = Architecture::new(&Model::Preset(Preset::Nature2021), &[genes], 1, Penalty::default());
+        assert_eq!(architecture.unwrap().parameters(), parameters);
+    }
+    let l2: Vec<f64> = architecture.tensors.iter().filter(|t| t.kernel).map(|t| t.l2).collect();
+    assert_eq!(l2, [0.0, 0.005, 0.005, 0.005, 0.005, 0.005, 0.005, 0.005, 0.005, 0.0]);
+    assert!(architecture.tensors.iter().filter(|t| !t.kernel).all(|t| t.l2 == 0.0 && t.name.ends_with("bias")));
+}
+
+#[test]
+fn presets_fit_the_pictures_they_are_made_for() {
+    for (preset, side) in [(Preset::Xray128, 128), (Preset::Xray224, 224), (Preset::ResidualSmall, 64)] {
+        let architecture = Architecture::new(&Model::Preset(preset), &[1, side, side], 3, Penalty::default()).unwrap();
+        assert_eq!(architecture.nodes.last().unwrap().output, [3]);
+        architecture.check_batch(16).unwrap();
+    }
+    let flat = Architecture::new(&Model::Preset(Preset::Xray128), &[30], 1, Penalty::default()).unwrap_err();
+    let wanted = "conv2d expects a picture [channels, height, width], found a row of features [30]";
+    assert_eq!(flat.to_string(), format!("model.layers[0]: {wanted}"));
+}
+
+#[test]
+fn an_agreement_spells_a_preset_out() {
+    let spec = with("[model]\npreset = \"nature2021\"").unwrap();
+    assert!(matches!(&spec.model, Model::Layers(layers) if layers.len() == 27));
+    let text = String::from_utf8(spec.canonical().unwrap()).unwrap();
+    assert!(!text.contains("preset") && !text.contains("nature"), "{text}");
+    assert_eq!(StudySpec::from_canonical(text.as_bytes()).unwrap(), spec);
+    let mut named = spec.clone();
+    named.model = Model::Preset(Preset::Nature2021);
+    assert!(named.canonical().unwrap_err().to_string().contains("model.preset: is for study files"));
+}
+
+#[test]
+fn two_ways_to_write_one_network_are_one_network() {
+    let short = with("[model.dense]\nhidden = [8, 4]\nactivation = \"tanh\"\ndropout = 0.25").unwrap();
+    let long = layers(
+        "{ dense = { units = 8 } }, { activation = \"tanh\" }, { dropout = 0.25 }, { dense = { units = 4 } }, \
+         { activation = \"tanh\" }, { dropout = 0.25 }",
+    )
+    .unwrap();
+    let hash = |spec: &StudySpec| spec.architecture().unwrap();
+    assert_eq!(hash(&short).tensors, hash(&long).tensors);
+    assert_eq!(hash(&short).hash(), hash(&long).hash());
+    assert_ne!(short.hash().unwrap(), long.hash().unwrap(), "the texts that are signed differ");
+    for other in [
+        "{ dense = { units = 8 } }, { activation = \"relu\" }, { dropout = 0.25 }, { dense = { units = 4 } }, \
+         { activation = \"tanh\" }, { dropout = 0.25 }",
+        "{ dense = { units = 8, l2 = 0.1 } }, { activation = \"tanh\" }, { dropout = 0.25 }, { dense = { units = 4 } }, \
+         { activation = \"tanh\" }, { dropout = 0.25 }",
+        "{ dense = { units = 8, init = \"lecun_normal\" } }, { activation = \"tanh\" }, { dropout = 0.25 }, \
+         { dense = { units = 4 } }, { activation = \"tanh\" }, { dropout = 0.25 }",
+    ] {
+        assert_ne!(hash(&layers(other).unwrap()).hash(), hash(&short).hash(), "{other}");
+    }
+}
+
+#[test]
+fn shapes_follow_from_layer_to_layer() {
+    let model = r#"{"layers":[{"conv2d":{"filters":4,"kernel":3,"stride":2,"padding":1}},{"activation":"relu"},
+        {"max_pool":{"size":3,"stride":2,"padding":1}},{"residual":{"branch":[{"conv2d":{"filters":6,"kernel":3,"padding":1}},
+        {"group_norm":{"groups":3}}],"shortcut":[{"conv2d":{"filters":6,"kernel":1}}]}},{"average_pool":{"size":2}},
+        "flatten",{"layer_norm":{}}]}"#;
+    let architecture = on(model, &[2, 21, 16]).unwrap();
+    let shapes: Vec<&[usize]> = architecture.nodes.iter().map(|n| &n.output[..]).collect();
+    let wanted: [&[usize]; 8] = [&[4, 11, 8], &[4, 11, 8], &[4, 6, 4], &[6, 6, 4], &[6, 3, 2], &[36], &[36], &[1]];
+    assert_eq!(shapes, wanted);
+    let names: Vec<&str> = architecture.tensors.iter().map(|t| t.name.as_str()).collect();
+    let numbered = |n: usize| [format!("layer{n:02}.weight"), format!("layer{n:02}.bias")];
+    assert_eq!(names, (0..6).flat_map(numbered).collect::<Vec<_>>());
+    assert_eq!(architecture.tensors[2].shape, [6, 4, 3, 3], "the branch comes before the shortcut");
+    assert_eq!(architecture.tensors[6].shape, [6, 4, 1, 1]);
+    // 4·2·9+4, 6·4·9+6, 6+6, 6·4+6, 36+36, 36+1
+    assert_eq!(architecture.parameters(), 76 + 222 + 12 + 30 + 72 + 37);
+}
+
+#[test]
+fn layers_that_do_not_fit_are_named_with_what_they_expect_and_find() {
+    let refused = |model: &str, input: &[usize], words: &[&str]| {
+        let error = on(model, input).unwrap_err();
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    };
+    refused(
+        r#"{"layers":[{"conv2d":{"filters":4,"kernel":3}},{"dense":{"units":4}}]}"#,
+        &[1, 8, 8],
+        &["model.layers[1]: dense expects a row of features, found a picture [4, 6, 6]", "flatten"],
+    );
+    refused(
+        r#"{"layers":[{"max_pool":{"size":9}}]}"#,
+        &[1, 8, 8],
+        &["model.layers[0]: max_pool", "at least 9 x 9", "[1, 8, 8]"],
+    );
+    refused(r#"{"layers":[{"conv2d":{"filters":4,"kernel":3}}]}"#, &[1, 8, 8], &["end with a picture of [4, 6, 6]"]);
+    refused(
+        r#"{"layers":[{"conv2d":{"filters":4,"kernel":3}},{"group_norm":{"groups":3}},"flatten"]}"#,
+        &[1, 8, 8],
+        &["model.layers[1]: group_norm expects channels that 3 groups share evenly, found 4"],
+    );
+    refused(
+        r#"{"layers":[{"residual":{"branch":[{"dense":{"units":4}}]}}]}"#,
+        &[5],
+        &["model.layers[0]: residual adds", "expected [5], found [4]"],
+    );
+    refused(
+        r#"{"layers":[{"residual":{"branch":[{"dense":{"units":5}},"global_average_pool"]}}]}"#,
+        &[5],
+        &["model.layers[0].residual.branch[1]: global_average_pool expects a picture"],
+    );
+    refused(r#"{"layers":[{"layer_norm":{}},"flatten"]}"#, &[1, 8, 8], &["model.layers[0]: layer_norm", "group_norm"]);
+}
+
+#[test]
+fn impossible_numbers_are_named_with_their_layer() {
+    for (text, words) in [
+        ("{ dense = { units = 0 } }", "model.layers[0].dense.units: 0 is impossible"),
+        ("{ dropout = 1.0 }", "model.layers[0].dropout: 1 must be at least 0 and below 1"),
+        ("{ dense = { units = 3, l1 = -1.0 } }", "model.layers[0].dense.l1"),
+        ("{ residual = { branch = [] } }", "model.layers[0].residual.branch: must have at least one layer"),
+        ("\"flattn\"", "flattn"),
+        ("{ dense = { units = 3, dropout = 0.1 } }", "dropout"),
+        ("{ dense = { units = 65536 } }, { dense = { units = 65536 } }", "parameters"),
+    ] {
+        let error = layers(text).unwrap_err();
+        assert!(error.contains(words), "{text}: {error}");
+    }
+    let deep = |depth: usize| {
+        (0..depth).fold("\"flatten\"".to_owned(), |l, _| format!("{{ residual = {{ branch = [{l}] }} }}"))
+    };
+    layers(&deep(4)).unwrap();
+    assert!(layers(&deep(5)).unwrap_err().contains("more than 4 deep"));
+    let many = vec!["\"flatten\""; 257].join(",");
+    assert!(layers(&many).unwrap_err().contains("more than 256 layers"));
+    assert!(matches!(&layers("\"flatten\"").unwrap().model, Model::Layers(l) if l == &[Layer::Flatten]));
+}
+
+#[test]
+fn a_batch_that_needs_too_much_memory_is_refused_before_training() {
+    let file = include_str!("../../examples/breast-cancer/study.toml")
+        .replace(NETWORK, "[model]\nlayers = [{ dense = { units = 65536 } }, { activation = \"tanh\" }]")
+        .replace("batch_size = 32", "batch_size = 100000");
+    let error = StudyFile::parse(&file).unwrap_err().to_string();
+    assert!(
+        error.contains("training.batch_size: 100000 rows of this network need") && error.contains("GiB"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_training_cannot_be_is_named() {
+    let refused = |from: &str, to: &str, words: &str| {
+        assert!(FILE.contains(from));
+        let error = StudyFile::parse(&FILE.replace(from, to)).unwrap_err().to_string();
+        assert!(error.contains(words), "{to}: {error}");
+    };
+    let epochs = "epochs = 2                       # in each round";
+    refused(epochs, "", "training.epochs");
+    refused(epochs, "epochs = 2\nbatches = 3", "training.batches: stand in place");
+    refused(
+        epochs,
+        "batches = 3\nearly_stopping = { patience = 1 }",
+        "training.early_stopping: looks after each epoch",
+    );
+    refused(epochs, "epochs = 2\nearly_stopping = { patience = 0 }", "training.early_stopping");
+    refused(epochs, "epochs = 2\nclip = { norm = 0.0 }", "training.clip");
+    refused(epochs, "epochs = 2\nschedule = { step = { rounds = 0, factor = 0.5 } }", "training.schedule.step");
+    refused(epochs, "epochs = 2\nschedule = { cosine = { rounds = 3, floor = 2.0 } }", "training.schedule.cosine");
+    refused(epochs, "epochs = 2\nclass_weights = { fixed = [1.0] }", "training.class_weights: must be 2 numbers");
+    refused(epochs, "epochs = 2\nproximal = -1.0", "training.proximal");
+    refused(epochs, "epochs = 2\nloss = \"squared_error\"", "evaluation.metric");
+    let adam = "adam = { learning_rate = 0.01 }";
+    refused(adam, "sgd = { learning_rate = 0.01, nesterov = true }", "training.optimizer.nesterov: needs a momentum");
+    refused(adam, "rmsprop = { learning_rate = 0.01, epsilon = 0.0 }", "training.optimizer.epsilon");
+    refused(adam, "adam_w = { learning_rate = 0.01, weight_decay = -0.1 }", "training.optimizer.weight_decay");
+}
+
+#[test]
+fn what_data_cannot_be_is_named() {
+    let refused = |from: &str, to: &str, words: &str| {
+        assert!(FILE.contains(from), "{from}");
+        let error = StudyFile::parse(&FILE.replace(from, to)).unwrap_err().to_string();
+        assert!(error.contains(words), "{to}: {error}");
+    };
+    let label = "label = \"diagnosis\"\npositive = \"M\"\nnegative = \"B\"";
+    refused(label, "label = \"diagnosis\"\nclasses = [\"a\", \"b\"]", "data.classes: must be 3 to 1024");
+    refused(label, "label = \"diagnosis\"\nclasses = [\"1\", \"1.0\", \"2\"]", "data.classes");
+    refused(label, "labels = [\"a\", \"b\"]", "data.positive");
+    refused(label, "labels = [\"a\", \"mean area\"]\npositive = \"1\"\nnegative = \"0\"", "\"mean area\"");
+    let missing = "missing = \"refuse\"               # or \"mean\"";
+    refused(missing, "bad_rows = { skip = { at_most = 0.9 } }", "data.bad_rows.skip.at_most");
+    refused(missing, "categorical = [{ column = \"sex\", levels = [\"f\"] }]", "the levels of \"sex\"");
+    refused(missing, "categorical = [{ column = \"mean area\", levels = [\"f\", \"m\"] }]", "\"mean area\"");
+    refused(
+        missing,
+        "pictures = { column = \"file\", height = 8, width = 8 }",
+        "data.pictures: take the place of features",
+    );
+}
