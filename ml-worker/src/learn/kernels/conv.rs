@@ -156,7 +156,10 @@ impl Conv {
         self.runs(|from, count, to| {
             let from = &columns[from..from + count];
             if self.stride == 1 {
-                fast(|| picture[to..to + count].iter_mut().zip(from).for_each(|(to, from)| *to += *from));
+                fast(
+                    #[inline(always)]
+                    || picture[to..to + count].iter_mut().zip(from).for_each(|(to, from)| *to += *from),
+                );
             } else {
                 picture[to..].iter_mut().step_by(self.stride).zip(from).for_each(|(to, from)| *to += *from);
             }
@@ -184,13 +187,16 @@ pub fn forward<R: Real>(
             R::scratch(shape.scratch(), |scratch| {
                 direct::forward(shape, packed, x, scratch, |filter, start, sums| {
                     let (out, bias) = (&mut out[start..start + sums.len()], bias[filter]);
-                    fast(|| {
-                        if rectified {
-                            out.iter_mut().zip(sums).for_each(|(y, sum)| *y = value(Activation::Relu, *sum + bias));
-                        } else {
-                            out.iter_mut().zip(sums).for_each(|(y, sum)| *y = *sum + bias);
-                        }
-                    });
+                    fast(
+                        #[inline(always)]
+                        || {
+                            if rectified {
+                                out.iter_mut().zip(sums).for_each(|(y, sum)| *y = value(Activation::Relu, *sum + bias));
+                            } else {
+                                out.iter_mut().zip(sums).for_each(|(y, sum)| *y = *sum + bias);
+                            }
+                        },
+                    );
                 });
             });
         });
@@ -211,7 +217,10 @@ pub fn forward<R: Real>(
             multiply(out, weight, Matrix::new(columns, conv.window(), conv.plane()), Into::Add, false);
         });
         if rectified {
-            fast(|| out.iter_mut().for_each(|y| *y = value(Activation::Relu, *y)));
+            fast(
+                #[inline(always)]
+                || out.iter_mut().for_each(|y| *y = value(Activation::Relu, *y)),
+            );
         }
     });
 }
@@ -255,11 +264,14 @@ pub fn backward<R: Real>(
             let dy = match y {
                 Some(y) => {
                     let y = &y[n * outputs..(n + 1) * outputs];
-                    fast(|| {
-                        for ((slope, dy), y) in slopes.iter_mut().zip(dy).zip(y) {
-                            *slope = if *y > R::ZERO { *dy } else { R::ZERO };
-                        }
-                    });
+                    fast(
+                        #[inline(always)]
+                        || {
+                            for ((slope, dy), y) in slopes.iter_mut().zip(dy).zip(y) {
+                                *slope = if *y > R::ZERO { *dy } else { R::ZERO };
+                            }
+                        },
+                    );
                     &*slopes
                 }
                 None => dy,
@@ -292,6 +304,8 @@ pub fn backward<R: Real>(
     dw.fill(R::ZERO);
     db.fill(R::ZERO);
     for part in parts.chunks_exact(part) {
-        dw.iter_mut().chain(&mut *db).zip(part).for_each(|(sum, part)| *sum += *part);
+        let (of_weights, of_biases) = part.split_at(dw.len());
+        super::elementwise::add(dw, of_weights);
+        super::elementwise::add(db, of_biases);
     }
 }

@@ -77,7 +77,10 @@ pub fn max<R: Real>(pool: &Pool, out: &mut [R], x: &[R], places: &mut Vec<u32>) 
     let plane = |(n, (out, places)): (usize, (&mut [R], &mut [u32]))| {
         let x = &x[n * before..(n + 1) * before];
         if pool.window == [2, 2] && pool.stride == 2 && pool.padding == 0 {
-            super::fast(|| max_of_four(pool, out, x, places));
+            super::fast(
+                #[inline(always)]
+                || max_of_four(pool, out, x, places),
+            );
         } else {
             max_plane(pool, out, x, places);
         }
