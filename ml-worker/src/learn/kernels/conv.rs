@@ -27,7 +27,7 @@ pub struct Conv {
     stride: usize,
     padding: usize,
     /// There and back, where no columns are needed.
-    direct: Option<(Shape, Shape)>,
+    direct: Option<Box<(Shape, Shape)>>,
 }
 
 impl Conv {
@@ -38,7 +38,7 @@ impl Conv {
         let direct = (stride == 1 && kernel > 1 && padding < kernel).then(|| {
             let there = Shape::new(input, output[0], kernel, padding);
             let back = there.back();
-            (there, back)
+            Box::new((there, back))
         });
         Self { input, output, kernel, stride, padding, direct }
     }
@@ -77,7 +77,7 @@ impl Conv {
 
     /// Numbers that the backward pass of one picture writes on.
     fn scratch(&self) -> usize {
-        match &self.direct {
+        match self.direct.as_deref() {
             Some((there, back)) => there.scratch_of_weights().max(back.scratch()),
             None => self.columns(),
         }
@@ -178,7 +178,7 @@ pub fn forward<R: Real>(
     kept: &mut Vec<R>,
 ) {
     let pictures = x.par_chunks_exact(conv.inputs()).zip(out.par_chunks_exact_mut(conv.outputs()));
-    if let Some((shape, _)) = &conv.direct {
+    if let Some((shape, _)) = conv.direct.as_deref() {
         let packed = room(kept, shape.packed());
         let (window, places) = (conv.window(), conv.kernel * conv.kernel);
         direct::pack(shape, packed, |f, c, place| weight[f * window + c * places + place]);
@@ -249,9 +249,9 @@ pub fn backward<R: Real>(
 ) {
     let (inputs, outputs, part) = (conv.inputs(), conv.outputs(), weight.len() + db.len());
     let pictures = x.len() / inputs;
-    let packed = conv.direct.as_ref().filter(|_| wanted).map_or(0, |(_, back)| back.packed());
+    let packed = conv.direct.as_deref().filter(|_| wanted).map_or(0, |(_, back)| back.packed());
     let (packed, parts) = room(kept, packed + pictures * part).split_at_mut(packed);
-    if let (Some((_, back)), true) = (&conv.direct, wanted) {
+    if let (Some((_, back)), true) = (conv.direct.as_deref(), wanted) {
         let (window, places) = (conv.window(), conv.kernel * conv.kernel);
         direct::pack(back, packed, |c, f, place| weight[f * window + c * places + places - 1 - place]);
     }
@@ -277,7 +277,7 @@ pub fn backward<R: Real>(
                 None => dy,
             };
             db.iter_mut().zip(dy.chunks_exact(conv.plane())).for_each(|(db, dy)| *db = sum(dy));
-            match &conv.direct {
+            match conv.direct.as_deref() {
                 Some((there, back)) => {
                     dw.fill(R::ZERO);
                     direct::weights(there, dw, x, dy, scratch);

@@ -251,9 +251,9 @@ impl<R: Real> WithSimd for Weigh<'_, R> {
                     |n| R::vectors::<S>(&self.strip[self.reach[(start + n).min(window - 1)]..][..length]),
                 );
                 let sums = tile::<R, S>(simd, dy, x);
-                for n in 0..FILTERS.min(filters - first) {
-                    for m in 0..PLACES.min(window - start) {
-                        self.dw[(first + n) * window + start + m] += R::total(simd, sums[n][m]);
+                for (sums, dw) in sums.iter().zip(self.dw[first * window..].chunks_mut(window)) {
+                    for (sum, dw) in sums.iter().zip(&mut dw[start..]) {
+                        *dw += R::total(simd, *sum);
                     }
                 }
             }

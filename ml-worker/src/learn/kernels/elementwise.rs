@@ -43,7 +43,7 @@ pub fn value<R: Real>(activation: Activation, x: R) -> R {
     match activation {
         Activation::Relu => {
             // NaN must not become 0: it is found in the loss, and named
-            if x > R::ZERO || x != x {
+            if x > R::ZERO || x.is_nan() {
                 x
             } else {
                 R::ZERO
@@ -232,4 +232,4 @@ pub fn rectify_back<R: Real>(dy: &mut [R], y: &[R], mask: Option<&Mask>) {
     });
 }
 
-const _: () = assert!(CHUNK % 16 == 0, "a chunk begins at a block of the key stream");
+const _: () = assert!(CHUNK.is_multiple_of(16), "a chunk begins at a block of the key stream");
