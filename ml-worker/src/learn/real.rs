@@ -52,6 +52,8 @@ pub trait Real:
     fn min(self, other: Self) -> Self;
     /// Neither NaN nor infinite.
     fn is_finite(self) -> bool;
+    /// NaN.
+    fn is_nan(self) -> bool;
     /// As many of these as one register of an instruction set holds.
     type Vector<S: Simd>: Copy;
     /// A vector of the same number everywhere.
@@ -113,6 +115,10 @@ macro_rules! real {
             #[inline(always)]
             fn is_finite(self) -> bool {
                 $t::is_finite(self)
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                $t::is_nan(self)
             }
             type Vector<S: Simd> = S::$vector;
             #[inline(always)]

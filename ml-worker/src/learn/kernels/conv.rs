@@ -27,7 +27,7 @@ pub struct Conv {
     stride: usize,
     padding: usize,
     /// There and back, where no columns are needed.
-    direct: Option<(Shape, Shape)>,
+    direct: Option<Box<(Shape, Shape)>>,
 }
 
 impl Conv {
@@ -38,7 +38,7 @@ impl Conv {
         let direct = (stride == 1 && kernel > 1 && padding < kernel).then(|| {
             let there = Shape::new(input, output[0], kernel, padding);
             let back = there.back();
-            (there, back)
+            Box::new((there, back))
         });
         Self { input, output, kernel, stride, padding, direct }
     }
@@ -77,7 +77,7 @@ impl Conv {
 
     /// Numbers that the backward pass of one picture writes on.
     fn scratch(&self) -> usize {
-        match &self.direct {
+        match self.direct.as_deref() {
             Some((there, back)) => there.scratch_of_weights().max(back.scratch()),
             None => self.columns(),
         }
@@ -156,7 +156,10 @@ impl Conv {
         self.runs(|from, count, to| {
             let from = &columns[from..from + count];
             if self.stride == 1 {
-                fast(|| picture[to..to + count].iter_mut().zip(from).for_each(|(to, from)| *to += *from));
+                fast(
+                    #[inline(always)]
+                    || picture[to..to + count].iter_mut().zip(from).for_each(|(to, from)| *to += *from),
+                );
             } else {
                 picture[to..].iter_mut().step_by(self.stride).zip(from).for_each(|(to, from)| *to += *from);
             }
@@ -175,7 +178,7 @@ pub fn forward<R: Real>(
     kept: &mut Vec<R>,
 ) {
     let pictures = x.par_chunks_exact(conv.inputs()).zip(out.par_chunks_exact_mut(conv.outputs()));
-    if let Some((shape, _)) = &conv.direct {
+    if let Some((shape, _)) = conv.direct.as_deref() {
         let packed = room(kept, shape.packed());
         let (window, places) = (conv.window(), conv.kernel * conv.kernel);
         direct::pack(shape, packed, |f, c, place| weight[f * window + c * places + place]);
@@ -184,13 +187,16 @@ pub fn forward<R: Real>(
             R::scratch(shape.scratch(), |scratch| {
                 direct::forward(shape, packed, x, scratch, |filter, start, sums| {
                     let (out, bias) = (&mut out[start..start + sums.len()], bias[filter]);
-                    fast(|| {
-                        if rectified {
-                            out.iter_mut().zip(sums).for_each(|(y, sum)| *y = value(Activation::Relu, *sum + bias));
-                        } else {
-                            out.iter_mut().zip(sums).for_each(|(y, sum)| *y = *sum + bias);
-                        }
-                    });
+                    fast(
+                        #[inline(always)]
+                        || {
+                            if rectified {
+                                out.iter_mut().zip(sums).for_each(|(y, sum)| *y = value(Activation::Relu, *sum + bias));
+                            } else {
+                                out.iter_mut().zip(sums).for_each(|(y, sum)| *y = *sum + bias);
+                            }
+                        },
+                    );
                 });
             });
         });
@@ -211,7 +217,10 @@ pub fn forward<R: Real>(
             multiply(out, weight, Matrix::new(columns, conv.window(), conv.plane()), Into::Add, false);
         });
         if rectified {
-            fast(|| out.iter_mut().for_each(|y| *y = value(Activation::Relu, *y)));
+            fast(
+                #[inline(always)]
+                || out.iter_mut().for_each(|y| *y = value(Activation::Relu, *y)),
+            );
         }
     });
 }
@@ -240,9 +249,9 @@ pub fn backward<R: Real>(
 ) {
     let (inputs, outputs, part) = (conv.inputs(), conv.outputs(), weight.len() + db.len());
     let pictures = x.len() / inputs;
-    let packed = conv.direct.as_ref().filter(|_| wanted).map_or(0, |(_, back)| back.packed());
+    let packed = conv.direct.as_deref().filter(|_| wanted).map_or(0, |(_, back)| back.packed());
     let (packed, parts) = room(kept, packed + pictures * part).split_at_mut(packed);
-    if let (Some((_, back)), true) = (&conv.direct, wanted) {
+    if let (Some((_, back)), true) = (conv.direct.as_deref(), wanted) {
         let (window, places) = (conv.window(), conv.kernel * conv.kernel);
         direct::pack(back, packed, |c, f, place| weight[f * window + c * places + places - 1 - place]);
     }
@@ -255,17 +264,20 @@ pub fn backward<R: Real>(
             let dy = match y {
                 Some(y) => {
                     let y = &y[n * outputs..(n + 1) * outputs];
-                    fast(|| {
-                        for ((slope, dy), y) in slopes.iter_mut().zip(dy).zip(y) {
-                            *slope = if *y > R::ZERO { *dy } else { R::ZERO };
-                        }
-                    });
+                    fast(
+                        #[inline(always)]
+                        || {
+                            for ((slope, dy), y) in slopes.iter_mut().zip(dy).zip(y) {
+                                *slope = if *y > R::ZERO { *dy } else { R::ZERO };
+                            }
+                        },
+                    );
                     &*slopes
                 }
                 None => dy,
             };
             db.iter_mut().zip(dy.chunks_exact(conv.plane())).for_each(|(db, dy)| *db = sum(dy));
-            match &conv.direct {
+            match conv.direct.as_deref() {
                 Some((there, back)) => {
                     dw.fill(R::ZERO);
                     direct::weights(there, dw, x, dy, scratch);
@@ -292,6 +304,8 @@ pub fn backward<R: Real>(
     dw.fill(R::ZERO);
     db.fill(R::ZERO);
     for part in parts.chunks_exact(part) {
-        dw.iter_mut().chain(&mut *db).zip(part).for_each(|(sum, part)| *sum += *part);
+        let (of_weights, of_biases) = part.split_at(dw.len());
+        super::elementwise::add(dw, of_weights);
+        super::elementwise::add(db, of_biases);
     }
 }

@@ -32,18 +32,20 @@ pub struct Shape {
     pub filters: usize,
     pub kernel: usize,
     pub padding: usize,
-    /// How far into a strip each place of each channel's kernel reaches.
-    reach: Vec<usize>,
+    /// How far into a strip each place of each channel's kernel reaches: in strips of the forward pass, and in those where
+    /// gradients of weights are summed.
+    reach: [Vec<usize>; 2],
 }
 
 impl Shape {
     /// A convolution from `[channels, height, width]` to so many filters.
     pub fn new([channels, height, width]: [usize; 3], filters: usize, kernel: usize, padding: usize) -> Self {
-        let mut this = Self { channels, height, width, filters, kernel, padding, reach: Vec::new() };
-        let (wide, plane) = (this.wide(), this.plane(this.rows()));
-        for channel in 0..channels {
-            this.reach.extend((0..kernel * kernel).map(|n| channel * plane + n / kernel * wide + n % kernel));
-        }
+        let mut this = Self { channels, height, width, filters, kernel, padding, reach: [Vec::new(), Vec::new()] };
+        let wide = this.wide();
+        this.reach = [this.rows(), this.summed()].map(|rows| {
+            let places = (0..channels).flat_map(|channel| (0..kernel * kernel).map(move |n| (channel, n)));
+            places.map(|(channel, n)| channel * this.plane(rows) + n / kernel * wide + n % kernel).collect()
+        });
         this
     }
 
@@ -145,7 +147,7 @@ pub fn forward<R: Real>(
     mut finish: impl FnMut(usize, usize, &[R]),
 ) {
     let (height, width) = shape.output();
-    let (wide, full, window) = (shape.wide(), shape.rows(), shape.reach.len());
+    let (wide, full, window) = (shape.wide(), shape.rows(), shape.reach[0].len());
     for top in (0..height).step_by(full) {
         let (strip, sums) = scratch.split_at_mut(shape.strip(full));
         shape.copy(strip, picture, top, full);
@@ -154,7 +156,7 @@ pub fn forward<R: Real>(
         let sums = &mut sums[..FILTERS * length];
         for (group, weights) in packed.chunks_exact(FILTERS * window).enumerate() {
             let weights = weights.as_chunks().0;
-            pulp::Arch::new().dispatch(Convolve { strip, reach: &shape.reach, weights, sums });
+            pulp::Arch::new().dispatch(Convolve { strip, reach: &shape.reach[0], weights, sums });
             for (f, sums) in sums.chunks_exact(length).enumerate().take(shape.filters - group * FILTERS) {
                 let filter = group * FILTERS + f;
                 for y in 0..rows {
@@ -203,11 +205,11 @@ impl<R: Real> WithSimd for Convolve<'_, R> {
 /// Adds the gradient of the weights that a picture gives, `Σ dy·x`, to `dw`.
 pub fn weights<R: Real>(shape: &Shape, dw: &mut [R], picture: &[R], dy: &[R], scratch: &mut [R]) {
     let (height, width) = shape.output();
-    let wide = shape.wide();
-    for top in (0..height).step_by(shape.summed()) {
-        let rows = shape.summed().min(height - top);
-        let (strip, slopes) = scratch.split_at_mut(shape.strip(rows));
-        shape.copy(strip, picture, top, rows);
+    let (wide, full) = (shape.wide(), shape.summed());
+    for top in (0..height).step_by(full) {
+        let (strip, slopes) = scratch.split_at_mut(shape.strip(full));
+        shape.copy(strip, picture, top, full);
+        let rows = full.min(height - top);
         let length = (rows * wide).next_multiple_of(WINDOWS);
         let slopes = &mut slopes[..shape.filters * length];
         for (slopes, dy) in slopes.chunks_exact_mut(length).zip(dy.chunks_exact(height * width)) {
@@ -217,18 +219,16 @@ pub fn weights<R: Real>(shape: &Shape, dw: &mut [R], picture: &[R], dy: &[R], sc
             }
             slopes[rows * wide..].fill(R::ZERO);
         }
-        let plane = shape.plane(rows);
-        pulp::Arch::new().dispatch(Weigh { shape, strip, slopes, dw, plane, length });
+        pulp::Arch::new().dispatch(Weigh { reach: &shape.reach[1], strip, slopes, dw, length });
     }
 }
 
 /// Gradients of all weights from one strip.
 struct Weigh<'a, R> {
-    shape: &'a Shape,
+    reach: &'a [usize],
     strip: &'a [R],
     slopes: &'a [R],
     dw: &'a mut [R],
-    plane: usize,
     length: usize,
 }
 
@@ -237,23 +237,23 @@ impl<R: Real> WithSimd for Weigh<'_, R> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (k, wide) = (self.shape.kernel, self.shape.wide());
-        let window = self.shape.channels * k * k;
-        for first in (0..self.shape.filters).step_by(FILTERS) {
+        let (window, filters) = (self.reach.len(), self.slopes.len() / self.length);
+        let length = self.length;
+        for first in (0..filters).step_by(FILTERS) {
             // where there are fewer, the last one is computed again
-            let filter = |n: usize| (first + n).min(self.shape.filters - 1);
-            let dy: [&[R::Vector<S>]; FILTERS] =
-                std::array::from_fn(|n| R::vectors::<S>(&self.slopes[filter(n) * self.length..][..self.length]));
+            let dy = [0, 1, 2, 3].map(
+                #[inline(always)]
+                |n| R::vectors::<S>(&self.slopes[(first + n).min(filters - 1) * length..][..length]),
+            );
             for start in (0..window).step_by(PLACES) {
-                let x: [&[R::Vector<S>]; PLACES] = std::array::from_fn(|n| {
-                    let place = (start + n).min(window - 1);
-                    let from = place / (k * k) * self.plane + place / k % k * wide + place % k;
-                    R::vectors::<S>(&self.strip[from..from + self.length])
-                });
+                let x = [0, 1, 2].map(
+                    #[inline(always)]
+                    |n| R::vectors::<S>(&self.strip[self.reach[(start + n).min(window - 1)]..][..length]),
+                );
                 let sums = tile::<R, S>(simd, dy, x);
-                for n in 0..FILTERS.min(self.shape.filters - first) {
-                    for m in 0..PLACES.min(window - start) {
-                        self.dw[(first + n) * window + start + m] += R::total(simd, sums[n][m]);
+                for (sums, dw) in sums.iter().zip(self.dw[first * window..].chunks_mut(window)) {
+                    for (sum, dw) in sums.iter().zip(&mut dw[start..]) {
+                        *dw += R::total(simd, *sum);
                     }
                 }
             }

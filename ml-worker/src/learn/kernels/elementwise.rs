@@ -14,20 +14,26 @@ pub fn fill_bias<R: Real>(out: &mut [R], bias: &[R]) {
 /// Sums of columns: of `[rows, outputs]` to `[outputs]`, rows in order.
 pub fn column_sums<R: Real>(out: &mut [R], rows: &[R]) {
     out.fill(R::ZERO);
-    fast(|| {
-        for row in rows.chunks_exact(out.len()) {
-            for (sum, value) in out.iter_mut().zip(row) {
-                *sum += *value;
+    fast(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact(out.len()) {
+                for (sum, value) in out.iter_mut().zip(row) {
+                    *sum += *value;
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 /// `out += other`.
 pub fn add<R: Real>(out: &mut [R], other: &[R]) {
     chunks(out, |start, part| {
         let other = &other[start..start + part.len()];
-        fast(|| part.iter_mut().zip(other).for_each(|(a, b)| *a += *b));
+        fast(
+            #[inline(always)]
+            || part.iter_mut().zip(other).for_each(|(a, b)| *a += *b),
+        );
     });
 }
 
@@ -37,7 +43,7 @@ pub fn value<R: Real>(activation: Activation, x: R) -> R {
     match activation {
         Activation::Relu => {
             // NaN must not become 0: it is found in the loss, and named
-            if x > R::ZERO || x != x {
+            if x > R::ZERO || x.is_nan() {
                 x
             } else {
                 R::ZERO
@@ -120,7 +126,10 @@ fn sigmoid<R: Real>(x: R) -> R {
 pub fn activate<R: Real>(activation: Activation, out: &mut [R], x: &[R]) {
     chunks(out, |start, part| {
         let x = &x[start..start + part.len()];
-        fast(|| part.iter_mut().zip(x).for_each(|(y, x)| *y = value(activation, *x)));
+        fast(
+            #[inline(always)]
+            || part.iter_mut().zip(x).for_each(|(y, x)| *y = value(activation, *x)),
+        );
     });
 }
 
@@ -129,12 +138,15 @@ pub fn activate_back<R: Real>(activation: Activation, dx: &mut [R], dy: &[R], x:
     chunks(dx, |start, part| {
         let range = start..start + part.len();
         let (dy, x, y) = (&dy[range.clone()], &x[range.clone()], &y[range]);
-        fast(|| {
-            for (((dx, dy), x), y) in part.iter_mut().zip(dy).zip(x).zip(y) {
-                let gradient = *dy * slope(activation, *x, *y);
-                *dx = if add { *dx + gradient } else { gradient };
-            }
-        });
+        fast(
+            #[inline(always)]
+            || {
+                for (((dx, dy), x), y) in part.iter_mut().zip(dy).zip(x).zip(y) {
+                    let gradient = *dy * slope(activation, *x, *y);
+                    *dx = if add { *dx + gradient } else { gradient };
+                }
+            },
+        );
     });
 }
 
@@ -196,7 +208,10 @@ impl Mask {
 /// ReLU and then dropout, in place, in one pass.
 pub fn rectify<R: Real>(out: &mut [R], mask: Option<&Mask>) {
     chunks(out, |start, part| {
-        fast(|| part.iter_mut().for_each(|y| *y = value(Activation::Relu, *y)));
+        fast(
+            #[inline(always)]
+            || part.iter_mut().for_each(|y| *y = value(Activation::Relu, *y)),
+        );
         if let Some(mask) = mask {
             let scale = mask.scale::<R>();
             mask.each(start, part.len(), |n, kept| part[n] = if kept { part[n] * scale } else { R::ZERO });
@@ -210,8 +225,11 @@ pub fn rectify_back<R: Real>(dy: &mut [R], y: &[R], mask: Option<&Mask>) {
     let scale = mask.map_or(R::ONE, Mask::scale);
     chunks(dy, |start, part| {
         let y = &y[start..start + part.len()];
-        fast(|| part.iter_mut().zip(y).for_each(|(dy, y)| *dy = if *y > R::ZERO { *dy * scale } else { R::ZERO }));
+        fast(
+            #[inline(always)]
+            || part.iter_mut().zip(y).for_each(|(dy, y)| *dy = if *y > R::ZERO { *dy * scale } else { R::ZERO }),
+        );
     });
 }
 
-const _: () = assert!(CHUNK % 16 == 0, "a chunk begins at a block of the key stream");
+const _: () = assert!(CHUNK.is_multiple_of(16), "a chunk begins at a block of the key stream");

@@ -72,18 +72,21 @@ fn sum_of_both<R: Real>(x: &[R], y: &[R], function: impl Fn(R, R) -> R) -> R {
 fn sum_of_three<R: Real>(x: &[R], y: &[R], z: &[R], function: impl Fn(R, R, R) -> R) -> R {
     let mut total = R::ZERO;
     for ((x, y), z) in x.chunks(BLOCK).zip(y.chunks(BLOCK)).zip(z.chunks(BLOCK)) {
-        total += fast(|| {
-            let mut lanes = [R::ZERO; LANES];
-            let (xs, ys, zs) = (x.chunks_exact(LANES), y.chunks_exact(LANES), z.chunks_exact(LANES));
-            let rest = xs.remainder().iter().zip(ys.remainder()).zip(zs.remainder());
-            for ((x, y), z) in xs.zip(ys).zip(zs) {
-                for (n, lane) in lanes.iter_mut().enumerate() {
-                    *lane += function(x[n], y[n], z[n]);
+        total += fast(
+            #[inline(always)]
+            || {
+                let mut lanes = [R::ZERO; LANES];
+                let (xs, ys, zs) = (x.chunks_exact(LANES), y.chunks_exact(LANES), z.chunks_exact(LANES));
+                let rest = xs.remainder().iter().zip(ys.remainder()).zip(zs.remainder());
+                for ((x, y), z) in xs.zip(ys).zip(zs) {
+                    for (n, lane) in lanes.iter_mut().enumerate() {
+                        *lane += function(x[n], y[n], z[n]);
+                    }
                 }
-            }
-            lanes.iter_mut().zip(rest).for_each(|(lane, ((x, y), z))| *lane += function(*x, *y, *z));
-            lanes.into_iter().sum::<R>()
-        });
+                lanes.iter_mut().zip(rest).for_each(|(lane, ((x, y), z))| *lane += function(*x, *y, *z));
+                lanes.into_iter().sum::<R>()
+            },
+        );
     }
     total
 }

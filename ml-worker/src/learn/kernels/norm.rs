@@ -60,18 +60,21 @@ pub fn forward<R: Real>(norm: &Norm, out: &mut [R], x: &[R], weight: &[R], bias:
         let scale = R::ONE / (variance + epsilon).sqrt();
         kept.copy_from_slice(&[mean, scale]);
         let (weight, bias) = (norm.of_group(n, weight), norm.of_group(n, bias));
-        fast(|| {
-            if plane == 1 {
-                for (((out, x), w), b) in out.iter_mut().zip(x).zip(weight).zip(bias) {
-                    *out = (*x - mean) * scale * *w + *b;
+        fast(
+            #[inline(always)]
+            || {
+                if plane == 1 {
+                    for (((out, x), w), b) in out.iter_mut().zip(x).zip(weight).zip(bias) {
+                        *out = (*x - mean) * scale * *w + *b;
+                    }
+                } else {
+                    let planes = out.chunks_exact_mut(plane).zip(x.chunks_exact(plane));
+                    for (((out, x), w), b) in planes.zip(weight).zip(bias) {
+                        out.iter_mut().zip(x).for_each(|(out, x)| *out = (*x - mean) * scale * *w + *b);
+                    }
                 }
-            } else {
-                let planes = out.chunks_exact_mut(plane).zip(x.chunks_exact(plane));
-                for (((out, x), w), b) in planes.zip(weight).zip(bias) {
-                    out.iter_mut().zip(x).for_each(|(out, x)| *out = (*x - mean) * scale * *w + *b);
-                }
-            }
-        });
+            },
+        );
     };
     let kept = &mut kept[..2 * groups];
     if worth_threads(out.len()) {
@@ -151,22 +154,25 @@ pub fn backward<R: Real>(
         let (first, second) = (first * share, second * share);
         let slope = |w: R, dy: R, x: R| (w * dy - first - (x - mean) * scale * second) * scale;
         let add = into == Into::Add;
-        fast(|| {
-            if plane == 1 {
-                for (((dx, dy), x), w) in dx.iter_mut().zip(dy).zip(x).zip(weight) {
-                    let slope = slope(*w, *dy, *x);
-                    *dx = if add { *dx + slope } else { slope };
-                }
-            } else {
-                let planes = dx.chunks_exact_mut(plane).zip(dy.chunks_exact(plane)).zip(x.chunks_exact(plane));
-                for (((dx, dy), x), w) in planes.zip(weight) {
-                    for ((dx, dy), x) in dx.iter_mut().zip(dy).zip(x) {
+        fast(
+            #[inline(always)]
+            || {
+                if plane == 1 {
+                    for (((dx, dy), x), w) in dx.iter_mut().zip(dy).zip(x).zip(weight) {
                         let slope = slope(*w, *dy, *x);
                         *dx = if add { *dx + slope } else { slope };
                     }
+                } else {
+                    let planes = dx.chunks_exact_mut(plane).zip(dy.chunks_exact(plane)).zip(x.chunks_exact(plane));
+                    for (((dx, dy), x), w) in planes.zip(weight) {
+                        for ((dx, dy), x) in dx.iter_mut().zip(dy).zip(x) {
+                            let slope = slope(*w, *dy, *x);
+                            *dx = if add { *dx + slope } else { slope };
+                        }
+                    }
                 }
-            }
-        });
+            },
+        );
     });
 }
 
@@ -187,12 +193,15 @@ fn of_rows<R: Real>(
     let rows = dy.chunks_exact(norm.channels).zip(x.chunks_exact(norm.channels));
     for (((dy, x), moments), sums) in rows.zip(moments.chunks_exact(2)).zip(sums.chunks_exact_mut(2)) {
         let (mean, scale) = (moments[0], moments[1]);
-        fast(|| {
-            for (((dw, db), dy), x) in dw.iter_mut().zip(&mut *db).zip(dy).zip(x) {
-                *db += *dy;
-                *dw += *dy * ((*x - mean) * scale);
-            }
-        });
+        fast(
+            #[inline(always)]
+            || {
+                for (((dw, db), dy), x) in dw.iter_mut().zip(&mut *db).zip(dy).zip(x) {
+                    *db += *dy;
+                    *dw += *dy * ((*x - mean) * scale);
+                }
+            },
+        );
         sums[0] = super::sum_of_both(dy, weight, |dy, w| dy * w);
         sums[1] = super::sum_of_three(dy, weight, x, |dy, w, x| dy * w * ((x - mean) * scale));
     }

@@ -77,7 +77,10 @@ pub fn max<R: Real>(pool: &Pool, out: &mut [R], x: &[R], places: &mut Vec<u32>) 
     let plane = |(n, (out, places)): (usize, (&mut [R], &mut [u32]))| {
         let x = &x[n * before..(n + 1) * before];
         if pool.window == [2, 2] && pool.stride == 2 && pool.padding == 0 {
-            super::fast(|| max_of_four(pool, out, x, places));
+            super::fast(
+                #[inline(always)]
+                || max_of_four(pool, out, x, places),
+            );
         } else {
             max_plane(pool, out, x, places);
         }
@@ -97,7 +100,7 @@ fn max_plane<R: Real>(pool: &Pool, out: &mut [R], x: &[R], places: &mut [u32]) {
         let values = x[from..].iter().step_by(pool.stride);
         let best = out[to..to + count].iter_mut().zip(&mut places[to..to + count]);
         for (n, ((best, place), value)) in best.zip(values).enumerate() {
-            if *place == NONE || *value > *best || *value != *value {
+            if *place == NONE || *value > *best || value.is_nan() {
                 *best = *value;
                 *place = (from + n * pool.stride) as u32;
             }
@@ -118,7 +121,7 @@ fn max_of_four<R: Real>(pool: &Pool, out: &mut [R], x: &[R], places: &mut [u32])
             let (mut most, mut most_at) = (upper[0], at);
             for (value, at) in [(upper[1], at + 1), (lower[0], at + w as u32), (lower[1], at + w as u32 + 1)] {
                 // without short circuits, so that no branch is needed
-                let better = (value > most) | (value != value);
+                let better = (value > most) | value.is_nan();
                 most = if better { value } else { most };
                 most_at = if better { at } else { most_at };
             }
@@ -157,7 +160,7 @@ pub fn average<R: Real>(pool: &Pool, out: &mut [R], x: &[R]) {
             let values = x[from..].iter().step_by(pool.stride);
             out[to..to + count].iter_mut().zip(values).for_each(|(sum, value)| *sum += *value);
         });
-        out.iter_mut().for_each(|sum| *sum = *sum * share);
+        out.iter_mut().for_each(|sum| *sum *= share);
     };
     if worth_threads(x.len()) {
         let planes = out.par_chunks_mut(pool.after());
