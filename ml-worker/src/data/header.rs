@@ -1,6 +1,6 @@
 //! The first line of a table: which columns are there, and which of them a study reads.
 
-use super::error::DataError;
+use super::{error::DataError, record::Mode};
 use consilium_study::{DataSpec, Missing, Others, Task, Transform};
 use csv::ByteRecord;
 use std::collections::{HashMap, HashSet};
@@ -62,7 +62,7 @@ pub(super) fn names(header: &ByteRecord) -> Result<Vec<String>, String> {
 
 /// Where a study's columns stand among these, and what is wrong with them: at most so many problems. What is there of
 /// them is in the plan whatever else is wrong.
-pub(super) fn plan(names: &[String], spec: &DataSpec, most: usize) -> (Plan, Vec<String>) {
+pub(super) fn plan(names: &[String], spec: &DataSpec, mode: Mode, most: usize) -> (Plan, Vec<String>) {
     let mut places: HashMap<&str, (usize, bool)> = HashMap::with_capacity(names.len());
     for (place, name) in names.iter().enumerate() {
         places.entry(name).and_modify(|(_, twice)| *twice = true).or_insert((place, false));
@@ -80,8 +80,12 @@ pub(super) fn plan(names: &[String], spec: &DataSpec, most: usize) -> (Plan, Vec
         None
     };
     let what = if let Task::Labels(_) = spec.task() { "a label" } else { "its label" };
-    let labels = spec.label_columns().into_iter().filter_map(|name| find(name, what, &mut problems)).collect();
-    let group = spec.group.as_deref().and_then(|name| find(name, "its group", &mut problems));
+    let (labels, group) = match mode.labelled() {
+        true => (spec.label_columns(), spec.group.as_deref()),
+        false => (Vec::new(), None),
+    };
+    let labels = labels.into_iter().filter_map(|name| find(name, what, &mut problems)).collect();
+    let group = group.and_then(|name| find(name, "its group", &mut problems));
     let picture = spec.pictures.as_ref().and_then(|p| find(&p.column, "that of its pictures", &mut problems));
     let numeric = match &spec.features.others {
         Some(others) => rest(names, spec, others, &mut problems, most),
@@ -190,8 +194,8 @@ pub(super) fn read_header(bytes: &[u8], delimiter: u8) -> Result<ByteRecord, csv
 }
 
 /// Whether a study's columns are all there.
-pub(super) fn fits(names: &[String], spec: &DataSpec) -> bool {
-    plan(names, spec, 1).1.is_empty()
+pub(super) fn fits(names: &[String], spec: &DataSpec, mode: Mode) -> bool {
+    plan(names, spec, mode, 1).1.is_empty()
 }
 
 /// How raw rows become the network's, and what their labels are: what a table knows of its study.

@@ -37,4 +37,4 @@ pub use rows::{Make, Rows};
 pub use scale::{own_statistics, statistics_of, Preprocessing, Scaler};
 pub use source::{hash_file, Reading};
 pub use split::Split;
-pub use table::{columns, read_file, read_table, Read, Table};
+pub use table::{columns, read_file, read_table, read_unlabelled, Read, Table};

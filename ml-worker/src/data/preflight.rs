@@ -159,9 +159,9 @@ fn fill(report: &mut Report, path: &Path, spec: &StudySpec, key: &[u8; 32], how:
 /// Looks at the header. What can be read all the same; `None` where labels or pictures are not there.
 fn columns(report: &mut Report, path: &Path, spec: &DataSpec, how: &Reading) -> Result<Option<DataSpec>, DataError> {
     let mut source = Source::open(path, how)?;
-    let (block, delimiter) = reading::begin(&mut source, how, &|names| header::fits(names, spec))?;
+    let (block, delimiter) = reading::begin(&mut source, how, &|names| header::fits(names, spec, Mode::All))?;
     let (names, _) = reading::head(&block, delimiter)?;
-    let (plan, problems) = header::plan(&names, spec, usize::MAX);
+    let (plan, problems) = header::plan(&names, spec, Mode::All, usize::MAX);
     report.columns = names.len();
     let read = plan.places();
     let extra: Vec<String> =

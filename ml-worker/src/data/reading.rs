@@ -104,9 +104,9 @@ pub(super) fn read(
     key: &[u8; 32],
     mode: Mode,
 ) -> Result<Outcome, DataError> {
-    let (mut block, delimiter) = begin(source, target.reading, &|names| header::fits(names, spec))?;
+    let (mut block, delimiter) = begin(source, target.reading, &|names| header::fits(names, spec, mode))?;
     let (names, mut at) = head(&block, delimiter)?;
-    let (plan, problems) = header::plan(&names, spec, 1);
+    let (plan, problems) = header::plan(&names, spec, mode, 1);
     if let Some(problem) = problems.into_iter().next() {
         return Err(DataError::schema(problem));
     }
@@ -309,7 +309,7 @@ impl<'a> Sink<'a> {
         if let Some((spot, what)) = first {
             let said = format!("{}: {}", place(self, spot), what.words(plan, self.spec));
             match self.mode {
-                Mode::First => return Err(DataError::schema(said)),
+                Mode::First | Mode::Predict => return Err(DataError::schema(said)),
                 Mode::Skip => _ = self.skipped.get_or_insert(said),
                 Mode::All => {
                     for (kind, tally) in &part.problems {
@@ -394,6 +394,9 @@ impl<'a> Sink<'a> {
                 ),
             };
             return Err(DataError::new(FailureCode::TooFewSamples, message));
+        }
+        if !self.mode.labelled() {
+            self.known.labels = vec![0; self.known.groups.len() * Form::of(self.spec).per_row()];
         }
         self.known.features = plan.numeric.iter().map(|(_, name)| name.clone()).collect();
         Ok(Outcome { plan, values: self.values, writer: self.writer, known: self.known, problems: self.problems })

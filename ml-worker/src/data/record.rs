@@ -64,6 +64,8 @@ pub(super) enum What {
     Picture,
     /// The other decimal mark than the file's first.
     Mark,
+    /// Not one cell has anything in it.
+    Blank,
 }
 
 impl What {
@@ -77,7 +79,14 @@ impl What {
             Self::NotNumber => "is not a number".into(),
             Self::Thousands => "is not a number; write it without separators between thousands".into(),
             Self::NotFinite => "is not a finite number".into(),
-            Self::Missing => "is empty, and the study refuses missing values (data.missing)".into(),
+            Self::Missing => match spec.missing {
+                Missing::DropRow => "is empty; a study may leave such a row out of training (data.missing), but what is \
+                                     to be predicted needs all its values"
+                    .into(),
+                Missing::Refuse | Missing::Mean => {
+                    "is empty, and the study refuses missing values (data.missing)".into()
+                }
+            },
             Self::Log1p => "is at or below -1, of which the study takes ln(1 + x) (data.transform)".into(),
             Self::Level => "is none of the levels that the study declares for it (data.categorical)".into(),
             Self::Label => match spec.task() {
@@ -90,6 +99,7 @@ impl What {
             Self::Group => "is empty; every row needs its group".into(),
             Self::Picture => "is empty; every row needs its picture".into(),
             Self::Mark => "has another decimal mark than the numbers before it".into(),
+            Self::Blank => "has nothing in any cell; take the line out".into(),
         }
     }
 
@@ -108,6 +118,7 @@ impl What {
             Self::Group => "name the group in every row, or agree on a study without groups",
             Self::Picture => "name a file in every row, or take the row out",
             Self::Mark => "write all numbers with the same decimal mark",
+            Self::Blank => "take the line out",
         }
     }
 }
@@ -121,6 +132,20 @@ pub(super) enum Mode {
     Skip,
     /// They are left out, and everything that is wrong with them is noted.
     All,
+    /// For prediction: the first one ends it, no row is left out for whatever reason, and labels and groups are not read.
+    Predict,
+}
+
+impl Mode {
+    /// Whether labels and groups are read.
+    pub fn labelled(self) -> bool {
+        self != Self::Predict
+    }
+
+    /// Whether the first row that cannot be read ends it.
+    fn ends(self) -> bool {
+        matches!(self, Self::First | Self::Predict)
+    }
 }
 
 /// A place in a piece: where a record begins, and the step of reading it (0: the row itself).
@@ -206,11 +231,11 @@ impl RowReader<'_> {
             Cell::Text(bytes) => bytes.trim_ascii().is_empty(),
             Cell::Number(number) => number.is_nan(),
         };
-        if (0..record.cells()).all(blank) {
-            return true;
-        }
         let (values, labels, pictures) = (part.values.len(), part.labels.len(), part.pictures.len());
         let mut row = Row { part, mode: self.mode, start, step: 0, bad: false };
+        if (0..record.cells()).all(blank) {
+            return self.mode.labelled() || row.wrong(What::Blank);
+        }
         let missing = self.cells(record, &mut row);
         let bad = row.bad;
         if bad || (missing > 0 && self.spec.missing == Missing::DropRow) {
@@ -219,7 +244,7 @@ impl RowReader<'_> {
             part.pictures.truncate(pictures);
             part.bad += usize::from(bad);
             part.dropped += usize::from(!bad);
-            return !bad || self.mode != Mode::First;
+            return !bad || !self.mode.ends();
         }
         part.missing += missing;
         let group = match &self.plan.group {
@@ -240,7 +265,11 @@ impl RowReader<'_> {
             return 0;
         }
         let mut missing = 0;
-        let refuse = self.spec.missing == Missing::Refuse;
+        let refuse = match self.spec.missing {
+            Missing::Refuse => true,
+            Missing::Mean => false,
+            Missing::DropRow => self.mode == Mode::Predict,
+        };
         for (index, _) in &self.plan.numeric {
             row.step += 1;
             let read = match record.cell(*index) {

@@ -151,9 +151,30 @@ pub fn read_table(path: &Path, spec: &DataSpec, group_key: &[u8; 32]) -> Result<
 /// # Errors
 /// The file cannot be read. What does not fit in it is in the answer, beside its hash.
 pub fn read_file(path: &Path, spec: &DataSpec, group_key: &[u8; 32], how: &Reading) -> Result<Read, DataError> {
+    let mode = if let BadRows::Skip { .. } = spec.bad_rows { Mode::Skip } else { Mode::First };
+    read_as(path, spec, group_key, how, mode)
+}
+
+/// Reads a table for prediction. Columns of labels and groups need not be there, and are not read where they are: every
+/// label is 0. Each of its rows is in the table, in the file's order: one that cannot be read is an error whatever the
+/// specification says of such rows, and so is a missing value unless the mean stands in for it.
+///
+/// # Errors
+/// The first thing that does not fit, by file, line and column.
+pub fn read_unlabelled(path: &Path, spec: &DataSpec, how: &Reading) -> Result<Table, DataError> {
+    read_as(path, spec, &[0; 32], how, Mode::Predict)?.table
+}
+
+fn read_as(
+    path: &Path,
+    spec: &DataSpec,
+    group_key: &[u8; 32],
+    how: &Reading,
+    mode: Mode,
+) -> Result<Read, DataError> {
     let copy = match &how.folder {
         Some(folder) => {
-            let form = serde_json::to_vec(spec)
+            let form = serde_json::to_vec(&(spec, mode.labelled()))
                 .map_err(|e| DataError::new(FailureCode::Internal, format!("cannot write the specification: {e}")))?;
             Some(copy::place(folder, path, &form, group_key))
         }
@@ -167,7 +188,6 @@ pub fn read_file(path: &Path, spec: &DataSpec, group_key: &[u8; 32], how: &Readi
         }
     }
     let mut source = Source::open(path, how)?;
-    let mode = if let BadRows::Skip { .. } = spec.bad_rows { Mode::Skip } else { Mode::First };
     let target = Target { reading: how, copy, path };
     let outcome = reading::read(&mut source, &target, spec, group_key, mode);
     if let Err(error) = &outcome {
