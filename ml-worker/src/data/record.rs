@@ -80,9 +80,11 @@ impl What {
             Self::Thousands => "is not a number; write it without separators between thousands".into(),
             Self::NotFinite => "is not a finite number".into(),
             Self::Missing => match spec.missing {
-                Missing::DropRow => "is empty; a study may leave such a row out of training (data.missing), but what is \
+                Missing::DropRow => {
+                    "is empty; a study may leave such a row out of training (data.missing), but what is \
                                      to be predicted needs all its values"
-                    .into(),
+                        .into()
+                }
                 Missing::Refuse | Missing::Mean => {
                     "is empty, and the study refuses missing values (data.missing)".into()
                 }

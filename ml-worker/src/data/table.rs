@@ -165,13 +165,7 @@ pub fn read_unlabelled(path: &Path, spec: &DataSpec, how: &Reading) -> Result<Ta
     read_as(path, spec, &[0; 32], how, Mode::Predict)?.table
 }
 
-fn read_as(
-    path: &Path,
-    spec: &DataSpec,
-    group_key: &[u8; 32],
-    how: &Reading,
-    mode: Mode,
-) -> Result<Read, DataError> {
+fn read_as(path: &Path, spec: &DataSpec, group_key: &[u8; 32], how: &Reading, mode: Mode) -> Result<Read, DataError> {
     let copy = match &how.folder {
         Some(folder) => {
             let form = serde_json::to_vec(&(spec, mode.labelled()))
