@@ -5,12 +5,12 @@ mod support;
 
 use consilium_ml_worker::{
     compare::Inputs,
-    data::{own_statistics, read_table, Prepared, Scaler, Split},
+    data::{own_statistics, read_table, Prepared, Rows, Scaler, Split},
     learn::{initial_parameters, logits_of, metrics::Metrics, Net, OptimizerState, Seeds, Session},
     simulate::{run, site_group_key, Site},
 };
 use consilium_primitives::InstitutionId;
-use consilium_study::{Missing, StudyFile, StudySpec};
+use consilium_study::{Missing, Scaling, StudyFile, StudySpec};
 use serde_json::{json, Value};
 use std::{
     fmt::Write,
@@ -301,4 +301,84 @@ fn unscaled_rows_to_measure_on_are_filled_with_their_own_sites_means() {
     let rows = own.apply(table, &(0..table.rows()).collect::<Vec<_>>()).unwrap();
     let z = logits_of(&net, &outcome.model, &rows).unwrap();
     assert_eq!(compared.swarm.sites[1].1, Metrics::of(&z, &rows.positive()));
+}
+
+#[test]
+fn where_sites_scale_by_themselves_no_statistics_are_merged_and_their_rows_are_measured_as_the_worker_does() {
+    for scaling in [Scaling::Site, Scaling::Transductive] {
+        let mut spec = spec();
+        spec.data.scaling = scaling;
+        let sites = sites(&spec, [60, 40]);
+        let mut rules = StudyFile::parse(STUDY).unwrap().rules(2_000, 2).unwrap();
+        rules.max_rounds = 1;
+        let outcome = run(&spec, &rules, &sites, &|_, _, loss| loss).unwrap();
+        assert_eq!(outcome.statistics, None);
+        let tests = [None, Some(sites[1].table.clone())];
+        let compared = Inputs {
+            spec: &spec,
+            rounds: 1,
+            sites: &sites,
+            splits: &outcome.splits,
+            tests: &tests,
+            held_out: Some(&sites[0].table),
+            swarm: &outcome.model,
+            statistics: None,
+        }
+        .compare()
+        .unwrap();
+        let net = Net::new(spec.architecture().unwrap()).unwrap();
+        let figures = |rows: &Rows| Metrics::of(&logits_of(&net, &outcome.model, rows).unwrap(), &rows.positive());
+        let prepared = sites
+            .iter()
+            .zip(&outcome.splits)
+            .map(|(site, split)| Prepared::new(&spec, &site.table, split, None).unwrap())
+            .collect::<Vec<_>>();
+        assert_eq!(compared.swarm.sites[0].1, figures(&prepared[0].validation));
+        // a site's own held-out rows: as what travels with its model makes them
+        assert_eq!(compared.swarm.sites[1].1, figures(&prepared[1].preprocessing.rows(&sites[1].table).unwrap()));
+        if scaling == Scaling::Transductive {
+            let all: Vec<usize> = (0..sites[0].table.rows()).collect();
+            let own = Scaler::standard(&own_statistics(&sites[0].table, &all).unwrap());
+            assert_eq!(compared.swarm.held_out, figures(&own.apply(&sites[0].table, &all).unwrap()));
+        }
+    }
+}
+
+#[test]
+fn several_classes_and_several_labels_are_trained_on_from_end_to_end() {
+    let folder = Folder::new();
+    for (data, header, label) in [
+        ("label = \"l\"\nclasses = [\"a\", \"b\", \"c\"]\n", "x,s,l", 1),
+        ("labels = [\"l\", \"m\"]\npositive = \"a\"\nnegative = \"b\"\n", "x,s,l,m", 2),
+    ] {
+        let study = STUDY
+            .replace("label = \"ill\"\npositive = \"1\"\nnegative = \"0\"\ngroup = \"patient\"\n", data)
+            .replace("columns = [\"x\", \"y\"]", "columns = [\"x\"]")
+            .replace("[model", "categorical = [{ column = \"s\", levels = [\"f\", \"m\"] }]\n[model");
+        let file = StudyFile::parse(&study).unwrap();
+        let spec = file.spec();
+        let mut text = format!("{header}\n");
+        for n in 0..240usize {
+            let names = if label == 1 { ["a", "b", "c"] } else { ["a", "b", "b"] };
+            let class = n % 3;
+            let other = ["b", "a"][usize::from(n % 4 == 0)];
+            let last = if label == 2 { format!(",{other}") } else { String::new() };
+            writeln!(text, "{}.{n},{},{}{last}", 5 * class, ["f", "m"][n % 2], names[class]).unwrap();
+        }
+        let path = folder.write("t.csv", text);
+        let sites: Vec<Site> = (1u8..3)
+            .map(|n| {
+                let secret = [n; 32];
+                let key = site_group_key(&spec, &secret).unwrap();
+                let table = read_table(&path, &spec.data, &key).unwrap();
+                Site { name: format!("{n}"), id: InstitutionId([n; 32]), secret, samples: 10, table }
+            })
+            .collect();
+        let mut rules = file.rules(2_000, 2).unwrap();
+        rules.max_rounds = 3;
+        let outcome = run(&spec, &rules, &sites, &|_, _, loss| loss).unwrap();
+        let loss = |round: usize| outcome.rounds[round].losses.iter().map(|(_, loss)| *loss).sum::<u32>();
+        assert!(loss(3) < loss(0), "{:?}", outcome.rounds);
+        assert_eq!(outcome.statistics.unwrap().count.len(), 1);
+    }
 }

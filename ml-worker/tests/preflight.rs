@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use consilium_ml_worker::data::{preflight, read_file, Prepared, Reading, Report, Split};
-use consilium_study::{BadRows, Missing, StudyFile, StudySpec};
+use consilium_study::{BadRows, Features, Missing, Others, StudyFile, StudySpec};
 use std::{fmt::Write, fs, path::PathBuf};
 
 const DATA: &str =
@@ -183,6 +183,8 @@ fn no_message_has_what_stands_in_a_cell() {
         texts.push(table(60, |_, cells| cells[1] = MARK.into()).replace(',', ";"));
         texts.push(table(1, |_, cells| cells[0] = MARK.into()));
         texts.push(table(60, |n, cells| (cells[0], cells[1]) = (format!("{MARK}{n}"), "1e39".into())));
+        // no header at all
+        texts.push(format!("{MARK},1,e,2,3,f,yes\n").repeat(40));
         for text in texts {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("t.csv");
@@ -208,6 +210,10 @@ fn no_message_has_what_stands_in_a_cell() {
             }
         }
     }
+    let mut others = spec(DATA);
+    others.data.features = Features { columns: Vec::new(), others: Some(Others::of(&["a", "b"], Vec::new())) };
+    let (_, words) = default(&others, format!("{MARK},{MARK},1\n").repeat(40));
+    messages.push(words);
     assert!(messages.len() > 300);
     assert!(messages.iter().filter(|m| m.contains("line ")).count() > 100);
     for message in messages {

@@ -135,6 +135,8 @@ fn rest(
     most: usize,
 ) -> Vec<(usize, String)> {
     let mut rest = all_but(names, &named(spec), &others.ignore);
+    // where a file has no header, its names are a patient's cells
+    let most = if problems.is_empty() { most } else { most.min(problems.len()) };
     let twice: Vec<String> = rest.windows(2).filter(|pair| pair[0].1 == pair[1].1).map(|p| p[0].1.clone()).collect();
     problems.extend(twice.iter().take(most.saturating_sub(problems.len())).map(|n| format!("has two columns {n:?}")));
     rest.dedup_by(|a, b| a.1 == b.1);

@@ -167,6 +167,11 @@ fn columns(report: &mut Report, path: &Path, spec: &DataSpec, how: &Reading) -> 
     let extra: Vec<String> =
         names.iter().enumerate().filter(|(n, _)| !read.contains(n)).map(|(_, name)| name.clone()).collect();
     report.extra = (extra.len(), extra.into_iter().take(MOST).collect());
+    if plan.labels.is_empty() {
+        // its names may be a patient's cells
+        report.extra.1.clear();
+        report.problem("no label is among the names in the first line; is that a header with names of columns?", true);
+    }
     for problem in problems {
         report.problem(format!("{problem}; rename or add it, or agree on a study without it"), true);
     }

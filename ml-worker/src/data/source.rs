@@ -55,7 +55,7 @@ impl Read for Hashing {
 }
 
 enum Bytes {
-    Plain(BufReader<Hashing>),
+    Plain(Box<BufReader<Hashing>>),
     Packed(Box<MultiGzDecoder<BufReader<Hashing>>>),
 }
 
@@ -87,7 +87,7 @@ impl Source {
         };
         let bytes = match kind {
             Kind::Gzip => Bytes::Packed(Box::new(MultiGzDecoder::new(plain))),
-            Kind::Text | Kind::Parquet => Bytes::Plain(plain),
+            Kind::Text | Kind::Parquet => Bytes::Plain(Box::new(plain)),
         };
         Ok(Self { bytes, kind, read: 0, most: reading.allowance.saturating_mul(UNPACKED) })
     }
@@ -125,7 +125,7 @@ impl Source {
     /// Reads to the file's end; the hash of all its bytes.
     pub fn hash(self) -> io::Result<Hash> {
         let mut plain = match self.bytes {
-            Bytes::Plain(bytes) => bytes,
+            Bytes::Plain(bytes) => *bytes,
             Bytes::Packed(bytes) => bytes.into_inner(),
         };
         rest(&mut plain)

@@ -21,6 +21,7 @@ impl fmt::Display for Report {
         write!(f, "columns: {}", self.columns)?;
         match extra {
             0 => writeln!(f)?,
+            extra if names.is_empty() => writeln!(f, ", of which {extra} are not read")?,
             extra => writeln!(f, ", of which {extra} are not read: {}", list(names, *extra))?,
         }
         writeln!(
