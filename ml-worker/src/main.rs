@@ -8,7 +8,7 @@ use commands::desk::Desk;
 use consilium_aggregation::{ModelFile, Statistics};
 use consilium_ml_worker::{
     compare::Inputs,
-    data::{demo, hash_file, own_statistics, read_table, Prepared, Split, Table as Rows},
+    data::{demo, hash_data, hash_file, own_statistics, read_table, Prepared, Split, Table as Rows},
     random::key,
     server::{serve, Settings},
     simulate::{run, site_group_key, Site},
@@ -235,7 +235,10 @@ fn accept_data(dir: &Path, sites: &Path, agreement: &str) -> Result<()> {
     let study = study
         .find(&hex::encode(agreement))
         .with_context(|| format!("{}: has no entry for this agreement", sites.display()))?;
-    let found = hash_file(&study.data)?;
+    let spec = home.spec_of(&agreement)?.with_context(|| {
+        format!("{}: no agreement {} was ever worked on here", dir.display(), hex::encode(agreement))
+    })?;
+    let found = hash_data(&study.data, &StudySpec::from_canonical(&spec)?.data)?;
     home.accept_data(&agreement, &found)?;
     println!("accepted: {}, BLAKE3 {}", study.data.display(), hex::encode(found));
     Ok(())

@@ -97,3 +97,28 @@ fn an_expected_transfer_follows_from_size_sites_and_link() {
     assert_eq!(rules.transfer_blocks, blocks);
     assert!(blocks > 10);
 }
+
+#[test]
+fn every_example_is_a_study() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut found = std::collections::BTreeMap::new();
+    for example in std::fs::read_dir(&folder).unwrap().flatten().filter(|entry| entry.path().is_dir()) {
+        for file in std::fs::read_dir(example.path()).unwrap().flatten() {
+            if file.path().extension().is_some_and(|end| end == "toml") {
+                let name = file.path().strip_prefix(&folder).unwrap().display().to_string();
+                let study = StudyFile::parse(&std::fs::read_to_string(file.path()).unwrap());
+                let spec = study.unwrap_or_else(|e| panic!("{name}: {e}")).spec();
+                found.insert(name, spec.architecture().unwrap().parameters());
+            }
+        }
+    }
+    // the weights and biases of nine layers and the output, counted by hand
+    let widths = [12_708, 256, 1_024, 512, 512, 256, 256, 128, 128, 64, 1];
+    let network: u64 = widths.windows(2).map(|pair| pair[0] * pair[1] + pair[1]).sum();
+    assert_eq!(network, 4_558_977);
+    assert_eq!(found.get("nature2021/network.toml"), Some(&network));
+    assert_eq!(found.get("nature2021/lasso.toml"), Some(&12_709));
+    for name in ["breast-cancer/study.toml", "own-csv/study.toml", "xray/study.toml"] {
+        assert!(found.contains_key(name), "{name}");
+    }
+}

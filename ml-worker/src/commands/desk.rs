@@ -1,16 +1,17 @@
 //! Commands that need no chain.
 
+use super::inspect::Inspect;
 use crate::{read_study, secret_of};
 use anyhow::{bail, Context, Result};
 use clap::{Args, Subcommand};
 use consilium_ml_worker::{
-    data::{columns, preflight, purge, read_file, Reading, Table},
+    data::{columns, preflight, purge, read_file, read_unlabelled, Reading, Table},
     desk::{self, Bundle, Plan},
-    learn::{figures::Figures, objective, Net},
+    learn::{figures::Figures, objective},
     simulate::site_group_key,
-    site::read_secret,
+    site::{read_secret, write_whole},
 };
-use consilium_study::{DataSpec, StudySpec, Task};
+use consilium_study::{DataSpec, Task};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{json, Value};
 use std::{
@@ -68,7 +69,7 @@ pub struct Train {
     /// Study file
     #[arg(long, value_name = "FILE")]
     study: PathBuf,
-    /// Data file
+    /// Table: CSV, TSV (each packed with gzip or not) or Parquet; pictures that it names lie in its folder or below
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// Held-out rows, measured on after training
@@ -104,7 +105,7 @@ pub struct Predict {
     /// Folder of the model
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// New rows; label and group columns need not be there
+    /// New rows; label and group columns need not be there. Each row is predicted, or the first that cannot be is named
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// File to write to; left out, the predictions are printed
@@ -131,17 +132,6 @@ pub struct Pack {
 }
 
 #[derive(Args)]
-#[group(required = true, multiple = false)]
-pub struct Inspect {
-    /// Study file
-    #[arg(long, value_name = "FILE")]
-    study: Option<PathBuf>,
-    /// Folder of a model
-    #[arg(long, value_name = "DIR")]
-    model: Option<PathBuf>,
-}
-
-#[derive(Args)]
 pub struct Preflight {
     /// Study file
     #[arg(long, value_name = "FILE")]
@@ -149,7 +139,8 @@ pub struct Preflight {
     /// Data file
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
-    /// The site's secret (file `secret` in its worker's folder): rows are then split as the worker will split them
+    /// The site's secret (file `secret` in its worker's folder): rows are then split as the worker will split them; left
+    /// out, as `train` without a secret splits them
     #[arg(long, value_name = "FILE")]
     secret: Option<PathBuf>,
     /// Prints JSON in place of words
@@ -178,7 +169,7 @@ pub fn act(command: Desk) -> Result<()> {
         Desk::Evaluate(arguments) => evaluate(&arguments),
         Desk::Predict(arguments) => predict(&arguments),
         Desk::Pack(arguments) => pack(&arguments),
-        Desk::Inspect(arguments) => inspect(&arguments),
+        Desk::Inspect(arguments) => arguments.print(),
         Desk::Preflight(arguments) => look(&arguments),
         Desk::Columns(Columns { data, named, ignore }) => {
             let named: Vec<&str> = named.iter().map(String::as_str).collect();
@@ -186,13 +177,17 @@ pub fn act(command: Desk) -> Result<()> {
             Ok(())
         }
         Desk::Purge { dir } => {
-            let copies = dir.join("working-copies");
-            let folder = if copies.is_dir() { copies } else { dir };
-            let gone = purge(&folder).with_context(|| folder.display().to_string())?;
+            if !dir.is_dir() {
+                bail!("{} is no folder: name the one that working copies were made in", dir.display());
+            }
+            let mut gone = Vec::new();
+            for folder in [dir.join("working-copies"), dir.clone()] {
+                gone.extend(purge(&folder).with_context(|| folder.display().to_string())?);
+            }
             for path in &gone {
                 println!("removed: {}", path.display());
             }
-            println!("{} working copies removed from {}", gone.len(), folder.display());
+            println!("{} working copies removed from {}", gone.len(), dir.display());
             Ok(())
         }
     }
@@ -227,6 +222,8 @@ fn train(arguments: &Train) -> Result<()> {
         }
         None => None,
     };
+    // not after hours of training
+    fs::create_dir_all(&arguments.out).with_context(|| format!("cannot make {}", arguments.out.display()))?;
     let bar = ProgressBar::new(1_000);
     bar.set_style(ProgressStyle::with_template("training {bar:40} {percent:>3} %, {eta} left")?);
     let plan = Plan { spec: &spec, rounds, table: &rows, secret };
@@ -249,7 +246,7 @@ fn train(arguments: &Train) -> Result<()> {
     Ok(())
 }
 
-/// Figures of a model on rows with labels.
+/// Figures of a model on rows with labels; none where there are no rows.
 fn figures(bundle: &Bundle, table: &Table) -> Result<Option<Figures>> {
     let (logits, rows) = desk::logits(bundle, table)?;
     Ok(Figures::of(&objective(&bundle.spec, None), &logits, rows.labels(), &bundle.cuts))
@@ -258,7 +255,8 @@ fn figures(bundle: &Bundle, table: &Table) -> Result<Option<Figures>> {
 fn evaluate(arguments: &Evaluate) -> Result<()> {
     let bundle = Bundle::read(&arguments.model)?;
     let table = table(&arguments.data, &bundle.spec.data, &[0; 32], &arguments.memory)?;
-    println!("{}", json!(figures(&bundle, &table)?));
+    let figures = figures(&bundle, &table).with_context(|| arguments.data.display().to_string())?;
+    println!("{}", json!(figures));
     Ok(())
 }
 
@@ -273,9 +271,8 @@ fn outputs(data: &DataSpec) -> Vec<&str> {
 
 fn predict(arguments: &Predict) -> Result<()> {
     let bundle = Bundle::read(&arguments.model)?;
-    let how = arguments.memory.reading();
-    let table = consilium_ml_worker::data::read_unlabelled(&arguments.data, &bundle.spec.data, &how)?;
-    let (logits, _) = desk::logits(&bundle, &table)?;
+    let table = read_unlabelled(&arguments.data, &bundle.spec.data, &arguments.memory.reading())?;
+    let (logits, _) = desk::logits(&bundle, &table).with_context(|| arguments.data.display().to_string())?;
     let goal = objective(&bundle.spec, None);
     let mut out = csv::Writer::from_writer(Vec::new());
     let names = outputs(&bundle.spec.data);
@@ -283,6 +280,7 @@ fn predict(arguments: &Predict) -> Result<()> {
     let cuts: Vec<f64> = (0..names.len()).filter_map(|n| bundle.cuts.get(n).copied().flatten()).collect();
     let validated = !classes && cuts.len() == names.len();
     let mut header = vec!["row".to_owned()];
+    header.extend(bundle.spec.data.pictures.iter().map(|pictures| pictures.column.clone()));
     header.extend(names.iter().map(|name| format!("p({name})")));
     match classes {
         true => header.push("likeliest".into()),
@@ -296,6 +294,7 @@ fn predict(arguments: &Predict) -> Result<()> {
     out.write_record(&header)?;
     for (row, p) in goal.probabilities(&logits).chunks_exact(names.len()).enumerate() {
         let mut line = vec![(row + 1).to_string()];
+        line.extend(table.pictures.get(row).cloned());
         line.extend(p.iter().map(f64::to_string));
         if classes {
             let best = (0..p.len()).max_by(|a, b| p[*a].total_cmp(&p[*b]).then(b.cmp(a))).unwrap_or_default();
@@ -310,7 +309,10 @@ fn predict(arguments: &Predict) -> Result<()> {
     }
     let bytes = out.into_inner().map_err(|e| anyhow::anyhow!("{e}"))?;
     match &arguments.out {
-        Some(path) => fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?,
+        // of patients, and nobody else's business
+        Some(path) => {
+            write_whole(path, &bytes, 0o600).with_context(|| format!("cannot write {}", path.display()))?;
+        }
         None => std::io::stdout().write_all(&bytes)?,
     }
     Ok(())
@@ -325,58 +327,12 @@ fn pack(arguments: &Pack) -> Result<()> {
     Ok(())
 }
 
-fn inspect(arguments: &Inspect) -> Result<()> {
-    let (spec, bundle) = match (&arguments.study, &arguments.model) {
-        (Some(study), _) => (read_study(study)?.spec(), None),
-        (None, Some(folder)) => {
-            let bundle = Bundle::read(folder)?;
-            (bundle.spec.clone(), Some(bundle))
-        }
-        (None, None) => bail!("name a study or a model"),
-    };
-    print!("{}", describe(&spec, bundle.as_ref())?);
-    Ok(())
-}
-
-/// A network in words: layers, tensors, memory.
-fn describe(spec: &StudySpec, bundle: Option<&Bundle>) -> Result<String> {
-    use std::fmt::Write as _;
-    let net = Net::new(spec.architecture()?)?;
-    let architecture = net.architecture();
-    let mut out = String::new();
-    writeln!(out, "{}", spec.title)?;
-    writeln!(out, "specification {}", hex::encode(spec.hash()?))?;
-    writeln!(out, "network       {}", hex::encode(architecture.hash()))?;
-    writeln!(out, "input {:?}, {} outputs", architecture.input, architecture.outputs)?;
-    for line in desk::layers(architecture) {
-        writeln!(out, "  {line}")?;
-    }
-    let batch = spec.training.batch_size;
-    let mib = |numbers: u64| numbers as f64 * 4.0 / f64::from(1 << 20);
-    writeln!(
-        out,
-        "{} parameters ({:.1} MiB); a step of {batch} rows keeps up to {:.0} MiB of what layers give",
-        architecture.parameters(),
-        mib(architecture.parameters()),
-        mib(architecture.activations(batch as usize))
-    )?;
-    if let Some(bundle) = bundle {
-        writeln!(out, "made: {}", serde_json::to_string(&bundle.made)?)?;
-        writeln!(out, "tensor                size  mean size of a number")?;
-        for (tensor, range) in net.tensors() {
-            let numbers = &bundle.parameters[range];
-            let mean = numbers.iter().map(|w| f64::from(w.abs())).sum::<f64>() / numbers.len() as f64;
-            writeln!(out, "{:<16}{:>10}  {mean:.6}", tensor.name, numbers.len())?;
-        }
-    }
-    Ok(out)
-}
-
 fn look(arguments: &Preflight) -> Result<()> {
     let spec = read_study(&arguments.study)?.spec();
     let key = match &arguments.secret {
         Some(file) => site_group_key(&spec, &read_secret(file)?)?,
-        None => [0; 32],
+        // of a file that cannot be read, the report says so
+        None => secret_of(&arguments.data).map_or(Ok([0; 32]), |secret| site_group_key(&spec, &secret))?,
     };
     let report = preflight(&arguments.data, &spec, &key, &arguments.memory.reading());
     let usable = report.usable;

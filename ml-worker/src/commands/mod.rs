@@ -1,3 +1,4 @@
 //! What the program's commands do.
 
 pub mod desk;
+mod inspect;

@@ -4,7 +4,7 @@
 //! owner alone, is named in the log, and is removed by [`purge`]. It is used again as long as the table's file has the
 //! bytes that it was made of, and its own bytes are those that were written.
 //!
-//! The file has all rows' values as little-endian f64, row by row; then what is known of the rows; then that part's
+//! The file has all rows' values as little-endian f64, or pictures' scaled pixels as f32, row by row; then what is known of the rows; then that part's
 //! length (8 bytes), its BLAKE3 hash, and a mark.
 
 use super::error::DataError;
@@ -35,7 +35,7 @@ pub(super) struct WorkingCopy {
 /// What a working copy knows besides the values.
 #[derive(Clone, Debug, Default, Encode, Decode)]
 pub(super) struct Known {
-    /// BLAKE3 of the table's file.
+    /// What the table's file, and its pictures if it names any, are known by.
     pub source: [u8; 32],
     /// BLAKE3 of the values.
     pub values: [u8; 32],
@@ -140,10 +140,22 @@ impl Writer {
         for part in values.chunks(1 << 17) {
             self.bytes.clear();
             self.bytes.extend(part.iter().flat_map(|value| value.to_le_bytes()));
-            self.hasher.update_rayon(&self.bytes);
-            self.out.write_all(&self.bytes)?;
-            self.length += self.bytes.len() as u64;
+            self.put()?;
         }
+        Ok(())
+    }
+
+    /// Pixels of a picture, as 32-bit numbers.
+    pub fn write_pixels(&mut self, pixels: &[f32]) -> io::Result<()> {
+        self.bytes.clear();
+        self.bytes.extend(pixels.iter().flat_map(|pixel| pixel.to_le_bytes()));
+        self.put()
+    }
+
+    fn put(&mut self) -> io::Result<()> {
+        self.hasher.update_rayon(&self.bytes);
+        self.out.write_all(&self.bytes)?;
+        self.length += self.bytes.len() as u64;
         Ok(())
     }
 

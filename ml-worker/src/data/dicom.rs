@@ -18,23 +18,8 @@ use std::path::Path;
 mod coded;
 mod elements;
 
+pub use consilium_study::Window;
 pub use elements::KEPT;
-
-/// Which values become black and white.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Window {
-    /// The first window that the file itself names; the full range if it names none.
-    Own,
-    /// From the least to the greatest value that the file's bits can hold, whether they occur or not.
-    Full,
-    /// The same window for all files, in the file's units after rescaling, such as Hounsfield units.
-    Fixed {
-        /// The value that becomes the middle grey.
-        center: f64,
-        /// How wide the window is: 1 or more.
-        width: f64,
-    },
-}
 
 /// Reads an image. Each stored value v, of the stored bits alone and signed where the file says so, becomes
 /// `x = slope v + intercept` (1 and 0 where the file has none), then, with the window's centre c and width w, as DICOM

@@ -32,9 +32,13 @@ impl DataError {
         Self::new(code, format!("{what}: {error}"))
     }
 
-    /// With the file's name before it.
+    /// With the file's name before it, once.
     pub(crate) fn of(self, file: &Path) -> Self {
-        let between = if self.message.starts_with("line ") { "," } else { ":" };
+        if self.message.starts_with(&file.display().to_string()) {
+            return self;
+        }
+        let place = ["line ", "row "].iter().any(|unit| self.message.starts_with(unit));
+        let between = if place { "," } else { ":" };
         Self { message: format!("{}{between} {}", file.display(), self.message), ..self }
     }
 }

@@ -1,7 +1,10 @@
 //! The first line of a table: which columns are there, and which of them a study reads.
 
-use super::{error::DataError, record::Mode};
-use consilium_study::{DataSpec, Missing, Others, Task, Transform};
+use super::{
+    error::DataError,
+    record::{Cell, Mode},
+};
+use consilium_study::{same_value, DataSpec, Missing, Others, Pictures, Task, Transform};
 use csv::ByteRecord;
 use std::collections::{HashMap, HashSet};
 
@@ -28,6 +31,22 @@ pub(super) struct Levels {
     pub index: usize,
     pub name: String,
     pub levels: HashMap<Vec<u8>, u32>,
+}
+
+impl Levels {
+    /// The level of a text that none of them is byte for byte: one with blanks beyond ASCII around it, or of a number
+    /// that came as a number, whichever way the study writes it.
+    pub fn level(&self, cell: Cell<'_>, text: &[u8]) -> Option<u32> {
+        let text = std::str::from_utf8(text).ok()?;
+        match cell {
+            Cell::Text(_) => self.levels.get(text.trim().as_bytes()).copied(),
+            Cell::Number(_) => {
+                let same = |level: &[u8]| std::str::from_utf8(level).is_ok_and(|level| same_value(level, text));
+                // the first in the study's order
+                self.levels.iter().filter(|(level, _)| same(level)).map(|(_, n)| *n).min()
+            }
+        }
+    }
 }
 
 impl Plan {
@@ -210,6 +229,8 @@ pub(super) struct Form {
     pub task: Task,
     pub transform: Transform,
     pub missing: Missing,
+    /// How pictures are read, where rows name them.
+    pub pictures: Option<Pictures>,
 }
 
 impl Form {
@@ -220,6 +241,7 @@ impl Form {
             task: spec.task(),
             transform: spec.transform,
             missing: spec.missing,
+            pictures: spec.pictures.clone(),
         }
     }
 
@@ -230,7 +252,10 @@ impl Form {
 
     /// Numbers of a row of the network.
     pub fn inputs(&self) -> usize {
-        self.numeric + self.levels.iter().sum::<usize>()
+        match &self.pictures {
+            Some(pictures) => pictures.height as usize * pictures.width as usize,
+            None => self.numeric + self.levels.iter().sum::<usize>(),
+        }
     }
 
     /// Whole numbers that are a row's label.

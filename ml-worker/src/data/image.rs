@@ -62,16 +62,20 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
 
 /// All bytes of a file, if it is not larger than a picture may be.
 pub(crate) fn read_limited(path: &Path) -> Result<Vec<u8>, DataError> {
-    let unreadable =
-        |e: std::io::Error| DataError::new(FailureCode::DataUnreadable, format!("cannot be read: {e}")).of(path);
+    limited(path).map_err(|e| e.of(path))
+}
+
+/// [`read_limited`], with errors that do not name the file.
+pub(crate) fn limited(path: &Path) -> Result<Vec<u8>, DataError> {
+    let unreadable = |e: std::io::Error| DataError::new(FailureCode::DataUnreadable, format!("cannot be read: {e}"));
     let meta = std::fs::metadata(path).map_err(unreadable)?;
     if !meta.is_file() {
-        return Err(DataError::new(FailureCode::DataUnreadable, "is not a file").of(path));
+        return Err(DataError::new(FailureCode::DataUnreadable, "is not a file"));
     }
     let mut bytes = Vec::new();
     File::open(path).and_then(|f| f.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE {
-        return Err(refused("is larger than 128 MiB, which is the most a picture may have").of(path));
+        return Err(refused("is larger than 128 MiB, which is the most a picture may have"));
     }
     Ok(bytes)
 }

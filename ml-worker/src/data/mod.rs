@@ -1,11 +1,13 @@
 //! A site's rows: read, split once for good, and turned into what the network takes.
 //!
 //! * `source`, `reading`, `pieces`, `header`, `record`, `number`: from a file's bytes to a [`Table`];
-//! * `cells`, `copy`: where its values lie;
+//! * `columnar`, `parquet`: the same from a Parquet file; `pictures`, `image`, `dicom`: pictures that a table names;
+//! * `sink`, `cells`, `copy`: where its values lie;
 //! * `split`, `scale`, `prepare`, `rows`: from a table to [`Rows`] of the network;
 //! * `preflight`, `look`, `words`: what a site's people learn of their file before.
 
 mod cells;
+mod columnar;
 mod copy;
 pub mod demo;
 pub mod dicom;
@@ -15,6 +17,7 @@ pub mod image;
 mod look;
 mod number;
 pub mod parquet;
+mod pictures;
 mod pieces;
 mod preflight;
 mod prepare;
@@ -22,8 +25,10 @@ mod reading;
 mod record;
 mod rows;
 mod scale;
+mod sink;
 mod source;
 mod split;
+mod survey;
 mod table;
 mod words;
 
@@ -37,4 +42,5 @@ pub use rows::{Make, Rows};
 pub use scale::{own_statistics, statistics_of, Preprocessing, Scaler};
 pub use source::{hash_file, Reading};
 pub use split::Split;
-pub use table::{columns, read_file, read_table, read_unlabelled, Read, Table};
+pub use survey::Survey;
+pub use table::{columns, hash_data, read_file, read_table, read_unlabelled, Read, Table};

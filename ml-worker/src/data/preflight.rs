@@ -7,11 +7,13 @@ use super::{
     header,
     look::{look, Count, Look},
     prepare::enough,
-    reading::{self, Outcome, Target},
+    reading,
     record::{Mode, What},
     scale::Scaler,
+    sink::{Outcome, Target},
     source::{Reading, Source},
     split::Split,
+    survey::{survey, Survey},
     table::Table,
 };
 use consilium_study::{BadRows, DataSpec, Missing, Others, Scaling, StudySpec};
@@ -56,6 +58,8 @@ pub struct Report {
     pub missing: Vec<Count>,
     /// What stands out in numeric columns.
     pub look: Look,
+    /// The pictures, where the study has any.
+    pub pictures: Option<Survey>,
     /// What is wrong, and what to do.
     pub problems: Vec<Problem>,
     /// Problems beyond those listed.
@@ -118,7 +122,15 @@ fn fill(report: &mut Report, path: &Path, spec: &StudySpec, key: &[u8; 32], how:
     let target = Target { reading: how, copy, path };
     let outcome = reading::read(&mut source, &target, &reduced, key, Mode::All)?;
     let missing = problems(report, &outcome, &reduced);
-    let Outcome { mut known, values, writer, .. } = outcome;
+    let Outcome { mut known, values, writer, places, unit, .. } = outcome;
+    if let Some(pictures) = &reduced.pictures {
+        let (seen, failed) = survey(pictures, &target, &mut known, (&places, unit))?;
+        // pictures that may be skipped are no reason not to train
+        for failure in failed {
+            report.problem(failure.0, failure.1 || spec.data.bad_rows == BadRows::Refuse);
+        }
+        report.pictures = Some(seen);
+    }
     let cells = match (writer, &target.copy) {
         (Some(writer), Some(place)) => {
             let copy = writer.finish(&mut known).map_err(|e| copy::error(place, &e))?;
@@ -159,8 +171,8 @@ fn fill(report: &mut Report, path: &Path, spec: &StudySpec, key: &[u8; 32], how:
 /// Looks at the header. What can be read all the same; `None` where labels or pictures are not there.
 fn columns(report: &mut Report, path: &Path, spec: &DataSpec, how: &Reading) -> Result<Option<DataSpec>, DataError> {
     let mut source = Source::open(path, how)?;
-    let (block, delimiter) = reading::begin(&mut source, how, &|names| header::fits(names, spec, Mode::All))?;
-    let (names, _) = reading::head(&block, delimiter)?;
+    let target = Target { reading: how, copy: None, path };
+    let names = reading::names(&mut source, &target, &|names| header::fits(names, spec, Mode::All))?;
     let (plan, problems) = header::plan(&names, spec, Mode::All, usize::MAX);
     report.columns = names.len();
     let read = plan.places();
@@ -212,7 +224,8 @@ fn problems(report: &mut Report, outcome: &Outcome, spec: &DataSpec) -> Vec<Coun
         };
         let rows = if found.rows == 1 { "1 row".to_owned() } else { format!("{} rows", found.rows) };
         let words = what.words(&outcome.plan, spec);
-        let message = format!("{place}{rows}, the first in line {}: {words}; {}", found.line, what.advice());
+        let (unit, line) = (outcome.unit, found.line);
+        let message = format!("{place}{rows}, the first in {unit} {line}: {words}; {}", what.advice());
         // rows that may be skipped are no reason not to train
         report.problem(message, spec.bad_rows == BadRows::Refuse || *what == What::Mark);
     }

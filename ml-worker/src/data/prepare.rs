@@ -58,11 +58,13 @@ impl Prepared {
         for rows in [&prepared.training, &prepared.validation] {
             let found = rows.not_finite().map_err(|e| DataError::io("rows of a table cannot be read", &e))?;
             if let Some((_, place)) = found {
-                let name = table.features.get(place).map_or("", String::as_str);
-                return Err(DataError::new(
-                    FailureCode::NotFinite,
-                    format!("column {name:?}: a scaled value leaves the range of f32; scale or transform the features"),
-                ));
+                let message = match table.features.get(place) {
+                    Some(name) => format!(
+                        "column {name:?}: a scaled value leaves the range of f32; scale or transform the features"
+                    ),
+                    None => "a scaled pixel leaves the range of f32; agree on another data.pictures.deviation".into(),
+                };
+                return Err(DataError::new(FailureCode::NotFinite, message));
             }
         }
         Ok(prepared)

@@ -1,52 +1,28 @@
 //! A table's text, block by block: the next one is read while the rows of the last one are, piece by piece on all cores.
 
 use super::{
-    cells::Memory,
-    copy::{self, Known, Writer},
+    columnar,
     error::DataError,
-    header::{self, Form, Plan},
-    number::Mark,
+    header::{self, Form},
     pieces::{cut, each_record, line_feeds, whole},
-    record::{Mode, Part, RowReader, What},
+    record::{Mode, Part, RowReader},
+    sink::{Here, Outcome, Sink, Target},
     source::{Kind, Reading, Source},
 };
-use consilium_primitives::{rules::MAX_WEIGHT, FailureCode};
-use consilium_study::{BadRows, DataSpec};
+use consilium_study::DataSpec;
 use rayon::prelude::*;
-use std::{
-    collections::BTreeMap,
-    ops::ControlFlow,
-    path::{Path, PathBuf},
-};
+use std::ops::ControlFlow;
 
 /// Bytes of text that are read at once, at most and at least.
 const BLOCK: (u64, u64) = (1 << 12, 1 << 23);
 /// Bytes that one row may have.
 const ROW: usize = 1 << 26;
 /// Pieces a block is cut into for each core, and bytes that are worth one.
-const PIECES: usize = 4;
+pub(super) const PIECES: usize = 4;
 const PIECE: usize = 1 << 16;
 
-/// Everything a file gave.
-pub(super) struct Outcome {
-    pub plan: Plan,
-    /// Values in memory; none where there is a writer, which has them all.
-    pub values: Memory,
-    pub writer: Option<Writer>,
-    /// All but the file's hash and what the writer knows.
-    pub known: Known,
-    pub problems: BTreeMap<(usize, What), Found>,
-}
-
-/// How often something is wrong with a column, and in which line first.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Found {
-    pub rows: usize,
-    pub line: usize,
-}
-
 /// Text that has been read and not yet been used.
-pub(super) struct Block {
+struct Block {
     bytes: Vec<u8>,
     filled: usize,
     /// Whether the file ends with it.
@@ -88,14 +64,6 @@ impl Block {
     }
 }
 
-/// Where values go.
-pub(super) struct Target<'a> {
-    pub reading: &'a Reading,
-    /// Where the working copy would be.
-    pub copy: Option<PathBuf>,
-    pub path: &'a Path,
-}
-
 /// Reads a table. Only [`Mode::All`] reads on after what the study does not allow.
 pub(super) fn read(
     source: &mut Source,
@@ -104,6 +72,9 @@ pub(super) fn read(
     key: &[u8; 32],
     mode: Mode,
 ) -> Result<Outcome, DataError> {
+    if source.kind == Kind::Parquet {
+        return columnar::read(target, spec, key, mode);
+    }
     let (mut block, delimiter) = begin(source, target.reading, &|names| header::fits(names, spec, mode))?;
     let (names, mut at) = head(&block, delimiter)?;
     let (plan, problems) = header::plan(&names, spec, mode, 1);
@@ -112,7 +83,7 @@ pub(super) fn read(
     }
     let form = Form::of(spec);
     let reader = RowReader { spec, plan: &plan, form: &form, key, mode, comma: delimiter != b',' };
-    let mut sink = Sink::new(target, spec, mode);
+    let mut sink = Sink::new(target, spec, mode, "line");
     let size = usize::try_from((target.reading.allowance / 4).clamp(BLOCK.0, BLOCK.1)).unwrap_or(PIECE);
     let mut next = Block::new(size);
     // of the header's own lines
@@ -129,7 +100,7 @@ pub(super) fn read(
             } else if !block.grow(source)? {
                 return Err(DataError::schema(format!(
                     "line {}: has no end within {ROW} bytes; is a quotation mark missing?",
-                    sink.line(&rest, 0)
+                    sink.line(&Here::Text(&rest), 0)
                 )));
             }
             end = if block.last { block.filled } else { whole(block.text(), delimiter) };
@@ -146,7 +117,7 @@ pub(super) fn read(
         let mut lines = 0;
         for (start, part) in parts {
             lines += part.line_feeds;
-            sink.take(text, start, part, &plan)?;
+            sink.take(&Here::Text(text), start, part, &plan)?;
         }
         sink.lines += lines;
         if block.last {
@@ -159,15 +130,21 @@ pub(super) fn read(
     sink.end(plan)
 }
 
-/// The first block, of which the first record is whole, and what separates cells.
-pub(super) fn begin(
+/// The names of a file's columns, whatever kind of table it is.
+pub(super) fn names(
     source: &mut Source,
-    reading: &Reading,
+    target: &Target<'_>,
     fits: &dyn Fn(&[String]) -> bool,
-) -> Result<(Block, u8), DataError> {
+) -> Result<Vec<String>, DataError> {
     if source.kind == Kind::Parquet {
-        return Err(DataError::schema("is a Parquet file; save it as CSV in UTF-8"));
+        return columnar::names(target.path);
     }
+    let (block, delimiter) = begin(source, target.reading, fits)?;
+    Ok(head(&block, delimiter)?.0)
+}
+
+/// The first block, of which the first record is whole, and what separates cells.
+fn begin(source: &mut Source, reading: &Reading, fits: &dyn Fn(&[String]) -> bool) -> Result<(Block, u8), DataError> {
     let size = usize::try_from((reading.allowance / 4).clamp(BLOCK.0, BLOCK.1)).unwrap_or(PIECE);
     let mut block = Block::new(size);
     block.fill(source)?;
@@ -198,7 +175,7 @@ pub(super) fn begin(
 }
 
 /// Names of the columns, and where the rows begin.
-pub(super) fn head(block: &Block, delimiter: u8) -> Result<(Vec<String>, usize), DataError> {
+fn head(block: &Block, delimiter: u8) -> Result<(Vec<String>, usize), DataError> {
     let text = block.text();
     let broken = || DataError::schema("cannot be read as a table; save it as CSV in UTF-8");
     let header = header::read_header(text, delimiter).map_err(|_| broken())?;
@@ -237,168 +214,4 @@ fn parts(text: &[u8], delimiter: u8, reader: &RowReader<'_>) -> Vec<(usize, Part
             (range.start, part)
         })
         .collect()
-}
-
-/// Rows as they come, in their order.
-struct Sink<'a> {
-    target: &'a Target<'a>,
-    spec: &'a DataSpec,
-    mode: Mode,
-    values: Memory,
-    writer: Option<Writer>,
-    known: Known,
-    problems: BTreeMap<(usize, What), Found>,
-    /// The file's first decimal mark, and where it is.
-    mark: Option<(Mark, String)>,
-    /// The first row that was skipped, and why.
-    skipped: Option<String>,
-    /// Line feeds before the text in hand.
-    lines: usize,
-}
-
-impl<'a> Sink<'a> {
-    fn new(target: &'a Target<'a>, spec: &'a DataSpec, mode: Mode) -> Self {
-        Self {
-            target,
-            spec,
-            mode,
-            values: Memory::default(),
-            writer: None,
-            known: Known::default(),
-            problems: BTreeMap::new(),
-            mark: None,
-            skipped: None,
-            lines: 0,
-        }
-    }
-
-    /// The line, as an editor counts, of a place in the text in hand.
-    fn line(&self, text: &[u8], place: usize) -> usize {
-        1 + self.lines + line_feeds(&text[..place.min(text.len())])
-    }
-
-    fn take(&mut self, text: &[u8], start: usize, part: Part, plan: &Plan) -> Result<(), DataError> {
-        let first = part.first();
-        let place = |sink: &Self, (record, step): (usize, usize)| match step {
-            0 => format!("line {}", sink.line(text, start + record)),
-            step => format!("line {}, column {:?}", sink.line(text, start + record), plan.name(step)),
-        };
-        let mut marks = [(Mark::Comma, part.first_comma), (Mark::Point, part.first_point)];
-        marks.sort_by_key(|(_, spot)| spot.unwrap_or((usize::MAX, 0)));
-        for (mark, spot) in marks {
-            let Some(spot) = spot else { continue };
-            match &self.mark {
-                None => self.mark = Some((mark, place(self, spot))),
-                Some((before, _)) if *before == mark => {}
-                Some((before, at)) => {
-                    if self.mode == Mode::All {
-                        let line = self.line(text, start + spot.0);
-                        self.problems.entry((spot.1, What::Mark)).or_insert(Found { rows: 1, line });
-                    } else if first.is_none_or(|(problem, _)| spot < problem) || self.mode == Mode::Skip {
-                        return Err(DataError::schema(format!(
-                            "{}: has a decimal {}, but {at} has a decimal {}; write all numbers with the same decimal \
-                             mark, and without separators between thousands",
-                            place(self, spot),
-                            mark.name(),
-                            before.name()
-                        )));
-                    }
-                }
-            }
-        }
-        if let Some((spot, what)) = first {
-            let said = format!("{}: {}", place(self, spot), what.words(plan, self.spec));
-            match self.mode {
-                Mode::First | Mode::Predict => return Err(DataError::schema(said)),
-                Mode::Skip => _ = self.skipped.get_or_insert(said),
-                Mode::All => {
-                    for (kind, tally) in &part.problems {
-                        match self.problems.get_mut(kind) {
-                            Some(found) => found.rows += tally.rows,
-                            None => {
-                                let line = self.line(text, start + tally.first.0);
-                                self.problems.insert(*kind, Found { rows: tally.rows, line });
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        self.known.labels.extend(part.labels);
-        self.known.groups.extend(part.groups);
-        self.known.pictures.extend(part.pictures);
-        self.known.missing += part.missing as u64;
-        self.known.dropped += part.dropped as u64;
-        self.known.skipped += part.bad as u64;
-        if self.known.groups.len() >= MAX_WEIGHT as usize {
-            return Err(DataError::schema("has 2^29 rows or more"));
-        }
-        self.put(part.values)
-    }
-
-    /// Keeps values in memory, or, once they are more than are allowed there, all of them on disk.
-    fn put(&mut self, values: Vec<f64>) -> Result<(), DataError> {
-        if self.writer.is_none() {
-            let bytes = (self.values.len() + values.len()) as u64 * 8;
-            if bytes <= self.target.reading.allowance {
-                self.values.push(values);
-                return Ok(());
-            }
-            let allowed = self.target.reading.allowance;
-            let Some(path) = &self.target.copy else {
-                return Err(DataError::new(
-                    FailureCode::OutOfMemory,
-                    format!(
-                        "has more values than the {allowed} bytes of memory that may be used for them hold; allow more \
-                         memory, or a folder for a working copy"
-                    ),
-                ));
-            };
-            tracing::warn!(
-                "{}: has more values than the {allowed} bytes of memory that may be used for them hold; a second copy of \
-                 them is made and kept: {}",
-                self.target.path.display(),
-                path.display()
-            );
-            let mut writer = Writer::create(path).map_err(|e| copy::error(path, &e))?;
-            for part in std::mem::take(&mut self.values).parts() {
-                writer.write(part).map_err(|e| copy::error(path, &e))?;
-            }
-            self.writer = Some(writer);
-        }
-        if let (Some(writer), Some(path)) = (&mut self.writer, &self.target.copy) {
-            writer.write(&values).map_err(|e| copy::error(path, &e))?;
-        }
-        Ok(())
-    }
-
-    fn end(mut self, plan: Plan) -> Result<Outcome, DataError> {
-        let kept = self.known.groups.len() as u64;
-        let (skipped, dropped) = (self.known.skipped, self.known.dropped);
-        let all = kept + skipped + dropped;
-        if let (BadRows::Skip { at_most }, Mode::Skip) = (self.spec.bad_rows, self.mode) {
-            if skipped as f64 > at_most * all as f64 {
-                let first = self.skipped.take().unwrap_or_default();
-                return Err(DataError::schema(format!(
-                    "{skipped} of {all} rows cannot be read, more than the share of {at_most} that the study lets go \
-                     (data.bad_rows); the first: {first}"
-                )));
-            }
-        }
-        if kept == 0 && self.mode != Mode::All {
-            let message = match all {
-                0 => "has a header but no rows".to_owned(),
-                all => format!(
-                    "none of its {all} rows is left: {dropped} have empty cells, which the study drops (data.missing), \
-                     {skipped} cannot be read"
-                ),
-            };
-            return Err(DataError::new(FailureCode::TooFewSamples, message));
-        }
-        if !self.mode.labelled() {
-            self.known.labels = vec![0; self.known.groups.len() * Form::of(self.spec).per_row()];
-        }
-        self.known.features = plan.numeric.iter().map(|(_, name)| name.clone()).collect();
-        Ok(Outcome { plan, values: self.values, writer: self.writer, known: self.known, problems: self.problems })
-    }
 }

@@ -14,7 +14,6 @@ pub(super) enum Cell<'a> {
     /// A text that is to be read.
     Text(&'a [u8]),
     /// A number already, NaN where it is missing: from files that know kinds of columns.
-    #[allow(dead_code)]
     Number(f64),
 }
 
@@ -35,6 +34,14 @@ pub(super) trait Record {
     fn cells(&self) -> usize;
     /// One of them.
     fn cell(&self, index: usize) -> Cell<'_>;
+
+    /// Whether it is no row at all, as an empty line.
+    fn blank(&self) -> bool {
+        (0..self.cells()).all(|n| match self.cell(n) {
+            Cell::Text(bytes) => bytes.trim_ascii().is_empty(),
+            Cell::Number(number) => number.is_nan(),
+        })
+    }
 }
 
 impl Record for Cells<'_> {
@@ -170,6 +177,8 @@ pub(super) struct Part {
     pub labels: Vec<u32>,
     pub groups: Vec<[u8; 32]>,
     pub pictures: Vec<String>,
+    /// Where the records of rows that are kept begin, where rows name pictures.
+    pub starts: Vec<usize>,
     /// Empty cells among the features of rows that are kept.
     pub missing: usize,
     /// Rows left out because something is missing in them.
@@ -229,13 +238,9 @@ impl Row<'_> {
 impl RowReader<'_> {
     /// Reads a row into a part. False: nothing more is to be read.
     pub fn read<R: Record>(&self, start: usize, record: &R, part: &mut Part, scratch: &mut Vec<u8>) -> bool {
-        let blank = |n| match record.cell(n) {
-            Cell::Text(bytes) => bytes.trim_ascii().is_empty(),
-            Cell::Number(number) => number.is_nan(),
-        };
         let (values, labels, pictures) = (part.values.len(), part.labels.len(), part.pictures.len());
         let mut row = Row { part, mode: self.mode, start, step: 0, bad: false };
-        if (0..record.cells()).all(blank) {
+        if record.blank() {
             return self.mode.labelled() || row.wrong(What::Blank);
         }
         let missing = self.cells(record, &mut row);
@@ -257,6 +262,9 @@ impl RowReader<'_> {
             }
         };
         part.groups.push(*group.as_bytes());
+        if self.plan.picture.is_some() {
+            part.starts.push(start);
+        }
         true
     }
 
@@ -321,9 +329,8 @@ impl RowReader<'_> {
                     }
                     f64::NAN
                 }
-                // blanks beyond ASCII
-                None => match std::str::from_utf8(text).ok().and_then(|t| column.levels.get(t.trim().as_bytes())) {
-                    Some(level) => f64::from(*level),
+                None => match column.level(record.cell(column.index), text) {
+                    Some(level) => f64::from(level),
                     None => {
                         if !row.wrong(What::Level) {
                             return 0;

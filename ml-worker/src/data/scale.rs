@@ -89,8 +89,9 @@ impl Scaler {
             }
         };
         let form = table.form.clone();
-        if !table.pictures.is_empty() {
-            return Err(DataError::new(FailureCode::Internal, "pictures are not rows of numbers"));
+        if let Some(pixels) = &table.pixels {
+            let labels = rows.iter().flat_map(|row| table.label(*row)).copied().collect();
+            return Ok(Rows::made(form.inputs(), form.per_row(), pixels.clone(), rows, labels));
         }
         if [&mean, &deviation, &fill].iter().any(|part| part.len() != form.numeric) {
             let message =

@@ -1,20 +1,23 @@
-//! Tables as hospitals export them: a header, then one row per line, comma, semicolon or tab between cells; packed with
-//! gzip or not.
+//! Tables as hospitals export them: a header, then one row per line, comma, semicolon or tab between cells, packed with
+//! gzip or not; or Parquet files. And the pictures that tables name.
 //!
 //! No message names what stands in a cell: messages name the file, the line and the column, and what was expected.
 
 pub use super::{error::DataError, header::Header};
 
 use super::{
-    cells::Cells,
+    cells::{Cells, Memory},
+    columnar,
     copy::{self, Known, WorkingCopy},
     header::{self, Form},
-    reading::{self, Outcome, Target},
+    pictures::{self, Pixels, Sheet},
+    reading,
     record::Mode,
-    source::{hash_file, Reading, Source},
+    sink::{Outcome, Target},
+    source::{hash_file, Kind, Reading, Source},
 };
 use consilium_primitives::{FailureCode, Hash};
-use consilium_study::{BadRows, DataSpec, Task};
+use consilium_study::{BadRows, DataSpec, Pictures, Task};
 use std::{collections::HashSet, io, path::Path, sync::Arc};
 
 /// A site's rows. Their values are in memory or in a working copy on disk; which of both changes no number.
@@ -36,12 +39,14 @@ pub struct Table {
     pub skipped: usize,
     pub(super) form: Form,
     pub(super) cells: Arc<Cells>,
+    /// Pixels of pictures, in place of values.
+    pub(super) pixels: Option<Arc<Pixels>>,
 }
 
 /// A file that was read once: its hash, and what it gave.
 #[derive(Clone, Debug)]
 pub struct Read {
-    /// BLAKE3 of the file's bytes: of exactly those that the table was read from.
+    /// [`hash_data`]: of exactly the bytes that the table, and its pictures, were read from.
     pub hash: Hash,
     /// The table, or the first thing that does not fit.
     pub table: Result<Table, DataError>,
@@ -88,9 +93,9 @@ impl Table {
         Ok(all)
     }
 
-    /// Whether the values lie in a working copy on disk.
+    /// Whether the values, or the pixels, lie in a working copy on disk.
     pub fn on_disk(&self) -> bool {
-        matches!(*self.cells, Cells::File(_))
+        matches!(*self.cells, Cells::File(_)) || matches!(self.pixels.as_deref(), Some(Pixels::File(_)))
     }
 
     /// Whether a patient is in both tables, which must have been read with the same key.
@@ -133,6 +138,7 @@ impl Table {
             skipped: known.skipped as usize,
             form: Form::of(spec),
             cells: Arc::new(cells),
+            pixels: None,
         }
     }
 }
@@ -151,8 +157,7 @@ pub fn read_table(path: &Path, spec: &DataSpec, group_key: &[u8; 32]) -> Result<
 /// # Errors
 /// The file cannot be read. What does not fit in it is in the answer, beside its hash.
 pub fn read_file(path: &Path, spec: &DataSpec, group_key: &[u8; 32], how: &Reading) -> Result<Read, DataError> {
-    let mode = if let BadRows::Skip { .. } = spec.bad_rows { Mode::Skip } else { Mode::First };
-    read_as(path, spec, group_key, how, mode)
+    read_as(path, spec, group_key, how, mode(spec))
 }
 
 /// Reads a table for prediction. Columns of labels and groups need not be there, and are not read where they are: every
@@ -165,6 +170,35 @@ pub fn read_unlabelled(path: &Path, spec: &DataSpec, how: &Reading) -> Result<Ta
     read_as(path, spec, &[0; 32], how, Mode::Predict)?.table
 }
 
+/// The hash that [`read_file`] gives for a file and, where the specification names pictures, for these too: what a study
+/// holds a site's data to.
+///
+/// Without pictures it is BLAKE3 of the file's bytes ([`hash_file`]). With pictures it is BLAKE3 of 32 bytes for the table
+/// and 32 for each picture, one after the other: the BLAKE3 of the table's bytes; then, for each row of the table that the
+/// specification keeps, in the table's order, that of its picture's bytes, or zeros where there is no such file, it is
+/// larger than a picture may be, or lies outside of the table's folder. A table that cannot be read by the specification
+/// has the hash of its own bytes.
+///
+/// # Errors
+/// The table's file cannot be read.
+pub fn hash_data(path: &Path, spec: &DataSpec) -> Result<Hash, DataError> {
+    let Some(pictures) = &spec.pictures else { return hash_file(path) };
+    let how = Reading::default();
+    let target = Target { reading: &how, copy: None, path };
+    let (hash, outcome) = rows(&target, spec, &[0; 32], mode(spec))?;
+    let Ok(outcome) = outcome else { return Ok(hash) };
+    let places = (outcome.places.as_slice(), outcome.unit);
+    Sheet::new(pictures, &target, &outcome.known.pictures, places)?.hash(&hash).map_err(|e| e.of(path))
+}
+
+fn mode(spec: &DataSpec) -> Mode {
+    if let BadRows::Skip { .. } = spec.bad_rows {
+        Mode::Skip
+    } else {
+        Mode::First
+    }
+}
+
 fn read_as(path: &Path, spec: &DataSpec, group_key: &[u8; 32], how: &Reading, mode: Mode) -> Result<Read, DataError> {
     let copy = match &how.folder {
         Some(folder) => {
@@ -174,23 +208,21 @@ fn read_as(path: &Path, spec: &DataSpec, group_key: &[u8; 32], how: &Reading, mo
         }
         None => None,
     };
-    if let Some(place) = copy.as_ref().filter(|place| place.exists()) {
+    let target = Target { reading: how, copy, path };
+    let there = target.copy.as_ref().is_some_and(|place| place.exists());
+    if there && spec.pictures.is_none() {
         let hash = hash_file(path)?;
-        if let Some((file, known)) = copy::open(place, &hash.0).map_err(|e| copy::error(place, &e))? {
-            tracing::info!("{}: its values are read from the working copy {}", path.display(), place.display());
+        if let Some((file, known)) = again(&target, &hash)? {
             return Ok(Read { hash, table: Ok(Table::new(known, Cells::File(file), spec)) });
         }
     }
-    let mut source = Source::open(path, how)?;
-    let target = Target { reading: how, copy, path };
-    let outcome = reading::read(&mut source, &target, spec, group_key, mode);
-    if let Err(error) = &outcome {
-        if error.code == FailureCode::DataUnreadable {
-            return Err(error.clone().of(path));
-        }
-    }
-    let hash = source.hash().map_err(|e| DataError::io("cannot be read", &e).of(path))?;
-    let table = outcome.map_err(|error| error.of(path)).and_then(|outcome| finish(outcome, &target, &hash, spec));
+    let (hash, outcome) = rows(&target, spec, group_key, mode)?;
+    let (hash, table) = match (outcome, &spec.pictures) {
+        (Err(error), _) => (hash, Err(error)),
+        (Ok(outcome), None) => (hash, finish(outcome, &target, &hash, spec)),
+        (Ok(outcome), Some(pictures)) => with_pictures(outcome, &target, (spec, pictures), &hash, (mode, there))?,
+    };
+    let table = table.map_err(|error| error.of(path));
     let (skipped, dropped) = table.as_ref().map_or((0, 0), |table| (table.skipped, table.dropped));
     if skipped + dropped > 0 {
         tracing::warn!(
@@ -199,6 +231,43 @@ fn read_as(path: &Path, spec: &DataSpec, group_key: &[u8; 32], how: &Reading, mo
         );
     }
     Ok(Read { hash, table })
+}
+
+/// A working copy of what has this hash, if there is one.
+fn again(target: &Target<'_>, hash: &Hash) -> Result<Option<(WorkingCopy, Known)>, DataError> {
+    let Some(place) = &target.copy else { return Ok(None) };
+    let found = copy::open(place, &hash.0).map_err(|e| copy::error(place, &e))?;
+    if found.is_some() {
+        let (data, copy) = (target.path.display(), place.display());
+        tracing::info!("{data}: its values are read from the working copy {copy}");
+    }
+    Ok(found)
+}
+
+/// A file's hash, and what its rows gave.
+fn rows(
+    target: &Target<'_>,
+    spec: &DataSpec,
+    key: &[u8; 32],
+    mode: Mode,
+) -> Result<(Hash, Result<Outcome, DataError>), DataError> {
+    let path = target.path;
+    let mut source = Source::open(path, target.reading)?;
+    let unreadable = |e: &io::Error| DataError::io("cannot be read", e).of(path);
+    if source.kind == Kind::Parquet {
+        // it is not read from its beginning to its end: a change meanwhile shows in the hash
+        let hash = source.hash().map_err(|e| unreadable(&e))?;
+        let outcome = columnar::read(target, spec, key, mode).map_err(|e| e.of(path));
+        if hash_file(path)? != hash {
+            return Err(DataError::new(FailureCode::DataUnreadable, "changes while it is read").of(path));
+        }
+        return Ok((hash, outcome));
+    }
+    let outcome = reading::read(&mut source, target, spec, key, mode).map_err(|e| e.of(path));
+    match outcome {
+        Err(error) if error.code == FailureCode::DataUnreadable => Err(error),
+        outcome => Ok((source.hash().map_err(|e| unreadable(&e))?, outcome)),
+    }
 }
 
 fn finish(outcome: Outcome, target: &Target<'_>, hash: &Hash, spec: &DataSpec) -> Result<Table, DataError> {
@@ -214,6 +283,32 @@ fn finish(outcome: Outcome, target: &Target<'_>, hash: &Hash, spec: &DataSpec) -
     Ok(Table::new(known, cells, spec))
 }
 
+/// The table of these rows and their pictures; the hash of both.
+fn with_pictures(
+    outcome: Outcome,
+    target: &Target<'_>,
+    spec: (&DataSpec, &Pictures),
+    hash: &Hash,
+    (mode, there): (Mode, bool),
+) -> Result<(Hash, Result<Table, DataError>), DataError> {
+    let Outcome { mut known, places, unit, .. } = outcome;
+    let named = |error: DataError| error.of(target.path);
+    let table = |known, pixels: Pixels| {
+        let mut table = Table::new(known, Cells::Memory(Memory::default()), spec.0);
+        table.pixels = Some(Arc::new(pixels));
+        table
+    };
+    if there {
+        let sheet = Sheet::new(spec.1, target, &known.pictures, (&places, unit)).map_err(named)?;
+        let hash = sheet.hash(hash).map_err(named)?;
+        if let Some((file, known)) = again(target, &hash)? {
+            return Ok((hash, Ok(table(known, Pixels::File(file)))));
+        }
+    }
+    let (hash, pixels) = pictures::load(target, spec, &mut known, (&places, unit), hash, mode).map_err(named)?;
+    Ok((hash, pixels.map(|pixels| table(known, pixels))))
+}
+
 /// The columns of a file's header. `named`: columns that a study names otherwise than as features, its label above all;
 /// `ignore`: those it leaves out. `println!("{}", columns(..)?)` prints what goes into the study file.
 ///
@@ -224,7 +319,7 @@ pub fn columns(path: &Path, named: &[&str], ignore: Vec<String>) -> Result<Heade
     let there =
         |names: &[String]| names.len() > 1 && named.iter().all(|column| names.iter().any(|name| name == column.trim()));
     let mut source = Source::open(path, &how)?;
-    let (block, delimiter) = reading::begin(&mut source, &how, &there).map_err(|e| e.of(path))?;
-    let names = reading::head(&block, delimiter).map_err(|e| e.of(path))?.0;
+    let target = Target { reading: &how, copy: None, path };
+    let names = reading::names(&mut source, &target, &there).map_err(|e| e.of(path))?;
     header::header(names, named, ignore).map_err(|e| e.of(path))
 }

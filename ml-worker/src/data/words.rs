@@ -45,6 +45,20 @@ impl fmt::Display for Report {
         for count in &self.missing {
             writeln!(f, "column {:?}: {} missing values", count.column, count.rows)?;
         }
+        if let Some(pictures) = &self.pictures {
+            let sizes = pictures.sizes.iter().map(|(width, height, count)| format!("{width} x {height}: {count}"));
+            write!(
+                f,
+                "pictures: {} can be read, {} cannot; sizes: {}",
+                pictures.read,
+                pictures.unreadable,
+                sizes.collect::<Vec<_>>().join(", ")
+            )?;
+            match pictures.other_sizes {
+                0 => writeln!(f)?,
+                other => writeln!(f, ", and {other} others")?,
+            }
+        }
         let constant = &self.look.constant;
         if !constant.is_empty() {
             writeln!(f, "columns with one value only: {}", list(constant, constant.len()))?;

@@ -11,15 +11,22 @@ use crate::{
     data::{Preprocessing, Rows, Table},
     learn::{logits_of, Net},
 };
-use anyhow::Result;
-use consilium_study::{Architecture, Node, Op};
+use anyhow::{bail, Result};
+use consilium_study::{Architecture, Node, Op, Scaling};
 
 /// Logits of a table's rows.
 ///
 /// # Errors
-/// Rows that do not fit the model, or cannot be read.
+/// Missing values that nothing is known to stand in for; rows that do not fit the model, or cannot be read.
 pub fn logits(bundle: &Bundle, table: &Table) -> Result<(Vec<f32>, Rows)> {
     let preprocessing: &Preprocessing = &bundle.preprocessing;
+    if let (Made::Study { .. }, Scaling::None, true) = (&bundle.made, bundle.spec.data.scaling, table.missing > 0) {
+        bail!(
+            "{} values are missing, and this study's model does not say what stands in for them: each site took the means \
+             of its own training rows; fill them in, or set data.scaling to \"swarm\" in the next study",
+            table.missing
+        );
+    }
     let rows = preprocessing.rows(table)?;
     let net = Net::new(bundle.spec.architecture()?)?;
     Ok((logits_of(&net, &bundle.parameters, &rows)?, rows))

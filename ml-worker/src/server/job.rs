@@ -177,8 +177,12 @@ impl Worker {
         let Read { hash: found, table } = read_file(&path, &spec.data, &group_key(&self.secret, &order.spec.0), &how)?;
         let known = self.home.data(agreement)?;
         if known.is_some_and(|known| known != found) {
+            let what = match spec.data.pictures {
+                Some(_) => "or a picture that it names, is no longer the file",
+                None => "is no longer the file",
+            };
             let message = format!(
-                "is no longer the file this study began with; put that back, or accept this one with `ml-worker \
+                "{what} this study began with; put that back, or accept this one with `ml-worker \
                  accept-data --dir {} --sites {sites_file} --agreement {}`",
                 self.home.folder().display(),
                 hex::encode(agreement)

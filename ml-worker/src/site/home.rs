@@ -247,7 +247,16 @@ impl Home {
         }
     }
 
-    /// The hash of the data file that a study works with, once one could be used.
+    /// The spec of an agreement, in canonical form; `None` where none was seen, or it is damaged.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn spec_of(&self, agreement: &Hash) -> Result<Option<Vec<u8>>> {
+        let path = self.0.join("studies").join(hex::encode(agreement)).join("spec.blake2");
+        Ok(Self::hash(&path)?.and_then(|hash| self.spec(&hash)))
+    }
+
+    /// The hash of the data that a study works with, once one could be used.
     ///
     /// # Errors
     /// What the file system says.
@@ -255,7 +264,7 @@ impl Home {
         Self::hash(&self.study(agreement)?.join("data.blake3"))
     }
 
-    /// Notes the hash of the data file that a study works with.
+    /// Notes the hash of the data that a study works with.
     ///
     /// # Errors
     /// What the file system says.
