@@ -3,7 +3,7 @@
 
 use consilium_ml_worker::data::{preflight, read_file, Prepared, Reading, Report, Split};
 use consilium_study::{BadRows, Features, Missing, Others, StudyFile, StudySpec};
-use std::{fmt::Write, fs, path::PathBuf};
+use std::{fmt::Write, fs};
 
 const DATA: &str =
     "features = { columns = [\"a\", \"b\", \"c\"] }\nlabel = \"ill\"\npositive = \"yes\"\nnegative = \"no\"\n\
@@ -66,7 +66,8 @@ fn a_good_file_is_counted_through() {
         cells[4] = if n % 5 == 0 { String::new() } else { "4".into() };
         cells[5] = if n % 50 == 0 { "NA".into() } else { cells[5].clone() };
     });
-    let small = Reading { allowance: 4_000, folder: Some(PathBuf::new()) };
+    let copies = tempfile::tempdir().unwrap();
+    let small = Reading { allowance: 4_000, folder: Some(copies.path().to_owned()) };
     for how in [Reading::default(), small] {
         let (report, words) = look(&spec, &text, &how);
         assert!(report.usable, "{words}");
