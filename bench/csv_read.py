@@ -1,7 +1,8 @@
 """How fast a table of comma-separated values is read, by the engine and by pandas, in turn, the best of three each.
 
-The table is 2,000 rows of 12,708 numbers with six significant digits, and a label. Exits with 1 if the engine takes more
-than twice as long as the default reader of pandas, or read something else.
+The table is 2,000 rows of 12,708 numbers with six significant digits, and a label. Exits with 1 if the worker's reader
+takes more than half of the time of pandas' default one, or read something else. The reader is the example `csv`, beside the
+engine's program.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import gc
 import importlib.util
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,9 +19,9 @@ import numpy as np
 import pandas
 
 import common
-from common import engine, note
+from common import note
 
-BAR = 2.0
+BAR = 0.5
 
 
 def write(path, rows, columns):
@@ -48,7 +50,7 @@ def main():
     parser.add_argument("--pandas-only", action="store_true", help="measure pandas alone")
     a = parser.parse_args()
     if not a.pandas_only:
-        common.need(a.engine)
+        common.need(a.engine.with_name("csv"))
     readers = ["c"] + (["pyarrow"] if importlib.util.find_spec("pyarrow") else [])
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "table.csv")
@@ -62,8 +64,8 @@ def main():
                 gc.collect()
             if not a.pandas_only:
                 # A process for each time, as a run reads its table once.
-                with engine(a.engine, a.threads) as ours:
-                    reply = ours.ask({"op": "csv", "path": path, "label": "label"})
+                command = [str(a.engine.with_name("csv")), path, "label"]
+                reply = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
                 seconds.setdefault("engine", []).append(reply["seconds"])
                 read_as["engine"] = (reply["rows"], reply["columns"], reply["checksum"])
     best = {name: min(times) for name, times in seconds.items()}
@@ -86,7 +88,7 @@ def main():
             [[n, f"{s:.2f}", f"{size / 1e6 / s:.0f}", " ".join(f"{t:.2f}" for t in seconds[n])] for n, s in best.items()],
         )
         if not a.pandas_only:
-            print(f"\nengine / pandas {ratio:.2f}, bar {BAR:.0f}: {'pass' if passed else 'MISSED'}")
+            print(f"\nengine / pandas {ratio:.2f}, bar {BAR}: {'pass' if passed else 'MISSED'}")
     sys.exit(0 if passed else 1)
 
 
