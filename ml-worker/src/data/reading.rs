@@ -113,8 +113,7 @@ pub(super) fn read(
     let form = Form::of(spec);
     let reader = RowReader { spec, plan: &plan, form: &form, key, mode, comma: delimiter != b',' };
     let mut sink = Sink::new(target, spec, mode);
-    let size = usize::try_from((target.reading.allowance / 4).clamp(BLOCK.0, BLOCK.1)).unwrap_or(PIECE);
-    let mut next = Block::new(size);
+    let mut next = Block::new(size(source, target.reading));
     // of the header's own lines
     sink.lines = line_feeds(&block.bytes[..at]);
     loop {
@@ -159,6 +158,12 @@ pub(super) fn read(
     sink.end(plan)
 }
 
+/// Bytes of a block: one that holds a small file and has room to see that it ends.
+fn size(source: &Source, reading: &Reading) -> usize {
+    let most = source.length.saturating_add(1).max(BLOCK.0);
+    usize::try_from((reading.allowance / 4).clamp(BLOCK.0, BLOCK.1).min(most)).unwrap_or(PIECE)
+}
+
 /// The first block, of which the first record is whole, and what separates cells.
 pub(super) fn begin(
     source: &mut Source,
@@ -168,8 +173,7 @@ pub(super) fn begin(
     if source.kind == Kind::Parquet {
         return Err(DataError::schema("is a Parquet file; save it as CSV in UTF-8"));
     }
-    let size = usize::try_from((reading.allowance / 4).clamp(BLOCK.0, BLOCK.1)).unwrap_or(PIECE);
-    let mut block = Block::new(size);
+    let mut block = Block::new(size(source, reading));
     block.fill(source)?;
     let text = block.text();
     if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
