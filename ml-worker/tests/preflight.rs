@@ -88,11 +88,11 @@ fn a_good_file_is_counted_through() {
         // the same split as the worker's
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("t.csv"), &text).unwrap();
+        let how = Reading { folder: Some(folder.path().join("copies")), ..how };
         let read = read_file(&folder.path().join("t.csv"), &spec.data, &[1; 32], &how).unwrap();
-        if let Ok(table) = read.table {
-            let (training, _) = Split::of(&table, 0.3).rows(&table);
-            assert_eq!(report.training.classes, table.classes(training));
-        }
+        let table = read.table.unwrap();
+        let (training, _) = Split::of(&table, 0.3).rows(&table);
+        assert_eq!(report.training.classes, table.classes(training));
     }
     spec.data.missing = Missing::DropRow;
     let (report, _) = default(&spec, &text);

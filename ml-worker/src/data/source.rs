@@ -71,6 +71,8 @@ pub(super) enum Kind {
 pub(super) struct Source {
     bytes: Bytes,
     pub kind: Kind,
+    /// Bytes of text that it may have; those of a packed file are not known.
+    pub length: u64,
     /// Bytes of text so far.
     read: u64,
     most: u64,
@@ -85,11 +87,15 @@ impl Source {
             [b'P', b'A', b'R', b'1', ..] => Kind::Parquet,
             _ => Kind::Text,
         };
+        let length = match kind {
+            Kind::Gzip => u64::MAX,
+            Kind::Text | Kind::Parquet => plain.get_ref().file.metadata().map_or(u64::MAX, |m| m.len()),
+        };
         let bytes = match kind {
             Kind::Gzip => Bytes::Packed(Box::new(MultiGzDecoder::new(plain))),
             Kind::Text | Kind::Parquet => Bytes::Plain(Box::new(plain)),
         };
-        Ok(Self { bytes, kind, read: 0, most: reading.allowance.saturating_mul(UNPACKED) })
+        Ok(Self { bytes, kind, length, read: 0, most: reading.allowance.saturating_mul(UNPACKED) })
     }
 
     /// Fills a block; how many bytes of it. Fewer than it has room for: the file has ended.

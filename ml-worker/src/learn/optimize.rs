@@ -255,10 +255,13 @@ impl<R: Real> Stepper<R> {
             Some(Clip::Value(bound)) => now.bound = Some(bound),
             Some(Clip::Norm(bound)) => {
                 let square = |c: &mut Chunk<'_, R>| {
-                    fast(|| {
-                        penalties.add_part(c.part, c.g, c.w, c.base);
-                        c.g.iter().fold(0.0, |sum, g| sum + g.f64() * g.f64())
-                    })
+                    fast(
+                        #[inline(always)]
+                        || {
+                            penalties.add_part(c.part, c.g, c.w, c.base);
+                            c.g.iter().fold(0.0, |sum, g| sum + g.f64() * g.f64())
+                        },
+                    )
                 };
                 let squares: Vec<f64> = if threads {
                     chunks.par_iter_mut().map(square).collect()
@@ -273,12 +276,15 @@ impl<R: Real> Stepper<R> {
         }
         let added = matches!(self.clip, Some(Clip::Norm(_)));
         let act = |mut c: Chunk<'_, R>| {
-            fast(|| {
-                if !added {
-                    penalties.add_part(c.part, c.g, c.w, c.base);
-                }
-                update(optimizer, &mut c, now);
-            });
+            fast(
+                #[inline(always)]
+                || {
+                    if !added {
+                        penalties.add_part(c.part, c.g, c.w, c.base);
+                    }
+                    update(optimizer, &mut c, now);
+                },
+            );
         };
         if threads {
             chunks.into_par_iter().for_each(act);
