@@ -29,7 +29,7 @@ pub struct Figures {
 
 impl Figures {
     fn of(arm: &Arm) -> Option<Self> {
-        let crate::learn::figures::Figures::Binary(m) = arm.held_out.as_ref()? else { return None };
+        let m = arm.held_out.as_ref()?.binary()?;
         Some(Self { auc: m.auc?, log_loss: m.log_loss, balanced_accuracy: m.balanced_accuracy? })
     }
 }

@@ -83,14 +83,8 @@ pub(super) fn read(
     }
     let form = Form::of(spec);
     let reader = RowReader { spec, plan: &plan, form: &form, key, mode, comma: delimiter != b',' };
-<<<<<<< HEAD
     let mut sink = Sink::new(target, spec, mode, "line");
-    let size = usize::try_from((target.reading.allowance / 4).clamp(BLOCK.0, BLOCK.1)).unwrap_or(PIECE);
-    let mut next = Block::new(size);
-=======
-    let mut sink = Sink::new(target, spec, mode);
     let mut next = Block::new(size(source, target.reading));
->>>>>>> tables
     // of the header's own lines
     sink.lines = line_feeds(&block.bytes[..at]);
     loop {
@@ -135,19 +129,14 @@ pub(super) fn read(
     sink.end(plan)
 }
 
-<<<<<<< HEAD
-/// The names of a file's columns, whatever kind of table it is.
-pub(super) fn names(
-=======
 /// Bytes of a block: one that holds a small file and has room to see that it ends.
 fn size(source: &Source, reading: &Reading) -> usize {
     let most = source.length.saturating_add(1).max(BLOCK.0);
     usize::try_from((reading.allowance / 4).clamp(BLOCK.0, BLOCK.1).min(most)).unwrap_or(PIECE)
 }
 
-/// The first block, of which the first record is whole, and what separates cells.
-pub(super) fn begin(
->>>>>>> tables
+/// The names of a file's columns, whatever kind of table it is.
+pub(super) fn names(
     source: &mut Source,
     target: &Target<'_>,
     fits: &dyn Fn(&[String]) -> bool,
@@ -155,18 +144,13 @@ pub(super) fn begin(
     if source.kind == Kind::Parquet {
         return columnar::names(target.path);
     }
-<<<<<<< HEAD
     let (block, delimiter) = begin(source, target.reading, fits)?;
     Ok(head(&block, delimiter)?.0)
 }
 
 /// The first block, of which the first record is whole, and what separates cells.
 fn begin(source: &mut Source, reading: &Reading, fits: &dyn Fn(&[String]) -> bool) -> Result<(Block, u8), DataError> {
-    let size = usize::try_from((reading.allowance / 4).clamp(BLOCK.0, BLOCK.1)).unwrap_or(PIECE);
-    let mut block = Block::new(size);
-=======
     let mut block = Block::new(size(source, reading));
->>>>>>> tables
     block.fill(source)?;
     let text = block.text();
     if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {

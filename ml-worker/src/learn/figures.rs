@@ -45,6 +45,14 @@ impl Figures {
         }
     }
 
+    /// Those of two classes.
+    pub fn binary(&self) -> Option<&Metrics> {
+        match self {
+            Self::Binary(figures) => Some(figures),
+            Self::Classes(_) | Self::Labels(_) => None,
+        }
+    }
+
     /// Mean log-loss; not a number where it is not defined.
     pub fn log_loss(&self) -> f64 {
         match self {
