@@ -13,7 +13,7 @@ if [ -f .venv/installed ] && cmp -s requirements.txt .venv/installed; then
     exit 0
 fi
 echo "setup.sh: installing TensorFlow (CPU), Keras, NumPy, pandas and scikit-learn into bench/.venv:"
-echo "setup.sh: about 450 MB to download, 1.8 GB on disk, a minute or two"
+echo "setup.sh: about 400 MB to download, 1.8 GB on disk, a minute or two"
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
 cp requirements.txt .venv/installed
