@@ -6,7 +6,7 @@ mod support;
 use consilium_ml_worker::{
     compare::Inputs,
     data::{own_statistics, read_table, Prepared, Scaler, Split},
-    learn::{initial_parameters, logits_of, metrics::Metrics, Net, OptimizerState, Seeds, Session},
+    learn::{figures::Figures, initial_parameters, logits_of, metrics::Metrics, Net, OptimizerState, Seeds, Session},
     simulate::{run, site_group_key, Site},
 };
 use consilium_primitives::InstitutionId;
@@ -37,6 +37,11 @@ fn patients(from: usize, count: usize) -> String {
         }
     }
     text
+}
+
+/// Figures of two classes.
+fn figures(logits: &[f32], positive: &[bool]) -> Option<Figures> {
+    Metrics::of(logits, positive).map(|metrics| Figures::Binary(Box::new(metrics)))
 }
 
 struct Folder(tempfile::TempDir);
@@ -262,9 +267,9 @@ fn a_site_alone_is_scaled_by_its_own_rows_however_few_they_are() {
     let held_out = scaler.apply(&sites[0].table, &all).unwrap();
     let net = Net::new(spec.architecture().unwrap()).unwrap();
     let z = logits_of(&net, &parameters, &held_out).unwrap();
-    assert_eq!(compared.local[1].held_out, Metrics::of(&z, &held_out.positive()));
+    assert_eq!(compared.local[1].held_out, figures(&z, &held_out.positive()));
     // x runs to 14,000: unscaled, nothing would have been learned
-    assert!(compared.local[1].held_out.as_ref().unwrap().log_loss < 1.0);
+    assert!(compared.local[1].held_out.as_ref().unwrap().log_loss() < 1.0);
 }
 
 #[test]
@@ -294,11 +299,11 @@ fn unscaled_rows_to_measure_on_are_filled_with_their_own_sites_means() {
     // as the worker prepares them
     let worker = Prepared::new(&spec, &sites[0].table, &outcome.splits[0], None).unwrap().validation;
     let z = logits_of(&net, &outcome.model, &worker).unwrap();
-    assert_eq!(compared.swarm.sites[0].1, Metrics::of(&z, &worker.positive()));
+    assert_eq!(compared.swarm.sites[0].1, figures(&z, &worker.positive()));
     let table = &sites[1].table;
     assert!(table.missing > 0);
     let own = Scaler::own(table, &outcome.splits[1].rows(table).0).unwrap();
     let rows = own.apply(table, &(0..table.rows()).collect::<Vec<_>>()).unwrap();
     let z = logits_of(&net, &outcome.model, &rows).unwrap();
-    assert_eq!(compared.swarm.sites[1].1, Metrics::of(&z, &rows.positive()));
+    assert_eq!(compared.swarm.sites[1].1, figures(&z, &rows.positive()));
 }
