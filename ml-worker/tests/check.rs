@@ -264,7 +264,7 @@ fn a_site_alone_is_scaled_by_its_own_rows_however_few_they_are() {
     let z = logits_of(&net, &parameters, &held_out).unwrap();
     assert_eq!(compared.local[1].held_out, Figures::of(&objective(&spec, None), &z, held_out.labels(), &[]));
     // x runs to 14,000: unscaled, nothing would have been learned
-    assert!(compared.local[1].held_out.as_ref().unwrap().log_loss < 1.0);
+    assert!(compared.local[1].held_out.as_ref().unwrap().log_loss() < 1.0);
 }
 
 #[test]

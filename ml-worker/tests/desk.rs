@@ -32,12 +32,12 @@ fn json(folder: &Path, line: &str) -> Value {
     serde_json::from_str(&run(folder, line)).unwrap()
 }
 
-/// What it says where it fails: one line that begins with "error", and exit code 1.
+/// What it says where it fails: after "error", with exit code 1.
 fn fails(folder: &Path, line: &str) -> String {
     let output = program(&arguments(folder, line));
     assert_eq!(output.status.code(), Some(1), "{line}");
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.lines().last().unwrap().starts_with("error: "), "{said}");
+    assert!(said.lines().any(|line| line.starts_with("error: ")) && !said.contains("panicked"), "{said}");
     said
 }
 
@@ -61,10 +61,7 @@ fn a_model_of_one_table_is_trained_measured_and_used() {
     let train = format!("train --study ./study.toml --data {data} --test ./demo/held-out.csv --out ./model");
     let said = json(dir, &train);
     assert_eq!(said["rounds"], 10);
-    assert!(
-        said["test"]["auc"].as_f64().or(said["test"]["binary"]["auc"].as_f64()).is_none_or(|auc| auc > 0.9),
-        "{said}"
-    );
+    assert!(said["test"]["auc"].as_f64().unwrap() > 0.95, "{said}");
     assert_eq!(fs::metadata(dir.join("model/model.json")).unwrap().permissions().mode() & 0o777, 0o600);
     // the same again is the same model
     let again = json(dir, &train.replace("./model", "./again"));

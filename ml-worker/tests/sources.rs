@@ -7,8 +7,7 @@ mod support;
 
 use consilium_ml_worker::{
     data::{
-        columns, hash_data, hash_file, preflight, purge, read_file, read_unlabelled, DataError, Prepared, Reading,
-        Split, Table,
+        columns, hash_file, preflight, purge, read_file, read_unlabelled, DataError, Prepared, Reading, Split, Table,
     },
     desk::{self, Plan},
 };

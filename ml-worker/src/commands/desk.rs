@@ -236,7 +236,7 @@ fn train(arguments: &Train) -> Result<()> {
     outcome.bundle.write(&arguments.out)?;
     let test = test.map(|test| figures(&outcome.bundle, &test)).transpose()?.flatten();
     println!(
-        "{}",
+        "{:#}",
         json!({
             "model": arguments.out, "rounds": rounds,
             "rows": { "training": outcome.rows.0, "validation": outcome.rows.1, "skipped": rows.skipped, "dropped": rows.dropped },
@@ -256,7 +256,7 @@ fn evaluate(arguments: &Evaluate) -> Result<()> {
     let bundle = Bundle::read(&arguments.model)?;
     let table = table(&arguments.data, &bundle.spec.data, &[0; 32], &arguments.memory)?;
     let figures = figures(&bundle, &table).with_context(|| arguments.data.display().to_string())?;
-    println!("{}", json!(figures));
+    println!("{:#}", json!(figures));
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use consilium_study::{Architecture, Node, Op, Scaling};
 /// Logits of a table's rows.
 ///
 /// # Errors
-/// Missing values that nothing is known to stand in for; rows that do not fit the model, or cannot be read.
+/// Missing values that nothing is known to stand in for; one row alone where rows are scaled by each other; rows that do not fit the model, or cannot be read.
 pub fn logits(bundle: &Bundle, table: &Table) -> Result<(Vec<f32>, Rows)> {
     let preprocessing: &Preprocessing = &bundle.preprocessing;
     if let (Made::Study { .. }, Scaling::None, true) = (&bundle.made, bundle.spec.data.scaling, table.missing > 0) {
@@ -25,6 +25,16 @@ pub fn logits(bundle: &Bundle, table: &Table) -> Result<(Vec<f32>, Rows)> {
             "{} values are missing, and this study's model does not say what stands in for them: each site took the means \
              of its own training rows; fill them in, or set data.scaling to \"swarm\" in the next study",
             table.missing
+        );
+    }
+    if bundle.spec.data.scaling == Scaling::Transductive {
+        // of one row, nothing is left
+        if table.rows() < 2 {
+            bail!("this model scales the rows of a table by their own mean and deviation: it needs more than one row");
+        }
+        tracing::warn!(
+            "this model scales the rows of a table by their own mean and deviation: what it says of a row depends on which \
+             other rows are there"
         );
     }
     let rows = preprocessing.rows(table)?;

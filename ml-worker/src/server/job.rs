@@ -2,12 +2,11 @@
 
 use super::{leave::Permit, Worker, RETRY};
 use crate::{
-    data::{all_known, read_file, statistics_of, DataError, Prepared, Read, Reading, Split, Table},
+    data::{all_known, statistics_of, DataError, Prepared, Read, Reading, Split, Table},
     learn::{
         candle, figures::Figures, initial_parameters, logits_of, loss_micro, objective, Checkpoint, Net,
         OptimizerState, Seeds, Session, TrainError,
     },
-    site::group_key,
 };
 use consilium_aggregation::{merge_mean, FileError, ModelFile, Statistics};
 use consilium_primitives::{rules::PPM, BlobRef, DutyKind, DutyOrder, DutyOutput, DutyState, FailureCode, Hash};
@@ -174,7 +173,7 @@ impl Worker {
         }
         drop(leave);
         // read once: what is hashed is what is trained on
-        let Read { hash: found, table } = read_file(&path, &spec.data, &group_key(&self.secret, &order.spec.0), &how)?;
+        let Read { hash: found, table } = self.read(&path, order, spec, &how)?;
         let known = self.home.data(agreement)?;
         if known.is_some_and(|known| known != found) {
             let what = match spec.data.pictures {

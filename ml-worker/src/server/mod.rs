@@ -6,6 +6,7 @@
 
 mod http;
 mod job;
+mod kept;
 mod leave;
 
 pub use http::{serve, Settings};
@@ -18,6 +19,7 @@ use consilium_primitives::{
     BlobRef, Duty, DutyAnswer, DutyKind, DutyOrder, DutyReply, DutyRequest, DutyState, FailureCode, Hash,
 };
 use consilium_study::StudySpec;
+use kept::Kept;
 use leave::{Leave, Permit};
 use parking_lot::{Condvar, Mutex};
 use std::{
@@ -64,6 +66,7 @@ pub struct Worker {
     specs: Mutex<HashMap<Hash, Arc<StudySpec>>>,
     jobs: Mutex<HashMap<Hash, Job>>,
     finished: Condvar,
+    pictures: Mutex<Option<Kept>>,
     quick: mpsc::Sender<DutyOrder>,
     slow: mpsc::Sender<DutyOrder>,
 }
@@ -87,6 +90,7 @@ impl Worker {
             specs: Mutex::default(),
             jobs: Mutex::default(),
             finished: Condvar::new(),
+            pictures: Mutex::default(),
             quick,
             slow,
         });

@@ -99,6 +99,28 @@ fn a_study_of_pictures_trains_and_predicts_from_memory_and_from_a_working_copy()
 }
 
 #[test]
+fn pictures_can_be_named_by_a_parquet_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = study(&pictures("\"picture\""), CONV);
+    let csv = read(&album(folder.path(), 12), &spec, &Reading::default()).unwrap();
+    let path = folder.path().join("files.parquet");
+    fs::copy(golden("tables/files.parquet"), &path).unwrap();
+    for allowance in [1 << 20, 100] {
+        let how = Reading { allowance, folder: Some(folder.path().join("copies")) };
+        let parquet = read(&path, &spec, &how).unwrap();
+        assert_eq!(told(&csv), told(&parquet));
+        assert_eq!(parameters(&spec, &csv), parameters(&spec, &parquet));
+    }
+    fs::write(folder.path().join("scans/p7.png"), "x").unwrap();
+    let said = read(&path, &spec, &Reading::default()).unwrap_err().message;
+    assert!(said.contains("files.parquet, row 8, picture scans/p7.png: is neither"), "{said}");
+    assert_eq!(
+        hash_data(&path, &spec.data).unwrap(),
+        read_file(&path, &spec.data, &KEY, &Reading::default()).unwrap().hash
+    );
+}
+
+#[test]
 fn a_study_of_dicom_files_trains() {
     let folder = tempfile::tempdir().unwrap();
     let mut table = String::from("file;ill\n");

@@ -51,3 +51,7 @@ write("bad", bad, row_group_size=7)
 same = pq.read_table(HERE / "same.parquet")
 when = pa.array([datetime.datetime(2020, 1, 1)] * 90)
 pq.write_table(same.append_column("when", when), HERE / "dates.parquet")
+# the pictures that tests/sources/pictures.rs draws
+names = [f"scans/{'' if n % 2 else 'new/'}p{n}.png" for n in range(12)]
+write("files", {"file": (pa.string(), names), "ill": (pa.string(), ["no" if n % 3 else "yes" for n in range(12)])})
+(HERE / "files.csv").unlink()
