@@ -2,7 +2,7 @@
 
 use super::{leave::Permit, Worker, RETRY};
 use crate::{
-    data::{all_known, statistics_of, DataError, Prepared, Read, Split, Table},
+    data::{all_known, statistics_of, DataError, Prepared, Read, Reading, Split, Table},
     learn::{
         figures::Figures, initial_parameters, logits_of, loss_micro, objective, Checkpoint, Net, OptimizerState, Seeds,
         Session, TrainError,
@@ -169,7 +169,8 @@ impl Worker {
         let sites_file = leave.file().display().to_string();
         drop(leave);
         // read once: what is hashed is what is trained on
-        let Read { hash: found, table } = self.read(&path, order, spec)?;
+        let how = Reading { folder: Some(self.home.folder().join("working-copies")), ..Reading::default() };
+        let Read { hash: found, table } = self.read(&path, order, spec, &how)?;
         let known = self.home.data(agreement)?;
         if known.is_some_and(|known| known != found) {
             let what = match spec.data.pictures {

@@ -21,11 +21,16 @@ pub(super) struct Kept {
 impl Worker {
     /// Reads a study's data, and hashes what is read. Several duties wait for each other where there are pictures: they
     /// would all need the same memory.
-    pub(super) fn read(&self, path: &Path, order: &DutyOrder, spec: &StudySpec) -> Result<Read, DataError> {
+    pub(super) fn read(
+        &self,
+        path: &Path,
+        order: &DutyOrder,
+        spec: &StudySpec,
+        how: &Reading,
+    ) -> Result<Read, DataError> {
         let key = group_key(&self.secret, &order.spec.0);
-        let how = Reading { folder: Some(self.home.folder().join("working-copies")), ..Reading::default() };
         if spec.data.pictures.is_none() {
-            return read_file(path, &spec.data, &key, &how);
+            return read_file(path, &spec.data, &key, how);
         }
         let mut kept = self.pictures.lock();
         if let Some(there) = kept.as_ref().filter(|there| there.path == path && there.spec == order.spec) {
@@ -35,7 +40,7 @@ impl Worker {
         }
         // before memory is looked at
         *kept = None;
-        let read = read_file(path, &spec.data, &key, &how)?;
+        let read = read_file(path, &spec.data, &key, how)?;
         if let Ok(table) = &read.table {
             *kept = Some(Kept { path: path.into(), spec: order.spec, hash: read.hash, table: table.clone() });
         }
