@@ -47,15 +47,27 @@ fn three_rounds(dir: &Path, spec: &StudySpec, deaths: &[(u32, u64)]) -> Vec<Hash
     roots
 }
 
+/// The example, unscaled, with so many steps in a round: a round of 300,000 lasts some seconds.
+fn long(steps: u32) -> StudySpec {
+    let mut spec = unscaled(1);
+    (spec.training.epochs, spec.training.batches) = (0, steps);
+    spec
+}
+
 #[test]
 fn a_worker_killed_while_it_trains_gives_the_bytes_of_an_undisturbed_one() {
     // with Adam, whose moments are carried from round to round
-    let spec = unscaled(10_000);
+    let spec = long(300_000);
     assert!(spec.training.keep_optimizer_state);
     let (calm, troubled) = (folder(), folder());
     let expected = three_rounds(calm.path(), &spec, &[]);
-    let deaths = [(1, 20), (2, 0), (2, 90), (3, 130)];
+    let deaths = [(1, 20), (2, 0), (2, 90), (3, 1_500)];
     assert_eq!(three_rounds(troubled.path(), &spec, &deaths), expected);
+    // the last death came after the first checkpoint
+    let log = fs::read_to_string(troubled.path().join("log")).unwrap();
+    assert!(log.contains("round 3: goes on after step"), "{log}");
+    let kept = |dir: &Path| below(dir).iter().filter(|f| f.to_string_lossy().contains("checkpoint-")).count();
+    assert_eq!(kept(troubled.path()), 0, "checkpoints of what is done are removed");
     let optimizer = |dir: &Path| {
         let folder = dir.join("home/studies").join(hex::encode(AGREEMENT)).join("optimizer");
         let mut files: Vec<_> =
@@ -80,7 +92,7 @@ fn a_worker_killed_while_it_trains_gives_the_bytes_of_an_undisturbed_one() {
 
 #[test]
 fn a_hold_stops_what_runs_and_what_waits_and_shows_nothing_of_what_was_done() {
-    let spec = unscaled(10_000);
+    let spec = long(300_000);
     let dir = folder();
     let process = Process::serve(dir.path());
     let home = dir.path().join("home");

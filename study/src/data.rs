@@ -359,7 +359,7 @@ impl DataSpec {
                 return Err(wrong("data.pictures.deviation", "must be above 0, and mean and deviation finite"));
             }
             if let PictureKind::Dicom(Window::Fixed { center, width }) = pictures.kind {
-                if !center.is_finite() || !(width >= 1.0 && width.is_finite()) {
+                if !(center.is_finite() && width >= 1.0 && width.is_finite()) {
                     return Err(wrong(
                         "data.pictures.kind.dicom",
                         "a window needs a finite center, and a width of at least 1",

@@ -239,7 +239,7 @@ fn begin(table: &Hash) -> blake3::Hasher {
 /// Where pixels go: memory if all have room there, otherwise a working copy.
 enum Store {
     Memory(Vec<Vec<f32>>),
-    File(Writer),
+    File(Box<Writer>),
 }
 
 /// Reads all pictures of a table whose file has this hash. Rows whose pictures cannot be read are taken out of `known` under
@@ -261,7 +261,7 @@ pub(super) fn load(
     let mut hasher = begin(table);
     let mut store = match room {
         true => Ok(Store::Memory(Vec::with_capacity(names.len()))),
-        false => target.writer("pixels").map(Store::File),
+        false => target.writer("pixels").map(|writer| Store::File(Box::new(writer))),
     };
     let (mut keep, mut first) = (vec![true; names.len()], None);
     // pictures after one that is wrong are only hashed
