@@ -51,6 +51,9 @@ fn three_rounds(dir: &Path, spec: &StudySpec, deaths: &[(u32, u64)]) -> Vec<Hash
 fn long(steps: u32) -> StudySpec {
     let mut spec = unscaled(1);
     (spec.training.epochs, spec.training.batches) = (0, steps);
+    // so slow that it does not come to rest in so many steps
+    let adam = r#"{"adam":{"learning_rate":1e-6}}"#;
+    spec.training.optimizer = serde_json::from_str(adam).unwrap();
     spec
 }
 
