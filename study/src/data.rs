@@ -384,6 +384,12 @@ impl DataSpec {
         } else if columns.is_empty() && self.categorical.is_empty() {
             return Err(wrong("data.features.columns", "must name at least one column, and no column without a name"));
         }
+        if self.numeric() == 0 && (self.scaling != Scaling::None || self.transform != Transform::None) {
+            return Err(wrong(
+                "data.scaling",
+                "there is no numeric column to scale or transform: set both to \"none\"",
+            ));
+        }
         for categorical in &self.categorical {
             let mut levels: Vec<&str> = categorical.levels.iter().map(|level| level.trim()).collect();
             levels.sort_unstable();

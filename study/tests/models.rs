@@ -216,6 +216,12 @@ fn what_data_cannot_be_is_named() {
     refused(missing, "bad_rows = { skip = { at_most = 0.9 } }", "data.bad_rows.skip.at_most");
     refused(missing, "categorical = [{ column = \"sex\", levels = [\"f\"] }]", "the levels of \"sex\"");
     refused(missing, "categorical = [{ column = \"mean area\", levels = [\"f\", \"m\"] }]", "\"mean area\"");
+    let names = FILE.split_once("[data.features]").unwrap().1.split_once("[model").unwrap().0;
+    let sex = "[[data.categorical]]\ncolumn = \"sex\"\nlevels = [\"f\", \"m\"]";
+    let none = FILE.replace(names, "\n").replace("[data.features]", sex);
+    let error = StudyFile::parse(&none).unwrap_err().to_string();
+    assert!(error.contains("data.scaling: there is no numeric column"), "{error}");
+    StudyFile::parse(&none.replace("scaling = \"swarm\"", "scaling = \"none\"")).unwrap();
     refused(
         missing,
         "pictures = { column = \"file\", height = 8, width = 8 }",
