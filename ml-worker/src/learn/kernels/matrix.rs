@@ -3,6 +3,8 @@
 
 use crate::learn::real::Real;
 use gemm::Parallelism;
+use rayon::prelude::*;
+use std::ops::Range;
 
 /// A matrix that is read: numbers, rows, columns, and the distance in the slice from one row, and from one column, to the
 /// next. A transposed matrix is the same numbers with both pairs swapped: nothing is copied.
@@ -40,10 +42,19 @@ pub enum Into {
     Add,
 }
 
+/// Fewest rows or columns of a thread's part of a product, and fewest of its other side. The `gemm` crate has other ways for
+/// vectors, for results of at most 256 numbers, and where both sides are at most 64: a part must not come to be one of
+/// these.
+const LEAST: (usize, usize) = (96, 3);
+/// Products of fewer multiplications are one thread's work.
+const WORTH: usize = 1 << 22;
+
 /// `out = a·b` or `out = out + a·b`, with `out` row by row.
 ///
 /// Each number of the result is summed over `a`'s columns in an order that depends on the machine's caches but not on the
-/// number of threads: threads share out the result's rows and columns, never the sum.
+/// number of threads: threads share out the result's rows or columns, never the sum. They are shared out here and not by
+/// `gemm`, whose own way joins all threads after each 512 or so terms of the sum: of the long sums of a wide first layer
+/// two threads made no more than one.
 ///
 /// # Panics
 /// Shapes that do not fit.
@@ -60,34 +71,64 @@ pub fn multiply<R: Real>(out: &mut [R], a: Matrix<'_, R>, b: Matrix<'_, R>, into
         }
         return;
     }
-    let parallelism = if threads { Parallelism::Rayon(0) } else { Parallelism::None };
-    // SAFETY: the slices hold rows x columns numbers each (asserted here and when a matrix was made), the steps stay
-    // within them for all rows and columns, and `out` is borrowed mutably, so that nothing else reads or writes it. With
-    // `read_dst` false the numbers of `out` are not read.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            n as isize,
-            into == Into::Add,
-            a.numbers.as_ptr(),
-            a.column_step as isize,
-            a.row_step as isize,
-            b.numbers.as_ptr(),
-            b.column_step as isize,
-            b.row_step as isize,
-            R::ONE,
-            R::ONE,
-            false,
-            false,
-            false,
-            parallelism,
-        );
+    let longest = m.max(n);
+    let parts = match threads && m.min(n) >= LEAST.1 && m * n * k >= WORTH {
+        true => rayon::current_num_threads().min(longest / LEAST.0).max(1),
+        false => 1,
+    };
+    let out = Out(out.as_mut_ptr());
+    let part = |rows: Range<usize>, columns: Range<usize>| {
+        // SAFETY: the slices hold rows x columns numbers each (asserted here and when a matrix was made), the steps stay
+        // within them for all rows and columns of a part, and `out` is borrowed mutably by the caller: nothing else reads or
+        // writes it, and parts of it do not overlap. With `read_dst` false the numbers of `out` are not read.
+        unsafe {
+            gemm::gemm(
+                rows.len(),
+                columns.len(),
+                k,
+                out.at(rows.start * n + columns.start),
+                1,
+                n as isize,
+                into == Into::Add,
+                a.numbers.as_ptr().add(rows.start * a.row_step),
+                a.column_step as isize,
+                a.row_step as isize,
+                b.numbers.as_ptr().add(columns.start * b.column_step),
+                b.column_step as isize,
+                b.row_step as isize,
+                R::ONE,
+                R::ONE,
+                false,
+                false,
+                false,
+                Parallelism::None,
+            );
+        }
+    };
+    let range = |n: usize| longest * n / parts..longest * (n + 1) / parts;
+    if parts == 1 {
+        part(0..m, 0..n);
+    } else if n >= m {
+        (0..parts).into_par_iter().for_each(|p| part(0..m, range(p)));
+    } else {
+        (0..parts).into_par_iter().for_each(|p| part(range(p), 0..n));
     }
 }
+
+/// Where a product is written, by several threads at once, each its own numbers.
+#[derive(Clone, Copy)]
+struct Out<R>(*mut R);
+
+impl<R> Out<R> {
+    /// # Safety
+    /// A place within the slice that the pointer was made from.
+    unsafe fn at(&self, place: usize) -> *mut R {
+        self.0.add(place)
+    }
+}
+
+// SAFETY: threads are given parts of the result that do not overlap; see `multiply`.
+unsafe impl<R: Send> Sync for Out<R> {}
 
 #[cfg(test)]
 mod tests {
@@ -96,7 +137,7 @@ mod tests {
     #[test]
     fn products_are_those_of_the_definition_transposed_or_not() {
         let number = |i: usize| ((i * 37 + 11) % 23) as f64 - 11.0;
-        for (m, n, k) in [(1, 1, 1), (3, 5, 2), (17, 4, 70), (70, 65, 33)] {
+        for (m, n, k) in [(1, 1, 1), (3, 5, 2), (17, 4, 70), (70, 65, 33), (150, 413, 90), (520, 130, 70)] {
             let a: Vec<f64> = (0..m * k).map(number).collect();
             let b: Vec<f64> = (0..k * n).map(|i| number(i + 5)).collect();
             let mut at = vec![0.0; m * k];
@@ -119,6 +160,40 @@ mod tests {
                 assert_eq!(out, wanted);
                 multiply(&mut out, turned.0, plain.1, Into::Add, threads);
                 assert!(out.iter().zip(&wanted).all(|(o, w)| *o == 2.0 * w));
+            }
+        }
+    }
+
+    #[test]
+    fn threads_change_no_bit_of_a_product() {
+        let numbers = |count: usize, by: usize| -> Vec<f32> {
+            (0..count).map(|i| ((i * by + 11) % 1009) as f32 / 313.0 - 1.6).collect()
+        };
+        for (m, n, k) in [
+            (128, 256, 3000),
+            (97, 200, 700),
+            (500, 97, 200),
+            (300, 1, 20_000),
+            (1, 600, 9_000),
+            (64, 193, 900),
+            (2, 700, 4_000),
+            (700, 3, 4_000),
+            (5, 1_000, 2_000),
+            (1_000, 8, 2_000),
+        ] {
+            let (a, b) = (numbers(m * k, 37), numbers(n * k, 53));
+            for turned in [false, true] {
+                let product = |threads: usize| {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool of threads");
+                    let mut out = numbers(m * n, 7);
+                    let a = if turned { Matrix::new(&a, k, m).t() } else { Matrix::new(&a, m, k) };
+                    pool.install(|| multiply(&mut out, a, Matrix::new(&b, n, k).t(), Into::Add, true));
+                    out.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+                };
+                let one = product(1);
+                for threads in [2, 3, 4, 5, 16] {
+                    assert!(product(threads) == one, "{m} x {k} by {k} x {n}, turned {turned}, {threads} threads");
+                }
             }
         }
     }
