@@ -63,6 +63,10 @@ fn plain(cell: &[u8]) -> Option<(f64, bool)> {
         (b'-', rest) => (true, rest),
         _ => (false, cell),
     };
+    if let Some((whole, after, point)) = short(text) {
+        let value = whole as f64 / POWERS[after];
+        return Some((if negative { -value } else { value }, point));
+    }
     let mut whole = 0;
     let before = digits(text, &mut whole);
     let point = text.get(before) == Some(&b'.');
@@ -82,6 +86,41 @@ fn plain(cell: &[u8]) -> Option<(f64, bool)> {
     let scale = *POWERS.get(power.unsigned_abs() as usize)?;
     let value = if power < 0 { whole as f64 / scale } else { whole as f64 * scale };
     Some((if negative { -value } else { value }, point))
+}
+
+/// Four to eight digits, a point among them or not, all at once: the digits as a whole number, how many stand after the
+/// point, and whether there is one. `None`: anything else.
+fn short(text: &[u8]) -> Option<(u64, usize, bool)> {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+    let length = text.len();
+    if !(4..=8).contains(&length) {
+        return None;
+    }
+    let four = |from: usize| text.get(from..from + 4).and_then(|t| t.try_into().ok()).map(u32::from_le_bytes);
+    // the last four reach into the first, where they are the same bytes
+    let all = u64::from(four(0)?) | u64::from(four(length - 4)?) << (8 * (length - 4));
+    let empty = 8 * (8 - length) as u32;
+    // the first digit stands lowest, after as many zeros as there is room for
+    let mut word = all << empty | ZEROS & !(u64::MAX << empty);
+    let point = super::pieces::equal(word, u64::from_le_bytes([b'.'; 8]));
+    let mut after = 0;
+    if point != 0 {
+        let place = point.trailing_zeros() / 8;
+        let behind = word & u64::MAX.checked_shl(8 * (place + 1)).unwrap_or(0);
+        let before = word & !(u64::MAX << (8 * place));
+        word = behind | before << 8 | u64::from(b'0');
+        after = 7 - place as usize;
+    }
+    // 3a to 3f would carry into the upper half
+    if word & HIGH != ZEROS || word.wrapping_add(0x0606_0606_0606_0606) & HIGH != ZEROS {
+        return None;
+    }
+    // pairs of digits, then of pairs, then of these
+    let pairs = (word - ZEROS).wrapping_mul(10).wrapping_add((word - ZEROS) >> 8);
+    let fours = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(100 + (1_000_000 << 32));
+    let others = ((pairs >> 16) & 0x0000_00ff_0000_00ff).wrapping_mul(1 + (10_000 << 32));
+    Some((fours.wrapping_add(others) >> 32, after, point != 0))
 }
 
 /// How many digits a text begins with; they are put behind those of `whole`.
@@ -152,6 +191,28 @@ mod tests {
         assert!(plainly > 100_000, "{plainly}");
         for text in ["", "-", ".", "-.", "e5", "1e", "1e+", "1-2", "1.2.3", "+1", " 1", "inf", "1e400", "1_0", "0x1"] {
             assert_eq!(plain(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_beside_the_digits_are_never_taken_for_digits() {
+        let mut stream = Stream::new(key("short", &[]));
+        let alphabet = b"0123456789..:;/-+eE ,?\x00\x2f\x3a\x3f\x80\xb0\xb9\xff";
+        for _ in 0..400_000 {
+            let length = 4 + stream.below(5) as usize;
+            // most of them digits, so that many are numbers
+            let most = if stream.below(2) == 0 { 12 } else { alphabet.len() as u32 };
+            let text: Vec<u8> = (0..length).map(|_| alphabet[stream.below(most) as usize]).collect();
+            let is = text.iter().all(|b| b.is_ascii_digit() || *b == b'.')
+                && text.iter().filter(|b| **b == b'.').count() < 2;
+            let found = short(&text);
+            assert_eq!(found.is_some(), is, "{text:?}");
+            if let Some((whole, after, point)) = found {
+                let digits: String = text.iter().filter(|b| **b != b'.').map(|b| char::from(*b)).collect();
+                let place = text.iter().position(|b| *b == b'.');
+                assert_eq!(whole, digits.parse::<u64>().unwrap(), "{text:?}");
+                assert_eq!((after, point), (place.map_or(0, |p| length - 1 - p), place.is_some()), "{text:?}");
+            }
         }
     }
 }

@@ -121,6 +121,44 @@ fn quoted(piece: &[u8], delimiter: u8, mut each: impl FnMut(usize, Cells<'_>) ->
     }
 }
 
+/// Eight times the same byte.
+const fn eight(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// The highest bit of each of eight bytes that are `byte`, and no other bit.
+pub(super) fn equal(word: u64, byte: u64) -> u64 {
+    const LOW: u64 = eight(0x7f);
+    let other = word ^ byte;
+    !(((other & LOW) + LOW) | other | LOW)
+}
+
+/// Calls a function for every delimiter and line end from `start` on, eight bytes at a time, until it breaks off; where it
+/// did, or where the text ends.
+fn marks(piece: &[u8], start: usize, delimiter: u8, mut each: impl FnMut(usize) -> ControlFlow<usize>) -> usize {
+    let wanted = [eight(delimiter), eight(b'\n'), eight(b'\r')];
+    let (words, rest) = piece[start..].as_chunks::<8>();
+    for (n, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let mut found = wanted.iter().fold(0, |found, byte| found | equal(word, *byte));
+        while found != 0 {
+            if let ControlFlow::Break(at) = each(start + n * 8 + found.trailing_zeros() as usize / 8) {
+                return at;
+            }
+            found &= found - 1;
+        }
+    }
+    let tail = piece.len() - rest.len();
+    for (n, byte) in rest.iter().enumerate() {
+        if *byte == delimiter || ends_line(*byte) {
+            if let ControlFlow::Break(at) = each(tail + n) {
+                return at;
+            }
+        }
+    }
+    piece.len()
+}
+
 fn plain(piece: &[u8], delimiter: u8, mut each: impl FnMut(usize, Cells<'_>) -> ControlFlow<()>) {
     let mut bounds: Vec<(u32, u32)> = Vec::new();
     let mut at = 0;
@@ -132,15 +170,15 @@ fn plain(piece: &[u8], delimiter: u8, mut each: impl FnMut(usize, Cells<'_>) -> 
         let start = at;
         let mut cell = at;
         bounds.clear();
-        for byte in &piece[start..] {
-            if *byte == delimiter {
-                bounds.push((cell as u32, at as u32));
-                cell = at + 1;
-            } else if ends_line(*byte) {
-                break;
+        at = marks(piece, start, delimiter, |mark| {
+            if piece[mark] == delimiter {
+                bounds.push((cell as u32, mark as u32));
+                cell = mark + 1;
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(mark)
             }
-            at += 1;
-        }
+        });
         bounds.push((cell as u32, at as u32));
         if each(start, Cells { bytes: piece, bounds: &bounds }).is_break() {
             return;
