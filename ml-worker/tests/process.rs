@@ -20,18 +20,36 @@ fn folder() -> tempfile::TempDir {
     dir
 }
 
-/// Three rounds of one site alone. Before each death of its round, the worker is training.
-fn three_rounds(dir: &Path, spec: &StudySpec, deaths: &[(u32, u64)]) -> Vec<Hash> {
+/// When a worker dies in a round that it trains.
+#[derive(Clone, Copy, PartialEq)]
+enum Death {
+    /// As soon as it says that it trains.
+    AtOnce,
+    /// Once this share of the steps is done, in parts per million.
+    After(u32),
+    /// Once a checkpoint of the round is on its disk.
+    Checkpointed,
+}
+
+fn checkpoints(dir: &Path) -> usize {
+    below(dir).iter().filter(|f| f.to_string_lossy().contains("checkpoint-")).count()
+}
+
+/// Three rounds of one site alone. At each death of its round, the worker is training.
+fn three_rounds(dir: &Path, spec: &StudySpec, deaths: &[(u32, Death)]) -> Vec<Hash> {
     let mut process = Process::serve(dir);
     let mut base = root(process.done(spec, &order(spec, DutyKind::Init, 0, None)));
     let mut roots = vec![base];
     for round in 1..=3 {
         let train = order(spec, DutyKind::Train, round, Some(base));
-        for (_, milliseconds) in deaths.iter().filter(|(of, _)| *of == round) {
-            process.running(spec, &train);
-            std::thread::sleep(Duration::from_millis(*milliseconds));
-            let at_work = &process.status()["duties"][0]["duty"];
-            assert_eq!(*at_work, hex::encode(train.duty.hash()), "it was to die at work: train for longer");
+        for (_, death) in deaths.iter().filter(|(of, _)| *of == round) {
+            process.until(spec, &train, |state| match (state, death) {
+                (DutyState::Queued, _) => None,
+                (DutyState::Running { .. }, Death::AtOnce) => Some(()),
+                (DutyState::Running { done }, Death::After(share)) => (done >= *share).then_some(()),
+                (DutyState::Running { .. }, Death::Checkpointed) => (checkpoints(dir) > 0).then_some(()),
+                (other, _) => panic!("it was to die at work: train for longer: {other:?}"),
+            });
             drop(process);
             process = Process::serve(dir);
         }
@@ -47,7 +65,7 @@ fn three_rounds(dir: &Path, spec: &StudySpec, deaths: &[(u32, u64)]) -> Vec<Hash
     roots
 }
 
-/// The example, unscaled, with so many steps in a round: a round of 300,000 lasts some seconds.
+/// The example, unscaled, with so many steps in a round: a round of 300,000 lasts one to some seconds.
 fn long(steps: u32) -> StudySpec {
     let mut spec = unscaled(1);
     (spec.training.epochs, spec.training.batches) = (0, steps);
@@ -60,17 +78,16 @@ fn long(steps: u32) -> StudySpec {
 #[test]
 fn a_worker_killed_while_it_trains_gives_the_bytes_of_an_undisturbed_one() {
     // with Adam, whose moments are carried from round to round
-    let spec = long(300_000);
+    let spec = long(1_000_000);
     assert!(spec.training.keep_optimizer_state);
     let (calm, troubled) = (folder(), folder());
     let expected = three_rounds(calm.path(), &spec, &[]);
-    let deaths = [(1, 20), (2, 0), (2, 90), (3, 1_500)];
+    let deaths = [(1, Death::After(5_000)), (2, Death::AtOnce), (2, Death::After(50_000)), (3, Death::Checkpointed)];
     assert_eq!(three_rounds(troubled.path(), &spec, &deaths), expected);
     // the last death came after the first checkpoint
     let log = fs::read_to_string(troubled.path().join("log")).unwrap();
     assert!(log.contains("round 3: goes on after step"), "{log}");
-    let kept = |dir: &Path| below(dir).iter().filter(|f| f.to_string_lossy().contains("checkpoint-")).count();
-    assert_eq!(kept(troubled.path()), 0, "checkpoints of what is done are removed");
+    assert_eq!(checkpoints(troubled.path()), 0, "checkpoints of what is done are removed");
     let optimizer = |dir: &Path| {
         let folder = dir.join("home/studies").join(hex::encode(AGREEMENT)).join("optimizer");
         let mut files: Vec<_> =
