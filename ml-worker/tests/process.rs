@@ -4,7 +4,7 @@
 mod support;
 
 use consilium_aggregation::blob_hash;
-use consilium_primitives::{BlobRef, DutyKind, DutyState, Hash, InstitutionId, MergeInput};
+use consilium_primitives::{BlobRef, DutyKind, DutyState, FailureCode, Hash, InstitutionId, MergeInput};
 use consilium_study::{StudyFile, StudySpec};
 use std::{
     fs,
@@ -73,6 +73,22 @@ fn long(steps: u32) -> StudySpec {
     let adam = r#"{"adam":{"learning_rate":1e-6}}"#;
     spec.training.optimizer = serde_json::from_str(adam).unwrap();
     spec
+}
+
+#[test]
+fn a_gpu_that_is_not_there_fails_the_round_in_words_and_nothing_else() {
+    let (dir, spec) = (folder(), unscaled(1));
+    let sites = dir.path().join("sites.toml");
+    let cpu = fs::read_to_string(&sites).unwrap();
+    fs::write(&sites, format!("{cpu}gpu = 999\n")).unwrap();
+    let process = Process::serve(dir.path());
+    let base = root(process.done(&spec, &order(&spec, DutyKind::Init, 0, None)));
+    let train = |round| order(&spec, DutyKind::Train, round, Some(base));
+    assert_eq!(process.failed(&spec, &train(1)), FailureCode::Internal);
+    let log = fs::read_to_string(dir.path().join("log")).unwrap();
+    assert!(log.contains("Internal: GPU 999 cannot be used") && !log.contains("panicked"), "{log}");
+    fs::write(&sites, cpu).unwrap();
+    process.done(&spec, &train(2));
 }
 
 #[test]

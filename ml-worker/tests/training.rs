@@ -208,6 +208,11 @@ fn candles_operations_train_as_the_kernels_do() {
     let far = a.parameters.iter().zip(&b.parameters).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     // so small a network may have the very same sums
     assert!(far < 1e-4, "{far}: other sums, but the same training");
-    let missing = consilium_ml_worker::learn::candle::gpu(0).unwrap_err().to_string();
-    assert!(missing.contains("GPU 0 cannot be used (was this program built with `--features cuda`?)"), "{missing}");
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_said_to_be_so() {
+    let missing = consilium_ml_worker::learn::candle::gpu(999).unwrap_err().to_string();
+    assert!(missing.contains("GPU 999 cannot be used"), "{missing}");
+    assert_eq!(missing.contains("built without `--features cuda`"), cfg!(not(feature = "cuda")), "{missing}");
 }

@@ -19,6 +19,8 @@ use consilium_aggregation::{Layout, TensorShape};
 use consilium_study::{Activation, Architecture, Node, Op};
 use std::ops::Range;
 
+const WITHOUT: &str = " (this program was built without `--features cuda`)";
+
 /// Why a network cannot compute.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
@@ -32,7 +34,7 @@ pub enum NetError {
     #[error("the tensor library refuses: {0}")]
     Tensor(#[from] candle_core::Error),
     /// No such GPU.
-    #[error("GPU {number} cannot be used (was this program built with `--features cuda`?): {error}")]
+    #[error("GPU {number} cannot be used{}: {error}", if cfg!(feature = "cuda") { "" } else { WITHOUT })]
     Gpu {
         /// Its number.
         number: usize,
