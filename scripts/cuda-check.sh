@@ -3,7 +3,7 @@
 # words that a GPU is not there. Nothing is computed on a GPU. NVIDIA's compiler and libraries come as Python wheels (1.2 GB
 # on disk) into the folder `cuda` of the target folder, or into the folder given, which is also what the build has for a target
 # folder. CUDA_COMPUTE_CAP says for which GPUs: 80, unless it is set, for compute capability 8.0.
-# The first run takes about twenty minutes on two cores, half of it for candle's kernels.
+# The first run takes twenty to thirty minutes on two cores, half of it for candle's kernels.
 set -euo pipefail
 
 TOOLKIT=13.0.2 # cudarc knows 13.0 to 13.4; the oldest of them runs with the most drivers

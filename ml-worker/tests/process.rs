@@ -21,7 +21,6 @@ fn folder() -> tempfile::TempDir {
 }
 
 /// When a worker dies in a round that it trains.
-#[derive(Clone, Copy, PartialEq)]
 enum Death {
     /// As soon as it says that it trains.
     AtOnce,

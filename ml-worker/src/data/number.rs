@@ -1,6 +1,9 @@
 //! Cells as numbers.
 
-use super::record::What;
+use super::{
+    pieces::{eight, equal},
+    record::What,
+};
 
 /// What stands before the decimals of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +106,7 @@ fn short(text: &[u8]) -> Option<(u64, usize, bool)> {
     let empty = 8 * (8 - length) as u32;
     // the first digit stands lowest, after as many zeros as there is room for
     let mut word = all << empty | ZEROS & !(u64::MAX << empty);
-    let point = super::pieces::equal(word, u64::from_le_bytes([b'.'; 8]));
+    let point = equal(word, eight(b'.'));
     let mut after = 0;
     if point != 0 {
         let place = point.trailing_zeros() / 8;

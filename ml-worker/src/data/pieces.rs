@@ -122,14 +122,14 @@ fn quoted(piece: &[u8], delimiter: u8, mut each: impl FnMut(usize, Cells<'_>) ->
 }
 
 /// Eight times the same byte.
-const fn eight(byte: u8) -> u64 {
+pub(super) const fn eight(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
 
-/// The highest bit of each of eight bytes that are `byte`, and no other bit.
-pub(super) fn equal(word: u64, byte: u64) -> u64 {
+/// The highest bit of each of a word's bytes that equals its fellow in `wanted` ([`eight`] of one byte), and no other bit.
+pub(super) fn equal(word: u64, wanted: u64) -> u64 {
     const LOW: u64 = eight(0x7f);
-    let other = word ^ byte;
+    let other = word ^ wanted;
     !(((other & LOW) + LOW) | other | LOW)
 }
 

@@ -72,10 +72,8 @@ pub fn multiply<R: Real>(out: &mut [R], a: Matrix<'_, R>, b: Matrix<'_, R>, into
         return;
     }
     let longest = m.max(n);
-    let parts = match threads && m.min(n) >= LEAST.1 && m * n * k >= WORTH {
-        true => rayon::current_num_threads().min(longest / LEAST.0).max(1),
-        false => 1,
-    };
+    let shared = threads && m.min(n) >= LEAST.1 && m * n * k >= WORTH;
+    let parts = if shared { rayon::current_num_threads().min(longest / LEAST.0).max(1) } else { 1 };
     let out = Out(out.as_mut_ptr());
     let part = |rows: Range<usize>, columns: Range<usize>| {
         // SAFETY: the slices hold rows x columns numbers each (asserted here and when a matrix was made), the steps stay
