@@ -17,11 +17,14 @@ pub const MAX_NAME: usize = 128;
 const MAX_HEADER: u64 = 4 << 20;
 const DUTY_PREFIX: &[u8] = b"{\"__metadata__\":{\"duty\":\"";
 const DUTY_HEX: usize = 64;
+/// What the names of an optimiser's tensors begin with, before that of the parameter's: after all others by their bytes.
+const STATE: [&str; 2] = ["~m.", "~v."];
 
 /// One tensor: name and shape (outermost dimension first).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorShape {
-    /// Name: ASCII letters, digits, `.`, `_` and `-`.
+    /// Name: ASCII letters, digits, `.`, `_` and `-`; before it `~m.` or `~v.` where it is what a server-side optimiser
+    /// remembers of the tensor of that name.
     pub name: String,
     /// Sizes, outermost dimension first.
     pub shape: Vec<usize>,
@@ -148,12 +151,9 @@ impl Layout {
         let mut elements = 0usize;
         for (index, tensor) in tensors.iter().enumerate() {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+            let name = STATE.iter().find_map(|mark| tensor.name.strip_prefix(mark)).unwrap_or(&tensor.name);
             // `__metadata__` is the format's own key
-            if tensor.name.is_empty()
-                || tensor.name.len() > MAX_NAME
-                || tensor.name == "__metadata__"
-                || !tensor.name.bytes().all(plain)
-            {
+            if name.is_empty() || name.len() > MAX_NAME || name == "__metadata__" || !name.bytes().all(plain) {
                 return Err(LayoutError::Name(tensor.name.clone()));
             }
             if index > 0 && tensors[index - 1].name == tensor.name {
@@ -193,6 +193,29 @@ impl Layout {
             tensors.push(TensorShape::new(name.clone(), shape));
         }
         Self::new(tensors).map_err(|e| FileError::Syntax(e.to_string()))
+    }
+
+    /// This layout, and after it what a server-side optimiser remembers: `moments` (0 to 2) numbers for each of its own.
+    ///
+    /// # Errors
+    /// More tensors than a file can hold.
+    pub fn with_state(&self, moments: u32) -> Result<Self, LayoutError> {
+        let marks = STATE.iter().take(moments as usize);
+        let state = marks.flat_map(|mark| {
+            self.tensors.iter().map(move |t| TensorShape::new(format!("{mark}{}", t.name), t.shape.clone()))
+        });
+        Self::new(self.tensors.iter().cloned().chain(state).collect())
+    }
+
+    /// The layout of a merged or initial model's file of this length: this one, with or without what a server-side optimiser
+    /// remembers.
+    ///
+    /// # Errors
+    /// No such file has this length.
+    pub fn merged(&self, len: u64) -> Result<Self, FileError> {
+        let layouts = (0..=STATE.len() as u32).filter_map(|moments| self.with_state(moments).ok());
+        let mut fitting = layouts.filter(|layout| layout.file_len(false) == len);
+        fitting.next().ok_or(FileError::Length { expected: self.file_len(false), found: len })
     }
 
     /// The tensors, by the bytes of their names.
@@ -253,6 +276,17 @@ impl Layout {
     /// Checks length and header; gives the duty and where the data begin. `pad` brings a header without a duty to the
     /// length of one with a duty.
     pub(crate) fn open(&self, dtype: Dtype, file: &[u8], pad: bool) -> Result<(Option<Hash>, usize), FileError> {
+        self.open_head(dtype, file, file.len() as u64, pad)
+    }
+
+    /// [`Layout::open`] for a file of `len` bytes, of which `file` is a beginning no shorter than its header.
+    pub(crate) fn open_head(
+        &self,
+        dtype: Dtype,
+        file: &[u8],
+        len: u64,
+        pad: bool,
+    ) -> Result<(Option<Hash>, usize), FileError> {
         let duty = duty_of(file);
         let mut header = self.header(dtype, duty.as_ref());
         if pad && duty.is_none() {
@@ -262,8 +296,8 @@ impl Layout {
         if let Some(at) = header.iter().zip(file).position(|(a, b)| a != b) {
             return Err(FileError::Header { at });
         }
-        if file.len() as u64 != expected {
-            return Err(FileError::Length { expected, found: file.len() as u64 });
+        if len != expected {
+            return Err(FileError::Length { expected, found: len });
         }
         Ok((duty, header.len()))
     }

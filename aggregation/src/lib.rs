@@ -3,7 +3,9 @@
 //!
 //! * [`layout`]: which tensors a file holds, and how long it therefore is.
 //! * [`model`]: model files: updates and merged models.
-//! * [`mean`]: the weighted mean.
+//! * [`rules`]: merge rules on numbers in memory.
+//! * [`files`]: merging files in one pass.
+//! * [`similarity`]: how far each update went, and how near updates are to the merge and to each other.
 //! * [`statistics`]: count, mean and squared deviations of each column, and how sites' parts become one.
 //! * [`blob`]: what a blob is called.
 //!
@@ -13,13 +15,17 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod blob;
+pub mod files;
 pub mod layout;
-pub mod mean;
 pub mod model;
+pub mod rules;
+pub mod similarity;
 pub mod statistics;
 
-pub use blob::blob_hash;
+pub use blob::{blob_hash, hash_file};
+pub use files::{merge_files, verify_update, FileMerge, FilesError, InputFile};
 pub use layout::{FileError, Layout, LayoutError, TensorShape};
-pub use mean::{merge_mean, MergeError};
 pub use model::ModelFile;
+pub use rules::{merge, Fate, Gram, MergeError, Merged, Plan, Server};
+pub use similarity::{compare_files, Similarity, ALIKE};
 pub use statistics::{RowStatistics, Statistics, StatisticsError, MIN_ROWS};

@@ -65,12 +65,18 @@ impl ModelFile {
         expect_duty(Self::decode(bytes, layout)?, Some(*duty))
     }
 
-    /// [`ModelFile::decode`], for a merged or initial model, which names no duty.
+    /// [`ModelFile::decode`], for a merged or initial model, which names no duty. What a server-side optimiser remembers may
+    /// follow in the file; it is checked and left out.
     ///
     /// # Errors
     /// As `decode`, and [`FileError::Duty`] where the file names one.
     pub fn decode_merged(bytes: &[u8], layout: &Layout) -> Result<Self, FileError> {
-        expect_duty(Self::decode(bytes, layout)?, None)
+        let Ok(whole) = layout.merged(bytes.len() as u64) else {
+            return expect_duty(Self::decode(bytes, layout)?, None);
+        };
+        let mut file = expect_duty(Self::decode(bytes, &whole)?, None)?;
+        file.data.truncate(layout.elements());
+        Ok(Self { layout: layout.clone(), ..file })
     }
 
     /// The numbers of one tensor, row-major.

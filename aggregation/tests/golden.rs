@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use consilium_aggregation::{
-    blob_hash, merge_mean, FileError, Layout, MergeError, ModelFile, Statistics, StatisticsError, TensorShape, MIN_ROWS,
+    blob_hash, merge, FileError, Layout, MergeError, ModelFile, Statistics, StatisticsError, TensorShape, MIN_ROWS,
 };
-use consilium_primitives::Hash;
+use consilium_primitives::{Hash, Merge, MergeRule, Weighting};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -40,6 +40,12 @@ fn numbers(seed: u64, n: usize) -> Vec<f32> {
 
 fn in_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+}
+
+/// The mean, of updates of a model of zeros.
+fn mean(inputs: &[(&[f32], u32)]) -> Result<Vec<f32>, MergeError> {
+    let base = vec![0.0; inputs.first().map_or(0, |(data, _)| data.len())];
+    Ok(merge(&Merge::by(MergeRule::Mean(Weighting::Samples)), inputs, &base, &[])?.model)
 }
 
 #[test]
@@ -107,7 +113,7 @@ fn a_mean_has_the_bits_of_numpy_at_one_two_and_four_threads() {
     let inputs: Vec<Vec<f32>> = (0..weights.len()).map(|s| numbers(s as u64, 200_003)).collect();
     let inputs: Vec<(&[f32], u32)> = inputs.iter().map(Vec::as_slice).zip(weights).collect();
     for threads in [1, 2, 4] {
-        let merged = in_threads(threads, || merge_mean(&inputs).unwrap());
+        let merged = in_threads(threads, || mean(&inputs).unwrap());
         let bytes: Vec<u8> = merged.iter().flat_map(|x| x.to_le_bytes()).collect();
         assert_eq!(hex::encode(blob_hash(&bytes)), golden["blake3"].as_str().unwrap(), "{threads} threads");
     }
@@ -120,19 +126,19 @@ fn a_mean_of_huge_tiny_and_negative_zeros_has_the_bits_of_numpy() {
     let floats = |v: &Value| -> Vec<f32> { bits(v).into_iter().map(f32::from_bits).collect() };
     let inputs: Vec<Vec<f32>> = golden["inputs"].as_array().unwrap().iter().map(floats).collect();
     let inputs: Vec<(&[f32], u32)> = inputs.iter().map(Vec::as_slice).zip(bits(&golden["weights"])).collect();
-    let merged: Vec<u32> = merge_mean(&inputs).unwrap().into_iter().map(f32::to_bits).collect();
+    let merged: Vec<u32> = mean(&inputs).unwrap().into_iter().map(f32::to_bits).collect();
     assert_eq!(merged, bits(&golden["mean"]));
 }
 
 #[test]
 fn what_cannot_be_merged_is_named() {
     let (a, b) = ([1f32, 2.], [1f32]);
-    assert_eq!(merge_mean(&[]), Err(MergeError::NoInputs));
-    assert_eq!(merge_mean(&[(&a, 1), (&b, 1)]), Err(MergeError::Length { input: 1, expected: 2, found: 1 }));
-    assert_eq!(merge_mean(&[(&a, 0)]), Err(MergeError::Weight { input: 0, weight: 0 }));
-    assert_eq!(merge_mean(&[(&a, 1), (&a, 1 << 29)]), Err(MergeError::Weight { input: 1, weight: 1 << 29 }));
+    assert_eq!(mean(&[]), Err(MergeError::NoInputs));
+    assert_eq!(mean(&[(&a, 1), (&b, 1)]), Err(MergeError::Length { input: 1, expected: 2, found: 1 }));
+    assert_eq!(mean(&[(&a, 0)]), Err(MergeError::Weight { input: 0, weight: 0 }));
+    assert_eq!(mean(&[(&a, 1), (&a, 1 << 29)]), Err(MergeError::Weight { input: 1, weight: 1 << 29 }));
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        let error = merge_mean(&[(&a, 1), (&[0., bad], 1)]).unwrap_err();
+        let error = mean(&[(&a, 1), (&[0., bad], 1)]).unwrap_err();
         assert!(error.to_string().contains("input 1") && error.to_string().contains("index 1"), "{error}");
     }
 }
@@ -225,11 +231,11 @@ proptest! {
     ) {
         let inputs: Vec<(&[f32], u32)> = weights.iter().map(|w| (data.as_slice(), *w)).collect();
         let positive: Vec<f32> = data.iter().map(|x| x + 0.0).collect();
-        prop_assert_eq!(merge_mean(&inputs).unwrap(), positive);
+        prop_assert_eq!(mean(&inputs).unwrap(), positive);
         let other: Vec<f32> = data.iter().rev().copied().collect();
-        let mut merged = merge_mean(&[(&data, 3), (&other, 5)]).unwrap();
+        let mut merged = mean(&[(&data, 3), (&other, 5)]).unwrap();
         let turned = |v: &[f32]| { let mut v = v.to_vec(); v.rotate_left(turn % data.len()); v };
         merged.rotate_left(turn % data.len());
-        prop_assert_eq!(merge_mean(&[(&turned(&data), 3), (&turned(&other), 5)]).unwrap(), merged);
+        prop_assert_eq!(mean(&[(&turned(&data), 3), (&turned(&other), 5)]).unwrap(), merged);
     }
 }
