@@ -3,14 +3,18 @@
 //! A duty is known by its hash. Node and worker exchange SCALE-encoded [`DutyRequest`] and [`DutyReply`] in
 //! `PUT /v1/duties`; the request names all duties open at once, the reply says where each stands.
 
-use crate::ids::{BlobRef, Hash, InstitutionId, StudyId};
+use crate::{
+    ids::{BlobRef, Hash, InstitutionId, StudyId},
+    rules::Merge,
+    vote::Marks,
+};
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 
 /// Version of the messages between node and worker.
-pub const PROTOCOL_VERSION: u8 = 1;
+pub const PROTOCOL_VERSION: u8 = 2;
 /// Most duties in one request.
 pub const MAX_ORDERS: usize = 64;
 
@@ -122,12 +126,14 @@ pub struct DutyOrder {
     pub duty: Duty,
     /// BLAKE2b-256 of the spec's bytes.
     pub spec: Hash,
-    /// The model to start from, to evaluate or to hold.
+    /// The model to start from, to evaluate or to hold; for a merge the one that its inputs stand on.
     pub base: Option<BlobRef>,
     /// The study's merged statistics, once there are any.
     pub statistics: Option<BlobRef>,
     /// Inputs of a merge, in canonical order (by institution id); empty otherwise.
     pub inputs: Vec<MergeInput>,
+    /// How models are merged; only there for a merge. That of statistics has no use for it, but its inputs root names it.
+    pub merge: Option<Merge>,
     /// Length in bytes of the file the duty makes.
     pub output_len: u64,
 }
@@ -204,6 +210,13 @@ pub enum DutyOutput {
     Metric(Option<u32>),
     /// Acknowledge: the file is there, byte for byte.
     Held,
+    /// Merge, where the rule did not take every input as it was: the file's hash, and what was done to which.
+    Marked {
+        /// BLAKE3 hash of the file.
+        root: Hash,
+        /// What was done to which input.
+        marks: Marks,
+    },
 }
 
 /// Why a duty cannot be done. File, line and column stay in the worker's own log.

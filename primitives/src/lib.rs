@@ -35,5 +35,5 @@ pub use duty::{
     Duty, DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, MergeInput,
 };
 pub use ids::{BlobRef, Hash, InstitutionId, StudyId};
-pub use rules::{MergeRule, OnStall, StudyRules, Weighting, Windows};
-pub use vote::{Vote, VoteBody};
+pub use rules::{Merge, MergeRule, OnStall, StudyRules, Weighting, Windows};
+pub use vote::{Marks, Vote, VoteBody};

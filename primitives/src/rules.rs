@@ -67,14 +67,189 @@ pub enum Weighting {
     Declared(BoundedVec<(InstitutionId, u32), ConstU32<MAX_PARTICIPANTS>>),
 }
 
-/// How updates become one model. Weights are capped at [`StudyRules::max_share`] before use.
+/// The rule by which updates become one. Formulas and sources stand in `docs/merging.md`.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Serialize, Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum MergeRule {
-    /// The weighted mean of every coordinate (McMahan et al. 2017).
+    /// The weighted mean of every coordinate (McMahan et al. 2017). Tolerates no liar.
     Mean(Weighting),
+    /// The weighted median of every coordinate (Yin et al. 2018).
+    Median(Weighting),
+    /// The mean of every coordinate without its `liars` largest and smallest values (Yin et al. 2018).
+    TrimmedMean,
+    /// The point with the least weighted sum of distances to the updates, over the whole model (Pillutla et al. 2022).
+    GeometricMedian(Weighting),
+    /// The mean of the `keep` updates with the least sum of squared distances to their nearest others; 1: Krum, more:
+    /// multi-Krum (Blanchard et al. 2017).
+    Krum {
+        /// How many updates are kept, from 1 to the fewest inputs less `liars`.
+        keep: u32,
+    },
+}
+
+/// A limit on how far an update may lead away from the model it stands on (Sun et al. 2019). What goes further is
+/// shortened to the limit.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum NormBound {
+    /// This length, in millionths.
+    Fixed(u64),
+    /// The median length of the updates of the round.
+    Median,
+}
+
+/// What the merged step is put through (Reddi et al. 2021). Rates and shares are in parts per million.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerOptimizer {
+    /// `v ← β·v + D; w ← w + η·v`.
+    Momentum {
+        /// η.
+        rate: u32,
+        /// β.
+        beta: u32,
+    },
+    /// `m ← β₁·m + (1−β₁)·D; v ← β₂·v + (1−β₂)·D²; w ← w + η·m ÷ (√v + τ)`.
+    Adam(Adaptive),
+    /// As Adam, with `v ← v − (1−β₂)·D²·sign(v − D²)`.
+    Yogi(Adaptive),
+    /// As Adam, with `v ← v + D²`.
+    Adagrad(Adaptive),
+}
+
+/// Numbers of an adaptive optimiser, in parts per million.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub struct Adaptive {
+    /// η.
+    pub rate: u32,
+    /// β₁, below one.
+    pub beta1: u32,
+    /// β₂, below one; Adagrad has no use for it.
+    pub beta2: u32,
+    /// τ, above 0.
+    pub tau: u32,
+}
+
+impl ServerOptimizer {
+    /// How many numbers it remembers for each parameter: 1 or 2. They travel in the merged model's file.
+    pub fn moments(&self) -> u32 {
+        match self {
+            Self::Momentum { .. } => 1,
+            Self::Adam(_) | Self::Yogi(_) | Self::Adagrad(_) => 2,
+        }
+    }
+
+    fn sane(&self) -> bool {
+        match self {
+            Self::Momentum { rate, beta } => *rate > 0 && *beta < PPM,
+            Self::Adam(a) | Self::Yogi(a) | Self::Adagrad(a) => {
+                a.rate > 0 && a.tau > 0 && a.beta1 < PPM && a.beta2 < PPM
+            }
+        }
+    }
+}
+
+/// How updates become one model: first the bound, then the mixing, then the rule, then the optimiser.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub struct Merge {
+    /// The rule.
+    pub rule: MergeRule,
+    /// `f`: how many liars among the inputs the rule is to tolerate. It says how much is trimmed, how many neighbours
+    /// count, and how many inputs there must be.
+    pub liars: u32,
+    /// A limit on the length of each update.
+    pub bound: Option<NormBound>,
+    /// Whether each update is replaced by the mean of itself and its nearest others, all but `liars` (nearest-neighbour
+    /// mixing, Allouah et al. 2023).
+    pub mixing: bool,
+    /// What the merged step is put through.
+    pub server: Option<ServerOptimizer>,
+}
+
+impl Merge {
+    /// A rule alone.
+    pub fn by(rule: MergeRule) -> Self {
+        Self { rule, liars: 0, bound: None, mixing: false, server: None }
+    }
+
+    /// The fewest inputs for which the rule holds what it promises: 2f+1, with Krum 2f+3; without liars 1, with Krum 3.
+    /// `None`: it promises nothing against liars, and `liars` is not 0.
+    pub fn needs(&self) -> Option<u32> {
+        let twice = self.liars.saturating_mul(2);
+        match self.rule {
+            // with mixing too: a part of what a liar says stays in every neighbourhood that it finds its way into
+            MergeRule::Mean(_) if self.liars > 0 => None,
+            MergeRule::Krum { keep } => Some(twice.saturating_add(3).max(keep.saturating_add(self.liars))),
+            _ => Some(twice.saturating_add(1)),
+        }
+    }
+
+    /// How many numbers a merged model's file holds for each parameter beyond the parameter itself.
+    pub fn moments(&self) -> u32 {
+        self.server.map_or(0, |server| server.moments())
+    }
+
+    /// Where weights come from; `None`: everyone counts once.
+    pub fn weighting(&self) -> Option<&Weighting> {
+        match &self.rule {
+            MergeRule::Mean(w) | MergeRule::Median(w) | MergeRule::GeometricMedian(w) => Some(w),
+            MergeRule::TrimmedMean | MergeRule::Krum { .. } => None,
+        }
+    }
+
+    fn sane(&self) -> bool {
+        self.needs().is_some_and(|needs| needs <= MAX_PARTICIPANTS)
+            && self.server.is_none_or(|server| server.sane())
+            && self.bound != Some(NormBound::Fixed(0))
+            // without a liar to leave out, everyone's neighbours are all
+            && (!self.mixing || self.liars > 0)
+            && !matches!(self.rule, MergeRule::Krum { keep: 0 })
+    }
 }
 
 /// The agreement, as far as the chain must understand it. Times are in blocks.
@@ -92,7 +267,7 @@ pub struct StudyRules {
     pub auto_start: bool,
     /// `p`: fewest participants that make a round, at least 2.
     pub min_participants: u32,
-    /// What the merge rule needs for the liars it is to tolerate.
+    /// Fewest inputs that a merge needs for the liars it is to tolerate: at least [`Merge::needs`].
     pub rule_min: u32,
     /// Rounds after which the study ends, at least 1.
     pub max_rounds: u32,
@@ -103,12 +278,13 @@ pub struct StudyRules {
     /// What happens when a training window ran out twice without enough updates.
     pub on_stall: OnStall,
     /// For how many rounds holders keep and serve individual updates after their round has closed, at most
-    /// [`MAX_KEPT_ROUNDS`].
+    /// [`MAX_KEPT_ROUNDS`]. Those of the last closed round stay in any case until the next one has closed: who has found
+    /// another merge than the attested one looks at them once more.
     pub keep_updates: u32,
     /// Who may enrol; empty: every participant of the consortium.
     pub invited: BoundedVec<InstitutionId, ConstU32<MAX_PARTICIPANTS>>,
-    /// How updates become one model.
-    pub rule: MergeRule,
+    /// How updates become one model. Weights are capped at `max_share` before use.
+    pub merge: Merge,
     /// Length of an update's file in bytes. It follows from the spec.
     pub update_len: u64,
     /// Length of a merged model's file in bytes. It follows from the spec.
@@ -141,6 +317,10 @@ pub enum RulesError {
     Weights,
     /// `keep_updates` is above [`MAX_KEPT_ROUNDS`].
     Kept,
+    /// The merge: it can tolerate no liar and is to tolerate some, or one of its numbers is 0 or not below one.
+    Merge,
+    /// `rule_min` is below what the rule needs, or above `min_participants`.
+    RuleMin,
 }
 
 /// Everything that follows from the rules and the number of validators at registration, in blocks.
@@ -188,7 +368,14 @@ impl StudyRules {
         if self.keep_updates > MAX_KEPT_ROUNDS {
             return Err(RulesError::Kept);
         }
-        if let MergeRule::Mean(Weighting::Declared(weights)) = &self.rule {
+        if !self.merge.sane() {
+            return Err(RulesError::Merge);
+        }
+        if self.rule_min > self.min_participants || self.merge.needs().is_none_or(|needs| needs > self.rule_min.max(1))
+        {
+            return Err(RulesError::RuleMin);
+        }
+        if let Some(Weighting::Declared(weights)) = self.merge.weighting() {
             let ids: Vec<_> = weights.iter().map(|(id, _)| *id).collect();
             if (weights.len() as u32) < needed
                 || !strictly_sorted(&ids)
@@ -230,10 +417,10 @@ impl StudyRules {
 
     /// The weight of one participant before the cap. `None`: it has no place in the declared weights.
     pub fn raw_weight(&self, who: &InstitutionId, samples: u32) -> Option<u32> {
-        match &self.rule {
-            MergeRule::Mean(Weighting::Equal) => Some(1),
-            MergeRule::Mean(Weighting::Samples) => Some(samples),
-            MergeRule::Mean(Weighting::Declared(list)) => list.iter().find(|(id, _)| id == who).map(|(_, w)| *w),
+        match self.merge.weighting() {
+            None | Some(Weighting::Equal) => Some(1),
+            Some(Weighting::Samples) => Some(samples),
+            Some(Weighting::Declared(list)) => list.iter().find(|(id, _)| id == who).map(|(_, w)| *w),
         }
     }
 }
@@ -285,6 +472,23 @@ pub fn capped(weights: &[u32], max_share: u32) -> Vec<u32> {
         capped_share = capped_share.saturating_add(share);
     }
     weights.iter().map(|_| 1).collect()
+}
+
+/// [`capped`], and so that the `liars` largest together stay below half of the sum: where they would not, everyone counts
+/// once. With at least `2·liars + 1` weights that always holds.
+pub fn capped_against(weights: &[u32], max_share: u32, liars: u32) -> Vec<u32> {
+    // f times a share below one half over f is below one half
+    let half = (PPM / 2).saturating_sub(1).checked_div(liars);
+    let capped = capped(weights, half.map_or(max_share, |half| half.clamp(1, max_share)));
+    let mut sorted = capped.clone();
+    sorted.sort_unstable_by(|a, b| b.cmp(a));
+    let sum = |weights: &[u32]| weights.iter().fold(0u64, |sum, w| sum.saturating_add(u64::from(*w)));
+    let largest = sorted.get(..liars as usize).map_or(u64::MAX, sum);
+    if liars == 0 || largest.saturating_mul(2) < sum(&sorted) {
+        capped
+    } else {
+        weights.iter().map(|_| 1).collect()
+    }
 }
 
 #[cfg(test)]

@@ -85,6 +85,44 @@ pub enum VoteBody {
     Metric(Option<u32>),
     /// Acknowledge: the canonical model is held.
     Held(Hash),
+    /// Merge, where the rule did not take every input as it was: the hash, and what was done to which. Where nothing was
+    /// done to any, [`VoteBody::Root`] says so.
+    Marked {
+        /// BLAKE3 hash of the merged file.
+        root: Hash,
+        /// What was done to which input.
+        marks: Marks,
+    },
+}
+
+/// What a merge's rule did to its inputs. Bits by position in the frozen list.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub struct Marks {
+    /// Inputs that have no part in the merged model.
+    pub left_out: u64,
+    /// Inputs that were shortened to the norm bound.
+    pub shortened: u64,
+}
+
+impl Marks {
+    /// All inputs that something was done to.
+    pub fn any(&self) -> u64 {
+        self.left_out | self.shortened
+    }
 }
 
 impl Vote {

@@ -9,12 +9,14 @@ use crate::{
 use alloc::{vec, vec::Vec};
 
 impl Study {
-    /// Opens a round (or statistics) for commitments; those of `kept` that still fit stay valid.
+    /// Opens a round (or statistics) for commitments; those of `kept` that still fit stay valid. Members in `dropped` are not
+    /// asked, unless the others are too few without them.
     pub(super) fn open_collecting(
         &mut self,
         around: &dyn Surroundings,
         kind: Kind,
         kept: Vec<Commitment>,
+        dropped: Mask,
     ) -> Vec<Effect> {
         let now = around.now();
         if kind == Kind::Model && self.round == 0 {
@@ -28,15 +30,17 @@ impl Study {
             }
         }
         if roster.count_ones() < self.rules.freeze_needs(roster.count_ones()) {
-            return self.pause(around, PauseReason::TooFewMembers, Back::Collecting { kind, commitments });
+            return self.pause(around, PauseReason::TooFewMembers, Back::Collecting { kind, commitments, dropped });
         }
         self.opened_at = now;
         let in_already = commitments.iter().fold(0, |mask, c| mask | bit(c.member));
         let windows = self.rules.windows(self.validators);
+        let others = roster & !dropped;
+        let asked = if others.count_ones() >= self.rules.freeze_needs(roster.count_ones()) { others } else { roster };
         self.phase = Phase::Collecting(Collecting {
             kind,
             roster,
-            awaited: roster & !in_already,
+            awaited: asked & !in_already,
             commitments,
             start: now,
             freeze_at: None,
@@ -90,7 +94,7 @@ impl Study {
             if enough {
                 return self.freeze(around);
             }
-            let back = Back::Collecting { kind: c.kind, commitments: c.commitments.clone() };
+            let back = Back::Collecting { kind: c.kind, commitments: c.commitments.clone(), dropped: 0 };
             return self.pause(around, PauseReason::TooFewUpdates, back);
         }
         let now = around.now();
@@ -121,7 +125,7 @@ impl Study {
             let silent = c.awaited;
             return vec![Effect::Extended { silent: self.named(silent) }];
         }
-        let back = Back::Collecting { kind: c.kind, commitments: c.commitments.clone() };
+        let back = Back::Collecting { kind: c.kind, commitments: c.commitments.clone(), dropped: 0 };
         let there = c.commitments.len() as u32;
         match self.rules.on_stall {
             OnStall::Shrink if there >= self.rules.min_participants.max(self.rules.rule_min) => self.freeze(around),

@@ -59,7 +59,7 @@ impl Study {
                     Kind::Statistics => DutyKind::MergeStatistics,
                     Kind::Model => DutyKind::Merge,
                 };
-                (kind, self.round, m.inputs_root, matches!(ballot, Some(Ballot::Root(_))))
+                (kind, self.round, m.inputs_root, matches!(ballot, Some(Ballot::Root(..))))
             }
             Phase::FinalEvaluation { roster, reported, .. } if roster & mine != 0 => {
                 (DutyKind::Evaluate, self.round, self.base, reported & mine != 0)
@@ -118,6 +118,16 @@ impl Study {
             (DutyKind::Acknowledge, VoteBody::Held(root)) if root != open.duty.base => Err(Refusal::WrongRoot),
             (DutyKind::Acknowledge, VoteBody::Held(_)) => Ok(()),
             (DutyKind::MergeStatistics | DutyKind::Merge, VoteBody::Root(_)) => Ok(()),
+            (DutyKind::Merge, VoteBody::Marked { marks, .. }) => {
+                let Phase::Merging(m) = &self.phase else { return Err(Refusal::NoSuchDuty) };
+                // nothing was done to any is said in one way only, and someone must be left
+                let known = all_bits(m.inputs.len());
+                if marks.any() == 0 || marks.any() & !known != 0 || marks.left_out == known {
+                    Err(Refusal::BadMask)
+                } else {
+                    Ok(())
+                }
+            }
             (DutyKind::MergeStatistics | DutyKind::Merge, VoteBody::Partial { .. }) if open.partial_sent => {
                 Err(Refusal::AlreadyAnswered)
             }

@@ -3,8 +3,8 @@
 use super::{bit, state::*, Refusal, Step, Study, Surroundings};
 use crate::{
     ids::{Hash, InstitutionId},
-    rules::close_at_once,
-    vote::VoteBody,
+    rules::{capped_against, close_at_once, liars_survived, PPM},
+    vote::{Marks, VoteBody},
 };
 use alloc::{boxed::Box, vec, vec::Vec};
 
@@ -61,6 +61,7 @@ impl Study {
             inputs: PerMember::new(),
             inputs_root: Hash::zero(),
             root,
+            marks: Marks::default(),
             attesters: PerMember::new(),
             dissenters: PerMember::new(),
             silent: PerMember::new(),
@@ -81,7 +82,7 @@ impl Study {
         self.base = root;
         self.round = 1;
         let mut effects = vec![Effect::Closed(Box::new(record))];
-        effects.extend(self.open_collecting(around, Kind::Model, Vec::new()));
+        effects.extend(self.open_collecting(around, Kind::Model, Vec::new(), 0));
         effects
     }
 
@@ -95,7 +96,7 @@ impl Study {
             return vec![Effect::EvaluationOpened];
         }
         self.round = self.round.saturating_add(1);
-        self.open_collecting(around, Kind::Model, Vec::new())
+        self.open_collecting(around, Kind::Model, Vec::new(), 0)
     }
 
     /// Target or patience, on the newest round that has been evaluated: the one before the merge just closed.
@@ -115,11 +116,12 @@ impl Study {
                 .is_some_and(|best| evaluated.saturating_sub(best) >= self.rules.patience)
     }
 
-    /// Members of a mask with their capped weights.
+    /// Members of a mask with their weights, capped so that neither one of them nor as many liars as a merge survives hold
+    /// half of it together.
     fn electorate(&self, mask: Mask) -> Vec<(InstitutionId, u32)> {
         let members: Vec<u8> =
             (0u8..).zip(self.members.iter()).map(|(i, _)| i).filter(|i| mask & bit(*i) != 0).collect();
-        let weights = self.weights(&members);
+        let weights = voting_weights(&self.weights(&members));
         members.iter().zip(weights).filter_map(|(i, w)| self.member(*i).map(|m| (m.id, w))).collect()
     }
 
@@ -223,6 +225,12 @@ fn leading(votes: &[(u8, Hash)]) -> Option<(Hash, u32)> {
     votes.iter().map(|(_, root)| (*root, count(root))).max_by_key(|(_, n)| *n)
 }
 
+/// Weights as they count where rounds are judged: capped so that neither one site nor as many liars as a merge survives hold
+/// half together.
+pub fn voting_weights(weights: &[u32]) -> Vec<u32> {
+    capped_against(weights, PPM, liars_survived(weights.len() as u32).max(1))
+}
+
 fn weight_of<'a>(voters: impl IntoIterator<Item = &'a (InstitutionId, u32)>) -> u64 {
     voters.into_iter().fold(0u64, |sum, (_, w)| sum.saturating_add(u64::from(*w)))
 }
@@ -235,8 +243,9 @@ fn more_than_half(some: &[&(InstitutionId, u32)], all: &[(InstitutionId, u32)]) 
 /// The best round up to `newest`, the newest one that has been evaluated.
 ///
 /// A site that reported both round r and `newest` gives its gain loss(newest) − loss(r). A round's score is the lower
-/// weighted median of the gains; only rounds whose reporters hold more than half of the weight and of the roster
-/// count; the highest score wins, the latest on a tie. `None` where no round counts.
+/// weighted median of the gains, weights being capped anew among those that reported; only rounds whose reporters hold more
+/// than half of the weight and of the roster count; the highest score wins, the latest on a tie. `None` where no round
+/// counts.
 pub fn best_round(
     newest: u32,
     voters: &[(InstitutionId, u32)],
@@ -249,7 +258,7 @@ pub fn best_round(
         let find = |list: &[(InstitutionId, u32)], who: &InstitutionId| {
             list.iter().find(|(id, _)| id == who).map(|(_, loss)| i64::from(*loss))
         };
-        let mut gains: Vec<(i64, &(InstitutionId, u32))> = voters
+        let gains: Vec<(i64, &(InstitutionId, u32))> = voters
             .iter()
             .filter_map(|voter| Some((find(&now, &voter.0)?.saturating_sub(find(&then, &voter.0)?), voter)))
             .collect();
@@ -257,10 +266,13 @@ pub fn best_round(
         if !more_than_half(&reporters, voters) {
             continue;
         }
+        // among fewer, a site's share is larger
+        let weights = voting_weights(&reporters.iter().map(|(_, weight)| *weight).collect::<Vec<_>>());
+        let total = weights.iter().fold(0u64, |sum, weight| sum.saturating_add(u64::from(*weight)));
+        let mut gains: Vec<(i64, u32)> = gains.iter().map(|(gain, _)| *gain).zip(weights).collect();
         gains.sort_by_key(|(gain, _)| *gain);
-        let total = weight_of(reporters.iter().copied());
         let mut sum = 0u64;
-        let median = gains.iter().find_map(|(gain, (_, weight))| {
+        let median = gains.iter().find_map(|(gain, weight)| {
             sum = sum.saturating_add(u64::from(*weight));
             (sum.saturating_mul(2) >= total).then_some(*gain)
         });

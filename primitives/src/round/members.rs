@@ -60,7 +60,7 @@ impl Study {
     /// Capped weights of the members in a list, in its order.
     pub(super) fn weights(&self, members: &[u8]) -> Vec<u32> {
         let raw: Vec<u32> = members.iter().map(|i| self.member(*i).map_or(1, |m| m.weight)).collect();
-        rules::capped(&raw, self.rules.max_share)
+        rules::capped_against(&raw, self.rules.max_share, self.rules.merge.liars)
     }
 
     pub(super) fn enough_enrolled(&self) -> bool {

@@ -3,8 +3,8 @@
 use super::{bit, state::*, Refusal, Step, Study, Surroundings};
 use crate::{
     ids::{Hash, InstitutionId},
-    rules::{close_at_once, holders_needed, MergeRule},
-    vote::VoteBody,
+    rules::{close_at_once, holders_needed, Merge},
+    vote::{Marks, VoteBody},
 };
 use alloc::{boxed::Box, vec, vec::Vec};
 use codec::Encode;
@@ -23,9 +23,9 @@ pub(super) struct Attempt {
     pub dropped: PerMember<(u8, DropReason)>,
 }
 
-/// Hash over what a merge merges: the ordered (institution, file, weight), the rule with its parameters, and the base.
-pub fn inputs_root(inputs: &[(InstitutionId, Hash, u32)], rule: &MergeRule, base: Hash) -> Hash {
-    Hash::from(sp_crypto_hashing::blake2_256(&(inputs, rule, base).encode()))
+/// Hash over what a merge merges: the ordered (institution, file, weight), the rules with their parameters, and the base.
+pub fn inputs_root(inputs: &[(InstitutionId, Hash, u32)], merge: &Merge, base: Hash) -> Hash {
+    Hash::from(sp_crypto_hashing::blake2_256(&(inputs, merge, base).encode()))
 }
 
 impl Study {
@@ -48,7 +48,7 @@ impl Study {
             let _ = inputs.try_push(Input { commitment, weight });
             let _ = ballots.try_push(None);
         }
-        let inputs_root = inputs_root(&listed, &self.rules.rule, self.base);
+        let inputs_root = inputs_root(&listed, &self.rules.merge, self.base);
         let Attempt { kind, number, roster, window, dropped } = attempt;
         let until = around.now().saturating_add(window);
         self.phase = Phase::Merging(Merging {
@@ -74,14 +74,20 @@ impl Study {
         };
         let effect = match (body, *slot) {
             (VoteBody::Root(root), None | Some(Ballot::Partial { .. })) => {
-                *slot = Some(Ballot::Root(root));
+                *slot = Some(Ballot::Root(root, Marks::default()));
+                Effect::Attested { who, root }
+            }
+            (VoteBody::Marked { root, marks }, None | Some(Ballot::Partial { .. })) => {
+                *slot = Some(Ballot::Root(root, marks));
                 Effect::Attested { who, root }
             }
             (VoteBody::Partial { have, invalid }, None) => {
                 *slot = Some(Ballot::Partial { have, invalid });
                 Effect::PartialReported { who, have, invalid }
             }
-            (VoteBody::Root(_) | VoteBody::Partial { .. }, Some(_)) => return Err(Refusal::AlreadyAnswered),
+            (VoteBody::Root(_) | VoteBody::Marked { .. } | VoteBody::Partial { .. }, Some(_)) => {
+                return Err(Refusal::AlreadyAnswered)
+            }
             _ => return Err(Refusal::WrongAnswer),
         };
         let mut effects = vec![effect];
@@ -91,12 +97,20 @@ impl Study {
 
     pub(super) fn after_ballot(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
         let Phase::Merging(m) = &self.phase else { return Vec::new() };
-        let q = close_at_once(m.inputs.len() as u32);
-        let agreed = m.leading().is_some_and(|(_, votes)| votes >= q);
+        let count = m.inputs.len() as u32;
+        let voices = m.leading().map_or(0, |(_, votes)| votes);
+        let agreed = voices >= close_at_once(count);
         let everyone = m.inputs.iter().zip(m.ballots.iter()).all(|(input, ballot)| {
             ballot.is_some() || !self.member(input.commitment.member).is_some_and(|member| member.active)
         });
-        if !agreed && !everyone && m.invalid() == 0 {
+        let invalid = m.invalid() != 0;
+        if !agreed && !everyone && !invalid {
+            return Vec::new();
+        }
+        // who still lacks something has the whole window for it, unless that would change nothing
+        let j = self.rules.close_late(count);
+        let lacking = m.ballots.iter().any(|ballot| matches!(ballot, Some(Ballot::Partial { .. })));
+        if lacking && voices < j && !invalid && m.withheld(j, self.rules.freeze_needs(m.roster)) == 0 {
             return Vec::new();
         }
         if self.rules.patience > 0 {
@@ -133,11 +147,12 @@ impl Study {
         let Phase::Merging(m) = &self.phase else { return Vec::new() };
         let count = m.inputs.len() as u32;
         let j = self.rules.close_late(count);
-        if let Some((root, _)) = m.leading().filter(|(_, votes)| *votes >= j) {
-            return self.close_merge(around, root);
+        if let Some((attested, _)) = m.leading().filter(|(_, votes)| *votes >= j) {
+            return self.close_merge(around, attested);
         }
+        let needed = self.rules.freeze_needs(m.roster);
         let invalid = m.invalid();
-        let gone = invalid | m.withheld(j);
+        let gone = invalid | m.withheld(j, needed);
         let mut dropped = m.dropped.clone();
         let mut kept = Vec::new();
         let mut culprits = Vec::new();
@@ -159,7 +174,7 @@ impl Study {
             effects.extend(self.strike(*index));
         }
         let next = number.saturating_add(1);
-        let enough = kept.len() as u32 >= self.rules.freeze_needs(roster);
+        let enough = kept.len() as u32 >= needed;
         effects.extend(if !culprits.is_empty() && enough && next <= MAX_ATTEMPTS {
             let attempt = Attempt { kind, number: next, roster, window, dropped };
             self.open_merging(around, attempt, kept)
@@ -173,13 +188,15 @@ impl Study {
             for commitment in kept {
                 let _ = commitments.try_push(commitment);
             }
-            self.pause(around, reason, Back::Collecting { kind, commitments })
+            let dropped = dropped.iter().fold(0, |mask, (member, _)| mask | bit(*member));
+            self.pause(around, reason, Back::Collecting { kind, commitments, dropped })
         });
         effects
     }
 
-    fn close_merge(&mut self, around: &dyn Surroundings, root: Hash) -> Vec<Effect> {
+    fn close_merge(&mut self, around: &dyn Surroundings, attested: (Hash, Marks)) -> Vec<Effect> {
         let Phase::Merging(m) = &self.phase else { return Vec::new() };
+        let (root, marks) = attested;
         let mut record = RoundRecord {
             kind: m.kind,
             round: self.round,
@@ -187,6 +204,7 @@ impl Study {
             inputs: PerMember::new(),
             inputs_root: m.inputs_root,
             root,
+            marks,
             attesters: PerMember::new(),
             dissenters: PerMember::new(),
             silent: PerMember::new(),
@@ -207,8 +225,8 @@ impl Study {
                 committed_at: input.commitment.at,
             });
             let _ = match ballot {
-                Some(Ballot::Root(r)) if *r == root => record.attesters.try_push(member.id).is_ok(),
-                Some(Ballot::Root(r)) => record.dissenters.try_push((member.id, *r)).is_ok(),
+                Some(Ballot::Root(r, m)) if (*r, *m) == attested => record.attesters.try_push(member.id).is_ok(),
+                Some(Ballot::Root(r, _)) => record.dissenters.try_push((member.id, *r)).is_ok(),
                 Some(Ballot::Partial { .. }) | None => record.silent.try_push(member.id).is_ok(),
             };
         }
@@ -234,14 +252,15 @@ impl Study {
 }
 
 impl Merging {
-    /// The root with the most voices, and their number.
-    fn leading(&self) -> Option<(Hash, u32)> {
-        let mut tally: Vec<(Hash, u32)> = Vec::new();
+    /// The root and marks with the most voices, and their number.
+    fn leading(&self) -> Option<((Hash, Marks), u32)> {
+        let mut tally: Vec<((Hash, Marks), u32)> = Vec::new();
         for ballot in self.ballots.iter().flatten() {
-            if let Ballot::Root(root) = ballot {
-                match tally.iter_mut().find(|(r, _)| r == root) {
+            if let Ballot::Root(root, marks) = ballot {
+                let said = (*root, *marks);
+                match tally.iter_mut().find(|(other, _)| *other == said) {
                     Some((_, votes)) => *votes = votes.saturating_add(1),
-                    None => tally.push((*root, 1)),
+                    None => tally.push((said, 1)),
                 }
             }
         }
@@ -259,10 +278,16 @@ impl Merging {
         })
     }
 
-    /// Inputs that too few others than their authors hold, and that enough others say they lack; none unless `j`
-    /// voters hold everything else. Who has not voted yet neither holds nor lacks anything, so that nobody is dropped
-    /// because others are slow.
-    fn withheld(&self, j: u32) -> u64 {
+    /// Inputs that too few others than their authors hold, and that enough others say they lack. Who has not voted yet
+    /// neither holds nor lacks anything, so that nobody is dropped because others are slow.
+    ///
+    /// None unless `j` voters have shown that inputs can be had: by holding together as many as make a round, or, where
+    /// no more than `h` are withheld, all the others. What some hold and others still lack may not delay the proof:
+    /// liars would serve one input late in each attempt, until there are no attempts left.
+    ///
+    /// That more are withheld than a merge survives liars, and more than one, is believed only once the windows have been
+    /// doubled: it may be the network.
+    fn withheld(&self, j: u32, round: u32) -> u64 {
         let h = holders_needed(self.inputs.len() as u32);
         let all = all_bits(self.inputs.len());
         let unheld = self.positions(|position| {
@@ -270,9 +295,14 @@ impl Merging {
             let held = self.others(position, |ballot| holds(ballot, all) & bit(position) != 0);
             held < h && lacked >= h
         });
-        let rest = all & !unheld;
-        let witnesses = self.ballots.iter().flatten().filter(|ballot| holds(ballot, all) & rest == rest).count() as u32;
-        if witnesses >= j {
+        if unheld.count_ones() > h.saturating_sub(1).max(1) && self.attempt <= SAME_INPUTS_ATTEMPTS {
+            return 0;
+        }
+        let voters =
+            |mask: u64| self.ballots.iter().flatten().filter(|ballot| holds(ballot, all) & mask == mask).count() as u32;
+        let common = self.positions(|position| voters(bit(position)) >= j);
+        let all_others = common == all & !unheld && unheld.count_ones() <= h;
+        if voters(common) >= j && (common.count_ones() >= round || all_others) {
             unheld
         } else {
             0
@@ -293,7 +323,7 @@ impl Merging {
 
 fn holds(ballot: &Ballot, all: u64) -> u64 {
     match ballot {
-        Ballot::Root(_) => all,
+        Ballot::Root(..) => all,
         Ballot::Partial { have, .. } => *have,
     }
 }

@@ -15,6 +15,9 @@
 //!   study was taken up again, so that none cast before a pause counts after it.
 //! * A withdrawal before the freeze takes a commitment back, and the time of the freeze with it where too few are left.
 //! * An input is dropped as withheld only where enough others also say that they lack it: who has not voted lacks nothing.
+//!   That inputs can be had is shown by `j` voters that hold together as many as make a round or, where no more than `h`
+//!   are withheld, all others. Were it always all others, one input served late would cover another one that nobody
+//!   has; and where no site had any but its own, all would be dropped.
 //! * Who enrols while a round runs has no part in its end: neither in stop rules nor in the last evaluation, nor in the
 //!   certificate.
 //! * Looking back over all rounds, for the best one or for patience, is dear and waits for the beginning of a block.
@@ -31,7 +34,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use duties::OpenDuty;
-pub use finish::best_round;
+pub use finish::{best_round, voting_weights};
 pub use merge::inputs_root;
 pub use state::*;
 
@@ -229,7 +232,7 @@ impl Study {
 
     fn begin(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
         if self.rules.statistics_len > 0 {
-            self.open_collecting(around, Kind::Statistics, Vec::new())
+            self.open_collecting(around, Kind::Statistics, Vec::new(), 0)
         } else {
             self.open_init(around)
         }
@@ -247,7 +250,9 @@ impl Study {
         self.resumed = self.resumed.saturating_add(1);
         let mut effects = alloc::vec![Effect::Resumed];
         effects.extend(match back {
-            Back::Collecting { kind, commitments } => self.open_collecting(around, kind, commitments.into_inner()),
+            Back::Collecting { kind, commitments, dropped } => {
+                self.open_collecting(around, kind, commitments.into_inner(), dropped)
+            }
             Back::Init => self.open_init(around),
             Back::Certifying { roster, round, root, held } => self.open_certifying(around, roster, round, root, held),
         });

@@ -4,6 +4,7 @@ use crate::{
     duty::FailureCode,
     ids::{Hash, InstitutionId},
     rules::{StudyRules, MAX_PARTICIPANTS},
+    vote::Marks,
 };
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
@@ -162,8 +163,8 @@ pub struct Input {
 /// What an attester has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub enum Ballot {
-    /// Merged all inputs to this root.
-    Root(Hash),
+    /// Merged all inputs to this root; what the rule did to them.
+    Root(Hash, Marks),
     /// Could not: what it holds, and what it found invalid, by position in the inputs.
     Partial {
         /// Holds.
@@ -254,6 +255,8 @@ pub enum Back {
         kind: Kind,
         /// Commitments that stay valid.
         commitments: PerMember<Commitment>,
+        /// Members whose inputs were dropped in this round. They are not asked again where the others are enough.
+        dropped: Mask,
     },
     /// Init again.
     Init,
@@ -324,9 +327,11 @@ pub struct RoundRecord {
     pub inputs_root: Hash,
     /// The attested root.
     pub root: Hash,
-    /// Who attested it.
+    /// What the rule did to the inputs, as attested with the root.
+    pub marks: Marks,
+    /// Who attested both.
     pub attesters: PerMember<InstitutionId>,
-    /// Who attested another.
+    /// Who attested another root, or this one with other marks.
     pub dissenters: PerMember<(InstitutionId, Hash)>,
     /// Who attested nothing.
     pub silent: PerMember<InstitutionId>,

@@ -210,19 +210,24 @@ fn who_has_left_is_not_struck_for_silence() {
 
 #[test]
 fn a_target_needs_half_of_the_weight_and_of_the_roster() {
-    // weights 100, 10, 10, 10 are capped to 30, 10, 10, 10
-    let rounds = |losses: [Option<u32>; 4]| {
+    let rounds = |samples: &[u32], losses: &[Option<u32>]| {
         let rules = StudyRules { target: Some(50), max_rounds: 9, ..plain() };
-        let mut shell = Shell::training(rules, &[100, 10, 10, 10]);
-        shell.whole_round(&[Some(0); 4]);
+        let mut shell = Shell::training(rules, samples);
+        shell.whole_round(&vec![Some(0); samples.len()]);
         assert_eq!(shell.study.round, 2, "the initial model reaches no target");
-        shell.whole_round(&losses);
+        shell.whole_round(losses);
         !matches!(shell.study.phase, Phase::Collecting(_))
     };
-    assert!(rounds([Some(50), Some(50), Some(50), Some(51)]));
-    assert!(!rounds([Some(50), Some(50), Some(51), Some(51)]), "two heads of four");
-    assert!(!rounds([Some(51), Some(1), Some(1), Some(1)]), "half of the weight");
-    assert!(!rounds([Some(50), Some(50), None, None]), "who reports nothing reaches nothing");
+    let four = [100, 10, 10, 10];
+    assert!(rounds(&four, &[Some(50), Some(50), Some(50), Some(51)]));
+    assert!(!rounds(&four, &[Some(50), Some(50), Some(51), Some(51)]), "two heads of four");
+    assert!(rounds(&four, &[Some(51), Some(1), Some(1), Some(1)]), "nobody alone keeps the others from it");
+    assert!(!rounds(&four, &[Some(50), Some(50), None, None]), "who reports nothing reaches nothing");
+    let five = [100, 100, 10, 10, 10];
+    assert!(
+        !rounds(&five, &[Some(51), Some(51), Some(1), Some(1), Some(1)]),
+        "three heads of five, 30 of 230 in weight"
+    );
 }
 
 #[test]

@@ -1,4 +1,48 @@
-//! What each lie gains: one test per row of the table, as far as the machine decides it.
+//! What each lie gains, row by row of the design's table: what becomes of it, and the tests that say so, here and in
+//! `voices` and `declared`. Where another part decides, its tests are named too. `properties` plays random mixtures;
+//! `open` has what does not hold yet.
+//!
+//! * **commits junk at once to close the door**: it stays open until start+T+G unless all are in.
+//!   `junk_at_once_does_not_close_the_door`.
+//! * **leaves another's commitment out of its block**: the grace is longer than twice around all authors.
+//!   `a_commitment_left_out_of_blocks_is_taken_by_the_next_author`.
+//! * **commits and serves nobody**: dropped by name, at F where all vote, else at A; benched the second time.
+//!   `who_serves_nobody_is_dropped_by_name_within_the_fetch_window_if_all_vote`,
+//!   `who_serves_nobody_and_is_silent_is_dropped_at_the_attestation_limit`,
+//!   `friends_do_not_hold_an_input_for_the_others`, `who_serves_nobody_twice_is_benched`.
+//! * **serves only some**: the others have it from these. `serving_only_some_delays_nobody`,
+//!   `liars_that_serve_late_one_after_the_other_do_not_use_up_the_attempts`. Node:
+//!   `what_is_wanted_arrives_and_can_be_passed_on`.
+//! * **says "missing" or "invalid" falsely**: fewer than h voices do nothing; A at most.
+//!   `false_missing_and_invalid_need_h_voices`, `taking_an_accusation_back_counts_for_nothing`,
+//!   `nobody_accuses_itself_out_of_a_round_or_others_beyond_the_list`.
+//! * **attests a wrong hash, or stays silent**: named; closes by q at once, or by j at A; silent twice: benched.
+//!   `a_wrong_root_is_named_and_costs_nothing_where_the_honest_are_q`,
+//!   `a_wrong_root_beside_late_sites_costs_at_most_the_attestation_limit`, `no_root_closes_without_an_honest_voice`,
+//!   `the_first_root_binds`, `silence_is_named_and_costs_at_most_the_attestation_limit`, `silence_twice_is_benched`.
+//! * **copies a commitment**: the file names another's duty: invalid at F. `a_copied_commitment_answers_another_duty`.
+//!   Aggregation: `files_that_are_not_what_was_committed_are_named`.
+//! * **declares many samples**: fixed at enrolment, shown before the start, capped; below half for any f where the rule
+//!   tolerates f. `sample_counts_are_fixed_and_capped`, `what_is_declared_is_known_before_the_start_and_stays`,
+//!   `the_largest_weights_of_f_sites_stay_below_half_where_the_rule_tolerates_f`.
+//! * **reports false metrics**: moves the choice between honest values, and reaches no target.
+//!   `false_losses_reach_no_target_and_certify_no_other_round`. In `ends`: `one_site_cannot_choose_the_round`,
+//!   `a_target_needs_half_of_the_weight_and_of_the_roster`; in `properties`:
+//!   `false_losses_choose_between_honest_values`. With half of the reporters' weight or more this does not hold
+//!   (`open`).
+//! * **commits a huge or malformed file**: refused by its length, or invalid at F.
+//!   `files_of_another_length_are_refused`, `a_malformed_file_is_dropped_by_name_at_the_fetch_window`. Node:
+//!   `a_blob_whose_length_the_chain_has_wrong_never_arrives`.
+//! * **replays a vote: other study, round, attempt, chain**: the payload does not fit.
+//!   `a_replayed_vote_fits_nowhere_else`, `votes_cast_before_a_pause_say_nothing_after_it`. Pallet:
+//!   `a_vote_is_good_for_one_chain_study_round_attempt_and_institution`,
+//!   `the_same_merge_vote_is_refused_in_the_next_attempt`.
+//! * **more than f liars**: they drop an honest input or close a wrong hash, and each honest site stands against it.
+//!   `more_liars_than_can_be_survived_leave_a_trace`. Audit, in the cli: `a_merge_that_its_inputs_do_not_give_differs`.
+//! * **n = 2**: either can stop the study, nobody can forge it. `of_two_either_can_stop_and_none_can_forge`.
+
+mod declared;
+mod voices;
 
 use super::*;
 use crate::rules::{close_at_once, MAX_WEIGHT};

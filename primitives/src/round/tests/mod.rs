@@ -2,6 +2,7 @@
 
 mod ends;
 mod lies;
+mod promises;
 mod properties;
 mod simulate;
 mod steps;

@@ -13,8 +13,8 @@ fn config(seed: u64, cases: u32) -> ProptestConfig {
 }
 
 fn mood() -> impl Strategy<Value = Mood> {
-    // a mask over seven, or all, or none
-    let mask = || prop_oneof![0u64..128, Just(0), Just(u64::MAX)];
+    // a mask over thirteen, or all, or none
+    let mask = || prop_oneof![0u64..1 << 13, Just(0), Just(u64::MAX)];
     let commit = prop_oneof![
         2 => Just(CommitLie::Honest),
         2 => mask().prop_map(CommitLie::Junk),
@@ -68,9 +68,13 @@ fn rules(members: u8) -> impl Strategy<Value = StudyRules> {
     })
 }
 
-/// Studies of 2 to 7 with `liars(n)` liars.
-fn scenario(mishaps: impl Strategy<Value = u32> + Clone, lies: bool) -> impl Strategy<Value = Scenario> {
-    (2u8..=7).prop_flat_map(move |members| {
+/// Studies of so many with `liars(n)` liars.
+fn scenario(
+    members: std::ops::RangeInclusive<u8>,
+    mishaps: impl Strategy<Value = u32> + Clone,
+    lies: bool,
+) -> impl Strategy<Value = Scenario> {
+    members.prop_flat_map(move |members| {
         let most = if lies { liars_survived(u32::from(members)) as usize } else { 0 };
         // mostly as many as can be survived
         let liars = prop_oneof![3 => vec(liar(), most..=most), 1 => vec(liar(), 0..=most)];
@@ -107,7 +111,7 @@ proptest! {
     /// Honest sites late, failing, leaving and coming back, beside as many liars as can be survived. What must hold of
     /// each step is asserted in the simulation; and each study ends.
     #[test]
-    fn liars_and_mishaps_break_no_promise(scenario in scenario(prop_oneof![Just(20u32), Just(60), Just(200)], true)) {
+    fn liars_and_mishaps_break_no_promise(scenario in scenario(2..=7, prop_oneof![Just(20u32), Just(60), Just(200)], true)) {
         let outcome = run(scenario);
         prop_assert!(outcome.shell.study.ended());
     }
@@ -116,9 +120,10 @@ proptest! {
 proptest! {
     #![proptest_config(config(2, 1024))]
 
-    /// Where the honest sites keep the windows, liars neither stop a study nor make people decide.
+    /// Where the honest sites keep the windows, liars neither stop a study nor make people decide. With
+    /// four liars they can: there are no more than four attempts (`open`).
     #[test]
-    fn liars_alone_cannot_stop_a_study(scenario in scenario(Just(0u32), true)) {
+    fn liars_alone_cannot_stop_a_study(scenario in scenario(2..=12, Just(0u32), true)) {
         let outcome = run(scenario);
         prop_assert!(matches!(outcome.shell.study.phase, Phase::Completed(_)));
         prop_assert_eq!(outcome.pauses, 0);
@@ -128,11 +133,24 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(config(5, 256))]
+
+    /// The same with up to four liars.
+    #[test]
+    fn more_sites_and_more_liars_break_no_promise(
+        scenario in scenario(8..=13, prop_oneof![Just(0u32), Just(20), Just(60), Just(200)], true),
+    ) {
+        let outcome = run(scenario);
+        prop_assert!(outcome.shell.study.ended());
+    }
+}
+
+proptest! {
     #![proptest_config(config(3, 256))]
 
     /// Nobody lies and nobody is late: all rounds close at the first attempt, with everyone in them.
     #[test]
-    fn an_honest_study_completes(scenario in scenario(Just(0u32), false)) {
+    fn an_honest_study_completes(scenario in scenario(2..=7, Just(0u32), false)) {
         let members = usize::from(scenario.members);
         let outcome = run(scenario);
         let Phase::Completed(certificate) = &outcome.shell.study.phase else {

@@ -118,7 +118,7 @@ fn wrong(inputs_root: Hash) -> Hash {
 
 /// Institutions, in another order than members enrol.
 fn institution(member: u8) -> InstitutionId {
-    InstitutionId([member.wrapping_mul(3).wrapping_add(2) % 7 + 1; 32])
+    InstitutionId([member.wrapping_mul(3).wrapping_add(2) % 13 + 1; 32])
 }
 
 pub(super) fn run(scenario: Scenario) -> Outcome {
@@ -283,6 +283,7 @@ impl Consortium {
         let taken = self.step(Event::Vote(vote)).is_ok();
         let other = match body {
             VoteBody::Root(_) => VoteBody::Root(hash("another")),
+            VoteBody::Marked { marks, .. } => VoteBody::Marked { root: hash("another"), marks },
             VoteBody::Update { len, metric, .. } => VoteBody::Update { root: hash("another"), len, metric },
             same => same,
         };

@@ -1,6 +1,7 @@
 //! Merging and its resolution, by the thresholds of the table.
 
 use super::*;
+use crate::Marks;
 
 const TABLE: [(u8, u8, u8); 6] = [(2, 2, 2), (3, 3, 2), (4, 3, 3), (5, 4, 3), (6, 5, 4), (7, 5, 4)];
 
@@ -94,6 +95,34 @@ fn missing_inputs_are_reported_after_the_fetch_window_once_and_soundly() {
 }
 
 #[test]
+fn what_a_rule_did_to_its_inputs_is_attested_with_the_root_and_stays_in_the_record() {
+    let mut shell = Shell::merging(plain(), 4);
+    let marked = |left_out, shortened| VoteBody::Marked { root: hash("merge"), marks: Marks { left_out, shortened } };
+    // nothing done to anyone, someone who is not in the list, nobody left
+    for (left_out, shortened) in [(0, 0), (0b1_0000, 0), (0, 0b1_0000), (0b1111, 0)] {
+        assert_eq!(shell.vote(0, marked(left_out, shortened)), Err(Refusal::BadMask));
+    }
+    shell.vote(0, marked(0b1000, 0b0001)).expect("asked for");
+    assert_eq!(shell.vote(0, marked(0b1000, 0)), Err(Refusal::NoSuchDuty));
+    shell.vote(1, marked(0b1000, 0b0001)).expect("asked for");
+    // the same root with other words of what was done is another statement
+    shell.vote(2, marked(0b0100, 0b0001)).expect("asked for");
+    shell.vote(3, marked(0b1000, 0b0001)).expect("asked for");
+    let record = shell.last_record();
+    assert_eq!((record.root, record.marks), (hash("merge"), Marks { left_out: 0b1000, shortened: 0b0001 }));
+    assert_eq!(record.attesters.to_vec(), [id(1), id(2), id(4)]);
+    assert_eq!(record.dissenters.to_vec(), [(id(3), hash("merge"))]);
+}
+
+#[test]
+fn statistics_and_initial_models_have_no_marks() {
+    let marked = VoteBody::Marked { root: hash("init"), marks: Marks { left_out: 1, shortened: 0 } };
+    let mut shell = Shell::enrolled(plain(), &[100, 100]);
+    shell.step(Event::Start { who: id(1) }).expect("may start");
+    assert_eq!(shell.vote(0, marked), Err(Refusal::WrongAnswer));
+}
+
+#[test]
 fn an_input_that_too_few_hold_is_dropped_when_enough_hold_the_rest() {
     // member 3 serves nobody; h = 2 others keep an input, j = 3 witnesses
     let mut shell = Shell::merging(plain(), 4);
@@ -126,13 +155,15 @@ fn an_input_that_h_others_hold_is_kept() {
     shell.root(3, "merge").expect("asked for");
     assert_eq!(shell.dropped(), [(id(4), DropReason::Withheld)]);
 
-    // two others have it: whoever lacks it can fetch it from these
+    // two others have it: whoever lacks it can fetch it from these, and has the whole window for it
     let mut shell = Shell::merging(plain(), 4);
     shell.fetched();
     shell.root(0, "merge").expect("asked for");
     shell.partial(1, 0b1110, 0).expect("asked for");
     shell.partial(2, 0b0111, 0).expect("asked for");
     shell.root(3, "merge").expect("asked for");
+    assert_eq!((shell.dropped(), shell.merge().attempt), (vec![], 1));
+    shell.deadline();
     assert_eq!((shell.dropped(), shell.merge().attempt, shell.merge().window), (vec![], 2, 32));
 
     // as many say that they lack it as say that they have it
@@ -145,6 +176,7 @@ fn an_input_that_h_others_hold_is_kept() {
     for member in [1, 2, 6] {
         shell.root(member, "merge").expect("asked for");
     }
+    shell.deadline();
     assert_eq!((shell.dropped(), shell.merge().attempt, shell.merge().window), (vec![], 2, 32));
 }
 
@@ -167,6 +199,20 @@ fn nobody_is_dropped_because_others_are_slow() {
     shell.partial(3, 0b1011, 0).expect("asked for");
     shell.deadline();
     assert_eq!((shell.dropped(), shell.merge().attempt), (vec![], 2));
+}
+
+#[test]
+fn nobody_is_dropped_because_all_are_slow() {
+    // nobody holds anything but its own input: no voice says that it could have got the others
+    for members in 2..=7 {
+        let mut shell = Shell::merging(plain(), members);
+        shell.fetched();
+        for member in 0..members {
+            shell.partial(member, bit(member), 0).expect("asked for");
+        }
+        assert_eq!((shell.dropped(), shell.merge().inputs.len()), (vec![], usize::from(members)));
+        assert!(shell.study.members.iter().all(|member| member.struck.is_none()));
+    }
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn the_list_freezes_at_once_when_all_are_in() {
     let inputs: Vec<_> = m.inputs.iter().map(|i| (i.commitment.member, i.weight)).collect();
     assert_eq!(inputs, [(0, 10), (1, 20), (2, 70), (3, 100)], "in order of the institution, the largest capped");
     let listed: Vec<_> = m.inputs.iter().map(|i| (id(i.commitment.member + 1), i.commitment.root, i.weight)).collect();
-    assert_eq!(m.inputs_root, inputs_root(&listed, &shell.study.rules.rule, hash("init")));
+    assert_eq!(m.inputs_root, inputs_root(&listed, &shell.study.rules.merge, hash("init")));
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn after_the_training_time_the_grace_runs_from_the_kth_commitment() {
 
 #[test]
 fn the_minimum_and_the_rule_raise_what_a_freeze_needs() {
-    let rules = StudyRules { min_participants: 4, rule_min: 5, ..plain() };
+    let rules = StudyRules { min_participants: 5, rule_min: 5, ..plain() };
     let mut shell = Shell::training(rules, &[100; 6]);
     for member in 0..5 {
         assert_eq!(shell.collecting().freeze_at, None);
