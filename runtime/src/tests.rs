@@ -2,7 +2,9 @@
 //! block.
 
 use crate::*;
-use consilium_primitives::{round::Phase, rules::MAX_SPEC_LEN, MergeRule, OnStall, StudyRules, VoteBody, Weighting};
+use consilium_primitives::{
+    round::Phase, rules::MAX_SPEC_LEN, Merge, MergeRule, OnStall, StudyRules, VoteBody, Weighting,
+};
 use frame_support::{assert_ok, dispatch::GetDispatchInfo};
 use sp_genesis_builder::LOCAL_TESTNET_RUNTIME_PRESET;
 use sp_keyring::Sr25519Keyring::{Alice, Bob, Charlie, Dave};
@@ -46,7 +48,7 @@ fn rules() -> StudyRules {
         on_stall: OnStall::Pause,
         keep_updates: 2,
         invited: Default::default(),
-        rule: MergeRule::Mean(Weighting::Samples),
+        merge: Merge::by(MergeRule::Mean(Weighting::Samples)),
         update_len: 1000,
         merged_len: 900,
         statistics_len: 0,

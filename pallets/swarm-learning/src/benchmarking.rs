@@ -12,7 +12,7 @@ use alloc::{boxed::Box, vec, vec::Vec};
 use consilium_primitives::{
     round::{Event, PerMember, Phase},
     rules::{MAX_PARTICIPANTS, MAX_ROUNDS, MAX_SPEC_LEN, PPM},
-    Hash, MergeRule, OnStall, StudyId, StudyRules, Vote, VoteBody, Weighting,
+    Hash, Merge, MergeRule, OnStall, StudyId, StudyRules, Vote, VoteBody, Weighting,
 };
 use frame_benchmarking::v2::*;
 use frame_support::{assert_ok, traits::Authorize, traits::Hooks};
@@ -38,7 +38,7 @@ fn rules() -> StudyRules {
         on_stall: OnStall::Pause,
         keep_updates: 2,
         invited: Default::default(),
-        rule: MergeRule::Mean(Weighting::Samples),
+        merge: Merge::by(MergeRule::Mean(Weighting::Samples)),
         update_len: LEN,
         merged_len: LEN,
         statistics_len: 0,
@@ -193,7 +193,8 @@ mod benchmarks {
         invited.sort();
         rules.invited = invited.try_into().expect("as many as there can be");
         let declared: Vec<_> = rules.invited.iter().map(|id| (*id, 1_000)).collect();
-        rules.rule = MergeRule::Mean(Weighting::Declared(declared.try_into().expect("as many as there can be")));
+        let declared = Weighting::Declared(declared.try_into().expect("as many as there can be"));
+        rules.merge = Merge::by(MergeRule::Mean(declared));
 
         #[extrinsic_call]
         _(RawOrigin::Signed(all[0].0.clone()), Box::new(rules), spec(s));

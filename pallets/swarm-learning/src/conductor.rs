@@ -241,6 +241,9 @@ fn body(asked: &Asked, state: &DutyState) -> Option<VoteBody> {
         (DutyKind::Init | DutyKind::MergeStatistics | DutyKind::Merge, DutyState::Done(DutyOutput::Root(root))) => {
             Some(VoteBody::Root(*root))
         }
+        (DutyKind::Merge, DutyState::Done(DutyOutput::Marked { root, marks })) => {
+            Some(VoteBody::Marked { root: *root, marks: *marks })
+        }
         // with all inputs there, what is missing is the merge: nothing to report about the inputs
         (DutyKind::MergeStatistics | DutyKind::Merge, DutyState::Inputs { have, invalid })
             if asked.partial && (have.count_ones() as usize) < asked.order.inputs.len() =>

@@ -60,6 +60,7 @@ mod conductor;
 #[cfg(test)]
 mod mock;
 mod orders;
+mod shell;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -101,10 +102,8 @@ pub mod sr25519 {
 pub mod pallet {
     use super::*;
     use alloc::boxed::Box;
-    #[cfg(any(feature = "try-runtime", test))]
-    use alloc::vec::Vec;
     use consilium_primitives::{
-        round::{Effect, Event as RoundEvent, Kind, PerMember, Phase, RoundRecord, Study},
+        round::{Event as RoundEvent, Kind, PerMember, RoundRecord},
         rules::MAX_ROUNDS,
         Hash, InstitutionId, StudyId, StudyRules, Vote,
     };
@@ -113,19 +112,8 @@ pub mod pallet {
         offchain::CreateAuthorizedTransaction,
         pallet_prelude::{BlockNumberFor, OriginFor, *},
     };
-    use sp_application_crypto::RuntimeAppPublic;
     use sp_core::crypto::AccountId32;
-    use sp_runtime::{
-        traits::{OpaqueKeys, UniqueSaturatedInto},
-        transaction_validity::{
-            InvalidTransaction, TransactionSource, TransactionValidityWithRefund, ValidTransaction,
-        },
-    };
-
-    /// Votes wait this many blocks in the pool at most.
-    const VOTE_LONGEVITY: u64 = 32;
-    /// Priority of votes: they move rounds, so they go before signed calls.
-    const VOTE_PRIORITY: u64 = 1 << 32;
+    use sp_runtime::traits::UniqueSaturatedInto;
 
     #[pallet::pallet]
     #[pallet::storage_version(STORAGE_VERSION)]
@@ -231,6 +219,11 @@ pub mod pallet {
         BadWeights,
         /// `keep_updates` is above 3.
         BadKept,
+        /// The merge is to tolerate liars, and its rule can tolerate none or needs more than 64 inputs for so many; it mixes
+        /// without liars to leave out; or one of its numbers is 0 or not below one.
+        BadMerge,
+        /// `rule_min` is below what the merge needs for its liars, or above `min_participants`.
+        BadRuleMin,
         /// The study is in another state.
         WrongPhase,
         /// The rules name who is invited, and the caller is not among them.
@@ -352,244 +345,6 @@ pub mod pallet {
         pub fn vote(origin: OriginFor<T>, vote: Vote, _signature: sr25519::AuthoritySignature) -> DispatchResult {
             ensure_authorized(origin)?;
             Self::apply(vote.study, RoundEvent::Vote(vote)).map(|_| ())
-        }
-    }
-
-    impl<T: Config> Pallet<T> {
-        fn ensure_participant(origin: OriginFor<T>) -> Result<InstitutionId, DispatchError> {
-            let who = ensure_signed(origin)?;
-            ensure!(T::Membership::is_participant(&who), Error::<T>::NotAParticipant);
-            Ok(institution(&who))
-        }
-
-        fn do_register(who: AccountId32, rules: StudyRules, spec: Spec) -> DispatchResult {
-            ensure!(T::Membership::is_participant(&who), Error::<T>::NotAParticipant);
-            ensure!(!spec.is_empty(), Error::<T>::EmptySpec);
-            let proposer = institution(&who);
-            let mut running = Running::<T>::get();
-            let proposed = running.iter().filter(|(_, p)| *p == proposer).count();
-            ensure!((proposed as u32) < MAX_PROPOSED, Error::<T>::TooManyProposals);
-            let study = NextStudy::<T>::get();
-            running.try_push((study, proposer)).map_err(|_| Error::<T>::TooManyStudies)?;
-            let agreement = agreement_hash(genesis::<T>(), &proposer, &rules, &spec);
-            let now = block_number::<T>(frame_system::Pallet::<T>::block_number());
-            let state = Study::new(proposer, rules, T::Membership::validators(), now).map_err(Error::<T>::from)?;
-            let info = StudyInfo {
-                agreement,
-                spec_hash: Hash::from(sp_io::hashing::blake2_256(&spec)),
-                registered_at: now,
-                state,
-            };
-            NextStudy::<T>::put(study.saturating_add(1));
-            Running::<T>::put(running);
-            Specs::<T>::insert(study, spec);
-            Self::schedule(study, info.state.deadline());
-            Studies::<T>::insert(study, info);
-            Self::deposit_event(Event::Registered { study, proposer, agreement });
-            Ok(())
-        }
-
-        fn do_enrol(who: AccountId32, study: StudyId, agreement: Hash, samples: u32) -> DispatchResult {
-            ensure!(T::Membership::is_participant(&who), Error::<T>::NotAParticipant);
-            let info = Studies::<T>::get(study).ok_or(Error::<T>::NoSuchStudy)?;
-            ensure!(info.agreement == agreement, Error::<T>::OtherAgreement);
-            let who = institution(&who);
-            Self::apply(study, RoundEvent::Enrol { who, samples })?;
-            Self::deposit_event(Event::Enrolled { study, institution: who, samples });
-            Ok(())
-        }
-
-        /// To be called when an institution was suspended, has lost its participant flag or has left: no study waits
-        /// for it any longer.
-        pub fn departed(who: &AccountId32) {
-            let who = institution(who);
-            for (study, _) in Running::<T>::get() {
-                if Self::apply(study, RoundEvent::Withdraw { who }).is_ok() {
-                    Self::deposit_event(Event::Withdrawn { study, institution: who });
-                }
-            }
-        }
-
-        /// One step of one study, with everything that follows from it. Gives the number of rounds whose losses were
-        /// read: all of them where the best round was looked for, which only the beginning of a block does; else 0.
-        pub(crate) fn apply(study: StudyId, event: RoundEvent) -> Result<u32, DispatchError> {
-            let mut info = Studies::<T>::get(study).ok_or(Error::<T>::NoSuchStudy)?;
-            let around = Around::<T>::new(study, info.agreement);
-            let before = info.state.round;
-            let enrolling = matches!(info.state.phase, Phase::Enrolling { .. });
-            let effects = info.state.step(&around, event).map_err(Error::<T>::from)?;
-            let mut looked_back = 0u32;
-            for effect in effects {
-                looked_back = looked_back.saturating_add(match &effect {
-                    Effect::Canonical { .. } => info.state.round,
-                    Effect::Closed(record) if info.state.rules.patience > 0 => record.round,
-                    _ => 0,
-                });
-                Self::store(study, before, effect);
-            }
-            Self::schedule(study, info.state.deadline());
-            if info.state.ended() {
-                Self::retire(study, !enrolling);
-            }
-            Studies::<T>::insert(study, info);
-            Ok(looked_back)
-        }
-
-        fn store(study: StudyId, round: u32, effect: Effect) {
-            match effect {
-                Effect::Closed(record) => {
-                    Self::deposit_event(Event::RoundClosed {
-                        study,
-                        kind: record.kind,
-                        round: record.round,
-                        root: record.root,
-                        attesters: record.attesters.len() as u32,
-                        attempts: record.attempts,
-                    });
-                    for (institution, attested) in &record.dissenters {
-                        Self::deposit_event(Event::Dissent {
-                            study,
-                            round: record.round,
-                            institution: *institution,
-                            attested: *attested,
-                            root: record.root,
-                        });
-                    }
-                    History::<T>::insert(study, (record.kind, record.round), *record);
-                }
-                Effect::Loss { round, who, value } => {
-                    Losses::<T>::mutate(study, round, |losses| {
-                        losses.retain(|(id, _)| *id != who);
-                        // one entry per member, and the list is as long as a study has members
-                        let stored = losses.try_push((who, value));
-                        debug_assert!(stored.is_ok());
-                    });
-                    Self::deposit_event(Event::Progress { study, round, what: Progress::Loss { who, value } });
-                }
-                other => {
-                    if let Some(what) = Progress::of(other) {
-                        Self::deposit_event(Event::Progress { study, round, what });
-                    }
-                }
-            }
-        }
-
-        fn schedule(study: StudyId, at: Option<u32>) {
-            let planned = Scheduled::<T>::get(study);
-            if planned == at {
-                return;
-            }
-            if let Some(block) = planned {
-                Agenda::<T>::mutate_exists(block, |due| {
-                    if let Some(list) = due {
-                        list.retain(|s| *s != study);
-                        if list.is_empty() {
-                            *due = None;
-                        }
-                    }
-                });
-                Scheduled::<T>::remove(study);
-            }
-            if let Some(block) = at {
-                // a deadline that has passed is met in the next block
-                let now = block_number::<T>(frame_system::Pallet::<T>::block_number());
-                let block = block.max(now.saturating_add(1));
-                Agenda::<T>::mutate(block, |due| {
-                    // no more studies run than an entry can hold
-                    let planned = due.try_push(study);
-                    debug_assert!(planned.is_ok());
-                });
-                Scheduled::<T>::insert(study, block);
-            }
-        }
-
-        /// A study has ended. One that never `started` leaves nothing to ask for, to serve or to recompute.
-        fn retire(study: StudyId, started: bool) {
-            if !started {
-                Specs::<T>::remove(study);
-            }
-            let mut was_running = false;
-            Running::<T>::mutate(|running| {
-                let before = running.len();
-                running.retain(|(s, _)| *s != study);
-                was_running = running.len() != before;
-            });
-            if was_running && started {
-                Ended::<T>::mutate(|ended| {
-                    if ended.is_full() {
-                        ended.remove(0);
-                    }
-                    let kept = ended.try_push(study);
-                    debug_assert!(kept.is_ok());
-                });
-            }
-        }
-
-        /// Cheap checks first, signature last; the same answer for every source.
-        pub(crate) fn authorize_vote(
-            _source: TransactionSource,
-            vote: &Vote,
-            signature: &sr25519::AuthoritySignature,
-        ) -> TransactionValidityWithRefund {
-            let info = Studies::<T>::get(vote.study).ok_or(InvalidTransaction::Custom(REFUSED_NO_STUDY))?;
-            let around = Around::<T>::new(vote.study, info.agreement);
-            info.state.check_vote(&around, vote).map_err(refused)?;
-            let account = AccountId32::from(vote.institution.0);
-            if !T::Membership::is_participant(&account) {
-                return Err(InvalidTransaction::Custom(REFUSED_NOT_A_PARTICIPANT).into());
-            }
-            let key = pallet_session::Pallet::<T>::load_keys(&account)
-                .and_then(|keys| keys.get::<sr25519::AuthorityId>(KEY_TYPE))
-                .ok_or(InvalidTransaction::Custom(REFUSED_NO_KEY))?;
-            let payload = vote.payload(&around.genesis, &info.agreement);
-            if !key.verify(&payload, signature) {
-                return Err(InvalidTransaction::BadProof.into());
-            }
-            ValidTransaction::with_tag_prefix("SwarmVote")
-                .priority(VOTE_PRIORITY)
-                .and_provides((
-                    vote.study,
-                    vote.round,
-                    vote.attempt,
-                    vote.resumed,
-                    vote.kind,
-                    vote.institution,
-                    // a merge may follow a report of missing inputs
-                    core::mem::discriminant(&vote.body) == core::mem::discriminant(&PARTIAL),
-                ))
-                .longevity(VOTE_LONGEVITY)
-                .propagate(true)
-                .build()
-                .map(|valid| (valid, Weight::zero()))
-        }
-
-        /// What must always hold.
-        ///
-        /// # Errors
-        /// What does not.
-        #[cfg(any(feature = "try-runtime", test))]
-        pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
-            let running: Vec<StudyId> = Running::<T>::get().iter().map(|(s, _)| *s).collect();
-            for (study, info) in Studies::<T>::iter() {
-                ensure!(study < NextStudy::<T>::get(), "a study beyond the next number");
-                ensure!(running.contains(&study) != info.state.ended(), "running and ended disagree");
-                let planned = Scheduled::<T>::get(study);
-                ensure!(planned.is_some() != info.state.ended(), "every running study has one deadline");
-                if let Some(block) = planned {
-                    let entries = Agenda::<T>::get(block).iter().filter(|s| **s == study).count();
-                    ensure!(entries == 1, "a deadline stands in the agenda once");
-                }
-                let Some(spec) = Specs::<T>::get(study) else {
-                    let never_started = matches!(info.state.phase, Phase::Aborted { .. }) && info.state.round == 0;
-                    ensure!(never_started, "a study without its spec");
-                    continue;
-                };
-                let agreement = agreement_hash(genesis::<T>(), &info.state.proposer, &info.state.rules, &spec);
-                ensure!(agreement == info.agreement, "the agreement hash is that of rules and spec");
-            }
-            let planned: usize = Agenda::<T>::iter().map(|(_, due)| due.len()).sum();
-            ensure!(planned == Scheduled::<T>::iter().count(), "agenda and schedule disagree");
-            Ok(())
         }
     }
 

@@ -195,7 +195,7 @@ pub fn rules() -> StudyRules {
         on_stall: OnStall::Pause,
         keep_updates: 2,
         invited: Default::default(),
-        rule: MergeRule::Mean(Weighting::Samples),
+        merge: Merge::by(MergeRule::Mean(Weighting::Samples)),
         update_len: 1000,
         merged_len: 900,
         statistics_len: 0,

@@ -43,7 +43,8 @@ impl<T: Config> Pallet<T> {
         let statistics = info.state.statistics.map(|root| BlobRef { root, len: rules.statistics_len });
         let (base, output_len) = match open.duty.kind {
             DutyKind::Statistics | DutyKind::MergeStatistics => (None, rules.statistics_len),
-            DutyKind::Init | DutyKind::Merge => (None, rules.merged_len),
+            DutyKind::Init => (None, rules.merged_len),
+            DutyKind::Merge => (Some(model(info.state.base)), rules.merged_len),
             DutyKind::Train => (Some(model(info.state.base)), rules.update_len),
             DutyKind::Evaluate | DutyKind::Acknowledge => (Some(model(open.duty.base)), 0),
         };
@@ -63,7 +64,9 @@ impl<T: Config> Pallet<T> {
             }
             _ => Vec::new(),
         };
-        let order = DutyOrder { duty: open.duty, spec: info.spec_hash, base, statistics, inputs, output_len };
+        let merges = matches!(open.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics);
+        let merge = merges.then(|| rules.merge.clone());
+        let order = DutyOrder { duty: open.duty, spec: info.spec_hash, base, statistics, inputs, merge, output_len };
         Some(Asked { order, attempt: open.attempt, resumed: open.resumed, partial: open.partial })
     }
 
@@ -131,7 +134,9 @@ impl<T: Config> Pallet<T> {
                 }
             }
         }
-        let oldest = state.round.saturating_sub(state.rules.keep_updates);
+        // those of the last closed round stay until the next one has closed: who finds another merge than the attested one
+        // looks at them once more
+        let oldest = state.round.saturating_sub(state.rules.keep_updates.max(1));
         let closed = (oldest..=state.round).rev().filter_map(|round| record(Kind::Model, round)).chain(statistics);
         for r in closed {
             for input in &r.inputs {

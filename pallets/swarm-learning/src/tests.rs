@@ -25,6 +25,43 @@ fn refuses(change: impl FnOnce(&mut StudyRules), error: Error<Test>) {
 }
 
 #[test]
+fn merges_that_cannot_hold_what_they_promise_are_refused_by_name() {
+    let robust = |r: &mut StudyRules, rule, liars, least| {
+        r.merge = Merge { liars, ..Merge::by(rule) };
+        (r.rule_min, r.min_participants) = (least, least);
+    };
+    let adaptive = |rate, beta1, beta2, tau| rules::Adaptive { rate, beta1, beta2, tau };
+    run(|| {
+        let median = || MergeRule::Median(Weighting::Equal);
+        refuses(|r| r.merge.liars = 1, Error::BadMerge);
+        refuses(|r| robust(r, median(), 32, 64), Error::BadMerge);
+        refuses(|r| robust(r, MergeRule::Krum { keep: 1 }, 31, 64), Error::BadMerge);
+        refuses(|r| robust(r, MergeRule::Krum { keep: 0 }, 1, 5), Error::BadMerge);
+        refuses(|r| r.merge.mixing = true, Error::BadMerge);
+        refuses(|r| r.merge.bound = Some(rules::NormBound::Fixed(0)), Error::BadMerge);
+        for server in [
+            rules::ServerOptimizer::Momentum { rate: 0, beta: 900_000 },
+            rules::ServerOptimizer::Momentum { rate: 1, beta: 1_000_000 },
+            rules::ServerOptimizer::Adam(adaptive(0, 0, 0, 1)),
+            rules::ServerOptimizer::Adam(adaptive(1, 1_000_000, 0, 1)),
+            rules::ServerOptimizer::Yogi(adaptive(1, 0, 1_000_000, 1)),
+            rules::ServerOptimizer::Adagrad(adaptive(1, 0, 0, 0)),
+        ] {
+            refuses(|r| r.merge.server = Some(server), Error::BadMerge);
+        }
+        refuses(|r| robust(r, median(), 1, 2), Error::BadRuleMin);
+        refuses(|r| robust(r, MergeRule::TrimmedMean, 2, 4), Error::BadRuleMin);
+        refuses(|r| robust(r, MergeRule::Krum { keep: 1 }, 1, 4), Error::BadRuleMin);
+        refuses(|r| robust(r, MergeRule::Krum { keep: 5 }, 1, 5), Error::BadRuleMin);
+        refuses(|r| r.rule_min = 3, Error::BadRuleMin);
+        let mut good = rules();
+        robust(&mut good, MergeRule::Krum { keep: 4 }, 1, 5);
+        good.merge.mixing = true;
+        assert_ok!(register(0, good));
+    });
+}
+
+#[test]
 fn rules_that_make_no_sense_are_refused_by_name() {
     run(|| {
         refuses(|r| r.training_blocks = 0, Error::BadWindow);
@@ -45,7 +82,7 @@ fn rules_that_make_no_sense_are_refused_by_name() {
         refuses(|r| r.invited = vec![id(1), id(1)].try_into().unwrap(), Error::BadInvited);
         let two_of_three = |r: &mut StudyRules| {
             r.invited = vec![id(0), id(1)].try_into().unwrap();
-            r.rule_min = 3;
+            r.min_participants = 3;
         };
         refuses(two_of_three, Error::BadInvited);
         for weights in [
@@ -56,8 +93,8 @@ fn rules_that_make_no_sense_are_refused_by_name() {
             vec![(id(1), 1), (id(0), 1)],
             vec![(id(0), 1), (id(0), 1)],
         ] {
-            let rule = MergeRule::Mean(Weighting::Declared(weights.try_into().unwrap()));
-            refuses(|r| r.rule = rule, Error::BadWeights);
+            let merge = Merge::by(MergeRule::Mean(Weighting::Declared(weights.try_into().unwrap())));
+            refuses(|r| r.merge = merge, Error::BadWeights);
         }
         assert_noop!(Swarm::register(signed(0), Box::new(rules()), Default::default()), Error::<Test>::EmptySpec);
     });
@@ -114,7 +151,8 @@ fn invited_and_declared_lists_decide_who_enrols() {
         register(0, closed).unwrap();
         assert_noop!(enrol(2, 0, 10), Error::<Test>::NotInvited);
         let mut declared = rules();
-        declared.rule = MergeRule::Mean(Weighting::Declared(vec![(id(0), 3), (id(1), 1)].try_into().unwrap()));
+        declared.merge =
+            Merge::by(MergeRule::Mean(Weighting::Declared(vec![(id(0), 3), (id(1), 1)].try_into().unwrap())));
         register(0, declared).unwrap();
         assert_noop!(enrol(2, 1, 10), Error::<Test>::NoDeclaredWeight);
         assert_ok!(enrol(0, 1, 10));
@@ -343,6 +381,11 @@ fn answers_that_do_not_fit_are_refused_in_pool_and_block() {
         to_block(System::block_number() + 8);
         for (have, invalid) in [(4, 0), (1, 1), (3, 0)] {
             refused_in_pool_and_block(ballot(0, study, partial(have, invalid)), 15, Error::BadMask);
+        }
+        for (left_out, shortened) in [(0, 0), (4, 0), (3, 0)] {
+            let marks = Marks { left_out, shortened };
+            let marked = ballot(0, study, VoteBody::Marked { root: hash(1), marks });
+            refused_in_pool_and_block(marked, 15, Error::BadMask);
         }
         let first = ballot(0, study, partial(1, 0));
         send(0, first).unwrap();

@@ -4,7 +4,8 @@
 use crate::{conductor, mock::*, sr25519, KEY_TYPE};
 use codec::{Decode, Encode};
 use consilium_primitives::{
-    duty::PROTOCOL_VERSION, DutyAnswer, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, Vote, VoteBody,
+    duty::PROTOCOL_VERSION, DutyAnswer, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, Marks, Vote,
+    VoteBody,
 };
 use parking_lot::Mutex;
 use sp_core::{
@@ -418,6 +419,10 @@ fn every_kind_of_answer_becomes_the_vote_that_it_means() {
     let failed = DutyState::Failed(FailureCode::OneClass);
     assert_eq!(says(to_training, failed), Some(VoteBody::Failure(FailureCode::OneClass)));
     assert_eq!(says(to_merging, done()), Some(VoteBody::Root(hash(7))));
+    let marks = Marks { left_out: 0b01, shortened: 0 };
+    let marked = DutyState::Done(DutyOutput::Marked { root: hash(7), marks });
+    assert_eq!(says(to_merging, marked), Some(VoteBody::Marked { root: hash(7), marks }));
+    assert_eq!(says(to_training, marked), None);
     // what is missing is told after the fetch window only, and only where something is
     let some = DutyState::Inputs { have: 0b01, invalid: 0b10 };
     assert_eq!(says(to_merging, some), None);

@@ -297,6 +297,8 @@ impl<T> From<RulesError> for Error<T> {
             RulesError::Invited => Error::BadInvited,
             RulesError::Weights => Error::BadWeights,
             RulesError::Kept => Error::BadKept,
+            RulesError::Merge => Error::BadMerge,
+            RulesError::RuleMin => Error::BadRuleMin,
         }
     }
 }
