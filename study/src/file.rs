@@ -7,7 +7,9 @@ use crate::{
     spec::{StudySpec, VERSION},
     training::{Evaluation, Training},
 };
-use consilium_primitives::rules::{MergeRule, OnStall, RulesError, StudyRules, Weighting, PPM};
+use consilium_primitives::rules::{
+    Adaptive, Merge, MergeRule, NormBound, OnStall, RulesError, ServerOptimizer, StudyRules, Weighting, PPM,
+};
 use serde::Deserialize;
 
 /// A study file: the specification and the wishes from which the chain's rules follow.
@@ -53,12 +55,30 @@ pub struct RulesFile {
     pub rounds: u32,
     /// Expected time of local training in one round.
     pub training_seconds: u32,
-    /// Fewest participants that make a round.
-    #[serde(default = "two")]
-    pub min_participants: u32,
-    /// Weights of the mean.
+    /// Fewest participants that make a round. Left out: 2, or what the merge needs for its liars.
     #[serde(default)]
-    pub weighting: WeightingName,
+    pub min_participants: Option<u32>,
+    /// The rule by which updates become one.
+    #[serde(default)]
+    pub merge: RuleName,
+    /// Liars that the merge is to tolerate.
+    #[serde(default)]
+    pub liars: u32,
+    /// Updates that Krum keeps; 1, if left out.
+    #[serde(default)]
+    pub keep: Option<u32>,
+    /// The longest step an update may take: a length, or `"median"` for the median length of the round's.
+    #[serde(default)]
+    pub norm_bound: Option<BoundFile>,
+    /// Whether each update is mixed with its nearest others first.
+    #[serde(default)]
+    pub mixing: bool,
+    /// What the merged step is put through.
+    #[serde(default)]
+    pub server: Option<ServerFile>,
+    /// Weights. Left out: `samples` for the mean, `equal` for all other rules.
+    #[serde(default)]
+    pub weighting: Option<WeightingName>,
     /// Cap on any one participant's weight, as a share of the sum.
     #[serde(default = "half")]
     pub max_share: f64,
@@ -85,19 +105,85 @@ pub struct RulesFile {
     pub link_mbit: f64,
 }
 
-/// Weights of the mean that a file can ask for.
+/// Merge rules by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleName {
+    /// [`MergeRule::Mean`].
+    #[default]
+    Mean,
+    /// [`MergeRule::Median`].
+    Median,
+    /// [`MergeRule::TrimmedMean`].
+    TrimmedMean,
+    /// [`MergeRule::GeometricMedian`].
+    GeometricMedian,
+    /// [`MergeRule::Krum`].
+    Krum,
+}
+
+/// A limit on the length of updates, as written.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum BoundFile {
+    /// So long at most.
+    Length(f64),
+    /// `"median"`.
+    Named(String),
+}
+
+/// A server-side optimiser, as written.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerFile {
+    /// Which.
+    pub optimizer: ServerName,
+    /// η; 1 for momentum, .01 for the others if left out.
+    #[serde(default)]
+    pub rate: Option<f64>,
+    /// β or β₁.
+    #[serde(default = "nine_tenths")]
+    pub beta1: f64,
+    /// β₂.
+    #[serde(default = "ninety_nine")]
+    pub beta2: f64,
+    /// τ.
+    #[serde(default = "thousandth")]
+    pub tau: f64,
+}
+
+/// Server-side optimisers by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerName {
+    /// [`ServerOptimizer::Momentum`].
+    Momentum,
+    /// [`ServerOptimizer::Adam`].
+    Adam,
+    /// [`ServerOptimizer::Yogi`].
+    Yogi,
+    /// [`ServerOptimizer::Adagrad`].
+    Adagrad,
+}
+
+/// Weights that a file can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WeightingName {
     /// Everyone once.
     Equal,
     /// By signed sample counts.
-    #[default]
     Samples,
 }
 
-fn two() -> u32 {
-    2
+fn nine_tenths() -> f64 {
+    0.9
+}
+fn ninety_nine() -> f64 {
+    0.99
+}
+fn thousandth() -> f64 {
+    1e-3
 }
 fn half() -> f64 {
     0.5
@@ -160,6 +246,71 @@ impl StudyFile {
         }
     }
 
+    /// How updates become one model.
+    ///
+    /// # Errors
+    /// What does not go together, by name.
+    fn merge(&self) -> Result<Merge, FileError> {
+        let wrong = |field, problem: &str| FileError::Rules { field, problem: problem.to_owned() };
+        let r = &self.rules;
+        let weighting = |usual| match r.weighting.unwrap_or(usual) {
+            WeightingName::Equal => Weighting::Equal,
+            WeightingName::Samples => Weighting::Samples,
+        };
+        let rule = match r.merge {
+            RuleName::Mean => MergeRule::Mean(weighting(WeightingName::Samples)),
+            RuleName::Median => MergeRule::Median(weighting(WeightingName::Equal)),
+            RuleName::TrimmedMean => MergeRule::TrimmedMean,
+            RuleName::GeometricMedian => MergeRule::GeometricMedian(weighting(WeightingName::Equal)),
+            RuleName::Krum => MergeRule::Krum { keep: r.keep.unwrap_or(1) },
+        };
+        if r.keep.is_some() && r.merge != RuleName::Krum {
+            return Err(wrong("keep", "is a number of krum; other rules have no use for it"));
+        }
+        if r.weighting == Some(WeightingName::Samples) && matches!(r.merge, RuleName::TrimmedMean | RuleName::Krum) {
+            return Err(wrong("weighting", "must be \"equal\" for this merge, which counts everyone once"));
+        }
+        if r.liars > 0 && r.merge == RuleName::Mean {
+            return Err(wrong("liars", "must be 0 for the mean, which tolerates none: name another merge"));
+        }
+        if r.mixing && r.liars == 0 {
+            return Err(wrong("mixing", "leaves out as many updates as there may be liars: name liars above 0"));
+        }
+        let millionths = |field, value: f64, most: f64| {
+            if value > 0.0 && value <= most {
+                Ok((value * f64::from(PPM)).round() as u64)
+            } else {
+                Err(wrong(field, &format!("must be above 0, and at most {most}")))
+            }
+        };
+        let bound = match &r.norm_bound {
+            None => None,
+            Some(BoundFile::Length(length)) => Some(NormBound::Fixed(millionths("norm_bound", *length, 1e12)?)),
+            Some(BoundFile::Named(name)) if name == "median" => Some(NormBound::Median),
+            Some(BoundFile::Named(_)) => return Err(wrong("norm_bound", "must be a length or \"median\"")),
+        };
+        let server: Option<Result<_, FileError>> = r.server.map(|server| {
+            let usual = if server.optimizer == ServerName::Momentum { 1.0 } else { 0.01 };
+            let rate = millionths("server.rate", server.rate.unwrap_or(usual), 1000.0)? as u32;
+            let share = |field, value: f64| {
+                if (0.0..1.0).contains(&value) {
+                    Ok(((value * f64::from(PPM)).round() as u32).min(PPM - 1))
+                } else {
+                    Err(wrong(field, "must be 0 or more, and below 1"))
+                }
+            };
+            let (beta1, beta2) = (share("server.beta1", server.beta1)?, share("server.beta2", server.beta2)?);
+            let adaptive = Adaptive { rate, beta1, beta2, tau: millionths("server.tau", server.tau, 1000.0)? as u32 };
+            Ok(match server.optimizer {
+                ServerName::Momentum => ServerOptimizer::Momentum { rate, beta: beta1 },
+                ServerName::Adam => ServerOptimizer::Adam(adaptive),
+                ServerName::Yogi => ServerOptimizer::Yogi(adaptive),
+                ServerName::Adagrad => ServerOptimizer::Adagrad(adaptive),
+            })
+        });
+        Ok(Merge { rule, liars: r.liars, bound, mixing: r.mixing, server: server.transpose()? })
+    }
+
     /// The chain's rules, for blocks of `block_ms` milliseconds and so many `participants`.
     ///
     /// The expected transfer is the time in which one site takes all others' updates and gives its own to each of
@@ -179,6 +330,8 @@ impl StudyFile {
         if r.target_loss.is_some_and(|t| !(0.0..=1000.0).contains(&t)) {
             return Err(wrong("target_loss", "must lie between 0 and 1000"));
         }
+        let merge = self.merge()?;
+        let least = merge.needs().unwrap_or_default();
         let spec = self.spec();
         let length = |l: Result<u64, consilium_aggregation::LayoutError>| {
             l.map_err(|e| FileError::Rules { field: "model", problem: e.to_string() })
@@ -191,20 +344,17 @@ impl StudyFile {
             transfer_blocks: blocks(bits / (r.link_mbit * 1e6)),
             enrolment_blocks: blocks(f64::from(r.enrolment_minutes) * 60.0),
             auto_start: false,
-            min_participants: r.min_participants,
-            rule_min: 0,
+            min_participants: r.min_participants.unwrap_or(least.max(2)),
+            rule_min: least,
             max_rounds: r.rounds,
             max_share: (r.max_share * f64::from(PPM)).round() as u32,
             strict: r.strict,
             on_stall: r.on_stall,
             keep_updates: r.keep_updates,
             invited: Default::default(),
-            rule: MergeRule::Mean(match r.weighting {
-                WeightingName::Equal => Weighting::Equal,
-                WeightingName::Samples => Weighting::Samples,
-            }),
             update_len,
-            merged_len: length(spec.merged_len())?,
+            merged_len: length(spec.merged_len(merge.moments()))?,
+            merge,
             statistics_len: length(spec.statistics_len())?,
             target: r.target_loss.map(|t| (t * 1e6).round() as u32),
             patience: r.patience,
@@ -219,6 +369,15 @@ impl StudyFile {
             RulesError::Rounds => wrong("rounds", "must lie between 1 and 1000"),
             RulesError::Share => wrong("max_share", "must be above 0, and at most 1"),
             RulesError::Length => wrong("model", "its file is larger than 4 GiB"),
+            RulesError::RuleMin => wrong(
+                "min_participants",
+                &format!("must be at least {least}: what this merge needs to tolerate {} of them as liars", r.liars),
+            ),
+            RulesError::Merge => wrong(
+                "merge",
+                "cannot be used: more than 64 participants would be needed for so many liars, or a number of the server's \
+                 optimiser, of keep or of norm_bound is 0, or a beta is not below 1",
+            ),
             RulesError::Kept => wrong("keep_updates", "must lie between 0 and 3"),
             RulesError::Invited | RulesError::Weights => wrong("weighting", "cannot be used"),
         })?;

@@ -4,6 +4,8 @@
 //!   the one text of it that counts.
 //! * [`StudyFile`]: what a person writes (TOML): the specification together with the wishes from which the chain's
 //!   rules are computed.
+//! * [`initial_parameters`]: the model that training starts from, by the specification's seed; [`random`]: the streams
+//!   that its numbers come from.
 //!
 //! Nothing here reaches the runtime: to the chain a specification is opaque bytes with a hash.
 #![forbid(unsafe_code)]
@@ -13,8 +15,10 @@ mod architecture;
 mod canonical;
 mod data;
 mod file;
+mod init;
 mod model;
 mod preset;
+pub mod random;
 mod spec;
 mod training;
 
@@ -24,7 +28,8 @@ pub use data::{
     same_value, BadRows, Categorical, DataSpec, Features, Missing, Others, PictureKind, Pictures, Scaling, Task,
     Transform, Window,
 };
-pub use file::{Dataset, FileError, RulesFile, StudyFile, WeightingName};
+pub use file::{BoundFile, Dataset, FileError, RuleName, RulesFile, ServerFile, ServerName, StudyFile, WeightingName};
+pub use init::initial_parameters;
 pub use model::{Activation, Initializer, Layer, Model, Pool, MAX_PARAMETERS};
 pub use preset::Preset;
 pub use spec::{SpecError, StudySpec};

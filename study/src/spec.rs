@@ -114,12 +114,13 @@ impl StudySpec {
         Ok(self.layout()?.file_len(true))
     }
 
-    /// Length in bytes of a merged or initial model's file.
+    /// Length in bytes of a merged or initial model's file, in which a server-side optimiser remembers `moments` numbers for
+    /// each parameter.
     ///
     /// # Errors
     /// A specification that [`check`](Self::check) refuses.
-    pub fn merged_len(&self) -> Result<u64, LayoutError> {
-        Ok(self.layout()?.file_len(false))
+    pub fn merged_len(&self, moments: u32) -> Result<u64, LayoutError> {
+        Ok(self.layout()?.with_state(moments)?.file_len(false))
     }
 
     /// Length in bytes of a statistics file; 0 where none are asked for.

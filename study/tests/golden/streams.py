@@ -1,4 +1,4 @@
-"""Makes streams.json: numbers of the worker's streams, with a ChaCha20 written from RFC 8439's description (with the
+"""Makes streams.json: numbers of the streams, with a ChaCha20 written from RFC 8439's description (with the
 original 64-bit counter and nonce, both zero)."""
 import hashlib, json, pathlib, struct
 

@@ -1,7 +1,11 @@
 //! Initial parameters, the same bits on every machine.
 
-use crate::random::{key, Stream};
-use consilium_study::{Initializer, SpecError, Start, StudySpec, Tensor};
+use crate::{
+    architecture::{Start, Tensor},
+    model::Initializer,
+    random::{key, Stream},
+    spec::{SpecError, StudySpec},
+};
 
 /// Parameters from the spec's seed, in the order of the model file (tensors by name, row-major).
 ///
@@ -50,12 +54,12 @@ mod tests {
     use consilium_aggregation::blob_hash;
 
     /// Made by `tests/golden/init.py`.
-    const GOLDEN: &str = include_str!("../../tests/golden/init.json");
+    const GOLDEN: &str = include_str!("../tests/golden/init.json");
 
     #[test]
     fn initial_parameters_are_what_independent_python_gives() {
         let golden: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
-        let spec = StudySpec::from_canonical(include_bytes!("../../../study/tests/golden/spec.json")).unwrap();
+        let spec = StudySpec::from_canonical(include_bytes!("../tests/golden/spec.json")).unwrap();
         let parameters = initial_parameters(&spec).unwrap();
         let bytes: Vec<u8> = parameters.iter().flat_map(|p| p.to_le_bytes()).collect();
         assert_eq!(hex::encode(sp_crypto_hashing::blake2_256(&bytes)), golden["blake2b_256"].as_str().unwrap());

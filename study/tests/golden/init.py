@@ -1,4 +1,4 @@
-"""Makes init.json: hashes of the initial parameters of study/tests/golden/spec.json and of the whole initial model's
+"""Makes init.json: hashes of the initial parameters of spec.json and of the whole initial model's
 file, with streams.py's own ChaCha20 and a safetensors file written here. Needs blake3."""
 import hashlib, json, math, pathlib, struct
 from importlib.machinery import SourceFileLoader
@@ -6,7 +6,7 @@ from blake3 import blake3
 
 here = pathlib.Path(__file__).parent
 r = SourceFileLoader("streams", str(here / "streams.py")).load_module()
-spec = json.loads((here / "../../../study/tests/golden/spec.json").read_text())
+spec = json.loads((here / "spec.json").read_text())
 sizes = [len(spec["data"]["features"]["columns"]), *spec["model"]["dense"]["hidden"], 1]
 data, entries = b"", []
 
