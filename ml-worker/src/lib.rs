@@ -11,8 +11,9 @@ pub mod compare;
 pub mod data;
 pub mod desk;
 pub mod learn;
-pub mod random;
 pub mod server;
 pub mod simulate;
 pub mod site;
 pub mod table;
+
+pub use consilium_study::random;

@@ -7,8 +7,12 @@ use crate::{
     site::group_key,
 };
 use anyhow::{Context, Result};
-use consilium_aggregation::{merge_mean, ModelFile, Statistics};
-use consilium_primitives::{round::best_round, rules::capped, Hash, InstitutionId, StudyRules};
+use consilium_aggregation::{merge, ModelFile, Statistics};
+use consilium_primitives::{
+    round::{best_round, voting_weights},
+    rules::capped_against,
+    Hash, InstitutionId, StudyRules,
+};
 use consilium_study::{Scaling, StudySpec};
 
 /// One site of a simulated study.
@@ -84,9 +88,10 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
         .map(|(s, split)| Prepared::new(spec, &s.table, split, statistics.as_ref()).with_context(|| s.name.clone()))
         .collect::<Result<_>>()?;
     let raw: Vec<u32> = order.iter().map(|i| rules.raw_weight(&sites[*i].id, sites[*i].samples).unwrap_or(0)).collect();
-    let weights = capped(&raw, rules.max_share);
-    let root = |data: &[f32]| -> Result<Hash> {
-        let file = ModelFile { layout: layout.clone(), duty: None, data: data.to_vec() };
+    let weights = capped_against(&raw, rules.max_share, rules.merge.liars);
+    let whole = layout.with_state(rules.merge.moments())?;
+    let root = |model: &[f32], state: &[f32]| -> Result<Hash> {
+        let file = ModelFile { layout: whole.clone(), duty: None, data: [model, state].concat() };
         Ok(consilium_aggregation::blob_hash(&file.encode()?))
     };
     let losses = |round: u32, model: &[f32]| -> Result<Vec<(InstitutionId, u32)>> {
@@ -98,14 +103,15 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
         }
         Ok(out)
     };
-    let voters: Vec<(InstitutionId, u32)> = order.iter().map(|i| sites[*i].id).zip(weights.iter().copied()).collect();
+    let voters: Vec<(InstitutionId, u32)> = order.iter().map(|i| sites[*i].id).zip(voting_weights(&weights)).collect();
     let mut models = vec![initial_parameters(spec)?];
     let mut rounds = Vec::new();
     let mut states = vec![OptimizerState::default(); sites.len()];
+    let mut remembered = vec![0f32; whole.elements() - layout.elements()];
     for round in 1..=rules.max_rounds {
         let base = models.last().context("a study without a model")?;
         // what each site says of a model comes with its next update
-        rounds.push(Round { root: root(base)?, losses: losses(round - 1, base)? });
+        rounds.push(Round { root: root(base, &remembered)?, losses: losses(round - 1, base)? });
         let mut updates = Vec::new();
         for i in &order {
             let seeds = Seeds::new(&sites[*i].secret, &hash, round);
@@ -119,14 +125,16 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
             updates.push(trained.parameters);
         }
         let inputs: Vec<(&[f32], u32)> = updates.iter().map(Vec::as_slice).zip(weights.iter().copied()).collect();
-        models.push(merge_mean(&inputs)?);
+        let merged = merge(&rules.merge, &inputs, base, &remembered)?;
+        remembered = merged.state;
+        models.push(merged.model);
         if stops(rules, &voters, &rounds) {
             break;
         }
     }
     let last = rounds.len() as u32;
     let model = models.last().context("a study without a model")?;
-    rounds.push(Round { root: root(model)?, losses: losses(last, model)? });
+    rounds.push(Round { root: root(model, &remembered)?, losses: losses(last, model)? });
     let canonical = best_round(last, &voters, |r| rounds[r as usize].losses.clone()).unwrap_or(last);
     let model = models.swap_remove(canonical as usize);
     Ok(Outcome { statistics, rounds, canonical, model, splits })

@@ -12,7 +12,9 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
-use support::{below, command, demo_csv, order, prepare, program, root, says, unscaled, Door, Process, AGREEMENT};
+use support::{
+    below, command, demo_csv, order, prepare, program, root, says, sealed, unscaled, Door, Process, AGREEMENT,
+};
 
 fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -54,11 +56,10 @@ fn three_rounds(dir: &Path, spec: &StudySpec, deaths: &[(u32, Death)]) -> Vec<Ha
         }
         let update = root(process.done(spec, &train));
         let blob = BlobRef { root: update, len: spec.update_len().unwrap() };
-        let mut merge = order(spec, DutyKind::Merge, round, Some(update));
-        merge.base = None;
+        let mut merge = order(spec, DutyKind::Merge, round, Some(base));
         merge.inputs =
             vec![MergeInput { institution: InstitutionId([1; 32]), duty: train.duty.hash(), blob, weight: 1 }];
-        base = root(process.done(spec, &merge));
+        base = root(process.done(spec, &sealed(merge)));
         roots.extend([update, base]);
     }
     roots

@@ -18,7 +18,7 @@ use std::{
     fs,
     time::{Duration, Instant},
 };
-use support::{demo_csv, entry, entry_with, file, input, order, root, start, unscaled, Door, Lab, AGREEMENT};
+use support::{demo_csv, entry, entry_with, file, input, order, root, sealed, start, unscaled, Door, Lab, AGREEMENT};
 
 /// All labs' parts of one kind, merged by every lab; gives the root they agree on.
 fn together(labs: &[Lab], part: &[DutyOrder], weights: &[u32], round: u32, kind: DutyKind) -> Hash {
@@ -45,9 +45,10 @@ fn together(labs: &[Lab], part: &[DutyOrder], weights: &[u32], round: u32, kind:
     let merged: Vec<Hash> = labs
         .iter()
         .map(|lab| {
-            let mut order = lab.order(kind, round, Some(Hash::repeat_byte(round as u8 + 1)), None);
-            (order.base, order.inputs) = (None, inputs.clone());
-            root(lab.done(&order))
+            let mut order = lab.order(kind, round, None, None);
+            order.base = (kind == DutyKind::Merge).then(|| part[0].base.unwrap());
+            order.inputs = inputs.clone();
+            root(lab.done(&sealed(order)))
         })
         .collect();
     assert!(merged.windows(2).all(|pair| pair[0] == pair[1]), "every site merges to the same bytes");
@@ -256,17 +257,20 @@ fn a_merge_goes_on_beside_a_long_training_and_says_nothing_before_it_has_looked(
     let small = unscaled(1);
     let (mine, bytes) = input(&small, Hash::repeat_byte(1), 0.5);
     lab.blobs().put(&bytes).unwrap();
-    let mut merge = lab.order(DutyKind::Merge, 9, Some(Hash::repeat_byte(9)), None);
-    (merge.base, merge.inputs) = (None, vec![mine]);
+    let zeros = lab.zeros();
+    let merge = |round, input| {
+        sealed(DutyOrder { inputs: vec![input], ..lab.order(DutyKind::Merge, round, Some(zeros), None) })
+    };
+    let first = merge(9, mine);
     let init = lab.order(DutyKind::Init, 0, None, None);
     let specs = vec![lab.spec.canonical().unwrap()];
-    let orders = vec![init.clone(), merge.clone()];
+    let orders = vec![init.clone(), first.clone()];
     let reply = lab.worker.answer(&DutyRequest { version: PROTOCOL_VERSION, specs, orders });
     let states: Vec<DutyState> = reply.answers.iter().map(|a| a.state).collect();
     assert_eq!(states[0], DutyState::Queued, "too fast for this test: use a larger model");
     assert_eq!(states[1], DutyState::Queued, "it may be there, and nobody has looked");
     // the file is none of this model's
-    lab.worker.until(&lab.spec, &merge, |state| match state {
+    lab.worker.until(&lab.spec, &first, |state| match state {
         DutyState::Queued => None,
         DutyState::Inputs { have: 0, invalid: 1 } => Some(()),
         other => panic!("{other:?}"),
@@ -276,9 +280,7 @@ fn a_merge_goes_on_beside_a_long_training_and_says_nothing_before_it_has_looked(
     lab.worker.running(&lab.spec, &train);
     let (mine, bytes) = input(&lab.spec, Hash::repeat_byte(2), 0.5);
     lab.blobs().put(&bytes).unwrap();
-    let mut merge = lab.order(DutyKind::Merge, 8, Some(Hash::repeat_byte(8)), None);
-    (merge.base, merge.inputs) = (None, vec![mine]);
-    lab.done(&merge);
+    lab.done(&merge(8, mine));
     assert!(matches!(lab.ask(&train), DutyState::Running { .. }), "the training was to outlast the merge");
     lab.home().set_held(true).unwrap();
 }
@@ -336,10 +338,9 @@ fn a_merge_says_which_inputs_it_has_and_which_are_not_what_they_must_be() {
     let (late, late_bytes) = input(3, 3, 0.75);
     blobs.put(&good_bytes).unwrap();
     blobs.put(&copied_bytes).unwrap();
+    let zeros = lab.zeros();
     let merge = |round: u32, inputs: &[MergeInput]| {
-        let mut order = lab.order(DutyKind::Merge, round, Some(Hash::repeat_byte(round as u8)), None);
-        (order.base, order.inputs) = (None, inputs.to_vec());
-        order
+        sealed(DutyOrder { inputs: inputs.to_vec(), ..lab.order(DutyKind::Merge, round, Some(zeros), None) })
     };
     lab.settles(&merge(1, &[good, copied, late]), DutyState::Inputs { have: 0b001, invalid: 0b010 });
     let order = merge(2, &[good, late]);

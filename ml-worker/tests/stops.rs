@@ -56,17 +56,19 @@ fn a_target_ends_it_when_half_of_weight_and_heads_have_reached_it() {
     // three that hold 255 of 455 samples are
     let outcome = study(target, |site, _| if site > 0 { 1 } else { 301 });
     assert_eq!(rounds(&outcome), 2, "the initial model's losses end nothing");
-    // where the first counts as much as all others together, they are not
+    // and so they are where the first has nearly all of the weight: where rounds are judged, nobody counts for half
     let heavy = |rules: &mut StudyRules| {
         target(rules);
         rules.max_share = 1_000_000;
         let weights = [900u32, 1, 1, 1].into_iter().zip(1u8..).map(|(w, n)| (InstitutionId([n; 32]), w));
-        rules.rule = consilium_primitives::rules::MergeRule::Mean(consilium_primitives::rules::Weighting::Declared(
-            weights.collect::<Vec<_>>().try_into().unwrap(),
-        ));
+        rules.merge.rule = consilium_primitives::rules::MergeRule::Mean(
+            consilium_primitives::rules::Weighting::Declared(weights.collect::<Vec<_>>().try_into().unwrap()),
+        );
     };
     let outcome = study(heavy, |site, _| if site > 0 { 1 } else { 301 });
-    assert_eq!(rounds(&outcome), 12);
+    assert_eq!(rounds(&outcome), 2);
+    let outcome = study(heavy, |site, _| if site == 0 { 1 } else { 301 });
+    assert_eq!(rounds(&outcome), 12, "nor does it end anything alone");
 }
 
 #[test]

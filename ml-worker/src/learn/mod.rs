@@ -3,7 +3,6 @@
 
 pub mod candle;
 pub mod figures;
-mod init;
 pub mod kernels;
 pub mod loss;
 pub mod metrics;
@@ -12,7 +11,7 @@ mod optimize;
 pub mod real;
 mod train;
 
-pub use init::initial_parameters;
+pub use consilium_study::initial_parameters;
 pub use net::{logits, Chance, Net, NetError, Workspace};
 pub use optimize::{OptimizerState, Penalties, Stepper};
 pub use train::{logits_of, loss_micro, objective, Checkpoint, Halt, Keep, Seeds, Session, TrainError, Trained};

@@ -7,9 +7,10 @@ use crate::{
         candle, figures::Figures, initial_parameters, logits_of, loss_micro, objective, Checkpoint, Net,
         OptimizerState, Seeds, Session, TrainError,
     },
+    site::OwnMerge,
 };
-use consilium_aggregation::{merge_mean, FileError, ModelFile, Statistics};
-use consilium_primitives::{rules::PPM, BlobRef, DutyKind, DutyOrder, DutyOutput, DutyState, FailureCode, Hash};
+use consilium_aggregation::{FileError, ModelFile, Statistics};
+use consilium_primitives::{rules::PPM, DutyKind, DutyOrder, DutyOutput, DutyState, FailureCode, Hash};
 use consilium_study::{Scaling, StudySpec};
 use std::{cell::Cell, io, panic::AssertUnwindSafe, path::PathBuf, time::Instant};
 
@@ -18,7 +19,7 @@ const LOOK: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Why a duty is not done.
 #[derive(Debug, thiserror::Error)]
-enum JobError {
+pub(super) enum JobError {
     #[error(transparent)]
     Data(#[from] DataError),
     #[error(transparent)]
@@ -56,14 +57,8 @@ impl JobError {
     }
 }
 
-fn other(error: impl Into<anyhow::Error>) -> JobError {
+pub(super) fn other(error: impl Into<anyhow::Error>) -> JobError {
     JobError::Other(error.into())
-}
-
-/// What a merge's file holds.
-enum Part {
-    Model(Vec<f32>),
-    Statistics(Statistics),
 }
 
 impl Worker {
@@ -74,7 +69,7 @@ impl Worker {
         let began = Instant::now();
         let done = std::panic::catch_unwind(AssertUnwindSafe(|| self.try_work(order, &hash)));
         let state = match done {
-            Ok(Ok(Some(output))) => match self.home.put_result(&hash, &output) {
+            Ok(Ok(Some(output))) => match self.keep(order, &hash, &output) {
                 Ok(()) => {
                     tracing::info!("{name}: done in {:.2} s", began.elapsed().as_secs_f64());
                     DutyState::Done(output)
@@ -112,6 +107,14 @@ impl Worker {
         });
     }
 
+    /// Keeps what a duty gave, and of a merge what is needed to compute it once more.
+    fn keep(&self, order: &DutyOrder, hash: &Hash, output: &DutyOutput) -> anyhow::Result<()> {
+        if let Some(own) = OwnMerge::of(order, output) {
+            self.home.put_own_merge(&own)?;
+        }
+        self.home.put_result(hash, output)
+    }
+
     /// Notes that a duty's data file cannot be read; whether that has not lasted long, as when a file is being replaced.
     fn may_come_back(&self, duty: &Hash) -> bool {
         let mut jobs = self.jobs.lock();
@@ -125,14 +128,7 @@ impl Worker {
         let spec = self.spec(&order.spec).ok_or(JobError::Missing("the spec"))?;
         match order.duty.kind {
             DutyKind::Statistics => self.statistics(order, hash, &spec).map(Some),
-            DutyKind::Init => {
-                let file = ModelFile {
-                    layout: spec.layout().map_err(other)?,
-                    duty: None,
-                    data: initial_parameters(&spec).map_err(other)?,
-                };
-                Ok(Some(DutyOutput::Root(self.blobs.put(&file.encode().map_err(other)?)?)))
-            }
+            DutyKind::Init => self.init(order, &spec).map(Some),
             DutyKind::Train => self.train(order, hash, &spec).map(Some),
             DutyKind::Merge | DutyKind::MergeStatistics => self.merge(order, hash, &spec),
             DutyKind::Evaluate => {
@@ -146,6 +142,16 @@ impl Worker {
                 Ok(Some(DutyOutput::Held))
             }
         }
+    }
+
+    /// The initial model.
+    pub(super) fn init(&self, order: &DutyOrder, spec: &StudySpec) -> Result<DutyOutput, JobError> {
+        // what a server-side optimiser remembers follows, and is 0 at first
+        let layout = spec.layout().map_err(other)?.merged(order.output_len).map_err(other)?;
+        let mut data = initial_parameters(spec).map_err(other)?;
+        data.resize(layout.elements(), 0.0);
+        let file = ModelFile { layout, duty: None, data };
+        Ok(DutyOutput::Root(self.blobs.put(&file.encode().map_err(other)?)?))
     }
 
     fn base(&self, order: &DutyOrder, spec: &StudySpec) -> Result<Vec<f32>, JobError> {
@@ -319,74 +325,5 @@ impl Worker {
         }
         self.home.drop_checkpoints(&duty.agreement)?;
         Ok(DutyOutput::Update { root, metric })
-    }
-
-    /// Looks at every input that is there; merges when all are. `None`: some are missing or invalid, and the job says
-    /// which.
-    fn merge(&self, order: &DutyOrder, hash: &Hash, spec: &StudySpec) -> Result<Option<DutyOutput>, JobError> {
-        let layout = spec.layout().map_err(other)?;
-        let own = order.inputs.iter().find(|input| input.institution == order.duty.institution);
-        if let Some(own) = own.filter(|_| order.duty.kind == DutyKind::Merge && spec.training.keep_optimizer_state) {
-            self.home.put_merged(&order.duty.agreement, order.duty.round, &own.duty)?;
-        }
-        let (mut have, mut invalid) = (0u64, 0u64);
-        let mut parts = Vec::with_capacity(order.inputs.len());
-        for (place, input) in order.inputs.iter().enumerate() {
-            let bit = 1u64.checked_shl(place as u32).unwrap_or(0);
-            let Some(bytes) = self.blobs.read(&input.blob)? else { continue };
-            let part = if order.duty.kind == DutyKind::Merge {
-                ModelFile::decode_update(&bytes, &layout, &input.duty).map(|file| Part::Model(file.data))
-            } else {
-                Statistics::decode(&bytes, spec.data.numeric(), Some(&input.duty)).map(Part::Statistics)
-            };
-            match part {
-                Ok(part) => {
-                    have |= bit;
-                    parts.push((part, input.weight));
-                }
-                Err(error) => {
-                    invalid |= bit;
-                    self.report_invalid(order, &input.institution.to_string(), &input.blob, &error);
-                }
-            }
-        }
-        self.change(hash, |job| {
-            job.have = have;
-            job.invalid = invalid;
-            job.scanned = true;
-        });
-        if parts.len() < order.inputs.len() {
-            return Ok(None);
-        }
-        let bytes = if order.duty.kind == DutyKind::Merge {
-            let inputs: Vec<(&[f32], u32)> = parts
-                .iter()
-                .filter_map(|(part, weight)| match part {
-                    Part::Model(data) => Some((data.as_slice(), *weight)),
-                    Part::Statistics(_) => None,
-                })
-                .collect();
-            let data = merge_mean(&inputs).map_err(other)?;
-            ModelFile { layout, duty: None, data }.encode().map_err(other)?
-        } else {
-            let inputs: Vec<Statistics> = parts
-                .into_iter()
-                .filter_map(|(part, _)| match part {
-                    Part::Statistics(s) => Some(s),
-                    Part::Model(_) => None,
-                })
-                .collect();
-            Statistics::merge(&inputs).map_err(other)?.encode(None).map_err(other)?
-        };
-        Ok(Some(DutyOutput::Root(self.blobs.put(&bytes)?)))
-    }
-
-    fn report_invalid(&self, order: &DutyOrder, author: &str, blob: &BlobRef, error: &FileError) {
-        tracing::error!(
-            "study {}, round {}: the file {} of {author} is invalid: {error}",
-            order.duty.study,
-            order.duty.round,
-            hex::encode(blob.root)
-        );
     }
 }

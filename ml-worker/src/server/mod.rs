@@ -2,16 +2,19 @@
 //!
 //! The node names all open duties of its institution in each request, and the answer says at once where each stands;
 //! no longer than a moment is waited for work that ends in that moment. Two threads work: one trains, the other merges,
-//! initialises and evaluates, so that a long training does not hold up other studies' merges.
+//! initialises and evaluates, so that a long training does not hold up other studies' merges. A third one computes again
+//! what the chain attests differently.
 
+mod dissent;
 mod http;
 mod job;
 mod kept;
 mod leave;
+mod merge;
 
 pub use http::{serve, Settings};
 
-use crate::site::{Blobs, Home};
+use crate::site::{Blobs, Home, OwnMerge};
 use anyhow::Result;
 use codec::Encode;
 use consilium_primitives::{
@@ -19,11 +22,12 @@ use consilium_primitives::{
     BlobRef, Duty, DutyAnswer, DutyKind, DutyOrder, DutyReply, DutyRequest, DutyState, FailureCode, Hash,
 };
 use consilium_study::StudySpec;
+use dissent::{Doubt, Ground};
 use kept::Kept;
 use leave::{Leave, Permit};
 use parking_lot::{Condvar, Mutex};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::PathBuf,
     sync::{mpsc, Arc},
     time::{Duration, Instant},
@@ -67,12 +71,17 @@ pub struct Worker {
     jobs: Mutex<HashMap<Hash, Job>>,
     finished: Condvar,
     pictures: Mutex<Option<Kept>>,
+    /// Updates, with the duties that they answer, that were looked through and found sound; models, with none.
+    sound: Mutex<HashSet<(Hash, Hash)>>,
+    /// What is being computed once more; since when it could not be.
+    doubts: Mutex<HashMap<Doubt, Option<Instant>>>,
+    again: mpsc::Sender<(OwnMerge, BlobRef)>,
     quick: mpsc::Sender<DutyOrder>,
     slow: mpsc::Sender<DutyOrder>,
 }
 
 impl Worker {
-    /// A worker on these folders, with its two threads.
+    /// A worker on these folders, with its threads.
     ///
     /// # Errors
     /// A folder or `sites.toml` that cannot be used.
@@ -82,6 +91,7 @@ impl Worker {
         let secret = home.secret()?;
         let (quick, quick_jobs) = mpsc::channel();
         let (slow, slow_jobs) = mpsc::channel();
+        let (again, doubted) = mpsc::channel::<(OwnMerge, BlobRef)>();
         let worker = Arc::new(Self {
             home,
             blobs,
@@ -91,9 +101,18 @@ impl Worker {
             jobs: Mutex::default(),
             finished: Condvar::new(),
             pictures: Mutex::default(),
+            sound: Mutex::default(),
+            doubts: Mutex::default(),
+            again,
             quick,
             slow,
         });
+        let looking = worker.clone();
+        std::thread::Builder::new().name("looking again".into()).stack_size(STACK).spawn(move || {
+            for (own, blob) in doubted {
+                looking.look_again(&own, &blob);
+            }
+        })?;
         for (name, jobs) in [("merging", quick_jobs), ("training", slow_jobs)] {
             let worker = worker.clone();
             std::thread::Builder::new().name(name.into()).stack_size(STACK).spawn(move || {
@@ -186,6 +205,12 @@ impl Worker {
             }
             Err(error) => return internal(error),
         }
+        match self.ground(order) {
+            Ok(Ground::Firm) => {}
+            Ok(Ground::Doubted) => return DutyState::Queued,
+            Ok(Ground::Rejected) => return DutyState::Failed(FailureCode::Refused),
+            Err(error) => return internal(error),
+        }
         let there = |blob: &Option<BlobRef>| blob.as_ref().is_none_or(|b| self.blobs.has(b));
         let merge = matches!(order.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics);
         let ready = there(&order.base) && (order.duty.kind != DutyKind::Train || there(&order.statistics));
@@ -216,7 +241,7 @@ impl Worker {
             job.state = DutyState::Queued;
             job.seen = 0;
         }
-        let start = if merge { seen > job.seen && !order.inputs.is_empty() } else { ready };
+        let start = ready && (!merge || seen > job.seen && !order.inputs.is_empty());
         if start {
             job.working = true;
             job.seen = seen;

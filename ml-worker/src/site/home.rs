@@ -42,7 +42,7 @@ fn parse_secret(text: &str, path: &Path) -> Result<[u8; 32]> {
 /// What every worker's folder has in it.
 const PARTS: [&str; 3] = ["results", "specs", "studies"];
 /// Mode of the worker's own files: nobody else's business.
-const OWN: u32 = 0o600;
+pub(super) const OWN: u32 = 0o600;
 
 /// A worker's folder.
 #[derive(Clone, Debug)]
@@ -210,7 +210,7 @@ impl Home {
         Ok(hash)
     }
 
-    fn study(&self, agreement: &Hash) -> Result<PathBuf> {
+    pub(super) fn study(&self, agreement: &Hash) -> Result<PathBuf> {
         let path = self.0.join("studies").join(hex::encode(agreement));
         make_folder(&path.join("optimizer"), 0o700).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(path)
@@ -415,7 +415,7 @@ impl Home {
 }
 
 /// A value's bytes after their hash: a damaged state would train on in silence.
-fn with_hash(value: &impl Encode) -> Vec<u8> {
+pub(super) fn with_hash(value: &impl Encode) -> Vec<u8> {
     let content = value.encode();
     let mut bytes = blob_hash(&content).as_bytes().to_vec();
     bytes.extend(content);
@@ -423,7 +423,7 @@ fn with_hash(value: &impl Encode) -> Vec<u8> {
 }
 
 /// What [`with_hash`] wrote, if it is whole.
-fn whole<T: Decode>(bytes: &[u8]) -> Option<T> {
+pub(super) fn whole<T: Decode>(bytes: &[u8]) -> Option<T> {
     bytes
         .split_at_checked(32)
         .filter(|(hash, rest)| blob_hash(rest).as_bytes() == *hash)

@@ -28,16 +28,27 @@ pub(super) fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
 pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     // the parent of a bare name is empty, and that is no folder
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_whole(folder, mode, |mut file, _| file.write_all(bytes).map(|()| path.to_path_buf()))
+}
+
+/// [`write_whole`] for a file whose name follows from what is in it: `make` writes into the temporary file, whose path it is
+/// given for messages, and gives the path that it is to have.
+fn make_whole<E: From<io::Error>>(
+    folder: &Path,
+    mode: u32,
+    make: impl FnOnce(&fs::File, &Path) -> Result<PathBuf, E>,
+) -> Result<(), E> {
     let own = COUNT.fetch_add(1, Ordering::Relaxed);
     let temporary = folder.join(format!("{UNFINISHED}{}-{own}", std::process::id()));
     let written = (|| {
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(bytes)?;
+        let mut options = fs::OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let path = make(&file, &temporary)?;
         // whatever the umask says
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
-        fs::File::open(folder)?.sync_all()
+        Ok(fs::File::open(folder)?.sync_all()?)
     })();
     if written.is_err() {
         // best effort: the error that counts is the first one
@@ -95,6 +106,36 @@ impl Blobs {
         Ok(root)
     }
 
+    /// Makes a blob in a file of its own: `make` writes it, and gives its hash and length beside what else there is to say.
+    ///
+    /// # Errors
+    /// What `make` says, and the file system.
+    pub fn make<T, E: From<io::Error>>(
+        &self,
+        make: impl FnOnce(&fs::File, &Path) -> Result<(BlobRef, T), E>,
+    ) -> Result<(BlobRef, T), E> {
+        let mut made = None;
+        make_whole(&self.0, BLOB, |file, path| {
+            let (blob, more) = make(file, path)?;
+            made = Some((blob, more));
+            Ok::<_, E>(self.path(&blob.root))
+        })?;
+        made.ok_or_else(|| io::Error::other("nothing was made").into())
+    }
+
+    /// Removes a file that does not hold the bytes it is named after: it will be fetched again.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn remove_damaged(&self, root: &Hash) -> io::Result<()> {
+        let path = self.path(root);
+        tracing::warn!(
+            "{} does not hold the bytes it is named after; removed, it will be fetched again",
+            path.display()
+        );
+        fs::remove_file(&path)
+    }
+
     /// The bytes of a blob. A file that does not have its own hash is removed, and counts as missing. One that has it,
     /// but another length than asked for, counts as missing too, and stays: another study may need it.
     ///
@@ -110,11 +151,7 @@ impl Blobs {
         if blob_hash(&bytes) == blob.root {
             return Ok((bytes.len() as u64 == blob.len).then_some(bytes));
         }
-        tracing::warn!(
-            "{} does not hold the bytes it is named after; removed, it will be fetched again",
-            path.display()
-        );
-        fs::remove_file(&path)?;
+        self.remove_damaged(&blob.root)?;
         Ok(None)
     }
 }

@@ -10,8 +10,8 @@ use consilium_ml_worker::{
     site::{Blobs, Home},
 };
 use consilium_primitives::{
-    duty::PROTOCOL_VERSION, BlobRef, Duty, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState,
-    FailureCode, Hash, InstitutionId, MergeInput,
+    duty::PROTOCOL_VERSION, round::inputs_root, BlobRef, Duty, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest,
+    DutyState, FailureCode, Hash, InstitutionId, Merge, MergeInput, MergeRule, Weighting,
 };
 use consilium_study::{StudyFile, StudySpec};
 use std::{
@@ -40,6 +40,14 @@ pub fn unscaled(epochs: u32) -> StudySpec {
     StudyFile::parse(&text).unwrap().spec()
 }
 
+/// Gives a merge's duty the hash of what is to be merged.
+pub fn sealed(mut order: DutyOrder) -> DutyOrder {
+    let listed: Vec<_> = order.inputs.iter().map(|i| (i.institution, i.blob.root, i.weight)).collect();
+    let base = order.base.map(|base| base.root).unwrap_or_default();
+    order.duty.base = inputs_root(&listed, order.merge.as_ref().unwrap(), base);
+    order
+}
+
 /// What a node asks of institution 1.
 pub fn order(spec: &StudySpec, kind: DutyKind, round: u32, base: Option<Hash>) -> DutyOrder {
     DutyOrder {
@@ -53,10 +61,15 @@ pub fn order(spec: &StudySpec, kind: DutyKind, round: u32, base: Option<Hash>) -
             base: base.unwrap_or_default(),
         },
         spec: spec.hash().unwrap(),
-        base: base.map(|root| BlobRef { root, len: spec.merged_len().unwrap() }),
+        base: base.map(|root| BlobRef { root, len: spec.merged_len(0).unwrap() }),
         statistics: None,
         inputs: Vec::new(),
-        output_len: spec.update_len().unwrap(),
+        merge: matches!(kind, DutyKind::Merge | DutyKind::MergeStatistics)
+            .then(|| Merge::by(MergeRule::Mean(Weighting::Samples))),
+        output_len: match kind {
+            DutyKind::Init | DutyKind::Merge => spec.merged_len(0).unwrap(),
+            _ => spec.update_len().unwrap(),
+        },
     }
 }
 
@@ -212,6 +225,13 @@ impl Lab {
 
     pub fn blob(&self, root: &Hash) -> PathBuf {
         self.dir.path().join("blobs").join(hex::encode(root))
+    }
+
+    /// A model of zeros, in its blob store.
+    pub fn zeros(&self) -> Hash {
+        let layout = self.spec.layout().unwrap();
+        let data = vec![0.0; layout.elements()];
+        self.blobs().put(&ModelFile { layout, duty: None, data }.encode().unwrap()).unwrap()
     }
 
     pub fn order(&self, kind: DutyKind, round: u32, base: Option<Hash>, statistics: Option<Hash>) -> DutyOrder {
