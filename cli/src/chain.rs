@@ -50,6 +50,9 @@ pub struct Block {
     pub number: u32,
 }
 
+/// The header of a block of this chain.
+pub type BlockHeader = sp_runtime::generic::Header<u32, sp_runtime::traits::BlakeTwo256>;
+
 /// A connection to one node.
 pub struct Chain {
     rpc: RpcClient,
@@ -131,6 +134,50 @@ impl Chain {
         Ok(self.rpc.request("system_localPeerId", rpc_params![]).await?)
     }
 
+    /// The header of a block.
+    ///
+    /// # Errors
+    /// The node does not answer, or gives the header of another block.
+    pub async fn header(&self, at: Block) -> Result<BlockHeader> {
+        let params = rpc_params![subxt::utils::H256::from(at.hash.0)];
+        let header: Option<BlockHeader> = self.rpc.request("chain_getHeader", params).await?;
+        let header = header.with_context(|| format!("the node has no header of block {}", at.number))?;
+        if header.hash() != at.hash {
+            bail!("the node gives a header for block {} that has another hash than the block", at.number);
+        }
+        Ok(header)
+    }
+
+    /// The nodes of the state's trie at a block that prove the values, or the absence, of these keys.
+    ///
+    /// # Errors
+    /// The node does not answer, or keeps the state of that block no longer.
+    pub async fn read_proof(&self, keys: &[Vec<u8>], at: Block) -> Result<Vec<Vec<u8>>> {
+        let keys = keys.iter().map(Vec::as_slice);
+        let proof = self
+            .legacy
+            .state_get_read_proof(keys, Some(at.hash.0.into()))
+            .await
+            .with_context(|| format!("the node gives no proof of the state of block {}", at.number))?;
+        Ok(proof.proof.into_iter().map(|node| node.0).collect())
+    }
+
+    /// GRANDPA's proof that the block of this number is final: a `FinalityProof` of the SDK in SCALE; `None` where the
+    /// node keeps none.
+    ///
+    /// # Errors
+    /// The node does not answer, or has no such method.
+    pub async fn prove_finality(&self, number: u32) -> Result<Option<Vec<u8>>> {
+        let proof: Option<String> =
+            self.rpc.request("grandpa_proveFinality", rpc_params![number]).await.with_context(|| {
+                format!(
+                    "the node does not prove that block {number} is final (grandpa_proveFinality): is it up to date?"
+                )
+            })?;
+        let decode = |text: String| hex::decode(text.trim_start_matches("0x")).context("the proof is no hexadecimal");
+        proof.map(decode).transpose()
+    }
+
     /// All institutions, sorted by id.
     ///
     /// # Errors
@@ -158,6 +205,15 @@ impl Chain {
     /// The node does not answer.
     pub async fn study(&self, study: StudyId, at: Block) -> Result<Option<StudyInfo>> {
         self.value(map("Studies", &[study.encode()]), at).await
+    }
+
+    /// Whether the chain still lists a study for its files.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn listed(&self, study: StudyId, info: &StudyInfo, at: Block) -> Result<bool> {
+        let ended: Vec<StudyId> = self.value(entry("Ended"), at).await?.unwrap_or_default();
+        Ok(listed(study, info, &ended))
     }
 
     /// The bytes of a study's spec.
@@ -251,6 +307,11 @@ impl Chain {
     }
 }
 
+/// Whether a study runs, or is among those that ended last: its files are kept then.
+pub fn listed(study: StudyId, info: &StudyInfo, ended: &[StudyId]) -> bool {
+    !info.state.ended() || ended.contains(&study)
+}
+
 /// Arguments of a call, in SCALE already.
 struct Arguments(Vec<u8>);
 
@@ -266,11 +327,13 @@ impl EncodeAsFields for Arguments {
     }
 }
 
-fn entry(name: &str) -> Vec<u8> {
+/// Storage key of a value of the studies' pallet.
+pub fn entry(name: &str) -> Vec<u8> {
     [twox_128(SWARM.as_bytes()), twox_128(name.as_bytes())].concat()
 }
 
-fn map(name: &str, keys: &[Vec<u8>]) -> Vec<u8> {
+/// Storage key of an entry of one of the pallet's maps; `keys` in SCALE.
+pub fn map(name: &str, keys: &[Vec<u8>]) -> Vec<u8> {
     let mut key = entry(name);
     for part in keys {
         key.extend_from_slice(&twox_64(part));

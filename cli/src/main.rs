@@ -2,14 +2,18 @@
 //!
 //! * `consilium localnet run`: a whole consortium on this machine, from a study file to a certificate;
 //! * `consilium studies`, `consilium study N`, `consilium institutions`: what a running network says;
+//! * `consilium audit`, `consilium export`: whether what the chain says can be recomputed, here or elsewhere;
 //! * `consilium study register`, `enrol`, `start` and so on: what an institution's people sign.
 //!
 //! It speaks to the chain as any outside client would: JSON-RPC, and signed transactions.
 
+mod archive;
+mod audit;
 mod chain;
 mod key;
 mod localnet;
 mod show;
+mod site;
 mod study;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -41,6 +45,13 @@ enum Command {
         #[command(flatten)]
         connection: Connection,
     },
+    /// Recomputes a study from its first round on, and says what is as the chain says and what is not
+    ///
+    /// It exits with 0 if all that is there is as the chain says, with 2 if something differs, with 3 if something that
+    /// should be there is not, and with 1 if it could not audit.
+    Audit(audit::Options),
+    /// Makes an archive of a study, which can be audited without a node
+    Export(archive::export::Options),
     /// All institutions of the consortium
     Institutions(Connection),
 }
@@ -89,20 +100,34 @@ enum Format {
 // long as this process.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Localnet(Localnet::Run(options)) => localnet::run(options).await,
-        Command::Studies(connection) => show::studies(&connection).await,
-        Command::Study { command: Some(command), .. } => study::run(command).await,
-        Command::Study { number, connection, .. } => show::study(number.unwrap_or_default(), &connection).await,
-        Command::Institutions(connection) => show::institutions(&connection).await,
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // the parser's own exit code for a wrong command line, 2, is the one of an audit that found a difference
+            let failed = error.use_stderr();
+            return if error.print().is_ok() && !failed { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(cli.command).await {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Audit(options) => return audit::run(options).await,
+        Command::Localnet(Localnet::Run(options)) => localnet::run(options).await,
+        Command::Studies(connection) => show::studies(&connection).await,
+        Command::Study { command: Some(command), .. } => study::run(command).await,
+        Command::Study { number, connection, .. } => show::study(number.unwrap_or_default(), &connection).await,
+        Command::Institutions(connection) => show::institutions(&connection).await,
+        Command::Export(options) => archive::export::run(options).await,
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use consilium_primitives::{
-    round::{Kind, Mask, Phase, RoundRecord, Study},
+    round::{bit, DropReason, Kind, Mask, Phase, RoundRecord, Study},
     Hash, InstitutionId, InstitutionNotice, StudyId,
 };
 use serde_json::{json, Value};
@@ -97,6 +97,17 @@ pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
             record.opened_at,
             record.closed_at
         );
+        for (what, marks) in [("left out by the rule", record.marks.left_out), ("shortened", record.marks.shortened)] {
+            if marks != 0 {
+                println!("    {what}: {}", marked(record, marks, &names).join(", "));
+            }
+        }
+        for (who, why) in &record.dropped {
+            println!("    dropped: {} ({})", name(&names, who), dropped(*why));
+        }
+        for (who, root) in &record.dissenters {
+            println!("    dissented: {}, with {}", name(&names, who), short(root));
+        }
     }
     if let Phase::Completed(certificate) = &info.state.phase {
         println!("  certificate: round {}, root {}", certificate.round, hex::encode(certificate.root));
@@ -243,6 +254,14 @@ pub fn study_json(number: StudyId, info: &StudyInfo, names: &Names) -> Value {
     })
 }
 
+/// Why an input was dropped, for people.
+fn dropped(why: DropReason) -> &'static str {
+    match why {
+        DropReason::Withheld => "too few others could get it",
+        DropReason::Invalid => "enough others found that it is no valid answer to its duty",
+    }
+}
+
 /// A closed round for programs. Losses are those of its merge, micro-units.
 pub fn record_json(record: &RoundRecord, losses: &[(InstitutionId, u32)], names: &Names) -> Value {
     json!({
@@ -263,6 +282,8 @@ pub fn record_json(record: &RoundRecord, losses: &[(InstitutionId, u32)], names:
             "site": name(names, i), "root": hex::encode(root),
         })).collect::<Vec<_>>(),
         "silent": record.silent.iter().map(|i| name(names, i)).collect::<Vec<_>>(),
+        "left_out": marked(record, record.marks.left_out, names),
+        "shortened": marked(record, record.marks.shortened, names),
         "dropped": record.dropped.iter().map(|(i, why)| json!({
             "site": name(names, i), "reason": format!("{why:?}"),
         })).collect::<Vec<_>>(),
@@ -275,6 +296,12 @@ pub fn record_json(record: &RoundRecord, losses: &[(InstitutionId, u32)], names:
         "closed_at": record.closed_at,
         "blocks": record.closed_at.saturating_sub(record.opened_at),
     })
+}
+
+/// Names of the inputs that a mark is on.
+pub fn marked(record: &RoundRecord, marks: u64, names: &Names) -> Vec<String> {
+    let inputs = record.inputs.iter().zip(0u8..);
+    inputs.filter(|(_, place)| marks & bit(*place) != 0).map(|(i, _)| name(names, &i.institution)).collect()
 }
 
 /// Institutions' names by id.
@@ -318,6 +345,14 @@ fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Statistics => "statistics",
         Kind::Model => "round",
+    }
+}
+
+/// A closed round in words.
+pub fn round_name(kind: Kind, round: u32) -> String {
+    match kind {
+        Kind::Statistics => "the statistics".into(),
+        Kind::Model => format!("round {round}"),
     }
 }
 

@@ -1,10 +1,10 @@
-//! `consilium study register`, `enrol`, `start`, `withdraw`, `resume`, `abort`: what an institution's people sign.
+//! `consilium study register`, `enrol`, `start` and so on: what an institution's people sign, and what they decide at home.
 
 use crate::{
     chain::{agreement_hash, Chain},
     key,
     show::{self, print_json},
-    Connection, Format,
+    site, Connection, Format,
 };
 use anyhow::{bail, Context, Result};
 use clap::{Args, Subcommand};
@@ -32,6 +32,13 @@ pub enum Command {
     Resume(Plain),
     /// Ends a study in enrolment, or a paused one
     Abort(Plain),
+    /// Goes on from the attested model, although this site has computed another one
+    ///
+    /// A site whose merge differs from the attested one, also when it is computed a second time, takes no further part in
+    /// the study. This notes the decision of its people to go on all the same.
+    Accept(site::Accept),
+    /// What the merge rule did to each update of a round, and how near updates were to the merge and to each other
+    Reasons(site::Reasons),
 }
 
 /// Who signs.
@@ -97,6 +104,8 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Withdraw(options) => plain("withdraw", "left", options).await,
         Command::Resume(options) => plain("resume", "asked to go on", options).await,
         Command::Abort(options) => plain("abort", "asked to end", options).await,
+        Command::Accept(options) => site::accept(options).await,
+        Command::Reasons(options) => site::reasons(options).await,
     }
 }
 

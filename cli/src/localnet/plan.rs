@@ -92,15 +92,11 @@ impl Plan {
             Folder::check_empty(out)?;
         }
         let count = if named.is_empty() { INSTITUTIONS } else { named.len() };
-        if file.rules.min_participants as usize > count {
-            bail!(
-                "{}: rules.min_participants is {}, but there are {count} sites",
-                shown(),
-                file.rules.min_participants
-            );
-        }
         let spec = file.spec().canonical().with_context(shown)?;
         let rules = file.rules(BLOCK_MS, count as u32).with_context(shown)?;
+        if rules.min_participants as usize > count {
+            bail!("{}: rules.min_participants is {}, but there are {count} sites", shown(), rules.min_participants);
+        }
         for site in &named {
             check_data(&programs, &options.study, site).await?;
         }

@@ -219,7 +219,7 @@ fn answered(study: &Study, who: &InstitutionId) -> &'static str {
         Phase::Init { .. } => "working",
         Phase::Merging(m) => {
             match m.inputs.iter().zip(m.ballots.iter()).find(|(i, _)| i.commitment.member == index).map(|(_, b)| b) {
-                Some(Some(Ballot::Root(_))) => "attested",
+                Some(Some(Ballot::Root(..))) => "attested",
                 Some(Some(Ballot::Partial { .. })) => "inputs missing",
                 Some(None) => "merging",
                 None => "not asked",

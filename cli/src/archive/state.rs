@@ -1,0 +1,129 @@
+//! A study's part of a chain's state, with the proof that it is what a header's state root commits to.
+
+use crate::{
+    audit::check::History,
+    chain::{entry, listed, map, StudyInfo},
+    show::Names,
+};
+use anyhow::{anyhow, ensure, Context, Result};
+use codec::{Decode, DecodeAll, Encode};
+use consilium_primitives::{
+    round::{Kind, RoundRecord},
+    rules::MAX_ROUNDS,
+    Hash, InstitutionId, StudyId,
+};
+use sp_consensus_grandpa::AuthorityList;
+use sp_crypto_hashing::{blake2_128, twox_128, twox_64};
+use sp_runtime::traits::BlakeTwo256;
+use sp_trie::StorageProof;
+use std::collections::HashMap;
+
+use super::finality::AuthoritySet;
+
+/// What a proof shows.
+#[derive(Clone, Debug)]
+pub struct Proven {
+    /// The study, with all its records.
+    pub history: History,
+    /// Who finalised blocks when the state was as it is.
+    pub set: AuthoritySet,
+}
+
+fn item(pallet: &str, name: &str) -> Vec<u8> {
+    [twox_128(pallet.as_bytes()), twox_128(name.as_bytes())].concat()
+}
+
+fn genesis_key() -> Vec<u8> {
+    let zero = 0u32.encode();
+    [item("System", "BlockHash"), twox_64(&zero).to_vec(), zero].concat()
+}
+
+fn name_key(id: &InstitutionId) -> Vec<u8> {
+    [item("Consortium", "Institutions"), blake2_128(&id.0).to_vec(), id.0.to_vec()].concat()
+}
+
+fn record_key(study: StudyId, kind: Kind, round: u32) -> Vec<u8> {
+    map("History", &[study.encode(), (kind, round).encode()])
+}
+
+/// Keys that are known without reading anything.
+fn fixed_keys(study: StudyId) -> Vec<Vec<u8>> {
+    vec![
+        map("Studies", &[study.encode()]),
+        map("Specs", &[study.encode()]),
+        entry("Ended"),
+        genesis_key(),
+        item("Grandpa", "Authorities"),
+        item("Grandpa", "CurrentSetId"),
+    ]
+}
+
+/// Keys that follow from the study: its records, those too that may not be there, and its members' names.
+fn study_keys(study: StudyId, info: &StudyInfo) -> Vec<Vec<u8>> {
+    let mut keys = vec![record_key(study, Kind::Statistics, 0)];
+    keys.extend((0..=info.state.round).map(|round| record_key(study, Kind::Model, round)));
+    keys.extend(info.state.members.iter().map(|member| name_key(&member.id)));
+    keys
+}
+
+/// All keys whose values, or absence, an archive of this study proves.
+pub fn keys(study: StudyId, info: &StudyInfo) -> Vec<Vec<u8>> {
+    [fixed_keys(study), study_keys(study, info)].concat()
+}
+
+/// Reads a study from a proof, against the state root of a block's header.
+///
+/// # Errors
+/// The proof does not belong to this root, does not show a key that it must show, or shows what cannot be read.
+pub fn read(root: Hash, nodes: &[Vec<u8>], study: StudyId) -> Result<Proven> {
+    let mut values = values(root, nodes, fixed_keys(study))?;
+    let info: StudyInfo = take(&mut values, &map("Studies", &[study.encode()]), "the study")?
+        .with_context(|| format!("the chain has no study {study} at this block"))?;
+    let spec: Option<Vec<u8>> = take(&mut values, &map("Specs", &[study.encode()]), "the specification")?;
+    ensure!(info.state.round <= MAX_ROUNDS, "the study is in round {}: no study can be", info.state.round);
+    let ended: Vec<StudyId> = take(&mut values, &entry("Ended"), "the list of ended studies")?.unwrap_or_default();
+    let genesis: Hash =
+        take(&mut values, &genesis_key(), "the hash of block 0")?.context("the chain names no block 0")?;
+    let authorities: AuthorityList =
+        take(&mut values, &item("Grandpa", "Authorities"), "the authority list")?.unwrap_or_default();
+    let id: u64 = take(&mut values, &item("Grandpa", "CurrentSetId"), "the number of the authority set")?.unwrap_or(0);
+    let mut values = self::values(root, nodes, study_keys(study, &info))?;
+    let mut records: Vec<RoundRecord> = Vec::new();
+    let rounds = (0..=info.state.round).map(|round| (Kind::Model, round));
+    for (kind, round) in std::iter::once((Kind::Statistics, 0)).chain(rounds) {
+        let what = match kind {
+            Kind::Statistics => "the record of the statistics".to_owned(),
+            Kind::Model => format!("the record of round {round}"),
+        };
+        records.extend(take::<RoundRecord>(&mut values, &record_key(study, kind, round), &what)?);
+    }
+    let mut names = Names::new();
+    for member in &info.state.members {
+        let bytes = values.remove(&name_key(&member.id)).flatten();
+        // an institution's entry begins with its name; what follows is of no use here
+        if let Some(name) = bytes.and_then(|bytes| Vec::<u8>::decode(&mut &bytes[..]).ok()) {
+            let plain = |c: char| if c.is_control() { '?' } else { c };
+            names.insert(member.id, String::from_utf8_lossy(&name).chars().map(plain).collect());
+        }
+    }
+    let listed = listed(study, &info, &ended);
+    let history = History { genesis, study, info, spec, records, names, left_out: false, listed };
+    Ok(Proven { history, set: AuthoritySet { id, authorities } })
+}
+
+type Values = HashMap<Vec<u8>, Option<Vec<u8>>>;
+
+fn values(root: Hash, nodes: &[Vec<u8>], keys: Vec<Vec<u8>>) -> Result<Values> {
+    let proof = StorageProof::new(nodes.iter().cloned());
+    sp_state_machine::read_proof_check::<BlakeTwo256, _>(root, proof, keys)
+        .map_err(|error| anyhow!("it is no proof of this study under the header's state root ({error})"))
+}
+
+fn take<T: Decode>(values: &mut Values, key: &[u8], what: &str) -> Result<Option<T>> {
+    let bytes = values.remove(key).flatten();
+    let decoded = bytes.map(|bytes| T::decode_all(&mut &bytes[..])).transpose();
+    // the decoder's own account of nested types says nothing to people
+    decoded.map_err(|_| {
+        anyhow!("{what} cannot be read: was the archive made from a chain that this version of the program fits?")
+    })
+}

@@ -1,0 +1,97 @@
+//! `consilium audit`: recomputes what a study's chain says, from a node and files, or from an archive alone.
+//!
+//! * [`check`]: the audit, a pure function; [`merge`]: the merge of models; [`blobs`]: where files are found;
+//!   [`report`]: what came out.
+
+pub mod blobs;
+pub mod check;
+pub mod merge;
+pub mod report;
+#[cfg(test)]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    archive,
+    chain::{Block, Chain},
+    show::{self, print_json},
+    Connection, Format,
+};
+use anyhow::{bail, Context, Result};
+use blobs::Sources;
+use check::{audit, History};
+use clap::Args;
+use consilium_primitives::StudyId;
+use serde_json::json;
+use std::{path::PathBuf, process::ExitCode};
+
+/// What to audit, and from what.
+#[derive(Args)]
+pub struct Options {
+    /// Number of the study, as the node at --url knows it
+    #[arg(required_unless_present = "archive", conflicts_with = "archive")]
+    study: Option<StudyId>,
+    /// Folder of files named by their BLAKE3 hash, such as a worker's blobs; give it once for each
+    #[arg(long, value_name = "DIR", required_unless_present = "archive")]
+    blobs: Vec<PathBuf>,
+    /// Audit this archive, made by `consilium export`, without any node
+    #[arg(long, value_name = "FILE")]
+    archive: Option<PathBuf>,
+    #[command(flatten)]
+    trust: archive::Trust,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Audits a study, prints what came out, and says it in the exit code: 0 all that is there is as the chain says, 2
+/// something differs, 3 something that should be there is not.
+///
+/// # Errors
+/// No node answers, there is no such study, or the archive is damaged or does not hold under what is trusted.
+pub async fn run(options: Options) -> Result<ExitCode> {
+    let format = options.connection.format;
+    let sources = Sources::folders(options.blobs)?;
+    if let Some(path) = options.archive {
+        return archive::audit(&path, &options.trust, sources, format);
+    }
+    let Some(number) = options.study else { bail!("say which study: consilium audit STUDY --blobs DIR") };
+    let chain = Chain::connect(&options.connection.url).await?;
+    let at = chain.finalised().await?;
+    let history = history(&chain, number, at, &options.connection).await?;
+    let report = audit(&history, &sources);
+    if format == Format::Json {
+        let rests_on = json!({
+            "node": options.connection.url,
+            "block": hex::encode(at.hash),
+            "number": at.number,
+            "trust": "node",
+        });
+        print_json(&report.json(rests_on))?;
+    } else {
+        let (url, hash) = (&options.connection.url, hex::encode(at.hash));
+        println!("relative to what the node at {url} says of block {}, {hash}", at.number);
+        println!("{report}");
+    }
+    Ok(report.exit())
+}
+
+/// What the chain says of a study at a block.
+///
+/// # Errors
+/// There is no such study, or the node does not answer.
+pub async fn history(chain: &Chain, number: StudyId, at: Block, connection: &Connection) -> Result<History> {
+    let info = show::existing(chain, number, at, connection)
+        .await
+        .with_context(|| format!("at the newest finalised block, {}", at.number))?;
+    Ok(History {
+        genesis: chain.genesis(),
+        study: number,
+        spec: chain.spec(number, at).await?,
+        records: show::history(chain, number, &info.state, at).await?,
+        names: show::names(&chain.institutions(at).await?),
+        left_out: false,
+        listed: chain.listed(number, &info, at).await?,
+        info,
+    })
+}
