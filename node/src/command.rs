@@ -3,7 +3,7 @@
 use crate::{
     chain_spec,
     cli::{Cli, Subcommand},
-    service,
+    service, Served,
 };
 use clap::Parser;
 use sc_cli::SubstrateCli;
@@ -38,11 +38,11 @@ impl SubstrateCli for Cli {
     }
 }
 
-/// Does what the command line says.
+/// Does what the command line says. `served` is the identity, but in tests of liars.
 ///
 /// # Errors
 /// What went wrong, for people.
-pub fn run() -> sc_cli::Result<()> {
+pub fn run(served: Served) -> sc_cli::Result<()> {
     let mut cli = Cli::parse();
     match &cli.subcommand {
         Some(Subcommand::Key(cmd)) => cmd.run(&cli),
@@ -63,7 +63,7 @@ pub fn run() -> sc_cli::Result<()> {
             let runner = cli.create_runner(&cli.run)?;
             let (worker, courier) = (cli.worker.clone(), cli.courier.clone());
             runner.run_node_until_exit(|config| async move {
-                service::new_full(config, &worker, &courier).map_err(sc_cli::Error::Service)
+                service::new_full(config, &worker, &courier, served).map_err(sc_cli::Error::Service)
             })
         }
     }

@@ -9,12 +9,13 @@ use consilium_runtime::{opaque::Block, RuntimeApi};
 use futures::FutureExt;
 use sc_client_api::{Backend, BlockBackend};
 use sc_consensus_aura::{ImportQueueParams, SlotProportion, StartAuraParams};
-use sc_consensus_grandpa::SharedVoterState;
+use sc_consensus_grandpa::{FinalityProofProvider, SharedVoterState};
 use sc_service::{error::Error as ServiceError, Configuration, TaskManager, WarpSyncConfig};
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
 use sp_consensus::SyncOracle;
 use sp_consensus_aura::sr25519::AuthorityPair as AuraPair;
+use sp_core::traits::SpawnNamed;
 use std::{sync::Arc, time::Duration};
 
 type FullClient = sc_service::TFullClient<Block, RuntimeApi, sc_executor::WasmExecutor<sp_io::SubstrateHostFunctions>>;
@@ -119,6 +120,7 @@ pub fn new_full(
     config: Configuration,
     worker_params: &WorkerParams,
     courier_params: &CourierParams,
+    served: crate::Served,
 ) -> Result<TaskManager, ServiceError> {
     let sc_service::PartialComponents {
         client,
@@ -153,7 +155,7 @@ pub fn new_full(
         net_config.add_request_response_protocol(protocol);
         let own = config.base_path.path().join("courier");
         let quota = courier_params.courier_quota_mib.saturating_mul(1024 * 1024);
-        (courier::Settings { blobs, own, quota, genesis }, port)
+        (courier::Settings { blobs, own, quota, genesis, served }, port)
     });
     let warp_sync = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
         backend.clone(),
@@ -213,9 +215,23 @@ pub fn new_full(
     let force_authoring = config.force_authoring;
     let name = config.network.node_name.clone();
     let enable_grandpa = !config.disable_grandpa;
+    let voter_state = SharedVoterState::empty();
     let rpc_builder = {
         let (client, pool) = (client.clone(), transaction_pool.clone());
-        Box::new(move |_| rpc::create(client.clone(), pool.clone()).map_err(Into::into))
+        let authorities = grandpa_link.shared_authority_set().clone();
+        let justifications = grandpa_link.justification_stream();
+        let proofs = FinalityProofProvider::new_for_service(backend.clone(), Some(authorities.clone()));
+        let voter = voter_state.clone();
+        Box::new(move |executor: Arc<dyn SpawnNamed>| {
+            let grandpa = rpc::Grandpa {
+                executor,
+                authorities: authorities.clone(),
+                voter: voter.clone(),
+                justifications: justifications.clone(),
+                proofs: proofs.clone(),
+            };
+            rpc::create(client.clone(), pool.clone(), grandpa).map_err(Into::into)
+        })
     };
     sc_service::spawn_tasks(sc_service::SpawnTasksParams {
         network: network.clone(),
@@ -291,7 +307,7 @@ pub fn new_full(
             notification_service: grandpa_notifications,
             voting_rule: sc_consensus_grandpa::VotingRulesBuilder::default().build(),
             prometheus_registry: registry,
-            shared_voter_state: SharedVoterState::empty(),
+            shared_voter_state: voter_state,
             telemetry: telemetry.as_ref().map(|t| t.handle()),
             offchain_tx_pool_factory: OffchainTransactionPoolFactory::new(transaction_pool),
         })?;

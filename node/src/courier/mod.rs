@@ -69,6 +69,8 @@ pub struct Settings {
     pub quota: u64,
     /// The chain: its genesis block's hash.
     pub genesis: sp_core::H256,
+    /// What becomes of bytes before they leave.
+    pub served: crate::Served,
 }
 
 /// The courier's place in the network, before the network is built.
@@ -153,7 +155,7 @@ where
         let egress = EgressLog::open(&log, &settings.genesis)
             .map_err(|error| format!("egress log {}: {error}", log.display()))?;
         let store = Arc::new(store);
-        let server = Arc::new(Server::new(store.clone(), egress));
+        let server = Arc::new(Server::new(store.clone(), egress, settings.served));
         Ok(Self { client, network, store, server, port })
     }
 

@@ -124,13 +124,14 @@ pub struct Server {
     snapshot: RwLock<Arc<Snapshot>>,
     rates: Mutex<HashMap<PeerId, Bucket>>,
     load: Arc<Mutex<Load>>,
+    served: crate::Served,
 }
 
 impl Server {
     /// A server that knows nothing of the chain yet, and so puts everyone off.
     #[must_use]
-    pub fn new(store: Arc<Store>, egress: EgressLog) -> Self {
-        Self { store, egress, snapshot: RwLock::default(), rates: Mutex::default(), load: Arc::default() }
+    pub fn new(store: Arc<Store>, egress: EgressLog, served: crate::Served) -> Self {
+        Self { store, egress, snapshot: RwLock::default(), rates: Mutex::default(), load: Arc::default(), served }
     }
 
     /// What the chain says from now on.
@@ -209,7 +210,7 @@ impl Server {
             return Response::Busy;
         }
         log::trace!(target: super::LOG, "blob {}: {range:?} to {} ({peer})", name(), grant.name);
-        Response::Data(slice)
+        Response::Data((self.served)(slice))
     }
 
     /// Brings the egress log to the disk; says whether lines were added since the last time. Blocks on the disk.

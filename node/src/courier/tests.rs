@@ -83,7 +83,7 @@ impl House {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(&dir.path().join("blobs"), &dir.path().join("courier"), quota).unwrap());
         let egress = EgressLog::open(&dir.path().join("courier/egress.log"), &GENESIS).unwrap();
-        let server = Arc::new(Server::new(store.clone(), egress));
+        let server = Arc::new(Server::new(store.clone(), egress, std::convert::identity));
         Self { dir, store, server }
     }
 

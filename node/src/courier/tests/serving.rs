@@ -322,7 +322,7 @@ fn nothing_is_given_while_the_egress_log_cannot_be_written() {
     let (bytes, blob) = blob(1024, 1);
     house.put(&blob, &bytes);
     let full = EgressLog::open(std::path::Path::new("/dev/full"), &GENESIS).unwrap();
-    let server = Server::new(house.store.clone(), full);
+    let server = Server::new(house.store.clone(), full, std::convert::identity);
     let listed = [notice(BlobKind::Merged, blob, &[1], &[1, 2])];
     server.update(chain(1, &listed, &listed));
     assert_eq!(server.answer(&first(blob).encode(), peer(2)).response, Response::Busy);

@@ -1,0 +1,17 @@
+//! The node of one institution: it makes and checks blocks, and conducts this institution's part in its studies.
+#![forbid(unsafe_code)]
+#![allow(clippy::result_large_err)] // the SDK's own error types
+
+mod chain_spec;
+mod cli;
+mod command;
+mod courier;
+mod rpc;
+mod service;
+mod worker;
+
+pub use command::run;
+
+/// What becomes of a blob's bytes, and the hashes that prove them, between the check and the network. Nothing does in a node;
+/// a test of what a liar can do puts something else there.
+pub type Served = fn(Vec<u8>) -> Vec<u8>;
