@@ -16,6 +16,6 @@ step "lints (warnings are errors)"
 SKIP_WASM_BUILD=1 cargo clippy --release --locked --workspace --all-targets -- -D warnings
 step "unit and property tests (the first build takes about half an hour)"
 with_fresh_wasm test --release --locked --workspace --exclude consilium-e2e
-step "real processes: a network of eight, several times over (about a quarter of an hour)"
+step "real processes: a network of eight, several times over (about twenty minutes)"
 with_fresh_wasm build --release --locked --workspace --bins
-cargo test --release --locked --workspace --test refusals --test localnet --test polkadot -- --test-threads=1
+cargo test --release --locked --workspace --test refusals --test localnet --test audit --test polkadot -- --test-threads=1

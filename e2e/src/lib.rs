@@ -4,6 +4,8 @@
 //! a run leaves is told by a mark in the environment, which every process it starts inherits: whatever carries the
 //! mark after the run has ended is an orphan.
 
+pub mod lies;
+
 use anyhow::{bail, Context, Result};
 use nix::{
     fcntl::{Flock, FlockArg},
@@ -67,11 +69,26 @@ impl Run {
     /// # Errors
     /// The binary is not there.
     pub fn start(scratch: &Path, arguments: &[&str]) -> Result<Self> {
+        Self::with_liars(scratch, arguments, "")
+    }
+
+    /// [`Run::start`], with liars among the sites (see [`lies`]).
+    ///
+    /// # Errors
+    /// A binary is not there, or a folder cannot be made.
+    pub fn with_liars(scratch: &Path, arguments: &[&str], liars: &str) -> Result<Self> {
         let (out, err) = (scratch.join("stdout"), scratch.join("stderr"));
         let program = bin_dir()?.join("consilium");
         let mark = format!("{}-{}", std::process::id(), scratch.display());
-        let child = Command::new(&program)
-            .args(arguments)
+        let mut command = Command::new(&program);
+        command.args(arguments);
+        if !liars.is_empty() {
+            let folder = scratch.join("programs");
+            lies::programs(&folder)?;
+            command.arg("--bin-dir").arg(folder);
+        }
+        let child = command
+            .env(lies::LIARS, liars)
             .current_dir(workspace())
             .env(MARK, &mark)
             .stdin(Stdio::null())

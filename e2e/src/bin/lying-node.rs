@@ -1,0 +1,18 @@
+//! A node that, where it lies, gives away other bytes than those it holds.
+
+use anyhow::Result;
+use consilium_e2e::lies::{become_real, Lie};
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if Lie::of(&arguments)?.map(|(lie, _)| lie) != Some(Lie::CorruptChunks) {
+        return become_real("consilium-node", &arguments);
+    }
+    Ok(consilium_node::run(|mut slice| {
+        // the last byte belongs to the content: hashes come before what they are of
+        if let Some(last) = slice.last_mut() {
+            *last ^= 1;
+        }
+        slice
+    })?)
+}

@@ -1,0 +1,197 @@
+//! A worker between the node and the real worker, which changes what the real one says.
+
+use anyhow::{Context, Result};
+use axum::{
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, Method, StatusCode, Uri},
+    response::{IntoResponse, Response},
+    Router,
+};
+use codec::{DecodeAll, Encode};
+use consilium_e2e::lies::{become_real, Lie};
+use consilium_primitives::{DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, Hash};
+use nix::sys::{prctl::set_pdeathsig, signal::Signal};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
+
+struct Liar {
+    lie: Lie,
+    /// The round in which it lies; none: in each.
+    round: Option<u32>,
+    /// The real worker's port.
+    port: u16,
+    blobs: PathBuf,
+    /// The worker's folder.
+    dir: PathBuf,
+    /// Where an update that nobody is to have lies.
+    hidden: PathBuf,
+}
+
+fn main() -> Result<()> {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let serves = arguments.first().is_some_and(|command| command == "serve");
+    let lie = if serves { Lie::of(&arguments)? } else { None };
+    let Some((lie, round)) = lie.filter(|(lie, _)| *lie != Lie::CorruptChunks) else {
+        return become_real("ml-worker", &arguments);
+    };
+    let place = |flag: &str| arguments.iter().position(|a| a == flag).map(|at| at + 1).context("a flag is missing");
+    let (listen, blobs, dir) = (place("--listen")?, place("--blobs")?, place("--dir")?);
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let liar = Liar {
+        lie,
+        round,
+        port,
+        blobs: PathBuf::from(&arguments[blobs]),
+        dir: PathBuf::from(&arguments[dir]),
+        hidden: Path::new(&arguments[dir]).join("hidden"),
+    };
+    fs::create_dir_all(&liar.hidden)?;
+    let address = std::mem::replace(&mut arguments[listen], format!("127.0.0.1:{port}"));
+    let real = std::env::current_exe()?.parent().context("no folder")?.join("ml-worker");
+    let mut command = Command::new(real);
+    command.args(&arguments);
+    #[allow(unsafe_code)] // the only way to run prctl between fork and exec
+    // SAFETY: the closure makes one async-signal-safe system call and touches no memory of the parent.
+    unsafe {
+        command.pre_exec(|| set_pdeathsig(Signal::SIGKILL).map_err(std::io::Error::from));
+    }
+    let mut real = command.spawn()?;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        anyhow::ensure!(real.try_wait()?.is_none(), "the real worker has ended");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async move {
+        let listener = tokio::net::TcpListener::bind(&address).await?;
+        let app = Router::new().fallback(pass).with_state(Arc::new(liar));
+        Ok(axum::serve(listener, app).await?)
+    })
+}
+
+async fn pass(State(liar): State<Arc<Liar>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let token = headers.get("authorization").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    let answered = tokio::task::spawn_blocking(move || {
+        let (status, reply) = liar.ask(&method, &uri, &token, &body)?;
+        let duties = method == Method::PUT && status == StatusCode::OK;
+        anyhow::Ok((status, if duties { liar.lie(&body, &reply)? } else { reply }))
+    });
+    match answered.await {
+        Ok(Ok((status, reply))) => (status, reply).into_response(),
+        Ok(Err(error)) => {
+            eprintln!("the liar: {error:#}");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+impl Liar {
+    /// What the real worker answers.
+    fn ask(&self, method: &Method, uri: &Uri, token: &str, body: &[u8]) -> Result<(StatusCode, Vec<u8>)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        // version 1.0: the answer ends with the connection, and comes in one piece
+        write!(
+            stream,
+            "{method} {uri} HTTP/1.0\r\nhost: 127.0.0.1\r\nauthorization: {token}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        )?;
+        stream.write_all(body)?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        let split = answer.windows(4).position(|w| w == b"\r\n\r\n").context("no HTTP answer")?;
+        let head = String::from_utf8_lossy(&answer[..split]).into_owned();
+        let code = head.split_whitespace().nth(1).and_then(|code| code.parse().ok()).context("no status")?;
+        Ok((StatusCode::from_u16(code)?, answer.split_off(split + 4)))
+    }
+
+    fn lie(&self, request: &[u8], reply: &[u8]) -> Result<Vec<u8>> {
+        let request = DutyRequest::decode_all(&mut &request[..])?;
+        let mut reply = DutyReply::decode_all(&mut &reply[..])?;
+        for (order, answer) in request.orders.iter().zip(&mut reply.answers) {
+            let DutyState::Done(output) = &mut answer.state else { continue };
+            if self.round.is_some_and(|round| round != order.duty.round) {
+                continue;
+            }
+            match (order.duty.kind, output) {
+                (DutyKind::Merge, DutyOutput::Root(root) | DutyOutput::Marked { root, .. }) => {
+                    self.merged(root, order)?
+                }
+                (DutyKind::Train, DutyOutput::Update { root, .. }) => self.trained(root)?,
+                _ => {}
+            }
+        }
+        Ok(reply.encode())
+    }
+
+    fn merged(&self, root: &mut Hash, order: &DutyOrder) -> Result<()> {
+        match self.lie {
+            Lie::WrongHash => *root = Hash::from(*blake3::hash(b"no file has this hash").as_bytes()),
+            Lie::Collude => {
+                self.changed(root, |bytes| {
+                    let at = bytes.len() - 4;
+                    bytes[at] ^= 1;
+                    Ok(())
+                })?;
+                // the real worker would find that this is not what it has computed, and stop
+                let study = self.dir.join("studies").join(hex::encode(order.duty.agreement));
+                let accepted = format!("{{\"attested\":\"{}\"}}", hex::encode(*root));
+                fs::write(study.join(format!("accepted-{:04}.json", order.duty.round)), accepted)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn trained(&self, root: &mut Hash) -> Result<()> {
+        match self.lie {
+            Lie::Withhold => {
+                let (from, to) = (self.blobs.join(hex::encode(*root)), self.hidden.join(hex::encode(*root)));
+                if from.exists() {
+                    fs::rename(from, to)?;
+                }
+            }
+            Lie::NotANumber => self.changed(root, |bytes| {
+                let at = bytes.len() - 4;
+                bytes[at..].copy_from_slice(&f32::NAN.to_le_bytes());
+                Ok(())
+            })?,
+            Lie::Architecture => self.changed(root, |bytes| {
+                // the first tensor with two dimensions gets them the other way round
+                let head = 8 + bytes[..8].iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+                let text = String::from_utf8(bytes[8..head].to_vec())?;
+                let shapes = text.split("\"shape\":[").skip(1).filter_map(|rest| rest.split(']').next());
+                let turned = shapes
+                    .filter_map(|shape| shape.split_once(',').filter(|(a, b)| a != b))
+                    .map(|(a, b)| text.replacen(&format!("[{a},{b}]"), &format!("[{b},{a}]"), 1))
+                    .next()
+                    .context("no tensor to turn")?;
+                bytes[8..head].copy_from_slice(turned.as_bytes());
+                Ok(())
+            })?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Puts a changed copy of a blob into the store, and names that.
+    fn changed(&self, root: &mut Hash, change: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {
+        let mut bytes = fs::read(self.blobs.join(hex::encode(*root)))?;
+        change(&mut bytes)?;
+        *root = Hash::from(*blake3::hash(&bytes).as_bytes());
+        let path = self.blobs.join(hex::encode(*root));
+        if !path.exists() {
+            fs::write(path, bytes)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+//! What liars do, and who they are. The programs `lying-worker` and `lying-node` stand in for the real ones: for honest sites
+//! they become the real program, and for liars they change what the real one says.
+
+use anyhow::{bail, Context, Result};
+use std::{
+    env, fs,
+    os::unix::{fs::symlink, process::CommandExt},
+    path::Path,
+    process::Command,
+};
+
+/// Names the liars of a run: `SITE=LIE,SITE=LIE@ROUND`; without a round they lie in each.
+pub const LIARS: &str = "CONSILIUM_E2E_LIARS";
+
+/// What a site's programs lie about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// Attests a hash that no file has.
+    WrongHash,
+    /// Attests a merge in which one bit is another; all that do so attest the same.
+    Collude,
+    /// Commits an update and gives it to nobody.
+    Withhold,
+    /// Commits an update with a number that is none.
+    NotANumber,
+    /// Commits an update of another architecture, of the same length.
+    Architecture,
+    /// Commits an update and serves other bytes.
+    CorruptChunks,
+}
+
+impl Lie {
+    /// That of a site, by a path in which its name stands, and the round; `None`: it is honest.
+    ///
+    /// # Errors
+    /// A lie of this name is unknown.
+    pub fn of(arguments: &[String]) -> Result<Option<(Self, Option<u32>)>> {
+        let liars = env::var(LIARS).unwrap_or_default();
+        for liar in liars.split(',').filter(|liar| !liar.is_empty()) {
+            let (site, lie) = liar.split_once('=').context("a liar is SITE=LIE")?;
+            let part = format!("/{site}/");
+            if arguments.iter().any(|argument| argument.contains(&part)) {
+                let (lie, round) = match lie.split_once('@') {
+                    Some((lie, round)) => (lie, Some(round.parse().context("a round is a number")?)),
+                    None => (lie, None),
+                };
+                let lie = match lie {
+                    "wrong-hash" => Self::WrongHash,
+                    "collude" => Self::Collude,
+                    "withhold" => Self::Withhold,
+                    "not-a-number" => Self::NotANumber,
+                    "architecture" => Self::Architecture,
+                    "corrupt-chunks" => Self::CorruptChunks,
+                    _ => bail!("no lie is called {lie}"),
+                };
+                return Ok(Some((lie, round)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Makes a folder in which the liars' programs have the names of the real ones.
+///
+/// # Errors
+/// It cannot be made.
+pub fn programs(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    for (real, lying) in [("consilium-node", "lying-node"), ("ml-worker", "lying-worker")] {
+        symlink(crate::bin_dir()?.join(lying), folder.join(real))?;
+    }
+    Ok(())
+}
+
+/// Becomes the real program of this name, which lies beside this one.
+///
+/// # Errors
+/// It cannot be started.
+pub fn become_real(name: &str, arguments: &[String]) -> Result<()> {
+    // the path of this program, not that of a link to it
+    let folder = env::current_exe()?.parent().context("no folder")?.to_path_buf();
+    let error = Command::new(folder.join(name)).args(arguments).exec();
+    Err(error).with_context(|| format!("cannot start {name}"))
+}
