@@ -10,8 +10,9 @@ use consilium_primitives::{
     round::{Kind, RoundRecord, Study},
     Hash, InstitutionId, InstitutionNotice, StudyId, StudyRules,
 };
+use sp_consensus_grandpa::GrandpaJustification;
 use sp_crypto_hashing::{blake2_256, twox_128, twox_64};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use subxt::{
     backend::LegacyBackend,
     config::{substrate::SubstrateConfig, DefaultExtrinsicParamsBuilder, Header, RpcConfigFor},
@@ -27,6 +28,8 @@ use subxt_signer::sr25519::Keypair;
 const SWARM: &str = "SwarmLearning";
 /// Blocks after which an unused transaction of this client is void.
 const MORTALITY: u64 = 64;
+/// How long a node may take to finalise another block.
+const FINALITY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A study as the chain keeps it; the layout of `pallet_swarm_learning::StudyInfo`.
 #[derive(Clone, Debug, Encode, Decode)]
@@ -162,20 +165,30 @@ impl Chain {
         Ok(proof.proof.into_iter().map(|node| node.0).collect())
     }
 
-    /// GRANDPA's proof that the block of this number is final: a `FinalityProof` of the SDK in SCALE; `None` where the
-    /// node keeps none.
+    /// The next block that GRANDPA finalises, with the justification of it in SCALE. (A node can prove later which blocks were
+    /// final only once the authorities have changed: `grandpa_proveFinality` knows nothing of a chain's first set.)
     ///
     /// # Errors
-    /// The node does not answer, or has no such method.
-    pub async fn prove_finality(&self, number: u32) -> Result<Option<Vec<u8>>> {
-        let proof: Option<String> =
-            self.rpc.request("grandpa_proveFinality", rpc_params![number]).await.with_context(|| {
-                format!(
-                    "the node does not prove that block {number} is final (grandpa_proveFinality): is it up to date?"
-                )
-            })?;
-        let decode = |text: String| hex::decode(text.trim_start_matches("0x")).context("the proof is no hexadecimal");
-        proof.map(decode).transpose()
+    /// The node does not answer, has no such method, or finalises nothing for a minute.
+    pub async fn next_final(&self) -> Result<(Block, Vec<u8>)> {
+        let subscribed = self.rpc.subscribe::<String>(
+            "grandpa_subscribeJustifications",
+            rpc_params![],
+            "grandpa_unsubscribeJustifications",
+        );
+        let mut stream = subscribed.await.context(
+            "the node tells nothing of what it finalises (grandpa_subscribeJustifications): is it up to date?",
+        )?;
+        let next = tokio::time::timeout(FINALITY_PATIENCE, stream.next()).await;
+        let text = next
+            .map_err(|_| anyhow::anyhow!("the node has finalised nothing for a minute"))?
+            .context("the node has ended the connection")??;
+        let justification =
+            hex::decode(text.trim_start_matches("0x")).context("the justification is no hexadecimal")?;
+        let decoded = GrandpaJustification::<BlockHeader>::decode(&mut &justification[..])
+            .context("the node's justification cannot be read")?;
+        let commit = decoded.commit;
+        Ok((Block { number: commit.target_number, hash: commit.target_hash }, justification))
     }
 
     /// All institutions, sorted by id.

@@ -172,7 +172,9 @@ fn against_more_liars_than_agreed_an_honest_site_stops_keeps_the_proof_and_goes_
 
     let report = report(&out);
     let second = round(&report, 2);
-    assert_eq!(names(&second["dissenters"]), BTreeSet::from(["hospital-a"]), "{second:#}");
+    // three of four close at once: its own voice may come too late to be counted
+    let alone: BTreeSet<&str> = &names(&second["dissenters"]) | &names(&second["silent"]);
+    assert_eq!(alone, BTreeSet::from(["hospital-a"]), "{second:#}");
     assert_eq!(second["root"], note["attested"]);
     let third = round(&report, 3);
     assert_eq!(names(&third["inputs"]), BTreeSet::from_iter(SITES[1..].iter().copied()), "it takes no part: {third:#}");

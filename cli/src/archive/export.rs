@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     audit::blobs::{BlobSource, Sources},
-    chain::{Block, Chain},
+    chain::Chain,
     show::{self, print_json, short},
     Connection, Format,
 };
@@ -171,20 +171,13 @@ async fn gather_once(
     updates: bool,
     connection: &Connection,
 ) -> Result<(Evidence, Proven), Failed> {
-    let none = || anyhow::anyhow!("the node has no justification of its newest block yet");
-    let prove = |number| async move { chain.prove_finality(number).await?.ok_or_else(none) };
-    let mut at: Block = chain.finalised().await?;
-    let mut finality = prove(at.number).await?;
-    let target = FinalityProof::read(&finality)?.target()?;
-    if target < at.number {
-        at = chain.block_at(target).await?;
-        finality = prove(target).await?;
-    }
+    let (at, justification) = chain.next_final().await?;
+    let finality = FinalityProof { block: at.hash, justification, unknown_headers: Vec::new() };
     let info = show::existing(chain, study, at, connection).await?;
     let header = chain.header(at).await?;
     let proof = chain.read_proof(&state::keys(study, &info), at).await?;
     let proven = state::read(header.state_root, &proof, study).context("the node's proof of the state")?;
-    FinalityProof::read(&finality)?.check(&header, &proven.set).map_err(Failed::Finality)?;
+    finality.check(&header, &proven.set).map_err(Failed::Finality)?;
     let manifest = Manifest {
         version: VERSION,
         genesis: hex::encode(proven.history.genesis),
@@ -195,7 +188,7 @@ async fn gather_once(
         updates,
     };
     let spec = proven.history.spec.clone().unwrap_or_default();
-    Ok((Evidence { manifest, header: header.encode(), finality, proof, spec }, proven))
+    Ok((Evidence { manifest, header: header.encode(), finality: finality.encode(), proof, spec }, proven))
 }
 
 /// A file that belongs into an archive.

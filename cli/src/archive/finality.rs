@@ -29,14 +29,6 @@ impl FinalityProof {
         Self::decode_all(&mut &bytes[..]).map_err(|_| anyhow::anyhow!("it is no finality proof in SCALE"))
     }
 
-    /// Number of the block that the justification is for.
-    ///
-    /// # Errors
-    /// The justification cannot be read.
-    pub fn target(&self) -> Result<u32> {
-        Ok(self.justification()?.commit.target_number)
-    }
-
     fn justification(&self) -> Result<GrandpaJustification<BlockHeader>> {
         DecodeAll::decode_all(&mut &self.justification[..])
             .map_err(|_| anyhow::anyhow!("its justification cannot be read"))
