@@ -25,11 +25,12 @@ fn noise(seed: u64, len: usize) -> Vec<f32> {
     (0..len).map(|_| step(&mut state) * 0.04).collect()
 }
 
-fn rules() -> [(&'static str, Merge); 5] {
+fn rules() -> [(&'static str, Merge); 6] {
     let equal = Weighting::Equal;
     [
         ("mean", Merge::by(MergeRule::Mean(Weighting::Samples))),
         ("median", Merge { liars: 2, ..Merge::by(MergeRule::Median(equal.clone())) }),
+        ("weighted_median", Merge { liars: 2, ..Merge::by(MergeRule::Median(Weighting::Samples)) }),
         ("trimmed_mean", Merge { liars: 2, ..Merge::by(MergeRule::TrimmedMean) }),
         ("krum", Merge { liars: 2, ..Merge::by(MergeRule::Krum { keep: 1 }) }),
         ("geometric_median", Merge { liars: 2, ..Merge::by(MergeRule::GeometricMedian(equal)) }),
@@ -111,7 +112,7 @@ fn main() {
         });
         for (name, way) in &rules {
             timed(name, &mut || {
-                let data = if *name == "mean" { &data } else { &once };
+                let data = if way.weighting() == Some(&Weighting::Samples) { &data } else { &once };
                 std::hint::black_box(merge(way, data, &base, &[]).unwrap());
             });
         }
@@ -121,9 +122,10 @@ fn main() {
                 std::hint::black_box(hash_file(path).unwrap());
             });
         });
+        let path = folder.join("merged");
+        let _ = fs::remove_file(&path);
         timed("verified_merge", &mut || {
-            let path = folder.join("merged");
-            let out = File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
+            let out = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
             std::hint::black_box(merge_files(mean, &files, &base_path, &layout, (&out, &path)).unwrap());
         });
     }

@@ -7,6 +7,7 @@
 use crate::{
     blob::hash_file,
     layout::{Dtype, FileError, Layout},
+    model::{fits, unfit},
     rules::{check, not_finite, Gram, MergeError, Plan, Server, BLOCK},
 };
 use consilium_primitives::{BlobRef, Hash, Merge};
@@ -165,7 +166,7 @@ fn from_file(numbers: &mut [f32]) {
     }
 }
 
-/// Looks through an update, which must have this layout, name this duty and hold finite numbers only.
+/// Looks through an update, which must have this layout, name this duty and hold no number beyond [`LARGEST`](crate::model::LARGEST).
 ///
 /// # Errors
 /// [`FilesError::Io`]; [`FilesError::Differs`] where the file does not have the hash it should have; else
@@ -180,11 +181,9 @@ pub fn verify_update(path: &Path, layout: &Layout, duty: &Hash, root: &Hash) -> 
             reader.hashed()?;
             for at in (0..layout.elements()).step_by(PIECE) {
                 reader.read(at, PIECE.min(layout.elements() - at))?;
-                let place = reader.numbers.iter().position(|number| !number.is_finite());
+                let place = reader.numbers.iter().position(|number| !fits(*number));
                 if let Some(place) = place.filter(|_| wrong.is_none()) {
-                    let (tensor, index) = layout.locate(at + place);
-                    let value = f64::from(reader.numbers[place]);
-                    wrong = Some(FileError::NotFinite { tensor, index, value });
+                    wrong = Some(unfit(layout, at + place, reader.numbers[place]));
                 }
             }
             let found = reader.ended().unwrap_or_default();
@@ -202,7 +201,7 @@ pub fn verify_update(path: &Path, layout: &Layout, duty: &Hash, root: &Hash) -> 
 /// Merges updates, which come in canonical order (by institution id), into a file. `base` is the model that they stand on;
 /// `layout` is that of an update, and `out` an empty file open for reading and writing, whose `path` is for messages.
 ///
-/// Each input is hashed as it is merged.
+/// Each input is hashed as it is merged; that its numbers are not too large is for [`verify_update`] to say, once.
 ///
 /// # Errors
 /// The first input that is not what was committed; nothing in `out` counts then.

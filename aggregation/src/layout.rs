@@ -98,6 +98,16 @@ pub enum FileError {
         /// What stands there.
         value: f64,
     },
+    /// A number of an update that is too large to be merged: one such number could make the merge leave the range of `f32`.
+    #[error("tensor {tensor} holds {value} at index {index}; an update's numbers lie within ±2^50")]
+    TooLarge {
+        /// Name of the tensor.
+        tensor: String,
+        /// Position in it, row-major.
+        index: usize,
+        /// What stands there.
+        value: f64,
+    },
     /// Finite numbers that cannot be statistics.
     #[error("column {column}: {what}")]
     Statistics {

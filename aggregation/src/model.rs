@@ -5,6 +5,9 @@ use consilium_primitives::Hash;
 use rayon::prelude::*;
 
 const CHUNK: usize = 1 << 16;
+/// The largest number of an update, 2⁵⁰. No model comes near it, and what a server-side optimiser remembers of the squares of
+/// such numbers stays within `f32` over all rounds that a study can have.
+pub const LARGEST: f32 = (1u64 << 50) as f32;
 
 /// A model: all its tensors, `f32`, one after the other by name.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +24,7 @@ impl ModelFile {
     /// The file's bytes, always the same for the same model.
     ///
     /// # Errors
-    /// Data of another length than the layout's, NaN or infinity.
+    /// Data of another length than the layout's, NaN or infinity; in an update numbers beyond [`LARGEST`].
     pub fn encode(&self) -> Result<Vec<u8>, FileError> {
         if self.data.len() != self.layout.elements() {
             return Err(FileError::Length {
@@ -29,7 +32,11 @@ impl ModelFile {
                 found: self.data.len() as u64 * 4,
             });
         }
-        finite(&self.layout, &self.data)?;
+        if self.duty.is_some() {
+            within(&self.layout, &self.data)?;
+        } else {
+            finite(&self.layout, &self.data)?;
+        }
         let mut bytes = self.layout.header(Dtype::F32, self.duty.as_ref());
         let start = bytes.len();
         bytes.resize(start + self.data.len() * 4, 0);
@@ -60,9 +67,11 @@ impl ModelFile {
     /// [`ModelFile::decode`], for an update that must answer `duty`.
     ///
     /// # Errors
-    /// As `decode`, and [`FileError::Duty`] where the file names none or another.
+    /// As `decode`, [`FileError::Duty`] where the file names none or another, and [`FileError::TooLarge`].
     pub fn decode_update(bytes: &[u8], layout: &Layout, duty: &Hash) -> Result<Self, FileError> {
-        expect_duty(Self::decode(bytes, layout)?, Some(*duty))
+        let file = expect_duty(Self::decode(bytes, layout)?, Some(*duty))?;
+        within(layout, &file.data)?;
+        Ok(file)
     }
 
     /// [`ModelFile::decode`], for a merged or initial model, which names no duty. What a server-side optimiser remembers may
@@ -96,8 +105,27 @@ fn expect_duty(file: ModelFile, expected: Option<Hash>) -> Result<ModelFile, Fil
 
 fn finite(layout: &Layout, data: &[f32]) -> Result<(), FileError> {
     let first = data.par_iter().position_first(|number| !number.is_finite());
-    first.map_or(Ok(()), |at| {
-        let (tensor, index) = layout.locate(at);
-        Err(FileError::NotFinite { tensor, index, value: f64::from(data[at]) })
-    })
+    first.map_or(Ok(()), |at| Err(unfit(layout, at, data[at])))
+}
+
+/// [`finite`], and small enough for an update.
+fn within(layout: &Layout, data: &[f32]) -> Result<(), FileError> {
+    let first = data.par_iter().position_first(|number| !fits(*number));
+    first.map_or(Ok(()), |at| Err(unfit(layout, at, data[at])))
+}
+
+/// Whether a number may stand in an update.
+pub(crate) fn fits(number: f32) -> bool {
+    // NaN is not
+    number.abs() <= LARGEST
+}
+
+/// What is wrong with a number that may not stand where it does.
+pub(crate) fn unfit(layout: &Layout, at: usize, number: f32) -> FileError {
+    let ((tensor, index), value) = (layout.locate(at), f64::from(number));
+    if number.is_finite() {
+        FileError::TooLarge { tensor, index, value }
+    } else {
+        FileError::NotFinite { tensor, index, value }
+    }
 }

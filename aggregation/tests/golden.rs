@@ -24,7 +24,7 @@ fn layout() -> Layout {
 }
 
 fn file(duty: Option<Hash>) -> ModelFile {
-    ModelFile { layout: layout(), duty, data: vec![1.5, -0.25, 3e-41, 2., -1e30, 0., 7., 1e-3, -4.] }
+    ModelFile { layout: layout(), duty, data: vec![1.5, -0.25, 3e-41, 2., -1e15, 0., 7., 1e-3, -4.] }
 }
 
 /// The generator of `make.py`.

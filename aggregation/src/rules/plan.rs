@@ -8,7 +8,7 @@ use consilium_primitives::{
 
 /// ν of the smoothed Weiszfeld iteration: no update counts as nearer than this.
 pub const WEISZFELD_SMOOTHING: f64 = 1e-6;
-/// It stops when no coefficient, of all that sum to one, changes by more than 2⁻⁴⁸,
+/// It stops when no coefficient changes by more than 2⁻⁴⁸ of itself, so that a far update's has become as small as it will,
 pub const WEISZFELD_TOLERANCE: f64 = 1.0 / (1u64 << 48) as f64;
 /// or after so many steps.
 pub const WEISZFELD_STEPS: usize = 1000;
@@ -253,7 +253,7 @@ pub(super) fn weiszfeld(gram: &Gram, weights: &[f64], most: usize) -> (Vec<f64>,
                 })
                 .collect(),
         );
-        let change = lambda.iter().zip(&next).fold(0.0f64, |most, (a, b)| most.max((a - b).abs()));
+        let change = lambda.iter().zip(&next).fold(0.0f64, |most, (a, b)| most.max((a - b).abs() / a.max(*b)));
         lambda = next;
         if change <= WEISZFELD_TOLERANCE {
             return (lambda, step);

@@ -27,7 +27,7 @@ def mean(inputs):
 
 out = {}
 tensors = [("layer00.weight", (2, 3)), ("layer00.bias", (2,)), ("Z", (1,))]
-data = np.array([1.5, -0.25, 3e-41, 2, -1e30, 0, 7, 1e-3, -4], np.float32)
+data = np.array([1.5, -0.25, 3e-41, 2, -1e15, 0, 7, 1e-3, -4], np.float32)
 for name, duty in (("update", DUTY), ("merged", None)):
     file = header(tensors, "F32", 4, duty) + data.tobytes()
     out[name] = {"bytes": file.hex(), "blake3": blake3(file).hexdigest()}

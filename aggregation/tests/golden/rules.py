@@ -43,7 +43,7 @@ def weiszfeld(X, a, most, done):
     return z, iteration, p
 
 def geometric_median(X, a):
-    z, iterations, p = weiszfeld(X, a, MOST, lambda z, z0, p, p0: abs(p - p0).max() <= STOP)
+    z, iterations, p = weiszfeld(X, a, MOST, lambda z, z0, p, p0: (abs(p - p0) / np.maximum(p, p0)).max() <= STOP)
     # to where only rounding is left
     still = lambda x, before: abs(x - before).max() <= 4e-16 * abs(x).max()
     converged, n, _ = weiszfeld(X, a, 10**5, lambda z, z0, p, p0: still(z, z0) and still(p, p0))

@@ -319,7 +319,12 @@ impl Worker {
         });
         self.home.put_note(&duty.agreement, "training", duty.round, &note)?;
         let file = ModelFile { layout: spec.layout().map_err(other)?, duty: Some(*hash), data: trained.parameters };
-        let root = self.blobs.put(&file.encode().map_err(other)?)?;
+        let file = file.encode().map_err(|error| match error {
+            // it has left the numbers that anyone could merge
+            FileError::TooLarge { .. } => TrainError::NotFinite { epoch: spec.training.epochs }.into(),
+            error => other(error),
+        })?;
+        let root = self.blobs.put(&file)?;
         if spec.training.keep_optimizer_state {
             self.home.put_optimizer(&duty.agreement, duty.round, hash, &trained.state)?;
         }
