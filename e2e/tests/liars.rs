@@ -119,7 +119,7 @@ fn who_serves_other_bytes_than_it_committed_is_dropped_and_then_left_out() {
     }
     for site in &SITES[..3] {
         let log = fs::read_to_string(out.join(site).join("node.log")).unwrap();
-        assert!(log.contains("HashMismatch"), "{site} does not say what it got:\n{log}");
+        assert!(log.contains("wrong bytes"), "{site} does not say what it got:\n{log}");
     }
 }
 

@@ -249,7 +249,11 @@ impl<T: Transport> Fetcher<T> {
             match taken {
                 Ok(_) => self.peers.lock().gave(peer, Instant::now()),
                 Err(NotTaken::WrongBytes(error)) => {
-                    log::warn!(target: super::LOG, "blob {} from {peer}: {error}", hex::encode(blob.root.0));
+                    log::warn!(
+                        target: super::LOG,
+                        "blob {} from {peer}: what came is thrown away, these are wrong bytes: {error}",
+                        hex::encode(blob.root.0)
+                    );
                     self.transport.report(peer, COST_WRONG_BYTES);
                     return Outcome::WrongBytes;
                 }
