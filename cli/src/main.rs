@@ -142,6 +142,16 @@ mod tests {
     }
 
     #[test]
+    fn a_site_accepts_a_round_or_the_statistics() {
+        let parses = |what: &[&str]| {
+            let line = ["consilium", "study", "accept", "0", "--dir", "worker"];
+            Cli::try_parse_from(line.iter().chain(what)).is_ok()
+        };
+        assert!(parses(&["--round", "3"]) && parses(&["--statistics"]));
+        assert!(!parses(&[]) && !parses(&["--statistics", "--round", "3"]));
+    }
+
+    #[test]
     fn the_command_line_has_no_contradiction() {
         use clap::CommandFactory;
         Cli::command().debug_assert();

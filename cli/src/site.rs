@@ -24,8 +24,8 @@ pub struct Accept {
     /// Number of the study
     number: StudyId,
     /// The round whose merge this site has computed differently; 0: the initial model
-    #[arg(long, value_name = "N")]
-    round: u32,
+    #[arg(long, value_name = "N", required_unless_present = "statistics")]
+    round: Option<u32>,
     /// It was the statistics, before the first round
     #[arg(long, conflicts_with = "round")]
     statistics: bool,
@@ -93,10 +93,10 @@ pub async fn accept(options: Accept) -> Result<()> {
     let at = chain.finalised().await?;
     let info = show::existing(&chain, options.number, at, &options.connection).await?;
     let folder = folder(&options.dir, &info)?;
-    let (kind, part) = if options.statistics {
-        (Kind::Statistics, "statistics".into())
-    } else {
-        (Kind::Model, format!("{:04}", options.round))
+    let round = options.round.unwrap_or_default();
+    let (kind, part) = match options.statistics {
+        true => (Kind::Statistics, "statistics".to_owned()),
+        false => (Kind::Model, format!("{round:04}")),
     };
     let Some(dissent) = read(&folder.join(format!("dissent-{part}.json")))? else {
         let others: Vec<String> = rounds(&folder, "dissent")?.iter().map(u32::to_string).collect();
@@ -104,7 +104,7 @@ pub async fn accept(options: Accept) -> Result<()> {
         bail!("this site does not dissent there, so there is nothing to accept (rounds in which it does: {others})");
     };
     let attested = dissent["attested"].as_str().unwrap_or_default();
-    let record = chain.record(options.number, kind, options.round, at).await?;
+    let record = chain.record(options.number, kind, round, at).await?;
     let record = record.context("the round is not final yet: try again in a moment")?;
     if hex::encode(record.root) != attested {
         bail!(
@@ -116,7 +116,7 @@ pub async fn accept(options: Accept) -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map(|time| time.as_secs()).unwrap_or_default();
     let note = json!({
         "study": options.number,
-        "round": options.round,
+        "round": round,
         "attested": attested,
         "own": dissent["own"],
         "accepted_at": now,

@@ -107,7 +107,8 @@ impl Worker {
              not give, or this machine computes differently. This site takes no further part in study {study}. Send this \
              file and those it names to the data managers of the other institutions, whose own `consilium audit {study}` \
              says which hash the inputs give. To go on from the attested one all the same: \
-             consilium study accept {study} --round {round} --dir {}",
+             consilium study accept {study} {} --dir {}",
+            if what == What::Statistics { "--statistics".into() } else { format!("--round {round}") },
             self.home.folder().display()
         );
         let dissent = Dissent {
