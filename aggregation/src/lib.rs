@@ -4,8 +4,7 @@
 //! * [`layout`]: which tensors a file holds, and how long it therefore is.
 //! * [`model`]: model files: updates and merged models.
 //! * [`rules`]: merge rules on numbers in memory.
-//! * [`files`]: merging files in one pass.
-//! * [`similarity`]: how far each update went, and how near updates are to the merge and to each other.
+//! * [`files`]: merging files in one pass, and how near updates are to their merge and to each other.
 //! * [`statistics`]: count, mean and squared deviations of each column, and how sites' parts become one.
 //! * [`blob`]: what a blob is called.
 //!
@@ -19,13 +18,11 @@ pub mod files;
 pub mod layout;
 pub mod model;
 pub mod rules;
-pub mod similarity;
 pub mod statistics;
 
 pub use blob::{blob_hash, hash_file};
-pub use files::{merge_files, verify_update, FileMerge, FilesError, InputFile};
+pub use files::{compare_files, merge_files, verify_update, FileMerge, FilesError, InputFile, Similarity, ALIKE};
 pub use layout::{FileError, Layout, LayoutError, TensorShape};
 pub use model::ModelFile;
 pub use rules::{merge, Fate, Gram, MergeError, Merged, Plan, Server};
-pub use similarity::{compare_files, Similarity, ALIKE};
 pub use statistics::{RowStatistics, Statistics, StatisticsError, MIN_ROWS};

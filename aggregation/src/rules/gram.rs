@@ -1,6 +1,7 @@
 //! The products of all updates with each other, from which every distance, length and angle follows.
 
 use super::BLOCK;
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Coordinates whose differences are worked on at a time: those of some inputs fit into the first cache.
@@ -46,17 +47,40 @@ impl Gram {
         assert!(updates.iter().all(|update| update.len() == base.len()), "lists of one length");
         let blocks: Vec<Vec<f64>> = (0..base.len().div_ceil(BLOCK))
             .into_par_iter()
-            .map(|block| {
-                let range = block * BLOCK..((block + 1) * BLOCK).min(base.len());
-                let updates: Vec<&[f32]> = updates.iter().map(|update| &update[range.clone()]).collect();
-                of_block(&updates, &base[range], self.known)
-            })
+            .map(|block| Self::of_block(updates, base, block * BLOCK, self.known))
             .collect();
-        let done = self.known * (self.known + 1) / 2;
         for block in blocks {
-            for (sum, part) in self.sums[done..].iter_mut().zip(block) {
-                *sum += part;
-            }
+            self.add_block(&block);
+        }
+    }
+
+    /// Rows that are complete.
+    pub(crate) fn known(&self) -> usize {
+        self.known
+    }
+
+    /// The products of each block in rows from `first` on, which are to be added by [`Gram::add_block`] in their turn.
+    pub(crate) fn of_blocks(updates: &[&[f32]], base: &[f32], first: usize) -> Vec<Vec<f64>> {
+        (0..base.len()).step_by(BLOCK).map(|at| Self::of_block(updates, base, at, first)).collect()
+    }
+
+    fn of_block(updates: &[&[f32]], base: &[f32], at: usize, first: usize) -> Vec<f64> {
+        let range = at..(at + BLOCK).min(base.len());
+        let updates: Vec<&[f32]> = updates.iter().map(|update| &update[range.clone()]).collect();
+        pulp::Arch::new().dispatch(Products { updates: &updates, base: &base[range], first })
+    }
+
+    /// As machines with narrow vectors have them.
+    #[cfg(test)]
+    pub(super) fn of_narrow_block(updates: &[&[f32]], base: &[f32]) -> Vec<f64> {
+        products_of(updates, base, 0)
+    }
+
+    /// Adds one block's products, in rows from the first that is not complete.
+    pub(crate) fn add_block(&mut self, products: &[f64]) {
+        let complete = self.known * (self.known + 1) / 2;
+        for (sum, part) in self.sums[complete..].iter_mut().zip(products) {
+            *sum += part;
         }
     }
 
@@ -112,8 +136,25 @@ impl Gram {
     }
 }
 
-/// The products of a block, in rows from `first` on.
-fn of_block(updates: &[&[f32]], base: &[f32], first: usize) -> Vec<f64> {
+/// The products of one block's differences.
+struct Products<'a> {
+    updates: &'a [&'a [f32]],
+    base: &'a [f32],
+    /// The first row that is asked for.
+    first: usize,
+}
+
+impl WithSimd for Products<'_> {
+    type Output = Vec<f64>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<f64> {
+        products_of(self.updates, self.base, self.first)
+    }
+}
+
+#[inline(always)]
+fn products_of(updates: &[&[f32]], base: &[f32], first: usize) -> Vec<f64> {
     let n = updates.len();
     let mut lanes = vec![[0f64; LANES]; n * (n + 1) / 2 - first * (first + 1) / 2];
     let mut steps = vec![[0f64; TILE]; n];
@@ -138,6 +179,7 @@ fn of_block(updates: &[&[f32]], base: &[f32], first: usize) -> Vec<f64> {
     lanes.iter().map(joined).collect()
 }
 
+#[inline(always)]
 fn products(a: &[f64; TILE], b: &[f64; TILE], lanes: &mut [f64; LANES]) {
     let mut sums = *lanes;
     for (a, b) in a.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
@@ -148,6 +190,7 @@ fn products(a: &[f64; TILE], b: &[f64; TILE], lanes: &mut [f64; LANES]) {
     *lanes = sums;
 }
 
+#[inline(always)]
 fn joined(l: &[f64; LANES]) -> f64 {
     ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7]))
 }

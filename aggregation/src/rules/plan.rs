@@ -30,7 +30,7 @@ pub(super) enum Pick {
     /// The middle one, or the mean of the two middle ones.
     Median,
     /// The middle by weight.
-    Weighted { weights: Vec<f64>, total: f64 },
+    Weighted { weights: Vec<u32>, total: u64 },
 }
 
 /// What became of one update.
@@ -70,10 +70,10 @@ impl Plan {
     ///
     /// # Panics
     /// No Gram matrix where [`Plan::asks_distances`], or one of another number of updates.
-    pub fn new(merge: &Merge, weights: &[u32], gram: Option<&Gram>) -> Self {
-        let n = weights.len();
+    pub fn new(merge: &Merge, agreed: &[u32], gram: Option<&Gram>) -> Self {
+        let n = agreed.len();
         let liars = merge.liars as usize;
-        let weights: Vec<f64> = weights.iter().map(|weight| f64::from(*weight)).collect();
+        let weights: Vec<f64> = agreed.iter().map(|weight| f64::from(*weight)).collect();
         let mut plan = Self {
             kind: Kind::Sum { parts: Vec::new(), total: 0.0, around_base: false },
             shortened: vec![1.0; n],
@@ -104,8 +104,8 @@ impl Plan {
             MergeRule::Mean(_) => plan.sum(&weights),
             MergeRule::Median(_) if equal => sorted(Pick::Median),
             MergeRule::Median(_) => {
-                let total = weights.iter().fold(0.0, |sum, weight| sum + weight);
-                sorted(Pick::Weighted { weights, total })
+                let total = agreed.iter().map(|weight| u64::from(*weight)).sum();
+                sorted(Pick::Weighted { weights: agreed.to_vec(), total })
             }
             MergeRule::TrimmedMean => sorted(Pick::Trimmed(liars)),
             MergeRule::GeometricMedian(_) => {

@@ -46,6 +46,7 @@ impl Server {
     }
 
     /// One coordinate: the model's number `w`, the step `d` of the merge, both moments. Gives the next `w`.
+    #[inline]
     pub fn step(&self, w: f64, d: f64, m: &mut f64, v: &mut f64) -> f64 {
         if self.kind == Kind::Momentum {
             *m = self.beta1 * *m + d;

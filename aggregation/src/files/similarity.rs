@@ -1,11 +1,8 @@
 //! How far each update went, and how near updates are to their merge and to each other: what people look at when they ask
 //! what a rule did. Nothing here decides anything.
 
-use crate::{
-    files::{FilesError, InputFile, Opened, Reader, PIECE},
-    layout::Layout,
-    rules::Gram,
-};
+use super::{gram_of, open_inputs, open_model, FilesError, InputFile};
+use crate::{layout::Layout, rules::Gram};
 use std::path::Path;
 
 /// Two updates whose cosine is above this count as one and the same, sent twice.
@@ -38,30 +35,15 @@ pub fn compare_files(
     whole: &Layout,
     gram: Option<&Gram>,
 ) -> Result<Similarity, FilesError> {
-    let model = |path: &Path| {
-        Reader::open(path, whole, None).map_err(|opened| match opened {
-            Opened::Io(error) => FilesError::Io { path: path.into(), error },
-            Opened::Invalid(error) => FilesError::Base(error),
-        })
-    };
-    let mut base = model(base)?;
-    let mut readers = Vec::with_capacity(inputs.len() + 1);
-    for (input, file) in inputs.iter().enumerate() {
-        readers.push(Reader::open(&file.path, layout, Some(&file.duty)).map_err(|opened| match opened {
-            Opened::Io(error) => FilesError::Io { path: file.path.clone(), error },
-            Opened::Invalid(error) => FilesError::Input { input, error },
-        })?);
-    }
-    readers.push(model(merged)?);
     let n = inputs.len();
-    let mut all = gram.map_or_else(|| Gram::new(n + 1), Gram::grown);
-    for at in (0..layout.elements()).step_by(PIECE) {
-        let len = PIECE.min(layout.elements() - at);
-        base.read(at, len)?;
-        readers.iter_mut().try_for_each(|reader| reader.read(at, len))?;
-        let data: Vec<&[f32]> = readers.iter().map(|reader| reader.numbers.as_slice()).collect();
-        all.add(&data, &base.numbers);
-    }
+    let base = open_model(base, whole)?;
+    let mut readers = open_inputs(inputs, layout)?;
+    readers.push(open_model(merged, whole)?);
+    let all = gram.map_or_else(|| Gram::new(n + 1), Gram::grown);
+    let all = gram_of(all, &readers, &base, layout).map_err(|error| match error {
+        FilesError::Input { input, error } if input == n => FilesError::Base(error),
+        other => other,
+    })?;
     let pairs = (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j)));
     Ok(Similarity {
         norms: (0..n).map(|i| all.norm(i)).collect(),
