@@ -88,16 +88,31 @@ fn a_site_that_computes_the_same_other_merge_twice_stops_keeps_the_proof_and_say
     let mut next = lab.order(DutyKind::Merge, 2, Some(attested), None);
     next.inputs = order.inputs.clone();
     assert_eq!(says(&sealed(next)), FailureCode::Refused);
+    // nor in what comes of it later, of which it has computed nothing
+    let later = lab.zeros();
+    let others = |round| {
+        let train = lab.order(DutyKind::Train, round, Some(later), None);
+        let merge = DutyOrder { inputs: order.inputs.clone(), ..lab.order(DutyKind::Merge, round, Some(later), None) };
+        [train, sealed(merge), lab.order(DutyKind::Evaluate, round, Some(later), None)]
+    };
+    for duty in others(3).iter().chain(&others(9)) {
+        assert_eq!(says(duty), FailureCode::Refused, "{:?} of round {}", duty.duty.kind, duty.duty.round);
+    }
+    // but in the round itself it does, should the chain ask for it once more
+    assert_eq!(again.done(&lab.spec, &order), output);
 
     // a chain that takes the round back and attests this site's own ends it
     lab.blobs().put(&fs::read(&files[1]).unwrap()).unwrap();
     again.done(&lab.spec, &lab.order(DutyKind::Train, 2, Some(own), None));
+    again.done(&lab.spec, &others(3)[0]);
+    assert!(note(&lab, &format!("past-dissent-0001-{}.json", hex::encode(attested))).exists());
     // and so does the decision of its people, about exactly this model
     assert_eq!(says(&train), FailureCode::Refused);
     fs::write(note(&lab, "accepted-0001.json"), format!("{{\"attested\":\"{}\"}}", hex::encode(own))).unwrap();
     assert_eq!(says(&train), FailureCode::Refused);
     fs::write(note(&lab, "accepted-0001.json"), format!("{{\"attested\":\"{}\"}}", hex::encode(attested))).unwrap();
     again.done(&lab.spec, &train);
+    again.done(&lab.spec, &others(4)[0]);
 }
 
 #[test]
@@ -149,8 +164,10 @@ fn the_initial_model_and_the_statistics_are_looked_at_too() {
 fn while_the_attested_model_is_not_here_nothing_is_decided() {
     let (lab, ..) = merged(mean(), &[0.5, 1.5]);
     let train = lab.order(DutyKind::Train, 2, Some(Hash::repeat_byte(3)), None);
+    let later = lab.order(DutyKind::Train, 3, Some(lab.zeros()), None);
     for _ in 0..20 {
         assert_eq!(lab.ask(&train), DutyState::Queued);
+        assert_eq!(lab.ask(&later), DutyState::Queued);
     }
     assert!(!note(&lab, "dissent-0001.json").exists());
 }

@@ -361,6 +361,49 @@ fn a_merge_says_which_inputs_it_has_and_which_are_not_what_they_must_be() {
 }
 
 #[test]
+fn a_file_that_is_damaged_after_it_was_found_good_is_fetched_again_and_nobody_is_blamed() {
+    // a bit of the header, of a number, and all that make a number infinite
+    let spoils: [fn(&mut Vec<u8>); 3] = [
+        |bytes| bytes[60] ^= 1,
+        |bytes| *bytes.last_mut().unwrap() ^= 1,
+        |bytes| {
+            let end = bytes.len();
+            bytes[end - 4..].copy_from_slice(&f32::INFINITY.to_le_bytes());
+        },
+    ];
+    for (round, spoil) in (1u32..).zip(spoils) {
+        let lab = Lab::new(0, file().spec());
+        let (good, good_bytes) = input(&lab.spec, Hash::repeat_byte(1), 0.5);
+        let (late, late_bytes) = input(&lab.spec, Hash::repeat_byte(2), 0.75);
+        let base = lab.zeros();
+        let inputs = vec![good, late];
+        let order = sealed(DutyOrder { inputs, ..lab.order(DutyKind::Merge, round, Some(base), None) });
+        let path = lab.blobs().put(&good_bytes).map(|root| lab.blob(&root)).unwrap();
+        lab.settles(&order, DutyState::Inputs { have: 0b01, invalid: 0 });
+        for (path, bytes) in [(&path, good_bytes), (&lab.blob(&base), fs::read(lab.blob(&base)).unwrap())] {
+            let mut damaged = bytes.clone();
+            spoil(&mut damaged);
+            fs::write(path, damaged).unwrap();
+            lab.blobs().put(&late_bytes).unwrap();
+            let until = Instant::now() + Duration::from_secs(20);
+            while path.exists() {
+                let state = lab.ask(&order);
+                let blamed = matches!(state, DutyState::Inputs { invalid, .. } if invalid != 0);
+                assert!(!blamed && Instant::now() < until, "{state:?}");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            if *path == lab.blob(&good.blob.root) {
+                lab.settles(&order, DutyState::Inputs { have: 0b10, invalid: 0 });
+            }
+            fs::write(path, bytes).unwrap();
+        }
+        let merged = fs::read(lab.blob(&root(lab.done(&order)))).unwrap();
+        let merged = ModelFile::decode_merged(&merged, &lab.spec.layout().unwrap()).unwrap();
+        assert!(merged.data.iter().all(|x| *x == 0.625));
+    }
+}
+
+#[test]
 fn the_first_result_on_disk_stays_the_result() {
     let lab = Lab::new(0, file().spec());
     let statistics = lab.order(DutyKind::Statistics, 0, None, None);

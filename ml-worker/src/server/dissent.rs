@@ -1,8 +1,8 @@
 //! Where the chain attests another merge than the one that was computed here, this site computes it once more, from inputs
 //! whose bytes are hashed again. Is it now as attested, something here had failed once: that is noted, and the site goes on.
-//! If not, it works no longer for this study until its people decide.
+//! If not, it works no longer for this study until its people decide: neither on that model nor on any that came later.
 //!
-//! A chain that takes a round back and attests the other merge after all ends the dissent by itself: it is about one hash.
+//! A chain that takes a round back and attests another merge ends the dissent by itself: it is about one hash.
 
 use super::{Worker, RETRY};
 use crate::site::{Dissent, OwnMerge, What};
@@ -10,8 +10,19 @@ use anyhow::{Context, Result};
 use consilium_primitives::{BlobRef, DutyKind, DutyOrder, DutyOutput, Hash};
 use std::{panic::AssertUnwindSafe, time::Instant};
 
-/// What is being looked at once more: the agreement, what of it, and the attested hash.
+/// What is to be looked at once more: the agreement, what of it, and the attested hash.
 pub(super) type Doubt = (Hash, What, Hash);
+
+/// How far that has come.
+#[derive(Clone, Copy)]
+pub(super) enum Look {
+    /// What was attested is kept too, and is not here yet.
+    Waits,
+    /// It is being computed.
+    Computes,
+    /// It could not be computed then.
+    Failed(Instant),
+}
 
 /// Whether a duty can be done on what it stands on.
 pub(super) enum Ground {
@@ -23,39 +34,73 @@ pub(super) enum Ground {
     Rejected,
 }
 
-/// What a duty stands on that everyone has computed: attested files.
-fn attested(order: &DutyOrder) -> impl Iterator<Item = (What, BlobRef)> {
-    let round = match order.duty.kind {
+/// The round whose merge a duty stands on; 0: the initial model.
+fn model_round(order: &DutyOrder) -> Option<u32> {
+    match order.duty.kind {
         DutyKind::Train | DutyKind::Merge => order.duty.round.checked_sub(1),
         DutyKind::Evaluate | DutyKind::Acknowledge => Some(order.duty.round),
         DutyKind::Statistics | DutyKind::MergeStatistics | DutyKind::Init => None,
-    };
-    let model = round.zip(order.base).map(|(round, blob)| (What::Model(round), blob));
-    model.into_iter().chain(order.statistics.map(|blob| (What::Statistics, blob)))
+    }
+}
+
+/// What a duty stands on that everyone has computed: attested files.
+fn attested(order: &DutyOrder) -> Vec<(What, BlobRef)> {
+    let model = model_round(order).zip(order.base).map(|(round, blob)| (What::Model(round), blob));
+    model.into_iter().chain(order.statistics.map(|blob| (What::Statistics, blob))).collect()
+}
+
+/// Whether a duty stands on something that came out of this, without naming it.
+fn stands_on(order: &DutyOrder, what: What) -> bool {
+    model_round(order).is_some_and(|round| match what {
+        What::Statistics => true,
+        What::Model(earlier) => earlier < round,
+    })
 }
 
 impl Worker {
     /// Looks whether all that a duty stands on is as this site has computed it.
     pub(super) fn ground(&self, order: &DutyOrder) -> Result<Ground> {
         let agreement = &order.duty.agreement;
-        for (what, blob) in attested(order) {
-            let Some(own) = self.home.own_merge(agreement, what)?.filter(|own| own.root != blob.root) else { continue };
-            if self.home.accepted(agreement, what, &blob.root)? {
-                continue;
+        let named = attested(order);
+        let now = |what: What| named.iter().find(|(named, _)| *named == what).map(|(_, blob)| blob.root);
+        let mut rejected = false;
+        for (what, hash) in self.home.dissents(agreement)? {
+            match now(what) {
+                Some(root) if hex::encode(root) == hash => rejected = true,
+                Some(_) => {
+                    tracing::warn!(
+                        "study {}: {what} is no longer attested as {hash}: this site's dissent about it has ended",
+                        order.duty.study
+                    );
+                    self.home.end_dissent(agreement, what, &hash)?;
+                }
+                None => rejected |= stands_on(order, what),
             }
-            if self.home.dissent(agreement, what, &blob.root)? {
-                return Ok(Ground::Rejected);
-            }
-            let mut doubts = self.doubts.lock();
-            let doubt = (*agreement, what, blob.root);
-            let due = doubts.get(&doubt).is_none_or(|since| since.is_some_and(|at| at.elapsed() > RETRY));
-            // what was attested is kept too, and must be here for that
-            if due && self.blobs.has(&blob) && self.again.send((own, blob)).is_ok() {
-                doubts.insert(doubt, None);
-            }
-            return Ok(Ground::Doubted);
         }
-        Ok(Ground::Firm)
+        if rejected {
+            return Ok(Ground::Rejected);
+        }
+        let mut doubts = self.doubts.lock();
+        doubts.retain(|(of, what, hash), _| of != agreement || now(*what).is_none_or(|root| root == *hash));
+        for (what, blob) in &named {
+            let doubt = (*agreement, *what, blob.root);
+            let own = self.home.own_merge(agreement, *what)?.filter(|own| own.root != blob.root);
+            let (Some(own), false) = (own, self.home.accepted(agreement, *what, &hex::encode(blob.root))?) else {
+                doubts.remove(&doubt);
+                continue;
+            };
+            let look = doubts.entry(doubt).or_insert(Look::Waits);
+            let due = match look {
+                Look::Waits => true,
+                Look::Computes => false,
+                Look::Failed(at) => at.elapsed() > RETRY,
+            };
+            if due && self.blobs.has(blob) && self.again.send((own, *blob)).is_ok() {
+                *look = Look::Computes;
+            }
+        }
+        let open = |(of, what, _): &Doubt| of == agreement && (now(*what).is_some() || stands_on(order, *what));
+        Ok(if doubts.keys().any(open) { Ground::Doubted } else { Ground::Firm })
     }
 
     /// Computes once more what the chain attests differently.
@@ -66,7 +111,10 @@ impl Worker {
             Ok(()) => drop(self.doubts.lock().remove(&doubt)),
             Err(error) => {
                 tracing::error!("study {}: {} cannot be computed again: {error:#}", own.order.duty.study, own.what());
-                self.doubts.lock().insert(doubt, Some(Instant::now()));
+                // what the chain attests no longer has been forgotten meanwhile
+                if let Some(look) = self.doubts.lock().get_mut(&doubt) {
+                    *look = Look::Failed(Instant::now());
+                }
             }
         }
     }

@@ -68,6 +68,8 @@ impl Worker {
         let name = format!("study {}, round {}, {:?}", order.duty.study, order.duty.round, order.duty.kind);
         let began = Instant::now();
         let done = std::panic::catch_unwind(AssertUnwindSafe(|| self.try_work(order, &hash)));
+        // something else than an input is missing: the inputs are looked at again when it is there
+        let waits = matches!(done, Ok(Err(JobError::Held | JobError::Missing(_))));
         let state = match done {
             Ok(Ok(Some(output))) => match self.keep(order, &hash, &output) {
                 Ok(()) => {
@@ -103,7 +105,7 @@ impl Worker {
                 job.unreadable = None;
             }
             // a file that was there and turned out damaged was removed: it must count as new when it comes again
-            job.seen = (job.have | job.invalid).count_ones();
+            job.seen = if waits { 0 } else { (job.have | job.invalid).count_ones() };
         });
     }
 

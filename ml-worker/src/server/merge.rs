@@ -86,12 +86,10 @@ impl Worker {
             return Ok(Some(DutyOutput::Root(self.blobs.put(&bytes)?)));
         }
         let base = order.base.filter(|base| self.blobs.has(base)).ok_or(JobError::Missing("the base model"))?;
-        if !self.sound.lock().contains(&(base.root, Hash::zero())) {
-            if hash_file(&self.blobs.path(&base.root))? != base.root {
-                self.blobs.remove_damaged(&base.root)?;
-                return Err(JobError::Missing("the base model"));
-            }
-            self.found_sound(base.root, Hash::zero());
+        // hashed each time: what is in it goes into the merge unlooked at
+        if hash_file(&self.blobs.path(&base.root))? != base.root {
+            self.blobs.remove_damaged(&base.root)?;
+            return Err(JobError::Missing("the base model"));
         }
         let files: Vec<InputFile> = order
             .inputs
@@ -122,7 +120,11 @@ impl Worker {
                 self.change(hash, |job| job.have &= !1u64.checked_shl(input as u32).unwrap_or(0));
                 Ok(None)
             }
-            Err(MergeFault(error)) => Err(other(error)),
+            Err(MergeFault(error)) => {
+                // what could be a fault of this machine is looked for when it is tried again
+                self.forget(order);
+                Err(other(error))
+            }
         }
     }
 
@@ -180,9 +182,6 @@ impl Worker {
         let mut sound = self.sound.lock();
         for input in &order.inputs {
             sound.remove(&(input.blob.root, input.duty));
-        }
-        if let Some(base) = &order.base {
-            sound.remove(&(base.root, Hash::zero()));
         }
     }
 

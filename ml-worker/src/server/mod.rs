@@ -22,7 +22,7 @@ use consilium_primitives::{
     BlobRef, Duty, DutyAnswer, DutyKind, DutyOrder, DutyReply, DutyRequest, DutyState, FailureCode, Hash,
 };
 use consilium_study::StudySpec;
-use dissent::{Doubt, Ground};
+use dissent::{Doubt, Ground, Look};
 use kept::Kept;
 use leave::{Leave, Permit};
 use parking_lot::{Condvar, Mutex};
@@ -71,10 +71,10 @@ pub struct Worker {
     jobs: Mutex<HashMap<Hash, Job>>,
     finished: Condvar,
     pictures: Mutex<Option<Kept>>,
-    /// Updates, with the duties that they answer, that were looked through and found sound; models, with none.
+    /// Updates, with the duties that they answer, that were looked through and found sound.
     sound: Mutex<HashSet<(Hash, Hash)>>,
-    /// What is being computed once more; since when it could not be.
-    doubts: Mutex<HashMap<Doubt, Option<Instant>>>,
+    /// What is to be computed once more.
+    doubts: Mutex<HashMap<Doubt, Look>>,
     again: mpsc::Sender<(OwnMerge, BlobRef)>,
     quick: mpsc::Sender<DutyOrder>,
     slow: mpsc::Sender<DutyOrder>,

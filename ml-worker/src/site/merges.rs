@@ -30,6 +30,12 @@ impl What {
             Self::Statistics => "statistics".into(),
         }
     }
+
+    /// What [`What::name`] names.
+    fn named(name: &str) -> Option<Self> {
+        let what = if name == "statistics" { Self::Statistics } else { Self::Model(name.parse().ok()?) };
+        (what.name() == name).then_some(what)
+    }
 }
 
 impl std::fmt::Display for What {
@@ -126,16 +132,36 @@ impl Home {
         Ok(read(&path)?.and_then(|bytes| whole(&bytes)))
     }
 
-    /// Whether this site has stopped because the chain attests this hash, and not its own.
+    /// Where this site has stopped, and which attested hash each time, unless its people have decided to go on.
     ///
     /// # Errors
-    /// It cannot be read, or is damaged.
-    pub fn dissent(&self, agreement: &Hash, what: What, attested: &Hash) -> Result<bool> {
-        let path = self.file(agreement, "dissent", what, ".json")?;
-        let Some(bytes) = read(&path)? else { return Ok(false) };
-        let noted: Dissent =
-            serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))?;
-        Ok(noted.attested == hex::encode(attested))
+    /// A file cannot be read, or is damaged.
+    pub fn dissents(&self, agreement: &Hash) -> Result<Vec<(What, String)>> {
+        let folder = self.study(agreement)?;
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let part = name.strip_prefix("dissent-").and_then(|rest| rest.strip_suffix(".json"));
+            let Some(what) = part.and_then(What::named) else { continue };
+            let path = folder.join(&name);
+            let Some(bytes) = read(&path)? else { continue };
+            let noted: Dissent =
+                serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))?;
+            if !self.accepted(agreement, what, &noted.attested)? {
+                found.push((what, noted.attested));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Lays aside the note on a dissent about a hash that the chain attests no longer.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn end_dissent(&self, agreement: &Hash, what: What, attested: &str) -> Result<()> {
+        let (from, to) = (self.file(agreement, "dissent", what, ".json")?, format!("-{attested}.json"));
+        let to = self.file(agreement, "past-dissent", what, &to)?;
+        fs::rename(&from, &to).with_context(|| format!("cannot rename {}", from.display()))
     }
 
     /// Notes that this site stops, and gives the note's path.
@@ -165,7 +191,7 @@ impl Home {
     ///
     /// # Errors
     /// It cannot be read, or is damaged.
-    pub fn accepted(&self, agreement: &Hash, what: What, attested: &Hash) -> Result<bool> {
+    pub fn accepted(&self, agreement: &Hash, what: What, attested: &str) -> Result<bool> {
         #[derive(Deserialize)]
         struct Accepted {
             attested: String,
@@ -174,7 +200,7 @@ impl Home {
         let Some(bytes) = read(&path)? else { return Ok(false) };
         let noted: Accepted =
             serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))?;
-        Ok(noted.attested == hex::encode(attested))
+        Ok(noted.attested == attested)
     }
 }
 
