@@ -1,4 +1,4 @@
-"""Recomputes every merge of a run from its blobs, to the bit: f64 sum in order, one rounding to f32.
+"""Recomputes every merge of a run by weighted means from its blobs, to the bit: f64 sum in order, one rounding to f32.
 
 recompute.py OUT, where OUT is the folder of `consilium localnet run`. Needs numpy."""
 import json, pathlib, sys

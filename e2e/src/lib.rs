@@ -15,9 +15,10 @@ use nix::{
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -32,6 +33,18 @@ pub fn bin_dir() -> Result<PathBuf> {
     let me = std::env::current_exe()?;
     let deps = me.parent().context("no parent folder")?;
     Ok(deps.parent().context("no parent folder")?.to_path_buf())
+}
+
+/// A free port of the loopback interface, below those that outgoing connections and local networks are given.
+///
+/// # Errors
+/// There is none.
+pub fn free_port() -> Result<u16> {
+    const PORTS: u32 = 8_000;
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(97).wrapping_add(ASKED.fetch_add(1, Ordering::Relaxed));
+    let mut ports = (0..PORTS).filter_map(|at| u16::try_from(12_000 + first.wrapping_add(at) % PORTS).ok());
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).context("no free port on 127.0.0.1")
 }
 
 /// The folder of this workspace.

@@ -98,22 +98,27 @@ pub fn random<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// Free TCP ports of the loopback interface, other than one that is spoken for.
+/// Where ports are looked for: below those that Linux gives to outgoing connections, one of which could take a port between the
+/// moment it is found free and the moment it is used.
+const PORTS: std::ops::Range<u16> = 20_000..30_000;
+
+/// Free TCP ports of the loopback interface, other than one that is spoken for. Those that come first after a random one: runs
+/// that start at the same time do not meet.
 ///
 /// # Errors
 /// There are none left.
 pub fn free_ports(count: usize, taken: Option<u16>) -> Result<Vec<u16>> {
-    // all held at once, so that none comes twice; one more than needed, in case the taken one is among them
-    let held: Vec<TcpListener> = (0..=count)
-        .map(|_| TcpListener::bind("127.0.0.1:0"))
-        .collect::<Result<_, _>>()
-        .context("no free port on 127.0.0.1")?;
-    let ports: Vec<u16> = held.iter().map(|l| l.local_addr().map(|a| a.port())).collect::<Result<_, _>>()?;
-    Ok(others(ports, taken, count))
-}
-
-fn others(ports: Vec<u16>, taken: Option<u16>, count: usize) -> Vec<u16> {
-    ports.into_iter().filter(|port| Some(*port) != taken).take(count).collect()
+    let first = u16::from_le_bytes(random()?) % PORTS.len() as u16;
+    let ports = PORTS.skip(first.into()).chain(PORTS.take(first.into()));
+    let free = ports.filter(|port| Some(*port) != taken && TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    let free: Vec<u16> = free.take(count).collect();
+    anyhow::ensure!(
+        free.len() == count,
+        "no {count} free ports on 127.0.0.1 between {} and {}",
+        PORTS.start,
+        PORTS.end
+    );
+    Ok(free)
 }
 
 /// Whether a port of the loopback interface is free.
@@ -146,17 +151,15 @@ mod tests {
     }
 
     #[test]
-    fn free_ports_differ() {
-        let mut ports = free_ports(8, None).unwrap();
-        ports.sort_unstable();
-        ports.dedup();
-        assert_eq!(ports.len(), 8);
-    }
-
-    #[test]
-    fn a_port_that_is_spoken_for_is_not_given_away() {
-        assert_eq!(others(vec![1, 2, 3], Some(2), 2), [1, 3]);
-        assert_eq!(others(vec![1, 2, 3], Some(9), 2), [1, 2]);
-        assert_eq!(others(vec![1, 2, 3], None, 2), [1, 2]);
+    fn free_ports_differ_and_are_not_the_one_that_is_spoken_for() {
+        let given = free_ports(8, None).unwrap();
+        let ports: std::collections::BTreeSet<u16> = given.iter().copied().collect();
+        assert!(ports.len() == 8 && ports.iter().all(|port| PORTS.contains(port)), "{given:?}");
+        // so many that the one would be among them
+        let taken = PORTS.start + 17;
+        let most = free_ports(PORTS.len() * 9 / 10, Some(taken)).unwrap();
+        assert!(!most.contains(&taken));
+        let error = free_ports(PORTS.len() + 1, None).unwrap_err().to_string();
+        assert!(error.contains("20000"), "{error}");
     }
 }

@@ -9,13 +9,16 @@ use axum::{
     Router,
 };
 use codec::{DecodeAll, Encode};
-use consilium_e2e::lies::{become_real, Lie};
+use consilium_e2e::{
+    free_port,
+    lies::{become_real, Lie},
+};
 use consilium_primitives::{DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, Hash};
 use nix::sys::{prctl::set_pdeathsig, signal::Signal};
 use std::{
     fs,
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Command,
@@ -45,7 +48,7 @@ fn main() -> Result<()> {
     };
     let place = |flag: &str| arguments.iter().position(|a| a == flag).map(|at| at + 1).context("a flag is missing");
     let (listen, blobs, dir) = (place("--listen")?, place("--blobs")?, place("--dir")?);
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = free_port()?;
     let liar = Liar {
         lie,
         round,

@@ -1,12 +1,11 @@
 //! A study over real processes, audited from its node, and from an archive when no process is left.
-#![allow(clippy::unwrap_used)]
 
-use consilium_e2e::{bin_dir, Run};
+use super::STUDY;
+use consilium_e2e::{bin_dir, free_port, Run};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::{
     fs,
-    net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
@@ -38,9 +37,9 @@ fn path(path: &Path) -> &str {
 fn a_finished_study_is_audited_from_its_node_and_from_an_archive_alone() {
     let scratch = tempfile::tempdir().unwrap();
     let out = scratch.path().join("out");
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let port = free_port().unwrap().to_string();
     let url = format!("ws://127.0.0.1:{port}");
-    let study = ["localnet", "run", "--study", "examples/breast-cancer/study.toml", "--out", path(&out)];
+    let study = ["localnet", "run", "--study", STUDY, "--out", path(&out)];
     let mut run =
         Run::start(scratch.path(), &[&study[..], &["--rounds", "3", "--keep", "--rpc-port", &port]].concat()).unwrap();
     run.until(Duration::from_secs(600), |run| run.said().contains("the network keeps running")).unwrap();

@@ -1,26 +1,19 @@
 //! A whole run over real processes: certificate, equal bytes, the same bits as a plain loop; and what faults leave.
-//!
-//! Every test here starts eight processes; they run one after the other (`--test-threads=1`), for the machine's sake.
-#![allow(clippy::unwrap_used)]
 
-mod checks;
-
-use checks::check;
-use consilium_e2e::{bin_dir, connections, lock_files, still_listening, workspace, Run};
+use super::{checks::check, SITES, STUDY};
+use consilium_e2e::{bin_dir, connections, free_port, lock_files, still_listening, workspace, Run};
 use nix::sys::signal::{kill, Signal};
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
     fs,
-    net::{Ipv4Addr, TcpListener},
+    net::Ipv4Addr,
     path::Path,
     process::Command,
     time::{Duration, Instant},
 };
 
 const MINUTES: Duration = Duration::from_secs(15 * 60);
-const STUDY: &str = "examples/breast-cancer/study.toml";
-const SITES: [&str; 4] = ["hospital-a", "hospital-b", "hospital-c", "hospital-d"];
 
 fn arguments<'a>(out: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
     let mut arguments = vec!["localnet", "run", "--study", STUDY, "--out", out.to_str().unwrap(), "--format", "json"];
@@ -220,7 +213,7 @@ fn consilium(arguments: &[&str]) -> Value {
 fn two_studies_with_different_members_run_at_once_and_both_finish() {
     let scratch = tempfile::tempdir().unwrap();
     let out = scratch.path().join("out");
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let port = free_port().unwrap().to_string();
     let url = format!("ws://127.0.0.1:{port}");
     let more = ["--rounds", "6", "--keep", "--rpc-port", &port];
     let mut run = Run::start(scratch.path(), &arguments(&out, &more)).unwrap();

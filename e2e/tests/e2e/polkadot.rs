@@ -1,7 +1,7 @@
 //! A finished network as other programs see it: the library under the polkadot-js page reads it, enrols in it, decodes
 //! its votes; and nothing of a model or of a row is on its chain.
-#![allow(clippy::unwrap_used)]
 
+use super::{SITES, STUDY};
 use consilium_e2e::{workspace, Run};
 use serde_json::Value;
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command, time::Duration};
@@ -11,7 +11,7 @@ fn node(script: &str, url: &str, out: &Path, more: &[&str]) -> (bool, String) {
     command.current_dir(workspace().join("e2e/polkadot-js")).args([script, url]);
     if script == "leak.mjs" {
         command.arg("--blobs");
-        for site in ["hospital-a", "hospital-b", "hospital-c", "hospital-d"] {
+        for site in SITES {
             command.arg(out.join(site).join("blobs"));
         }
         command.arg("--csv");
@@ -39,7 +39,7 @@ fn a_kept_network_can_be_read_by_polkadot_js_and_holds_no_piece_of_a_model_or_a_
         "--chain",
         "chain-specs/local-raw.json",
         "--study",
-        "examples/breast-cancer/study.toml",
+        STUDY,
         "--rounds",
         "3",
         "--keep",

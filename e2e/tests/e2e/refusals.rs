@@ -1,6 +1,6 @@
 //! Bad input is refused in seconds, by name, and leaves nothing: no process, no socket, no file.
-#![allow(clippy::unwrap_used)]
 
+use super::STUDY;
 use consilium_e2e::{still_listening, workspace, Outcome, Run};
 use std::{
     fs,
@@ -12,7 +12,7 @@ use std::{
 const SECONDS: Duration = Duration::from_secs(15);
 
 fn demo_study() -> String {
-    fs::read_to_string(workspace().join("examples/breast-cancer/study.toml")).unwrap()
+    fs::read_to_string(workspace().join(STUDY)).unwrap()
 }
 
 fn localnet(scratch: &Path, study: &Path, more: &[&str]) -> Outcome {
@@ -140,7 +140,7 @@ fn a_study_file_with_an_unknown_key() {
 #[test]
 fn a_site_whose_csv_is_not_there() {
     let scratch = tempfile::tempdir().unwrap();
-    let study = workspace().join("examples/breast-cancer/study.toml");
+    let study = workspace().join(STUDY);
     let sites = ["--site", "north=/nonexistent/north.csv", "--site", "south=/nonexistent/south.csv"];
     refused(&localnet(scratch.path(), &study, &sites), scratch.path(), &["/nonexistent/north.csv"]);
 }
@@ -150,7 +150,7 @@ fn a_csv_without_the_columns_that_the_study_names() {
     let scratch = tempfile::tempdir().unwrap();
     let csv = scratch.path().join("north.csv");
     fs::write(&csv, "a,b\n1,2\n3,4\n").unwrap();
-    let study = workspace().join("examples/breast-cancer/study.toml");
+    let study = workspace().join(STUDY);
     let sites = ["north", "south", "west"].map(|name| format!("{name}={}", csv.display()));
     let outcome = localnet(scratch.path(), &study, &["--site", &sites[0], "--site", &sites[1], "--site", &sites[2]]);
     refused(&outcome, scratch.path(), &["north.csv"]);
@@ -159,7 +159,7 @@ fn a_csv_without_the_columns_that_the_study_names() {
 #[test]
 fn a_site_without_a_name() {
     let scratch = tempfile::tempdir().unwrap();
-    let study = workspace().join("examples/breast-cancer/study.toml");
+    let study = workspace().join(STUDY);
     refused(&localnet(scratch.path(), &study, &["--site", "north.csv"]), scratch.path(), &["north.csv", "NAME="]);
 }
 
@@ -168,7 +168,7 @@ fn one_site_alone() {
     let scratch = tempfile::tempdir().unwrap();
     let csv = scratch.path().join("north.csv");
     fs::write(&csv, "a,b\n1,2\n").unwrap();
-    let study = workspace().join("examples/breast-cancer/study.toml");
+    let study = workspace().join(STUDY);
     let north = format!("north={}", csv.display());
     refused(&localnet(scratch.path(), &study, &["--site", &north]), scratch.path(), &["2 to 4 sites"]);
 }
@@ -178,7 +178,7 @@ fn a_busy_port() {
     let scratch = tempfile::tempdir().unwrap();
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = held.local_addr().unwrap().port().to_string();
-    let study = workspace().join("examples/breast-cancer/study.toml");
+    let study = workspace().join(STUDY);
     refused(&localnet(scratch.path(), &study, &["--rpc-port", &port]), scratch.path(), &[&port, "--rpc-port"]);
 }
 
@@ -187,7 +187,7 @@ fn a_folder_that_holds_something() {
     let scratch = tempfile::tempdir().unwrap();
     fs::create_dir(scratch.path().join("out")).unwrap();
     fs::write(scratch.path().join("out/precious"), "data").unwrap();
-    let study = workspace().join("examples/breast-cancer/study.toml");
+    let study = workspace().join(STUDY);
     says(&localnet(scratch.path(), &study, &[]), &["out", "empty"]);
     assert_eq!(fs::read_dir(scratch.path().join("out")).unwrap().count(), 1, "something was begun");
     assert_eq!(fs::read_to_string(scratch.path().join("out/precious")).unwrap(), "data");
@@ -196,7 +196,7 @@ fn a_folder_that_holds_something() {
 #[test]
 fn a_chain_specification_that_is_not_there_or_not_raw() {
     let scratch = tempfile::tempdir().unwrap();
-    let study = workspace().join("examples/breast-cancer/study.toml");
+    let study = workspace().join(STUDY);
     let nowhere = localnet(scratch.path(), &study, &["--chain", "/nonexistent/spec.json"]);
     refused(&nowhere, scratch.path(), &["/nonexistent/spec.json"]);
     let readable = workspace().join("chain-specs/local.json");
@@ -207,7 +207,7 @@ fn a_chain_specification_that_is_not_there_or_not_raw() {
 #[test]
 fn binaries_that_are_not_there() {
     let scratch = tempfile::tempdir().unwrap();
-    let study = workspace().join("examples/breast-cancer/study.toml");
+    let study = workspace().join(STUDY);
     refused(&localnet(scratch.path(), &study, &["--bin-dir", "/nonexistent"]), scratch.path(), &["consilium-node"]);
 }
 

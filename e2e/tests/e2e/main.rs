@@ -1,0 +1,14 @@
+//! Tests with real processes. Each network has eight; three networks at a time (`--test-threads=3`) leave two cores idle but
+//! for the moments in which they start.
+#![allow(clippy::unwrap_used)]
+
+mod audit;
+mod checks;
+mod liars;
+mod localnet;
+mod polkadot;
+mod refusals;
+
+/// The study that ships, and its sites.
+const STUDY: &str = "examples/breast-cancer/study.toml";
+const SITES: [&str; 4] = ["hospital-a", "hospital-b", "hospital-c", "hospital-d"];
