@@ -5,8 +5,9 @@
 # What it installs:
 #   - Debian packages that native dependencies need (protoc, clang, lld, cmake, OpenSSL headers);
 #   - the library files of the target wasm32v1-none: from rustup where it can download them, otherwise
-#     built once from Debian's own Rust sources.
-# With the argument `tests`, also what the tests need: the polkadot-js library, and numpy in an environment of its own.
+#     built once from Debian's own Rust sources (on x86-64).
+# With the argument `tests`, also what the tests need: rustfmt and clippy, the polkadot-js library, and numpy in an
+# environment of its own.
 # What a build needs in its environment is in scripts/env.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -111,6 +112,13 @@ fi
 
 # The library under the polkadot-js page, for the tests of e2e/; users of the demo do not need it.
 if [ "${1:-}" = tests ]; then
+    for component in rustfmt clippy; do
+        cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 && continue
+        say "$component is missing: trying rustup"
+        rustup component add "$component" >&2 || die "no $component: run 'rustup component add $component' by hand"
+    done
+    # Debian's Node.js comes without it
+    if command -v node >/dev/null && ! command -v npm >/dev/null; then need_packages npm; fi
     command -v npm >/dev/null || die "no npm: install Node.js 18 or newer with npm, which the tests of e2e/polkadot-js need"
     node_version=$(node --version 2>/dev/null || true)
     major=${node_version#v}

@@ -108,6 +108,10 @@ pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
         for (who, root) in &record.dissenters {
             println!("    dissented: {}, with {}", name(&names, who), short(root));
         }
+        if !record.silent.is_empty() {
+            let silent: Vec<String> = record.silent.iter().map(|who| name(&names, who)).collect();
+            println!("    silent: {}", silent.join(", "));
+        }
     }
     if let Phase::Completed(certificate) = &info.state.phase {
         println!("  certificate: round {}, root {}", certificate.round, hex::encode(certificate.root));

@@ -1,6 +1,5 @@
 //! What each lie gains, row by row of the design's table: what becomes of it, and the tests that say so, here and in
-//! `voices` and `declared`. Where another part decides, its tests are named too. `properties` plays random mixtures;
-//! `open` has what does not hold yet.
+//! `voices` and `declared`. Where another part decides, its tests are named too. `properties` plays random mixtures.
 //!
 //! * **commits junk at once to close the door**: it stays open until start+T+G unless all are in.
 //!   `junk_at_once_does_not_close_the_door`.
@@ -21,15 +20,14 @@
 //!   `a_wrong_root_beside_late_sites_costs_at_most_the_attestation_limit`, `no_root_closes_without_an_honest_voice`,
 //!   `the_first_root_binds`, `silence_is_named_and_costs_at_most_the_attestation_limit`, `silence_twice_is_benched`.
 //! * **copies a commitment**: the file names another's duty: invalid at F. `a_copied_commitment_answers_another_duty`.
-//!   Aggregation: `files_that_are_not_what_was_committed_are_named`.
+//!   Aggregation: `files_that_are_not_what_was_committed_are_named_and_what_is_wrong_in_those_that_are`.
 //! * **declares many samples**: fixed at enrolment, shown before the start, capped; below half for any f where the rule
 //!   tolerates f. `sample_counts_are_fixed_and_capped`, `what_is_declared_is_known_before_the_start_and_stays`,
 //!   `the_largest_weights_of_f_sites_stay_below_half_where_the_rule_tolerates_f`.
 //! * **reports false metrics**: moves the choice between honest values, and reaches no target.
 //!   `false_losses_reach_no_target_and_certify_no_other_round`. In `ends`: `one_site_cannot_choose_the_round`,
 //!   `a_target_needs_half_of_the_weight_and_of_the_roster`; in `properties`:
-//!   `false_losses_choose_between_honest_values`. With half of the reporters' weight or more this does not hold
-//!   (`open`).
+//!   `false_losses_choose_between_honest_values`. Not with half of the reporters' weight or more.
 //! * **commits a huge or malformed file**: refused by its length, or invalid at F.
 //!   `files_of_another_length_are_refused`, `a_malformed_file_is_dropped_by_name_at_the_fetch_window`. Node:
 //!   `a_blob_whose_length_the_chain_has_wrong_never_arrives`.
@@ -37,6 +35,8 @@
 //!   `a_replayed_vote_fits_nowhere_else`, `votes_cast_before_a_pause_say_nothing_after_it`. Pallet:
 //!   `a_vote_is_good_for_one_chain_study_round_attempt_and_institution`,
 //!   `the_same_merge_vote_is_refused_in_the_next_attempt`.
+//! * **says the rule left out somebody it did not**: attested with the root. In `steps`:
+//!   `what_a_rule_did_to_its_inputs_is_attested_with_the_root_and_stays_in_the_record`.
 //! * **more than f liars**: they drop an honest input or close a wrong hash, and each honest site stands against it.
 //!   `more_liars_than_can_be_survived_leave_a_trace`. Audit, in the cli: `a_merge_that_its_inputs_do_not_give_differs`.
 //! * **n = 2**: either can stop the study, nobody can forge it. `of_two_either_can_stop_and_none_can_forge`.
