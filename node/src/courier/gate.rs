@@ -23,6 +23,8 @@ pub struct Snapshot {
     order: Vec<BlobNotice>,
     /// Updates listed at the finalised block, and who was an active member of their study there.
     final_updates: BTreeMap<(StudyId, u32, BlobRef), BTreeSet<InstitutionId>>,
+    /// Number of the finalised block.
+    pub finalised: u32,
     /// Active members, at the finalised block, of the studies that list anything there.
     final_members: BTreeMap<StudyId, BTreeSet<InstitutionId>>,
 }
@@ -125,6 +127,17 @@ impl Snapshot {
     pub fn lists(&self, root: &[u8; 32]) -> bool {
         let with = |len| BlobRef { root: root.into(), len };
         self.best.range(with(0)..=with(u64::MAX)).next().is_some()
+    }
+
+    /// Updates, and parts of statistics, that are listed at the finalised block.
+    pub fn updates(&self) -> impl Iterator<Item = &BlobRef> {
+        self.final_updates.keys().map(|(_, _, blob)| blob)
+    }
+
+    /// Whether the chain lists a blob, at the best block or at the finalised one.
+    #[must_use]
+    pub fn keeps(&self, root: &[u8; 32]) -> bool {
+        self.lists(root) || self.updates().any(|blob| blob.root.0 == *root)
     }
 
     /// Whether it is final that an institution may have a blob: it was an active member of the study at the finalised

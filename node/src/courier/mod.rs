@@ -193,7 +193,8 @@ where
                 continue;
             }
             let (client, local) = (self.client.clone(), self.network.local_peer_id());
-            let read = tokio::task::spawn_blocking(move || read(&*client, &local, info.best_hash, info.finalized_hash));
+            let finalised = (info.finalized_hash, info.finalized_number);
+            let read = tokio::task::spawn_blocking(move || read(&*client, &local, info.best_hash, finalised));
             match read.await {
                 Ok(Ok((snapshot, print))) => {
                     at = heads;
@@ -207,6 +208,7 @@ where
                         }
                         warned &= snapshot.local.is_none();
                         let snapshot = Arc::new(snapshot);
+                        self.note_updates(snapshot.clone()).await;
                         self.server.update(snapshot.clone());
                         sender.send_replace(snapshot);
                     }
@@ -217,14 +219,34 @@ where
             if tidied.elapsed() >= TIDY_EVERY {
                 tidied = Instant::now();
                 let snapshot = sender.borrow().clone();
+                // what has come since the chain last changed
+                self.note_updates(snapshot.clone()).await;
                 self.tidy(snapshot).await;
             }
         }
     }
 
+    async fn note_updates(&self, snapshot: Arc<Snapshot>) {
+        let store = self.store.clone();
+        let done =
+            tokio::task::spawn_blocking(move || store.note_updates(snapshot.updates(), snapshot.finalised)).await;
+        if let Err(error) = done.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            log::warn!(target: LOG, "it cannot be noted which updates are held: {error}");
+        }
+    }
+
     async fn tidy(&self, snapshot: Arc<Snapshot>) {
         let store = self.store.clone();
-        let done = tokio::task::spawn_blocking(move || store.tidy(|root| snapshot.lists(root))).await;
+        let tidy = move || {
+            // before the chain was read, it lists nothing
+            let expired = if snapshot.is_empty() {
+                Ok(())
+            } else {
+                store.expire(|root| snapshot.keeps(root), snapshot.finalised)
+            };
+            store.tidy(|root| snapshot.lists(root)).and(expired)
+        };
+        let done = tokio::task::spawn_blocking(tidy).await;
         if let Err(error) = done.unwrap_or_else(|error| Err(io::Error::other(error))) {
             log::warn!(target: LOG, "the courier's folder cannot be tidied: {error}");
         }
@@ -236,7 +258,7 @@ fn read<C>(
     client: &C,
     local: &PeerId,
     best: sp_core::H256,
-    finalised: sp_core::H256,
+    (finalised, number): (sp_core::H256, u32),
 ) -> Result<(Snapshot, [u8; 32]), sp_api::ApiError>
 where
     C: ProvideRuntimeApi<Block>,
@@ -246,7 +268,9 @@ where
     let blobs = client.runtime_api().blobs(best)?;
     let settled = client.runtime_api().blobs(finalised)?;
     let print = fingerprint(&institutions, &blobs, &settled);
-    Ok((Snapshot::new(local, institutions, blobs, &settled), print))
+    let mut snapshot = Snapshot::new(local, institutions, blobs, &settled);
+    snapshot.finalised = number;
+    Ok((snapshot, print))
 }
 
 /// Brings the egress log to the disk now and then.

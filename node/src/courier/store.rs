@@ -33,6 +33,8 @@ pub struct Store {
     outboards: PathBuf,
     partial: PathBuf,
     fetched: PathBuf,
+    /// Of each update that the chain has listed and that is held: the finalised block at which it was last seen so.
+    updates: PathBuf,
     quota: u64,
     /// For which studies this node fetched a blob. Never held while the disk works: requests are decided with it.
     studies: Mutex<HashMap<[u8; 32], BTreeSet<StudyId>>>,
@@ -148,13 +150,14 @@ impl Store {
             outboards: own.join("outboards"),
             partial: own.join("partial"),
             fetched: own.join("fetched"),
+            updates: own.join("updates"),
             quota,
             studies: Mutex::default(),
             writing: Mutex::default(),
             building: Mutex::default(),
             wrong: Mutex::default(),
         };
-        for folder in [&this.blobs, &this.outboards, &this.partial, &this.fetched] {
+        for folder in [&this.blobs, &this.outboards, &this.partial, &this.fetched, &this.updates] {
             files::folder(folder)?;
         }
         for entry in fs::read_dir(&this.blobs).map_err(|error| named(&this.blobs, &error))? {
@@ -275,6 +278,39 @@ impl Store {
         Ok(())
     }
 
+    /// Notes which of the updates that are listed at a finalised block are held: they are to go when they are listed no more.
+    ///
+    /// # Errors
+    /// A note cannot be written.
+    pub fn note_updates<'a>(&self, listed: impl Iterator<Item = &'a BlobRef>, finalised: u32) -> io::Result<()> {
+        for blob in listed.filter(|blob| self.holds(blob)) {
+            files::note(&self.updates.join(hex::encode(blob.root.0)), finalised.to_string().as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Removes updates that the agreement keeps no longer: they were listed once, and are not at a later finalised block, nor at
+    /// the best one. A chain that is still on its way to where they were listed says nothing.
+    ///
+    /// # Errors
+    /// A folder cannot be read, or a file cannot be removed.
+    pub fn expire(&self, listed: impl Fn(&[u8; 32]) -> bool, finalised: u32) -> io::Result<()> {
+        for (root, note) in files::hashed(&self.updates)? {
+            if listed(&root) {
+                continue;
+            }
+            let text = fs::read_to_string(&note).map_err(|error| named(&note, &error))?;
+            if text.trim().parse::<u32>().is_ok_and(|seen| seen >= finalised) {
+                continue;
+            }
+            let path = self.blobs.join(hex::encode(root));
+            files::remove(&path).map_err(|error| named(&path, &error))?;
+            files::remove(&note).map_err(|error| named(&note, &error))?;
+            log::info!(target: super::LOG, "update {}: kept by no study any longer, removed", hex::encode(root));
+        }
+        Ok(())
+    }
+
     /// Removes what belongs to blobs that are gone, and old partial downloads and other leftovers that nobody wants. What
     /// cannot be removed does not keep the rest from being removed.
     ///
@@ -297,7 +333,7 @@ impl Store {
                 }
             }
         }
-        for folder in [&self.outboards, &self.fetched, &self.partial] {
+        for folder in [&self.outboards, &self.fetched, &self.partial, &self.updates] {
             for entry in fs::read_dir(folder).map_err(|error| named(folder, &error))? {
                 let path = entry?.path();
                 let unwanted = folder == &self.partial && !partly(&path).is_some_and(|blob| listed(&blob.root.0));

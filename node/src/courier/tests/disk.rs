@@ -139,3 +139,28 @@ fn a_file_that_cannot_be_removed_is_named_and_the_others_are_removed() {
     assert!(error.to_string().contains(&stuck.display().to_string()), "{error}");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
 }
+
+#[test]
+fn an_update_goes_when_a_later_finalised_block_lists_it_no_more() {
+    let there = House::new();
+    let blobs: Vec<BlobRef> = (0..3).map(|seed| blob(10, seed).1).collect();
+    for (seed, blob_ref) in (0..3).zip(&blobs) {
+        fs::write(there.file(blob_ref), blob(10, seed).0).unwrap();
+    }
+    let held = || blobs.iter().map(|blob| there.file(blob).exists()).collect::<Vec<_>>();
+    // the third was never an update; of one that is not here nothing is noted
+    let absent = blob(10, 9).1;
+    there.store.note_updates([&blobs[0], &blobs[1], &absent].into_iter(), 20).unwrap();
+    // listed still; or by a chain that is not yet where it was seen
+    there.store.expire(|_| true, 30).unwrap();
+    there.store.expire(|_| false, 20).unwrap();
+    there.store.expire(|_| false, 3).unwrap();
+    assert_eq!(held(), [true; 3]);
+    there.store.expire(|root| *root == blobs[1].root.0, 21).unwrap();
+    assert_eq!(held(), [false, true, true]);
+    // also by a node that was started anew
+    let again = there.reopened();
+    again.expire(|_| false, 21).unwrap();
+    assert_eq!(held(), [false, false, true]);
+    assert_eq!(fs::read_dir(there.dir.path().join("courier/updates")).unwrap().count(), 0);
+}
