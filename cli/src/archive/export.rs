@@ -17,7 +17,7 @@ use clap::Args;
 use codec::Encode;
 use consilium_aggregation::blob_hash;
 use consilium_primitives::{Hash, StudyId};
-use serde_json::json;
+use serde_json::{json, Value};
 use std::{
     fs::Permissions,
     io::{self, BufWriter, IsTerminal, Write},
@@ -95,7 +95,7 @@ pub async fn run(options: Options) -> Result<()> {
             "archive": shown.to_string(),
             "block": manifest.block,
             "number": manifest.number,
-            "authorities": proven.set.json()?,
+            "authorities": proven.set.json(&proven.history.genesis)?,
             "files": wanted.len() - missing.len(),
             "missing": missing.iter().map(|file| hex::encode(file.root)).collect::<Vec<_>>(),
         }));
@@ -283,10 +283,23 @@ fn fill<'w, W: Write>(
                  holds a sound one",
                 file.what
             ),
+            // a node could name an update where a merged file should stand, and updates leave only when somebody agrees
+            Some(bytes) if file.required && names_duty(&bytes) != Some(false) => bail!(
+                "{} is no merged file: the node names something else there, and the archive is not written",
+                file.what
+            ),
             Some(bytes) => writer.blob(&file.root, &bytes)?,
         }
     }
     Ok((writer.finish()?, missing))
+}
+
+/// Whether a file of a study names a duty, as updates and parts of statistics do and merged files do not; `None`: it is none.
+fn names_duty(bytes: &[u8]) -> Option<bool> {
+    let len = u64::from_le_bytes(*bytes.first_chunk()?);
+    let header = bytes.get(8..)?.get(..usize::try_from(len).ok()?)?;
+    let header: Value = serde_json::from_slice(header).ok()?;
+    Some(header.get("__metadata__").is_some())
 }
 
 #[cfg(test)]

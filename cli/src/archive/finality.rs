@@ -115,6 +115,7 @@ pub struct AuthoritySet {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SetFile {
+    genesis: String,
     set_id: u64,
     authorities: Vec<AuthorityEntry>,
 }
@@ -127,11 +128,12 @@ struct AuthorityEntry {
 }
 
 impl AuthoritySet {
-    /// Reads `{"set_id": 0, "authorities": [{"key": "0x…", "weight": 1}]}`, keys in hexadecimal.
+    /// Reads `{"genesis": "…", "set_id": 0, "authorities": [{"key": "0x…", "weight": 1}]}`, block 0's hash and keys in
+    /// hexadecimal: block 0 and the set. What authorities sign does not name their chain.
     ///
     /// # Errors
     /// The file cannot be read, or has another form.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path) -> Result<(Hash, Self)> {
         let shown = || format!("--trust-authorities {}", path.display());
         let text = fs::read_to_string(path).with_context(shown)?;
         let file: SetFile = serde_json::from_str(&text).with_context(shown)?;
@@ -143,19 +145,20 @@ impl AuthoritySet {
             authorities.push((AuthorityId::from(sp_core::ed25519::Public::from_raw(raw)), entry.weight));
         }
         ensure!(authorities.iter().any(|(_, weight)| *weight > 0), "{}: it names no key that has a weight", shown());
-        Ok(Self { id: file.set_id, authorities })
+        let genesis = super::hash_of("genesis", &file.genesis).with_context(shown)?;
+        Ok((genesis, Self { id: file.set_id, authorities }))
     }
 
     /// In the form of the file that [`read`](Self::read) takes.
     ///
     /// # Errors
     /// None that can be met.
-    pub fn json(&self) -> Result<serde_json::Value> {
+    pub fn json(&self, genesis: &Hash) -> Result<serde_json::Value> {
         let entry = |(id, weight): &(AuthorityId, u64)| AuthorityEntry {
             key: format!("0x{}", hex::encode(AsRef::<[u8]>::as_ref(id))),
             weight: *weight,
         };
         let authorities = self.authorities.iter().map(entry).collect();
-        Ok(serde_json::to_value(SetFile { set_id: self.id, authorities })?)
+        Ok(serde_json::to_value(SetFile { genesis: hex::encode(genesis), set_id: self.id, authorities })?)
     }
 }

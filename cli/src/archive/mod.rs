@@ -34,10 +34,13 @@ pub struct Trust {
     /// The block that you trust, by its hash: 64 hexadecimal digits
     #[arg(long, value_name = "HASH", requires = "archive", conflicts_with = "trust_authorities")]
     pub trust_block: Option<String>,
-    /// The authorities that you trust to finalise blocks: a JSON file with `set_id` and `authorities`, each with `key`
-    /// (hexadecimal) and `weight`
+    /// The authorities that you trust to finalise blocks: a JSON file with `genesis` (the hash of their chain's block 0),
+    /// `set_id` and `authorities`, each with `key` (hexadecimal) and `weight`
     #[arg(long, value_name = "FILE", requires = "archive")]
     pub trust_authorities: Option<PathBuf>,
+    /// Look at an archive with no block and no authorities to trust: whoever made it could have made up all of it
+    #[arg(long, requires = "archive", conflicts_with_all = ["trust_block", "trust_authorities"])]
+    pub trust_nothing: bool,
     /// File with the age key that opens an encrypted archive
     #[arg(long, value_name = "FILE", requires = "archive")]
     pub identity: Option<PathBuf>,
@@ -59,9 +62,16 @@ pub struct Opened {
 ///
 /// # Errors
 /// The archive is damaged, or does not hold under what is trusted.
-pub fn audit(path: &Path, trust: &Trust, mut sources: Sources, format: Format) -> Result<ExitCode> {
+pub fn audit(
+    path: &Path,
+    trust: &Trust,
+    expected: &check::Expected,
+    mut sources: Sources,
+    format: Format,
+) -> Result<ExitCode> {
     let (evidence, blobs) = format::open(path, trust.identity.as_deref())?;
     let opened = verify(&evidence, blobs, trust).with_context(|| format!("the archive {}", path.display()))?;
+    expected.check(&opened.proven.history)?;
     if format == Format::Text {
         println!("{}", opened.rests_on);
     }
@@ -84,7 +94,7 @@ pub fn verify(evidence: &Evidence, blobs: Blobs, trust: &Trust) -> Result<Opened
         .map_err(|_| anyhow::anyhow!("header.scale: it is no header of a block in SCALE"))?;
     let (hash, number) = (hex::encode(header.hash()), header.number);
     // with a block that is trusted, a damaged header is another block
-    let trusted_block = trust.trust_block.as_deref().map(hash_of).transpose()?;
+    let trusted_block = trust.trust_block.as_deref().map(|text| hash_of("--trust-block", text)).transpose()?;
     if let Some(trusted) = trusted_block.filter(|trusted| *trusted != header.hash()) {
         bail!(
             "header.scale: this is block {number}, {hash}, and you trust {}: ask for an archive of that block",
@@ -98,7 +108,8 @@ pub fn verify(evidence: &Evidence, blobs: Blobs, trust: &Trust) -> Result<Opened
         manifest.block
     );
     let check = |set: &AuthoritySet| FinalityProof::read(finality)?.check(&header, set);
-    let trusted_set = trust.trust_authorities.as_deref().map(AuthoritySet::read).transpose()?;
+    let trusted = trust.trust_authorities.as_deref().map(AuthoritySet::read).transpose()?;
+    let (trusted_genesis, trusted_set) = trusted.unzip();
     let finalised = trusted_set.as_ref().map(check).transpose().with_context(|| {
         let id = trusted_set.as_ref().map_or(0, |set| set.id);
         format!("finality.scale: it does not hold under authority set {id}, which you trust")
@@ -106,6 +117,13 @@ pub fn verify(evidence: &Evidence, blobs: Blobs, trust: &Trust) -> Result<Opened
     let mut proven = state::read(header.state_root, proof, manifest.study).context("proof.scale")?;
     let history = &mut proven.history;
     ensure!(hex::encode(history.genesis) == manifest.genesis, "manifest.json: the chain has another block 0");
+    if let Some(genesis) = trusted_genesis.filter(|genesis| *genesis != history.genesis) {
+        bail!(
+            "proof.scale: it is of the chain whose block 0 is {}, and the authorities that you trust are those of {}",
+            manifest.genesis,
+            hex::encode(genesis)
+        );
+    }
     ensure!(proven.set.id == manifest.set_id, "manifest.json: the state has authority set {}", proven.set.id);
     ensure!(
         history.spec.as_deref().unwrap_or_default() == spec.as_slice(),
@@ -113,7 +131,9 @@ pub fn verify(evidence: &Evidence, blobs: Blobs, trust: &Trust) -> Result<Opened
     );
     history.left_out = !manifest.updates;
     let study = manifest.study;
-    let trusted_json = trusted_set.as_ref().map(AuthoritySet::json).transpose()?;
+    let genesis = history.genesis;
+    let agreement = hex::encode(history.info.agreement);
+    let trusted_json = trusted_set.as_ref().map(|set| set.json(&genesis)).transpose()?;
     let (rests_on, trust) = match (trusted_block, trusted_set, finalised) {
         (Some(_), _, _) => (format!("relative to block {number}, {hash}, which you trust"), "block"),
         (None, Some(set), Some((target, signers))) => (
@@ -126,6 +146,12 @@ pub fn verify(evidence: &Evidence, blobs: Blobs, trust: &Trust) -> Result<Opened
             "authorities",
         ),
         _ => {
+            ensure!(
+                trust.trust_nothing,
+                "nothing says that this is not made up: give --trust-block or --trust-authorities. This archive is of block \
+                 {number}, {hash}; compare it with what a node of yours says, or several institutions. --trust-nothing \
+                 looks at the archive all the same"
+            );
             check(&proven.set)
                 .context("finality.scale: it does not even hold under the archive's own authority set")?;
             let keys: Vec<String> = proven
@@ -145,20 +171,27 @@ pub fn verify(evidence: &Evidence, blobs: Blobs, trust: &Trust) -> Result<Opened
             )
         }
     };
+    let rests_on =
+        format!("{rests_on}; study {study}, agreement {agreement}, on the chain whose block 0 is {}", manifest.genesis);
     let rests_on_json = json!({
         "trust": trust,
         "genesis": manifest.genesis,
         "study": study,
+        "agreement": agreement,
         "block": hash,
         "number": number,
         "trusted_authorities": trusted_json,
-        "authorities_in_state": proven.set.json()?,
+        "authorities_in_state": proven.set.json(&genesis)?,
     });
     Ok(Opened { proven, rests_on, rests_on_json, blobs })
 }
 
-fn hash_of(text: &str) -> Result<Hash> {
+/// A hash that somebody has given as `what`.
+///
+/// # Errors
+/// It is none.
+pub fn hash_of(what: &str, text: &str) -> Result<Hash> {
     let bytes = hex::decode(text.trim_start_matches("0x")).unwrap_or_default();
     let bytes = <[u8; 32]>::try_from(bytes).ok();
-    Ok(Hash::from(bytes.with_context(|| format!("--trust-block {text}: a hash has 64 hexadecimal digits"))?))
+    Ok(Hash::from(bytes.with_context(|| format!("{what} {text}: a hash has 64 hexadecimal digits"))?))
 }

@@ -95,7 +95,11 @@ pub fn read(root: Hash, nodes: &[Vec<u8>], study: StudyId) -> Result<Proven> {
             Kind::Statistics => "the record of the statistics".to_owned(),
             Kind::Model => format!("the record of round {round}"),
         };
-        records.extend(take::<RoundRecord>(&mut values, &record_key(study, kind, round), &what)?);
+        let record = take::<RoundRecord>(&mut values, &record_key(study, kind, round), &what)?;
+        if let Some(record) = &record {
+            ensure!((record.kind, record.round) == (kind, round), "{what} says that it is of another round");
+        }
+        records.extend(record);
     }
     let mut names = Names::new();
     for member in &info.state.members {

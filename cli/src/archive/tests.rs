@@ -163,7 +163,7 @@ impl Made {
 
     fn trust_set(&self, set: &AuthoritySet) -> Trust {
         let path = self.folder.path().join("authorities.json");
-        fs::write(&path, set.json().unwrap().to_string()).unwrap();
+        fs::write(&path, set.json(&self.proven.history.genesis).unwrap().to_string()).unwrap();
         Trust { trust_authorities: Some(path), ..Trust::default() }
     }
 }
@@ -239,11 +239,42 @@ fn updates_that_the_agreement_does_not_keep_stay_where_they_are() {
 #[test]
 fn an_archive_alone_says_that_it_rests_on_nothing_else() {
     let made = Made::new(false);
-    let opened = made.opened(&made.evidence, &Trust::default()).unwrap();
+    let error = made.refused(&made.evidence, &Trust::default());
+    assert!(error.contains("--trust-nothing") && error.contains(&made.evidence.manifest.block), "{error}");
+    let trust = Trust { trust_nothing: true, ..Trust::default() };
+    let opened = made.opened(&made.evidence, &trust).unwrap();
     assert!(opened.rests_on.starts_with("resting on nothing but the archive itself"), "{}", opened.rests_on);
     assert!(opened.rests_on.contains(&made.evidence.manifest.block), "{}", opened.rests_on);
     assert!(opened.rests_on.contains(&hex::encode(pair(4).public().0)), "{}", opened.rests_on);
     assert!(!opened.rests_on.contains('\n'));
+    // which study, by what people have signed, on which chain
+    let history = &made.proven.history;
+    for known in [history.info.agreement, history.genesis] {
+        assert!(opened.rests_on.contains(&hex::encode(known)), "{}", opened.rests_on);
+    }
+}
+
+#[test]
+fn authorities_are_trusted_on_their_own_chain_only() {
+    let made = Made::new(false);
+    let trust = made.trust_set(&set(SET, &[1, 2, 3, 4]));
+    let path = trust.trust_authorities.as_ref().unwrap();
+    let (mine, other) = (hex::encode(made.proven.history.genesis), "ab".repeat(32));
+    fs::write(path, fs::read_to_string(path).unwrap().replace(&mine, &other)).unwrap();
+    let error = made.refused(&made.evidence, &trust);
+    assert!(error.contains(&mine) && error.contains(&other), "{error}");
+}
+
+#[test]
+fn an_update_that_a_node_calls_a_merged_file_does_not_leave() {
+    let mut made = Made::new(false);
+    let update = made.world.history.records[2].inputs[0].root;
+    made.proven.history.records[2].root = update;
+    let path = made.path();
+    let target = Target { path: &path, force: true, private: false, recipient: None };
+    let error = write(&made.evidence, &files(&made.proven, false), &made.blobs(), &target).map(drop).unwrap_err();
+    assert!(error.to_string().contains("is no merged file"), "{error:#}");
+    assert!(!path.exists());
 }
 
 #[test]

@@ -35,7 +35,15 @@ impl Folder {
 
 impl BlobSource for Folder {
     fn read(&self, root: &Hash) -> io::Result<Option<Vec<u8>>> {
-        match fs::read(self.0.join(hex::encode(root))) {
+        let path = self.0.join(hex::encode(root));
+        // nothing is waited for that is no file, such as a pipe
+        match fs::metadata(&path).and_then(|found| {
+            if found.is_file() {
+                fs::read(&path)
+            } else {
+                Err(io::Error::other("it is no file"))
+            }
+        }) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),

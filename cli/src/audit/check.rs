@@ -9,12 +9,12 @@ use crate::{
     chain::{agreement_hash, StudyInfo},
     show::{marked, name, phase, short, Names},
 };
-use anyhow::Result;
+use anyhow::{bail, Result};
 use consilium_aggregation::{blob_hash, Layout, ModelFile, Statistics};
 use consilium_primitives::{
     round::{inputs_root, Back, Kind, Phase, RecordedInput, RoundRecord},
     rules::capped_against,
-    BlobRef, Duty, DutyKind, Hash, Marks, StudyId,
+    BlobRef, Duty, DutyKind, Hash, InstitutionId, Marks, StudyId,
 };
 use consilium_study::{initial_parameters, StudySpec};
 use sp_crypto_hashing::blake2_256;
@@ -38,6 +38,32 @@ pub struct History {
     pub left_out: bool,
     /// Whether the chain still lists the study for its files: it runs, or is among those that ended last.
     pub listed: bool,
+}
+
+/// What an auditor knows of the study beforehand.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Expected {
+    /// Its number.
+    pub study: Option<StudyId>,
+    /// The agreement that was signed.
+    pub agreement: Option<Hash>,
+}
+
+impl Expected {
+    /// Whether this is the study.
+    ///
+    /// # Errors
+    /// It is another.
+    pub fn check(&self, history: &History) -> Result<()> {
+        if let Some(study) = self.study.filter(|study| *study != history.study) {
+            bail!("this is study {}, and you asked for {study}", history.study);
+        }
+        if let Some(agreement) = self.agreement.filter(|agreement| *agreement != history.info.agreement) {
+            let (is, wanted) = (hex::encode(history.info.agreement), hex::encode(agreement));
+            bail!("study {} has the agreement {is}, and you asked for {wanted}", history.study);
+        }
+        Ok(())
+    }
 }
 
 impl History {
@@ -74,6 +100,10 @@ pub fn audit(history: &History, blobs: &impl BlobSource) -> Report {
     let audit = Audit { history, blobs, spec, layout };
     let state = &history.info.state;
     let mut findings = vec![agreement];
+    if state.rules.check().is_err() {
+        // no chain lets such rules in, and nothing can be computed by them
+        return Report { study: history.study, phase: phase(state), findings };
+    }
     let statistics = history.record(Kind::Statistics, 0);
     if let Some(record) = statistics {
         let mut finding = audit.round(record, Some(Hash::zero()), None).0;
@@ -81,7 +111,7 @@ pub fn audit(history: &History, blobs: &impl BlobSource) -> Report {
             finding.lower(Verdict::Differs, "the study uses other statistics than its record names");
         }
         findings.push(finding);
-    } else if state.statistics.is_some() {
+    } else if state.statistics.is_some() || state.rules.statistics_len > 0 && history.record(Kind::Model, 0).is_some() {
         let mut finding = Finding::new(Subject::Statistics, state.statistics.unwrap_or_default());
         finding.lower(Verdict::Missing, "the chain has no record of their merge");
         findings.push(finding);
@@ -110,7 +140,8 @@ pub fn audit(history: &History, blobs: &impl BlobSource) -> Report {
             last.lower(Verdict::Differs, text);
         }
     }
-    findings.extend(certificate(history));
+    let certificate = certificate(history, &findings);
+    findings.extend(certificate);
     Report { study: history.study, phase: phase(state), findings }
 }
 
@@ -130,6 +161,23 @@ fn agreement(history: &History) -> (Finding, Option<StudySpec>) {
         finding
             .lower(Verdict::Differs, "chain, proposer, rules and specification do not give the hash that was signed");
     }
+    let rules = &state.rules;
+    if let Err(error) = rules.check() {
+        finding.lower(Verdict::Differs, format!("no chain lets these rules in: {error:?}"));
+    }
+    for (place, member) in state.members.iter().enumerate() {
+        let who = name(&history.names, &member.id);
+        if state.members.iter().take(place).any(|other| other.id == member.id) {
+            finding.lower(Verdict::Differs, format!("{who} is a member twice"));
+        }
+        if !rules.invited.is_empty() && !rules.invited.contains(&member.id) {
+            finding.lower(Verdict::Differs, format!("{who} is a member, and was not invited"));
+        }
+        if rules.raw_weight(&member.id, member.samples) != Some(member.weight) {
+            let text = format!("{who} has weight {}, which its {} samples do not give", member.weight, member.samples);
+            finding.lower(Verdict::Differs, text);
+        }
+    }
     let spec = match StudySpec::from_canonical(bytes) {
         Ok(spec) => spec,
         Err(error) => {
@@ -138,7 +186,6 @@ fn agreement(history: &History) -> (Finding, Option<StudySpec>) {
         }
     };
     let lengths = (spec.update_len(), spec.merged_len(info.state.rules.merge.moments()), spec.statistics_len());
-    let rules = &state.rules;
     if lengths != (Ok(rules.update_len), Ok(rules.merged_len), Ok(rules.statistics_len)) {
         finding.lower(
             Verdict::Differs,
@@ -148,17 +195,23 @@ fn agreement(history: &History) -> (Finding, Option<StudySpec>) {
     (finding, Some(spec))
 }
 
-/// Whether the certificate names the root of its round; `None` where there is no certificate.
-fn certificate(history: &History) -> Option<Finding> {
+/// Whether the certificate names the root of its round, for which what was found for the round holds; `None` where there is no
+/// certificate.
+fn certificate(history: &History, findings: &[Finding]) -> Option<Finding> {
     let Phase::Completed(certificate) = &history.info.state.phase else { return None };
     let mut finding = Finding::new(Subject::Certificate, certificate.root);
     match history.record(Kind::Model, certificate.round) {
         Some(record) if record.root == certificate.root => {
-            finding.note(format!("it names round {}; what was found for that round holds for it", certificate.round));
+            let text = format!("it names round {}; what was found for that round holds for it", certificate.round);
+            let round = findings.iter().find(|found| found.subject == Subject::Round(certificate.round));
+            finding.lower(round.map_or(Verdict::Missing, |round| round.verdict), text);
         }
         Some(record) => finding
             .lower(Verdict::Differs, format!("round {} has the root {}", certificate.round, hex::encode(record.root))),
         None => finding.lower(Verdict::Missing, format!("the chain has no record of round {}", certificate.round)),
+    }
+    if certificate.held == 0 || certificate.held & !certificate.roster != 0 {
+        finding.lower(Verdict::Differs, "nobody of those who were asked holds the model");
     }
     Some(finding)
 }
@@ -205,6 +258,7 @@ impl<B: BlobSource> Audit<'_, B> {
     /// The frozen list: its hash, its order, the weights and the duties.
     fn list(&self, record: &RoundRecord, finding: &mut Finding) {
         let state = &self.history.info.state;
+        self.attested(record, finding);
         if record.kind == Kind::Model && record.round == 0 {
             if !record.inputs.is_empty() || record.inputs_root != Hash::zero() {
                 finding.lower(Verdict::Differs, "an initial model has no inputs, and this record names some");
@@ -248,14 +302,47 @@ impl<B: BlobSource> Audit<'_, B> {
         }
     }
 
+    /// Whether enough of those who could attest have done so, and said of the rule what can be.
+    fn attested(&self, record: &RoundRecord, finding: &mut Finding) {
+        let state = &self.history.info.state;
+        let initial = record.kind == Kind::Model && record.round == 0;
+        let asked: Vec<InstitutionId> = if initial {
+            state.members.iter().map(|member| member.id).collect()
+        } else {
+            record.inputs.iter().map(|input| input.institution).collect()
+        };
+        let counts = |(place, who): &(usize, &InstitutionId)| {
+            asked.contains(who) && !record.attesters.iter().take(*place).any(|other| other == *who)
+        };
+        let attesters = record.attesters.iter().enumerate().filter(counts).count();
+        // how many were on the roster of round 0 is not in the record
+        let needed = if initial { 1 } else { state.rules.close_late(asked.len() as u32) as usize };
+        if attesters < needed || attesters < record.attesters.len() {
+            let text = format!(
+                "{} institutions are said to have attested it, {attesters} of whom could; {needed} are needed",
+                record.attesters.len()
+            );
+            finding.lower(Verdict::Differs, text);
+        }
+        let known = record.inputs.iter().fold(0u64, |mask, _| mask << 1 | 1);
+        if (record.marks.left_out | record.marks.shortened) & !known != 0 {
+            finding.lower(Verdict::Differs, "it says of inputs that are not there what the rule did to them");
+        }
+    }
+
     /// The merged file: there, and of the attested hash.
     fn merged(&self, record: &RoundRecord, finding: &mut Finding) -> Option<Vec<u8>> {
         let rules = &self.history.info.state.rules;
         let len = if record.kind == Kind::Statistics { rules.statistics_len } else { rules.merged_len };
         match self.file(&BlobRef { root: record.root, len }) {
-            Ok(bytes) => Some(bytes),
-            Err(Absent::No) => {
-                finding.lower(Verdict::Missing, format!("its file {} is not there", hex::encode(record.root)));
+            Ok(bytes) => {
+                if let Some(Err(error)) = self.decoded(record.kind, &bytes) {
+                    finding.lower(Verdict::Differs, format!("its file is no merged file: {error:#}"));
+                }
+                Some(bytes)
+            }
+            Err(Absent::No(why)) => {
+                finding.lower(Verdict::Missing, format!("its file {} {why}", hex::encode(record.root)));
                 None
             }
             Err(Absent::Bad(why)) => {
@@ -263,6 +350,20 @@ impl<B: BlobSource> Audit<'_, B> {
                 None
             }
         }
+    }
+
+    /// Whether these are the bytes of a merged file; `None` where there is no specification to say so.
+    fn decoded(&self, kind: Kind, bytes: &[u8]) -> Option<Result<()>> {
+        let (spec, layout) = self.spec.as_ref().zip(self.layout.as_ref())?;
+        let moments = self.history.info.state.rules.merge.moments();
+        Some(match kind {
+            Kind::Statistics => Statistics::decode(bytes, spec.data.numeric(), None).map(drop).map_err(Into::into),
+            Kind::Model => layout
+                .with_state(moments)
+                .map_err(Into::into)
+                .and_then(|whole| Ok(ModelFile::decode(bytes, &whole)?))
+                .and_then(|file| if file.duty.is_some() { bail!("it names a duty, as updates do") } else { Ok(()) }),
+        })
     }
 
     /// The initial model, from the spec's seed.
@@ -298,11 +399,16 @@ impl<B: BlobSource> Audit<'_, B> {
             let who = name(&self.history.names, &input.institution);
             match self.file(&BlobRef { root: input.root, len }) {
                 Ok(bytes) => held.push(Held { input, bytes }),
-                Err(Absent::No) => gone.push(who),
+                Err(Absent::No(why)) => {
+                    if why != NOT_THERE {
+                        finding.note(format!("the file of {who}, {}, {why}", hex::encode(input.root)));
+                    }
+                    gone.push(who);
+                }
                 Err(Absent::Bad(why)) => {
                     damaged = true;
                     let root = hex::encode(input.root);
-                    finding.lower(Verdict::Differs, format!("the input of {who}, file {root}, {why}"));
+                    finding.lower(Verdict::Differs, format!("the copy here of the input of {who}, file {root}, {why}"));
                 }
             }
         }
@@ -375,8 +481,8 @@ impl<B: BlobSource> Audit<'_, B> {
     /// A file of this hash and length.
     fn file(&self, blob: &BlobRef) -> Result<Vec<u8>, Absent> {
         let bytes = match self.blobs.read(&blob.root) {
-            Ok(bytes) => bytes.ok_or(Absent::No)?,
-            Err(error) => return Err(Absent::Bad(format!("cannot be read: {error}"))),
+            Ok(bytes) => bytes.ok_or_else(|| Absent::No(NOT_THERE.into()))?,
+            Err(error) => return Err(Absent::No(format!("cannot be read: {error}"))),
         };
         let found = blob_hash(&bytes);
         if found != blob.root {
@@ -389,10 +495,12 @@ impl<B: BlobSource> Audit<'_, B> {
     }
 }
 
+const NOT_THERE: &str = "is not there";
+
 /// Why a file cannot be used.
 enum Absent {
-    /// It is not there.
-    No,
+    /// It is not there, or cannot be read.
+    No(String),
     /// It is there and is not what it must be.
     Bad(String),
 }

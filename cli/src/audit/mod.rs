@@ -20,7 +20,7 @@ use crate::{
 };
 use anyhow::{bail, Context, Result};
 use blobs::Sources;
-use check::{audit, History};
+use check::{audit, Expected, History};
 use clap::Args;
 use consilium_primitives::StudyId;
 use serde_json::json;
@@ -29,9 +29,12 @@ use std::{path::PathBuf, process::ExitCode};
 /// What to audit, and from what.
 #[derive(Args)]
 pub struct Options {
-    /// Number of the study, as the node at --url knows it
-    #[arg(required_unless_present = "archive", conflicts_with = "archive")]
+    /// Number of the study, as the node at --url knows it; of an archive it may be left out
+    #[arg(required_unless_present = "archive")]
     study: Option<StudyId>,
+    /// Hash of the agreement that was signed: the audit is refused where it is another
+    #[arg(long, value_name = "HASH")]
+    agreement: Option<String>,
     /// Folder of files named by their BLAKE3 hash, such as a worker's blobs; give it once for each
     #[arg(long, value_name = "DIR", required_unless_present = "archive")]
     blobs: Vec<PathBuf>,
@@ -52,25 +55,36 @@ pub struct Options {
 pub async fn run(options: Options) -> Result<ExitCode> {
     let format = options.connection.format;
     let sources = Sources::folders(options.blobs)?;
+    let agreement = options.agreement.as_deref().map(|text| archive::hash_of("--agreement", text)).transpose()?;
+    let expected = Expected { study: options.study, agreement };
     if let Some(path) = options.archive {
-        return archive::audit(&path, &options.trust, sources, format);
+        return archive::audit(&path, &options.trust, &expected, sources, format);
     }
     let Some(number) = options.study else { bail!("say which study: consilium audit STUDY --blobs DIR") };
     let chain = Chain::connect(&options.connection.url).await?;
     let at = chain.finalised().await?;
     let history = history(&chain, number, at, &options.connection).await?;
+    expected.check(&history)?;
     let report = audit(&history, &sources);
     if format == Format::Json {
         let rests_on = json!({
             "node": options.connection.url,
             "block": hex::encode(at.hash),
             "number": at.number,
+            "genesis": hex::encode(history.genesis),
+            "agreement": hex::encode(history.info.agreement),
             "trust": "node",
         });
         print_json(&report.json(rests_on))?;
     } else {
         let (url, hash) = (&options.connection.url, hex::encode(at.hash));
-        println!("relative to what the node at {url} says of block {}, {hash}", at.number);
+        println!(
+            "relative to what the node at {url} says of block {}, {hash}; study {number}, agreement {}, on the chain whose block \
+             0 is {}",
+            at.number,
+            hex::encode(history.info.agreement),
+            hex::encode(history.genesis)
+        );
         println!("{report}");
     }
     Ok(report.exit())

@@ -164,7 +164,11 @@ impl fmt::Display for Report {
         for finding in &self.findings {
             write!(f, "{}: {}", finding.subject, finding.verdict.words())?;
             if finding.root != Hash::zero() {
-                write!(f, " · {}", short(&finding.root))?;
+                // people compare these two with what they know
+                match finding.subject {
+                    Subject::Agreement | Subject::Certificate => write!(f, " · {}", hex::encode(finding.root))?,
+                    _ => write!(f, " · {}", short(&finding.root))?,
+                }
             }
             writeln!(f)?;
             for note in &finding.notes {

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::{
     blobs::{Folder, Sources},
-    check::audit,
+    check::{audit, Expected},
     report::{Report, Subject, Verdict},
     testing::{id, World},
 };
@@ -17,10 +17,12 @@ fn verdict(report: &Report, subject: Subject) -> Verdict {
     report.findings.iter().find(|finding| finding.subject == subject).unwrap().verdict
 }
 
-/// Everything else than `subject` has the verdict that it had before anything was changed.
+/// Everything else than `subject` has the verdict that it had before anything was changed; what is found for the last round
+/// holds for the certificate.
 fn only(report: &Report, subject: Subject, expected: Verdict) {
     for finding in &report.findings {
-        let wanted = if finding.subject == subject { expected } else { Verdict::Verified };
+        let certified = finding.subject == Subject::Certificate && subject == Subject::Round(3);
+        let wanted = if finding.subject == subject || certified { expected } else { Verdict::Verified };
         assert_eq!(finding.verdict, wanted, "{}: {:?}", finding.subject, finding.notes);
     }
 }
@@ -285,4 +287,126 @@ fn a_report_for_programs_says_the_same() {
     assert_eq!(document["findings"][3]["what"], "round");
     assert_eq!(document["findings"][3]["round"], 1);
     assert_eq!(document["findings"][3]["verdict"], "inputs deleted by agreement");
+}
+
+/// The agreement of a world whose rules or members were changed, as if all had signed that.
+fn agreed(mut world: World) -> (World, Report) {
+    let state = &world.history.info.state;
+    let spec = world.history.spec.as_deref().unwrap();
+    world.history.info.agreement = agreement_hash(world.history.genesis, &state.proposer, &state.rules, spec);
+    let report = report(&world);
+    (world, report)
+}
+
+#[test]
+fn members_are_those_that_the_rules_let_in_each_with_the_weight_that_they_give() {
+    type Change = fn(&mut World);
+    let changes: [(Change, &str); 3] = [
+        (|world| world.history.info.state.members[1].weight = 10_000, "weight 10000"),
+        (
+            |world| {
+                let again = world.history.info.state.members[1].clone();
+                world.history.info.state.members.try_push(again).unwrap();
+            },
+            "a member twice",
+        ),
+        (|world| world.history.info.state.rules.invited.try_push(id(1)).unwrap(), "not invited"),
+    ];
+    for (change, what) in changes {
+        let mut world = World::new();
+        change(&mut world);
+        let (_, report) = agreed(world);
+        assert_eq!(verdict(&report, Subject::Agreement), Verdict::Differs);
+        assert!(report.to_string().contains(what), "{report}");
+    }
+}
+
+#[test]
+fn rules_that_no_chain_lets_in_differ_and_nothing_is_computed_by_them() {
+    let mut world = World::with(Merge { liars: 1, ..Merge::by(MergeRule::Median(Weighting::Samples)) });
+    world.history.info.state.rules.max_share = 0;
+    let (_, report) = agreed(world);
+    assert_eq!((report.findings.len(), report.code()), (1, 2));
+}
+
+#[test]
+fn a_round_needs_enough_attesters_who_could_attest_it() {
+    for attesters in [vec![], vec![id(1)], vec![id(1), id(1)], vec![id(1), id(9)], vec![id(1), id(2), id(9)]] {
+        let mut world = World::new();
+        world.round(2).attesters = attesters.clone().try_into().unwrap();
+        let report = report(&world);
+        only(&report, Subject::Round(2), Verdict::Differs);
+        assert!(report.to_string().contains("said to have attested"), "{attesters:?}: {report}");
+    }
+    let mut world = World::new();
+    world.round(2).attesters = vec![id(3), id(1)].try_into().unwrap();
+    assert_eq!(report(&world).code(), 0);
+    world.round(0).attesters = Default::default();
+    only(&report(&world), Subject::Round(0), Verdict::Differs);
+}
+
+#[test]
+fn a_certificate_is_worth_what_its_round_is_and_somebody_holds_the_model() {
+    let mut world = World::new();
+    world.delete_inputs(3);
+    assert_eq!(verdict(&report(&world), Subject::Certificate), Verdict::Missing);
+    world.history.listed = false;
+    assert_eq!(verdict(&report(&world), Subject::Certificate), Verdict::Deleted);
+    for held in [0, 8] {
+        let mut world = World::new();
+        let Phase::Completed(certificate) = &mut world.history.info.state.phase else { panic!() };
+        certificate.held = held;
+        only(&report(&world), Subject::Certificate, Verdict::Differs);
+    }
+}
+
+#[test]
+fn a_merged_file_must_be_one_also_where_its_inputs_are_gone() {
+    let mut world = World::new();
+    world.delete_inputs(3);
+    world.history.listed = false;
+    // what three colluders could attest: numbers that are none, or an update
+    let mut nan = fs::read(world.path(world.history.info.state.base)).unwrap();
+    let end = nan.len();
+    nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    let root = consilium_aggregation::blob_hash(&nan);
+    fs::write(world.path(root), &nan).unwrap();
+    world.round(3).root = root;
+    world.history.info.state.base = root;
+    let Phase::Completed(certificate) = &mut world.history.info.state.phase else { panic!() };
+    certificate.root = root;
+    let report = report(&world);
+    only(&report, Subject::Round(3), Verdict::Differs);
+    assert!(report.to_string().contains("is no merged file"), "{report}");
+}
+
+#[test]
+fn what_cannot_be_read_is_missing_and_why_is_said() {
+    let mut world = World::new();
+    let root = world.round(2).root;
+    fs::remove_file(world.path(root)).unwrap();
+    fs::create_dir(world.path(root)).unwrap();
+    let report = report(&world);
+    only(&report, Subject::Round(2), Verdict::Missing);
+    assert!(report.to_string().contains("cannot be read: it is no file"), "{report}");
+}
+
+#[test]
+fn statistics_that_the_study_needs_are_missing_where_no_record_has_them() {
+    let mut world = World::new();
+    world.history.records.retain(|record| record.kind != consilium_primitives::round::Kind::Statistics);
+    world.history.info.state.statistics = None;
+    only(&report(&world), Subject::Statistics, Verdict::Missing);
+}
+
+#[test]
+fn another_study_or_agreement_than_the_auditor_knows_is_refused() {
+    let history = World::new().history;
+    let expected = |study, agreement| Expected { study, agreement }.check(&history);
+    assert!(expected(None, None).is_ok());
+    assert!(expected(Some(history.study), Some(history.info.agreement)).is_ok());
+    let error = expected(Some(9), None).unwrap_err().to_string();
+    assert!(error.contains("you asked for 9"), "{error}");
+    let error = expected(None, Some(Hash::repeat_byte(9))).unwrap_err().to_string();
+    assert!(error.contains(&"09".repeat(32)), "{error}");
 }

@@ -98,7 +98,9 @@ fn a_finished_study_is_audited_from_its_node_and_from_an_archive_alone() {
     let (code, said, _) = consilium(&["audit", "--archive", path(&plain), "--trust-authorities", path(&authorities)]);
     assert_eq!(code, 0, "{said}");
     assert!(said.starts_with("relative to authority set"), "{said}");
-    let (code, said, _) = consilium(&["audit", "--archive", path(&plain)]);
+    let (code, said, error) = consilium(&["audit", "--archive", path(&plain)]);
+    assert!(code == 1 && said.is_empty() && error.contains("--trust-nothing"), "{said}{error}");
+    let (code, said, _) = consilium(&["audit", "--archive", path(&plain), "--trust-nothing"]);
     assert_eq!(code, 0, "{said}");
     assert!(said.starts_with("resting on nothing but the archive itself"), "{said}");
     let other = "00".repeat(32);
