@@ -87,7 +87,7 @@ fn rounds(folder: &Path, kind: &str) -> Result<Vec<u32>> {
 /// Notes the decision to go on from what the chain attests.
 ///
 /// # Errors
-/// This site does not dissent there, or the chain attests yet another hash.
+/// This site does not dissent there, or the chain attests yet another hash; the dissent has ended then.
 pub async fn accept(options: Accept) -> Result<()> {
     let chain = Chain::connect(&options.connection.url).await?;
     let at = chain.finalised().await?;
@@ -99,18 +99,25 @@ pub async fn accept(options: Accept) -> Result<()> {
         false => (Kind::Model, format!("{round:04}")),
     };
     let Some(dissent) = read(&folder.join(format!("dissent-{part}.json")))? else {
-        let others: Vec<String> = rounds(&folder, "dissent")?.iter().map(u32::to_string).collect();
+        let mut others: Vec<String> = rounds(&folder, "dissent")?.iter().map(u32::to_string).collect();
+        if folder.join("dissent-statistics.json").exists() {
+            others.push("--statistics".into());
+        }
         let others = if others.is_empty() { "none".into() } else { others.join(", ") };
         bail!("this site does not dissent there, so there is nothing to accept (rounds in which it does: {others})");
     };
     let attested = dissent["attested"].as_str().unwrap_or_default();
     let record = chain.record(options.number, kind, round, at).await?;
     let record = record.context("the round is not final yet: try again in a moment")?;
+    let dissented = folder.join(format!("dissent-{part}.json"));
     if hex::encode(record.root) != attested {
+        let past = folder.join(format!("past-dissent-{part}-{attested}.json"));
+        fs::rename(&dissented, &past).with_context(|| format!("cannot rename {}", dissented.display()))?;
         bail!(
-            "the chain attests {} there, and this site's dissent is about {attested}: the round was taken back, and this \
-             site will look at it anew by itself",
-            hex::encode(record.root)
+            "nothing is to be accepted: the round was taken back, and the chain now attests {} there for good. This site's \
+             dissent, which was about {attested}, has ended; its note is now {}",
+            hex::encode(record.root),
+            past.display()
         );
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map(|time| time.as_secs()).unwrap_or_default();

@@ -6,11 +6,16 @@ mod support;
 use consilium_aggregation::{ModelFile, ALIKE};
 use consilium_ml_worker::site::{OwnMerge, What};
 use consilium_primitives::{
-    DutyKind, DutyOrder, DutyOutput, DutyState, FailureCode, Hash, InstitutionId, Marks, Merge, MergeRule,
+    round::Kind, Attested, BlobRef, DutyKind, DutyOrder, DutyOutput, DutyState, FailureCode, Hash, InstitutionId,
+    Marks, Merge, MergeInput, MergeRule,
 };
 use serde_json::Value;
-use std::{fs, path::PathBuf};
-use support::{input, root, sealed, start, unscaled, Door, Lab, AGREEMENT};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+use support::{file, input, root, sealed, start, unscaled, Door, Lab, AGREEMENT};
 
 /// A site that has merged round 1: its order, and what came out.
 fn merged(rule: Merge, values: &[f32]) -> (Lab, DutyOrder, DutyOutput) {
@@ -28,6 +33,18 @@ fn merged(rule: Merge, values: &[f32]) -> (Lab, DutyOrder, DutyOutput) {
     (lab, order, output)
 }
 
+/// The order of one whose chain attests that this came out of a merge, or of an initial model.
+fn attesting(order: DutyOrder, of: &DutyOrder, root: Hash) -> DutyOrder {
+    let kind = if of.duty.kind == DutyKind::MergeStatistics { Kind::Statistics } else { Kind::Model };
+    let attested = vec![Attested { kind, round: of.duty.round, inputs_root: of.duty.base, root }];
+    DutyOrder { attested, ..order }
+}
+
+/// Training on the model that came out of a merge.
+fn train_on(lab: &Lab, of: &DutyOrder, root: Hash) -> DutyOrder {
+    attesting(lab.order(DutyKind::Train, of.duty.round + 1, Some(root), None), of, root)
+}
+
 fn mean() -> Merge {
     Merge::by(MergeRule::Mean(consilium_primitives::Weighting::Samples))
 }
@@ -37,6 +54,15 @@ fn another(lab: &Lab) -> Hash {
     let layout = lab.spec.layout().unwrap();
     let data = vec![0.25; layout.elements()];
     lab.blobs().put(&ModelFile { layout, duty: None, data }.encode().unwrap()).unwrap()
+}
+
+/// Waits until a note on a dissent about round 1 names so many files: they are copied when the site has stopped already.
+fn settled(lab: &Lab, files: usize) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while read(&note(lab, "dissent-0001.json"))["files"].as_array().unwrap().len() < files {
+        assert!(Instant::now() < until);
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn note(lab: &Lab, name: &str) -> PathBuf {
@@ -49,21 +75,22 @@ fn read(path: &PathBuf) -> Value {
 
 #[test]
 fn a_merge_that_is_attested_as_computed_is_trained_on() {
-    let (lab, _, output) = merged(mean(), &[0.5, 1.5]);
-    lab.done(&lab.order(DutyKind::Train, 2, Some(root(output)), None));
+    let (lab, order, output) = merged(mean(), &[0.5, 1.5]);
+    lab.done(&train_on(&lab, &order, root(output)));
     assert!(!note(&lab, "dissent-0001.json").exists() && !note(&lab, "transient-0001.json").exists());
 }
 
 #[test]
 fn a_site_that_computes_the_same_other_merge_twice_stops_keeps_the_proof_and_says_what_to_do() {
-    let (lab, order, output) = merged(mean(), &[0.5, 1.5]);
+    let (lab, merge, output) = merged(mean(), &[0.5, 1.5]);
     let (own, attested) = (root(output), another(&lab));
-    let train = lab.order(DutyKind::Train, 2, Some(attested), None);
+    let train = train_on(&lab, &merge, attested);
     assert_eq!(lab.failed(&train), FailureCode::Refused);
+    settled(&lab, 2);
     let told = read(&note(&lab, "dissent-0001.json"));
     assert_eq!((&told["own"], &told["again"]), (&hex::encode(own).into(), &hex::encode(own).into()));
     assert_eq!((&told["attested"], &told["round"]), (&hex::encode(attested).into(), &1.into()));
-    assert_eq!(told["inputs_root"], hex::encode(order.duty.base));
+    assert_eq!(told["inputs_root"], hex::encode(merge.duty.base));
     assert_eq!(told["inputs"].as_array().unwrap().len(), 2);
     let text = told["note"].as_str().unwrap();
     for part in ["twice the same other result", "data managers", "consilium audit 0", "study accept 0 --round 1"] {
@@ -82,37 +109,80 @@ fn a_site_that_computes_the_same_other_merge_twice_stops_keeps_the_proof_and_say
     lab.blobs().put(&fs::read(&files[0]).unwrap()).unwrap();
     let again = start(lab.dir.path());
     let says = |order: &DutyOrder| again.failed(&lab.spec, order);
-    assert_eq!(says(&lab.order(DutyKind::Train, 2, Some(attested), None)), FailureCode::Refused);
-    assert_eq!(says(&lab.order(DutyKind::Evaluate, 1, Some(attested), None)), FailureCode::Refused);
-    assert_eq!(says(&lab.order(DutyKind::Acknowledge, 1, Some(attested), None)), FailureCode::Refused);
-    let mut next = lab.order(DutyKind::Merge, 2, Some(attested), None);
-    next.inputs = order.inputs.clone();
-    assert_eq!(says(&sealed(next)), FailureCode::Refused);
-    // nor in what comes of it later, of which it has computed nothing
-    let later = lab.zeros();
-    let others = |round| {
-        let train = lab.order(DutyKind::Train, round, Some(later), None);
-        let merge = DutyOrder { inputs: order.inputs.clone(), ..lab.order(DutyKind::Merge, round, Some(later), None) };
-        [train, sealed(merge), lab.order(DutyKind::Evaluate, round, Some(later), None)]
-    };
-    for duty in others(3).iter().chain(&others(9)) {
-        assert_eq!(says(duty), FailureCode::Refused, "{:?} of round {}", duty.duty.kind, duty.duty.round);
+    let knowing = |order: DutyOrder, root| attesting(order, &merge, root);
+    let on = |kind, round, base| lab.order(kind, round, Some(base), None);
+    for kind in [DutyKind::Evaluate, DutyKind::Acknowledge] {
+        assert_eq!(says(&knowing(on(kind, 1, attested), attested)), FailureCode::Refused);
     }
-    // but in the round itself it does, should the chain ask for it once more
-    assert_eq!(again.done(&lab.spec, &order), output);
+    let later = lab.zeros();
+    let merging = |round, base| sealed(DutyOrder { inputs: merge.inputs.clone(), ..on(DutyKind::Merge, round, base) });
+    assert_eq!(says(&train), FailureCode::Refused);
+    assert_eq!(says(&knowing(merging(2, attested), attested)), FailureCode::Refused);
+    // nor in what comes of it later, of which it has computed nothing; also when the chain names that round no longer
+    let others =
+        |round| [on(DutyKind::Train, round, later), merging(round, later), on(DutyKind::Evaluate, round, later)];
+    for duty in others(3).into_iter().chain(others(19)) {
+        assert_eq!(says(&duty), FailureCode::Refused, "{:?} of round {}", duty.duty.kind, duty.duty.round);
+        assert_eq!(says(&knowing(duty, attested)), FailureCode::Refused);
+    }
+    // but in the round itself it does, should the chain ask for it once more, and in what came before
+    assert_eq!(again.done(&lab.spec, &merge), output);
+    again.done(&lab.spec, &on(DutyKind::Acknowledge, 0, later));
 
-    // a chain that takes the round back and attests this site's own ends it
+    // while the chain attests this site's own there, it counts for nothing
     lab.blobs().put(&fs::read(&files[1]).unwrap()).unwrap();
-    again.done(&lab.spec, &lab.order(DutyKind::Train, 2, Some(own), None));
-    again.done(&lab.spec, &others(3)[0]);
-    assert!(note(&lab, &format!("past-dissent-0001-{}.json", hex::encode(attested))).exists());
-    // and so does the decision of its people, about exactly this model
+    again.done(&lab.spec, &train_on(&lab, &merge, own));
+    again.done(&lab.spec, &knowing(others(3)[0].clone(), own));
+    // what was done then is not given away where it attests the other
+    assert_eq!(says(&knowing(others(3)[0].clone(), attested)), FailureCode::Refused);
+    // the decision of its people ends it, about exactly this model
+    let accept = |root| {
+        fs::write(note(&lab, "accepted-0001.json"), format!("{{\"attested\":\"{}\"}}", hex::encode(root))).unwrap();
+    };
+    accept(own);
     assert_eq!(says(&train), FailureCode::Refused);
-    fs::write(note(&lab, "accepted-0001.json"), format!("{{\"attested\":\"{}\"}}", hex::encode(own))).unwrap();
-    assert_eq!(says(&train), FailureCode::Refused);
-    fs::write(note(&lab, "accepted-0001.json"), format!("{{\"attested\":\"{}\"}}", hex::encode(attested))).unwrap();
+    accept(attested);
     again.done(&lab.spec, &train);
-    again.done(&lab.spec, &others(4)[0]);
+    again.done(&lab.spec, &knowing(others(4)[0].clone(), attested));
+}
+
+#[test]
+fn a_merge_of_other_inputs_than_the_attested_one_says_nothing_about_it() {
+    // a first attempt, of two inputs, and the second one, without the one that was dropped
+    let (lab, first, output) = merged(mean(), &[0.5, 1.5]);
+    let second = sealed(DutyOrder { inputs: first.inputs[..1].to_vec(), ..first.clone() });
+    let other = another(&lab);
+    // by a site that was dropped, and not asked again
+    lab.done(&train_on(&lab, &second, other));
+    // by one that was asked for both, whichever closes the round
+    let again = root(lab.done(&second));
+    assert_ne!(again, root(output));
+    lab.done(&train_on(&lab, &first, root(output)));
+    lab.done(&train_on(&lab, &second, again));
+    assert!(!note(&lab, "dissent-0001.json").exists());
+    assert_eq!(lab.failed(&train_on(&lab, &first, again)), FailureCode::Refused);
+    assert_eq!(read(&note(&lab, "dissent-0001.json"))["own"], hex::encode(root(output)));
+}
+
+#[test]
+fn a_site_that_was_away_or_started_anew_finds_out_later_and_the_attested_file_need_not_be_here() {
+    let (lab, merge, output) = merged(mean(), &[0.5, 1.5]);
+    let train = lab.order(DutyKind::Train, 5, Some(lab.zeros()), None);
+    // done already when it finds out
+    lab.done(&train);
+    let again = start(lab.dir.path());
+    let attested = another(&lab);
+    let bytes = fs::read(lab.blob(&attested)).unwrap();
+    fs::remove_file(lab.blob(&attested)).unwrap();
+    let order = attesting(train, &merge, attested);
+    assert_eq!(again.failed(&lab.spec, &order), FailureCode::Refused);
+    settled(&lab, 1);
+    let told = read(&note(&lab, "dissent-0001.json"));
+    assert_eq!((&told["attested"], &told["own"]), (&hex::encode(attested).into(), &hex::encode(root(output)).into()));
+    // when it comes it is kept too
+    lab.blobs().put(&bytes).unwrap();
+    assert_eq!(again.failed(&lab.spec, &order), FailureCode::Refused);
+    settled(&lab, 2);
 }
 
 #[test]
@@ -120,13 +190,14 @@ fn a_fault_that_is_gone_when_the_merge_is_computed_again_is_noted_and_the_site_g
     let (lab, order, output) = merged(mean(), &[0.5, 1.5]);
     // as a bit that fell over in memory would have left it
     let wrong = Hash::repeat_byte(9);
-    lab.home().put_own_merge(&OwnMerge { order, root: wrong }).unwrap();
+    lab.home().put_own_merge(&OwnMerge { order: order.clone(), root: wrong }).unwrap();
     let attested = root(output);
-    lab.done(&lab.order(DutyKind::Train, 2, Some(attested), None));
+    lab.done(&train_on(&lab, &order, attested));
     let told = read(&note(&lab, "transient-0001.json"));
     assert_eq!((&told["own"], &told["attested"]), (&hex::encode(wrong).into(), &hex::encode(attested).into()));
     assert!(!note(&lab, "dissent-0001.json").exists());
-    assert_eq!(lab.home().own_merge(&AGREEMENT, What::Model(1)).unwrap().unwrap().root, attested);
+    let kept = lab.home().own_merge(&AGREEMENT, What::Model(1), &order.duty.base).unwrap();
+    assert_eq!(kept.unwrap().root, attested);
 }
 
 #[test]
@@ -143,8 +214,7 @@ fn inputs_are_hashed_anew_and_what_is_damaged_or_gone_is_said() {
     for spoil in spoils {
         let (lab, order, _) = merged(mean(), &[0.5, 1.5]);
         spoil(lab.blob(&order.inputs[1].blob.root));
-        let train = lab.order(DutyKind::Train, 2, Some(another(&lab)), None);
-        assert_eq!(lab.failed(&train), FailureCode::Refused);
+        assert_eq!(lab.failed(&train_on(&lab, &order, another(&lab))), FailureCode::Refused);
         let told = read(&note(&lab, "dissent-0001.json"));
         assert_eq!(told["again"], Value::Null);
         assert!(told["note"].as_str().unwrap().contains("not all of the inputs are here any more"), "{told:#}");
@@ -154,22 +224,24 @@ fn inputs_are_hashed_anew_and_what_is_damaged_or_gone_is_said() {
 #[test]
 fn the_initial_model_and_the_statistics_are_looked_at_too() {
     let lab = Lab::new(0, unscaled(1));
-    lab.done(&lab.order(DutyKind::Init, 0, None, None));
-    let train = lab.order(DutyKind::Train, 1, Some(another(&lab)), None);
-    assert_eq!(lab.failed(&train), FailureCode::Refused);
+    let init = lab.order(DutyKind::Init, 0, None, None);
+    lab.done(&init);
+    assert_eq!(lab.failed(&train_on(&lab, &init, another(&lab))), FailureCode::Refused);
     assert_eq!(read(&note(&lab, "dissent-0000.json"))["what"], "the initial model");
-}
 
-#[test]
-fn while_the_attested_model_is_not_here_nothing_is_decided() {
-    let (lab, ..) = merged(mean(), &[0.5, 1.5]);
-    let train = lab.order(DutyKind::Train, 2, Some(Hash::repeat_byte(3)), None);
-    let later = lab.order(DutyKind::Train, 3, Some(lab.zeros()), None);
-    for _ in 0..20 {
-        assert_eq!(lab.ask(&train), DutyState::Queued);
-        assert_eq!(lab.ask(&later), DutyState::Queued);
-    }
-    assert!(!note(&lab, "dissent-0001.json").exists());
+    let lab = Lab::new(0, file().spec());
+    let part = lab.order(DutyKind::Statistics, 0, None, None);
+    let DutyOutput::Update { root, .. } = lab.done(&part) else { panic!() };
+    let blob = BlobRef { root, len: lab.spec.statistics_len().unwrap() };
+    let input = MergeInput { institution: lab.id, duty: part.duty.hash(), blob, weight: 1 };
+    let merge = sealed(DutyOrder { inputs: vec![input], ..lab.order(DutyKind::MergeStatistics, 0, None, None) });
+    let own = self::root(lab.done(&merge));
+    let evaluate = lab.order(DutyKind::Evaluate, 3, Some(lab.zeros()), None);
+    // an order that does not name the statistics stands on them all the same
+    assert_eq!(lab.failed(&attesting(evaluate.clone(), &merge, Hash::repeat_byte(5))), FailureCode::Refused);
+    let told = read(&note(&lab, "dissent-statistics.json"));
+    assert!(told["note"].as_str().unwrap().contains("study accept 0 --statistics"), "{told:#}");
+    assert_ne!(lab.ask(&attesting(evaluate, &merge, own)), DutyState::Failed(FailureCode::Refused));
 }
 
 #[test]

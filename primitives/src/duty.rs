@@ -5,6 +5,7 @@
 
 use crate::{
     ids::{BlobRef, Hash, InstitutionId, StudyId},
+    round::Kind,
     rules::Merge,
     vote::Marks,
 };
@@ -14,9 +15,11 @@ use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 
 /// Version of the messages between node and worker.
-pub const PROTOCOL_VERSION: u8 = 2;
+pub const PROTOCOL_VERSION: u8 = 3;
 /// Most duties in one request.
 pub const MAX_ORDERS: usize = 64;
+/// Closed rounds, counted back from the present one, whose merges an order names.
+pub const ATTESTED_ROUNDS: u32 = 8;
 
 /// Kinds of duty.
 #[derive(
@@ -119,6 +122,19 @@ pub struct MergeInput {
     pub weight: u32,
 }
 
+/// What the chain attests of a merge, or of the initial model, that a duty stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct Attested {
+    /// Statistics or a model.
+    pub kind: Kind,
+    /// Round; 0 for statistics and the initial model.
+    pub round: u32,
+    /// Hash over what was merged, as in the merge's duty; zero for the initial model.
+    pub inputs_root: Hash,
+    /// The file.
+    pub root: Hash,
+}
+
 /// A duty with everything a worker needs to do it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct DutyOrder {
@@ -136,6 +152,9 @@ pub struct DutyOrder {
     pub merge: Option<Merge>,
     /// Length in bytes of the file the duty makes.
     pub output_len: u64,
+    /// The study's attested statistics, and its models of the last [`ATTESTED_ROUNDS`] rounds: whoever has computed another
+    /// one from the same inputs must know.
+    pub attested: Vec<Attested>,
 }
 
 /// `PUT /v1/duties`, body.

@@ -32,7 +32,8 @@ pub mod vote;
 
 pub use blobs::{BlobKind, BlobNotice, InstitutionNotice};
 pub use duty::{
-    Duty, DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, MergeInput,
+    Attested, Duty, DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode,
+    MergeInput,
 };
 pub use ids::{BlobRef, Hash, InstitutionId, StudyId};
 pub use rules::{Merge, MergeRule, OnStall, StudyRules, Weighting, Windows};

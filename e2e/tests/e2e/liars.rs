@@ -57,6 +57,15 @@ fn same_model(out: &Path, report: &Value, sites: &[&str]) {
     }
 }
 
+/// No site has stopped.
+fn nobody_dissents(out: &Path) {
+    for folder in SITES.iter().filter_map(|site| notes(out, site)) {
+        let entries = fs::read_dir(&folder).unwrap().flatten();
+        let names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        assert!(names.iter().all(|name| !name.starts_with("dissent")), "{}: {names:?}", folder.display());
+    }
+}
+
 #[test]
 fn each_lie_is_named_and_the_round_closes_without_the_liar() {
     let scratch = tempfile::tempdir().unwrap();
@@ -68,6 +77,7 @@ fn each_lie_is_named_and_the_round_closes_without_the_liar() {
     assert!(outcome.orphans.is_empty(), "left running: {:?}", outcome.orphans);
     let report = report(&out);
     same_model(&out, &report, &SITES);
+    nobody_dissents(&out);
 
     let first = round(&report, 1);
     in_time(&out, &first);
@@ -105,6 +115,8 @@ fn who_serves_other_bytes_than_it_committed_is_dropped_and_then_left_out() {
     assert!(outcome.status.success(), "{}", outcome.stderr);
     let report = report(&out);
     same_model(&out, &report, &SITES[..3]);
+    // nor does the one that was dropped, and has merged what the others could not
+    nobody_dissents(&out);
     // first found out with its statistics; later it is dropped again, or the others have cut it off by then
     let statistics = report["rounds"].as_array().unwrap().iter().find(|r| r["kind"] != "round").unwrap();
     in_time(&out, statistics);
@@ -142,10 +154,15 @@ fn against_more_liars_than_agreed_an_honest_site_stops_keeps_the_proof_and_goes_
         ["localnet", "run", "--study", STUDY, "--out", out.to_str().unwrap(), "--rounds", "8", "--rpc-port", &port];
     let liars = "hospital-b=collude@2,hospital-c=collude@2,hospital-d=collude@2";
     let mut run = Run::with_liars(scratch.path(), &arguments, liars).unwrap();
-    let dissent = |_: &Run| notes(&out, "hospital-a").is_some_and(|folder| folder.join("dissent-0002.json").is_file());
-    run.until(MINUTES, dissent).unwrap();
-    let folder = notes(&out, "hospital-a").unwrap();
-    let note: Value = serde_json::from_slice(&fs::read(folder.join("dissent-0002.json")).unwrap()).unwrap();
+    // the note is written when the site stops, and once more when the files are copied
+    let read = || {
+        let note = fs::read(notes(&out, "hospital-a")?.join("dissent-0002.json")).ok()?;
+        serde_json::from_slice::<Value>(&note)
+            .ok()
+            .filter(|note| note["files"].as_array().is_some_and(|f| f.len() == 2))
+    };
+    run.until(MINUTES, |_| read().is_some()).unwrap();
+    let note = read().unwrap();
     assert_eq!(note["own"], note["again"], "it has computed the same twice: {note:#}");
     assert_ne!(note["own"], note["attested"]);
     assert_eq!(note["inputs"].as_array().unwrap().len(), 4);

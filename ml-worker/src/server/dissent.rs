@@ -1,13 +1,14 @@
-//! Where the chain attests another merge than the one that was computed here, this site computes it once more, from inputs
-//! whose bytes are hashed again. Is it now as attested, something here had failed once: that is noted, and the site goes on.
-//! If not, it works no longer for this study until its people decide: neither on that model nor on any that came later.
+//! Where the chain attests another merge than the one that was computed here from the same inputs, this site computes it once
+//! more, from files whose bytes are hashed again. Is it now as attested, something here had failed once: that is noted, and the
+//! site goes on. If not, it works no longer for this study until its people decide: neither on that model nor on a later one.
 //!
-//! A chain that takes a round back and attests another merge ends the dissent by itself: it is about one hash.
+//! Every order names what is attested of the last rounds, so that a site that was away, or started anew, finds out too. A
+//! dissent is about one hash: while the chain attests another one there, it counts for nothing.
 
 use super::{Worker, RETRY};
 use crate::site::{Dissent, OwnMerge, What};
 use anyhow::{Context, Result};
-use consilium_primitives::{BlobRef, DutyKind, DutyOrder, DutyOutput, Hash};
+use consilium_primitives::{DutyKind, DutyOrder, DutyOutput, Hash};
 use std::{panic::AssertUnwindSafe, time::Instant};
 
 /// What is to be looked at once more: the agreement, what of it, and the attested hash.
@@ -16,8 +17,6 @@ pub(super) type Doubt = (Hash, What, Hash);
 /// How far that has come.
 #[derive(Clone, Copy)]
 pub(super) enum Look {
-    /// What was attested is kept too, and is not here yet.
-    Waits,
     /// It is being computed.
     Computes,
     /// It could not be computed then.
@@ -34,26 +33,16 @@ pub(super) enum Ground {
     Rejected,
 }
 
-/// The round whose merge a duty stands on; 0: the initial model.
-fn model_round(order: &DutyOrder) -> Option<u32> {
-    match order.duty.kind {
+/// Whether a duty stands on this, or on something that came of it.
+fn stands_on(order: &DutyOrder, what: What) -> bool {
+    let model = match order.duty.kind {
         DutyKind::Train | DutyKind::Merge => order.duty.round.checked_sub(1),
         DutyKind::Evaluate | DutyKind::Acknowledge => Some(order.duty.round),
         DutyKind::Statistics | DutyKind::MergeStatistics | DutyKind::Init => None,
-    }
-}
-
-/// What a duty stands on that everyone has computed: attested files.
-fn attested(order: &DutyOrder) -> Vec<(What, BlobRef)> {
-    let model = model_round(order).zip(order.base).map(|(round, blob)| (What::Model(round), blob));
-    model.into_iter().chain(order.statistics.map(|blob| (What::Statistics, blob))).collect()
-}
-
-/// Whether a duty stands on something that came out of this, without naming it.
-fn stands_on(order: &DutyOrder, what: What) -> bool {
-    model_round(order).is_some_and(|round| match what {
+    };
+    model.is_some_and(|model| match what {
         What::Statistics => true,
-        What::Model(earlier) => earlier < round,
+        What::Model(round) => round <= model,
     })
 }
 
@@ -61,85 +50,101 @@ impl Worker {
     /// Looks whether all that a duty stands on is as this site has computed it.
     pub(super) fn ground(&self, order: &DutyOrder) -> Result<Ground> {
         let agreement = &order.duty.agreement;
-        let named = attested(order);
-        let now = |what: What| named.iter().find(|(named, _)| *named == what).map(|(_, blob)| blob.root);
-        let mut rejected = false;
-        for (what, hash) in self.home.dissents(agreement)? {
-            match now(what) {
-                Some(root) if hex::encode(root) == hash => rejected = true,
-                Some(_) => {
-                    tracing::warn!(
-                        "study {}: {what} is no longer attested as {hash}: this site's dissent about it has ended",
-                        order.duty.study
-                    );
-                    self.home.end_dissent(agreement, what, &hash)?;
-                }
-                None => rejected |= stands_on(order, what),
+        let mut differs = Vec::new();
+        for attested in &order.attested {
+            let what = What::of(attested);
+            let own = self.home.own_merge(agreement, what, &attested.inputs_root)?;
+            let Some(own) = own.filter(|own| own.root != attested.root) else { continue };
+            if !self.home.accepted(agreement, what, &hex::encode(attested.root))? {
+                differs.push(((*agreement, what, attested.root), own));
             }
         }
-        if rejected {
-            return Ok(Ground::Rejected);
-        }
+        // from here on no note is begun
         let mut doubts = self.doubts.lock();
-        doubts.retain(|(of, what, hash), _| of != agreement || now(*what).is_none_or(|root| root == *hash));
-        for (what, blob) in &named {
-            let doubt = (*agreement, *what, blob.root);
-            let own = self.home.own_merge(agreement, *what)?.filter(|own| own.root != blob.root);
-            let (Some(own), false) = (own, self.home.accepted(agreement, *what, &hex::encode(blob.root))?) else {
-                doubts.remove(&doubt);
+        let now = |what: What| order.attested.iter().find(|attested| What::of(attested) == what);
+        let dissents = self.home.dissents(agreement)?;
+        // what is attested no longer is forgotten
+        doubts.retain(|(of, what, root), _| of != agreement || now(*what).is_some_and(|now| now.root == *root));
+        for (doubt, own) in differs {
+            let (_, what, root) = doubt;
+            if dissents.iter().any(|(noted, dissent)| *noted == what && dissent.attested == hex::encode(root)) {
                 continue;
+            }
+            let due = match doubts.get(&doubt) {
+                None => true,
+                Some(Look::Computes) => false,
+                Some(Look::Failed(at)) => at.elapsed() > RETRY,
             };
-            let look = doubts.entry(doubt).or_insert(Look::Waits);
-            let due = match look {
-                Look::Waits => true,
-                Look::Computes => false,
-                Look::Failed(at) => at.elapsed() > RETRY,
-            };
-            if due && self.blobs.has(blob) && self.again.send((own, *blob)).is_ok() {
-                *look = Look::Computes;
+            if due && self.again.send((own, root)).is_ok() {
+                doubts.insert(doubt, Look::Computes);
             }
         }
-        let open = |(of, what, _): &Doubt| of == agreement && (now(*what).is_some() || stands_on(order, *what));
-        Ok(if doubts.keys().any(open) { Ground::Doubted } else { Ground::Firm })
+        let stands = |(what, dissent): &&(What, Dissent)| {
+            stands_on(order, *what) && now(*what).is_none_or(|now| hex::encode(now.root) == dissent.attested)
+        };
+        let doubted = doubts.keys().any(|(of, what, _)| of == agreement && stands_on(order, *what));
+        drop(doubts);
+        let mut rejected = false;
+        for (what, dissent) in dissents.iter().filter(stands) {
+            rejected = true;
+            self.keep_files(agreement, *what, dissent.clone());
+        }
+        Ok(match (rejected, doubted) {
+            (true, _) => Ground::Rejected,
+            (false, true) => Ground::Doubted,
+            (false, false) => Ground::Firm,
+        })
+    }
+
+    /// Copies what a note is about to where it stays, whatever becomes of the store: as soon as it is here.
+    fn keep_files(&self, agreement: &Hash, what: What, mut dissent: Dissent) {
+        let mut named = vec![("attested", &dissent.attested), ("own", &dissent.own)];
+        named.extend(dissent.again.as_ref().filter(|again| **again != dissent.own).map(|again| ("again", again)));
+        let mut files = Vec::new();
+        for (name, root) in named {
+            match self.home.keep_file(agreement, what, &format!("{name}-{root}"), &self.blobs, root) {
+                Ok(file) => files.extend(file),
+                Err(error) => tracing::error!("study {}: no copy of the {name} file: {error:#}", dissent.study),
+            }
+        }
+        if files != dissent.files {
+            dissent.files = files;
+            if let Err(error) = self.home.put_dissent(agreement, what, &dissent) {
+                tracing::error!("study {}: {error:#}", dissent.study);
+            }
+        }
     }
 
     /// Computes once more what the chain attests differently.
-    pub(super) fn look_again(&self, own: &OwnMerge, blob: &BlobRef) {
-        let doubt = (own.order.duty.agreement, own.what(), blob.root);
-        let tried = std::panic::catch_unwind(AssertUnwindSafe(|| self.try_again(own, blob)));
-        match tried.unwrap_or_else(|_| Err(anyhow::anyhow!("the worker's own fault; see the lines above"))) {
-            Ok(()) => drop(self.doubts.lock().remove(&doubt)),
-            Err(error) => {
-                tracing::error!("study {}: {} cannot be computed again: {error:#}", own.order.duty.study, own.what());
-                // what the chain attests no longer has been forgotten meanwhile
-                if let Some(look) = self.doubts.lock().get_mut(&doubt) {
-                    *look = Look::Failed(Instant::now());
-                }
+    pub(super) fn look_again(&self, own: &OwnMerge, attested: Hash) {
+        let doubt = (own.order.duty.agreement, own.what(), attested);
+        let tried = std::panic::catch_unwind(AssertUnwindSafe(|| self.try_again(own, attested)));
+        let tried = tried.unwrap_or_else(|_| Err(anyhow::anyhow!("the worker's own fault; see the lines above")));
+        if let Err(error) = tried {
+            tracing::error!("study {}: {} cannot be computed again: {error:#}", own.order.duty.study, own.what());
+            // what the chain attests no longer has been forgotten meanwhile
+            if let Some(look) = self.doubts.lock().get_mut(&doubt) {
+                *look = Look::Failed(Instant::now());
             }
         }
     }
 
-    fn try_again(&self, own: &OwnMerge, blob: &BlobRef) -> Result<()> {
+    fn try_again(&self, own: &OwnMerge, root: Hash) -> Result<()> {
         let (what, study, agreement) = (own.what(), own.order.duty.study, &own.order.duty.agreement);
-        let (attested, first) = (hex::encode(blob.root), hex::encode(own.root));
+        let doubt = (*agreement, what, root);
+        let (attested, first) = (hex::encode(root), hex::encode(own.root));
         tracing::warn!("study {study}: {what} is attested as {attested}, and was {first} here; computing it once more");
         let again = self.compute(&own.order)?;
-        if again == Some(blob.root) {
+        if again == Some(root) {
             tracing::warn!(
                 "study {study}: {what}, computed again, is as attested. A transient fault of this machine had changed it; if \
                  that happens more often, look at its memory"
             );
-            self.home.put_own_merge(&OwnMerge { root: blob.root, ..own.clone() })?;
+            self.home.put_own_merge(&OwnMerge { root, ..own.clone() })?;
             let note = serde_json::json!({ "what": what.to_string(), "attested": attested, "own": first });
-            return self.home.put_note(agreement, "transient", own.order.duty.round, &note);
-        }
-        let mut files = Vec::new();
-        let mut named = vec![("attested", blob.root), ("own", own.root)];
-        named.extend(again.filter(|again| *again != own.root).map(|again| ("again", again)));
-        for (name, root) in named {
-            if let Ok(Some(bytes)) = self.blobs.read(&BlobRef { root, len: blob.len }) {
-                files.push(self.home.keep_file(agreement, what, &format!("{name}-{}", hex::encode(root)), &bytes)?);
-            }
+            self.home.put_note(agreement, "transient", own.order.duty.round, &note)?;
+            self.doubts.lock().remove(&doubt);
+            return Ok(());
         }
         let found = match again {
             Some(again) if again == own.root => "twice the same other result".into(),
@@ -166,18 +171,28 @@ impl Worker {
             attested,
             own: first,
             again: again.map(hex::encode),
-            inputs_root: hex::encode(own.order.duty.base),
+            inputs_root: hex::encode(own.inputs_root()),
             inputs: own
                 .order
                 .inputs
                 .iter()
                 .map(|i| (i.institution.to_string(), hex::encode(i.blob.root), i.weight))
                 .collect(),
-            files,
+            files: Vec::new(),
             note: note.clone(),
         };
-        let path = self.home.put_dissent(agreement, what, &dissent)?;
+        let path = {
+            let mut doubts = self.doubts.lock();
+            if !doubts.contains_key(&doubt) {
+                tracing::warn!("study {study}: {what} is no longer attested as {}", dissent.attested);
+                return Ok(());
+            }
+            let path = self.home.put_dissent(agreement, what, &dissent)?;
+            doubts.remove(&doubt);
+            path
+        };
         tracing::error!("study {study}: {what}: DISSENT. {note} ({})", path.display());
+        self.keep_files(agreement, what, dissent);
         Ok(())
     }
 

@@ -75,7 +75,7 @@ pub struct Worker {
     sound: Mutex<HashSet<(Hash, Hash)>>,
     /// What is to be computed once more.
     doubts: Mutex<HashMap<Doubt, Look>>,
-    again: mpsc::Sender<(OwnMerge, BlobRef)>,
+    again: mpsc::Sender<(OwnMerge, Hash)>,
     quick: mpsc::Sender<DutyOrder>,
     slow: mpsc::Sender<DutyOrder>,
 }
@@ -91,7 +91,7 @@ impl Worker {
         let secret = home.secret()?;
         let (quick, quick_jobs) = mpsc::channel();
         let (slow, slow_jobs) = mpsc::channel();
-        let (again, doubted) = mpsc::channel::<(OwnMerge, BlobRef)>();
+        let (again, doubted) = mpsc::channel::<(OwnMerge, Hash)>();
         let worker = Arc::new(Self {
             home,
             blobs,
@@ -109,8 +109,8 @@ impl Worker {
         });
         let looking = worker.clone();
         std::thread::Builder::new().name("looking again".into()).stack_size(STACK).spawn(move || {
-            for (own, blob) in doubted {
-                looking.look_again(&own, &blob);
+            for (own, attested) in doubted {
+                looking.look_again(&own, attested);
             }
         })?;
         for (name, jobs) in [("merging", quick_jobs), ("training", slow_jobs)] {
@@ -180,6 +180,16 @@ impl Worker {
             tracing::error!("{error:#}");
             DutyState::Failed(FailureCode::Internal)
         };
+        match self.ground(order) {
+            Ok(Ground::Firm) => {}
+            Ok(Ground::Doubted) => return DutyState::Queued,
+            // also what it has done before it knew
+            Ok(Ground::Rejected) => return DutyState::Failed(FailureCode::Refused),
+            Err(error) => {
+                tracing::error!("{error:#}");
+                return DutyState::Queued;
+            }
+        }
         match self.home.result(&hash) {
             Ok(Some(output)) => return DutyState::Done(output),
             Ok(None) => {}
@@ -203,12 +213,6 @@ impl Worker {
                 );
                 return DutyState::Failed(FailureCode::Refused);
             }
-            Err(error) => return internal(error),
-        }
-        match self.ground(order) {
-            Ok(Ground::Firm) => {}
-            Ok(Ground::Doubted) => return DutyState::Queued,
-            Ok(Ground::Rejected) => return DutyState::Failed(FailureCode::Refused),
             Err(error) => return internal(error),
         }
         let there = |blob: &Option<BlobRef>| blob.as_ref().is_none_or(|b| self.blobs.has(b));

@@ -3,16 +3,16 @@
 use super::{
     home::{whole, with_hash, OWN},
     store::{make_folder, write_whole},
-    Home,
+    Blobs, Home,
 };
 use anyhow::{Context, Result};
 use codec::{Decode, Encode};
-use consilium_primitives::{DutyKind, DutyOrder, DutyOutput, Hash};
+use consilium_primitives::{duty::ATTESTED_ROUNDS, round::Kind, Attested, DutyKind, DutyOrder, DutyOutput, Hash};
 use serde::{Deserialize, Serialize};
 use std::{fs, io, path::PathBuf};
 
-/// Rounds before the last one whose own merges are kept.
-const KEPT: u32 = 2;
+/// Rounds before the last one whose own merges are kept: those whose attested ones the chain names.
+const KEPT: u32 = ATTESTED_ROUNDS;
 
 /// What is merged: models, or the statistics of a study.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +28,14 @@ impl What {
         match self {
             Self::Model(round) => format!("{round:04}"),
             Self::Statistics => "statistics".into(),
+        }
+    }
+
+    /// What is attested there.
+    pub fn of(attested: &Attested) -> Self {
+        match attested.kind {
+            Kind::Statistics => Self::Statistics,
+            Kind::Model => Self::Model(attested.round),
         }
     }
 
@@ -67,6 +75,11 @@ impl OwnMerge {
         Some(Self { order: order.clone(), root })
     }
 
+    /// Hash over what was merged; zero for the initial model.
+    pub fn inputs_root(&self) -> Hash {
+        self.order.duty.base
+    }
+
     /// What it is of.
     pub fn what(&self) -> What {
         match self.order.duty.kind {
@@ -95,7 +108,7 @@ pub struct Dissent {
     pub inputs_root: String,
     /// The inputs: institution, BLAKE3 hash of the file, weight.
     pub inputs: Vec<(String, String, u32)>,
-    /// Both models' files.
+    /// Copies of both models' files, once they are here.
     pub files: Vec<PathBuf>,
     /// What this means and what to do, for people.
     pub note: String,
@@ -106,37 +119,46 @@ impl Home {
         Ok(self.study(agreement)?.join(format!("{kind}-{}{ending}", what.name())))
     }
 
+    /// The file of an own merge: a round can have several, of other inputs each.
+    fn own(&self, agreement: &Hash, what: What, inputs_root: &Hash) -> Result<PathBuf> {
+        self.file(agreement, "own", what, &format!("-{}", hex::encode(inputs_root)))
+    }
+
     /// Keeps what is needed to compute a merge once more; those of rounds long past are removed.
     ///
     /// # Errors
     /// What the file system says.
     pub fn put_own_merge(&self, own: &OwnMerge) -> Result<()> {
         let agreement = &own.order.duty.agreement;
-        let path = self.file(agreement, "own", own.what(), "")?;
+        let path = self.own(agreement, own.what(), &own.inputs_root())?;
         write_whole(&path, &with_hash(own), OWN).with_context(|| format!("cannot write {}", path.display()))?;
-        if let Some(old) = own.order.duty.round.checked_sub(KEPT + 1) {
-            match fs::remove_file(self.file(agreement, "own", What::Model(old), "")?) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error)?,
-                _ => {}
+        let What::Model(round) = own.what() else { return Ok(()) };
+        let folder = self.study(agreement)?;
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let part = name.strip_prefix("own-").and_then(|rest| rest.split('-').next());
+            if matches!(part.and_then(What::named), Some(What::Model(old)) if old.saturating_add(KEPT) < round) {
+                fs::remove_file(entry.path()).with_context(|| format!("cannot remove {}", entry.path().display()))?;
             }
         }
         Ok(())
     }
 
-    /// What this site has computed; `None` where it has not, or the file is damaged.
+    /// What this site has computed of these inputs; `None` where it has not, or the file is damaged.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn own_merge(&self, agreement: &Hash, what: What) -> Result<Option<OwnMerge>> {
-        let path = self.file(agreement, "own", what, "")?;
+    pub fn own_merge(&self, agreement: &Hash, what: What, inputs_root: &Hash) -> Result<Option<OwnMerge>> {
+        let path = self.own(agreement, what, inputs_root)?;
         Ok(read(&path)?.and_then(|bytes| whole(&bytes)))
     }
 
-    /// Where this site has stopped, and which attested hash each time, unless its people have decided to go on.
+    /// Where this site has stopped, unless its people have decided to go on.
     ///
     /// # Errors
     /// A file cannot be read, or is damaged.
-    pub fn dissents(&self, agreement: &Hash) -> Result<Vec<(What, String)>> {
+    pub fn dissents(&self, agreement: &Hash) -> Result<Vec<(What, Dissent)>> {
         let folder = self.study(agreement)?;
         let mut found = Vec::new();
         for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
@@ -148,20 +170,10 @@ impl Home {
             let noted: Dissent =
                 serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))?;
             if !self.accepted(agreement, what, &noted.attested)? {
-                found.push((what, noted.attested));
+                found.push((what, noted));
             }
         }
         Ok(found)
-    }
-
-    /// Lays aside the note on a dissent about a hash that the chain attests no longer.
-    ///
-    /// # Errors
-    /// What the file system says.
-    pub fn end_dissent(&self, agreement: &Hash, what: What, attested: &str) -> Result<()> {
-        let (from, to) = (self.file(agreement, "dissent", what, ".json")?, format!("-{attested}.json"));
-        let to = self.file(agreement, "past-dissent", what, &to)?;
-        fs::rename(&from, &to).with_context(|| format!("cannot rename {}", from.display()))
     }
 
     /// Notes that this site stops, and gives the note's path.
@@ -175,16 +187,29 @@ impl Home {
         Ok(path)
     }
 
-    /// Keeps a copy of a file beside the note on a dissent: the store may delete its own.
+    /// Keeps a copy of a file of the store beside the note on a dissent, and gives its path; `None` while it is not there. Its
+    /// hash is in its name, for whoever it is sent to.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn keep_file(&self, agreement: &Hash, what: What, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+    pub fn keep_file(
+        &self,
+        agreement: &Hash,
+        what: What,
+        name: &str,
+        blobs: &Blobs,
+        root: &str,
+    ) -> Result<Option<PathBuf>> {
         let folder = self.file(agreement, "dissent", what, "")?;
-        make_folder(&folder, 0o700).with_context(|| format!("cannot make {}", folder.display()))?;
         let path = folder.join(name);
-        write_whole(&path, bytes, OWN).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(path)
+        if path.exists() {
+            return Ok(Some(path));
+        }
+        let root = <[u8; 32]>::try_from(hex::decode(root)?).map_err(|_| anyhow::anyhow!("{root} is no hash"))?;
+        let Some(bytes) = read(&blobs.path(&root.into()))? else { return Ok(None) };
+        make_folder(&folder, 0o700).with_context(|| format!("cannot make {}", folder.display()))?;
+        write_whole(&path, &bytes, OWN).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Some(path))
     }
 
     /// Whether people at this site have decided to go on from what the chain attests (`consilium study accept`).

@@ -70,6 +70,7 @@ pub fn order(spec: &StudySpec, kind: DutyKind, round: u32, base: Option<Hash>) -
             DutyKind::Init | DutyKind::Merge => spec.merged_len(0).unwrap(),
             _ => spec.update_len().unwrap(),
         },
+        attested: Vec::new(),
     }
 }
 

@@ -3,8 +3,9 @@
 use crate::{types::Around, Config, Ended, History, Membership, Pallet, Running, Studies, StudyInfo};
 use alloc::{vec, vec::Vec};
 use consilium_primitives::{
+    duty::ATTESTED_ROUNDS,
     round::{Kind, Phase, RoundRecord},
-    BlobKind, BlobNotice, BlobRef, DutyKind, DutyOrder, Hash, InstitutionId, MergeInput, StudyId,
+    Attested, BlobKind, BlobNotice, BlobRef, DutyKind, DutyOrder, Hash, InstitutionId, MergeInput, StudyId,
 };
 use sp_core::crypto::AccountId32;
 
@@ -66,8 +67,19 @@ impl<T: Config> Pallet<T> {
         };
         let merges = matches!(open.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics);
         let merge = merges.then(|| rules.merge.clone());
-        let order = DutyOrder { duty: open.duty, spec: info.spec_hash, base, statistics, inputs, merge, output_len };
+        let attested = Self::attested(study, info.state.round);
+        let spec = info.spec_hash;
+        let order = DutyOrder { duty: open.duty, spec, base, statistics, inputs, merge, output_len, attested };
         Some(Asked { order, attempt: open.attempt, resumed: open.resumed, partial: open.partial })
+    }
+
+    /// What of a study is attested, as far back as orders name it.
+    fn attested(study: StudyId, round: u32) -> Vec<Attested> {
+        let oldest = round.saturating_sub(ATTESTED_ROUNDS);
+        let keys = core::iter::once((Kind::Statistics, 0)).chain((oldest..=round).map(|round| (Kind::Model, round)));
+        keys.filter_map(|key| History::<T>::get(study, key))
+            .map(|r| Attested { kind: r.kind, round: r.round, inputs_root: r.inputs_root, root: r.root })
+            .collect()
     }
 
     /// Blobs of studies that run or ended lately.

@@ -4,7 +4,7 @@
 use crate::{mock::*, *};
 use codec::Encode;
 use consilium_primitives::{
-    round::{AbortReason, PauseReason, Phase},
+    round::{AbortReason, Kind, PauseReason, Phase},
     *,
 };
 use frame_support::{assert_noop, assert_ok};
@@ -553,5 +553,31 @@ fn blobs_name_members_holders_and_what_is_wanted() {
         shut_out(account(2));
         assert!(Swarm::blobs().iter().all(|b| !b.members.contains(&id(2))), "a suspended institution gets nothing");
         assert!(blobs.iter().all(|b| !b.members.contains(&id(4))));
+    });
+}
+
+#[test]
+fn orders_name_what_is_attested_and_of_which_inputs_as_far_back_as_sites_keep_their_own() {
+    run(|| {
+        let study = started(StudyRules { max_rounds: 20, statistics_len: 300, ..rules() }, &[0, 1]);
+        let attested = || Swarm::orders(&id(0))[0].attested.clone();
+        assert_eq!(attested(), []);
+        (0..2).for_each(|n| answer(n, study, VoteBody::Update { root: hash(n), len: 300, metric: None }));
+        (0..2).for_each(|n| answer(n, study, VoteBody::Root(hash(50))));
+        let statistics = attested();
+        let inputs_root = History::<Test>::get(study, (Kind::Statistics, 0)).unwrap().inputs_root;
+        assert_eq!(statistics, [Attested { kind: Kind::Statistics, round: 0, inputs_root, root: hash(50) }]);
+        (0..2).for_each(|n| answer(n, study, VoteBody::Root(hash(100))));
+        for round in 1..=12u8 {
+            (0..2).for_each(|n| answer(n, study, update(n, None)));
+            let duty = Swarm::orders(&id(0))[0].duty;
+            (0..2).for_each(|n| answer(n, study, VoteBody::Root(hash(100 + round))));
+            assert_eq!(attested().last().unwrap().inputs_root, duty.base, "that of the merge's duty");
+        }
+        let models = (5..=12u32).map(|round| {
+            let record = record(study, round);
+            Attested { kind: Kind::Model, round, inputs_root: record.inputs_root, root: hash(100 + round as u8) }
+        });
+        assert_eq!(attested(), statistics.into_iter().chain(models).collect::<Vec<_>>());
     });
 }
