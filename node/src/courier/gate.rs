@@ -23,8 +23,8 @@ pub struct Snapshot {
     order: Vec<BlobNotice>,
     /// Updates listed at the finalised block, and who was an active member of their study there.
     final_updates: BTreeMap<(StudyId, u32, BlobRef), BTreeSet<InstitutionId>>,
-    /// Number of the finalised block.
-    pub finalised: u32,
+    /// Rounds of the last models that are listed at the finalised block.
+    final_models: BTreeMap<StudyId, u32>,
     /// Active members, at the finalised block, of the studies that list anything there.
     final_members: BTreeMap<StudyId, BTreeSet<InstitutionId>>,
 }
@@ -96,6 +96,10 @@ impl Snapshot {
         this.order = best;
         for notice in finalised {
             this.final_members.entry(notice.study).or_default().extend(&notice.members);
+            if notice.kind == BlobKind::Merged {
+                let closed = this.final_models.entry(notice.study).or_default();
+                *closed = notice.round.max(*closed);
+            }
             if notice.kind == BlobKind::Update {
                 let update = (notice.study, notice.round, notice.blob);
                 this.final_updates.entry(update).or_default().extend(&notice.members);
@@ -129,15 +133,23 @@ impl Snapshot {
         self.best.range(with(0)..=with(u64::MAX)).next().is_some()
     }
 
-    /// Updates, and parts of statistics, that are listed at the finalised block.
-    pub fn updates(&self) -> impl Iterator<Item = &BlobRef> {
-        self.final_updates.keys().map(|(_, _, blob)| blob)
+    /// Updates that are listed at the finalised block: study, round, and whether this node's own institution made it.
+    pub fn updates(&self) -> impl Iterator<Item = (&BlobRef, StudyId, u32, bool)> {
+        let own = |study: StudyId, round: u32, blob: &BlobRef| {
+            let notices = self.best.get(blob).into_iter().flatten();
+            notices
+                .filter(|notice| (notice.study, notice.round, notice.kind) == (study, round, BlobKind::Update))
+                .any(|notice| self.local.is_some_and(|local| notice.holders.contains(&local)))
+        };
+        self.final_updates.keys().map(move |(study, round, blob)| (blob, *study, *round, own(*study, *round, blob)))
     }
 
-    /// Whether the chain lists a blob, at the best block or at the finalised one.
+    /// Whether an update of a round is kept no longer: it is listed at neither block, and a later round of its study has closed
+    /// for good. While a study pauses in a round, what was committed for it is not listed, and stays.
     #[must_use]
-    pub fn keeps(&self, root: &[u8; 32]) -> bool {
-        self.lists(root) || self.updates().any(|blob| blob.root.0 == *root)
+    pub fn expired(&self, root: &[u8; 32], study: StudyId, round: u32) -> bool {
+        let listed = self.lists(root) || self.final_updates.keys().any(|(_, _, blob)| blob.root.0 == *root);
+        !listed && self.final_models.get(&study).is_some_and(|closed| *closed > round)
     }
 
     /// Whether it is final that an institution may have a blob: it was an active member of the study at the finalised

@@ -193,8 +193,7 @@ where
                 continue;
             }
             let (client, local) = (self.client.clone(), self.network.local_peer_id());
-            let finalised = (info.finalized_hash, info.finalized_number);
-            let read = tokio::task::spawn_blocking(move || read(&*client, &local, info.best_hash, finalised));
+            let read = tokio::task::spawn_blocking(move || read(&*client, &local, info.best_hash, info.finalized_hash));
             match read.await {
                 Ok(Ok((snapshot, print))) => {
                     at = heads;
@@ -228,8 +227,7 @@ where
 
     async fn note_updates(&self, snapshot: Arc<Snapshot>) {
         let store = self.store.clone();
-        let done =
-            tokio::task::spawn_blocking(move || store.note_updates(snapshot.updates(), snapshot.finalised)).await;
+        let done = tokio::task::spawn_blocking(move || store.note_updates(snapshot.updates())).await;
         if let Err(error) = done.unwrap_or_else(|error| Err(io::Error::other(error))) {
             log::warn!(target: LOG, "it cannot be noted which updates are held: {error}");
         }
@@ -238,12 +236,7 @@ where
     async fn tidy(&self, snapshot: Arc<Snapshot>) {
         let store = self.store.clone();
         let tidy = move || {
-            // before the chain was read, it lists nothing
-            let expired = if snapshot.is_empty() {
-                Ok(())
-            } else {
-                store.expire(|root| snapshot.keeps(root), snapshot.finalised)
-            };
+            let expired = store.expire(|root, study, round| snapshot.expired(root, study, round));
             store.tidy(|root| snapshot.lists(root)).and(expired)
         };
         let done = tokio::task::spawn_blocking(tidy).await;
@@ -258,7 +251,7 @@ fn read<C>(
     client: &C,
     local: &PeerId,
     best: sp_core::H256,
-    (finalised, number): (sp_core::H256, u32),
+    finalised: sp_core::H256,
 ) -> Result<(Snapshot, [u8; 32]), sp_api::ApiError>
 where
     C: ProvideRuntimeApi<Block>,
@@ -268,9 +261,7 @@ where
     let blobs = client.runtime_api().blobs(best)?;
     let settled = client.runtime_api().blobs(finalised)?;
     let print = fingerprint(&institutions, &blobs, &settled);
-    let mut snapshot = Snapshot::new(local, institutions, blobs, &settled);
-    snapshot.finalised = number;
-    Ok((snapshot, print))
+    Ok((Snapshot::new(local, institutions, blobs, &settled), print))
 }
 
 /// Brings the egress log to the disk now and then.

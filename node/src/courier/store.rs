@@ -33,7 +33,7 @@ pub struct Store {
     outboards: PathBuf,
     partial: PathBuf,
     fetched: PathBuf,
-    /// Of each update that the chain has listed and that is held: the finalised block at which it was last seen so.
+    /// Of each update that is held: study and round.
     updates: PathBuf,
     quota: u64,
     /// For which studies this node fetched a blob. Never held while the disk works: requests are decided with it.
@@ -278,37 +278,41 @@ impl Store {
         Ok(())
     }
 
-    /// Notes which of the updates that are listed at a finalised block are held: they are to go when they are listed no more.
+    /// Notes which of the updates that are listed at a finalised block are held for their study, or are this house's own: they
+    /// are to go when their time is over. What is here for another reason is nobody's to remove.
     ///
     /// # Errors
     /// A note cannot be written.
-    pub fn note_updates<'a>(&self, listed: impl Iterator<Item = &'a BlobRef>, finalised: u32) -> io::Result<()> {
-        for blob in listed.filter(|blob| self.holds(blob)) {
-            files::note(&self.updates.join(hex::encode(blob.root.0)), finalised.to_string().as_bytes())?;
+    pub fn note_updates<'a>(&self, listed: impl Iterator<Item = (&'a BlobRef, StudyId, u32, bool)>) -> io::Result<()> {
+        for (blob, study, round, own) in listed {
+            let note = self.updates.join(hex::encode(blob.root.0));
+            if self.holds(blob) && (own || self.fetched_for(blob, study)) && !note.exists() {
+                files::replace(&note, format!("{study} {round}").as_bytes())?;
+            }
         }
         Ok(())
     }
 
-    /// Removes updates that the agreement keeps no longer: they were listed once, and are not at a later finalised block, nor at
-    /// the best one. A chain that is still on its way to where they were listed says nothing.
+    /// Removes updates that are kept no longer. What cannot be removed does not keep the rest from being removed.
     ///
     /// # Errors
-    /// A folder cannot be read, or a file cannot be removed.
-    pub fn expire(&self, listed: impl Fn(&[u8; 32]) -> bool, finalised: u32) -> io::Result<()> {
+    /// The folder cannot be read, or the first file that could not be removed.
+    pub fn expire(&self, expired: impl Fn(&[u8; 32], StudyId, u32) -> bool) -> io::Result<()> {
+        let mut problem = Ok(());
         for (root, note) in files::hashed(&self.updates)? {
-            if listed(&root) {
-                continue;
-            }
-            let text = fs::read_to_string(&note).map_err(|error| named(&note, &error))?;
-            if text.trim().parse::<u32>().is_ok_and(|seen| seen >= finalised) {
+            let text = fs::read_to_string(&note).unwrap_or_default();
+            let of = text.split_once(' ').and_then(|(study, round)| Some((study.parse().ok()?, round.parse().ok()?)));
+            if !of.is_some_and(|(study, round)| expired(&root, study, round)) {
                 continue;
             }
             let path = self.blobs.join(hex::encode(root));
-            files::remove(&path).map_err(|error| named(&path, &error))?;
-            files::remove(&note).map_err(|error| named(&note, &error))?;
-            log::info!(target: super::LOG, "update {}: kept by no study any longer, removed", hex::encode(root));
+            match files::remove(&path).and_then(|()| files::remove(&note)) {
+                Ok(()) => log::info!(target: super::LOG, "update {}: kept no longer, removed", hex::encode(root)),
+                Err(error) if problem.is_ok() => problem = Err(named(&path, &error)),
+                Err(_) => {}
+            }
         }
-        Ok(())
+        problem
     }
 
     /// Removes what belongs to blobs that are gone, and old partial downloads and other leftovers that nobody wants. What

@@ -141,26 +141,57 @@ fn a_file_that_cannot_be_removed_is_named_and_the_others_are_removed() {
 }
 
 #[test]
-fn an_update_goes_when_a_later_finalised_block_lists_it_no_more() {
+fn updates_go_when_their_time_is_over_and_nothing_else_does() {
+    let house = House::new();
     let there = House::new();
-    let blobs: Vec<BlobRef> = (0..3).map(|seed| blob(10, seed).1).collect();
-    for (seed, blob_ref) in (0..3).zip(&blobs) {
-        fs::write(there.file(blob_ref), blob(10, seed).0).unwrap();
+    let fetched = |seed| {
+        let (bytes, blob) = blob(10, seed);
+        house.put(&blob, &bytes);
+        house.server.update(chain(
+            1,
+            &[notice(BlobKind::Update, blob, &[1], &[1, 2, 3])],
+            &[notice(BlobKind::Update, blob, &[1], &[1, 2, 3])],
+        ));
+        begin(&there, &house, blob).finish(&there.store, 7).unwrap();
+        blob
+    };
+    let (first, second) = (fetched(0), fetched(1));
+    let put = |seed| {
+        let (bytes, blob) = blob(10, seed);
+        there.put(&blob, &bytes);
+        blob
+    };
+    // this house's own, and one that is here for another reason, which a study lists as somebody's
+    let (own, other) = (put(2), put(3));
+    let round = |blob, round| BlobNotice { round, ..notice(BlobKind::Update, blob, &[1], &[1, 2, 3]) };
+    let model = |number| BlobNotice { round: number, ..notice(BlobKind::Merged, blob(10, 90).1, &[1], &[1, 2, 3]) };
+    let listed = [
+        round(first, 1),
+        round(second, 2),
+        BlobNotice { holders: vec![site(2)], ..round(own, 1) },
+        round(other, 1),
+        model(0),
+    ];
+    let held = |store: &Store| [first, second, own, other].map(|blob| store.holds(&blob));
+    let note = |notices: &[BlobNotice]| there.store.note_updates(chain(2, notices, notices).updates()).unwrap();
+    let expire = |store: &Store, best: &[BlobNotice], finalised: &[BlobNotice]| {
+        let chain = chain(2, best, finalised);
+        store.expire(|root, study, round| chain.expired(root, study, round)).unwrap();
+    };
+    note(&listed);
+    // listed at either block; by a chain that was not read, or begins anew; while a study pauses in the round
+    expire(&there.store, &listed, &[model(9)]);
+    expire(&there.store, &[model(9)], &listed[..].iter().cloned().chain([model(9)]).collect::<Vec<_>>());
+    for closed in [&[][..], &[model(0)], &[model(1)]] {
+        expire(&there.store, closed, closed);
     }
-    let held = || blobs.iter().map(|blob| there.file(blob).exists()).collect::<Vec<_>>();
-    // the third was never an update; of one that is not here nothing is noted
-    let absent = blob(10, 9).1;
-    there.store.note_updates([&blobs[0], &blobs[1], &absent].into_iter(), 20).unwrap();
-    // listed still; or by a chain that is not yet where it was seen
-    there.store.expire(|_| true, 30).unwrap();
-    there.store.expire(|_| false, 20).unwrap();
-    there.store.expire(|_| false, 3).unwrap();
-    assert_eq!(held(), [true; 3]);
-    there.store.expire(|root| *root == blobs[1].root.0, 21).unwrap();
-    assert_eq!(held(), [false, true, true]);
+    assert_eq!(held(&there.store), [true; 4]);
+    // a later round has closed
+    expire(&there.store, &[], &[model(2)]);
+    assert_eq!(held(&there.store), [false, true, false, true]);
     // also by a node that was started anew
     let again = there.reopened();
-    again.expire(|_| false, 21).unwrap();
-    assert_eq!(held(), [false, false, true]);
+    expire(&again, &[], &[model(3)]);
+    assert_eq!(held(&again), [false, false, false, true]);
     assert_eq!(fs::read_dir(there.dir.path().join("courier/updates")).unwrap().count(), 0);
 }
