@@ -86,7 +86,7 @@ fn a_site_that_computes_the_same_other_merge_twice_stops_keeps_the_proof_and_say
     let (own, attested) = (root(output), another(&lab));
     let train = train_on(&lab, &merge, attested);
     assert_eq!(lab.failed(&train), FailureCode::Refused);
-    settled(&lab, 2);
+    settled(&lab, 4);
     let told = read(&note(&lab, "dissent-0001.json"));
     assert_eq!((&told["own"], &told["again"]), (&hex::encode(own).into(), &hex::encode(own).into()));
     assert_eq!((&told["attested"], &told["round"]), (&hex::encode(attested).into(), &1.into()));
@@ -96,14 +96,15 @@ fn a_site_that_computes_the_same_other_merge_twice_stops_keeps_the_proof_and_say
     for part in ["twice the same other result", "data managers", "consilium audit 0", "study accept 0 --round 1"] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    // both files are kept beside the note, whatever becomes of the store
+    // both files, and what was merged, are kept beside the note, whatever becomes of the store
+    let inputs: Vec<Hash> = merge.inputs.iter().map(|input| input.blob.root).collect();
     for root in [attested, own] {
         fs::remove_file(lab.blob(&root)).unwrap();
     }
     let files: Vec<PathBuf> = serde_json::from_value(told["files"].clone()).unwrap();
     let kept: Vec<_> =
         files.iter().map(|file| Hash::from(*blake3::hash(&fs::read(file).unwrap()).as_bytes())).collect();
-    assert_eq!(kept, [attested, own]);
+    assert_eq!(kept, [&[attested, own][..], &inputs].concat());
 
     // it takes no part in anything that stands on that model, also when it starts anew
     lab.blobs().put(&fs::read(&files[0]).unwrap()).unwrap();
@@ -133,6 +134,7 @@ fn a_site_that_computes_the_same_other_merge_twice_stops_keeps_the_proof_and_say
     lab.blobs().put(&fs::read(&files[1]).unwrap()).unwrap();
     again.done(&lab.spec, &train_on(&lab, &merge, own));
     again.done(&lab.spec, &knowing(others(3)[0].clone(), own));
+    assert!(note(&lab, "dissent-0001.json").exists());
     // what was done then is not given away where it attests the other
     assert_eq!(says(&knowing(others(3)[0].clone(), attested)), FailureCode::Refused);
     // the decision of its people ends it, about exactly this model
@@ -144,6 +146,12 @@ fn a_site_that_computes_the_same_other_merge_twice_stops_keeps_the_proof_and_say
     accept(attested);
     again.done(&lab.spec, &train);
     again.done(&lab.spec, &knowing(others(4)[0].clone(), attested));
+    fs::remove_file(note(&lab, "accepted-0001.json")).unwrap();
+    assert_eq!(says(&others(12)[0]), FailureCode::Refused);
+    // attested otherwise for some rounds, it is laid aside for good
+    again.done(&lab.spec, &knowing(others(6)[0].clone(), own));
+    assert!(!note(&lab, "dissent-0001.json").exists());
+    again.done(&lab.spec, &others(13)[0]);
 }
 
 #[test]
@@ -176,13 +184,17 @@ fn a_site_that_was_away_or_started_anew_finds_out_later_and_the_attested_file_ne
     fs::remove_file(lab.blob(&attested)).unwrap();
     let order = attesting(train, &merge, attested);
     assert_eq!(again.failed(&lab.spec, &order), FailureCode::Refused);
-    settled(&lab, 1);
+    settled(&lab, 3);
     let told = read(&note(&lab, "dissent-0001.json"));
     assert_eq!((&told["attested"], &told["own"]), (&hex::encode(attested).into(), &hex::encode(root(output)).into()));
     // when it comes it is kept too
     lab.blobs().put(&bytes).unwrap();
     assert_eq!(again.failed(&lab.spec, &order), FailureCode::Refused);
-    settled(&lab, 2);
+    settled(&lab, 4);
+    // another study of the same agreement has nothing to do with it
+    let mut other = attesting(lab.order(DutyKind::Train, 5, Some(lab.zeros()), None), &merge, root(output));
+    (other.duty.study, other.attested) = (1, Vec::new());
+    assert_ne!(again.ask(&lab.spec, &other), DutyState::Failed(FailureCode::Refused));
 }
 
 #[test]

@@ -152,8 +152,8 @@ pub struct DutyOrder {
     pub merge: Option<Merge>,
     /// Length in bytes of the file the duty makes.
     pub output_len: u64,
-    /// The study's attested statistics, and its models of the last [`ATTESTED_ROUNDS`] rounds: whoever has computed another
-    /// one from the same inputs must know.
+    /// The study's attested statistics, and its models of the last [`ATTESTED_ROUNDS`] rounds and of the duty's own: whoever has
+    /// computed another one from the same inputs must know.
     pub attested: Vec<Attested>,
 }
 

@@ -154,12 +154,12 @@ fn against_more_liars_than_agreed_an_honest_site_stops_keeps_the_proof_and_goes_
         ["localnet", "run", "--study", STUDY, "--out", out.to_str().unwrap(), "--rounds", "8", "--rpc-port", &port];
     let liars = "hospital-b=collude@2,hospital-c=collude@2,hospital-d=collude@2";
     let mut run = Run::with_liars(scratch.path(), &arguments, liars).unwrap();
-    // the note is written when the site stops, and once more when the files are copied
+    // the note is written when the site stops, and once more when the files are copied: two models and four updates
     let read = || {
         let note = fs::read(notes(&out, "hospital-a")?.join("dissent-0002.json")).ok()?;
         serde_json::from_slice::<Value>(&note)
             .ok()
-            .filter(|note| note["files"].as_array().is_some_and(|f| f.len() == 2))
+            .filter(|note| note["files"].as_array().is_some_and(|f| f.len() == 6))
     };
     run.until(MINUTES, |_| read().is_some()).unwrap();
     let note = read().unwrap();
@@ -170,7 +170,9 @@ fn against_more_liars_than_agreed_an_honest_site_stops_keeps_the_proof_and_goes_
     let files: Vec<&str> = note["files"].as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
     let kept: Vec<String> =
         files.iter().map(|file| blake3::hash(&fs::read(file).unwrap()).to_hex().to_string()).collect();
-    assert_eq!(kept, [note["attested"].as_str().unwrap(), note["own"].as_str().unwrap()]);
+    assert_eq!(kept[..2], [note["attested"].as_str().unwrap(), note["own"].as_str().unwrap()]);
+    let inputs: Vec<&str> = note["inputs"].as_array().unwrap().iter().map(|input| input[1].as_str().unwrap()).collect();
+    assert_eq!(kept[2..], inputs);
     let said = fs::read_to_string(out.join("hospital-a/worker.log")).unwrap();
     assert!(said.contains("DISSENT") && said.contains("consilium study accept 0 --round 2"), "{said}");
 

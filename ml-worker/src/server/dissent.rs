@@ -8,20 +8,36 @@
 use super::{Worker, RETRY};
 use crate::site::{Dissent, OwnMerge, What};
 use anyhow::{Context, Result};
-use consilium_primitives::{DutyKind, DutyOrder, DutyOutput, Hash};
+use consilium_primitives::{DutyKind, DutyOrder, DutyOutput, Hash, StudyId};
 use std::{panic::AssertUnwindSafe, time::Instant};
 
-/// What is to be looked at once more: the agreement, what of it, and the attested hash.
-pub(super) type Doubt = (Hash, What, Hash);
+/// A study that is worked for: two can have one agreement.
+type Study = (Hash, StudyId);
+
+/// What is to be looked at once more, and the attested hash.
+pub(super) type Doubt = (Study, What, Hash);
 
 /// How far that has come.
 #[derive(Clone, Copy)]
 pub(super) enum Look {
-    /// It is being computed.
-    Computes,
-    /// It could not be computed then.
-    Failed(Instant),
+    /// It is being computed, after so many failures.
+    Computes(u32),
+    /// It could not be computed then, so many times.
+    Failed(Instant, u32),
 }
+
+/// What the thread that looks again is to do.
+pub(super) enum Again {
+    /// Compute this once more: the chain attests that.
+    Compute(Box<OwnMerge>, Hash),
+    /// Copy what this note is about, which may be here by now.
+    Keep(Study, What),
+}
+
+/// So often it is tried to compute a merge once more before people are asked.
+const TRIES: u32 = 3;
+/// A note on another hash than has been attested for so many rounds is laid aside: no chain takes back as many.
+const SETTLED: u32 = 4;
 
 /// Whether a duty can be done on what it stands on.
 pub(super) enum Ground {
@@ -33,14 +49,18 @@ pub(super) enum Ground {
     Rejected,
 }
 
-/// Whether a duty stands on this, or on something that came of it.
-fn stands_on(order: &DutyOrder, what: What) -> bool {
-    let model = match order.duty.kind {
+/// The round whose model a duty stands on.
+fn model_round(order: &DutyOrder) -> Option<u32> {
+    match order.duty.kind {
         DutyKind::Train | DutyKind::Merge => order.duty.round.checked_sub(1),
         DutyKind::Evaluate | DutyKind::Acknowledge => Some(order.duty.round),
         DutyKind::Statistics | DutyKind::MergeStatistics | DutyKind::Init => None,
-    };
-    model.is_some_and(|model| match what {
+    }
+}
+
+/// Whether a duty stands on this, or on something that came of it.
+fn stands_on(order: &DutyOrder, what: What) -> bool {
+    model_round(order).is_some_and(|model| match what {
         What::Statistics => true,
         What::Model(round) => round <= model,
     })
@@ -50,45 +70,66 @@ impl Worker {
     /// Looks whether all that a duty stands on is as this site has computed it.
     pub(super) fn ground(&self, order: &DutyOrder) -> Result<Ground> {
         let agreement = &order.duty.agreement;
+        let study = (*agreement, order.duty.study);
         let mut differs = Vec::new();
         for attested in &order.attested {
             let what = What::of(attested);
             let own = self.home.own_merge(agreement, what, &attested.inputs_root)?;
             let Some(own) = own.filter(|own| own.root != attested.root) else { continue };
             if !self.home.accepted(agreement, what, &hex::encode(attested.root))? {
-                differs.push(((*agreement, what, attested.root), own));
+                differs.push(((study, what, attested.root), own));
             }
         }
         // from here on no note is begun
         let mut doubts = self.doubts.lock();
         let now = |what: What| order.attested.iter().find(|attested| What::of(attested) == what);
         let dissents = self.home.dissents(agreement)?;
-        // what is attested no longer is forgotten
-        doubts.retain(|(of, what, root), _| of != agreement || now(*what).is_some_and(|now| now.root == *root));
+        let dissents: Vec<_> = dissents.into_iter().filter(|(_, dissent)| dissent.study == order.duty.study).collect();
+        // what is attested no longer, or was settled, is forgotten; of what the chain does not name any more nothing is known
+        doubts.retain(|doubt, look| {
+            let (of, what, root) = doubt;
+            *of != study
+                || now(*what).is_none_or(|now| {
+                    let open = matches!(look, Look::Computes(_)) || differs.iter().any(|(differs, _)| differs == doubt);
+                    now.root == *root && open
+                })
+        });
         for (doubt, own) in differs {
             let (_, what, root) = doubt;
             if dissents.iter().any(|(noted, dissent)| *noted == what && dissent.attested == hex::encode(root)) {
                 continue;
             }
-            let due = match doubts.get(&doubt) {
-                None => true,
-                Some(Look::Computes) => false,
-                Some(Look::Failed(at)) => at.elapsed() > RETRY,
+            let failures = match doubts.get(&doubt) {
+                None => Some(0),
+                Some(Look::Computes(_)) => None,
+                Some(Look::Failed(at, times)) => (at.elapsed() > RETRY).then_some(*times),
             };
-            if due && self.again.send((own, root)).is_ok() {
-                doubts.insert(doubt, Look::Computes);
+            if let Some(failures) = failures {
+                if self.again.send(Again::Compute(Box::new(own), root)).is_ok() {
+                    doubts.insert(doubt, Look::Computes(failures));
+                }
             }
         }
-        let stands = |(what, dissent): &&(What, Dissent)| {
-            stands_on(order, *what) && now(*what).is_none_or(|now| hex::encode(now.root) == dissent.attested)
-        };
-        let doubted = doubts.keys().any(|(of, what, _)| of == agreement && stands_on(order, *what));
-        drop(doubts);
         let mut rejected = false;
-        for (what, dissent) in dissents.iter().filter(stands) {
-            rejected = true;
-            self.keep_files(agreement, *what, dissent.clone());
+        for (what, dissent) in dissents {
+            match now(what) {
+                Some(now) if hex::encode(now.root) != dissent.attested => {
+                    let model = model_round(order).unwrap_or(0);
+                    if matches!(what, What::Model(round) if round.saturating_add(SETTLED) <= model) {
+                        tracing::warn!("study {}: {what} is no longer attested as {}", dissent.study, dissent.attested);
+                        self.home.end_dissent(agreement, what, &dissent.attested)?;
+                    }
+                }
+                _ if !stands_on(order, what) => {}
+                _ => {
+                    rejected = true;
+                    if !dissent.complete() {
+                        let _ = self.again.send(Again::Keep(study, what));
+                    }
+                }
+            }
         }
+        let doubted = doubts.keys().any(|(of, what, _)| *of == study && stands_on(order, *what));
         Ok(match (rejected, doubted) {
             (true, _) => Ground::Rejected,
             (false, true) => Ground::Doubted,
@@ -96,55 +137,81 @@ impl Worker {
         })
     }
 
-    /// Copies what a note is about to where it stays, whatever becomes of the store: as soon as it is here.
-    fn keep_files(&self, agreement: &Hash, what: What, mut dissent: Dissent) {
-        let mut named = vec![("attested", &dissent.attested), ("own", &dissent.own)];
-        named.extend(dissent.again.as_ref().filter(|again| **again != dissent.own).map(|again| ("again", again)));
+    /// Does what the thread that looks again is asked to do.
+    pub(super) fn look_again(&self, again: Again) {
+        let tried = std::panic::catch_unwind(AssertUnwindSafe(|| match again {
+            Again::Compute(own, attested) => self.recompute(&own, attested),
+            Again::Keep(study, what) => self.keep_files(study, what),
+        }));
+        match tried {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!("{error:#}"),
+            Err(_) => tracing::error!("the worker's own fault; see the lines above"),
+        }
+    }
+
+    /// Copies what a note is about to where it stays, whatever becomes of the store: what is here of it.
+    fn keep_files(&self, (agreement, study): Study, what: What) -> Result<()> {
+        let noted = |dissents: Vec<(What, Dissent)>| {
+            dissents.into_iter().find(|(noted, dissent)| *noted == what && dissent.study == study).map(|(_, d)| d)
+        };
+        let Some(mut dissent) = noted(self.home.dissents(&agreement)?).filter(|dissent| !dissent.complete()) else {
+            return Ok(());
+        };
         let mut files = Vec::new();
-        for (name, root) in named {
-            match self.home.keep_file(agreement, what, &format!("{name}-{root}"), &self.blobs, root) {
-                Ok(file) => files.extend(file),
-                Err(error) => tracing::error!("study {}: no copy of the {name} file: {error:#}", dissent.study),
-            }
+        for (name, root) in dissent.wanted() {
+            let file = self.home.keep_file(&agreement, what, &format!("{name}-{root}"), &self.blobs, &root);
+            files.extend(file.with_context(|| format!("study {study}: no copy of the {name} file"))?);
         }
-        if files != dissent.files {
+        // people may have decided meanwhile
+        let _doubts = self.doubts.lock();
+        if files != dissent.files && noted(self.home.dissents(&agreement)?).is_some() {
             dissent.files = files;
-            if let Err(error) = self.home.put_dissent(agreement, what, &dissent) {
-                tracing::error!("study {}: {error:#}", dissent.study);
-            }
+            self.home.put_dissent(&agreement, what, &dissent)?;
         }
+        Ok(())
     }
 
     /// Computes once more what the chain attests differently.
-    pub(super) fn look_again(&self, own: &OwnMerge, attested: Hash) {
-        let doubt = (own.order.duty.agreement, own.what(), attested);
-        let tried = std::panic::catch_unwind(AssertUnwindSafe(|| self.try_again(own, attested)));
+    fn recompute(&self, own: &OwnMerge, attested: Hash) -> Result<()> {
+        let doubt = ((own.order.duty.agreement, own.order.duty.study), own.what(), attested);
+        let failures = match self.doubts.lock().get(&doubt) {
+            Some(Look::Computes(failures)) => *failures,
+            _ => 0,
+        };
+        let tried = std::panic::catch_unwind(AssertUnwindSafe(|| self.try_again(own, attested, failures + 1 >= TRIES)));
         let tried = tried.unwrap_or_else(|_| Err(anyhow::anyhow!("the worker's own fault; see the lines above")));
-        if let Err(error) = tried {
-            tracing::error!("study {}: {} cannot be computed again: {error:#}", own.order.duty.study, own.what());
+        if tried.is_err() {
             // what the chain attests no longer has been forgotten meanwhile
             if let Some(look) = self.doubts.lock().get_mut(&doubt) {
-                *look = Look::Failed(Instant::now());
+                *look = Look::Failed(Instant::now(), failures + 1);
             }
         }
+        tried.with_context(|| format!("study {}: {} cannot be computed again", own.order.duty.study, own.what()))
     }
 
-    fn try_again(&self, own: &OwnMerge, root: Hash) -> Result<()> {
+    /// `last`: if it cannot be computed this time, people are asked.
+    fn try_again(&self, own: &OwnMerge, root: Hash, last: bool) -> Result<()> {
         let (what, study, agreement) = (own.what(), own.order.duty.study, &own.order.duty.agreement);
-        let doubt = (*agreement, what, root);
+        let doubt = ((*agreement, study), what, root);
         let (attested, first) = (hex::encode(root), hex::encode(own.root));
         tracing::warn!("study {study}: {what} is attested as {attested}, and was {first} here; computing it once more");
-        let again = self.compute(&own.order)?;
+        let again = match self.compute(&own.order) {
+            Err(error) if last => {
+                tracing::error!("study {study}: {what} cannot be computed again: {error:#}");
+                None
+            }
+            tried => tried?,
+        };
         if again == Some(root) {
             tracing::warn!(
                 "study {study}: {what}, computed again, is as attested. A transient fault of this machine had changed it; if \
                  that happens more often, look at its memory"
             );
             self.home.put_own_merge(&OwnMerge { root, ..own.clone() })?;
-            let note = serde_json::json!({ "what": what.to_string(), "attested": attested, "own": first });
-            self.home.put_note(agreement, "transient", own.order.duty.round, &note)?;
             self.doubts.lock().remove(&doubt);
-            return Ok(());
+            let note = serde_json::json!({ "what": what.to_string(), "attested": attested, "own": first });
+            return self.home.put_note(agreement, "transient", own.order.duty.round, &note);
         }
         let found = match again {
             Some(again) if again == own.root => "twice the same other result".into(),
@@ -152,7 +219,8 @@ impl Worker {
                 "another result each time (then {}): this machine's memory or disk is not to be trusted",
                 hex::encode(again)
             ),
-            None => "another result, and not all of the inputs are here any more to compute it again".into(),
+            None => "another result, and cannot compute it again: not all of the inputs are here any more, or its log says why"
+                .into(),
         };
         let round = own.order.duty.round;
         let note = format!(
@@ -192,8 +260,7 @@ impl Worker {
             path
         };
         tracing::error!("study {study}: {what}: DISSENT. {note} ({})", path.display());
-        self.keep_files(agreement, what, dissent);
-        Ok(())
+        self.keep_files((*agreement, study), what)
     }
 
     /// What an order gives, with every file looked at anew; `None` where files are missing.

@@ -14,7 +14,7 @@ mod merge;
 
 pub use http::{serve, Settings};
 
-use crate::site::{Blobs, Home, OwnMerge};
+use crate::site::{Blobs, Home};
 use anyhow::Result;
 use codec::Encode;
 use consilium_primitives::{
@@ -22,7 +22,7 @@ use consilium_primitives::{
     BlobRef, Duty, DutyAnswer, DutyKind, DutyOrder, DutyReply, DutyRequest, DutyState, FailureCode, Hash,
 };
 use consilium_study::StudySpec;
-use dissent::{Doubt, Ground, Look};
+use dissent::{Again, Doubt, Ground, Look};
 use kept::Kept;
 use leave::{Leave, Permit};
 use parking_lot::{Condvar, Mutex};
@@ -75,7 +75,7 @@ pub struct Worker {
     sound: Mutex<HashSet<(Hash, Hash)>>,
     /// What is to be computed once more.
     doubts: Mutex<HashMap<Doubt, Look>>,
-    again: mpsc::Sender<(OwnMerge, Hash)>,
+    again: mpsc::Sender<Again>,
     quick: mpsc::Sender<DutyOrder>,
     slow: mpsc::Sender<DutyOrder>,
 }
@@ -91,7 +91,7 @@ impl Worker {
         let secret = home.secret()?;
         let (quick, quick_jobs) = mpsc::channel();
         let (slow, slow_jobs) = mpsc::channel();
-        let (again, doubted) = mpsc::channel::<(OwnMerge, Hash)>();
+        let (again, doubted) = mpsc::channel::<Again>();
         let worker = Arc::new(Self {
             home,
             blobs,
@@ -109,8 +109,8 @@ impl Worker {
         });
         let looking = worker.clone();
         std::thread::Builder::new().name("looking again".into()).stack_size(STACK).spawn(move || {
-            for (own, attested) in doubted {
-                looking.look_again(&own, attested);
+            for again in doubted {
+                looking.look_again(again);
             }
         })?;
         for (name, jobs) in [("merging", quick_jobs), ("training", slow_jobs)] {

@@ -108,10 +108,25 @@ pub struct Dissent {
     pub inputs_root: String,
     /// The inputs: institution, BLAKE3 hash of the file, weight.
     pub inputs: Vec<(String, String, u32)>,
-    /// Copies of both models' files, once they are here.
+    /// Copies of both models' files and of what was merged, once they are here.
     pub files: Vec<PathBuf>,
     /// What this means and what to do, for people.
     pub note: String,
+}
+
+impl Dissent {
+    /// The files that are kept beside the note: what they are, and their hashes. Both models, and what was merged.
+    pub fn wanted(&self) -> Vec<(&'static str, String)> {
+        let mut wanted = vec![("attested", self.attested.clone()), ("own", self.own.clone())];
+        wanted.extend(self.again.clone().filter(|again| *again != self.own).map(|again| ("again", again)));
+        wanted.extend(self.inputs.iter().map(|(_, root, _)| ("input", root.clone())));
+        wanted
+    }
+
+    /// Whether all of them are there.
+    pub fn complete(&self) -> bool {
+        self.files.len() == self.wanted().len()
+    }
 }
 
 impl Home {
@@ -139,7 +154,8 @@ impl Home {
             let name = entry.file_name().to_string_lossy().into_owned();
             let part = name.strip_prefix("own-").and_then(|rest| rest.split('-').next());
             if matches!(part.and_then(What::named), Some(What::Model(old)) if old.saturating_add(KEPT) < round) {
-                fs::remove_file(entry.path()).with_context(|| format!("cannot remove {}", entry.path().display()))?;
+                // what cannot be removed now is old next time too
+                let _ = fs::remove_file(entry.path());
             }
         }
         Ok(())
@@ -174,6 +190,21 @@ impl Home {
             }
         }
         Ok(found)
+    }
+
+    /// Lays aside the note on a dissent about a hash that the chain attests no longer.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn end_dissent(&self, agreement: &Hash, what: What, attested: &str) -> Result<()> {
+        let (from, to) = (self.file(agreement, "dissent", what, ".json")?, format!("-{attested}.json"));
+        let to = self.file(agreement, "past-dissent", what, &to)?;
+        match fs::rename(&from, &to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot rename {}", from.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Notes that this site stops, and gives the note's path.

@@ -67,16 +67,17 @@ impl<T: Config> Pallet<T> {
         };
         let merges = matches!(open.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics);
         let merge = merges.then(|| rules.merge.clone());
-        let attested = Self::attested(study, info.state.round);
+        let attested = Self::attested(study, info.state.round, open.duty.round);
         let spec = info.spec_hash;
         let order = DutyOrder { duty: open.duty, spec, base, statistics, inputs, merge, output_len, attested };
         Some(Asked { order, attempt: open.attempt, resumed: open.resumed, partial: open.partial })
     }
 
-    /// What of a study is attested, as far back as orders name it.
-    fn attested(study: StudyId, round: u32) -> Vec<Attested> {
+    /// What of a study is attested, as far back as orders name it, and in the round of the duty.
+    pub(crate) fn attested(study: StudyId, round: u32, asked: u32) -> Vec<Attested> {
         let oldest = round.saturating_sub(ATTESTED_ROUNDS);
-        let keys = core::iter::once((Kind::Statistics, 0)).chain((oldest..=round).map(|round| (Kind::Model, round)));
+        let models = (asked < oldest).then_some(asked).into_iter().chain(oldest..=round);
+        let keys = core::iter::once((Kind::Statistics, 0)).chain(models.map(|round| (Kind::Model, round)));
         keys.filter_map(|key| History::<T>::get(study, key))
             .map(|r| Attested { kind: r.kind, round: r.round, inputs_root: r.inputs_root, root: r.root })
             .collect()

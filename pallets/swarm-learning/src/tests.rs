@@ -578,6 +578,11 @@ fn orders_name_what_is_attested_and_of_which_inputs_as_far_back_as_sites_keep_th
             let record = record(study, round);
             Attested { kind: Kind::Model, round, inputs_root: record.inputs_root, root: hash(100 + round as u8) }
         });
-        assert_eq!(attested(), statistics.into_iter().chain(models).collect::<Vec<_>>());
+        let all: Vec<_> = statistics.into_iter().chain(models).collect();
+        assert_eq!(attested(), all);
+        // who is to hold an earlier round's model is told of that one too
+        let rounds = |asked| Swarm::attested(study, 13, asked).iter().skip(1).map(|a| a.round).collect::<Vec<_>>();
+        assert_eq!(rounds(3), [3, 5, 6, 7, 8, 9, 10, 11, 12]);
+        assert_eq!(rounds(7), rounds(13));
     });
 }
