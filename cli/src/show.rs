@@ -110,7 +110,7 @@ pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
         }
         if !record.silent.is_empty() {
             let silent: Vec<String> = record.silent.iter().map(|who| name(&names, who)).collect();
-            println!("    silent: {}", silent.join(", "));
+            println!("    not heard when it closed: {}", silent.join(", "));
         }
     }
     if let Phase::Completed(certificate) = &info.state.phase {

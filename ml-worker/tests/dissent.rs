@@ -293,3 +293,37 @@ fn an_update_that_was_shortened_is_marked_and_the_factor_noted() {
     let factor = told["updates"][2]["shortened_to"].as_f64().unwrap();
     assert!((factor - 0.25).abs() < 1e-12, "{factor}");
 }
+
+#[test]
+fn a_merge_that_closed_without_this_site_is_computed_all_the_same_once_its_files_are_here() {
+    for honest in [true, false] {
+        let lab = Lab::new(0, unscaled(1));
+        let base = lab.zeros();
+        let mut order = lab.order(DutyKind::Merge, 1, Some(base), None);
+        let files = [input(&lab.spec, Hash::repeat_byte(1), 0.5), input(&lab.spec, Hash::repeat_byte(2), 1.5)];
+        order.inputs = files.iter().map(|(input, _)| *input).collect();
+        let order = sealed(order);
+        lab.blobs().put(&files[0].1).unwrap();
+        lab.settles(&order, DutyState::Inputs { have: 0b01, invalid: 0 });
+        // the others have closed it
+        let layout = lab.spec.layout().unwrap();
+        let model = ModelFile { data: vec![1.0; layout.elements()], layout, duty: None }.encode().unwrap();
+        let attested = if honest { lab.blobs().put(&model).unwrap() } else { another(&lab) };
+        let train = train_on(&lab, &order, attested);
+        lab.done(&train);
+        assert!(!note(&lab, "merge-0001.json").exists(), "one file is not here");
+        lab.blobs().put(&files[1].1).unwrap();
+        if honest {
+            let until = Instant::now() + Duration::from_secs(20);
+            while !note(&lab, "merge-0001.json").exists() {
+                assert!(Instant::now() < until);
+                lab.done(&train);
+            }
+            assert_eq!(read(&note(&lab, "merge-0001.json"))["root"], hex::encode(attested));
+            lab.done(&train);
+        } else {
+            lab.settles(&train, DutyState::Failed(FailureCode::Refused));
+        }
+        assert_eq!(note(&lab, "dissent-0001.json").exists(), !honest);
+    }
+}

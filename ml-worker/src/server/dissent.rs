@@ -12,7 +12,7 @@ use consilium_primitives::{DutyKind, DutyOrder, DutyOutput, Hash, StudyId};
 use std::{panic::AssertUnwindSafe, time::Instant};
 
 /// A study that is worked for: two can have one agreement.
-type Study = (Hash, StudyId);
+pub(super) type Study = (Hash, StudyId);
 
 /// What is to be looked at once more, and the attested hash.
 pub(super) type Doubt = (Study, What, Hash);
@@ -32,6 +32,8 @@ pub(super) enum Again {
     Compute(Box<OwnMerge>, Hash),
     /// Copy what this note is about, which may be here by now.
     Keep(Study, What),
+    /// Merge this, which has closed without this site.
+    CatchUp(Box<DutyOrder>),
 }
 
 /// So often it is tried to compute a merge once more before people are asked.
@@ -75,6 +77,9 @@ impl Worker {
         for attested in &order.attested {
             let what = What::of(attested);
             let own = self.home.own_merge(agreement, what, &attested.inputs_root)?;
+            if own.is_none() {
+                self.catch_up(study, &attested.inputs_root);
+            }
             let Some(own) = own.filter(|own| own.root != attested.root) else { continue };
             if !self.home.accepted(agreement, what, &hex::encode(attested.root))? {
                 differs.push(((study, what, attested.root), own));
@@ -137,11 +142,39 @@ impl Worker {
         })
     }
 
+    /// Remembers the last merge that this site was asked for: if it closes without this site, it is still computed.
+    pub(super) fn remember(&self, order: &DutyOrder) {
+        if matches!(order.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics) {
+            self.asked.lock().insert((order.duty.agreement, order.duty.study), order.clone());
+        }
+    }
+
+    /// Has a merge computed that has closed without this site, once all that it needs is here.
+    fn catch_up(&self, study: Study, inputs_root: &Hash) {
+        let mut asked = self.asked.lock();
+        let there = |order: &DutyOrder| {
+            let mut needed = order.inputs.iter().map(|input| &input.blob).chain(&order.base);
+            order.duty.base == *inputs_root && needed.all(|blob| self.blobs.has(blob))
+        };
+        if asked.get(&study).is_some_and(there) {
+            if let Some(order) = asked.remove(&study) {
+                let _ = self.again.send(Again::CatchUp(Box::new(order)));
+            }
+        }
+    }
+
+    fn merge_late(&self, order: &DutyOrder) -> Result<()> {
+        let spec = self.spec(&order.spec).context("the spec is missing")?;
+        let Some(output) = self.merge(order, &order.duty.hash(), &spec)? else { return Ok(()) };
+        OwnMerge::of(order, &output).map_or(Ok(()), |own| self.home.put_own_merge(&own))
+    }
+
     /// Does what the thread that looks again is asked to do.
     pub(super) fn look_again(&self, again: Again) {
         let tried = std::panic::catch_unwind(AssertUnwindSafe(|| match again {
             Again::Compute(own, attested) => self.recompute(&own, attested),
             Again::Keep(study, what) => self.keep_files(study, what),
+            Again::CatchUp(order) => self.merge_late(&order),
         }));
         match tried {
             Ok(Ok(())) => {}

@@ -22,7 +22,7 @@ use consilium_primitives::{
     BlobRef, Duty, DutyAnswer, DutyKind, DutyOrder, DutyReply, DutyRequest, DutyState, FailureCode, Hash,
 };
 use consilium_study::StudySpec;
-use dissent::{Again, Doubt, Ground, Look};
+use dissent::{Again, Doubt, Ground, Look, Study};
 use kept::Kept;
 use leave::{Leave, Permit};
 use parking_lot::{Condvar, Mutex};
@@ -75,6 +75,8 @@ pub struct Worker {
     sound: Mutex<HashSet<(Hash, Hash)>>,
     /// What is to be computed once more.
     doubts: Mutex<HashMap<Doubt, Look>>,
+    /// The last merge that was asked for in each study.
+    asked: Mutex<HashMap<Study, DutyOrder>>,
     again: mpsc::Sender<Again>,
     quick: mpsc::Sender<DutyOrder>,
     slow: mpsc::Sender<DutyOrder>,
@@ -103,6 +105,7 @@ impl Worker {
             pictures: Mutex::default(),
             sound: Mutex::default(),
             doubts: Mutex::default(),
+            asked: Mutex::default(),
             again,
             quick,
             slow,
@@ -215,6 +218,7 @@ impl Worker {
             }
             Err(error) => return internal(error),
         }
+        self.remember(order);
         let there = |blob: &Option<BlobRef>| blob.as_ref().is_none_or(|b| self.blobs.has(b));
         let merge = matches!(order.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics);
         let ready = there(&order.base) && (order.duty.kind != DutyKind::Train || there(&order.statistics));
