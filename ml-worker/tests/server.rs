@@ -120,6 +120,8 @@ fn what_sites_toml_does_not_list_is_refused() {
     let mut order = lab.order(DutyKind::Init, 0, None, None);
     order.duty.agreement = Hash::repeat_byte(8);
     assert_eq!(lab.ask(&order), DutyState::Failed(FailureCode::Refused));
+    let folder = lab.dir.path().join("home/studies").join(hex::encode(order.duty.agreement));
+    assert!(!folder.exists(), "nothing is kept of a study that is refused");
     let late = lab.order(DutyKind::Train, 51, Some(Hash::zero()), None);
     assert_eq!(lab.ask(&late), DutyState::Failed(FailureCode::Refused));
 }

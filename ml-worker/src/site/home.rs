@@ -210,8 +210,14 @@ impl Home {
         Ok(hash)
     }
 
+    /// Where what belongs to a study is kept, whether or not anything is.
+    pub(super) fn study_folder(&self, agreement: &Hash) -> PathBuf {
+        self.0.join("studies").join(hex::encode(agreement))
+    }
+
+    /// The same, made where it is not there.
     pub(super) fn study(&self, agreement: &Hash) -> Result<PathBuf> {
-        let path = self.0.join("studies").join(hex::encode(agreement));
+        let path = self.study_folder(agreement);
         make_folder(&path.join("optimizer"), 0o700).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(path)
     }

@@ -166,6 +166,10 @@ impl Home {
     /// # Errors
     /// What the file system says.
     pub fn own_merge(&self, agreement: &Hash, what: What, inputs_root: &Hash) -> Result<Option<OwnMerge>> {
+        // a study that is refused here gets no folder by being asked for
+        if !self.study_folder(agreement).is_dir() {
+            return Ok(None);
+        }
         let path = self.own(agreement, what, inputs_root)?;
         Ok(read(&path)?.and_then(|bytes| whole(&bytes)))
     }
@@ -175,8 +179,11 @@ impl Home {
     /// # Errors
     /// A file cannot be read, or is damaged.
     pub fn dissents(&self, agreement: &Hash) -> Result<Vec<(What, Dissent)>> {
-        let folder = self.study(agreement)?;
+        let folder = self.study_folder(agreement);
         let mut found = Vec::new();
+        if !folder.is_dir() {
+            return Ok(found);
+        }
         for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
             let name = entry?.file_name().to_string_lossy().into_owned();
             let part = name.strip_prefix("dissent-").and_then(|rest| rest.strip_suffix(".json"));
