@@ -327,3 +327,18 @@ fn a_merge_that_closed_without_this_site_is_computed_all_the_same_once_its_files
         assert_eq!(note(&lab, "dissent-0001.json").exists(), !honest);
     }
 }
+
+#[test]
+fn a_merge_that_cannot_be_computed_again_is_put_before_people_at_the_third_failure() {
+    let (lab, order, _) = merged(mean(), &[0.5, 1.5]);
+    // a rule that needs eleven inputs: as where this site's own state is not what it was
+    let impossible = Merge { liars: 5, ..Merge::by(MergeRule::Median(consilium_primitives::Weighting::Equal)) };
+    let order = sealed(DutyOrder { merge: Some(impossible), ..order });
+    lab.home().put_own_merge(&OwnMerge { order: order.clone(), root: Hash::repeat_byte(9) }).unwrap();
+    let began = Instant::now();
+    assert_eq!(lab.failed(&train_on(&lab, &order, another(&lab))), FailureCode::Refused);
+    assert!(began.elapsed() > Duration::from_secs(15), "twice it is tried again, ten seconds later");
+    let told = read(&note(&lab, "dissent-0001.json"));
+    assert_eq!(told["again"], Value::Null);
+    assert!(told["note"].as_str().unwrap().contains("its log says why"), "{told:#}");
+}
