@@ -1,7 +1,11 @@
 //! Why data cannot be used.
 
 use consilium_primitives::FailureCode;
-use std::{io, path::Path};
+use std::{
+    io,
+    panic::{catch_unwind, AssertUnwindSafe},
+    path::Path,
+};
 
 /// Why data cannot be used. The text is for the site's own people; others learn the code alone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,12 +22,12 @@ impl DataError {
         Self { code, message: message.into() }
     }
 
-    pub(super) fn schema(message: impl Into<String>) -> Self {
+    pub(in crate::data) fn schema(message: impl Into<String>) -> Self {
         Self::new(FailureCode::SchemaMismatch, message)
     }
 
     /// Of the file system: what could not be done, and why.
-    pub(super) fn io(what: &str, error: &io::Error) -> Self {
+    pub(in crate::data) fn io(what: &str, error: &io::Error) -> Self {
         let code = match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureCode::OutOfDisk,
             io::ErrorKind::OutOfMemory => FailureCode::OutOfMemory,
@@ -41,4 +45,19 @@ impl DataError {
         let between = if place { "," } else { ":" };
         Self { message: format!("{}{between} {}", file.display(), self.message), ..self }
     }
+}
+
+/// Runs a decoder; none where it panicked.
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+/// A file of a kind, or with content, that a study does not take.
+pub(crate) fn refused(message: impl Into<String>) -> DataError {
+    DataError::new(FailureCode::SchemaMismatch, message)
+}
+
+/// A file that was not written or copied whole.
+pub(crate) fn damaged(what: &str) -> DataError {
+    DataError::new(FailureCode::DataUnreadable, format!("is a damaged or cut-off {what}; export or copy it again"))
 }

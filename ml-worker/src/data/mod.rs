@@ -1,46 +1,42 @@
 //! A site's rows: read, split once for good, and turned into what the network takes.
 //!
-//! * `source`, `reading`, `pieces`, `header`, `record`, `number`: from a file's bytes to a [`Table`];
-//! * `columnar`, `parquet`: the same from a Parquet file; `pictures`, `image`, `dicom`: pictures that a table names;
-//! * `sink`, `cells`, `copy`: where its values lie;
-//! * `split`, `scale`, `prepare`, `rows`: from a table to [`Rows`] of the network;
-//! * `preflight`, `look`, `words`: what a site's people learn of their file before.
+//! Rooms, each of which uses those before it:
+//! * [`error`]: why data cannot be used;
+//! * [`text`]: a text's records, cells and numbers; [`parquet`]: a Parquet file's columns;
+//! * [`pictures`]: pictures that a table names, DICOM among them;
+//! * [`table`]: from a file's bytes to a [`Table`], whose values lie in memory or in a working copy;
+//! * [`rows`]: from a table to [`Rows`] of the network: split, transform, scale;
+//! * [`preflight()`]: what a site's people learn of their file before;
+//! * [`demo`]: the demo's data.
 
-mod cells;
-mod columnar;
-mod copy;
 pub mod demo;
-pub mod dicom;
 mod error;
-mod header;
-pub mod image;
-mod look;
-mod number;
 pub mod parquet;
 mod pictures;
-mod pieces;
 mod preflight;
-mod prepare;
-mod reading;
-mod record;
 mod rows;
-mod scale;
-mod sink;
-mod source;
-mod split;
-mod survey;
 mod table;
-mod words;
+mod text;
 
-pub use copy::purge;
 pub use error::DataError;
-pub use header::Header;
-pub use look::{Count, Look};
-pub use preflight::{preflight, Part, Problem, Report};
-pub use prepare::{all_known, Prepared};
-pub use rows::{Make, Rows};
-pub use scale::{own_statistics, statistics_of, Preprocessing, Scaler};
-pub use source::{hash_file, Reading};
-pub use split::Split;
-pub use survey::Survey;
-pub use table::{columns, hash_data, read_file, read_table, read_unlabelled, Read, Table};
+pub use pictures::{dicom, image, survey::Survey};
+pub use preflight::{
+    look::{Count, Look},
+    preflight, Part, Problem, Report,
+};
+pub use rows::{
+    prepare::{all_known, Prepared},
+    scale::{own_statistics, statistics_of, Preprocessing, Scaler},
+    split::Split,
+    Rows,
+};
+pub use table::{
+    cells::Make,
+    columns,
+    copy::purge,
+    hash_data,
+    header::Header,
+    read_file, read_table, read_unlabelled,
+    source::{hash_file, Reading},
+    Read, Table,
+};

@@ -3,8 +3,7 @@
 //! The library trusts sizes that a damaged file states: of pages, of dictionaries, of nested schemas. They are read here
 //! first, from the same bytes, and refused where they cannot be right.
 
-use super::broken;
-use crate::data::{image::refused, DataError};
+use crate::data::error::{damaged, refused, DataError};
 use axum::body::Bytes;
 use parquet::{
     errors::{ParquetError, Result as ParquetResult},
@@ -17,6 +16,10 @@ use std::{
     fs::File,
     io::{BufReader, Cursor, Read, Seek, SeekFrom},
 };
+
+pub(super) fn broken() -> DataError {
+    damaged("Parquet file")
+}
 
 /// Bytes a page may have after decompression: 256 MiB. Writers make pages of about one.
 pub const MAX_PAGE: u64 = 1 << 28;

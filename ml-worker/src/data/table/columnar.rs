@@ -4,13 +4,16 @@
 //! either. Only the study's columns are read. A row without any value is a row with missing values: unlike a line of a
 //! text, it is never taken for an empty one.
 
-use super::{
+use crate::data::{
     error::DataError,
-    header::{self, Form},
     parquet::{self, Block, Column},
-    reading::PIECES,
-    record::{Cell, Mode, Part, Record, RowReader},
-    sink::{Here, Outcome, Sink, Target},
+    table::{
+        cell::{Cell, Mode},
+        header::{self, Form},
+        record::{Part, Record, RowReader},
+        sink::{Here, Outcome, Sink, Target},
+        source::PIECES,
+    },
 };
 use consilium_study::DataSpec;
 use rayon::prelude::*;
@@ -21,7 +24,7 @@ const BLOCK: (u64, u64) = (1 << 12, 1 << 25);
 const ROWS: usize = 1 << 14;
 
 /// The names of a file's columns, without the blanks around them.
-pub(super) fn names(path: &Path) -> Result<Vec<String>, DataError> {
+pub(in crate::data) fn names(path: &Path) -> Result<Vec<String>, DataError> {
     let names = parquet::names(&parquet::Source::file(path))?;
     Ok(names.into_iter().map(|name| name.trim().to_owned()).collect())
 }
@@ -57,7 +60,12 @@ impl Record for Row<'_> {
 }
 
 /// Reads a table, as [`reading::read`](super::reading::read) does texts.
-pub(super) fn read(target: &Target<'_>, spec: &DataSpec, key: &[u8; 32], mode: Mode) -> Result<Outcome, DataError> {
+pub(in crate::data) fn read(
+    target: &Target<'_>,
+    spec: &DataSpec,
+    key: &[u8; 32],
+    mode: Mode,
+) -> Result<Outcome, DataError> {
     let file = parquet::Source::file(target.path);
     let raw = parquet::names(&file)?;
     let names: Vec<String> = raw.iter().map(|name| name.trim().to_owned()).collect();

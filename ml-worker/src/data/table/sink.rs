@@ -1,14 +1,16 @@
 //! What a file's rows become as they are read, in their order: values in memory or in a working copy, and what is wrong.
 
-use super::{
-    cells::Memory,
-    copy::{self, Known, Writer},
+use crate::data::{
     error::DataError,
-    header::{Form, Plan},
-    number::Mark,
-    pieces::line_feeds,
-    record::{Mode, Part, What},
-    source::Reading,
+    table::{
+        cell::{Mode, What},
+        cells::Memory,
+        copy::{self, Known, Writer},
+        header::{Form, Plan},
+        record::Part,
+        source::Reading,
+    },
+    text::{number::Mark, pieces::line_feeds},
 };
 use consilium_primitives::{rules::MAX_WEIGHT, FailureCode};
 use consilium_study::{BadRows, DataSpec};
@@ -18,7 +20,7 @@ use std::{
 };
 
 /// Everything a file gave.
-pub(super) struct Outcome {
+pub(in crate::data) struct Outcome {
     pub plan: Plan,
     /// Values in memory; none where there is a writer, which has them all.
     pub values: Memory,
@@ -34,13 +36,13 @@ pub(super) struct Outcome {
 
 /// How often something is wrong with a column, and in which line first.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Found {
+pub(in crate::data) struct Found {
     pub rows: usize,
     pub line: usize,
 }
 
 /// Where values go.
-pub(super) struct Target<'a> {
+pub(in crate::data) struct Target<'a> {
     pub reading: &'a Reading,
     /// Where the working copy would be.
     pub copy: Option<PathBuf>,
@@ -76,7 +78,7 @@ impl Target<'_> {
 }
 
 /// What the places of rows in hand are places in.
-pub(super) enum Here<'t> {
+pub(in crate::data) enum Here<'t> {
     /// Bytes of a text.
     Text(&'t [u8]),
     /// Rows.
@@ -94,7 +96,7 @@ impl Here<'_> {
 }
 
 /// Rows as they come, in their order.
-pub(super) struct Sink<'a> {
+pub(in crate::data) struct Sink<'a> {
     target: &'a Target<'a>,
     spec: &'a DataSpec,
     mode: Mode,
@@ -245,7 +247,7 @@ impl<'a> Sink<'a> {
 }
 
 /// Whether more rows cannot be read than the study lets go.
-pub(super) fn too_many(skipped: u64, all: u64, at_most: f64, first: Option<&str>) -> Result<(), DataError> {
+pub(in crate::data) fn too_many(skipped: u64, all: u64, at_most: f64, first: Option<&str>) -> Result<(), DataError> {
     if skipped as f64 <= at_most * all as f64 {
         return Ok(());
     }
@@ -257,7 +259,7 @@ pub(super) fn too_many(skipped: u64, all: u64, at_most: f64, first: Option<&str>
 }
 
 /// Of so many rows, none is left.
-pub(super) fn none_left(all: u64, dropped: u64, skipped: u64) -> DataError {
+pub(in crate::data) fn none_left(all: u64, dropped: u64, skipped: u64) -> DataError {
     let message = match all {
         0 => "has a header but no rows".to_owned(),
         all => format!(

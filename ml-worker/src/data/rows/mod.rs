@@ -1,23 +1,19 @@
 //! Rows ready for the network: made once and kept, or made when they are asked for.
 
-use super::{
-    cells::Cells,
-    scale::{Numbers, Scratch},
+pub mod numbers;
+pub mod prepare;
+pub mod scale;
+pub mod split;
+
+use crate::data::{
+    rows::numbers::{Numbers, Scratch},
+    table::cells::{Cells, Make},
 };
 use rayon::prelude::*;
 use std::{fmt, io, sync::Arc};
 
 /// Numbers that are worth being made on several cores.
 const TOGETHER: usize = 1 << 12;
-
-/// Where rows come from that are made when they are asked for.
-pub trait Make: Send + Sync {
-    /// Writes the network's numbers of one of its rows.
-    ///
-    /// # Errors
-    /// What they are made from cannot be read.
-    fn make(&self, row: usize, out: &mut [f32]) -> io::Result<()>;
-}
 
 /// Rows ready for the network. Whether they are kept or made each time changes no bit of them.
 #[derive(Clone, Debug)]
@@ -80,7 +76,7 @@ impl Rows {
         all
     }
 
-    pub(super) fn table(
+    pub(in crate::data) fn table(
         width: usize,
         per_row: usize,
         (cells, numbers): (Arc<Cells>, Arc<Numbers>),

@@ -1,7 +1,7 @@
 //! The elements of a DICOM file, one after the other, of which few are looked at.
 
 use super::broken;
-use crate::data::{image::refused, DataError};
+use crate::data::error::{refused, DataError};
 
 /// Transfer syntaxes that are read.
 const SYNTAXES: [(&str, Coding); 9] = [

@@ -1,27 +1,29 @@
 //! Everything that stands between a file and a study, at once: for the site's own people, before anything is agreed.
 
-use super::{
-    cells::{Cells, Memory},
-    copy::{self, purge_one},
+pub mod look;
+pub mod words;
+
+use crate::data::{
     error::DataError,
-    header,
-    look::{look, Count, Look},
-    prepare::enough,
-    reading,
-    record::{Mode, What},
-    scale::Scaler,
-    sink::{Outcome, Target},
-    source::{Reading, Source},
-    split::Split,
-    survey::{survey, Survey},
+    pictures::survey::{survey, Survey},
+    preflight::look::{look, Count, Look},
+    rows::{prepare::enough, scale::Scaler, split::Split},
     table::Table,
+    table::{
+        cell::{Mode, What},
+        cells::{Cells, Memory},
+        copy::{self, purge_one},
+        header, reading,
+        sink::{Outcome, Target},
+        source::{Reading, Source},
+    },
 };
 use consilium_study::{BadRows, DataSpec, Missing, Others, Scaling, StudySpec};
 use serde::Serialize;
 use std::{collections::HashSet, path::Path, sync::Arc};
 
 /// Problems, and names of columns, that a report lists.
-pub(super) const MOST: usize = 50;
+pub(in crate::data) const MOST: usize = 50;
 /// Columns with missing values that a report lists.
 const WORST: usize = 10;
 

@@ -7,7 +7,7 @@
 //! The file has all rows' values as little-endian f64, or pictures' scaled pixels as f32, row by row; then what is known of the rows; then that part's
 //! length (8 bytes), its BLAKE3 hash, and a mark.
 
-use super::error::DataError;
+use crate::data::error::DataError;
 use codec::{Decode, Encode};
 use std::{
     fs::{self, File},
@@ -28,13 +28,13 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 
 /// An open working copy. It can be read as long as this lives, even if it was removed meanwhile.
 #[derive(Clone, Debug)]
-pub(super) struct WorkingCopy {
+pub(in crate::data) struct WorkingCopy {
     pub file: Arc<File>,
 }
 
 /// What a working copy knows besides the values.
 #[derive(Clone, Debug, Default, Encode, Decode)]
-pub(super) struct Known {
+pub(in crate::data) struct Known {
     /// What the table's file, and its pictures if it names any, are known by.
     pub source: [u8; 32],
     /// BLAKE3 of the values.
@@ -51,7 +51,7 @@ pub(super) struct Known {
 }
 
 /// Where a table's working copy is, or would be: it depends on the file's name and on how it is read.
-pub(super) fn place(folder: &Path, source: &Path, how: &[u8], key: &[u8; 32]) -> PathBuf {
+pub(in crate::data) fn place(folder: &Path, source: &Path, how: &[u8], key: &[u8; 32]) -> PathBuf {
     let source = source.as_os_str().as_encoded_bytes();
     let mut hasher = blake3::Hasher::new_keyed(key);
     for part in [b"consilium/copy/1", source, how] {
@@ -62,7 +62,7 @@ pub(super) fn place(folder: &Path, source: &Path, how: &[u8], key: &[u8; 32]) ->
 
 /// Opens a working copy of a file with this hash. `None`: there is none, or what is there is another file's or damaged;
 /// it is removed then.
-pub(super) fn open(path: &Path, source: &[u8; 32]) -> io::Result<Option<(WorkingCopy, Known)>> {
+pub(in crate::data) fn open(path: &Path, source: &[u8; 32]) -> io::Result<Option<(WorkingCopy, Known)>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -106,7 +106,7 @@ fn check(mut file: &File, source: &[u8; 32]) -> io::Result<Option<Known>> {
 }
 
 /// A working copy that is being written. Dropped before its end, it leaves nothing behind.
-pub(super) struct Writer {
+pub(in crate::data) struct Writer {
     out: BufWriter<File>,
     hasher: blake3::Hasher,
     length: u64,
@@ -205,7 +205,7 @@ pub fn purge(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Removes one.
-pub(super) fn purge_one(path: &Path) -> io::Result<()> {
+pub(in crate::data) fn purge_one(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -213,6 +213,6 @@ pub(super) fn purge_one(path: &Path) -> io::Result<()> {
 }
 
 /// The working copy cannot be written or read.
-pub(super) fn error(path: &Path, error: &io::Error) -> DataError {
+pub(in crate::data) fn error(path: &Path, error: &io::Error) -> DataError {
     DataError::io("the working copy of a table's values cannot be used", error).of(path)
 }

@@ -1,6 +1,6 @@
 //! The bytes of a table's file: read once, in blocks, hashed as they are read, unpacked where they are packed.
 
-use super::error::DataError;
+use crate::data::error::DataError;
 use consilium_primitives::{FailureCode, Hash};
 use flate2::bufread::MultiGzDecoder;
 use std::{
@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Pieces that rows are cut into for each core, to be read at the same time.
+pub(in crate::data) const PIECES: usize = 4;
 /// How many times the allowed memory a packed file may become.
 pub const UNPACKED: u64 = 8;
 /// Bytes that are read from a file at once.
@@ -61,14 +63,14 @@ enum Bytes {
 
 /// What the first bytes say a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::data) enum Kind {
     Text,
     Gzip,
     Parquet,
 }
 
 /// A table's file that is being read.
-pub(super) struct Source {
+pub(in crate::data) struct Source {
     bytes: Bytes,
     pub kind: Kind,
     /// Bytes of text that it may have; those of a packed file are not known.

@@ -1,10 +1,12 @@
 //! A site's rows, split and scaled, and whether anything can be learned from them.
 
-use super::{
+use crate::data::{
     error::DataError,
     rows::Rows,
-    scale::{Preprocessing, Scaler},
-    split::Split,
+    rows::{
+        scale::{Preprocessing, Scaler},
+        split::Split,
+    },
     table::Table,
 };
 use consilium_aggregation::{Statistics, MIN_ROWS};
@@ -73,7 +75,7 @@ impl Prepared {
 
 /// Whether something can be learned from these training rows: at least two, and not all of one class. Of several labels,
 /// at least one must differ between rows.
-pub(super) fn enough(spec: &StudySpec, table: &Table, training: &[usize]) -> Result<(), DataError> {
+pub(in crate::data) fn enough(spec: &StudySpec, table: &Table, training: &[usize]) -> Result<(), DataError> {
     let rows = training.len();
     if rows < 2 {
         return Err(DataError::new(

@@ -1,6 +1,6 @@
 //! A report in plain words.
 
-use super::preflight::{Part, Report};
+use crate::data::preflight::{Part, Report};
 use std::fmt;
 
 fn list(names: &[String], all: usize) -> String {
@@ -63,10 +63,10 @@ impl fmt::Display for Report {
         if !constant.is_empty() {
             writeln!(f, "columns with one value only: {}", list(constant, constant.len()))?;
         }
-        for count in self.look.same.iter().take(super::preflight::MOST) {
+        for count in self.look.same.iter().take(super::MOST) {
             writeln!(f, "suspicious: column {:?}: {} rows have the same value", count.column, count.rows)?;
         }
-        for count in self.look.far.iter().take(super::preflight::MOST) {
+        for count in self.look.far.iter().take(super::MOST) {
             writeln!(
                 f,
                 "suspicious: column {:?}: {} rows have a number more than a million times its median size; is a unit or a \

@@ -1,19 +1,19 @@
 //! Cells as numbers.
 
-use super::{
-    pieces::{eight, equal},
-    record::What,
+use crate::data::{
+    table::cell::What,
+    text::pieces::{eight, equal},
 };
 
 /// What stands before the decimals of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(in crate::data) enum Mark {
     Comma,
     Point,
 }
 
 impl Mark {
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::data) fn name(self) -> &'static str {
         match self {
             Self::Comma => "comma",
             Self::Point => "point",
@@ -22,13 +22,13 @@ impl Mark {
 }
 
 /// Whether a text stands for a missing value.
-pub(super) fn is_missing(text: &str) -> bool {
+pub(in crate::data) fn is_missing(text: &str) -> bool {
     ["", "NA", "NaN", "nan"].contains(&text)
 }
 
 /// A cell as a number, NaN where it is empty, and its decimal mark if it has one. `comma`: whether decimal commas are
 /// taken, which they are where commas do not part cells.
-pub(super) fn number(cell: &[u8], comma: bool) -> Result<(f64, Option<Mark>), What> {
+pub(in crate::data) fn number(cell: &[u8], comma: bool) -> Result<(f64, Option<Mark>), What> {
     if let Some((value, point)) = plain(cell) {
         return Ok((value, point.then_some(Mark::Point)));
     }

@@ -1,8 +1,8 @@
 //! The first line of a table: which columns are there, and which of them a study reads.
 
-use super::{
+use crate::data::{
     error::DataError,
-    record::{Cell, Mode},
+    table::cell::{Cell, Mode},
 };
 use consilium_study::{same_value, DataSpec, Missing, Others, Pictures, Task, Transform};
 use csv::ByteRecord;
@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 /// Where the columns of a study stand in a file.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Plan {
+pub(in crate::data) struct Plan {
     /// Cells that a row has.
     pub cells: usize,
     /// Numeric features, in the model's order.
@@ -27,7 +27,7 @@ pub(super) struct Plan {
 
 /// A categorical column.
 #[derive(Clone, Debug)]
-pub(super) struct Levels {
+pub(in crate::data) struct Levels {
     pub index: usize,
     pub name: String,
     pub levels: HashMap<Vec<u8>, u32>,
@@ -71,7 +71,7 @@ impl Plan {
 }
 
 /// The names of a header's columns, without the blanks around them.
-pub(super) fn names(header: &ByteRecord) -> Result<Vec<String>, String> {
+pub(in crate::data) fn names(header: &ByteRecord) -> Result<Vec<String>, String> {
     let name = |(n, cell)| match std::str::from_utf8(cell) {
         Ok(name) => Ok(name.trim().to_owned()),
         Err(_) => Err(format!("the name of column {} is not UTF-8 text", n + 1)),
@@ -81,7 +81,7 @@ pub(super) fn names(header: &ByteRecord) -> Result<Vec<String>, String> {
 
 /// Where a study's columns stand among these, and what is wrong with them: at most so many problems. What is there of
 /// them is in the plan whatever else is wrong.
-pub(super) fn plan(names: &[String], spec: &DataSpec, mode: Mode, most: usize) -> (Plan, Vec<String>) {
+pub(in crate::data) fn plan(names: &[String], spec: &DataSpec, mode: Mode, most: usize) -> (Plan, Vec<String>) {
     let mut places: HashMap<&str, (usize, bool)> = HashMap::with_capacity(names.len());
     for (place, name) in names.iter().enumerate() {
         places.entry(name).and_modify(|(_, twice)| *twice = true).or_insert((place, false));
@@ -123,7 +123,7 @@ pub(super) fn plan(names: &[String], spec: &DataSpec, mode: Mode, most: usize) -
 }
 
 /// The columns a specification names otherwise than as features.
-pub(super) fn named(spec: &DataSpec) -> Vec<&str> {
+pub(in crate::data) fn named(spec: &DataSpec) -> Vec<&str> {
     let mut named = spec.label_columns();
     named.extend(spec.group.as_deref());
     named.extend(spec.pictures.as_ref().map(|p| p.column.as_str()));
@@ -189,7 +189,7 @@ fn rest(
 
 /// What separates cells: that of tab, semicolon and comma which gives the study's columns; if none does, whichever is
 /// most often in the first line, for the message.
-pub(super) fn delimiter(bytes: &[u8], fits: &dyn Fn(&[String]) -> bool) -> u8 {
+pub(in crate::data) fn delimiter(bytes: &[u8], fits: &dyn Fn(&[String]) -> bool) -> u8 {
     let all = *b"\t;,";
     let reads = |d: &u8| read_header(bytes, *d).is_ok_and(|header| names(&header).is_ok_and(|names| fits(&names)));
     if let Some(fitting) = all.iter().copied().find(reads) {
@@ -209,19 +209,19 @@ pub(super) fn delimiter(bytes: &[u8], fits: &dyn Fn(&[String]) -> bool) -> u8 {
 }
 
 /// The first record.
-pub(super) fn read_header(bytes: &[u8], delimiter: u8) -> Result<ByteRecord, csv::Error> {
+pub(in crate::data) fn read_header(bytes: &[u8], delimiter: u8) -> Result<ByteRecord, csv::Error> {
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(bytes);
     reader.byte_headers().cloned()
 }
 
 /// Whether a study's columns are all there.
-pub(super) fn fits(names: &[String], spec: &DataSpec, mode: Mode) -> bool {
+pub(in crate::data) fn fits(names: &[String], spec: &DataSpec, mode: Mode) -> bool {
     plan(names, spec, mode, 1).1.is_empty()
 }
 
 /// How raw rows become the network's, and what their labels are: what a table knows of its study.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Form {
+pub(in crate::data) struct Form {
     /// Numeric columns.
     pub numeric: usize,
     /// Levels of each categorical column.
@@ -290,7 +290,7 @@ impl std::fmt::Display for Header {
 }
 
 /// [`Header`] of these names.
-pub(super) fn header(names: Vec<String>, named: &[&str], ignore: Vec<String>) -> Result<Header, DataError> {
+pub(in crate::data) fn header(names: Vec<String>, named: &[&str], ignore: Vec<String>) -> Result<Header, DataError> {
     for column in named {
         if !names.iter().any(|name| name == column.trim()) {
             return Err(DataError::schema(format!("has no column {column:?}")));

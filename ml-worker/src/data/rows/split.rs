@@ -1,6 +1,6 @@
 //! Which rows train and which validate: decided once per study and site, and kept.
 
-use super::table::Table;
+use crate::data::table::Table;
 use consilium_study::Task;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashSet};

@@ -1,35 +1,20 @@
 //! One row of a table: from its cells to numbers, labels and the hash that stands for its patient.
 
-use super::{
-    header::{Form, Plan},
-    number::{is_missing, number, Mark},
-    pieces::Cells,
+use crate::data::{
+    table::{
+        cell::{Cell, Mode, What},
+        header::{Form, Plan},
+    },
+    text::{
+        number::{is_missing, number, Mark},
+        pieces::Cells,
+    },
 };
 use consilium_study::{same_value, DataSpec, Missing, Task, Transform};
-use std::{borrow::Cow, collections::BTreeMap};
-
-/// A cell as a file gives it.
-#[derive(Clone, Copy)]
-pub(super) enum Cell<'a> {
-    /// A text that is to be read.
-    Text(&'a [u8]),
-    /// A number already, NaN where it is missing: from files that know kinds of columns.
-    Number(f64),
-}
-
-impl<'a> Cell<'a> {
-    /// Its bytes without the blanks around them.
-    fn text(self) -> Cow<'a, [u8]> {
-        match self {
-            Self::Text(bytes) => Cow::Borrowed(bytes.trim_ascii()),
-            Self::Number(number) if number.is_nan() => Cow::Borrowed(&[]),
-            Self::Number(number) => Cow::Owned(number.to_string().into_bytes()),
-        }
-    }
-}
+use std::collections::BTreeMap;
 
 /// The cells of one row.
-pub(super) trait Record {
+pub(in crate::data) trait Record {
     /// How many.
     fn cells(&self) -> usize;
     /// One of them.
@@ -52,27 +37,6 @@ impl Record for Cells<'_> {
     fn cell(&self, index: usize) -> Cell<'_> {
         Cell::Text(Cells::cell(self, index))
     }
-}
-
-/// What is wrong with a cell, or a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum What {
-    /// Another number of cells than the header has.
-    Cells(usize),
-    NotUtf8,
-    NotNumber,
-    Thousands,
-    NotFinite,
-    Missing,
-    Log1p,
-    Level,
-    Label,
-    Group,
-    Picture,
-    /// The other decimal mark than the file's first.
-    Mark,
-    /// Not one cell has anything in it.
-    Blank,
 }
 
 impl What {
@@ -132,37 +96,12 @@ impl What {
     }
 }
 
-/// What becomes of rows that cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// The first one ends it.
-    First,
-    /// They are left out.
-    Skip,
-    /// They are left out, and everything that is wrong with them is noted.
-    All,
-    /// For prediction: the first one ends it, no row is left out for whatever reason, and labels and groups are not read.
-    Predict,
-}
-
-impl Mode {
-    /// Whether labels and groups are read.
-    pub fn labelled(self) -> bool {
-        self != Self::Predict
-    }
-
-    /// Whether the first row that cannot be read ends it.
-    fn ends(self) -> bool {
-        matches!(self, Self::First | Self::Predict)
-    }
-}
-
 /// A place in a piece: where a record begins, and the step of reading it (0: the row itself).
-pub(super) type Spot = (usize, usize);
+pub(in crate::data) type Spot = (usize, usize);
 
 /// How often something is wrong with a column, and where first.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tally {
+pub(in crate::data) struct Tally {
     pub rows: usize,
     pub first: Spot,
 }
@@ -172,7 +111,7 @@ const MOST: usize = 10_000;
 
 /// The rows of one piece.
 #[derive(Default)]
-pub(super) struct Part {
+pub(in crate::data) struct Part {
     pub values: Vec<f64>,
     pub labels: Vec<u32>,
     pub groups: Vec<[u8; 32]>,
@@ -200,7 +139,7 @@ impl Part {
 }
 
 /// Reads rows.
-pub(super) struct RowReader<'a> {
+pub(in crate::data) struct RowReader<'a> {
     pub spec: &'a DataSpec,
     pub plan: &'a Plan,
     pub form: &'a Form,

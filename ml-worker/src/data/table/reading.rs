@@ -1,13 +1,16 @@
 //! A table's text, block by block: the next one is read while the rows of the last one are, piece by piece on all cores.
 
-use super::{
-    columnar,
+use crate::data::{
     error::DataError,
-    header::{self, Form},
-    pieces::{cut, each_record, line_feeds, whole},
-    record::{Mode, Part, RowReader},
-    sink::{Here, Outcome, Sink, Target},
-    source::{Kind, Reading, Source},
+    table::{
+        cell::Mode,
+        columnar,
+        header::{self, Form},
+        record::{Part, RowReader},
+        sink::{Here, Outcome, Sink, Target},
+        source::{Kind, Reading, Source, PIECES},
+    },
+    text::pieces::{cut, each_record, line_feeds, whole},
 };
 use consilium_study::DataSpec;
 use rayon::prelude::*;
@@ -17,8 +20,7 @@ use std::ops::ControlFlow;
 const BLOCK: (u64, u64) = (1 << 12, 1 << 23);
 /// Bytes that one row may have.
 const ROW: usize = 1 << 26;
-/// Pieces a block is cut into for each core, and bytes that are worth one.
-pub(super) const PIECES: usize = 4;
+/// Bytes that are worth a piece.
 const PIECE: usize = 1 << 16;
 
 /// Text that has been read and not yet been used.
@@ -65,7 +67,7 @@ impl Block {
 }
 
 /// Reads a table. Only [`Mode::All`] reads on after what the study does not allow.
-pub(super) fn read(
+pub(in crate::data) fn read(
     source: &mut Source,
     target: &Target<'_>,
     spec: &DataSpec,
@@ -136,7 +138,7 @@ fn size(source: &Source, reading: &Reading) -> usize {
 }
 
 /// The names of a file's columns, whatever kind of table it is.
-pub(super) fn names(
+pub(in crate::data) fn names(
     source: &mut Source,
     target: &Target<'_>,
     fits: &dyn Fn(&[String]) -> bool,

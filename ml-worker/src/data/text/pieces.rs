@@ -10,7 +10,7 @@ fn ends_line(byte: u8) -> bool {
 }
 
 /// How many line feeds there are.
-pub(super) fn line_feeds(bytes: &[u8]) -> usize {
+pub(in crate::data) fn line_feeds(bytes: &[u8]) -> usize {
     // sums of bytes, which a processor makes many of at once
     bytes.chunks(128).map(|part| usize::from(part.iter().map(|b| u8::from(*b == b'\n')).sum::<u8>())).sum()
 }
@@ -45,7 +45,7 @@ fn outside(bytes: &[u8], delimiter: u8, mut each: impl FnMut(Range<usize>)) {
 }
 
 /// How many of these bytes are whole records, each with its end.
-pub(super) fn whole(bytes: &[u8], delimiter: u8) -> usize {
+pub(in crate::data) fn whole(bytes: &[u8], delimiter: u8) -> usize {
     let last =
         |range: Range<usize>| bytes[range.clone()].iter().rposition(|b| ends_line(*b)).map(|n| range.start + n + 1);
     if !bytes.contains(&b'"') {
@@ -57,7 +57,7 @@ pub(super) fn whole(bytes: &[u8], delimiter: u8) -> usize {
 }
 
 /// Cuts whole records (the last one may lack its end) into about so many pieces of whole records.
-pub(super) fn cut(bytes: &[u8], delimiter: u8, pieces: usize) -> Vec<Range<usize>> {
+pub(in crate::data) fn cut(bytes: &[u8], delimiter: u8, pieces: usize) -> Vec<Range<usize>> {
     let step = bytes.len() / pieces.max(1) + 1;
     let mut ends: Vec<usize> = Vec::with_capacity(pieces + 1);
     let mut look = |range: Range<usize>| loop {
@@ -78,7 +78,7 @@ pub(super) fn cut(bytes: &[u8], delimiter: u8, pieces: usize) -> Vec<Range<usize
 }
 
 /// One record's cells.
-pub(super) struct Cells<'a> {
+pub(in crate::data) struct Cells<'a> {
     bytes: &'a [u8],
     bounds: &'a [(u32, u32)],
 }
@@ -95,7 +95,7 @@ impl<'a> Cells<'a> {
 }
 
 /// Hands over a piece's records one by one, each with the place where it begins. Pieces are below 4 GiB.
-pub(super) fn each_record(piece: &[u8], delimiter: u8, each: impl FnMut(usize, Cells<'_>) -> ControlFlow<()>) {
+pub(in crate::data) fn each_record(piece: &[u8], delimiter: u8, each: impl FnMut(usize, Cells<'_>) -> ControlFlow<()>) {
     if piece.contains(&b'"') {
         quoted(piece, delimiter, each);
     } else {
@@ -122,12 +122,12 @@ fn quoted(piece: &[u8], delimiter: u8, mut each: impl FnMut(usize, Cells<'_>) ->
 }
 
 /// Eight times the same byte.
-pub(super) const fn eight(byte: u8) -> u64 {
+pub(in crate::data) const fn eight(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
 
 /// The highest bit of each of a word's bytes that equals its fellow in `wanted` ([`eight`] of one byte), and no other bit.
-pub(super) fn equal(word: u64, wanted: u64) -> u64 {
+pub(in crate::data) fn equal(word: u64, wanted: u64) -> u64 {
     const LOW: u64 = eight(0x7f);
     let other = word ^ wanted;
     !(((other & LOW) + LOW) | other | LOW)

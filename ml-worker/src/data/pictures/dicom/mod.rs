@@ -8,9 +8,9 @@
 //! The limits of [`super::image`] hold. Compressed images are compared with what the file says of their size before they
 //! are decoded.
 
-use super::{
-    error::DataError,
-    image::{caught, check_size, damaged, read_limited, refused, Grey},
+use crate::data::{
+    error::{caught, damaged, refused, DataError},
+    pictures::image::{check_size, read_limited, Grey},
 };
 use elements::Elements;
 use std::path::Path;

@@ -4,13 +4,10 @@
 //! [`MAX_PAGE`] bytes, the description at the end [`MAX_FOOTER`], a text [`MAX_TEXT`], and what is handed over at once
 //! [`MAX_CELLS`] values and [`MAX_TEXTS`] bytes of text. A gzip page is believed to be no larger than its header says.
 
-use super::{
-    error::DataError,
-    image::{caught, refused},
-};
+use crate::data::error::{caught, refused, DataError};
 use axum::body::Bytes;
 use consilium_primitives::FailureCode;
-use pages::{Data, Pages};
+use pages::{broken, Data, Pages};
 use parquet::{
     basic::{Compression, ConvertedType, LogicalType, Type as Physical},
     column::reader::{get_column_reader, ColumnReader, ColumnReaderImpl},
@@ -138,10 +135,6 @@ pub fn for_each_block(
             _ => each(block)?,
         }
     }
-}
-
-pub(super) fn broken() -> DataError {
-    super::image::damaged("Parquet file")
 }
 
 fn failed(error: ParquetError) -> DataError {

@@ -4,7 +4,7 @@
 //! most about 600 MB while it is read. Colour profiles, gamma and the orientation that cameras note are not applied: the
 //! pixels are taken as they are stored. Transparency is ignored.
 
-use super::error::DataError;
+use crate::data::error::{caught, damaged, refused, DataError};
 use consilium_primitives::FailureCode;
 use image::{
     codecs::{jpeg::JpegDecoder, png::PngDecoder},
@@ -13,7 +13,6 @@ use image::{
 use std::{
     fs::File,
     io::{Cursor, Read},
-    panic::{catch_unwind, AssertUnwindSafe},
     path::Path,
 };
 
@@ -55,11 +54,6 @@ pub fn parse_picture(bytes: &[u8], path: &Path) -> Result<Grey, DataError> {
     caught(|| decode(bytes)).unwrap_or_else(|| Err(damaged("picture"))).map_err(|e| e.of(path))
 }
 
-/// Runs a decoder; none where it panicked.
-pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(work)).ok()
-}
-
 /// All bytes of a file, if it is not larger than a picture may be.
 pub(crate) fn read_limited(path: &Path) -> Result<Vec<u8>, DataError> {
     limited(path).map_err(|e| e.of(path))
@@ -78,14 +72,6 @@ pub(crate) fn limited(path: &Path) -> Result<Vec<u8>, DataError> {
         return Err(refused("is larger than 128 MiB, which is the most a picture may have"));
     }
     Ok(bytes)
-}
-
-pub(crate) fn refused(message: impl Into<String>) -> DataError {
-    DataError::new(FailureCode::SchemaMismatch, message)
-}
-
-pub(crate) fn damaged(what: &str) -> DataError {
-    DataError::new(FailureCode::DataUnreadable, format!("is a damaged or cut-off {what}; export or copy it again"))
 }
 
 /// Whether a picture of this size may be decoded.

@@ -1,6 +1,6 @@
 //! What stands out in the columns of a table.
 
-use super::{error::DataError, table::Table};
+use crate::data::{error::DataError, table::Table};
 use serde::Serialize;
 use std::io;
 
@@ -25,7 +25,7 @@ pub struct Count {
 pub struct Look {
     /// Missing values, by column in the table's order; categorical columns last.
     #[serde(skip)]
-    pub(super) missing: Vec<usize>,
+    pub(in crate::data) missing: Vec<usize>,
     /// Columns that have one value only.
     pub constant: Vec<String>,
     /// Columns of which one value has more than 99 % of all rows, and how many rows.
@@ -34,7 +34,7 @@ pub struct Look {
     pub far: Vec<Count>,
     /// Rows that have a missing value.
     #[serde(skip)]
-    pub(super) incomplete: Vec<usize>,
+    pub(in crate::data) incomplete: Vec<usize>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -51,7 +51,7 @@ struct Column {
 }
 
 /// Looks at all rows twice.
-pub(super) fn look(table: &Table) -> Result<Look, DataError> {
+pub(in crate::data) fn look(table: &Table) -> Result<Look, DataError> {
     let (numeric, raw) = (table.form.numeric, table.form.raw());
     let rows: Vec<usize> = (0..table.rows()).collect();
     let mut out = Look { missing: vec![0; raw], ..Look::default() };

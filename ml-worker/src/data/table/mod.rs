@@ -3,18 +3,27 @@
 //!
 //! No message names what stands in a cell: messages name the file, the line and the column, and what was expected.
 
-pub use super::{error::DataError, header::Header};
+pub mod cell;
+pub mod cells;
+pub mod columnar;
+pub mod copy;
+pub mod header;
+pub mod reading;
+pub mod record;
+pub mod sink;
+pub mod source;
 
-use super::{
-    cells::{Cells, Memory},
-    columnar,
-    copy::{self, Known, WorkingCopy},
-    header::{self, Form},
+use crate::data::{
+    error::DataError,
     pictures::{self, Pixels, Sheet},
-    reading,
-    record::Mode,
-    sink::{Outcome, Target},
-    source::{hash_file, Kind, Reading, Source},
+    table::{
+        cell::Mode,
+        cells::{Cells, Memory},
+        copy::{Known, WorkingCopy},
+        header::{Form, Header},
+        sink::{Outcome, Target},
+        source::{hash_file, Kind, Reading, Source},
+    },
 };
 use consilium_primitives::{FailureCode, Hash};
 use consilium_study::{BadRows, DataSpec, Pictures, Task};
@@ -37,10 +46,10 @@ pub struct Table {
     pub dropped: usize,
     /// Rows that were left out because they could not be read.
     pub skipped: usize,
-    pub(super) form: Form,
-    pub(super) cells: Arc<Cells>,
+    pub(in crate::data) form: Form,
+    pub(in crate::data) cells: Arc<Cells>,
     /// Pixels of pictures, in place of values.
-    pub(super) pixels: Option<Arc<Pixels>>,
+    pub(in crate::data) pixels: Option<Arc<Pixels>>,
 }
 
 /// A file that was read once: its hash, and what it gave.
@@ -127,7 +136,7 @@ impl Table {
         counts
     }
 
-    pub(super) fn new(known: Known, cells: Cells, spec: &DataSpec) -> Self {
+    pub(in crate::data) fn new(known: Known, cells: Cells, spec: &DataSpec) -> Self {
         Self {
             features: known.features,
             labels: known.labels,

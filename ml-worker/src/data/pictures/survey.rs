@@ -1,10 +1,9 @@
 //! What a site's people learn of their pictures before a study: which cannot be read, and how large they are.
 
-use super::{
-    copy::Known,
+use crate::data::{
     error::DataError,
     pictures::{retain, FailureKind, Sheet, Want},
-    sink::Target,
+    table::{copy::Known, sink::Target},
 };
 use consilium_study::Pictures;
 use serde::Serialize;
@@ -28,7 +27,7 @@ pub struct Survey {
 
 /// Looks at all pictures; rows whose pictures cannot be read are taken out of what is known. Also what is wrong, with
 /// whether it is so whatever the study says of bad rows.
-pub(super) fn survey(
+pub(in crate::data) fn survey(
     pictures: &Pictures,
     target: &Target<'_>,
     known: &mut Known,

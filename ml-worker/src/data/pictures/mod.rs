@@ -1,13 +1,21 @@
 //! Pictures that a table names: read, brought to the model's size, scaled, and kept in memory or in a working copy.
 
-use super::{
-    copy::{Known, WorkingCopy, Writer},
-    dicom::parse_dicom,
+pub mod dicom;
+pub mod image;
+pub mod survey;
+
+use crate::data::{
     error::DataError,
-    image::{limited, parse_picture, Grey},
-    record::Mode,
-    rows::Make,
-    sink::{none_left, too_many, Target},
+    pictures::{
+        dicom::parse_dicom,
+        image::{limited, parse_picture, Grey},
+    },
+    table::{
+        cell::Mode,
+        cells::Make,
+        copy::{Known, WorkingCopy, Writer},
+        sink::{none_left, too_many, Target},
+    },
 };
 use consilium_primitives::{FailureCode, Hash};
 use consilium_study::{BadRows, DataSpec, PictureKind, Pictures};
@@ -26,7 +34,7 @@ const MOST: usize = 1_024;
 
 /// Scaled pixels of all rows, as the network takes them.
 #[derive(Debug)]
-pub(super) enum Pixels {
+pub(in crate::data) enum Pixels {
     /// A row each.
     Memory(Vec<Vec<f32>>),
     /// One row after the other, as little-endian f32.
@@ -52,7 +60,7 @@ impl Make for Pixels {
 
 /// What is made of a picture.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Want {
+pub(in crate::data) enum Want {
     /// Its hash alone.
     Hash,
     /// Its size, as it is.
@@ -62,7 +70,7 @@ pub(super) enum Want {
 }
 
 /// What became of a picture.
-pub(super) struct Seen {
+pub(in crate::data) struct Seen {
     /// BLAKE3 of its bytes; zeros where they could not be read.
     pub hash: [u8; 32],
     pub what: Result<Shown, Failure>,
@@ -70,7 +78,7 @@ pub(super) struct Seen {
 
 /// A picture that could be read.
 #[derive(Default)]
-pub(super) struct Shown {
+pub(in crate::data) struct Shown {
     /// Width and height, as it is.
     pub size: (usize, usize),
     pub pixels: Vec<f32>,
@@ -78,13 +86,13 @@ pub(super) struct Shown {
 
 /// Why a picture could not be read.
 #[derive(Clone)]
-pub(super) struct Failure {
+pub(in crate::data) struct Failure {
     pub error: DataError,
     pub kind: FailureKind,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum FailureKind {
+pub(in crate::data) enum FailureKind {
     /// It lies where pictures of this table do not: never skipped.
     Outside,
     /// Its bytes cannot be had.
@@ -94,7 +102,7 @@ pub(super) enum FailureKind {
 }
 
 /// The pictures of a table.
-pub(super) struct Sheet<'a> {
+pub(in crate::data) struct Sheet<'a> {
     pub pictures: &'a Pictures,
     /// The table's own folder, without symbolic links.
     pub folder: PathBuf,
@@ -247,7 +255,7 @@ enum Store {
 ///
 /// # Errors
 /// A picture's bytes cannot be had, so that there is no hash.
-pub(super) fn load(
+pub(in crate::data) fn load(
     target: &Target<'_>,
     spec: (&DataSpec, &Pictures),
     known: &mut Known,
@@ -315,7 +323,7 @@ pub(super) fn load(
 }
 
 /// Takes rows out that are not kept; they count as such that cannot be read.
-pub(super) fn retain(known: &mut Known, keep: &[bool]) {
+pub(in crate::data) fn retain(known: &mut Known, keep: &[bool]) {
     let per_row = known.labels.len() / keep.len().max(1);
     let mut label = 0;
     known.labels.retain(|_| {

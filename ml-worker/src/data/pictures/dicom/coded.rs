@@ -6,8 +6,8 @@ use super::{
     Image,
 };
 use crate::data::{
-    image::{refused, JpegFrame},
-    DataError,
+    error::{refused, DataError},
+    pictures::image::JpegFrame,
 };
 use dicom_object::{file::ReadPreamble, OpenFileOptions};
 use dicom_pixeldata::PixelDecoder;

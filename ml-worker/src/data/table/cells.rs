@@ -1,21 +1,30 @@
 //! The values of a table: in memory, or in a working copy on disk.
 
-use super::copy::WorkingCopy;
+use crate::data::table::copy::WorkingCopy;
 use std::{io, os::unix::fs::FileExt};
+
+/// Where rows come from that are made when they are asked for.
+pub trait Make: Send + Sync {
+    /// Writes the network's numbers of one of its rows.
+    ///
+    /// # Errors
+    /// What they are made from cannot be read.
+    fn make(&self, row: usize, out: &mut [f32]) -> io::Result<()>;
+}
 
 /// Bytes that are read from a working copy at once.
 const READ: usize = 1 << 20;
 
 /// Raw values, row by row; missing ones are NaN.
 #[derive(Debug)]
-pub(super) enum Cells {
+pub(in crate::data) enum Cells {
     Memory(Memory),
     File(WorkingCopy),
 }
 
 /// Values in memory, in the parts that they were read in.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub(in crate::data) struct Memory {
     /// Whole rows each.
     parts: Vec<Vec<f64>>,
     /// How many values there are up to each part's end.
