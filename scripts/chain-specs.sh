@@ -1,24 +1,63 @@
 #!/usr/bin/env bash
 # Makes chain-specs/: the local testnet's specification, readable and raw, from the node's own preset. The raw one holds
-# the runtime itself, so both are made anew whenever the runtime's sources change. sources.sha256 says from which they
-# were made; with --check, nothing is made, and the script fails where the sources are others by now.
+# the runtime itself, so both are made anew whenever the runtime's sources, the libraries it is built from or the compiler
+# change. made-from.txt says from which they were made.
+#   --check            makes nothing, and fails where sources or libraries are others by now
+#   --check --rebuild  also builds the runtime once more, in a folder of its own (a quarter of an hour the first time), and
+#                      compares the bytes; only with the compiler that made the shipped one
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/env.sh
+. scripts/env.sh
+fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+digest() { sha256sum | cut -d' ' -f1; }
 
 sources() {
     find Cargo.toml runtime pallets primitives -type f \( -name '*.rs' -o -name Cargo.toml \) \
         -not -path '*/tests/*' -not -name 'tests*.rs' -not -name mock.rs -not -name testing.rs -not -name benchmarking.rs -print0 \
-        | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1
+        | LC_ALL=C sort -z | xargs -0 sha256sum | digest
 }
+# names, exact versions and Cargo.lock's hashes of all that is compiled into the runtime, or to make it
+libraries() {
+    local tree
+    tree=$(cargo tree --locked -p consilium-runtime -e normal,build --prefix none) || fail "cargo tree failed"
+    sed 's/ (.*//' <<<"$tree" | LC_ALL=C sort -u | python3 -c '
+import sys, tomllib
+lock = {(p["name"], p["version"]): p.get("checksum", "ours") for p in tomllib.load(open("Cargo.lock", "rb"))["package"]}
+for line in sys.stdin:
+    name, version = line.split()
+    print(name, version, lock[name, version.removeprefix("v")])
+' | digest
+}
+# the compiler of the wasm, which may be another one than that of the programs
+compiler() { rustc ${WASM_BUILD_TOOLCHAIN:++"$WASM_BUILD_TOOLCHAIN"} --version; }
+made_from() { printf 'sources %s\nlibraries %s\ncompiler %s\n' "$(sources)" "$(libraries)" "$(compiler)"; }
+noted() { sed -n "s/^$1 //p" chain-specs/made-from.txt 2>/dev/null; }
 
 if [ "${1:-}" = --check ]; then
-    [ "$(sources)" = "$(cat chain-specs/sources.sha256 2>/dev/null)" ] && exit 0
-    echo "error: the sources of the runtime are not those from which chain-specs/ was made: run scripts/chain-specs.sh" >&2
-    exit 1
+    for part in sources libraries; do
+        [ "$($part)" = "$(noted $part)" ] \
+            || fail "the $part of the runtime are not those from which chain-specs/ was made: run scripts/chain-specs.sh"
+    done
+    [ "${2:-}" = --rebuild ] || exit 0
+    [ "$(compiler)" = "$(noted compiler)" ] \
+        || fail "the shipped runtime was made by $(noted compiler), here is $(compiler): their bytes cannot be compared"
+    CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/rebuild
+    export CARGO_TARGET_DIR
+    echo "[chain-specs] building the runtime (a quarter of an hour the first time)" >&2
+    with_fresh_wasm build --release --locked -p consilium-runtime
+    python3 - "$CARGO_TARGET_DIR/release/wbuild/consilium-runtime/consilium_runtime.compact.compressed.wasm" <<'PYTHON' || exit 1
+import hashlib, json, sys
+built = open(sys.argv[1], "rb").read()
+shipped = bytes.fromhex(json.load(open("chain-specs/local-raw.json"))["genesis"]["raw"]["top"]["0x" + b":code".hex()][2:])
+for name, code in (("built", built), ("shipped", shipped)):
+    print(f"{name}: {len(code)} bytes, sha256 {hashlib.sha256(code).hexdigest()}")
+if built != shipped:
+    sys.exit("error: the shipped runtime is not what these sources give here")
+PYTHON
+    exit 0
 fi
 
-# shellcheck source=scripts/env.sh
-. scripts/env.sh
 with_fresh_wasm build --release --locked --workspace --bins
 node="${CARGO_TARGET_DIR:-target}/release/consilium-node"
 # each is whole or not there at all
@@ -26,4 +65,4 @@ node="${CARGO_TARGET_DIR:-target}/release/consilium-node"
 "$node" export-chain-spec --chain local --raw >chain-specs/local-raw.json.new
 mv chain-specs/local.json.new chain-specs/local.json
 mv chain-specs/local-raw.json.new chain-specs/local-raw.json
-sources >chain-specs/sources.sha256
+made_from >chain-specs/made-from.txt

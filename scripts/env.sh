@@ -21,3 +21,22 @@ with_fresh_wasm() {
 # The target folder may lie outside the checkout; the wasm build finds the workspace's Cargo.lock by this.
 WASM_BUILD_WORKSPACE_HINT=$(git rev-parse --show-toplevel 2>/dev/null || pwd)
 export WASM_BUILD_WORKSPACE_HINT
+# Prints where a script of scripts/rustc/ lies as a stand-in for rustc, under a name. Beside what is built and by its content,
+# so that all checkouts that share a target folder share what it compiles, and nothing is shared once it has changed.
+stand_in() {
+    local script=$WASM_BUILD_WORKSPACE_HINT/scripts/rustc/$1.sh folder=${CARGO_TARGET_DIR:-$WASM_BUILD_WORKSPACE_HINT/target}/stand-ins
+    local at
+    at=$folder/${2:-$1}.$(cat "$script" "$WASM_BUILD_WORKSPACE_HINT/clippy.toml" | sha256sum | cut -c1-12)
+    if [ ! -x "$at" ]; then
+        mkdir -p "$folder"
+        cp "$script" "$at.$$" && chmod +x "$at.$$" && mv "$at.$$" "$at"
+    fi
+    realpath "$at"
+}
+# no folder of this machine gets into the runtime
+if [ "${CONSILIUM_CHECKOUT:-}" != "$WASM_BUILD_WORKSPACE_HINT" ]; then
+    case ${RUSTC_WRAPPER:-} in */stand-ins/remap.*) ;; *) export CONSILIUM_RUSTC_WRAPPER=${RUSTC_WRAPPER:-} ;; esac
+    export CONSILIUM_CHECKOUT=$WASM_BUILD_WORKSPACE_HINT
+    RUSTC_WRAPPER=$(stand_in remap)
+    export RUSTC_WRAPPER
+fi

@@ -104,6 +104,23 @@ mod tests {
     }
 
     #[test]
+    fn the_shipped_runtime_names_no_folder_of_the_machine_that_built_it() {
+        for name in ["local.json", "local-raw.json"] {
+            let spec = load(&format!("{}/../chain-specs/{name}", env!("CARGO_MANIFEST_DIR"))).expect("it is there");
+            let storage = spec.build_storage().expect("it builds");
+            let code = &storage.top[sp_core::storage::well_known_keys::CODE];
+            let code = sp_maybe_compressed_blob::decompress(code, sp_maybe_compressed_blob::CODE_BLOB_BOMB_LIMIT);
+            let code = String::from_utf8_lossy(&code.expect("it is packed")).into_owned();
+            // what names files at all names them so, and a chain of the house's own sources is among them
+            assert!(code.contains("/consilium/runtime/src/"), "{name}");
+            for place in ["/root/", "/home/", "/work/", "/usr/local/", ".cargo", ".rustup", "registry/src", "crates.io"] {
+                let found = code.find(place).map(|at| code[at..].chars().take(80).collect::<String>());
+                assert_eq!(found, None, "{name}: made without scripts/chain-specs.sh?");
+            }
+        }
+    }
+
+    #[test]
     fn a_chain_that_cannot_be_read_is_named() {
         let Err(error) = load("no-such-file.json") else { panic!("a file that is not there was read") };
         assert!(error.contains("--chain no-such-file.json"), "{error}");
