@@ -8,6 +8,8 @@ if [ -z "${WASM_BUILD_TOOLCHAIN:-}" ] \
     && rustup toolchain list 2>/dev/null | grep -q '^debian'; then
     export WASM_BUILD_TOOLCHAIN=debian
 fi
+# Debian's OpenSSL, which Debian keeps up to date, in place of one that is compiled first, for five minutes.
+export OPENSSL_NO_VENDOR=1
 # Runs cargo with these arguments. A build that is interrupted while it compresses the runtime's wasm leaves that of an
 # earlier build in its place, and the next build takes it for its own: where the last one did not end, it is made anew.
 with_fresh_wasm() {

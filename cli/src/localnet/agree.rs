@@ -1,7 +1,7 @@
 //! From a plan to an agreement: registration, enrolment, start; and at the end the comparison of everyone's model.
 
 use super::{
-    network::{write_private, Network},
+    network::Network,
     plan::Plan,
     watch::Finished,
 };

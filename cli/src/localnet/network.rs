@@ -3,9 +3,10 @@
 use super::{
     chain_spec,
     keys::{free_ports, random, Account, NodeKey},
+    options::Options,
     plan::Plan,
     process::{tail, Processes},
-    Options,
+    programs::{write_private, Programs},
 };
 use crate::chain::Chain;
 use anyhow::{bail, Context, Result};
@@ -13,8 +14,6 @@ use serde_json::Value;
 use std::{
     cell::RefCell,
     fs,
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -32,40 +31,6 @@ const MEET_PATIENCE: Duration = Duration::from_secs(120);
 pub const PAGE: &str = "https://polkadot.js.org";
 /// How long a worker may take to say how it is.
 const STATUS_PATIENCE: Duration = Duration::from_millis(700);
-
-/// The programs of a network.
-#[derive(Clone, Debug)]
-pub struct Programs {
-    /// `consilium-node`.
-    pub node: PathBuf,
-    /// `ml-worker`.
-    pub worker: PathBuf,
-}
-
-impl Programs {
-    /// Finds them in a folder, by default that of this program.
-    ///
-    /// # Errors
-    /// One is not there.
-    pub fn find(folder: Option<&Path>) -> Result<Self> {
-        let folder = match folder {
-            Some(folder) => folder.to_path_buf(),
-            None => std::env::current_exe()?.parent().context("this program lies in no folder")?.to_path_buf(),
-        };
-        let find = |name: &str| {
-            let path = folder.join(name);
-            if !path.is_file() {
-                bail!(
-                    "{} is missing: build it with `cargo build --release --workspace --bins`, or say with --bin-dir \
-                     where it is",
-                    path.display()
-                );
-            }
-            Ok(path)
-        };
-        Ok(Self { node: find("consilium-node")?, worker: find("ml-worker")? })
-    }
-}
 
 /// One institution's two processes.
 pub struct House {
@@ -344,18 +309,6 @@ impl Network {
     pub fn stop(&self) {
         self.processes.borrow_mut().stop();
     }
-}
-
-/// Writes a file that nobody else on this machine can read.
-///
-/// # Errors
-/// What the file system says.
-pub fn write_private(file: &Path, text: &str) -> Result<()> {
-    let write = || {
-        let mut f = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
-        f.write_all(text.as_bytes())
-    };
-    write().with_context(|| format!("cannot write {}", file.display()))
 }
 
 fn path(path: &Path) -> String {

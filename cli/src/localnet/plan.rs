@@ -3,9 +3,9 @@
 use super::{
     chain_spec,
     keys::{check_free, random},
-    network::{write_private, Programs},
+    options::Options,
     process::output,
-    Options,
+    programs::{write_private, Programs},
 };
 use anyhow::{bail, Context, Result};
 use consilium_primitives::StudyRules;
