@@ -16,6 +16,11 @@ with_fresh_wasm() {
     local folder=${CARGO_TARGET_DIR:-target}/release
     [ ! -e "$folder/.unfinished" ] || rm -f "$folder"/wbuild/consilium-runtime/*.wasm
     mkdir -p "$folder"
+    # cargo does not see which stand-in a library of the wasm was compiled with
+    if [ "$(cat "$folder/.wasm-by" 2>/dev/null)" != "${RUSTC_WRAPPER##*/}" ]; then
+        rm -rf "$folder/wbuild"
+        printf '%s\n' "${RUSTC_WRAPPER##*/}" >"$folder/.wasm-by"
+    fi
     : >"$folder/.unfinished"
     cargo "$@"
     rm "$folder/.unfinished"
