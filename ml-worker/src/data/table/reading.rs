@@ -10,7 +10,7 @@ use crate::data::{
         sink::{Here, Outcome, Sink, Target},
         source::{Kind, Reading, Source, PIECES},
     },
-    text::pieces::{cut, each_record, line_feeds, whole},
+    text::pieces::{cut, each_record, line_feeds, stray, whole},
 };
 use consilium_study::DataSpec;
 use rayon::prelude::*;
@@ -22,6 +22,9 @@ const BLOCK: (u64, u64) = (1 << 12, 1 << 23);
 const ROW: usize = 1 << 26;
 /// Bytes that are worth a piece.
 const PIECE: usize = 1 << 16;
+
+const STRAY: &str = "has a cell that begins with a quotation mark which is not closed where the cell ends, so that rows would \
+                     be joined or lost; take the mark out, or close the cell and write marks within it twice";
 
 /// Text that has been read and not yet been used.
 struct Block {
@@ -118,6 +121,11 @@ pub(in crate::data) fn read(
         let mut lines = 0;
         for (start, part) in parts {
             lines += part.line_feeds;
+            if let Some(place) = part.stray {
+                // what follows may be in another row than it was written in: nothing of it is believed
+                let line = sink.line(&Here::Text(text), start + place);
+                return Err(DataError::schema(format!("line {line}: {STRAY}")));
+            }
             sink.take(&Here::Text(text), start, part, &plan)?;
         }
         sink.lines += lines;
@@ -199,7 +207,13 @@ fn head(block: &Block, delimiter: u8) -> Result<(Vec<String>, usize), DataError>
             }
         }
     });
-    Ok((names, end))
+    match stray(&text[..end], delimiter) {
+        // a block without its end is looked at row by row
+        Some(place) if end < text.len() || block.last => {
+            Err(DataError::schema(format!("line {}: {STRAY}", 1 + line_feeds(&text[..place]))))
+        }
+        Some(_) | None => Ok((names, end)),
+    }
 }
 
 fn parts(text: &[u8], delimiter: u8, reader: &RowReader<'_>) -> Vec<(usize, Part)> {
@@ -217,6 +231,7 @@ fn parts(text: &[u8], delimiter: u8, reader: &RowReader<'_>) -> Vec<(usize, Part
             });
             part.values.shrink_to_fit();
             part.line_feeds = line_feeds(piece);
+            part.stray = stray(piece, delimiter);
             (range.start, part)
         })
         .collect()

@@ -129,6 +129,8 @@ pub(in crate::data) struct Part {
     pub first_comma: Option<Spot>,
     pub first_point: Option<Spot>,
     pub line_feeds: usize,
+    /// Where the first cell begins that has a quotation mark too many or too few.
+    pub stray: Option<usize>,
 }
 
 impl Part {

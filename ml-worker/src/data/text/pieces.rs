@@ -1,8 +1,11 @@
 //! A text of records, cut where records end, so that its pieces can be read at the same time.
 //!
 //! Records end with a line feed, a carriage return or both, outside quotation marks; a mark opens where a cell begins,
-//! and two within stand for one. As the `csv` crate reads them, which reads the pieces that have quotation marks.
+//! and two within stand for one. As the `csv` crate reads them, which reads the pieces that have quotation marks; unlike
+//! it, what follows a closed cell must be a delimiter or a line's end ([`stray`]). By hand, since no crate cuts a text
+//! into pieces that are read at the same time and still says in which line something is wrong.
 
+use memchr::{memchr, memchr2, memchr_iter, memrchr2};
 use std::ops::{ControlFlow, Range};
 
 fn ends_line(byte: u8) -> bool {
@@ -11,16 +14,39 @@ fn ends_line(byte: u8) -> bool {
 
 /// How many line feeds there are.
 pub(in crate::data) fn line_feeds(bytes: &[u8]) -> usize {
-    // sums of bytes, which a processor makes many of at once
-    bytes.chunks(128).map(|part| usize::from(part.iter().map(|b| u8::from(*b == b'\n')).sum::<u8>())).sum()
+    memchr_iter(b'\n', bytes).count()
+}
+
+/// Whether there are quotation marks.
+fn has_marks(bytes: &[u8]) -> bool {
+    memchr(b'"', bytes).is_some()
 }
 
 fn find(bytes: &[u8], from: usize, wanted: u8) -> Option<usize> {
-    bytes.get(from..)?.iter().position(|b| *b == wanted).map(|n| from + n)
+    memchr(wanted, bytes.get(from..)?).map(|n| from + n)
 }
 
-/// Hands over what stands outside quotation marks, in a text that begins where a record does.
-fn outside(bytes: &[u8], delimiter: u8, mut each: impl FnMut(Range<usize>)) {
+/// Where a cell begins with a quotation mark that is not closed where the cell ends, the first such, in a text of whole
+/// records: a reader that takes it leniently joins rows, or loses them.
+pub(in crate::data) fn stray(bytes: &[u8], delimiter: u8) -> Option<usize> {
+    if !has_marks(bytes) {
+        return None;
+    }
+    let ends = |at: usize| bytes.get(at).is_none_or(|b| *b == delimiter || ends_line(*b));
+    let (mut found, mut opened) = (None, 0);
+    let left = outside(bytes, delimiter, |range| {
+        // what stands outside begins where a quoted cell was closed, but for the first
+        if range.start > 0 && !ends(range.start) {
+            found = found.or(Some(opened));
+        }
+        opened = range.end;
+    });
+    found.or(left)
+}
+
+/// Hands over what stands outside quotation marks, in a text that begins where a record does. Where a mark opens a cell
+/// that is closed nowhere.
+fn outside(bytes: &[u8], delimiter: u8, mut each: impl FnMut(Range<usize>)) -> Option<usize> {
     let (mut from, mut at) = (0, 0);
     while let Some(mark) = find(bytes, at, b'"') {
         let opens = mark.checked_sub(1).and_then(|n| bytes.get(n)).is_none_or(|b| *b == delimiter || ends_line(*b));
@@ -32,7 +58,7 @@ fn outside(bytes: &[u8], delimiter: u8, mut each: impl FnMut(Range<usize>)) {
         let mut close = mark + 1;
         loop {
             match find(bytes, close, b'"') {
-                None => return,
+                None => return Some(mark),
                 Some(pair) if bytes.get(pair + 1) == Some(&b'"') => close = pair + 2,
                 Some(end) => {
                     (from, at) = (end + 1, end + 1);
@@ -42,13 +68,13 @@ fn outside(bytes: &[u8], delimiter: u8, mut each: impl FnMut(Range<usize>)) {
         }
     }
     each(from..bytes.len());
+    None
 }
 
 /// How many of these bytes are whole records, each with its end.
 pub(in crate::data) fn whole(bytes: &[u8], delimiter: u8) -> usize {
-    let last =
-        |range: Range<usize>| bytes[range.clone()].iter().rposition(|b| ends_line(*b)).map(|n| range.start + n + 1);
-    if !bytes.contains(&b'"') {
+    let last = |range: Range<usize>| memrchr2(b'\n', b'\r', &bytes[range.clone()]).map(|n| range.start + n + 1);
+    if !has_marks(bytes) {
         return last(0..bytes.len()).unwrap_or(0);
     }
     let mut end = 0;
@@ -62,12 +88,12 @@ pub(in crate::data) fn cut(bytes: &[u8], delimiter: u8, pieces: usize) -> Vec<Ra
     let mut ends: Vec<usize> = Vec::with_capacity(pieces + 1);
     let mut look = |range: Range<usize>| loop {
         let from = range.start.max(ends.last().copied().unwrap_or(0) + step);
-        match bytes.get(from..range.end).and_then(|part| part.iter().position(|b| ends_line(*b))) {
+        match bytes.get(from..range.end).and_then(|part| memchr2(b'\n', b'\r', part)) {
             Some(n) => ends.push(from + n + 1),
             None => break,
         }
     };
-    if bytes.contains(&b'"') {
+    if has_marks(bytes) {
         outside(bytes, delimiter, look);
     } else {
         look(0..bytes.len());
@@ -96,7 +122,7 @@ impl<'a> Cells<'a> {
 
 /// Hands over a piece's records one by one, each with the place where it begins. Pieces are below 4 GiB.
 pub(in crate::data) fn each_record(piece: &[u8], delimiter: u8, each: impl FnMut(usize, Cells<'_>) -> ControlFlow<()>) {
-    if piece.contains(&b'"') {
+    if has_marks(piece) {
         quoted(piece, delimiter, each);
     } else {
         plain(piece, delimiter, each);
@@ -199,6 +225,27 @@ mod tests {
             ControlFlow::Continue(())
         });
         all
+    }
+
+    #[test]
+    fn a_mark_that_opens_a_cell_closes_it_or_is_found() {
+        let cases: [(&[u8], Option<usize>); 12] = [
+            (b"a,b\n1,2\n", None),
+            (b"a,\"b\"\n\"1\",\"2\"", None),
+            (b"a,\"b \"\"c\"\" d\",e\r\n", None),
+            (b"a,\"\",\"\"\"\"\n", None),
+            (b"a,scar 5\" long,\"in, marks\"\n", None),
+            (b"a, \"b\",c\n", None),
+            (b"a,\"fell\nb,c\n", Some(2)),
+            (b"a,\"fell\nb,scar 2\" long\n", Some(2)),
+            (b"a,\"b\" ,c\n", Some(2)),
+            (b"a,\"b\",\"fell\nc,\"d\"\n", Some(6)),
+            (b"\"a\"b,c\n", Some(0)),
+            (b"1,2\n\"", Some(4)),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(stray(text, b','), wanted, "{:?}", String::from_utf8_lossy(text));
+        }
     }
 
     #[test]
