@@ -4,7 +4,7 @@
 
 use consilium_ml_worker::data::{preflight, read_table, DataError, Reading, Report, Table};
 use consilium_primitives::FailureCode;
-use consilium_study::{BadRows, StudyFile, StudySpec};
+use consilium_study::{BadRows, Decimal, StudyFile, StudySpec};
 use std::{fmt::Write, fs, path::PathBuf};
 
 const AGE: &str = "features = { columns = [\"age\"] }\nlabel = \"ill\"\npositive = \"yes\"\nnegative = \"no\"";
@@ -94,4 +94,64 @@ fn a_stray_quotation_mark_is_an_error_that_names_its_line_whatever_the_study_let
         writeln!(text, "{},{},{remark}", n % 90, ["yes", "no"][n % 2]).unwrap();
     }
     assert!(refused(&spec, &text).contains("line 29002: has a cell that begins"));
+}
+
+#[test]
+fn a_comma_that_may_stand_between_thousands_is_asked_about() {
+    let mut spec = spec("features = { columns = [\"bnp\", \"crp\"] }\nlabel = \"ill\"\npositive = \"yes\"\nnegative = \"no\"");
+    let table = |numbers: &[(&str, &str)], mark: &str| {
+        let mut text = format!("bnp{mark}crp{mark}ill\n");
+        for n in 0..40 {
+            let (a, b) = numbers[n % numbers.len()];
+            writeln!(text, "{a}{mark}{b}{mark}{}", ["yes", "no"][n % 2]).unwrap();
+        }
+        text
+    };
+    for mark in ["\t", ";"] {
+        for numbers in [&[("999", "1"), ("1,020", "2")][..], &[("1,020", "2")], &[("-12,500", "3"), ("17", "1,001")]] {
+            let text = table(numbers, mark);
+            let said = refused(&spec, &text);
+            assert!(said.contains("column \"bnp\": has three digits behind a comma") && said.contains("thousands"), "{said}");
+            assert!(said.contains("data.decimal \"comma\"") && !said.contains("020") && !said.contains("500"), "{said}");
+            let (report, words) = look(&spec, &text);
+            assert!(!report.usable && words.contains("problem: column \"bnp\": "), "{words}");
+        }
+    }
+    // what says that it is the decimal mark: another number of the column, one of another column, one of 1000 and more
+    for numbers in [
+        [("0,512", "1"), ("1,020", "2")],
+        [("1,5", "1"), ("1,020", "2")],
+        [("1,020", "1,5"), ("2,020", "2")],
+        [("1,020", "1"), ("1500", "2")],
+    ] {
+        let read = read(&spec, table(&numbers, ";")).unwrap();
+        let wanted: f64 = numbers[0].0.replace(',', ".").parse().unwrap();
+        assert_eq!(read.row(0).unwrap()[0], wanted);
+    }
+    assert!(refused(&spec, table(&[("1.234.567", "1")], "\t")).contains("separators between thousands"));
+    assert!(refused(&spec, table(&[("\"1,234\"", "1")], ",")).contains("separators between thousands"));
+    // the same of a point is worth a word where whole numbers below 1000 stand beside it, and no refusal
+    let (report, words) = look(&spec, table(&[("999", "1.5"), ("1.020", "2")], ";"));
+    assert!(report.usable && !words.contains("thousands"), "{words}");
+    let (report, words) = look(&spec, table(&[("999", "1"), ("1.020", "2")], ";"));
+    assert!(report.usable && words.contains("note: column \"bnp\": 20 rows, the first in line 3: has three digits"), "{words}");
+    assert!(!look(&spec, table(&[("999", "1"), ("1.020", "2")], ",")).1.contains("thousands"));
+    assert!(!look(&spec, table(&[("1.234", "1"), ("1.020", "2")], ";")).1.contains("thousands"));
+
+    let (doubtful, point) = (table(&[("999", "1"), ("1,020", "2")], "\t"), table(&[("999", "1"), ("1.020", "2")], "\t"));
+    let plain = spec.canonical().unwrap();
+    assert!(!String::from_utf8(plain).unwrap().contains("decimal"), "older specifications keep their hash");
+    spec.data.decimal = Some(Decimal::Comma);
+    assert_eq!(read(&spec, &doubtful).unwrap().row(1).unwrap(), [1.02, 2.0]);
+    assert!(refused(&spec, &point).contains("another decimal mark than the study takes"));
+    assert_eq!(read(&spec, table(&[("1.02", "1")], ",")).unwrap().row(0).unwrap(), [1.02, 1.0]);
+    spec.data.decimal = Some(Decimal::Point);
+    assert_eq!(read(&spec, &point).unwrap().row(1).unwrap(), [1.02, 2.0]);
+    assert!(refused(&spec, &doubtful).contains("separators between thousands"));
+    assert!(!look(&spec, &point).1.contains("thousands"));
+    let file = "title = \"t\"\n[data]\ndecimal = \"comma\"\nfeatures = { columns = [\"a\"] }\nlabel = \"l\"\npositive = \"1\"\n\
+                negative = \"0\"\n[model.logistic]\n[training]\noptimizer = { sgd = { learning_rate = 0.1 } }\nbatch_size = 4\n\
+                epochs = 1\n[evaluation]\nvalidation_share = 0.3\n[rules]\nrounds = 1\ntraining_seconds = 1\n";
+    let spec = StudyFile::parse(file).unwrap().spec();
+    assert_eq!(StudySpec::from_canonical(&spec.canonical().unwrap()).unwrap().data.decimal, Some(Decimal::Comma));
 }

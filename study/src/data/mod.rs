@@ -47,6 +47,10 @@ pub struct DataSpec {
     /// What becomes of a row, or a picture, that cannot be read.
     #[serde(default, skip_serializing_if = "BadRows::is_refuse")]
     pub bad_rows: BadRows,
+    /// What stands before the decimals of numbers in texts whose cells are not parted by commas, and in texts of Parquet
+    /// files. Left out: either, the same in a whole file, and refused where a comma may be a mark between thousands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimal: Option<Decimal>,
     /// What is done to numeric features before they are scaled.
     #[serde(default, skip_serializing_if = "Transform::is_none")]
     pub transform: Transform,
@@ -188,6 +192,16 @@ impl BadRows {
     fn is_refuse(&self) -> bool {
         matches!(self, Self::Refuse)
     }
+}
+
+/// A decimal mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decimal {
+    /// `1,5` is one and a half, `1,234` a little more than one; a point is an error.
+    Comma,
+    /// `1.5` is one and a half; a comma is an error.
+    Point,
 }
 
 /// What is done to numeric features before they are scaled.

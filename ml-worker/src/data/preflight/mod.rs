@@ -229,7 +229,12 @@ fn problems(report: &mut Report, outcome: &Outcome, spec: &DataSpec) -> Vec<Coun
         let (unit, line) = (outcome.unit, found.line);
         let message = format!("{place}{rows}, the first in {unit} {line}: {words}; {}", what.advice());
         // rows that may be skipped are no reason not to train
-        report.problem(message, spec.bad_rows == BadRows::Refuse || *what == What::Mark);
+        let blocks = match what {
+            What::Mark | What::Doubtful => true,
+            What::Point => false,
+            _ => spec.bad_rows == BadRows::Refuse,
+        };
+        report.problem(message, blocks);
     }
     missing
 }

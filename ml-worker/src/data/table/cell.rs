@@ -30,6 +30,8 @@ pub(in crate::data) enum What {
     NotUtf8,
     NotNumber,
     Thousands,
+    /// Another decimal mark than the study or the kind of file has.
+    Decimal,
     NotFinite,
     Missing,
     Log1p,
@@ -39,6 +41,10 @@ pub(in crate::data) enum What {
     Picture,
     /// The other decimal mark than the file's first.
     Mark,
+    /// Decimals or thousands, of numbers with a comma.
+    Doubtful,
+    /// The same of numbers with a point.
+    Point,
     /// Not one cell has anything in it.
     Blank,
 }

@@ -14,6 +14,7 @@ use crate::data::{
         sink::{Here, Outcome, Sink, Target},
         source::PIECES,
     },
+    text::number::Marks,
 };
 use consilium_study::DataSpec;
 use rayon::prelude::*;
@@ -80,7 +81,7 @@ pub(in crate::data) fn read(
     }
     let wanted: HashSet<&str> = read.iter().map(|place| raw[*place].as_str()).collect();
     let form = Form::of(spec);
-    let reader = RowReader { spec, plan: &plan, form: &form, key, mode, comma: true };
+    let reader = RowReader { spec, plan: &plan, form: &form, key, mode, marks: Marks::of(spec.decimal, None) };
     let mut sink = Sink::new(target, spec, mode, "row");
     let bytes = usize::try_from((target.reading.allowance / 4).clamp(BLOCK.0, BLOCK.1)).unwrap_or(ROWS);
     let rows = (bytes / 8 / read.len().max(1)).clamp(1, ROWS);

@@ -10,7 +10,10 @@ use crate::data::{
         sink::{Here, Outcome, Sink, Target},
         source::{Kind, Reading, Source, PIECES},
     },
-    text::pieces::{cut, each_record, line_feeds, stray, whole},
+    text::{
+        number::Marks,
+        pieces::{cut, each_record, line_feeds, stray, whole},
+    },
 };
 use consilium_study::DataSpec;
 use rayon::prelude::*;
@@ -87,7 +90,8 @@ pub(in crate::data) fn read(
         return Err(DataError::schema(problem));
     }
     let form = Form::of(spec);
-    let reader = RowReader { spec, plan: &plan, form: &form, key, mode, comma: delimiter != b',' };
+    let marks = Marks::of(spec.decimal, Some(delimiter));
+    let reader = RowReader { spec, plan: &plan, form: &form, key, mode, marks };
     let mut sink = Sink::new(target, spec, mode, "line");
     let mut next = Block::new(size(source, target.reading));
     // of the header's own lines

@@ -6,7 +6,7 @@ use crate::data::{
         header::{Form, Plan},
     },
     text::{
-        number::{is_missing, number, Mark},
+        number::{is_missing, like_thousands, number, Mark, Marks},
         pieces::Cells,
     },
 };
@@ -49,6 +49,7 @@ impl What {
             Self::NotUtf8 => "is not UTF-8 text".into(),
             Self::NotNumber => "is not a number".into(),
             Self::Thousands => "is not a number; write it without separators between thousands".into(),
+            Self::Decimal => "has another decimal mark than the study takes in such a file (data.decimal)".into(),
             Self::NotFinite => "is not a finite number".into(),
             Self::Missing => match spec.missing {
                 Missing::DropRow => {
@@ -72,6 +73,14 @@ impl What {
             Self::Group => "is empty; every row needs its group".into(),
             Self::Picture => "is empty; every row needs its picture".into(),
             Self::Mark => "has another decimal mark than the numbers before it".into(),
+            Self::Doubtful => "has three digits behind a comma and at most three before, as all numbers of this column that \
+                               have a comma, and no other number of the file says whether that is a decimal mark or a mark \
+                               between thousands"
+                .into(),
+            Self::Point => "has three digits behind a point and at most three before, as all numbers of this column that have \
+                            a point, while all others are whole and below 1000: if it is a mark between thousands, the \
+                            numbers are read wrong"
+                .into(),
             Self::Blank => "has nothing in any cell; take the line out".into(),
         }
     }
@@ -83,6 +92,7 @@ impl What {
             Self::NotUtf8 => "save the table as CSV in UTF-8",
             Self::NotNumber => "write a number, or leave the cell empty where it is unknown",
             Self::Thousands => "write numbers without separators between thousands",
+            Self::Decimal => "write all numbers with that one, or agree on a study without data.decimal",
             Self::NotFinite => "correct the number, or leave the cell empty where it is unknown",
             Self::Missing => "fill in the cells, or agree on data.missing \"mean\" or \"drop_row\"",
             Self::Log1p => "correct the numbers, or agree on another data.transform",
@@ -91,6 +101,10 @@ impl What {
             Self::Group => "name the group in every row, or agree on a study without groups",
             Self::Picture => "name a file in every row, or take the row out",
             Self::Mark => "write all numbers with the same decimal mark",
+            Self::Doubtful => {
+                "write thousands without a mark; if it is the decimal mark, write a point, or agree on data.decimal \"comma\""
+            }
+            Self::Point => "write thousands without a mark; if it is the decimal mark, nothing is to be done",
             Self::Blank => "take the line out",
         }
     }
@@ -104,6 +118,36 @@ pub(in crate::data) type Spot = (usize, usize);
 pub(in crate::data) struct Tally {
     pub rows: usize,
     pub first: Spot,
+}
+
+/// What the marks of a column's numbers say, as far as they leave a doubt.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::data) struct Seen {
+    /// A number that has decimals for certain.
+    pub decimals: bool,
+    /// A whole number below 1000 without a mark; one of 1000 and more.
+    pub small: bool,
+    pub large: bool,
+    /// Numbers with one mark, comma or point, that may be one between thousands.
+    pub like: [Option<Tally>; 2],
+}
+
+impl Seen {
+    /// Whether a mark in doubt can be one between thousands.
+    pub fn doubtful(&self) -> bool {
+        !self.decimals && !self.large
+    }
+
+    fn see(&mut self, bytes: &[u8], (value, mark): (f64, Option<Mark>), spot: Spot) {
+        match mark {
+            None if value.is_nan() => {}
+            None => *(if value.abs() >= 1000.0 { &mut self.large } else { &mut self.small }) = true,
+            Some(mark) if like_thousands(bytes) => {
+                self.like[mark as usize].get_or_insert(Tally { rows: 0, first: spot }).rows += 1;
+            }
+            Some(_) => self.decimals = true,
+        }
+    }
 }
 
 /// Different problems of one piece that are kept apart.
@@ -129,6 +173,8 @@ pub(in crate::data) struct Part {
     pub first_comma: Option<Spot>,
     pub first_point: Option<Spot>,
     pub line_feeds: usize,
+    /// Of each numeric column, where marks may leave a doubt.
+    pub seen: Vec<Seen>,
     /// Where the first cell begins that has a quotation mark too many or too few.
     pub stray: Option<usize>,
 }
@@ -147,8 +193,8 @@ pub(in crate::data) struct RowReader<'a> {
     pub form: &'a Form,
     pub key: &'a [u8; 32],
     pub mode: Mode,
-    /// Whether decimal commas are taken.
-    pub comma: bool,
+    /// Which decimal marks are taken.
+    pub marks: Marks,
 }
 
 /// A row that is being read.
@@ -221,10 +267,19 @@ impl RowReader<'_> {
             Missing::Mean => false,
             Missing::DropRow => self.mode == Mode::Predict,
         };
-        for (index, _) in &self.plan.numeric {
+        if self.marks.doubt {
+            row.part.seen.resize(self.plan.numeric.len(), Seen::default());
+        }
+        for (column, (index, _)) in self.plan.numeric.iter().enumerate() {
             row.step += 1;
             let read = match record.cell(*index) {
-                Cell::Text(bytes) => number(bytes, self.comma),
+                Cell::Text(bytes) => {
+                    let read = number(bytes, self.marks);
+                    if let (Ok(read), Some(seen)) = (read, row.part.seen.get_mut(column).filter(|s| !s.decimals)) {
+                        seen.see(bytes, read, (row.start, row.step));
+                    }
+                    read
+                }
                 Cell::Number(value) if value.is_infinite() => Err(What::NotFinite),
                 Cell::Number(value) => Ok((value, None)),
             };
