@@ -189,6 +189,17 @@ fn columns(report: &mut Report, path: &Path, spec: &DataSpec, how: &Reading) -> 
     for problem in problems {
         report.problem(format!("{problem}; rename or add it, or agree on a study without it"), true);
     }
+    if spec.features.others.is_some() {
+        for (_, name) in names.iter().enumerate().filter(|(n, name)| !read.contains(n) && header::numbers_rows(name)) {
+            report.problem(
+                format!(
+                    "the column {name:?} is left out: programs give that name to row numbers, which are no feature; export \
+                     the table without it"
+                ),
+                false,
+            );
+        }
+    }
     let mut reduced = spec.clone();
     let mut once = HashSet::new();
     let twice: HashSet<&String> = names.iter().filter(|name| !once.insert(*name)).collect();

@@ -330,5 +330,11 @@ pub fn columns(path: &Path, named: &[&str], ignore: Vec<String>) -> Result<Heade
     let mut source = Source::open(path, &how)?;
     let target = Target { reading: &how, copy: None, path };
     let names = reading::names(&mut source, &target, &there).map_err(|e| e.of(path))?;
+    for name in names.iter().filter(|name| header::numbers_rows(name) && !named.contains(&name.as_str())) {
+        tracing::warn!(
+            "{}: the column {name:?} is left out: programs give that name to row numbers, which are no feature",
+            path.display()
+        );
+    }
     header::header(names, named, ignore).map_err(|e| e.of(path))
 }
