@@ -2,10 +2,10 @@
 //! by what is wrong with it.
 #![allow(clippy::unwrap_used)]
 
-use consilium_ml_worker::data::{preflight, read_table, DataError, Reading, Report, Table};
+use consilium_ml_worker::data::{columns, preflight, read_table, DataError, Reading, Report, Table};
 use consilium_primitives::FailureCode;
-use consilium_study::{BadRows, Decimal, StudyFile, StudySpec};
-use std::{fmt::Write, fs, path::PathBuf};
+use consilium_study::{BadRows, Categorical, Decimal, Missing, StudyFile, StudySpec};
+use std::{collections::BTreeSet, fmt::Write, fs, path::{Path, PathBuf}};
 
 const AGE: &str = "features = { columns = [\"age\"] }\nlabel = \"ill\"\npositive = \"yes\"\nnegative = \"no\"";
 
@@ -154,4 +154,102 @@ fn a_comma_that_may_stand_between_thousands_is_asked_about() {
                 epochs = 1\n[evaluation]\nvalidation_share = 0.3\n[rules]\nrounds = 1\ntraining_seconds = 1\n";
     let spec = StudyFile::parse(file).unwrap().spec();
     assert_eq!(StudySpec::from_canonical(&spec.canonical().unwrap()).unwrap().data.decimal, Some(Decimal::Comma));
+}
+
+/// Of golden/tables/others.py.
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tables").join(name)
+}
+
+#[test]
+fn the_row_numbers_of_a_filtered_data_frame_are_no_feature_and_are_named() {
+    let path = golden("filtered.parquet");
+    let header = columns(&path, &["ill"], Vec::new()).unwrap();
+    assert_eq!(header.names, ["age", "crp", "ill", "__index_level_0__"]);
+    assert_eq!(header.others.count, 2);
+    let spec = spec(&format!("{header}\nlabel = \"ill\"\npositive = \"yes\"\nnegative = \"no\""));
+    assert_eq!(read_table(&path, &spec.data, &[0; 32]).unwrap().features, ["age", "crp"]);
+    let words = preflight(&path, &spec, &[0; 32], &Reading::default()).to_string();
+    assert!(words.contains("note: the column \"__index_level_0__\" is left out"), "{words}");
+    let (_, words) = look(&spec, "age,crp,ill\n1,2,yes\n3,4,no\n");
+    assert!(!words.contains("is left out"), "{words}");
+    // who names it wants it
+    let mut named = spec.clone();
+    named.data.features.others = None;
+    named.data.features.columns = vec!["__index_level_0__".into()];
+    assert!(!preflight(&path, &named, &[0; 32], &Reading::default()).to_string().contains("is left out"));
+}
+
+fn groups(table: &Table) -> usize {
+    table.groups.iter().collect::<BTreeSet<_>>().len()
+}
+
+#[test]
+fn a_patient_is_one_however_programs_write_the_number() {
+    let spec = spec(&format!("{AGE}\ngroup = \"who\""));
+    let table = |names: &[&str]| {
+        let mut text = String::from("who;age;ill\n");
+        for (n, name) in names.iter().enumerate() {
+            writeln!(text, "{name};{n};{}", ["yes", "no"][n % 2]).unwrap();
+        }
+        read(&spec, text).unwrap()
+    };
+    // pandas once a cell is empty; a decimal comma; R of 100000
+    assert_eq!(groups(&table(&["101", "101.0", " 101.00", "101,0", "1.01e2"])), 1);
+    assert_eq!(groups(&table(&["100000", "1e+05", "1e5", "100000.0"])), 1);
+    assert!(table(&["101", "102"]).shares_a_group(&table(&["7", "102.0"])));
+    // other patients, and names that are no numbers
+    let others = ["101", "0101", "101.5", "-101", "101.0.0", "A101.0", "101e", "1e400", "9007199254740993.0", "1,2,3"];
+    assert_eq!(groups(&table(&others)), others.len());
+    for missing in ["", "NA", " NA ", "NaN", "nan"] {
+        let said = refused(&spec, format!("who,age,ill\n1,2,yes\n{missing},3,no\n"));
+        assert!(said.contains("line 3, column \"who\": is empty (or NA); every row needs its group"), "{said}");
+    }
+}
+
+#[test]
+fn a_level_is_the_same_number_whichever_way_it_is_written() {
+    let mut spec = spec(AGE);
+    let levels = |levels: &[&str]| levels.iter().map(|level| (*level).to_owned()).collect();
+    spec.data.categorical = vec![Categorical { column: "stage".into(), levels: levels(&["1", "2", "x"]) }];
+    let stages = |text: &str| {
+        let rows = text.split(',').enumerate().map(|(n, stage)| format!("{n},{stage},{}\n", ["yes", "no"][n % 2]));
+        format!("age,stage,ill\n{}", rows.collect::<String>())
+    };
+    let found: Vec<f64> = read(&spec, stages("1,1.0,2.00,x, 2 ,1e0")).unwrap().values().unwrap();
+    assert_eq!(found.chunks(2).map(|row| row[1]).collect::<Vec<_>>(), [0., 0., 1., 2., 1., 0.]);
+    assert!(refused(&spec, stages("1,1.5")).contains("line 3, column \"stage\": is none of the levels"));
+    assert!(refused(&spec, stages("1,inf")).contains("is none of the levels"));
+    // what is declared as another level is one
+    spec.data.categorical[0].levels = levels(&["1", "1.0", "2"]);
+    let found: Vec<f64> = read(&spec, stages("1,1.0,1.00")).unwrap().values().unwrap();
+    assert_eq!(found.chunks(2).map(|row| row[1]).collect::<Vec<_>>(), [0., 1., 0.]);
+}
+
+#[test]
+fn truth_values_of_parquet_are_numbers_and_words() {
+    let mut spec = spec("features = { columns = [\"a\", \"diabetes\"] }\nlabel = \"ill\"\npositive = \"1\"\nnegative = \"0\"");
+    spec.data.missing = Missing::Mean;
+    let path = golden("truths.parquet");
+    for (positive, negative) in [("1", "0"), ("true", "false"), ("TRUE", "FALSE"), ("True", "0")] {
+        (spec.data.positive, spec.data.negative) = (positive.into(), negative.into());
+        for levels in [["0", "1"], ["false", "true"], ["False", "True"]] {
+            let levels = levels.map(String::from).to_vec();
+            spec.data.categorical = vec![Categorical { column: "smokes".into(), levels }];
+            let table = read_table(&path, &spec.data, &[0; 32]).unwrap();
+            assert_eq!(table.labels, [1, 0, 1, 0]);
+            let found: Vec<f64> = table.values().unwrap().into_iter().map(|v| if v.is_nan() { -1.0 } else { v }).collect();
+            assert_eq!(found, [1., 0., 0., 2., 1., 1., 3., 1., -1., 4., 0., 1.]);
+        }
+    }
+    (spec.data.positive, spec.data.negative) = ("yes".into(), "no".into());
+    assert!(read_table(&path, &spec.data, &[0; 32]).unwrap_err().message.contains("neither the positive value"));
+}
+
+#[test]
+fn a_table_of_r_with_row_names_is_called_that() {
+    // write.table(data.frame(age = c(30, 31), ill = c("yes", "no")), sep = ","), whose header has no name for them
+    let said = refused(&spec(AGE), "\"age\",\"ill\"\n\"1\",30,\"yes\"\n\"2\",31,\"no\"\n");
+    assert!(said.contains("line 2: has 3 cells, the header has 2; where every row is so") && said.contains("row.names"), "{said}");
+    assert!(refused(&spec(AGE), "age,ill\n30\n").contains("is a separator or a quotation mark missing"));
 }

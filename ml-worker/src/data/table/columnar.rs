@@ -35,6 +35,8 @@ struct Row<'a> {
     block: &'a Block,
     /// Where a column of the file is in the block.
     places: &'a [Option<usize>],
+    /// Which columns of the file hold truth values.
+    truths: &'a [bool],
     row: usize,
 }
 
@@ -46,7 +48,13 @@ impl Record for Row<'_> {
     fn cell(&self, index: usize) -> Cell<'_> {
         let column = self.places.get(index).copied().flatten().and_then(|place| self.block.get(place));
         match column.map(|(_, column)| column) {
-            Some(Column::Numbers(numbers)) => Cell::Number(numbers.get(self.row).copied().unwrap_or(f64::NAN)),
+            Some(Column::Numbers(numbers)) => {
+                let number = numbers.get(self.row).copied().unwrap_or(f64::NAN);
+                match self.truths.get(index) {
+                    Some(true) => Cell::Truth(number),
+                    Some(false) | None => Cell::Number(number),
+                }
+            }
             Some(Column::Texts(texts)) => match texts.get(self.row) {
                 Some(Some(text)) => Cell::Text(text.as_bytes()),
                 Some(None) | None => Cell::Text(b""),
@@ -68,7 +76,7 @@ pub(in crate::data) fn read(
     mode: Mode,
 ) -> Result<Outcome, DataError> {
     let file = parquet::Source::file(target.path);
-    let raw = parquet::names(&file)?;
+    let (raw, truths): (Vec<String>, Vec<bool>) = parquet::columns(&file)?.into_iter().unzip();
     let names: Vec<String> = raw.iter().map(|name| name.trim().to_owned()).collect();
     let (plan, problems) = header::plan(&names, spec, mode, 1);
     if let Some(problem) = problems.into_iter().next() {
@@ -98,7 +106,7 @@ pub(in crate::data) fn read(
                 let (mut part, mut scratch) = (Part::default(), Vec::new());
                 let start = n * piece;
                 for row in start..(start + piece).min(height) {
-                    let record = Row { block: &block, places: &places, row };
+                    let record = Row { block: &block, places: &places, truths: &truths, row };
                     if !reader.read(row - start, &record, &mut part, &mut scratch) {
                         break;
                     }

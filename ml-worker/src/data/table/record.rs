@@ -11,7 +11,7 @@ use crate::data::{
     },
 };
 use consilium_study::{same_value, DataSpec, Missing, Task, Transform};
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// The cells of one row.
 pub(in crate::data) trait Record {
@@ -24,7 +24,7 @@ pub(in crate::data) trait Record {
     fn blank(&self) -> bool {
         (0..self.cells()).all(|n| match self.cell(n) {
             Cell::Text(bytes) => bytes.trim_ascii().is_empty(),
-            Cell::Number(number) => number.is_nan(),
+            Cell::Number(number) | Cell::Truth(number) => number.is_nan(),
         })
     }
 }
@@ -44,7 +44,14 @@ impl What {
     pub fn words(self, plan: &Plan, spec: &DataSpec) -> String {
         match self {
             Self::Cells(found) => {
-                format!("has {found} cells, the header has {}; is a separator or a quotation mark missing?", plan.cells)
+                let hint = match found == plan.cells + 1 {
+                    true => {
+                        "where every row is so, it begins with a row name that the header does not name, as R's write.table \
+                         writes it (export with row.names = FALSE), or ends with a separator"
+                    }
+                    false => "is a separator or a quotation mark missing?",
+                };
+                format!("has {found} cells, the header has {}; {hint}", plan.cells)
             }
             Self::NotUtf8 => "is not UTF-8 text".into(),
             Self::NotNumber => "is not a number".into(),
@@ -70,7 +77,7 @@ impl What {
                     spec.positive, spec.negative
                 ),
             },
-            Self::Group => "is empty; every row needs its group".into(),
+            Self::Group => "is empty (or NA); every row needs its group".into(),
             Self::Picture => "is empty; every row needs its picture".into(),
             Self::Mark => "has another decimal mark than the numbers before it".into(),
             Self::Doubtful => "has three digits behind a comma and at most three before, as all numbers of this column that \
@@ -186,6 +193,22 @@ impl Part {
     }
 }
 
+/// A group as it is compared: of a whole number that is written as another one is, with decimals of 0 or an exponent, its
+/// digits alone. Programs write a column of numbers so once one of its cells is empty, or its numbers are large.
+fn group(text: &[u8]) -> Cow<'_, [u8]> {
+    let short = || {
+        let written = text.iter().any(|b| matches!(b, b'.' | b',' | b'e' | b'E'));
+        let digits = text.strip_prefix(b"-").unwrap_or(text).first().is_some_and(u8::is_ascii_digit);
+        let text = std::str::from_utf8(text).ok().filter(|_| written && digits)?;
+        let number: f64 = text.replace(',', ".").parse().ok()?;
+        (number.fract() == 0.0 && number.abs() <= WHOLE).then(|| (number as i64).to_string().into_bytes())
+    };
+    short().map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// Up to here all whole numbers are numbers of f64.
+const WHOLE: f64 = 9_007_199_254_740_992.0;
+
 /// Reads rows.
 pub(in crate::data) struct RowReader<'a> {
     pub spec: &'a DataSpec,
@@ -242,7 +265,7 @@ impl RowReader<'_> {
         }
         part.missing += missing;
         let group = match &self.plan.group {
-            Some((index, _)) => blake3::keyed_hash(self.key, &record.cell(*index).text()),
+            Some((index, _)) => blake3::keyed_hash(self.key, &group(&record.cell(*index).text())),
             None => {
                 self.canonical(&part.values[values..], &part.labels[labels..], &part.pictures[pictures..], scratch);
                 blake3::keyed_hash(self.key, scratch)
@@ -281,7 +304,7 @@ impl RowReader<'_> {
                     read
                 }
                 Cell::Number(value) if value.is_infinite() => Err(What::NotFinite),
-                Cell::Number(value) => Ok((value, None)),
+                Cell::Number(value) | Cell::Truth(value) => Ok((value, None)),
             };
             let value = match read {
                 Ok((value, mark)) => {
@@ -339,7 +362,7 @@ impl RowReader<'_> {
         }
         for (index, _) in &self.plan.labels {
             row.step += 1;
-            let label = match self.label(&record.cell(*index).text()) {
+            let label = match self.label(record.cell(*index)) {
                 Some(label) => label,
                 None if row.wrong(What::Label) => 0,
                 None => return 0,
@@ -348,7 +371,9 @@ impl RowReader<'_> {
         }
         if let Some((index, _)) = &self.plan.group {
             row.step += 1;
-            if record.cell(*index).text().is_empty() && !row.wrong(What::Group) {
+            let text = record.cell(*index).text();
+            let missing = std::str::from_utf8(&text).is_ok_and(|text| is_missing(text.trim()));
+            if missing && !row.wrong(What::Group) {
                 return 0;
             }
         }
@@ -364,13 +389,17 @@ impl RowReader<'_> {
         missing
     }
 
-    /// Which label a cell holds: the same text, or the same number.
-    fn label(&self, cell: &[u8]) -> Option<u32> {
-        let text = std::str::from_utf8(cell).ok()?;
+    /// Which label a cell holds: the same text, or the same number; a truth value is 1 or 0, or its word.
+    fn label(&self, cell: Cell<'_>) -> Option<u32> {
+        let text = cell.text();
+        let text = std::str::from_utf8(&text).ok()?;
+        let is = |value: &str| {
+            same_value(text, value) || cell.truth().is_some_and(|word| value.trim().eq_ignore_ascii_case(word))
+        };
         if let Task::Classes(_) = self.form.task {
-            return self.spec.classes.iter().position(|class| same_value(text, class)).map(|n| n as u32);
+            return self.spec.classes.iter().position(|class| is(class)).map(|n| n as u32);
         }
-        match (same_value(text, &self.spec.positive), same_value(text, &self.spec.negative)) {
+        match (is(&self.spec.positive), is(&self.spec.negative)) {
             (true, false) => Some(1),
             (false, true) => Some(0),
             _ => None,
