@@ -2,7 +2,10 @@
 //! by what is wrong with it.
 #![allow(clippy::unwrap_used)]
 
-use consilium_ml_worker::data::{columns, preflight, read_table, DataError, Reading, Report, Table};
+use consilium_ml_worker::{
+    data::{columns, preflight, read_table, DataError, Prepared, Reading, Report, Split, Table},
+    learn::{initial_parameters, OptimizerState, Seeds, Session, TrainError, Trained},
+};
 use consilium_primitives::FailureCode;
 use consilium_study::{BadRows, Categorical, Decimal, Missing, StudyFile, StudySpec};
 use std::{collections::BTreeSet, fmt::Write, fs, path::{Path, PathBuf}};
@@ -252,4 +255,66 @@ fn a_table_of_r_with_row_names_is_called_that() {
     let said = refused(&spec(AGE), "\"age\",\"ill\"\n\"1\",30,\"yes\"\n\"2\",31,\"no\"\n");
     assert!(said.contains("line 2: has 3 cells, the header has 2; where every row is so") && said.contains("row.names"), "{said}");
     assert!(refused(&spec(AGE), "age,ill\n30\n").contains("is a separator or a quotation mark missing"));
+}
+
+/// One round at a site whose secret is this.
+fn train(spec: &StudySpec, text: &str, secret: u8) -> Result<Trained, TrainError> {
+    let table = read(spec, text).unwrap();
+    let prepared = Prepared::new(spec, &table, &Split::of(&table, 0.25), None).unwrap();
+    let (seeds, base) = (Seeds::new(&[secret; 32], &[6; 32], 1), initial_parameters(spec).unwrap());
+    Session::new(spec, &base, &prepared.training, None, &OptimizerState::default(), &seeds).train(&|_| false)
+}
+
+#[test]
+fn rare_yes_or_no_columns_are_trained_on_though_a_batch_may_have_none() {
+    let spec = spec(&AGE.replace("\"age\"", "\"dialysis\", \"sepsis\""));
+    let text = |rare: usize| {
+        let mut text = String::from("dialysis,sepsis,ill\n");
+        for n in 0..400 {
+            let (a, b) = (usize::from(rare > 0 && n % 101 == 7), usize::from(rare > 1 && n % 131 == 3));
+            writeln!(text, "{a},{b},{}", if a + b > 0 || n % 6 == 0 { "yes" } else { "no" }).unwrap();
+        }
+        text
+    };
+    for secret in 0..6 {
+        let trained = train(&spec, &text(2), secret).unwrap();
+        assert!(trained.parameters.iter().all(|p| *p != 0.0));
+        train(&spec, &text(1), secret).unwrap();
+        // a site that has no such patient does no harm to those that have
+        train(&spec, &text(0), secret).unwrap();
+    }
+}
+
+#[test]
+fn units_that_are_dead_in_every_row_are_called_so() {
+    let mut spec = spec(AGE);
+    spec.model = StudyFile::parse(
+        "title = \"t\"\n[data]\nfeatures = { columns = [\"age\"] }\nlabel = \"ill\"\npositive = \"yes\"\nnegative = \"no\"\n\
+         [model.dense]\nhidden = [1]\nactivation = \"relu\"\n[training]\noptimizer = { sgd = { learning_rate = 1e-9 } }\n\
+         batch_size = 4\nepochs = 1\n[evaluation]\nvalidation_share = 0.3\n[rules]\nrounds = 1\ntraining_seconds = 1\n",
+    )
+    .unwrap()
+    .spec()
+    .model;
+    let text = |sign: f64| {
+        let mut text = String::from("age,ill\n");
+        // one row in a hundred is of the other sign
+        for n in 0..200 {
+            let age = if n % 100 == 0 { -sign } else { sign } * (1.0 + n as f64);
+            writeln!(text, "{age},{}", ["yes", "no"][n % 2]).unwrap();
+        }
+        text
+    };
+    let weight = initial_parameters(&spec).unwrap()[1];
+    // nearly every batch is silent, and not all rows are
+    for secret in 0..4 {
+        train(&spec, &text(if weight > 0.0 { -1.0 } else { 1.0 }), secret).unwrap();
+    }
+    let dead = text(if weight > 0.0 { -1.0 } else { 1.0 }).lines().filter(|line| {
+        let age = line.split(',').next().unwrap().parse::<f64>();
+        age.map_or(true, |age| age * f64::from(weight) < 0.0)
+    }).fold(String::new(), |all, line| all + line + "\n");
+    let error = train(&spec, &dead, 1).unwrap_err();
+    assert_eq!(error.code(), FailureCode::SchemaMismatch);
+    assert!(error.to_string().contains("Its units are dead"), "{error}");
 }
