@@ -298,9 +298,9 @@ fn units_that_are_dead_in_every_row_are_called_so() {
     .model;
     let text = |sign: f64| {
         let mut text = String::from("age,ill\n");
-        // one row in a hundred is of the other sign
+        // one row in twenty is of the other sign
         for n in 0..200 {
-            let age = if n % 100 == 0 { -sign } else { sign } * (1.0 + n as f64);
+            let age = if n % 20 == 0 { -sign } else { sign } * (1.0 + n as f64);
             writeln!(text, "{age},{}", ["yes", "no"][n % 2]).unwrap();
         }
         text

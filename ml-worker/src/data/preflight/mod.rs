@@ -1,5 +1,6 @@
 //! Everything that stands between a file and a study, at once: for the site's own people, before anything is agreed.
 
+mod column;
 pub mod look;
 pub mod words;
 
