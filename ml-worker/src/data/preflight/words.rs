@@ -59,6 +59,13 @@ impl fmt::Display for Report {
                 other => writeln!(f, ", and {other} others")?,
             }
         }
+        if let Some((twice, other)) = self.pictures.as_ref().map(|p| p.twice).filter(|(twice, _)| *twice > 0) {
+            writeln!(
+                f,
+                "suspicious: {twice} rows name the same picture as a row before, byte for byte, as that of another patient or \
+                 under another name, {other} of them with another label; such rows may be trained on and measured on"
+            )?;
+        }
         let constant = &self.look.constant;
         if !constant.is_empty() {
             writeln!(f, "columns with one value only, but for rounding: {}", list(constant, constant.len()))?;
