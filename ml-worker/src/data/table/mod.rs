@@ -8,6 +8,7 @@ pub mod cells;
 pub mod columnar;
 pub mod copy;
 pub mod header;
+pub mod identity;
 mod memory;
 pub mod reading;
 pub mod record;

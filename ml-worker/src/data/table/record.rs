@@ -4,6 +4,7 @@ use crate::data::{
     table::{
         cell::{Cell, Mode, What},
         header::{Form, Plan},
+        identity,
     },
     text::{
         number::{is_missing, like_thousands, number, Mark, Marks},
@@ -11,7 +12,7 @@ use crate::data::{
     },
 };
 use consilium_study::{same_value, DataSpec, Missing, Task, Transform};
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 /// The cells of one row.
 pub(in crate::data) trait Record {
@@ -193,22 +194,6 @@ impl Part {
     }
 }
 
-/// A group as it is compared: of a whole number that is written as another one is, with decimals of 0 or an exponent, its
-/// digits alone. Programs write a column of numbers so once one of its cells is empty, or its numbers are large.
-fn group(text: &[u8]) -> Cow<'_, [u8]> {
-    let short = || {
-        let written = text.iter().any(|b| matches!(b, b'.' | b',' | b'e' | b'E'));
-        let digits = text.strip_prefix(b"-").unwrap_or(text).first().is_some_and(u8::is_ascii_digit);
-        let text = std::str::from_utf8(text).ok().filter(|_| written && digits)?;
-        let number: f64 = text.replace(',', ".").parse().ok()?;
-        (number.fract() == 0.0 && number.abs() <= WHOLE).then(|| (number as i64).to_string().into_bytes())
-    };
-    short().map_or(Cow::Borrowed(text), Cow::Owned)
-}
-
-/// Up to here all whole numbers are numbers of f64.
-const WHOLE: f64 = 9_007_199_254_740_992.0;
-
 /// Reads rows.
 pub(in crate::data) struct RowReader<'a> {
     pub spec: &'a DataSpec,
@@ -227,6 +212,8 @@ struct Row<'p> {
     start: usize,
     step: usize,
     bad: bool,
+    /// Whether a number of it may have more digits than programs agree on.
+    long: bool,
 }
 
 impl Row<'_> {
@@ -249,12 +236,12 @@ impl RowReader<'_> {
     /// Reads a row into a part. False: nothing more is to be read.
     pub fn read<R: Record>(&self, start: usize, record: &R, part: &mut Part, scratch: &mut Vec<u8>) -> bool {
         let (values, labels, pictures) = (part.values.len(), part.labels.len(), part.pictures.len());
-        let mut row = Row { part, mode: self.mode, start, step: 0, bad: false };
+        let mut row = Row { part, mode: self.mode, start, step: 0, bad: false, long: false };
         if record.blank() {
             return self.mode.labelled() || row.wrong(What::Blank);
         }
         let missing = self.cells(record, &mut row);
-        let bad = row.bad;
+        let (bad, long) = (row.bad, row.long);
         if bad || (missing > 0 && self.spec.missing == Missing::DropRow) {
             part.values.truncate(values);
             part.labels.truncate(labels);
@@ -265,9 +252,10 @@ impl RowReader<'_> {
         }
         part.missing += missing;
         let group = match &self.plan.group {
-            Some((index, _)) => blake3::keyed_hash(self.key, &group(&record.cell(*index).text())),
+            Some((index, _)) => blake3::keyed_hash(self.key, &identity::group(&record.cell(*index).text())),
             None => {
-                self.canonical(&part.values[values..], &part.labels[labels..], &part.pictures[pictures..], scratch);
+                let (values, labels) = (&part.values[values..], &part.labels[labels..]);
+                identity::content(values, long, (self.form.task, labels), &part.pictures[pictures..], scratch);
                 blake3::keyed_hash(self.key, scratch)
             }
         };
@@ -297,6 +285,7 @@ impl RowReader<'_> {
             row.step += 1;
             let read = match record.cell(*index) {
                 Cell::Text(bytes) => {
+                    row.long |= bytes.len() > identity::DIGITS;
                     let read = number(bytes, self.marks);
                     if let (Ok(read), Some(seen)) = (read, row.part.seen.get_mut(column).filter(|s| !s.decimals)) {
                         seen.see(bytes, read, (row.start, row.step));
@@ -304,7 +293,10 @@ impl RowReader<'_> {
                     read
                 }
                 Cell::Number(value) if value.is_infinite() => Err(What::NotFinite),
-                Cell::Number(value) | Cell::Truth(value) => Ok((value, None)),
+                Cell::Number(value) | Cell::Truth(value) => {
+                    row.long = true;
+                    Ok((value, None))
+                }
             };
             let value = match read {
                 Ok((value, mark)) => {
@@ -403,26 +395,6 @@ impl RowReader<'_> {
             (true, false) => Some(1),
             (false, true) => Some(0),
             _ => None,
-        }
-    }
-
-    /// What was read of a row, not its text: the same row in another export is the same row.
-    fn canonical(&self, values: &[f64], labels: &[u32], pictures: &[String], out: &mut Vec<u8>) {
-        out.clear();
-        out.reserve(values.len() * 8);
-        for value in values {
-            // one zero and one NaN
-            let value = if value.is_nan() { f64::NAN } else { value + 0.0 };
-            out.extend_from_slice(&value.to_le_bytes());
-        }
-        for label in labels {
-            match self.form.task {
-                Task::Binary => out.push(u8::from(*label == 1)),
-                Task::Classes(_) | Task::Labels(_) => out.extend_from_slice(&label.to_le_bytes()),
-            }
-        }
-        for name in pictures {
-            out.extend_from_slice(name.as_bytes());
         }
     }
 }
