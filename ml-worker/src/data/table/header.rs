@@ -253,6 +253,8 @@ pub(in crate::data) struct Form {
     pub missing: Missing,
     /// How pictures are read, where rows name them.
     pub pictures: Option<Pictures>,
+    /// Whether rows say whom they belong to. Where they do not, a row is known by its content.
+    pub grouped: bool,
 }
 
 impl Form {
@@ -264,6 +266,7 @@ impl Form {
             transform: spec.transform,
             missing: spec.missing,
             pictures: spec.pictures.clone(),
+            grouped: spec.group.is_some(),
         }
     }
 
