@@ -26,7 +26,7 @@ pub use preflight::{
 };
 pub use rows::{
     prepare::{all_known, Prepared},
-    scale::{own_statistics, statistics_of, Preprocessing, Scaler},
+    scale::{far_from_common, own_statistics, statistics_of, Preprocessing, Scaler},
     split::Split,
     Rows,
 };
