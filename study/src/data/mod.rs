@@ -47,6 +47,9 @@ pub struct DataSpec {
     /// What becomes of a row, or a picture, that cannot be read.
     #[serde(default, skip_serializing_if = "BadRows::is_refuse")]
     pub bad_rows: BadRows,
+    /// What becomes of a site whose training rows are all of one class.
+    #[serde(default, skip_serializing_if = "OneClass::is_refuse")]
+    pub one_class: OneClass,
     /// What stands before the decimals of numbers in texts whose cells are not parted by commas, and in texts of Parquet
     /// files. Left out: either, the same in a whole file, and refused where a comma may be a mark between thousands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -189,6 +192,23 @@ pub enum BadRows {
 }
 
 impl BadRows {
+    fn is_refuse(&self) -> bool {
+        matches!(self, Self::Refuse)
+    }
+}
+
+/// What becomes of a site whose training rows are all of one class; of several labels, each of which is the same in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OneClass {
+    /// It cannot take part.
+    #[default]
+    Refuse,
+    /// It trains. What needs both classes to be measured is not measured there.
+    Train,
+}
+
+impl OneClass {
     fn is_refuse(&self) -> bool {
         matches!(self, Self::Refuse)
     }
