@@ -154,7 +154,27 @@ impl Plan {
             let rows = site.data["training"]["rows"].as_u64().context("the worker counted no training rows")?;
             site.samples = u32::try_from(rows)?;
         }
+        seen_somewhere(&self.sites)?;
         Ok(self)
+    }
+}
+
+/// Refuses a study that would stop after its statistics: of a column that it scales by, no site has enough rows to show
+/// others anything.
+fn seen_somewhere(sites: &[SitePlan]) -> Result<()> {
+    let mut withheld = sites.iter().map(|site| -> BTreeSet<&str> {
+        site.data["withheld"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+    });
+    let all = withheld.next().unwrap_or_default();
+    let all = withheld.fold(all, |all, more| all.intersection(&more).copied().collect());
+    match all.first() {
+        None => Ok(()),
+        Some(name) => bail!(
+            "{} columns, the first of them {name:?}: no site has 20 training rows with a value, so that there is no common \
+             mean and deviation, and the study would stop after its statistics; add rows, take such columns out, or set \
+             data.scaling to \"none\"",
+            all.len()
+        ),
     }
 }
 

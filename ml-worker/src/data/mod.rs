@@ -25,7 +25,7 @@ pub use preflight::{
     preflight, Part, Problem, Report,
 };
 pub use rows::{
-    prepare::{all_known, Prepared},
+    prepare::{all_known, withheld, Prepared},
     scale::{far_from_common, own_statistics, statistics_of, Preprocessing, Scaler},
     split::Split,
     Rows,

@@ -8,7 +8,11 @@ use crate::data::{
     error::DataError,
     pictures::survey::{survey, Survey},
     preflight::look::{look, Count, Look},
-    rows::{prepare::enough, scale::Scaler, split::Split},
+    rows::{
+        prepare::{enough, withheld},
+        scale::Scaler,
+        split::Split,
+    },
     table::Table,
     table::{
         cell::{Mode, What},
@@ -19,7 +23,8 @@ use crate::data::{
         source::{Reading, Source},
     },
 };
-use consilium_study::{BadRows, DataSpec, Missing, Others, Scaling, StudySpec};
+use consilium_aggregation::MIN_ROWS;
+use consilium_study::{BadRows, DataSpec, Missing, Others, Scaling, StudySpec, Task};
 use serde::Serialize;
 use std::{collections::HashSet, path::Path, sync::Arc};
 
@@ -94,6 +99,15 @@ impl Report {
             self.problems.push(Problem { message: message.into(), blocks });
         } else {
             self.more += 1;
+        }
+    }
+
+    /// Whether all training rows are of one class.
+    fn of_one_class(&self, spec: &StudySpec) -> bool {
+        let (classes, rows) = (&self.training.classes, self.training.rows);
+        match spec.data.task() {
+            Task::Labels(_) => classes.iter().all(|count| *count == 0 || *count == rows),
+            Task::Binary | Task::Classes(_) => classes.contains(&rows),
         }
     }
 
@@ -299,6 +313,28 @@ fn train(report: &mut Report, spec: &StudySpec, table: &Table, kept: &[usize]) -
     }
     // the swarm's statistics are not known yet; what this site could do with its own is the nearest
     let training: Vec<usize> = training.iter().map(|place| kept[*place]).collect();
+    if report.of_one_class(spec) {
+        report.problem(
+            format!(
+                "all {} training rows are of one class: the site trains, as the study says (data.one_class), and what needs \
+                 both classes is not measured where its validation rows are of one, too",
+                training.len()
+            ),
+            false,
+        );
+    }
+    let few = withheld(spec, table, &training)?;
+    if let Some(name) = few.first() {
+        let (many, all) = (few.len(), table.features.len());
+        report.problem(
+            format!(
+                "fewer than {MIN_ROWS} training rows have a value of {many} of {all} columns (the first: {name:?}): this \
+                 site's figures of them are withheld from the common mean and deviation; if it is so at all sites, the study \
+                 stops after its statistics; add rows, or agree on data.scaling \"none\""
+            ),
+            false,
+        );
+    }
     let scaling = if spec.data.scaling == Scaling::Swarm { Scaling::Site } else { spec.data.scaling };
     let scaler = Scaler::of(scaling, table, &training, None)?;
     let made = scaler.apply(table, kept)?;
