@@ -182,12 +182,9 @@ fn a_column_of_equal_values_has_no_deviation_at_any_site_nor_in_the_merge() {
 fn a_column_that_is_constant_but_for_rounding_has_no_deviation() {
     let n = 100;
     let half = |a: f64, b: f64| (0..n).map(|row| if row % 2 == 0 { a } else { b }).collect::<Vec<_>>();
-    for (a, b) in [
-        (0.1, 0.1 + 1.4e-17),
-        (1e9, 1e9 + 1.2e-7),
-        (-3.3, -3.300_000_000_000_001),
-        (14.62, 14.619_999_885_559_082),
-    ] {
+    for (a, b) in
+        [(0.1, 0.1 + 1.4e-17), (1e9, 1e9 + 1.2e-7), (-3.3, -3.300_000_000_000_001), (14.62, 14.619_999_885_559_082)]
+    {
         assert!(a != b);
         let own = Statistics::of_columns(&[half(a, b)]);
         assert_eq!(own.deviation()[0], 1.0, "{a} {b}");

@@ -8,7 +8,12 @@ use consilium_ml_worker::{
 };
 use consilium_primitives::FailureCode;
 use consilium_study::{BadRows, Categorical, Decimal, Missing, StudyFile, StudySpec};
-use std::{collections::BTreeSet, fmt::Write, fs, path::{Path, PathBuf}};
+use std::{
+    collections::BTreeSet,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
 
 const AGE: &str = "features = { columns = [\"age\"] }\nlabel = \"ill\"\npositive = \"yes\"\nnegative = \"no\"";
 
@@ -101,7 +106,8 @@ fn a_stray_quotation_mark_is_an_error_that_names_its_line_whatever_the_study_let
 
 #[test]
 fn a_comma_that_may_stand_between_thousands_is_asked_about() {
-    let mut spec = spec("features = { columns = [\"bnp\", \"crp\"] }\nlabel = \"ill\"\npositive = \"yes\"\nnegative = \"no\"");
+    let mut spec =
+        spec("features = { columns = [\"bnp\", \"crp\"] }\nlabel = \"ill\"\npositive = \"yes\"\nnegative = \"no\"");
     let table = |numbers: &[(&str, &str)], mark: &str| {
         let mut text = format!("bnp{mark}crp{mark}ill\n");
         for n in 0..40 {
@@ -114,8 +120,14 @@ fn a_comma_that_may_stand_between_thousands_is_asked_about() {
         for numbers in [&[("999", "1"), ("1,020", "2")][..], &[("1,020", "2")], &[("-12,500", "3"), ("17", "1,001")]] {
             let text = table(numbers, mark);
             let said = refused(&spec, &text);
-            assert!(said.contains("column \"bnp\": has three digits behind a comma") && said.contains("thousands"), "{said}");
-            assert!(said.contains("data.decimal \"comma\"") && !said.contains("020") && !said.contains("500"), "{said}");
+            assert!(
+                said.contains("column \"bnp\": has three digits behind a comma") && said.contains("thousands"),
+                "{said}"
+            );
+            assert!(
+                said.contains("data.decimal \"comma\"") && !said.contains("020") && !said.contains("500"),
+                "{said}"
+            );
             let (report, words) = look(&spec, &text);
             assert!(!report.usable && words.contains("problem: column \"bnp\": "), "{words}");
         }
@@ -137,11 +149,15 @@ fn a_comma_that_may_stand_between_thousands_is_asked_about() {
     let (report, words) = look(&spec, table(&[("999", "1.5"), ("1.020", "2")], ";"));
     assert!(report.usable && !words.contains("thousands"), "{words}");
     let (report, words) = look(&spec, table(&[("999", "1"), ("1.020", "2")], ";"));
-    assert!(report.usable && words.contains("note: column \"bnp\": 20 rows, the first in line 3: has three digits"), "{words}");
+    assert!(
+        report.usable && words.contains("note: column \"bnp\": 20 rows, the first in line 3: has three digits"),
+        "{words}"
+    );
     assert!(!look(&spec, table(&[("999", "1"), ("1.020", "2")], ",")).1.contains("thousands"));
     assert!(!look(&spec, table(&[("1.234", "1"), ("1.020", "2")], ";")).1.contains("thousands"));
 
-    let (doubtful, point) = (table(&[("999", "1"), ("1,020", "2")], "\t"), table(&[("999", "1"), ("1.020", "2")], "\t"));
+    let (doubtful, point) =
+        (table(&[("999", "1"), ("1,020", "2")], "\t"), table(&[("999", "1"), ("1.020", "2")], "\t"));
     let plain = spec.canonical().unwrap();
     assert!(!String::from_utf8(plain).unwrap().contains("decimal"), "older specifications keep their hash");
     spec.data.decimal = Some(Decimal::Comma);
@@ -231,7 +247,8 @@ fn a_level_is_the_same_number_whichever_way_it_is_written() {
 
 #[test]
 fn truth_values_of_parquet_are_numbers_and_words() {
-    let mut spec = spec("features = { columns = [\"a\", \"diabetes\"] }\nlabel = \"ill\"\npositive = \"1\"\nnegative = \"0\"");
+    let mut spec =
+        spec("features = { columns = [\"a\", \"diabetes\"] }\nlabel = \"ill\"\npositive = \"1\"\nnegative = \"0\"");
     spec.data.missing = Missing::Mean;
     let path = golden("truths.parquet");
     for (positive, negative) in [("1", "0"), ("true", "false"), ("TRUE", "FALSE"), ("True", "0")] {
@@ -241,7 +258,8 @@ fn truth_values_of_parquet_are_numbers_and_words() {
             spec.data.categorical = vec![Categorical { column: "smokes".into(), levels }];
             let table = read_table(&path, &spec.data, &[0; 32]).unwrap();
             assert_eq!(table.labels, [1, 0, 1, 0]);
-            let found: Vec<f64> = table.values().unwrap().into_iter().map(|v| if v.is_nan() { -1.0 } else { v }).collect();
+            let found: Vec<f64> =
+                table.values().unwrap().into_iter().map(|v| if v.is_nan() { -1.0 } else { v }).collect();
             assert_eq!(found, [1., 0., 0., 2., 1., 1., 3., 1., -1., 4., 0., 1.]);
         }
     }
@@ -253,7 +271,10 @@ fn truth_values_of_parquet_are_numbers_and_words() {
 fn a_table_of_r_with_row_names_is_called_that() {
     // write.table(data.frame(age = c(30, 31), ill = c("yes", "no")), sep = ","), whose header has no name for them
     let said = refused(&spec(AGE), "\"age\",\"ill\"\n\"1\",30,\"yes\"\n\"2\",31,\"no\"\n");
-    assert!(said.contains("line 2: has 3 cells, the header has 2; where every row is so") && said.contains("row.names"), "{said}");
+    assert!(
+        said.contains("line 2: has 3 cells, the header has 2; where every row is so") && said.contains("row.names"),
+        "{said}"
+    );
     assert!(refused(&spec(AGE), "age,ill\n30\n").contains("is a separator or a quotation mark missing"));
 }
 
@@ -310,10 +331,13 @@ fn units_that_are_dead_in_every_row_are_called_so() {
     for secret in 0..4 {
         train(&spec, &text(if weight > 0.0 { -1.0 } else { 1.0 }), secret).unwrap();
     }
-    let dead = text(if weight > 0.0 { -1.0 } else { 1.0 }).lines().filter(|line| {
-        let age = line.split(',').next().unwrap().parse::<f64>();
-        age.map_or(true, |age| age * f64::from(weight) < 0.0)
-    }).fold(String::new(), |all, line| all + line + "\n");
+    let dead = text(if weight > 0.0 { -1.0 } else { 1.0 })
+        .lines()
+        .filter(|line| {
+            let age = line.split(',').next().unwrap().parse::<f64>();
+            age.map_or(true, |age| age * f64::from(weight) < 0.0)
+        })
+        .fold(String::new(), |all, line| all + line + "\n");
     let error = train(&spec, &dead, 1).unwrap_err();
     assert_eq!(error.code(), FailureCode::SchemaMismatch);
     assert!(error.to_string().contains("Its units are dead"), "{error}");

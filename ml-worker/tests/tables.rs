@@ -82,7 +82,10 @@ fn all_other_columns_are_features_sorted_by_their_names_if_they_are_those_agreed
     assert!(unlike.contains("as many as agreed, but not of the agreed names") && unlike.contains("ml-worker columns"));
     // row numbers are none of them, whatever the program that wrote them calls them
     for name in ["", "__index_level_0__", "Unnamed: 0", "Unnamed: 0.1"] {
-        assert_eq!(read(&others, format!("{name},B,ill,a,Z,ä\n0,1,yes,2,3,4\n")).unwrap().features, ["B", "Z", "a", "ä"]);
+        assert_eq!(
+            read(&others, format!("{name},B,ill,a,Z,ä\n0,1,yes,2,3,4\n")).unwrap().features,
+            ["B", "Z", "a", "ä"]
+        );
         let agreed = columns(&folder.write("r.csv", format!("{name},B,ill,a,Z,ä,id\n")), &["ill"], vec!["id".into()]);
         assert_eq!(agreed.unwrap().others, header.others);
     }

@@ -320,7 +320,9 @@ impl Run<'_> {
             }
         }
         if empty {
-            tracing::warn!("every number of every training row is 0: nothing can be learned from them but how often classes are");
+            tracing::warn!(
+                "every number of every training row is 0: nothing can be learned from them but how often classes are"
+            );
             return Ok(());
         }
         found.map_err(TrainError::Net)

@@ -91,7 +91,11 @@ impl fmt::Display for Report {
         }
         let counting = &self.look.counting;
         if !counting.is_empty() {
-            writeln!(f, "suspicious: whole numbers that rise from row to row, as row numbers do: {}", list(counting, counting.len()))?;
+            writeln!(
+                f,
+                "suspicious: whole numbers that rise from row to row, as row numbers do: {}",
+                list(counting, counting.len())
+            )?;
         }
         let (twice, other) = self.look.twice;
         if twice > 0 {

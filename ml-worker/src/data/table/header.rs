@@ -47,10 +47,12 @@ impl Levels {
         let text = std::str::from_utf8(text).ok()?.trim();
         let by_text = self.levels.get(text.as_bytes()).copied();
         let found = by_text.or_else(|| self.numbers.get(&number_bits(text)?).copied());
-        let truth = || cell.truth().and_then(|word| {
-            let same = |level: &[u8]| level.eq_ignore_ascii_case(word.as_bytes());
-            self.levels.iter().filter(|(level, _)| same(level)).map(|(_, n)| *n).min()
-        });
+        let truth = || {
+            cell.truth().and_then(|word| {
+                let same = |level: &[u8]| level.eq_ignore_ascii_case(word.as_bytes());
+                self.levels.iter().filter(|(level, _)| same(level)).map(|(_, n)| *n).min()
+            })
+        };
         found.or_else(truth)
     }
 }

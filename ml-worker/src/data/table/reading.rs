@@ -26,7 +26,8 @@ const ROW: usize = 1 << 26;
 /// Bytes that are worth a piece.
 const PIECE: usize = 1 << 16;
 
-const STRAY: &str = "has a cell that begins with a quotation mark which is not closed where the cell ends, so that rows would \
+const STRAY: &str =
+    "has a cell that begins with a quotation mark which is not closed where the cell ends, so that rows would \
                      be joined or lost; take the mark out, or close the cell and write marks within it twice";
 
 /// Text that has been read and not yet been used.

@@ -255,7 +255,9 @@ mod tests {
         let either = Marks::of(None, Some(b'\t'));
         assert_eq!(number(b" 1,5 ", either), Ok((1.5, Some(Mark::Comma))));
         assert_eq!(number(b"1,234", either), Ok((1.234, Some(Mark::Comma))));
-        for text in ["1,234,567", "1.234.567", "1.234,5", "1,234.5", "-12 345", "12\u{a0}345", "1'234'567", "1\u{202f}234,5"] {
+        for text in
+            ["1,234,567", "1.234.567", "1.234,5", "1,234.5", "-12 345", "12\u{a0}345", "1'234'567", "1\u{202f}234,5"]
+        {
             assert_eq!(number(text.as_bytes(), either), Err(What::Thousands), "{text}");
         }
         for text in ["1,2,3x", "1.2.3", "12 3", "'", ","] {
@@ -268,7 +270,10 @@ mod tests {
         assert_eq!(number(b"1.234", point), Ok((1.234, Some(Mark::Point))));
         assert_eq!((number(b"1,234", point), number(b"1,5", point)), (Err(What::Thousands), Err(What::Decimal)));
         let parted = Marks::of(None, Some(b','));
-        assert_eq!((number(b"1,234", parted), number(b"0.5", parted)), (Err(What::Thousands), Ok((0.5, Some(Mark::Point)))));
+        assert_eq!(
+            (number(b"1,234", parted), number(b"0.5", parted)),
+            (Err(What::Thousands), Ok((0.5, Some(Mark::Point))))
+        );
         let like = ["1,234", "12.345", "-999,000", "+1,000", " 1,234 "];
         let unlike = ["0,512", "1,23", "1,2345", "1234,567", "1,23a", ",234", "12,345e1", "a,234"];
         assert!(like.iter().all(|text| like_thousands(text.as_bytes())));
