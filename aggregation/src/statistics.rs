@@ -20,6 +20,9 @@
 use crate::layout::{pad_header, Dtype, FileError, Layout, LayoutError, TensorShape};
 use consilium_primitives::{rules::MAX_WEIGHT, Hash};
 
+/// How far a number of 32 bits may be from what it was rounded from, as a share of it: 2^-24.
+const SINGLE: f64 = 1.0 / 16_777_216.0;
+
 /// A site's part of a column is withheld when it has fewer values than this.
 pub const MIN_ROWS: usize = 20;
 /// Largest magnitude of a site's mean, and largest sum of squares: with these no merge of 64 sites leaves `f64`. Nothing
@@ -203,14 +206,24 @@ impl Statistics {
         Ok(all)
     }
 
-    /// Population standard deviation of each column, `√(m2 ÷ n)`; 1 where it would be 0 or where nothing is known, so
-    /// that one can divide by it.
+    /// Population standard deviation of each column, `√(m2 ÷ n)`; 1 where nothing is known, or where it is no larger than
+    /// rounding makes of a constant, so that one can divide by it.
+    ///
+    /// Two roundings are allowed for: of the sums, `n·ε·|mean|`, as scikit-learn's scalers do (their guard is the square
+    /// of it); and of the values themselves, `2^-24·|mean|`, where some passed through numbers of 32 bits, as one site's
+    /// file may have them and another's not.
     pub fn deviation(&self) -> Vec<f64> {
-        self.m2
-            .iter()
-            .zip(&self.count)
-            .map(|(m2, n)| if *n > 0.0 { (m2 / n).sqrt() } else { 0.0 })
-            .map(|deviation| if deviation > 0.0 { deviation } else { 1.0 })
+        let columns = self.m2.iter().zip(&self.count).zip(&self.mean);
+        columns
+            .map(|((m2, n), mean)| {
+                let deviation = if *n > 0.0 { (m2 / n).sqrt() } else { 0.0 };
+                let rounding = mean.abs() * (n * f64::EPSILON).max(SINGLE);
+                if deviation > rounding {
+                    deviation
+                } else {
+                    1.0
+                }
+            })
             .collect()
     }
 

@@ -8,7 +8,9 @@ use commands::desk::Desk;
 use consilium_aggregation::{ModelFile, Statistics};
 use consilium_ml_worker::{
     compare::Inputs,
-    data::{demo, hash_data, hash_file, own_statistics, read_table, Prepared, Split, Table as Rows},
+    data::{
+        demo, hash_data, hash_file, own_statistics, purge, read_file, withheld, Prepared, Reading, Split, Table as Rows,
+    },
     random::key,
     server::{serve, Settings},
     simulate::{run, site_group_key, Site},
@@ -111,6 +113,8 @@ struct Check {
     /// The site's own held-out rows; refused where a group is in both files
     #[arg(long, value_name = "CSV")]
     test: Option<PathBuf>,
+    #[command(flatten)]
+    memory: commands::desk::Memory,
 }
 
 #[derive(Args)]
@@ -251,9 +255,12 @@ fn check(arguments: &Check) -> Result<()> {
         Some(file) => site_group_key(&spec, &read_secret(file)?)?,
         None => [0; 32],
     };
-    let table = read_table(data, &spec.data, &key)?;
+    let scratch = Scratch::new();
+    let how = arguments.memory.reading_in(&scratch.0);
+    let read = |path: &Path| -> Result<Rows> { Ok(read_file(path, &spec.data, &key, &how)?.table?) };
+    let table = read(data)?;
     if let Some(test) = &arguments.test {
-        apart(&spec, (data, &table), (test, &read_table(test, &spec.data, &key)?))?;
+        apart(&spec, (data, &table), (test, &read(test)?))?;
     }
     let split = Split::of(&table, spec.evaluation.validation_share);
     let (training, validation) = split.rows(&table);
@@ -261,6 +268,7 @@ fn check(arguments: &Check) -> Result<()> {
     let own = own_statistics(&table, &training)?;
     let scaled = matches!(spec.data.scaling, Scaling::Swarm).then_some(&own);
     Prepared::new(&spec, &table, &split, scaled).with_context(|| data.display().to_string())?;
+    let withheld = withheld(&spec, &table, &training)?;
     let positive = |rows: &[usize]| rows.iter().filter(|r| table.label(**r) == [1]).count();
     let part = |rows: &[usize]| {
         let classes = table.classes(rows.iter().copied());
@@ -277,12 +285,32 @@ fn check(arguments: &Check) -> Result<()> {
         serde_json::json!({
             "rows": table.rows(), "positives": table.positives(), "groups": groups.len(), "missing": table.missing,
             "skipped": table.skipped, "dropped": table.dropped,
-            "features": table.features,
+            "features": table.features, "withheld": withheld,
             "training": part(&training),
             "validation": part(&validation),
         })
     );
     Ok(())
+}
+
+/// A folder for working copies of tables that are too large for memory, of this process alone; they go when it ends.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("consilium-{}", std::process::id())))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.0.is_dir() {
+            let gone = purge(&self.0).map(drop).and_then(|()| fs::remove_dir(&self.0));
+            if let Err(error) = gone {
+                tracing::warn!("{}: working copies of patients' data were left here: {error}", self.0.display());
+            }
+        }
+    }
 }
 
 /// Refuses held-out rows of patients whose other rows are trained on.
@@ -307,13 +335,16 @@ fn compare(arguments: &Compare) -> Result<()> {
     if files.is_empty() {
         bail!("{}: names no site", arguments.sites.display());
     }
+    let scratch = Scratch::new();
+    let how = Reading { folder: Some(scratch.0.clone()), ..Reading::default() };
+    let rows = |path: &Path, key: &[u8; 32]| -> Result<Rows> { Ok(read_file(path, &spec.data, key, &how)?.table?) };
     let mut sites = Vec::new();
     let mut tests = Vec::new();
     for file in files {
         let secret = read_secret(&file.secret)?;
         let key = site_group_key(&spec, &secret)?;
-        let table = read_table(&file.train, &spec.data, &key)?;
-        let test = file.test.as_ref().map(|path| read_table(path, &spec.data, &key)).transpose()?;
+        let table = rows(&file.train, &key)?;
+        let test = file.test.as_ref().map(|path| rows(path, &key)).transpose()?;
         if let (Some(path), Some(test)) = (&file.test, &test) {
             apart(&spec, (&file.train, &table), (path, test))?;
         }
@@ -321,7 +352,7 @@ fn compare(arguments: &Compare) -> Result<()> {
         sites.push(Site { name: file.name, id, secret, samples: file.samples, table });
         tests.push(test);
     }
-    let held_out = arguments.held_out.as_ref().map(|p| read_table(p, &spec.data, &[0; 32])).transpose()?;
+    let held_out = arguments.held_out.as_ref().map(|path| rows(path, &[0; 32])).transpose()?;
     let splits: Vec<Split> = sites.iter().map(|s| Split::of(&s.table, spec.evaluation.validation_share)).collect();
     let mut rounds = rules.max_rounds;
     let (swarm, statistics, simulated) = match (&arguments.model, &arguments.statistics) {

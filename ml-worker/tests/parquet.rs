@@ -193,8 +193,8 @@ fn columns_that_are_not_read_are_refused_by_name() {
         &want.iter().filter(|(n, _)| n.starts_with("int")).map(|(n, v)| (n.clone(), v.clone())).collect(),
     );
     let why =
-        "has a column in an encoding that is not read (such as DELTA_BYTE_ARRAY); write it with plain or dictionary \
-        encoding";
+        "column \"text?\": is in an encoding that is not read, such as DELTA_BYTE_ARRAY, whose sizes stand within its bytes; \
+        write the file anew with plain or dictionary encoding (pandas and pyarrow do so by themselves), or as CSV";
     refused("delta.parquet", "text?", FailureCode::SchemaMismatch, why);
 }
 
@@ -208,7 +208,7 @@ fn files_that_are_none_are_refused() {
     let whole = fs::read(file("zstd.parquet")).unwrap();
     let none = "is not a Parquet file";
     let damaged = "is a damaged or cut-off Parquet file; export or copy it again";
-    let page = "has a page of more than 256 MiB; write it in smaller pages";
+    let page = "column \"n\": has a page of more than 256 MiB; write it in smaller pages";
     let swap = |tail: &[u8]| [&whole[..whole.len() - tail.len()], tail].concat();
     for (bytes, why) in [
         (Vec::new(), none),

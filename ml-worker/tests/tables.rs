@@ -80,7 +80,19 @@ fn all_other_columns_are_features_sorted_by_their_names_if_they_are_those_agreed
     assert!(fewer.contains("has 3 other columns, 1 fewer than the 4 agreed"), "{fewer}");
     let unlike = refused(&others, "B,ill,a,Z,y\n1,yes,2,3,4\n");
     assert!(unlike.contains("as many as agreed, but not of the agreed names") && unlike.contains("ml-worker columns"));
-    assert!(refused(&others, ",B,ill,a,Z,ä\n0,1,yes,2,3,4\n").contains("one column has no name"));
+    // row numbers are none of them, whatever the program that wrote them calls them
+    for name in ["", "__index_level_0__", "Unnamed: 0", "Unnamed: 0.1"] {
+        assert_eq!(
+            read(&others, format!("{name},B,ill,a,Z,ä\n0,1,yes,2,3,4\n")).unwrap().features,
+            ["B", "Z", "a", "ä"]
+        );
+        let agreed = columns(&folder.write("r.csv", format!("{name},B,ill,a,Z,ä,id\n")), &["ill"], vec!["id".into()]);
+        assert_eq!(agreed.unwrap().others, header.others);
+    }
+    let old = Others::of(&["", "B", "Z", "a", "ä"], Vec::new());
+    let said = format!("features = {{ others = {{ count = 5, hash = \"{}\" }} }}", old.hash);
+    let old = spec(&format!("{said}\nlabel = \"ill\"\npositive = \"yes\"\nnegative = \"no\""));
+    assert!(refused(&old, ",B,ill,a,Z,ä\n0,1,yes,2,3,4\n").contains("the column \"\" is not among them"));
     assert!(refused(&others, "B,ill,a,Z,ä,a\n1,yes,2,3,4,5\n").contains("two columns \"a\""));
     others.data.features.others.as_mut().unwrap().ignore.push("x".into());
     read(&others, "B,ill,a,Z,ä,x\n1,yes,2,3,4,no number\n").unwrap();

@@ -25,8 +25,8 @@ mod training;
 pub use architecture::{Architecture, Node, Op, Penalty, Start, Tensor, MAX_ACTIVATIONS};
 pub use canonical::CanonicalError;
 pub use data::{
-    same_value, BadRows, Categorical, DataSpec, Features, Missing, Others, PictureKind, Pictures, Scaling, Task,
-    Transform, Window,
+    same_value, BadRows, Categorical, DataSpec, Decimal, Features, Missing, OneClass, Others, PictureKind, Pictures,
+    Scaling, Task, Transform, Window,
 };
 pub use file::{BoundFile, Dataset, FileError, RuleName, RulesFile, ServerFile, ServerName, StudyFile, WeightingName};
 pub use init::initial_parameters;

@@ -90,13 +90,13 @@ impl World {
     }
 
     fn breast(seed: u64) -> Result<Self> {
-        let set = smartcore::dataset::breast_cancer::load_dataset();
+        let set = demo::patients();
         let file = StudyFile::parse(include_str!("../../../examples/breast-cancer/study.toml"))?;
         let mut spec = file.spec();
         spec.seed = seed;
         let partition = demo::partition(seed);
-        let row = |row: &usize| set.data[row * set.num_features..(row + 1) * set.num_features].to_vec();
-        let label = |row: &usize| u32::from(set.target[*row] == 0);
+        let row = |row: &usize| set.row(*row).to_vec();
+        let label = |row: &usize| u32::from(set.malignant[*row]);
         let order: Vec<usize> = partition.sites.concat();
         let train: Vec<Vec<f32>> = order.iter().map(row).collect();
         let test: Vec<Vec<f32>> = partition.held_out.iter().map(row).collect();

@@ -46,7 +46,8 @@ pub enum Desk {
 
 #[derive(Args)]
 pub struct Memory {
-    /// Where a working copy of a table may lie that is too large for memory; left out, such a table is refused
+    /// Where a working copy of a table may lie that is too large for memory; left out, such a table is refused (`check`
+    /// makes one among temporary files, and removes it)
     #[arg(long, value_name = "DIR")]
     working_copies: Option<PathBuf>,
     /// Mebibytes of values to keep in memory; left out, half of what is available
@@ -55,6 +56,12 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// Where no folder is named, working copies lie in this one.
+    pub fn reading_in(&self, folder: &Path) -> Reading {
+        let how = self.reading();
+        Reading { folder: how.folder.or_else(|| Some(folder.to_owned())), ..how }
+    }
+
     fn reading(&self) -> Reading {
         let mut how = Reading { folder: self.working_copies.clone(), ..Reading::default() };
         if let Some(mebibytes) = self.memory {

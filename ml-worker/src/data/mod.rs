@@ -25,8 +25,8 @@ pub use preflight::{
     preflight, Part, Problem, Report,
 };
 pub use rows::{
-    prepare::{all_known, Prepared},
-    scale::{own_statistics, statistics_of, Preprocessing, Scaler},
+    prepare::{all_known, withheld, Prepared},
+    scale::{far_from_common, own_statistics, statistics_of, Preprocessing, Scaler},
     split::Split,
     Rows,
 };

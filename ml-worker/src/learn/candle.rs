@@ -71,7 +71,7 @@ impl<'n> CandleNet<'n> {
         let slope = Tensor::from_slice(&slope, logits.shape(), &self.device)?;
         let gradients = (logits * slope)?.sum_all()?.backward()?;
         for (place, (tensor, range)) in self.net.tensors_by_place() {
-            let found = gradients.get(&tensors[place]).ok_or_else(|| NetError::NoGradient(tensor.name.clone()))?;
+            let found = gradients.get(&tensors[place]).ok_or_else(|| NetError::Detached(tensor.name.clone()))?;
             gradient[range].copy_from_slice(&found.flatten_all()?.to_vec1::<R>()?);
         }
         Ok(loss)

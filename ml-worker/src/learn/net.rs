@@ -42,8 +42,14 @@ pub enum NetError {
         error: candle_core::Error,
     },
     /// A tensor that no gradient reaches.
-    #[error("no gradient reaches {0}: it cannot be trained")]
+    #[error(
+        "no gradient reaches {0}: it cannot be trained. Its units are dead, as those of relu are whose sums are never above 0, \
+         or what goes into it is always 0; agree on another seed, on scaled features, on more units, or on another activation"
+    )]
     NoGradient(String),
+    /// A tensor that the computation of gradients knows nothing of.
+    #[error("the gradient of {0} is not computed")]
+    Detached(String),
 }
 
 /// One operation. `from` and `to` number values: 0 is the input, and each operation gives one more.
@@ -394,16 +400,30 @@ impl Net {
         loss
     }
 
-    /// Tries one batch at the initial parameters, without dropout, and refuses a network with a tensor that no gradient
-    /// reaches: it would be merged and never trained.
+    /// Refuses a network with a tensor that no gradient reaches, of those of some rows at the initial parameters, without
+    /// dropout: it would be merged and never trained.
     ///
     /// # Errors
     /// The first such tensor.
     pub fn all_reached<R: Real>(&self, gradient: &[R]) -> Result<(), NetError> {
-        match self.tensors.iter().find(|(_, range, _)| gradient[range.clone()].iter().all(|g| *g == R::ZERO)) {
-            Some((name, ..)) => Err(NetError::NoGradient(name.clone())),
-            None => Ok(()),
+        let mut reached = vec![false; self.tensors.len()];
+        self.reach(gradient, &mut reached)
+    }
+
+    /// The same of several batches, one after the other: `reached` has one place per tensor, and keeps which were.
+    ///
+    /// # Errors
+    /// The first tensor that none has reached so far.
+    pub fn reach<R: Real>(&self, gradient: &[R], reached: &mut Vec<bool>) -> Result<(), NetError> {
+        reached.resize(self.tensors.len(), false);
+        let mut missing = None;
+        for ((name, range, _), reached) in self.tensors.iter().zip(reached) {
+            *reached = *reached || gradient[range.clone()].iter().any(|g| *g != R::ZERO);
+            if !*reached && missing.is_none() {
+                missing = Some(name.clone());
+            }
         }
+        missing.map_or(Ok(()), |name| Err(NetError::NoGradient(name)))
     }
 }
 

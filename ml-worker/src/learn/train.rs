@@ -51,6 +51,8 @@ impl TrainError {
         match self {
             Self::NotFinite { .. } => FailureCode::NotFinite,
             Self::Rows(_) => FailureCode::DataUnreadable,
+            // a network that these data cannot train
+            Self::Net(NetError::NoGradient(_)) => FailureCode::SchemaMismatch,
             Self::Net(_) | Self::Halted => FailureCode::Internal,
         }
     }
@@ -271,14 +273,15 @@ fn bits(numbers: &[f32]) -> Vec<u32> {
 
 impl Run<'_> {
     fn step(&mut self, part: &[usize], epoch: u32, per_epoch: u64) -> Result<(), TrainError> {
-        let width = self.net.inputs();
-        let rows = self.session.training;
-        rows.gather(part, &mut self.work.input()[..part.len() * width])?;
-        rows.labels_of(part, &mut self.labels);
+        self.gather(part)?;
         if self.step == 0 && self.session.seeds.round <= 1 {
             // with nothing left out by chance, every tensor must move
             self.gradient(None)?;
-            self.net.all_reached(&self.gradient)?;
+            let mut reached = Vec::new();
+            if self.net.reach(&self.gradient, &mut reached).is_err() {
+                self.reach(part.len(), reached)?;
+                self.gather(part)?;
+            }
         }
         let loss = self.gradient(Some(self.session.seeds.step(self.step)))?;
         if !loss.is_finite() {
@@ -291,6 +294,38 @@ impl Run<'_> {
         self.sum += loss * part.len() as f64;
         self.step += 1;
         Ok(())
+    }
+
+    /// Makes these rows the batch.
+    fn gather(&mut self, part: &[usize]) -> Result<(), TrainError> {
+        let rows = self.session.training;
+        rows.gather(part, &mut self.work.input()[..part.len() * self.net.inputs()])?;
+        rows.labels_of(part, &mut self.labels);
+        Ok(())
+    }
+
+    /// Looks at all rows, since a batch by itself may say nothing: of rare yes-or-no columns it may have no row that is not
+    /// 0, and of a few units in a layer all may be silent. A site whose rows are all 0 has nothing to say, and does no harm.
+    fn reach(&mut self, batch: usize, mut reached: Vec<bool>) -> Result<(), TrainError> {
+        let all: Vec<usize> = (0..self.session.training.len()).collect();
+        let (mut found, mut empty) = (Ok(()), true);
+        for part in all.chunks(batch.max(1)) {
+            self.gather(part)?;
+            let width = self.net.inputs();
+            empty &= self.work.input()[..part.len() * width].iter().all(|number| *number == 0.0);
+            self.gradient(None)?;
+            found = self.net.reach(&self.gradient, &mut reached);
+            if found.is_ok() {
+                return Ok(());
+            }
+        }
+        if empty {
+            tracing::warn!(
+                "every number of every training row is 0: nothing can be learned from them but how often classes are"
+            );
+            return Ok(());
+        }
+        found.map_err(TrainError::Net)
     }
 
     fn gradient(&mut self, chance: Chance) -> Result<f64, NetError> {

@@ -2,7 +2,7 @@
 
 use super::{leave::Permit, Worker, RETRY};
 use crate::{
-    data::{all_known, statistics_of, DataError, Prepared, Read, Reading, Split, Table},
+    data::{all_known, far_from_common, statistics_of, DataError, Prepared, Read, Reading, Split, Table},
     learn::{
         candle, figures::Figures, initial_parameters, logits_of, loss_micro, objective, Checkpoint, Net,
         OptimizerState, Seeds, Session, TrainError,
@@ -11,7 +11,7 @@ use crate::{
 };
 use consilium_aggregation::{FileError, ModelFile, Statistics};
 use consilium_primitives::{rules::PPM, DutyKind, DutyOrder, DutyOutput, DutyState, FailureCode, Hash};
-use consilium_study::{Scaling, StudySpec};
+use consilium_study::{Scaling, StudySpec, Transform};
 use std::{cell::Cell, io, panic::AssertUnwindSafe, path::PathBuf, time::Instant};
 
 /// How often a training looks whether it is to stop; it does so first after its first step.
@@ -228,6 +228,18 @@ impl Worker {
             }
         };
         let (table, split, path) = self.table(order, spec)?;
+        let first = order.duty.kind == DutyKind::Train && order.duty.round <= 1;
+        if let Some(common) = statistics.as_ref().filter(|_| first && spec.data.transform != Transform::Rank) {
+            let own = statistics_of(&table, &split.rows(&table).0).map_err(|e| e.of(&path))?;
+            for (column, off) in far_from_common(&own, common) {
+                let name = table.features.get(column).map_or("", String::as_str);
+                tracing::warn!(
+                    "{}: column {name:?}: its mean lies {off:.0} of its own deviations from the mean of all sites; is it in \
+                     the same unit everywhere?",
+                    path.display()
+                );
+            }
+        }
         Ok(Prepared::new(spec, &table, &split, statistics.as_ref()).map_err(|e| e.of(&path))?)
     }
 

@@ -17,7 +17,7 @@ use parquet::{
         metadata::{ParquetMetaData, RowGroupMetaData},
         reader::SerializedPageReader,
     },
-    schema::types::ColumnDescPtr,
+    schema::types::{ColumnDescPtr, Type},
 };
 use std::{
     fs::File,
@@ -94,10 +94,19 @@ impl Source {
 /// # Errors
 /// The file cannot be read, or is no Parquet file, or is damaged.
 pub fn names(source: &Source) -> Result<Vec<String>, DataError> {
+    Ok(columns(source)?.into_iter().map(|(name, _)| name).collect())
+}
+
+/// The same, each with whether it holds truth values, which are read as the numbers 1 and 0.
+///
+/// # Errors
+/// As [`names`].
+pub fn columns(source: &Source) -> Result<Vec<(String, bool)>, DataError> {
     source.guarded(|| {
         let metadata = source.data()?.metadata()?;
         let schema = metadata.file_metadata().schema_descr();
-        Ok(schema.root_schema().get_fields().iter().map(|f| f.name().to_string()).collect())
+        let truth = |f: &Type| f.is_primitive() && f.get_physical_type() == Physical::BOOLEAN;
+        Ok(schema.root_schema().get_fields().iter().map(|f| (f.name().to_string(), truth(f))).collect())
     })
 }
 
@@ -142,6 +151,14 @@ fn failed(error: ParquetError) -> DataError {
         // a refusal of our own that has come through the library
         ParquetError::External(error) => error.downcast::<DataError>().map_or_else(|_| broken(), |e| *e),
         _ => broken(),
+    }
+}
+
+/// With the column's name, where it is refused and not damaged.
+fn of(column: &str, error: DataError) -> DataError {
+    match error.code {
+        FailureCode::SchemaMismatch => refused(format!("column {column:?}: {}", error.message)),
+        _ => error,
     }
 }
 
@@ -213,7 +230,7 @@ impl Reader {
                 let named = |why: &str| refused(format!("column {:?}: {why}", column.name));
                 read_batch(reader, column, batch, cells, &mut bytes).map_err(|why| match why {
                     Why::Cell(why) => named(why),
-                    Why::File(error) => failed(error),
+                    Why::File(error) => of(&column.name, failed(error)),
                     Why::Short => broken(),
                 })?;
             }
@@ -239,7 +256,8 @@ impl Reader {
         if chunk.num_values() != group.num_rows() {
             return Err(broken());
         }
-        let pages = SerializedPageReader::new(self.pages.clone(), chunk, self.left, None).map_err(failed)?;
+        let pages = SerializedPageReader::new(self.pages.clone(), chunk, self.left, None)
+            .map_err(|error| of(&column.name, failed(error)))?;
         Ok(get_column_reader(column.descr.clone(), Box::new(pages)))
     }
 }

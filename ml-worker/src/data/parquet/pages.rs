@@ -162,8 +162,8 @@ fn check_page(head: &[u8]) -> Option<Result<(), DataError>> {
                 let fits = page != 7 || u64::try_from(numbers[0]).is_ok_and(|values| values <= size);
                 if !ENCODINGS.contains(&numbers[count - 1]) {
                     return Some(Err(refused(
-                        "has a column in an encoding that is not read (such as DELTA_BYTE_ARRAY); write it with plain or \
-                         dictionary encoding",
+                        "is in an encoding that is not read, such as DELTA_BYTE_ARRAY, whose sizes stand within its bytes; write \
+                         the file anew with plain or dictionary encoding (pandas and pyarrow do so by themselves), or as CSV",
                     )));
                 }
                 return fits.then_some(Ok(()));

@@ -7,7 +7,7 @@ use crate::data::{
 };
 use consilium_study::Pictures;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Pictures that cannot be read that are named, and sizes that are listed.
 const MOST: usize = 20;
@@ -23,6 +23,9 @@ pub struct Survey {
     pub sizes: Vec<(usize, usize, usize)>,
     /// How many other sizes there are.
     pub other_sizes: usize,
+    /// Rows whose picture is byte for byte that of a row before of another group: how many, and how many of them are
+    /// labelled otherwise.
+    pub twice: (usize, usize),
 }
 
 /// Looks at all pictures; rows whose pictures cannot be read are taken out of what is known. Also what is wrong, with
@@ -38,10 +41,18 @@ pub(in crate::data) fn survey(
     let mut sizes: BTreeMap<(usize, usize), usize> = BTreeMap::new();
     let (mut wrong, mut more) = (Vec::new(), (0, false));
     let mut keep = vec![true; names.len()];
+    let mut first: HashMap<[u8; 32], usize> = HashMap::new();
+    let per_row = known.labels.len() / names.len().max(1);
+    let label = |row: usize| &known.labels[row * per_row..(row + 1) * per_row];
     Sheet::new(pictures, target, &names, places)?.each(&|| Want::Size, &mut |row, picture| {
         match picture.what {
             Ok(shown) => {
                 seen.read += 1;
+                let before = *first.entry(picture.hash).or_insert(row);
+                if known.groups[before] != known.groups[row] {
+                    seen.twice.0 += 1;
+                    seen.twice.1 += usize::from(label(before) != label(row));
+                }
                 *sizes.entry(shown.size).or_default() += 1;
             }
             Err(failure) => {

@@ -1,8 +1,8 @@
-//! What stands out in the columns of a table.
+//! What stands out in the columns of a table, and how many of its rows are there twice.
 
-use crate::data::{error::DataError, table::Table};
+use crate::data::{error::DataError, preflight::column::Column, table::Table};
 use serde::Serialize;
-use std::io;
+use std::{collections::HashMap, io};
 
 /// Share of a column's rows that one value may have.
 const SAME: f64 = 0.99;
@@ -32,22 +32,16 @@ pub struct Look {
     pub same: Vec<Count>,
     /// Columns with numbers of more than a million times their median size, and how many rows have such.
     pub far: Vec<Count>,
+    /// Columns of which several rows share a value far outside all others, as a code has it, and how many rows.
+    pub codes: Vec<Count>,
+    /// Columns of whole numbers of which each is above the one before, as row numbers are.
+    pub counting: Vec<String>,
+    /// Rows that have all values of another one, where that is no matter of chance: how many, and how many of them are
+    /// labelled otherwise than the first such.
+    pub twice: (usize, usize),
     /// Rows that have a missing value.
     #[serde(skip)]
     pub(in crate::data) incomplete: Vec<usize>,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Column {
-    known: usize,
-    first: f64,
-    differs: bool,
-    /// The value that has more than half of the rows, if any has (Boyer and Moore's vote).
-    most: f64,
-    votes: usize,
-    has_most: usize,
-    limit: f64,
-    beyond: usize,
 }
 
 /// Looks at all rows twice.
@@ -61,6 +55,7 @@ pub(in crate::data) fn look(table: &Table) -> Result<Look, DataError> {
     let mut columns = vec![Column::default(); numeric];
     let every = rows.len().div_ceil((SAMPLE.0 / 8 / raw).clamp(50, SAMPLE.1));
     let mut sample: Vec<Vec<f64>> = vec![Vec::new(); numeric];
+    let mut same = Same::default();
     let each = |each: &mut dyn FnMut(usize, &[f64])| {
         let blocks = table.cells.each_block::<io::Error>(raw, &rows, |first, block| {
             block.chunks_exact(raw).zip(first..).for_each(|(row, n)| each(n, row));
@@ -77,6 +72,7 @@ pub(in crate::data) fn look(table: &Table) -> Result<Look, DataError> {
         if !complete {
             out.incomplete.push(n);
         }
+        same.see(table, n, row);
         for ((value, column), sample) in row.iter().zip(&mut columns).zip(&mut sample) {
             if !value.is_nan() {
                 column.see(*value);
@@ -86,8 +82,10 @@ pub(in crate::data) fn look(table: &Table) -> Result<Look, DataError> {
             }
         }
     })?;
+    let mut log = 0.0;
     for (column, mut sample) in columns.iter_mut().zip(sample) {
         sample.sort_unstable_by(f64::total_cmp);
+        log += alike(&sample).ln();
         let median = sample.get(sample.len() / 2).copied().unwrap_or(0.0);
         column.limit = if median > 0.0 { median * FAR } else { f64::INFINITY };
     }
@@ -107,20 +105,59 @@ pub(in crate::data) fn look(table: &Table) -> Result<Look, DataError> {
         if column.beyond > 0 {
             out.far.push(count(column.beyond));
         }
+        if column.codes() > 0 {
+            out.codes.push(count(column.codes()));
+        }
+        if column.counts() {
+            out.counting.push(name.clone());
+        }
     }
+    out.twice = same.found(rows.len(), log);
     Ok(out)
 }
 
-impl Column {
-    fn see(&mut self, value: f64) {
-        if self.known == 0 {
-            self.first = value;
+/// Which rows have all values of another one.
+#[derive(Default)]
+struct Same {
+    seen: HashMap<[u8; 16], u32>,
+    bytes: Vec<u8>,
+    rows: usize,
+    other: usize,
+}
+
+impl Same {
+    fn see(&mut self, table: &Table, row: usize, values: &[f64]) {
+        self.bytes.clear();
+        // one zero and one NaN
+        let bits = values.iter().map(|v| if v.is_nan() { f64::NAN } else { v + 0.0 }.to_le_bytes());
+        self.bytes.extend(bits.flatten());
+        let mut short = [0; 16];
+        short.copy_from_slice(&blake3::hash(&self.bytes).as_bytes()[..16]);
+        let first = *self.seen.entry(short).or_insert(row as u32) as usize;
+        self.rows += usize::from(first != row);
+        self.other += usize::from(table.label(first) != table.label(row));
+    }
+
+    /// None where so many may be the same by chance. `log`: the logarithm of the chance that two rows are, if columns know
+    /// nothing of each other.
+    fn found(&self, rows: usize, log: f64) -> (usize, usize) {
+        let expected = (rows as f64).powi(2) / 2.0 * log.exp();
+        let rare = expected < 0.05 * rows as f64;
+        let enough = self.rows as f64 > (5.0 * expected + 3.0).max(0.01 * rows as f64);
+        if rare && enough {
+            (self.rows, self.other)
+        } else {
+            (0, 0)
         }
-        self.known += 1;
-        self.differs |= value != self.first;
-        if self.votes == 0 {
-            self.most = value;
-        }
-        self.votes = if value == self.most { self.votes + 1 } else { self.votes - 1 };
+    }
+}
+
+/// The chance that two values of a sorted sample are the same.
+fn alike(sorted: &[f64]) -> f64 {
+    let shares = sorted.chunk_by(|a, b| a == b).map(|run| (run.len() as f64 / sorted.len() as f64).powi(2));
+    if sorted.is_empty() {
+        1.0
+    } else {
+        shares.sum()
     }
 }

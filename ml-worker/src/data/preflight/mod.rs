@@ -1,5 +1,6 @@
 //! Everything that stands between a file and a study, at once: for the site's own people, before anything is agreed.
 
+mod column;
 pub mod look;
 pub mod words;
 
@@ -7,7 +8,11 @@ use crate::data::{
     error::DataError,
     pictures::survey::{survey, Survey},
     preflight::look::{look, Count, Look},
-    rows::{prepare::enough, scale::Scaler, split::Split},
+    rows::{
+        prepare::{enough, withheld},
+        scale::Scaler,
+        split::Split,
+    },
     table::Table,
     table::{
         cell::{Mode, What},
@@ -18,7 +23,8 @@ use crate::data::{
         source::{Reading, Source},
     },
 };
-use consilium_study::{BadRows, DataSpec, Missing, Others, Scaling, StudySpec};
+use consilium_aggregation::MIN_ROWS;
+use consilium_study::{BadRows, DataSpec, Missing, Others, Scaling, StudySpec, Task};
 use serde::Serialize;
 use std::{collections::HashSet, path::Path, sync::Arc};
 
@@ -93,6 +99,15 @@ impl Report {
             self.problems.push(Problem { message: message.into(), blocks });
         } else {
             self.more += 1;
+        }
+    }
+
+    /// Whether all training rows are of one class.
+    fn of_one_class(&self, spec: &StudySpec) -> bool {
+        let (classes, rows) = (&self.training.classes, self.training.rows);
+        match spec.data.task() {
+            Task::Labels(_) => classes.iter().all(|count| *count == 0 || *count == rows),
+            Task::Binary | Task::Classes(_) => classes.contains(&rows),
         }
     }
 
@@ -189,6 +204,17 @@ fn columns(report: &mut Report, path: &Path, spec: &DataSpec, how: &Reading) -> 
     for problem in problems {
         report.problem(format!("{problem}; rename or add it, or agree on a study without it"), true);
     }
+    if spec.features.others.is_some() {
+        for (_, name) in names.iter().enumerate().filter(|(n, name)| !read.contains(n) && header::numbers_rows(name)) {
+            report.problem(
+                format!(
+                    "the column {name:?} is left out: programs give that name to row numbers, which are no feature; export \
+                     the table without it"
+                ),
+                false,
+            );
+        }
+    }
     let mut reduced = spec.clone();
     let mut once = HashSet::new();
     let twice: HashSet<&String> = names.iter().filter(|name| !once.insert(*name)).collect();
@@ -229,7 +255,12 @@ fn problems(report: &mut Report, outcome: &Outcome, spec: &DataSpec) -> Vec<Coun
         let (unit, line) = (outcome.unit, found.line);
         let message = format!("{place}{rows}, the first in {unit} {line}: {words}; {}", what.advice());
         // rows that may be skipped are no reason not to train
-        report.problem(message, spec.bad_rows == BadRows::Refuse || *what == What::Mark);
+        let blocks = match what {
+            What::Mark | What::Doubtful => true,
+            What::Point => false,
+            _ => spec.bad_rows == BadRows::Refuse,
+        };
+        report.problem(message, blocks);
     }
     missing
 }
@@ -282,6 +313,28 @@ fn train(report: &mut Report, spec: &StudySpec, table: &Table, kept: &[usize]) -
     }
     // the swarm's statistics are not known yet; what this site could do with its own is the nearest
     let training: Vec<usize> = training.iter().map(|place| kept[*place]).collect();
+    if report.of_one_class(spec) {
+        report.problem(
+            format!(
+                "all {} training rows are of one class: the site trains, as the study says (data.one_class), and what needs \
+                 both classes is not measured where its validation rows are of one, too",
+                training.len()
+            ),
+            false,
+        );
+    }
+    let few = withheld(spec, table, &training)?;
+    if let Some(name) = few.first() {
+        let (many, all) = (few.len(), table.features.len());
+        report.problem(
+            format!(
+                "fewer than {MIN_ROWS} training rows have a value of {many} of {all} columns (the first: {name:?}): this \
+                 site's figures of them are withheld from the common mean and deviation; if it is so at all sites, the study \
+                 stops after its statistics; add rows, or agree on data.scaling \"none\""
+            ),
+            false,
+        );
+    }
     let scaling = if spec.data.scaling == Scaling::Swarm { Scaling::Site } else { spec.data.scaling };
     let scaler = Scaler::of(scaling, table, &training, None)?;
     let made = scaler.apply(table, kept)?;

@@ -59,9 +59,16 @@ impl fmt::Display for Report {
                 other => writeln!(f, ", and {other} others")?,
             }
         }
+        if let Some((twice, other)) = self.pictures.as_ref().map(|p| p.twice).filter(|(twice, _)| *twice > 0) {
+            writeln!(
+                f,
+                "suspicious: {twice} rows name the same picture as a row before, byte for byte, as that of another patient or \
+                 under another name, {other} of them with another label; such rows may be trained on and measured on"
+            )?;
+        }
         let constant = &self.look.constant;
         if !constant.is_empty() {
-            writeln!(f, "columns with one value only: {}", list(constant, constant.len()))?;
+            writeln!(f, "columns with one value only, but for rounding: {}", list(constant, constant.len()))?;
         }
         for count in self.look.same.iter().take(super::MOST) {
             writeln!(f, "suspicious: column {:?}: {} rows have the same value", count.column, count.rows)?;
@@ -72,6 +79,30 @@ impl fmt::Display for Report {
                 "suspicious: column {:?}: {} rows have a number more than a million times its median size; is a unit or a \
                  decimal mark wrong?",
                 count.column, count.rows
+            )?;
+        }
+        for count in self.look.codes.iter().take(super::MOST) {
+            writeln!(
+                f,
+                "suspicious: column {:?}: {} rows have the same number far outside all others; is it a code, as for \"not \
+                 known\"? Leave such cells empty",
+                count.column, count.rows
+            )?;
+        }
+        let counting = &self.look.counting;
+        if !counting.is_empty() {
+            writeln!(
+                f,
+                "suspicious: whole numbers that rise from row to row, as row numbers do: {}",
+                list(counting, counting.len())
+            )?;
+        }
+        let (twice, other) = self.look.twice;
+        if twice > 0 {
+            writeln!(
+                f,
+                "suspicious: {twice} rows have all values of another row, {other} of them with another label; without a \
+                 group such rows may be trained on and measured on"
             )?;
         }
         for problem in &self.problems {

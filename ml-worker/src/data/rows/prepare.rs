@@ -4,14 +4,14 @@ use crate::data::{
     error::DataError,
     rows::Rows,
     rows::{
-        scale::{Preprocessing, Scaler},
+        scale::{own_statistics, Preprocessing, Scaler},
         split::Split,
     },
     table::Table,
 };
 use consilium_aggregation::{Statistics, MIN_ROWS};
 use consilium_primitives::FailureCode;
-use consilium_study::{StudySpec, Task};
+use consilium_study::{OneClass, Scaling, StudySpec, Task};
 
 /// Training and validation rows of one site.
 #[derive(Clone, Debug)]
@@ -41,6 +41,20 @@ pub fn all_known(statistics: &Statistics, spec: &StudySpec) -> Result<(), DataEr
              take it out of the study, or set data.scaling to \"none\""
         ),
     ))
+}
+
+/// Columns of which other sites see nothing of this one, since too few of its training rows have a value: where all sites
+/// are so, the study ends after its statistics ([`all_known`]). None where its scaling asks for no statistics.
+///
+/// # Errors
+/// Rows on disk that cannot be read.
+pub fn withheld(spec: &StudySpec, table: &Table, training: &[usize]) -> Result<Vec<String>, DataError> {
+    if spec.data.scaling != Scaling::Swarm {
+        return Ok(Vec::new());
+    }
+    let own = own_statistics(table, training)?;
+    let few = own.count.iter().zip(&table.features).filter(|(count, _)| **count < MIN_ROWS as f64);
+    Ok(few.map(|(_, name)| name.clone()).collect())
 }
 
 impl Prepared {
@@ -73,8 +87,8 @@ impl Prepared {
     }
 }
 
-/// Whether something can be learned from these training rows: at least two, and not all of one class. Of several labels,
-/// at least one must differ between rows.
+/// Whether something can be learned from these training rows: at least two, and not all of one class, unless the study
+/// takes such sites. Of several labels, at least one must differ between rows.
 pub(in crate::data) fn enough(spec: &StudySpec, table: &Table, training: &[usize]) -> Result<(), DataError> {
     let rows = training.len();
     if rows < 2 {
@@ -83,15 +97,18 @@ pub(in crate::data) fn enough(spec: &StudySpec, table: &Table, training: &[usize
             format!("{rows} training rows are left after validation rows are set aside; at least two are needed"),
         ));
     }
+    if spec.data.one_class == OneClass::Train {
+        return Ok(());
+    }
     let counts = table.classes(training.iter().copied());
     let message = match spec.data.task() {
         Task::Binary => counts.iter().position(|count| *count == rows).map(|class| {
             let only = [&spec.data.negative, &spec.data.positive][class.min(1)];
-            format!("all {rows} training rows are of the class {only:?}; both are needed")
+            format!("all {rows} training rows are of the class {only:?}; both are needed (data.one_class)")
         }),
         Task::Classes(_) => counts.iter().position(|count| *count == rows).map(|class| {
             let only = spec.data.classes.get(class).map_or("", String::as_str);
-            format!("all {rows} training rows are of the class {only:?}; at least two are needed")
+            format!("all {rows} training rows are of the class {only:?}; at least two are needed (data.one_class)")
         }),
         Task::Labels(_) => counts
             .iter()

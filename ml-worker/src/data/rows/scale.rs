@@ -8,9 +8,9 @@ use crate::data::{
     },
     table::{cells::Cells, header::Form, Table},
 };
-use consilium_aggregation::{RowStatistics, Statistics};
+use consilium_aggregation::{RowStatistics, Statistics, MIN_ROWS};
 use consilium_primitives::FailureCode;
-use consilium_study::{DataSpec, Scaling, Transform};
+use consilium_study::{DataSpec, Missing, Scaling, Transform};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::{io, sync::Arc};
@@ -59,9 +59,23 @@ impl Scaler {
     /// training rows, be they ever so few; no other site sees them.
     ///
     /// # Errors
-    /// Rows on disk that cannot be read.
+    /// Rows on disk that cannot be read; a column of which no training row has a value, where the mean is to stand in for
+    /// missing ones.
     pub fn own(table: &Table, training: &[usize]) -> Result<Self, DataError> {
-        Ok(Self::identity(&own_statistics(table, training)?))
+        let own = own_statistics(table, training)?;
+        let never = own.count.iter().position(|count| *count == 0.0);
+        if let (Some(column), Missing::Mean) = (never.filter(|_| !training.is_empty()), table.form.missing) {
+            let name = table.features.get(column).map_or("", String::as_str);
+            return Err(DataError::new(
+                FailureCode::TooFewSamples,
+                format!(
+                    "column {name:?}: no training row has a value of it, so that there is no mean to stand in for missing \
+                     ones (data.missing), and 0 would be taken for a measurement; take it out of the study, or agree on \
+                     data.scaling \"swarm\""
+                ),
+            ));
+        }
+        Ok(Self::identity(&own))
     }
 
     /// What a study asks for at a site with these training rows. `swarm`: the study's merged statistics, where its scaling
@@ -149,6 +163,29 @@ impl Preprocessing {
 /// Rows on disk that cannot be read.
 pub fn statistics_of(table: &Table, rows: &[usize]) -> Result<Statistics, DataError> {
     Ok(own_statistics(table, rows)?.withheld())
+}
+
+/// How many of a site's own deviations its mean may lie from the common one; batches of the same measurement differ by
+/// less, another unit by far more.
+const STRANGE: f64 = 5.0;
+
+/// Columns whose mean at a site lies so far from that of all sites together that they are likely to be measured in another
+/// unit somewhere: the column's place, and how many of the site's own deviations it is off. Columns of few rows, of
+/// constants, of yes and no, and of numbers that are mostly 0 are left out.
+pub fn far_from_common(own: &Statistics, common: &Statistics) -> Vec<(usize, f64)> {
+    let deviations = own.deviation();
+    let columns = own.mean.iter().zip(&common.mean).zip(deviations).enumerate();
+    let strange = columns.filter_map(|(place, ((mean, all), deviation))| {
+        let variance = own.m2[place] / own.count[place];
+        let known = own.count[place] >= MIN_ROWS as f64 && common.count[place] > 0.0 && own.m2[place] > 0.0;
+        let flag = (variance - mean * (1.0 - mean)).abs() <= 1e-9 * variance;
+        let sparse = deviation > 2.0 * mean.abs();
+        let off = (all - mean).abs() / deviation;
+        // a constant has the deviation 1, not its own
+        let constant = variance.sqrt() < deviation * (1.0 - 1e-9);
+        (known && !flag && !sparse && !constant && off > STRANGE).then_some((place, off))
+    });
+    strange.collect()
 }
 
 /// Statistics of some rows of a table, missing values left out, for this site alone: nothing is withheld.

@@ -27,7 +27,12 @@ impl Split {
     }
 
     /// Places groups that were not there when the split was made; all others keep their place.
+    ///
+    /// Where rows do not say whom they belong to, those that come later train: one of them may be a row whose value was
+    /// corrected, and what was trained on before must not be measured on.
     pub fn extend(&mut self, table: &Table, share: f64) {
+        let later = !(self.training.is_empty() && self.validation.is_empty());
+        let share = if later && !table.form.grouped { 0.0 } else { share };
         let mut classes: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         for (group, class) in strata(table) {
             classes.entry(class).or_default().push(hex::encode(group));

@@ -9,6 +9,8 @@ pub(in crate::data) enum Cell<'a> {
     Text(&'a [u8]),
     /// A number already, NaN where it is missing: from files that know kinds of columns.
     Number(f64),
+    /// Likewise a truth value, 1 or 0.
+    Truth(f64),
 }
 
 impl<'a> Cell<'a> {
@@ -16,8 +18,16 @@ impl<'a> Cell<'a> {
     pub fn text(self) -> Cow<'a, [u8]> {
         match self {
             Self::Text(bytes) => Cow::Borrowed(bytes.trim_ascii()),
-            Self::Number(number) if number.is_nan() => Cow::Borrowed(&[]),
-            Self::Number(number) => Cow::Owned(number.to_string().into_bytes()),
+            Self::Number(number) | Self::Truth(number) if number.is_nan() => Cow::Borrowed(&[]),
+            Self::Number(number) | Self::Truth(number) => Cow::Owned(number.to_string().into_bytes()),
+        }
+    }
+
+    /// A truth value's word.
+    pub fn truth(self) -> Option<&'static str> {
+        match self {
+            Self::Truth(number) if !number.is_nan() => Some(if number == 0.0 { "false" } else { "true" }),
+            Self::Truth(_) | Self::Text(_) | Self::Number(_) => None,
         }
     }
 }
@@ -30,6 +40,8 @@ pub(in crate::data) enum What {
     NotUtf8,
     NotNumber,
     Thousands,
+    /// Another decimal mark than the study or the kind of file has.
+    Decimal,
     NotFinite,
     Missing,
     Log1p,
@@ -39,6 +51,10 @@ pub(in crate::data) enum What {
     Picture,
     /// The other decimal mark than the file's first.
     Mark,
+    /// Decimals or thousands, of numbers with a comma.
+    Doubtful,
+    /// The same of numbers with a point.
+    Point,
     /// Not one cell has anything in it.
     Blank,
 }

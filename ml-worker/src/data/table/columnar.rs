@@ -14,6 +14,7 @@ use crate::data::{
         sink::{Here, Outcome, Sink, Target},
         source::PIECES,
     },
+    text::number::Marks,
 };
 use consilium_study::DataSpec;
 use rayon::prelude::*;
@@ -34,6 +35,8 @@ struct Row<'a> {
     block: &'a Block,
     /// Where a column of the file is in the block.
     places: &'a [Option<usize>],
+    /// Which columns of the file hold truth values.
+    truths: &'a [bool],
     row: usize,
 }
 
@@ -45,7 +48,13 @@ impl Record for Row<'_> {
     fn cell(&self, index: usize) -> Cell<'_> {
         let column = self.places.get(index).copied().flatten().and_then(|place| self.block.get(place));
         match column.map(|(_, column)| column) {
-            Some(Column::Numbers(numbers)) => Cell::Number(numbers.get(self.row).copied().unwrap_or(f64::NAN)),
+            Some(Column::Numbers(numbers)) => {
+                let number = numbers.get(self.row).copied().unwrap_or(f64::NAN);
+                match self.truths.get(index) {
+                    Some(true) => Cell::Truth(number),
+                    Some(false) | None => Cell::Number(number),
+                }
+            }
             Some(Column::Texts(texts)) => match texts.get(self.row) {
                 Some(Some(text)) => Cell::Text(text.as_bytes()),
                 Some(None) | None => Cell::Text(b""),
@@ -67,7 +76,7 @@ pub(in crate::data) fn read(
     mode: Mode,
 ) -> Result<Outcome, DataError> {
     let file = parquet::Source::file(target.path);
-    let raw = parquet::names(&file)?;
+    let (raw, truths): (Vec<String>, Vec<bool>) = parquet::columns(&file)?.into_iter().unzip();
     let names: Vec<String> = raw.iter().map(|name| name.trim().to_owned()).collect();
     let (plan, problems) = header::plan(&names, spec, mode, 1);
     if let Some(problem) = problems.into_iter().next() {
@@ -80,7 +89,7 @@ pub(in crate::data) fn read(
     }
     let wanted: HashSet<&str> = read.iter().map(|place| raw[*place].as_str()).collect();
     let form = Form::of(spec);
-    let reader = RowReader { spec, plan: &plan, form: &form, key, mode, comma: true };
+    let reader = RowReader { spec, plan: &plan, form: &form, key, mode, marks: Marks::of(spec.decimal, None) };
     let mut sink = Sink::new(target, spec, mode, "row");
     let bytes = usize::try_from((target.reading.allowance / 4).clamp(BLOCK.0, BLOCK.1)).unwrap_or(ROWS);
     let rows = (bytes / 8 / read.len().max(1)).clamp(1, ROWS);
@@ -97,7 +106,7 @@ pub(in crate::data) fn read(
                 let (mut part, mut scratch) = (Part::default(), Vec::new());
                 let start = n * piece;
                 for row in start..(start + piece).min(height) {
-                    let record = Row { block: &block, places: &places, row };
+                    let record = Row { block: &block, places: &places, truths: &truths, row };
                     if !reader.read(row - start, &record, &mut part, &mut scratch) {
                         break;
                     }

@@ -4,7 +4,7 @@ use crate::data::{
     error::DataError,
     table::cell::{Cell, Mode},
 };
-use consilium_study::{same_value, DataSpec, Missing, Others, Pictures, Task, Transform};
+use consilium_study::{DataSpec, Missing, Others, Pictures, Task, Transform};
 use csv::ByteRecord;
 use std::collections::{HashMap, HashSet};
 
@@ -31,21 +31,29 @@ pub(in crate::data) struct Levels {
     pub index: usize,
     pub name: String,
     pub levels: HashMap<Vec<u8>, u32>,
+    /// The levels that are numbers, by their bits; of equal ones the first.
+    pub numbers: HashMap<u64, u32>,
+}
+
+/// Bits that equal numbers share; none of what is no finite number.
+fn number_bits(text: &str) -> Option<u64> {
+    text.parse::<f64>().ok().filter(|number| number.is_finite()).map(|number| (number + 0.0).to_bits())
 }
 
 impl Levels {
-    /// The level of a text that none of them is byte for byte: one with blanks beyond ASCII around it, or of a number
-    /// that came as a number, whichever way the study writes it.
+    /// The level of a text that none of them is byte for byte: one with blanks beyond ASCII around it, the same number
+    /// whichever way it is written (`1.0` of a level `1`), or a truth value.
     pub fn level(&self, cell: Cell<'_>, text: &[u8]) -> Option<u32> {
-        let text = std::str::from_utf8(text).ok()?;
-        match cell {
-            Cell::Text(_) => self.levels.get(text.trim().as_bytes()).copied(),
-            Cell::Number(_) => {
-                let same = |level: &[u8]| std::str::from_utf8(level).is_ok_and(|level| same_value(level, text));
-                // the first in the study's order
+        let text = std::str::from_utf8(text).ok()?.trim();
+        let by_text = self.levels.get(text.as_bytes()).copied();
+        let found = by_text.or_else(|| self.numbers.get(&number_bits(text)?).copied());
+        let truth = || {
+            cell.truth().and_then(|word| {
+                let same = |level: &[u8]| level.eq_ignore_ascii_case(word.as_bytes());
                 self.levels.iter().filter(|(level, _)| same(level)).map(|(_, n)| *n).min()
-            }
-        }
+            })
+        };
+        found.or_else(truth)
     }
 }
 
@@ -116,7 +124,13 @@ pub(in crate::data) fn plan(names: &[String], spec: &DataSpec, mode: Mode, most:
         .iter()
         .filter_map(|c| {
             let (index, name) = find(&c.column, "a feature", &mut problems)?;
-            Some(Levels { index, name, levels: levels(&c.levels) })
+            let mut numbers = HashMap::new();
+            for (level, n) in c.levels.iter().zip(0..) {
+                if let Some(bits) = number_bits(level.trim()) {
+                    numbers.entry(bits).or_insert(n);
+                }
+            }
+            Some(Levels { index, name, levels: levels(&c.levels), numbers })
         })
         .collect();
     (Plan { cells: names.len(), numeric, categorical, labels, group, picture }, problems)
@@ -131,10 +145,19 @@ pub(in crate::data) fn named(spec: &DataSpec) -> Vec<&str> {
     named.iter().map(|name| name.trim()).collect()
 }
 
-/// All columns but those named and those to be left out, sorted by the bytes of their names.
+/// Whether a column's name is one that programs give to row numbers and to columns without a name: none at all (R, pandas
+/// and polars in text), pandas' `__index_level_0__` (Parquet) and `Unnamed: 0` (a text that it has read and written again).
+pub(in crate::data) fn numbers_rows(name: &str) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let level = name.strip_prefix("__index_level_").and_then(|rest| rest.strip_suffix("__"));
+    name.is_empty() || level.or_else(|| name.strip_prefix("Unnamed: ")).is_some_and(number)
+}
+
+/// All columns but those named, those to be left out and those that number rows, sorted by the bytes of their names.
 fn all_but(names: &[String], named: &[&str], ignore: &[String]) -> Vec<(usize, String)> {
     let mut out: HashSet<&str> = named.iter().map(|name| name.trim()).collect();
     out.extend(ignore.iter().map(|name| name.trim()));
+    out.extend(names.iter().map(String::as_str).filter(|name| numbers_rows(name)));
     let mut rest: Vec<(usize, String)> = names
         .iter()
         .enumerate()
@@ -161,11 +184,12 @@ fn rest(
     rest.dedup_by(|a, b| a.1 == b.1);
     let found = Others::of(&rest.iter().map(|(_, name)| name).collect::<Vec<_>>(), others.ignore.clone());
     if (found.count != others.count || found.hash != others.hash) && problems.len() < most {
-        let unnamed = match rest.iter().any(|(_, name)| name.is_empty()) {
-            true => {
-                "; one column has no name, as the row numbers of some programs: list \"\" there if it is no feature"
-            }
-            false => "",
+        let unnamed = match names.iter().find(|name| numbers_rows(name)) {
+            Some(name) => format!(
+                "; the column {name:?} is not among them, since its name is that of row numbers: a study that was written \
+                 with it has to be written anew"
+            ),
+            None => String::new(),
         };
         let what = if found.count == others.count {
             format!("has {} other columns, as many as agreed, but not of the agreed names", found.count)
@@ -231,6 +255,8 @@ pub(in crate::data) struct Form {
     pub missing: Missing,
     /// How pictures are read, where rows name them.
     pub pictures: Option<Pictures>,
+    /// Whether rows say whom they belong to. Where they do not, a row is known by its content.
+    pub grouped: bool,
 }
 
 impl Form {
@@ -242,6 +268,7 @@ impl Form {
             transform: spec.transform,
             missing: spec.missing,
             pictures: spec.pictures.clone(),
+            grouped: spec.group.is_some(),
         }
     }
 

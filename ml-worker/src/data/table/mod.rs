@@ -8,10 +8,13 @@ pub mod cells;
 pub mod columnar;
 pub mod copy;
 pub mod header;
+pub mod identity;
+mod memory;
 pub mod reading;
 pub mod record;
 pub mod sink;
 pub mod source;
+mod words;
 
 use crate::data::{
     error::DataError,
@@ -330,5 +333,11 @@ pub fn columns(path: &Path, named: &[&str], ignore: Vec<String>) -> Result<Heade
     let mut source = Source::open(path, &how)?;
     let target = Target { reading: &how, copy: None, path };
     let names = reading::names(&mut source, &target, &there).map_err(|e| e.of(path))?;
+    for name in names.iter().filter(|name| header::numbers_rows(name) && !named.contains(&name.as_str())) {
+        tracing::warn!(
+            "{}: the column {name:?} is left out: programs give that name to row numbers, which are no feature",
+            path.display()
+        );
+    }
     header::header(names, named, ignore).map_err(|e| e.of(path))
 }

@@ -10,7 +10,10 @@ use crate::data::{
         sink::{Here, Outcome, Sink, Target},
         source::{Kind, Reading, Source, PIECES},
     },
-    text::pieces::{cut, each_record, line_feeds, whole},
+    text::{
+        number::Marks,
+        pieces::{cut, each_record, line_feeds, stray, whole},
+    },
 };
 use consilium_study::DataSpec;
 use rayon::prelude::*;
@@ -22,6 +25,10 @@ const BLOCK: (u64, u64) = (1 << 12, 1 << 23);
 const ROW: usize = 1 << 26;
 /// Bytes that are worth a piece.
 const PIECE: usize = 1 << 16;
+
+const STRAY: &str =
+    "has a cell that begins with a quotation mark which is not closed where the cell ends, so that rows would \
+                     be joined or lost; take the mark out, or close the cell and write marks within it twice";
 
 /// Text that has been read and not yet been used.
 struct Block {
@@ -84,7 +91,8 @@ pub(in crate::data) fn read(
         return Err(DataError::schema(problem));
     }
     let form = Form::of(spec);
-    let reader = RowReader { spec, plan: &plan, form: &form, key, mode, comma: delimiter != b',' };
+    let marks = Marks::of(spec.decimal, Some(delimiter));
+    let reader = RowReader { spec, plan: &plan, form: &form, key, mode, marks };
     let mut sink = Sink::new(target, spec, mode, "line");
     let mut next = Block::new(size(source, target.reading));
     // of the header's own lines
@@ -114,7 +122,12 @@ pub(in crate::data) fn read(
                 next.fill(source)
             }
         };
-        let (filled, parts) = rayon::join(fill, || parts(text, delimiter, &reader));
+        let (filled, (parts, stray)) = rayon::join(fill, || parts(text, delimiter, &reader));
+        if let Some(place) = stray {
+            // what follows may be in another row than it was written in: nothing of it is believed
+            let line = sink.line(&Here::Text(text), place);
+            return Err(DataError::schema(format!("line {line}: {STRAY}")));
+        }
         let mut lines = 0;
         for (start, part) in parts {
             lines += part.line_feeds;
@@ -199,12 +212,20 @@ fn head(block: &Block, delimiter: u8) -> Result<(Vec<String>, usize), DataError>
             }
         }
     });
-    Ok((names, end))
+    match stray(&text[..end], delimiter) {
+        // a block without its end is looked at row by row
+        Some(place) if end < text.len() || block.last => {
+            Err(DataError::schema(format!("line {}: {STRAY}", 1 + line_feeds(&text[..place]))))
+        }
+        Some(_) | None => Ok((names, end)),
+    }
 }
 
-fn parts(text: &[u8], delimiter: u8, reader: &RowReader<'_>) -> Vec<(usize, Part)> {
+/// Rows piece by piece, and where a quotation mark is astray, after which they are not to be believed.
+fn parts(text: &[u8], delimiter: u8, reader: &RowReader<'_>) -> (Vec<(usize, Part)>, Option<usize>) {
     let pieces = (rayon::current_num_threads() * PIECES).min(text.len() / PIECE + 1);
-    cut(text, delimiter, pieces)
+    let (pieces, stray) = cut(text, delimiter, pieces);
+    let parts = pieces
         .into_par_iter()
         .map(|range| {
             let (mut part, mut scratch) = (Part::default(), Vec::new());
@@ -219,5 +240,6 @@ fn parts(text: &[u8], delimiter: u8, reader: &RowReader<'_>) -> Vec<(usize, Part
             part.line_feeds = line_feeds(piece);
             (range.start, part)
         })
-        .collect()
+        .collect();
+    (parts, stray)
 }

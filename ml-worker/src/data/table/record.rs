@@ -4,9 +4,10 @@ use crate::data::{
     table::{
         cell::{Cell, Mode, What},
         header::{Form, Plan},
+        identity,
     },
     text::{
-        number::{is_missing, number, Mark},
+        number::{is_missing, like_thousands, number, Mark, Marks},
         pieces::Cells,
     },
 };
@@ -24,7 +25,7 @@ pub(in crate::data) trait Record {
     fn blank(&self) -> bool {
         (0..self.cells()).all(|n| match self.cell(n) {
             Cell::Text(bytes) => bytes.trim_ascii().is_empty(),
-            Cell::Number(number) => number.is_nan(),
+            Cell::Number(number) | Cell::Truth(number) => number.is_nan(),
         })
     }
 }
@@ -39,63 +40,6 @@ impl Record for Cells<'_> {
     }
 }
 
-impl What {
-    /// In words; never with what stands in the cell.
-    pub fn words(self, plan: &Plan, spec: &DataSpec) -> String {
-        match self {
-            Self::Cells(found) => {
-                format!("has {found} cells, the header has {}; is a separator or a quotation mark missing?", plan.cells)
-            }
-            Self::NotUtf8 => "is not UTF-8 text".into(),
-            Self::NotNumber => "is not a number".into(),
-            Self::Thousands => "is not a number; write it without separators between thousands".into(),
-            Self::NotFinite => "is not a finite number".into(),
-            Self::Missing => match spec.missing {
-                Missing::DropRow => {
-                    "is empty; a study may leave such a row out of training (data.missing), but what is \
-                                     to be predicted needs all its values"
-                        .into()
-                }
-                Missing::Refuse | Missing::Mean => {
-                    "is empty, and the study refuses missing values (data.missing)".into()
-                }
-            },
-            Self::Log1p => "is at or below -1, of which the study takes ln(1 + x) (data.transform)".into(),
-            Self::Level => "is none of the levels that the study declares for it (data.categorical)".into(),
-            Self::Label => match spec.task() {
-                Task::Classes(_) => format!("is none of the study's classes {:?}", spec.classes),
-                Task::Binary | Task::Labels(_) => format!(
-                    "is neither the positive value {:?} nor the negative value {:?}",
-                    spec.positive, spec.negative
-                ),
-            },
-            Self::Group => "is empty; every row needs its group".into(),
-            Self::Picture => "is empty; every row needs its picture".into(),
-            Self::Mark => "has another decimal mark than the numbers before it".into(),
-            Self::Blank => "has nothing in any cell; take the line out".into(),
-        }
-    }
-
-    /// What can be done about it.
-    pub fn advice(self) -> &'static str {
-        match self {
-            Self::Cells(_) => "export the table again, with quotation marks around cells that hold the separator",
-            Self::NotUtf8 => "save the table as CSV in UTF-8",
-            Self::NotNumber => "write a number, or leave the cell empty where it is unknown",
-            Self::Thousands => "write numbers without separators between thousands",
-            Self::NotFinite => "correct the number, or leave the cell empty where it is unknown",
-            Self::Missing => "fill in the cells, or agree on data.missing \"mean\" or \"drop_row\"",
-            Self::Log1p => "correct the numbers, or agree on another data.transform",
-            Self::Level => "correct the cells, or agree on more levels",
-            Self::Label => "correct the cells, or agree on other values of the label",
-            Self::Group => "name the group in every row, or agree on a study without groups",
-            Self::Picture => "name a file in every row, or take the row out",
-            Self::Mark => "write all numbers with the same decimal mark",
-            Self::Blank => "take the line out",
-        }
-    }
-}
-
 /// A place in a piece: where a record begins, and the step of reading it (0: the row itself).
 pub(in crate::data) type Spot = (usize, usize);
 
@@ -104,6 +48,36 @@ pub(in crate::data) type Spot = (usize, usize);
 pub(in crate::data) struct Tally {
     pub rows: usize,
     pub first: Spot,
+}
+
+/// What the marks of a column's numbers say, as far as they leave a doubt.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::data) struct Seen {
+    /// A number that has decimals for certain.
+    pub decimals: bool,
+    /// A whole number below 1000 without a mark; one of 1000 and more.
+    pub small: bool,
+    pub large: bool,
+    /// Numbers with one mark, comma or point, that may be one between thousands.
+    pub like: [Option<Tally>; 2],
+}
+
+impl Seen {
+    /// Whether a mark in doubt can be one between thousands.
+    pub fn doubtful(&self) -> bool {
+        !self.decimals && !self.large
+    }
+
+    fn see(&mut self, bytes: &[u8], (value, mark): (f64, Option<Mark>), spot: Spot) {
+        match mark {
+            None if value.is_nan() => {}
+            None => *(if value.abs() >= 1000.0 { &mut self.large } else { &mut self.small }) = true,
+            Some(mark) if like_thousands(bytes) => {
+                self.like[mark as usize].get_or_insert(Tally { rows: 0, first: spot }).rows += 1;
+            }
+            Some(_) => self.decimals = true,
+        }
+    }
 }
 
 /// Different problems of one piece that are kept apart.
@@ -129,6 +103,8 @@ pub(in crate::data) struct Part {
     pub first_comma: Option<Spot>,
     pub first_point: Option<Spot>,
     pub line_feeds: usize,
+    /// Of each numeric column, where marks may leave a doubt.
+    pub seen: Vec<Seen>,
 }
 
 impl Part {
@@ -145,8 +121,8 @@ pub(in crate::data) struct RowReader<'a> {
     pub form: &'a Form,
     pub key: &'a [u8; 32],
     pub mode: Mode,
-    /// Whether decimal commas are taken.
-    pub comma: bool,
+    /// Which decimal marks are taken.
+    pub marks: Marks,
 }
 
 /// A row that is being read.
@@ -156,6 +132,8 @@ struct Row<'p> {
     start: usize,
     step: usize,
     bad: bool,
+    /// Whether a number of it may have more digits than programs agree on.
+    long: bool,
 }
 
 impl Row<'_> {
@@ -178,12 +156,12 @@ impl RowReader<'_> {
     /// Reads a row into a part. False: nothing more is to be read.
     pub fn read<R: Record>(&self, start: usize, record: &R, part: &mut Part, scratch: &mut Vec<u8>) -> bool {
         let (values, labels, pictures) = (part.values.len(), part.labels.len(), part.pictures.len());
-        let mut row = Row { part, mode: self.mode, start, step: 0, bad: false };
+        let mut row = Row { part, mode: self.mode, start, step: 0, bad: false, long: false };
         if record.blank() {
             return self.mode.labelled() || row.wrong(What::Blank);
         }
         let missing = self.cells(record, &mut row);
-        let bad = row.bad;
+        let (bad, long) = (row.bad, row.long);
         if bad || (missing > 0 && self.spec.missing == Missing::DropRow) {
             part.values.truncate(values);
             part.labels.truncate(labels);
@@ -194,9 +172,10 @@ impl RowReader<'_> {
         }
         part.missing += missing;
         let group = match &self.plan.group {
-            Some((index, _)) => blake3::keyed_hash(self.key, &record.cell(*index).text()),
+            Some((index, _)) => blake3::keyed_hash(self.key, &identity::group(&record.cell(*index).text())),
             None => {
-                self.canonical(&part.values[values..], &part.labels[labels..], &part.pictures[pictures..], scratch);
+                let (values, labels) = (&part.values[values..], &part.labels[labels..]);
+                identity::content(values, long, (self.form.task, labels), &part.pictures[pictures..], scratch);
                 blake3::keyed_hash(self.key, scratch)
             }
         };
@@ -219,12 +198,27 @@ impl RowReader<'_> {
             Missing::Mean => false,
             Missing::DropRow => self.mode == Mode::Predict,
         };
-        for (index, _) in &self.plan.numeric {
+        if self.marks.doubt {
+            row.part.seen.resize(self.plan.numeric.len(), Seen::default());
+        }
+        for (column, (index, _)) in self.plan.numeric.iter().enumerate() {
             row.step += 1;
             let read = match record.cell(*index) {
-                Cell::Text(bytes) => number(bytes, self.comma),
+                Cell::Text(bytes) => {
+                    row.long |= bytes.len() > identity::DIGITS;
+                    let read = number(bytes, self.marks);
+                    if self.marks.doubt {
+                        if let (Ok(read), Some(seen)) = (read, row.part.seen.get_mut(column).filter(|s| !s.decimals)) {
+                            seen.see(bytes, read, (row.start, row.step));
+                        }
+                    }
+                    read
+                }
                 Cell::Number(value) if value.is_infinite() => Err(What::NotFinite),
-                Cell::Number(value) => Ok((value, None)),
+                Cell::Number(value) | Cell::Truth(value) => {
+                    row.long = true;
+                    Ok((value, None))
+                }
             };
             let value = match read {
                 Ok((value, mark)) => {
@@ -282,7 +276,7 @@ impl RowReader<'_> {
         }
         for (index, _) in &self.plan.labels {
             row.step += 1;
-            let label = match self.label(&record.cell(*index).text()) {
+            let label = match self.label(record.cell(*index)) {
                 Some(label) => label,
                 None if row.wrong(What::Label) => 0,
                 None => return 0,
@@ -291,7 +285,9 @@ impl RowReader<'_> {
         }
         if let Some((index, _)) = &self.plan.group {
             row.step += 1;
-            if record.cell(*index).text().is_empty() && !row.wrong(What::Group) {
+            let text = record.cell(*index).text();
+            let missing = std::str::from_utf8(&text).is_ok_and(|text| is_missing(text.trim()));
+            if missing && !row.wrong(What::Group) {
                 return 0;
             }
         }
@@ -307,36 +303,20 @@ impl RowReader<'_> {
         missing
     }
 
-    /// Which label a cell holds: the same text, or the same number.
-    fn label(&self, cell: &[u8]) -> Option<u32> {
-        let text = std::str::from_utf8(cell).ok()?;
+    /// Which label a cell holds: the same text, or the same number; a truth value is 1 or 0, or its word.
+    fn label(&self, cell: Cell<'_>) -> Option<u32> {
+        let text = cell.text();
+        let text = std::str::from_utf8(&text).ok()?;
+        let is = |value: &str| {
+            same_value(text, value) || cell.truth().is_some_and(|word| value.trim().eq_ignore_ascii_case(word))
+        };
         if let Task::Classes(_) = self.form.task {
-            return self.spec.classes.iter().position(|class| same_value(text, class)).map(|n| n as u32);
+            return self.spec.classes.iter().position(|class| is(class)).map(|n| n as u32);
         }
-        match (same_value(text, &self.spec.positive), same_value(text, &self.spec.negative)) {
+        match (is(&self.spec.positive), is(&self.spec.negative)) {
             (true, false) => Some(1),
             (false, true) => Some(0),
             _ => None,
-        }
-    }
-
-    /// What was read of a row, not its text: the same row in another export is the same row.
-    fn canonical(&self, values: &[f64], labels: &[u32], pictures: &[String], out: &mut Vec<u8>) {
-        out.clear();
-        out.reserve(values.len() * 8);
-        for value in values {
-            // one zero and one NaN
-            let value = if value.is_nan() { f64::NAN } else { value + 0.0 };
-            out.extend_from_slice(&value.to_le_bytes());
-        }
-        for label in labels {
-            match self.form.task {
-                Task::Binary => out.push(u8::from(*label == 1)),
-                Task::Classes(_) | Task::Labels(_) => out.extend_from_slice(&label.to_le_bytes()),
-            }
-        }
-        for name in pictures {
-            out.extend_from_slice(name.as_bytes());
         }
     }
 }

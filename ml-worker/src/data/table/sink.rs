@@ -7,7 +7,7 @@ use crate::data::{
         cells::Memory,
         copy::{self, Known, Writer},
         header::{Form, Plan},
-        record::Part,
+        record::{Part, Seen},
         source::Reading,
     },
     text::{number::Mark, pieces::line_feeds},
@@ -106,6 +106,8 @@ pub(in crate::data) struct Sink<'a> {
     problems: BTreeMap<(usize, What), Found>,
     /// The file's first decimal mark, and where it is.
     mark: Option<(Mark, String)>,
+    /// Of each numeric column, whether marks leave a doubt, and how often and in which line first.
+    seen: Vec<(Seen, [Option<Found>; 2])>,
     /// The first row that was skipped, and why.
     skipped: Option<String>,
     /// Of each row that is kept, its line, where rows name pictures.
@@ -127,6 +129,7 @@ impl<'a> Sink<'a> {
             known: Known::default(),
             problems: BTreeMap::new(),
             mark: None,
+            seen: Vec::new(),
             skipped: None,
             places: Vec::new(),
             lines: 0,
@@ -186,6 +189,23 @@ impl<'a> Sink<'a> {
                 }
             }
         }
+        self.seen.resize(self.seen.len().max(part.seen.len()), Default::default());
+        for (column, seen) in part.seen.iter().enumerate() {
+            for (mark, tally) in seen.like.iter().enumerate() {
+                let Some(tally) = tally else { continue };
+                match &mut self.seen[column].1[mark] {
+                    Some(found) => found.rows += tally.rows,
+                    None => {
+                        let line = self.line(here, start + tally.first.0);
+                        self.seen[column].1[mark] = Some(Found { rows: tally.rows, line });
+                    }
+                }
+            }
+            let all = &mut self.seen[column].0;
+            all.decimals |= seen.decimals;
+            all.small |= seen.small;
+            all.large |= seen.large;
+        }
         if !part.starts.is_empty() {
             let (mut line, mut seen) = (self.line(here, start), start);
             for record in part.starts {
@@ -227,7 +247,31 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
+    /// Columns whose numbers may have marks between thousands. One number of the file that has decimals for certain says
+    /// what its mark is.
+    fn doubts(&mut self, plan: &Plan) -> Result<(), DataError> {
+        if self.seen.iter().any(|(seen, _)| seen.decimals) {
+            return Ok(());
+        }
+        for (step, (seen, [comma, point])) in (1..).zip(&self.seen).filter(|(_, (seen, _))| seen.doubtful()) {
+            if let Some(found) = comma {
+                if self.mode != Mode::All {
+                    let (unit, line, name) = (self.unit, found.line, plan.name(step));
+                    let (words, advice) = (What::Doubtful.words(plan, self.spec), What::Doubtful.advice());
+                    return Err(DataError::schema(format!("{unit} {line}, column {name:?}: {words}; {advice}")));
+                }
+                self.problems.insert((step, What::Doubtful), *found);
+            }
+            // point or not, most programs write decimals so: worth a word, and no refusal
+            if let (Some(found), true, Mode::All) = (point, seen.small, self.mode) {
+                self.problems.insert((step, What::Point), *found);
+            }
+        }
+        Ok(())
+    }
+
     pub fn end(mut self, plan: Plan) -> Result<Outcome, DataError> {
+        self.doubts(&plan)?;
         let kept = self.known.groups.len() as u64;
         let (skipped, dropped) = (self.known.skipped, self.known.dropped);
         let all = kept + skipped + dropped;

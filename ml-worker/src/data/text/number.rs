@@ -1,9 +1,13 @@
 //! Cells as numbers.
+//!
+//! By hand, since the libraries for it (`fast-float2`, `lexical-core`) are no part of this program otherwise and read one
+//! number's bytes in turn: here eight digits are read at once, and a text in which commas may be decimal marks at all.
 
 use crate::data::{
     table::cell::What,
     text::pieces::{eight, equal},
 };
+use consilium_study::Decimal;
 
 /// What stands before the decimals of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,39 +25,91 @@ impl Mark {
     }
 }
 
+/// Which marks may stand before decimals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::data) struct Marks {
+    pub comma: bool,
+    pub point: bool,
+    /// Whether nobody has said which, so that one comma may also be a mark between thousands.
+    pub doubt: bool,
+}
+
+impl Marks {
+    /// Those of a study's tables whose cells are parted by this delimiter; of columns without one.
+    pub fn of(decimal: Option<Decimal>, delimiter: Option<u8>) -> Self {
+        let parts = delimiter == Some(b',');
+        Self {
+            comma: if parts { decimal == Some(Decimal::Comma) } else { decimal != Some(Decimal::Point) },
+            point: parts || decimal != Some(Decimal::Comma),
+            doubt: !parts && decimal.is_none(),
+        }
+    }
+}
+
+/// Whether a number with one mark may as well be one of thousands: one to three digits, not begun by 0, and three behind.
+pub(in crate::data) fn like_thousands(cell: &[u8]) -> bool {
+    let text = cell.trim_ascii();
+    let text = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
+    let Some(place) = text.len().checked_sub(4).filter(|place| (1..=3).contains(place)) else { return false };
+    let digits = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
+    text[0] != b'0' && digits(&text[..place]) && digits(&text[place + 1..])
+}
+
+/// Whether a text is a number with marks between its thousands.
+fn grouped(text: &str) -> bool {
+    let text = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    [',', '.', ' ', '\u{a0}', '\u{202f}', '\'', '\u{2019}'].into_iter().any(|mark| {
+        let other = if mark == ',' { '.' } else { ',' };
+        let (whole, decimals) = text.split_once(other).unwrap_or((text, ""));
+        let mut parts = whole.split(mark);
+        let first = parts.next().unwrap_or_default();
+        let rest: Vec<&str> = parts.collect();
+        (1..=3).contains(&first.len())
+            && digits(first)
+            && digits(decimals)
+            && !rest.is_empty()
+            && rest.iter().all(|part| part.len() == 3 && digits(part))
+    })
+}
+
 /// Whether a text stands for a missing value.
 pub(in crate::data) fn is_missing(text: &str) -> bool {
     ["", "NA", "NaN", "nan"].contains(&text)
 }
 
-/// A cell as a number, NaN where it is empty, and its decimal mark if it has one. `comma`: whether decimal commas are
-/// taken, which they are where commas do not part cells.
-pub(in crate::data) fn number(cell: &[u8], comma: bool) -> Result<(f64, Option<Mark>), What> {
-    if let Some((value, point)) = plain(cell) {
-        return Ok((value, point.then_some(Mark::Point)));
+/// A cell as a number, NaN where it is empty, and its decimal mark if it has one.
+pub(in crate::data) fn number(cell: &[u8], marks: Marks) -> Result<(f64, Option<Mark>), What> {
+    match plain(cell) {
+        Some((value, point)) if marks.point || !point => Ok((value, point.then_some(Mark::Point))),
+        Some(_) => Err(What::Decimal),
+        None => other(cell, marks),
     }
+}
+
+/// What is no usual number.
+fn other(cell: &[u8], marks: Marks) -> Result<(f64, Option<Mark>), What> {
     let text = std::str::from_utf8(cell).map_err(|_| What::NotUtf8)?.trim();
     if is_missing(text) {
         return Ok((f64::NAN, None));
     }
-    let (mark, parsed) = if comma && text.contains(',') {
-        if text.contains('.') || text.matches(',').count() > 1 {
-            return Err(What::Thousands);
-        }
-        (Some(Mark::Comma), text.replace(',', ".").parse::<f64>())
-    } else {
-        (text.contains('.').then_some(Mark::Point), text.parse::<f64>())
+    let commas = text.matches(',').count();
+    let parsed = match commas {
+        0 => text.parse::<f64>().map(|value| (value, text.contains('.').then_some(Mark::Point))),
+        1 if !text.contains('.') => text.replace(',', ".").parse::<f64>().map(|value| (value, Some(Mark::Comma))),
+        _ => return Err(if grouped(text) || marks.comma { What::Thousands } else { What::NotNumber }),
     };
-    let value = parsed.map_err(|_| What::NotNumber)?;
-    if value.is_finite() {
-        Ok((value, mark))
-    } else {
-        Err(What::NotFinite)
+    let (value, mark) = parsed.map_err(|_| if grouped(text) { What::Thousands } else { What::NotNumber })?;
+    match mark {
+        _ if !value.is_finite() => Err(What::NotFinite),
+        Some(Mark::Comma) if !marks.comma => Err(if grouped(text) { What::Thousands } else { What::Decimal }),
+        Some(Mark::Point) if !marks.point => Err(What::Decimal),
+        mark => Ok((value, mark)),
     }
 }
 
 /// Powers of ten that are numbers of f64 exactly.
-const POWERS: [f64; 23] = [
+pub(in crate::data) const POWERS: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
     1e21, 1e22,
 ];
@@ -195,6 +251,36 @@ mod tests {
         for text in ["", "-", ".", "-.", "e5", "1e", "1e+", "1-2", "1.2.3", "+1", " 1", "inf", "1e400", "1_0", "0x1"] {
             assert_eq!(plain(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn marks_between_thousands_are_no_decimals() {
+        let either = Marks::of(None, Some(b'\t'));
+        assert_eq!(number(b" 1,5 ", either), Ok((1.5, Some(Mark::Comma))));
+        assert_eq!(number(b"1,234", either), Ok((1.234, Some(Mark::Comma))));
+        for text in
+            ["1,234,567", "1.234.567", "1.234,5", "1,234.5", "-12 345", "12\u{a0}345", "1'234'567", "1\u{202f}234,5"]
+        {
+            assert_eq!(number(text.as_bytes(), either), Err(What::Thousands), "{text}");
+        }
+        for text in ["1,2,3x", "1.2.3", "12 3", "'", ","] {
+            let found = number(text.as_bytes(), either);
+            assert!(found == Err(What::NotNumber) || found == Err(What::Thousands) && text == "1,2,3x", "{text}");
+        }
+        let (comma, point) = (Marks::of(Some(Decimal::Comma), None), Marks::of(Some(Decimal::Point), Some(b';')));
+        assert_eq!(number(b"1,234", comma), Ok((1.234, Some(Mark::Comma))));
+        assert_eq!(number(b"1.234", comma), Err(What::Decimal));
+        assert_eq!(number(b"1.234", point), Ok((1.234, Some(Mark::Point))));
+        assert_eq!((number(b"1,234", point), number(b"1,5", point)), (Err(What::Thousands), Err(What::Decimal)));
+        let parted = Marks::of(None, Some(b','));
+        assert_eq!(
+            (number(b"1,234", parted), number(b"0.5", parted)),
+            (Err(What::Thousands), Ok((0.5, Some(Mark::Point))))
+        );
+        let like = ["1,234", "12.345", "-999,000", "+1,000", " 1,234 "];
+        let unlike = ["0,512", "1,23", "1,2345", "1234,567", "1,23a", ",234", "12,345e1", "a,234"];
+        assert!(like.iter().all(|text| like_thousands(text.as_bytes())));
+        assert!(unlike.iter().all(|text| !like_thousands(text.as_bytes())));
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! A text of records, cut where records end, so that its pieces can be read at the same time.
 //!
 //! Records end with a line feed, a carriage return or both, outside quotation marks; a mark opens where a cell begins,
-//! and two within stand for one. As the `csv` crate reads them, which reads the pieces that have quotation marks.
+//! and two within stand for one. As the `csv` crate reads them, which reads the pieces that have quotation marks; unlike
+//! it, what follows a closed cell must be a delimiter or a line's end ([`stray`]). By hand, since no crate cuts a text
+//! into pieces that are read at the same time and still says in which line something is wrong.
 
+use memchr::{memchr, memchr2, memchr_iter, memrchr2};
 use std::ops::{ControlFlow, Range};
 
 fn ends_line(byte: u8) -> bool {
@@ -11,17 +14,37 @@ fn ends_line(byte: u8) -> bool {
 
 /// How many line feeds there are.
 pub(in crate::data) fn line_feeds(bytes: &[u8]) -> usize {
-    // sums of bytes, which a processor makes many of at once
-    bytes.chunks(128).map(|part| usize::from(part.iter().map(|b| u8::from(*b == b'\n')).sum::<u8>())).sum()
+    memchr_iter(b'\n', bytes).count()
 }
+
+/// Whether there are quotation marks.
+fn has_marks(bytes: &[u8]) -> bool {
+    memchr(b'"', bytes).is_some()
+}
+
+/// Bytes that are looked at one by one before many are at once: most cells are shorter.
+const NEAR: usize = 16;
 
 fn find(bytes: &[u8], from: usize, wanted: u8) -> Option<usize> {
-    bytes.get(from..)?.iter().position(|b| *b == wanted).map(|n| from + n)
+    let rest = bytes.get(from..)?;
+    let near = rest.iter().take(NEAR).position(|b| *b == wanted);
+    near.or_else(|| memchr(wanted, rest.get(NEAR..)?).map(|n| NEAR + n)).map(|n| from + n)
 }
 
-/// Hands over what stands outside quotation marks, in a text that begins where a record does.
-fn outside(bytes: &[u8], delimiter: u8, mut each: impl FnMut(Range<usize>)) {
+/// Where a cell begins with a quotation mark that is not closed where the cell ends, the first such, in a text of whole
+/// records: a reader that takes it leniently joins rows, or loses them.
+pub(in crate::data) fn stray(bytes: &[u8], delimiter: u8) -> Option<usize> {
+    if has_marks(bytes) {
+        outside(bytes, delimiter, |_| {})
+    } else {
+        None
+    }
+}
+
+/// Hands over what stands outside quotation marks, in a text that begins where a record does; the first [`stray`] mark.
+fn outside(bytes: &[u8], delimiter: u8, mut each: impl FnMut(Range<usize>)) -> Option<usize> {
     let (mut from, mut at) = (0, 0);
+    let mut stray = None;
     while let Some(mark) = find(bytes, at, b'"') {
         let opens = mark.checked_sub(1).and_then(|n| bytes.get(n)).is_none_or(|b| *b == delimiter || ends_line(*b));
         if !opens {
@@ -31,10 +54,13 @@ fn outside(bytes: &[u8], delimiter: u8, mut each: impl FnMut(Range<usize>)) {
         each(from..mark);
         let mut close = mark + 1;
         loop {
-            match find(bytes, close, b'"') {
-                None => return,
-                Some(pair) if bytes.get(pair + 1) == Some(&b'"') => close = pair + 2,
-                Some(end) => {
+            let Some(end) = find(bytes, close, b'"') else { return stray.or(Some(mark)) };
+            match bytes.get(end + 1) {
+                Some(b'"') => close = end + 2,
+                next => {
+                    if stray.is_none() && next.is_some_and(|b| *b != delimiter && !ends_line(*b)) {
+                        stray = Some(mark);
+                    }
                     (from, at) = (end + 1, end + 1);
                     break;
                 }
@@ -42,13 +68,13 @@ fn outside(bytes: &[u8], delimiter: u8, mut each: impl FnMut(Range<usize>)) {
         }
     }
     each(from..bytes.len());
+    stray
 }
 
 /// How many of these bytes are whole records, each with its end.
 pub(in crate::data) fn whole(bytes: &[u8], delimiter: u8) -> usize {
-    let last =
-        |range: Range<usize>| bytes[range.clone()].iter().rposition(|b| ends_line(*b)).map(|n| range.start + n + 1);
-    if !bytes.contains(&b'"') {
+    let last = |range: Range<usize>| memrchr2(b'\n', b'\r', &bytes[range.clone()]).map(|n| range.start + n + 1);
+    if !has_marks(bytes) {
         return last(0..bytes.len()).unwrap_or(0);
     }
     let mut end = 0;
@@ -56,25 +82,28 @@ pub(in crate::data) fn whole(bytes: &[u8], delimiter: u8) -> usize {
     end
 }
 
-/// Cuts whole records (the last one may lack its end) into about so many pieces of whole records.
-pub(in crate::data) fn cut(bytes: &[u8], delimiter: u8, pieces: usize) -> Vec<Range<usize>> {
+/// Cuts whole records (the last one may lack its end) into about so many pieces of whole records. Beside them the first
+/// [`stray`] mark.
+pub(in crate::data) fn cut(bytes: &[u8], delimiter: u8, pieces: usize) -> (Vec<Range<usize>>, Option<usize>) {
     let step = bytes.len() / pieces.max(1) + 1;
     let mut ends: Vec<usize> = Vec::with_capacity(pieces + 1);
     let mut look = |range: Range<usize>| loop {
         let from = range.start.max(ends.last().copied().unwrap_or(0) + step);
-        match bytes.get(from..range.end).and_then(|part| part.iter().position(|b| ends_line(*b))) {
+        match bytes.get(from..range.end).and_then(|part| memchr2(b'\n', b'\r', part)) {
             Some(n) => ends.push(from + n + 1),
             None => break,
         }
     };
-    if bytes.contains(&b'"') {
-        outside(bytes, delimiter, look);
+    let mut stray = None;
+    if has_marks(bytes) {
+        stray = outside(bytes, delimiter, look);
     } else {
         look(0..bytes.len());
     }
     let mut start = 0;
     ends.push(bytes.len());
-    ends.into_iter().map(|end| std::mem::replace(&mut start, end)..end).filter(|range| !range.is_empty()).collect()
+    let all = ends.into_iter().map(|end| std::mem::replace(&mut start, end)..end).filter(|range| !range.is_empty());
+    (all.collect(), stray)
 }
 
 /// One record's cells.
@@ -96,7 +125,7 @@ impl<'a> Cells<'a> {
 
 /// Hands over a piece's records one by one, each with the place where it begins. Pieces are below 4 GiB.
 pub(in crate::data) fn each_record(piece: &[u8], delimiter: u8, each: impl FnMut(usize, Cells<'_>) -> ControlFlow<()>) {
-    if piece.contains(&b'"') {
+    if has_marks(piece) {
         quoted(piece, delimiter, each);
     } else {
         plain(piece, delimiter, each);
@@ -202,6 +231,27 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_that_opens_a_cell_closes_it_or_is_found() {
+        let cases: [(&[u8], Option<usize>); 12] = [
+            (b"a,b\n1,2\n", None),
+            (b"a,\"b\"\n\"1\",\"2\"", None),
+            (b"a,\"b \"\"c\"\" d\",e\r\n", None),
+            (b"a,\"\",\"\"\"\"\n", None),
+            (b"a,scar 5\" long,\"in, marks\"\n", None),
+            (b"a, \"b\",c\n", None),
+            (b"a,\"fell\nb,c\n", Some(2)),
+            (b"a,\"fell\nb,scar 2\" long\n", Some(2)),
+            (b"a,\"b\" ,c\n", Some(2)),
+            (b"a,\"b\",\"fell\nc,\"d\"\n", Some(6)),
+            (b"\"a\"b,c\n", Some(0)),
+            (b"1,2\n\"", Some(4)),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(stray(text, b','), wanted, "{:?}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
     fn pieces_have_the_records_of_the_whole_wherever_it_is_cut() {
         let mut stream = Stream::new(key("pieces", &[]));
         let alphabets: [&[u8]; 3] = [b"ab1,;\"\"\n\n\r ", b"a1.,\n\r\t;", b"\"\",\na"];
@@ -218,7 +268,8 @@ mod tests {
                 let shown = String::from_utf8_lossy(&text);
                 assert_eq!(records(&text, delimiter), wanted, "{shown:?}");
                 for pieces in 1..6 {
-                    let cuts = cut(&text, delimiter, pieces);
+                    let (cuts, found) = cut(&text, delimiter, pieces);
+                    assert_eq!(found, stray(&text, delimiter), "{shown:?}");
                     assert_eq!(
                         cuts.iter().flat_map(Clone::clone).collect::<Vec<_>>(),
                         (0..text.len()).collect::<Vec<_>>()

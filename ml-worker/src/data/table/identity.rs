@@ -1,0 +1,142 @@
+//! What a row is known by, so that the same row of another export is the same row: its group, or what was read of it.
+
+use crate::data::text::number::POWERS;
+use consilium_study::Task;
+use std::{borrow::Cow, sync::LazyLock};
+
+/// Significant digits of a number that all programs write alike: R writes so many, others the seventeen that a number of 64
+/// bits may take.
+pub(in crate::data) const DIGITS: usize = 15;
+
+/// A group as it is compared: of a whole number that is written as another one is, with decimals of 0 or an exponent, its
+/// digits alone. Programs write a column of numbers so once one of its cells is empty, or its numbers are large.
+pub(in crate::data) fn group(text: &[u8]) -> Cow<'_, [u8]> {
+    let short = || {
+        let written = text.iter().any(|b| matches!(b, b'.' | b',' | b'e' | b'E'));
+        let digits = text.strip_prefix(b"-").unwrap_or(text).first().is_some_and(u8::is_ascii_digit);
+        let text = std::str::from_utf8(text).ok().filter(|_| written && digits)?;
+        let number: f64 = text.replace(',', ".").parse().ok()?;
+        (number.fract() == 0.0 && number.abs() <= WHOLE).then(|| (number as i64).to_string().into_bytes())
+    };
+    short().map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// Up to here all whole numbers are numbers of f64.
+const WHOLE: f64 = 9_007_199_254_740_992.0;
+
+/// What was read of a row, not its text. `long`: whether numbers may have more than [`DIGITS`] digits; they are rounded to
+/// so many, which leaves all others as they are. Whole numbers are never rounded.
+pub(in crate::data) fn content(
+    values: &[f64],
+    long: bool,
+    (task, labels): (Task, &[u32]),
+    pictures: &[String],
+    out: &mut Vec<u8>,
+) {
+    out.clear();
+    out.reserve(values.len() * 8);
+    let scales = long.then(|| SCALES.as_slice());
+    for value in values {
+        // one zero and one NaN
+        let value = if value.is_nan() { f64::NAN } else { value + 0.0 };
+        let value = scales.map_or(value, |scales| rounded(value, scales));
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+    for label in labels {
+        match task {
+            Task::Binary => out.push(u8::from(*label == 1)),
+            Task::Classes(_) | Task::Labels(_) => out.extend_from_slice(&label.to_le_bytes()),
+        }
+    }
+    for name in pictures {
+        out.extend_from_slice(name.as_bytes());
+    }
+}
+
+/// Exponents of two of the numbers that are rounded by a product: 10^-8 and a little less, up to 10^15 and a little more.
+const EXPONENTS: std::ops::Range<i64> = -27..50;
+
+/// What numbers of one exponent of two are multiplied by so that [`DIGITS`] digits stand before the point: the power of ten
+/// that lies among them, or above them, and the factor below it and from it on.
+type Scale = (f64, f64, f64);
+
+static SCALES: LazyLock<Vec<Scale>> = LazyLock::new(|| {
+    let power = |n: i64| {
+        let of = |n: i64| usize::try_from(n).ok().and_then(|n| POWERS.get(n)).copied();
+        of(n).or_else(|| of(-n).map(|power| 1.0 / power)).unwrap_or(f64::NAN)
+    };
+    let of_exponent = |exponent: i64| {
+        let least = f64::from_bits(((exponent + 1_023) as u64) << 52);
+        let next = (-9..16).find(|n| power(*n) > least).unwrap_or(16);
+        let digits = DIGITS as i64 - next;
+        (power(next), power(digits), power(digits - 1))
+    };
+    EXPONENTS.map(of_exponent).collect()
+});
+
+/// The number nearest to these [`DIGITS`] significant digits of a number.
+///
+/// As a text of so many digits is read: the product is rounded by what it is exactly, and the quotient of two numbers that
+/// are both exact is rounded once. So a number that was written with so many digits comes out as it went in.
+fn rounded(value: f64, scales: &[Scale]) -> f64 {
+    let size = value.abs();
+    // whole numbers, and what is none
+    if size.is_nan() || size >= WHOLE || (size as i64) as f64 == size {
+        return value;
+    }
+    let exponent = (size.to_bits() >> 52) as i64 - 1_023;
+    let scale = scales.get((exponent - EXPONENTS.start) as usize);
+    let scale = scale.map(|(next, below, above)| if size >= *next { *above } else { *below });
+    match scale.filter(|scale| (1.0..=MOST).contains(scale)) {
+        Some(scale) => {
+            let product = size * scale;
+            let whole = product as i64;
+            let part = product - whole as f64;
+            // what the product was rounded by decides, and of a tie that the last digit is even
+            let up = part > 0.5
+                || (part == 0.5 && {
+                    let error = size.mul_add(scale, -product);
+                    error > 0.0 || (error == 0.0 && whole % 2 == 1)
+                });
+            ((whole + i64::from(up)) as f64 / scale).copysign(value)
+        }
+        // where the power of ten is none that is exact
+        None => format!("{value:.14e}").parse().unwrap_or(value),
+    }
+}
+
+/// The largest power of ten that is a number of 64 bits.
+const MOST: f64 = 1e22;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::random::{key, Stream};
+
+    #[test]
+    fn fifteen_digits_stay_and_the_rest_is_rounded() {
+        let rounded = |value| rounded(value, &SCALES);
+        let mut stream = Stream::new(key("rounded", &[]));
+        for _ in 0..200_000 {
+            let digits = 1 + stream.below(15) as usize;
+            let mut text: String = (0..digits).map(|_| char::from(b'0' + stream.below(10) as u8)).collect();
+            text.insert(stream.below(digits as u32 + 1) as usize, '.');
+            if stream.below(3) == 0 {
+                text.push_str(&format!("e-{}", stream.below(12)));
+            }
+            let value: f64 = format!("0{text}").parse().unwrap();
+            assert_eq!(rounded(value).to_bits(), value.to_bits(), "{text}");
+            assert_eq!(rounded(-value).to_bits(), (-value).to_bits(), "{text}");
+            // and of any number it is what fifteen digits of it are read as
+            let third = value / 3.0;
+            let wanted: f64 = format!("{third:.14e}").parse().unwrap();
+            if third.fract() != 0.0 {
+                assert_eq!(rounded(third).to_bits(), wanted.to_bits(), "{text} / 3");
+            }
+        }
+        assert_eq!(rounded(0.1 + 0.2), 0.3);
+        assert_eq!(rounded(9_007_199_254_740_991.0), 9_007_199_254_740_991.0);
+        assert!(rounded(f64::NAN).is_nan());
+    }
+}

@@ -1,0 +1,148 @@
+//! What a study's data part must hold so that sites can read their tables by it.
+
+use crate::{
+    data::{same_value, BadRows, DataSpec, Features, PictureKind, Scaling, Task, Transform, Window, MAX_LEVELS},
+    spec::{wrong, SpecError},
+};
+
+impl DataSpec {
+    /// Names of columns and values of labels are compared as tables are read: without the blanks around them.
+    pub(crate) fn check(&self) -> Result<(), SpecError> {
+        self.check_features()?;
+        self.check_labels()?;
+        let mut taken: Vec<(&str, &str)> =
+            self.features.columns.iter().map(|n| ("features.columns", n.trim())).collect();
+        taken.extend(self.categorical.iter().map(|c| ("categorical", c.column.trim())));
+        taken.extend(self.pictures.iter().map(|p| ("pictures.column", p.column.trim())));
+        taken.extend(self.group.iter().map(|g| ("group", g.trim())));
+        let which = if self.labels.is_empty() { "label" } else { "labels" };
+        taken.extend(self.label_columns().into_iter().map(|name| (which, name)));
+        if let Some((place, _)) = taken.iter().find(|(_, name)| name.is_empty()) {
+            let problem = match *place {
+                "features.columns" => "must name at least one column, and no column without a name",
+                "group" => "must name a column, or be left out",
+                _ => "must name a column",
+            };
+            return Err(wrong(format!("data.{place}"), problem));
+        }
+        taken.sort_by_key(|(_, name)| *name);
+        if let Some(pair) = taken.windows(2).find(|pair| pair[0].1 == pair[1].1) {
+            let ((a, name), (b, _)) = (pair[0], pair[1]);
+            if a == b {
+                return Err(wrong(format!("data.{a}"), format!("names the column {name:?} twice")));
+            }
+            let problem = match (a, b) {
+                ("features.columns", "label" | "group") => "names the label or the group column too".to_owned(),
+                _ => format!("names the column {name:?}, which data.{b} names too"),
+            };
+            return Err(wrong(format!("data.{a}"), problem));
+        }
+        if let BadRows::Skip { at_most } = self.bad_rows {
+            if !(at_most > 0.0 && at_most <= 0.5) {
+                return Err(wrong("data.bad_rows.skip.at_most", format!("{at_most} must be above 0, and at most 0.5")));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_features(&self) -> Result<(), SpecError> {
+        let Features { columns, others } = &self.features;
+        if let Some(pictures) = &self.pictures {
+            if !columns.is_empty() || others.is_some() || !self.categorical.is_empty() {
+                return Err(wrong("data.pictures", "take the place of features: name no feature columns beside them"));
+            }
+            if self.scaling != Scaling::None || self.transform != Transform::None {
+                return Err(wrong("data.scaling", "pictures are scaled by their own mean and deviation: set \"none\""));
+            }
+            for (field, side) in [("height", pictures.height), ("width", pictures.width)] {
+                if !(1..=4_096).contains(&side) {
+                    return Err(wrong(format!("data.pictures.{field}"), format!("{side} must lie between 1 and 4096")));
+                }
+            }
+            if !pictures.mean.is_finite() || !pictures.deviation.is_finite() || pictures.deviation <= 0.0 {
+                return Err(wrong("data.pictures.deviation", "must be above 0, and mean and deviation finite"));
+            }
+            if let PictureKind::Dicom(Window::Fixed { center, width }) = pictures.kind {
+                if !(center.is_finite() && width >= 1.0 && width.is_finite()) {
+                    return Err(wrong(
+                        "data.pictures.kind.dicom",
+                        "a window needs a finite center, and a width of at least 1",
+                    ));
+                }
+            }
+            return Ok(());
+        }
+        if let Some(others) = others {
+            if !columns.is_empty() {
+                return Err(wrong("data.features", "name either columns or others, not both"));
+            }
+            if others.count == 0
+                || others.hash.len() != 64
+                || !others.hash.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase())
+            {
+                return Err(wrong(
+                    "data.features.others",
+                    "needs a count above 0, and a hash of 64 lower-case hexadecimal digits; `ml-worker columns` prints both",
+                ));
+            }
+        } else if columns.is_empty() && self.categorical.is_empty() {
+            return Err(wrong("data.features.columns", "must name at least one column, and no column without a name"));
+        }
+        if self.numeric() == 0 && (self.scaling != Scaling::None || self.transform != Transform::None) {
+            return Err(wrong(
+                "data.scaling",
+                "there is no numeric column to scale or transform: set both to \"none\"",
+            ));
+        }
+        for categorical in &self.categorical {
+            let mut levels: Vec<&str> = categorical.levels.iter().map(|level| level.trim()).collect();
+            levels.sort_unstable();
+            let twice = levels.windows(2).any(|pair| pair[0] == pair[1]);
+            if levels.len() < 2 || levels.len() > MAX_LEVELS || twice || levels.contains(&"") {
+                return Err(wrong(
+                    "data.categorical",
+                    format!(
+                        "the levels of {:?} must be 2 to {MAX_LEVELS} different texts, none empty",
+                        categorical.column
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_labels(&self) -> Result<(), SpecError> {
+        let distinct = |field: &str, values: &[String], least: usize| {
+            let pair = values.iter().enumerate().any(|(n, a)| values[..n].iter().any(|b| same_value(a, b)));
+            if values.len() < least || values.len() > MAX_LEVELS || pair || values.iter().any(|v| v.trim().is_empty()) {
+                return Err(wrong(
+                    format!("data.{field}"),
+                    format!("must be {least} to {MAX_LEVELS} different texts or numbers, none empty"),
+                ));
+            }
+            Ok(())
+        };
+        match self.task() {
+            Task::Classes(_) => {
+                if !self.labels.is_empty() || !self.positive.is_empty() || !self.negative.is_empty() {
+                    return Err(wrong("data.classes", "stand in place of labels, positive and negative"));
+                }
+                return distinct("classes", &self.classes, 3);
+            }
+            Task::Labels(_) => {
+                if !self.label.is_empty() {
+                    return Err(wrong("data.labels", "stand in place of label"));
+                }
+                distinct("labels", &self.labels, 2)?;
+            }
+            Task::Binary => {}
+        }
+        if self.positive.trim().is_empty() || same_value(&self.positive, &self.negative) {
+            return Err(wrong("data.positive", "must be another text or number than data.negative, and not empty"));
+        }
+        if self.negative.trim().is_empty() {
+            return Err(wrong("data.negative", "must not be empty"));
+        }
+        Ok(())
+    }
+}
