@@ -51,8 +51,9 @@ pub struct Reasons {
     connection: Connection,
 }
 
-/// The folder that a worker keeps for a study.
-fn folder(dir: &Path, info: &StudyInfo) -> Result<PathBuf> {
+/// The folder that a worker keeps for a study: two can have one agreement. A worker of an earlier version kept all of it in
+/// the agreement's; one of this version moves it when it is next asked for something.
+fn folder(dir: &Path, number: StudyId, info: &StudyInfo) -> Result<PathBuf> {
     let studies = dir.join("studies");
     if !studies.is_dir() {
         bail!("{} is no worker's folder: name the one that `ml-worker serve --dir` was started with", dir.display());
@@ -61,7 +62,8 @@ fn folder(dir: &Path, info: &StudyInfo) -> Result<PathBuf> {
     if !folder.is_dir() {
         bail!("the worker of {} has never worked for this study", dir.display());
     }
-    Ok(folder)
+    let own = folder.join(format!("study-{number}"));
+    Ok(if own.is_dir() { own } else { folder })
 }
 
 fn read(path: &Path) -> Result<Option<Value>> {
@@ -92,7 +94,7 @@ pub async fn accept(options: Accept) -> Result<()> {
     let chain = Chain::connect(&options.connection.url).await?;
     let at = chain.finalised().await?;
     let info = show::existing(&chain, options.number, at, &options.connection).await?;
-    let folder = folder(&options.dir, &info)?;
+    let folder = folder(&options.dir, options.number, &info)?;
     let round = options.round.unwrap_or_default();
     let (kind, part) = match options.statistics {
         true => (Kind::Statistics, "statistics".to_owned()),
@@ -157,7 +159,7 @@ pub async fn reasons(options: Reasons) -> Result<()> {
     let chain = Chain::connect(&options.connection.url).await?;
     let at = chain.best().await?;
     let info = show::existing(&chain, options.number, at, &options.connection).await?;
-    let folder = folder(&options.dir, &info)?;
+    let folder = folder(&options.dir, options.number, &info)?;
     let noted = rounds(&folder, "merge")?;
     let Some(round) = options.round.or(noted.last().copied()) else {
         bail!("this site's worker has merged nothing in this study yet");

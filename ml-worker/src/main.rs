@@ -56,6 +56,14 @@ enum Command {
         #[arg(long, value_name = "HASH")]
         agreement: String,
     },
+    /// Lets a site go on in mid-study although it has lost which of its rows train and which validate
+    AcceptSplit {
+        #[command(flatten)]
+        folder: Folder,
+        /// The agreement, 64 hexadecimal digits
+        #[arg(long, value_name = "HASH")]
+        agreement: String,
+    },
     /// Says what is in a data file and whether a study can train on it; prints JSON
     Check(Check),
     /// Writes the embedded breast-cancer data: a CSV file and a secret per site, and held-out.csv; prints the sites
@@ -200,6 +208,11 @@ fn act(command: Command) -> Result<()> {
             Ok(())
         }
         Command::AcceptData { folder, sites, agreement } => accept_data(&folder.dir, &sites, &agreement),
+        Command::AcceptSplit { folder, agreement } => {
+            Home::existing(&folder.dir)?.accept_split(&Hash::from(hash("--agreement", &agreement)?))?;
+            println!("accepted: rows are split anew, by the secret in {}", folder.dir.join("secret").display());
+            Ok(())
+        }
         Command::Check(arguments) => check(&arguments),
         Command::DemoData { seed, out } => {
             demo::write(seed, &out).with_context(|| format!("cannot write to {}", out.display()))?;
@@ -242,9 +255,16 @@ fn accept_data(dir: &Path, sites: &Path, agreement: &str) -> Result<()> {
     let spec = home.spec_of(&agreement)?.with_context(|| {
         format!("{}: no agreement {} was ever worked on here", dir.display(), hex::encode(agreement))
     })?;
-    let found = hash_data(&study.data, &StudySpec::from_canonical(&spec)?.data)?;
+    let data = StudySpec::from_canonical(&spec)?.data;
+    let found = hash_data(&study.data, &data)?;
     home.accept_data(&agreement, &found)?;
     println!("accepted: {}, BLAKE3 {}", study.data.display(), hex::encode(found));
+    if data.group.is_none() && data.pictures.is_none() {
+        println!(
+            "note: the study names no column of patients, so that a row is known by its values: one that was corrected counts as \
+             new, and may validate where it trained before, or the other way round"
+        );
+    }
     Ok(())
 }
 

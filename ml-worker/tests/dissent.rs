@@ -4,7 +4,7 @@
 mod support;
 
 use consilium_aggregation::{ModelFile, ALIKE};
-use consilium_ml_worker::site::{OwnMerge, What};
+use consilium_ml_worker::site::{OwnMerge, StudyKey, What};
 use consilium_primitives::{
     round::Kind, Attested, BlobRef, DutyKind, DutyOrder, DutyOutput, DutyState, FailureCode, Hash, InstitutionId,
     Marks, Merge, MergeInput, MergeRule,
@@ -16,6 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 use support::{file, input, root, sealed, start, unscaled, Door, Lab, AGREEMENT};
+
+const STUDY: StudyKey = StudyKey { agreement: AGREEMENT, study: 0 };
 
 /// A site that has merged round 1: its order, and what came out.
 fn merged(rule: Merge, values: &[f32]) -> (Lab, DutyOrder, DutyOutput) {
@@ -66,7 +68,7 @@ fn settled(lab: &Lab, files: usize) {
 }
 
 fn note(lab: &Lab, name: &str) -> PathBuf {
-    lab.dir.path().join("home/studies").join(hex::encode(AGREEMENT)).join(name)
+    lab.home().study_folder(&STUDY).join(name)
 }
 
 fn read(path: &PathBuf) -> Value {
@@ -208,7 +210,7 @@ fn a_fault_that_is_gone_when_the_merge_is_computed_again_is_noted_and_the_site_g
     let told = read(&note(&lab, "transient-0001.json"));
     assert_eq!((&told["own"], &told["attested"]), (&hex::encode(wrong).into(), &hex::encode(attested).into()));
     assert!(!note(&lab, "dissent-0001.json").exists());
-    let kept = lab.home().own_merge(&AGREEMENT, What::Model(1), &order.duty.base).unwrap();
+    let kept = lab.home().own_merge(&STUDY, What::Model(1), &order.duty.base).unwrap();
     assert_eq!(kept.unwrap().root, attested);
 }
 

@@ -3,18 +3,18 @@
 
 mod support;
 
-use codec::Encode;
+use codec::{Decode, Encode};
 use consilium_primitives::{
     duty::{MAX_ORDERS, PROTOCOL_VERSION},
-    DutyKind, DutyRequest,
+    DutyKind, DutyReply, DutyRequest, DutyState,
 };
 use std::{
     fs,
-    io::Write,
+    io::{Read, Write},
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
 };
-use support::{command, order, prepare, unscaled, Process, TOKEN};
+use support::{command, order, prepare, unscaled, Door, Process, TOKEN};
 
 fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -101,6 +101,100 @@ fn a_caller_that_sends_nothing_holds_up_nobody() {
     drop(silent);
 }
 
+/// Files that a process has open.
+fn open_files(process: &Process) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", process.id())).unwrap().count()
+}
+
+#[test]
+fn callers_without_a_token_take_no_more_than_a_few_descriptors_and_hold_up_nobody() {
+    let dir = folder();
+    let process = Process::serve(dir.path());
+    let before = open_files(&process);
+    // the connection of a node, which stays
+    let mut node = Alive::new(&process);
+    assert_eq!(node.status(), 200);
+    let mut silent: Vec<TcpStream> =
+        (0..300).map(|_| TcpStream::connect(("127.0.0.1", process.port)).unwrap()).collect();
+    assert_eq!(process.status()["held"], false);
+    assert_eq!(node.status(), 200, "who has shown the token is not sent away");
+    assert!(open_files(&process) <= before + 70, "{before}, then {}", open_files(&process));
+    // half a head, and no more: the last one has been open longest when the time is over
+    let mut last = silent.pop().unwrap();
+    last.write_all(b"PUT /v1/duties HTTP/1.1\r\n").unwrap();
+    last.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let mut answer = Vec::new();
+    // closed, whatever is said before
+    let _ = last.read_to_end(&mut answer);
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(process.status()["held"], false);
+}
+
+/// A connection that stays.
+struct Alive(TcpStream);
+
+impl Alive {
+    fn new(process: &Process) -> Self {
+        Self(TcpStream::connect(("127.0.0.1", process.port)).unwrap())
+    }
+
+    /// Status and body.
+    fn ask(&mut self, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {length}\r\n\r\n"
+        );
+        self.0.write_all(&[head.as_bytes(), body].concat()).unwrap();
+        let (mut head, mut one) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") {
+            self.0.read_exact(&mut one).unwrap();
+            head.push(one[0]);
+        }
+        let head = String::from_utf8(head).unwrap().to_lowercase();
+        let length = head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap();
+        let mut body = vec![0; length.parse().unwrap()];
+        self.0.read_exact(&mut body).unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
+    }
+
+    fn status(&mut self) -> u16 {
+        self.ask("GET", "/v1/status", b"").0
+    }
+}
+
+#[test]
+fn a_worker_that_can_open_no_file_fails_no_duty() {
+    let dir = folder();
+    prepare(dir.path(), &support::demo_csv(1));
+    let process = Process::serve(dir.path());
+    let spec = unscaled(1);
+    let base = support::root(process.done(&spec, &order(&spec, DutyKind::Init, 0, None)));
+    let train = order(&spec, DutyKind::Train, 1, Some(base));
+    let request =
+        DutyRequest { version: PROTOCOL_VERSION, specs: vec![spec.canonical().unwrap()], orders: vec![train.clone()] };
+    let limit = |files: &str| {
+        let pid = process.id().to_string();
+        let done = std::process::Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={files}")]).status();
+        assert!(done.unwrap().success());
+    };
+    let mut node = Alive::new(&process);
+    assert_eq!(node.status(), 200);
+    // nothing more can be opened, and longer than a data file may be missing
+    limit("3:1024");
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(13);
+    while std::time::Instant::now() < end {
+        let (status, body) = node.ask("PUT", "/v1/duties", &request.encode());
+        assert_eq!(status, 200);
+        let reply = DutyReply::decode(&mut &body[..]).unwrap();
+        assert!(!matches!(reply.answers[0].state, DutyState::Failed(_) | DutyState::Done(_)), "{reply:?}");
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
+    let log = fs::read_to_string(dir.path().join("log")).unwrap();
+    assert!(log.contains("Too many open files"), "{log}");
+    limit("1024:1024");
+    process.done(&spec, &train);
+}
+
 #[test]
 fn an_address_that_cannot_be_used_is_named() {
     let dir = folder();
@@ -126,6 +220,16 @@ fn a_token_is_made_for_owner_and_group_and_a_weak_one_is_refused() {
         assert_eq!(process.http("GET", "/v1/status", Some(&made), b"").0, 200);
         assert_eq!(process.http("GET", "/v1/status", Some(TOKEN), b"").0, 401);
     }
+    for open in [0o644, 0o641, 0o660, 0o602] {
+        fs::set_permissions(&token, fs::Permissions::from_mode(open)).unwrap();
+        let said = refusal(&dir, "127.0.0.1:0");
+        assert!(said.contains(&format!("mode {open:o}")) && said.contains("make another one"), "{said}");
+    }
+    for private in [0o600, 0o440] {
+        fs::set_permissions(&token, fs::Permissions::from_mode(private)).unwrap();
+        drop(Process::serve(dir.path()));
+    }
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o640)).unwrap();
     for weak in ["", "short\n", "two words of a token"] {
         fs::write(&token, weak).unwrap();
         let said = refusal(&dir, "127.0.0.1:0");

@@ -13,7 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 use support::{
-    below, command, demo_csv, order, prepare, program, root, says, sealed, unscaled, Door, Process, AGREEMENT,
+    below, command, demo_csv, order, prepare, program, put_token, root, says, sealed, unscaled, Door, Process,
+    AGREEMENT,
 };
 
 fn folder() -> tempfile::TempDir {
@@ -105,7 +106,7 @@ fn a_worker_killed_while_it_trains_gives_the_bytes_of_an_undisturbed_one() {
     assert!(log.contains("round 3: goes on after step"), "{log}");
     assert_eq!(checkpoints(troubled.path()), 0, "checkpoints of what is done are removed");
     let optimizer = |dir: &Path| {
-        let folder = dir.join("home/studies").join(hex::encode(AGREEMENT)).join("optimizer");
+        let folder = dir.join("home/studies").join(hex::encode(AGREEMENT)).join("study-0/optimizer");
         let mut files: Vec<_> =
             below(&folder).into_iter().map(|f| (f.file_name().unwrap().to_owned(), fs::read(f).unwrap())).collect();
         files.sort();
@@ -206,7 +207,7 @@ fn a_second_worker_on_a_folder_is_refused_before_it_touches_anything() {
     assert!(other.path().join("home/results/.tmp-worker-1-1").exists());
     // the lock dies with its holder, however that ends
     drop(first);
-    fs::write(dir.path().join("token"), support::TOKEN).unwrap();
+    put_token(dir.path());
     let next = Process::serve(dir.path());
     assert_eq!(next.status()["held"], false);
     assert!(unfinished.iter().all(|f| !f.exists()), "the next one sweeps");
@@ -224,7 +225,7 @@ fn what_the_worker_writes_is_the_owners_and_blobs_the_nodes_too() {
     drop(Process::serve(dir.path()));
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&dir.path().join("token")), 0o640);
-    fs::write(dir.path().join("token"), support::TOKEN).unwrap();
+    put_token(dir.path());
     let process = Process::serve(dir.path());
     let base = root(process.done(&spec, &order(&spec, DutyKind::Init, 0, None)));
     process.done(&spec, &order(&spec, DutyKind::Train, 1, Some(base)));

@@ -4,12 +4,12 @@
 use consilium_aggregation::blob_hash;
 use consilium_ml_worker::{
     learn::OptimizerState,
-    site::{Blobs, Home},
+    site::{Blobs, Home, StudyKey},
 };
 use consilium_primitives::{BlobRef, Hash};
 use std::fs;
 
-const AGREEMENT: Hash = Hash::repeat_byte(7);
+const STUDY: StudyKey = StudyKey { agreement: Hash::repeat_byte(7), study: 3 };
 
 #[test]
 fn a_blob_is_removed_only_where_its_bytes_are_not_those_of_its_name() {
@@ -45,8 +45,8 @@ fn an_optimiser_goes_on_from_the_round_before_and_from_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::open(dir.path()).unwrap();
     let state = |steps| OptimizerState { steps, first: vec![1, 2], second: vec![3, 4] };
-    let steps = |round| home.optimizer(&AGREEMENT, round).unwrap().map(|s| s.steps);
-    let put = |round, duty: u8, n| home.put_optimizer(&AGREEMENT, round, &Hash::repeat_byte(duty), &state(n)).unwrap();
+    let steps = |round| home.optimizer(&STUDY, round).unwrap().map(|s| s.steps);
+    let put = |round, duty: u8, n| home.put_optimizer(&STUDY, round, &Hash::repeat_byte(duty), &state(n)).unwrap();
     assert_eq!((steps(0), steps(1)), (None, None));
     put(1, 9, 10);
     assert_eq!((steps(1), steps(2)), (None, Some(10)));
@@ -57,15 +57,15 @@ fn an_optimiser_goes_on_from_the_round_before_and_from_no_other() {
     put(2, 3, 23);
     put(2, 5, 25);
     assert_eq!(steps(3), Some(23), "the first by its duty's hash");
-    home.put_merged(&AGREEMENT, 2, &Hash::repeat_byte(5)).unwrap();
+    home.put_merged(&STUDY, 2, &Hash::repeat_byte(5)).unwrap();
     assert_eq!(steps(3), Some(25), "that which went into the merge");
-    home.put_merged(&AGREEMENT, 2, &Hash::repeat_byte(4)).unwrap();
+    home.put_merged(&STUDY, 2, &Hash::repeat_byte(4)).unwrap();
     assert_eq!(steps(3), None, "what went into the merge was trained elsewhere");
 
     // round 20 is not round 2
     put(19, 1, 190);
     assert_eq!((steps(2), steps(20)), (None, Some(190)));
-    let file = dir.path().join("studies").join(hex::encode(AGREEMENT)).join("optimizer");
+    let file = home.study_folder(&STUDY).join("optimizer");
     assert_eq!(fs::read_dir(&file).unwrap().count(), 1, "old ones are removed");
     let file = file.join(format!("19-{}", "01".repeat(32)));
     let mut bytes = fs::read(&file).unwrap();

@@ -15,11 +15,14 @@ use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 
 /// Version of the messages between node and worker.
-pub const PROTOCOL_VERSION: u8 = 3;
+pub const PROTOCOL_VERSION: u8 = 4;
 /// Most duties in one request.
 pub const MAX_ORDERS: usize = 64;
 /// Closed rounds, counted back from the present one, whose merges an order names.
 pub const ATTESTED_ROUNDS: u32 = 8;
+/// Closed rounds, counted back from the present one, that are looked through for an institution's part in them: a site that
+/// joins late has none, and what is read for it on each block must have a bound.
+pub const COMMITTED_ROUNDS: u32 = 128;
 
 /// Kinds of duty.
 #[derive(
@@ -155,6 +158,11 @@ pub struct DutyOrder {
     /// The study's attested statistics, and its models of the last [`ATTESTED_ROUNDS`] rounds and of the duty's own: whoever has
     /// computed another one from the same inputs must know.
     pub attested: Vec<Attested>,
+    /// Whether something that this institution made of its rows, an update or statistics, is in an earlier merge of the study:
+    /// the statistics', or one of the last [`COMMITTED_ROUNDS`] rounds.
+    /// A worker that knows nothing of it has lost its folder, and with it which rows train and which validate. Said where the
+    /// duty needs rows; false for the others.
+    pub committed_before: bool,
 }
 
 /// `PUT /v1/duties`, body.

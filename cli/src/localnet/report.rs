@@ -124,10 +124,10 @@ impl Run<'_> {
         if record.kind != Kind::Model || record.round == 0 {
             return Value::Null;
         }
-        let agreement = hex::encode(self.finished.info.agreement);
+        let folder = format!("{}/study-{}", hex::encode(self.finished.info.agreement), self.study);
         let notes = self.plan.sites.iter().zip(&self.network.houses).map(|(site, house)| {
             let file =
-                house.worker_dir().join("studies").join(&agreement).join(format!("training-{:04}.json", record.round));
+                house.worker_dir().join("studies").join(&folder).join(format!("training-{:04}.json", record.round));
             let note: Value = fs::read(file).ok().and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or(Value::Null);
             json!({ "site": site.name, "seconds": note["seconds"], "loss": note["loss"] })
         });

@@ -146,7 +146,8 @@ impl Liar {
                     Ok(())
                 })?;
                 // the real worker would find that this is not what it has computed, and stop
-                let study = self.dir.join("studies").join(hex::encode(order.duty.agreement));
+                let agreement = self.dir.join("studies").join(hex::encode(order.duty.agreement));
+                let study = agreement.join(format!("study-{}", order.duty.study));
                 let accepted = format!("{{\"attested\":\"{}\"}}", hex::encode(*root));
                 fs::write(study.join(format!("accepted-{:04}.json", order.duty.round)), accepted)?;
             }

@@ -141,7 +141,7 @@ fn who_serves_other_bytes_than_it_committed_is_dropped_and_then_left_out() {
 /// The folder that a site's worker keeps for the one study.
 fn notes(out: &Path, site: &str) -> Option<PathBuf> {
     let studies = fs::read_dir(out.join(site).join("worker/studies")).ok()?;
-    studies.flatten().map(|entry| entry.path()).find(|path| path.is_dir())
+    studies.flatten().map(|entry| entry.path().join("study-0")).find(|path| path.is_dir())
 }
 
 #[test]

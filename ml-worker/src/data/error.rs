@@ -15,11 +15,13 @@ pub struct DataError {
     pub code: FailureCode,
     /// File, line, column, and what to do. Never a cell's content.
     pub message: String,
+    /// Whether it may be otherwise in a moment, whatever the data are: too many files are open on this machine.
+    pub passes: bool,
 }
 
 impl DataError {
     pub(crate) fn new(code: FailureCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), passes: false }
     }
 
     pub(in crate::data) fn schema(message: impl Into<String>) -> Self {
@@ -33,7 +35,7 @@ impl DataError {
             io::ErrorKind::OutOfMemory => FailureCode::OutOfMemory,
             _ => FailureCode::DataUnreadable,
         };
-        Self::new(code, format!("{what}: {error}"))
+        Self { passes: too_many_files(error), ..Self::new(code, format!("{what}: {error}")) }
     }
 
     /// With the file's name before it, once.
@@ -60,4 +62,24 @@ pub(crate) fn refused(message: impl Into<String>) -> DataError {
 /// A file that was not written or copied whole.
 pub(crate) fn damaged(what: &str) -> DataError {
     DataError::new(FailureCode::DataUnreadable, format!("is a damaged or cut-off {what}; export or copy it again"))
+}
+
+/// Whether no file can be opened because this process, or the machine, has too many open: `EMFILE` and `ENFILE` of Linux,
+/// which the standard library has no names for.
+pub fn too_many_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_opened_for_want_of_descriptors_says_nothing_of_the_data() {
+        for (number, passes) in [(24, true), (23, true), (2, false), (13, false), (5, false)] {
+            let error = io::Error::from_raw_os_error(number);
+            let error = DataError::io("cannot be read", &error).of(Path::new("data.csv"));
+            assert_eq!((error.code, error.passes), (FailureCode::DataUnreadable, passes), "{number}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ mod rows;
 mod table;
 mod text;
 
-pub use error::DataError;
+pub use error::{too_many_files, DataError};
 pub use pictures::{dicom, image, survey::Survey};
 pub use preflight::{
     look::{Count, Look},

@@ -1,6 +1,7 @@
 //! Initial parameters, local training, and what is measured. Pure functions of their arguments: files, duties and
 //! sites are other modules' affair.
 
+mod agreed;
 pub mod candle;
 pub mod figures;
 pub mod kernels;
@@ -11,7 +12,8 @@ mod optimize;
 pub mod real;
 mod train;
 
+pub use agreed::{loss_micro, micro_of};
 pub use consilium_study::initial_parameters;
 pub use net::{logits, Chance, Net, NetError, Workspace};
 pub use optimize::{OptimizerState, Penalties, Stepper};
-pub use train::{logits_of, loss_micro, objective, Checkpoint, Halt, Keep, Seeds, Session, TrainError, Trained};
+pub use train::{logits_of, objective, Checkpoint, Halt, Keep, Seeds, Session, TrainError, Trained};

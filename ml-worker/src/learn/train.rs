@@ -13,7 +13,7 @@ use crate::{
 use candle_core::Device;
 use codec::{Decode, Encode};
 use consilium_primitives::FailureCode;
-use consilium_study::{ClassWeights, Metric, StudySpec, Task};
+use consilium_study::{ClassWeights, StudySpec, Task};
 use std::{
     io,
     time::{Duration, Instant},
@@ -408,28 +408,4 @@ fn mean_loss(net: &Net, objective: &Objective, parameters: &[f32], rows: &Rows) 
     let z = logits_of(net, parameters, rows)?;
     let parts = z.chunks_exact(objective.task.outputs()).zip(rows.labels().chunks_exact(objective.labels_per_row()));
     Ok(Some(parts.fold(0.0, |sum, (z, label)| sum + objective.row(z, label)) / rows.len() as f64))
-}
-
-/// The agreed metric of rows in micro-units. `None` with fewer rows than `min_rows`. Figures beyond what fits say the
-/// largest number that does.
-///
-/// # Errors
-/// What the network says; rows that cannot be read.
-pub fn loss_micro(spec: &StudySpec, parameters: &[f32], rows: &Rows) -> Result<Option<u32>, TrainError> {
-    if rows.is_empty() || rows.len() < spec.evaluation.min_rows as usize {
-        return Ok(None);
-    }
-    let net = Net::new(spec.architecture()?)?;
-    let objective = objective(spec, None);
-    let z = logits_of(&net, parameters, rows)?;
-    let parts = z.chunks_exact(objective.task.outputs()).zip(rows.labels().chunks_exact(objective.labels_per_row()));
-    let sum = parts.fold(0.0, |sum, (z, label)| {
-        sum + match spec.evaluation.metric {
-            Metric::LogLoss => objective.row(z, label),
-            Metric::Brier => objective.brier(z, label),
-        }
-    });
-    let micro = (sum / rows.len() as f64 * 1e6).round();
-    // a cast of a float saturates
-    Ok(Some(if micro.is_nan() { u32::MAX } else { micro as u32 }))
 }

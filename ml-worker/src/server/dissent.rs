@@ -6,16 +6,13 @@
 //! dissent is about one hash: while the chain attests another one there, it counts for nothing.
 
 use super::{Worker, RETRY};
-use crate::site::{Dissent, OwnMerge, What};
+use crate::site::{Dissent, OwnMerge, StudyKey, What};
 use anyhow::{Context, Result};
-use consilium_primitives::{DutyKind, DutyOrder, DutyOutput, Hash, StudyId};
+use consilium_primitives::{DutyKind, DutyOrder, DutyOutput, Hash};
 use std::{panic::AssertUnwindSafe, time::Instant};
 
-/// A study that is worked for: two can have one agreement.
-pub(super) type Study = (Hash, StudyId);
-
 /// What is to be looked at once more, and the attested hash.
-pub(super) type Doubt = (Study, What, Hash);
+pub(super) type Doubt = (StudyKey, What, Hash);
 
 /// How far that has come.
 #[derive(Clone, Copy)]
@@ -31,7 +28,7 @@ pub(super) enum Again {
     /// Compute this once more: the chain attests that.
     Compute(Box<OwnMerge>, Hash),
     /// Copy what this note is about, which may be here by now.
-    Keep(Study, What),
+    Keep(StudyKey, What),
     /// Merge this, which has closed without this site.
     CatchUp(Box<DutyOrder>),
 }
@@ -71,25 +68,24 @@ fn stands_on(order: &DutyOrder, what: What) -> bool {
 impl Worker {
     /// Looks whether all that a duty stands on is as this site has computed it.
     pub(super) fn ground(&self, order: &DutyOrder) -> Result<Ground> {
-        let agreement = &order.duty.agreement;
-        let study = (*agreement, order.duty.study);
+        let study = StudyKey::of(&order.duty);
+        self.adopt(&study)?;
         let mut differs = Vec::new();
         for attested in &order.attested {
             let what = What::of(attested);
-            let own = self.home.own_merge(agreement, what, &attested.inputs_root)?;
+            let own = self.home.own_merge(&study, what, &attested.inputs_root)?;
             if own.is_none() {
                 self.catch_up(study, &attested.inputs_root);
             }
             let Some(own) = own.filter(|own| own.root != attested.root) else { continue };
-            if !self.home.accepted(agreement, what, &hex::encode(attested.root))? {
+            if !self.home.accepted(&study, what, &hex::encode(attested.root))? {
                 differs.push(((study, what, attested.root), own));
             }
         }
         // from here on no note is begun
         let mut doubts = self.doubts.lock();
         let now = |what: What| order.attested.iter().find(|attested| What::of(attested) == what);
-        let dissents = self.home.dissents(agreement)?;
-        let dissents: Vec<_> = dissents.into_iter().filter(|(_, dissent)| dissent.study == order.duty.study).collect();
+        let dissents = self.home.dissents(&study)?;
         // what is attested no longer, or was settled, is forgotten; of what the chain does not name any more nothing is known
         doubts.retain(|doubt, look| {
             let (of, what, root) = doubt;
@@ -122,7 +118,7 @@ impl Worker {
                     let model = model_round(order).unwrap_or(0);
                     if matches!(what, What::Model(round) if round.saturating_add(SETTLED) <= model) {
                         tracing::warn!("study {}: {what} is no longer attested as {}", dissent.study, dissent.attested);
-                        self.home.end_dissent(agreement, what, &dissent.attested)?;
+                        self.home.end_dissent(&study, what, &dissent.attested)?;
                     }
                 }
                 _ if !stands_on(order, what) => {}
@@ -142,15 +138,25 @@ impl Worker {
         })
     }
 
+    /// Finds what an earlier version has kept of a study, the first time that it is asked for.
+    fn adopt(&self, study: &StudyKey) -> Result<()> {
+        let mut adopted = self.adopted.lock();
+        if !adopted.contains(study) {
+            self.home.adopt(study)?;
+            adopted.insert(*study);
+        }
+        Ok(())
+    }
+
     /// Remembers the last merge that this site was asked for: if it closes without this site, it is still computed.
     pub(super) fn remember(&self, order: &DutyOrder) {
         if matches!(order.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics) {
-            self.asked.lock().insert((order.duty.agreement, order.duty.study), order.clone());
+            self.asked.lock().insert(StudyKey::of(&order.duty), order.clone());
         }
     }
 
     /// Has a merge computed that has closed without this site, once all that it needs is here.
-    fn catch_up(&self, study: Study, inputs_root: &Hash) {
+    fn catch_up(&self, study: StudyKey, inputs_root: &Hash) {
         let mut asked = self.asked.lock();
         let there = |order: &DutyOrder| {
             let mut needed = order.inputs.iter().map(|input| &input.blob).chain(&order.base);
@@ -165,7 +171,7 @@ impl Worker {
 
     fn merge_late(&self, order: &DutyOrder) -> Result<()> {
         let spec = self.spec(&order.spec).context("the spec is missing")?;
-        let Some(output) = self.merge(order, &order.duty.hash(), &spec)? else { return Ok(()) };
+        let Some(output) = self.merge(order, &spec)? else { return Ok(()) };
         OwnMerge::of(order, &output).map_or(Ok(()), |own| self.home.put_own_merge(&own))
     }
 
@@ -184,30 +190,30 @@ impl Worker {
     }
 
     /// Copies what a note is about to where it stays, whatever becomes of the store: what is here of it.
-    fn keep_files(&self, (agreement, study): Study, what: What) -> Result<()> {
+    fn keep_files(&self, study: StudyKey, what: What) -> Result<()> {
         let noted = |dissents: Vec<(What, Dissent)>| {
-            dissents.into_iter().find(|(noted, dissent)| *noted == what && dissent.study == study).map(|(_, d)| d)
+            dissents.into_iter().find(|(noted, _)| *noted == what).map(|(_, dissent)| dissent)
         };
-        let Some(mut dissent) = noted(self.home.dissents(&agreement)?).filter(|dissent| !dissent.complete()) else {
+        let Some(mut dissent) = noted(self.home.dissents(&study)?).filter(|dissent| !dissent.complete()) else {
             return Ok(());
         };
         let mut files = Vec::new();
         for (name, root) in dissent.wanted() {
-            let file = self.home.keep_file(&agreement, what, &format!("{name}-{root}"), &self.blobs, &root);
-            files.extend(file.with_context(|| format!("study {study}: no copy of the {name} file"))?);
+            let file = self.home.keep_file(&study, what, &format!("{name}-{root}"), &self.blobs, &root);
+            files.extend(file.with_context(|| format!("study {}: no copy of the {name} file", study.study))?);
         }
         // people may have decided meanwhile
         let _doubts = self.doubts.lock();
-        if files != dissent.files && noted(self.home.dissents(&agreement)?).is_some() {
+        if files != dissent.files && noted(self.home.dissents(&study)?).is_some() {
             dissent.files = files;
-            self.home.put_dissent(&agreement, what, &dissent)?;
+            self.home.put_dissent(&study, what, &dissent)?;
         }
         Ok(())
     }
 
     /// Computes once more what the chain attests differently.
     fn recompute(&self, own: &OwnMerge, attested: Hash) -> Result<()> {
-        let doubt = ((own.order.duty.agreement, own.order.duty.study), own.what(), attested);
+        let doubt = (StudyKey::of(&own.order.duty), own.what(), attested);
         let failures = match self.doubts.lock().get(&doubt) {
             Some(Look::Computes(failures)) => *failures,
             _ => 0,
@@ -225,8 +231,8 @@ impl Worker {
 
     /// `last`: if it cannot be computed this time, people are asked.
     fn try_again(&self, own: &OwnMerge, root: Hash, last: bool) -> Result<()> {
-        let (what, study, agreement) = (own.what(), own.order.duty.study, &own.order.duty.agreement);
-        let doubt = ((*agreement, study), what, root);
+        let (what, of, study) = (own.what(), StudyKey::of(&own.order.duty), own.order.duty.study);
+        let doubt = (of, what, root);
         let (attested, first) = (hex::encode(root), hex::encode(own.root));
         tracing::warn!("study {study}: {what} is attested as {attested}, and was {first} here; computing it once more");
         let again = match self.compute(&own.order) {
@@ -244,7 +250,7 @@ impl Worker {
             self.home.put_own_merge(&OwnMerge { root, ..own.clone() })?;
             self.doubts.lock().remove(&doubt);
             let note = serde_json::json!({ "what": what.to_string(), "attested": attested, "own": first });
-            return self.home.put_note(agreement, "transient", own.order.duty.round, &note);
+            return self.home.put_note(&of, "transient", own.order.duty.round, &note);
         }
         let found = match again {
             Some(again) if again == own.root => "twice the same other result".into(),
@@ -288,12 +294,12 @@ impl Worker {
                 tracing::warn!("study {study}: {what} is no longer attested as {}", dissent.attested);
                 return Ok(());
             }
-            let path = self.home.put_dissent(agreement, what, &dissent)?;
+            let path = self.home.put_dissent(&of, what, &dissent)?;
             doubts.remove(&doubt);
             path
         };
         tracing::error!("study {study}: {what}: DISSENT. {note} ({})", path.display());
-        self.keep_files((*agreement, study), what)
+        self.keep_files(of, what)
     }
 
     /// What an order gives, with every file looked at anew; `None` where files are missing.
@@ -302,7 +308,7 @@ impl Worker {
         let spec = self.spec(&order.spec).context("the spec is missing")?;
         let output = match order.duty.kind {
             DutyKind::Init => self.init(order, &spec).map(Some),
-            _ => self.merge(order, &order.duty.hash(), &spec),
+            _ => self.merge(order, &spec),
         };
         match output {
             Ok(Some(DutyOutput::Root(root) | DutyOutput::Marked { root, .. })) => Ok(Some(root)),

@@ -1,24 +1,31 @@
 //! The door: loopback only, with a token.
 
-use super::Worker;
+use super::{
+    connections::{Connections, Known},
+    Worker,
+};
 use crate::site::{Blobs, Home};
 use anyhow::{bail, Context, Result};
 use axum::{
     body::Bytes,
-    extract::{DefaultBodyLimit, Request, State},
+    extract::{DefaultBodyLimit, Extension, Request, State},
     http::{header, HeaderMap, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, put},
     Json, Router,
 };
-use std::{fs, io::Read, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
 use tokio::signal::unix::{signal, SignalKind};
 
 /// Longest request: as many specs as there can be duties.
 const MAX_BODY: usize = 2 << 20;
 /// Shortest token.
 const MIN_TOKEN: usize = 16;
+/// Mode of the token's file: the node's group may read it, nobody else. And what no token may have: leave for others, or for
+/// the group to write.
+const TOKEN: u32 = 0o640;
+const NOT_TOKEN: u32 = 0o027;
 
 /// Where a worker's things are.
 #[derive(Clone, Debug)]
@@ -67,26 +74,33 @@ pub async fn serve(settings: Settings) -> Result<()> {
         .with_state(door);
     tracing::info!("listening on {}", settings.listen);
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let stop = async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
-    axum::serve(listener, app).with_graceful_shutdown(stop).await.context("the server has failed")
+    tokio::select! {
+        () = Connections::default().serve(listener, app) => {}
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
 }
 
+/// The token in the file; made where there is none. One that is there stays: a node reads it when it starts, and a worker may
+/// start anew beside it.
 fn token(path: &std::path::Path) -> Result<String> {
     if !path.exists() {
-        let mut bytes = [0; 32];
-        fs::File::open("/dev/urandom")
-            .and_then(|mut f| f.read_exact(&mut bytes))
-            .context("cannot read /dev/urandom")?;
-        // the node's group may read it, nobody else, at no moment
-        crate::site::write_whole(path, hex::encode(bytes).as_bytes(), 0o640)
+        let token = hex::encode(crate::site::random()?);
+        // at no moment for more people
+        crate::site::write_whole(path, token.as_bytes(), TOKEN)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let unreadable = || format!("cannot read {}", path.display());
+    let mode = fs::metadata(path).with_context(unreadable)?.permissions().mode() & 0o777;
+    if mode & NOT_TOKEN != 0 {
+        bail!(
+            "{}: has mode {mode:o}, so that others on this machine may read or change the token; make another one, which they \
+             have not seen: remove the file, start this worker, and then the node",
+            path.display()
+        );
+    }
+    let text = fs::read_to_string(path).with_context(unreadable)?;
     let token = text.trim().to_owned();
     if token.len() < MIN_TOKEN || !token.bytes().all(|b| b.is_ascii_graphic()) {
         bail!("{}: the token must be one line of at least {MIN_TOKEN} visible ASCII characters", path.display());
@@ -94,12 +108,19 @@ fn token(path: &std::path::Path) -> Result<String> {
     Ok(token)
 }
 
-async fn check(State(door): State<Door>, headers: HeaderMap, request: Request, next: Next) -> Response {
+async fn check(
+    State(door): State<Door>,
+    Extension(known): Extension<Known>,
+    headers: HeaderMap,
+    request: Request,
+    next: Next,
+) -> Response {
     let shown =
         headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
     // compared by hash, so that the time taken says nothing about the token
     let same = shown.is_some_and(|shown| blake3::hash(shown.as_bytes()) == blake3::hash(door.token.as_bytes()));
     if same {
+        known.note();
         next.run(request).await
     } else {
         (StatusCode::UNAUTHORIZED, "the token is missing or another one").into_response()

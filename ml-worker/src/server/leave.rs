@@ -4,13 +4,18 @@
 use super::RETRY;
 use crate::site::{SiteError, Sites, StudySettings};
 use consilium_primitives::Hash;
-use std::{collections::HashMap, path::PathBuf, time::Instant};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 /// The last `sites.toml` that could be read, and since when it no longer says what it said.
 pub(super) struct Leave {
     file: PathBuf,
     good: Sites,
     broken: Option<Instant>,
+    looked: Instant,
     lost: HashMap<String, Instant>,
 }
 
@@ -27,7 +32,7 @@ pub(super) enum Permit {
 impl Leave {
     pub(super) fn read(file: PathBuf) -> Result<Self, SiteError> {
         let good = Sites::read(&file)?;
-        Ok(Self { file, good, broken: None, lost: HashMap::new() })
+        Ok(Self { file, good, broken: None, looked: Instant::now(), lost: HashMap::new() })
     }
 
     pub(super) fn file(&self) -> &std::path::Path {
@@ -37,6 +42,7 @@ impl Leave {
     /// Reads the file again.
     pub(super) fn look(&mut self) {
         let now = Instant::now();
+        self.looked = now;
         match Sites::read(&self.file) {
             Ok(sites) => {
                 for study in self.good.study.iter().filter(|s| sites.find(&s.agreement).is_none()) {
@@ -46,6 +52,8 @@ impl Leave {
                 self.good = sites;
                 self.broken = None;
             }
+            // it says what it last said
+            Err(error) if error.passes => tracing::warn!("{error}"),
             Err(error) => {
                 if self.broken.is_none() {
                     let patience = RETRY.as_secs();
@@ -53,6 +61,13 @@ impl Leave {
                     self.broken = Some(now);
                 }
             }
+        }
+    }
+
+    /// Reads it again where that was not done for so long.
+    pub(super) fn look_after(&mut self, time: Duration) {
+        if self.looked.elapsed() >= time {
+            self.look();
         }
     }
 

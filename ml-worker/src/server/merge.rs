@@ -5,6 +5,7 @@ use super::{
     job::{other, JobError},
     Worker,
 };
+use crate::site::StudyKey;
 use consilium_aggregation::{
     compare_files, hash_file, merge_files, verify_update, FileError, FileMerge, FilesError, InputFile, Layout,
     Statistics,
@@ -29,12 +30,7 @@ impl From<io::Error> for MergeFault {
 impl Worker {
     /// Looks at every input that is there; merges when all are. `None`: some are missing or invalid, and the job says
     /// which.
-    pub(super) fn merge(
-        &self,
-        order: &DutyOrder,
-        hash: &Hash,
-        spec: &StudySpec,
-    ) -> Result<Option<DutyOutput>, JobError> {
+    pub(super) fn merge(&self, order: &DutyOrder, spec: &StudySpec) -> Result<Option<DutyOutput>, JobError> {
         let rules = order.merge.as_ref().ok_or(JobError::Missing("the rule of the merge"))?;
         let listed: Vec<_> = order.inputs.iter().map(|i| (i.institution, i.blob.root, i.weight)).collect();
         if inputs_root(&listed, rules, order.base.map(|base| base.root).unwrap_or_default()) != order.duty.base {
@@ -44,7 +40,7 @@ impl Worker {
         let layout = spec.layout().map_err(other)?;
         let own = order.inputs.iter().find(|input| input.institution == order.duty.institution);
         if let Some(own) = own.filter(|_| order.duty.kind == DutyKind::Merge && spec.training.keep_optimizer_state) {
-            self.home.put_merged(&order.duty.agreement, order.duty.round, &own.duty)?;
+            self.home.put_merged(&StudyKey::of(&order.duty), order.duty.round, &own.duty)?;
         }
         let (mut have, mut invalid) = (0u64, 0u64);
         let mut parts = Vec::new();
@@ -73,7 +69,7 @@ impl Worker {
                 }
             }
         }
-        self.change(hash, |job| {
+        self.change(&super::key(order), |job| {
             job.have = have;
             job.invalid = invalid;
             job.scanned = true;
@@ -117,7 +113,7 @@ impl Worker {
             Err(MergeFault(FilesError::Differs { input, .. })) => {
                 // it was whole when it was looked at
                 self.blobs.remove_damaged(&files[input].blob.root)?;
-                self.change(hash, |job| job.have &= !1u64.checked_shl(input as u32).unwrap_or(0));
+                self.change(&super::key(order), |job| job.have &= !1u64.checked_shl(input as u32).unwrap_or(0));
                 Ok(None)
             }
             Err(MergeFault(error)) => {
@@ -174,7 +170,7 @@ impl Worker {
             "weiszfeld_steps": merged.plan.steps(),
             "updates": updates,
         });
-        self.home.put_note(&duty.agreement, "merge", duty.round, &note)
+        self.home.put_note(&StudyKey::of(duty), "merge", duty.round, &note)
     }
 
     /// Nothing of what a merge needs counts as looked through any more.

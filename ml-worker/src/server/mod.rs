@@ -1,20 +1,29 @@
 //! Takes duties from the node, does them, remembers what came out.
 //!
 //! The node names all open duties of its institution in each request, and the answer says at once where each stands;
-//! no longer than a moment is waited for work that ends in that moment. Two threads work: one trains, the other merges,
-//! initialises and evaluates, so that a long training does not hold up other studies' merges. A third one computes again
-//! what the chain attests differently.
+//! no longer than a moment is waited for work that ends in that moment. Two threads work: one trains, by [`turns`], the other
+//! merges, initialises and evaluates, so that a long training does not hold up other studies' merges. A third one computes
+//! again what the chain attests differently.
 
+mod connections;
 mod dissent;
 mod http;
 mod job;
 mod kept;
 mod leave;
+mod lost;
 mod merge;
+mod shelf;
+mod train;
+mod turns;
 
 pub use http::{serve, Settings};
 
-use crate::site::{Blobs, Home};
+use crate::{
+    data::too_many_files,
+    random,
+    site::{Blobs, Home, StudyKey},
+};
 use anyhow::Result;
 use codec::Encode;
 use consilium_primitives::{
@@ -22,16 +31,18 @@ use consilium_primitives::{
     BlobRef, Duty, DutyAnswer, DutyKind, DutyOrder, DutyReply, DutyRequest, DutyState, FailureCode, Hash,
 };
 use consilium_study::StudySpec;
-use dissent::{Again, Doubt, Ground, Look, Study};
+use dissent::{Again, Doubt, Ground, Look};
 use kept::Kept;
 use leave::{Leave, Permit};
 use parking_lot::{Condvar, Mutex};
+use shelf::Shelf;
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
     sync::{mpsc, Arc},
     time::{Duration, Instant},
 };
+use turns::{Asked, Turns};
 
 /// After so long, a duty that could not be done is tried again, if it is still asked for. For so long, too, a `sites.toml`
 /// or a data file that was there and is not counts as one that someone is just replacing.
@@ -59,6 +70,19 @@ struct Job {
     seen: u32,
     working: bool,
     changed: Instant,
+    asked: Asked,
+}
+
+/// What a duty's work is known by here: its hash, and the statistics that its rows are scaled by. What was made under other
+/// statistics answers nothing.
+fn key(order: &DutyOrder) -> Hash {
+    let hash = order.duty.hash();
+    match (order.duty.kind, &order.statistics) {
+        (DutyKind::Train | DutyKind::Evaluate, Some(statistics)) => {
+            random::key("consilium/result/1", &[&hash.0, &statistics.root.0]).into()
+        }
+        _ => hash,
+    }
 }
 
 /// A worker.
@@ -70,16 +94,23 @@ pub struct Worker {
     specs: Mutex<HashMap<Hash, Arc<StudySpec>>>,
     jobs: Mutex<HashMap<Hash, Job>>,
     finished: Condvar,
-    pictures: Mutex<Option<Kept>>,
+    /// Rows that are kept.
+    kept: Mutex<Shelf<Kept>>,
+    /// Held while pictures are read.
+    pictures: Mutex<()>,
+    /// Agreements whose split is lost, of which people were told.
+    lost: Mutex<HashSet<Hash>>,
+    /// Studies whose folder of an earlier version was looked for.
+    adopted: Mutex<HashSet<StudyKey>>,
     /// Updates, with the duties that they answer, that were looked through and found sound.
     sound: Mutex<HashSet<(Hash, Hash)>>,
     /// What is to be computed once more.
     doubts: Mutex<HashMap<Doubt, Look>>,
     /// The last merge that was asked for in each study.
-    asked: Mutex<HashMap<Study, DutyOrder>>,
+    asked: Mutex<HashMap<StudyKey, DutyOrder>>,
     again: mpsc::Sender<Again>,
     quick: mpsc::Sender<DutyOrder>,
-    slow: mpsc::Sender<DutyOrder>,
+    turns: Turns,
 }
 
 impl Worker {
@@ -91,8 +122,7 @@ impl Worker {
         let leave = Mutex::new(Leave::read(sites_file)?);
         home.clean()?;
         let secret = home.secret()?;
-        let (quick, quick_jobs) = mpsc::channel();
-        let (slow, slow_jobs) = mpsc::channel();
+        let (quick, quick_jobs) = mpsc::channel::<DutyOrder>();
         let (again, doubted) = mpsc::channel::<Again>();
         let worker = Arc::new(Self {
             home,
@@ -102,28 +132,22 @@ impl Worker {
             specs: Mutex::default(),
             jobs: Mutex::default(),
             finished: Condvar::new(),
+            kept: Mutex::new(Shelf::new(kept::most())),
             pictures: Mutex::default(),
+            lost: Mutex::default(),
+            adopted: Mutex::default(),
             sound: Mutex::default(),
             doubts: Mutex::default(),
             asked: Mutex::default(),
             again,
             quick,
-            slow,
+            turns: Turns::default(),
         });
-        let looking = worker.clone();
-        std::thread::Builder::new().name("looking again".into()).stack_size(STACK).spawn(move || {
-            for again in doubted {
-                looking.look_again(again);
-            }
-        })?;
-        for (name, jobs) in [("merging", quick_jobs), ("training", slow_jobs)] {
-            let worker = worker.clone();
-            std::thread::Builder::new().name(name.into()).stack_size(STACK).spawn(move || {
-                for order in jobs {
-                    worker.work(&order);
-                }
-            })?;
-        }
+        let thread = |name: &str| std::thread::Builder::new().name(name.into()).stack_size(STACK);
+        let (looking, merging, training) = (worker.clone(), worker.clone(), worker.clone());
+        thread("looking again").spawn(move || doubted.into_iter().for_each(|again| looking.look_again(again)))?;
+        thread("merging").spawn(move || quick_jobs.into_iter().for_each(|order| merging.work(&order)))?;
+        thread("training").spawn(move || training.take_turns())?;
         Ok(worker)
     }
 
@@ -151,13 +175,16 @@ impl Worker {
             }
         }
         self.leave.lock().look();
-        let hashes: Vec<Hash> = request.orders.iter().map(|order| order.duty.hash()).collect();
+        self.let_go();
+        let keys: Vec<Hash> = request.orders.iter().map(key).collect();
+        self.jobs.lock().iter_mut().for_each(|(key, job)| job.asked.note(keys.contains(key)));
         let states = || -> Vec<DutyState> { request.orders.iter().map(|order| self.state_of(order)).collect() };
         let mut answers = states();
-        if self.wait(&hashes) {
+        if self.wait(&keys) {
             answers = states();
         }
-        let answers = hashes.into_iter().zip(answers).map(|(duty, state)| DutyAnswer { duty, state }).collect();
+        let duties = request.orders.iter().map(|order| order.duty.hash());
+        let answers = duties.zip(answers).map(|(duty, state)| DutyAnswer { duty, state }).collect();
         Ok(DutyReply { version: PROTOCOL_VERSION, answers })
     }
 
@@ -178,10 +205,16 @@ impl Worker {
         if self.home.held() {
             return DutyState::Held;
         }
-        let hash = order.duty.hash();
+        let key = key(order);
         let internal = |error: anyhow::Error| {
             tracing::error!("{error:#}");
-            DutyState::Failed(FailureCode::Internal)
+            let io = error.chain().filter_map(|e| e.downcast_ref::<std::io::Error>());
+            if io.into_iter().any(too_many_files) {
+                // says nothing of the duty, and would bind
+                DutyState::Queued
+            } else {
+                DutyState::Failed(FailureCode::Internal)
+            }
         };
         match self.ground(order) {
             Ok(Ground::Firm) => {}
@@ -193,7 +226,7 @@ impl Worker {
                 return DutyState::Queued;
             }
         }
-        match self.home.result(&hash) {
+        match self.home.result(&key) {
             Ok(Some(output)) => return DutyState::Done(output),
             Ok(None) => {}
             Err(error) => return internal(error),
@@ -218,6 +251,11 @@ impl Worker {
             }
             Err(error) => return internal(error),
         }
+        match self.split_known(order) {
+            Ok(true) => {}
+            Ok(false) => return DutyState::Failed(FailureCode::Refused),
+            Err(error) => return internal(error),
+        }
         self.remember(order);
         let there = |blob: &Option<BlobRef>| blob.as_ref().is_none_or(|b| self.blobs.has(b));
         let merge = matches!(order.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics);
@@ -227,7 +265,7 @@ impl Worker {
         if jobs.len() >= MAX_JOBS {
             jobs.retain(|_, job| job.working || job.changed.elapsed() < RETRY);
         }
-        let job = jobs.entry(hash).or_insert_with(|| Job {
+        let job = jobs.entry(key).or_insert_with(|| Job {
             duty: order.duty,
             state: DutyState::Queued,
             have: 0,
@@ -237,6 +275,7 @@ impl Worker {
             seen: 0,
             working: false,
             changed: Instant::now(),
+            asked: Asked::now(),
         });
         let inputs = |job: &Job| DutyState::Inputs { have: job.have, invalid: job.invalid };
         if job.working {
@@ -254,11 +293,9 @@ impl Worker {
             job.working = true;
             job.seen = seen;
             job.state = DutyState::Queued;
-            let lane = match order.duty.kind {
-                DutyKind::Train | DutyKind::Statistics => &self.slow,
-                _ => &self.quick,
-            };
-            if lane.send(order.clone()).is_err() {
+            if matches!(order.duty.kind, DutyKind::Train | DutyKind::Statistics) {
+                self.turns.push(order.clone());
+            } else if self.quick.send(order.clone()).is_err() {
                 job.working = false;
                 job.state = DutyState::Failed(FailureCode::Internal);
                 tracing::error!("a working thread has died; restart this worker");
@@ -281,8 +318,8 @@ impl Worker {
         Some(spec)
     }
 
-    fn change(&self, duty: &Hash, change: impl FnOnce(&mut Job)) {
-        if let Some(job) = self.jobs.lock().get_mut(duty) {
+    fn change(&self, key: &Hash, change: impl FnOnce(&mut Job)) {
+        if let Some(job) = self.jobs.lock().get_mut(key) {
             change(job);
             job.changed = Instant::now();
         }
@@ -296,13 +333,13 @@ impl Worker {
             .lock()
             .iter()
             .filter(|(_, job)| job.working)
-            .map(|(hash, job)| {
+            .map(|(_, job)| {
                 let done = match job.state {
                     DutyState::Running { done } => done,
                     _ => 0,
                 };
                 serde_json::json!({
-                    "duty": hex::encode(hash), "study": job.duty.study, "round": job.duty.round,
+                    "duty": hex::encode(job.duty.hash()), "study": job.duty.study, "round": job.duty.round,
                     "kind": job.duty.kind, "done": done,
                 })
             })

@@ -1,9 +1,9 @@
 //! What a site keeps of its merges: what it has computed itself, and what becomes of it where the chain attests another.
 
 use super::{
-    home::{whole, with_hash, OWN},
+    home::{read, whole, with_hash, OWN},
     store::{make_folder, write_whole},
-    Blobs, Home,
+    Blobs, Home, StudyKey,
 };
 use anyhow::{Context, Result};
 use codec::{Decode, Encode};
@@ -130,13 +130,13 @@ impl Dissent {
 }
 
 impl Home {
-    fn file(&self, agreement: &Hash, kind: &str, what: What, ending: &str) -> Result<PathBuf> {
-        Ok(self.study(agreement)?.join(format!("{kind}-{}{ending}", what.name())))
+    fn file(&self, study: &StudyKey, kind: &str, what: What, ending: &str) -> Result<PathBuf> {
+        Ok(self.study(study)?.join(format!("{kind}-{}{ending}", what.name())))
     }
 
     /// The file of an own merge: a round can have several, of other inputs each.
-    fn own(&self, agreement: &Hash, what: What, inputs_root: &Hash) -> Result<PathBuf> {
-        self.file(agreement, "own", what, &format!("-{}", hex::encode(inputs_root)))
+    fn own(&self, study: &StudyKey, what: What, inputs_root: &Hash) -> Result<PathBuf> {
+        self.file(study, "own", what, &format!("-{}", hex::encode(inputs_root)))
     }
 
     /// Keeps what is needed to compute a merge once more; those of rounds long past are removed.
@@ -144,11 +144,11 @@ impl Home {
     /// # Errors
     /// What the file system says.
     pub fn put_own_merge(&self, own: &OwnMerge) -> Result<()> {
-        let agreement = &own.order.duty.agreement;
-        let path = self.own(agreement, own.what(), &own.inputs_root())?;
+        let study = &StudyKey::of(&own.order.duty);
+        let path = self.own(study, own.what(), &own.inputs_root())?;
         write_whole(&path, &with_hash(own), OWN).with_context(|| format!("cannot write {}", path.display()))?;
         let What::Model(round) = own.what() else { return Ok(()) };
-        let folder = self.study(agreement)?;
+        let folder = self.study(study)?;
         for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -165,12 +165,12 @@ impl Home {
     ///
     /// # Errors
     /// What the file system says.
-    pub fn own_merge(&self, agreement: &Hash, what: What, inputs_root: &Hash) -> Result<Option<OwnMerge>> {
+    pub fn own_merge(&self, study: &StudyKey, what: What, inputs_root: &Hash) -> Result<Option<OwnMerge>> {
         // a study that is refused here gets no folder by being asked for
-        if !self.study_folder(agreement).is_dir() {
+        if !self.study_folder(study).is_dir() {
             return Ok(None);
         }
-        let path = self.own(agreement, what, inputs_root)?;
+        let path = self.own(study, what, inputs_root)?;
         Ok(read(&path)?.and_then(|bytes| whole(&bytes)))
     }
 
@@ -178,8 +178,8 @@ impl Home {
     ///
     /// # Errors
     /// A file cannot be read, or is damaged.
-    pub fn dissents(&self, agreement: &Hash) -> Result<Vec<(What, Dissent)>> {
-        let folder = self.study_folder(agreement);
+    pub fn dissents(&self, study: &StudyKey) -> Result<Vec<(What, Dissent)>> {
+        let folder = self.study_folder(study);
         let mut found = Vec::new();
         if !folder.is_dir() {
             return Ok(found);
@@ -192,7 +192,7 @@ impl Home {
             let Some(bytes) = read(&path)? else { continue };
             let noted: Dissent =
                 serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))?;
-            if !self.accepted(agreement, what, &noted.attested)? {
+            if !self.accepted(study, what, &noted.attested)? {
                 found.push((what, noted));
             }
         }
@@ -203,9 +203,9 @@ impl Home {
     ///
     /// # Errors
     /// What the file system says.
-    pub fn end_dissent(&self, agreement: &Hash, what: What, attested: &str) -> Result<()> {
-        let (from, to) = (self.file(agreement, "dissent", what, ".json")?, format!("-{attested}.json"));
-        let to = self.file(agreement, "past-dissent", what, &to)?;
+    pub fn end_dissent(&self, study: &StudyKey, what: What, attested: &str) -> Result<()> {
+        let (from, to) = (self.file(study, "dissent", what, ".json")?, format!("-{attested}.json"));
+        let to = self.file(study, "past-dissent", what, &to)?;
         match fs::rename(&from, &to) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("cannot rename {}", from.display()))
@@ -218,8 +218,8 @@ impl Home {
     ///
     /// # Errors
     /// What the file system says.
-    pub fn put_dissent(&self, agreement: &Hash, what: What, dissent: &Dissent) -> Result<PathBuf> {
-        let path = self.file(agreement, "dissent", what, ".json")?;
+    pub fn put_dissent(&self, study: &StudyKey, what: What, dissent: &Dissent) -> Result<PathBuf> {
+        let path = self.file(study, "dissent", what, ".json")?;
         write_whole(&path, &serde_json::to_vec_pretty(dissent)?, OWN)
             .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
@@ -232,13 +232,13 @@ impl Home {
     /// What the file system says.
     pub fn keep_file(
         &self,
-        agreement: &Hash,
+        study: &StudyKey,
         what: What,
         name: &str,
         blobs: &Blobs,
         root: &str,
     ) -> Result<Option<PathBuf>> {
-        let folder = self.file(agreement, "dissent", what, "")?;
+        let folder = self.file(study, "dissent", what, "")?;
         let path = folder.join(name);
         if path.exists() {
             return Ok(Some(path));
@@ -254,23 +254,15 @@ impl Home {
     ///
     /// # Errors
     /// It cannot be read, or is damaged.
-    pub fn accepted(&self, agreement: &Hash, what: What, attested: &str) -> Result<bool> {
+    pub fn accepted(&self, study: &StudyKey, what: What, attested: &str) -> Result<bool> {
         #[derive(Deserialize)]
         struct Accepted {
             attested: String,
         }
-        let path = self.file(agreement, "accepted", what, ".json")?;
+        let path = self.file(study, "accepted", what, ".json")?;
         let Some(bytes) = read(&path)? else { return Ok(false) };
         let noted: Accepted =
             serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))?;
         Ok(noted.attested == attested)
-    }
-}
-
-fn read(path: &std::path::Path) -> Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
 }

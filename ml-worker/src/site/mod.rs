@@ -1,11 +1,16 @@
 //! What the worker keeps on disk, and what its people allow it.
 
+mod agreement;
 mod home;
 mod merges;
+mod moved;
 mod settings;
 mod store;
+mod study;
 
 pub use home::{group_key, read_secret, Home};
 pub use merges::{Dissent, OwnMerge, What};
 pub use settings::{SiteError, Sites, StudySettings};
+pub(crate) use store::random;
 pub use store::{write_whole, Blobs};
+pub use study::StudyKey;

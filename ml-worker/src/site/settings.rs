@@ -1,5 +1,6 @@
 //! `sites.toml`: which agreements this site works for, and with which data.
 
+use crate::data::too_many_files;
 use serde::Deserialize;
 use std::{
     fs,
@@ -41,6 +42,8 @@ pub struct StudySettings {
 pub struct SiteError {
     file: String,
     problem: String,
+    /// Whether it says nothing of the file: too many files are open on this machine just now.
+    pub passes: bool,
 }
 
 impl Sites {
@@ -49,8 +52,9 @@ impl Sites {
     /// # Errors
     /// It cannot be read, or is not of this form: file, line, and what was expected.
     pub fn read(path: &Path) -> Result<Self, SiteError> {
-        let wrong = |problem: String| SiteError { file: path.display().to_string(), problem };
-        let text = fs::read_to_string(path).map_err(|e| wrong(format!("cannot be read: {e}")))?;
+        let wrong = |problem: String| SiteError { file: path.display().to_string(), problem, passes: false };
+        let text = fs::read_to_string(path)
+            .map_err(|e| SiteError { passes: too_many_files(&e), ..wrong(format!("cannot be read: {e}")) })?;
         let mut sites: Self = toml::from_str(&text).map_err(|e| wrong(e.to_string().trim_end().to_owned()))?;
         let folder = path.parent().unwrap_or(Path::new("."));
         for study in &mut sites.study {

@@ -15,6 +15,13 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 /// Mode of blobs, which the node reads too.
 const BLOB: u32 = 0o640;
 
+/// 32 of the system's random bytes.
+pub(crate) fn random() -> anyhow::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
+    Ok(bytes)
+}
+
 /// Makes a folder with this mode, and those above it; one that is there stays as it is.
 pub(super) fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(mode).create(path)

@@ -18,6 +18,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::Arc,
@@ -38,6 +39,19 @@ pub fn unscaled(epochs: u32) -> StudySpec {
         .replace("epochs = 2", &format!("epochs = {epochs}"))
         .replace("scaling = \"swarm\"", "scaling = \"none\"");
     StudyFile::parse(&text).unwrap().spec()
+}
+
+/// The example, unscaled, with a larger network and a round of so many steps that it does not end while a test looks.
+pub fn endless() -> StudySpec {
+    let text = include_str!("../../../examples/breast-cancer/study.toml")
+        .replace("[16]", "[256, 256]")
+        .replace("scaling = \"swarm\"", "scaling = \"none\"");
+    let mut spec = StudyFile::parse(&text).unwrap().spec();
+    (spec.training.epochs, spec.training.batches) = (0, 1_000_000);
+    // so slow that it does not come to rest
+    let adam = r#"{"adam":{"learning_rate":1e-6}}"#;
+    spec.training.optimizer = serde_json::from_str(adam).unwrap();
+    spec
 }
 
 /// Gives a merge's duty the hash of what is to be merged.
@@ -71,6 +85,7 @@ pub fn order(spec: &StudySpec, kind: DutyKind, round: u32, base: Option<Hash>) -
             _ => spec.update_len().unwrap(),
         },
         attested: Vec::new(),
+        committed_before: false,
     }
 }
 
@@ -146,9 +161,15 @@ pub fn entry_with(agreement: &Hash, data: &str) -> String {
     format!("[[study]]\nagreement = \"{}\"\ndata = \"{data}\"\nmax_rounds = 50\n", hex::encode(agreement))
 }
 
+/// Writes the token, as only its owner and the node may read it.
+pub fn put_token(dir: &Path) {
+    fs::write(dir.join("token"), TOKEN).unwrap();
+    fs::set_permissions(dir.join("token"), fs::Permissions::from_mode(0o640)).unwrap();
+}
+
 /// Folders for a worker: this table, a secret, a token, and leave to work for [`AGREEMENT`].
 pub fn prepare(dir: &Path, data: &str) {
-    fs::write(dir.join("token"), TOKEN).unwrap();
+    put_token(dir);
     fs::write(dir.join("data.csv"), data).unwrap();
     fs::write(dir.join("sites.toml"), entry(&AGREEMENT)).unwrap();
     fs::create_dir_all(dir.join("home")).unwrap();
@@ -320,6 +341,11 @@ impl Process {
         let split = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
         let status = String::from_utf8_lossy(&answer[..split]).split(' ').nth(1).unwrap().parse().unwrap();
         (status, answer.split_off(split + 4))
+    }
+
+    /// Its number in the system.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Whether it still runs.

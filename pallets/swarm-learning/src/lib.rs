@@ -65,6 +65,8 @@ mod shell;
 mod tests;
 #[cfg(test)]
 mod tests_conductor;
+#[cfg(test)]
+mod tests_orders;
 mod types;
 pub mod weights;
 

@@ -3,7 +3,7 @@
 use crate::{types::Around, Config, Ended, History, Membership, Pallet, Running, Studies, StudyInfo};
 use alloc::{vec, vec::Vec};
 use consilium_primitives::{
-    duty::ATTESTED_ROUNDS,
+    duty::{ATTESTED_ROUNDS, COMMITTED_ROUNDS},
     round::{Kind, Phase, RoundRecord},
     Attested, BlobKind, BlobNotice, BlobRef, DutyKind, DutyOrder, Hash, InstitutionId, MergeInput, StudyId,
 };
@@ -69,8 +69,32 @@ impl<T: Config> Pallet<T> {
         let merge = merges.then(|| rules.merge.clone());
         let attested = Self::attested(study, info.state.round, open.duty.round);
         let spec = info.spec_hash;
-        let order = DutyOrder { duty: open.duty, spec, base, statistics, inputs, merge, output_len, attested };
+        let needs_rows = matches!(open.duty.kind, DutyKind::Statistics | DutyKind::Train | DutyKind::Evaluate);
+        let committed_before = needs_rows && Self::committed_before(study, info.state.round, who);
+        let order = DutyOrder {
+            duty: open.duty,
+            spec,
+            base,
+            statistics,
+            inputs,
+            merge,
+            output_len,
+            attested,
+            committed_before,
+        };
         Some(Asked { order, attempt: open.attempt, resumed: open.resumed, partial: open.partial })
+    }
+
+    /// Whether something of this institution is in a merge that has closed: the statistics, or a round's not longer ago than
+    /// [`COMMITTED_ROUNDS`]. Where a site takes part in every round, the first records read say so; also one that has
+    /// withdrawn and enrolled anew counts as having been there.
+    fn committed_before(study: StudyId, round: u32, who: &InstitutionId) -> bool {
+        let oldest = round.saturating_sub(COMMITTED_ROUNDS).max(1);
+        let rounds = (oldest..=round).rev().map(|round| (Kind::Model, round));
+        rounds
+            .chain(core::iter::once((Kind::Statistics, 0)))
+            .filter_map(|key| History::<T>::get(study, key))
+            .any(|record| record.inputs.iter().any(|input| input.institution == *who))
     }
 
     /// What of a study is attested, as far back as orders name it, and in the round of the duty.

@@ -61,7 +61,7 @@ pub(crate) fn read_limited(path: &Path) -> Result<Vec<u8>, DataError> {
 
 /// [`read_limited`], with errors that do not name the file.
 pub(crate) fn limited(path: &Path) -> Result<Vec<u8>, DataError> {
-    let unreadable = |e: std::io::Error| DataError::new(FailureCode::DataUnreadable, format!("cannot be read: {e}"));
+    let unreadable = |e: std::io::Error| DataError::io("cannot be read", &e);
     let meta = std::fs::metadata(path).map_err(unreadable)?;
     if !meta.is_file() {
         return Err(DataError::new(FailureCode::DataUnreadable, "is not a file"));

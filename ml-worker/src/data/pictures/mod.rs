@@ -162,11 +162,12 @@ impl<'a> Sheet<'a> {
         let name = Path::new(&self.names[row]);
         let failed = |error: DataError, kind: FailureKind| {
             let place = format!("{} {}", self.unit, self.places.get(row).copied().unwrap_or_default());
+            let passes = error.passes;
             let message = match kind {
                 FailureKind::Outside => format!("{place}: {}", error.message),
                 FailureKind::Unread | FailureKind::Damaged => format!("{place}, picture {}", error.of(name).message),
             };
-            Failure { error: DataError { message, code: code(kind) }, kind }
+            Failure { error: DataError { passes, ..DataError::new(code(kind), message) }, kind }
         };
         let bytes =
             match self.within(name).and_then(|path| limited(&path).map_err(|error| (error, FailureKind::Unread))) {
@@ -223,9 +224,13 @@ impl<'a> Sheet<'a> {
     /// The hash that stands for the table and its pictures.
     pub fn hash(&self, table: &Hash) -> Result<Hash, DataError> {
         let mut hasher = begin(table);
-        self.each(&|| Want::Hash, &mut |_, seen| {
-            hasher.update(&seen.hash);
-            Ok(())
+        self.each(&|| Want::Hash, &mut |_, seen| match seen.what {
+            // it is there, and has a hash
+            Err(failure) if failure.error.passes => Err(failure.error),
+            _ => {
+                hasher.update(&seen.hash);
+                Ok(())
+            }
         })?;
         Ok(Hash::from(*hasher.finalize().as_bytes()))
     }
@@ -277,6 +282,7 @@ pub(in crate::data) fn load(
     sheet.each(&|| if wrong.get() { Want::Hash } else { Want::Pixels }, &mut |row, seen| {
         hasher.update(&seen.hash);
         match seen.what {
+            Err(failure) if failure.error.passes => return Err(failure.error),
             Err(failure) if failure.kind == FailureKind::Unread && mode != Mode::Skip => return Err(failure.error),
             _ if wrong.get() => return Ok(()),
             Err(failure) if failure.kind != FailureKind::Outside && mode == Mode::Skip => {

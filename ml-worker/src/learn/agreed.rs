@@ -1,0 +1,33 @@
+//! The one figure that a study's sites have agreed to report.
+
+use super::{logits_of, objective, Net, TrainError};
+use crate::data::Rows;
+use consilium_study::{Metric, StudySpec};
+
+/// The agreed metric of rows in micro-units, as [`micro_of`] says.
+///
+/// # Errors
+/// What the network says; rows that cannot be read.
+pub fn loss_micro(spec: &StudySpec, parameters: &[f32], rows: &Rows) -> Result<Option<u32>, TrainError> {
+    let net = Net::new(spec.architecture()?)?;
+    Ok(micro_of(spec, &logits_of(&net, parameters, rows)?, rows))
+}
+
+/// The agreed metric of rows with these logits, in micro-units. `None` with fewer rows than `min_rows`. Figures beyond what
+/// fits say the largest number that does.
+pub fn micro_of(spec: &StudySpec, z: &[f32], rows: &Rows) -> Option<u32> {
+    if rows.is_empty() || rows.len() < spec.evaluation.min_rows as usize {
+        return None;
+    }
+    let objective = objective(spec, None);
+    let parts = z.chunks_exact(objective.task.outputs()).zip(rows.labels().chunks_exact(objective.labels_per_row()));
+    let sum = parts.fold(0.0, |sum, (z, label)| {
+        sum + match spec.evaluation.metric {
+            Metric::LogLoss => objective.row(z, label),
+            Metric::Brier => objective.brier(z, label),
+        }
+    });
+    let micro = (sum / rows.len() as f64 * 1e6).round();
+    // a cast of a float saturates
+    Some(if micro.is_nan() { u32::MAX } else { micro as u32 })
+}

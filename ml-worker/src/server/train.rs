@@ -1,0 +1,119 @@
+//! A round's local training, as a duty.
+
+use super::{
+    job::{other, JobError},
+    kept::refused,
+    turns::{Stop, Turn},
+    Worker,
+};
+use crate::{
+    learn::{candle, Checkpoint, OptimizerState, Seeds, Session, TrainError},
+    site::StudyKey,
+};
+use consilium_aggregation::{FileError, ModelFile};
+use consilium_primitives::{rules::PPM, DutyOrder, DutyOutput, DutyState, Hash};
+use consilium_study::StudySpec;
+use std::{
+    cell::{Cell, RefCell},
+    time::{Duration, Instant},
+};
+
+/// How often a training looks whether it is to stop; it does so first after its first step.
+const LOOK: Duration = Duration::from_millis(100);
+
+impl Worker {
+    /// Trains, measures the base model on the way, and puts the update into the blob store.
+    pub(super) fn train(&self, order: &DutyOrder, hash: &Hash, spec: &StudySpec) -> Result<DutyOutput, JobError> {
+        let turn = RefCell::new(Turn::begin());
+        let (duty, study, key) = (&order.duty, StudyKey::of(&order.duty), super::key(order));
+        let began = Instant::now();
+        let got = self.rows(order, spec)?;
+        let base = self.base(order, spec)?;
+        let metric = self.evaluate(order, spec, &base, &got.rows.validation)?;
+        let state = self.state(order, spec)?;
+        let (stopped, looked) = (Cell::new(None), Cell::new(None::<Instant>));
+        let halt = |done: f64| {
+            if looked.get().is_some_and(|at| at.elapsed() < LOOK) {
+                return false;
+            }
+            looked.set(Some(Instant::now()));
+            let done = (done * f64::from(PPM)) as u32;
+            self.change(&key, |job| job.state = DutyState::Running { done });
+            stopped.set(self.stop(order, &mut turn.borrow_mut()));
+            stopped.get().is_some()
+        };
+        let seeds = Seeds::new(&self.secret, &order.spec.0, duty.round);
+        let keep = |checkpoint: &Checkpoint| {
+            if let Err(error) = self.home.put_checkpoint(&study, &key, &got.name, checkpoint) {
+                tracing::warn!("study {}, round {}: no checkpoint: {error:#}", duty.study, duty.round);
+            }
+        };
+        let from = self.home.checkpoint(&study, &key, &got.name)?;
+        if let Some(from) = &from {
+            tracing::info!("study {}, round {}: goes on after step {}", duty.study, duty.round, from.steps());
+        }
+        let gpu = self.leave.lock().settings(&duty.agreement).and_then(|settings| settings.gpu);
+        let session = Session {
+            from,
+            device: gpu.map(candle::gpu).transpose().map_err(TrainError::Net)?,
+            keep: Some(&keep),
+            ..Session::new(spec, &base, &got.rows.training, Some(&got.rows.validation), &state, &seeds)
+        };
+        let before = began.elapsed();
+        let trained = match session.train(&halt) {
+            Err(TrainError::Halted) if stopped.get() == Some(Stop::Refused) => return Err(refused().into()),
+            Err(TrainError::Halted) => return Err(JobError::Stopped(stopped.get().unwrap_or(Stop::Held))),
+            other => other?,
+        };
+        let training = began.elapsed().saturating_sub(before);
+        let file = ModelFile { layout: spec.layout().map_err(other)?, duty: Some(*hash), data: trained.parameters };
+        let file = file.encode().map_err(|error| match error {
+            // it has left the numbers that anyone could merge
+            FileError::TooLarge { .. } => TrainError::NotFinite { epoch: spec.training.epochs }.into(),
+            error => other(error),
+        })?;
+        let root = self.blobs.put(&file)?;
+        if spec.training.keep_optimizer_state {
+            self.home.put_optimizer(&study, duty.round, hash, &trained.state)?;
+        }
+        self.home.drop_checkpoints(&study)?;
+        let whole = began.elapsed();
+        let measuring = before.saturating_sub(got.reading).saturating_sub(got.preparing);
+        let writing = whole.saturating_sub(before).saturating_sub(training);
+        let beside = whole.saturating_sub(training);
+        let [reading, preparing, measuring, training, writing, beside] =
+            [got.reading, got.preparing, measuring, training, writing, beside].map(|time| time.as_secs_f64());
+        tracing::info!(
+            "study {}, round {}: training loss {:.5}; {} in {reading:.3} s, prepared in {preparing:.3}, the base measured in \
+             {measuring:.3}, trained in {training:.3}, written in {writing:.3}: {:.2} of the training beside it",
+            duty.study,
+            duty.round,
+            trained.loss,
+            if got.kept { "rows kept, looked at" } else { "read" },
+            beside / training.max(f64::MIN_POSITIVE)
+        );
+        let note = serde_json::json!({
+            "seconds": training, "loss": trained.loss, "rows": got.rows.training.len(), "reading": reading,
+            "kept": got.kept, "preparing": preparing, "measuring": measuring, "writing": writing,
+        });
+        self.home.put_note(&study, "training", duty.round, &note)?;
+        Ok(DutyOutput::Update { root, metric })
+    }
+
+    /// What the optimiser remembers of the round before.
+    fn state(&self, order: &DutyOrder, spec: &StudySpec) -> Result<OptimizerState, JobError> {
+        let duty = &order.duty;
+        if !spec.training.keep_optimizer_state || duty.round <= 1 {
+            return Ok(OptimizerState::default());
+        }
+        let kept = self.home.optimizer(&StudyKey::of(duty), duty.round)?;
+        if kept.is_none() {
+            tracing::warn!(
+                "study {}, round {}: no optimiser state of the round before is there; it starts anew",
+                duty.study,
+                duty.round
+            );
+        }
+        Ok(kept.unwrap_or_default())
+    }
+}

@@ -1,0 +1,174 @@
+//! What the worker keeps of one study, `studies/AGREEMENT/study-NUMBER/`: what outlives a duty, and notes for people. Two
+//! studies can have one agreement; no two chains can, for its hash names the chain's genesis.
+
+use super::{
+    agreement::{hash, put_hash},
+    home::{read, whole, with_hash, OWN},
+    store::{make_folder, write_whole},
+    Home,
+};
+use crate::learn::{Checkpoint, OptimizerState};
+use anyhow::{Context, Result};
+use codec::{Decode, Encode};
+use consilium_primitives::{Duty, Hash, StudyId};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A study that is worked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StudyKey {
+    /// Its agreement.
+    pub agreement: Hash,
+    /// Its number on the chain.
+    pub study: StudyId,
+}
+
+impl StudyKey {
+    /// That of a duty.
+    pub fn of(duty: &Duty) -> Self {
+        Self { agreement: duty.agreement, study: duty.study }
+    }
+}
+
+/// A checkpoint as it lies on disk, with the name of what it was trained on.
+#[derive(Encode, Decode)]
+struct Marked {
+    rows: Hash,
+    checkpoint: Checkpoint,
+}
+
+impl Home {
+    /// Where what belongs to a study is kept, whether or not anything is.
+    pub fn study_folder(&self, study: &StudyKey) -> PathBuf {
+        self.agreement_folder(&study.agreement).join(format!("study-{}", study.study))
+    }
+
+    /// The same, made where it is not there.
+    pub(super) fn study(&self, study: &StudyKey) -> Result<PathBuf> {
+        let path = self.study_folder(study);
+        make_folder(&path.join("optimizer"), 0o700).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// What the optimiser remembered after round `round - 1`; `None` where nothing was kept of it or the file is damaged.
+    /// Where the chain has taken a round back and asked for it again there are two: then that which went into the merge,
+    /// if it is known, else the first by its duty's hash.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn optimizer(&self, study: &StudyKey, round: u32) -> Result<Option<OptimizerState>> {
+        let folder = self.study(study)?.join("optimizer");
+        let Some(before) = round.checked_sub(1) else { return Ok(None) };
+        let name = match hash(&folder.join(format!("{before}-merged")))? {
+            Some(duty) => Some(format!("{before}-{}", hex::encode(duty))).filter(|name| folder.join(name).is_file()),
+            None => {
+                let mut names = Vec::new();
+                for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+                    names.push(entry?.file_name().to_string_lossy().into_owned());
+                }
+                names.retain(|name| name.starts_with(&format!("{before}-")));
+                names.into_iter().min()
+            }
+        };
+        let Some(name) = name else { return Ok(None) };
+        let path = folder.join(name);
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let state: Option<OptimizerState> = whole(&bytes);
+        if state.is_none() {
+            tracing::warn!("{} is damaged", path.display());
+        }
+        Ok(state)
+    }
+
+    /// Notes which of this site's training duties went into a round's merge.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn put_merged(&self, study: &StudyKey, round: u32, duty: &Hash) -> Result<()> {
+        put_hash(&self.study(study)?.join("optimizer").join(format!("{round}-merged")), duty)
+    }
+
+    /// Keeps what the optimiser remembers after a duty; states of rounds before the last two are removed.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn put_optimizer(&self, study: &StudyKey, round: u32, duty: &Hash, state: &OptimizerState) -> Result<()> {
+        let folder = self.study(study)?.join("optimizer");
+        let path = folder.join(format!("{round}-{}", hex::encode(duty)));
+        write_whole(&path, &with_hash(state), OWN).with_context(|| format!("cannot write {}", path.display()))?;
+        for entry in fs::read_dir(&folder)?.flatten() {
+            let old = entry.file_name().to_string_lossy().split('-').next().and_then(|r| r.parse::<u32>().ok());
+            if old.is_some_and(|old| old.saturating_add(2) < round) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn checkpoint_file(&self, study: &StudyKey, duty: &Hash) -> Result<PathBuf> {
+        Ok(self.study(study)?.join(format!("checkpoint-{}", hex::encode(duty))))
+    }
+
+    /// Where a training that was interrupted can go on. `rows`: the name of what it trains on. `None`: it begins at its
+    /// beginning, as it does where the file is damaged, or was made on other rows.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn checkpoint(&self, study: &StudyKey, duty: &Hash, rows: &Hash) -> Result<Option<Checkpoint>> {
+        let bytes = read(&self.checkpoint_file(study, duty)?)?;
+        let marked = bytes.and_then(|bytes| whole::<Marked>(&bytes));
+        Ok(marked.filter(|marked| marked.rows == *rows).map(|marked| marked.checkpoint))
+    }
+
+    /// Keeps a training's checkpoint.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn put_checkpoint(&self, study: &StudyKey, duty: &Hash, rows: &Hash, checkpoint: &Checkpoint) -> Result<()> {
+        let path = self.checkpoint_file(study, duty)?;
+        write_whole(&path, &with_hash(&(rows, checkpoint)), OWN)
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Removes all checkpoints of a study: a round's training is done, and those of rounds before are of no use any more.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn drop_checkpoints(&self, study: &StudyKey) -> Result<()> {
+        drop_checkpoints(&self.study(study)?)
+    }
+
+    /// Removes those of all of an agreement's studies.
+    pub(super) fn drop_all_checkpoints(&self, agreement: &Hash) -> Result<()> {
+        let folder = self.agreement_folder(agreement);
+        // those of an earlier version lie in the folder itself
+        drop_checkpoints(&folder)?;
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with("study-") {
+                drop_checkpoints(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a note on a round for this site's own people: `NAME-ROUND.json` in the study's folder.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn put_note(&self, study: &StudyKey, name: &str, round: u32, note: &impl serde::Serialize) -> Result<()> {
+        let path = self.study(study)?.join(format!("{name}-{round:04}.json"));
+        write_whole(&path, &serde_json::to_vec_pretty(note)?, OWN)
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+fn drop_checkpoints(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with("checkpoint-") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
