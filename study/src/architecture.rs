@@ -175,7 +175,13 @@ impl Architecture {
             return Err(wrong("data", "a network needs inputs and outputs"));
         }
         let mut builder = Builder { tensors: Vec::new(), named: 0, penalty };
-        let layers = model.hidden();
+        let mut layers = model.layers();
+        // a model without hidden layers has nothing to rectify; neither has the last layer
+        let (mut init, mut l1, mut l2) = (Initializer::GlorotNormal, None, None);
+        if let Some(Layer::Output { init: named, l1: one, l2: two }) = layers.last() {
+            (init, l1, l2) = (named.unwrap_or(init), *one, *two);
+            layers.pop();
+        }
         let (mut nodes, shape) = builder.layers("model.layers", &layers, input.to_vec())?;
         let [inputs] = shape[..] else {
             return Err(wrong(
@@ -186,8 +192,7 @@ impl Architecture {
                 ),
             ));
         };
-        // a model without hidden layers has nothing to rectify; neither has the last layer
-        let node = builder.dense("the last layer".into(), inputs, outputs, Initializer::GlorotNormal, None, None)?;
+        let node = builder.dense("the last layer".into(), inputs, outputs, init, l1, l2)?;
         nodes.push(node);
         let this = Self { input: input.to_vec(), outputs, tensors: builder.tensors, nodes };
         let parameters = this.parameters();
@@ -348,6 +353,7 @@ impl Builder {
                 let init = init.unwrap_or(Initializer::HeNormal);
                 return self.dense(path, inputs, *units as usize, init, *l1, *l2);
             }
+            Layer::Output { .. } => return Err(wrong(path, "output is the last layer and stands at the end")),
             Layer::Conv2d { filters, kernel, stride, padding, init, l1, l2 } => {
                 let mut output = window("conv2d", *kernel, *stride, *padding)?;
                 let (channels, filters, side) = (output[0], *filters as usize, *kernel as usize);
