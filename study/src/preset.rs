@@ -1,6 +1,11 @@
 //! Networks that have a name.
 
-use crate::model::{Activation, Initializer, Layer, Pool};
+use crate::{
+    model::{Activation, Initializer, Layer, Pool},
+    optimizer::Optimizer,
+    spec::{wrong, SpecError},
+    training::Training,
+};
 use serde::{Deserialize, Serialize};
 
 /// Networks that have a name.
@@ -12,8 +17,12 @@ pub enum Preset {
     /// layers do of which nothing else is said: Glorot, uniform. With 12,708 genes and one output it has 4,558,977
     /// parameters.
     Nature2021,
-    /// Their LASSO: one linear unit. The rest of it stands in `training`: `l1 = 0.01`, `loss = "squared_error"`, SGD. They
-    /// have a batch normalisation before it, in whose place stands the standardisation of features here.
+    /// A LASSO: one linear unit that begins at zeros, for `proximal_gradient` with `l1` above 0. With
+    /// `loss = "squared_error"` it makes `1/n·Σ(z − y)² + l1·Σ|w|` small, with the cross-entropy it is L1-penalised logistic
+    /// regression.
+    ///
+    /// That of Warnat-Herresthal et al. is another model: behind the unit they have a batch normalisation, which takes
+    /// the weights' scale out of the loss, so that their penalty shrinks without choosing; SGD sets no weight to 0 either.
     Lasso,
     /// For grey X-rays of 128 × 128: three convolutions with pooling, one dense layer.
     Xray128,
@@ -68,6 +77,21 @@ fn block(filters: u32, stride: u32) -> [Layer; 2] {
 }
 
 impl Preset {
+    /// Whether a study's training is what this network is meant for.
+    pub(crate) fn goes_with(self, training: &Training) -> Result<(), SpecError> {
+        if self != Self::Lasso {
+            return Ok(());
+        }
+        if training.optimizer != (Optimizer::ProximalGradient {}) {
+            let problem = "of the preset \"lasso\" is { proximal_gradient = {} }: no other sets a weight to 0";
+            return Err(wrong("training.optimizer", problem));
+        }
+        if training.l1 == 0.0 {
+            return Err(wrong("training.l1", "must be above 0 for the preset \"lasso\": it is what chooses"));
+        }
+        Ok(())
+    }
+
     /// Its layers; the last one where it begins otherwise than one that is not written.
     pub fn layers(self) -> Vec<Layer> {
         match self {
@@ -79,7 +103,7 @@ impl Preset {
                 layers.push(output(Initializer::GlorotUniform));
                 layers
             }
-            Self::Lasso => Vec::new(),
+            Self::Lasso => vec![output(Initializer::Zeros)],
             Self::Xray128 => pyramid(&[32, 64, 64], 64),
             Self::Xray224 => pyramid(&[32, 64, 64, 64], 64),
             Self::ResidualSmall => {

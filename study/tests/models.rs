@@ -264,6 +264,28 @@ fn what_training_cannot_be_is_named() {
 }
 
 #[test]
+fn a_lasso_is_refused_where_it_would_not_choose() {
+    let lasso = include_str!("../../examples/nature2021/lasso.toml");
+    let spec = StudyFile::parse(lasso).unwrap().spec();
+    let text = String::from_utf8(spec.canonical().unwrap()).unwrap();
+    assert!(text.contains(r#""model":{"layers":[{"output":{"init":"zeros"}}]}"#), "{text}");
+    assert!(text.contains(r#""optimizer":{"proximal_gradient":{}}"#), "{text}");
+    assert_eq!(StudySpec::from_canonical(text.as_bytes()).unwrap(), spec);
+    let refused = |from: &str, to: &str, words: &str| {
+        assert!(lasso.contains(from), "{from}");
+        let error = StudyFile::parse(&lasso.replace(from, to)).unwrap_err().to_string();
+        assert!(error.contains(words), "{to}: {error}");
+    };
+    refused("{ proximal_gradient = {} }", "{ sgd = { learning_rate = 0.01 } }", "training.optimizer: of the preset");
+    refused("{ proximal_gradient = {} }", "{ proximal_gradient = { learning_rate = 0.1 } }", "learning_rate");
+    refused("l1 = 0.01", "l1 = 0.0", "training.l1: must be above 0");
+    refused("epochs = 50", "clip = { norm = 1.0 }\nepochs = 50", "training.clip");
+    for other in ["preset = \"nature2021\"", "logistic = {}", "layers = [{ output = {} }]"] {
+        refused("preset = \"lasso\"", other, "proximal_gradient: takes its step from the data");
+    }
+}
+
+#[test]
 fn what_data_cannot_be_is_named() {
     let refused = |from: &str, to: &str, words: &str| {
         assert!(FILE.contains(from), "{from}");

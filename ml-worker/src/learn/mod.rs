@@ -2,6 +2,7 @@
 //! sites are other modules' affair.
 
 pub mod candle;
+pub mod curvature;
 pub mod figures;
 pub mod kernels;
 pub mod loss;
