@@ -7,13 +7,13 @@ use clap::{Args, Parser, Subcommand};
 use commands::desk::Desk;
 use consilium_aggregation::{ModelFile, Statistics};
 use consilium_ml_worker::{
-    compare::Inputs,
-    data::{demo, hash_data, hash_file, own_statistics, read_table, Prepared, Split, Table as Rows},
+    compare::{Inputs, Swarm},
+    data::{demo, hash_data, hash_file, own_statistics, read_table, Prepared, Split, Table},
+    over_seeds::OverSeeds,
     random::key,
     server::{serve, Settings},
     simulate::{run, site_group_key, Site},
     site::{read_secret, Home, Sites},
-    table::Table,
 };
 use consilium_primitives::{Hash, InstitutionId, StudyRules};
 use consilium_study::{Scaling, StudyFile, StudySpec, Task};
@@ -145,6 +145,12 @@ struct Compare {
     /// were run in this process
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
+    /// The round that --model is of; left out, the last one
+    #[arg(long, value_name = "ROUND", requires = "model")]
+    canonical: Option<u32>,
+    /// The last round's model, where --model is of an earlier one
+    #[arg(long, value_name = "FILE", requires = "model")]
+    last_model: Option<PathBuf>,
 }
 
 /// One site, as `--sites` gives it.
@@ -204,7 +210,7 @@ fn act(command: Command) -> Result<()> {
         }
         Command::Compare(arguments) => compare(&arguments),
         Command::Table { study, seeds } => {
-            println!("{}", Table::of(&read_study(&study)?, seeds)?);
+            println!("{}", OverSeeds::of(&read_study(&study)?, seeds)?);
             Ok(())
         }
     }
@@ -286,7 +292,7 @@ fn check(arguments: &Check) -> Result<()> {
 }
 
 /// Refuses held-out rows of patients whose other rows are trained on.
-fn apart(spec: &StudySpec, train: (&Path, &Rows), test: (&Path, &Rows)) -> Result<()> {
+fn apart(spec: &StudySpec, train: (&Path, &Table), test: (&Path, &Table)) -> Result<()> {
     if let Some(group) = spec.data.group.as_ref().filter(|_| train.1.shares_a_group(test.1)) {
         bail!(
             "{} and {}: rows of the same {group:?} are in both; held-out rows must be of others than those trained on",
@@ -323,31 +329,40 @@ fn compare(arguments: &Compare) -> Result<()> {
     }
     let held_out = arguments.held_out.as_ref().map(|p| read_table(p, &spec.data, &[0; 32])).transpose()?;
     let splits: Vec<Split> = sites.iter().map(|s| Split::of(&s.table, spec.evaluation.validation_share)).collect();
-    let mut rounds = rules.max_rounds;
-    let (swarm, statistics, simulated) = match (&arguments.model, &arguments.statistics) {
-        (Some(model), Some(statistics)) => {
-            let data = ModelFile::decode_merged(&read(model)?, &spec.layout()?)?.data;
+    let rounds = arguments.rounds;
+    let model = |path: &PathBuf| -> Result<Vec<f32>> {
+        Ok(ModelFile::decode_merged(&read(path)?, &spec.layout()?).with_context(|| path.display().to_string())?.data)
+    };
+    let (rounds, chosen, canonical, last, statistics, simulated) = match (&arguments.model, &arguments.statistics) {
+        (Some(file), Some(statistics)) => {
             let statistics = match spec.data.scaling {
                 Scaling::None | Scaling::Site | Scaling::Transductive => None,
                 Scaling::Swarm => Some(Statistics::decode(&read(statistics)?, spec.data.numeric(), None)?),
             };
-            (data, statistics, None)
+            let rounds = rounds.unwrap_or(rules.max_rounds);
+            let canonical = arguments.canonical.unwrap_or(rounds);
+            if canonical > rounds {
+                bail!("--canonical {canonical}: the study has run {rounds} rounds");
+            }
+            let last = arguments.last_model.as_ref().map(model).transpose()?;
+            (rounds, model(file)?, canonical, last, statistics, None)
         }
         _ => {
             let outcome = run(&spec, &rules, &sites, &|_, _, loss| loss)?;
-            rounds = outcome.rounds.len() as u32 - 1;
+            let rounds = rounds.unwrap_or(outcome.rounds.len() as u32 - 1);
             let roots: Vec<String> = outcome.rounds.iter().map(|r| hex::encode(r.root)).collect();
-            (outcome.model, outcome.statistics, Some((outcome.canonical, roots)))
+            let simulated = Some((outcome.canonical, roots));
+            (rounds, outcome.model, outcome.canonical, Some(outcome.last), outcome.statistics, simulated)
         }
     };
     let comparison = Inputs {
         spec: &spec,
-        rounds: arguments.rounds.unwrap_or(rounds),
+        rounds,
         sites: &sites,
         splits: &splits,
         tests: &tests,
         held_out: held_out.as_ref(),
-        swarm: &swarm,
+        swarm: Swarm { chosen: &chosen, round: canonical, last: last.as_deref() },
         statistics: statistics.as_ref(),
     }
     .compare()?;

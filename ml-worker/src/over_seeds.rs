@@ -3,7 +3,7 @@
 //! A seed draws the held-out rows, the sites' shares and all randomness of training. No seed is left out.
 
 use crate::{
-    compare::{Arm, Comparison, Inputs},
+    compare::{Arm, Comparison, Inputs, Measured},
     data::{demo, read_table, Split},
     simulate::{run, site_group_key, Site},
 };
@@ -28,8 +28,8 @@ pub struct Figures {
 }
 
 impl Figures {
-    fn of(arm: &Arm) -> Option<Self> {
-        let m = arm.held_out.as_ref()?.binary()?;
+    fn of(measured: &Measured) -> Option<Self> {
+        let m = measured.held_out.as_ref()?.binary()?;
         Some(Self { auc: m.auc?, log_loss: m.log_loss, balanced_accuracy: m.balanced_accuracy? })
     }
 }
@@ -40,12 +40,10 @@ impl fmt::Display for Figures {
     }
 }
 
-/// One seed.
-#[derive(Clone, Debug)]
-pub struct Row {
-    /// The seed.
-    pub seed: u64,
-    /// The study's canonical model.
+/// Figures of all arms of one seed.
+#[derive(Clone, Copy, Debug)]
+pub struct Arms {
+    /// The study's model.
     pub swarm: Figures,
     /// The model from all sites' rows.
     pub central: Figures,
@@ -55,11 +53,28 @@ pub struct Row {
     pub best_local_auc: f64,
 }
 
+/// One seed.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The seed.
+    pub seed: u64,
+    /// Each arm's chosen model.
+    pub chosen: Arms,
+    /// Each arm's model of the last round.
+    pub last: Arms,
+    /// The rounds that the swarm's and the central model are of.
+    pub rounds: (u32, u32),
+    /// The rounds that the sites' own models are of.
+    pub local_rounds: Vec<u32>,
+    /// The last round.
+    pub of: u32,
+}
+
 /// All seeds.
 #[derive(Clone, Debug)]
-pub struct Table(pub Vec<Row>);
+pub struct OverSeeds(pub Vec<Row>);
 
-impl Table {
+impl OverSeeds {
     /// Runs the study for seeds 1 to `seeds`.
     ///
     /// # Errors
@@ -77,72 +92,102 @@ impl Table {
 
     /// Mean AUC of the swarm.
     pub fn swarm_auc(&self) -> f64 {
-        self.mean(|r| r.swarm.auc)
+        self.mean(|r| r.chosen.swarm.auc)
     }
 
     /// Lowest AUC of the swarm.
     pub fn lowest_swarm_auc(&self) -> f64 {
-        self.0.iter().map(|r| r.swarm.auc).fold(f64::INFINITY, f64::min)
+        self.0.iter().map(|r| r.chosen.swarm.auc).fold(f64::INFINITY, f64::min)
     }
 
     /// Mean of central minus swarm AUC; below 0 where the swarm is above.
     pub fn auc_behind_central(&self) -> f64 {
-        self.mean(|r| r.central.auc - r.swarm.auc)
+        self.mean(|r| r.chosen.central.auc - r.chosen.swarm.auc)
     }
 
     /// Largest central minus swarm AUC.
     pub fn furthest_behind_central(&self) -> f64 {
-        self.0.iter().map(|r| r.central.auc - r.swarm.auc).fold(f64::NEG_INFINITY, f64::max)
+        self.0.iter().map(|r| r.chosen.central.auc - r.chosen.swarm.auc).fold(f64::NEG_INFINITY, f64::max)
     }
 
     /// Mean of the swarm's balanced accuracy minus the mean of the local models'.
     pub fn balanced_accuracy_gain(&self) -> f64 {
-        self.mean(|r| r.swarm.balanced_accuracy - r.local.balanced_accuracy)
+        self.mean(|r| r.chosen.swarm.balanced_accuracy - r.chosen.local.balanced_accuracy)
     }
 
     /// Seeds in which the swarm's log-loss is below the mean of the local models'.
     pub fn log_loss_below_local(&self) -> usize {
-        self.0.iter().filter(|r| r.swarm.log_loss < r.local.log_loss).count()
+        self.0.iter().filter(|r| r.chosen.swarm.log_loss < r.chosen.local.log_loss).count()
+    }
+
+    /// Seeds in which the swarm's log-loss is below the central model's.
+    pub fn log_loss_below_central(&self) -> usize {
+        self.0.iter().filter(|r| r.chosen.swarm.log_loss < r.chosen.central.log_loss).count()
     }
 
     /// Seeds in which the swarm's AUC is above the best local model's.
     pub fn above_best_local(&self) -> usize {
-        self.0.iter().filter(|r| r.swarm.auc > r.best_local_auc).count()
+        self.0.iter().filter(|r| r.chosen.swarm.auc > r.chosen.best_local_auc).count()
     }
 }
 
-impl fmt::Display for Table {
+impl fmt::Display for OverSeeds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "AUC, log-loss and balanced accuracy at .5 on 114 held-out patients (42 malignant, the positive class)"
+            "AUC, log-loss and balanced accuracy at .5 on 114 held-out patients (42 malignant, the positive class);"
         )?;
+        writeln!(f, "every arm's model is that of the round with the lowest loss on its own validation rows")?;
         writeln!(
             f,
-            "seed   swarm                     central                   mean of 4 local           best local AUC"
+            "seed   swarm                     round  central                   round  mean of 4 local           best local AUC"
         )?;
         for r in &self.0 {
-            writeln!(f, "{:>4}   {:<26}{:<26}{:<26}{:.4}", r.seed, r.swarm, r.central, r.local, r.best_local_auc)?;
+            let Arms { swarm, central, local, best_local_auc } = &r.chosen;
+            let (ours, theirs) = r.rounds;
+            writeln!(
+                f,
+                "{:>4}   {swarm:<26}{ours:>5}  {central:<26}{theirs:>5}  {local:<26}{best_local_auc:.4}",
+                r.seed
+            )?;
         }
         let n = self.0.len();
+        let earlier = |of: &dyn Fn(&Row) -> usize| self.0.iter().map(of).sum::<usize>();
+        let locals: usize = self.0.iter().map(|r| r.local_rounds.len()).sum();
         writeln!(f)?;
         writeln!(f, "swarm AUC: mean {:.4}, lowest {:.4}", self.swarm_auc(), self.lowest_swarm_auc())?;
         let (mean, largest) = (self.auc_behind_central(), self.furthest_behind_central());
         writeln!(f, "central minus swarm AUC: mean {mean:.4}, largest {largest:.4}")?;
         writeln!(f, "balanced accuracy, swarm minus mean of local: mean {:.4}", self.balanced_accuracy_gain())?;
         writeln!(f, "log-loss below the mean of local: {} of {n}", self.log_loss_below_local())?;
-        write!(f, "swarm AUC above the best local model's: {} of {n}", self.above_best_local())
+        writeln!(f, "log-loss below central: {} of {n}", self.log_loss_below_central())?;
+        writeln!(f, "swarm AUC above the best local model's: {} of {n}", self.above_best_local())?;
+        writeln!(
+            f,
+            "an earlier round than the last was chosen: swarm {} of {n}, central {} of {n}, local {} of {locals}",
+            earlier(&|r| usize::from(r.rounds.0 < r.of)),
+            earlier(&|r| usize::from(r.rounds.1 < r.of)),
+            earlier(&|r| r.local_rounds.iter().filter(|round| **round < r.of).count()),
+        )?;
+        write!(
+            f,
+            "every arm at its last round: swarm AUC mean {:.4}, central {:.4}, local {:.4}; log-loss swarm {:.4}, central {:.4}, local {:.4}",
+            self.mean(|r| r.last.swarm.auc),
+            self.mean(|r| r.last.central.auc),
+            self.mean(|r| r.last.local.auc),
+            self.mean(|r| r.last.swarm.log_loss),
+            self.mean(|r| r.last.central.log_loss),
+            self.mean(|r| r.last.local.log_loss),
+        )
     }
 }
 
-impl Row {
-    fn of(file: &StudyFile, seed: u64) -> Result<Self> {
-        let compared = compared(file, seed)?;
-        let figures = |arm: &Arm| Figures::of(arm).context("no figures on the held-out rows");
+impl Arms {
+    fn of(compared: &Comparison, of: impl Fn(&Arm) -> Option<&Measured>) -> Result<Self> {
+        let figures = |arm: &Arm| of(arm).and_then(Figures::of).context("no figures on the held-out rows");
         let local = compared.local.iter().map(figures).collect::<Result<Vec<_>>>()?;
         let mean = |of: fn(&Figures) -> f64| local.iter().map(of).sum::<f64>() / local.len() as f64;
         Ok(Self {
-            seed,
             swarm: figures(&compared.swarm)?,
             central: figures(&compared.central)?,
             local: Figures {
@@ -151,6 +196,20 @@ impl Row {
                 balanced_accuracy: mean(|l| l.balanced_accuracy),
             },
             best_local_auc: local.iter().map(|l| l.auc).fold(0.0, f64::max),
+        })
+    }
+}
+
+impl Row {
+    fn of(file: &StudyFile, seed: u64) -> Result<Self> {
+        let compared = compared(file, seed)?;
+        Ok(Self {
+            seed,
+            chosen: Arms::of(&compared, |arm| Some(&arm.chosen))?,
+            last: Arms::of(&compared, |arm| arm.last.as_ref())?,
+            rounds: (compared.swarm.choice.round, compared.central.choice.round),
+            local_rounds: compared.local.iter().map(|arm| arm.choice.round).collect(),
+            of: compared.swarm.choice.rounds,
         })
     }
 }
@@ -184,7 +243,7 @@ fn compared(file: &StudyFile, seed: u64) -> Result<Comparison> {
         splits: &outcome.splits,
         tests: &[None, None, None, None],
         held_out: Some(&held_out),
-        swarm: &outcome.model,
+        swarm: outcome.swarm(),
         statistics: outcome.statistics.as_ref(),
     }
     .compare()
