@@ -4,12 +4,11 @@ mod commands;
 
 use anyhow::{bail, Context, Result};
 use clap::{Args, Parser, Subcommand};
-use commands::desk::Desk;
+use commands::{desk::Desk, seeds::Seeds};
 use consilium_aggregation::{ModelFile, Statistics};
 use consilium_ml_worker::{
     compare::{Inputs, Swarm},
     data::{demo, hash_data, hash_file, own_statistics, read_table, Prepared, Split, Table},
-    over_seeds::OverSeeds,
     random::key,
     server::{serve, Settings},
     simulate::{run, site_group_key, Site},
@@ -67,15 +66,9 @@ enum Command {
     },
     /// Swarm, local-only and central side by side, where all data lie on this machine; prints JSON
     Compare(Compare),
-    /// The demo's study in one process over many seeds: the table of what swarm learning gains
-    Table {
-        /// Study file with the embedded data set
-        #[arg(long, value_name = "FILE", default_value = "examples/breast-cancer/study.toml")]
-        study: PathBuf,
-        /// Seeds from 1 to this
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
-        seeds: u64,
-    },
+    /// A study in one process over many seeds: the table of what swarm learning gains. Of the demo's data, or of one table
+    /// with a column that names each row's site
+    Table(Seeds),
 }
 
 #[derive(Args)]
@@ -209,10 +202,7 @@ fn act(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Compare(arguments) => compare(&arguments),
-        Command::Table { study, seeds } => {
-            println!("{}", OverSeeds::of(&read_study(&study)?, seeds)?);
-            Ok(())
-        }
+        Command::Table(arguments) => arguments.print(),
     }
 }
 

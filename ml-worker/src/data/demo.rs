@@ -2,7 +2,10 @@
 //!
 //! 569 patients, 30 features. In the embedded copy a target of 1 means *benign*; here malignant is the positive class.
 
-use crate::random::{key, Stream};
+use crate::{
+    data::Partition,
+    random::{key, Stream},
+};
 use std::{fmt::Write as _, fs, io, path::Path};
 
 /// Names of the four sites, their patients, and how many of these are malignant.
@@ -13,15 +16,7 @@ pub const HELD_OUT: (usize, usize) = (114, 42);
 /// Column of the label.
 pub const LABEL: &str = "diagnosis";
 
-/// Rows of one table: position in the embedded copy.
-pub struct Partition {
-    /// Held out of training, statistics, stopping and choosing.
-    pub held_out: Vec<usize>,
-    /// Each site's patients.
-    pub sites: Vec<Vec<usize>>,
-}
-
-/// A partition drawn from a seed, with exactly the numbers of [`SITES`] and [`HELD_OUT`].
+/// A partition of the embedded copy's rows, drawn from a seed, with exactly the numbers of [`SITES`] and [`HELD_OUT`].
 pub fn partition(seed: u64) -> Partition {
     let data = smartcore::dataset::breast_cancer::load_dataset();
     let mut classes = [Vec::new(), Vec::new()];
