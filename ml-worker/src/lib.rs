@@ -4,16 +4,16 @@
 //! * [`site`]: what the worker keeps on disk, and what its people allow it.
 //! * [`server`]: takes duties from the node, does them, remembers what came out.
 //! * [`simulate`]: the same study as a plain loop in one process; [`compare`]: swarm, local-only and central side by
-//!   side, where all data lie on one machine; [`table`]: that over many seeds.
+//!   side, where all data lie on one machine; [`over_seeds`]: that over many seeds.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod compare;
 pub mod data;
 pub mod desk;
 pub mod learn;
+pub mod over_seeds;
 pub mod server;
 pub mod simulate;
 pub mod site;
-pub mod table;
 
 pub use consilium_study::random;

@@ -4,18 +4,15 @@ mod commands;
 
 use anyhow::{bail, Context, Result};
 use clap::{Args, Parser, Subcommand};
-use commands::desk::Desk;
+use commands::{desk::Desk, seeds::Seeds};
 use consilium_aggregation::{ModelFile, Statistics};
 use consilium_ml_worker::{
-    compare::Inputs,
-    data::{
-        demo, hash_data, hash_file, own_statistics, purge, read_file, withheld, Prepared, Reading, Split, Table as Rows,
-    },
+    compare::{Inputs, Swarm},
+    data::{demo, hash_data, hash_file, own_statistics, purge, read_file, withheld, Prepared, Reading, Split, Table},
     random::key,
     server::{serve, Settings},
     simulate::{run, site_group_key, Site},
     site::{read_secret, Home, Sites},
-    table::Table,
 };
 use consilium_primitives::{Hash, InstitutionId, StudyRules};
 use consilium_study::{Scaling, StudyFile, StudySpec, Task};
@@ -77,15 +74,9 @@ enum Command {
     },
     /// Swarm, local-only and central side by side, where all data lie on this machine; prints JSON
     Compare(Compare),
-    /// The demo's study in one process over many seeds: the table of what swarm learning gains
-    Table {
-        /// Study file with the embedded data set
-        #[arg(long, value_name = "FILE", default_value = "examples/breast-cancer/study.toml")]
-        study: PathBuf,
-        /// Seeds from 1 to this
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
-        seeds: u64,
-    },
+    /// A study in one process over many seeds: the table of what swarm learning gains. Of the demo's data, or of one table
+    /// with a column that names each row's site
+    Table(Seeds),
 }
 
 #[derive(Args)]
@@ -157,6 +148,12 @@ struct Compare {
     /// were run in this process
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
+    /// The round that --model is of; left out, the last one
+    #[arg(long, value_name = "ROUND", requires = "model")]
+    canonical: Option<u32>,
+    /// The last round's model, where --model is of an earlier one
+    #[arg(long, value_name = "FILE", requires = "model")]
+    last_model: Option<PathBuf>,
 }
 
 /// One site, as `--sites` gives it.
@@ -220,10 +217,7 @@ fn act(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Compare(arguments) => compare(&arguments),
-        Command::Table { study, seeds } => {
-            println!("{}", Table::of(&read_study(&study)?, seeds)?);
-            Ok(())
-        }
+        Command::Table(arguments) => arguments.print(),
     }
 }
 
@@ -277,7 +271,7 @@ fn check(arguments: &Check) -> Result<()> {
     };
     let scratch = Scratch::new();
     let how = arguments.memory.reading_in(&scratch.0);
-    let read = |path: &Path| -> Result<Rows> { Ok(read_file(path, &spec.data, &key, &how)?.table?) };
+    let read = |path: &Path| -> Result<Table> { Ok(read_file(path, &spec.data, &key, &how)?.table?) };
     let table = read(data)?;
     if let Some(test) = &arguments.test {
         apart(&spec, (data, &table), (test, &read(test)?))?;
@@ -334,7 +328,7 @@ impl Drop for Scratch {
 }
 
 /// Refuses held-out rows of patients whose other rows are trained on.
-fn apart(spec: &StudySpec, train: (&Path, &Rows), test: (&Path, &Rows)) -> Result<()> {
+fn apart(spec: &StudySpec, train: (&Path, &Table), test: (&Path, &Table)) -> Result<()> {
     if let Some(group) = spec.data.group.as_ref().filter(|_| train.1.shares_a_group(test.1)) {
         bail!(
             "{} and {}: rows of the same {group:?} are in both; held-out rows must be of others than those trained on",
@@ -357,7 +351,7 @@ fn compare(arguments: &Compare) -> Result<()> {
     }
     let scratch = Scratch::new();
     let how = Reading { folder: Some(scratch.0.clone()), ..Reading::default() };
-    let rows = |path: &Path, key: &[u8; 32]| -> Result<Rows> { Ok(read_file(path, &spec.data, key, &how)?.table?) };
+    let rows = |path: &Path, key: &[u8; 32]| -> Result<Table> { Ok(read_file(path, &spec.data, key, &how)?.table?) };
     let mut sites = Vec::new();
     let mut tests = Vec::new();
     for file in files {
@@ -374,31 +368,40 @@ fn compare(arguments: &Compare) -> Result<()> {
     }
     let held_out = arguments.held_out.as_ref().map(|path| rows(path, &[0; 32])).transpose()?;
     let splits: Vec<Split> = sites.iter().map(|s| Split::of(&s.table, spec.evaluation.validation_share)).collect();
-    let mut rounds = rules.max_rounds;
-    let (swarm, statistics, simulated) = match (&arguments.model, &arguments.statistics) {
-        (Some(model), Some(statistics)) => {
-            let data = ModelFile::decode_merged(&read(model)?, &spec.layout()?)?.data;
+    let rounds = arguments.rounds;
+    let model = |path: &PathBuf| -> Result<Vec<f32>> {
+        Ok(ModelFile::decode_merged(&read(path)?, &spec.layout()?).with_context(|| path.display().to_string())?.data)
+    };
+    let (rounds, chosen, canonical, last, statistics, simulated) = match (&arguments.model, &arguments.statistics) {
+        (Some(file), Some(statistics)) => {
             let statistics = match spec.data.scaling {
                 Scaling::None | Scaling::Site | Scaling::Transductive => None,
                 Scaling::Swarm => Some(Statistics::decode(&read(statistics)?, spec.data.numeric(), None)?),
             };
-            (data, statistics, None)
+            let rounds = rounds.unwrap_or(rules.max_rounds);
+            let canonical = arguments.canonical.unwrap_or(rounds);
+            if canonical > rounds {
+                bail!("--canonical {canonical}: the study has run {rounds} rounds");
+            }
+            let last = arguments.last_model.as_ref().map(model).transpose()?;
+            (rounds, model(file)?, canonical, last, statistics, None)
         }
         _ => {
             let outcome = run(&spec, &rules, &sites, &|_, _, loss| loss)?;
-            rounds = outcome.rounds.len() as u32 - 1;
+            let rounds = rounds.unwrap_or(outcome.rounds.len() as u32 - 1);
             let roots: Vec<String> = outcome.rounds.iter().map(|r| hex::encode(r.root)).collect();
-            (outcome.model, outcome.statistics, Some((outcome.canonical, roots)))
+            let simulated = Some((outcome.canonical, roots));
+            (rounds, outcome.model, outcome.canonical, Some(outcome.last), outcome.statistics, simulated)
         }
     };
     let comparison = Inputs {
         spec: &spec,
-        rounds: arguments.rounds.unwrap_or(rounds),
+        rounds,
         sites: &sites,
         splits: &splits,
         tests: &tests,
         held_out: held_out.as_ref(),
-        swarm: &swarm,
+        swarm: Swarm { chosen: &chosen, round: canonical, last: last.as_deref() },
         statistics: statistics.as_ref(),
     }
     .compare()?;

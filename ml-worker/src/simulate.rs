@@ -2,6 +2,7 @@
 //! chain with the same spec, data, secrets and sample counts gives the same bits.
 
 use crate::{
+    compare::Swarm,
     data::{all_known, statistics_of, Prepared, Split, Table},
     learn::{initial_parameters, loss_micro, OptimizerState, Seeds, Session},
     site::group_key,
@@ -48,8 +49,17 @@ pub struct Outcome {
     pub canonical: u32,
     /// Parameters of the canonical model.
     pub model: Vec<f32>,
+    /// Parameters of the last round's model.
+    pub last: Vec<f32>,
     /// Each site's split.
     pub splits: Vec<Split>,
+}
+
+impl Outcome {
+    /// The study's model, as [`Inputs`](crate::compare::Inputs) takes it.
+    pub fn swarm(&self) -> Swarm<'_> {
+        Swarm { chosen: &self.model, round: self.canonical, last: Some(&self.last) }
+    }
 }
 
 /// Key of the hashes of a site's patients; tables for [`run`] must be read with it.
@@ -136,8 +146,8 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
     let model = models.last().context("a study without a model")?;
     rounds.push(Round { root: root(model, &remembered)?, losses: losses(last, model)? });
     let canonical = best_round(last, &voters, |r| rounds[r as usize].losses.clone()).unwrap_or(last);
-    let model = models.swap_remove(canonical as usize);
-    Ok(Outcome { statistics, rounds, canonical, model, splits })
+    let (last, model) = (model.clone(), models.swap_remove(canonical as usize));
+    Ok(Outcome { statistics, rounds, canonical, model, last, splits })
 }
 
 /// Target or patience, on the newest round that has been evaluated: the one before the merge just closed. As

@@ -240,7 +240,7 @@ fn a_site_alone_is_scaled_by_its_own_rows_however_few_they_are() {
         splits: &outcome.splits,
         tests: &[None, None],
         held_out: Some(&sites[0].table),
-        swarm: &outcome.model,
+        swarm: outcome.swarm(),
         statistics: outcome.statistics.as_ref(),
     }
     .compare()
@@ -262,9 +262,9 @@ fn a_site_alone_is_scaled_by_its_own_rows_however_few_they_are() {
     let held_out = scaler.apply(&sites[0].table, &all).unwrap();
     let net = Net::new(spec.architecture().unwrap()).unwrap();
     let z = logits_of(&net, &parameters, &held_out).unwrap();
-    assert_eq!(compared.local[1].held_out, Figures::of(&objective(&spec, None), &z, held_out.labels(), &[]));
+    assert_eq!(compared.local[1].chosen.held_out, Figures::of(&objective(&spec, None), &z, held_out.labels(), &[]));
     // x runs to 14,000: unscaled, nothing would have been learned
-    assert!(compared.local[1].held_out.as_ref().unwrap().log_loss() < 1.0);
+    assert!(compared.local[1].chosen.held_out.as_ref().unwrap().log_loss() < 1.0);
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn unscaled_rows_to_measure_on_are_filled_with_their_own_sites_means() {
         splits: &outcome.splits,
         tests: &tests,
         held_out: None,
-        swarm: &outcome.model,
+        swarm: outcome.swarm(),
         statistics: None,
     }
     .compare()
@@ -294,13 +294,13 @@ fn unscaled_rows_to_measure_on_are_filled_with_their_own_sites_means() {
     // as the worker prepares them
     let worker = Prepared::new(&spec, &sites[0].table, &outcome.splits[0], None).unwrap().validation;
     let z = logits_of(&net, &outcome.model, &worker).unwrap();
-    assert_eq!(compared.swarm.sites[0].1, Figures::of(&objective(&spec, None), &z, worker.labels(), &[]));
+    assert_eq!(compared.swarm.chosen.sites[0].1, Figures::of(&objective(&spec, None), &z, worker.labels(), &[]));
     let table = &sites[1].table;
     assert!(table.missing > 0);
     let own = Scaler::own(table, &outcome.splits[1].rows(table).0).unwrap();
     let rows = own.apply(table, &(0..table.rows()).collect::<Vec<_>>()).unwrap();
     let z = logits_of(&net, &outcome.model, &rows).unwrap();
-    assert_eq!(compared.swarm.sites[1].1, Figures::of(&objective(&spec, None), &z, rows.labels(), &[]));
+    assert_eq!(compared.swarm.chosen.sites[1].1, Figures::of(&objective(&spec, None), &z, rows.labels(), &[]));
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn where_sites_scale_by_themselves_no_statistics_are_merged_and_their_rows_are_m
             splits: &outcome.splits,
             tests: &tests,
             held_out: Some(&sites[0].table),
-            swarm: &outcome.model,
+            swarm: outcome.swarm(),
             statistics: None,
         }
         .compare()
@@ -335,13 +335,16 @@ fn where_sites_scale_by_themselves_no_statistics_are_merged_and_their_rows_are_m
             .zip(&outcome.splits)
             .map(|(site, split)| Prepared::new(&spec, &site.table, split, None).unwrap())
             .collect::<Vec<_>>();
-        assert_eq!(compared.swarm.sites[0].1, figures(&prepared[0].validation));
+        assert_eq!(compared.swarm.chosen.sites[0].1, figures(&prepared[0].validation));
         // a site's own held-out rows: as what travels with its model makes them
-        assert_eq!(compared.swarm.sites[1].1, figures(&prepared[1].preprocessing.rows(&sites[1].table).unwrap()));
+        assert_eq!(
+            compared.swarm.chosen.sites[1].1,
+            figures(&prepared[1].preprocessing.rows(&sites[1].table).unwrap())
+        );
         if scaling == Scaling::Transductive {
             let all: Vec<usize> = (0..sites[0].table.rows()).collect();
             let own = Scaler::standard(&own_statistics(&sites[0].table, &all).unwrap());
-            assert_eq!(compared.swarm.held_out, figures(&own.apply(&sites[0].table, &all).unwrap()));
+            assert_eq!(compared.swarm.chosen.held_out, figures(&own.apply(&sites[0].table, &all).unwrap()));
         }
     }
 }

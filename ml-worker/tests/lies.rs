@@ -34,7 +34,7 @@ fn outcome(report: Report<'_>) -> (u32, Comparison) {
         splits: &outcome.splits,
         tests: &[None, None, None, None],
         held_out: Some(&held_out),
-        swarm: &outcome.model,
+        swarm: outcome.swarm(),
         statistics: outcome.statistics.as_ref(),
     };
     (outcome.canonical, inputs.compare().unwrap())
@@ -42,7 +42,8 @@ fn outcome(report: Report<'_>) -> (u32, Comparison) {
 
 #[test]
 fn a_site_that_praises_round_one_and_damns_the_rest_does_not_choose_the_model() {
-    let balanced = |c: &Comparison| c.swarm.held_out.as_ref().unwrap().binary().unwrap().balanced_accuracy.unwrap();
+    let balanced =
+        |c: &Comparison| c.swarm.chosen.held_out.as_ref().unwrap().binary().unwrap().balanced_accuracy.unwrap();
     let (honest_round, honest) = outcome(&|_, _, loss| loss);
     for liar in 0..4 {
         let (round, lied) =

@@ -1,138 +1,14 @@
 //! From layers to shapes: which tensors a network has, what each layer takes and gives, how much memory a step needs.
 
 use crate::{
-    model::{Activation, Initializer, Layer, Model, MAX_PARAMETERS},
+    model::{Initializer, Layer, Model, MAX_PARAMETERS},
+    nodes::{Node, Op, Penalty, Start, Tensor},
     spec::{wrong, SpecError},
 };
 use serde::Serialize;
 
 /// Most numbers that one training step may keep between its forward and its backward pass: 8 GiB in f32.
 pub const MAX_ACTIVATIONS: u64 = 1 << 31;
-
-/// One trainable tensor.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Tensor {
-    /// `layerNN.weight` or `layerNN.bias`; layers that have tensors are counted in the order in which they are written,
-    /// a residual block's branch before its shortcut.
-    pub name: String,
-    /// Sizes, outermost first: dense `[outputs, inputs]`, convolution `[filters, channels, kernel, kernel]`.
-    pub shape: Vec<usize>,
-    /// How it begins.
-    pub start: Start,
-    /// `λ` of its penalty `λ·Σ|w|`; 0 for what is no weight of a dense or convolutional layer.
-    pub l1: f64,
-    /// `λ` of its penalty `λ·Σw²`; likewise.
-    pub l2: f64,
-    /// Whether it is a weight of a dense or convolutional layer: those are penalised and decayed, others are not.
-    pub kernel: bool,
-}
-
-impl Tensor {
-    /// How many numbers it holds.
-    pub fn elements(&self) -> usize {
-        self.shape.iter().product()
-    }
-}
-
-/// How a tensor begins.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Start {
-    /// All the same number.
-    Constant(f64),
-    /// Draws of an initialiser, for units with so many inputs and outputs.
-    Drawn {
-        /// Which.
-        init: Initializer,
-        /// Inputs of a unit.
-        inputs: usize,
-        /// Outputs.
-        outputs: usize,
-    },
-}
-
-/// What a layer does. Numbers of `weight` and `bias` are positions in [`Architecture::tensors`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Op {
-    /// Weight `[outputs, inputs]`, bias `[outputs]`.
-    Dense {
-        /// Its weight.
-        weight: usize,
-        /// Its bias.
-        bias: usize,
-    },
-    /// Weight `[filters, channels, kernel, kernel]`, bias `[filters]`.
-    Conv2d {
-        /// Its weight.
-        weight: usize,
-        /// Its bias.
-        bias: usize,
-        /// Side of the kernel.
-        kernel: usize,
-        /// Step.
-        stride: usize,
-        /// Zeros at each side.
-        padding: usize,
-    },
-    /// The largest value of each window.
-    MaxPool {
-        /// Side of the window.
-        size: usize,
-        /// Step.
-        stride: usize,
-        /// At each side.
-        padding: usize,
-    },
-    /// The mean of each window.
-    AveragePool {
-        /// Side of the window.
-        size: usize,
-        /// Step.
-        stride: usize,
-        /// Zeros at each side.
-        padding: usize,
-    },
-    /// The mean of each channel.
-    GlobalAveragePool,
-    /// Over groups of channels, or over a whole row (one group); weight and bias per channel or feature.
-    Norm {
-        /// Its scale.
-        weight: usize,
-        /// Its shift.
-        bias: usize,
-        /// Groups.
-        groups: usize,
-        /// Added to the variance.
-        epsilon: f64,
-    },
-    /// Of each number alone.
-    Activation(Activation),
-    /// The share left out.
-    Dropout(f64),
-    /// Changes the shape only.
-    Flatten,
-    /// Sum of two ways.
-    Residual {
-        /// One way.
-        branch: Vec<Node>,
-        /// The other; empty: the input itself.
-        shortcut: Vec<Node>,
-    },
-}
-
-/// One layer with its shapes: `[features]` or `[channels, height, width]`, without the batch.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Node {
-    /// Where it stands in the specification.
-    pub path: String,
-    /// What it does.
-    pub op: Op,
-    /// What it takes.
-    pub input: Vec<usize>,
-    /// What it gives.
-    pub output: Vec<usize>,
-}
 
 /// A network with its shapes, from a model, an input shape and a number of outputs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -145,15 +21,6 @@ pub struct Architecture {
     pub tensors: Vec<Tensor>,
     /// Its layers, with the last one.
     pub nodes: Vec<Node>,
-}
-
-/// Penalties of weights whose layer names none.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Penalty {
-    /// `λ` of `λ·Σ|w|`.
-    pub l1: f64,
-    /// `λ` of `λ·Σw²`.
-    pub l2: f64,
 }
 
 struct Builder {
@@ -175,7 +42,13 @@ impl Architecture {
             return Err(wrong("data", "a network needs inputs and outputs"));
         }
         let mut builder = Builder { tensors: Vec::new(), named: 0, penalty };
-        let layers = model.hidden();
+        let mut layers = model.layers();
+        // a model without hidden layers has nothing to rectify; neither has the last layer
+        let (mut init, mut l1, mut l2) = (Initializer::GlorotNormal, None, None);
+        if let Some(Layer::Output { init: named, l1: one, l2: two }) = layers.last() {
+            (init, l1, l2) = (named.unwrap_or(init), *one, *two);
+            layers.pop();
+        }
         let (mut nodes, shape) = builder.layers("model.layers", &layers, input.to_vec())?;
         let [inputs] = shape[..] else {
             return Err(wrong(
@@ -186,8 +59,7 @@ impl Architecture {
                 ),
             ));
         };
-        // a model without hidden layers has nothing to rectify; neither has the last layer
-        let node = builder.dense("the last layer".into(), inputs, outputs, Initializer::GlorotNormal, None, None)?;
+        let node = builder.dense("the last layer".into(), inputs, outputs, init, l1, l2)?;
         nodes.push(node);
         let this = Self { input: input.to_vec(), outputs, tensors: builder.tensors, nodes };
         let parameters = this.parameters();
@@ -203,6 +75,12 @@ impl Architecture {
             .iter()
             .map(|t| t.shape.iter().fold(1u64, |p, s| p.saturating_mul(*s as u64)))
             .fold(0, u64::saturating_add)
+    }
+
+    /// Whether it is one layer, whose weights begin at zeros.
+    pub(crate) fn begins_linear(&self) -> bool {
+        let zeros = |t: &Tensor| matches!(t.start, Start::Drawn { init: Initializer::Zeros, .. });
+        self.nodes.len() == 1 && self.tensors.iter().filter(|t| t.kernel).all(zeros)
     }
 
     /// Numbers that one training step of `batch` rows keeps from its forward pass for the backward pass, at most: what
@@ -348,6 +226,7 @@ impl Builder {
                 let init = init.unwrap_or(Initializer::HeNormal);
                 return self.dense(path, inputs, *units as usize, init, *l1, *l2);
             }
+            Layer::Output { .. } => return Err(wrong(path, "output is the last layer and stands at the end")),
             Layer::Conv2d { filters, kernel, stride, padding, init, l1, l2 } => {
                 let mut output = window("conv2d", *kernel, *stride, *padding)?;
                 let (channels, filters, side) = (output[0], *filters as usize, *kernel as usize);

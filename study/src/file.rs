@@ -228,6 +228,9 @@ impl StudyFile {
     pub fn parse(text: &str) -> Result<Self, FileError> {
         let file: Self = toml::from_str(text).map_err(|e| FileError::Syntax(e.to_string().trim_end().to_owned()))?;
         file.spec().canonical()?;
+        if let Model::Preset(preset) = file.model {
+            preset.goes_with(&file.training).map_err(CanonicalError::Spec)?;
+        }
         file.rules(2_000, 2)?;
         Ok(file)
     }

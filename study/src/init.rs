@@ -1,8 +1,8 @@
 //! Initial parameters, the same bits on every machine.
 
 use crate::{
-    architecture::{Start, Tensor},
     model::Initializer,
+    nodes::{Start, Tensor},
     random::{key, Stream},
     spec::{SpecError, StudySpec},
 };

@@ -17,12 +17,14 @@ mod data;
 mod file;
 mod init;
 mod model;
+mod nodes;
+mod optimizer;
 mod preset;
 pub mod random;
 mod spec;
 mod training;
 
-pub use architecture::{Architecture, Node, Op, Penalty, Start, Tensor, MAX_ACTIVATIONS};
+pub use architecture::{Architecture, MAX_ACTIVATIONS};
 pub use canonical::CanonicalError;
 pub use data::{
     same_value, BadRows, Categorical, DataSpec, Decimal, Features, Missing, OneClass, Others, PictureKind, Pictures,
@@ -31,8 +33,8 @@ pub use data::{
 pub use file::{BoundFile, Dataset, FileError, RuleName, RulesFile, ServerFile, ServerName, StudyFile, WeightingName};
 pub use init::initial_parameters;
 pub use model::{Activation, Initializer, Layer, Model, Pool, MAX_PARAMETERS};
+pub use nodes::{Node, Op, Penalty, Start, Tensor};
+pub use optimizer::{EpsilonForm, Optimizer};
 pub use preset::Preset;
 pub use spec::{SpecError, StudySpec};
-pub use training::{
-    ClassWeights, Clip, EarlyStopping, EpsilonForm, Evaluation, Loss, Metric, Optimizer, Schedule, Training,
-};
+pub use training::{ClassWeights, Clip, EarlyStopping, Evaluation, Loss, Metric, Schedule, Training};

@@ -15,7 +15,8 @@ pub const MAX_UNITS: u32 = 65_536;
 /// Most parameters of a model.
 pub const MAX_PARAMETERS: u64 = 200_000_000;
 
-/// A network. Its last layer, which gives one logit per output, is never written down: it follows from the labels.
+/// A network. Its last layer, which gives one logit per output, need not be written down: it follows from the labels. How
+/// it begins can be named ([`Layer::Output`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 // not internally tagged: such enums cannot hold floats once any crate of a build switches `arbitrary_precision` on
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -54,6 +55,19 @@ pub enum Layer {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         l1: Option<f64>,
         /// `λ` of the penalty `λ·Σw²` on this layer's weights, in place of `training.l2`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        l2: Option<f64>,
+    },
+    /// The last layer, `y = W·x + b` with one logit per output: written, and then as the last of all, only where it is to
+    /// begin otherwise, or to be penalised otherwise, than one that is not written.
+    Output {
+        /// How weights begin; left out: Glorot, normal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        init: Option<Initializer>,
+        /// As in `dense`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        l1: Option<f64>,
+        /// As in `dense`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         l2: Option<f64>,
     },
@@ -164,7 +178,7 @@ pub enum Initializer {
     GlorotUniform,
     /// Nearly normal with variance `1 ÷ i` (LeCun et al., "Efficient BackProp", 1998).
     LecunNormal,
-    /// All 0: for a model without hidden layers.
+    /// All 0: for the last layer.
     Zeros,
 }
 
@@ -182,8 +196,8 @@ fn norm_epsilon() -> f64 {
 }
 
 impl Model {
-    /// The layers before the last one.
-    pub fn hidden(&self) -> Vec<Layer> {
+    /// The layers as they are written: those before the last one, and [`Layer::Output`] where that is written.
+    pub fn layers(&self) -> Vec<Layer> {
         match self {
             Self::Logistic {} => Vec::new(),
             Self::Dense { hidden, activation, dropout } => {
@@ -197,7 +211,7 @@ impl Model {
                 }
                 layers
             }
-            Self::Preset(preset) => preset.hidden(),
+            Self::Preset(preset) => preset.layers(),
             Self::Layers(layers) => layers.clone(),
         }
     }
@@ -206,7 +220,7 @@ impl Model {
     #[must_use]
     pub fn spelled_out(&self) -> Self {
         match self {
-            Self::Preset(preset) => Self::Layers(preset.hidden()),
+            Self::Preset(preset) => Self::Layers(preset.layers()),
             other => other.clone(),
         }
     }
@@ -269,6 +283,14 @@ fn check_layers(path: &str, layers: &[Layer], depth: usize, count: &mut usize) -
                 size("dense.units", *units, 1)?;
                 penalty("dense.l1", l1)?;
                 penalty("dense.l2", l2)?;
+            }
+            Layer::Output { l1, l2, .. } => {
+                if depth > 0 || n + 1 < layers.len() {
+                    let problem = "is the last layer: it stands once, at the end, and in no residual block";
+                    return Err(wrong(at("output"), problem));
+                }
+                penalty("output.l1", l1)?;
+                penalty("output.l2", l2)?;
             }
             Layer::Conv2d { filters, kernel, stride, padding, l1, l2, .. } => {
                 size("conv2d.filters", *filters, 1)?;

@@ -1,6 +1,11 @@
 //! Networks that have a name.
 
-use crate::model::{Activation, Layer, Pool};
+use crate::{
+    model::{Activation, Initializer, Layer, Pool},
+    optimizer::Optimizer,
+    spec::{wrong, SpecError},
+    training::Training,
+};
 use serde::{Deserialize, Serialize};
 
 /// Networks that have a name.
@@ -8,11 +13,16 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
     /// The network of Warnat-Herresthal et al. (Nature 594, 2021): 256 units with dropout .4, then 1024, 512, 512, 256,
-    /// 256, 128, 128 and 64 with dropout .3 and an L2 penalty of .005, all with ReLU. With 12,708 genes and one output it
-    /// has 4,558,977 parameters.
+    /// 256, 128, 128 and 64 with dropout .3 and an L2 penalty of .005, all with ReLU. Every layer begins as Keras' dense
+    /// layers do of which nothing else is said: Glorot, uniform. With 12,708 genes and one output it has 4,558,977
+    /// parameters.
     Nature2021,
-    /// Their LASSO: one linear unit. The rest of it stands in `training`: `l1 = 0.01`, `loss = "squared_error"`, SGD. They
-    /// have a batch normalisation before it, in whose place stands the standardisation of features here.
+    /// A LASSO: one linear unit that begins at zeros, for `proximal_gradient` with `l1` above 0. With
+    /// `loss = "squared_error"` it makes `1/n·Σ(z − y)² + l1·Σ|w|` small, with the cross-entropy it is L1-penalised logistic
+    /// regression.
+    ///
+    /// That of Warnat-Herresthal et al. is another model: behind the unit they have a batch normalisation, which takes
+    /// the weights' scale out of the loss, so that their penalty shrinks without choosing; SGD sets no weight to 0 either.
     Lasso,
     /// For grey X-rays of 128 × 128: three convolutions with pooling, one dense layer.
     Xray128,
@@ -22,8 +32,18 @@ pub enum Preset {
     ResidualSmall,
 }
 
-fn dense(units: u32, l2: Option<f64>) -> Layer {
-    Layer::Dense { units, init: None, l1: None, l2 }
+fn dense(units: u32) -> Layer {
+    Layer::Dense { units, init: None, l1: None, l2: None }
+}
+
+/// One that begins as Keras' do.
+fn keras(units: u32, l2: f64) -> Layer {
+    Layer::Dense { units, init: Some(Initializer::GlorotUniform), l1: None, l2: Some(l2) }
+}
+
+/// The last layer, which begins so.
+fn output(init: Initializer) -> Layer {
+    Layer::Output { init: Some(init), l1: None, l2: None }
 }
 
 fn conv(filters: u32, kernel: u32, stride: u32) -> Layer {
@@ -45,7 +65,7 @@ fn halve() -> Layer {
 /// Convolutions that halve the picture, then a dense layer.
 fn pyramid(filters: &[u32], units: u32) -> Vec<Layer> {
     let mut layers: Vec<Layer> = filters.iter().flat_map(|filters| [conv(*filters, 3, 1), relu(), halve()]).collect();
-    layers.extend([Layer::Flatten, dense(units, None), relu(), Layer::Dropout(0.3)]);
+    layers.extend([Layer::Flatten, dense(units), relu(), Layer::Dropout(0.3)]);
     layers
 }
 
@@ -57,17 +77,33 @@ fn block(filters: u32, stride: u32) -> [Layer; 2] {
 }
 
 impl Preset {
-    /// Its layers before the last one.
-    pub fn hidden(self) -> Vec<Layer> {
+    /// Whether a study's training is what this network is meant for.
+    pub(crate) fn goes_with(self, training: &Training) -> Result<(), SpecError> {
+        if self != Self::Lasso {
+            return Ok(());
+        }
+        if training.optimizer != (Optimizer::ProximalGradient {}) {
+            let problem = "of the preset \"lasso\" is { proximal_gradient = {} }: no other sets a weight to 0";
+            return Err(wrong("training.optimizer", problem));
+        }
+        if training.l1 == 0.0 {
+            return Err(wrong("training.l1", "must be above 0 for the preset \"lasso\": it is what chooses"));
+        }
+        Ok(())
+    }
+
+    /// Its layers; the last one where it begins otherwise than one that is not written.
+    pub fn layers(self) -> Vec<Layer> {
         match self {
             Self::Nature2021 => {
-                let mut layers = vec![dense(256, Some(0.0)), relu(), Layer::Dropout(0.4)];
+                let mut layers = vec![keras(256, 0.0), relu(), Layer::Dropout(0.4)];
                 for units in [1024, 512, 512, 256, 256, 128, 128, 64] {
-                    layers.extend([dense(units, Some(0.005)), relu(), Layer::Dropout(0.3)]);
+                    layers.extend([keras(units, 0.005), relu(), Layer::Dropout(0.3)]);
                 }
+                layers.push(output(Initializer::GlorotUniform));
                 layers
             }
-            Self::Lasso => Vec::new(),
+            Self::Lasso => vec![output(Initializer::Zeros)],
             Self::Xray128 => pyramid(&[32, 64, 64], 64),
             Self::Xray224 => pyramid(&[32, 64, 64, 64], 64),
             Self::ResidualSmall => {

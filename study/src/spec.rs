@@ -1,9 +1,11 @@
 //! What is agreed.
 
 use crate::{
-    architecture::{Architecture, Penalty},
+    architecture::Architecture,
     data::{DataSpec, Scaling},
     model::Model,
+    nodes::Penalty,
+    optimizer::Optimizer,
     training::{Evaluation, Loss, Metric, Training},
 };
 use consilium_aggregation::{Layout, LayoutError, Statistics, TensorShape};
@@ -79,7 +81,15 @@ impl StudySpec {
                 "a model of squared_error can predict 0 or 1 flatly, which has no log-loss: set \"brier\"",
             ));
         }
-        self.architecture()?.check_batch(self.training.batch_size)
+        let architecture = self.architecture()?;
+        if matches!(self.training.optimizer, Optimizer::ProximalGradient {}) && !architecture.begins_linear() {
+            return Err(wrong(
+                "training.optimizer.proximal_gradient",
+                "takes its step from the data, which is known how for one layer that begins at zeros: set \
+                 model.preset = \"lasso\"",
+            ));
+        }
+        architecture.check_batch(self.training.batch_size)
     }
 
     /// The network with its shapes.

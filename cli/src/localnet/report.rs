@@ -11,7 +11,7 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use consilium_primitives::{
-    round::{Kind, RoundRecord},
+    round::{Kind, Phase, RoundRecord},
     StudyId,
 };
 use serde_json::{json, Value};
@@ -67,9 +67,8 @@ impl Run<'_> {
             entry["training"] = self.training(record);
             rounds.push(entry);
         }
-        let certificate = &self.finished.info.state.phase;
-        let root = match certificate {
-            consilium_primitives::round::Phase::Completed(c) => hex::encode(c.root),
+        let root = match &self.finished.info.state.phase {
+            Phase::Completed(c) => hex::encode(c.root),
             _ => String::new(),
         };
         let sites: Vec<Value> = self
@@ -110,7 +109,9 @@ impl Run<'_> {
             "sites": sites,
             "swarm": comparison["swarm"],
             "central": comparison["central"],
+            "joining": comparison["joining"],
             "losing": comparison["losing"],
+            "notes": comparison["notes"],
             "seconds": began.elapsed().as_secs_f64(),
         });
         let file = dir.join("report.json");
@@ -167,12 +168,24 @@ impl Run<'_> {
     async fn compare(&self, statistics: bool) -> Result<Value> {
         let dir = &self.plan.dir;
         // fewer than agreed where the target was reached or patience ran out
-        let rounds = self.records.iter().filter(|r| r.kind == Kind::Model).map(|r| r.round).max().unwrap_or_default();
+        let newest = self.records.iter().filter(|r| r.kind == Kind::Model).max_by_key(|r| r.round);
+        let rounds = newest.map(|r| r.round).unwrap_or_default();
         let mut command = Command::new(&self.plan.programs.worker);
         command.arg("compare").arg("--spec").arg(dir.join("spec.json")).arg("--rules").arg(dir.join("rules.json"));
         command.arg("--sites").arg(self.write_sites()?).arg("--rounds").arg(rounds.to_string());
         command.arg("--model").arg(dir.join("model.safetensors")).arg("--statistics");
         command.arg(if statistics { dir.join("statistics.safetensors") } else { "none".into() });
+        if let Phase::Completed(certificate) = &self.finished.info.state.phase {
+            command.arg("--canonical").arg(certificate.round.to_string());
+        }
+        // the last round's model is shown beside the chosen one, where a house still has it
+        let last = newest.and_then(|r| {
+            let name = hex::encode(r.root);
+            self.network.houses.iter().map(|house| house.blobs().join(&name)).find(|file| file.exists())
+        });
+        if let Some(last) = last {
+            command.arg("--last-model").arg(last);
+        }
         if let Some(rows) = &self.plan.held_out {
             command.arg("--held-out").arg(rows);
         }

@@ -10,7 +10,8 @@ pub fn print(report: &Value, dir: &Path) {
         println!("\n{text}");
     }
     println!("\n{}", own(report));
-    println!("\n{}", losing(report));
+    println!("\n{}", chosen(report));
+    println!("\n{}", joining(report));
     println!("{}\n", cost(report));
     println!("model   {}", dir.join("model.safetensors").display());
     println!("report  {}", dir.join("report.json").display());
@@ -39,11 +40,50 @@ fn held_out(report: &Value) -> Option<String> {
     let classes = classes(report, rows, positives);
     let mut text = format!("On {rows} rows held out from everyone: {classes}; {}\n{}", cut(report), head());
     for site in sites(report) {
-        text += &line(&format!("only {}", word(&site["name"])), &site["local"]["held_out"]);
+        text += &arm(&format!("only {}", word(&site["name"])), &site["local"]);
     }
-    text += &line("swarm", &report["swarm"]["held_out"]);
-    text += &line("central", &report["central"]["held_out"]);
+    text += &arm("swarm", &report["swarm"]);
+    text += &arm("central", &report["central"]);
     Some(text.trim_end().to_owned())
+}
+
+/// An arm's chosen model and, where that is of an earlier round, the last one.
+fn arm(name: &str, arm: &Value) -> String {
+    let (round, rounds) = (&arm["choice"]["round"], &arm["choice"]["rounds"]);
+    let chosen = line(name, &arm["held_out"]);
+    if round == rounds {
+        return chosen;
+    }
+    let last = match arm["last"].is_null() {
+        true => format!("  round {rounds}: its model is not kept any more\n"),
+        false => line(&format!("  round {rounds}"), &arm["last"]["held_out"]),
+    };
+    format!("{}{last}", line(&format!("{name}, r. {round}"), &arm["held_out"]))
+}
+
+/// How the models were chosen that the tables show.
+fn chosen(report: &Value) -> String {
+    let arms = || {
+        let local =
+            sites(report).iter().map(|site| (format!("only {}", word(&site["name"])), &site["local"]["choice"]));
+        local.chain([
+            ("swarm".to_owned(), &report["swarm"]["choice"]),
+            ("central".to_owned(), &report["central"]["choice"]),
+        ])
+    };
+    let mut text = "Each model is that of the round with the lowest loss on the arm's own validation rows".to_owned();
+    let last = arms().all(|(_, choice)| choice["round"] == choice["rounds"]);
+    if let Some((_, choice)) = arms().next().filter(|_| last) {
+        let _ = write!(text, ": of all of them the last, {}", choice["rounds"]);
+    }
+    let few: Vec<String> = arms().filter(|(_, choice)| choice["too_few"] == true).map(|(name, _)| name).collect();
+    if !few.is_empty() {
+        let _ = write!(text, ".\nToo few validation rows to choose by, and so the last round: {}", few.join(", "));
+    }
+    for note in report["notes"].as_array().into_iter().flatten() {
+        let _ = write!(text, ".\n{}", word(note));
+    }
+    text + "."
 }
 
 /// Each site's models on its own rows.
@@ -65,25 +105,37 @@ fn own(report: &Value) -> String {
         }
     }
     if validation {
-        text += "(validation rows do not train, but they choose the canonical round)\n";
+        text += "(validation rows do not train, but they choose the rounds)\n";
     }
     text.trim_end().to_owned()
 }
 
-fn losing(report: &Value) -> String {
-    let list = |names: Vec<&str>| names.join(", ");
-    let losing: Vec<&str> = report["losing"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let unknown: Vec<&str> =
-        sites(report).iter().filter(|s| s["own"]["swarm"].is_null()).map(|s| word(&s["name"])).collect();
-    let mut text = if losing.is_empty() {
-        "No site loses by joining (log-loss on its own rows, swarm against alone)".to_owned()
-    } else {
-        format!("Sites that lose by joining (log-loss on their own rows, swarm above alone): {}", list(losing))
+/// What each site gains or loses by joining.
+fn joining(report: &Value) -> String {
+    let all = || report["joining"].as_array().into_iter().flatten();
+    let metric = match all().next().map(|j| word(&j["metric"])) {
+        Some("brier") => "squared error",
+        _ => "log-loss",
     };
-    if !unknown.is_empty() {
-        let _ = write!(text, "; not measured: {}", list(unknown));
+    let mut text =
+        format!("What joining changes on each site's own rows ({metric}, swarm less alone, 95 % interval):\n");
+    for joining in all() {
+        let (name, difference) = (word(&joining["site"]), &joining["difference"]);
+        let change = difference["difference"].as_f64().map_or_else(|| "n/a".into(), |d| format!("{d:+.4}"));
+        let interval = match (difference["interval"][0].as_f64(), difference["interval"][1].as_f64()) {
+            (Some(low), Some(high)) => format!("{low:+.4} to {high:+.4}"),
+            _ => "no interval".into(),
+        };
+        let (rows, groups) = (&joining["rows"], &difference["groups"]);
+        let of = if rows == groups { String::new() } else { format!(" of {groups} groups") };
+        let _ =
+            writeln!(text, "{name:<18}{change:>9}  {interval:<20} on {rows} rows{of}: {}", word(&joining["verdict"]));
     }
-    text + "."
+    let known = |name: &str| all().any(|j| word(&j["site"]) == name);
+    for site in sites(report).iter().filter(|s| !known(word(&s["name"]))) {
+        let _ = writeln!(text, "{:<18} not measured: no rows", word(&site["name"]));
+    }
+    text.trim_end().to_owned()
 }
 
 fn cost(report: &Value) -> String {
@@ -146,16 +198,31 @@ mod tests {
 
     fn report() -> Value {
         let figures = json!({ "rows": 40, "positives": 15, "auc": 0.91234, "auc_interval": null, "log_loss": 0.25 });
+        let choice = |round: u32, too_few: bool| json!({ "round": round, "rounds": 10, "too_few": too_few });
         let site = |name: &str, rows: &str, own: &Value| {
             json!({
                 "name": name,
-                "local": { "held_out": figures },
+                "local": {
+                    "choice": choice(if name == "west" { 10 } else { 9 }, name == "west"), "held_out": figures, "last": null,
+                },
                 "own": { "rows": rows, "alone": own, "swarm": own, "central": own },
             })
         };
         json!({
-            "positive": "ill", "negative": "well", "cut": 0.5, "held_out": [40, 15], "losing": [],
-            "swarm": { "held_out": figures }, "central": { "held_out": figures },
+            "positive": "ill", "negative": "well", "cut": 0.5, "held_out": [40, 15],
+            "joining": [
+                {
+                    "site": "north", "rows": 40, "metric": "log_loss", "verdict": "worse",
+                    "difference": { "difference": 0.05, "groups": 30, "interval": [0.01, 0.09] },
+                },
+                {
+                    "site": "south", "rows": 40, "metric": "log_loss", "verdict": "cannot tell",
+                    "difference": { "difference": -0.05, "groups": 40, "interval": null },
+                },
+            ],
+            "notes": ["central: so and so"],
+            "swarm": { "choice": choice(7, false), "held_out": figures, "last": { "held_out": figures } },
+            "central": { "choice": choice(10, false), "held_out": figures, "last": { "held_out": figures } },
             "sites": [
                 site("north", "test file", &figures),
                 site("south", "validation", &figures),
@@ -177,12 +244,36 @@ mod tests {
 
     #[test]
     fn what_cannot_be_measured_is_said_and_never_null() {
-        let text = [held_out(&report()).unwrap_or_default(), own(&report()), losing(&report())].concat();
+        let text =
+            [held_out(&report()).unwrap_or_default(), own(&report()), joining(&report()), chosen(&report())].concat();
         assert!(!text.contains("null"), "{text}");
         assert!(text.contains("west: no validation rows, nothing to measure on"), "{text}");
-        assert!(text.contains("No site loses by joining") && text.contains("not measured: west"), "{text}");
-        let swarm = text.lines().find(|l| l.starts_with("swarm")).unwrap_or_default();
+        assert!(text.contains("west               not measured"), "{text}");
+        let swarm = text.lines().find(|l| l.starts_with("swarm, r. 7")).unwrap_or_default();
         assert!(swarm.contains("0.9123  n/a"), "an AUC without an interval: {swarm}");
+    }
+
+    #[test]
+    fn the_round_that_counts_and_the_last_one_are_both_there() {
+        let text = held_out(&report()).unwrap_or_default();
+        let after =
+            |name: &str| text.lines().skip_while(|l| !l.starts_with(name)).nth(1).unwrap_or_default().to_owned();
+        assert!(after("swarm, r. 7").starts_with("  round 10  "), "{text}");
+        assert!(after("only north, r. 9").contains("not kept any more"), "{text}");
+        assert!(after("only west").starts_with("swarm") && !text.contains("only west, r."), "{text}");
+        let text = chosen(&report());
+        assert!(text.contains("Too few validation rows to choose by, and so the last round: only west."), "{text}");
+        assert!(text.ends_with("central: so and so."), "{text}");
+    }
+
+    #[test]
+    fn joining_is_a_difference_with_an_interval_and_a_word() {
+        let text = joining(&report());
+        assert!(
+            text.contains("north               +0.0500  +0.0100 to +0.0900   on 40 rows of 30 groups: worse"),
+            "{text}"
+        );
+        assert!(text.contains("south               -0.0500  no interval          on 40 rows: cannot tell"), "{text}");
     }
 
     #[test]

@@ -101,7 +101,6 @@ fn check_figures(report: &Value) {
     assert_eq!(report["cut"], 0.5);
     let sites = report["sites"].as_array().unwrap();
     assert_eq!(sites.iter().map(|s| s["name"].as_str().unwrap()).collect::<Vec<_>>(), SITES);
-    let mut losing = Vec::new();
     for (n, site) in sites.iter().enumerate() {
         assert_eq!(site["signed_samples"], site["data"]["training"]["rows"]);
         assert_eq!(site["signed_samples"], site["local"]["training_rows"]);
@@ -115,11 +114,17 @@ fn check_figures(report: &Value) {
             check_metrics(metrics);
         }
         assert_eq!(site["own"]["swarm"]["rows"], site["data"]["validation"]["rows"]);
-        if number(&site["own"]["swarm"]["log_loss"]) > number(&site["own"]["alone"]["log_loss"]) {
-            losing.push(site["name"].clone());
-        }
+        let (joining, own) = (&report["joining"][n], &site["own"]);
+        assert_eq!((&joining["site"], &joining["rows"]), (&site["name"], &own["swarm"]["rows"]));
+        let difference = number(&own["swarm"]["log_loss"]) - number(&own["alone"]["log_loss"]);
+        assert!((number(&joining["difference"]["difference"]) - difference).abs() < 1e-9, "{joining}");
+        assert!(["better", "worse", "cannot tell"].contains(&joining["verdict"].as_str().unwrap()), "{joining}");
+        assert_eq!(site["local"]["choice"]["rounds"], report["swarm"]["choice"]["rounds"]);
     }
+    let joining = report["joining"].as_array().unwrap().iter();
+    let losing: Vec<Value> = joining.filter(|j| j["verdict"] == "worse").map(|j| j["site"].clone()).collect();
     assert_eq!(report["losing"], Value::from(losing));
+    assert_eq!(report["swarm"]["choice"]["round"], report["study"]["certificate"]["round"]);
     for arm in ["swarm", "central"] {
         check_metrics(&report[arm]["held_out"]);
         assert_eq!(

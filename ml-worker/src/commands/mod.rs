@@ -2,3 +2,4 @@
 
 pub mod desk;
 mod inspect;
+pub mod seeds;

@@ -7,12 +7,13 @@
 //! * [`table`]: from a file's bytes to a [`Table`], whose values lie in memory or in a working copy;
 //! * [`rows`]: from a table to [`Rows`] of the network: split, transform, scale;
 //! * [`preflight()`]: what a site's people learn of their file before;
-//! * [`demo`]: the demo's data.
+//! * [`Pool`]: one table of all sites' rows, shared out; [`demo`]: the demo's data.
 
 pub mod demo;
 mod error;
 pub mod parquet;
 mod pictures;
+mod pool;
 mod preflight;
 mod rows;
 mod table;
@@ -20,6 +21,7 @@ mod text;
 
 pub use error::{too_many_files, DataError};
 pub use pictures::{dicom, image, survey::Survey};
+pub use pool::{Draw, Partition, Pool};
 pub use preflight::{
     look::{Count, Look},
     preflight, Part, Problem, Report,

@@ -3,6 +3,7 @@
 
 mod agreed;
 pub mod candle;
+pub mod curvature;
 pub mod figures;
 pub mod kernels;
 pub mod loss;

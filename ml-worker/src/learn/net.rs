@@ -401,7 +401,8 @@ impl Net {
     }
 
     /// Refuses a network with a tensor that no gradient reaches, of those of some rows at the initial parameters, without
-    /// dropout: it would be merged and never trained.
+    /// dropout: it would be merged and never trained. One layer alone is always reached: that its bias begins
+    /// where the loss is flat, as it does at zeros with as many rows of one class as of the other, is no fault.
     ///
     /// # Errors
     /// The first such tensor.
@@ -415,6 +416,9 @@ impl Net {
     /// # Errors
     /// The first tensor that none has reached so far.
     pub fn reach<R: Real>(&self, gradient: &[R], reached: &mut Vec<bool>) -> Result<(), NetError> {
+        if self.steps.len() == 1 {
+            return Ok(());
+        }
         reached.resize(self.tensors.len(), false);
         let mut missing = None;
         for ((name, range, _), reached) in self.tensors.iter().zip(reached) {

@@ -39,6 +39,8 @@ struct Part {
 pub struct Penalties {
     parts: Vec<Part>,
     proximal: f64,
+    /// Proximal gradient descent: L1's part of a step is no derivative but what comes after it.
+    shrinks: bool,
 }
 
 impl Penalties {
@@ -53,7 +55,7 @@ impl Penalties {
                 start = end;
             }
         }
-        Self { parts, proximal }
+        Self { parts, proximal, shrinks: false }
     }
 
     /// `Σ (λ₁·|w| + λ₂·w²) + μ/2·Σ (w − w₀)²`.
@@ -75,6 +77,11 @@ impl Penalties {
         })
     }
 
+    /// Largest curvature of all of them but L1's, which has none.
+    fn curvature(&self) -> f64 {
+        self.parts.iter().fold(0.0f64, |most, part| most.max(2.0 * part.l2)) + self.proximal
+    }
+
     /// Adds their derivative to a gradient; that of `|w|` at 0 is 0.
     pub fn add_to<R: Real>(&self, gradient: &mut [R], parameters: &[R], base: &[R]) {
         for part in &self.parts {
@@ -89,7 +96,7 @@ impl Penalties {
             let two = R::of(2.0 * part.l2);
             g.iter_mut().zip(w).for_each(|(g, w)| *g += two * *w);
         }
-        if part.l1 != 0.0 {
+        if part.l1 != 0.0 && !self.shrinks {
             let one = R::of(part.l1);
             for (g, w) in g.iter_mut().zip(w) {
                 if *w > R::ZERO {
@@ -131,6 +138,8 @@ pub struct Stepper<R> {
     second: Vec<R>,
     /// Adam: `β₁ᵗ` and `β₂ᵗ`.
     powers: (f64, f64),
+    /// Proximal gradient descent: largest curvature of the loss.
+    curvature: f64,
 }
 
 /// A slice per chunk of four buffers, of which some may be empty.
@@ -157,22 +166,33 @@ impl<R: Real> Stepper<R> {
         let n = net.parameters();
         let (first, second) = match &training.optimizer {
             Optimizer::Sgd { momentum, .. } if *momentum == 0.0 => (0, 0),
+            Optimizer::ProximalGradient {} => (0, 0),
             Optimizer::Sgd { .. } => (n, 0),
             Optimizer::Adam { .. } | Optimizer::AdamW { .. } => (n, n),
             Optimizer::RmsProp { .. } => (0, n),
         };
+        let shrinks = matches!(training.optimizer, Optimizer::ProximalGradient {});
         Self {
             optimizer: training.optimizer.clone(),
             schedule: training.schedule,
             warmup_rounds: training.warmup_rounds,
             clip: training.clip,
-            penalties: Penalties::new(net, training.proximal),
+            penalties: Penalties { shrinks, ..Penalties::new(net, training.proximal) },
             base: if training.proximal == 0.0 { Vec::new() } else { base.to_vec() },
             steps: 0,
             first: vec![R::ZERO; first],
             second: vec![R::ZERO; second],
             powers: (1.0, 1.0),
+            curvature: 1.0,
         }
+    }
+
+    /// Proximal gradient descent needs the [largest curvature](super::curvature::of) of the loss, from which its step
+    /// follows; 1 where nobody says it.
+    #[must_use]
+    pub fn with_curvature(mut self, curvature: f64) -> Self {
+        self.curvature = curvature;
+        self
     }
 
     /// Steps taken, first and second moments.
@@ -207,10 +227,13 @@ impl<R: Real> Stepper<R> {
 
     /// The learning rate when `round` rounds have begun and gone by: 2.5 in the middle of the third.
     fn rate(&self, round: f64, share: f64) -> f64 {
-        let (Optimizer::Sgd { learning_rate: rate, .. }
-        | Optimizer::Adam { learning_rate: rate, .. }
-        | Optimizer::AdamW { learning_rate: rate, .. }
-        | Optimizer::RmsProp { learning_rate: rate, .. }) = &self.optimizer;
+        let rate = match &self.optimizer {
+            Optimizer::Sgd { learning_rate: rate, .. }
+            | Optimizer::Adam { learning_rate: rate, .. }
+            | Optimizer::AdamW { learning_rate: rate, .. }
+            | Optimizer::RmsProp { learning_rate: rate, .. } => *rate,
+            Optimizer::ProximalGradient {} => 1.0 / (self.curvature + self.penalties.curvature()),
+        };
         let warm = if self.warmup_rounds > 0.0 { ((round + share) / self.warmup_rounds).min(1.0) } else { 1.0 };
         let since = (round - self.warmup_rounds).max(0.0);
         let factor = match self.schedule {
@@ -338,6 +361,14 @@ fn update<R: Real>(optimizer: &Optimizer, c: &mut Chunk<'_, R>, now: Now) {
             for ((w, g), v) in c.w.iter_mut().zip(&*c.g).zip(&mut *c.second) {
                 *v = decay * *v + rest * *g * *g;
                 *w -= rate * *g / (v.sqrt() + epsilon);
+            }
+        }
+        Optimizer::ProximalGradient {} => {
+            let threshold = R::of(now.rate * c.part.l1);
+            for (w, g) in c.w.iter_mut().zip(&*c.g) {
+                let there = *w - rate * *g;
+                // exactly 0 within the threshold; NaN stays NaN
+                *w = there - there.max(-threshold).min(threshold);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{
     candle::CandleNet,
+    curvature,
     loss::Objective,
     net::{logits, Chance, Net, NetError, Workspace},
     optimize::{OptimizerState, Stepper},
@@ -13,7 +14,7 @@ use crate::{
 use candle_core::Device;
 use codec::{Decode, Encode};
 use consilium_primitives::FailureCode;
-use consilium_study::{ClassWeights, StudySpec, Task};
+use consilium_study::{ClassWeights, Optimizer, StudySpec, Task};
 use std::{
     io,
     time::{Duration, Instant},
@@ -174,7 +175,8 @@ impl<'a> Session<'a> {
         Self { spec, base, training, validation, state, seeds, from: None, device: None, keep: None }
     }
 
-    /// Trains for the spec's number of epochs or batches. Each epoch goes through all rows in a fresh order.
+    /// Trains for the spec's number of epochs or batches. Each epoch goes through all rows in a fresh order; with proximal
+    /// gradient descent it is one step over all of them.
     ///
     /// # Errors
     /// Numbers that are no longer finite; a stop that was asked for; rows that cannot be read; in the first round, a tensor
@@ -185,14 +187,18 @@ impl<'a> Session<'a> {
         let objective = objective(self.spec, Some(self.training));
         let rows = self.training.len();
         let batch = (t.batch_size as usize).min(rows.max(1));
-        let per_epoch = rows.div_ceil(batch) as u64;
+        let whole = matches!(t.optimizer, Optimizer::ProximalGradient {});
+        let curvature = if whole { curvature::of(self.training, &objective, batch)? } else { 1.0 };
+        // rows of one step; a batch of them is computed at a time
+        let span = if whole { rows.max(1) } else { batch };
+        let per_epoch = rows.div_ceil(span) as u64;
         let steps = if t.batches > 0 { u64::from(t.batches) } else { per_epoch * u64::from(t.epochs) };
         let mut run = Run {
             session: self,
             work: net.workspace(batch),
             candle: self.device.clone().map(|device| CandleNet::new(&net, device)),
             gradient: vec![0.0; net.parameters()],
-            stepper: Stepper::new(t, &net, self.base),
+            stepper: Stepper::new(t, &net, self.base).with_curvature(curvature),
             parameters: self.base.to_vec(),
             objective,
             net: &net,
@@ -217,10 +223,10 @@ impl<'a> Session<'a> {
                 shuffled += 1;
             }
             let place = (run.step % per_epoch) as usize;
-            let part = order.chunks(batch).nth(place).unwrap_or_default();
+            let part = order.chunks(span).nth(place).unwrap_or_default();
             run.step(part, epoch as u32, per_epoch)?;
             let ended =
-                (place as u64 + 1 == per_epoch || run.step == steps) && run.epoch_ends(epoch as u32, place, batch)?;
+                (place as u64 + 1 == per_epoch || run.step == steps) && run.epoch_ends(epoch as u32, place, span)?;
             if ended {
                 break;
             }
@@ -273,17 +279,21 @@ fn bits(numbers: &[f32]) -> Vec<u32> {
 
 impl Run<'_> {
     fn step(&mut self, part: &[usize], epoch: u32, per_epoch: u64) -> Result<(), TrainError> {
-        self.gather(part)?;
-        if self.step == 0 && self.session.seeds.round <= 1 {
-            // with nothing left out by chance, every tensor must move
-            self.gradient(None)?;
-            let mut reached = Vec::new();
-            if self.net.reach(&self.gradient, &mut reached).is_err() {
-                self.reach(part.len(), reached)?;
-                self.gather(part)?;
+        let loss = if part.len() > self.work.rows() {
+            self.whole_gradient(part)?
+        } else {
+            self.gather(part)?;
+            if self.step == 0 && self.session.seeds.round <= 1 {
+                // with nothing left out by chance, every tensor must move
+                self.gradient(None)?;
+                let mut reached = Vec::new();
+                if self.net.reach(&self.gradient, &mut reached).is_err() {
+                    self.reach(part.len(), reached)?;
+                    self.gather(part)?;
+                }
             }
-        }
-        let loss = self.gradient(Some(self.session.seeds.step(self.step)))?;
+            self.gradient(Some(self.session.seeds.step(self.step)))?
+        };
         if !loss.is_finite() {
             return Err(TrainError::NotFinite { epoch });
         }
@@ -326,6 +336,19 @@ impl Run<'_> {
             return Ok(());
         }
         found.map_err(TrainError::Net)
+    }
+
+    /// Mean loss and gradient of more rows than fit into the workspace; nothing is left out by chance.
+    fn whole_gradient(&mut self, part: &[usize]) -> Result<f64, TrainError> {
+        let (mut loss, mut sum) = (0.0, vec![0f32; self.gradient.len()]);
+        for piece in part.chunks(self.work.rows()) {
+            self.gather(piece)?;
+            let share = piece.len() as f64 / part.len() as f64;
+            loss += share * self.gradient(None)?;
+            sum.iter_mut().zip(&self.gradient).for_each(|(sum, g)| *sum += share as f32 * g);
+        }
+        self.gradient = sum;
+        Ok(loss)
     }
 
     fn gradient(&mut self, chance: Chance) -> Result<f64, NetError> {

@@ -1,9 +1,10 @@
-"""Makes metrics.json with scikit-learn (1.9.1) and scipy. What they lack is written here from its definition, slowly:
-AUCs and DeLong's variance over all pairs, calibration bin by bin, the best cut by trying them all. What is not defined is
-null. Run as `python metrics.py` where these are installed."""
-import json, math, pathlib, platform, warnings
+"""Makes metrics.json with scikit-learn (1.9.1), scipy and statsmodels. What they lack is written here from its definition,
+slowly: AUCs and DeLong's variance over all pairs, calibration bin by bin, the best cut by trying them all. What is not
+defined is null. Run as `python metrics.py` where these are installed; `python metrics.py --coverage` prints how often the
+intervals by patient hold the true AUC, and makes nothing."""
+import json, math, pathlib, platform, sys, warnings
 from fractions import Fraction
-import numpy as np, scipy, sklearn
+import numpy as np, scipy, sklearn, statsmodels, statsmodels.api as sm
 from scipy.special import erfc
 from scipy.stats import norm
 from sklearn import metrics as s
@@ -264,9 +265,98 @@ for name, n, k, step, constant in (("five", 60, 5, None, {}), ("constant", 50, 4
         z[:, 1] = -np.abs(z[:, 1]) - .25
     labelled.append(dict(name=name, width=k, logits=z.ravel(), labels=y.ravel(), metrics=multi_label(z, y)))
 
-made = dict(made_by=dict(python=platform.python_version(), numpy=np.__version__, scikit_learn=sklearn.__version__, scipy=scipy.__version__),
-            binary=cases, probabilities=probabilities, paired=comparisons, multi_class=several, multi_label=labelled,
+def paired_mean(a, b, g):
+    """statsmodels' intercept with errors clustered by group, and Student's quantile for the groups less one."""
+    d, groups = a - b, len(set(g.tolist()))
+    out = dict(first=a.mean(), second=b.mean(), difference=d.mean(), groups=groups, standard_error=None, interval=None)
+    if groups >= 10:
+        fit = sm.OLS(d, np.ones(len(d))).fit(cov_type="cluster", cov_kwds=dict(groups=g), use_t=True)
+        if fit.bse[0] > 1e-15:
+            half = scipy.stats.t.ppf(.975, groups - 1) * fit.bse[0]
+            assert np.allclose(fit.conf_int()[0], [d.mean() - half, d.mean() + half])
+            out.update(standard_error=fit.bse[0], interval=[d.mean() - half, d.mean() + half])
+    return out
+
+rng = np.random.default_rng(11)
+means = []
+for name, n, groups in (("alone", 40, 40), ("few", 30, 9), ("ten", 31, 10), ("visits", 120, 40), ("same", 30, 30)):
+    g = np.arange(n) if groups == n else np.concatenate([np.arange(groups), rng.integers(0, groups, n - groups)])
+    a = np.round(rng.gamma(.5, size=n) + rng.gamma(.3, size=groups)[g], 4)
+    b = a.copy() if name == "same" else np.round(rng.gamma(.5, size=n) + .1, 4)
+    means.append(dict(name=name, first=a, second=b, groups=g, paired=paired_mean(a, b, g)))
+
+def obuchowski(first, y, g, second=None):
+    """AUC (less the second one) and its variance by Obuchowski (1997), section 2, over all pairs and cluster by cluster."""
+    psi = pairs(first, y) - (0 if second is None else pairs(second, y))
+    (M, N), theta = psi.shape, psi.mean()
+    gx, gy, every = g[y == 1], g[y == 0], sorted(set(g.tolist()))
+    i10, i01, i = len(set(gx.tolist())), len(set(gy.tolist())), len(every)
+    if i10 < 2 or i01 < 2:
+        return theta, None
+    x = np.array([psi.mean(1)[gx == c].sum() - (gx == c).sum() * theta for c in every])
+    z = np.array([psi.mean(0)[gy == c].sum() - (gy == c).sum() * theta for c in every])
+    s10, s01 = i10 / ((i10 - 1) * M) * (x @ x), i01 / ((i01 - 1) * N) * (z @ z)
+    s11 = i / (i - 1) * (x @ z)
+    return theta, s10 / M + s01 / N + 2 / (M * N) * s11
+
+def logit_interval(area, var):
+    l, h = np.log(area / (1 - area)), Z * np.sqrt(var) / (area * (1 - area))
+    return [sigmoid(l - h), sigmoid(l + h)]
+
+def visits(n, most, within, signal=1.5, both=0.):
+    """Patients with up to `most` rows each, whose scores share a part; with a chance `both`, a row's label is its own."""
+    count = rng.integers(1, most + 1, n)
+    g = np.repeat(np.arange(n), count)
+    y = np.repeat((rng.random(n) < .4).astype(int), count)
+    y = np.where(rng.random(len(g)) < both, (rng.random(len(g)) < .4).astype(int), y)
+    share, own = np.sqrt(within), np.sqrt(1 - within)
+    score = lambda: np.round((signal * y + share * rng.normal(size=n)[g] + own * rng.normal(size=len(g))) * 64) / 64 + 0.
+    return g, y, score(), score()
+
+rng = np.random.default_rng(19)
+clustered = []
+for name, n, most, within, both in (("visits", 40, 4, .6, 0), ("mixed", 30, 3, .4, .3), ("paired_eyes", 25, 2, .8, 1), ("alone", 40, 1, 0, 0)):
+    g, y, a, b = visits(n, most, within, both=both)
+    (area, var), (difference, of_both) = obuchowski(a, y, g), obuchowski(a, y, g, b)
+    if most == 1:
+        old = binary(sigmoid(a), y, None, a)["auc_interval"]
+        assert np.allclose(old, logit_interval(area, var)), "one row to a cluster: DeLong's"
+    se = np.sqrt(of_both)
+    clustered.append(dict(name=name, first=a, second=b, labels=y, groups=g, auc=area, interval=logit_interval(area, var),
+                          difference=difference, standard_error=se, paired=[difference - Z * se, difference + Z * se]))
+
+def coverage(draws=2000, patients=200):
+    """How often the intervals hold the true AUC, with rows of one patient taken together and as if they were independent."""
+    for most, within in ((1, 0), (3, .5), (3, .8), (6, .5)):
+        held = [0, 0]
+        for _ in range(draws):
+            g = np.repeat(np.arange(patients), most)
+            y = np.repeat((rng.random(patients) < .4).astype(int), most)
+            x = 1.5 * y + np.sqrt(within) * rng.normal(size=patients)[g] + np.sqrt(1 - within) * rng.normal(size=len(g))
+            for k, groups in enumerate((g, np.arange(len(g)))):
+                low, high = logit_interval(*obuchowski_fast(x, y, groups))
+                held[k] += low <= norm.cdf(1.5 / np.sqrt(2)) <= high
+        print(f"{most} rows a patient, correlation {within}: by patient {held[0] / draws:.3f}, as independent {held[1] / draws:.3f}")
+
+def obuchowski_fast(x, y, g):
+    """obuchowski() of no ties, from ranks: for coverage() alone."""
+    r, rx, ry = scipy.stats.rankdata(x), scipy.stats.rankdata(x[y == 1]), scipy.stats.rankdata(x[y == 0])
+    M, N = y.sum(), (1 - y).sum()
+    vx, vy = (r[y == 1] - rx) / N, 1 - (r[y == 0] - ry) / M
+    theta, k = vx.mean(), g.max() + 1
+    bx, by = np.bincount(g[y == 1], vx - theta, k), np.bincount(g[y == 0], vy - theta, k)
+    i10, i01 = len(np.unique(g[y == 1])), len(np.unique(g[y == 0]))
+    i = len(np.unique(g))
+    return theta, i10 / (i10 - 1) * (bx @ bx) / M**2 + i01 / (i01 - 1) * (by @ by) / N**2 + 2 * i / (i - 1) * (bx @ by) / (M * N)
+
+if "--coverage" in sys.argv:
+    sys.exit(coverage())
+
+made = dict(made_by=dict(python=platform.python_version(), numpy=np.__version__, scikit_learn=sklearn.__version__, scipy=scipy.__version__,
+            statsmodels=statsmodels.__version__),
+            binary=cases, probabilities=probabilities, paired=comparisons, multi_class=several, multi_label=labelled, paired_mean=means, clustered=clustered,
+            student=[[d, scipy.stats.t.ppf(.975, d)] for d in (1, 2, 3, 4, 5, 9, 10, 19, 20, 113, 5000, 1000000)],
             erfc=[[x, erfc(x)] for x in (0., 1e-9, .1, .5, 1., 1.5, 1.9, 1.999999, 2., 2.1, 3., 4.5, 6., 10., 20., 26.)])
-text = ",\n".join(f"{json.dumps(k)}: " + (json.dumps(none(v)) if k in ("made_by", "erfc") else
+text = ",\n".join(f"{json.dumps(k)}: " + (json.dumps(none(v)) if k in ("made_by", "erfc", "student") else
                   "[\n" + ",\n".join(json.dumps(none(c)) for c in v) + "]") for k, v in made.items())
 (pathlib.Path(__file__).parent / "metrics.json").write_text("{" + text + "}\n")

@@ -4,7 +4,10 @@
 //! Learning Repository (CC BY 4.0), in the order and with the numbers of scikit-learn's copy. Malignant is the positive
 //! class.
 
-use crate::random::{key, Stream};
+use crate::{
+    data::Partition,
+    random::{key, Stream},
+};
 use std::{fmt::Write as _, fs, io, path::Path, sync::LazyLock};
 
 /// Names of the four sites, their patients, and how many of these are malignant.
@@ -52,15 +55,7 @@ pub fn patients() -> &'static Patients {
     &PATIENTS
 }
 
-/// Rows of one table: position in the embedded copy.
-pub struct Partition {
-    /// Held out of training, statistics, stopping and choosing.
-    pub held_out: Vec<usize>,
-    /// Each site's patients.
-    pub sites: Vec<Vec<usize>>,
-}
-
-/// A partition drawn from a seed, with exactly the numbers of [`SITES`] and [`HELD_OUT`].
+/// A partition of the embedded copy's rows, drawn from a seed, with exactly the numbers of [`SITES`] and [`HELD_OUT`].
 pub fn partition(seed: u64) -> Partition {
     let mut classes = [Vec::new(), Vec::new()];
     for (row, malignant) in patients().malignant.iter().enumerate() {

@@ -9,6 +9,7 @@ mod mean;
 mod multi_class;
 mod multi_label;
 mod paired;
+mod paired_mean;
 mod roc;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub use mean::Mean;
 pub use multi_class::{Averages, ClassFigures, MultiClass, MAX_CLASSES};
 pub use multi_label::MultiLabel;
 pub use paired::PairedAuc;
+pub use paired_mean::{PairedMean, MIN_GROUPS};
 pub use roc::{AucBound, MIN_FOR_BOUND};
 pub use threshold::{validated_cut, validated_cut_of_probabilities, AtCut, Confusion};
 

@@ -1,6 +1,6 @@
 //! Figures against those of scikit-learn, scipy and definitions over all pairs: tests/golden/metrics.py.
 
-use super::super::{paired::erfc, *};
+use super::super::{paired::erfc, paired_mean::student, *};
 use serde_json::{json, Value};
 
 fn golden(part: &str) -> Vec<Value> {
@@ -99,6 +99,30 @@ fn several_labels() {
     }
 }
 
+/// Groups by their numbers.
+fn groups(of: &Value) -> Vec<[u8; 32]> {
+    let group = |number: f64| *blake3::hash(&number.to_le_bytes()).as_bytes();
+    floats(of).into_iter().map(group).collect()
+}
+
+#[test]
+fn the_means_of_two_models_on_the_same_rows() {
+    for case in golden("paired_mean") {
+        let ours = PairedMean::of(&floats(&case["first"]), &floats(&case["second"]), &groups(&case["groups"]));
+        same(&value(ours), &case["paired"], case["name"].as_str().unwrap());
+    }
+    assert_eq!(PairedMean::of(&[], &[], &[]), None);
+    assert_eq!(PairedMean::of(&[1.0], &[1.0, 2.0], &[[0; 32]]), None);
+    let endless: Vec<f64> = (0..20).map(|n| if n == 3 { f64::INFINITY } else { 1.0 }).collect();
+    let all: Vec<[u8; 32]> = (0..20).map(|n| [n; 32]).collect();
+    let odd = PairedMean::of(&endless, &[0.5; 20], &all).unwrap();
+    assert_eq!((odd.difference, odd.interval), (f64::INFINITY, None));
+    for pair in golden("student") {
+        let (degrees, wanted) = (pair[0].as_u64().unwrap() as usize, pair[1].as_f64().unwrap());
+        assert!((student(degrees) / wanted - 1.0).abs() < 1e-9, "{degrees}: {}", student(degrees));
+    }
+}
+
 #[test]
 fn the_complementary_error_function_is_right_far_out_too() {
     for pair in golden("erfc") {
@@ -112,7 +136,7 @@ fn the_complementary_error_function_is_right_far_out_too() {
 #[test]
 fn the_file_says_what_made_it() {
     let all: Value = serde_json::from_str(include_str!("../../../../tests/golden/metrics.json")).unwrap();
-    for program in ["python", "numpy", "scikit_learn", "scipy"] {
+    for program in ["python", "numpy", "scikit_learn", "scipy", "statsmodels"] {
         assert!(all["made_by"][program].is_string(), "{program}");
     }
 }

@@ -1,0 +1,191 @@
+//! A study over many seeds, in one process: what the swarm gains over local-only, and loses to central.
+//!
+//! A seed draws the held-out rows and all randomness of training, and of the demo's data, or where it is asked to, which
+//! site has which rows. No seed is left out.
+
+mod print;
+mod source;
+
+pub use source::Source;
+
+use crate::{
+    compare::{Arm, Choice, Comparison, Measured},
+    learn::metrics::PairedMean,
+    random::key,
+};
+use anyhow::{Context, Result};
+use consilium_study::StudyFile;
+use std::{fmt, ops::RangeInclusive};
+
+/// Figures of one model on the held-out rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Area under the ROC curve.
+    pub auc: f64,
+    /// Mean binary cross-entropy, nats.
+    pub log_loss: f64,
+    /// Mean of sensitivity and specificity at the cut.
+    pub balanced_accuracy: f64,
+}
+
+impl Figures {
+    fn of(measured: &Measured) -> Option<Self> {
+        let m = measured.held_out.as_ref()?.binary()?;
+        Some(Self { auc: m.auc?, log_loss: m.log_loss, balanced_accuracy: m.balanced_accuracy? })
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{:.4}  {:.4}  {:.4}", self.auc, self.log_loss, self.balanced_accuracy))
+    }
+}
+
+/// Figures of all arms of one seed.
+#[derive(Clone, Copy, Debug)]
+pub struct Arms {
+    /// The study's model.
+    pub swarm: Figures,
+    /// The model from all sites' rows.
+    pub central: Figures,
+    /// Means over the sites' own models.
+    pub local: Figures,
+    /// AUC of the best of the sites' own models.
+    pub best_local_auc: f64,
+}
+
+/// One seed.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The seed.
+    pub seed: u64,
+    /// Each arm's chosen model.
+    pub chosen: Arms,
+    /// Each arm's model of the last round.
+    pub last: Arms,
+    /// How the swarm's and the central model were chosen.
+    pub choices: (Choice, Choice),
+    /// How the sites' own models were.
+    pub local_choices: Vec<Choice>,
+    /// Training rows of each site.
+    pub training_rows: Vec<usize>,
+    /// Held-out rows, and how many of them are positive.
+    pub held_out: (usize, usize),
+}
+
+/// All seeds.
+#[derive(Clone, Debug)]
+pub struct OverSeeds {
+    /// One row per seed.
+    pub rows: Vec<Row>,
+    /// The positive class, as it stands in the tables.
+    pub positive: String,
+    /// Validation rows that choosing needs.
+    pub min_rows: u32,
+}
+
+impl OverSeeds {
+    /// Runs the study for these seeds. `each` gets every seed's comparison as soon as it is there.
+    ///
+    /// # Errors
+    /// What data or training say; what `each` says.
+    pub fn of(
+        file: &StudyFile,
+        source: Source<'_>,
+        seeds: RangeInclusive<u64>,
+        each: &mut dyn FnMut(u64, &Comparison) -> Result<()>,
+    ) -> Result<Self> {
+        let mut rows = Vec::new();
+        for seed in seeds {
+            let compared = source.compared(file, seed).with_context(|| format!("seed {seed}"))?;
+            each(seed, &compared)?;
+            rows.push(Row::of(&compared, seed).with_context(|| format!("seed {seed}"))?);
+        }
+        Ok(Self { rows, positive: file.data.positive.clone(), min_rows: file.evaluation.min_rows })
+    }
+
+    fn mean(&self, of: impl Fn(&Row) -> f64) -> f64 {
+        self.rows.iter().map(of).sum::<f64>() / self.rows.len() as f64
+    }
+
+    /// The mean of a difference between two figures of the same seed, with Student's interval over seeds. It says how sure
+    /// the mean over such draws of the same rows is, not how sure it is for other patients.
+    pub fn paired(&self, of: impl Fn(&Row) -> (f64, f64)) -> Option<PairedMean> {
+        let (first, second): (Vec<f64>, Vec<f64>) = self.rows.iter().map(of).unzip();
+        let seeds: Vec<[u8; 32]> =
+            self.rows.iter().map(|r| key("consilium/seeds/row/1", &[&r.seed.to_le_bytes()])).collect();
+        PairedMean::of(&first, &second, &seeds)
+    }
+
+    /// Mean AUC of the swarm.
+    pub fn swarm_auc(&self) -> f64 {
+        self.mean(|r| r.chosen.swarm.auc)
+    }
+
+    /// Lowest AUC of the swarm.
+    pub fn lowest_swarm_auc(&self) -> f64 {
+        self.rows.iter().map(|r| r.chosen.swarm.auc).fold(f64::INFINITY, f64::min)
+    }
+
+    /// Mean of central minus swarm AUC; below 0 where the swarm is above.
+    pub fn auc_behind_central(&self) -> f64 {
+        self.mean(|r| r.chosen.central.auc - r.chosen.swarm.auc)
+    }
+
+    /// Largest central minus swarm AUC.
+    pub fn furthest_behind_central(&self) -> f64 {
+        self.rows.iter().map(|r| r.chosen.central.auc - r.chosen.swarm.auc).fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// Mean of the swarm's balanced accuracy minus the mean of the local models'.
+    pub fn balanced_accuracy_gain(&self) -> f64 {
+        self.mean(|r| r.chosen.swarm.balanced_accuracy - r.chosen.local.balanced_accuracy)
+    }
+
+    /// Seeds in which the swarm's log-loss is below the mean of the local models'.
+    pub fn log_loss_below_local(&self) -> usize {
+        self.rows.iter().filter(|r| r.chosen.swarm.log_loss < r.chosen.local.log_loss).count()
+    }
+
+    /// Seeds in which the swarm's log-loss is below the central model's.
+    pub fn log_loss_below_central(&self) -> usize {
+        self.rows.iter().filter(|r| r.chosen.swarm.log_loss < r.chosen.central.log_loss).count()
+    }
+
+    /// Seeds in which the swarm's AUC is above the best local model's.
+    pub fn above_best_local(&self) -> usize {
+        self.rows.iter().filter(|r| r.chosen.swarm.auc > r.chosen.best_local_auc).count()
+    }
+}
+
+impl Arms {
+    fn of(compared: &Comparison, of: impl Fn(&Arm) -> Option<&Measured>) -> Result<Self> {
+        let figures = |arm: &Arm| of(arm).and_then(Figures::of).context("no figures on the held-out rows");
+        let local = compared.local.iter().map(figures).collect::<Result<Vec<_>>>()?;
+        let mean = |of: fn(&Figures) -> f64| local.iter().map(of).sum::<f64>() / local.len() as f64;
+        Ok(Self {
+            swarm: figures(&compared.swarm)?,
+            central: figures(&compared.central)?,
+            local: Figures {
+                auc: mean(|l| l.auc),
+                log_loss: mean(|l| l.log_loss),
+                balanced_accuracy: mean(|l| l.balanced_accuracy),
+            },
+            best_local_auc: local.iter().map(|l| l.auc).fold(0.0, f64::max),
+        })
+    }
+}
+
+impl Row {
+    fn of(compared: &Comparison, seed: u64) -> Result<Self> {
+        Ok(Self {
+            seed,
+            chosen: Arms::of(compared, |arm| Some(&arm.chosen))?,
+            last: Arms::of(compared, |arm| arm.last.as_ref())?,
+            choices: (compared.swarm.choice, compared.central.choice),
+            local_choices: compared.local.iter().map(|arm| arm.choice).collect(),
+            training_rows: compared.local.iter().map(|arm| arm.training_rows).collect(),
+            held_out: compared.held_out,
+        })
+    }
+}
