@@ -162,11 +162,12 @@ impl Plan {
 /// Refuses a study that would stop after its statistics: of a column that it scales by, no site has enough rows to show
 /// others anything.
 fn seen_somewhere(sites: &[SitePlan]) -> Result<()> {
-    let mut withheld = sites.iter().map(|site| -> BTreeSet<&str> {
+    fn withheld(site: &SitePlan) -> BTreeSet<&str> {
         site.data["withheld"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
-    });
-    let all = withheld.next().unwrap_or_default();
-    let all = withheld.fold(all, |all, more| all.intersection(&more).copied().collect());
+    }
+    let mut each = sites.iter().map(withheld);
+    let first = each.next().unwrap_or_default();
+    let all = each.fold(first, |all, more| all.intersection(&more).copied().collect());
     match all.first() {
         None => Ok(()),
         Some(name) => bail!(
@@ -375,6 +376,22 @@ mod tests {
         fs::write(&file, "data").unwrap();
         assert!(Folder::make(Some(scratch.path())).unwrap_err().to_string().contains("is not empty"));
         assert!(format!("{:#}", Folder::make(Some(&file)).unwrap_err()).contains("precious"));
+    }
+
+    #[test]
+    fn a_column_that_all_sites_withhold_stops_a_run_before_it_begins() {
+        let site = |withheld: &[&str]| SitePlan {
+            name: "a".into(),
+            train: PathBuf::new(),
+            test: None,
+            secret: None,
+            samples: 0,
+            data: serde_json::json!({ "withheld": withheld }),
+        };
+        seen_somewhere(&[]).unwrap();
+        seen_somewhere(&[site(&["a", "b"]), site(&["c"])]).unwrap();
+        let error = seen_somewhere(&[site(&["a", "b"]), site(&["b", "c"])]).unwrap_err().to_string();
+        assert!(error.starts_with("1 columns, the first of them \"b\": no site has 20 training rows"), "{error}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod reading;
 pub mod record;
 pub mod sink;
 pub mod source;
+mod words;
 
 use crate::data::{
     error::DataError,

@@ -191,20 +191,20 @@ impl<'a> Sink<'a> {
         }
         self.seen.resize(self.seen.len().max(part.seen.len()), Default::default());
         for (column, seen) in part.seen.iter().enumerate() {
-            let lines = seen.like.map(|tally| {
-                tally.map(|tally| Found { rows: tally.rows, line: self.line(here, start + tally.first.0) })
-            });
-            let (all, found) = &mut self.seen[column];
+            for (mark, tally) in seen.like.iter().enumerate() {
+                let Some(tally) = tally else { continue };
+                match &mut self.seen[column].1[mark] {
+                    Some(found) => found.rows += tally.rows,
+                    None => {
+                        let line = self.line(here, start + tally.first.0);
+                        self.seen[column].1[mark] = Some(Found { rows: tally.rows, line });
+                    }
+                }
+            }
+            let all = &mut self.seen[column].0;
             all.decimals |= seen.decimals;
             all.small |= seen.small;
             all.large |= seen.large;
-            for (found, more) in found.iter_mut().zip(lines) {
-                match (found, more) {
-                    (Some(found), Some(more)) => found.rows += more.rows,
-                    (found @ None, more) => *found = more,
-                    (Some(_), None) => {}
-                }
-            }
         }
         if !part.starts.is_empty() {
             let (mut line, mut seen) = (self.line(here, start), start);
