@@ -142,8 +142,8 @@ impl Same {
     /// nothing of each other.
     fn found(&self, rows: usize, log: f64) -> (usize, usize) {
         let expected = (rows as f64).powi(2) / 2.0 * log.exp();
-        let rare = expected < 0.01 * rows as f64;
-        let enough = self.rows > 2 && self.rows as f64 > (10.0 * expected).max(0.01 * rows as f64);
+        let rare = expected < 0.05 * rows as f64;
+        let enough = self.rows as f64 > (5.0 * expected + 3.0).max(0.01 * rows as f64);
         if rare && enough {
             (self.rows, self.other)
         } else {

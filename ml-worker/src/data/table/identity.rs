@@ -2,7 +2,7 @@
 
 use crate::data::text::number::POWERS;
 use consilium_study::Task;
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
 /// Significant digits of a number that all programs write alike: R writes so many, others the seventeen that a number of 64
 /// bits may take.
@@ -35,10 +35,11 @@ pub(in crate::data) fn content(
 ) {
     out.clear();
     out.reserve(values.len() * 8);
+    let scales = long.then(|| SCALES.as_slice());
     for value in values {
         // one zero and one NaN
         let value = if value.is_nan() { f64::NAN } else { value + 0.0 };
-        let value = if long { rounded(value) } else { value };
+        let value = scales.map_or(value, |scales| rounded(value, scales));
         out.extend_from_slice(&value.to_le_bytes());
     }
     for label in labels {
@@ -52,37 +53,60 @@ pub(in crate::data) fn content(
     }
 }
 
+/// Exponents of two of the numbers that are rounded by a product: from a little more than 10^-8 on, to half of 10^15. The
+/// powers of ten that this takes are exact.
+const EXPONENTS: std::ops::Range<i64> = -26..49;
+
+/// What numbers of one exponent of two are multiplied by so that [`DIGITS`] digits stand before the point: the power of ten
+/// that lies among them, or above them, and the factor below it and from it on.
+type Scale = (f64, [f64; 2]);
+
+static SCALES: LazyLock<Vec<Scale>> = LazyLock::new(|| {
+    let power = |n: i64| {
+        let of = |n: i64| usize::try_from(n).ok().and_then(|n| POWERS.get(n)).copied();
+        of(n).or_else(|| of(-n).map(|power| 1.0 / power)).unwrap_or(f64::NAN)
+    };
+    let of_exponent = |exponent: i64| {
+        let least = f64::from_bits(((exponent + 1_023) as u64) << 52);
+        let next = (-9..16).find(|n| power(*n) > least).unwrap_or(16);
+        let digits = DIGITS as i64 - next;
+        (power(next), [power(digits), power(digits - 1)])
+    };
+    EXPONENTS.map(of_exponent).collect()
+});
+
 /// The number nearest to these [`DIGITS`] significant digits of a number.
 ///
 /// As a text of so many digits is read: the product is rounded by what it is exactly, and the quotient of two numbers that
 /// are both exact is rounded once. So a number that was written with so many digits comes out as it went in.
-fn rounded(value: f64) -> f64 {
+#[inline]
+fn rounded(value: f64, scales: &[Scale]) -> f64 {
     let size = value.abs();
-    if size.fract() == 0.0 || !size.is_finite() {
-        return value;
-    }
-    let power = if size >= 1.0 {
-        let before = POWERS.iter().take_while(|power| **power <= size).count();
-        DIGITS.checked_sub(before)
-    } else {
-        POWERS.iter().position(|power| size * power >= 1.0).map(|zeros| DIGITS - 1 + zeros)
+    let exponent = (size.to_bits() >> 52) as i64 - 1_023;
+    let Some((next, both)) = scales.get((exponent - EXPONENTS.start) as usize) else {
+        return if size == 0.0 { value } else { slowly(value) };
     };
-    match power.and_then(|power| POWERS.get(power)) {
-        Some(scale) => {
-            let product = size * scale;
-            let whole = product.floor();
-            let up = match product - whole {
-                // what the product was rounded by decides, and of a tie that the last digit is even
-                0.5 => {
-                    let error = size.mul_add(*scale, -product);
-                    error > 0.0 || (error == 0.0 && whole % 2.0 == 1.0)
-                }
-                part => part > 0.5,
-            };
-            ((whole + f64::from(u8::from(up))) / scale).copysign(value)
-        }
-        // below 1e-8, where a power of ten is no longer exact
-        None => format!("{value:.14e}").parse().unwrap_or(value),
+    // by its place, since which of the two it is cannot be foretold
+    let scale = both[usize::from(size >= *next)];
+    let product = size * scale;
+    let whole = product as i64;
+    let part = product - whole as f64;
+    let mut up = part > 0.5;
+    // one in ten: what the product was rounded by decides, and of a tie that the last digit is even
+    if part == 0.5 {
+        let error = size.mul_add(scale, -product);
+        up = error > 0.0 || (error == 0.0 && whole % 2 == 1);
+    }
+    ((whole + i64::from(up)) as f64 / scale).copysign(value)
+}
+
+/// The same of numbers that are none, or far from 1.
+#[cold]
+fn slowly(value: f64) -> f64 {
+    if value.fract() == 0.0 || !value.is_finite() {
+        value
+    } else {
+        format!("{value:.14e}").parse().unwrap_or(value)
     }
 }
 
@@ -94,6 +118,7 @@ mod tests {
 
     #[test]
     fn fifteen_digits_stay_and_the_rest_is_rounded() {
+        let rounded = |value| rounded(value, &SCALES);
         let mut stream = Stream::new(key("rounded", &[]));
         for _ in 0..200_000 {
             let digits = 1 + stream.below(15) as usize;

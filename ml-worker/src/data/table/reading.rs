@@ -122,15 +122,15 @@ pub(in crate::data) fn read(
                 next.fill(source)
             }
         };
-        let (filled, parts) = rayon::join(fill, || parts(text, delimiter, &reader));
+        let (filled, (parts, stray)) = rayon::join(fill, || parts(text, delimiter, &reader));
+        if let Some(place) = stray {
+            // what follows may be in another row than it was written in: nothing of it is believed
+            let line = sink.line(&Here::Text(text), place);
+            return Err(DataError::schema(format!("line {line}: {STRAY}")));
+        }
         let mut lines = 0;
         for (start, part) in parts {
             lines += part.line_feeds;
-            if let Some(place) = part.stray {
-                // what follows may be in another row than it was written in: nothing of it is believed
-                let line = sink.line(&Here::Text(text), start + place);
-                return Err(DataError::schema(format!("line {line}: {STRAY}")));
-            }
             sink.take(&Here::Text(text), start, part, &plan)?;
         }
         sink.lines += lines;
@@ -221,9 +221,11 @@ fn head(block: &Block, delimiter: u8) -> Result<(Vec<String>, usize), DataError>
     }
 }
 
-fn parts(text: &[u8], delimiter: u8, reader: &RowReader<'_>) -> Vec<(usize, Part)> {
+/// Rows piece by piece, and where a quotation mark is astray, after which they are not to be believed.
+fn parts(text: &[u8], delimiter: u8, reader: &RowReader<'_>) -> (Vec<(usize, Part)>, Option<usize>) {
     let pieces = (rayon::current_num_threads() * PIECES).min(text.len() / PIECE + 1);
-    cut(text, delimiter, pieces)
+    let (pieces, stray) = cut(text, delimiter, pieces);
+    let parts = pieces
         .into_par_iter()
         .map(|range| {
             let (mut part, mut scratch) = (Part::default(), Vec::new());
@@ -236,8 +238,8 @@ fn parts(text: &[u8], delimiter: u8, reader: &RowReader<'_>) -> Vec<(usize, Part
             });
             part.values.shrink_to_fit();
             part.line_feeds = line_feeds(piece);
-            part.stray = stray(piece, delimiter);
             (range.start, part)
         })
-        .collect()
+        .collect();
+    (parts, stray)
 }

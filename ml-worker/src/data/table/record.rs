@@ -105,8 +105,6 @@ pub(in crate::data) struct Part {
     pub line_feeds: usize,
     /// Of each numeric column, where marks may leave a doubt.
     pub seen: Vec<Seen>,
-    /// Where the first cell begins that has a quotation mark too many or too few.
-    pub stray: Option<usize>,
 }
 
 impl Part {
@@ -209,8 +207,10 @@ impl RowReader<'_> {
                 Cell::Text(bytes) => {
                     row.long |= bytes.len() > identity::DIGITS;
                     let read = number(bytes, self.marks);
-                    if let (Ok(read), Some(seen)) = (read, row.part.seen.get_mut(column).filter(|s| !s.decimals)) {
-                        seen.see(bytes, read, (row.start, row.step));
+                    if self.marks.doubt {
+                        if let (Ok(read), Some(seen)) = (read, row.part.seen.get_mut(column).filter(|s| !s.decimals)) {
+                            seen.see(bytes, read, (row.start, row.step));
+                        }
                     }
                     read
                 }

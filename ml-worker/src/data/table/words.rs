@@ -20,7 +20,7 @@ impl What {
             Self::NotUtf8 => "is not UTF-8 text".into(),
             Self::NotNumber => "is not a number".into(),
             Self::Thousands => "is not a number; write it without separators between thousands".into(),
-            Self::Decimal => "has another decimal mark than the study takes in such a file (data.decimal)".into(),
+            Self::Decimal => "is not a number: it has another decimal mark than the study takes in such a file (data.decimal)".into(),
             Self::NotFinite => "is not a finite number".into(),
             Self::Missing => match spec.missing {
                 Missing::DropRow => {

@@ -80,12 +80,15 @@ pub(in crate::data) fn is_missing(text: &str) -> bool {
 
 /// A cell as a number, NaN where it is empty, and its decimal mark if it has one.
 pub(in crate::data) fn number(cell: &[u8], marks: Marks) -> Result<(f64, Option<Mark>), What> {
-    if let Some((value, point)) = plain(cell) {
-        return match point {
-            true if !marks.point => Err(What::Decimal),
-            point => Ok((value, point.then_some(Mark::Point))),
-        };
+    match plain(cell) {
+        Some((value, point)) if marks.point || !point => Ok((value, point.then_some(Mark::Point))),
+        Some(_) => Err(What::Decimal),
+        None => other(cell, marks),
     }
+}
+
+/// What is no usual number.
+fn other(cell: &[u8], marks: Marks) -> Result<(f64, Option<Mark>), What> {
     let text = std::str::from_utf8(cell).map_err(|_| What::NotUtf8)?.trim();
     if is_missing(text) {
         return Ok((f64::NAN, None));

@@ -22,32 +22,30 @@ fn has_marks(bytes: &[u8]) -> bool {
     memchr(b'"', bytes).is_some()
 }
 
+/// Where a byte stands next. The first eight are looked at at once before a search is begun: most cells are shorter.
 fn find(bytes: &[u8], from: usize, wanted: u8) -> Option<usize> {
-    memchr(wanted, bytes.get(from..)?).map(|n| from + n)
+    let rest = bytes.get(from..)?;
+    let Some(near) = rest.first_chunk::<8>() else { return memchr(wanted, rest).map(|n| from + n) };
+    match equal(u64::from_le_bytes(*near), eight(wanted)) {
+        0 => memchr(wanted, &rest[8..]).map(|n| from + 8 + n),
+        found => Some(from + found.trailing_zeros() as usize / 8),
+    }
 }
 
 /// Where a cell begins with a quotation mark that is not closed where the cell ends, the first such, in a text of whole
 /// records: a reader that takes it leniently joins rows, or loses them.
 pub(in crate::data) fn stray(bytes: &[u8], delimiter: u8) -> Option<usize> {
-    if !has_marks(bytes) {
-        return None;
+    if has_marks(bytes) {
+        outside(bytes, delimiter, |_| {})
+    } else {
+        None
     }
-    let ends = |at: usize| bytes.get(at).is_none_or(|b| *b == delimiter || ends_line(*b));
-    let (mut found, mut opened) = (None, 0);
-    let left = outside(bytes, delimiter, |range| {
-        // what stands outside begins where a quoted cell was closed, but for the first
-        if range.start > 0 && !ends(range.start) {
-            found = found.or(Some(opened));
-        }
-        opened = range.end;
-    });
-    found.or(left)
 }
 
-/// Hands over what stands outside quotation marks, in a text that begins where a record does. Where a mark opens a cell
-/// that is closed nowhere.
+/// Hands over what stands outside quotation marks, in a text that begins where a record does; the first [`stray`] mark.
 fn outside(bytes: &[u8], delimiter: u8, mut each: impl FnMut(Range<usize>)) -> Option<usize> {
     let (mut from, mut at) = (0, 0);
+    let mut stray = None;
     while let Some(mark) = find(bytes, at, b'"') {
         let opens = mark.checked_sub(1).and_then(|n| bytes.get(n)).is_none_or(|b| *b == delimiter || ends_line(*b));
         if !opens {
@@ -57,10 +55,13 @@ fn outside(bytes: &[u8], delimiter: u8, mut each: impl FnMut(Range<usize>)) -> O
         each(from..mark);
         let mut close = mark + 1;
         loop {
-            match find(bytes, close, b'"') {
-                None => return Some(mark),
-                Some(pair) if bytes.get(pair + 1) == Some(&b'"') => close = pair + 2,
-                Some(end) => {
+            let Some(end) = find(bytes, close, b'"') else { return stray.or(Some(mark)) };
+            match bytes.get(end + 1) {
+                Some(b'"') => close = end + 2,
+                next => {
+                    if stray.is_none() && next.is_some_and(|b| *b != delimiter && !ends_line(*b)) {
+                        stray = Some(mark);
+                    }
                     (from, at) = (end + 1, end + 1);
                     break;
                 }
@@ -68,22 +69,25 @@ fn outside(bytes: &[u8], delimiter: u8, mut each: impl FnMut(Range<usize>)) -> O
         }
     }
     each(from..bytes.len());
-    None
+    stray
 }
 
 /// How many of these bytes are whole records, each with its end.
 pub(in crate::data) fn whole(bytes: &[u8], delimiter: u8) -> usize {
-    let last = |range: Range<usize>| memrchr2(b'\n', b'\r', &bytes[range.clone()]).map(|n| range.start + n + 1);
     if !has_marks(bytes) {
-        return last(0..bytes.len()).unwrap_or(0);
+        return memrchr2(b'\n', b'\r', bytes).map_or(0, |n| n + 1);
     }
     let mut end = 0;
+    // between two cells with marks there is a byte or two
+    let last =
+        |range: Range<usize>| bytes[range.clone()].iter().rposition(|b| ends_line(*b)).map(|n| range.start + n + 1);
     outside(bytes, delimiter, |range| end = last(range).unwrap_or(end));
     end
 }
 
-/// Cuts whole records (the last one may lack its end) into about so many pieces of whole records.
-pub(in crate::data) fn cut(bytes: &[u8], delimiter: u8, pieces: usize) -> Vec<Range<usize>> {
+/// Cuts whole records (the last one may lack its end) into about so many pieces of whole records. Beside them the first
+/// [`stray`] mark.
+pub(in crate::data) fn cut(bytes: &[u8], delimiter: u8, pieces: usize) -> (Vec<Range<usize>>, Option<usize>) {
     let step = bytes.len() / pieces.max(1) + 1;
     let mut ends: Vec<usize> = Vec::with_capacity(pieces + 1);
     let mut look = |range: Range<usize>| loop {
@@ -93,14 +97,16 @@ pub(in crate::data) fn cut(bytes: &[u8], delimiter: u8, pieces: usize) -> Vec<Ra
             None => break,
         }
     };
+    let mut stray = None;
     if has_marks(bytes) {
-        outside(bytes, delimiter, look);
+        stray = outside(bytes, delimiter, look);
     } else {
         look(0..bytes.len());
     }
     let mut start = 0;
     ends.push(bytes.len());
-    ends.into_iter().map(|end| std::mem::replace(&mut start, end)..end).filter(|range| !range.is_empty()).collect()
+    let all = ends.into_iter().map(|end| std::mem::replace(&mut start, end)..end).filter(|range| !range.is_empty());
+    (all.collect(), stray)
 }
 
 /// One record's cells.
@@ -265,7 +271,8 @@ mod tests {
                 let shown = String::from_utf8_lossy(&text);
                 assert_eq!(records(&text, delimiter), wanted, "{shown:?}");
                 for pieces in 1..6 {
-                    let cuts = cut(&text, delimiter, pieces);
+                    let (cuts, found) = cut(&text, delimiter, pieces);
+                    assert_eq!(found, stray(&text, delimiter), "{shown:?}");
                     assert_eq!(
                         cuts.iter().flat_map(Clone::clone).collect::<Vec<_>>(),
                         (0..text.len()).collect::<Vec<_>>()
