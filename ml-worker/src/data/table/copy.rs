@@ -54,7 +54,7 @@ pub(in crate::data) struct Known {
 pub(in crate::data) fn place(folder: &Path, source: &Path, how: &[u8], key: &[u8; 32]) -> PathBuf {
     let source = source.as_os_str().as_encoded_bytes();
     let mut hasher = blake3::Hasher::new_keyed(key);
-    for part in [b"consilium/copy/1", source, how] {
+    for part in [b"consilium/copy/2", source, how] {
         hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
     }
     folder.join(format!("{NAME}{}", &hasher.finalize().to_hex()[..32]))

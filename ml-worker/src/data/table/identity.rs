@@ -53,12 +53,13 @@ pub(in crate::data) fn content(
     }
 }
 
-/// Exponents of two of the numbers that are rounded by a product: 10^-8 and a little less, up to 10^15 and a little more.
-const EXPONENTS: std::ops::Range<i64> = -27..50;
+/// Exponents of two of the numbers that are rounded by a product: from a little more than 10^-8 on, to half of 10^15. The
+/// powers of ten that this takes are exact.
+const EXPONENTS: std::ops::Range<i64> = -26..49;
 
 /// What numbers of one exponent of two are multiplied by so that [`DIGITS`] digits stand before the point: the power of ten
 /// that lies among them, or above them, and the factor below it and from it on.
-type Scale = (f64, f64, f64);
+type Scale = (f64, [f64; 2]);
 
 static SCALES: LazyLock<Vec<Scale>> = LazyLock::new(|| {
     let power = |n: i64| {
@@ -69,7 +70,7 @@ static SCALES: LazyLock<Vec<Scale>> = LazyLock::new(|| {
         let least = f64::from_bits(((exponent + 1_023) as u64) << 52);
         let next = (-9..16).find(|n| power(*n) > least).unwrap_or(16);
         let digits = DIGITS as i64 - next;
-        (power(next), power(digits), power(digits - 1))
+        (power(next), [power(digits), power(digits - 1)])
     };
     EXPONENTS.map(of_exponent).collect()
 });
@@ -78,35 +79,36 @@ static SCALES: LazyLock<Vec<Scale>> = LazyLock::new(|| {
 ///
 /// As a text of so many digits is read: the product is rounded by what it is exactly, and the quotient of two numbers that
 /// are both exact is rounded once. So a number that was written with so many digits comes out as it went in.
+#[inline]
 fn rounded(value: f64, scales: &[Scale]) -> f64 {
     let size = value.abs();
-    // whole numbers, and what is none
-    if size.is_nan() || size >= WHOLE || (size as i64) as f64 == size {
-        return value;
-    }
     let exponent = (size.to_bits() >> 52) as i64 - 1_023;
-    let scale = scales.get((exponent - EXPONENTS.start) as usize);
-    let scale = scale.map(|(next, below, above)| if size >= *next { *above } else { *below });
-    match scale.filter(|scale| (1.0..=MOST).contains(scale)) {
-        Some(scale) => {
-            let product = size * scale;
-            let whole = product as i64;
-            let part = product - whole as f64;
-            // what the product was rounded by decides, and of a tie that the last digit is even
-            let up = part > 0.5
-                || (part == 0.5 && {
-                    let error = size.mul_add(scale, -product);
-                    error > 0.0 || (error == 0.0 && whole % 2 == 1)
-                });
-            ((whole + i64::from(up)) as f64 / scale).copysign(value)
-        }
-        // where the power of ten is none that is exact
-        None => format!("{value:.14e}").parse().unwrap_or(value),
+    let Some((next, both)) = scales.get((exponent - EXPONENTS.start) as usize) else {
+        return if size == 0.0 { value } else { slowly(value) };
+    };
+    // by its place, since which of the two it is cannot be foretold
+    let scale = both[usize::from(size >= *next)];
+    let product = size * scale;
+    let whole = product as i64;
+    let part = product - whole as f64;
+    let mut up = part > 0.5;
+    // one in ten: what the product was rounded by decides, and of a tie that the last digit is even
+    if part == 0.5 {
+        let error = size.mul_add(scale, -product);
+        up = error > 0.0 || (error == 0.0 && whole % 2 == 1);
     }
+    ((whole + i64::from(up)) as f64 / scale).copysign(value)
 }
 
-/// The largest power of ten that is a number of 64 bits.
-const MOST: f64 = 1e22;
+/// The same of numbers that are none, or far from 1.
+#[cold]
+fn slowly(value: f64) -> f64 {
+    if value.fract() == 0.0 || !value.is_finite() {
+        value
+    } else {
+        format!("{value:.14e}").parse().unwrap_or(value)
+    }
+}
 
 #[cfg(test)]
 mod tests {
