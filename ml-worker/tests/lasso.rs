@@ -5,7 +5,7 @@
 use consilium_aggregation::merge;
 use consilium_ml_worker::{
     data::Rows,
-    learn::{curvature, initial_parameters, objective, Net, OptimizerState, Seeds, Session, Stepper},
+    learn::{curvature, initial_parameters, objective, Net, OptimizerState, Seeds, Session, Stepper, TrainError},
     random::{key, Stream},
 };
 use consilium_primitives::rules::{Merge, MergeRule, Weighting};
@@ -99,13 +99,17 @@ fn steps_and_their_end_are_those_of_numpy_and_scikit_learn() {
     assert!(furthest(&weights_first(&w), &golden.model("lasso")) < 1e-9);
     assert_eq!(w.iter().filter(|w| **w != 0.0).count(), 5, "what is not chosen is exactly 0");
     // in f32, as studies train, with the curvature that the worker finds
-    let found = curvature::of(&rows, &objective, 64).unwrap() / golden.number("curvature");
+    let found = curvature::of(&rows, &objective, 64, &|| false).unwrap().unwrap() / golden.number("curvature");
     assert!((0.95..1.000_001).contains(&found), "{found}");
     let mut model = initial_parameters(&spec).unwrap();
     let mut loss = f64::INFINITY;
     for round in 1..=20 {
         (model, loss) = train(&spec, &model, &rows, round);
     }
+    let stopped =
+        Session::new(&spec, &model, &rows, None, &OptimizerState::default(), &Seeds::new(&[1; 32], &[2; 32], 1))
+            .train(&|done| done == 0.0);
+    assert!(matches!(stopped, Err(TrainError::Halted)), "it can be stopped before the first step, too");
     let far = furthest(&weights_first(&model), &golden.model("lasso"));
     assert!(far < 1e-6, "{far}");
     assert!((loss - golden.number("loss")).abs() < 1e-6, "{loss}");

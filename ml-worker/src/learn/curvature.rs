@@ -24,23 +24,24 @@ const ENOUGH: f64 = 1e-3;
 ///
 /// `λ` comes from power iteration, which begins at a fixed vector of chance and never says too much. It may say a little
 /// too little: steps of proximal gradient descent go down as long as they are below `2 ÷ L`, that is, while more than half
-/// of `λ` is found. `batch` rows are computed at a time; 0 without rows.
+/// of `λ` is found. `batch` rows are computed at a time, and `stop` is asked between passes over all rows: `None` when it
+/// says so. 0 without rows.
 ///
 /// # Errors
 /// Rows that cannot be read.
-pub fn of(rows: &Rows, objective: &Objective, batch: usize) -> io::Result<f64> {
+pub fn of(rows: &Rows, objective: &Objective, batch: usize, stop: &dyn Fn() -> bool) -> io::Result<Option<f64>> {
     let steepest = match (objective.task, objective.loss) {
         (Task::Binary, Loss::SquaredError) => 2.0,
         (Task::Binary, Loss::CrossEntropy) => 0.25,
         (Task::Classes(_), _) => 0.5,
         (Task::Labels(labels), _) => 0.25 / labels.max(1) as f64,
     };
-    Ok(steepest * eigenvalue(rows, objective, batch.max(1))?)
+    Ok(eigenvalue(rows, objective, batch.max(1), stop)?.map(|found| steepest * found))
 }
 
-fn eigenvalue(rows: &Rows, objective: &Objective, batch: usize) -> io::Result<f64> {
+fn eigenvalue(rows: &Rows, objective: &Objective, batch: usize, stop: &dyn Fn() -> bool) -> io::Result<Option<f64>> {
     if rows.is_empty() {
-        return Ok(0.0);
+        return Ok(Some(0.0));
     }
     let width = rows.width();
     let per_row = objective.labels_per_row();
@@ -65,6 +66,9 @@ fn eigenvalue(rows: &Rows, objective: &Objective, batch: usize) -> io::Result<f6
                 break;
             }
         }
+        if stop() {
+            return Ok(None);
+        }
         v.iter_mut().for_each(|v| *v = (f64::from(*v) / length) as f32);
         next.fill(0.0);
         for piece in all.chunks(batch) {
@@ -80,5 +84,5 @@ fn eigenvalue(rows: &Rows, objective: &Objective, batch: usize) -> io::Result<f6
         }
         std::mem::swap(&mut v, &mut next);
     }
-    Ok(found)
+    Ok(Some(found))
 }

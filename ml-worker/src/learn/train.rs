@@ -188,7 +188,10 @@ impl<'a> Session<'a> {
         let rows = self.training.len();
         let batch = (t.batch_size as usize).min(rows.max(1));
         let whole = matches!(t.optimizer, Optimizer::ProximalGradient {});
-        let curvature = if whole { curvature::of(self.training, &objective, batch)? } else { 1.0 };
+        let curvature = match whole {
+            true => curvature::of(self.training, &objective, batch, &|| halt(0.0))?.ok_or(TrainError::Halted)?,
+            false => 1.0,
+        };
         // rows of one step; a batch of them is computed at a time
         let span = if whole { rows.max(1) } else { batch };
         let per_epoch = rows.div_ceil(span) as u64;
