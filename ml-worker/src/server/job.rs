@@ -242,12 +242,10 @@ impl Worker {
         let net = Net::new(spec.architecture().map_err(other)?).map_err(TrainError::Net)?;
         let z = logits_of(&net, model, validation)?;
         let of = if order.duty.kind == DutyKind::Train { order.duty.round.saturating_sub(1) } else { order.duty.round };
-        self.home.put_note(
-            &order.duty.agreement,
-            "figures",
-            of,
-            &Figures::of(&objective(spec, None), &z, validation.labels(), &[]),
-        )?;
+        let figures = Figures::of(&objective(spec, None), &z, validation.labels(), &[]);
+        // which rows are of one patient is not known any more here
+        let figures = if spec.data.group.is_some() { figures.map(Figures::without_intervals) } else { figures };
+        self.home.put_note(&order.duty.agreement, "figures", of, &figures)?;
         Ok(loss_micro(spec, model, validation)?)
     }
 
