@@ -4,19 +4,16 @@ mod commands;
 
 use anyhow::{bail, Context, Result};
 use clap::{Args, Parser, Subcommand};
-use commands::{desk::Desk, seeds::Seeds};
-use consilium_aggregation::{ModelFile, Statistics};
+use commands::{apart::apart, compare::Compare, desk::Desk, nobody_reads, say, seeds::Seeds, Scratch};
 use consilium_ml_worker::{
-    compare::{Inputs, Swarm},
-    data::{demo, hash_data, hash_file, own_statistics, purge, read_file, withheld, Prepared, Reading, Split, Table},
+    data::{demo, hash_data, hash_file, own_statistics, read_file, withheld, Prepared, Split, Table},
     random::key,
     server::{serve, Settings},
-    simulate::{run, site_group_key, Site},
+    simulate::site_group_key,
     site::{read_secret, Home, Sites},
 };
-use consilium_primitives::{Hash, InstitutionId, StudyRules};
+use consilium_primitives::Hash;
 use consilium_study::{Scaling, StudyFile, StudySpec, Task};
-use serde::Deserialize;
 use std::{
     fs,
     net::SocketAddr,
@@ -123,51 +120,6 @@ struct Folder {
     dir: PathBuf,
 }
 
-#[derive(Args)]
-struct Compare {
-    /// The specification, in canonical form
-    #[arg(long, value_name = "FILE")]
-    spec: PathBuf,
-    /// The chain's rules, as JSON
-    #[arg(long, value_name = "FILE")]
-    rules: PathBuf,
-    /// The sites: a JSON array of {"name", "id", "secret", "samples", "train", "test"}. `id` has 64 hexadecimal digits;
-    /// `secret`, `train` and `test` are files, `test` may be null
-    #[arg(long, value_name = "FILE.json")]
-    sites: PathBuf,
-    /// Rows held out from everyone
-    #[arg(long, value_name = "CSV")]
-    held_out: Option<PathBuf>,
-    /// The canonical model; left out, the study is run in this process
-    #[arg(long, value_name = "FILE", requires = "statistics")]
-    model: Option<PathBuf>,
-    /// The study's merged statistics, where it has any; `none` otherwise
-    #[arg(long, value_name = "FILE", requires = "model")]
-    statistics: Option<PathBuf>,
-    /// Rounds that the study has run; the other models train for as many. Left out: as many as the rules allow, or as
-    /// were run in this process
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: Option<u32>,
-    /// The round that --model is of; left out, the last one
-    #[arg(long, value_name = "ROUND", requires = "model")]
-    canonical: Option<u32>,
-    /// The last round's model, where --model is of an earlier one
-    #[arg(long, value_name = "FILE", requires = "model")]
-    last_model: Option<PathBuf>,
-}
-
-/// One site, as `--sites` gives it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SiteFile {
-    name: String,
-    id: String,
-    secret: PathBuf,
-    samples: u32,
-    train: PathBuf,
-    test: Option<PathBuf>,
-}
-
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
@@ -177,6 +129,7 @@ fn main() -> ExitCode {
         .init();
     match act(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if nobody_reads(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -196,27 +149,24 @@ fn act(command: Command) -> Result<()> {
         })),
         Command::Hold(f) => {
             Home::existing(&f.dir)?.set_held(true)?;
-            println!("held: {}", f.dir.display());
-            Ok(())
+            say(format_args!("held: {}\n", f.dir.display()))
         }
         Command::Resume(f) => {
             Home::existing(&f.dir)?.set_held(false)?;
-            println!("resumed: {}", f.dir.display());
-            Ok(())
+            say(format_args!("resumed: {}\n", f.dir.display()))
         }
         Command::AcceptData { folder, sites, agreement } => accept_data(&folder.dir, &sites, &agreement),
         Command::AcceptSplit { folder, agreement } => {
             Home::existing(&folder.dir)?.accept_split(&Hash::from(hash("--agreement", &agreement)?))?;
-            println!("accepted: rows are split anew, by the secret in {}", folder.dir.join("secret").display());
-            Ok(())
+            let secret = folder.dir.join("secret");
+            say(format_args!("accepted: rows are split anew, by the secret in {}\n", secret.display()))
         }
         Command::Check(arguments) => check(&arguments),
         Command::DemoData { seed, out } => {
             demo::write(seed, &out).with_context(|| format!("cannot write to {}", out.display()))?;
-            println!("{}", serde_json::json!(demo::SITES.map(|(name, ..)| name)));
-            Ok(())
+            say(format_args!("{}\n", serde_json::json!(demo::SITES.map(|(name, ..)| name))))
         }
-        Command::Compare(arguments) => compare(&arguments),
+        Command::Compare(arguments) => commands::compare::compare(&arguments),
         Command::Table(arguments) => arguments.print(),
     }
 }
@@ -252,12 +202,12 @@ fn accept_data(dir: &Path, sites: &Path, agreement: &str) -> Result<()> {
     let data = StudySpec::from_canonical(&spec)?.data;
     let found = hash_data(&study.data, &data)?;
     home.accept_data(&agreement, &found)?;
-    println!("accepted: {}, BLAKE3 {}", study.data.display(), hex::encode(found));
+    say(format_args!("accepted: {}, BLAKE3 {}\n", study.data.display(), hex::encode(found)))?;
     if data.group.is_none() && data.pictures.is_none() {
-        println!(
+        say(
             "note: the study names no column of patients, so that a row is known by its values: one that was corrected counts as \
-             new, and may validate where it trained before, or the other way round"
-        );
+             new, and may validate where it trained before, or the other way round\n",
+        )?;
     }
     Ok(())
 }
@@ -274,7 +224,7 @@ fn check(arguments: &Check) -> Result<()> {
     let read = |path: &Path| -> Result<Table> { Ok(read_file(path, &spec.data, &key, &how)?.table?) };
     let table = read(data)?;
     if let Some(test) = &arguments.test {
-        apart(&spec, (data, &table), (test, &read(test)?))?;
+        apart(&spec.data, (data, &table), (test, &read(test)?))?;
     }
     let split = Split::of(&table, spec.evaluation.validation_share);
     let (training, validation) = split.rows(&table);
@@ -294,8 +244,8 @@ fn check(arguments: &Check) -> Result<()> {
     let mut groups = table.groups.clone();
     groups.sort_unstable();
     groups.dedup();
-    println!(
-        "{}",
+    say(format_args!(
+        "{}\n",
         serde_json::json!({
             "rows": table.rows(), "positives": table.positives(), "groups": groups.len(), "missing": table.missing,
             "skipped": table.skipped, "dropped": table.dropped,
@@ -303,112 +253,5 @@ fn check(arguments: &Check) -> Result<()> {
             "training": part(&training),
             "validation": part(&validation),
         })
-    );
-    Ok(())
-}
-
-/// A folder for working copies of tables that are too large for memory, of this process alone; they go when it ends.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Self {
-        Self(std::env::temp_dir().join(format!("consilium-{}", std::process::id())))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if self.0.is_dir() {
-            let gone = purge(&self.0).map(drop).and_then(|()| fs::remove_dir(&self.0));
-            if let Err(error) = gone {
-                tracing::warn!("{}: working copies of patients' data were left here: {error}", self.0.display());
-            }
-        }
-    }
-}
-
-/// Refuses held-out rows of patients whose other rows are trained on.
-fn apart(spec: &StudySpec, train: (&Path, &Table), test: (&Path, &Table)) -> Result<()> {
-    if let Some(group) = spec.data.group.as_ref().filter(|_| train.1.shares_a_group(test.1)) {
-        bail!(
-            "{} and {}: rows of the same {group:?} are in both; held-out rows must be of others than those trained on",
-            train.0.display(),
-            test.0.display()
-        );
-    }
-    Ok(())
-}
-
-fn compare(arguments: &Compare) -> Result<()> {
-    let read = |path: &PathBuf| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    let spec = StudySpec::from_canonical(&read(&arguments.spec)?)?;
-    let rules: StudyRules = serde_json::from_slice(&read(&arguments.rules)?)
-        .with_context(|| format!("{}: no rules", arguments.rules.display()))?;
-    let files: Vec<SiteFile> = serde_json::from_slice(&read(&arguments.sites)?)
-        .with_context(|| format!("{}: no list of sites", arguments.sites.display()))?;
-    if files.is_empty() {
-        bail!("{}: names no site", arguments.sites.display());
-    }
-    let scratch = Scratch::new();
-    let how = Reading { folder: Some(scratch.0.clone()), ..Reading::default() };
-    let rows = |path: &Path, key: &[u8; 32]| -> Result<Table> { Ok(read_file(path, &spec.data, key, &how)?.table?) };
-    let mut sites = Vec::new();
-    let mut tests = Vec::new();
-    for file in files {
-        let secret = read_secret(&file.secret)?;
-        let key = site_group_key(&spec, &secret)?;
-        let table = rows(&file.train, &key)?;
-        let test = file.test.as_ref().map(|path| rows(path, &key)).transpose()?;
-        if let (Some(path), Some(test)) = (&file.test, &test) {
-            apart(&spec, (&file.train, &table), (path, test))?;
-        }
-        let id = InstitutionId(hash(&format!("{}: id of {}", arguments.sites.display(), file.name), &file.id)?);
-        sites.push(Site { name: file.name, id, secret, samples: file.samples, table });
-        tests.push(test);
-    }
-    let held_out = arguments.held_out.as_ref().map(|path| rows(path, &[0; 32])).transpose()?;
-    let splits: Vec<Split> = sites.iter().map(|s| Split::of(&s.table, spec.evaluation.validation_share)).collect();
-    let rounds = arguments.rounds;
-    let model = |path: &PathBuf| -> Result<Vec<f32>> {
-        Ok(ModelFile::decode_merged(&read(path)?, &spec.layout()?).with_context(|| path.display().to_string())?.data)
-    };
-    let (rounds, chosen, canonical, last, statistics, simulated) = match (&arguments.model, &arguments.statistics) {
-        (Some(file), Some(statistics)) => {
-            let statistics = match spec.data.scaling {
-                Scaling::None | Scaling::Site | Scaling::Transductive => None,
-                Scaling::Swarm => Some(Statistics::decode(&read(statistics)?, spec.data.numeric(), None)?),
-            };
-            let rounds = rounds.unwrap_or(rules.max_rounds);
-            let canonical = arguments.canonical.unwrap_or(rounds);
-            if canonical > rounds {
-                bail!("--canonical {canonical}: the study has run {rounds} rounds");
-            }
-            let last = arguments.last_model.as_ref().map(model).transpose()?;
-            (rounds, model(file)?, canonical, last, statistics, None)
-        }
-        _ => {
-            let outcome = run(&spec, &rules, &sites, &|_, _, loss| loss)?;
-            let rounds = rounds.unwrap_or(outcome.rounds.len() as u32 - 1);
-            let roots: Vec<String> = outcome.rounds.iter().map(|r| hex::encode(r.root)).collect();
-            let simulated = Some((outcome.canonical, roots));
-            (rounds, outcome.model, outcome.canonical, Some(outcome.last), outcome.statistics, simulated)
-        }
-    };
-    let comparison = Inputs {
-        spec: &spec,
-        rounds,
-        sites: &sites,
-        splits: &splits,
-        tests: &tests,
-        held_out: held_out.as_ref(),
-        swarm: Swarm { chosen: &chosen, round: canonical, last: last.as_deref() },
-        statistics: statistics.as_ref(),
-    }
-    .compare()?;
-    let mut out = serde_json::to_value(&comparison)?;
-    if let Some((canonical, rounds)) = simulated {
-        out["simulated"] = serde_json::json!({ "canonical": canonical, "rounds": rounds });
-    }
-    println!("{out}");
-    Ok(())
+    ))
 }

@@ -5,8 +5,13 @@ mod support;
 
 use consilium_ml_worker::{
     compare::Inputs,
-    data::{own_statistics, read_table, Prepared, Rows, Scaler, Split},
-    learn::{figures::Figures, initial_parameters, logits_of, objective, Net, OptimizerState, Seeds, Session},
+    data::{own_statistics, read_table, Prepared, Rows, Scaler, Split, Table},
+    learn::{
+        figures::{groups, Figures},
+        initial_parameters, logits_of,
+        metrics::Metrics,
+        objective, Net, OptimizerState, Seeds, Session,
+    },
     simulate::{run, site_group_key, Site},
 };
 use consilium_primitives::InstitutionId;
@@ -227,6 +232,18 @@ fn sites(spec: &StudySpec, counts: [usize; 2]) -> Vec<Site> {
         .collect()
 }
 
+/// Figures without those at a cut that validation rows chose.
+fn plain(figures: &Option<Figures>) -> Option<Figures> {
+    let Some(Figures::Binary(metrics)) = figures else { return figures.clone() };
+    Some(Figures::Binary(Box::new(Metrics { at_cut: None, ..(**metrics).clone() })))
+}
+
+/// Figures of these logits of some of a table's rows, of which several are one patient's.
+fn of(spec: &StudySpec, (table, rows): (&Table, &[usize]), z: &[f32]) -> Option<Figures> {
+    let labels: Vec<u32> = rows.iter().flat_map(|row| table.label(*row)).copied().collect();
+    Figures::by_group(&objective(spec, None), z, &labels, &[], Some(&groups(&spec.data, table, rows)))
+}
+
 #[test]
 fn a_site_alone_is_scaled_by_its_own_rows_however_few_they_are() {
     let spec = spec();
@@ -262,7 +279,7 @@ fn a_site_alone_is_scaled_by_its_own_rows_however_few_they_are() {
     let held_out = scaler.apply(&sites[0].table, &all).unwrap();
     let net = Net::new(spec.architecture().unwrap()).unwrap();
     let z = logits_of(&net, &parameters, &held_out).unwrap();
-    assert_eq!(compared.local[1].chosen.held_out, Figures::of(&objective(&spec, None), &z, held_out.labels(), &[]));
+    assert_eq!(compared.local[1].chosen.held_out, of(&spec, (&sites[0].table, &all), &z));
     // x runs to 14,000: unscaled, nothing would have been learned
     assert!(compared.local[1].chosen.held_out.as_ref().unwrap().log_loss() < 1.0);
 }
@@ -294,13 +311,17 @@ fn unscaled_rows_to_measure_on_are_filled_with_their_own_sites_means() {
     // as the worker prepares them
     let worker = Prepared::new(&spec, &sites[0].table, &outcome.splits[0], None).unwrap().validation;
     let z = logits_of(&net, &outcome.model, &worker).unwrap();
-    assert_eq!(compared.swarm.chosen.sites[0].1, Figures::of(&objective(&spec, None), &z, worker.labels(), &[]));
+    assert_eq!(
+        compared.swarm.chosen.sites[0].1,
+        of(&spec, (&sites[0].table, &outcome.splits[0].rows(&sites[0].table).1), &z)
+    );
     let table = &sites[1].table;
     assert!(table.missing > 0);
     let own = Scaler::own(table, &outcome.splits[1].rows(table).0).unwrap();
-    let rows = own.apply(table, &(0..table.rows()).collect::<Vec<_>>()).unwrap();
+    let all: Vec<usize> = (0..table.rows()).collect();
+    let rows = own.apply(table, &all).unwrap();
     let z = logits_of(&net, &outcome.model, &rows).unwrap();
-    assert_eq!(compared.swarm.chosen.sites[1].1, Figures::of(&objective(&spec, None), &z, rows.labels(), &[]));
+    assert_eq!(plain(&compared.swarm.chosen.sites[1].1), of(&spec, (table, &all), &z));
 }
 
 #[test]
@@ -327,63 +348,27 @@ fn where_sites_scale_by_themselves_no_statistics_are_merged_and_their_rows_are_m
         .compare()
         .unwrap();
         let net = Net::new(spec.architecture().unwrap()).unwrap();
-        let figures = |rows: &Rows| {
-            Figures::of(&objective(&spec, None), &logits_of(&net, &outcome.model, rows).unwrap(), rows.labels(), &[])
+        let figures = |places: (&Table, &[usize]), rows: &Rows| {
+            of(&spec, places, &logits_of(&net, &outcome.model, rows).unwrap())
         };
+        let all = |table: &Table| (0..table.rows()).collect::<Vec<_>>();
         let prepared = sites
             .iter()
             .zip(&outcome.splits)
             .map(|(site, split)| Prepared::new(&spec, &site.table, split, None).unwrap())
             .collect::<Vec<_>>();
-        assert_eq!(compared.swarm.chosen.sites[0].1, figures(&prepared[0].validation));
-        // a site's own held-out rows: as what travels with its model makes them
         assert_eq!(
-            compared.swarm.chosen.sites[1].1,
-            figures(&prepared[1].preprocessing.rows(&sites[1].table).unwrap())
+            plain(&compared.swarm.chosen.sites[0].1),
+            figures((&sites[0].table, &outcome.splits[0].rows(&sites[0].table).1), &prepared[0].validation)
         );
+        // a site's own held-out rows: as what travels with its model makes them
+        let rows = prepared[1].preprocessing.rows(&sites[1].table).unwrap();
+        assert_eq!(plain(&compared.swarm.chosen.sites[1].1), figures((&sites[1].table, &all(&sites[1].table)), &rows));
         if scaling == Scaling::Transductive {
-            let all: Vec<usize> = (0..sites[0].table.rows()).collect();
+            let all = all(&sites[0].table);
             let own = Scaler::standard(&own_statistics(&sites[0].table, &all).unwrap());
-            assert_eq!(compared.swarm.chosen.held_out, figures(&own.apply(&sites[0].table, &all).unwrap()));
+            let rows = own.apply(&sites[0].table, &all).unwrap();
+            assert_eq!(plain(&compared.swarm.chosen.held_out), figures((&sites[0].table, &all), &rows));
         }
-    }
-}
-
-#[test]
-fn several_classes_and_several_labels_are_trained_on_from_end_to_end() {
-    let folder = Folder::new();
-    for (data, header, label) in [
-        ("label = \"l\"\nclasses = [\"a\", \"b\", \"c\"]\n", "x,s,l", 1),
-        ("labels = [\"l\", \"m\"]\npositive = \"a\"\nnegative = \"b\"\n", "x,s,l,m", 2),
-    ] {
-        let study = STUDY
-            .replace("label = \"ill\"\npositive = \"1\"\nnegative = \"0\"\ngroup = \"patient\"\n", data)
-            .replace("columns = [\"x\", \"y\"]", "columns = [\"x\"]")
-            .replace("[model", "categorical = [{ column = \"s\", levels = [\"f\", \"m\"] }]\n[model");
-        let file = StudyFile::parse(&study).unwrap();
-        let spec = file.spec();
-        let mut text = format!("{header}\n");
-        for n in 0..240usize {
-            let names = if label == 1 { ["a", "b", "c"] } else { ["a", "b", "b"] };
-            let class = n % 3;
-            let other = ["b", "a"][usize::from(n % 4 == 0)];
-            let last = if label == 2 { format!(",{other}") } else { String::new() };
-            writeln!(text, "{}.{n},{},{}{last}", 5 * class, ["f", "m"][n % 2], names[class]).unwrap();
-        }
-        let path = folder.write("t.csv", text);
-        let sites: Vec<Site> = (1u8..3)
-            .map(|n| {
-                let secret = [n; 32];
-                let key = site_group_key(&spec, &secret).unwrap();
-                let table = read_table(&path, &spec.data, &key).unwrap();
-                Site { name: format!("{n}"), id: InstitutionId([n; 32]), secret, samples: 10, table }
-            })
-            .collect();
-        let mut rules = file.rules(2_000, 2).unwrap();
-        rules.max_rounds = 3;
-        let outcome = run(&spec, &rules, &sites, &|_, _, loss| loss).unwrap();
-        let loss = |round: usize| outcome.rounds[round].losses.iter().map(|(_, loss)| *loss).sum::<u32>();
-        assert!(loss(3) < loss(0), "{:?}", outcome.rounds);
-        assert_eq!(outcome.statistics.unwrap().count.len(), 1);
     }
 }

@@ -2,10 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 use consilium_ml_worker::{
-    compare::{Choice, Comparison, Inputs, Swarm, Verdict},
+    compare::{Arm, Choice, Comparison, Inputs, Swarm, Verdict},
     data::{own_statistics, read_table, Rows, Scaler, Split, Table},
     learn::{
-        figures::Figures, initial_parameters, logits_of, loss_micro, objective, Net, OptimizerState, Seeds, Session,
+        figures::Figures, initial_parameters, logits_of, loss_micro, metrics::validated_cut, objective, Net,
+        OptimizerState, Seeds, Session,
     },
     random::key,
     simulate::{run, site_group_key, Outcome, Site},
@@ -55,6 +56,8 @@ struct Lab {
     sites: Vec<Site>,
     outcome: Outcome,
     held_out: Table,
+    /// No site has one.
+    tests: Vec<Option<Table>>,
 }
 
 impl Lab {
@@ -63,7 +66,8 @@ impl Lab {
         let sites: Vec<Site> = texts.iter().zip(1u8..).map(|(text, n)| site(&spec, n, text)).collect();
         let outcome = run(&spec, &rules, &sites, &|_, _, loss| loss).unwrap();
         let held_out = table(&spec, &[9; 32], &rows(99, 60, 0.0));
-        Self { spec, sites, outcome, held_out }
+        let tests = vec![None; sites.len()];
+        Self { spec, sites, outcome, held_out, tests }
     }
 
     fn compare(&self) -> Comparison {
@@ -71,18 +75,20 @@ impl Lab {
     }
 
     fn with(&self, swarm: Swarm<'_>) -> Comparison {
+        self.inputs(swarm).compare().unwrap()
+    }
+
+    fn inputs<'a>(&'a self, swarm: Swarm<'a>) -> Inputs<'a> {
         Inputs {
             spec: &self.spec,
             rounds: 12,
             sites: &self.sites,
             splits: &self.outcome.splits,
-            tests: &vec![None; self.sites.len()],
+            tests: &self.tests[..self.sites.len()],
             held_out: Some(&self.held_out),
             swarm,
             statistics: self.outcome.statistics.as_ref(),
         }
-        .compare()
-        .unwrap()
     }
 
     /// The models of all rounds of an arm that trains on these rows.
@@ -98,9 +104,18 @@ impl Lab {
         models
     }
 
-    fn figures(&self, model: &[f32], rows: &Rows) -> Option<Figures> {
-        let net = Net::new(self.spec.architecture().unwrap()).unwrap();
-        Figures::of(&objective(&self.spec, None), &logits_of(&net, model, rows).unwrap(), rows.labels(), &[])
+    fn logits(&self, model: &[f32], rows: &Rows) -> Vec<f32> {
+        logits_of(&Net::new(self.spec.architecture().unwrap()).unwrap(), model, rows).unwrap()
+    }
+
+    /// Figures at .5, and at the cut that these rows choose if they are enough.
+    fn figures(&self, model: &[f32], rows: &Rows, validation: &Rows) -> Option<Figures> {
+        let goal = objective(&self.spec, None);
+        let cuts = match validation.len() < 20 {
+            true => Vec::new(),
+            false => vec![validated_cut(&self.logits(model, validation), &validation.positive())],
+        };
+        Figures::of(&goal, &self.logits(model, rows), rows.labels(), &cuts)
     }
 
     /// The round with the lowest figure, of equal ones the latest: looked for over all rounds.
@@ -128,14 +143,14 @@ fn every_arm_takes_the_round_that_its_own_validation_rows_choose_and_shows_the_l
         let models = lab.arm(&training, &validation, &site.secret);
         let held_out = scaler.apply(&lab.held_out, &all(&lab.held_out)).unwrap();
         let arm = &compared.local[n];
-        assert_eq!(arm.last.as_ref().unwrap().held_out, lab.figures(&models[12], &held_out));
+        assert_eq!(arm.last.as_ref().unwrap().held_out, lab.figures(&models[12], &held_out, &validation));
         // sixteen rows are too few to choose by
         let too_few = validation.len() < 20;
         assert_eq!(too_few, n == 2);
         let round = if too_few { 12 } else { lab.best(&models, &validation) };
         let choice = Choice { round: round as u32, rounds: 12, validation_rows: validation.len(), too_few };
         assert_eq!(arm.choice, choice);
-        assert_eq!(arm.chosen.held_out, lab.figures(&models[round], &held_out));
+        assert_eq!(arm.chosen.held_out, lab.figures(&models[round], &held_out, &validation));
         earlier += usize::from(round < 12);
     }
     assert!(earlier > 0, "with 12 rounds this network learns its rows by heart");
@@ -144,11 +159,25 @@ fn every_arm_takes_the_round_that_its_own_validation_rows_choose_and_shows_the_l
 
     let swarm = &compared.swarm;
     assert_eq!(swarm.choice.round, lab.outcome.canonical);
-    assert_eq!(swarm.choice.too_few, false, "two of three sites report");
+    assert!(!swarm.choice.too_few, "two of three sites report");
     let scaler = Scaler::standard(lab.outcome.statistics.as_ref().unwrap());
     let held_out = scaler.apply(&lab.held_out, &all(&lab.held_out)).unwrap();
-    assert_eq!(swarm.chosen.held_out, lab.figures(&lab.outcome.model, &held_out));
-    assert_eq!(swarm.last.as_ref().unwrap().held_out, lab.figures(&lab.outcome.last, &held_out));
+    let mut validation = Rows::new(4, 1);
+    for (site, split) in lab.sites.iter().zip(&lab.outcome.splits) {
+        validation.append(&scaler.apply(&site.table, &split.rows(&site.table).1).unwrap());
+    }
+    assert_eq!(swarm.chosen.held_out, lab.figures(&lab.outcome.model, &held_out, &validation));
+    assert_eq!(swarm.last.as_ref().unwrap().held_out, lab.figures(&lab.outcome.last, &held_out, &validation));
+    let at = |arm: &Arm| arm.chosen.held_out.as_ref().unwrap().binary().unwrap().at_cut.clone();
+    assert!(at(swarm).is_some() && at(&compared.local[0]).is_some() && at(&compared.local[2]).is_none());
+    // on validation rows, which chose it, no cut is measured; on a site's TEST rows the one that its validation rows chose
+    let own = |figures: &Option<Figures>| figures.as_ref().unwrap().binary().unwrap().at_cut.clone();
+    assert!(compared.swarm.chosen.sites.iter().all(|(_, figures)| own(figures).is_none()));
+    let tests = [Some(lab.held_out.clone()), None, None];
+    let compared = Inputs { tests: &tests, ..lab.inputs(lab.outcome.swarm()) }.compare().unwrap();
+    let own_rows = scaler.apply(&lab.sites[0].table, &lab.outcome.splits[0].rows(&lab.sites[0].table).1).unwrap();
+    let cut = validated_cut(&lab.logits(&lab.outcome.model, &own_rows), &own_rows.positive());
+    assert_eq!(own(&compared.swarm.chosen.sites[0].1).map(|at| at.cut), cut);
     // a last model that is not there any more leaves a gap and no other's figures
     let gone = lab.with(Swarm { chosen: &lab.outcome.model, round: 5, last: None });
     assert_eq!((gone.swarm.choice.round, gone.swarm.last), (5, None));
@@ -182,7 +211,7 @@ fn where_every_set_is_scaled_by_itself_the_central_model_sees_one_set_and_not_on
         // the mean of parts has other last bits than that of the whole
         assert!((auc(a) - auc(b)).abs() < 0.01 && (loss(a) - loss(b)).abs() < 0.01, "{a:?} {b:?}");
     };
-    close(&compared.central.last.as_ref().unwrap().held_out, &lab.figures(&models[12], &held_out));
+    close(&compared.central.last.as_ref().unwrap().held_out, &lab.figures(&models[12], &held_out, &validation));
     assert_eq!(compared.central.choice.round as usize, lab.best(&models, &validation));
     // what was called central before: other rows, and another model
     let mut apart = Rows::new(4, 1);
@@ -237,7 +266,7 @@ fn who_loses_by_joining_is_said_in_one_of_three_words_by_the_agreed_metric_with_
         let (low, high) = second.difference.interval.unwrap();
         assert!(0.0 < low && low < second.difference.difference && second.difference.difference < high);
         // the figures themselves: the mean of the agreed metric on the site's own rows
-        let own = |arm: &consilium_ml_worker::compare::Arm| match &arm.chosen.sites[1].1 {
+        let own = |arm: &Arm| match &arm.chosen.sites[1].1 {
             Some(figures) if squared => figures.binary().unwrap().brier,
             figures => figures.as_ref().unwrap().log_loss(),
         };

@@ -206,6 +206,14 @@ fn album() -> (tempfile::TempDir, PathBuf) {
         table.push_str(&format!("{n}.png,{}\n", if ill { "present" } else { "absent" }));
     }
     let dir = folder.path().to_path_buf();
+    // later pictures, of others
+    let mut later = String::from("file,finding\n");
+    for n in 0..10 {
+        let name = format!("later-{n}.png");
+        fs::copy(dir.join(format!("{n}.png")), dir.join(&name)).unwrap();
+        later.push_str(&format!("{name},{}\n", if n % 2 == 0 { "present" } else { "absent" }));
+    }
+    fs::write(dir.join("later.csv"), later).unwrap();
     fs::write(dir.join("table.csv"), table).unwrap();
     let study = "title = \"Pictures\"\n[data]\nlabel = \"finding\"\npositive = \"present\"\nnegative = \"absent\"\n\
         pictures = { column = \"file\", height = 12, width = 12 }\n[model]\nlayers = [{ conv2d = { filters = 4, kernel = 3 } }, \
@@ -222,13 +230,13 @@ fn a_folder_of_pictures_is_worked_on_like_a_table() {
     let dir = dir.as_path();
     let said = run(dir, "preflight --study ./study.toml --data ./table.csv");
     assert!(said.contains("pictures: 40 can be read, 0 cannot; sizes: 14 x 12: 40"), "{said}");
-    let trained = json(dir, "train --study ./study.toml --data ./table.csv --test ./table.csv --out ./model");
+    let trained = json(dir, "train --study ./study.toml --data ./table.csv --test ./later.csv --out ./model");
     assert_eq!(trained["rows"]["training"], 30);
     json(dir, "train --study ./study.toml --data ./table.csv --out ./copied --memory 0 --working-copies ./copies");
     let model = |name: &str| fs::read(dir.join(name).join("model.safetensors")).unwrap();
     assert_eq!(model("model"), model("copied"));
     assert!(run(dir, "purge --dir ./copies").contains("1 working copies removed"));
-    assert_eq!(json(dir, "evaluate --model ./model --data ./table.csv"), trained["test"]);
+    assert_eq!(json(dir, "evaluate --model ./model --data ./later.csv"), trained["test"]);
     assert!(run(dir, "inspect --model ./model").contains("conv2d 3x3"));
     let names: String = (0..40).map(|n| format!("{n}.png\n")).collect();
     fs::write(dir.join("new.csv"), format!("file\n{names}")).unwrap();

@@ -99,3 +99,26 @@ fn write(value: &Value, out: &mut String) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Numbers as docs/study-file.md says they are written, by `tests/golden/canonical.py`, which has its own writer.
+    #[test]
+    fn numbers_are_written_as_the_documentation_says() {
+        let golden: Vec<(String, String)> =
+            serde_json::from_str(include_str!("../tests/golden/canonical.json")).unwrap();
+        assert!(golden.len() >= 300);
+        for (bits, wanted) in golden {
+            let number = f64::from_bits(u64::from_str_radix(&bits, 16).unwrap());
+            let mut text = String::new();
+            write(&Value::from(number), &mut text);
+            assert_eq!(text, wanted);
+        }
+        let mut text = String::new();
+        write(&serde_json::json!({ "b": [1, 0.5, "ä\n"], "a": {}, "Z": true }), &mut text);
+        assert_eq!(text, "{\"Z\":true,\"a\":{},\"b\":[1,0.5,\"ä\\n\"]}");
+    }
+}

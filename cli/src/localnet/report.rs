@@ -112,6 +112,7 @@ impl Run<'_> {
             "joining": comparison["joining"],
             "losing": comparison["losing"],
             "notes": comparison["notes"],
+            "tables": comparison["tables"],
             "seconds": began.elapsed().as_secs_f64(),
         });
         let file = dir.join("report.json");

@@ -1,22 +1,27 @@
 //! Commands that need no chain.
 
-use super::inspect::Inspect;
+use super::{
+    apart::apart,
+    evaluate::{evaluate, Bootstrap, Evaluate},
+    inspect::Inspect,
+    pack::{pack, Pack},
+    predict::{predict, Predict},
+    say,
+};
 use crate::{read_study, secret_of};
 use anyhow::{bail, Context, Result};
 use clap::{Args, Subcommand};
 use consilium_ml_worker::{
-    data::{columns, preflight, purge, read_file, read_unlabelled, Reading, Table},
-    desk::{self, Bundle, Plan},
-    learn::{figures::Figures, objective},
+    data::{columns, preflight, purge, read_file, Reading, Table},
+    desk::{self, Plan},
     simulate::site_group_key,
-    site::{read_secret, write_whole},
+    site::read_secret,
 };
-use consilium_study::{DataSpec, Task};
+use consilium_study::DataSpec;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{json, Value};
 use std::{
     fs,
-    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -62,7 +67,7 @@ impl Memory {
         Reading { folder: how.folder.or_else(|| Some(folder.to_owned())), ..how }
     }
 
-    fn reading(&self) -> Reading {
+    pub fn reading(&self) -> Reading {
         let mut how = Reading { folder: self.working_copies.clone(), ..Reading::default() };
         if let Some(mebibytes) = self.memory {
             how.allowance = mebibytes.saturating_mul(1 << 20);
@@ -92,50 +97,9 @@ pub struct Train {
     #[arg(long, value_name = "FILE")]
     secret: Option<PathBuf>,
     #[command(flatten)]
-    memory: Memory,
-}
-
-#[derive(Args)]
-pub struct Evaluate {
-    /// Folder of the model
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
-    /// Rows with labels
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
+    bootstrap: Bootstrap,
     #[command(flatten)]
     memory: Memory,
-}
-
-#[derive(Args)]
-pub struct Predict {
-    /// Folder of the model
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
-    /// New rows; label and group columns need not be there. Each row is predicted, or the first that cannot be is named
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
-    /// File to write to; left out, the predictions are printed
-    #[arg(long, value_name = "CSV")]
-    out: Option<PathBuf>,
-    #[command(flatten)]
-    memory: Memory,
-}
-
-#[derive(Args)]
-pub struct Pack {
-    /// The specification, in canonical form
-    #[arg(long, value_name = "FILE")]
-    spec: PathBuf,
-    /// The study's model: the blob of its canonical round
-    #[arg(long, value_name = "FILE")]
-    model: PathBuf,
-    /// The study's merged statistics, where its scaling asked for them
-    #[arg(long, value_name = "FILE")]
-    statistics: Option<PathBuf>,
-    /// Folder to write to
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
 }
 
 #[derive(Args)]
@@ -180,8 +144,7 @@ pub fn act(command: Desk) -> Result<()> {
         Desk::Preflight(arguments) => look(&arguments),
         Desk::Columns(Columns { data, named, ignore }) => {
             let named: Vec<&str> = named.iter().map(String::as_str).collect();
-            println!("{}", columns(&data, &named, ignore)?);
-            Ok(())
+            say(format_args!("{}\n", columns(&data, &named, ignore)?))
         }
         Desk::Purge { dir } => {
             if !dir.is_dir() {
@@ -192,10 +155,9 @@ pub fn act(command: Desk) -> Result<()> {
                 gone.extend(purge(&folder).with_context(|| folder.display().to_string())?);
             }
             for path in &gone {
-                println!("removed: {}", path.display());
+                say(format_args!("removed: {}\n", path.display()))?;
             }
-            println!("{} working copies removed from {}", gone.len(), dir.display());
-            Ok(())
+            say(format_args!("{} working copies removed from {}\n", gone.len(), dir.display()))
         }
     }
 }
@@ -217,14 +179,7 @@ fn train(arguments: &Train) -> Result<()> {
     let test = match &arguments.test {
         Some(path) => {
             let test = table(path, &spec.data, &key, &arguments.memory)?;
-            if let Some(group) = spec.data.group.as_ref().filter(|_| rows.shares_a_group(&test)) {
-                bail!(
-                    "{} and {}: rows of the same {group:?} are in both; held-out rows must be of others than those \
-                     trained on",
-                    arguments.data.display(),
-                    path.display()
-                );
-            }
+            apart(&spec.data, (&arguments.data, &rows), (path, &test))?;
             Some(test)
         }
         None => None,
@@ -241,97 +196,17 @@ fn train(arguments: &Train) -> Result<()> {
     .with_context(|| arguments.data.display().to_string())?;
     bar.finish_and_clear();
     outcome.bundle.write(&arguments.out)?;
-    let test = test.map(|test| figures(&outcome.bundle, &test)).transpose()?.flatten();
-    println!(
-        "{:#}",
+    let measure = |test| desk::evaluate(&outcome.bundle, &test, arguments.bootstrap.draws(), None);
+    let test = test.map(measure).transpose()?.flatten();
+    say(format_args!(
+        "{:#}\n",
         json!({
             "model": arguments.out, "rounds": rounds,
             "rows": { "training": outcome.rows.0, "validation": outcome.rows.1, "skipped": rows.skipped, "dropped": rows.dropped },
             "training_loss": outcome.training_loss, "validation": outcome.validation, "test": test,
+            "note": "validation.at_cut: the cut was chosen on these very rows, and its figures there are too good",
         })
-    );
-    Ok(())
-}
-
-/// Figures of a model on rows with labels; none where there are no rows.
-fn figures(bundle: &Bundle, table: &Table) -> Result<Option<Figures>> {
-    let (logits, rows) = desk::logits(bundle, table)?;
-    Ok(Figures::of(&objective(&bundle.spec, None), &logits, rows.labels(), &bundle.cuts))
-}
-
-fn evaluate(arguments: &Evaluate) -> Result<()> {
-    let bundle = Bundle::read(&arguments.model)?;
-    let table = table(&arguments.data, &bundle.spec.data, &[0; 32], &arguments.memory)?;
-    let figures = figures(&bundle, &table).with_context(|| arguments.data.display().to_string())?;
-    println!("{:#}", json!(figures));
-    Ok(())
-}
-
-/// Names of a model's outputs.
-fn outputs(data: &DataSpec) -> Vec<&str> {
-    match data.task() {
-        Task::Binary => vec![data.positive.as_str()],
-        Task::Classes(_) => data.classes.iter().map(String::as_str).collect(),
-        Task::Labels(_) => data.label_columns(),
-    }
-}
-
-fn predict(arguments: &Predict) -> Result<()> {
-    let bundle = Bundle::read(&arguments.model)?;
-    let table = read_unlabelled(&arguments.data, &bundle.spec.data, &arguments.memory.reading())?;
-    let (logits, _) = desk::logits(&bundle, &table).with_context(|| arguments.data.display().to_string())?;
-    let goal = objective(&bundle.spec, None);
-    let mut out = csv::Writer::from_writer(Vec::new());
-    let names = outputs(&bundle.spec.data);
-    let classes = matches!(goal.task, Task::Classes(_));
-    let cuts: Vec<f64> = (0..names.len()).filter_map(|n| bundle.cuts.get(n).copied().flatten()).collect();
-    let validated = !classes && cuts.len() == names.len();
-    let mut header = vec!["row".to_owned()];
-    header.extend(bundle.spec.data.pictures.iter().map(|pictures| pictures.column.clone()));
-    header.extend(names.iter().map(|name| format!("p({name})")));
-    match classes {
-        true => header.push("likeliest".into()),
-        false => {
-            header.extend(names.iter().map(|name| format!("{name} at 0.5")));
-            if validated {
-                header.extend(names.iter().zip(&cuts).map(|(name, cut)| format!("{name} at {cut:.4}")));
-            }
-        }
-    }
-    out.write_record(&header)?;
-    for (row, p) in goal.probabilities(&logits).chunks_exact(names.len()).enumerate() {
-        let mut line = vec![(row + 1).to_string()];
-        line.extend(table.pictures.get(row).cloned());
-        line.extend(p.iter().map(f64::to_string));
-        if classes {
-            let best = (0..p.len()).max_by(|a, b| p[*a].total_cmp(&p[*b]).then(b.cmp(a))).unwrap_or_default();
-            line.push(names[best].to_owned());
-        } else {
-            line.extend(p.iter().map(|p| u8::from(*p >= 0.5).to_string()));
-            if validated {
-                line.extend(p.iter().zip(&cuts).map(|(p, cut)| u8::from(p >= cut).to_string()));
-            }
-        }
-        out.write_record(&line)?;
-    }
-    let bytes = out.into_inner().map_err(|e| anyhow::anyhow!("{e}"))?;
-    match &arguments.out {
-        // of patients, and nobody else's business
-        Some(path) => {
-            write_whole(path, &bytes, 0o600).with_context(|| format!("cannot write {}", path.display()))?;
-        }
-        None => std::io::stdout().write_all(&bytes)?,
-    }
-    Ok(())
-}
-
-fn pack(arguments: &Pack) -> Result<()> {
-    let read = |path: &PathBuf| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    let statistics = arguments.statistics.as_ref().map(read).transpose()?;
-    let bundle = Bundle::of_study(&read(&arguments.spec)?, &read(&arguments.model)?, statistics.as_deref())?;
-    bundle.write(&arguments.out)?;
-    println!("{}", json!({ "model": arguments.out, "made": bundle.made }));
-    Ok(())
+    ))
 }
 
 fn look(arguments: &Preflight) -> Result<()> {
@@ -345,9 +220,9 @@ fn look(arguments: &Preflight) -> Result<()> {
     let usable = report.usable;
     if arguments.json {
         let report: Value = serde_json::to_value(report)?;
-        println!("{report}");
+        say(format_args!("{report}\n"))?;
     } else {
-        print!("{report}");
+        say(&report)?;
     }
     if !usable {
         bail!("the study cannot train on {}", arguments.data.display());

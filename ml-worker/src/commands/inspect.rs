@@ -1,5 +1,6 @@
 //! `ml-worker inspect`: a network in words.
 
+use super::say;
 use crate::read_study;
 use anyhow::{bail, Result};
 use clap::Args;
@@ -31,8 +32,7 @@ impl Inspect {
             }
             (None, None) => bail!("name a study or a model"),
         };
-        print!("{}", describe(&spec, bundle.as_ref())?);
-        Ok(())
+        say(describe(&spec, bundle.as_ref())?)
     }
 }
 

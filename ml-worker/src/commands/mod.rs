@@ -1,5 +1,32 @@
 //! What the program's commands do.
 
+pub mod apart;
+pub mod compare;
 pub mod desk;
+mod evaluate;
 mod inspect;
+mod pack;
+mod predict;
+mod scratch;
 pub mod seeds;
+
+pub use scratch::Scratch;
+
+use anyhow::Result;
+use std::{
+    fmt::Display,
+    io::{self, Write},
+};
+
+/// Prints. All commands print through this: where the reader has gone away (`ml-worker inspect … | head`) it is an error of
+/// the kind [`io::ErrorKind::BrokenPipe`], which ends the program without a word, and `println!` would be a panic.
+pub fn say(what: impl Display) -> Result<()> {
+    let mut out = io::stdout().lock();
+    write!(out, "{what}")?;
+    Ok(out.flush()?)
+}
+
+/// Whether an error only says that nobody reads any more.
+pub fn nobody_reads(error: &anyhow::Error) -> bool {
+    error.chain().any(|e| e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
+}

@@ -4,7 +4,8 @@ use super::Inputs;
 use crate::{
     data::{Rows, Scaler, Table},
     learn::{
-        figures::Figures, initial_parameters, logits_of, loss_micro, objective, Net, OptimizerState, Seeds, Session,
+        figures::{groups, validated_cuts, Figures},
+        initial_parameters, logits_of, loss_micro, objective, Net, OptimizerState, Seeds, Session,
     },
 };
 use anyhow::Result;
@@ -64,6 +65,20 @@ pub(super) struct Sets {
     pub common: Scaler,
 }
 
+/// The rows on which an arm's cuts are chosen.
+pub(super) enum Judges<'a> {
+    /// These.
+    One(&'a Rows),
+    /// At a site its own validation rows; for rows that are no site's, those of all sites together.
+    EachSite,
+}
+
+/// Cuts of a model: at each site, and on rows that are no site's.
+struct Cuts {
+    sites: Vec<Vec<Option<f64>>>,
+    common: Vec<Option<f64>>,
+}
+
 /// What a model says of rows, with their labels and groups.
 pub(super) struct Said {
     pub logits: Vec<f32>,
@@ -103,40 +118,73 @@ impl Inputs<'_> {
     }
 
     /// Figures of an arm's models, and what the chosen one says of each site's own held-out rows.
-    pub(super) fn arm(&self, name: &str, model: &Model, sets: &Sets, training_rows: usize) -> Result<(Arm, Vec<Said>)> {
-        let (chosen, said) = self.measure(&model.chosen, sets)?;
+    pub(super) fn arm(
+        &self,
+        name: &str,
+        model: &Model,
+        (sets, judges): (&Sets, &Judges<'_>),
+        training_rows: usize,
+    ) -> Result<(Arm, Vec<Said>)> {
+        let (chosen, said) = self.measure(&model.chosen, sets, judges)?;
         let last = match &model.last {
             Some(_) if model.choice.round == model.choice.rounds => Some(chosen.clone()),
-            Some(last) => Some(self.measure(last, sets)?.0),
+            Some(last) => Some(self.measure(last, sets, judges)?.0),
             None => None,
         };
         Ok((Arm { name: name.to_owned(), training_rows, choice: model.choice, chosen, last }, said))
     }
 
-    fn measure(&self, parameters: &[f32], sets: &Sets) -> Result<(Measured, Vec<Said>)> {
+    fn say(&self, net: &Net, parameters: &[f32], scaler: &Scaler, table: &Table, places: &[usize]) -> Result<Said> {
+        let rows = scaler.apply(table, places)?;
+        Ok(Said {
+            logits: logits_of(net, parameters, &rows)?,
+            labels: rows.labels().to_vec(),
+            groups: groups(&self.spec.data, table, places),
+        })
+    }
+
+    /// The cuts that an arm's validation rows ask for; none where they are too few to choose by.
+    fn cuts(&self, net: &Net, parameters: &[f32], sets: &Sets, judges: &Judges<'_>) -> Result<Cuts> {
+        let goal = objective(self.spec, None);
+        let of = |logits: &[f32], labels: &[u32]| match labels.len() / goal.labels_per_row() {
+            rows if rows < self.spec.evaluation.min_rows as usize => Vec::new(),
+            _ => validated_cuts(&goal, logits, labels),
+        };
+        if let Judges::One(rows) = judges {
+            let cuts = of(&logits_of(net, parameters, rows)?, rows.labels());
+            return Ok(Cuts { sites: vec![cuts.clone(); self.sites.len()], common: cuts });
+        }
+        let (mut sites, mut logits, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+        for ((site, split), scaler) in self.sites.iter().zip(self.splits).zip(&sets.sites) {
+            let said = self.say(net, parameters, scaler, &site.table, &split.rows(&site.table).1)?;
+            sites.push(of(&said.logits, &said.labels));
+            logits.extend(said.logits);
+            labels.extend(said.labels);
+        }
+        Ok(Cuts { sites, common: of(&logits, &labels) })
+    }
+
+    fn measure(&self, parameters: &[f32], sets: &Sets, judges: &Judges<'_>) -> Result<(Measured, Vec<Said>)> {
         let net = Net::new(self.spec.architecture()?)?;
         let goal = objective(self.spec, None);
-        let say = |scaler: &Scaler, table: &Table, places: &[usize]| -> Result<Said> {
-            let rows = scaler.apply(table, places)?;
-            Ok(Said {
-                logits: logits_of(&net, parameters, &rows)?,
-                labels: rows.labels().to_vec(),
-                groups: places.iter().map(|row| table.groups[*row]).collect(),
-            })
+        let cuts = self.cuts(&net, parameters, sets, judges)?;
+        let say = |scaler: &Scaler, table: &Table, places: &[usize]| self.say(&net, parameters, scaler, table, places);
+        let figures = |said: &Said, cuts: &[Option<f64>]| {
+            Figures::by_group(&goal, &said.logits, &said.labels, cuts, Some(&said.groups))
         };
-        let figures = |said: &Said| Figures::of(&goal, &said.logits, &said.labels, &[]);
         let all = |table: &Table| (0..table.rows()).collect::<Vec<_>>();
         let (mut sites, mut own) = (Vec::new(), Vec::new());
         for (n, (site, scaler)) in self.sites.iter().zip(&sets.sites).enumerate() {
-            let said = match &self.tests[n] {
-                Some(table) => say(scaler, table, &all(table))?,
-                None => say(scaler, &site.table, &self.splits[n].rows(&site.table).1)?,
+            let (said, cuts) = match &self.tests[n] {
+                Some(table) => (say(scaler, table, &all(table))?, &cuts.sites[n][..]),
+                // a cut that was chosen on these very rows would look too good
+                None => (say(scaler, &site.table, &self.splits[n].rows(&site.table).1)?, &[][..]),
             };
-            sites.push((site.name.clone(), figures(&said)));
+            sites.push((site.name.clone(), figures(&said, cuts)));
             own.push(said);
         }
         let held_out = match self.held_out {
-            Some(table) => figures(&say(&sets.common, table, &all(table))?),
+            Some(table) => figures(&say(&sets.common, table, &all(table))?, &cuts.common),
             None => None,
         };
         Ok((Measured { held_out, sites }, own))

@@ -7,6 +7,7 @@ use crate::learn::{
 };
 use consilium_study::{Metric, StudySpec, Task};
 use serde::Serialize;
+use std::fmt;
 
 /// One of three words. Each is of one site's interval alone: of twenty sites that neither gain nor lose, one is called so
 /// by chance.
@@ -51,6 +52,16 @@ impl Verdict {
     }
 }
 
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Better => "better",
+            Self::Worse => "worse",
+            Self::CannotTell => "cannot tell",
+        })
+    }
+}
+
 impl Joining {
     /// `None` without rows.
     pub(super) fn of(spec: &StudySpec, site: &str, alone: &Said, joined: &Said) -> Option<Self> {
@@ -69,7 +80,7 @@ impl Joining {
         let verdict = Verdict::of(difference.interval);
         let truths: Vec<bool> = joined.labels.iter().map(|label| *label == 1).collect();
         let auc = match goal.task {
-            Task::Binary => PairedAuc::of(&joined.logits, &alone.logits, &truths),
+            Task::Binary => PairedAuc::by_group(&joined.logits, &alone.logits, &truths, &joined.groups),
             Task::Classes(_) | Task::Labels(_) => None,
         };
         Some(Self { site: site.to_owned(), rows: joined.groups.len(), metric, difference, verdict, auc })

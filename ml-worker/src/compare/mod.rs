@@ -17,21 +17,27 @@
 //! the swarm's and for the central model, and only the common held-out rows, which are no site's, by all training rows; what
 //! is called central is then trained on rows from which the sites' differences have been taken out.
 //!
+//! Beside the cut at .5 stand figures at a cut (Youden's) that is chosen on validation rows: those of the arm's own; of the
+//! swarm's model at a site, that site's, and for the common held-out rows all sites' together. On the rows that chose it no
+//! cut is measured, and too few to choose a round by are too few to choose a cut by.
+//!
 //! The swarm's model sees each site's rows as that site's worker prepares them.
 
 mod arm;
 mod joining;
+mod text;
 
 pub use arm::{Arm, Choice, Measured};
 pub use joining::{Joining, Verdict};
 
 use crate::{
     data::{own_statistics, Rows, Scaler, Split, Table},
+    learn::figures::outputs,
     random::key,
     simulate::Site,
 };
 use anyhow::{Context, Result};
-use arm::{Model, Sets};
+use arm::{Judges, Model, Sets};
 use consilium_aggregation::Statistics;
 use consilium_study::{Scaling, StudySpec, Task};
 use serde::Serialize;
@@ -39,11 +45,17 @@ use serde::Serialize;
 /// All arms.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
-    /// The positive class, as it stands in the tables.
+    /// The positive class, as it stands in the tables; empty where there are several.
     pub positive: String,
+    /// The negative class.
+    pub negative: String,
+    /// Names of the model's outputs: the positive class, the classes, or the labels.
+    pub outputs: Vec<String>,
     /// Predicted probability from which on a row counts as positive.
     pub cut: f64,
-    /// Common held-out rows, and how many of them are positive.
+    /// Whether each site's own rows are those of a table of its own, and not its validation rows.
+    pub tested: Vec<bool>,
+    /// Common held-out rows, and how many of them are positive; 0 where there are no two classes.
     pub held_out: (usize, usize),
     /// One model per site, from its own rows alone.
     pub local: Vec<Arm>,
@@ -155,12 +167,13 @@ impl Inputs<'_> {
             let own = own_statistics(&site.table, &training)?;
             let scaler = self.scaler(&own);
             let rows = scaler.apply(&site.table, &training)?;
+            let validation = scaler.apply(&site.table, &validation)?;
             let model = self
-                .fit(&rows, &scaler.apply(&site.table, &validation)?, &site.secret)
+                .fit(&rows, &validation, &site.secret)
                 .with_context(|| format!("local-only model of {}", site.name))?;
             judges += usize::from(!model.choice.too_few);
             let sets = Sets { sites: vec![scaler.clone(); self.sites.len()], common: scaler };
-            let (arm, mut on) = self.arm(&site.name, &model, &sets, rows.len())?;
+            let (arm, mut on) = self.arm(&site.name, &model, (&sets, &Judges::One(&validation)), rows.len())?;
             local.push(arm);
             alone.push(on.swap_remove(n));
             parts.push(own);
@@ -176,7 +189,8 @@ impl Inputs<'_> {
         let central = self.fit(&pooled, &validation, &key("consilium/central/1", &secrets)).context("central model")?;
         let one = Sets { sites: vec![common.clone(); self.sites.len()], common };
         let by_site = self.spec.data.scaling == Scaling::Site;
-        let central = self.arm("central", &central, if by_site { &workers } else { &one }, pooled.len())?.0;
+        let sets = if by_site { &workers } else { &one };
+        let central = self.arm("central", &central, (sets, &Judges::One(&validation)), pooled.len())?.0;
         let choice = Choice {
             round: self.swarm.round,
             rounds: self.rounds,
@@ -186,7 +200,7 @@ impl Inputs<'_> {
         };
         let last = self.swarm.last.or((choice.round == choice.rounds).then_some(self.swarm.chosen));
         let swarm = Model { chosen: self.swarm.chosen.to_vec(), last: last.map(<[f32]>::to_vec), choice };
-        let (swarm, joined) = self.arm("swarm", &swarm, &workers, pooled.len())?;
+        let (swarm, joined) = self.arm("swarm", &swarm, (&workers, &Judges::EachSite), pooled.len())?;
         let joining: Vec<Joining> = self
             .sites
             .iter()
@@ -204,6 +218,9 @@ impl Inputs<'_> {
         }
         Ok(Comparison {
             positive: self.spec.data.positive.clone(),
+            negative: self.spec.data.negative.clone(),
+            outputs: outputs(&self.spec.data).into_iter().map(str::to_owned).collect(),
+            tested: self.tests.iter().map(Option::is_some).collect(),
             cut: crate::learn::metrics::CUT,
             held_out: self.held_out.map_or((0, 0), |t| (t.rows(), t.positives())),
             local,

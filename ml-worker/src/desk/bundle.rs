@@ -1,7 +1,9 @@
 //! A model with everything that is needed to use it.
 
+use super::fit::Fitted;
 use crate::{
-    data::{all_known, Preprocessing, Scaler},
+    data::{all_known, Preprocessing, Scaler, Split, Table},
+    learn::{logits_of, objective, Net},
     site::write_whole,
 };
 use anyhow::{bail, Context, Result};
@@ -23,8 +25,10 @@ pub struct Bundle {
     pub preprocessing: Preprocessing,
     /// Parameters, in the order of the model file.
     pub parameters: Vec<f32>,
-    /// Cuts chosen on validation rows, one per output.
+    /// Cuts chosen on validation rows, one per output: those of `fitted`.
     pub cuts: Vec<Option<f64>>,
+    /// What validation rows say of how to use it; none of a study's model that was packed without a site's data.
+    pub fitted: Option<Fitted>,
     /// Where it comes from.
     pub made: Made,
 }
@@ -47,6 +51,16 @@ pub enum Made {
     },
 }
 
+/// A site's rows, on which a study's model is made ready for use there.
+pub struct Own<'a> {
+    /// Its table, read with [`site_group_key`](crate::simulate::site_group_key).
+    pub table: &'a Table,
+    /// Which of its rows trained, and which validated.
+    pub split: &'a Split,
+    /// A sensitivity to find a cut for; above 0, at most 1.
+    pub sensitivity: Option<f64>,
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rest {
@@ -54,6 +68,8 @@ struct Rest {
     spec: String,
     scaler: Scaler,
     cuts: Vec<Option<f64>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fitted: Option<Fitted>,
     made: Made,
     /// BLAKE3 of `model.safetensors`.
     model: String,
@@ -63,12 +79,17 @@ impl Bundle {
     /// The model of a study, from its files.
     ///
     /// # Errors
-    /// Files of another study; a study whose rows are scaled at each site by the site's own numbers, which no one model can
-    /// bring along.
-    pub fn of_study(spec: &[u8], model: &[u8], statistics: Option<&[u8]>) -> Result<Self> {
+    /// Files of another study; without a site's data, a study whose rows are scaled at each site by the site's own numbers.
+    pub fn of_study(spec: &[u8], model: &[u8], statistics: Option<&[u8]>, own: Option<&Own<'_>>) -> Result<Self> {
         let spec = StudySpec::from_canonical(spec)?;
         let parameters = ModelFile::decode_merged(model, &spec.layout()?).context("the model")?.data;
         let scaler = match (spec.data.scaling, statistics) {
+            (Scaling::Site | Scaling::None, None) if own.is_some() => {
+                let training = |own: &Own<'_>| own.split.rows(own.table).0;
+                own.map(|own| Scaler::of(spec.data.scaling, own.table, &training(own), None))
+                    .transpose()?
+                    .context("no data")?
+            }
             (Scaling::Swarm, Some(bytes)) => {
                 let statistics = Statistics::decode(bytes, spec.data.numeric(), None).context("the statistics")?;
                 all_known(&statistics, &spec)?;
@@ -77,8 +98,8 @@ impl Bundle {
             (Scaling::Swarm, None) => bail!("this study scales by the swarm's statistics: name their file"),
             (_, Some(_)) => bail!("this study has no statistics"),
             (Scaling::Site, None) => bail!(
-                "this study scales each site's rows by the site's own training rows: use the model where these are, or \
-                 set data.scaling to \"swarm\" in the next study"
+                "this study scales each site's rows by the site's own training rows: pack the model where these are (--data \
+                 and --secret), or set data.scaling to \"swarm\" in the next study"
             ),
             (Scaling::Transductive, None) => Scaler::transductive(),
             // nothing is scaled; where values may be missing, what stands in for them is the site's own affair
@@ -90,7 +111,22 @@ impl Bundle {
         };
         let made = Made::Study { root: hex::encode(blob_hash(model)) };
         let preprocessing = Preprocessing { spec: spec.data.clone(), scaler };
-        Ok(Self { spec, preprocessing, parameters, cuts: Vec::new(), made })
+        let mut bundle = Self { spec, preprocessing, parameters, cuts: Vec::new(), fitted: None, made };
+        if let Some(own) = own {
+            bundle.fit(own)?;
+        }
+        Ok(bundle)
+    }
+
+    /// Chooses cuts and recalibration on the site's validation rows.
+    fn fit(&mut self, own: &Own<'_>) -> Result<()> {
+        let rows = self.preprocessing.scaler.apply(own.table, &own.split.rows(own.table).1)?;
+        let net = Net::new(self.spec.architecture()?)?;
+        let logits = logits_of(&net, &self.parameters, &rows)?;
+        let fitted = Fitted::of(&objective(&self.spec, None), &logits, rows.labels(), own.sensitivity);
+        self.cuts.clone_from(&fitted.cuts);
+        self.fitted = Some(fitted);
+        Ok(())
     }
 
     /// Writes the folder, for this user alone: means and deviations of patients' values are in it.
@@ -104,6 +140,7 @@ impl Bundle {
             spec: String::from_utf8(self.spec.canonical()?)?,
             scaler: self.preprocessing.scaler.clone(),
             cuts: self.cuts.clone(),
+            fitted: self.fitted.clone(),
             made: self.made.clone(),
             model: hex::encode(blob_hash(&file)),
         };
@@ -132,6 +169,6 @@ impl Bundle {
         let spec = StudySpec::from_canonical(rest.spec.as_bytes()).with_context(at)?;
         let parameters = ModelFile::decode_merged(&model, &spec.layout()?).context(MODEL)?.data;
         let preprocessing = Preprocessing { spec: spec.data.clone(), scaler: rest.scaler };
-        Ok(Self { spec, preprocessing, parameters, cuts: rest.cuts, made: rest.made })
+        Ok(Self { spec, preprocessing, parameters, cuts: rest.cuts, fitted: rest.fitted, made: rest.made })
     }
 }

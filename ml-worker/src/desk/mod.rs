@@ -2,9 +2,13 @@
 //! secret is what the worker would train in its first round.
 
 mod bundle;
+mod evaluation;
+mod fit;
 mod train;
 
-pub use bundle::{Bundle, Made};
+pub use bundle::{Bundle, Made, Own};
+pub use evaluation::{evaluate, Bootstrap, By, Cut, Draws, Evaluation, Output, Recalibrated};
+pub use fit::{Fitted, Wanted};
 pub use train::{train, Outcome, Plan};
 
 use crate::{
@@ -20,10 +24,11 @@ use consilium_study::{Architecture, Node, Op, Scaling};
 /// Missing values that nothing is known to stand in for; one row alone where rows are scaled by each other; rows that do not fit the model, or cannot be read.
 pub fn logits(bundle: &Bundle, table: &Table) -> Result<(Vec<f32>, Rows)> {
     let preprocessing: &Preprocessing = &bundle.preprocessing;
-    if let (Made::Study { .. }, Scaling::None, true) = (&bundle.made, bundle.spec.data.scaling, table.missing > 0) {
+    let from_elsewhere = matches!(bundle.made, Made::Study { .. }) && bundle.fitted.is_none();
+    if from_elsewhere && bundle.spec.data.scaling == Scaling::None && table.missing > 0 {
         bail!(
             "{} values are missing, and this study's model does not say what stands in for them: each site took the means \
-             of its own training rows; fill them in, or set data.scaling to \"swarm\" in the next study",
+             of its own training rows; fill them in, or pack the model with a site's data (pack --data)",
             table.missing
         );
     }
@@ -38,6 +43,17 @@ pub fn logits(bundle: &Bundle, table: &Table) -> Result<(Vec<f32>, Rows)> {
         );
     }
     let rows = preprocessing.rows(table)?;
+    // as in training: beyond f32 there is no number, and what comes out looks like one all the same
+    if let Some((row, place)) = rows.not_finite()? {
+        let what = match table.features.get(place) {
+            Some(name) => format!("column {name:?}"),
+            None => "its picture".into(),
+        };
+        bail!(
+            "row {}, {what}: a scaled value leaves the range of f32; look at the value, or at the study's scaling",
+            row + 1
+        );
+    }
     let net = Net::new(bundle.spec.architecture()?)?;
     Ok((logits_of(&net, &bundle.parameters, &rows)?, rows))
 }

@@ -1,10 +1,13 @@
 //! Training on one site's rows.
 
-use super::bundle::{Bundle, Made};
+use super::{
+    bundle::{Bundle, Made},
+    fit::Fitted,
+};
 use crate::{
     data::{own_statistics, Prepared, Rows, Split, Table},
     learn::{
-        figures::{validated_cuts, Figures},
+        figures::{groups, Figures},
         initial_parameters, logits_of, objective, Net, OptimizerState, Seeds, Session, TrainError,
     },
 };
@@ -75,13 +78,15 @@ pub fn train(plan: &Plan<'_>, progress: &dyn Fn(f64) -> bool) -> Result<Outcome>
     let net = Net::new(spec.architecture()?)?;
     let goal = objective(spec, None);
     let z = logits_of(&net, &parameters, &validation)?;
-    let cuts = validated_cuts(&goal, &z, validation.labels());
-    let figures = Figures::of(&goal, &z, validation.labels(), &cuts);
+    let fitted = Fitted::of(&goal, &z, validation.labels(), None);
+    let cuts = fitted.cuts.clone();
+    let groups = groups(&spec.data, table, &split.rows(table).1);
+    let figures = Figures::by_group(&goal, &z, validation.labels(), &cuts, Some(&groups));
     let made = Made::Desk { training_rows: Rows::len(&training), rounds: *rounds };
     Ok(Outcome {
         rows: (training.len(), validation.len()),
         training_loss,
         validation: figures,
-        bundle: Bundle { spec: (*spec).clone(), preprocessing, parameters, cuts, made },
+        bundle: Bundle { spec: (*spec).clone(), preprocessing, parameters, cuts, fitted: Some(fitted), made },
     })
 }

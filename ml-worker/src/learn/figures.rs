@@ -4,7 +4,8 @@ use super::{
     loss::Objective,
     metrics::{validated_cut, validated_cut_of_probabilities, Metrics, MultiClass, MultiLabel},
 };
-use consilium_study::{Loss, Task};
+use crate::data::Table;
+use consilium_study::{DataSpec, Loss, Task};
 use serde::Serialize;
 
 /// Figures of one model on one set of rows.
@@ -23,13 +24,25 @@ impl Figures {
     /// Figures of these logits; labels as [`Objective`] says. `cuts` are [validated](validated_cuts) ones, whose figures
     /// then stand beside those of the cut at one half. `None` without rows.
     pub fn of(objective: &Objective, logits: &[f32], labels: &[u32], cuts: &[Option<f64>]) -> Option<Self> {
+        Self::by_group(objective, logits, labels, cuts, None)
+    }
+
+    /// The same of rows of which several are of one group, as a patient's are: intervals take them together. `None` also
+    /// where there are not as many groups as rows.
+    pub fn by_group(
+        objective: &Objective,
+        logits: &[f32],
+        labels: &[u32],
+        cuts: &[Option<f64>],
+        groups: Option<&[[u8; 32]]>,
+    ) -> Option<Self> {
         let truths = || labels.iter().map(|label| *label == 1).collect::<Vec<_>>();
         match objective.task {
             Task::Binary => {
                 let cut = cuts.first().copied().flatten();
                 match objective.loss {
-                    Loss::CrossEntropy => Metrics::with_cut(logits, &truths(), cut),
-                    Loss::SquaredError => Metrics::of_probabilities(&objective.probabilities(logits), &truths(), cut),
+                    Loss::CrossEntropy => Metrics::by_group(logits, &truths(), cut, groups),
+                    Loss::SquaredError => Metrics::of_outputs(logits, &truths(), cut, groups),
                 }
                 .map(|m| Self::Binary(Box::new(m)))
             }
@@ -40,9 +53,21 @@ impl Figures {
             Task::Labels(count) => {
                 let none = vec![None; count];
                 let cuts = if cuts.len() == count { cuts } else { &none };
-                MultiLabel::with_cuts(logits, &truths(), cuts).map(|m| Self::Labels(Box::new(m)))
+                MultiLabel::by_group(logits, &truths(), cuts, groups).map(|m| Self::Labels(Box::new(m)))
             }
         }
+    }
+
+    /// Without intervals: of rows of which several may be of one group, where it is not known which.
+    #[must_use]
+    pub fn without_intervals(mut self) -> Self {
+        let none = |m: &mut Metrics| (m.auc_interval, m.auc_bound) = (None, None);
+        match &mut self {
+            Self::Binary(m) => none(m),
+            Self::Labels(m) => m.per_label.iter_mut().for_each(none),
+            Self::Classes(_) => {}
+        }
+        self
     }
 
     /// Those of two classes.
@@ -61,6 +86,29 @@ impl Figures {
             Self::Labels(m) => m.log_loss,
         }
     }
+}
+
+/// Names of a model's outputs: the positive class of two, the classes, or the labels.
+pub fn outputs(data: &DataSpec) -> Vec<&str> {
+    match data.task() {
+        Task::Binary => vec![data.positive.as_str()],
+        Task::Classes(_) => data.classes.iter().map(String::as_str).collect(),
+        Task::Labels(_) => data.label_columns(),
+    }
+}
+
+/// Which of these rows of a table are not independent of each other: those of one group, where the study names a group
+/// column. Where it names none each row is one of its own: two that are equal may well be two patients.
+pub fn groups(data: &DataSpec, table: &Table, rows: &[usize]) -> Vec<[u8; 32]> {
+    if data.group.is_some() {
+        return rows.iter().map(|row| table.groups[*row]).collect();
+    }
+    let alone = |n: usize| {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&(n as u64).to_be_bytes());
+        key
+    };
+    (0..rows.len()).map(alone).collect()
 }
 
 /// The cut of each output that validation rows ask for; none for several classes, of which the likeliest is taken.

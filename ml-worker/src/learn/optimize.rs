@@ -21,7 +21,9 @@ pub struct OptimizerState {
     pub second: Vec<u32>,
 }
 
-/// After so many steps a power of a decay counts as it was: what is left of it changes no bit of `1 − βᵗ`.
+/// After so many steps a power of a decay counts as it was. Of a decay up to .9996 what is left then changes no bit of
+/// `1 − βᵗ` (`.9996^100000 < 2⁻⁵⁴`). Of one nearer to 1, the correction stays where it is: at .99999 `1 − βᵗ` is held at .632,
+/// and steps at √.632 = .795 (second moment) of what they would become after a million steps more.
 const LAST_POWER: u64 = 100_000;
 
 /// Parameters that are treated alike: a part of one tensor.

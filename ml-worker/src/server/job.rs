@@ -194,6 +194,8 @@ impl Worker {
         let z = logits_of(&net, model, validation)?;
         let of = if duty.kind == DutyKind::Train { duty.round.saturating_sub(1) } else { duty.round };
         let figures = Figures::of(&objective(spec, None), &z, validation.labels(), &[]);
+        // which rows are of one patient is not known any more here
+        let figures = if spec.data.group.is_some() { figures.map(Figures::without_intervals) } else { figures };
         self.home.put_note(&StudyKey::of(duty), "figures", of, &figures)?;
         Ok(micro_of(spec, &z, validation))
     }

@@ -325,6 +325,38 @@ for name, n, most, within, both in (("visits", 40, 4, .6, 0), ("mixed", 30, 3, .
     clustered.append(dict(name=name, first=a, second=b, labels=y, groups=g, auc=area, interval=logit_interval(area, var),
                           difference=difference, standard_error=se, paired=[difference - Z * se, difference + Z * se]))
 
+def logit_fit(z, y, offset=None):
+    """statsmodels' maximum likelihood: intercept and slope, or the intercept alone with an offset."""
+    x = sm.add_constant(z) if offset is None else np.ones((len(y), 1))
+    fit = sm.GLM(y, x, family=sm.families.Binomial(), offset=offset).fit(tol=1e-15, maxiter=200)
+    return fit.params.tolist()
+
+rng = np.random.default_rng(23)
+recalibrated = []
+for name, n, slope, shift in (("well", 80, 1, 0), ("too_sure", 120, 3, 1), ("reversed", 60, -1, 0), ("far_off", 90, 20, 500)):
+    true = rng.normal(size=n) * 1.5
+    y = (rng.random(n) < sigmoid(true)).astype(int)
+    z = np.round((slope * true + shift) * 256) / 256
+    a, b = logit_fit(z, y)
+    recalibrated.append(dict(name=name, logits=z, labels=y, calibration=dict(intercept=a, slope=b,
+        in_the_large=logit_fit(z, y, z)[0] if abs(shift) < 100 else None)))
+
+def sensitive(p, y, wanted):
+    """Over all middles of neighbours, and 0: the highest cut with that sensitivity."""
+    levels = sorted(set(p.tolist()))
+    cuts = [0.] + [(a + b) / 2 for a, b in zip(levels, levels[1:])]
+    return max(c for c in cuts if Fraction(int((p[y == 1] >= c).sum()), int(y.sum())) >= Fraction(wanted))
+
+cuts = []
+for n, share in ((40, .3), (150, .1), (9, .5)):
+    z, y = draw(n, share, .25)
+    p = sigmoid(z)
+    cuts.append(dict(probabilities=p, labels=y, cuts=[[w, sensitive(p, y, str(w))] for w in (.05, .5, .8, .9, 1.)]))
+quantiles = []
+for n in (1, 2, 7, 40):
+    values = np.sort(np.round(rng.normal(size=n), 3))
+    quantiles.append(dict(values=values, quantiles=[[q, np.quantile(values, q)] for q in (.025, .5, .975)]))
+
 def coverage(draws=2000, patients=200):
     """How often the intervals hold the true AUC, with rows of one patient taken together and as if they were independent."""
     for most, within in ((1, 0), (3, .5), (3, .8), (6, .5)):
@@ -354,7 +386,8 @@ if "--coverage" in sys.argv:
 
 made = dict(made_by=dict(python=platform.python_version(), numpy=np.__version__, scikit_learn=sklearn.__version__, scipy=scipy.__version__,
             statsmodels=statsmodels.__version__),
-            binary=cases, probabilities=probabilities, paired=comparisons, multi_class=several, multi_label=labelled, paired_mean=means, clustered=clustered,
+            binary=cases, probabilities=probabilities, paired=comparisons, multi_class=several, multi_label=labelled, paired_mean=means, clustered=clustered, recalibrated=recalibrated,
+            sensitivity=cuts, quantiles=quantiles,
             student=[[d, scipy.stats.t.ppf(.975, d)] for d in (1, 2, 3, 4, 5, 9, 10, 19, 20, 113, 5000, 1000000)],
             erfc=[[x, erfc(x)] for x in (0., 1e-9, .1, .5, 1., 1.5, 1.9, 1.999999, 2., 2.1, 3., 4.5, 6., 10., 20., 26.)])
 text = ",\n".join(f"{json.dumps(k)}: " + (json.dumps(none(v)) if k in ("made_by", "erfc", "student") else

@@ -29,7 +29,7 @@ use crate::data::{
     },
 };
 use consilium_primitives::{FailureCode, Hash};
-use consilium_study::{BadRows, DataSpec, Pictures, Task};
+use consilium_study::{BadRows, DataSpec, Features, Missing, PictureKind, Pictures, Task};
 use std::{collections::HashSet, io, path::Path, sync::Arc};
 
 /// A site's rows. Their values are in memory or in a working copy on disk; which of both changes no number.
@@ -180,6 +180,30 @@ pub fn read_file(path: &Path, spec: &DataSpec, group_key: &[u8; 32], how: &Readi
 /// The first thing that does not fit, by file, line and column.
 pub fn read_unlabelled(path: &Path, spec: &DataSpec, how: &Reading) -> Result<Table, DataError> {
     read_as(path, spec, &[0; 32], how, Mode::Predict)?.table
+}
+
+/// What stands in a column that the study need not know, for each row that [`read_file`] keeps, in its order, without blanks
+/// around it. For rows that are told apart by it, not for the network.
+///
+/// # Errors
+/// What [`read_file`] says; no such column; a row that has nothing there; rows of pictures that are skipped, which cannot be
+/// matched.
+pub fn read_texts(path: &Path, spec: &DataSpec, column: &str, how: &Reading) -> Result<Vec<String>, DataError> {
+    let mut spec = spec.clone();
+    if spec.bad_rows == BadRows::Refuse && spec.missing != Missing::DropRow {
+        // every row is kept: nothing else need be read
+        (spec.features, spec.categorical) = (Features::default(), Vec::new());
+    }
+    let no_pictures =
+        Pictures { column: String::new(), height: 1, width: 1, kind: PictureKind::Picture, mean: 0.0, deviation: 1.0 };
+    spec.pictures = Some(Pictures { column: column.to_owned(), ..no_pictures });
+    let target = Target { reading: how, copy: None, path };
+    let named = |error: DataError| {
+        let message = error.message.replace("which the study names as that of its pictures", "which was asked for");
+        DataError::new(error.code, message.replace("every row needs its picture", "every row needs a value there"))
+    };
+    let outcome = rows(&target, &spec, &[0; 32], mode(&spec)).map_err(named)?.1.map_err(named)?;
+    Ok(outcome.known.pictures)
 }
 
 /// The hash that [`read_file`] gives for a file and, where the specification names pictures, for these too: what a study

@@ -4,27 +4,33 @@
 //! divided by nothing, a logit that is not a number) is `None`, in JSON `null`, and never 0. Figures that must not be
 //! missing by their type (`log_loss`, `accuracy`, `brier`, `ece`) are NaN then, which JSON writes as `null` too.
 
+mod bootstrap;
 mod calibration;
+mod clusters;
 mod mean;
 mod multi_class;
 mod multi_label;
 mod paired;
 mod paired_mean;
+mod recalibration;
 mod roc;
 #[cfg(test)]
 mod tests;
 mod threshold;
 
+pub use bootstrap::{Drawn, Resampling};
 pub use calibration::BINS;
 pub use mean::Mean;
 pub use multi_class::{Averages, ClassFigures, MultiClass, MAX_CLASSES};
 pub use multi_label::MultiLabel;
 pub use paired::PairedAuc;
 pub use paired_mean::{PairedMean, MIN_GROUPS};
+pub use recalibration::{Calibration, Recalibration};
 pub use roc::{AucBound, MIN_FOR_BOUND};
-pub use threshold::{validated_cut, validated_cut_of_probabilities, AtCut, Confusion};
+pub use threshold::{cut_of_sensitivity, validated_cut, validated_cut_of_probabilities, AtCut, Confusion};
 
 use super::loss::sigmoid;
+use clusters::Clusters;
 use roc::Ranked;
 use serde::Serialize;
 
@@ -43,6 +49,7 @@ pub struct Metrics {
     /// Two-sided 95 % interval of the AUC, on the logit scale with DeLong's variance (DeLong, DeLong and
     /// Clarke-Pearson, "Comparing the areas under two or more correlated receiver operating characteristic curves",
     /// 1988; the scale: Pepe, "The Statistical Evaluation of Medical Tests for Classification and Prediction", 2003).
+    /// Where several rows are of one group the variance is Obuchowski's (1997), which takes a group's rows together.
     /// `None` where the AUC is 0 or 1 or its variance is 0 or not known: `auc_bound` says then which it is.
     pub auc_interval: Option<(f64, f64)>,
     /// What stands where an AUC has no interval. `None` with an interval and without an AUC.
@@ -92,6 +99,12 @@ impl Metrics {
     /// Figures of these logits at the cut of 0.5 and, beside them, at `cut`, which is a probability. `None` without
     /// rows, where the lengths differ, and for a cut outside 0 to 1.
     pub fn with_cut(logits: &[f32], labels: &[bool], cut: Option<f64>) -> Option<Self> {
+        Self::by_group(logits, labels, cut, None)
+    }
+
+    /// The same of rows of which several are of one group, as a patient's are: they are not independent, and the interval
+    /// of the AUC takes them together. `None` also where there are not as many groups as rows.
+    pub fn by_group(logits: &[f32], labels: &[bool], cut: Option<f64>, groups: Option<&[[u8; 32]]>) -> Option<Self> {
         let z: Vec<f64> = logits.iter().map(|z| f64::from(*z)).collect();
         let p: Vec<f64> = z.iter().map(|z| sigmoid(*z)).collect();
         // the loss from the logit keeps what the probability rounds away
@@ -99,7 +112,16 @@ impl Metrics {
             let against = if positive { -z[row] } else { z[row] };
             against.max(0.0) + (-z[row].abs()).exp().ln_1p()
         };
-        Self::build(&z, &p, labels, cut, loss)
+        Self::build((&z, &p), labels, cut, groups, loss)
+    }
+
+    /// Figures of a linear unit's outputs that were trained towards 0 and 1: rows are ranked by the outputs themselves, and
+    /// all that is said of probabilities is said of the outputs held between 0 and 1. Otherwise as
+    /// [`by_group`](Self::by_group).
+    pub fn of_outputs(outputs: &[f32], labels: &[bool], cut: Option<f64>, groups: Option<&[[u8; 32]]>) -> Option<Self> {
+        let z: Vec<f64> = outputs.iter().map(|z| f64::from(*z)).collect();
+        let p: Vec<f64> = z.iter().map(|z| z.clamp(0.0, 1.0)).collect();
+        Self::build((&z, &p), labels, cut, groups, |row, positive| flat_loss(p[row], positive))
     }
 
     /// Figures of these probabilities of the positive class, at the cut of 0.5 and at `cut`. `None` without rows, where
@@ -108,25 +130,23 @@ impl Metrics {
         if !probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
             return None;
         }
-        let loss = |row: usize, positive: bool| match positive {
-            true => -probabilities[row].ln(),
-            false => -(-probabilities[row]).ln_1p(),
-        };
-        // a loss of nothing is 0 and not -0
-        Self::build(probabilities, probabilities, labels, cut, |row, positive| loss(row, positive) + 0.0)
+        let loss = |row: usize, positive: bool| flat_loss(probabilities[row], positive);
+        Self::build((probabilities, probabilities), labels, cut, None, loss)
     }
 
-    /// Ranks are those of `scores`; the rest comes from their probabilities `p`.
+    /// Ranks are those of the first numbers; the rest comes from their probabilities, the second ones.
     fn build(
-        scores: &[f64],
-        p: &[f64],
+        (scores, p): (&[f64], &[f64]),
         labels: &[bool],
         cut: Option<f64>,
+        groups: Option<&[[u8; 32]]>,
         loss: impl Fn(usize, bool) -> f64,
     ) -> Option<Self> {
-        if labels.is_empty() || p.len() != labels.len() || cut.is_some_and(|c| !(0.0..=1.0).contains(&c)) {
+        let fits = p.len() == labels.len() && groups.is_none_or(|groups| groups.len() == labels.len());
+        if labels.is_empty() || !fits || cut.is_some_and(|c| !(0.0..=1.0).contains(&c)) {
             return None;
         }
+        let clusters = groups.and_then(Clusters::of);
         let n = labels.len() as f64;
         let half = AtCut::of(p, labels, CUT);
         let ranked = Ranked::of(scores, labels);
@@ -136,8 +156,8 @@ impl Metrics {
             rows: labels.len(),
             positives: labels.iter().filter(|l| **l).count(),
             auc: placed.as_ref().map(|p| p.auc()),
-            auc_interval: placed.as_ref().and_then(|p| p.interval()),
-            auc_bound: placed.as_ref().and_then(|p| p.bound()),
+            auc_interval: placed.as_ref().and_then(|p| p.interval(clusters.as_ref())),
+            auc_bound: placed.as_ref().and_then(|p| p.bound(clusters.as_ref())),
             average_precision: ranked.as_ref().map(Ranked::average_precision),
             log_loss: labels.iter().enumerate().map(|(i, l)| loss(i, *l)).sum::<f64>() / n,
             brier: squared.sum::<f64>() / n,
@@ -154,4 +174,9 @@ impl Metrics {
             at_cut: cut.and_then(|c| AtCut::of(p, labels, c)),
         })
     }
+}
+
+/// Log-loss of a probability; 0, and not -0, where it is right for certain.
+fn flat_loss(p: f64, positive: bool) -> f64 {
+    (if positive { -p.ln() } else { -(-p).ln_1p() }) + 0.0
 }

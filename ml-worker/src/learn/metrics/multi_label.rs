@@ -46,16 +46,32 @@ impl MultiLabel {
     /// Figures of logits and truths that lie row after row, `labels` to a row. `None` without rows or labels and where
     /// the lengths do not fit.
     pub fn of(logits: &[f32], labels: usize, truths: &[bool]) -> Option<Self> {
-        Self::build(logits, labels, truths, |_| None)
+        Self::build(logits, labels, truths, None, |_| None)
     }
 
     /// The same with a cut for each label beside 0.5, chosen on other rows; a label's figures at it are in `per_label`.
     /// `None` also where there are not as many cuts as labels or one is outside 0 to 1.
     pub fn with_cuts(logits: &[f32], truths: &[bool], cuts: &[Option<f64>]) -> Option<Self> {
-        Self::build(logits, cuts.len(), truths, |k| cuts[k])
+        Self::by_group(logits, truths, cuts, None)
     }
 
-    fn build(logits: &[f32], labels: usize, truths: &[bool], cut: impl Fn(usize) -> Option<f64>) -> Option<Self> {
+    /// The same of rows of which several are of one group; see [`Metrics::by_group`].
+    pub fn by_group(
+        logits: &[f32],
+        truths: &[bool],
+        cuts: &[Option<f64>],
+        groups: Option<&[[u8; 32]]>,
+    ) -> Option<Self> {
+        Self::build(logits, cuts.len(), truths, groups, |k| cuts[k])
+    }
+
+    fn build(
+        logits: &[f32],
+        labels: usize,
+        truths: &[bool],
+        groups: Option<&[[u8; 32]]>,
+        cut: impl Fn(usize) -> Option<f64>,
+    ) -> Option<Self> {
         if labels == 0 || !truths.len().is_multiple_of(labels) {
             return None;
         }
@@ -64,7 +80,7 @@ impl MultiLabel {
         let column = |k: usize| {
             let z: Vec<f32> = logits.iter().skip(k).step_by(labels).copied().collect();
             let truth: Vec<bool> = truths.iter().skip(k).step_by(labels).copied().collect();
-            Metrics::with_cut(&z, &truth, cut(k))
+            Metrics::by_group(&z, &truth, cut(k), groups)
         };
         let per_label: Vec<Metrics> = (0..labels).map(column).collect::<Option<_>>()?;
         let right = |(z, truth): (&f32, &bool)| (sigmoid(f64::from(*z)) >= CUT) == *truth;

@@ -1,5 +1,6 @@
 //! Figures of the order that scores put rows into.
 
+use super::clusters::Clusters;
 use crate::learn::loss::sigmoid;
 use serde::Serialize;
 use std::ops::Range;
@@ -15,7 +16,9 @@ pub const MIN_FOR_BOUND: usize = 5;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum AucBound {
-    /// The AUC is 1: a one-sided 95 % lower bound, `0.05^(1/m)` with `m` rows in the smaller class.
+    /// The AUC is 1: a one-sided 95 % lower bound, `0.05^(1/m)` with `m` rows in the smaller class; where rows of one group
+    /// are not independent, `m` is how many pairs of a positive and a negative row can be made at most of which no two, and
+    /// no two rows of one, are of the same group.
     ///
     /// Pair each row of the smaller class with a row of the other one, each used once. With rows that are drawn
     /// independently these are `m` independent trials that succeed with a chance of at most the true AUC, and a sample
@@ -37,9 +40,9 @@ pub enum AucBound {
     /// Too few rows to say: less than [`MIN_FOR_BOUND`] in the smaller class where the AUC is 0 or 1, else less than 2,
     /// which have no variance.
     TooFew {
-        /// Rows of the smaller class.
+        /// Rows of the smaller class; where several rows are of one group, pairs as in [`AucBound::AtLeast`].
         smaller_class: usize,
-        /// Rows that it would need.
+        /// How many would be needed.
         needed: usize,
     },
     /// DeLong's variance is 0, as it is where all scores are the same: it says nothing about how sure the AUC is.
@@ -133,12 +136,8 @@ impl Placements<'_> {
         of_positives.sum::<i128>() as f64 / (2.0 * self.positives as f64 * self.negatives as f64)
     }
 
-    pub fn variance(&self) -> Option<f64> {
-        variance(&self.twice, self.labels)
-    }
-
-    pub fn interval(&self) -> Option<(f64, f64)> {
-        let (auc, variance) = (self.auc(), self.variance().filter(|v| *v > 0.0)?);
+    pub fn interval(&self, clusters: Option<&Clusters>) -> Option<(f64, f64)> {
+        let (auc, variance) = (self.auc(), variance(&self.twice, self.labels, clusters).filter(|v| *v > 0.0)?);
         if auc <= 0.0 || auc >= 1.0 {
             return None;
         }
@@ -147,15 +146,19 @@ impl Placements<'_> {
         Some((sigmoid(logit - half), sigmoid(logit + half)))
     }
 
-    pub fn bound(&self) -> Option<AucBound> {
-        let (auc, smaller_class) = (self.auc(), self.positives.min(self.negatives) as usize);
+    pub fn bound(&self, clusters: Option<&Clusters>) -> Option<AucBound> {
+        let auc = self.auc();
+        let smaller_class = match clusters {
+            Some(clusters) => clusters.pairs(self.labels),
+            None => self.positives.min(self.negatives) as usize,
+        };
         let perfect = auc <= 0.0 || auc >= 1.0;
         let needed = if perfect { MIN_FOR_BOUND } else { 2 };
         if smaller_class < needed {
             return Some(AucBound::TooFew { smaller_class, needed });
         }
         let bound = 0.05f64.powf(1.0 / smaller_class as f64);
-        match self.variance() {
+        match variance(&self.twice, self.labels, clusters) {
             _ if auc >= 1.0 => Some(AucBound::AtLeast { bound }),
             _ if auc <= 0.0 => Some(AucBound::AtMost { bound: 1.0 - bound }),
             Some(v) if v > 0.0 => None,
@@ -164,9 +167,13 @@ impl Placements<'_> {
     }
 }
 
-/// DeLong's variance of an AUC, or of the difference of two, from twice the placements (or the differences of them) of
-/// all rows. `None` where a class has less than two rows. 0 exactly where it is 0, as the sums are of whole numbers.
-pub(super) fn variance(twice: &[i64], labels: &[bool]) -> Option<f64> {
+/// The variance of an AUC, or of the difference of two, from twice the placements (or the differences of them) of all rows:
+/// DeLong's, or with clusters Obuchowski's. `None` where a class has less than two rows, or is in less than two clusters. 0
+/// exactly where it is 0, as the sums are of whole numbers.
+pub(super) fn variance(twice: &[i64], labels: &[bool], clusters: Option<&Clusters>) -> Option<f64> {
+    if let Some(clusters) = clusters {
+        return clusters.variance(twice, labels);
+    }
     let of_class = |class: bool| {
         let (mut count, mut sum, mut squares) = (0i128, 0i128, 0i128);
         for (value, _) in twice.iter().zip(labels).filter(|(_, l)| **l == class) {

@@ -116,6 +116,27 @@ pub fn validated_cut_of_probabilities(probabilities: &[f64], labels: &[bool]) ->
     probabilities.iter().all(|p| (0.0..=1.0).contains(p)).then(|| best_cut(probabilities, labels)).flatten()
 }
 
+/// The highest cut at which these rows' sensitivity is at least so much (above 0, at most 1): half-way between the last
+/// probability that must be above it and the next lower one, or 0 where there is none. `None` without positives, where
+/// lengths differ, and for a probability that is not a number.
+///
+/// As of [`validated_cut`], the rows must be validation rows; on others the sensitivity will be another.
+pub fn cut_of_sensitivity(probabilities: &[f64], labels: &[bool], sensitivity: f64) -> Option<f64> {
+    if probabilities.len() != labels.len() || probabilities.iter().any(|p| p.is_nan()) {
+        return None;
+    }
+    let mut positives: Vec<f64> = probabilities.iter().zip(labels).filter(|(_, l)| **l).map(|(p, _)| *p).collect();
+    positives.sort_unstable_by(|a, b| b.total_cmp(a));
+    let reached = |n: &usize| *n as f64 / positives.len() as f64 >= sensitivity;
+    let last = positives[(1..=positives.len()).find(reached)? - 1];
+    let lower = probabilities.iter().copied().filter(|p| *p < last).fold(f64::NEG_INFINITY, f64::max);
+    if lower.is_infinite() {
+        return Some(0.0);
+    }
+    let middle = lower + (last - lower) / 2.0;
+    Some(if middle > lower { middle } else { last })
+}
+
 fn best_cut(p: &[f64], labels: &[bool]) -> Option<f64> {
     let ranked = Ranked::of(p, labels)?;
     let (m, n) = (i128::from(ranked.positives), i128::from(ranked.negatives));

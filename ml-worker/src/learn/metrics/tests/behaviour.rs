@@ -1,6 +1,8 @@
 //! What figures do whatever the numbers are.
 
 use super::super::*;
+use crate::learn::{figures::Figures, loss::Objective};
+use consilium_study::{Loss, Task};
 use serde_json::json;
 
 /// Repeatable numbers (a linear congruential generator) with many ties: logits in quarters from -4 to 4, and labels
@@ -157,6 +159,87 @@ fn a_perfect_auc_has_a_bound_on_one_side_or_too_few_rows() {
     assert_eq!(lone.auc_bound, Some(AucBound::TooFew { smaller_class: 1, needed: 2 }));
     let (z, labels) = rows(50, 3);
     assert_eq!(Metrics::of(&z, &labels).unwrap().auc_bound, None, "it has an interval");
+}
+
+#[test]
+fn a_linear_units_outputs_are_ranked_as_they_are_and_judged_as_probabilities() {
+    // half of them lie outside 0 to 1: held there, they are ties that say nothing
+    let z = [-1.5, -0.25, 0.25, 0.5, -0.125, 0.75, 1.25, 1.75, 1.0];
+    let labels = [false, false, false, true, true, false, true, true, true];
+    let metrics = Metrics::of_outputs(&z, &labels, Some(0.4), None).unwrap();
+    let auc = Metrics::of(&z, &labels).unwrap().auc;
+    assert_eq!((metrics.auc, metrics.average_precision), (auc, Metrics::of(&z, &labels).unwrap().average_precision));
+    let p: Vec<f64> = z.iter().map(|z| f64::from(*z).clamp(0.0, 1.0)).collect();
+    let held = Metrics::of_probabilities(&p, &labels, Some(0.4)).unwrap();
+    assert!(held.auc < metrics.auc, "{:?} {:?}", held.auc, metrics.auc);
+    assert_eq!((metrics.brier, metrics.ece, metrics.log_loss), (held.brier, held.ece, held.log_loss));
+    assert_eq!((metrics.confusion, &metrics.at_cut), (held.confusion, &held.at_cut));
+    let plain = Figures::Binary(Box::new(metrics.clone())).without_intervals();
+    assert!(metrics.auc_interval.is_some() && plain.binary().unwrap().auc_interval.is_none());
+    let study = Objective { task: Task::Binary, loss: Loss::SquaredError, weights: Vec::new() };
+    let labels: Vec<u32> = labels.iter().map(|l| u32::from(*l)).collect();
+    let figures = Figures::of(&study, &z, &labels, &[Some(0.4)]).unwrap();
+    assert_eq!(figures.binary().unwrap(), &metrics, "it is what a study of squared_error is measured by");
+}
+
+#[test]
+fn groups_that_leave_no_variance_leave_no_interval() {
+    let (z, labels) = ([0.0, 1.0, -1.0, 2.0, 0.5, -2.0], [true, true, false, true, false, false]);
+    let of = |groups: [u8; 6]| Metrics::by_group(&z, &labels, None, Some(&groups.map(|g| [g; 32]))).unwrap();
+    // all positive rows are one patient's
+    let one = of([1, 1, 2, 1, 3, 4]);
+    assert_eq!((one.auc_interval, one.auc_bound), (None, Some(AucBound::TooFew { smaller_class: 1, needed: 2 })));
+    assert!(of([1, 2, 3, 4, 5, 6]).auc_interval.is_some());
+    assert_eq!(Metrics::by_group(&z, &labels, None, Some(&[[0; 32]; 5])), None);
+    assert_eq!(PairedAuc::by_group(&z, &z, &labels, &[[0; 32]; 5]), None);
+    // six rows on either side of a perfect order, but three patients: one pair of two patients, not six of rows
+    let z: Vec<f32> = (0..12).map(|n| if n < 6 { 1.0 } else { -1.0 }).collect();
+    let labels: Vec<bool> = (0..12).map(|n| n < 6).collect();
+    let groups: Vec<[u8; 32]> = (0..12u8).map(|n| [n % 3; 32]).collect();
+    let perfect = Metrics::by_group(&z, &labels, None, Some(&groups)).unwrap();
+    assert_eq!(perfect.auc_bound, Some(AucBound::TooFew { smaller_class: 1, needed: 5 }));
+}
+
+#[test]
+fn what_has_no_highest_likelihood_is_not_recalibrated() {
+    let labels = [false, false, true, true];
+    for z in
+        [[-2.0, -1.0, 1.0, 2.0], [-1.0, 0.0, 0.0, 1.0], [2.0, 1.0, -1.0, -2.0], [0.5; 4], [f64::NAN, 1.0, 0.0, 2.0]]
+    {
+        assert_eq!(Recalibration::of(&z, &labels), None, "{z:?}");
+    }
+    assert_eq!(Recalibration::of(&[1.0, 2.0], &[true, true]), None);
+    let parted = Calibration::of(&[-2.0, -1.0, 1.0, 2.0], &labels);
+    assert!(parted.slope.is_none() && parted.in_the_large.unwrap().abs() < 1e-9, "the intercept alone is known");
+    let by = Recalibration { intercept: 0.5, slope: 2.0 };
+    assert!(near(by.probability(-0.25), 0.5));
+    assert_eq!(cut_of_sensitivity(&[0.2, 0.4], &[false, false], 0.9), None);
+    assert_eq!(cut_of_sensitivity(&[f64::NAN], &[true], 0.9), None);
+}
+
+#[test]
+fn groups_are_drawn_again_whole_and_the_same_seed_draws_the_same() {
+    let groups: Vec<[u8; 32]> = (0..90u8).map(|n| [n / 3; 32]).collect();
+    let drawn = Resampling::new(&groups, 400, 5);
+    assert_eq!(drawn.groups(), 30);
+    for draw in 0..20 {
+        let rows = drawn.rows(draw);
+        assert!(rows.chunks(3).all(|rows| rows[0] % 3 == 0 && rows[1] == rows[0] + 1 && rows[2] == rows[0] + 2));
+        assert_eq!((rows.len(), &rows), (90, &Resampling::new(&groups, 1, 5).rows(draw)));
+    }
+    assert_ne!(drawn.rows(0), drawn.rows(1));
+    assert_ne!(drawn.rows(0), Resampling::new(&groups, 400, 6).rows(0));
+    // the three rows of a group are alike: as if there were thirty
+    let value = |row: usize| f64::from(u8::from((row / 3).is_multiple_of(2)));
+    let mean = |rows: &[usize]| vec![Some(rows.iter().map(|r| value(*r)).sum::<f64>() / rows.len() as f64), None];
+    let width = |of: &[Drawn]| of[0].interval.map(|(low, high)| high - low).unwrap();
+    let by_group = drawn.intervals(mean);
+    let alone: Vec<[u8; 32]> = (0..90u8).map(|n| [n; 32]).collect();
+    let by_row = Resampling::new(&alone, 400, 5).intervals(mean);
+    // of a share of one half: 3.92 standard errors
+    assert!((width(&by_group) - 3.92 * 0.5 / 30f64.sqrt()).abs() < 0.05, "{by_group:?}");
+    assert!((width(&by_row) - 3.92 * 0.5 / 90f64.sqrt()).abs() < 0.04, "{by_row:?}");
+    assert_eq!((by_group[1].interval, by_group[1].undefined), (None, 400));
 }
 
 #[test]

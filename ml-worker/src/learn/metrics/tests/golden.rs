@@ -1,6 +1,6 @@
 //! Figures against those of scikit-learn, scipy and definitions over all pairs: tests/golden/metrics.py.
 
-use super::super::{paired::erfc, paired_mean::student, *};
+use super::super::{bootstrap::quantile, paired_mean::student, *};
 use serde_json::{json, Value};
 
 fn golden(part: &str) -> Vec<Value> {
@@ -124,13 +124,66 @@ fn the_means_of_two_models_on_the_same_rows() {
 }
 
 #[test]
+fn rows_of_one_patient_are_taken_together() {
+    for case in golden("clustered") {
+        let (labels, groups, name) = (bools(&case["labels"]), groups(&case["groups"]), case["name"].as_str().unwrap());
+        let (first, second) = (logits(&case["first"]), logits(&case["second"]));
+        let ours = Metrics::by_group(&first, &labels, None, Some(&groups)).unwrap();
+        same(&json!([ours.auc, ours.auc_interval]), &json!([case["auc"], case["interval"]]), name);
+        let plain = Metrics::of(&first, &labels).unwrap();
+        // with one row to a patient nothing changes, to the last bit
+        assert_eq!(plain == ours, name == "alone", "{name}");
+        let paired = PairedAuc::by_group(&first, &second, &labels, &groups).unwrap();
+        let found = json!([paired.difference, paired.standard_error, paired.interval]);
+        same(&found, &json!([case["difference"], case["standard_error"], case["paired"]]), name);
+    }
+}
+
+#[test]
+fn logits_are_recalibrated_by_the_highest_likelihood() {
+    for case in golden("recalibrated") {
+        let (z, labels, name) = (floats(&case["logits"]), bools(&case["labels"]), case["name"].as_str().unwrap());
+        let ours = value(Calibration::of(&z, &labels));
+        let wanted = &case["calibration"];
+        for key in ["slope", "intercept"] {
+            let (a, b) = (ours[key].as_f64().unwrap(), wanted[key].as_f64().unwrap());
+            assert!((a - b).abs() < 1e-8 * b.abs().max(1.0), "{name}: {key} {a} instead of {b}");
+        }
+        if let Some(b) = wanted["in_the_large"].as_f64() {
+            let a = ours["in_the_large"].as_f64().unwrap();
+            assert!((a - b).abs() < 1e-8, "{name}: {a} instead of {b}");
+        }
+    }
+}
+
+#[test]
+fn the_highest_cut_with_a_wanted_sensitivity() {
+    for case in golden("sensitivity") {
+        let (p, labels) = (floats(&case["probabilities"]), bools(&case["labels"]));
+        for pair in case["cuts"].as_array().unwrap() {
+            let (wanted, cut) = (pair[0].as_f64().unwrap(), pair[1].as_f64().unwrap());
+            let found = cut_of_sensitivity(&p, &labels, wanted).unwrap();
+            assert!((found - cut).abs() < 1e-12, "{wanted}: {found} instead of {cut}");
+        }
+    }
+}
+
+#[test]
+fn quantiles_are_those_of_numpy() {
+    for case in golden("quantiles") {
+        for pair in case["quantiles"].as_array().unwrap() {
+            let found = quantile(&floats(&case["values"]), pair[0].as_f64().unwrap());
+            assert!((found - pair[1].as_f64().unwrap()).abs() < 1e-12, "{pair}: {found}");
+        }
+    }
+}
+
+#[test]
 fn the_complementary_error_function_is_right_far_out_too() {
     for pair in golden("erfc") {
         let (x, wanted) = (pair[0].as_f64().unwrap(), pair[1].as_f64().unwrap());
-        assert!((erfc(x) / wanted - 1.0).abs() < 1e-12, "{x}: {} instead of {wanted}", erfc(x));
+        assert!((libm::erfc(x) / wanted - 1.0).abs() < 1e-12, "{x}: {} instead of {wanted}", libm::erfc(x));
     }
-    assert_eq!((erfc(40.0), erfc(f64::INFINITY)), (0.0, 0.0));
-    assert!(erfc(f64::NAN).is_nan());
 }
 
 #[test]

@@ -1,0 +1,156 @@
+//! `ml-worker compare`: swarm, local-only and central side by side.
+
+use super::{apart::apart, say, Scratch};
+use crate::hash;
+use anyhow::{bail, Context, Result};
+use clap::Args;
+use consilium_aggregation::{ModelFile, Statistics};
+use consilium_ml_worker::{
+    compare::{Inputs, Swarm},
+    data::{read_file, Reading, Split, Table},
+    simulate::{run, site_group_key, Site},
+    site::read_secret,
+};
+use consilium_primitives::{InstitutionId, StudyRules};
+use consilium_study::{Scaling, StudySpec};
+use serde::Deserialize;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Keys the hashes of rows that are no site's.
+const NOBODY: [u8; 32] = [0; 32];
+
+#[derive(Args)]
+pub struct Compare {
+    /// The specification, in canonical form
+    #[arg(long, value_name = "FILE")]
+    spec: PathBuf,
+    /// The chain's rules, as JSON
+    #[arg(long, value_name = "FILE")]
+    rules: PathBuf,
+    /// The sites: a JSON array of {"name", "id", "secret", "samples", "train", "test"}. `id` has 64 hexadecimal digits;
+    /// `secret`, `train` and `test` are files, `test` may be null
+    #[arg(long, value_name = "FILE.json")]
+    sites: PathBuf,
+    /// Rows held out from everyone
+    #[arg(long, value_name = "CSV")]
+    held_out: Option<PathBuf>,
+    /// The canonical model; left out, the study is run in this process
+    #[arg(long, value_name = "FILE", requires = "statistics")]
+    model: Option<PathBuf>,
+    /// The study's merged statistics, where it has any; `none` otherwise
+    #[arg(long, value_name = "FILE", requires = "model")]
+    statistics: Option<PathBuf>,
+    /// Rounds that the study has run; the other models train for as many. Left out: as many as the rules allow, or as
+    /// were run in this process
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// The round that --model is of; left out, the last one
+    #[arg(long, value_name = "ROUND", requires = "model")]
+    canonical: Option<u32>,
+    /// Prints tables for people in place of JSON
+    #[arg(long)]
+    tables: bool,
+    /// The last round's model, where --model is of an earlier one
+    #[arg(long, value_name = "FILE", requires = "model")]
+    last_model: Option<PathBuf>,
+}
+
+/// One site, as `--sites` gives it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SiteFile {
+    name: String,
+    id: String,
+    secret: PathBuf,
+    samples: u32,
+    train: PathBuf,
+    test: Option<PathBuf>,
+}
+
+pub fn compare(arguments: &Compare) -> Result<()> {
+    let read = |path: &PathBuf| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let spec = StudySpec::from_canonical(&read(&arguments.spec)?)?;
+    let rules: StudyRules = serde_json::from_slice(&read(&arguments.rules)?)
+        .with_context(|| format!("{}: no rules", arguments.rules.display()))?;
+    let files: Vec<SiteFile> = serde_json::from_slice(&read(&arguments.sites)?)
+        .with_context(|| format!("{}: no list of sites", arguments.sites.display()))?;
+    if files.is_empty() {
+        bail!("{}: names no site", arguments.sites.display());
+    }
+    let scratch = Scratch::new();
+    let how = Reading { folder: Some(scratch.0.clone()), ..Reading::default() };
+    let rows = |path: &Path, key: &[u8; 32]| -> Result<Table> { Ok(read_file(path, &spec.data, key, &how)?.table?) };
+    let (mut sites, mut tests, mut equal) = (Vec::new(), Vec::new(), Vec::new());
+    let held_out = match &arguments.held_out {
+        Some(path) => Some((path, rows(path, &NOBODY)?)),
+        None => None,
+    };
+    for file in files {
+        let secret = read_secret(&file.secret)?;
+        let key = site_group_key(&spec, &secret)?;
+        let table = rows(&file.train, &key)?;
+        let test = file.test.as_ref().map(|path| rows(path, &key)).transpose()?;
+        if let (Some(path), Some(test)) = (&file.test, &test) {
+            equal.extend(apart(&spec.data, (&file.train, &table), (path, test))?);
+        }
+        if let Some((path, held_out)) = &held_out {
+            // with the common rows' key: a site's own gives other hashes
+            let alike = rows(&file.train, &NOBODY)?;
+            equal.extend(apart(&spec.data, (&file.train, &alike), (path, held_out))?);
+        }
+        let id = InstitutionId(hash(&format!("{}: id of {}", arguments.sites.display(), file.name), &file.id)?);
+        sites.push(Site { name: file.name, id, secret, samples: file.samples, table });
+        tests.push(test);
+    }
+    let splits: Vec<Split> = sites.iter().map(|s| Split::of(&s.table, spec.evaluation.validation_share)).collect();
+    let rounds = arguments.rounds;
+    let model = |path: &PathBuf| -> Result<Vec<f32>> {
+        Ok(ModelFile::decode_merged(&read(path)?, &spec.layout()?).with_context(|| path.display().to_string())?.data)
+    };
+    let (rounds, chosen, canonical, last, statistics, simulated) = match (&arguments.model, &arguments.statistics) {
+        (Some(file), Some(statistics)) => {
+            let statistics = match spec.data.scaling {
+                Scaling::None | Scaling::Site | Scaling::Transductive => None,
+                Scaling::Swarm => Some(Statistics::decode(&read(statistics)?, spec.data.numeric(), None)?),
+            };
+            let rounds = rounds.unwrap_or(rules.max_rounds);
+            let canonical = arguments.canonical.unwrap_or(rounds);
+            if canonical > rounds {
+                bail!("--canonical {canonical}: the study has run {rounds} rounds");
+            }
+            let last = arguments.last_model.as_ref().map(model).transpose()?;
+            (rounds, model(file)?, canonical, last, statistics, None)
+        }
+        _ => {
+            let outcome = run(&spec, &rules, &sites, &|_, _, loss| loss)?;
+            let rounds = rounds.unwrap_or(outcome.rounds.len() as u32 - 1);
+            let roots: Vec<String> = outcome.rounds.iter().map(|r| hex::encode(r.root)).collect();
+            let simulated = Some((outcome.canonical, roots));
+            (rounds, outcome.model, outcome.canonical, Some(outcome.last), outcome.statistics, simulated)
+        }
+    };
+    let mut comparison = Inputs {
+        spec: &spec,
+        rounds,
+        sites: &sites,
+        splits: &splits,
+        tests: &tests,
+        held_out: held_out.as_ref().map(|(_, table)| table),
+        swarm: Swarm { chosen: &chosen, round: canonical, last: last.as_deref() },
+        statistics: statistics.as_ref(),
+    }
+    .compare()?;
+    comparison.notes.extend(equal);
+    if arguments.tables {
+        return say(format_args!("{comparison}\n"));
+    }
+    let mut out = serde_json::to_value(&comparison)?;
+    out["tables"] = comparison.to_string().into();
+    if let Some((canonical, rounds)) = simulated {
+        out["simulated"] = serde_json::json!({ "canonical": canonical, "rounds": rounds });
+    }
+    say(format_args!("{out}\n"))
+}

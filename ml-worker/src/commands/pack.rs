@@ -1,0 +1,83 @@
+//! `ml-worker pack`: a finished study's model, ready for use.
+
+use super::{desk::Memory, say};
+use anyhow::{bail, Context, Result};
+use clap::Args;
+use consilium_ml_worker::{
+    data::{read_file, Split},
+    desk::{Bundle, Own},
+    simulate::site_group_key,
+    site::read_secret,
+};
+use consilium_study::StudySpec;
+use serde_json::json;
+use std::{fs, path::PathBuf};
+
+#[derive(Args)]
+pub struct Pack {
+    /// The specification, in canonical form
+    #[arg(long, value_name = "FILE")]
+    spec: PathBuf,
+    /// The study's model: the blob of its canonical round
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// The study's merged statistics, where its scaling asked for them
+    #[arg(long, value_name = "FILE")]
+    statistics: Option<PathBuf>,
+    /// The site's own data, as it was in the study: its validation rows choose the cut and the recalibration, its training
+    /// rows give what rows are scaled by and what stands in for missing values, where the study leaves that to each site
+    #[arg(long, value_name = "FILE", requires = "secret")]
+    data: Option<PathBuf>,
+    /// The site's secret (file `secret` in its worker's folder): it tells training from validation rows
+    #[arg(long, value_name = "FILE", requires = "data")]
+    secret: Option<PathBuf>,
+    /// The split that the worker kept (studies/AGREEMENT/split.json in its folder), where the data were changed and accepted
+    /// while the study ran
+    #[arg(long, value_name = "FILE", requires = "data")]
+    split: Option<PathBuf>,
+    /// Also find the highest cut that has this sensitivity on the validation rows, such as 0.9
+    #[arg(long, value_name = "SHARE", requires = "data")]
+    sensitivity: Option<f64>,
+    /// Folder to write to
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    memory: Memory,
+}
+
+pub fn pack(arguments: &Pack) -> Result<()> {
+    let read = |path: &PathBuf| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    if let Some(share) = arguments.sensitivity.filter(|share| !(*share > 0.0 && *share <= 1.0)) {
+        bail!("--sensitivity {share}: must be above 0 and at most 1");
+    }
+    let statistics = arguments.statistics.as_ref().map(read).transpose()?;
+    let (spec, model) = (read(&arguments.spec)?, read(&arguments.model)?);
+    let bundle = match (&arguments.data, &arguments.secret) {
+        (Some(data), Some(secret)) => {
+            let study = StudySpec::from_canonical(&spec)?;
+            let key = site_group_key(&study, &read_secret(secret)?)?;
+            let table = read_file(data, &study.data, &key, &arguments.memory.reading())?.table?;
+            let split = match &arguments.split {
+                Some(path) => {
+                    let kept: Split = serde_json::from_slice(&read(path)?)
+                        .with_context(|| format!("{}: no split", path.display()))?;
+                    if !kept.knows(&table) {
+                        bail!(
+                            "{}: knows none of the rows of {}; is it this site's, and this secret?",
+                            path.display(),
+                            data.display()
+                        );
+                    }
+                    kept
+                }
+                None => Split::of(&table, study.evaluation.validation_share),
+            };
+            let own = Own { table: &table, split: &split, sensitivity: arguments.sensitivity };
+            Bundle::of_study(&spec, &model, statistics.as_deref(), Some(&own))
+                .with_context(|| data.display().to_string())?
+        }
+        _ => Bundle::of_study(&spec, &model, statistics.as_deref(), None)?,
+    };
+    bundle.write(&arguments.out)?;
+    say(format_args!("{}\n", json!({ "model": arguments.out, "made": bundle.made, "fitted": bundle.fitted })))
+}

@@ -1,0 +1,310 @@
+//! A finished study's model, made ready for use at one of its sites.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use consilium_aggregation::ModelFile;
+use consilium_ml_worker::{
+    data::{own_statistics, read_table, Scaler, Split, Table},
+    desk::Bundle,
+    learn::{
+        figures::groups,
+        logits_of,
+        metrics::{validated_cut, Calibration, Metrics, PairedAuc, Recalibration, Resampling},
+        Net,
+    },
+    simulate::{run, site_group_key, Outcome, Site},
+};
+use consilium_primitives::InstitutionId;
+use consilium_study::{StudyFile, StudySpec};
+use serde_json::Value;
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
+use support::{program, says};
+
+const STUDY: &str =
+    "title = \"t\"\n[data]\nfeatures = { columns = [\"a\", \"b\"] }\nlabel = \"ill\"\npositive = \"1\"\n\
+    negative = \"0\"\ngroup = \"patient\"\nmissing = \"mean\"\nscaling = \"SCALING\"\n[model.dense]\nhidden = [12]\n\
+    activation = \"relu\"\n[training]\noptimizer = { adam = { learning_rate = 0.05 } }\nbatch_size = 8\nepochs = 3\n\
+    [evaluation]\nvalidation_share = 0.4\n[rules]\nrounds = 6\ntraining_seconds = 1\n";
+
+/// Rows of patients, two of each; one in five is ill.
+fn rows(seed: u64, patients: usize) -> String {
+    let mut state = seed;
+    let mut next = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f64 / (1u64 << 24) as f64
+    };
+    let mut text = String::from("patient,sex,a,b,ill\n");
+    for p in 0..patients {
+        let ill = p.is_multiple_of(5);
+        for visit in 0..2 {
+            let a = 40.0 + 10.0 * (next() + next() + next()) + if ill { 8.0 } else { 0.0 };
+            let b = if (p + visit) % 7 == 0 { String::new() } else { format!("{}", next()) };
+            writeln!(text, "P{seed}-{p},{},{a},{b},{}", ["f", "m"][p % 2], u8::from(ill)).unwrap();
+        }
+    }
+    text
+}
+
+/// A study of two sites that has run in this process, as files.
+struct Study {
+    folder: tempfile::TempDir,
+    spec: StudySpec,
+    sites: Vec<Site>,
+    outcome: Outcome,
+}
+
+impl Study {
+    fn new(scaling: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = StudyFile::parse(&STUDY.replace("SCALING", scaling)).unwrap();
+        let spec = file.spec();
+        let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+        let sites: Vec<Site> = (1u8..3)
+            .map(|n| {
+                let (secret, name) = ([n; 32], format!("{n}.csv"));
+                write(&name, rows(u64::from(n), 150).as_bytes());
+                write(&format!("{n}.secret"), hex::encode(secret).as_bytes());
+                let key = site_group_key(&spec, &secret).unwrap();
+                let table = read_table(&folder.path().join(&name), &spec.data, &key).unwrap();
+                Site { name, id: InstitutionId([n; 32]), secret, samples: 10, table }
+            })
+            .collect();
+        let outcome = run(&spec, &file.rules(2_000, 2).unwrap(), &sites, &|_, _, loss| loss).unwrap();
+        write("spec.json", &spec.canonical().unwrap());
+        let model = ModelFile { layout: spec.layout().unwrap(), duty: None, data: outcome.model.clone() };
+        write("model.safetensors", &model.encode().unwrap());
+        if let Some(statistics) = &outcome.statistics {
+            write("statistics.safetensors", &statistics.encode(None).unwrap());
+        }
+        write("new.csv", rows(77, 60).as_bytes());
+        Self { folder, spec, sites, outcome }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn arguments(&self, line: &str) -> Vec<String> {
+        let word = |word: &str| match word.strip_prefix("./") {
+            Some(file) => self.path(file).display().to_string(),
+            None => word.to_owned(),
+        };
+        line.split(' ').map(word).collect()
+    }
+
+    fn run(&self, line: &str) -> String {
+        String::from_utf8(says(&self.arguments(line))).unwrap()
+    }
+
+    fn json(&self, line: &str) -> Value {
+        serde_json::from_str(&self.run(line)).unwrap()
+    }
+
+    fn fails(&self, line: &str) -> String {
+        let output = program(&self.arguments(line));
+        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn pack(&self) -> String {
+        let statistics = match self.outcome.statistics {
+            Some(_) => " --statistics ./statistics.safetensors",
+            None => "",
+        };
+        format!("pack --spec ./spec.json --model ./model.safetensors --out ./packed{statistics}")
+    }
+
+    fn logits(&self, scaler: &Scaler, table: &Table, rows: &[usize]) -> Vec<f32> {
+        let net = Net::new(self.spec.architecture().unwrap()).unwrap();
+        logits_of(&net, &self.outcome.model, &scaler.apply(table, rows).unwrap()).unwrap()
+    }
+
+    fn table(&self, name: &str) -> Table {
+        read_table(&self.path(name), &self.spec.data, &[0; 32]).unwrap()
+    }
+}
+
+fn truths(table: &Table, rows: &[usize]) -> Vec<bool> {
+    rows.iter().map(|row| table.label(*row) == [1]).collect()
+}
+
+fn sigmoid(z: f32) -> f64 {
+    1.0 / (1.0 + (-f64::from(z)).exp())
+}
+
+#[test]
+fn a_sites_validation_rows_choose_cuts_and_recalibration_which_predict_and_evaluate_use() {
+    let study = Study::new("swarm");
+    let said = study.json(&format!("{} --data ./1.csv --secret ./1.secret --sensitivity 0.9", study.pack()));
+    let site = &study.sites[0];
+    let validation = Split::of(&site.table, 0.4).rows(&site.table).1;
+    let scaler = Scaler::standard(study.outcome.statistics.as_ref().unwrap());
+    let z = study.logits(&scaler, &site.table, &validation);
+    let labels = truths(&site.table, &validation);
+    let bundle = Bundle::read(&study.path("packed")).unwrap();
+    let fitted = bundle.fitted.clone().unwrap();
+    assert_eq!((fitted.rows, &fitted.positives), (validation.len(), &vec![labels.iter().filter(|l| **l).count()]));
+    assert_eq!(said["fitted"], serde_json::to_value(&fitted).unwrap());
+    let youden = validated_cut(&z, &labels).unwrap();
+    assert_eq!((&bundle.cuts, &fitted.cuts), (&vec![Some(youden)], &vec![Some(youden)]));
+    let wide: Vec<f64> = z.iter().map(|z| f64::from(*z)).collect();
+    let by = Recalibration::of(&wide, &labels).unwrap();
+    assert_eq!(fitted.recalibration, [Some(by)]);
+    let wanted = fitted.sensitivity.unwrap();
+    let cut = wanted.cuts[0].unwrap();
+    assert!(wanted.sensitivity == 0.9 && cut != youden);
+    let found = z.iter().zip(&labels).filter(|(z, l)| **l && sigmoid(**z) >= cut).count();
+    assert!(found as f64 >= 0.9 * fitted.positives[0] as f64);
+
+    let new = study.table("new.csv");
+    let all: Vec<usize> = (0..new.rows()).collect();
+    let z = study.logits(&scaler, &new, &all);
+    let printed = study.run("predict --model ./packed --data ./new.csv");
+    let mut lines = printed.lines();
+    let header =
+        format!("row,p(1),1 at 0.5,1 at {youden:.4} (Youden),1 at {cut:.4} (sensitivity 0.9),recalibrated p(1)");
+    assert_eq!(lines.next(), Some(header.as_str()));
+    for (line, z) in lines.zip(&z) {
+        let cells: Vec<f64> = line.split(',').map(|cell| cell.parse().unwrap()).collect();
+        let p = sigmoid(*z);
+        let at = |cut: f64| f64::from(u8::from(p >= cut));
+        assert_eq!(&cells[2..5], [at(0.5), at(youden), at(cut)]);
+        assert!((cells[1] - p).abs() < 1e-12 && (cells[5] - by.probability(f64::from(*z))).abs() < 1e-12, "{line}");
+    }
+
+    let evaluated = study.json("evaluate --model ./packed --data ./new.csv --by sex --draws 300 --seed 4");
+    let labels = truths(&new, &all);
+    let patients = groups(&study.spec.data, &new, &all);
+    let metrics = Metrics::by_group(&z, &labels, Some(youden), Some(&patients)).unwrap();
+    let figures = serde_json::to_value(&metrics).unwrap();
+    for (name, value) in figures.as_object().unwrap() {
+        assert_eq!(&evaluated[name], value, "{name}");
+    }
+    let output = &evaluated["outputs"][0];
+    let on = format!("on {} validation rows", validation.len());
+    assert_eq!(output["cuts"][0]["chosen"], format!("highest Youden's J {on}"));
+    assert_eq!(output["cuts"][1]["chosen"], format!("highest with a sensitivity of 0.9 {on}"));
+    assert_eq!((&output["cuts"][0]["cut"], &output["cuts"][1]["cut"]), (&youden.into(), &cut.into()));
+    let wide: Vec<f64> = z.iter().map(|z| f64::from(*z)).collect();
+    let calibration = Calibration::of(&wide, &labels);
+    assert_eq!(output["calibration"], serde_json::to_value(calibration).unwrap());
+    assert!(output["calibration"]["slope"].is_f64() && output["calibration"]["in_the_large"].is_f64());
+    // a line through a line: the slope that is left is the one over the other
+    let left = output["recalibrated"]["calibration"]["slope"].as_f64().unwrap();
+    assert!((left - calibration.slope.unwrap() / by.slope).abs() < 1e-6);
+    // groups are drawn, as the module does by itself
+    let bootstrap = &evaluated["bootstrap"];
+    assert_eq!((&bootstrap["draws"], &bootstrap["seed"], &bootstrap["groups"]), (&300.into(), &4.into(), &60.into()));
+    assert_eq!(bootstrap["of"], "groups of column \"patient\"");
+    let drawn = Resampling::new(&patients, 300, 4).intervals(|rows| {
+        let z: Vec<f32> = rows.iter().map(|row| z[*row]).collect();
+        let labels: Vec<bool> = rows.iter().map(|row| labels[*row]).collect();
+        vec![Metrics::of(&z, &labels).unwrap().auc]
+    });
+    assert_eq!(bootstrap["intervals"]["auc"], serde_json::to_value(drawn[0].interval).unwrap());
+    assert!(bootstrap["intervals"]["calibration slope"][0].is_f64());
+    // subgroups
+    let by = &evaluated["by"];
+    let women: Vec<usize> = all.iter().copied().filter(|row| row / 2 % 2 == 0).collect();
+    let of: Vec<f32> = women.iter().map(|row| z[*row]).collect();
+    assert_eq!((&by["column"], by["subgroups"].as_object().unwrap().len()), (&"sex".into(), 2));
+    assert_eq!(by["subgroups"]["f"]["rows"], 60);
+    assert_eq!(by["subgroups"]["f"]["brier"], Metrics::of(&of, &truths(&new, &women)).unwrap().brier);
+    assert!(study.fails("evaluate --model ./packed --data ./new.csv --by a").contains("more than 64 different values"));
+    assert!(study.fails("evaluate --model ./packed --data ./new.csv --by age").contains("no column \"age\""));
+    assert!(PairedAuc::by_group(&z, &z, &labels, &patients).is_some());
+}
+
+#[test]
+fn what_each_site_scales_by_travels_with_the_model_that_is_packed_there() {
+    for scaling in ["site", "none"] {
+        let study = Study::new(scaling);
+        if scaling == "site" {
+            assert!(study.fails(&study.pack()).contains("pack the model where these are (--data"));
+        } else {
+            study.run(&study.pack());
+            let said = study.fails("predict --model ./packed --data ./new.csv");
+            assert!(said.contains("values are missing") && said.contains("pack --data"), "{said}");
+        }
+        study.run(&format!("{} --data ./2.csv --secret ./2.secret", study.pack()));
+        let site = &study.sites[1];
+        let training = Split::of(&site.table, 0.4).rows(&site.table).0;
+        let own = own_statistics(&site.table, &training).unwrap();
+        let scaler = if scaling == "site" { Scaler::standard(&own) } else { Scaler::identity(&own) };
+        let new = study.table("new.csv");
+        let z = study.logits(&scaler, &new, &(0..new.rows()).collect::<Vec<_>>());
+        let printed = study.run("predict --model ./packed --data ./new.csv");
+        for (line, z) in printed.lines().skip(1).zip(&z) {
+            let p: f64 = line.split(',').nth(1).unwrap().parse().unwrap();
+            assert!((p - sigmoid(*z)).abs() < 1e-12, "{line}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_belong_together_is_refused() {
+    let study = Study::new("swarm");
+    assert_eq!(program(&study.arguments(&format!("{} --data ./1.csv", study.pack()))).status.code(), Some(2));
+    let with = |more: &str| study.fails(&format!("{} --data ./1.csv --secret ./1.secret {more}", study.pack()));
+    assert!(with("--sensitivity 1.5").contains("must be above 0 and at most 1"));
+    // a kept split is taken as it is; one of other rows is refused
+    let split = Split::of(&study.sites[0].table, 0.1);
+    fs::write(study.path("split.json"), serde_json::to_vec(&split).unwrap()).unwrap();
+    let said = study.json(&format!("{} --data ./1.csv --secret ./1.secret --split ./split.json", study.pack()));
+    assert_eq!(said["fitted"]["rows"], split.rows(&study.sites[0].table).1.len());
+    let other = Split::of(&study.sites[1].table, 0.1);
+    fs::write(study.path("split.json"), serde_json::to_vec(&other).unwrap()).unwrap();
+    assert!(with("--split ./split.json").contains("knows none of the rows"));
+}
+
+#[test]
+fn a_value_beyond_f32_is_named_and_not_predicted() {
+    let study = Study::new("swarm");
+    study.run(&study.pack());
+    let text = fs::read_to_string(study.path("new.csv")).unwrap();
+    let row = "P1,f,1e300,0.5,1\n";
+    fs::write(study.path("new.csv"), text + row).unwrap();
+    for command in ["predict", "evaluate"] {
+        let said = study.fails(&format!("{command} --model ./packed --data ./new.csv"));
+        assert!(said.contains("row 121, column \"a\": a scaled value leaves the range of f32"), "{said}");
+        assert!(!said.contains("1e300"), "{said}");
+    }
+}
+
+#[test]
+fn the_safetensors_crate_opens_what_is_written() {
+    let study = Study::new("swarm");
+    study.run(&study.pack());
+    let open = |name: &Path| fs::read(study.folder.path().join(name)).unwrap();
+    for name in ["model.safetensors", "packed/model.safetensors"] {
+        let bytes = open(Path::new(name));
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let mut found = Vec::new();
+        for tensor in study.spec.layout().unwrap().tensors() {
+            let view = tensors.tensor(&tensor.name).unwrap();
+            assert_eq!((view.dtype(), view.shape()), (safetensors::Dtype::F32, &tensor.shape[..]));
+            found.extend(view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())));
+        }
+        assert_eq!(found, study.outcome.model, "{name}");
+    }
+    let bytes = open(Path::new("statistics.safetensors"));
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mean: Vec<f64> = tensors
+        .tensor("mean")
+        .unwrap()
+        .data()
+        .chunks_exact(8)
+        .map(|b| f64::from_le_bytes(b.try_into().unwrap()))
+        .collect();
+    assert_eq!(mean, study.outcome.statistics.as_ref().unwrap().mean);
+    // an update names the duty it answers
+    let layout = study.spec.layout().unwrap();
+    let update = ModelFile { layout, duty: Some([7; 32].into()), data: study.outcome.model.clone() }.encode().unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&update).unwrap();
+    assert!(header.metadata().as_ref().unwrap().values().any(|value| value.contains(&"07".repeat(32))));
+}
