@@ -69,7 +69,6 @@ pub(super) enum Pixels<'a> {
 
 /// What is taken of a file.
 pub(super) struct Elements<'a> {
-    pub(super) syntax: &'a [u8],
     pub(super) coding: Coding,
     /// Elements of the group 0028.
     kept: Vec<(u16, &'a [u8])>,
@@ -101,7 +100,7 @@ impl<'a> Elements<'a> {
                 } else {
                     Pixels::Plain(walk.take(head.length).ok_or_else(broken)?)
                 };
-                return Ok(Self { syntax, coding, kept, pixels });
+                return Ok(Self { coding, kept, pixels });
             }
             match head.tag {
                 (0x5200, 0x9229 | 0x9230) => {

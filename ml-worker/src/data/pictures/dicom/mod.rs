@@ -1,9 +1,8 @@
 //! Greyscale DICOM images, one frame to a file.
 //!
 //! Of a file, the elements listed in [`KEPT`] are taken, none of which is about a patient; all others are stepped over by
-//! their lengths, without a look at what they hold. The DICOM library, which undoes JPEG and JPEG 2000, gets a file made of
-//! these alone. No message quotes a value of the file but its numbers of rows, columns, frames and bits, and names of the
-//! standard.
+//! their lengths, without a look at what they hold. No message quotes a value of the file but its numbers of rows, columns,
+//! frames, bits and bytes, and names of the standard.
 //!
 //! The limits of [`super::image`] hold. Compressed images are compared with what the file says of their size before they
 //! are decoded.
@@ -12,6 +11,7 @@ use crate::data::{
     error::{caught, damaged, refused, DataError},
     pictures::image::{check_size, read_limited, Grey},
 };
+use coded::Raw;
 use elements::Elements;
 use std::path::Path;
 
@@ -56,11 +56,12 @@ fn decode(bytes: &[u8], window: Window) -> Result<Grey, DataError> {
     let file = Elements::of(bytes)?;
     let image = Image::of(&file)?;
     let shown = image.shown(&file, window)?;
-    let raw = image.raw(&file)?;
-    let (count, size) = (image.width * image.height, usize::from(image.allocated / 8));
-    let raw = raw.get(..count * size).ok_or_else(broken)?;
-    let value = |b: &[u8]| if let [low, high] = b { u16::from_le_bytes([*low, *high]) } else { u16::from(b[0]) };
-    let pixels = raw.chunks_exact(size).map(|b| shown.of(image.stored(value(b)))).collect();
+    let grey = |value: u16| shown.of(image.stored(value));
+    let pixels = match image.raw(&file)? {
+        Raw::Bytes(bytes) => bytes.iter().map(|b| grey(u16::from(*b))).collect(),
+        Raw::Words(bytes) => bytes.as_chunks::<2>().0.iter().map(|b| grey(u16::from_le_bytes(*b))).collect(),
+        Raw::Decoded(values) => values.into_iter().map(grey).collect(),
+    };
     Ok(Grey { width: image.width, height: image.height, pixels })
 }
 
