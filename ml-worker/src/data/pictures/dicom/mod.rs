@@ -30,8 +30,8 @@ pub use elements::KEPT;
 /// * `(x - (c - 0.5)) / (w - 1) + 0.5` elsewhere.
 ///
 /// The full range is `(x - least) / (greatest - least)`. MONOCHROME1, where the least value is white, becomes 1 minus
-/// that. All in 64 bits, rounded once. Pixel padding values are treated like any other; tables (Modality LUT, VOI LUT)
-/// and overlays are not applied: a file with a Modality LUT is refused.
+/// that. All in 64 bits, rounded once. Pixel padding values are treated like any other. Tables and overlays are not applied:
+/// a file with a Modality LUT is refused, and for [`Window::Own`] one with a VOI LUT and no window.
 ///
 /// # Errors
 /// It cannot be read, is no DICOM file, is damaged, has no pixels, several frames, colours, a coding that is not read, or
@@ -123,6 +123,12 @@ impl Image {
                 return Err(refused(format!("is a colour image ({name}); only MONOCHROME1 and MONOCHROME2 are read")));
             }
         };
+        if file.inverse().is_some_and(|inverse| inverse != inverted) {
+            return Err(refused(
+                "says by its photometric interpretation that its grey is the other way round than by its presentation LUT \
+                 shape; export it again",
+            ));
+        }
         let bits = needed(0x0101, "bits stored")?;
         let image = Self {
             height: needed(0x0010, "number of rows")?.into(),
@@ -165,6 +171,12 @@ impl Image {
             Window::Fixed { center, width } => Some((center, width)),
             Window::Own => file.decimal(0x1050, "window centre")?.zip(file.decimal(0x1051, "window width")?),
         };
+        if window == Window::Own && shown.is_none() && file.curve {
+            return Err(refused(
+                "has a VOI LUT and no window beside it; the table is not applied: fix a window in the study, or take the full \
+                 range",
+            ));
+        }
         if shown.is_some_and(|(c, w)| !c.is_finite() || !w.is_finite() || w < 1.0) {
             return Err(refused("cannot be shown: its window, or the study's, is less than 1 wide; fix another one"));
         }
