@@ -121,8 +121,10 @@ struct Folder {
 }
 
 fn main() -> ExitCode {
+    // the JPEG 2000 decoder tells of each picture how it begins and ends
+    let said = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,jpeg2k=warn".into());
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
+        .with_env_filter(said)
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .with_target(false)

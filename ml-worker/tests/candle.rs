@@ -65,3 +65,36 @@ fn both_engines_give_the_same_gradients() {
         }
     }
 }
+
+/// Values that are no numbers are found in the loss and named: neither engine may lose one on the way.
+#[test]
+fn both_engines_keep_values_that_are_no_numbers() {
+    let activations = ["relu", "leaky_relu", "elu", "tanh", "sigmoid", "silu", "gelu_tanh"];
+    let layers = activations.map(|name| format!(r#"{{"activation":"{name}"}}"#)).into_iter().chain(
+        [
+            r#"{"max_pool":{"size":2}}"#,
+            r#"{"max_pool":{"size":3,"stride":2,"padding":1}}"#,
+            r#"{"average_pool":{"size":2}}"#,
+            r#""global_average_pool""#,
+        ]
+        .map(String::from),
+    );
+    for layer in layers {
+        let flat = if layer.contains("global") { "" } else { r#","flatten""# };
+        let model: Model = serde_json::from_str(&format!(r#"{{"layers":[{layer}{flat}]}}"#)).unwrap();
+        let net = Net::new(Architecture::new(&model, &[1, 4, 4], 1, Penalty::default()).unwrap()).unwrap();
+        let parameters = vec![0.1_f32; net.parameters()];
+        // in each place of the picture, and none in the second one
+        for place in 0..16 {
+            let mut x: Vec<f32> = (0..32_u8).map(|n| f32::from(n % 7) - 3.0).collect();
+            x[place] = f32::NAN;
+            let mut work = net.workspace(2);
+            work.input().copy_from_slice(&x);
+            let ours = net.forward(&mut work, &parameters, 2, None).to_vec();
+            let theirs = CandleNet::new(&net, candle_core::Device::Cpu).logits(&parameters, &x).unwrap();
+            for z in [ours, theirs] {
+                assert!(z[0].is_nan() && z[1].is_finite(), "{layer}, place {place}: {z:?}");
+            }
+        }
+    }
+}

@@ -25,13 +25,16 @@ fn golden(name: &str) -> PathBuf {
 }
 
 /// A study with these lines about its data, and this model.
-fn study(data: &str, model: &str) -> StudySpec {
-    let text = format!(
+fn toml(data: &str, model: &str) -> String {
+    format!(
         "title = \"t\"\n[data]\n{data}\n[model]\n{model}\n[training]\noptimizer = {{ adam = {{ learning_rate = 0.01 }} }}\n\
          batch_size = 8\nepochs = 3\n[evaluation]\nvalidation_share = 0.3\nmin_rows = 2\n[rules]\nrounds = 1\n\
          training_seconds = 1\n"
-    );
-    StudyFile::parse(&text).unwrap().spec()
+    )
+}
+
+fn study(data: &str, model: &str) -> StudySpec {
+    StudyFile::parse(&toml(data, model)).unwrap().spec()
 }
 
 fn read(path: &Path, spec: &StudySpec, how: &Reading) -> Result<Table, DataError> {

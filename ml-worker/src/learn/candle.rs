@@ -104,8 +104,8 @@ impl<'n> CandleNet<'n> {
                     let mut most: Option<Tensor> = None;
                     for window in windows {
                         most = Some(match most {
-                            // the first of equal values stays
-                            Some(most) => window.gt(&most)?.where_cond(&window, &most)?,
+                            // the first of equal values stays; a NaN is larger than any
+                            Some(most) => larger(&window, &most)?.where_cond(&window, &most)?,
                             None => window,
                         });
                     }
@@ -192,9 +192,15 @@ fn windows(
     Ok(out)
 }
 
+/// Where `a` is larger than `b`, or is NaN.
+fn larger(a: &Tensor, b: &Tensor) -> candle_core::Result<Tensor> {
+    a.gt(b)? + a.ne(a)?
+}
+
 fn activate(activation: Activation, x: &Tensor) -> candle_core::Result<Tensor> {
     let zero = x.zeros_like()?;
-    let positive = x.gt(&zero)?;
+    // a NaN stays what it is
+    let positive = larger(x, &zero)?;
     match activation {
         Activation::Relu => positive.where_cond(x, &zero),
         Activation::LeakyRelu => positive.where_cond(x, &(x * 0.01)?),

@@ -3,7 +3,7 @@
 use super::{
     blake3_of, golden, read, study,
     support::{root, says, Lab, AGREEMENT},
-    told, BINARY, KEY, NUMBERS,
+    told, toml, BINARY, KEY, NUMBERS,
 };
 use consilium_ml_worker::{
     data::{hash_data, hash_file, image::read_picture, preflight, purge, read_file, read_unlabelled, Reading, Table},
@@ -146,6 +146,25 @@ fn a_study_of_dicom_files_trains() {
     // as pictures they are none
     let said = read(&path, &study(&pictures("\"picture\""), CONV), &Reading::default()).unwrap_err().message;
     assert!(said.contains("table.csv, line 2, picture 0.dcm: is neither a PNG nor a JPEG file"), "{said}");
+}
+
+#[test]
+fn a_decoder_has_nothing_to_say_of_good_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut table = String::from("file,ill\n");
+    for n in 0..12 {
+        fs::copy(golden("pictures/j2k12.dcm"), folder.path().join(format!("{n}.dcm"))).unwrap();
+        table.push_str(&format!("{n}.dcm,{}\n", if n % 2 < 1 { "yes" } else { "no" }));
+    }
+    let [data, study] = ["table.csv", "study.toml"].map(|name| folder.path().join(name));
+    fs::write(&data, table).unwrap();
+    fs::write(&study, toml(&pictures("{ dicom = \"own\" }"), CONV)).unwrap();
+    let mut preflight = std::process::Command::new(env!("CARGO_BIN_EXE_ml-worker"));
+    let done =
+        preflight.args(["preflight", "--study"]).arg(&study).arg("--data").arg(&data).env_remove("RUST_LOG").output();
+    let done = done.unwrap();
+    assert_eq!(String::from_utf8_lossy(&done.stderr), "");
+    assert!(done.status.success());
 }
 
 #[test]

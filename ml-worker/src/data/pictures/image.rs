@@ -1,15 +1,19 @@
 //! PNG and JPEG files as greyscale pixels, and the resampling that brings pictures to a model's size.
 //!
+//! Resampling stays by hand: what a pixel becomes is part of what a study agrees on, so it is said below as a formula and
+//! does not change with a version of a library.
+//!
 //! Limits, checked before anything is decoded: [`MAX_FILE`], [`MAX_SIDE`], [`MAX_PIXELS`]. With them a picture takes at
 //! most about 600 MB while it is read. Colour profiles, gamma and the orientation that cameras note are not applied: the
 //! pixels are taken as they are stored. Transparency is ignored.
 
-use crate::data::error::{caught, damaged, refused, DataError};
-use consilium_primitives::FailureCode;
-use image::{
-    codecs::{jpeg::JpegDecoder, png::PngDecoder},
-    ColorType, DynamicImage, ImageDecoder, ImageError, Limits,
+use crate::data::{
+    error::{caught, damaged, refused, DataError},
+    pictures::jpeg,
 };
+use consilium_primitives::FailureCode;
+use image::{codecs::png::PngDecoder, ColorType, DynamicImage, ImageDecoder, ImageError, Limits};
+use jpeg_decoder::PixelFormat;
 use std::{
     fs::File,
     io::{Cursor, Read},
@@ -22,8 +26,7 @@ pub const MAX_FILE: u64 = 1 << 27;
 pub const MAX_SIDE: usize = 1 << 14;
 /// Pixels a picture may have: 2^25, about 33 million.
 pub const MAX_PIXELS: usize = 1 << 25;
-/// Scans a JPEG may have; progressive ones have about ten, and each costs a pass over all pixels.
-const MAX_SCANS: usize = 64;
+const RARE_PNG: &str = "is a PNG of a kind that is not read; save it as a plain PNG";
 
 /// A greyscale picture, row by row from the top left.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,44 +109,33 @@ fn decode_png(bytes: &[u8]) -> Result<Grey, DataError> {
     check_size(width as usize, height as usize)?;
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_PIXELS as u64 * 8 + (1 << 25));
-    let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits).map_err(|e| failed("PNG", &e))?;
-    grey(decoder, "PNG")
+    let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits).map_err(|e| failed(&e))?;
+    grey(decoder)
 }
 
 fn decode_jpeg(bytes: &[u8]) -> Result<Grey, DataError> {
-    // the decoder fills in what a cut-off file lacks, so that its end must be looked for
-    let frame = JpegFrame::find(bytes).ok_or_else(|| damaged("JPEG"))?;
-    check_size(frame.width, frame.height)?;
-    if !matches!(frame.components, 1 | 3) {
-        return Err(refused(format!(
-            "is a JPEG of {} colour channels (such as CMYK); save it as grey or RGB",
-            frame.components
-        )));
-    }
-    if frame.precision != 8 || frame.process > 2 {
-        return Err(refused("is a JPEG of a rare kind (not 8 bits a sample, lossless or arithmetic); save it as PNG"));
-    }
-    if frame.scans > MAX_SCANS {
-        return Err(refused(format!("is a JPEG of more than {MAX_SCANS} scans; save it as PNG")));
-    }
-    grey(JpegDecoder::new(Cursor::new(bytes)).map_err(|e| failed("JPEG", &e))?, "JPEG")
+    let (width, height, samples, format) = jpeg::decode(bytes)?;
+    let pixels = match format {
+        PixelFormat::L8 => one(&samples, 1, 255),
+        PixelFormat::RGB24 => luma(&samples, 3, 255),
+        PixelFormat::L16 | PixelFormat::CMYK32 => return Err(damaged("JPEG")),
+    };
+    Ok(Grey { width, height, pixels })
 }
 
-fn failed(what: &str, error: &ImageError) -> DataError {
+fn failed(error: &ImageError) -> DataError {
     match error {
-        ImageError::Unsupported(_) => {
-            refused(format!("is a {what} of a kind that is not read; save it as a plain PNG"))
-        }
-        ImageError::Limits(_) => refused(format!("is a {what} that takes too much memory; save it as a plain PNG")),
-        _ => damaged(what),
+        ImageError::Unsupported(_) => refused(RARE_PNG),
+        ImageError::Limits(_) => refused("is a PNG that takes too much memory; save it as a plain PNG"),
+        _ => damaged("PNG"),
     }
 }
 
-fn grey(decoder: impl ImageDecoder, what: &str) -> Result<Grey, DataError> {
+fn grey(decoder: impl ImageDecoder) -> Result<Grey, DataError> {
     let (width, height) = decoder.dimensions();
     check_size(width as usize, height as usize)?;
     let color = decoder.color_type();
-    let picture = DynamicImage::from_decoder(decoder).map_err(|e| failed(what, &e))?;
+    let picture = DynamicImage::from_decoder(decoder).map_err(|e| failed(&e))?;
     let pixels = match (color, picture) {
         (ColorType::L8, DynamicImage::ImageLuma8(p)) => one(p.as_raw(), 1, 255),
         (ColorType::La8, DynamicImage::ImageLumaA8(p)) => one(p.as_raw(), 2, 255),
@@ -153,7 +145,7 @@ fn grey(decoder: impl ImageDecoder, what: &str) -> Result<Grey, DataError> {
         (ColorType::Rgba8, DynamicImage::ImageRgba8(p)) => luma(p.as_raw(), 4, 255),
         (ColorType::Rgb16, DynamicImage::ImageRgb16(p)) => luma(p.as_raw(), 3, 65535),
         (ColorType::Rgba16, DynamicImage::ImageRgba16(p)) => luma(p.as_raw(), 4, 65535),
-        _ => return Err(refused(format!("is a {what} of a kind that is not read; save it as a plain PNG"))),
+        _ => return Err(refused(RARE_PNG)),
     };
     Ok(Grey { width: width as usize, height: height as usize, pixels })
 }
@@ -167,71 +159,6 @@ fn one<S: Copy + Into<u32>>(samples: &[S], channels: usize, max: u32) -> Vec<f32
 fn luma<S: Copy + Into<u32>>(samples: &[S], channels: usize, max: u32) -> Vec<f32> {
     let sum = |p: &[S]| 299 * p[0].into() + 587 * p[1].into() + 114 * p[2].into();
     samples.chunks_exact(channels).map(|p| (f64::from(sum(p)) / f64::from(1000 * max)) as f32).collect()
-}
-
-/// What a JPEG says of itself.
-pub(crate) struct JpegFrame {
-    /// The n of its SOFn mark: 0 baseline, 1 extended, 2 progressive, 3 lossless.
-    pub(crate) process: u8,
-    pub(crate) precision: u8,
-    pub(crate) width: usize,
-    pub(crate) height: usize,
-    pub(crate) components: u8,
-    pub(crate) scans: usize,
-}
-
-impl JpegFrame {
-    /// Goes through a JPEG mark by mark to its end; none where it does not come to one.
-    pub(crate) fn find(bytes: &[u8]) -> Option<Self> {
-        let byte = |at: usize| bytes.get(at).copied();
-        let pair = |at: usize| Some(usize::from(byte(at)?) << 8 | usize::from(byte(at + 1)?));
-        if pair(0)? != 0xffd8 {
-            return None;
-        }
-        let mut frame: Option<Self> = None;
-        let mut at = 2;
-        loop {
-            if byte(at)? != 0xff {
-                return None;
-            }
-            while byte(at)? == 0xff {
-                at += 1;
-            }
-            let mark = byte(at)?;
-            at += 1;
-            match mark {
-                0xd9 => return frame.filter(|f| f.scans > 0),
-                0x01 | 0xd0..=0xd7 => continue,
-                0x00 | 0xd8 => return None,
-                0xc0..=0xcf if !matches!(mark, 0xc4 | 0xc8 | 0xcc) => {
-                    if frame.is_some() {
-                        return None;
-                    }
-                    frame = Some(Self {
-                        process: mark - 0xc0,
-                        precision: byte(at + 2)?,
-                        height: pair(at + 3)?,
-                        width: pair(at + 5)?,
-                        components: byte(at + 7)?,
-                        scans: 0,
-                    });
-                }
-                _ => {}
-            }
-            let length = pair(at)?;
-            if length < 2 {
-                return None;
-            }
-            at += length;
-            if mark == 0xda {
-                frame.as_mut()?.scans += 1;
-                // coded data end at the next mark that is no restart; 255 among them is followed by 0
-                while byte(at)? != 0xff || matches!(byte(at + 1)?, 0x00 | 0xd0..=0xd7) {
-                    at += 1;
-                }
-            }
-        }
-    }
 }
 
 impl Grey {

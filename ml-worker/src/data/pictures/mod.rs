@@ -2,6 +2,7 @@
 
 pub mod dicom;
 pub mod image;
+mod jpeg;
 pub mod survey;
 
 use crate::data::{

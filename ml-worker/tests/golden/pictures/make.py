@@ -1,10 +1,12 @@
 """Makes the pictures beside it and expected.json: what each reads as, by Pillow, pydicom and numpy, and what resampling
 gives by other ways than the reader's (areas by repeating pixels and averaging blocks; between pixels by np.interp).
 
-    pip install numpy pillow pydicom pylibjpeg pylibjpeg-openjpeg imagecodecs
+    pip install numpy pillow pydicom pylibjpeg pylibjpeg-openjpeg pylibjpeg-libjpeg imagecodecs
 """
-import json, pathlib, struct, zlib
+import io, json, pathlib, re, struct
 import imagecodecs, numpy as np, PIL, pydicom
+from encoders import blocks, lossless_jpeg, png, segment
+from openjpeg.utils import encode_array
 from PIL import Image
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
@@ -25,18 +27,6 @@ def short(pixels, tolerance):
 
 
 # ---- PNG and JPEG
-
-def chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(name, width, height, bits, colour, rows, extra=b""):
-    """A PNG by hand: for kinds that Pillow does not write."""
-    data = b"".join(b"\0" + bytes(r) for r in rows)
-    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
-    body = chunk(b"IHDR", head) + extra + chunk(b"IDAT", zlib.compress(data, 9)) + chunk(b"IEND", b"")
-    (HERE / name).write_bytes(b"\x89PNG\r\n\x1a\n" + body)
-
 
 def expect(name, pixels, tolerance=0.0):
     pictures.append(dict(file=name, width=pixels.shape[1], height=pixels.shape[0], tolerance=tolerance,
@@ -66,7 +56,7 @@ Image.fromarray(rgb).save(HERE / "rgb.png")
 expect("rgb.png", luma(rgb) / 255, 1e-7)
 
 rgb16 = rng.integers(0, 65536, (H, W, 3), dtype=np.uint16)
-png("rgb16.png", W, H, 16, 2, [r.astype(">u2").tobytes() for r in rgb16])
+png(HERE / "rgb16.png", W, H, 16, 2, [r.astype(">u2").tobytes() for r in rgb16])
 expect("rgb16.png", luma(rgb16) / 65535, 1e-7)
 
 alpha = rng.integers(0, 256, (H, W), dtype=np.uint8)
@@ -102,9 +92,9 @@ whole = (HERE / "rgb.png").read_bytes()
 whole = (HERE / "grey.jpg").read_bytes()
 (HERE / "truncated.jpg").write_bytes(whole[:len(whole) - 60])
 (HERE / "text.png").write_text("name;age\nDoe;42\n")
-png("huge.png", 60000, 60000, 8, 0, [b"\0"] * 3)
-png("wide.png", 16385, 1, 8, 0, [bytes(16385)])
-png("large.png", 8192, 8192, 8, 0, [b"\0"] * 3)
+png(HERE / "huge.png", 60000, 60000, 8, 0, [b"\0"] * 3)
+png(HERE / "wide.png", 16385, 1, 8, 0, [bytes(16385)])
+png(HERE / "large.png", 8192, 8192, 8, 0, [b"\0"] * 3)
 
 
 # ---- resampling
@@ -298,8 +288,122 @@ part = (HERE / "j2k12.dcm").read_bytes()
 (HERE / "cut.dcm").write_bytes(part[:-40])
 (HERE / "text.dcm").write_text("Hidden^Person;42\n" * 20)
 
+# ---- kinds that real encoders write and decoders stumble over; all below was added later, with numbers of its own
+rng = np.random.default_rng(13)
+
+
+def jpeg(name, code, tolerance=2 / 255):
+    (HERE / name).write_bytes(code)
+    theirs = np.asarray(Image.open(HERE / name))
+    expect(name, (luma(theirs) if theirs.ndim == 3 else theirs) / 255, tolerance)
+
+
+def planes(across, down, grey=False):
+    y, small = rng.integers(40, 200, (4, 4)), (4 // down, 4 // across)
+    return [y, *(np.full(small, 128) if grey else rng.integers(100, 156, small) for _ in "br")], [(across, down), (1, 1), (1, 1)]
+
+
+jpeg("scans420.jpg", blocks(*planes(2, 2, True), together=False))
+jpeg("scans422.jpg", blocks(*planes(2, 1, True), together=False, restart=2))
+jpeg("scans444.jpg", blocks(*planes(1, 1), together=False))
+jpeg("sampled.jpg", blocks([rng.integers(40, 200, (4, 4))], [(2, 2)]))
+colours = planes(1, 1)
+adobe = segment(0xee, b"Adobe\0\x64\0\0\0\0\0")
+jpeg("rgbnames.jpg", blocks(*colours, ids=b"RGB"))
+jpeg("rgbadobe.jpg", blocks(*colours, apps=adobe))
+jpeg("jfif.jpg", blocks(*colours, ids=b"RGB", apps=segment(0xe0, b"JFIF\0\1\1\0\0\1\0\1\0\0") + adobe))
+out = io.BytesIO()
+Image.fromarray(np.tile(smooth, (2, 2))).save(out, "jpeg", quality=90, restart_marker_blocks=2)
+scan = out.getvalue().index(b"\xff\xda")
+jpeg("filled.jpg", out.getvalue()[:scan] + re.sub(rb"\xff(?=[\xd0-\xd7])", b"\xff" * 3, out.getvalue()[scan:]))
+Image.fromarray(np.dstack([smooth, smooth[::-1], smooth])).save(HERE / "coarse.jpg", quality=90, progressive=True, subsampling=2,
+                                                                restart_marker_rows=1)
+jpeg("coarse.jpg", (HERE / "coarse.jpg").read_bytes(), 4 / 255)
+odd = [rng.integers(40, 200, (4, 4)), rng.integers(100, 156, (4, 2)), rng.integers(100, 156, (4, 1))]
+(HERE / "odd.jpg").write_bytes(blocks(odd, [(4, 1), (2, 1), (1, 1)]))  # refused
+
+
+def decoded(name, want):
+    """That another decoder finds these values in a file."""
+    assert (pydicom.dcmread(HERE / name).pixel_array == want).all(), name
+
+
+l8 = rng.integers(0, 256, (H, W))
+l12 = rng.integers(0, 4096, (H, W))
+even = l8 & ~3
+process14 = pydicom.uid.JPEGLossless
+dicom("lossless8in16.dcm", l8, bits_stored=8, syntax=JPEGLosslessSV1, pixels=encapsulate([lossless_jpeg(l8, 8)]))
+shown("lossless8in16.dcm", l8, 8, "own")
+for predictor in range(2, 8):
+    name = f"predictor{predictor}.dcm"
+    dicom(name, l12, bits_stored=12, syntax=process14, pixels=encapsulate([lossless_jpeg(l12, 12, predictor)]))
+    shown(name, l12, 12, "own")
+    decoded(name, l12)
+# refused: decoders of dependencies have them wrong, or they contradict themselves
+pinned = []
+for name, a, how in (("restarts.dcm", l8, dict(restart=True)), ("shifted.dcm", even, dict(shift=2))):
+    code = lossless_jpeg(a, 8, **how)
+    dicom(name, a, 8, syntax=process14, pixels=encapsulate([code]))
+    # libjpeg-turbo's pixels; of the decoders behind pydicom not all have a point transform right
+    assert (np.asarray(Image.open(io.BytesIO(code))) == a).all(), name
+    pinned.append(dict(file=name, pixels=a.ravel().tolist()))
+dicom("beside.dcm", l12, bits_stored=10, syntax=process14, pixels=encapsulate([lossless_jpeg(l12, 12)]))
+dicom("minus.dcm", l12, bits_stored=16, signed=True, syntax=process14, pixels=encapsulate([lossless_jpeg(l12, 12)]))
+dicom("highcoded.dcm", l12, bits_stored=12, high_bit=15, syntax=process14, pixels=encapsulate([lossless_jpeg(l12, 12)]))
+
+
+def j2k(a, bits):
+    return bytes(encode_array(np.ascontiguousarray(a), photometric_interpretation=2, bits_stored=bits, use_mct=False))
+
+
+s13 = rng.integers(-1000, 600, (32, 33)).astype(np.int16)
+how = dict(syntax=JPEG2000Lossless, signed=True, WindowCenter="0", WindowWidth="4000")
+dicom("j2ksigned13.dcm", s13, pixels=encapsulate([j2k(s13, 13)]), **how)
+shown("j2ksigned13.dcm", s13, 16, "own", (0.0, 4000.0), signed=True)
+dicom("j2kunsigned13.dcm", s13, pixels=encapsulate([j2k((s13.astype(int) & 0x1fff).astype(np.uint16), 13)]), **how)
+decoded("j2kunsigned13.dcm", s13)
+# a large one, packed far more than 64 to 1, as X-rays are that are collimated to black
+empty = np.zeros((3520, 2560), np.uint16)
+empty[:900, 40:160] = 3001
+dicom("j2kempty.dcm", empty, bits_stored=12, syntax=JPEG2000Lossless, pixels=encapsulate([j2k(empty, 12)]))
+shown("j2kempty.dcm", empty, 12, "own")
+
+curve = Dataset()
+curve.add_new(0x00283002, "US", [256, 0, 16])
+curve.add_new(0x00283006, "US", [int(v) for v in np.rint(65535 * (np.arange(256) / 255) ** 2)])
+dicom("voilut.dcm", l8, 8, VOILUTSequence=Sequence([curve]))
+shown("voilut.dcm", l8, 8, "full")
+shown("voilut.dcm", l8, 8, (100.0, 80.0))
+dicom("voilutwindow.dcm", l8, 8, VOILUTSequence=Sequence([curve]), WindowCenter="100", WindowWidth="80")
+shown("voilutwindow.dcm", l8, 8, "own", (100.0, 80.0))
+dicom("emptyluts.dcm", l8, 8, VOILUTSequence=Sequence([]), ModalityLUTSequence=Sequence([]))
+shown("emptyluts.dcm", l8, 8, "own")
+dicom("mono1inverse.dcm", l8, 8, kind="MONOCHROME1", PresentationLUTShape="INVERSE")
+shown("mono1inverse.dcm", l8, 8, "own", inverted=True)
+dicom("mono2inverse.dcm", l8, 8, PresentationLUTShape="INVERSE")
+dicom("twoframes.dcm", l8, 8, pixels=np.stack([l8, l8]).astype("u1").tobytes())
+
+# files that stray from PS3.10
+dicom("meta.dcm", l8, 8, pixels=l8.astype("u1").tobytes() + b"\0")
+part = (HERE / "meta.dcm").read_bytes()
+end = 144 + struct.unpack("<I", part[140:144])[0]
+meta, body = part[:end], part[end:]
+plain = b""
+for e in pydicom.filereader.read_file_meta_info(HERE / "meta.dcm"):
+    if e.VR != "UL":
+        v = e.value if isinstance(e.value, bytes) else str(e.value).encode()
+        v += b"\0" * (len(v) % 2)
+        plain += struct.pack("<HHI", 2, e.tag.elem, len(v)) + v
+(HERE / "meta.dcm").write_bytes(part[:132] + struct.pack("<HHII", 2, 0, 4, len(plain)) + plain + body)
+shown("meta.dcm", l8, 8, "own")
+decoded("meta.dcm", l8)
+at = body.index(struct.pack("<HH", 0x28, 2) + b"US")
+creator = struct.pack("<HH", 0x19, 0x10) + b"LO" + struct.pack("<H", 6) + b"VENDOR"
+for name, element in (("novr.dcm", struct.pack("<I", 4)), ("blankvr.dcm", b"  " + struct.pack("<H", 4))):
+    (HERE / name).write_bytes(meta + body[:at] + creator + struct.pack("<HH", 0x19, 0x1001) + element + b"abcd" + body[at:])
+
 (HERE / "expected.json").write_text(json.dumps(dict(
     versions=dict(numpy=np.__version__, pillow=PIL.__version__, pydicom=pydicom.__version__,
                   imagecodecs=imagecodecs.__version__),
-    pictures=pictures, images=images,
+    pictures=pictures, images=images, pinned=pinned,
     source=dict(width=7, height=5, pixels=short(source, 0)), resized=resized, windowed=windowed)))

@@ -36,8 +36,8 @@ const OPEN: usize = u32::MAX as usize;
 
 /// What is taken of a file besides its transfer syntax and its pixels: samples per pixel, photometric interpretation,
 /// frames, rows, columns, bits allocated, bits stored, high bit, signedness, window centre and width, rescale intercept
-/// and slope, VOI LUT function.
-pub const KEPT: [(u16, u16); 14] = [
+/// and slope, VOI LUT function, presentation LUT shape.
+pub const KEPT: [(u16, u16); 15] = [
     (0x0028, 0x0002),
     (0x0028, 0x0004),
     (0x0028, 0x0008),
@@ -52,7 +52,9 @@ pub const KEPT: [(u16, u16); 14] = [
     (0x0028, 0x1052),
     (0x0028, 0x1053),
     (0x0028, 0x1056),
+    SHAPE,
 ];
+const SHAPE: (u16, u16) = (0x2050, 0x0020);
 
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Coding {
@@ -69,10 +71,10 @@ pub(super) enum Pixels<'a> {
 
 /// What is taken of a file.
 pub(super) struct Elements<'a> {
-    pub(super) syntax: &'a [u8],
     pub(super) coding: Coding,
-    /// Elements of the group 0028.
-    kept: Vec<(u16, &'a [u8])>,
+    kept: Vec<((u16, u16), &'a [u8])>,
+    /// Whether there is a VOI LUT.
+    pub(super) curve: bool,
     pub(super) pixels: Pixels<'a>,
 }
 
@@ -83,8 +85,10 @@ impl<'a> Elements<'a> {
         }
         let mut walk = Walk { bytes, at: 132 };
         let mut syntax: &[u8] = &[];
+        // these name their types, but some programs write them without
+        let explicit = walk.bytes.get(136..138).is_some_and(|kind| kind.iter().all(u8::is_ascii_uppercase));
         while walk.bytes.get(walk.at..walk.at + 2) == Some(&[2, 0]) {
-            let head = walk.head(true).filter(|h| h.length != OPEN).ok_or_else(broken)?;
+            let head = walk.head(explicit)?;
             let value = walk.take(head.length).ok_or_else(broken)?;
             if head.tag == (2, 0x10) {
                 syntax = value;
@@ -93,42 +97,57 @@ impl<'a> Elements<'a> {
         let coding = coding(syntax)?;
         let explicit = !matches!(syntax.trim_ascii_end(), b"1.2.840.10008.1.2" | b"1.2.840.10008.1.2\0");
         let mut kept = Vec::with_capacity(KEPT.len());
+        let mut curve = false;
         while walk.at < bytes.len() {
-            let head = walk.head(explicit).ok_or_else(broken)?;
+            let head = walk.head(explicit)?;
             if head.tag == PIXEL_DATA {
                 let pixels = if head.length == OPEN {
-                    Pixels::Fragments(walk.fragments().ok_or_else(broken)?)
+                    Pixels::Fragments(walk.fragments()?)
                 } else {
                     Pixels::Plain(walk.take(head.length).ok_or_else(broken)?)
                 };
-                return Ok(Self { syntax, coding, kept, pixels });
+                return Ok(Self { coding, kept, curve, pixels });
             }
             match head.tag {
                 (0x5200, 0x9229 | 0x9230) => {
                     return Err(refused("is an enhanced multi-frame object; export it as single classic images"));
                 }
-                (0x0028, 0x3000) => {
+                (0x0028, 0x3000) if walk.holds(head.length) => {
                     return Err(refused("has a Modality LUT, which is not applied; export it with a rescale slope"));
                 }
+                (0x0028, 0x3010) => curve |= walk.holds(head.length),
                 (0x7fe0, 0x0008 | 0x0009) => {
                     return Err(refused("has pixels that are not whole numbers; export it with 8 or 16 bits a pixel"));
                 }
                 _ => {}
             }
             if head.length == OPEN {
-                walk.step_over(explicit && head.kind != *b"UN").ok_or_else(broken)?;
+                walk.step_over(explicit && head.kind != *b"UN")?;
                 continue;
             }
             let value = walk.take(head.length).ok_or_else(broken)?;
             if KEPT.contains(&head.tag) {
-                kept.push((head.tag.1, value));
+                kept.push((head.tag, value));
             }
         }
         Err(refused("has no pixel data; is it a report or a plan rather than an image?"))
     }
 
     fn get(&self, element: u16) -> Option<&'a [u8]> {
-        self.kept.iter().find(|(e, _)| *e == element).map(|(_, value)| *value)
+        self.at((0x0028, element))
+    }
+
+    fn at(&self, tag: (u16, u16)) -> Option<&'a [u8]> {
+        self.kept.iter().find(|(at, _)| *at == tag).map(|(_, value)| *value)
+    }
+
+    /// The presentation LUT shape: whether it turns grey round.
+    pub(super) fn inverse(&self) -> Option<bool> {
+        match self.at(SHAPE)?.trim_ascii() {
+            b"INVERSE" => Some(true),
+            b"IDENTITY" => Some(false),
+            _ => None,
+        }
     }
 
     /// A whole number of 16 bits of the group 0028; none where it is missing or empty.
@@ -182,7 +201,21 @@ impl<'a> Walk<'a> {
         Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?) as usize)
     }
 
-    fn head(&mut self, explicit: bool) -> Option<Head> {
+    fn head(&mut self, explicit: bool) -> Result<Head, DataError> {
+        let (place, rest) = (self.at, self.bytes.len().saturating_sub(self.at));
+        self.named(explicit).ok_or_else(|| {
+            if rest < 8 {
+                return broken();
+            }
+            refused(format!(
+                "strays from PS3.10: at byte {place}, the type (VR) of an element is missing; export it again as Explicit \
+                 VR Little Endian"
+            ))
+        })
+    }
+
+    /// None where the file ends, or no type is named.
+    fn named(&mut self, explicit: bool) -> Option<Head> {
         let tag = (self.short()?, self.short()?);
         // items and their ends name no type
         if !explicit || tag.0 == 0xfffe {
@@ -200,8 +233,13 @@ impl<'a> Walk<'a> {
         Some(Head { tag, kind, length })
     }
 
+    /// Whether a sequence of this length, which has just begun, has an item.
+    fn holds(&self, length: usize) -> bool {
+        length > 0 && self.bytes.get(self.at..self.at + 4) != Some(b"\xfe\xff\xdd\xe0")
+    }
+
     /// Goes to the end of a sequence whose length is not said, and which has just begun.
-    fn step_over(&mut self, explicit: bool) -> Option<()> {
+    fn step_over(&mut self, explicit: bool) -> Result<(), DataError> {
         /// Whether its elements name their types, and whether it is an item rather than a sequence.
         type Level = (bool, bool);
         let mut open: Vec<Level> = vec![(explicit, false)];
@@ -212,30 +250,33 @@ impl<'a> Walk<'a> {
                     open.pop();
                 }
                 (false, (0xfffe, 0xe000)) if head.length == OPEN => open.push((explicit, true)),
-                (false, (0xfffe, 0xe000)) => drop(self.take(head.length)?),
-                (false, _) | (true, (0xfffe, _)) => return None,
+                (false, (0xfffe, 0xe000)) => drop(self.take(head.length).ok_or_else(broken)?),
+                (false, _) | (true, (0xfffe, _)) => return Err(broken()),
                 (true, _) if head.length == OPEN => open.push((explicit && head.kind != *b"UN", false)),
-                (true, _) => drop(self.take(head.length)?),
+                (true, _) => drop(self.take(head.length).ok_or_else(broken)?),
             }
             if open.len() > MAX_DEPTH {
-                return None;
+                return Err(broken());
             }
         }
-        Some(())
+        Ok(())
     }
 
     /// The pieces of compressed pixels, without the table of offsets that comes first.
-    fn fragments(&mut self) -> Option<Vec<&'a [u8]>> {
+    fn fragments(&mut self) -> Result<Vec<&'a [u8]>, DataError> {
         let mut all = Vec::new();
         loop {
             let head = self.head(false)?;
             match head.tag {
                 (0xfffe, 0xe0dd) => break,
-                (0xfffe, 0xe000) if head.length != OPEN => all.push(self.take(head.length)?),
-                _ => return None,
+                (0xfffe, 0xe000) if head.length != OPEN => all.push(self.take(head.length).ok_or_else(broken)?),
+                _ => return Err(broken()),
             }
         }
-        (all.len() > 1).then(|| all.split_off(1))
+        if all.len() < 2 {
+            return Err(broken());
+        }
+        Ok(all.split_off(1))
     }
 }
 

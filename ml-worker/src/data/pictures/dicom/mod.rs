@@ -1,9 +1,8 @@
 //! Greyscale DICOM images, one frame to a file.
 //!
 //! Of a file, the elements listed in [`KEPT`] are taken, none of which is about a patient; all others are stepped over by
-//! their lengths, without a look at what they hold. The DICOM library, which undoes JPEG and JPEG 2000, gets a file made of
-//! these alone. No message quotes a value of the file but its numbers of rows, columns, frames and bits, and names of the
-//! standard.
+//! their lengths, without a look at what they hold. No message quotes a value of the file but its numbers of rows, columns,
+//! frames, bits and bytes, and names of the standard.
 //!
 //! The limits of [`super::image`] hold. Compressed images are compared with what the file says of their size before they
 //! are decoded.
@@ -12,6 +11,7 @@ use crate::data::{
     error::{caught, damaged, refused, DataError},
     pictures::image::{check_size, read_limited, Grey},
 };
+use coded::Raw;
 use elements::Elements;
 use std::path::Path;
 
@@ -30,8 +30,8 @@ pub use elements::KEPT;
 /// * `(x - (c - 0.5)) / (w - 1) + 0.5` elsewhere.
 ///
 /// The full range is `(x - least) / (greatest - least)`. MONOCHROME1, where the least value is white, becomes 1 minus
-/// that. All in 64 bits, rounded once. Pixel padding values are treated like any other; tables (Modality LUT, VOI LUT)
-/// and overlays are not applied: a file with a Modality LUT is refused.
+/// that. All in 64 bits, rounded once. Pixel padding values are treated like any other. Tables and overlays are not applied:
+/// a file with a Modality LUT is refused, and for [`Window::Own`] one with a VOI LUT and no window.
 ///
 /// # Errors
 /// It cannot be read, is no DICOM file, is damaged, has no pixels, several frames, colours, a coding that is not read, or
@@ -56,11 +56,12 @@ fn decode(bytes: &[u8], window: Window) -> Result<Grey, DataError> {
     let file = Elements::of(bytes)?;
     let image = Image::of(&file)?;
     let shown = image.shown(&file, window)?;
-    let raw = image.raw(&file)?;
-    let (count, size) = (image.width * image.height, usize::from(image.allocated / 8));
-    let raw = raw.get(..count * size).ok_or_else(broken)?;
-    let value = |b: &[u8]| if let [low, high] = b { u16::from_le_bytes([*low, *high]) } else { u16::from(b[0]) };
-    let pixels = raw.chunks_exact(size).map(|b| shown.of(image.stored(value(b)))).collect();
+    let grey = |value: u16| shown.of(image.stored(value));
+    let pixels = match image.raw(&file)? {
+        Raw::Bytes(bytes) => bytes.iter().map(|b| grey(u16::from(*b))).collect(),
+        Raw::Words(bytes) => bytes.as_chunks::<2>().0.iter().map(|b| grey(u16::from_le_bytes(*b))).collect(),
+        Raw::Decoded(values) => values.into_iter().map(grey).collect(),
+    };
     Ok(Grey { width: image.width, height: image.height, pixels })
 }
 
@@ -122,6 +123,12 @@ impl Image {
                 return Err(refused(format!("is a colour image ({name}); only MONOCHROME1 and MONOCHROME2 are read")));
             }
         };
+        if file.inverse().is_some_and(|inverse| inverse != inverted) {
+            return Err(refused(
+                "says by its photometric interpretation that its grey is the other way round than by its presentation LUT \
+                 shape; export it again",
+            ));
+        }
         let bits = needed(0x0101, "bits stored")?;
         let image = Self {
             height: needed(0x0010, "number of rows")?.into(),
@@ -164,6 +171,12 @@ impl Image {
             Window::Fixed { center, width } => Some((center, width)),
             Window::Own => file.decimal(0x1050, "window centre")?.zip(file.decimal(0x1051, "window width")?),
         };
+        if window == Window::Own && shown.is_none() && file.curve {
+            return Err(refused(
+                "has a VOI LUT and no window beside it; the table is not applied: fix a window in the study, or take the full \
+                 range",
+            ));
+        }
         if shown.is_some_and(|(c, w)| !c.is_finite() || !w.is_finite() || w < 1.0) {
             return Err(refused("cannot be shown: its window, or the study's, is less than 1 wide; fix another one"));
         }
