@@ -130,6 +130,9 @@ fn two_classes_show_numbers_of_both_the_round_that_counts_and_a_word_on_joining(
         after("swarm, round 2 ").contains("1.0000  0.9632 or more") && after("swarm, round 2 ").contains("|  round 3 "),
         "{text}"
     );
+    // on each site's own rows, too
+    let own = text.split("On each site's own rows").nth(1).unwrap();
+    assert!(own.contains("\n  swarm, round 2 ") && own.contains("\n    round 3 "), "{own}");
     assert!(
         text.contains("Too few validation rows to choose by, and so the last round: only site 1.\ncentral: so and so."),
         "{text}"
@@ -142,7 +145,7 @@ fn two_classes_show_numbers_of_both_the_round_that_counts_and_a_word_on_joining(
     compared.swarm.chosen.sites[0].1 = None;
     let text = compared.to_string();
     assert!(text.contains("site 1: no validation rows, nothing to measure on"), "{text}");
-    assert!(text.contains("site 1                   not measured: no rows") && !text.contains("null"), "{text}");
+    assert!(text.contains(&format!("{:27} not measured: no rows", "site 1")) && !text.contains("null"), "{text}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use consilium_study::Metric;
 use std::fmt::{self, Write};
 
 /// Columns that names take.
-const NAME: usize = 24;
+const NAME: usize = 27;
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -26,10 +26,10 @@ impl Comparison {
         let some = self.swarm.chosen.held_out.as_ref()?;
         let mut text = format!("On {} held out from everyone{}\n{}", self.rows(some), self.ending(some), head(some));
         for arm in &self.local {
-            text += &lines(&format!("only {}", arm.name), arm);
+            text += &lines(&format!("only {}", arm.name), arm, |m| m.held_out.as_ref());
         }
-        text += &lines("swarm", &self.swarm);
-        text += &lines("central", &self.central);
+        text += &lines("swarm", &self.swarm, |m| m.held_out.as_ref());
+        text += &lines("central", &self.central, |m| m.held_out.as_ref());
         text += &self.parts(some);
         Some(text.trim_end().to_owned())
     }
@@ -49,9 +49,8 @@ impl Comparison {
                 continue;
             };
             let _ = writeln!(text, "{}: {what}, {}", alone.name, self.rows(&swarm));
-            let models = [("  alone", on(alone, n)), ("  swarm", Some(swarm)), ("  central", on(&self.central, n))];
-            for (name, figures) in models {
-                text += &figures.map_or_else(String::new, |figures| line(name, &figures));
+            for (name, arm) in [("  alone", alone), ("  swarm", &self.swarm), ("  central", &self.central)] {
+                text += &lines(name, arm, |measured| measured.sites.get(n)?.1.as_ref());
             }
         }
         if self.tested.contains(&false) {
@@ -101,7 +100,7 @@ impl Comparison {
                 );
                 for (n, c) in m.per_class.iter().enumerate() {
                     let [precision, recall, f1, auc] = [c.precision, c.recall, c.f1, c.auc].map(figure);
-                    let _ = writeln!(text, "  {:22}{:>7}{precision:>11}{recall:>9}{f1:>9}{auc:>9}", name(n), c.rows);
+                    let _ = writeln!(text, "  {:25}{:>7}{precision:>11}{recall:>9}{f1:>9}{auc:>9}", name(n), c.rows);
                 }
             }
             Figures::Labels(m) => {
@@ -167,18 +166,19 @@ impl Comparison {
     }
 }
 
-/// An arm's chosen model on the common rows and, where that is of an earlier round, the last one.
-fn lines(name: &str, arm: &Arm) -> String {
-    let on = |measured: &Measured, name: &str| measured.held_out.as_ref().map_or_else(String::new, |f| line(name, f));
+/// An arm's chosen model on some rows and, where that is of an earlier round, the last one.
+fn lines<'a>(name: &str, arm: &'a Arm, on: impl Fn(&'a Measured) -> Option<&'a Figures>) -> String {
+    let one = |measured: &'a Measured, name: &str| on(measured).map_or_else(String::new, |figures| line(name, figures));
     let Choice { round, rounds, .. } = arm.choice;
     if round == rounds {
-        return on(&arm.chosen, name);
+        return one(&arm.chosen, name);
     }
+    let indent = &name[..name.len() - name.trim_start().len()];
     let last = match &arm.last {
-        Some(last) => on(last, &format!("  round {rounds}")),
-        None => format!("  round {rounds}: its model is not kept any more\n"),
+        Some(last) => one(last, &format!("{indent}  round {rounds}")),
+        None => format!("{indent}  round {rounds}: its model is not kept any more\n"),
     };
-    on(&arm.chosen, &format!("{name}, round {round}")) + &last
+    one(&arm.chosen, &format!("{name}, round {round}")) + &last
 }
 
 fn figure(value: Option<f64>) -> String {
