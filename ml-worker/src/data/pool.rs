@@ -305,7 +305,7 @@ mod tests {
             let sizes: Vec<_> = p.sites.iter().map(|rows| (rows.len(), positive(rows))).collect();
             // of 5, 3 and 2 admitted the sites give one each; of the 15, 9 and 6 others 4, 3 and 2
             assert_eq!(sizes, [(30, 8), (16, 4), (10, 2)]);
-            let mut all = [&p.sites[..], &[p.held_out.clone()]].concat().concat();
+            let mut all = [&p.sites[..], std::slice::from_ref(&p.held_out)].concat().concat();
             all.sort_unstable();
             assert_eq!(all, (0..80).collect::<Vec<_>>());
             for part in p.sites.iter().chain([&p.held_out]) {

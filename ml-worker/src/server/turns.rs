@@ -145,7 +145,7 @@ impl Worker {
         if !self.wanted(&super::key(order)) {
             return Some(Stop::Unwanted);
         }
-        let others = turn.over().then(|| self.turns.others(&StudyKey::of(&order.duty))).unwrap_or_default();
+        let others = if turn.over() { self.turns.others(&StudyKey::of(&order.duty)) } else { Default::default() };
         others.iter().any(|key| self.wanted(key)).then_some(Stop::Turn)
     }
 }
