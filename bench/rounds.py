@@ -68,12 +68,12 @@ def compact(n):
     return struct.pack("<I", n << 2 | 2)
 
 
-def order(protocol, kind, number, base, spec):
+def order(protocol, kind, number, base, spec, length_out=0):
     root, length = base or (ZERO, 0)
     duty = bytes([KINDS[kind]]) + ZERO + struct.pack("<I", 0) + AGREEMENT + struct.pack("<I", number) + WHO + root
     blob = b"\x01" + root + struct.pack("<Q", length) if base else b"\x00"
     name = hashlib.blake2b(spec, digest_size=32).digest()
-    rest = name + blob + b"\x00" + compact(0) + b"\x00" + struct.pack("<Q", 0) + compact(0)
+    rest = name + blob + b"\x00" + compact(0) + b"\x00" + struct.pack("<Q", length_out) + compact(0)
     return duty + rest + (b"\x00" if protocol >= 4 else b"")
 
 
@@ -114,6 +114,8 @@ def main():
     texts = [json.loads(file.read_text()) for file in model.glob("*.json")]
     spec = next(text["spec"] for text in texts if isinstance(text.get("spec"), str)).encode()
 
+    length = next(model.glob("*.safetensors")).stat().st_size
+
     home = out / f"run-{time.time_ns()}"
     home.mkdir()
     (home / "token").write_text("0" * 32)
@@ -130,7 +132,7 @@ def main():
     try:
         while "listening" not in log.read_text():
             time.sleep(0.1)
-        root = ask(port, given.protocol, spec, order(given.protocol, "init", 0, None, spec))
+        root = ask(port, given.protocol, spec, order(given.protocol, "init", 0, None, spec, length))
         base = (root, (home / "blobs" / root.hex()).stat().st_size)
         for number in range(1, given.rounds + 1):
             ask(port, given.protocol, spec, order(given.protocol, "train", number, base, spec))

@@ -21,6 +21,7 @@ pub use http::{serve, Settings};
 
 use crate::{
     data::too_many_files,
+    learn::OptimizerState,
     random,
     site::{Blobs, Home, StudyKey},
 };
@@ -96,6 +97,8 @@ pub struct Worker {
     finished: Condvar,
     /// Rows that are kept.
     kept: Mutex<Shelf<Kept>>,
+    /// What the optimiser remembers after the last training: of which study, in which file it is, too.
+    state: Mutex<Option<(StudyKey, String, OptimizerState)>>,
     /// Held while pictures are read.
     pictures: Mutex<()>,
     /// Agreements whose split is lost, of which people were told.
@@ -133,6 +136,7 @@ impl Worker {
             jobs: Mutex::default(),
             finished: Condvar::new(),
             kept: Mutex::new(Shelf::new(kept::most())),
+            state: Mutex::default(),
             pictures: Mutex::default(),
             lost: Mutex::default(),
             adopted: Mutex::default(),

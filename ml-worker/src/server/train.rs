@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     learn::{candle, Checkpoint, OptimizerState, Seeds, Session, TrainError},
-    site::StudyKey,
+    site::{state_name, StudyKey},
 };
 use consilium_aggregation::{FileError, ModelFile};
 use consilium_primitives::{rules::PPM, DutyOrder, DutyOutput, DutyState, Hash};
@@ -72,9 +72,15 @@ impl Worker {
             FileError::TooLarge { .. } => TrainError::NotFinite { epoch: spec.training.epochs }.into(),
             error => other(error),
         })?;
-        let root = self.blobs.put(&file)?;
+        let keep_state = || match spec.training.keep_optimizer_state {
+            true => self.home.put_optimizer(&study, duty.round, hash, &trained.state),
+            false => Ok(()),
+        };
+        // each is some ten megabytes that are hashed, written and waited for
+        let (root, kept) = rayon::join(|| self.blobs.put(&file), keep_state);
+        let (root, ()) = (root?, kept?);
         if spec.training.keep_optimizer_state {
-            self.home.put_optimizer(&study, duty.round, hash, &trained.state)?;
+            *self.state.lock() = Some((study, state_name(duty.round, hash), trained.state));
         }
         self.home.drop_checkpoints(&study)?;
         let whole = began.elapsed();
@@ -100,13 +106,20 @@ impl Worker {
         Ok(DutyOutput::Update { root, metric })
     }
 
-    /// What the optimiser remembers of the round before.
+    /// What the optimiser remembers of the round before: in memory, where that was the last training here.
     fn state(&self, order: &DutyOrder, spec: &StudySpec) -> Result<OptimizerState, JobError> {
         let duty = &order.duty;
         if !spec.training.keep_optimizer_state || duty.round <= 1 {
             return Ok(OptimizerState::default());
         }
-        let kept = self.home.optimizer(&StudyKey::of(duty), duty.round)?;
+        let study = StudyKey::of(duty);
+        let name = self.home.optimizer_name(&study, duty.round)?;
+        if let Some((of, file, state)) = self.state.lock().take() {
+            if of == study && Some(file) == name {
+                return Ok(state);
+            }
+        }
+        let kept = self.home.optimizer(&study, duty.round)?;
         if kept.is_none() {
             tracing::warn!(
                 "study {}, round {}: no optimiser state of the round before is there; it starts anew",

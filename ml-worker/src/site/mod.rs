@@ -13,4 +13,5 @@ pub use merges::{Dissent, OwnMerge, What};
 pub use settings::{SiteError, Sites, StudySettings};
 pub(crate) use store::random;
 pub use store::{write_whole, Blobs};
+pub(crate) use study::state_name;
 pub use study::StudyKey;

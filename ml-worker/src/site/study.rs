@@ -53,33 +53,37 @@ impl Home {
     }
 
     /// What the optimiser remembered after round `round - 1`; `None` where nothing was kept of it or the file is damaged.
-    /// Where the chain has taken a round back and asked for it again there are two: then that which went into the merge,
-    /// if it is known, else the first by its duty's hash.
     ///
     /// # Errors
     /// What the file system says.
     pub fn optimizer(&self, study: &StudyKey, round: u32) -> Result<Option<OptimizerState>> {
-        let folder = self.study(study)?.join("optimizer");
-        let Some(before) = round.checked_sub(1) else { return Ok(None) };
-        let name = match hash(&folder.join(format!("{before}-merged")))? {
-            Some(duty) => Some(format!("{before}-{}", hex::encode(duty))).filter(|name| folder.join(name).is_file()),
-            None => {
-                let mut names = Vec::new();
-                for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
-                    names.push(entry?.file_name().to_string_lossy().into_owned());
-                }
-                names.retain(|name| name.starts_with(&format!("{before}-")));
-                names.into_iter().min()
-            }
-        };
-        let Some(name) = name else { return Ok(None) };
-        let path = folder.join(name);
+        let Some(name) = self.optimizer_name(study, round)? else { return Ok(None) };
+        let path = self.study(study)?.join("optimizer").join(name);
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let state: Option<OptimizerState> = whole(&bytes);
         if state.is_none() {
             tracing::warn!("{} is damaged", path.display());
         }
         Ok(state)
+    }
+
+    /// The file of that. Where the chain has taken a round back and asked for it again there are two: then that which went
+    /// into the merge, if it is known, else the first by its duty's hash.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn optimizer_name(&self, study: &StudyKey, round: u32) -> Result<Option<String>> {
+        let folder = self.study(study)?.join("optimizer");
+        let Some(before) = round.checked_sub(1) else { return Ok(None) };
+        if let Some(duty) = hash(&folder.join(format!("{before}-merged")))? {
+            return Ok(Some(state_name(before, &duty)).filter(|name| folder.join(name).is_file()));
+        }
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.retain(|name| name.starts_with(&format!("{before}-")));
+        Ok(names.into_iter().min())
     }
 
     /// Notes which of this site's training duties went into a round's merge.
@@ -96,7 +100,7 @@ impl Home {
     /// What the file system says.
     pub fn put_optimizer(&self, study: &StudyKey, round: u32, duty: &Hash, state: &OptimizerState) -> Result<()> {
         let folder = self.study(study)?.join("optimizer");
-        let path = folder.join(format!("{round}-{}", hex::encode(duty)));
+        let path = folder.join(state_name(round, duty));
         write_whole(&path, &with_hash(state), OWN).with_context(|| format!("cannot write {}", path.display()))?;
         for entry in fs::read_dir(&folder)?.flatten() {
             let old = entry.file_name().to_string_lossy().split('-').next().and_then(|r| r.parse::<u32>().ok());
@@ -162,6 +166,11 @@ impl Home {
         write_whole(&path, &serde_json::to_vec_pretty(note)?, OWN)
             .with_context(|| format!("cannot write {}", path.display()))
     }
+}
+
+/// The name of the file of what the optimiser remembers after a duty.
+pub(crate) fn state_name(round: u32, duty: &Hash) -> String {
+    format!("{round}-{}", hex::encode(duty))
 }
 
 fn drop_checkpoints(folder: &Path) -> Result<()> {
