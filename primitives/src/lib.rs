@@ -28,9 +28,11 @@ pub mod duty;
 pub mod ids;
 pub mod round;
 pub mod rules;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod vote;
 
-pub use blobs::{BlobKind, BlobNotice, InstitutionNotice};
+pub use blobs::{BlobKind, BlobNotice, InstitutionNotice, StudyBlobs};
 pub use duty::{
     Attested, Duty, DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode,
     MergeInput,

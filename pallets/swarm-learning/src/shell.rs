@@ -81,21 +81,14 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// One step of one study, with everything that follows from it. Gives the number of rounds whose losses were
-    /// read: all of them where the best round was looked for, which only the beginning of a block does; else 0.
-    pub(crate) fn apply(study: StudyId, event: RoundEvent) -> Result<u32, DispatchError> {
+    /// One step of one study, with everything that follows from it.
+    pub(crate) fn apply(study: StudyId, event: RoundEvent) -> DispatchResult {
         let mut info = Studies::<T>::get(study).ok_or(Error::<T>::NoSuchStudy)?;
         let around = Around::<T>::new(study, info.agreement);
         let before = info.state.round;
         let enrolling = matches!(info.state.phase, Phase::Enrolling { .. });
         let effects = info.state.step(&around, event).map_err(Error::<T>::from)?;
-        let mut looked_back = 0u32;
         for effect in effects {
-            looked_back = looked_back.saturating_add(match &effect {
-                Effect::Canonical { .. } => info.state.round,
-                Effect::Closed(record) if info.state.rules.patience > 0 => record.round,
-                _ => 0,
-            });
             Self::store(study, before, effect);
         }
         Self::schedule(study, info.state.deadline());
@@ -103,7 +96,7 @@ impl<T: Config> Pallet<T> {
             Self::retire(study, !enrolling);
         }
         Studies::<T>::insert(study, info);
-        Ok(looked_back)
+        Ok(())
     }
 
     fn store(study: StudyId, round: u32, effect: Effect) {

@@ -113,25 +113,16 @@ impl Study {
         if lacking && voices < j && !invalid && m.withheld(j, self.rules.freeze_needs(m.roster)) == 0 {
             return Vec::new();
         }
-        if self.rules.patience > 0 {
-            // closing looks back over all rounds then
-            let next = around.now().saturating_add(1);
-            if let Phase::Merging(m) = &mut self.phase {
-                m.until = m.until.min(next);
-            }
-            return Vec::new();
-        }
         self.resolve(around)
     }
 
     pub(super) fn merge_deadline(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
         let Phase::Merging(m) = &self.phase else { return Vec::new() };
-        let ran_out = around.now() >= m.frozen_at.saturating_add(m.window);
         let silent: Vec<u8> = m
             .inputs
             .iter()
             .zip(m.ballots.iter())
-            .filter(|(_, ballot)| ran_out && ballot.is_none())
+            .filter(|(_, ballot)| ballot.is_none())
             .map(|(input, _)| input.commitment.member)
             .filter(|index| self.member(*index).is_some_and(|member| member.active))
             .collect();

@@ -20,16 +20,17 @@
 //!   has; and where no site had any but its own, all would be dropped.
 //! * Who enrols while a round runs has no part in its end: neither in stop rules nor in the last evaluation, nor in the
 //!   certificate.
-//! * Looking back over all rounds, for the best one or for patience, is dear and waits for the beginning of a block.
+//! * The best round so far is kept, and only the newest one is compared with it: nothing else can become canonical, so that
+//!   the files of the others may go. The last comparison waits for the next block, since the report that ends the evaluation
+//!   counts, and is stored after its own step.
 
 mod collect;
 mod duties;
 mod finish;
+mod listing;
 mod members;
 mod merge;
 mod state;
-#[cfg(test)]
-pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -154,6 +155,8 @@ impl Study {
             round: 0,
             base: Hash::zero(),
             statistics: None,
+            best: None,
+            ended_at: None,
             opened_at: now,
             resumed: 0,
             phase: Phase::Enrolling { until },
@@ -165,6 +168,14 @@ impl Study {
     /// # Errors
     /// Why the input was refused.
     pub fn step(&mut self, around: &dyn Surroundings, event: Event) -> Step {
+        let effects = self.handle(around, event)?;
+        if self.ended() && self.ended_at.is_none() {
+            self.ended_at = Some(around.now());
+        }
+        Ok(effects)
+    }
+
+    fn handle(&mut self, around: &dyn Surroundings, event: Event) -> Step {
         match event {
             Event::Tick => Ok(self.tick(around)),
             Event::Enrol { who, samples } => self.enrol(who, samples),

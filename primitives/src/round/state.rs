@@ -57,6 +57,10 @@ pub struct Study {
     pub base: Hash,
     /// Root of the merged statistics.
     pub statistics: Option<Hash>,
+    /// The best round so far: of those that enough have judged, each compared with the best one before it.
+    pub best: Option<u32>,
+    /// Block in which it ended.
+    pub ended_at: Option<u32>,
     /// Block in which the present round was opened; a pause in it changes nothing.
     pub opened_at: u32,
     /// How often it was taken up again after a pause. Votes name it: those cast before a pause say nothing after it.
@@ -193,7 +197,7 @@ pub struct Merging {
     pub frozen_at: u32,
     /// Window of this attempt.
     pub window: u32,
-    /// Deadline: the end of the window, or the next block where nothing is left to wait for.
+    /// Deadline: the end of the window.
     pub until: u32,
     /// Inputs dropped in earlier attempts.
     pub dropped: PerMember<(u8, DropReason)>,

@@ -8,10 +8,12 @@ mod simulate;
 mod steps;
 mod training;
 
-use super::{testing, *};
+use super::*;
 use crate::{
+    blobs::StudyBlobs,
     duty::{DutyKind, FailureCode},
     rules::Windows,
+    testing,
     vote::VoteBody,
 };
 use std::collections::BTreeMap;
@@ -72,6 +74,15 @@ pub(super) struct Shell {
 /// Rules without statistics, which most tests do not need.
 pub(super) fn plain() -> StudyRules {
     StudyRules { statistics_len: 0, ..testing::rules() }
+}
+
+/// The best of so many rounds, as the machine finds it: one after the other.
+pub(super) fn best_of(
+    rounds: u32,
+    voters: &[(InstitutionId, u32)],
+    losses: impl Fn(u32) -> Vec<(InstitutionId, u32)>,
+) -> Option<u32> {
+    (1..=rounds).fold(None, |best, newest| best_round(best, newest, voters, &losses).or(best))
 }
 
 impl Shell {
@@ -211,6 +222,12 @@ impl Shell {
         self.until(self.merge().frozen_at + self.windows().fetch);
     }
 
+    /// What the chain says of the study's blobs now.
+    pub fn blobs(&self) -> StudyBlobs {
+        let record = |kind, round| self.world.records.iter().find(|r| (r.kind, r.round) == (kind, round)).cloned();
+        self.study.blobs(self.world.study, self.world.now, record, |_| true)
+    }
+
     pub fn windows(&self) -> Windows {
         self.study.rules.windows(self.study.validators)
     }
@@ -259,10 +276,6 @@ impl Shell {
             if matches!(self.study.phase, Phase::Merging(_)) {
                 self.root(member, &format!("merge {round}")).expect("a merge is asked for");
             }
-        }
-        if matches!(self.study.phase, Phase::Merging(_)) && self.study.rules.patience > 0 {
-            // it looks back over all rounds, and that waits for the next block
-            self.pass(1);
         }
         assert_eq!(self.last_record().round, round);
     }

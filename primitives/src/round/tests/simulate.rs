@@ -14,7 +14,7 @@ use crate::{
     vote::{Vote, VoteBody},
 };
 use codec::Encode;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum CommitLie {
@@ -106,6 +106,8 @@ struct Consortium {
     /// Block in which the round was opened or resumed, and withdrawals since.
     opened: (u32, u32),
     beyond: u32,
+    /// Rounds whose models the chain has ceased to list.
+    removed: BTreeSet<u32>,
 }
 
 fn merged(inputs_root: Hash) -> Hash {
@@ -138,6 +140,7 @@ pub(super) fn run(scenario: Scenario) -> Outcome {
         paused_at: 0,
         opened: (0, 0),
         beyond: 0,
+        removed: BTreeSet::new(),
     };
     consortium.enrol();
     for _ in 0..30_000 {

@@ -6,6 +6,7 @@ use crate::{
     round::{tests::hash, *},
     rules::liars_survived,
 };
+use std::collections::BTreeSet;
 
 impl Consortium {
     /// A step of the machine, and everything that must hold of any step.
@@ -46,7 +47,24 @@ impl Consortium {
         if effects.iter().any(|e| matches!(e, Effect::Frozen { .. })) {
             self.fetch();
         }
+        self.check_kept(&effects);
         Ok(effects)
+    }
+
+    /// What is listed no longer is removed somewhere at once, and must never be asked for again.
+    fn check_kept(&mut self, effects: &[Effect]) {
+        let blobs = self.shell.blobs();
+        let kept: BTreeSet<u32> = blobs.merged.iter().map(|merged| merged.round).collect();
+        let closed = self.shell.world.records.iter().filter(|r| r.kind == Kind::Model).map(|r| r.round);
+        self.removed.extend(closed.filter(|round| !kept.contains(round)));
+        assert!(self.removed.is_disjoint(&kept), "a removed model is to be kept again: {kept:?}");
+        for effect in effects {
+            if let Effect::Canonical { round, .. } = effect {
+                assert!(!self.removed.contains(round), "the model of round {round} is chosen, and was removable");
+            }
+        }
+        let most = self.shell.study.rules.keep_updates.max(1) + 5;
+        assert!(blobs.merged.len() as u32 <= most, "{} merged files are to be kept", blobs.merged.len());
     }
 
     /// Whether there are no more liars among these than a list of this length survives.
