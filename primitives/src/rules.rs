@@ -22,6 +22,8 @@ pub const PPM: u32 = 1_000_000;
 pub const MAX_WINDOW: u32 = 1_296_000;
 /// Longest pause, in blocks: 14 days at two seconds.
 pub const PAUSE_BLOCKS: u32 = 604_800;
+/// Blocks of a fetch window besides the transfer itself: until a freeze is final and its files are asked for.
+pub const FETCH_SLACK: u32 = 6;
 /// Largest blob a study may register, in bytes.
 pub const MAX_BLOB_LEN: u64 = 4 << 30;
 
@@ -395,7 +397,7 @@ impl StudyRules {
     pub fn windows(&self, validators: u32) -> Windows {
         let t = self.training_blocks;
         let grace = (t / 2).max(validators.saturating_mul(2).saturating_add(2));
-        let fetch = self.transfer_blocks.saturating_add(6);
+        let fetch = self.transfer_blocks.saturating_add(FETCH_SLACK);
         Windows {
             grace,
             training: t.saturating_mul(3).saturating_add(grace),

@@ -70,7 +70,9 @@ fn participants<T: Config>() -> Vec<(AccountId32, AuthorityId)> {
 /// A registered study of the first participant.
 fn registered<T: Config>(who: &AccountId32, rules: StudyRules) -> StudyId {
     let study = NextStudy::<T>::get();
-    assert_ok!(Pallet::<T>::register(RawOrigin::Signed(who.clone()).into(), Box::new(rules), spec(100)));
+    // each in an agreement of its own
+    let spec = spec(study.saturating_add(100));
+    assert_ok!(Pallet::<T>::register(RawOrigin::Signed(who.clone()).into(), Box::new(rules), spec));
     study
 }
 

@@ -65,6 +65,8 @@ mod tests;
 mod tests_blobs;
 #[cfg(test)]
 mod tests_conductor;
+#[cfg(test)]
+mod tests_notes;
 mod types;
 pub mod weights;
 
@@ -150,6 +152,10 @@ pub mod pallet {
     #[pallet::storage]
     pub type Running<T> = StorageValue<_, BoundedVec<(StudyId, InstitutionId), ConstU32<MAX_RUNNING>>, ValueQuery>;
 
+    /// Running studies by the hash of their agreement: no two have the same.
+    #[pallet::storage]
+    pub type Agreements<T> = StorageMap<_, Identity, Hash, StudyId>;
+
     /// Studies that ended lately, oldest first: late acknowledgements are still asked for, and blobs served.
     #[pallet::storage]
     pub type Ended<T> = StorageValue<_, BoundedVec<StudyId, ConstU32<MAX_RUNNING>>, ValueQuery>;
@@ -200,6 +206,8 @@ pub mod pallet {
         TooManyStudies,
         /// The proposer has as many studies running as it may: end one first.
         TooManyProposals,
+        /// A study with exactly this agreement runs already: end it first, or change something.
+        AlreadyRuns,
         /// The spec is empty.
         EmptySpec,
         /// A time of the rules is 0 or too long.

@@ -211,16 +211,21 @@ pub fn rules() -> StudyRules {
     }
 }
 
+pub fn spec_of(study: StudyId) -> Spec {
+    format!("{{\"version\":1,\"study\":{study}}}").into_bytes().try_into().unwrap()
+}
+
 pub fn spec() -> Spec {
-    b"{\"version\":1}".to_vec().try_into().unwrap()
+    spec_of(0)
 }
 
 pub fn signed(n: u8) -> RuntimeOrigin {
     RuntimeOrigin::signed(account(n))
 }
 
+/// Each in an agreement of its own.
 pub fn register(n: u8, rules: StudyRules) -> frame_support::dispatch::DispatchResult {
-    Swarm::register(signed(n), Box::new(rules), spec())
+    Swarm::register(signed(n), Box::new(rules), spec_of(NextStudy::<Test>::get()))
 }
 
 pub fn enrol(n: u8, study: StudyId, samples: u32) -> frame_support::dispatch::DispatchResult {

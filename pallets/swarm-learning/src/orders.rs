@@ -17,7 +17,14 @@ pub(crate) struct Asked {
     pub order: DutyOrder,
     pub attempt: u32,
     pub resumed: u32,
+    /// Whether missing inputs may be reported.
     pub partial: bool,
+    /// Whether it was said that the freeze is not final here.
+    pub not_final: bool,
+    /// Block of the freeze that a merge stands on, else 0.
+    pub frozen_at: u32,
+    /// How long fetching may take, in blocks.
+    pub fetch: u32,
 }
 
 impl<T: Config> Pallet<T> {
@@ -73,7 +80,15 @@ impl<T: Config> Pallet<T> {
         let attested = Self::attested(study, info.state.round, open.duty.round);
         let spec = info.spec_hash;
         let order = DutyOrder { duty: open.duty, spec, base, statistics, inputs, merge, output_len, attested };
-        Some(Asked { order, attempt: open.attempt, resumed: open.resumed, partial: open.partial })
+        Some(Asked {
+            order,
+            attempt: open.attempt,
+            resumed: open.resumed,
+            partial: open.partial,
+            not_final: open.not_final,
+            frozen_at: open.frozen_at,
+            fetch: rules.windows(info.state.validators).fetch,
+        })
     }
 
     /// What of a study is attested, as far back as orders name it, and in the round of the duty.

@@ -43,6 +43,8 @@ impl<T: Config> Pallet<T> {
         let study = NextStudy::<T>::get();
         running.try_push((study, proposer)).map_err(|_| Error::<T>::TooManyStudies)?;
         let agreement = agreement_hash(genesis::<T>(), &proposer, &rules, &spec);
+        // sites keep what they know of a study under its agreement
+        ensure!(!Agreements::<T>::contains_key(agreement), Error::<T>::AlreadyRuns);
         let now = block_number::<T>(frame_system::Pallet::<T>::block_number());
         let state = Study::new(proposer, rules, T::Membership::validators(), now).map_err(Error::<T>::from)?;
         let info = StudyInfo {
@@ -53,6 +55,7 @@ impl<T: Config> Pallet<T> {
         };
         NextStudy::<T>::put(study.saturating_add(1));
         Running::<T>::put(running);
+        Agreements::<T>::insert(agreement, study);
         Specs::<T>::insert(study, spec);
         Self::schedule(study, info.state.deadline());
         Studies::<T>::insert(study, info);
@@ -93,7 +96,7 @@ impl<T: Config> Pallet<T> {
         }
         Self::schedule(study, info.state.deadline());
         if info.state.ended() {
-            Self::retire(study, !enrolling);
+            Self::retire(study, &info.agreement, !enrolling);
         }
         Studies::<T>::insert(study, info);
         Ok(())
@@ -168,7 +171,8 @@ impl<T: Config> Pallet<T> {
     }
 
     /// A study has ended. One that never `started` leaves nothing to ask for, to serve or to recompute.
-    fn retire(study: StudyId, started: bool) {
+    fn retire(study: StudyId, agreement: &Hash, started: bool) {
+        Agreements::<T>::mutate_exists(agreement, |runs| *runs = runs.filter(|other| *other != study));
         if !started {
             Specs::<T>::remove(study);
         }
@@ -218,8 +222,7 @@ impl<T: Config> Pallet<T> {
                 vote.resumed,
                 vote.kind,
                 vote.institution,
-                // a merge may follow a report of missing inputs
-                core::mem::discriminant(&vote.body) == core::mem::discriminant(&PARTIAL),
+                class(&vote.body),
             ))
             .longevity(VOTE_LONGEVITY)
             .propagate(true)
@@ -237,6 +240,8 @@ impl<T: Config> Pallet<T> {
         for (study, info) in Studies::<T>::iter() {
             ensure!(study < NextStudy::<T>::get(), "a study beyond the next number");
             ensure!(running.contains(&study) != info.state.ended(), "running and ended disagree");
+            let runs = Agreements::<T>::get(info.agreement) == Some(study);
+            ensure!(runs != info.state.ended(), "every running study has its agreement alone");
             let planned = Scheduled::<T>::get(study);
             ensure!(planned.is_some() != info.state.ended(), "every running study has one deadline");
             if let Some(block) = planned {

@@ -128,6 +128,20 @@ fn a_proposer_and_the_chain_have_limits() {
 }
 
 #[test]
+fn one_agreement_runs_once() {
+    run(|| {
+        let again = || Swarm::register(signed(0), Box::new(rules()), spec());
+        assert_ok!(again());
+        assert_noop!(again(), Error::<Test>::AlreadyRuns);
+        // another proposer's is another agreement
+        assert_ok!(Swarm::register(signed(1), Box::new(rules()), spec()));
+        assert_ok!(Swarm::abort(signed(0), 0));
+        assert_ok!(again());
+        assert_noop!(again(), Error::<Test>::AlreadyRuns);
+    });
+}
+
+#[test]
 fn enrolment_signs_exactly_the_agreement() {
     run(|| {
         register(0, rules()).unwrap();
@@ -376,7 +390,7 @@ fn answers_that_do_not_fit_are_refused_in_pool_and_block() {
         refused_in_pool_and_block(short, 13, Error::WrongLength);
         answer(0, study, update(1, None));
         answer(1, study, update(2, None));
-        let partial = |have, invalid| VoteBody::Partial { have, invalid };
+        let partial = |have, invalid| VoteBody::Partial { have, invalid, not_final: false };
         refused_in_pool_and_block(ballot(0, study, partial(1, 0)), 14, Error::TooEarly);
         to_block(System::block_number() + 8);
         for (have, invalid) in [(4, 0), (1, 1), (3, 0)] {

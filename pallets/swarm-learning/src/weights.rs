@@ -52,12 +52,14 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
     // Proof: `SwarmLearning::Studies` (`max_values`: None, `max_size`: Some(15177), added: 17652, mode: `MaxEncodedLen`)
     // Storage: `SwarmLearning::Specs` (r:0 w:1)
     // Proof: `SwarmLearning::Specs` (`max_values`: None, `max_size`: Some(16400), added: 18875, mode: `MaxEncodedLen`)
+    // Storage: `SwarmLearning::Agreements` (r:1 w:1)
+    // Proof: `SwarmLearning::Agreements` (`max_values`: None, `max_size`: Some(36), added: 2511, mode: `MaxEncodedLen`)
     fn register(s: u32) -> Weight {
-        // At least 89_247 ns.
+        // At least 89_247 ns, measured; one read and one write more for the agreement.
         Weight::from_parts(104_604_758, 4163)
             .saturating_add(Weight::from_parts(3_537, 0).saturating_mul(s.into()))
-            .saturating_add(T::DbWeight::get().reads(7))
-            .saturating_add(T::DbWeight::get().writes(6))
+            .saturating_add(T::DbWeight::get().reads(8))
+            .saturating_add(T::DbWeight::get().writes(7))
     }
     // Storage: `Consortium::Institutions` (r:1 w:0)
     // Proof: `Consortium::Institutions` (`max_values`: None, `max_size`: Some(698), added: 3173, mode: `MaxEncodedLen`)
@@ -137,11 +139,13 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
     // Proof: `SwarmLearning::Running` (`max_values`: Some(1), `max_size`: Some(1153), added: 1648, mode: `MaxEncodedLen`)
     // Storage: `SwarmLearning::Ended` (r:1 w:1)
     // Proof: `SwarmLearning::Ended` (`max_values`: Some(1), `max_size`: Some(129), added: 624, mode: `MaxEncodedLen`)
+    // Storage: `SwarmLearning::Agreements` (r:1 w:1)
+    // Proof: `SwarmLearning::Agreements` (`max_values`: None, `max_size`: Some(36), added: 2511, mode: `MaxEncodedLen`)
     fn abort() -> Weight {
-        // At least 83_666 ns.
+        // At least 83_666 ns, measured; one read and one write more for the agreement.
         Weight::from_parts(98_003_000, 18642)
-            .saturating_add(T::DbWeight::get().reads(7))
-            .saturating_add(T::DbWeight::get().writes(5))
+            .saturating_add(T::DbWeight::get().reads(8))
+            .saturating_add(T::DbWeight::get().writes(6))
     }
     // Storage: `SwarmLearning::Studies` (r:1 w:1)
     // Proof: `SwarmLearning::Studies` (`max_values`: None, `max_size`: Some(15177), added: 17652, mode: `MaxEncodedLen`)
@@ -186,14 +190,17 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
     // Proof: `SwarmLearning::Scheduled` (`max_values`: None, `max_size`: Some(16), added: 2491, mode: `MaxEncodedLen`)
     // Storage: `SwarmLearning::Losses` (r:64 w:0)
     // Proof: `SwarmLearning::Losses` (`max_values`: None, `max_size`: Some(2330), added: 4805, mode: `MaxEncodedLen`)
+    // Storage: `SwarmLearning::Agreements` (r:32 w:32)
+    // Proof: `SwarmLearning::Agreements` (`max_values`: None, `max_size`: Some(36), added: 2511, mode: `MaxEncodedLen`)
     fn on_initialize(n: u32) -> Weight {
-        // At least 4_549 ns, measured; for each study 40_000 ns more for the comparison of two rounds.
+        // At least 4_549 ns, measured; for each study 40_000 ns more for the comparison of two rounds,
+        // and one read and one write for the agreement of one that ends.
         Weight::from_parts(102_646_414, 5345)
             .saturating_add(Weight::from_parts(223_287_778, 0).saturating_mul(n.into()))
             .saturating_add(T::DbWeight::get().reads(2))
-            .saturating_add(T::DbWeight::get().reads((4_u64).saturating_mul(n.into())))
+            .saturating_add(T::DbWeight::get().reads((5_u64).saturating_mul(n.into())))
             .saturating_add(T::DbWeight::get().writes(1))
-            .saturating_add(T::DbWeight::get().writes((3_u64).saturating_mul(n.into())))
+            .saturating_add(T::DbWeight::get().writes((4_u64).saturating_mul(n.into())))
             .saturating_add(Weight::from_parts(0, 17652).saturating_mul(n.into()))
     }
 }

@@ -1,10 +1,13 @@
 //! Tests of the machine: what the rules say step by step, what each lie gains, and properties of random studies.
 
+mod best;
 mod ends;
+mod late;
 mod lies;
 mod promises;
 mod properties;
 mod simulate;
+mod stalls;
 mod steps;
 mod training;
 
@@ -191,7 +194,12 @@ impl Shell {
     }
 
     pub fn partial(&mut self, member: u8, have: u64, invalid: u64) -> Result<Vec<Effect>, Refusal> {
-        self.vote(member, VoteBody::Partial { have, invalid })
+        self.vote(member, VoteBody::Partial { have, invalid, not_final: false })
+    }
+
+    /// It holds these, and says that the freeze is not final where it is.
+    pub fn not_final(&mut self, member: u8, have: u64) -> Result<Vec<Effect>, Refusal> {
+        self.vote(member, VoteBody::Partial { have, invalid: 0, not_final: true })
     }
 
     pub fn asks(&self, member: u8) -> Option<DutyKind> {

@@ -30,6 +30,7 @@ fn mood() -> impl Strategy<Value = Mood> {
         mask().prop_map(BallotLie::Missing),
         mask().prop_map(BallotLie::Invalid),
         mask().prop_map(BallotLie::MissingThenWrongRoot),
+        mask().prop_map(BallotLie::NotFinal),
         Just(BallotLie::WrongRoot),
         Just(BallotLie::Silent),
     ];
@@ -78,14 +79,17 @@ fn scenario(
         let most = if lies { liars_survived(u32::from(members)) as usize } else { 0 };
         // mostly as many as can be survived
         let liars = prop_oneof![3 => vec(liar(), most..=most), 1 => vec(liar(), 0..=most)];
-        (rules(members), 1u32..8, 0..members, liars, mishaps.clone(), any::<u64>()).prop_map(
-            move |(rules, validators, first_liar, liars, mishaps, seed)| Scenario {
+        // finality stalls in a third of them, for longer than all attempts of a merge together
+        let stall = option::weighted(0.3, (1u32..400, 1u32..300));
+        (rules(members), 1u32..8, 0..members, liars, mishaps.clone(), stall, any::<u64>()).prop_map(
+            move |(rules, validators, first_liar, liars, mishaps, stall, seed)| Scenario {
                 members,
                 rules,
                 validators,
                 first_liar,
                 liars,
                 mishaps,
+                stall,
                 seed,
             },
         )
