@@ -12,6 +12,7 @@ mod audit;
 mod chain;
 mod key;
 mod localnet;
+mod plain;
 mod show;
 mod site;
 mod study;

@@ -2,6 +2,7 @@
 
 use crate::{
     chain::{Block, Chain, StudyInfo},
+    plain::{lines, seen},
     Connection, Format,
 };
 use anyhow::{Context, Result};
@@ -147,7 +148,7 @@ pub async fn institutions(connection: &Connection) -> Result<()> {
             (false, false) => "no role",
         };
         let peer = i.peer_id.map_or_else(|| "no peer id yet".into(), |p| bs58::encode(p).into_string());
-        println!("{} {} · {roles} · {peer}", String::from_utf8_lossy(&i.name), i.id);
+        println!("{} {} · {roles} · {peer}", seen(&String::from_utf8_lossy(&i.name)), i.id);
     }
     Ok(())
 }
@@ -171,30 +172,6 @@ fn rules(study: &Study, names: &Names) -> Value {
         ids => json!(ids.iter().map(|id| name(names, id)).collect::<Vec<_>>()),
     };
     rules
-}
-
-/// A JSON document as lines of `path: value`. Texts are quoted, so that none can pass for something else.
-fn lines(path: &str, value: &Value) -> String {
-    let separator = if path.ends_with(' ') { "" } else { "." };
-    match value {
-        Value::Object(map) if !map.is_empty() => {
-            map.iter().map(|(key, value)| lines(&format!("{path}{separator}{key}"), value)).collect()
-        }
-        Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(scalar).collect();
-            format!("{path}: {}\n", items.join(", "))
-        }
-        Value::Object(_) => format!("{path}\n"),
-        other => format!("{path}: {}\n", scalar(other)),
-    }
-}
-
-fn scalar(value: &Value) -> String {
-    match value {
-        Value::String(text) => format!("{text:?}"),
-        Value::Null => "none".into(),
-        other => other.to_string(),
-    }
 }
 
 /// Losses that sites reported for the merge of a closed round; statistics have none.
@@ -310,7 +287,7 @@ pub fn marked(record: &RoundRecord, marks: u64, names: &Names) -> Vec<String> {
 
 /// Institutions' names by id.
 pub fn names(list: &[InstitutionNotice]) -> Names {
-    list.iter().map(|i| (i.id, String::from_utf8_lossy(&i.name).into_owned())).collect()
+    list.iter().map(|i| (i.id, seen(&String::from_utf8_lossy(&i.name)))).collect()
 }
 
 /// An institution's name, or its id where it has none.
@@ -325,6 +302,7 @@ pub fn phase(study: &Study) -> String {
         Phase::Collecting(c) if c.kind == Kind::Statistics => "statistics".into(),
         Phase::Collecting(_) => "training".into(),
         Phase::Init { .. } => "initial model".into(),
+        Phase::Merging(m) if m.stands => "merging, waiting for finality".into(),
         Phase::Merging(m) if m.attempt > 1 => format!("merging (attempt {})", m.attempt),
         Phase::Merging(_) => "merging".into(),
         Phase::FinalEvaluation { .. } => "final evaluation".into(),
@@ -369,31 +347,4 @@ pub fn short(hash: &Hash) -> String {
 pub fn print_json(document: &Value) -> Result<()> {
     println!("{}", serde_json::to_string_pretty(document)?);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_specification_reads_as_lines_that_show_every_value() {
-        let spec = json!({
-            "data": { "features": { "columns": ["age", "crp"] }, "group": null },
-            "model": { "logistic": {} },
-            "title": "two\nlines\u{1b}[2J",
-            "training": { "epochs": 2 },
-        });
-        let wanted = [
-            "  data.features.columns: \"age\", \"crp\"",
-            "  data.group: none",
-            "  model.logistic",
-            "  title: \"two\\nlines\\u{1b}[2J\"",
-            "  training.epochs: 2",
-            "",
-        ];
-        let mut is: Vec<String> = lines("  ", &spec).split('\n').map(str::to_owned).collect();
-        // whether a map sorts its keys depends on a feature that any crate of a build can switch
-        is[..wanted.len() - 1].sort();
-        assert_eq!(is, wanted);
-    }
 }

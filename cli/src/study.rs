@@ -9,8 +9,8 @@ use crate::{
 use anyhow::{bail, Context, Result};
 use clap::{Args, Subcommand};
 use codec::Encode;
-use consilium_primitives::{rules::MAX_PARTICIPANTS, Hash, InstitutionId, InstitutionNotice, StudyId};
-use consilium_study::StudyFile;
+use consilium_primitives::{rules::MAX_PARTICIPANTS, Hash, InstitutionId, InstitutionNotice, StudyId, StudyRules};
+use consilium_study::{StudyFile, StudySpec};
 use serde_json::json;
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
@@ -177,6 +177,7 @@ async fn enrol(options: Enrol) -> Result<()> {
             options.connection.hint()
         );
     }
+    lengths_fit(&spec, &info.state.rules)?;
     chain.submit(&signer, SWARM, "enrol", (options.number, wanted, options.samples).encode()).await?;
     said(
         options.connection.format,
@@ -184,6 +185,30 @@ async fn enrol(options: Enrol) -> Result<()> {
         "enrolled",
         &format!("enrolled in study {} with {} samples", options.number, options.samples),
     )
+}
+
+/// Whether the lengths of files in the rules are those that follow from the specification. The chain takes any, and refuses
+/// every file of another length: with a slip of the proposer's the study could only pause. `register` computes them.
+///
+/// # Errors
+/// The first that is another one, with both numbers.
+fn lengths_fit(spec: &[u8], rules: &StudyRules) -> Result<()> {
+    let spec = StudySpec::from_canonical(spec).context("no worker takes this specification")?;
+    let lengths = [
+        ("update_len", rules.update_len, spec.update_len()),
+        ("merged_len", rules.merged_len, spec.merged_len(rules.merge.moments())),
+        ("statistics_len", rules.statistics_len, spec.statistics_len()),
+    ];
+    for (name, signed, follows) in lengths {
+        let follows = follows?;
+        if signed != follows {
+            bail!(
+                "{name} is {signed} bytes in the rules, and {follows} follow from the specification: no file could have both, \
+                 so that this study could only pause. Its proposer must register it anew; do not enrol"
+            );
+        }
+    }
+    Ok(())
 }
 
 async fn plain(call: &str, done: &str, options: Plain) -> Result<()> {
@@ -231,4 +256,37 @@ fn invited(texts: &[String], institutions: &[InstitutionNotice]) -> Result<Vec<I
         ids.insert(institution.id);
     }
     Ok(ids.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_that_do_not_follow_from_the_specification_are_refused_with_both_numbers() {
+        let text = include_str!("../../examples/breast-cancer/study.toml");
+        let file = StudyFile::parse(text).unwrap();
+        let spec = file.spec().canonical().unwrap();
+        let rules = file.rules(2_000, 4).unwrap();
+        lengths_fit(&spec, &rules).unwrap();
+        let change: [(&str, fn(&mut StudyRules)); 3] = [
+            ("update_len", |rules| rules.update_len += 1),
+            ("merged_len", |rules| rules.merged_len += 1),
+            ("statistics_len", |rules| rules.statistics_len += 1),
+        ];
+        for (name, change) in change {
+            let mut slip = rules.clone();
+            change(&mut slip);
+            let error = lengths_fit(&spec, &slip).unwrap_err().to_string();
+            let of = |rules: &StudyRules| match name {
+                "update_len" => rules.update_len,
+                "merged_len" => rules.merged_len,
+                _ => rules.statistics_len,
+            };
+            for part in [name.to_owned(), of(&slip).to_string(), of(&rules).to_string()] {
+                assert!(error.contains(&part), "{part} in {error}");
+            }
+        }
+        assert!(lengths_fit(b"{}", &rules).is_err());
+    }
 }

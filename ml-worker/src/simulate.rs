@@ -117,6 +117,7 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
     let mut models = vec![initial_parameters(spec)?];
     let mut rounds = Vec::new();
     let mut states = vec![OptimizerState::default(); sites.len()];
+    let mut best = None;
     let mut remembered = vec![0f32; whole.elements() - layout.elements()];
     for round in 1..=rules.max_rounds {
         let base = models.last().context("a study without a model")?;
@@ -138,23 +139,25 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
         let merged = merge(&rules.merge, &inputs, base, &remembered)?;
         remembered = merged.state;
         models.push(merged.model);
-        if stops(rules, &voters, &rounds) {
+        if stops(rules, &voters, &rounds, &mut best) {
             break;
         }
     }
     let last = rounds.len() as u32;
     let model = models.last().context("a study without a model")?;
     rounds.push(Round { root: root(model, &remembered)?, losses: losses(last, model)? });
-    let canonical = best_round(last, &voters, |r| rounds[r as usize].losses.clone()).unwrap_or(last);
+    let newest = best_round(best, last, &voters, |r| rounds[r as usize].losses.clone());
+    let canonical = newest.or(best).unwrap_or(last);
     let (last, model) = (model.clone(), models.swap_remove(canonical as usize));
     Ok(Outcome { statistics, rounds, canonical, model, last, splits })
 }
 
-/// Target or patience, on the newest round that has been evaluated: the one before the merge just closed. As
-/// `consilium_primitives::round` decides it.
-fn stops(rules: &StudyRules, voters: &[(InstitutionId, u32)], evaluated: &[Round]) -> bool {
+/// Compares the newest round that has been evaluated, the one before the merge just closed, with the best so far; and says
+/// whether target or patience ends the study. As `consilium_primitives::round` decides it.
+fn stops(rules: &StudyRules, voters: &[(InstitutionId, u32)], evaluated: &[Round], best: &mut Option<u32>) -> bool {
     let Some(newest) = evaluated.len().checked_sub(1).filter(|round| *round > 0) else { return false };
-    let losses = |round: u32| evaluated[round as usize].losses.clone();
+    let newer = best_round(*best, newest as u32, voters, |round| evaluated[round as usize].losses.clone());
+    *best = newer.or(*best);
     if let Some(target) = rules.target {
         let weight = |voters: &[(InstitutionId, u32)]| voters.iter().map(|(_, w)| u64::from(*w)).sum::<u64>();
         let reached: Vec<_> = voters
@@ -167,7 +170,5 @@ fn stops(rules: &StudyRules, voters: &[(InstitutionId, u32)], evaluated: &[Round
             return true;
         }
     }
-    let newest = newest as u32;
-    rules.patience > 0
-        && best_round(newest, voters, losses).is_some_and(|best| newest.saturating_sub(best) >= rules.patience)
+    rules.patience > 0 && newer.is_some_and(|best| (newest as u32).saturating_sub(best) >= rules.patience)
 }

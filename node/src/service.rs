@@ -186,6 +186,11 @@ pub fn new_full(
         task_manager.spawn_essential_handle().spawn("courier", None, run);
     }
 
+    if let Some(storage) = backend.offchain_storage() {
+        let finality = worker::follow_finality(client.clone(), storage);
+        task_manager.spawn_handle().spawn("conductor-finality", None, finality);
+    }
+
     if config.offchain_worker.enabled {
         let workers = sc_offchain::OffchainWorkers::new(sc_offchain::OffchainWorkerOptions {
             runtime_api_provider: client.clone(),

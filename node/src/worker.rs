@@ -3,21 +3,29 @@
 
 use crate::cli::WorkerParams;
 use codec::Encode;
+use consilium_runtime::opaque::Block;
+use futures::StreamExt;
+use sc_client_api::BlockchainEvents;
+use sp_blockchain::HeaderBackend;
 use sp_core::{
     crypto::KeyTypeId,
     offchain::{OffchainStorage, STORAGE_PREFIX},
 };
 use sp_keystore::Keystore;
+use sp_runtime::traits::Header;
 use std::{
     ffi::OsString,
     fs,
     net::{TcpStream, ToSocketAddrs},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 const URL_KEY: &[u8] = b"consilium/worker/url";
 const TOKEN_KEY: &[u8] = b"consilium/worker/token";
+/// Where the conductor reads which block is final: a SCALE-encoded `u32`.
+const FINALISED_KEY: &[u8] = b"consilium/conductor/finalised";
 
 /// The session keys that sign this institution's votes.
 const SWARM: KeyTypeId = KeyTypeId(*b"swrm");
@@ -68,6 +76,25 @@ fn settle_with<S: OffchainStorage>(
     storage.set(STORAGE_PREFIX, URL_KEY, &url.trim_end_matches('/').as_bytes().to_vec().encode());
     storage.set(STORAGE_PREFIX, TOKEN_KEY, &token.into_bytes().encode());
     Ok(())
+}
+
+/// Notes for the conductor which block is final: at once, and whenever another one is. A merge whose freeze is not final
+/// cannot have got its inputs, and the site says so.
+pub async fn follow_finality<C, S>(client: Arc<C>, mut storage: S)
+where
+    C: BlockchainEvents<Block> + HeaderBackend<Block>,
+    S: OffchainStorage,
+{
+    // asked for before the first one is noted, so that none is missed
+    let mut notices = client.finality_notification_stream();
+    note_finalised(&mut storage, client.info().finalized_number);
+    while let Some(notice) = notices.next().await {
+        note_finalised(&mut storage, *notice.header.number());
+    }
+}
+
+fn note_finalised<S: OffchainStorage>(storage: &mut S, number: u32) {
+    storage.set(STORAGE_PREFIX, FINALISED_KEY, &number.encode());
 }
 
 /// What keeps a node that was given a worker from doing this institution's duties now, for people. Neither keeps the
@@ -181,6 +208,7 @@ impl std::fmt::Display for Certificates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use codec::Decode;
     use consilium_runtime::SessionKeys;
     use sp_core::offchain::storage::InMemOffchainStorage;
     use sp_keystore::testing::MemoryKeystore;
@@ -265,6 +293,16 @@ mod tests {
     #[test]
     fn the_key_that_is_looked_for_is_one_of_the_runtimes_session_keys() {
         assert!(SessionKeys::key_ids().contains(&SWARM));
+    }
+
+    #[test]
+    fn the_conductor_is_told_which_block_is_final() {
+        let mut storage = InMemOffchainStorage::default();
+        for number in [0u32, 7, 300] {
+            note_finalised(&mut storage, number);
+            let noted = storage.get(STORAGE_PREFIX, b"consilium/conductor/finalised").expect("noted");
+            assert_eq!(u32::decode(&mut &noted[..]), Ok(number));
+        }
     }
 
     #[test]

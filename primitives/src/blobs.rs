@@ -1,6 +1,6 @@
 //! What the chain says about blobs: who made them, who should hold them, who may have them.
 
-use crate::ids::{BlobRef, InstitutionId, StudyId};
+use crate::ids::{BlobRef, Hash, InstitutionId, StudyId};
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
 use scale_info::TypeInfo;
@@ -27,10 +27,82 @@ pub struct BlobNotice {
     pub blob: BlobRef,
     /// Who is known to hold it: an update's author, a merge's attesters.
     pub holders: Vec<InstitutionId>,
-    /// Who may have it: the study's active members.
+    /// Who may have it: active members of the study; of an update those that count for its round.
     pub members: Vec<InstitutionId>,
     /// Whether members need it now.
     pub wanted: bool,
+}
+
+/// What the chain says of the blobs of one study. Who may have them stands once for all merged files, and once for each
+/// round's updates: spelt out for each blob it would not fit into one answer.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct StudyBlobs {
+    /// Study.
+    pub study: StudyId,
+    /// Block in which it ended; `None` while it runs. Once
+    /// [`UPDATES_AFTER_END`](crate::rules::UPDATES_AFTER_END) blocks have passed since, its updates are over.
+    pub ended: Option<u32>,
+    /// Its active members: who may have what was merged.
+    pub members: Vec<InstitutionId>,
+    /// Merged files that must stay. Those of closed rounds that are not here may go.
+    pub merged: Vec<MergedBlob>,
+    /// Updates, by round.
+    pub rounds: Vec<RoundUpdates>,
+}
+
+/// A merged file of a study.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct MergedBlob {
+    /// Round; 0 for statistics and the initial model.
+    pub round: u32,
+    /// The file.
+    pub blob: BlobRef,
+    /// Who has attested it.
+    pub holders: Vec<InstitutionId>,
+    /// Whether members need it now. Others stay as long as the updates that they stand under, to be computed again.
+    pub wanted: bool,
+}
+
+/// The updates of one round, or the parts of the statistics.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct RoundUpdates {
+    /// Round; 0 for statistics.
+    pub round: u32,
+    /// Who may have them: active members whose enrolment counts for this round, or that have made one of them.
+    pub members: Vec<InstitutionId>,
+    /// Whether members need them now.
+    pub wanted: bool,
+    /// Their length in bytes.
+    pub len: u64,
+    /// Author and BLAKE3 hash.
+    pub updates: Vec<(InstitutionId, Hash)>,
+}
+
+impl StudyBlobs {
+    /// One notice for each blob: merged files first.
+    pub fn notices(&self) -> impl Iterator<Item = BlobNotice> + '_ {
+        let merged = self.merged.iter().map(|merged| BlobNotice {
+            study: self.study,
+            round: merged.round,
+            kind: BlobKind::Merged,
+            blob: merged.blob,
+            holders: merged.holders.clone(),
+            members: self.members.clone(),
+            wanted: merged.wanted,
+        });
+        let updates = self.rounds.iter().flat_map(move |round| {
+            round.updates.iter().map(move |(author, root)| BlobNotice {
+                study: self.study,
+                round: round.round,
+                kind: BlobKind::Update,
+                blob: BlobRef { root: *root, len: round.len },
+                holders: alloc::vec![*author],
+                members: round.members.clone(),
+                wanted: round.wanted,
+            })
+        });
+        merged.chain(updates)
+    }
 }
 
 /// An institution, as far as the node must know it.

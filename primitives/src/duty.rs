@@ -3,11 +3,12 @@
 //! A duty is known by its hash. Node and worker exchange SCALE-encoded [`DutyRequest`] and [`DutyReply`] in
 //! `PUT /v1/duties`; the request names all duties open at once, the reply says where each stands.
 
+pub use crate::kinds::{DutyKind, FailureCode};
+
 use crate::{
     ids::{BlobRef, Hash, InstitutionId, StudyId},
-    round::Kind,
+    kinds::{Kind, Marks},
     rules::Merge,
-    vote::Marks,
 };
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -23,41 +24,6 @@ pub const ATTESTED_ROUNDS: u32 = 8;
 /// Closed rounds, counted back from the present one, that are looked through for an institution's part in them: a site that
 /// joins late has none, and what is read for it on each block must have a bound.
 pub const COMMITTED_ROUNDS: u32 = 128;
-
-/// Kinds of duty.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-    Serialize,
-    Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum DutyKind {
-    /// Count, mean and squared deviations of each column, over this site's training rows.
-    Statistics,
-    /// Merge all sites' statistics.
-    MergeStatistics,
-    /// Compute the initial model from the spec's seed.
-    Init,
-    /// Train from the base model; metrics of the base model come along.
-    Train,
-    /// Merge a round's updates.
-    Merge,
-    /// Evaluate the last merged model.
-    Evaluate,
-    /// Say that the canonical model is held, byte for byte.
-    Acknowledge,
-}
 
 /// What the chain asks of one participant. No attempt, deadline or block is part of it, so that work done once is
 /// known again.
@@ -90,6 +56,9 @@ pub struct Duty {
     pub institution: InstitutionId,
     /// Root of the model it stands on; for merges the inputs root; zero where there is none.
     pub base: Hash,
+    /// Root of the merged statistics by which rows are scaled, where any are read against a model: Train and Evaluate; zero
+    /// otherwise, and where the study has none.
+    pub statistics: Hash,
 }
 
 impl Duty {
@@ -244,44 +213,4 @@ pub enum DutyOutput {
         /// What was done to which input.
         marks: Marks,
     },
-}
-
-/// Why a duty cannot be done. File, line and column stay in the worker's own log.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-    Serialize,
-    Deserialize,
-)]
-pub enum FailureCode {
-    /// The data file could not be read.
-    DataUnreadable,
-    /// The data file is not the one this study began with.
-    DataChanged,
-    /// The data do not fit the study's schema.
-    SchemaMismatch,
-    /// Too few rows.
-    TooFewSamples,
-    /// Training rows of one class only.
-    OneClass,
-    /// Training left the finite numbers.
-    NotFinite,
-    /// Out of memory.
-    OutOfMemory,
-    /// Out of disk.
-    OutOfDisk,
-    /// No worker answered.
-    WorkerMissing,
-    /// The site does not allow this agreement.
-    Refused,
-    /// A fault of the worker itself.
-    Internal,
 }

@@ -2,8 +2,10 @@
 //!
 //! * [`blobs`]: what the chain says about blobs to the node.
 //! * [`ids`]: what things are called: institutions, studies, blobs.
+//! * [`kinds`]: kinds of duties, failures and files.
 //! * [`rules`]: [`StudyRules`], the numbers that the chain itself needs of an agreement, and what follows from them.
 //! * [`duty`]: [`Duty`], what the chain asks of one participant now, and the messages between node and worker.
+//! * [`text`]: what texts of others may hold.
 //! * [`vote`]: what a participant answers, and the bytes it signs.
 //! * [`round`]: the merge round as a pure state machine.
 //!
@@ -26,11 +28,15 @@ extern crate alloc;
 pub mod blobs;
 pub mod duty;
 pub mod ids;
+pub mod kinds;
 pub mod round;
 pub mod rules;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod text;
 pub mod vote;
 
-pub use blobs::{BlobKind, BlobNotice, InstitutionNotice};
+pub use blobs::{BlobKind, BlobNotice, InstitutionNotice, StudyBlobs};
 pub use duty::{
     Attested, Duty, DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode,
     MergeInput,

@@ -22,8 +22,14 @@ pub const PPM: u32 = 1_000_000;
 pub const MAX_WINDOW: u32 = 1_296_000;
 /// Longest pause, in blocks: 14 days at two seconds.
 pub const PAUSE_BLOCKS: u32 = 604_800;
+/// Blocks of a fetch window besides the transfer itself: until a freeze is final and its files are asked for.
+pub const FETCH_SLACK: u32 = 6;
 /// Largest blob a study may register, in bytes.
 pub const MAX_BLOB_LEN: u64 = 4 << 30;
+
+/// Blocks after the end of a study for which its individual updates stay listed: a day at two seconds. Who was off in the
+/// last round looks at them until then; afterwards every node removes them.
+pub const UPDATES_AFTER_END: u32 = 43_200;
 
 /// Most rounds for which holders keep and serve individual updates after a round has closed.
 pub const MAX_KEPT_ROUNDS: u32 = 3;
@@ -391,7 +397,7 @@ impl StudyRules {
     pub fn windows(&self, validators: u32) -> Windows {
         let t = self.training_blocks;
         let grace = (t / 2).max(validators.saturating_mul(2).saturating_add(2));
-        let fetch = self.transfer_blocks.saturating_add(6);
+        let fetch = self.transfer_blocks.saturating_add(FETCH_SLACK);
         Windows {
             grace,
             training: t.saturating_mul(3).saturating_add(grace),
@@ -497,7 +503,7 @@ mod tests {
 
     #[test]
     fn thresholds_are_those_of_the_table() {
-        let rules = |p, strict| StudyRules { min_participants: p, strict, ..crate::round::testing::rules() };
+        let rules = |p, strict| StudyRules { min_participants: p, strict, ..crate::testing::rules() };
         let k: Vec<u32> = (2..=7).map(|n| rules(2, false).freeze_needs(n)).collect();
         assert_eq!(k, [2, 2, 3, 3, 4, 4]);
         let q: Vec<u32> = (2..=7).map(close_at_once).collect();

@@ -1,8 +1,10 @@
 //! What a participant answers, and the bytes it signs.
 
+pub use crate::kinds::Marks;
+
 use crate::{
-    duty::{DutyKind, FailureCode},
     ids::{Hash, InstitutionId, StudyId},
+    kinds::{DutyKind, FailureCode},
 };
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
@@ -80,6 +82,9 @@ pub enum VoteBody {
         have: u64,
         /// Inputs that are here and are not what they must be.
         invalid: u64,
+        /// Whether the freeze is not final here, or has not been for long enough to fetch: updates are served once it is. May
+        /// be followed by another report that says that it is now.
+        not_final: bool,
     },
     /// Evaluate: loss of the last merge, micro-units.
     Metric(Option<u32>),
@@ -93,36 +98,6 @@ pub enum VoteBody {
         /// What was done to which input.
         marks: Marks,
     },
-}
-
-/// What a merge's rule did to its inputs. Bits by position in the frozen list.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-    Serialize,
-    Deserialize,
-)]
-pub struct Marks {
-    /// Inputs that have no part in the merged model.
-    pub left_out: u64,
-    /// Inputs that were shortened to the norm bound.
-    pub shortened: u64,
-}
-
-impl Marks {
-    /// All inputs that something was done to.
-    pub fn any(&self) -> u64 {
-        self.left_out | self.shortened
-    }
 }
 
 impl Vote {

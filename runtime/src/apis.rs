@@ -1,7 +1,7 @@
 //! What the node asks of the runtime.
 
 use super::*;
-use consilium_primitives::{BlobNotice, DutyOrder, InstitutionNotice};
+use consilium_primitives::{DutyOrder, InstitutionNotice, StudyBlobs};
 use sp_api::impl_runtime_apis;
 use sp_consensus_grandpa::AuthorityId as GrandpaId;
 use sp_core::OpaqueMetadata;
@@ -132,8 +132,14 @@ impl_runtime_apis! {
         fn orders(institution: InstitutionId) -> Vec<DutyOrder> {
             SwarmLearning::orders(&institution)
         }
-        fn blobs() -> Vec<BlobNotice> {
+        fn blobs() -> Vec<StudyBlobs> {
             SwarmLearning::blobs()
+        }
+        fn blobs_of(study: StudyId) -> Option<StudyBlobs> {
+            SwarmLearning::blobs_of(study)
+        }
+        fn ended(study: StudyId) -> Option<u32> {
+            SwarmLearning::ended(study)
         }
     }
 

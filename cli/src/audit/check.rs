@@ -36,7 +36,7 @@ pub struct History {
     pub names: Names,
     /// Individual updates may be missing because whoever made the archive left them out.
     pub left_out: bool,
-    /// Whether the chain still lists the study for its files: it runs, or is among those that ended last.
+    /// Whether the chain still lists the study's updates: it runs, or is among those that ended last, and has ended lately.
     pub listed: bool,
 }
 
@@ -78,6 +78,15 @@ impl History {
         let state = &self.info.state;
         let last = record.round.saturating_add(state.rules.keep_updates.max(1)) >= state.round;
         self.listed && (last || record.kind == Kind::Statistics)
+    }
+
+    /// Whether the chain still lists the merged file of a closed round; those that are neither the last, the best so far or the
+    /// certified one, nor stand under updates that are kept, may go.
+    pub fn keeps_merged(&self, record: &RoundRecord) -> bool {
+        let now = if self.listed { 0 } else { u32::MAX };
+        let find = |kind, round| self.record(kind, round).cloned();
+        let blobs = self.info.state.blobs(self.study, now, find, |_| true);
+        blobs.merged.iter().any(|merged| merged.round == record.round && merged.blob.root == record.root)
     }
 
     /// Rounds that must have a record.
@@ -294,6 +303,10 @@ impl<B: BlobSource> Audit<'_, B> {
                 round: record.round,
                 institution: input.institution,
                 base: record.base,
+                statistics: match record.kind {
+                    Kind::Statistics => Hash::zero(),
+                    Kind::Model => state.statistics.unwrap_or_default(),
+                },
             };
             if duty.hash() != input.duty {
                 let who = name(&self.history.names, &input.institution);
@@ -342,7 +355,12 @@ impl<B: BlobSource> Audit<'_, B> {
                 Some(bytes)
             }
             Err(Absent::No(why)) => {
-                finding.lower(Verdict::Missing, format!("its file {} {why}", hex::encode(record.root)));
+                let text = format!("its file {} {why}", hex::encode(record.root));
+                if self.history.keeps_merged(record) {
+                    finding.lower(Verdict::Missing, text);
+                } else {
+                    finding.lower(Verdict::Deleted, text + ", and is kept no longer");
+                }
                 None
             }
             Err(Absent::Bad(why)) => {

@@ -132,6 +132,26 @@ fn a_merged_file_that_is_gone_is_missing() {
 }
 
 #[test]
+fn a_merged_file_that_is_neither_the_last_nor_the_best_may_go() {
+    let mut world = World::new();
+    let (first, third) = (world.round(0).root, world.round(2).root);
+    fs::remove_file(world.path(first)).unwrap();
+    world.delete_inputs(1);
+    let report = report(&world);
+    // round 1 stands under the updates of round 2, and round 0 under those of none
+    assert_eq!(verdict(&report, Subject::Round(0)), Verdict::Deleted, "{report}");
+    assert_eq!(report.code(), 0);
+    world.history.listed = false;
+    fs::remove_file(world.path(third)).unwrap();
+    let report = self::report(&world);
+    assert_eq!(verdict(&report, Subject::Round(2)), Verdict::Deleted, "{report}");
+    let last = world.round(3).root;
+    fs::remove_file(world.path(last)).unwrap();
+    let report = self::report(&world);
+    assert_eq!(verdict(&report, Subject::Round(3)), Verdict::Missing, "{report}");
+}
+
+#[test]
 fn inputs_are_deleted_by_agreement_once_they_are_old_enough() {
     let mut world = World::new();
     world.delete_inputs(1);

@@ -73,6 +73,7 @@ pub fn order(spec: &StudySpec, kind: DutyKind, round: u32, base: Option<Hash>) -
             round,
             institution: InstitutionId([1; 32]),
             base: base.unwrap_or_default(),
+            statistics: Hash::zero(),
         },
         spec: spec.hash().unwrap(),
         base: base.map(|root| BlobRef { root, len: spec.merged_len(0).unwrap() }),

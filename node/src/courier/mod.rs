@@ -18,6 +18,7 @@ mod store;
 mod tests;
 mod wire;
 
+use consilium_primitives::StudyBlobs;
 use consilium_runtime::opaque::Block;
 use egress::EgressLog;
 use fetch::{Fetcher, Transport};
@@ -258,8 +259,9 @@ where
     C::Api: SwarmApi<Block>,
 {
     let institutions = client.runtime_api().institutions(best)?;
-    let blobs = client.runtime_api().blobs(best)?;
-    let settled = client.runtime_api().blobs(finalised)?;
+    let notices = |studies: &[StudyBlobs]| studies.iter().flat_map(StudyBlobs::notices).collect::<Vec<_>>();
+    let blobs = notices(&client.runtime_api().blobs(best)?);
+    let settled = notices(&client.runtime_api().blobs(finalised)?);
     let print = fingerprint(&institutions, &blobs, &settled);
     Ok((Snapshot::new(local, institutions, blobs, &settled), print))
 }

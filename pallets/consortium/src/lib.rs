@@ -238,9 +238,9 @@ pub mod pallet {
         AlreadyAdmitted,
         /// The consortium is full. Remove an institution first.
         TooManyInstitutions,
-        /// The name is empty, not UTF-8, or has control characters. Give it as 1 to 64 bytes of plain text.
+        /// The name is empty, not UTF-8, or has control or format characters. Give it as 1 to 64 bytes of plain text.
         InvalidName,
-        /// The profile is not UTF-8 or has control characters. Give it as plain text; line feeds are allowed.
+        /// The profile is not UTF-8 or has control or format characters. Give it as plain text; line feeds are allowed.
         InvalidProfile,
         /// The institution has no session keys, without which a validator makes no blocks. Admit it without the validator
         /// flag, let it register keys with `session.set_keys`, then set the flag.

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use consilium_primitives::text::unseen;
 use frame_support::{traits::ConstU32, weights::Weight, BoundedVec};
 use scale_info::TypeInfo;
 
@@ -12,9 +13,9 @@ pub const MAX_PROFILE_LEN: u32 = 512;
 /// Longest peer id that the storage can hold, in bytes. The only form accepted today has [`PEER_ID_LEN`] bytes.
 pub const MAX_PEER_ID_LEN: u32 = 64;
 
-/// Name of an institution: UTF-8, not empty, no control characters.
+/// Name of an institution: UTF-8, not empty, no control or format characters.
 pub type Name = BoundedVec<u8, ConstU32<MAX_NAME_LEN>>;
-/// What an institution says about itself: UTF-8, no control characters but the line feed.
+/// What an institution says about itself: UTF-8, no control or format characters but the line feed.
 pub type Profile = BoundedVec<u8, ConstU32<MAX_PROFILE_LEN>>;
 /// A libp2p peer id as bytes: an identity multihash of the node's ed25519 key.
 pub type PeerId = BoundedVec<u8, ConstU32<MAX_PEER_ID_LEN>>;
@@ -78,14 +79,15 @@ pub fn peer_id_claim<AccountId: Encode>(genesis: &[u8], institution: &AccountId,
     [PEER_ID_CONTEXT, genesis, &institution.encode(), peer_id].concat()
 }
 
-/// Whether `name` may name an institution: UTF-8, not empty, without control characters.
+/// Whether `name` may name an institution: UTF-8, not empty, without control or format characters, with which it could be
+/// shown as another's.
 pub(crate) fn is_valid_name(name: &[u8]) -> bool {
-    !name.is_empty() && core::str::from_utf8(name).is_ok_and(|text| !text.chars().any(char::is_control))
+    !name.is_empty() && core::str::from_utf8(name).is_ok_and(|text| !text.chars().any(unseen))
 }
 
-/// Whether `profile` may be shown: UTF-8, without control characters but the line feed.
+/// Whether `profile` may be shown: UTF-8, without control or format characters but the line feed.
 pub(crate) fn is_valid_profile(profile: &[u8]) -> bool {
-    core::str::from_utf8(profile).is_ok_and(|text| !text.chars().any(|c| c.is_control() && c != '\n'))
+    core::str::from_utf8(profile).is_ok_and(|text| !text.chars().any(|c| unseen(c) && c != '\n'))
 }
 
 /// What other pallets may ask about the consortium. Implemented by [`Pallet`](crate::Pallet).

@@ -5,11 +5,17 @@
 //! repeated or made on a block that is taken back later do no harm. A vote that is still missing in the state is signed
 //! anew and sent again every few blocks.
 
-use crate::{orders::Asked, sr25519::AuthorityId, types::genesis, Call, Config, Pallet, Specs, Studies, KEY_TYPE};
+use crate::{
+    orders::Asked,
+    sr25519::AuthorityId,
+    types::{class, genesis},
+    Call, Config, Pallet, Specs, Studies, KEY_TYPE,
+};
 use alloc::{string::String, vec, vec::Vec};
 use codec::{DecodeAll, Encode};
 use consilium_primitives::{
     duty::{MAX_ORDERS, PROTOCOL_VERSION},
+    rules::FETCH_SLACK,
     DutyAnswer, DutyKind, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, Hash, InstitutionId, Vote,
     VoteBody,
 };
@@ -21,7 +27,7 @@ use sp_core::{
 };
 use sp_runtime::offchain::{
     http,
-    storage::{MutateStorageError, StorageRetrievalError, StorageValueRef},
+    storage::{MutateStorageError, StorageValueRef},
     storage_lock::{StorageLock, Time},
 };
 
@@ -30,8 +36,14 @@ const LOG: &str = "swarm";
 pub const URL_KEY: &[u8] = b"consilium/worker/url";
 /// Where the node leaves the worker's token: SCALE-encoded bytes.
 pub const TOKEN_KEY: &[u8] = b"consilium/worker/token";
+/// Where the node leaves the number of the newest finalised block: a SCALE-encoded `u32`.
+pub const FINALISED_KEY: &[u8] = b"consilium/conductor/finalised";
 const LOCK_KEY: &[u8] = b"consilium/conductor/lock";
-const SENT_KEY: &[u8] = b"consilium/conductor/sent/";
+/// Votes that were sent lately: a hash of each, and the block.
+const SENT_KEY: &[u8] = b"consilium/conductor/sent";
+/// For each merge that is asked for: its duty's hash, the block of its freeze, and the first block in which that was seen to
+/// be final.
+const SETTLED_KEY: &[u8] = b"consilium/conductor/settled";
 /// For each duty that the worker did not answer: its hash, and the blocks of the first and of the last run in an unbroken
 /// stretch in which it was asked in vain.
 const MISSING_KEY: &[u8] = b"consilium/conductor/missing";
@@ -47,7 +59,7 @@ const RESTART_BLOCKS: u32 = 10;
 /// Longest answer that is read.
 const MAX_REPLY: usize = 64 * 1024;
 
-/// Duty, first and last block.
+/// A duty and two blocks.
 type Stretches = Vec<(Hash, u32, u32)>;
 
 /// What went wrong with one call.
@@ -55,7 +67,7 @@ type Stretches = Vec<(Hash, u32, u32)>;
 enum CallError {
     /// The node was started without a worker.
     NoWorker,
-    /// The address or the token is not text.
+    /// The address or the token is not text, or the address is not of this machine.
     BadSettings,
     /// No connection, or it broke.
     Io,
@@ -85,20 +97,24 @@ pub(crate) fn conduct<T: Config>(now: u32) {
         .collect();
     if asked.is_empty() {
         // a worker that nobody needs is not missing
-        StorageValueRef::persistent(MISSING_KEY).clear();
+        for key in [MISSING_KEY, SENT_KEY, SETTLED_KEY] {
+            StorageValueRef::persistent(key).clear();
+        }
         return;
     }
+    break_lock_of_another_time();
     let mut lock = StorageLock::<Time>::with_deadline(LOCK_KEY, Duration::from_millis(LOCK_MS));
     let Ok(_guard) = lock.try_lock() else {
         log::debug!(target: LOG, "another run is under way");
         return;
     };
+    let settled = settled(now, &asked);
     let deadline = sp_io::offchain::timestamp().add(Duration::from_millis(BUDGET_MS));
     match worker(deadline).and_then(|worker| ask::<T>(&worker, &asked)) {
         Ok(answers) => {
             StorageValueRef::persistent(MISSING_KEY).clear();
             for ((key, asked), answer) in asked.iter().zip(answers) {
-                answer_duty::<T>(now, key, asked, &answer.state);
+                answer_duty::<T>(now, key, asked, settled.contains(&asked.order.duty.hash()), &answer.state);
             }
         }
         // a node without a worker says nothing: the worker may be another node's
@@ -115,6 +131,44 @@ pub(crate) fn conduct<T: Config>(now: u32) {
             report_missing::<T>(now, &asked);
         }
     }
+}
+
+/// Forgets a lock that expires later than any run of now could have set: it is of a run that died while the clock was ahead,
+/// and would keep this institution from its duties for as long as it was.
+fn break_lock_of_another_time() {
+    let latest = sp_io::offchain::timestamp().add(Duration::from_millis(LOCK_MS.saturating_mul(2)));
+    let broken = StorageValueRef::persistent(LOCK_KEY).mutate(|held: Result<Option<Timestamp>, _>| match held {
+        Ok(Some(until)) if until > latest => Ok(Timestamp::from_unix_millis(0)),
+        _ => Err(()),
+    });
+    if broken.is_ok() {
+        log::warn!(target: LOG, "a run that ended early had another clock: its lock is taken away");
+    }
+}
+
+/// Merges whose freeze has been final here for long enough to fetch its files: duties by their hash. Where the node does not
+/// say what is final, all are.
+fn settled(now: u32, asked: &[(AuthorityId, Asked)]) -> Vec<Hash> {
+    let merges = || asked.iter().map(|(_, asked)| asked).filter(|asked| asked.frozen_at > 0);
+    let Some(finalised) = StorageValueRef::persistent(FINALISED_KEY).get::<u32>().ok().flatten() else {
+        return merges().map(|asked| asked.order.duty.hash()).collect();
+    };
+    let noted = StorageValueRef::persistent(SETTLED_KEY).mutate(|before: Result<Option<Stretches>, _>| {
+        let before = before.ok().flatten().unwrap_or_default();
+        let first = |asked: &Asked| {
+            let duty = asked.order.duty.hash();
+            let known = before.iter().find(|(hash, frozen_at, _)| (*hash, *frozen_at) == (duty, asked.frozen_at));
+            // a block below the noted one: the chain was taken back
+            let at = known.map(|(_, _, at)| *at).filter(|at| *at <= now).unwrap_or(now);
+            (duty, asked.frozen_at, at)
+        };
+        Ok::<Stretches, ()>(merges().filter(|asked| asked.frozen_at <= finalised).map(first).collect())
+    });
+    let in_time = |(duty, frozen_at, at): &(Hash, u32, u32)| {
+        let fetch = merges().find(|asked| asked.order.duty.hash() == *duty).map_or(0, |asked| asked.fetch);
+        *at <= frozen_at.saturating_add(FETCH_SLACK) || now >= at.saturating_add(fetch)
+    };
+    noted.map(|all| all.iter().filter(|entry| in_time(entry)).map(|(duty, _, _)| *duty).collect()).unwrap_or_default()
 }
 
 /// Lets the others go on without this site where its worker has not answered a duty for as long as the study expects a
@@ -136,7 +190,7 @@ fn report_missing<T: Config>(now: u32, asked: &[(AuthorityId, Asked)]) {
     for ((key, asked), (_, since, _)) in asked.iter().zip(stretches) {
         let expected = Studies::<T>::get(asked.order.duty.study).map_or(u32::MAX, |s| s.state.rules.training_blocks);
         if now.saturating_sub(since) >= expected.max(RESTART_BLOCKS) {
-            answer_duty::<T>(now, key, asked, &DutyState::Failed(FailureCode::WorkerMissing));
+            answer_duty::<T>(now, key, asked, true, &DutyState::Failed(FailureCode::WorkerMissing));
         }
     }
 }
@@ -144,7 +198,20 @@ fn report_missing<T: Config>(now: u32, asked: &[(AuthorityId, Asked)]) {
 fn worker(deadline: Timestamp) -> Result<Worker, CallError> {
     let (url, token) = settings().ok_or(CallError::NoWorker)?;
     let text = |bytes| String::from_utf8(bytes).map_err(|_| CallError::BadSettings);
-    Ok(Worker { url: text(url)?, token: text(token)?, deadline })
+    let (url, token) = (text(url)?, text(token)?);
+    // the node has looked at it when it started; what stands in its database may have been put there by somebody else
+    if !on_this_machine(&url) {
+        return Err(CallError::BadSettings);
+    }
+    Ok(Worker { url, token, deadline })
+}
+
+/// Whether an address is that of a port of this machine: duties and token go nowhere else.
+fn on_this_machine(url: &str) -> bool {
+    let Some(host) = url.strip_prefix("http://") else { return false };
+    ["127.0.0.1:", "localhost:", "[::1]:"]
+        .iter()
+        .any(|prefix| host.strip_prefix(prefix).is_some_and(|port| port.parse::<u16>().is_ok()))
 }
 
 fn settings() -> Option<(Vec<u8>, Vec<u8>)> {
@@ -231,7 +298,7 @@ fn call(worker: &Worker, asked: &[(AuthorityId, Asked)], specs: Vec<Vec<u8>>) ->
 }
 
 /// What an answer says on chain; `None` while there is nothing to say.
-fn body(asked: &Asked, state: &DutyState) -> Option<VoteBody> {
+fn body(asked: &Asked, settled: bool, state: &DutyState) -> Option<VoteBody> {
     let kind = asked.order.duty.kind;
     match (kind, state) {
         (DutyKind::Statistics | DutyKind::Train, DutyState::Done(DutyOutput::Update { root, metric })) => {
@@ -246,9 +313,11 @@ fn body(asked: &Asked, state: &DutyState) -> Option<VoteBody> {
         }
         // with all inputs there, what is missing is the merge: nothing to report about the inputs
         (DutyKind::MergeStatistics | DutyKind::Merge, DutyState::Inputs { have, invalid })
-            if asked.partial && (have.count_ones() as usize) < asked.order.inputs.len() =>
+            if asked.partial
+                && (have.count_ones() as usize) < asked.order.inputs.len()
+                && (settled || !asked.not_final) =>
         {
-            Some(VoteBody::Partial { have: *have, invalid: *invalid })
+            Some(VoteBody::Partial { have: *have, invalid: *invalid, not_final: !settled })
         }
         (DutyKind::Evaluate, DutyState::Done(DutyOutput::Metric(metric))) => Some(VoteBody::Metric(*metric)),
         (DutyKind::Evaluate, DutyState::Failed(_)) => Some(VoteBody::Metric(None)),
@@ -257,9 +326,9 @@ fn body(asked: &Asked, state: &DutyState) -> Option<VoteBody> {
     }
 }
 
-fn answer_duty<T: Config>(now: u32, key: &AuthorityId, asked: &Asked, state: &DutyState) {
+fn answer_duty<T: Config>(now: u32, key: &AuthorityId, asked: &Asked, settled: bool, state: &DutyState) {
     let duty = &asked.order.duty;
-    let Some(body) = body(asked, state) else {
+    let Some(body) = body(asked, settled, state) else {
         log::debug!(target: LOG, "study {} round {} {:?}: {:?}", duty.study, duty.round, duty.kind, state);
         return;
     };
@@ -294,18 +363,19 @@ fn answer_duty<T: Config>(now: u32, key: &AuthorityId, asked: &Asked, state: &Du
     }
 }
 
-/// Whether to send now: not sent yet, or so long ago that it must have been lost.
+/// Whether to send now: not sent yet, or so long ago that it must have been lost. What says no more is forgotten.
 fn first_or_again(now: u32, vote: &Vote) -> bool {
-    let mut key = SENT_KEY.to_vec();
-    let partial = matches!(vote.body, VoteBody::Partial { .. });
-    key.extend_from_slice(
-        Hash::from(sp_io::hashing::blake2_256(&(vote.duty, vote.attempt, vote.resumed, partial).encode())).as_ref(),
-    );
-    let noted =
-        StorageValueRef::persistent(&key).mutate(|sent: Result<Option<u32>, StorageRetrievalError>| match sent {
-            // a block below the noted one: the chain was taken back, so may have been the vote
-            Ok(Some(at)) if now >= at && now.saturating_sub(at) < RESEND_BLOCKS => Err(()),
-            _ => Ok(now),
-        });
+    let mark =
+        Hash::from(sp_io::hashing::blake2_256(&(vote.duty, vote.attempt, vote.resumed, class(&vote.body)).encode()));
+    let noted = StorageValueRef::persistent(SENT_KEY).mutate(|sent: Result<Option<Vec<(Hash, u32)>>, _>| {
+        let mut sent = sent.ok().flatten().unwrap_or_default();
+        // a block below the noted one: the chain was taken back, so may have been the vote
+        sent.retain(|(_, at)| now >= *at && now.saturating_sub(*at) < RESEND_BLOCKS);
+        if sent.iter().any(|(other, _)| *other == mark) {
+            return Err(());
+        }
+        sent.push((mark, now));
+        Ok(sent)
+    });
     !matches!(noted, Err(MutateStorageError::ValueFunctionFailed(()) | MutateStorageError::ConcurrentModification(_)))
 }

@@ -34,9 +34,7 @@
 //! # Implementation notes
 //!
 //! A study has exactly one deadline at a time, and at most [`MAX_RUNNING`] studies run, so an agenda entry can never be
-//! full. Deadlines are evaluated in `on_initialize`, before that block's transactions. Only there does a study look back
-//! over its rounds; once studies have looked back over [`consilium_primitives::rules::MAX_ROUNDS`] rounds together, the
-//! others wait for the next block.
+//! full. Deadlines are evaluated in `on_initialize`, before that block's transactions.
 //!
 //! The offchain worker (the `conductor` module) runs on every node. It asks this institution's own worker process about
 //! all its open duties in one call and signs what comes back.
@@ -64,7 +62,11 @@ mod shell;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_blobs;
+#[cfg(test)]
 mod tests_conductor;
+#[cfg(test)]
+mod tests_notes;
 #[cfg(test)]
 mod tests_orders;
 mod types;
@@ -106,7 +108,6 @@ pub mod pallet {
     use alloc::boxed::Box;
     use consilium_primitives::{
         round::{Event as RoundEvent, Kind, PerMember, RoundRecord},
-        rules::MAX_ROUNDS,
         Hash, InstitutionId, StudyId, StudyRules, Vote,
     };
     use frame_support::pallet_prelude::*;
@@ -152,6 +153,10 @@ pub mod pallet {
     /// Studies that have not ended, with their proposers.
     #[pallet::storage]
     pub type Running<T> = StorageValue<_, BoundedVec<(StudyId, InstitutionId), ConstU32<MAX_RUNNING>>, ValueQuery>;
+
+    /// Running studies by the hash of their agreement: no two have the same.
+    #[pallet::storage]
+    pub type Agreements<T> = StorageMap<_, Identity, Hash, StudyId>;
 
     /// Studies that ended lately, oldest first: late acknowledgements are still asked for, and blobs served.
     #[pallet::storage]
@@ -203,6 +208,8 @@ pub mod pallet {
         TooManyStudies,
         /// The proposer has as many studies running as it may: end one first.
         TooManyProposals,
+        /// A study with exactly this agreement runs already: end it first, or change something.
+        AlreadyRuns,
         /// The spec is empty.
         EmptySpec,
         /// A time of the rules is 0 or too long.
@@ -265,22 +272,13 @@ pub mod pallet {
         fn on_initialize(now: BlockNumberFor<T>) -> Weight {
             let due = Agenda::<T>::take(block_number::<T>(now));
             let weight = <T as Config>::WeightInfo::on_initialize(due.len() as u32);
-            let mut looked_back = 0u32;
             for study in due {
                 Scheduled::<T>::remove(study);
-                if looked_back >= MAX_ROUNDS {
-                    Self::schedule(study, Some(block_number::<T>(now)));
-                    continue;
-                }
                 // a tick is never refused; a study in the agenda exists
                 let ticked = Self::apply(study, RoundEvent::Tick);
                 debug_assert!(ticked.is_ok());
-                looked_back = looked_back.saturating_add(ticked.unwrap_or_default());
             }
-            match looked_back {
-                0 => weight,
-                rounds => weight.saturating_add(<T as Config>::WeightInfo::look_back(rounds)),
-            }
+            weight
         }
 
         fn offchain_worker(now: BlockNumberFor<T>) {
@@ -323,7 +321,7 @@ pub mod pallet {
         #[pallet::call_index(3)]
         pub fn start(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
             let who = Self::ensure_participant(origin)?;
-            Self::apply(study, RoundEvent::Start { who }).map(|_| ())
+            Self::apply(study, RoundEvent::Start { who })
         }
 
         /// Lets a paused study go on: at once by its proposer, else when more than half of its members ask (more than two
@@ -331,14 +329,14 @@ pub mod pallet {
         #[pallet::call_index(4)]
         pub fn resume(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
             let who = Self::ensure_participant(origin)?;
-            Self::apply(study, RoundEvent::Resume { who }).map(|_| ())
+            Self::apply(study, RoundEvent::Resume { who })
         }
 
         /// Ends a study in enrolment (its proposer), or a paused one (its proposer, or as many as let it go on).
         #[pallet::call_index(5)]
         pub fn abort(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
             let who = Self::ensure_participant(origin)?;
-            Self::apply(study, RoundEvent::Abort { who }).map(|_| ())
+            Self::apply(study, RoundEvent::Abort { who })
         }
 
         /// Answers a duty. Signed by the institution's `swarm` key over [`Vote::payload`].
@@ -346,7 +344,7 @@ pub mod pallet {
         #[pallet::authorize(Self::authorize_vote)]
         pub fn vote(origin: OriginFor<T>, vote: Vote, _signature: sr25519::AuthoritySignature) -> DispatchResult {
             ensure_authorized(origin)?;
-            Self::apply(vote.study, RoundEvent::Vote(vote)).map(|_| ())
+            Self::apply(vote.study, RoundEvent::Vote(vote))
         }
     }
 

@@ -85,12 +85,14 @@ impl pallet_session::Config for Test {
 
 thread_local! {
     static OUTSIDERS: RefCell<Vec<AccountId32>> = const { RefCell::new(Vec::new()) };
+    static ASKED: RefCell<u32> = const { RefCell::new(0) };
 }
 
 /// Everybody is a participant unless shut out; only the first is a validator.
 pub struct Everybody;
 impl Membership for Everybody {
     fn is_participant(who: &AccountId32) -> bool {
+        ASKED.with(|asked| *asked.borrow_mut() += 1);
         OUTSIDERS.with(|out| !out.borrow().contains(who))
     }
     fn validators() -> u32 {
@@ -99,6 +101,11 @@ impl Membership for Everybody {
     fn make_participant(who: &AccountId32, swarm: sr25519::AuthorityId) {
         pallet_session::NextKeys::<Test>::insert(who, SessionKeys { swarm });
     }
+}
+
+/// How often it was read whether somebody is a participant.
+pub fn asked_for_membership() -> u32 {
+    ASKED.with(|asked| *asked.borrow())
 }
 
 pub fn shut_out(who: AccountId32) {
@@ -204,16 +211,21 @@ pub fn rules() -> StudyRules {
     }
 }
 
+pub fn spec_of(study: StudyId) -> Spec {
+    format!("{{\"version\":1,\"study\":{study}}}").into_bytes().try_into().unwrap()
+}
+
 pub fn spec() -> Spec {
-    b"{\"version\":1}".to_vec().try_into().unwrap()
+    spec_of(0)
 }
 
 pub fn signed(n: u8) -> RuntimeOrigin {
     RuntimeOrigin::signed(account(n))
 }
 
+/// Each in an agreement of its own.
 pub fn register(n: u8, rules: StudyRules) -> frame_support::dispatch::DispatchResult {
-    Swarm::register(signed(n), Box::new(rules), spec())
+    Swarm::register(signed(n), Box::new(rules), spec_of(NextStudy::<Test>::get()))
 }
 
 pub fn enrol(n: u8, study: StudyId, samples: u32) -> frame_support::dispatch::DispatchResult {

@@ -1,20 +1,30 @@
 //! What the chain asks of an institution, and what it says about blobs: the read side, for offchain worker and node.
 
 use crate::{types::Around, Config, Ended, History, Membership, Pallet, Running, Studies, StudyInfo};
-use alloc::{vec, vec::Vec};
+use alloc::{collections::BTreeMap, vec::Vec};
 use consilium_primitives::{
     duty::{ATTESTED_ROUNDS, COMMITTED_ROUNDS},
-    round::{Kind, Phase, RoundRecord},
-    Attested, BlobKind, BlobNotice, BlobRef, DutyKind, DutyOrder, Hash, InstitutionId, MergeInput, StudyId,
+    round::{Kind, Phase},
+    Attested, BlobRef, DutyKind, DutyOrder, Hash, InstitutionId, MergeInput, StudyBlobs, StudyId,
 };
 use sp_core::crypto::AccountId32;
+
+/// Whether institutions are participants of the consortium, as far as it was asked.
+type Claims = BTreeMap<InstitutionId, bool>;
 
 /// A duty with what is needed to sign its answer.
 pub(crate) struct Asked {
     pub order: DutyOrder,
     pub attempt: u32,
     pub resumed: u32,
+    /// Whether missing inputs may be reported.
     pub partial: bool,
+    /// Whether it was said that the freeze is not final here.
+    pub not_final: bool,
+    /// Block of the freeze that a merge stands on, else 0.
+    pub frozen_at: u32,
+    /// How long fetching may take, in blocks.
+    pub fetch: u32,
 }
 
 impl<T: Config> Pallet<T> {
@@ -82,7 +92,15 @@ impl<T: Config> Pallet<T> {
             attested,
             committed_before,
         };
-        Some(Asked { order, attempt: open.attempt, resumed: open.resumed, partial: open.partial })
+        Some(Asked {
+            order,
+            attempt: open.attempt,
+            resumed: open.resumed,
+            partial: open.partial,
+            not_final: open.not_final,
+            frozen_at: open.frozen_at,
+            fetch: rules.windows(info.state.validators).fetch,
+        })
     }
 
     /// Whether something of this institution is in a merge that has closed: the statistics, or a round's not longer ago than
@@ -107,79 +125,29 @@ impl<T: Config> Pallet<T> {
             .collect()
     }
 
-    /// Blobs of studies that run or ended lately.
-    pub fn blobs() -> Vec<BlobNotice> {
-        Self::listed().into_iter().flat_map(|(study, info)| Self::blobs_of(study, &info)).collect()
+    /// Blobs of studies that run or ended lately. Whether an institution has a claim to anything is read once for all
+    /// studies, and records once for each study.
+    pub fn blobs() -> Vec<StudyBlobs> {
+        let mut claims = Claims::default();
+        Self::listed().iter().map(|(study, info)| Self::list_blobs(*study, info, &mut claims)).collect()
     }
 
-    fn blobs_of(study: StudyId, info: &StudyInfo) -> Vec<BlobNotice> {
-        let state = &info.state;
-        let among = |mask| -> Vec<InstitutionId> {
-            let named = state.named(mask).into_iter();
-            // who was suspended has no claim to anything, also of studies that have ended
-            named.filter(|id| T::Membership::is_participant(&AccountId32::from(id.0))).collect()
+    /// Blobs of one study, be it listed or not.
+    pub fn blobs_of(study: StudyId) -> Option<StudyBlobs> {
+        let info = Studies::<T>::get(study)?;
+        Some(Self::list_blobs(study, &info, &mut Claims::default()))
+    }
+
+    /// Block in which a study ended. Never taken back in a later block of the same chain.
+    pub fn ended(study: StudyId) -> Option<u32> {
+        Studies::<T>::get(study)?.state.ended_at
+    }
+
+    fn list_blobs(study: StudyId, info: &StudyInfo, claims: &mut Claims) -> StudyBlobs {
+        let now = Around::<T>::new(study, info.agreement).now;
+        let claim = |id: &InstitutionId| {
+            *claims.entry(*id).or_insert_with(|| T::Membership::is_participant(&AccountId32::from(id.0)))
         };
-        let members = among(state.active());
-        let mut notices = Vec::new();
-        let mut merged = |round, root, len, holders: Vec<InstitutionId>| {
-            notices.push(BlobNotice {
-                study,
-                round,
-                kind: BlobKind::Merged,
-                blob: BlobRef { root, len },
-                holders,
-                members: members.clone(),
-                wanted: true,
-            });
-        };
-        let record = |kind, round| History::<T>::get(study, (kind, round));
-        let attesters = |r: &RoundRecord| r.attesters.to_vec();
-        let statistics = record(Kind::Statistics, 0);
-        if let Some(r) = &statistics {
-            merged(0, r.root, state.rules.statistics_len, attesters(r));
-        }
-        // the model that training stands on: that of the last closed round
-        let last = (0..2).filter_map(|back| state.round.checked_sub(back)).find_map(|round| record(Kind::Model, round));
-        if let Some(r) = &last {
-            merged(r.round, r.root, state.rules.merged_len, attesters(r));
-        }
-        let canonical = match &state.phase {
-            Phase::Certifying(c) => Some(c.round),
-            Phase::Completed(c) => Some(c.round),
-            _ => None,
-        };
-        if let Some(r) = canonical.and_then(|round| record(Kind::Model, round)) {
-            merged(r.round, r.root, state.rules.merged_len, attesters(&r));
-        }
-        let mut update = |kind, round, root, author, wanted| {
-            let len = if kind == Kind::Statistics { state.rules.statistics_len } else { state.rules.update_len };
-            notices.push(BlobNotice {
-                study,
-                round,
-                kind: BlobKind::Update,
-                blob: BlobRef { root, len },
-                holders: vec![author],
-                // who enrolled later has no part in this round
-                members: among(state.counted(round)),
-                wanted,
-            });
-        };
-        if let Phase::Merging(m) = &state.phase {
-            for input in &m.inputs {
-                if let Some(author) = state.member(input.commitment.member) {
-                    update(m.kind, state.round, input.commitment.root, author.id, true);
-                }
-            }
-        }
-        // those of the last closed round stay until the next one has closed: who finds another merge than the attested one
-        // looks at them once more
-        let oldest = state.round.saturating_sub(state.rules.keep_updates.max(1));
-        let closed = (oldest..=state.round).rev().filter_map(|round| record(Kind::Model, round)).chain(statistics);
-        for r in closed {
-            for input in &r.inputs {
-                update(r.kind, r.round, input.root, input.institution, false);
-            }
-        }
-        notices
+        info.state.blobs(study, now, |kind, round| History::<T>::get(study, (kind, round)), claim)
     }
 }

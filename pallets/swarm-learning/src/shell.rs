@@ -43,6 +43,8 @@ impl<T: Config> Pallet<T> {
         let study = NextStudy::<T>::get();
         running.try_push((study, proposer)).map_err(|_| Error::<T>::TooManyStudies)?;
         let agreement = agreement_hash(genesis::<T>(), &proposer, &rules, &spec);
+        // sites keep what they know of a study under its agreement
+        ensure!(!Agreements::<T>::contains_key(agreement), Error::<T>::AlreadyRuns);
         let now = block_number::<T>(frame_system::Pallet::<T>::block_number());
         let state = Study::new(proposer, rules, T::Membership::validators(), now).map_err(Error::<T>::from)?;
         let info = StudyInfo {
@@ -53,6 +55,7 @@ impl<T: Config> Pallet<T> {
         };
         NextStudy::<T>::put(study.saturating_add(1));
         Running::<T>::put(running);
+        Agreements::<T>::insert(agreement, study);
         Specs::<T>::insert(study, spec);
         Self::schedule(study, info.state.deadline());
         Studies::<T>::insert(study, info);
@@ -81,29 +84,22 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// One step of one study, with everything that follows from it. Gives the number of rounds whose losses were
-    /// read: all of them where the best round was looked for, which only the beginning of a block does; else 0.
-    pub(crate) fn apply(study: StudyId, event: RoundEvent) -> Result<u32, DispatchError> {
+    /// One step of one study, with everything that follows from it.
+    pub(crate) fn apply(study: StudyId, event: RoundEvent) -> DispatchResult {
         let mut info = Studies::<T>::get(study).ok_or(Error::<T>::NoSuchStudy)?;
         let around = Around::<T>::new(study, info.agreement);
         let before = info.state.round;
         let enrolling = matches!(info.state.phase, Phase::Enrolling { .. });
         let effects = info.state.step(&around, event).map_err(Error::<T>::from)?;
-        let mut looked_back = 0u32;
         for effect in effects {
-            looked_back = looked_back.saturating_add(match &effect {
-                Effect::Canonical { .. } => info.state.round,
-                Effect::Closed(record) if info.state.rules.patience > 0 => record.round,
-                _ => 0,
-            });
             Self::store(study, before, effect);
         }
         Self::schedule(study, info.state.deadline());
         if info.state.ended() {
-            Self::retire(study, !enrolling);
+            Self::retire(study, &info.agreement, !enrolling);
         }
         Studies::<T>::insert(study, info);
-        Ok(looked_back)
+        Ok(())
     }
 
     fn store(study: StudyId, round: u32, effect: Effect) {
@@ -175,7 +171,8 @@ impl<T: Config> Pallet<T> {
     }
 
     /// A study has ended. One that never `started` leaves nothing to ask for, to serve or to recompute.
-    fn retire(study: StudyId, started: bool) {
+    fn retire(study: StudyId, agreement: &Hash, started: bool) {
+        Agreements::<T>::mutate_exists(agreement, |runs| *runs = runs.filter(|other| *other != study));
         if !started {
             Specs::<T>::remove(study);
         }
@@ -225,8 +222,7 @@ impl<T: Config> Pallet<T> {
                 vote.resumed,
                 vote.kind,
                 vote.institution,
-                // a merge may follow a report of missing inputs
-                core::mem::discriminant(&vote.body) == core::mem::discriminant(&PARTIAL),
+                class(&vote.body),
             ))
             .longevity(VOTE_LONGEVITY)
             .propagate(true)
@@ -244,6 +240,8 @@ impl<T: Config> Pallet<T> {
         for (study, info) in Studies::<T>::iter() {
             ensure!(study < NextStudy::<T>::get(), "a study beyond the next number");
             ensure!(running.contains(&study) != info.state.ended(), "running and ended disagree");
+            let runs = Agreements::<T>::get(info.agreement) == Some(study);
+            ensure!(runs != info.state.ended(), "every running study has its agreement alone");
             let planned = Scheduled::<T>::get(study);
             ensure!(planned.is_some() != info.state.ended(), "every running study has one deadline");
             if let Some(block) = planned {

@@ -128,6 +128,20 @@ fn a_proposer_and_the_chain_have_limits() {
 }
 
 #[test]
+fn one_agreement_runs_once() {
+    run(|| {
+        let again = || Swarm::register(signed(0), Box::new(rules()), spec());
+        assert_ok!(again());
+        assert_noop!(again(), Error::<Test>::AlreadyRuns);
+        // another proposer's is another agreement
+        assert_ok!(Swarm::register(signed(1), Box::new(rules()), spec()));
+        assert_ok!(Swarm::abort(signed(0), 0));
+        assert_ok!(again());
+        assert_noop!(again(), Error::<Test>::AlreadyRuns);
+    });
+}
+
+#[test]
 fn enrolment_signs_exactly_the_agreement() {
     run(|| {
         register(0, rules()).unwrap();
@@ -376,7 +390,7 @@ fn answers_that_do_not_fit_are_refused_in_pool_and_block() {
         refused_in_pool_and_block(short, 13, Error::WrongLength);
         answer(0, study, update(1, None));
         answer(1, study, update(2, None));
-        let partial = |have, invalid| VoteBody::Partial { have, invalid };
+        let partial = |have, invalid| VoteBody::Partial { have, invalid, not_final: false };
         refused_in_pool_and_block(ballot(0, study, partial(1, 0)), 14, Error::TooEarly);
         to_block(System::block_number() + 8);
         for (have, invalid) in [(4, 0), (1, 1), (3, 0)] {
@@ -495,33 +509,6 @@ fn a_study_that_never_started_leaves_no_spec_and_takes_no_ones_place() {
     });
 }
 
-/// A study whose two sites have answered all up to the last evaluation, which is due in the next block. It counts as
-/// having had as many rounds as a study can have.
-fn about_to_look_back() -> StudyId {
-    let study = started(StudyRules { max_rounds: 1, ..rules() }, &[0, 1]);
-    (0..2).for_each(|n| answer(n, study, VoteBody::Root(hash(1))));
-    (0..2).for_each(|n| answer(n, study, update(n, None)));
-    (0..2).for_each(|n| answer(n, study, VoteBody::Root(hash(2))));
-    Studies::<Test>::mutate(study, |info| {
-        let state = &mut info.as_mut().unwrap().state;
-        (state.round, state.rules.max_rounds) = (1_000, 1_000);
-    });
-    (0..2).for_each(|n| answer(n, study, VoteBody::Metric(None)));
-    study
-}
-
-#[test]
-fn one_block_looks_back_for_one_long_study_and_the_others_wait() {
-    chain().execute_with(|| {
-        let studies = [(); 3].map(|()| about_to_look_back());
-        let open = |study: &StudyId| matches!(info(*study).state.phase, Phase::FinalEvaluation { .. });
-        for waiting in [2, 1, 0] {
-            to_block(System::block_number() + 1);
-            assert_eq!(studies.iter().filter(|s| open(s)).count(), waiting);
-        }
-    });
-}
-
 #[test]
 fn the_chain_keeps_the_losses_and_the_latest_report_of_a_site() {
     run(|| {
@@ -529,30 +516,6 @@ fn the_chain_keeps_the_losses_and_the_latest_report_of_a_site() {
         (0..2).for_each(|n| answer(n, study, VoteBody::Root(hash(1))));
         (0..2).for_each(|n| answer(n, study, update(n, Some(700_000 + u32::from(n)))));
         assert_eq!(Losses::<Test>::get(study, 0).to_vec(), [(id(0), 700_000), (id(1), 700_001)]);
-    });
-}
-
-#[test]
-fn blobs_name_members_holders_and_what_is_wanted() {
-    run(|| {
-        let study = started(rules(), &[0, 1, 2]);
-        (0..3).for_each(|n| answer(n, study, VoteBody::Root(hash(1))));
-        (0..2).for_each(|n| answer(n, study, update(10 + n, None)));
-        assert!(Swarm::blobs().iter().all(|b| b.kind == BlobKind::Merged), "no update is listed before the freeze");
-        answer(2, study, update(12, None));
-        enrol(3, study, 10).unwrap();
-        let blobs = Swarm::blobs();
-        let updates = blobs.iter().filter(|b| b.kind == BlobKind::Update);
-        assert!(
-            updates.clone().all(|b| b.members == [id(0), id(1), id(2)]),
-            "who came later gets no update of this round"
-        );
-        assert_eq!(blobs.iter().filter(|b| b.kind == BlobKind::Update && b.wanted).count(), 3);
-        let model = blobs.iter().find(|b| b.kind == BlobKind::Merged).unwrap();
-        assert_eq!((model.blob.root, model.blob.len, model.members.len()), (hash(1), 900, 4));
-        shut_out(account(2));
-        assert!(Swarm::blobs().iter().all(|b| !b.members.contains(&id(2))), "a suspended institution gets nothing");
-        assert!(blobs.iter().all(|b| !b.members.contains(&id(4))));
     });
 }
 

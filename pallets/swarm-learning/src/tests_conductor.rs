@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 /// How the fake worker answers.
 #[derive(Clone)]
-enum Answer {
+pub(crate) enum Answer {
     /// With this state for every duty.
     State(DutyState),
     /// First that it lacks the spec, then with this state.
@@ -39,11 +39,11 @@ enum Answer {
 }
 
 /// Method, address, headers, body.
-type Sent = (String, String, Vec<(String, String)>, Vec<u8>);
+pub(crate) type Sent = (String, String, Vec<(String, String)>, Vec<u8>);
 
 #[derive(Default)]
-struct Log {
-    requests: Vec<Sent>,
+pub(crate) struct Log {
+    pub requests: Vec<Sent>,
     deadlines: Vec<Option<Timestamp>>,
 }
 
@@ -143,17 +143,17 @@ impl Externalities for Host {
     fn set_authorized_nodes(&mut self, _: Vec<OpaquePeerId>, _: bool) {}
 }
 
-struct Outcome {
-    votes: Vec<(Vote, sr25519::AuthoritySignature)>,
-    log: Arc<Mutex<Log>>,
+pub(crate) struct Outcome {
+    pub votes: Vec<(Vote, sr25519::AuthoritySignature)>,
+    pub log: Arc<Mutex<Log>>,
 }
 
 /// Institution 1's node, in a study of 0 and 1 whose initial model is asked for, conducts at these blocks.
-fn conduct(answer: Answer, blocks: &[u32]) -> Outcome {
+pub(crate) fn conduct(answer: Answer, blocks: &[u32]) -> Outcome {
     conduct_with(answer, blocks, true, |_| ())
 }
 
-fn conduct_with(answer: Answer, blocks: &[u32], settings: bool, before: impl Fn(u32)) -> Outcome {
+pub(crate) fn conduct_with(answer: Answer, blocks: &[u32], settings: bool, before: impl Fn(u32)) -> Outcome {
     // institution 1's first key
     let seed = format!("0x{}{}", "02".repeat(16), "00".repeat(16));
     conduct_as(&seed, answer, blocks, settings, before)
@@ -192,11 +192,11 @@ fn conduct_as(seed: &str, answer: Answer, blocks: &[u32], settings: bool, before
     Outcome { votes: votes.collect(), log }
 }
 
-fn set(key: &[u8], value: &[u8]) {
+pub(crate) fn set(key: &[u8], value: &[u8]) {
     sp_runtime::offchain::storage::StorageValueRef::persistent(key).set(&value.to_vec());
 }
 
-fn done() -> DutyState {
+pub(crate) fn done() -> DutyState {
     DutyState::Done(DutyOutput::Root(hash(7)))
 }
 
@@ -291,7 +291,7 @@ fn a_node_without_a_worker_asks_nobody() {
 }
 
 /// Both have attested the initial model: training is asked for.
-fn to_training(study: u32) {
+pub(crate) fn to_training(study: u32) {
     if matches!(info(study).state.phase, consilium_primitives::round::Phase::Init { .. }) {
         answer(0, study, VoteBody::Root(hash(7)));
         answer(1, study, VoteBody::Root(hash(7)));
@@ -350,7 +350,8 @@ fn a_missing_worker_says_nothing_about_an_initial_model() {
 fn a_second_run_beside_the_first_does_nothing() {
     use sp_runtime::offchain::storage_lock::{StorageLock, Time};
     let outcome = conduct_with(Answer::State(done()), &[1], true, |_| {
-        let mut lock = StorageLock::<Time>::new(b"consilium/conductor/lock");
+        let expiry = sp_core::offchain::Duration::from_millis(3_200);
+        let mut lock = StorageLock::<Time>::with_deadline(b"consilium/conductor/lock", expiry);
         let guard = lock.try_lock().map_err(|_| ()).expect("free");
         guard.forget();
     });
@@ -426,7 +427,7 @@ fn every_kind_of_answer_becomes_the_vote_that_it_means() {
     // what is missing is told after the fetch window only, and only where something is
     let some = DutyState::Inputs { have: 0b01, invalid: 0b10 };
     assert_eq!(says(to_merging, some), None);
-    assert_eq!(says(after_the_fetch, some), Some(VoteBody::Partial { have: 0b01, invalid: 0b10 }));
+    assert_eq!(says(after_the_fetch, some), Some(VoteBody::Partial { have: 0b01, invalid: 0b10, not_final: false }));
     assert_eq!(says(after_the_fetch, DutyState::Inputs { have: 0b11, invalid: 0 }), None);
     assert_eq!(says(after_the_fetch, failed), None);
     let metric = DutyState::Done(DutyOutput::Metric(Some(9)));

@@ -101,7 +101,13 @@ pub enum Progress {
         have: u64,
         /// Found invalid.
         invalid: u64,
+        /// The freeze is not final there.
+        not_final: bool,
     },
+    /// The merge waits: its freeze is not final for too many.
+    Stood,
+    /// It goes on, and its window begins anew.
+    WentOn,
     /// An input was dropped.
     Dropped {
         /// Its author.
@@ -164,7 +170,11 @@ impl Progress {
             Effect::Extended { silent } => Self::Extended { silent },
             Effect::Frozen { attempt, inputs_root, .. } => Self::Frozen { attempt, inputs_root },
             Effect::Attested { who, root } => Self::Attested { who, root },
-            Effect::PartialReported { who, have, invalid } => Self::InputsMissing { who, have, invalid },
+            Effect::PartialReported { who, have, invalid, not_final } => {
+                Self::InputsMissing { who, have, invalid, not_final }
+            }
+            Effect::Stood => Self::Stood,
+            Effect::WentOn => Self::WentOn,
             Effect::Dropped { who, reason } => Self::Dropped { who, reason },
             Effect::Benched { who, until_round } => Self::Benched { who, until_round },
             Effect::EvaluationOpened => Self::EvaluationOpened,
@@ -237,8 +247,14 @@ impl<T: Config> Surroundings for Around<T> {
     }
 }
 
-/// A vote of this variant may be followed by a merge.
-pub(crate) const PARTIAL: VoteBody = VoteBody::Partial { have: 0, invalid: 0 };
+/// What may follow each other on one duty: that a merge is not final here, that inputs are missing, and every other answer.
+pub(crate) fn class(body: &VoteBody) -> u8 {
+    match body {
+        VoteBody::Partial { not_final: true, .. } => 2,
+        VoteBody::Partial { not_final: false, .. } => 1,
+        _ => 0,
+    }
+}
 
 /// Custom code of a vote on a study that does not exist.
 pub(crate) const REFUSED_NO_STUDY: u8 = 1;

@@ -33,6 +33,13 @@ impl Study {
             return self.pause(around, PauseReason::TooFewMembers, Back::Collecting { kind, commitments, dropped });
         }
         self.opened_at = now;
+        // who is asked for a round has a part in it, also where it came while the round was paused: it gives and gets its
+        // updates. It commits before it can see any of them
+        for (index, member) in (0u8..).zip(self.members.iter_mut()) {
+            if roster & bit(index) != 0 {
+                member.since = member.since.min(self.round);
+            }
+        }
         let in_already = commitments.iter().fold(0, |mask, c| mask | bit(c.member));
         let windows = self.rules.windows(self.validators);
         let others = roster & !dropped;
@@ -92,7 +99,7 @@ impl Study {
         let enough = c.commitments.len() as u32 >= needed;
         if c.awaited == 0 {
             if enough {
-                return self.freeze(around);
+                return self.freeze(around, needed);
             }
             let back = Back::Collecting { kind: c.kind, commitments: c.commitments.clone(), dropped: 0 };
             return self.pause(around, PauseReason::TooFewUpdates, back);
@@ -117,7 +124,8 @@ impl Study {
         let windows = self.rules.windows(self.validators);
         let Phase::Collecting(c) = &mut self.phase else { return Vec::new() };
         if c.freeze_at.is_some() {
-            return self.freeze(around);
+            let needs = self.rules.freeze_needs(c.roster.count_ones());
+            return self.freeze(around, needs);
         }
         if !c.extended {
             c.extended = true;
@@ -126,20 +134,21 @@ impl Study {
             return vec![Effect::Extended { silent: self.named(silent) }];
         }
         let back = Back::Collecting { kind: c.kind, commitments: c.commitments.clone(), dropped: 0 };
-        let there = c.commitments.len() as u32;
+        let (there, smallest) = (c.commitments.len() as u32, self.rules.min_participants.max(self.rules.rule_min));
         match self.rules.on_stall {
-            OnStall::Shrink if there >= self.rules.min_participants.max(self.rules.rule_min) => self.freeze(around),
+            OnStall::Shrink if there >= smallest => self.freeze(around, smallest),
             OnStall::Pause | OnStall::Shrink => self.pause(around, PauseReason::TooFewUpdates, back),
             OnStall::Abort => self.end(AbortReason::Stalled),
         }
     }
 
-    fn freeze(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
+    /// `needs`: how many inputs make this round, also after some were dropped.
+    fn freeze(&mut self, around: &dyn Surroundings, needs: u32) -> Vec<Effect> {
         let Phase::Collecting(c) = &self.phase else { return Vec::new() };
-        let (kind, roster) = (c.kind, c.roster.count_ones());
+        let kind = c.kind;
         let commitments = c.commitments.to_vec();
         let window = self.rules.windows(self.validators).attest;
-        let attempt = merge::Attempt { kind, number: 1, roster, window, dropped: PerMember::new() };
+        let attempt = merge::Attempt { kind, number: 1, needs, window, dropped: PerMember::new() };
         self.open_merging(around, attempt, commitments)
     }
 }

@@ -1,6 +1,6 @@
 //! What is open for whom, and votes on it.
 
-use super::{bit, merge::all_bits, state::*, Refusal, Step, Study, Surroundings};
+use super::{ballots::all_bits, bit, state::*, Refusal, Step, Study, Surroundings};
 use crate::{
     duty::{Duty, DutyKind},
     ids::{Hash, InstitutionId},
@@ -20,6 +20,10 @@ pub struct OpenDuty {
     pub partial: bool,
     /// Whether missing inputs were reported already.
     pub partial_sent: bool,
+    /// Whether that report said that the freeze is not final there: only one that says that it is may follow.
+    pub not_final: bool,
+    /// Block of the freeze that a merge stands on, else 0.
+    pub frozen_at: u32,
 }
 
 impl Study {
@@ -37,7 +41,7 @@ impl Study {
         }
         let mine = bit(index);
         let mut attempt = 0;
-        let (mut partial, mut partial_sent) = (false, false);
+        let (mut partial, mut partial_sent, mut not_final, mut frozen_at) = (false, false, false, 0);
         let (kind, round, base, answered) = match &self.phase {
             Phase::Collecting(c) if c.roster & mine != 0 => {
                 let (kind, base) = match c.kind {
@@ -54,7 +58,9 @@ impl Study {
                 attempt = m.attempt;
                 partial_sent = matches!(ballot, Some(Ballot::Partial { .. }));
                 let fetch = self.rules.windows(self.validators).fetch;
-                partial = !partial_sent && around.now() >= m.frozen_at.saturating_add(fetch);
+                not_final = matches!(ballot, Some(Ballot::Partial { not_final: true, .. }));
+                partial = not_final || !partial_sent && around.now() >= m.began.saturating_add(fetch);
+                frozen_at = m.frozen_at;
                 let kind = match m.kind {
                     Kind::Statistics => DutyKind::MergeStatistics,
                     Kind::Model => DutyKind::Merge,
@@ -70,6 +76,10 @@ impl Study {
             Phase::Completed(c) if c.roster & mine != 0 => (DutyKind::Acknowledge, c.round, c.root, c.held & mine != 0),
             _ => return None,
         };
+        let statistics = match kind {
+            DutyKind::Train | DutyKind::Evaluate => self.statistics.unwrap_or_default(),
+            _ => Hash::zero(),
+        };
         let duty = Duty {
             kind,
             genesis: around.genesis(),
@@ -78,8 +88,10 @@ impl Study {
             round,
             institution: *who,
             base,
+            statistics,
         };
-        Some((OpenDuty { duty, attempt, resumed: self.resumed, partial, partial_sent }, answered))
+        let resumed = self.resumed;
+        Some((OpenDuty { duty, attempt, resumed, partial, partial_sent, not_final, frozen_at }, answered))
     }
 
     /// Whether a vote would be taken now: all of the check in a transaction pool but the signature. Nothing that passes
@@ -128,13 +140,15 @@ impl Study {
                     Ok(())
                 }
             }
-            (DutyKind::MergeStatistics | DutyKind::Merge, VoteBody::Partial { .. }) if open.partial_sent => {
+            (DutyKind::MergeStatistics | DutyKind::Merge, VoteBody::Partial { not_final, .. })
+                if open.partial_sent && (not_final || !open.not_final) =>
+            {
                 Err(Refusal::AlreadyAnswered)
             }
             (DutyKind::MergeStatistics | DutyKind::Merge, VoteBody::Partial { .. }) if !open.partial => {
                 Err(Refusal::TooEarly)
             }
-            (DutyKind::MergeStatistics | DutyKind::Merge, VoteBody::Partial { have, invalid }) => {
+            (DutyKind::MergeStatistics | DutyKind::Merge, VoteBody::Partial { have, invalid, .. }) => {
                 let Phase::Merging(m) = &self.phase else { return Err(Refusal::NoSuchDuty) };
                 let known = all_bits(m.inputs.len());
                 let odd = (have | invalid) & !known != 0 || have & invalid != 0 || have == known;

@@ -88,7 +88,8 @@ impl Study {
 
     /// After the merge of a round: the next one, or the last evaluation.
     pub(super) fn after_round(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
-        if self.round >= self.rules.max_rounds || self.stop_rule(around) {
+        // the round before is compared in the last round too
+        if self.stop_rule(around) || self.round >= self.rules.max_rounds {
             let roster = self.counted(self.round);
             let until = around.now().saturating_add(self.rules.windows(self.validators).service);
             self.phase = Phase::FinalEvaluation { roster, reported: 0, until };
@@ -100,9 +101,11 @@ impl Study {
     }
 
     /// Target or patience, on the newest round that has been evaluated: the one before the merge just closed.
-    fn stop_rule(&self, around: &dyn Surroundings) -> bool {
+    fn stop_rule(&mut self, around: &dyn Surroundings) -> bool {
         let Some(evaluated) = self.round.checked_sub(1).filter(|r| *r > 0) else { return false };
         let voters = self.electorate(self.counted(self.round));
+        let newer = best_round(self.best, evaluated, &voters, |round| around.losses(round));
+        self.best = newer.or(self.best);
         if let Some(target) = self.rules.target {
             let losses = around.losses(evaluated);
             let reached: Vec<_> =
@@ -111,9 +114,8 @@ impl Study {
                 return true;
             }
         }
-        self.rules.patience > 0
-            && best_round(evaluated, &voters, |round| around.losses(round))
-                .is_some_and(|best| evaluated.saturating_sub(best) >= self.rules.patience)
+        // a round that too few have judged says nothing about the others
+        self.rules.patience > 0 && newer.is_some_and(|best| evaluated.saturating_sub(best) >= self.rules.patience)
     }
 
     /// Members of a mask with their weights, capped so that neither one of them nor as many liars as a merge survives hold
@@ -134,7 +136,7 @@ impl Study {
         Ok(metric.map(|value| Effect::Loss { round, who, value }).into_iter().collect())
     }
 
-    /// Where all have reported, the choice is due in the next block: it looks back over all rounds.
+    /// Where all have reported, the choice is due in the next block: the last report is stored by then.
     pub(super) fn after_report(&mut self, around: &dyn Surroundings) {
         let active = self.active();
         let Phase::FinalEvaluation { roster, reported, until } = &mut self.phase else { return };
@@ -143,12 +145,13 @@ impl Study {
         }
     }
 
-    /// Chooses the canonical round; the last one where too few have reported.
+    /// Chooses the canonical round: the best of those that enough have judged; the last one where there is none.
     pub(super) fn choose(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
         let Phase::FinalEvaluation { roster, .. } = self.phase else { return Vec::new() };
         let voters = self.electorate(roster);
-        let best = best_round(self.round, &voters, |round| around.losses(round));
-        let (round, root) = best
+        self.best = best_round(self.best, self.round, &voters, |round| around.losses(round)).or(self.best);
+        let (round, root) = self
+            .best
             .filter(|round| *round != self.round)
             .and_then(|round| around.root(round).map(|root| (round, root)))
             .unwrap_or((self.round, self.base));
@@ -240,47 +243,52 @@ fn more_than_half(some: &[&(InstitutionId, u32)], all: &[(InstitutionId, u32)]) 
     some.len().saturating_mul(2) > all.len() && weight_of(some.iter().copied()).saturating_mul(2) > weight_of(all)
 }
 
-/// The best round up to `newest`, the newest one that has been evaluated.
+/// The better one of the best round so far and `newest`, the newest one that has been evaluated. `None` where too few have
+/// reported the newest one: then nothing changes.
 ///
-/// A site that reported both round r and `newest` gives its gain loss(newest) − loss(r). A round's score is the lower
-/// weighted median of the gains, weights being capped anew among those that reported; only rounds whose reporters hold more
-/// than half of the weight and of the roster count; the highest score wins, the latest on a tie. `None` where no round
-/// counts.
+/// A site that reported both rounds gives its gain loss(newest) − loss(best so far). The score of the best so far is the lower
+/// weighted median of the gains, weights being capped anew among those that reported, where they hold more than half of the
+/// weight and of the roster; it stays the best where that is above 0, so that the newest wins on a tie, and where too few
+/// have reported both.
+///
+/// Each round is compared once, with one other one: a file that was not the better one is never asked for again.
 pub fn best_round(
+    best: Option<u32>,
     newest: u32,
     voters: &[(InstitutionId, u32)],
     losses: impl Fn(u32) -> Vec<(InstitutionId, u32)>,
 ) -> Option<u32> {
     let now = losses(newest);
-    let mut best: Option<(i64, u32)> = None;
-    for round in 1..=newest {
-        let then = losses(round);
-        let find = |list: &[(InstitutionId, u32)], who: &InstitutionId| {
-            list.iter().find(|(id, _)| id == who).map(|(_, loss)| i64::from(*loss))
-        };
-        let gains: Vec<(i64, &(InstitutionId, u32))> = voters
-            .iter()
-            .filter_map(|voter| Some((find(&now, &voter.0)?.saturating_sub(find(&then, &voter.0)?), voter)))
-            .collect();
-        let reporters: Vec<_> = gains.iter().map(|(_, voter)| *voter).collect();
-        if !more_than_half(&reporters, voters) {
-            continue;
-        }
-        // among fewer, a site's share is larger
-        let weights = voting_weights(&reporters.iter().map(|(_, weight)| *weight).collect::<Vec<_>>());
-        let total = weights.iter().fold(0u64, |sum, weight| sum.saturating_add(u64::from(*weight)));
-        let mut gains: Vec<(i64, u32)> = gains.iter().map(|(gain, _)| *gain).zip(weights).collect();
-        gains.sort_by_key(|(gain, _)| *gain);
-        let mut sum = 0u64;
-        let median = gains.iter().find_map(|(gain, weight)| {
-            sum = sum.saturating_add(u64::from(*weight));
-            (sum.saturating_mul(2) >= total).then_some(*gain)
-        });
-        if let Some(score) = median {
-            if best.is_none_or(|(highest, _)| score >= highest) {
-                best = Some((score, round));
-            }
-        }
+    median_gain(&now, &now, voters)?;
+    let stays = best.filter(|best| median_gain(&losses(*best), &now, voters).is_some_and(|gain| gain > 0));
+    Some(stays.unwrap_or(newest))
+}
+
+/// The lower weighted median of what sites had less loss then than now; `None` where those that reported both are too few.
+fn median_gain(
+    then: &[(InstitutionId, u32)],
+    now: &[(InstitutionId, u32)],
+    voters: &[(InstitutionId, u32)],
+) -> Option<i64> {
+    let find = |list: &[(InstitutionId, u32)], who: &InstitutionId| {
+        list.iter().find(|(id, _)| id == who).map(|(_, loss)| i64::from(*loss))
+    };
+    let gains: Vec<(i64, &(InstitutionId, u32))> = voters
+        .iter()
+        .filter_map(|voter| Some((find(now, &voter.0)?.saturating_sub(find(then, &voter.0)?), voter)))
+        .collect();
+    let reporters: Vec<_> = gains.iter().map(|(_, voter)| *voter).collect();
+    if !more_than_half(&reporters, voters) {
+        return None;
     }
-    best.map(|(_, round)| round)
+    // among fewer, a site's share is larger
+    let weights = voting_weights(&reporters.iter().map(|(_, weight)| *weight).collect::<Vec<_>>());
+    let total = weights.iter().fold(0u64, |sum, weight| sum.saturating_add(u64::from(*weight)));
+    let mut gains: Vec<(i64, u32)> = gains.iter().map(|(gain, _)| *gain).zip(weights).collect();
+    gains.sort_by_key(|(gain, _)| *gain);
+    let mut sum = 0u64;
+    gains.iter().find_map(|(gain, weight)| {
+        sum = sum.saturating_add(u64::from(*weight));
+        (sum.saturating_mul(2) >= total).then_some(*gain)
+    })
 }

@@ -1,9 +1,9 @@
 //! Merging: a frozen list, ballots on its merge, and what follows from them.
 
-use super::{bit, state::*, Refusal, Step, Study, Surroundings};
+use super::{ballots::SAME_INPUTS_ATTEMPTS, bit, state::*, Refusal, Step, Study, Surroundings};
 use crate::{
     ids::{Hash, InstitutionId},
-    rules::{close_at_once, holders_needed, Merge},
+    rules::{close_at_once, holders_needed, Merge, PAUSE_BLOCKS},
     vote::{Marks, VoteBody},
 };
 use alloc::{boxed::Box, vec, vec::Vec};
@@ -11,14 +11,12 @@ use codec::Encode;
 
 /// Most attempts of one merge.
 const MAX_ATTEMPTS: u32 = 4;
-/// Attempts with the same inputs.
-const SAME_INPUTS_ATTEMPTS: u32 = 2;
 
 /// What an attempt takes over from the one before.
 pub(super) struct Attempt {
     pub kind: Kind,
     pub number: u32,
-    pub roster: u32,
+    pub needs: u32,
     pub window: u32,
     pub dropped: PerMember<(u8, DropReason)>,
 }
@@ -49,17 +47,20 @@ impl Study {
             let _ = ballots.try_push(None);
         }
         let inputs_root = inputs_root(&listed, &self.rules.merge, self.base);
-        let Attempt { kind, number, roster, window, dropped } = attempt;
+        let Attempt { kind, number, needs, window, dropped } = attempt;
         let until = around.now().saturating_add(window);
         self.phase = Phase::Merging(Merging {
             kind,
             attempt: number,
-            roster,
+            needs,
             inputs,
             inputs_root,
             ballots,
             frozen_at: around.now(),
             window,
+            began: around.now(),
+            stands: false,
+            stood: None,
             until,
             dropped,
         });
@@ -81,9 +82,13 @@ impl Study {
                 *slot = Some(Ballot::Root(root, marks));
                 Effect::Attested { who, root }
             }
-            (VoteBody::Partial { have, invalid }, None) => {
-                *slot = Some(Ballot::Partial { have, invalid });
-                Effect::PartialReported { who, have, invalid }
+            (VoteBody::Partial { have, invalid, not_final }, None)
+            | (
+                VoteBody::Partial { have, invalid, not_final: not_final @ false },
+                Some(Ballot::Partial { not_final: true, .. }),
+            ) => {
+                *slot = Some(Ballot::Partial { have, invalid, not_final });
+                Effect::PartialReported { who, have, invalid, not_final }
             }
             (VoteBody::Root(_) | VoteBody::Marked { .. } | VoteBody::Partial { .. }, Some(_)) => {
                 return Err(Refusal::AlreadyAnswered)
@@ -96,42 +101,87 @@ impl Study {
     }
 
     pub(super) fn after_ballot(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
-        let Phase::Merging(m) = &self.phase else { return Vec::new() };
+        let mut effects = self.wind(around);
+        let Phase::Merging(m) = &self.phase else { return effects };
         let count = m.inputs.len() as u32;
-        let voices = m.leading().map_or(0, |(_, votes)| votes);
+        let voices = m.voices();
+        let j = self.rules.close_late(count);
+        if m.stands {
+            // nothing is dropped then; but who agrees need not wait for those who cannot
+            if voices >= j {
+                effects.extend(self.resolve(around));
+            }
+            return effects;
+        }
         let agreed = voices >= close_at_once(count);
         let everyone = m.inputs.iter().zip(m.ballots.iter()).all(|(input, ballot)| {
             ballot.is_some() || !self.member(input.commitment.member).is_some_and(|member| member.active)
         });
         let invalid = m.invalid() != 0;
         if !agreed && !everyone && !invalid {
-            return Vec::new();
+            return effects;
         }
         // who still lacks something has the whole window for it, unless that would change nothing
-        let j = self.rules.close_late(count);
         let lacking = m.ballots.iter().any(|ballot| matches!(ballot, Some(Ballot::Partial { .. })));
-        if lacking && voices < j && !invalid && m.withheld(j, self.rules.freeze_needs(m.roster)) == 0 {
+        if lacking && voices < j && !invalid && m.withheld(j, m.needs) == 0 {
+            return effects;
+        }
+        effects.extend(self.resolve(around));
+        effects
+    }
+
+    /// Whether as many active authors say that the freeze is not final where they are as would make an input invalid.
+    fn not_final(&self, m: &Merging) -> bool {
+        let active = self.active();
+        let says = m.inputs.iter().zip(m.ballots.iter()).filter(|(input, ballot)| {
+            matches!(ballot, Some(Ballot::Partial { not_final: true, .. }))
+                && active & bit(input.commitment.member) != 0
+        });
+        says.count() as u32 >= holders_needed(m.inputs.len() as u32)
+    }
+
+    /// Stops the clock of an attempt while too many cannot have got its inputs, and starts it again. As many liars as a merge
+    /// survives are too few to stop it. It stands no longer than a pause, however often.
+    fn wind(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
+        let now = around.now();
+        let Phase::Merging(m) = &self.phase else { return Vec::new() };
+        let spent = m.stood.is_some_and(|first| now >= first.saturating_add(PAUSE_BLOCKS));
+        let stands =
+            self.not_final(m) && !spent && (m.stands || m.voices() < self.rules.close_late(m.inputs.len() as u32));
+        let Phase::Merging(m) = &mut self.phase else { return Vec::new() };
+        if stands == m.stands {
             return Vec::new();
         }
-        if self.rules.patience > 0 {
-            // closing looks back over all rounds then
-            let next = around.now().saturating_add(1);
-            if let Phase::Merging(m) = &mut self.phase {
-                m.until = m.until.min(next);
+        m.stands = stands;
+        if stands {
+            m.until = m.stood.get_or_insert(now).saturating_add(PAUSE_BLOCKS);
+            return vec![Effect::Stood];
+        }
+        // what was missing while nothing could be had says nothing about who withholds what
+        for ballot in m.ballots.iter_mut() {
+            if matches!(ballot, Some(Ballot::Partial { .. })) {
+                *ballot = None;
             }
-            return Vec::new();
         }
-        self.resolve(around)
+        m.began = now;
+        m.until = now.saturating_add(m.window);
+        self.resumed = self.resumed.saturating_add(1);
+        vec![Effect::WentOn]
     }
 
     pub(super) fn merge_deadline(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
         let Phase::Merging(m) = &self.phase else { return Vec::new() };
-        let ran_out = around.now() >= m.frozen_at.saturating_add(m.window);
+        if m.stands {
+            let (kind, dropped) = (m.kind, m.dropped.clone());
+            let kept = m.inputs.iter().map(|input| input.commitment).collect();
+            return self.give_up(around, PauseReason::NoAgreement, kind, kept, &dropped);
+        }
+        let excused = self.not_final(m);
         let silent: Vec<u8> = m
             .inputs
             .iter()
             .zip(m.ballots.iter())
-            .filter(|(_, ballot)| ran_out && ballot.is_none())
+            .filter(|(_, ballot)| ballot.is_none() && !excused)
             .map(|(input, _)| input.commitment.member)
             .filter(|index| self.member(*index).is_some_and(|member| member.active))
             .collect();
@@ -143,6 +193,23 @@ impl Study {
         effects
     }
 
+    /// Pauses with the commitments that stay.
+    fn give_up(
+        &mut self,
+        around: &dyn Surroundings,
+        reason: PauseReason,
+        kind: Kind,
+        kept: Vec<Commitment>,
+        dropped: &[(u8, DropReason)],
+    ) -> Vec<Effect> {
+        let mut commitments = PerMember::new();
+        for commitment in kept {
+            let _ = commitments.try_push(commitment);
+        }
+        let dropped = dropped.iter().fold(0, |mask, (member, _)| mask | bit(*member));
+        self.pause(around, reason, Back::Collecting { kind, commitments, dropped })
+    }
+
     fn resolve(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
         let Phase::Merging(m) = &self.phase else { return Vec::new() };
         let count = m.inputs.len() as u32;
@@ -150,7 +217,7 @@ impl Study {
         if let Some((attested, _)) = m.leading().filter(|(_, votes)| *votes >= j) {
             return self.close_merge(around, attested);
         }
-        let needed = self.rules.freeze_needs(m.roster);
+        let needed = m.needs;
         let invalid = m.invalid();
         let gone = invalid | m.withheld(j, needed);
         let mut dropped = m.dropped.clone();
@@ -165,7 +232,7 @@ impl Study {
             culprits.push((input.commitment.member, reason));
             let _ = dropped.try_push((input.commitment.member, reason));
         }
-        let (kind, number, roster, window) = (m.kind, m.attempt, m.roster, m.window);
+        let (kind, number, window) = (m.kind, m.attempt, m.window);
         let mut effects = Vec::new();
         for (index, reason) in &culprits {
             if let Some(member) = self.member(*index) {
@@ -176,20 +243,15 @@ impl Study {
         let next = number.saturating_add(1);
         let enough = kept.len() as u32 >= needed;
         effects.extend(if !culprits.is_empty() && enough && next <= MAX_ATTEMPTS {
-            let attempt = Attempt { kind, number: next, roster, window, dropped };
+            let attempt = Attempt { kind, number: next, needs: needed, window, dropped };
             self.open_merging(around, attempt, kept)
         } else if culprits.is_empty() && number <= SAME_INPUTS_ATTEMPTS {
-            let attempt = Attempt { kind, number: next, roster, window: window.saturating_mul(2), dropped };
+            let attempt = Attempt { kind, number: next, needs: needed, window: window.saturating_mul(2), dropped };
             self.open_merging(around, attempt, kept)
         } else {
             let reason =
                 if culprits.is_empty() || enough { PauseReason::NoAgreement } else { PauseReason::TooFewInputs };
-            let mut commitments = PerMember::new();
-            for commitment in kept {
-                let _ = commitments.try_push(commitment);
-            }
-            let dropped = dropped.iter().fold(0, |mask, (member, _)| mask | bit(*member));
-            self.pause(around, reason, Back::Collecting { kind, commitments, dropped })
+            self.give_up(around, reason, kind, kept, &dropped)
         });
         effects
     }
@@ -249,86 +311,4 @@ impl Study {
         });
         effects
     }
-}
-
-impl Merging {
-    /// The root and marks with the most voices, and their number.
-    fn leading(&self) -> Option<((Hash, Marks), u32)> {
-        let mut tally: Vec<((Hash, Marks), u32)> = Vec::new();
-        for ballot in self.ballots.iter().flatten() {
-            if let Ballot::Root(root, marks) = ballot {
-                let said = (*root, *marks);
-                match tally.iter_mut().find(|(other, _)| *other == said) {
-                    Some((_, votes)) => *votes = votes.saturating_add(1),
-                    None => tally.push((said, 1)),
-                }
-            }
-        }
-        tally.into_iter().max_by_key(|(_, votes)| *votes)
-    }
-
-    /// Inputs that enough others than their authors call invalid.
-    fn invalid(&self) -> u64 {
-        let h = holders_needed(self.inputs.len() as u32);
-        self.positions(|position| {
-            self.others(
-                position,
-                |ballot| matches!(ballot, Ballot::Partial { invalid, .. } if invalid & bit(position) != 0),
-            ) >= h
-        })
-    }
-
-    /// Inputs that too few others than their authors hold, and that enough others say they lack. Who has not voted yet
-    /// neither holds nor lacks anything, so that nobody is dropped because others are slow.
-    ///
-    /// None unless `j` voters have shown that inputs can be had: by holding together as many as make a round, or, where
-    /// no more than `h` are withheld, all the others. What some hold and others still lack may not delay the proof:
-    /// liars would serve one input late in each attempt, until there are no attempts left.
-    ///
-    /// That more are withheld than a merge survives liars, and more than one, is believed only once the windows have been
-    /// doubled: it may be the network.
-    fn withheld(&self, j: u32, round: u32) -> u64 {
-        let h = holders_needed(self.inputs.len() as u32);
-        let all = all_bits(self.inputs.len());
-        let unheld = self.positions(|position| {
-            let lacked = self.others(position, |ballot| holds(ballot, all) & bit(position) == 0);
-            let held = self.others(position, |ballot| holds(ballot, all) & bit(position) != 0);
-            held < h && lacked >= h
-        });
-        if unheld.count_ones() > h.saturating_sub(1).max(1) && self.attempt <= SAME_INPUTS_ATTEMPTS {
-            return 0;
-        }
-        let voters =
-            |mask: u64| self.ballots.iter().flatten().filter(|ballot| holds(ballot, all) & mask == mask).count() as u32;
-        let common = self.positions(|position| voters(bit(position)) >= j);
-        let all_others = common == all & !unheld && unheld.count_ones() <= h;
-        if voters(common) >= j && (common.count_ones() >= round || all_others) {
-            unheld
-        } else {
-            0
-        }
-    }
-
-    fn positions(&self, keep: impl Fn(u8) -> bool) -> u64 {
-        (0u8..).zip(self.inputs.iter()).fold(0, |mask, (p, _)| if keep(p) { mask | bit(p) } else { mask })
-    }
-
-    fn others(&self, position: u8, says: impl Fn(&Ballot) -> bool) -> u32 {
-        let yes = (0u8..)
-            .zip(self.ballots.iter())
-            .filter(|(voter, ballot)| *voter != position && ballot.as_ref().is_some_and(&says));
-        yes.count() as u32
-    }
-}
-
-fn holds(ballot: &Ballot, all: u64) -> u64 {
-    match ballot {
-        Ballot::Root(..) => all,
-        Ballot::Partial { have, .. } => *have,
-    }
-}
-
-/// The lowest `count` bits.
-pub(super) fn all_bits(count: usize) -> u64 {
-    u32::try_from(count).ok().and_then(|c| 1u64.checked_shl(c)).map_or(u64::MAX, |b| b.wrapping_sub(1))
 }

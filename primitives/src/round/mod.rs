@@ -18,18 +18,25 @@
 //!   That inputs can be had is shown by `j` voters that hold together as many as make a round or, where no more than `h`
 //!   are withheld, all others. Were it always all others, one input served late would cover another one that nobody
 //!   has; and where no site had any but its own, all would be dropped.
+//! * While as many authors say that the freeze is not final where they are as would make an input invalid, the clock of an
+//!   attempt stands: nobody serves an update before its freeze is final, so that nobody can be blamed for what is missing. It
+//!   goes by voices, never by how deep a block is. When too few say so any more, the window begins anew, and what was
+//!   reported missing is forgotten. It stands at most as long as a pause.
+//! * Who is asked for a round that was paused has a part in it from then on.
 //! * Who enrols while a round runs has no part in its end: neither in stop rules nor in the last evaluation, nor in the
 //!   certificate.
-//! * Looking back over all rounds, for the best one or for patience, is dear and waits for the beginning of a block.
+//! * The best round so far is kept, and only the newest one is compared with it: nothing else can become canonical, so that
+//!   the files of the others may go. The last comparison waits for the next block, since the report that ends the evaluation
+//!   counts, and is stored after its own step.
 
+mod ballots;
 mod collect;
 mod duties;
 mod finish;
+mod listing;
 mod members;
 mod merge;
 mod state;
-#[cfg(test)]
-pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -154,6 +161,8 @@ impl Study {
             round: 0,
             base: Hash::zero(),
             statistics: None,
+            best: None,
+            ended_at: None,
             opened_at: now,
             resumed: 0,
             phase: Phase::Enrolling { until },
@@ -165,6 +174,14 @@ impl Study {
     /// # Errors
     /// Why the input was refused.
     pub fn step(&mut self, around: &dyn Surroundings, event: Event) -> Step {
+        let effects = self.handle(around, event)?;
+        if self.ended() && self.ended_at.is_none() {
+            self.ended_at = Some(around.now());
+        }
+        Ok(effects)
+    }
+
+    fn handle(&mut self, around: &dyn Surroundings, event: Event) -> Step {
         match event {
             Event::Tick => Ok(self.tick(around)),
             Event::Enrol { who, samples } => self.enrol(who, samples),

@@ -1,10 +1,11 @@
 //! What the machine remembers of one study.
 
+pub use crate::kinds::Kind;
+
 use crate::{
-    duty::FailureCode,
     ids::{Hash, InstitutionId},
+    kinds::{FailureCode, Marks},
     rules::{StudyRules, MAX_PARTICIPANTS},
-    vote::Marks,
 };
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
@@ -57,9 +58,14 @@ pub struct Study {
     pub base: Hash,
     /// Root of the merged statistics.
     pub statistics: Option<Hash>,
+    /// The best round so far: of those that enough have judged, each compared with the best one before it.
+    pub best: Option<u32>,
+    /// Block in which it ended.
+    pub ended_at: Option<u32>,
     /// Block in which the present round was opened; a pause in it changes nothing.
     pub opened_at: u32,
-    /// How often it was taken up again after a pause. Votes name it: those cast before a pause say nothing after it.
+    /// How often it was taken up again after a pause, or a merge's clock went on after it had stood. Votes name it: what was
+    /// cast before and was not taken says nothing after it.
     pub resumed: u32,
     /// Where it stands.
     pub phase: Phase,
@@ -106,15 +112,6 @@ pub enum Phase {
         /// Why.
         reason: AbortReason,
     },
-}
-
-/// What is collected, merged and attested.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub enum Kind {
-    /// Column statistics, once per study.
-    Statistics,
-    /// Models.
-    Model,
 }
 
 /// A committed update.
@@ -171,6 +168,8 @@ pub enum Ballot {
         have: u64,
         /// Found invalid.
         invalid: u64,
+        /// The freeze is not final there: it cannot have got them.
+        not_final: bool,
     },
 }
 
@@ -181,8 +180,8 @@ pub struct Merging {
     pub kind: Kind,
     /// From 1.
     pub attempt: u32,
-    /// Size of the roster the round began with.
-    pub roster: u32,
+    /// How many inputs make the round: as many as a freeze needs or, where it was shrunk, the agreed minimum.
+    pub needs: u32,
     /// Frozen inputs, in canonical order (by institution id).
     pub inputs: PerMember<Input>,
     /// Hash over inputs, order, weights, rule and base.
@@ -193,7 +192,13 @@ pub struct Merging {
     pub frozen_at: u32,
     /// Window of this attempt.
     pub window: u32,
-    /// Deadline: the end of the window, or the next block where nothing is left to wait for.
+    /// Block in which the window began: that of the freeze, or in which its clock went on after it had stood.
+    pub began: u32,
+    /// Whether the clock stands, because the freeze is not final for so many that an input would be invalid by as many.
+    pub stands: bool,
+    /// Block in which it first stood in this attempt.
+    pub stood: Option<u32>,
+    /// Deadline: the end of the window; while the clock stands, that of the longest pause since it first stood.
     pub until: u32,
     /// Inputs dropped in earlier attempts.
     pub dropped: PerMember<(u8, DropReason)>,
@@ -426,7 +431,13 @@ pub enum Effect {
         have: u64,
         /// Found invalid.
         invalid: u64,
+        /// The freeze is not final there.
+        not_final: bool,
     },
+    /// The clock of a merge stands: its freeze is not final for too many.
+    Stood,
+    /// The clock of a merge goes on, and its window begins anew.
+    WentOn,
     /// An input was dropped.
     Dropped {
         /// Its author.

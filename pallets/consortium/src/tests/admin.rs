@@ -39,7 +39,9 @@ fn an_institution_cannot_be_admitted_twice_even_if_suspended() {
 #[test]
 fn a_name_must_be_plain_text() {
     run(|| {
-        for bad in [&b""[..], b"\xff\xfe", b"two\nlines", b"\x1b[2Jscreen"] {
+        for bad in
+            [&b""[..], b"\xff\xfe", b"two\nlines", b"\x1b[2Jscreen", "A\u{202e}B".as_bytes(), "A\u{200b}".as_bytes()]
+        {
             let bad = Name::try_from(bad.to_vec()).unwrap();
             assert_noop!(Consortium::admit(root(), 7, bad, false, true), Error::<Test>::InvalidName);
         }

@@ -31,6 +31,7 @@ fn a_profile_is_plain_text_of_an_institution() {
         assert_noop!(Consortium::set_profile(signed(7), profile(b"x")), Error::<Test>::NotAnInstitution);
         assert_noop!(Consortium::set_profile(signed(1), profile(b"\xff")), Error::<Test>::InvalidProfile);
         assert_noop!(Consortium::set_profile(signed(1), profile(b"\x1b[2J")), Error::<Test>::InvalidProfile);
+        assert_noop!(Consortium::set_profile(signed(1), profile("\u{2066}".as_bytes())), Error::<Test>::InvalidProfile);
     });
 }
 

@@ -5,7 +5,7 @@
 extern crate alloc;
 
 use alloc::vec::Vec;
-use consilium_primitives::{BlobNotice, DutyOrder, InstitutionId, InstitutionNotice};
+use consilium_primitives::{DutyOrder, InstitutionId, InstitutionNotice, StudyBlobs, StudyId};
 
 sp_api::decl_runtime_apis! {
     /// Institutions, duties and blobs.
@@ -14,7 +14,14 @@ sp_api::decl_runtime_apis! {
         fn institutions() -> Vec<InstitutionNotice>;
         /// What is asked of one institution now.
         fn orders(institution: InstitutionId) -> Vec<DutyOrder>;
-        /// Blobs of the studies that run or ended lately. Asked at a finalised block, the updates in it may be served.
-        fn blobs() -> Vec<BlobNotice>;
+        /// Blobs of the studies that run or ended lately. Asked at a finalised block, the updates in it may be served, and
+        /// merged files of its studies that are not in it may be removed.
+        fn blobs() -> Vec<StudyBlobs>;
+        /// Blobs of one study, be it among those or not; `None` where there is no such study.
+        fn blobs_of(study: StudyId) -> Option<StudyBlobs>;
+        /// Block in which a study ended, be it among those or not; `None` while it runs and where there is none. Asked at a
+        /// finalised block, it is over for good, and its updates are once
+        /// [`UPDATES_AFTER_END`](consilium_primitives::rules::UPDATES_AFTER_END) more blocks have passed.
+        fn ended(study: StudyId) -> Option<u32>;
     }
 }

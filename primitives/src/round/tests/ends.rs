@@ -1,78 +1,9 @@
-//! The best round, the rules that stop a study, benching, and the certificate.
+//! The choice of the canonical round, the rules that stop a study, benching, and the certificate.
 
 use super::*;
 
-/// Three voters with 15, 40 and 45 % of the weight.
-const VOTERS: [(InstitutionId, u32); 3] =
-    [(InstitutionId([1; 32]), 15), (InstitutionId([2; 32]), 40), (InstitutionId([3; 32]), 45)];
-
-/// `None`: not reported. One row per round, one column per voter.
-fn best(rounds: &[[Option<u32>; 3]]) -> Option<u32> {
-    best_round(rounds.len() as u32, &VOTERS, |round| {
-        let losses = rounds[round as usize - 1].iter().zip(VOTERS);
-        losses.filter_map(|(loss, (who, _))| loss.map(|l| (who, l))).collect()
-    })
-}
-
-#[test]
-fn one_site_cannot_choose_the_round() {
-    const MAX: Option<u32> = Some(u32::MAX);
-    // gains over round 3:      1st      2nd  3rd   lower weighted median
-    // round 1              u32::MAX     -90  -60   -60 (40, then 85 of 100)
-    // round 2                     0      10   30    10 (15, then 55 of 100)
-    // round 3                     0       0    0     0
-    let rounds = [[Some(0), Some(500), Some(480)], [MAX, Some(400), Some(390)], [MAX, Some(410), Some(420)]];
-    assert_eq!(best(&rounds), Some(2));
-    // a weighted mean of the gains would have chosen round 1
-    let mean = |r: usize| -> i64 {
-        let gain = |v: usize| i64::from(rounds[2][v].unwrap_or(0)) - i64::from(rounds[r][v].unwrap_or(0));
-        (0..3).map(|v| gain(v) * i64::from(VOTERS[v].1)).sum()
-    };
-    assert!(mean(0) > mean(1) && mean(0) > mean(2));
-    // the other way around it can pull no further than to the lower of the honest gains, here 10 for round 2
-    let against = [[MAX, Some(500), Some(480)], [MAX, Some(400), Some(390)], [Some(0), Some(410), Some(420)]];
-    assert_eq!(best(&against), Some(2));
-}
-
-#[test]
-fn the_latest_wins_on_a_tie() {
-    assert_eq!(best(&[[Some(5); 3]; 4]), Some(4));
-    assert_eq!(best(&[[Some(5); 3], [Some(5); 3], [Some(9); 3]]), Some(2));
-}
-
-#[test]
-fn of_two_medians_the_lower_counts() {
-    // gains of round 1 over round 2: -10 and 10, each with half of the weight
-    let two = [(id(1), 50), (id(2), 50)];
-    let losses = |round: u32| if round == 1 { vec![(id(1), 30), (id(2), 10)] } else { vec![(id(1), 20), (id(2), 20)] };
-    assert_eq!(best_round(2, &two, losses), Some(2));
-}
-
-#[test]
-fn rounds_count_by_more_than_half_of_weight_and_of_heads() {
-    // round 1 is better, but its one reporter is less than half of the heads; then of the weight; then it counts
-    let last = [Some(9), Some(9), Some(9)];
-    assert_eq!(best(&[[None, None, Some(1)], last]), Some(2));
-    let heavy = [(id(1), 10), (id(2), 10), (id(3), 80)];
-    let losses = |reporters: &'static [u8]| {
-        move |round: u32| match round {
-            1 => reporters.iter().map(|n| (id(*n), 1)).collect(),
-            _ => (1..=3).map(|n| (id(n), 9)).collect::<Vec<_>>(),
-        }
-    };
-    assert_eq!(best_round(2, &heavy, losses(&[3])), Some(2), "80 % of the weight, one head of three");
-    assert_eq!(best_round(2, &heavy, losses(&[1, 2])), Some(2), "two heads of three, 20 % of the weight");
-    assert_eq!(best_round(2, &heavy, losses(&[2, 3])), Some(1));
-    let half = [(id(1), 50), (id(2), 10), (id(3), 40)];
-    assert_eq!(best_round(2, &half, losses(&[2, 3])), Some(2), "exactly half of the weight is not more than half");
-    // without reports on the newest one there is nothing to compare with
-    assert_eq!(best(&[last, [None; 3]]), None);
-    // who is no voter has no voice
-    assert_eq!(best_round(1, &[], losses(&[1])), None);
-}
-
 /// After the merge of the last round all that are left report its loss.
-fn evaluate(shell: &mut Shell, losses: &[Option<u32>]) {
+pub(super) fn evaluate(shell: &mut Shell, losses: &[Option<u32>]) {
     for (member, loss) in (0u8..).zip(losses) {
         assert_eq!(shell.asks(member), Some(DutyKind::Evaluate));
         shell.vote(member, VoteBody::Metric(*loss)).expect("asked for");
@@ -81,7 +12,7 @@ fn evaluate(shell: &mut Shell, losses: &[Option<u32>]) {
     shell.pass(1);
 }
 
-fn canonical(shell: &Shell) -> (u32, Hash) {
+pub(super) fn canonical(shell: &Shell) -> (u32, Hash) {
     match &shell.study.phase {
         Phase::Certifying(c) => (c.round, c.root),
         other => panic!("not certifying but {other:?}"),
@@ -249,13 +180,16 @@ fn patience_counts_rounds_since_the_best_one() {
     evaluate(&mut shell, &[Some(99); 3]);
     assert_eq!(canonical(&shell).0, 3);
 
-    // without news nothing is a best round, and nothing runs out
-    let rules = StudyRules { patience: 1, max_rounds: 5, ..plain() };
-    let mut shell = Shell::training(rules, &[100; 3]);
-    for _ in 0..5 {
+    // without news nothing runs out, be there a best round or not
+    for first in [None, Some(5)] {
+        let rules = StudyRules { patience: 1, max_rounds: 5, ..plain() };
+        let mut shell = Shell::training(rules, &[100; 3]);
         shell.whole_round(&[None; 3]);
+        for loss in [first, None, None, None] {
+            shell.whole_round(&[loss; 3]);
+        }
+        assert_eq!((shell.study.round, shell.study.best), (5, first.map(|_| 1)));
     }
-    assert_eq!(shell.study.round, 5);
 }
 
 /// A round of three in which the last one, if asked at all, attests or lets the merge run to its deadline.

@@ -1,17 +1,22 @@
 //! Tests of the machine: what the rules say step by step, what each lie gains, and properties of random studies.
 
+mod best;
 mod ends;
+mod late;
 mod lies;
 mod promises;
 mod properties;
 mod simulate;
+mod stalls;
 mod steps;
 mod training;
 
-use super::{testing, *};
+use super::*;
 use crate::{
+    blobs::StudyBlobs,
     duty::{DutyKind, FailureCode},
     rules::Windows,
+    testing,
     vote::VoteBody,
 };
 use std::collections::BTreeMap;
@@ -72,6 +77,15 @@ pub(super) struct Shell {
 /// Rules without statistics, which most tests do not need.
 pub(super) fn plain() -> StudyRules {
     StudyRules { statistics_len: 0, ..testing::rules() }
+}
+
+/// The best of so many rounds, as the machine finds it: one after the other.
+pub(super) fn best_of(
+    rounds: u32,
+    voters: &[(InstitutionId, u32)],
+    losses: impl Fn(u32) -> Vec<(InstitutionId, u32)>,
+) -> Option<u32> {
+    (1..=rounds).fold(None, |best, newest| best_round(best, newest, voters, &losses).or(best))
 }
 
 impl Shell {
@@ -180,7 +194,12 @@ impl Shell {
     }
 
     pub fn partial(&mut self, member: u8, have: u64, invalid: u64) -> Result<Vec<Effect>, Refusal> {
-        self.vote(member, VoteBody::Partial { have, invalid })
+        self.vote(member, VoteBody::Partial { have, invalid, not_final: false })
+    }
+
+    /// It holds these, and says that the freeze is not final where it is.
+    pub fn not_final(&mut self, member: u8, have: u64) -> Result<Vec<Effect>, Refusal> {
+        self.vote(member, VoteBody::Partial { have, invalid: 0, not_final: true })
     }
 
     pub fn asks(&self, member: u8) -> Option<DutyKind> {
@@ -209,6 +228,12 @@ impl Shell {
     /// The first block in which missing inputs may be reported begins.
     pub fn fetched(&mut self) {
         self.until(self.merge().frozen_at + self.windows().fetch);
+    }
+
+    /// What the chain says of the study's blobs now.
+    pub fn blobs(&self) -> StudyBlobs {
+        let record = |kind, round| self.world.records.iter().find(|r| (r.kind, r.round) == (kind, round)).cloned();
+        self.study.blobs(self.world.study, self.world.now, record, |_| true)
     }
 
     pub fn windows(&self) -> Windows {
@@ -259,10 +284,6 @@ impl Shell {
             if matches!(self.study.phase, Phase::Merging(_)) {
                 self.root(member, &format!("merge {round}")).expect("a merge is asked for");
             }
-        }
-        if matches!(self.study.phase, Phase::Merging(_)) && self.study.rules.patience > 0 {
-            // it looks back over all rounds, and that waits for the next block
-            self.pass(1);
         }
         assert_eq!(self.last_record().round, round);
     }

@@ -78,7 +78,7 @@ fn those_whose_inputs_were_dropped_do_not_stop_the_round_again_and_again() {
 
 /// Losses of rounds 1 to 3, one row per round, one column per voter.
 fn chosen(voters: &[(InstitutionId, u32)], losses: &[Vec<Option<u32>>]) -> Option<u32> {
-    best_round(losses.len() as u32, voters, |round| {
+    best_of(losses.len() as u32, voters, |round| {
         let row = losses[round as usize - 1].iter().zip(voters);
         row.filter_map(|(loss, (who, _))| loss.map(|loss| (*who, loss))).collect()
     })

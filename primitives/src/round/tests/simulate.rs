@@ -3,18 +3,19 @@
 //! An honest site that serves is reached by every other honest site within the fetch window. A site whose own link is
 //! slower than the agreement says counts as a liar here: the chain cannot tell "cannot" from "will not".
 
+mod files;
 mod watch;
 
 use super::{hash, Shell, World};
 use crate::{
     duty::{DutyKind, FailureCode},
     ids::{Hash, InstitutionId},
-    round::{merge::all_bits, *},
+    round::{ballots::all_bits, *},
     rules::StudyRules,
     vote::{Vote, VoteBody},
 };
 use codec::Encode;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum CommitLie {
@@ -40,6 +41,8 @@ pub(super) enum BallotLie {
     WrongRoot,
     /// First the one, then the other.
     MissingThenWrongRoot(u64),
+    /// Says that the freeze is not final, and that it holds all but these; and nothing more.
+    NotFinal(u64),
     Silent,
 }
 
@@ -68,6 +71,8 @@ pub(super) struct Scenario {
     pub liars: Vec<Liar>,
     /// How often, of a thousand, an honest site misses a deadline, reports a failure or withdraws.
     pub mishaps: u32,
+    /// From this block on, and for so many, nothing becomes final.
+    pub stall: Option<(u32, u32)>,
     pub seed: u64,
 }
 
@@ -105,7 +110,11 @@ struct Consortium {
     paused_at: u32,
     /// Block in which the round was opened or resumed, and withdrawals since.
     opened: (u32, u32),
+    /// Blocks since then that count for nothing: a merge's clock stood, or began anew after that.
+    stood: u32,
     beyond: u32,
+    /// Rounds whose models the chain has ceased to list.
+    removed: BTreeSet<u32>,
 }
 
 fn merged(inputs_root: Hash) -> Hash {
@@ -137,7 +146,9 @@ pub(super) fn run(scenario: Scenario) -> Outcome {
         pauses: 0,
         paused_at: 0,
         opened: (0, 0),
+        stood: 0,
         beyond: 0,
+        removed: BTreeSet::new(),
     };
     consortium.enrol();
     for _ in 0..30_000 {
@@ -348,7 +359,9 @@ impl Consortium {
         if have == all_bits(m.inputs.len()) {
             return due.then(|| VoteBody::Root(merged(m.inputs_root)));
         }
-        (open.partial && report_due).then_some(VoteBody::Partial { have, invalid })
+        let not_final = self.not_final(m.frozen_at);
+        let news = open.partial && report_due && !(open.not_final && not_final);
+        news.then_some(VoteBody::Partial { have, invalid, not_final })
     }
 
     fn lie_in_ballot(&self, open: &OpenDuty, lie: BallotLie) -> Option<VoteBody> {
@@ -360,38 +373,14 @@ impl Consortium {
             BallotLie::Silent => None,
             BallotLie::Honest => Some(VoteBody::Root(merged(m.inputs_root))),
             BallotLie::WrongRoot => Some(VoteBody::Root(wrong(m.inputs_root))),
-            BallotLie::Missing(mask) => once(VoteBody::Partial { have: all & !mask, invalid: 0 }),
-            BallotLie::Invalid(mask) => once(VoteBody::Partial { have: all & !mask, invalid: all & mask }),
-            BallotLie::MissingThenWrongRoot(_) if open.partial_sent => Some(VoteBody::Root(wrong(m.inputs_root))),
-            BallotLie::MissingThenWrongRoot(mask) => once(VoteBody::Partial { have: all & !mask, invalid: 0 }),
-        }
-    }
-
-    /// When each site gets each input of a new list: from its author, or from an honest site that has it.
-    fn fetch(&mut self) {
-        let Phase::Merging(m) = &self.shell.study.phase else { return };
-        let roots: Vec<Hash> = m.inputs.iter().map(|i| i.commitment.root).collect();
-        let (now, window) = (self.shell.world.now, self.shell.windows().fetch);
-        for root in roots {
-            let File { author, sound, served } = self.files[&root];
-            self.arrivals.entry((author, root)).or_insert(now);
-            let lacks = |c: &Self, m: &u8| !c.arrivals.contains_key(&(*m, root));
-            let others: Vec<u8> = (0..self.scenario.members).filter(|m| lacks(self, m)).collect();
-            let (direct, indirect): (Vec<u8>, Vec<u8>) = others.into_iter().partition(|m| served & bit(*m) != 0);
-            let mut first = u32::MAX;
-            for member in direct {
-                let at = now + 1 + self.up_to(window - 1);
-                self.arrivals.insert((member, root), at);
-                if self.liar(member).is_none() {
-                    first = first.min(at);
-                }
+            BallotLie::Missing(mask) => once(VoteBody::Partial { have: all & !mask, invalid: 0, not_final: false }),
+            BallotLie::NotFinal(mask) => once(VoteBody::Partial { have: all & !mask, invalid: 0, not_final: true }),
+            BallotLie::Invalid(mask) => {
+                once(VoteBody::Partial { have: all & !mask, invalid: all & mask, not_final: false })
             }
-            // what is malformed is not passed on
-            if sound && first < u32::MAX {
-                for member in indirect {
-                    let at = first + 1 + self.up_to(window);
-                    self.arrivals.insert((member, root), at);
-                }
+            BallotLie::MissingThenWrongRoot(_) if open.partial_sent => Some(VoteBody::Root(wrong(m.inputs_root))),
+            BallotLie::MissingThenWrongRoot(mask) => {
+                once(VoteBody::Partial { have: all & !mask, invalid: 0, not_final: false })
             }
         }
     }

@@ -323,3 +323,28 @@ fn a_root_that_enough_attest_closes_whatever_others_say() {
     assert_eq!(shell.last_record().silent.len(), 3, "who cannot merge in time is no dissenter");
     assert!(shell.dropped().is_empty());
 }
+
+#[test]
+fn what_is_listed_reads_each_record_once() {
+    let mut shell = Shell::training(StudyRules { max_rounds: 30, keep_updates: 3, ..plain() }, &[100; 7]);
+    for loss in 0..9 {
+        shell.whole_round(&[Some(loss); 7]);
+    }
+    let mut read = std::cell::RefCell::new(Vec::new());
+    let record = |kind, round| {
+        read.borrow_mut().push((kind, round));
+        shell.world.records.iter().find(|r| (r.kind, r.round) == (kind, round)).cloned()
+    };
+    let mut claims = 0;
+    let blobs = shell.study.blobs(3, 1, record, |_| {
+        claims += 1;
+        true
+    });
+    let read = read.get_mut();
+    let count = read.len();
+    read.sort_by_key(|(kind, round)| (*kind == Kind::Model, *round));
+    read.dedup();
+    assert_eq!((read.len(), count), (7, 7), "{read:?}");
+    // all members, and those of each of three rounds
+    assert_eq!((claims, blobs.rounds.len()), (28, 3));
+}

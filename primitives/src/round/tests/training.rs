@@ -119,7 +119,7 @@ fn the_list_freezes_at_once_when_all_are_in() {
     let frozen_at = shell.world.now;
     shell.commit(2).expect("asked for");
     let m = shell.merge();
-    assert_eq!((m.attempt, m.roster, m.frozen_at, m.window), (1, 4, frozen_at, 16));
+    assert_eq!((m.attempt, m.needs, m.frozen_at, m.window), (1, 3, frozen_at, 16));
     let inputs: Vec<_> = m.inputs.iter().map(|i| (i.commitment.member, i.weight)).collect();
     assert_eq!(inputs, [(0, 10), (1, 20), (2, 70), (3, 100)], "in order of the institution, the largest capped");
     let listed: Vec<_> = m.inputs.iter().map(|i| (id(i.commitment.member + 1), i.commitment.root, i.weight)).collect();
@@ -327,4 +327,31 @@ fn too_few_members_pause_the_study() {
     shell.step(Event::Enrol { who: id(3), samples: 5 }).expect("may join");
     shell.step(Event::Resume { who: id(1) }).expect("the proposer");
     assert_eq!((shell.study.round, shell.collecting().roster), (2, 0b101));
+}
+
+/// After a block was taken back the same sites may have merged other statistics, and the seed gives the same initial model: the
+/// update that was scaled by the former ones must not answer the duty that stands on the latter.
+#[test]
+fn what_is_scaled_names_the_statistics() {
+    let duties = |statistics: Option<&str>| {
+        let mut shell = Shell::training(plain(), &[100; 2]);
+        shell.study.statistics = statistics.map(hash);
+        let duty = |shell: &Shell| shell.study.open_duty(&shell.world, &id(1)).expect("a duty is open").duty;
+        let train = duty(&shell);
+        shell.commit_all();
+        let merge = duty(&shell);
+        (0..2).for_each(|member| drop(shell.root(member, "merge").expect("asked for")));
+        shell.whole_round(&[None; 2]);
+        shell.whole_round(&[None; 2]);
+        let evaluate = duty(&shell);
+        assert_eq!((train.kind, evaluate.kind), (DutyKind::Train, DutyKind::Evaluate));
+        for (duty, named) in [(train, true), (merge, false), (evaluate, true)] {
+            let expected = statistics.filter(|_| named).map(hash).unwrap_or_default();
+            assert_eq!(duty.statistics, expected, "{:?}", duty.kind);
+        }
+        [train.hash(), evaluate.hash()]
+    };
+    let all = [duties(None), duties(Some("once")), duties(Some("again"))].concat();
+    let different: std::collections::BTreeSet<_> = all.iter().collect();
+    assert_eq!(different.len(), all.len());
 }

@@ -6,6 +6,7 @@ use crate::{
     round::{tests::hash, *},
     rules::liars_survived,
 };
+use std::collections::BTreeSet;
 
 impl Consortium {
     /// A step of the machine, and everything that must hold of any step.
@@ -21,19 +22,28 @@ impl Consortium {
             assert!(before.round != after.round || b.kind != a.kind || a.attempt >= b.attempt, "the attempt fell");
             assert!(a.attempt <= 4);
         }
+        let stood = match &before.phase {
+            Phase::Merging(m) if m.stands => now - m.began,
+            _ => 0,
+        };
+        let standing = if effects.contains(&Effect::WentOn) { 0 } else { stood };
+        self.stood += stood - standing;
         for effect in &effects {
             match effect {
-                Effect::Dropped { who, .. } => self.check_dropped(&before, who),
+                Effect::Dropped { who, .. } => {
+                    assert!(!effects.contains(&Effect::Stood));
+                    self.check_dropped(&before, who);
+                }
                 Effect::Benched { who, .. } if self.scenario.mishaps == 0 => {
                     let member = before.position(who).expect("a member");
                     assert!(self.liar(member).is_some(), "an honest site in time was benched");
                 }
                 Effect::Closed(record) => {
                     self.check_closed(record);
-                    self.check_length(&before);
+                    self.check_length(&before, standing);
                 }
                 Effect::Paused { .. } => {
-                    self.check_length(&before);
+                    self.check_length(&before, standing);
                     self.pauses += 1;
                     self.paused_at = now;
                 }
@@ -41,12 +51,29 @@ impl Consortium {
             }
         }
         if resumed || effects.iter().any(|e| matches!(e, Effect::Opened { .. } | Effect::InitOpened)) {
-            self.opened = (now, 0);
+            (self.opened, self.stood) = ((now, 0), 0);
         }
         if effects.iter().any(|e| matches!(e, Effect::Frozen { .. })) {
             self.fetch();
         }
+        self.check_kept(&effects);
         Ok(effects)
+    }
+
+    /// What is listed no longer is removed somewhere at once, and must never be asked for again.
+    fn check_kept(&mut self, effects: &[Effect]) {
+        let blobs = self.shell.blobs();
+        let kept: BTreeSet<u32> = blobs.merged.iter().map(|merged| merged.round).collect();
+        let closed = self.shell.world.records.iter().filter(|r| r.kind == Kind::Model).map(|r| r.round);
+        self.removed.extend(closed.filter(|round| !kept.contains(round)));
+        assert!(self.removed.is_disjoint(&kept), "a removed model is to be kept again: {kept:?}");
+        for effect in effects {
+            if let Effect::Canonical { round, .. } = effect {
+                assert!(!self.removed.contains(round), "the model of round {round} is chosen, and was removable");
+            }
+        }
+        let most = self.shell.study.rules.keep_updates.max(1) + 5;
+        assert!(blobs.merged.len() as u32 <= most, "{} merged files are to be kept", blobs.merged.len());
     }
 
     /// Whether there are no more liars among these than a list of this length survives.
@@ -88,11 +115,11 @@ impl Consortium {
         assert_eq!(so_far.iter().filter(|r| (r.kind, r.round) == (record.kind, record.round)).count(), 1);
     }
 
-    /// Blocks of a round since it was opened or resumed.
-    fn check_length(&self, before: &Study) {
+    /// Blocks of a round since it was opened or resumed, without those in which a merge's clock stood.
+    fn check_length(&self, before: &Study, standing: u32) {
         let windows = before.rules.windows(before.validators);
         let (since, withdrawals) = self.opened;
-        let took = self.shell.world.now - since;
+        let took = self.shell.world.now - since - self.stood - standing;
         let most = match &before.phase {
             // a withdrawn commitment can open the door again, once per member
             Phase::Collecting(_) | Phase::Merging(_) => {
