@@ -176,7 +176,8 @@ async fn gather_once(
     let info = show::existing(chain, study, at, connection).await?;
     let header = chain.header(at).await?;
     let proof = chain.read_proof(&state::keys(study, &info), at).await?;
-    let proven = state::read(header.state_root, &proof, study).context("the node's proof of the state")?;
+    let proven =
+        state::read(header.state_root, header.number, &proof, study).context("the node's proof of the state")?;
     finality.check(&header, &proven.set).map_err(Failed::Finality)?;
     let manifest = Manifest {
         version: VERSION,
@@ -197,7 +198,9 @@ pub struct Wanted {
     pub root: Hash,
     /// What it is, for people.
     pub what: String,
-    /// Whether to say so where it is not there. The audit says it of updates.
+    /// Whether it is a merged file.
+    merged: bool,
+    /// Whether to say so where it is not there. The audit says it of updates, and old merged files need not stay.
     required: bool,
 }
 
@@ -205,17 +208,17 @@ pub struct Wanted {
 /// keeps.
 pub fn files(proven: &Proven, updates: bool) -> Vec<Wanted> {
     let mut wanted: Vec<Wanted> = Vec::new();
-    let mut add = |root: Hash, what: String, required| {
+    let mut add = |root: Hash, what: String, merged, required| {
         if !wanted.iter().any(|file| file.root == root) {
-            wanted.push(Wanted { root, what: format!("{what} ({})", short(&root)), required });
+            wanted.push(Wanted { root, what: format!("{what} ({})", short(&root)), merged, required });
         }
     };
     for record in &proven.history.records {
         let round = show::round_name(record.kind, record.round);
-        add(record.root, format!("the merged file of {round}"), true);
+        add(record.root, format!("the merged file of {round}"), true, proven.history.keeps_merged(record));
         for input in record.inputs.iter().filter(|_| updates && proven.history.keeps(record)) {
             let who = show::name(&proven.history.names, &input.institution);
-            add(input.root, format!("the update of {who} in {round}"), false);
+            add(input.root, format!("the update of {who} in {round}"), false, false);
         }
     }
     wanted
@@ -284,7 +287,7 @@ fn fill<'w, W: Write>(
                 file.what
             ),
             // a node could name an update where a merged file should stand, and updates leave only when somebody agrees
-            Some(bytes) if file.required && names_duty(&bytes) != Some(false) => bail!(
+            Some(bytes) if file.merged && names_duty(&bytes) != Some(false) => bail!(
                 "{} is no merged file: the node names something else there, and the archive is not written",
                 file.what
             ),

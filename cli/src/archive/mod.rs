@@ -114,7 +114,7 @@ pub fn verify(evidence: &Evidence, blobs: Blobs, trust: &Trust) -> Result<Opened
         let id = trusted_set.as_ref().map_or(0, |set| set.id);
         format!("finality.scale: it does not hold under authority set {id}, which you trust")
     })?;
-    let mut proven = state::read(header.state_root, proof, manifest.study).context("proof.scale")?;
+    let mut proven = state::read(header.state_root, header.number, proof, manifest.study).context("proof.scale")?;
     let history = &mut proven.history;
     ensure!(hex::encode(history.genesis) == manifest.genesis, "manifest.json: the chain has another block 0");
     if let Some(genesis) = trusted_genesis.filter(|genesis| *genesis != history.genesis) {

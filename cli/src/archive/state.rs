@@ -71,11 +71,11 @@ pub fn keys(study: StudyId, info: &StudyInfo) -> Vec<Vec<u8>> {
     [fixed_keys(study), study_keys(study, info)].concat()
 }
 
-/// Reads a study from a proof, against the state root of a block's header.
+/// Reads a study from a proof, against the state root of a block's header, and as of that block, which has this number.
 ///
 /// # Errors
 /// The proof does not belong to this root, does not show a key that it must show, or shows what cannot be read.
-pub fn read(root: Hash, nodes: &[Vec<u8>], study: StudyId) -> Result<Proven> {
+pub fn read(root: Hash, now: u32, nodes: &[Vec<u8>], study: StudyId) -> Result<Proven> {
     let mut values = values(root, nodes, fixed_keys(study))?;
     let info: StudyInfo = take(&mut values, &map("Studies", &[study.encode()]), "the study")?
         .with_context(|| format!("the chain has no study {study} at this block"))?;
@@ -111,7 +111,7 @@ pub fn read(root: Hash, nodes: &[Vec<u8>], study: StudyId) -> Result<Proven> {
         }
     }
     let listed = listed(study, &info, &ended);
-    let history = History { genesis, study, info, spec, records, names, left_out: false, listed };
+    let history = History { genesis, study, info, spec, records, names, left_out: false, listed, now };
     Ok(Proven { history, set: AuthoritySet { id, authorities } })
 }
 

@@ -224,6 +224,8 @@ fn empty(spec: &StudySpec, way: Merge) -> History {
         round: 0,
         base: Hash::zero(),
         statistics: None,
+        best: None,
+        ended_at: None,
         opened_at: 1,
         resumed: 0,
         phase: Phase::Enrolling { until: 1 },
@@ -239,5 +241,6 @@ fn empty(spec: &StudySpec, way: Merge) -> History {
         names,
         left_out: false,
         listed: true,
+        now: 100,
     }
 }
