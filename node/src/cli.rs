@@ -1,6 +1,12 @@
 //! The command line.
 
-use std::path::PathBuf;
+use crate::secrets;
+use sc_cli::{Cors, RpcMethods};
+use sc_network_types::ed25519::Keypair;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 /// The node of one institution in a swarm-learning consortium.
 #[derive(Debug, clap::Parser)]
@@ -44,7 +50,7 @@ pub struct CourierParams {
     #[arg(long, value_name = "DIR")]
     pub blobs: Option<PathBuf>,
 
-    /// MiB in the blob store and in partial downloads above which the node fetches nothing more.
+    /// MiB of blobs that studies need this node to hold, and of partial downloads, above which the node fetches nothing more.
     #[arg(long, value_name = "MIB", default_value_t = 16384)]
     pub courier_quota_mib: u64,
 }
@@ -64,6 +70,92 @@ impl Cli {
         }
         Ok(())
     }
+
+    /// Makes safe what the SDK leaves open to whoever reaches the RPC port from this machine, a web page in a browser here among
+    /// them: methods that read and write the worker's address and token, or change keys, are answered only where they
+    /// are asked for in so many words, and browsers are told that no page of another origin may read answers.
+    ///
+    /// # Errors
+    /// What is asked for would answer them to other machines, too; for people.
+    pub fn close_rpc(&mut self) -> Result<(), String> {
+        let rpc = &mut self.run.rpc_params;
+        let safe = |methods: RpcMethods| if methods == RpcMethods::Auto { RpcMethods::Safe } else { methods };
+        rpc.rpc_methods = safe(rpc.rpc_methods);
+        rpc.rpc_cors.get_or_insert_with(|| Cors::List(Vec::new()));
+        let mut open = rpc.rpc_external && !rpc.unsafe_rpc_external && rpc.rpc_methods == RpcMethods::Unsafe;
+        for endpoint in &mut rpc.experimental_rpc_endpoint {
+            endpoint.rpc_methods = safe(endpoint.rpc_methods);
+            endpoint.cors.get_or_insert_with(Vec::new);
+            open |= endpoint.rpc_methods == RpcMethods::Unsafe && !endpoint.listen_addr.ip().is_loopback();
+        }
+        if open {
+            return Err(
+                "unsafe RPC methods at an address that other machines reach: whoever calls them can take this \
+                        institution's voice in every study; let them listen on this machine alone, as in \
+                        --experimental-rpc-endpoint listen-addr=127.0.0.1:9944,methods=unsafe, and come by ssh"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Where unsafe methods are answered after [`Cli::close_rpc`].
+    #[must_use]
+    pub fn unsafe_rpc(&self) -> bool {
+        let rpc = &self.run.rpc_params;
+        let endpoints = &rpc.experimental_rpc_endpoint;
+        let asked = |methods: RpcMethods| methods == RpcMethods::Unsafe;
+        endpoints.iter().any(|endpoint| asked(endpoint.rpc_methods)) || (endpoints.is_empty() && asked(rpc.rpc_methods))
+    }
+}
+
+/// Commands about keys.
+#[derive(Debug, clap::Subcommand)]
+pub enum Key {
+    /// Make a random node key, write it to a file that only its owner can read or to stdout, and its peer id to stderr.
+    GenerateNodeKey(GenerateNodeKey),
+
+    /// Make a random account.
+    Generate(sc_cli::GenerateCmd),
+
+    /// Show the public key and the address of a secret.
+    Inspect(sc_cli::InspectKeyCmd),
+
+    /// Read a node key from a file or stdin and print its peer id.
+    InspectNodeKey(sc_cli::InspectNodeKeyCmd),
+
+    /// Put a key into a node's keystore.
+    Insert(sc_cli::InsertKeyCmd),
+}
+
+/// What the SDK's command of this name does, but for the mode of the file, and that it replaces none.
+#[derive(Debug, clap::Args)]
+pub struct GenerateNodeKey {
+    /// File for the key; it must not be there yet. Without it the key is printed.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+
+    /// Write 32 bytes instead of 64 hexadecimal digits.
+    #[arg(long)]
+    pub bin: bool,
+}
+
+impl GenerateNodeKey {
+    /// Makes the key.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn run(&self) -> Result<(), String> {
+        let pair = Keypair::generate();
+        let secret = pair.secret().to_bytes();
+        let bytes = if self.bin { secret.to_vec() } else { hex::encode(secret).into_bytes() };
+        match &self.file {
+            Some(file) => secrets::write_new(file, &bytes)?,
+            None => io::stdout().lock().write_all(&bytes).map_err(|error| format!("stdout: {error}"))?,
+        }
+        eprintln!("{}", pair.public().to_peer_id());
+        Ok(())
+    }
 }
 
 /// Commands.
@@ -71,7 +163,7 @@ impl Cli {
 pub enum Subcommand {
     /// Make, insert and show keys.
     #[command(subcommand)]
-    Key(sc_cli::KeySubcommand),
+    Key(Key),
 
     /// Print a chain's specification.
     ExportChainSpec(sc_cli::ExportChainSpecCmd),
@@ -84,6 +176,87 @@ pub enum Subcommand {
 mod tests {
     use super::*;
     use clap::Parser;
+    use sc_cli::CliConfiguration;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// Commands of the node that README shows, each in words.
+    fn of_readme() -> Vec<Vec<String>> {
+        let text = include_str!("../../README.md").replace("\\\n", " ");
+        let commands = text.lines().flat_map(|line| line.split(" && ")).map(str::trim);
+        let ours = commands.filter(|command| command.starts_with("consilium-node "));
+        ours.map(|command| command.split_whitespace().map(str::to_owned).collect()).collect()
+    }
+
+    /// A command line as the node takes it.
+    fn closed(words: &[&str]) -> Result<Cli, String> {
+        let mut cli = Cli::try_parse_from([&["consilium-node"][..], words].concat()).expect("it parses");
+        cli.close_rpc().map(|()| cli)
+    }
+
+    fn methods(cli: &Cli) -> Vec<RpcMethods> {
+        cli.run.rpc_addr(9944).expect("addresses").expect("some").iter().map(|endpoint| endpoint.rpc_methods).collect()
+    }
+
+    #[test]
+    fn a_site_that_is_started_as_readme_says_answers_safe_methods_only() {
+        let commands = of_readme();
+        let nodes: Vec<_> = commands.iter().filter(|words| words.iter().any(|word| word == "--base-path")).collect();
+        assert!(!nodes.is_empty());
+        for words in nodes {
+            let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
+            let cli = closed(&words).expect("nothing is open");
+            assert!(methods(&cli).iter().all(|methods| *methods == RpcMethods::Safe), "{words:?}");
+            assert_eq!(cli.run.rpc_cors(false).expect("a list"), Some(Vec::new()));
+            assert!(!cli.unsafe_rpc());
+        }
+    }
+
+    #[test]
+    fn unsafe_methods_are_answered_where_they_are_asked_for_and_nowhere_else() {
+        let endpoint = |more: &str| ["--experimental-rpc-endpoint".to_owned(), format!("listen-addr={more}")];
+        let with = |more: [String; 2]| closed(&more.each_ref().map(String::as_str));
+        for words in [&[][..], &["--dev"], &["--alice"], &["--rpc-methods", "auto"], &["--unsafe-rpc-external"]] {
+            let cli = closed(words).expect("nothing is open");
+            assert!(methods(&cli).iter().all(|methods| *methods == RpcMethods::Safe) && !cli.unsafe_rpc(), "{words:?}");
+            // a page of another origin reads nothing, in development neither
+            assert_eq!(cli.run.rpc_cors(true).expect("a list"), Some(Vec::new()));
+        }
+        let cli = with(endpoint("127.0.0.1:9944")).expect("nothing is open");
+        assert_eq!((methods(&cli), cli.unsafe_rpc()), (vec![RpcMethods::Safe], false));
+        let cli = closed(&["--rpc-methods", "unsafe", "--rpc-cors", "https://here.example"]).expect("on this machine");
+        assert!(methods(&cli).iter().all(|methods| *methods == RpcMethods::Unsafe) && cli.unsafe_rpc());
+        assert_eq!(cli.run.rpc_cors(false).expect("a list"), Some(vec!["https://here.example".to_owned()]));
+        let cli = with(endpoint("[::1]:9944,methods=unsafe")).expect("on this machine");
+        assert!(cli.unsafe_rpc());
+        // to other machines: not by one word
+        for refused in
+            [closed(&["--rpc-external", "--rpc-methods", "unsafe"]), with(endpoint("0.0.0.0:1,methods=unsafe"))]
+        {
+            assert!(refused.is_err_and(|text| text.contains("other machines") && text.contains("127.0.0.1")));
+        }
+        assert!(closed(&["--unsafe-rpc-external", "--rpc-methods", "unsafe"]).is_ok_and(|cli| cli.unsafe_rpc()));
+    }
+
+    #[test]
+    fn the_node_key_that_readme_makes_is_its_owners_alone() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let commands = of_readme();
+        let makes = commands.iter().find(|words| words.iter().any(|word| word == "generate-node-key"));
+        let parsed = Cli::try_parse_from(makes.expect("README makes one")).expect("it parses");
+        let Some(Subcommand::Key(Key::GenerateNodeKey(mut make))) = parsed.subcommand else {
+            panic!("another command")
+        };
+        let file = dir.path().join(make.file.expect("README names a file"));
+        make.file = Some(file.clone());
+        assert_eq!(make.run(), Ok(()));
+        assert_eq!(std::fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
+        // as the SDK reads it
+        let text = std::fs::read_to_string(&file).expect("text");
+        let secret = sc_network::config::Secret::<sc_network::config::ed25519::SecretKey>::File(file.clone());
+        let read = sc_network::config::NodeKeyConfig::Ed25519(secret).into_keypair().expect("a key");
+        assert_eq!(hex::encode(read.secret().to_bytes()), text);
+        assert!(make.run().is_err_and(|text| text.contains("not overwritten")));
+    }
 
     #[test]
     fn a_worker_without_a_blob_store_is_refused_with_the_reason() {

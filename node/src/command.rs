@@ -2,11 +2,13 @@
 
 use crate::{
     chain_spec,
-    cli::{Cli, Subcommand},
-    service, Served,
+    cli::{Cli, Key, Subcommand},
+    secrets, service, Served,
 };
 use clap::Parser;
+use nix::sys::stat::{umask, Mode};
 use sc_cli::SubstrateCli;
+use sc_service::ChainType;
 
 impl SubstrateCli for Cli {
     fn impl_name() -> String {
@@ -45,7 +47,16 @@ impl SubstrateCli for Cli {
 pub fn run(served: Served) -> sc_cli::Result<()> {
     let mut cli = Cli::parse();
     match &cli.subcommand {
-        Some(Subcommand::Key(cmd)) => cmd.run(&cli),
+        Some(Subcommand::Key(cmd)) => {
+            umask(Mode::S_IRWXG | Mode::S_IRWXO);
+            match cmd {
+                Key::GenerateNodeKey(cmd) => cmd.run().map_err(sc_cli::Error::Input),
+                Key::Generate(cmd) => cmd.run(),
+                Key::Inspect(cmd) => cmd.run(),
+                Key::InspectNodeKey(cmd) => cmd.run(),
+                Key::Insert(cmd) => cmd.run(&cli),
+            }
+        }
         Some(Subcommand::ExportChainSpec(cmd)) => {
             let spec = cli.load_spec(&cmd.chain)?;
             cmd.run(spec)
@@ -55,14 +66,30 @@ pub fn run(served: Served) -> sc_cli::Result<()> {
             runner.sync_run(|config| cmd.run(config.database))
         }
         None => {
-            cli.check().map_err(sc_cli::Error::Input)?;
+            // the database holds the worker's token: its files are the owner's and its group's, as that is
+            umask(Mode::S_IWGRP | Mode::S_IRWXO);
+            cli.check().and_then(|()| cli.close_rpc()).map_err(sc_cli::Error::Input)?;
             // an institution that only takes part conducts its studies too
             if !std::env::args().any(|arg| arg.starts_with("--offchain-worker")) {
                 cli.run.offchain_worker_params.enabled = sc_cli::OffchainWorkerEnabled::Always;
             }
             let runner = cli.create_runner(&cli.run)?;
             let (worker, courier) = (cli.worker.clone(), cli.courier.clone());
+            let password = cli.run.keystore_params.password_filename.clone();
+            let words =
+                cli.run.network_params.node_key_params.node_key.is_some() || cli.run.keystore_params.password.is_some();
+            let methods = if cli.unsafe_rpc() { "unsafe methods too, as asked for" } else { "safe methods only" };
             runner.run_node_until_exit(|config| async move {
+                log::info!("RPC: {methods}");
+                if words && config.chain_spec.chain_type() == ChainType::Live {
+                    let text =
+                        "--node-key, --password: whoever is on this machine sees them in the list of processes; use \
+                                --node-key-file and --password-filename";
+                    return Err(sc_cli::Error::Input(text.into()));
+                }
+                let base = config.base_path.path().to_owned();
+                let closed = secrets::check(&config, worker.worker_token_file.as_deref(), password.as_deref());
+                closed.and_then(|()| secrets::shut(&base)).map_err(sc_cli::Error::Input)?;
                 service::new_full(config, &worker, &courier, served).map_err(sc_cli::Error::Service)
             })
         }

@@ -7,6 +7,7 @@ mod cli;
 mod command;
 mod courier;
 mod rpc;
+mod secrets;
 mod service;
 mod worker;
 

@@ -6,10 +6,11 @@ use crate::{
     rpc, worker,
 };
 use consilium_runtime::{opaque::Block, RuntimeApi};
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
 use sc_client_api::{Backend, BlockBackend};
 use sc_consensus_aura::{ImportQueueParams, SlotProportion, StartAuraParams};
 use sc_consensus_grandpa::{FinalityProofProvider, SharedVoterState};
+use sc_network_sync::{SyncEvent, SyncEventStream, WarpSyncPhase};
 use sc_service::{error::Error as ServiceError, Configuration, TaskManager, WarpSyncConfig};
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
@@ -27,6 +28,9 @@ type Network = sc_network::Litep2pNetworkBackend;
 
 /// A justification is kept every so many blocks, for nodes that join later.
 const JUSTIFICATION_PERIOD: u32 = 512;
+
+/// A warp sync that has not begun is spoken of so often.
+const WARP_WATCH: Duration = Duration::from_secs(20);
 
 type Parts = sc_service::PartialComponents<
     FullClient,
@@ -112,6 +116,22 @@ fn parts(config: &Configuration) -> Result<Parts, ServiceError> {
     })
 }
 
+/// Says now and then what a warp sync waits for that has not begun: the SDK begins none with fewer peers, and is silent.
+async fn watch_warp_sync(sync: Arc<sc_network_sync::SyncingService<Block>>) {
+    loop {
+        tokio::time::sleep(WARP_WATCH).await;
+        let Ok(status) = sync.status().await else { return };
+        let Some(progress) = status.warp_sync else { return };
+        if let WarpSyncPhase::AwaitingPeers { required_peers } = progress.phase {
+            log::warn!(
+                "warp sync waits for {required_peers} peers and has {}; nothing is fetched until then: start more nodes, name \
+                 them with --bootnodes, or start this one with --sync full",
+                status.num_peers
+            );
+        }
+    }
+}
+
 /// Starts everything a node does.
 ///
 /// # Errors
@@ -180,8 +200,14 @@ pub fn new_full(
 
     if let Some((settings, port)) = courier {
         let courier = Courier::open(&settings, client.clone(), network.clone(), port).map_err(ServiceError::Other)?;
+        let connected = sync_service.event_stream("courier").filter_map(|event| async move {
+            match event {
+                SyncEvent::PeerConnected { peer_id, .. } => Some(peer_id),
+                SyncEvent::PeerDisconnected(_) => None,
+            }
+        });
         let sync = sync_service.clone();
-        let run = async move { courier.run(move || sync.is_major_syncing()).await };
+        let run = async move { courier.run(move || sync.is_major_syncing(), connected).await };
         // an institution whose courier is gone commits updates that nobody can fetch
         task_manager.spawn_essential_handle().spawn("courier", None, run);
     }
@@ -190,6 +216,7 @@ pub fn new_full(
         let finality = worker::follow_finality(client.clone(), storage);
         task_manager.spawn_handle().spawn("conductor-finality", None, finality);
     }
+    task_manager.spawn_handle().spawn("warp-sync-watch", None, watch_warp_sync(sync_service.clone()));
 
     if config.offchain_worker.enabled {
         let workers = sc_offchain::OffchainWorkers::new(sc_offchain::OffchainWorkerOptions {

@@ -1,7 +1,7 @@
 //! What the node asks of the runtime.
 
 use super::*;
-use consilium_primitives::{DutyOrder, InstitutionNotice, StudyBlobs};
+use consilium_primitives::{DutyOrder, InstitutionNotice, StudyBlobs, StudyId};
 use sp_api::impl_runtime_apis;
 use sp_consensus_grandpa::AuthorityId as GrandpaId;
 use sp_core::OpaqueMetadata;

@@ -200,7 +200,7 @@ pub struct Wanted {
     pub what: String,
     /// Whether it is a merged file.
     merged: bool,
-    /// Whether to say so where it is not there. The audit says it of updates.
+    /// Whether to say so where it is not there. The audit says it of updates, and old merged files need not stay.
     required: bool,
 }
 
@@ -215,7 +215,6 @@ pub fn files(proven: &Proven, updates: bool) -> Vec<Wanted> {
     };
     for record in &proven.history.records {
         let round = show::round_name(record.kind, record.round);
-        // the others may be there and need not
         add(record.root, format!("the merged file of {round}"), true, proven.history.keeps_merged(record));
         for input in record.inputs.iter().filter(|_| updates && proven.history.keeps(record)) {
             let who = show::name(&proven.history.names, &input.institution);

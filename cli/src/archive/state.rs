@@ -71,7 +71,7 @@ pub fn keys(study: StudyId, info: &StudyInfo) -> Vec<Vec<u8>> {
     [fixed_keys(study), study_keys(study, info)].concat()
 }
 
-/// Reads a study from a proof, against the state root of a block's header, whose number is `now`.
+/// Reads a study from a proof, against the state root of a block's header, and as of that block, which has this number.
 ///
 /// # Errors
 /// The proof does not belong to this root, does not show a key that it must show, or shows what cannot be read.
@@ -110,8 +110,8 @@ pub fn read(root: Hash, now: u32, nodes: &[Vec<u8>], study: StudyId) -> Result<P
             names.insert(member.id, String::from_utf8_lossy(&name).chars().map(plain).collect());
         }
     }
-    let listed = listed(study, &info, &ended, now);
-    let history = History { genesis, study, info, spec, records, names, left_out: false, listed };
+    let listed = listed(study, &info, &ended);
+    let history = History { genesis, study, info, spec, records, names, left_out: false, listed, now };
     Ok(Proven { history, set: AuthoritySet { id, authorities } })
 }
 

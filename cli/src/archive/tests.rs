@@ -99,7 +99,7 @@ fn evidence(world: &World, updates: bool) -> (Evidence, state::Proven) {
     let proof = prove_read(backend, state::keys(STUDY, &world.history.info)).unwrap();
     let proof: Vec<Vec<u8>> = proof.into_iter_nodes().collect();
     let block = header(20, Hash::repeat_byte(1), root);
-    let proven = state::read(root, 10, &proof, STUDY).unwrap();
+    let proven = state::read(root, 1, &proof, STUDY).unwrap();
     let manifest = Manifest {
         version: VERSION,
         genesis: hex::encode(world.history.genesis),
@@ -187,13 +187,13 @@ fn a_proof_shows_the_study_and_what_is_absent() {
 fn a_proof_of_other_keys_or_another_root_is_refused() {
     let made = Made::new(false);
     let root = made.proven.history.genesis;
-    assert!(state::read(root, 10, &made.evidence.proof, STUDY).is_err());
+    assert!(state::read(root, 1, &made.evidence.proof, STUDY).is_err());
     let backend = chain_state(&made.world);
     let root = *backend.root();
     let keys = state::keys(STUDY, &made.world.history.info);
     let fewer = prove_read(backend, &keys[..keys.len() - 5]).unwrap();
     let fewer: Vec<Vec<u8>> = fewer.into_iter_nodes().collect();
-    assert!(state::read(root, 10, &fewer, STUDY).is_err());
+    assert!(state::read(root, 1, &fewer, STUDY).is_err());
 }
 
 #[test]

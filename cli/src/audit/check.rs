@@ -14,7 +14,7 @@ use consilium_aggregation::{blob_hash, Layout, ModelFile, Statistics};
 use consilium_primitives::{
     round::{inputs_root, Back, Kind, Phase, RecordedInput, RoundRecord},
     rules::capped_against,
-    BlobRef, Duty, DutyKind, Hash, InstitutionId, Marks, StudyId,
+    BlobRef, Duty, DutyKind, Hash, InstitutionId, Marks, RoundUpdates, StudyBlobs, StudyId,
 };
 use consilium_study::{initial_parameters, StudySpec};
 use sp_crypto_hashing::blake2_256;
@@ -36,8 +36,10 @@ pub struct History {
     pub names: Names,
     /// Individual updates may be missing because whoever made the archive left them out.
     pub left_out: bool,
-    /// Whether the chain still lists the study's updates: it runs, or is among those that ended last, and has ended lately.
+    /// Whether the chain still lists the study for its files: it runs, or is among those that ended last.
     pub listed: bool,
+    /// Number of the block that says so.
+    pub now: u32,
 }
 
 /// What an auditor knows of the study beforehand.
@@ -72,21 +74,27 @@ impl History {
         self.records.iter().find(|record| record.kind == kind && record.round == round)
     }
 
-    /// Whether the agreement still keeps the individual updates of a closed round, or the parts of its statistics: those of
-    /// the last rounds and of the statistics, as long as the chain lists the study.
-    pub fn keeps(&self, record: &RoundRecord) -> bool {
+    /// The files that must stay, as the chain says it to nodes; none of a study that it lists no more.
+    fn kept(&self) -> Option<StudyBlobs> {
         let state = &self.info.state;
-        let last = record.round.saturating_add(state.rules.keep_updates.max(1)) >= state.round;
-        self.listed && (last || record.kind == Kind::Statistics)
+        let record = |kind, round| self.record(kind, round).cloned();
+        // rules that no chain lets in say nothing, and could ask for rounds without end
+        let listed = self.listed && state.rules.check().is_ok();
+        listed.then(|| state.blobs(self.study, self.now, record, |_| true))
     }
 
-    /// Whether the chain still lists the merged file of a closed round; those that are neither the last, the best so far or the
-    /// certified one, nor stand under updates that are kept, may go.
+    /// Whether the agreement still keeps the individual updates of a closed round, or the parts of its statistics.
+    pub fn keeps(&self, record: &RoundRecord) -> bool {
+        let of = |round: &RoundUpdates| {
+            let named = round.updates.iter().map(|(_, root)| root);
+            round.round == record.round && named.eq(record.inputs.iter().map(|input| &input.root))
+        };
+        self.kept().is_some_and(|kept| kept.rounds.iter().any(of))
+    }
+
+    /// Whether the merged file of a closed round must stay.
     pub fn keeps_merged(&self, record: &RoundRecord) -> bool {
-        let now = if self.listed { 0 } else { u32::MAX };
-        let find = |kind, round| self.record(kind, round).cloned();
-        let blobs = self.info.state.blobs(self.study, now, find, |_| true);
-        blobs.merged.iter().any(|merged| merged.round == record.round && merged.blob.root == record.root)
+        self.kept().is_some_and(|kept| kept.merged.iter().any(|merged| merged.blob.root == record.root))
     }
 
     /// Rounds that must have a record.
@@ -303,10 +311,6 @@ impl<B: BlobSource> Audit<'_, B> {
                 round: record.round,
                 institution: input.institution,
                 base: record.base,
-                statistics: match record.kind {
-                    Kind::Statistics => Hash::zero(),
-                    Kind::Model => state.statistics.unwrap_or_default(),
-                },
             };
             if duty.hash() != input.duty {
                 let who = name(&self.history.names, &input.institution);
@@ -355,12 +359,8 @@ impl<B: BlobSource> Audit<'_, B> {
                 Some(bytes)
             }
             Err(Absent::No(why)) => {
-                let text = format!("its file {} {why}", hex::encode(record.root));
-                if self.history.keeps_merged(record) {
-                    finding.lower(Verdict::Missing, text);
-                } else {
-                    finding.lower(Verdict::Deleted, text + ", and is kept no longer");
-                }
+                let verdict = if self.history.keeps_merged(record) { Verdict::Missing } else { Verdict::Deleted };
+                finding.lower(verdict, format!("its file {} {why}", hex::encode(record.root)));
                 None
             }
             Err(Absent::Bad(why)) => {
@@ -454,7 +454,7 @@ impl<B: BlobSource> Audit<'_, B> {
         if record.kind == Kind::Model && base.is_none() && asks_base(&state.rules.merge) {
             let text =
                 "without the model that the round started from, which is not there, this rule cannot be computed again";
-            finding.lower(Verdict::Missing, text);
+            finding.lower(if self.history.keeps(record) { Verdict::Missing } else { Verdict::Deleted }, text);
             return;
         }
         let again = match record.kind {

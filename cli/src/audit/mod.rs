@@ -106,6 +106,7 @@ pub async fn history(chain: &Chain, number: StudyId, at: Block, connection: &Con
         names: show::names(&chain.institutions(at).await?),
         left_out: false,
         listed: chain.listed(number, &info, at).await?,
+        now: at.number,
         info,
     })
 }

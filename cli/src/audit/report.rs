@@ -34,7 +34,8 @@ impl fmt::Display for Subject {
 pub enum Verdict {
     /// Recomputed, and equal to what the chain says.
     Verified,
-    /// Individual updates are gone, as agreed; the rest is as the chain says. The merge itself was not recomputed.
+    /// Individual updates are gone, as agreed, or the merged file of an old round is; the rest is as the chain says. The merge
+    /// itself was not recomputed.
     Deleted,
     /// Individual updates were left out of the archive; the rest is as the chain says. The merge itself was not
     /// recomputed.
@@ -50,7 +51,7 @@ impl Verdict {
     pub fn words(self) -> &'static str {
         match self {
             Self::Verified => "verified",
-            Self::Deleted => "inputs deleted by agreement",
+            Self::Deleted => "files deleted by agreement",
             Self::LeftOut => "inputs left out of the archive",
             Self::Missing => "missing",
             Self::Differs => "differs",

@@ -101,11 +101,7 @@ impl World {
 
     fn duty(&self, kind: DutyKind, round: u32, site: u8, base: Hash) -> Hash {
         let agreement = self.history.info.agreement;
-        let statistics = match kind {
-            DutyKind::Train => self.history.info.state.statistics.unwrap_or_default(),
-            _ => Hash::zero(),
-        };
-        Duty { kind, genesis: GENESIS, study: STUDY, agreement, round, institution: id(site), base, statistics }.hash()
+        Duty { kind, genesis: GENESIS, study: STUDY, agreement, round, institution: id(site), base }.hash()
     }
 
     /// The folder of the files.
@@ -245,5 +241,6 @@ fn empty(spec: &StudySpec, way: Merge) -> History {
         names,
         left_out: false,
         listed: true,
+        now: 100,
     }
 }

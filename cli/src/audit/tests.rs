@@ -132,23 +132,44 @@ fn a_merged_file_that_is_gone_is_missing() {
 }
 
 #[test]
-fn a_merged_file_that_is_neither_the_last_nor_the_best_may_go() {
+fn merged_files_of_old_rounds_are_gone_by_agreement() {
     let mut world = World::new();
-    let (first, third) = (world.round(0).root, world.round(2).root);
-    fs::remove_file(world.path(first)).unwrap();
+    // round 3 is the last, and the updates of rounds 2 and 3 are kept, so that round 1, on which round 2 stands, must stay
     world.delete_inputs(1);
-    let report = report(&world);
-    // round 1 stands under the updates of round 2, and round 0 under those of none
-    assert_eq!(verdict(&report, Subject::Round(0)), Verdict::Deleted, "{report}");
-    assert_eq!(report.code(), 0);
+    let root = world.round(0).root;
+    fs::remove_file(world.path(root)).unwrap();
+    let found = report(&world);
+    for round in [0, 1] {
+        assert_eq!(verdict(&found, Subject::Round(round)), Verdict::Deleted, "{found}");
+    }
+    assert_eq!(found.code(), 0);
+    // also with a rule that asks for the base, where the updates are still here
+    let mut world = World::with(Merge::by(MergeRule::GeometricMedian(Weighting::Samples)));
+    let root = world.round(0).root;
+    fs::remove_file(world.path(root)).unwrap();
+    let found = report(&world);
+    assert_eq!(verdict(&found, Subject::Round(1)), Verdict::Deleted, "{found}");
+    assert_eq!(found.code(), 0);
+    // an ended study that the chain lists no more keeps none at all
+    for round in 1..=3 {
+        let root = world.round(round).root;
+        fs::remove_file(world.path(root)).unwrap();
+    }
+    assert_eq!(report(&world).code(), 3);
     world.history.listed = false;
-    fs::remove_file(world.path(third)).unwrap();
-    let report = self::report(&world);
-    assert_eq!(verdict(&report, Subject::Round(2)), Verdict::Deleted, "{report}");
-    let last = world.round(3).root;
-    fs::remove_file(world.path(last)).unwrap();
-    let report = self::report(&world);
-    assert_eq!(verdict(&report, Subject::Round(3)), Verdict::Missing, "{report}");
+    assert_eq!(report(&world).code(), 0);
+}
+
+#[test]
+fn updates_are_kept_for_a_day_after_the_end() {
+    let mut world = World::new();
+    world.delete_inputs(3);
+    world.history.info.state.ended_at = Some(100);
+    world.history.now = 100 + consilium_primitives::rules::UPDATES_AFTER_END - 1;
+    assert_eq!(verdict(&report(&world), Subject::Round(3)), Verdict::Missing);
+    world.history.now += 1;
+    assert_eq!(verdict(&report(&world), Subject::Round(3)), Verdict::Deleted);
+    assert_eq!(report(&world).code(), 0);
 }
 
 #[test]
@@ -158,7 +179,7 @@ fn inputs_are_deleted_by_agreement_once_they_are_old_enough() {
     let report = report(&world);
     only(&report, Subject::Round(1), Verdict::Deleted);
     assert_eq!(report.code(), 0);
-    assert!(report.to_string().contains("round 1: inputs deleted by agreement"), "{report}");
+    assert!(report.to_string().contains("round 1: files deleted by agreement"), "{report}");
     assert!(report.to_string().contains("4 of 5 merges"), "{report}");
 }
 
@@ -306,7 +327,7 @@ fn a_report_for_programs_says_the_same() {
     assert_eq!(document["merges_recomputed"], 4);
     assert_eq!(document["findings"][3]["what"], "round");
     assert_eq!(document["findings"][3]["round"], 1);
-    assert_eq!(document["findings"][3]["verdict"], "inputs deleted by agreement");
+    assert_eq!(document["findings"][3]["verdict"], "files deleted by agreement");
 }
 
 /// The agreement of a world whose rules or members were changed, as if all had signed that.

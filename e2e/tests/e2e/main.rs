@@ -8,6 +8,7 @@ mod liars;
 mod localnet;
 mod polkadot;
 mod refusals;
+mod site;
 
 /// The study that ships, and its sites.
 const STUDY: &str = "examples/breast-cancer/study.toml";

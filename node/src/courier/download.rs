@@ -3,10 +3,9 @@
 use super::{
     files::{self, FILE_MODE},
     store::{NotAdopted, Store},
-    wire::{self, Request},
+    wire::{self, Entry, Request},
 };
-use bao_tree::io::{sync::DecodeResponseIter, BaoContentItem};
-use consilium_primitives::{BlobRef, StudyId};
+use consilium_primitives::BlobRef;
 use std::{
     fs::{self, File, OpenOptions},
     io,
@@ -77,39 +76,25 @@ impl Download {
     /// # Errors
     /// The slice is wrong, too short, too long, or does not come next; or the disk failed.
     pub fn accept(&mut self, request: &Request, slice: &[u8]) -> Result<Progress, NotTaken> {
-        if request.start != self.have || request.blob != self.blob {
+        if request.start != self.have || request.entry.blob != self.blob {
             return Err(NotTaken::OutOfOrder(self.have));
         }
-        let wrong = |text: &dyn std::fmt::Display| NotTaken::WrongBytes(text.to_string());
-        let range = request.range().map_err(|error| wrong(&error))?;
-        let chunks = wire::chunks(&self.blob, &range);
-        let mut unread = slice;
-        let mut bytes = Vec::with_capacity(slice.len());
-        for item in DecodeResponseIter::new(wire::root(&self.blob), wire::tree(&self.blob), &mut unread, &chunks) {
-            if let BaoContentItem::Leaf(leaf) = item.map_err(|error| wrong(&error))? {
-                bytes.extend_from_slice(&leaf.data);
-            }
-        }
-        if !unread.is_empty() {
-            return Err(wrong(&format_args!("{} bytes more than the range has", unread.len())));
-        }
-        if bytes.len() as u64 != range.end.saturating_sub(range.start) {
-            return Err(wrong(&format_args!("{} bytes of the blob instead of {range:?}", bytes.len())));
-        }
-        self.file.write_all_at(&bytes, range.start)?;
+        let bytes = wire::verified(request, slice).map_err(NotTaken::WrongBytes)?;
+        let end = request.start.saturating_add(bytes.len() as u64);
+        self.file.write_all_at(&bytes, request.start)?;
         // not forced to the disk: what a power cut leaves is checked as a whole at the end
-        files::note(&self.note, range.end.to_string().as_bytes())?;
-        self.have = range.end;
+        files::note(&self.note, end.to_string().as_bytes())?;
+        self.have = end;
         Ok(self.progress())
     }
 
-    /// Moves the complete blob into the blob store.
+    /// Moves the complete blob into the blob store, as fetched for an entry that lists it.
     ///
     /// # Errors
     /// The bytes on disk changed since they were verified, or the disk failed.
-    pub fn finish(self, store: &Store, study: StudyId) -> Result<(), NotAdopted> {
+    pub fn finish(self, store: &Store, entry: &Entry) -> Result<(), NotAdopted> {
         self.file.sync_all()?;
         drop(self.file);
-        store.adopt(&self.blob, study)
+        store.adopt(entry)
     }
 }

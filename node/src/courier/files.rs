@@ -44,7 +44,9 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         file.sync_all()?;
         fs::rename(&temporary, path)
     };
-    write().map_err(|error| named(path, &error))
+    write().map_err(|error| named(path, &error))?;
+    // without it a power cut can take the new name back
+    path.parent().map_or(Ok(()), sync_folder)
 }
 
 /// Writes a small file so that it is there whole or not at all while this machine runs.

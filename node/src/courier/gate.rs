@@ -1,10 +1,12 @@
 //! Who may have what: pure decisions on what the chain says.
 
-use codec::Encode;
-use consilium_primitives::{BlobKind, BlobNotice, BlobRef, InstitutionId, InstitutionNotice, StudyId};
+use super::{notes::Noted, wire::Entry};
+use consilium_primitives::{
+    rules::UPDATES_AFTER_END, BlobKind, BlobNotice, BlobRef, InstitutionId, InstitutionNotice, StudyId,
+};
 use sc_network_types::PeerId;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -21,23 +23,27 @@ pub struct Snapshot {
     best: BTreeMap<BlobRef, Vec<BlobNotice>>,
     /// Blobs listed at the best block, in the chain's order.
     order: Vec<BlobNotice>,
-    /// Updates listed at the finalised block, and who was an active member of their study there.
-    final_updates: BTreeMap<(StudyId, u32, BlobRef), BTreeSet<InstitutionId>>,
-    /// Rounds of the last models that are listed at the finalised block.
-    final_models: BTreeMap<StudyId, u32>,
+    /// What is listed at the finalised block, and who was an active member of its study there.
+    settled: BTreeMap<Entry, BTreeSet<InstitutionId>>,
+    /// The names of all that is listed there.
+    final_roots: HashSet<[u8; 32]>,
+    /// What is listed at the finalised block and this node's own institution made, or as a member must have computed.
+    own: Vec<Entry>,
+    /// Rounds of the last merges that are listed at the finalised block.
+    closed: BTreeMap<StudyId, u32>,
+    /// Blocks in which studies ended, as the finalised block has it.
+    ended: BTreeMap<StudyId, u32>,
+    /// The finalised block's number.
+    now: u32,
     /// Active members, at the finalised block, of the studies that list anything there.
-    final_members: BTreeMap<StudyId, BTreeSet<InstitutionId>>,
+    members: BTreeMap<StudyId, BTreeSet<InstitutionId>>,
 }
 
 /// That a peer may have a blob, and why: what the egress log names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// Study.
-    pub study: StudyId,
-    /// Round.
-    pub round: u32,
-    /// What the blob is.
-    pub kind: BlobKind,
+    /// The blob, and the study and round for which it is given.
+    pub entry: Entry,
     /// The institution that asks.
     pub institution: InstitutionId,
     /// Its name.
@@ -50,18 +56,18 @@ pub enum Refusal {
     /// No institution registered this peer id.
     #[error("no institution has registered this peer id")]
     Outsider,
-    /// The chain lists no such blob.
-    #[error("no study lists this blob")]
+    /// The chain lists no such blob there.
+    #[error("that study lists no such blob in that round")]
     Unlisted,
-    /// The institution is no active member of a study that lists the blob.
-    #[error("its institution is no active member of a study that lists this blob")]
+    /// The institution is no active member of the study.
+    #[error("its institution is no active member of that study, or has no part in that round")]
     NotMember,
     /// This node's own institution is no active member of the study.
-    #[error("this institution is no active member of a study of that institution that lists this blob")]
+    #[error("this institution is no active member of that study, or has no part in that round")]
     Left,
-    /// The study that lists the blob is not the one this node has it from.
-    #[error("this node does not hold this blob for a study of that institution")]
-    OtherStudy,
+    /// This node has the blob from elsewhere.
+    #[error("this node does not hold this blob for that study and round")]
+    HeldForOther,
     /// The institution's membership is not final.
     #[error("its institution's membership of the study is not final yet")]
     MemberNotFinal,
@@ -95,17 +101,28 @@ impl Snapshot {
         }
         this.order = best;
         for notice in finalised {
-            this.final_members.entry(notice.study).or_default().extend(&notice.members);
+            this.members.entry(notice.study).or_default().extend(&notice.members);
+            this.settled.entry(Entry::of(notice)).or_default().extend(&notice.members);
+            this.final_roots.insert(notice.blob.root.0);
             if notice.kind == BlobKind::Merged {
-                let closed = this.final_models.entry(notice.study).or_default();
+                let closed = this.closed.entry(notice.study).or_default();
                 *closed = notice.round.max(*closed);
             }
-            if notice.kind == BlobKind::Update {
-                let update = (notice.study, notice.round, notice.blob);
-                this.final_updates.entry(update).or_default().extend(&notice.members);
+            let made = |own| match notice.kind {
+                BlobKind::Update => notice.holders.contains(&own),
+                BlobKind::Merged => notice.members.contains(&own),
+            };
+            if this.local.is_some_and(made) {
+                this.own.push(Entry::of(notice));
             }
         }
         this
+    }
+
+    /// With the finalised block's number, and the blocks in which studies had ended by then.
+    #[must_use]
+    pub fn with_ends(self, now: u32, ended: BTreeMap<StudyId, u32>) -> Self {
+        Self { now, ended, ..self }
     }
 
     /// Whether the chain was not read yet, or knows no node at all.
@@ -133,23 +150,37 @@ impl Snapshot {
         self.best.range(with(0)..=with(u64::MAX)).next().is_some()
     }
 
-    /// Updates that are listed at the finalised block: study, round, and whether this node's own institution made it.
-    pub fn updates(&self) -> impl Iterator<Item = (&BlobRef, StudyId, u32, bool)> {
-        let own = |study: StudyId, round: u32, blob: &BlobRef| {
-            let notices = self.best.get(blob).into_iter().flatten();
-            notices
-                .filter(|notice| (notice.study, notice.round, notice.kind) == (study, round, BlobKind::Update))
-                .any(|notice| self.local.is_some_and(|local| notice.holders.contains(&local)))
-        };
-        self.final_updates.keys().map(move |(study, round, blob)| (blob, *study, *round, own(*study, *round, blob)))
+    /// What is listed at the finalised block and, where it is held, was made here if it was not fetched: this institution's
+    /// updates, and the merges of its studies.
+    pub fn own(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.own.iter().copied()
     }
 
-    /// Whether an update of a round is kept no longer: it is listed at neither block, and a later round of its study has closed
-    /// for good. While a study pauses in a round, what was committed for it is not listed, and stays.
+    /// Whether what an entry was held for is over, so that nobody needs it there any more: neither block lists the blob, and it
+    /// is final that a later round has closed, or that the study has ended (for its updates: so long ago that the chain
+    /// lists none any more). While a study pauses in a round, what was committed for it is not listed, and stays.
     #[must_use]
-    pub fn expired(&self, root: &[u8; 32], study: StudyId, round: u32) -> bool {
-        let listed = self.lists(root) || self.final_updates.keys().any(|(_, _, blob)| blob.root.0 == *root);
-        !listed && self.final_models.get(&study).is_some_and(|closed| *closed > round)
+    pub fn over(&self, entry: &Entry) -> bool {
+        let root = &entry.blob.root.0;
+        if self.lists(root) || self.final_roots.contains(root) {
+            return false;
+        }
+        let kept = match entry.kind {
+            BlobKind::Update => UPDATES_AFTER_END,
+            BlobKind::Merged => 0,
+        };
+        let closed = self.closed.get(&entry.study).is_some_and(|closed| *closed > entry.round);
+        closed || self.ended.get(&entry.study).is_some_and(|at| self.now.saturating_sub(*at) >= kept)
+    }
+
+    /// Whether this node must hold a blob that has this name and these notes: a study of its institution lists it, or it
+    /// is held for something that is not over.
+    #[must_use]
+    pub fn needs(&self, root: &[u8; 32], noted: &Noted) -> bool {
+        let with = |len| BlobRef { root: root.into(), len };
+        let mut listed = self.best.range(with(0)..=with(u64::MAX)).flat_map(|(_, notices)| notices);
+        let own = |notice: &BlobNotice| self.local.is_some_and(|own| notice.members.contains(&own));
+        listed.any(own) || noted.iter().any(|(entry, _)| !self.over(entry))
     }
 
     /// Whether it is final that an institution may have a blob: it was an active member of the study at the finalised
@@ -157,25 +188,39 @@ impl Snapshot {
     #[must_use]
     pub fn settled(&self, notice: &BlobNotice, who: &InstitutionId) -> bool {
         let members = match notice.kind {
-            BlobKind::Merged => self.final_members.get(&notice.study),
-            BlobKind::Update => self.final_updates.get(&(notice.study, notice.round, notice.blob)),
+            BlobKind::Merged => self.members.get(&notice.study),
+            BlobKind::Update => self.settled.get(&Entry::of(notice)),
         };
         members.is_some_and(|members| members.contains(who))
     }
 
     /// Whether an update's freeze is final; a merged model has none.
     fn frozen(&self, notice: &BlobNotice) -> bool {
-        notice.kind == BlobKind::Merged || self.final_updates.contains_key(&(notice.study, notice.round, notice.blob))
+        notice.kind == BlobKind::Merged || self.settled.contains_key(&Entry::of(notice))
     }
 
-    /// What this node's institution should hold now, in the chain's order, each blob and study once.
+    /// What this node's institution should hold now, in the chain's order, each entry once.
     #[must_use]
     pub fn wanted(&self) -> Vec<&BlobNotice> {
         let Some(local) = self.local else { return Vec::new() };
         let mut seen = BTreeSet::new();
         let due = self.order.iter().filter(|notice| notice.wanted && notice.blob.len > 0);
         let ours = due.filter(|notice| notice.members.contains(&local));
-        ours.filter(|notice| seen.insert((notice.study, notice.blob))).collect()
+        ours.filter(|notice| seen.insert(Entry::of(notice))).collect()
+    }
+
+    /// Whether the best block has an entry.
+    #[must_use]
+    pub fn has(&self, entry: &Entry) -> bool {
+        self.best.get(&entry.blob).into_iter().flatten().any(|notice| Entry::of(notice) == *entry)
+    }
+
+    /// Whether this node's own institution is one that the chain names as holder of what an entry lists.
+    #[must_use]
+    pub fn holder(&self, entry: &Entry) -> bool {
+        let mut notices = self.best.get(&entry.blob).into_iter().flatten().filter(|notice| Entry::of(notice) == *entry);
+        let own = |notice: &BlobNotice| self.local.is_some_and(|own| notice.holders.contains(&own));
+        notices.any(own)
     }
 
     /// Who can be asked for a blob: holders first, then the other members; this node itself is not among them.
@@ -188,57 +233,52 @@ impl Snapshot {
     }
 }
 
-/// Whether a peer may have a blob from this node.
+/// Whether a peer may have, from this node, what it asks for.
 ///
 /// Its institution must be an active member of the study at the best block and at the finalised one: who enrolled in a
 /// block that may vanish gets nothing yet, and who withdrew gets nothing any more. This node's own institution must
 /// still be one too.
 ///
-/// `fetched_for` says whether this node fetched the blob as a member of a study. Anything else in the blob store is
-/// this institution's own work, given only where the chain names this institution as a holder: the hash of an update
-/// is public before its freeze, and a study of others that lists the same hash must not bring the bytes out.
+/// `granted` says whether this node has the blob from members of that study, asked for that very round and kind. Anything
+/// else in the blob store is this institution's own work or of another study or round, given only where the chain names this
+/// institution as a holder: the hash of an update is public before its freeze, and neither a study of others nor a
+/// later round, in which somebody lists the same hash, must bring the bytes out.
 ///
 /// # Errors
-/// Why not. If several studies list the blob, the reason of the one that came closest.
-pub fn may_serve(
-    snapshot: &Snapshot,
-    peer: &PeerId,
-    blob: &BlobRef,
-    fetched_for: impl Fn(StudyId) -> bool,
-) -> Result<Grant, Refusal> {
+/// Why not. If several notices are about the entry, the reason of the one that came closest.
+pub fn may_serve(snapshot: &Snapshot, peer: &PeerId, entry: &Entry, granted: bool) -> Result<Grant, Refusal> {
     let asking = snapshot.by_peer.get(peer).ok_or(Refusal::Outsider)?;
-    let notices = snapshot.best.get(blob).ok_or(Refusal::Unlisted)?;
+    let listed = snapshot.best.get(&entry.blob).into_iter().flatten();
+    let notices: Vec<_> = listed.filter(|notice| Entry::of(notice) == *entry).collect();
+    if notices.is_empty() {
+        return Err(Refusal::Unlisted);
+    }
     let check = |notice: &BlobNotice| {
         let own = snapshot.local.filter(|own| notice.members.contains(own)).ok_or(Refusal::Left)?;
         if !snapshot.frozen(notice) {
             Err(Refusal::NotFinal)
         } else if !snapshot.settled(notice, &asking.id) {
             Err(Refusal::MemberNotFinal)
-        } else if notice.holders.contains(&own) || fetched_for(notice.study) {
+        } else if notice.holders.contains(&own) || granted {
             Ok(())
         } else {
-            Err(Refusal::OtherStudy)
+            Err(Refusal::HeldForOther)
         }
     };
     let mut closest = Refusal::NotMember;
-    for notice in notices.iter().filter(|notice| notice.members.contains(&asking.id)) {
+    for notice in notices.into_iter().filter(|notice| notice.members.contains(&asking.id)) {
         match check(notice) {
             Err(refusal) => closest = closest.max(refusal),
             Ok(()) => {
-                return Ok(Grant {
-                    study: notice.study,
-                    round: notice.round,
-                    kind: notice.kind,
-                    institution: asking.id,
-                    name: String::from_utf8_lossy(&asking.name).into_owned(),
-                })
+                let name = String::from_utf8_lossy(&asking.name).into_owned();
+                return Ok(Grant { entry: *entry, institution: asking.id, name });
             }
         }
     }
     Err(closest)
 }
 
-/// Requests that one peer may still make: filled at a steady rate up to a limit.
+/// What one peer may still take: filled at a steady rate up to a limit.
 #[derive(Debug)]
 pub struct Bucket {
     left: f64,
@@ -250,32 +290,22 @@ pub struct Bucket {
 impl Bucket {
     /// A full one.
     #[must_use]
-    pub fn new(limit: u32, per_second: u32, now: Instant) -> Self {
-        Self { left: limit.into(), limit: limit.into(), per_second: per_second.into(), filled: now }
+    pub fn new(limit: f64, per_second: f64, now: Instant) -> Self {
+        Self { left: limit, limit, per_second, filled: now }
     }
 
-    /// Takes one; when none is left, says how long until there is one.
+    /// Takes so much; when that is not left, says how long until it is.
     ///
     /// # Errors
     /// The time to wait.
-    pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
+    pub fn take(&mut self, amount: f64, now: Instant) -> Result<(), Duration> {
         let passed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.left = (self.left + passed * self.per_second).min(self.limit);
         self.filled = self.filled.max(now);
-        if self.left >= 1.0 {
-            self.left -= 1.0;
+        if self.left >= amount {
+            self.left -= amount;
             return Ok(());
         }
-        Err(Duration::from_secs_f64((1.0 - self.left) / self.per_second))
+        Err(Duration::from_secs_f64((amount - self.left) / self.per_second))
     }
-}
-
-/// Bytes that tell snapshots apart, so that an unchanged one is not announced.
-#[must_use]
-pub fn fingerprint(institutions: &[InstitutionNotice], best: &[BlobNotice], finalised: &[BlobNotice]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&institutions.encode());
-    hasher.update(&best.encode());
-    hasher.update(&finalised.encode());
-    *hasher.finalize().as_bytes()
 }

@@ -44,8 +44,7 @@ pub fn bind(folder: &Path, genesis: &H256) -> Result<(), NotOurs> {
         Ok(text) if text.trim() == expected => Ok(()),
         Ok(text) => Err(NotOurs::OtherChain { folder: folder.to_owned(), found: text.trim().to_owned(), expected }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            files::replace(&path, format!("{expected}\n").as_bytes())?;
-            Ok(files::sync_folder(folder)?)
+            Ok(files::replace(&path, format!("{expected}\n").as_bytes())?)
         }
         Err(error) => Err(files::named(&path, &error).into()),
     }

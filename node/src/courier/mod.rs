@@ -5,29 +5,33 @@
 //! that prove it ([`wire`]); nothing unverified is written ([`download`]). Every range given is noted in the egress
 //! log first ([`egress`]).
 
+mod chain;
 mod download;
 mod egress;
 mod fetch;
 mod files;
 mod gate;
 mod marker;
+mod notes;
 mod peers;
+mod quota;
 mod serve;
+mod session;
 mod store;
 #[cfg(test)]
 mod tests;
 mod wire;
 
-use consilium_primitives::StudyBlobs;
+use chain::{age, read, Settled, Told, OLD};
 use consilium_runtime::opaque::Block;
 use egress::EgressLog;
 use fetch::{Fetcher, Transport};
 use futures::{
     channel::oneshot,
     future::BoxFuture,
-    stream::{FuturesUnordered, StreamExt},
+    stream::{FuturesUnordered, Stream, StreamExt},
 };
-use gate::{fingerprint, Snapshot};
+use gate::Snapshot;
 use pallet_swarm_learning_runtime_api::SwarmApi;
 use sc_client_api::BlockchainEvents;
 use sc_network::{
@@ -87,7 +91,7 @@ pub fn protocol<N: NetworkBackend<Block, sp_core::H256>>(
     fork_id: Option<&str>,
 ) -> (N::RequestResponseProtocolConfig, Port) {
     let fork = fork_id.map(|id| format!("/{id}")).unwrap_or_default();
-    let name = ProtocolName::from(format!("/{}{fork}/courier/1", hex::encode(genesis)));
+    let name = ProtocolName::from(format!("/{}{fork}/courier/2", hex::encode(genesis)));
     let (sender, requests) = async_channel::bounded(QUEUE);
     let config = N::request_response_config(
         name.clone(),
@@ -161,27 +165,29 @@ where
     }
 
     /// Serves and fetches until the node stops; that it ended before is said in the log. While `syncing` says that the
-    /// node catches up with the chain, nothing new is fetched.
-    pub async fn run(self, syncing: impl Fn() -> bool + Send + Sync) {
+    /// node catches up with the chain, nothing new is fetched, and nothing served. `connected` brings peers that have just
+    /// connected.
+    pub async fn run(self, syncing: impl Fn() -> bool + Send + Sync, connected: impl Stream<Item = PeerId> + Send) {
         let (sender, snapshots) = watch::channel(Arc::new(Snapshot::default()));
         let transport = Wire { network: self.network.clone(), name: self.port.name.clone() };
         let fetcher = Fetcher::new(self.store.clone(), transport, fetch::PATIENCE);
         let ended = tokio::select! {
-            () = self.look(sender) => "the chain tells of no more blocks",
+            () = self.look(sender, &syncing) => "the chain tells of no more blocks",
             () = serve(self.server.clone(), self.port.requests.clone()) => "the network brings no more requests",
-            () = fetcher.run(snapshots, syncing) => "the fetching side ended",
+            () = fetcher.run(snapshots, &syncing, connected) => "the fetching side ended",
             () = sync(self.server.clone()) => "nobody looks after the egress log",
         };
         log::error!(target: LOG, "the courier ended, nothing is fetched or served any more: {ended}");
     }
 
     /// Reads the chain when a block is imported or finalised, and now and then.
-    async fn look(&self, sender: watch::Sender<Arc<Snapshot>>) {
+    async fn look(&self, sender: watch::Sender<Arc<Snapshot>>, syncing: &(impl Fn() -> bool + Sync)) {
         let mut imported = self.client.import_notification_stream();
         let mut finalised = self.client.finality_notification_stream();
         let mut clock = tokio::time::interval(LOOK_EVERY);
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut seen, mut at, mut tidied, mut warned) = (None, None, Instant::now(), false);
+        let (mut seen, mut at, mut tidied, mut told) = (None, None, None, Told::default());
+        let mut settled = Settled::default();
         loop {
             tokio::select! {
                 block = imported.next() => if block.is_none() { return },
@@ -190,54 +196,58 @@ where
             }
             let info = self.client.info();
             let heads = Some((info.best_hash, info.finalized_hash));
-            if at == heads {
-                continue;
-            }
-            let (client, local) = (self.client.clone(), self.network.local_peer_id());
-            let read = tokio::task::spawn_blocking(move || read(&*client, &local, info.best_hash, info.finalized_hash));
-            match read.await {
-                Ok(Ok((snapshot, print))) => {
-                    at = heads;
-                    if seen.replace(print) != Some(print) {
-                        if snapshot.local.is_none() && !std::mem::replace(&mut warned, true) {
-                            log::warn!(
-                                target: LOG,
-                                "no institution has registered this node's peer id {local}: nothing is fetched, and \
-                                 nothing served; register it with the institution's account"
-                            );
+            if at != heads {
+                let (client, local) = (self.client.clone(), self.network.local_peer_id());
+                let (mut before, held, now) = (std::mem::take(&mut settled), self.store.studies(), info.clone());
+                let read = move || {
+                    let read = read(&*client, &local, &now, &mut before, &held);
+                    (read, before)
+                };
+                let read = tokio::task::spawn_blocking(read).await.map(|(read, before)| {
+                    settled = before;
+                    read
+                });
+                match read {
+                    Ok(Ok((snapshot, print))) => {
+                        at = heads;
+                        if seen.replace(print) != Some(print) {
+                            told.unregistered(&snapshot, &self.network.local_peer_id());
+                            let snapshot = Arc::new(snapshot);
+                            self.note_own(snapshot.clone()).await;
+                            self.server.update(snapshot.clone());
+                            sender.send_replace(snapshot);
                         }
-                        warned &= snapshot.local.is_none();
-                        let snapshot = Arc::new(snapshot);
-                        self.note_updates(snapshot.clone()).await;
-                        self.server.update(snapshot.clone());
-                        sender.send_replace(snapshot);
                     }
+                    Ok(Err(error)) => log::warn!(target: LOG, "the chain cannot be read, trying again: {error}"),
+                    Err(error) => log::error!(target: LOG, "reading the chain failed, trying again: {error}"),
                 }
-                Ok(Err(error)) => log::warn!(target: LOG, "the chain cannot be read, trying again: {error}"),
-                Err(error) => log::error!(target: LOG, "reading the chain failed, trying again: {error}"),
             }
-            if tidied.elapsed() >= TIDY_EVERY {
-                tidied = Instant::now();
+            let age = age(&*self.client, info.best_hash);
+            let behind = at != heads || syncing() || age > OLD;
+            told.behind(age > OLD && at == heads && info.best_number > 0, age);
+            self.server.set_behind(behind);
+            if !behind && tidied.is_none_or(|at: Instant| at.elapsed() >= TIDY_EVERY) {
+                tidied = Some(Instant::now());
                 let snapshot = sender.borrow().clone();
                 // what has come since the chain last changed
-                self.note_updates(snapshot.clone()).await;
+                self.note_own(snapshot.clone()).await;
                 self.tidy(snapshot).await;
             }
         }
     }
 
-    async fn note_updates(&self, snapshot: Arc<Snapshot>) {
+    async fn note_own(&self, snapshot: Arc<Snapshot>) {
         let store = self.store.clone();
-        let done = tokio::task::spawn_blocking(move || store.note_updates(snapshot.updates())).await;
+        let done = tokio::task::spawn_blocking(move || store.note_own(snapshot.own())).await;
         if let Err(error) = done.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            log::warn!(target: LOG, "it cannot be noted which updates are held: {error}");
+            log::warn!(target: LOG, "it cannot be noted which blobs of this institution are held: {error}");
         }
     }
 
     async fn tidy(&self, snapshot: Arc<Snapshot>) {
         let store = self.store.clone();
         let tidy = move || {
-            let expired = store.expire(|root, study, round| snapshot.expired(root, study, round));
+            let expired = store.expire(|entry| snapshot.over(entry));
             store.tidy(|root| snapshot.lists(root)).and(expired)
         };
         let done = tokio::task::spawn_blocking(tidy).await;
@@ -245,25 +255,6 @@ where
             log::warn!(target: LOG, "the courier's folder cannot be tidied: {error}");
         }
     }
-}
-
-/// What the chain says at two blocks.
-fn read<C>(
-    client: &C,
-    local: &PeerId,
-    best: sp_core::H256,
-    finalised: sp_core::H256,
-) -> Result<(Snapshot, [u8; 32]), sp_api::ApiError>
-where
-    C: ProvideRuntimeApi<Block>,
-    C::Api: SwarmApi<Block>,
-{
-    let institutions = client.runtime_api().institutions(best)?;
-    let notices = |studies: &[StudyBlobs]| studies.iter().flat_map(StudyBlobs::notices).collect::<Vec<_>>();
-    let blobs = notices(&client.runtime_api().blobs(best)?);
-    let settled = notices(&client.runtime_api().blobs(finalised)?);
-    let print = fingerprint(&institutions, &blobs, &settled);
-    Ok((Snapshot::new(local, institutions, blobs, &settled), print))
 }
 
 /// Brings the egress log to the disk now and then.

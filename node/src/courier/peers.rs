@@ -2,9 +2,8 @@
 
 use super::{
     gate::Bucket,
-    wire::{GROUP, SPAN},
+    wire::{Entry, GROUP, SPAN},
 };
-use consilium_primitives::BlobRef;
 use sc_network_types::PeerId;
 use std::{
     cmp::Reverse,
@@ -14,8 +13,9 @@ use std::{
 
 /// First rest of a peer that failed; each further failure doubles it.
 pub const FIRST_REST: Duration = Duration::from_secs(2);
-/// Longest rest of a peer.
-pub const LONGEST_REST: Duration = Duration::from_secs(60);
+/// Longest rest of a peer: half of the shortest fetch window there is, of seven blocks, so that one that was away and is
+/// back is asked again while there is time.
+pub const LONGEST_REST: Duration = Duration::from_secs(7);
 /// Longest rest of a peer that refused a blob: it may see a later block in a moment.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(8);
 /// First rest of a peer that has too much to do.
@@ -24,7 +24,7 @@ const BUSY_REST: Duration = Duration::from_secs(1);
 const LONGEST_BUSY: Duration = Duration::from_secs(8);
 /// Bytes a second below which a peer counts as failing: half a megabit.
 pub const FLOOR: u64 = 64 * 1024;
-/// Rest of a blob after this node's own disk failed.
+/// Rest of an entry after this node's own disk failed.
 const LOCAL_REST: Duration = Duration::from_secs(10);
 /// Bytes asked for at once from the slowest peers.
 const LEAST_SPAN: u32 = 4 * GROUP as u32;
@@ -36,7 +36,7 @@ pub const RATE: u32 = 30;
 /// How fetching a blob from a peer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The blob is in the blob store.
+    /// The blob is in the blob store, and may be passed on for that entry.
     Complete,
     /// No answer: not connected, connection lost, or the answer makes no sense.
     Failed,
@@ -96,10 +96,10 @@ enum About {
 #[derive(Debug, Default)]
 pub struct Peers {
     peers: HashMap<PeerId, Peer>,
-    about: BTreeMap<(PeerId, BlobRef), About>,
+    about: BTreeMap<(PeerId, Entry), About>,
     /// Bytes a second that a peer gave of a blob in its turn, where it was not the end of the blob that ended the turn.
-    tried: BTreeMap<(PeerId, BlobRef), u64>,
-    blobs: BTreeMap<BlobRef, Instant>,
+    tried: BTreeMap<(PeerId, Entry), u64>,
+    entries: BTreeMap<Entry, Instant>,
 }
 
 /// How good a source is for a blob: the least is the best.
@@ -147,7 +147,7 @@ impl Peers {
             busy: false,
             rest: Rest::new(now),
             span: SPAN,
-            bucket: Bucket::new(BURST, RATE, now),
+            bucket: Bucket::new(BURST.into(), RATE.into(), now),
         })
     }
 
@@ -155,15 +155,15 @@ impl Peers {
     /// others; different blobs begin with different peers. While a holder is only at work, nobody else is asked. Who had
     /// a turn already comes later, the fastest first.
     #[must_use]
-    pub fn choose(&self, sources: &[(PeerId, bool)], blob: &BlobRef, now: Instant) -> Option<PeerId> {
-        if self.blobs.get(blob).is_some_and(|until| *until > now) {
+    pub fn choose(&self, sources: &[(PeerId, bool)], entry: &Entry, now: Instant) -> Option<PeerId> {
+        if self.entries.get(entry).is_some_and(|until| *until > now) {
             return None;
         }
-        let able: Vec<_> = sources.iter().filter(|(peer, _)| self.able(peer, blob, now)).collect();
-        let standing = |(peer, holds): &(PeerId, bool)| self.standing(peer, *holds, blob);
+        let able: Vec<_> = sources.iter().filter(|(peer, _)| self.able(peer, entry, now)).collect();
+        let standing = |(peer, holds): &(PeerId, bool)| self.standing(peer, *holds, entry);
         let order = |source: &&&(PeerId, bool)| {
             let mut hasher = blake3::Hasher::new();
-            hasher.update(&blob.root.0).update(&source.0.to_bytes());
+            hasher.update(&entry.blob.root.0).update(&source.0.to_bytes());
             (standing(source), *hasher.finalize().as_bytes())
         };
         let best = able.iter().filter(|(peer, _)| !self.at_work(peer)).min_by_key(order)?;
@@ -174,14 +174,14 @@ impl Peers {
 
     /// Whether somebody else should be asked for the rest of a blob of which a peer gives so many bytes a second.
     #[must_use]
-    pub fn better(&self, than: PeerId, rate: u64, sources: &[(PeerId, bool)], blob: &BlobRef, now: Instant) -> bool {
-        let free = |peer: &PeerId| *peer != than && !self.at_work(peer) && self.able(peer, blob, now);
-        sources.iter().any(|(peer, holds)| free(peer) && self.standing(peer, *holds, blob).beats(rate))
+    pub fn better(&self, than: PeerId, rate: u64, sources: &[(PeerId, bool)], entry: &Entry, now: Instant) -> bool {
+        let free = |peer: &PeerId| *peer != than && !self.at_work(peer) && self.able(peer, entry, now);
+        sources.iter().any(|(peer, holds)| free(peer) && self.standing(peer, *holds, entry).beats(rate))
     }
 
-    fn able(&self, peer: &PeerId, blob: &BlobRef, now: Instant) -> bool {
+    fn able(&self, peer: &PeerId, entry: &Entry, now: Instant) -> bool {
         let rests = self.peers.get(peer).is_some_and(|state| state.rest.until > now);
-        let about = self.about.get(&(*peer, *blob));
+        let about = self.about.get(&(*peer, *entry));
         !rests && about.is_none_or(|about| matches!(about, About::Resting(rest) if rest.until <= now))
     }
 
@@ -189,9 +189,9 @@ impl Peers {
         self.peers.get(peer).is_some_and(|state| state.at_work)
     }
 
-    fn standing(&self, peer: &PeerId, holds: bool, blob: &BlobRef) -> Standing {
+    fn standing(&self, peer: &PeerId, holds: bool, entry: &Entry) -> Standing {
         let failures = self.peers.get(peer).map_or(0, |state| state.failures);
-        match self.tried.get(&(*peer, *blob)) {
+        match self.tried.get(&(*peer, *entry)) {
             Some(rate) => Standing::tried(*rate),
             None if holds => Standing::Holder { failures },
             None if failures == 0 => Standing::Member,
@@ -211,7 +211,7 @@ impl Peers {
 
     /// How long to wait before the next request to a peer; zero counts it as made.
     pub fn pace(&mut self, peer: PeerId, now: Instant) -> Duration {
-        self.peer(peer, now).bucket.take(now).err().unwrap_or_default()
+        self.peer(peer, now).bucket.take(1.0, now).err().unwrap_or_default()
     }
 
     /// A peer gave right bytes.
@@ -226,7 +226,7 @@ impl Peers {
     }
 
     /// Fetching a blob from a peer ended.
-    pub fn ended(&mut self, peer: PeerId, blob: &BlobRef, outcome: Outcome, now: Instant) {
+    pub fn ended(&mut self, peer: PeerId, entry: &Entry, outcome: Outcome, now: Instant) {
         let state = self.peer(peer, now);
         state.at_work = false;
         match outcome {
@@ -240,7 +240,7 @@ impl Peers {
                     state.failures = state.failures.saturating_add(1);
                     state.rest.longer(now, LONGEST_REST);
                 }
-                self.tried.insert((peer, *blob), rate);
+                self.tried.insert((peer, *entry), rate);
             }
             Outcome::Failed | Outcome::TimedOut => {
                 state.failures = state.failures.saturating_add(1);
@@ -257,34 +257,45 @@ impl Peers {
                 state.busy = true;
                 state.rest.until = now + BUSY_REST;
             }
-            Outcome::NotHeld => self.rest(peer, blob, LONGEST_REST, now),
-            Outcome::Refused => self.rest(peer, blob, LONGEST_REFUSAL, now),
+            Outcome::NotHeld => self.rest(peer, entry, LONGEST_REST, now),
+            Outcome::Refused => self.rest(peer, entry, LONGEST_REFUSAL, now),
             Outcome::WrongBytes => {
                 state.failures = state.failures.saturating_add(1);
-                self.about.insert((peer, *blob), About::Banned);
+                self.about.insert((peer, *entry), About::Banned);
             }
             Outcome::Local => {
-                self.blobs.insert(*blob, now + LOCAL_REST);
+                self.entries.insert(*entry, now + LOCAL_REST);
             }
         }
     }
 
-    fn rest(&mut self, peer: PeerId, blob: &BlobRef, longest: Duration, now: Instant) {
-        let about = self.about.entry((peer, *blob)).or_insert_with(|| About::Resting(Rest::new(now)));
+    fn rest(&mut self, peer: PeerId, entry: &Entry, longest: Duration, now: Instant) {
+        let about = self.about.entry((peer, *entry)).or_insert_with(|| About::Resting(Rest::new(now)));
         if let About::Resting(rest) = about {
             rest.longer(now, longest);
         }
     }
 
-    /// Something about a blob changed on the chain: whoever refused it may be asked at once. Bans stay.
-    pub fn forgive(&mut self, blob: &BlobRef) {
-        self.about.retain(|(_, of), about| of != blob || matches!(about, About::Banned));
+    /// Something about an entry changed on the chain: whoever refused it may be asked at once. Bans stay.
+    pub fn forgive(&mut self, entry: &Entry) {
+        self.about.retain(|(_, of), about| of != entry || matches!(about, About::Banned));
     }
 
-    /// Forgets what is known about blobs that the chain does not list any more.
-    pub fn forget(&mut self, listed: impl Fn(&BlobRef) -> bool) {
-        self.about.retain(|(_, blob), _| listed(blob));
-        self.tried.retain(|(_, blob), _| listed(blob));
-        self.blobs.retain(|blob, _| listed(blob));
+    /// A peer shows that it is there: it need not rest any more, for nothing that it did not have or did not answer to. Of what
+    /// is known of it otherwise, that it is slow or sent other bytes, nothing is forgotten.
+    pub fn returned(&mut self, peer: PeerId, now: Instant) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            if !state.slow {
+                state.rest = Rest::new(now);
+            }
+        }
+        self.about.retain(|(who, _), about| *who != peer || matches!(about, About::Banned));
+    }
+
+    /// Forgets what is known about entries that the chain does not list any more.
+    pub fn forget(&mut self, listed: impl Fn(&Entry) -> bool) {
+        self.about.retain(|(_, entry), _| listed(entry));
+        self.tried.retain(|(_, entry), _| listed(entry));
+        self.entries.retain(|entry, _| listed(entry));
     }
 }

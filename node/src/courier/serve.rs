@@ -4,12 +4,21 @@ use super::{
     egress::EgressLog,
     gate::{may_serve, Bucket, Grant, Refusal, Snapshot},
     store::{Store, Unavailable},
-    wire::{Malformed, Request, Response, MAX_RESPONSE, SPAN},
+    wire::{Entry, Malformed, Request, Response, GROUP, MAX_RESPONSE, SPAN},
 };
 use parking_lot::{Mutex, RwLock};
 use sc_network::ReputationChange;
 use sc_network_types::PeerId;
-use std::{collections::HashMap, io, ops::Range, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    ops::Range,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc,
+    },
+    time::Instant,
+};
 
 /// Requests that one peer may make at once, before the rate counts.
 pub const BURST: u32 = 64;
@@ -21,6 +30,13 @@ pub const READING: usize = 8;
 pub const UNSENT_PER_PEER: usize = 4;
 /// Bytes of responses that are in work or not sent yet, over all peers, at most.
 pub const UNSENT: u64 = 64 * 1024 * 1024;
+
+/// Bytes that a peer may take of one entry at once: so many times the blob,
+pub const LENGTHS: u64 = 4;
+/// and so many more, for small ones over bad links. The same again comes back within [`REFILL`].
+pub const EXTRA: u64 = 64 * 1024 * 1024;
+/// Seconds in which a peer that took all it may of an entry may take as much again.
+pub const REFILL: u64 = 3600;
 
 /// An outsider asked. A node that registered its peer id a moment ago looks the same, hence the small cost.
 const COST_OUTSIDER: ReputationChange = ReputationChange::new(-(1 << 20), "courier: not a member");
@@ -123,21 +139,47 @@ pub struct Server {
     egress: EgressLog,
     snapshot: RwLock<Arc<Snapshot>>,
     rates: Mutex<HashMap<PeerId, Bucket>>,
+    budgets: Mutex<BTreeMap<(PeerId, Entry), Budget>>,
     load: Arc<Mutex<Load>>,
     served: crate::Served,
+    /// What this node knows of the chain may be old.
+    behind: AtomicBool,
+}
+
+/// Bytes that one peer may still take of one entry.
+struct Budget {
+    bytes: Bucket,
+    /// That it is spent was said.
+    told: bool,
 }
 
 impl Server {
     /// A server that knows nothing of the chain yet, and so puts everyone off.
     #[must_use]
     pub fn new(store: Arc<Store>, egress: EgressLog, served: crate::Served) -> Self {
-        Self { store, egress, snapshot: RwLock::default(), rates: Mutex::default(), load: Arc::default(), served }
+        Self {
+            store,
+            egress,
+            snapshot: RwLock::default(),
+            rates: Mutex::default(),
+            budgets: Mutex::default(),
+            load: Arc::default(),
+            served,
+            behind: AtomicBool::new(true),
+        }
     }
 
     /// What the chain says from now on.
     pub fn update(&self, snapshot: Arc<Snapshot>) {
         self.rates.lock().retain(|peer, _| snapshot.institution_of(peer).is_some());
+        self.budgets.lock().retain(|(_, entry), _| snapshot.has(entry));
         *self.snapshot.write() = snapshot;
+    }
+
+    /// Says whether this node lags behind the chain. Then everyone is put off: who has left a study meanwhile must not
+    /// get anything because nobody has told this node yet. So it is until the first word that it does not.
+    pub fn set_behind(&self, behind: bool) {
+        self.behind.store(behind, Ordering::Release);
     }
 
     /// Admission and work in one: everything that a request goes through. The place is the caller's to keep.
@@ -155,14 +197,15 @@ impl Server {
     /// What the peer gets instead.
     pub fn admit(&self, request: &[u8], peer: PeerId, now: Instant) -> Result<Job, Answer> {
         let snapshot = self.snapshot.read().clone();
-        if snapshot.is_empty() {
+        if snapshot.is_empty() || self.behind.load(Ordering::Acquire) {
             return Err(Answer::plain(Response::Busy));
         }
         if snapshot.institution_of(&peer).is_none() {
             log::debug!(target: super::LOG, "refused {peer}: {}", Refusal::Outsider);
             return Err(Answer::costly(Response::Refused, COST_OUTSIDER));
         }
-        let rate = self.rates.lock().entry(peer).or_insert_with(|| Bucket::new(BURST, RATE, now)).take(now);
+        let rate =
+            self.rates.lock().entry(peer).or_insert_with(|| Bucket::new(BURST.into(), RATE.into(), now)).take(1.0, now);
         if rate.is_err() {
             log::debug!(target: super::LOG, "turned away {peer}: more than {RATE} requests a second");
             return Err(Answer::costly(Response::Busy, COST_FLOOD));
@@ -173,13 +216,34 @@ impl Server {
         };
         let request = Request::read(request).map_err(malformed)?;
         let range = request.range().map_err(malformed)?;
-        let fetched_for = |study| self.store.fetched_for(&request.blob, study);
-        let grant = may_serve(&snapshot, &peer, &request.blob, fetched_for).map_err(|refusal| {
-            log::debug!(target: super::LOG, "refused {peer} blob {}: {refusal}", hex::encode(request.blob.root.0));
+        let entry = request.entry;
+        let grant = may_serve(&snapshot, &peer, &entry, self.store.granted(&entry)).map_err(|refusal| {
+            log::debug!(target: super::LOG, "refused {peer} {entry}: {refusal}");
             Answer::plain(Response::Refused)
         })?;
         let (place, reading) = Load::take(&self.load, peer, &range).ok_or_else(|| Answer::plain(Response::Busy))?;
+        if !self.affords(peer, &entry, &range, now) {
+            return Err(Answer::plain(Response::Refused));
+        }
         Ok(Job { peer, request, range, grant, place, reading })
+    }
+
+    /// Whether a peer may take one more range of an entry. A range counts as a chunk group at least, so that many small
+    /// ones, each a line in the egress log, end as well.
+    fn affords(&self, peer: PeerId, entry: &Entry, range: &Range<u64>, now: Instant) -> bool {
+        let all = entry.blob.len.saturating_mul(LENGTHS).saturating_add(EXTRA) as f64;
+        let bytes = range.end.saturating_sub(range.start).max(GROUP) as f64;
+        let mut budgets = self.budgets.lock();
+        let full = || Budget { bytes: Bucket::new(all, all / REFILL as f64, now), told: false };
+        let budget = budgets.entry((peer, *entry)).or_insert_with(full);
+        let affords = budget.bytes.take(bytes, now).is_ok();
+        if !affords && !std::mem::replace(&mut budget.told, true) {
+            log::warn!(
+                target: super::LOG,
+                "{peer} took {entry} {LENGTHS} times and {EXTRA} bytes more: it gets it by and by from now on"
+            );
+        }
+        affords
     }
 
     /// Reads the range, notes it in the egress log, and gives it. Blocks on the disk.
@@ -192,24 +256,24 @@ impl Server {
     }
 
     fn read(&self, peer: &PeerId, request: &Request, range: &Range<u64>, grant: &Grant) -> Response {
-        let name = || hex::encode(request.blob.root.0);
-        let slice = match self.store.slice(&request.blob, range) {
+        let entry = &request.entry;
+        let slice = match self.store.slice(&entry.blob, range) {
             Ok(slice) => slice,
             Err(Unavailable::NotHeld) => return Response::NotHeld,
             Err(Unavailable::Building) => return Response::Busy,
             Err(error) => {
-                log::warn!(target: super::LOG, "blob {}: {error}", name());
+                log::warn!(target: super::LOG, "{entry}: {error}");
                 return Response::NotHeld;
             }
         };
-        if let Err(error) = self.egress.note(grant, peer, &request.blob, range) {
+        if let Err(error) = self.egress.note(grant, peer, range) {
             log::error!(
                 target: super::LOG,
                 "egress log cannot be written, so nothing is served; make room or mend its permissions: {error}"
             );
             return Response::Busy;
         }
-        log::trace!(target: super::LOG, "blob {}: {range:?} to {} ({peer})", name(), grant.name);
+        log::trace!(target: super::LOG, "{entry}: {range:?} to {} ({peer})", grant.name);
         Response::Data((self.served)(slice))
     }
 

@@ -2,7 +2,9 @@
 
 use super::{
     files::{self, named},
-    wire,
+    notes::{Noted, Notes, Reason},
+    quota::Usage,
+    wire::{self, Entry},
 };
 use bao_tree::io::{
     outboard::PreOrderOutboard,
@@ -12,7 +14,7 @@ use bao_tree::io::{
 use consilium_primitives::{BlobRef, StudyId};
 use parking_lot::Mutex;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     fs::{self, File},
     io::{self, Read, Write},
     ops::Range,
@@ -32,14 +34,8 @@ pub struct Store {
     blobs: PathBuf,
     outboards: PathBuf,
     partial: PathBuf,
-    fetched: PathBuf,
-    /// Of each update that is held: study and round.
-    updates: PathBuf,
+    notes: Notes,
     quota: u64,
-    /// For which studies this node fetched a blob. Never held while the disk works: requests are decided with it.
-    studies: Mutex<HashMap<[u8; 32], BTreeSet<StudyId>>>,
-    /// Held while the same is written to the disk.
-    writing: Mutex<()>,
     /// Outboards that are being computed.
     building: Mutex<HashSet<[u8; 32]>>,
     /// Files that have not the hash that their name says, by length and time of change.
@@ -58,43 +54,6 @@ pub enum Unavailable {
     /// The disk failed.
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
-}
-
-/// More is wanted than may be stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{used} bytes are in the blob store and in partial downloads, {wanted} more are wanted, {quota} are allowed")]
-pub struct OverQuota {
-    /// Bytes in the blob store and in partial downloads.
-    pub used: u64,
-    /// Bytes wanted on top.
-    pub wanted: u64,
-    /// Bytes allowed.
-    pub quota: u64,
-}
-
-/// What is on disk, from one reading of the folders.
-#[derive(Debug, Default)]
-pub struct Usage {
-    used: u64,
-    /// What is there already of partial downloads.
-    partial: BTreeMap<BlobRef, u64>,
-    quota: u64,
-}
-
-impl Usage {
-    /// Whether what is still to come of downloads fits.
-    ///
-    /// # Errors
-    /// It does not.
-    pub fn room_for(&self, downloads: &[BlobRef]) -> Result<(), OverQuota> {
-        let there = |blob| self.partial.get(blob).copied().unwrap_or_default();
-        let wanted = downloads.iter().map(|blob| blob.len.saturating_sub(there(blob))).fold(0, u64::saturating_add);
-        if self.used.saturating_add(wanted) <= self.quota {
-            Ok(())
-        } else {
-            Err(OverQuota { used: self.used, wanted, quota: self.quota })
-        }
-    }
 }
 
 /// Why a complete download was not taken into the blob store.
@@ -145,34 +104,25 @@ impl Store {
     /// # Errors
     /// A folder cannot be made or read; the text names it.
     pub fn open(blobs: &Path, own: &Path, quota: u64) -> io::Result<Self> {
-        let this = Self {
-            blobs: blobs.to_owned(),
-            outboards: own.join("outboards"),
-            partial: own.join("partial"),
-            fetched: own.join("fetched"),
-            updates: own.join("updates"),
-            quota,
-            studies: Mutex::default(),
-            writing: Mutex::default(),
-            building: Mutex::default(),
-            wrong: Mutex::default(),
-        };
-        for folder in [&this.blobs, &this.outboards, &this.partial, &this.fetched, &this.updates] {
+        let [outboards, partial, notes] = ["outboards", "partial", "notes"].map(|name| own.join(name));
+        for folder in [blobs, &outboards, &partial, &notes] {
             files::folder(folder)?;
         }
-        for entry in fs::read_dir(&this.blobs).map_err(|error| named(&this.blobs, &error))? {
+        for entry in fs::read_dir(blobs).map_err(|error| named(blobs, &error))? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
                 files::remove(&entry.path())?;
             }
         }
-        let mut studies = HashMap::new();
-        for (root, path) in files::hashed(&this.fetched)? {
-            let text = fs::read_to_string(&path).map_err(|error| named(&path, &error))?;
-            studies.insert(root, text.lines().filter_map(|line| line.parse().ok()).collect());
-        }
-        *this.studies.lock() = studies;
-        Ok(this)
+        Ok(Self {
+            blobs: blobs.to_owned(),
+            outboards,
+            partial,
+            notes: Notes::open(notes)?,
+            quota,
+            building: Mutex::default(),
+            wrong: Mutex::default(),
+        })
     }
 
     /// Whether a blob is in the blob store, by name and length, and was not found to have another hash.
@@ -184,10 +134,24 @@ impl Store {
         found.is_file() && found.len() == blob.len && !spoilt
     }
 
-    /// Whether this node fetched a blob as a member of a study.
+    /// Whether this node has a blob from members of that study, asked for that very entry.
     #[must_use]
-    pub fn fetched_for(&self, blob: &BlobRef, study: StudyId) -> bool {
-        self.studies.lock().get(&blob.root.0).is_some_and(|studies| studies.contains(&study))
+    pub fn granted(&self, entry: &Entry) -> bool {
+        self.notes.granted(entry)
+    }
+
+    /// Studies that something is held for.
+    #[must_use]
+    pub fn studies(&self) -> BTreeSet<StudyId> {
+        self.notes.all().into_iter().flat_map(|(_, noted)| noted).map(|(entry, _)| entry.study).collect()
+    }
+
+    /// Notes that a member of a study proved that a blob, which is here already, may be had there too.
+    ///
+    /// # Errors
+    /// The note cannot be written.
+    pub fn shown(&self, entry: &Entry) -> io::Result<()> {
+        self.notes.add(entry, Reason::Shown)
     }
 
     /// Where the partial download of a blob lies, and the note of how far it is. The length is part of the name: a study
@@ -198,22 +162,25 @@ impl Store {
         (self.partial.join(&name), self.partial.join(format!("{name}.have")))
     }
 
-    /// Reads how much is stored: complete blobs and partial downloads, under way or idle.
+    /// Reads how much is stored: complete blobs that must be held, as `needed` says by name and notes, and partial
+    /// downloads, under way or idle. What else lies in the blob store is no obligation, and does not count.
     ///
     /// # Errors
     /// A folder cannot be read; the text names it.
-    pub fn usage(&self) -> io::Result<Usage> {
-        let mut usage = Usage { quota: self.quota, ..Usage::default() };
-        for folder in [&self.blobs, &self.partial] {
-            for entry in fs::read_dir(folder).map_err(|error| named(folder, &error))? {
-                let entry = entry?;
-                // a file that vanished meanwhile needs no room
-                let len = entry.metadata().map_or(0, |found| found.len());
-                usage.used = usage.used.saturating_add(len);
-                let path = entry.path();
-                if folder == &self.partial && path.extension().is_none() {
-                    usage.partial.extend(partly(&path).map(|blob| (blob, len)));
-                }
+    pub fn usage(&self, needed: impl Fn(&[u8; 32], &Noted) -> bool) -> io::Result<Usage> {
+        let mut usage = Usage::new(self.quota);
+        // a file that vanished meanwhile needs no room
+        let len = |path: &Path| fs::symlink_metadata(path).map_or(0, |found| found.len());
+        for (root, path) in files::hashed(&self.blobs)? {
+            if needed(&root, &self.notes.of(&root)) {
+                usage.used = usage.used.saturating_add(len(&path));
+            }
+        }
+        for entry in fs::read_dir(&self.partial).map_err(|error| named(&self.partial, &error))? {
+            let path = entry?.path();
+            usage.used = usage.used.saturating_add(len(&path));
+            if path.extension().is_none() {
+                usage.partial.extend(partly(&path).map(|blob| (blob, len(&path))));
             }
         }
         Ok(usage)
@@ -244,11 +211,12 @@ impl Store {
         }
     }
 
-    /// Takes a complete download into the blob store, once more checked as a whole, and remembers for which study.
+    /// Takes a complete download into the blob store, once more checked as a whole, and notes for which entry.
     ///
     /// # Errors
     /// The bytes are others than were verified, or the disk failed.
-    pub fn adopt(&self, blob: &BlobRef, study: StudyId) -> Result<(), NotAdopted> {
+    pub fn adopt(&self, entry: &Entry) -> Result<(), NotAdopted> {
+        let blob = &entry.blob;
         let name = hex::encode(blob.root.0);
         let (data, have) = self.partial(blob);
         let temporary = self.blobs.join(format!("{TEMPORARY}{name}"));
@@ -268,7 +236,7 @@ impl Store {
             }
         };
         files::replace(&self.outboard_path(blob), &hashes)?;
-        self.remember(blob, study)?;
+        self.notes.add(entry, Reason::Fetched)?;
         copy.sync_all()?;
         fs::rename(&temporary, self.path(blob))?;
         files::sync_folder(&self.blobs)?;
@@ -278,37 +246,37 @@ impl Store {
         Ok(())
     }
 
-    /// Notes which of the updates that are listed at a finalised block are held for their study, or are this house's own: they
-    /// are to go when their time is over. What is here for another reason is nobody's to remove.
+    /// Notes which blobs that this house made are held: they are to go when their time is over, as what was fetched is. What is
+    /// here for another reason is nobody's to remove.
     ///
     /// # Errors
     /// A note cannot be written.
-    pub fn note_updates<'a>(&self, listed: impl Iterator<Item = (&'a BlobRef, StudyId, u32, bool)>) -> io::Result<()> {
-        for (blob, study, round, own) in listed {
-            let note = self.updates.join(hex::encode(blob.root.0));
-            if self.holds(blob) && (own || self.fetched_for(blob, study)) && !note.exists() {
-                files::replace(&note, format!("{study} {round}").as_bytes())?;
+    pub fn note_own(&self, made: impl Iterator<Item = Entry>) -> io::Result<()> {
+        for entry in made {
+            if !self.notes.has(&entry) && self.holds(&entry.blob) {
+                self.notes.add(&entry, Reason::Own)?;
             }
         }
         Ok(())
     }
 
-    /// Removes updates that are kept no longer. What cannot be removed does not keep the rest from being removed.
+    /// Removes what was fetched or made here and is needed for nothing any more: every entry that it was held for is over. What
+    /// cannot be removed does not keep the rest from being removed.
     ///
     /// # Errors
-    /// The folder cannot be read, or the first file that could not be removed.
-    pub fn expire(&self, expired: impl Fn(&[u8; 32], StudyId, u32) -> bool) -> io::Result<()> {
+    /// The first file that could not be removed.
+    pub fn expire(&self, over: impl Fn(&Entry) -> bool) -> io::Result<()> {
         let mut problem = Ok(());
-        for (root, note) in files::hashed(&self.updates)? {
-            let text = fs::read_to_string(&note).unwrap_or_default();
-            let of = text.split_once(' ').and_then(|(study, round)| Some((study.parse().ok()?, round.parse().ok()?)));
-            if !of.is_some_and(|(study, round)| expired(&root, study, round)) {
+        for (root, noted) in self.notes.all() {
+            let ours = noted.iter().any(|(_, reason)| *reason != Reason::Shown);
+            if !ours || !noted.iter().all(|(entry, _)| over(entry)) {
                 continue;
             }
             let path = self.blobs.join(hex::encode(root));
-            match files::remove(&path).and_then(|()| files::remove(&note)) {
-                Ok(()) => log::info!(target: super::LOG, "update {}: kept no longer, removed", hex::encode(root)),
-                Err(error) if problem.is_ok() => problem = Err(named(&path, &error)),
+            let gone = files::remove(&path).map_err(|error| named(&path, &error));
+            match gone.and_then(|()| self.notes.forget(&root)) {
+                Ok(()) => noted.iter().for_each(|(entry, _)| log::info!(target: super::LOG, "{entry}: over, removed")),
+                Err(error) if problem.is_ok() => problem = Err(error),
                 Err(_) => {}
             }
         }
@@ -329,18 +297,21 @@ impl Store {
                 }
             }
         };
-        for folder in [&self.outboards, &self.fetched] {
-            for (root, path) in files::hashed(folder)? {
-                if !listed(&root) && !self.blobs.join(hex::encode(root)).exists() {
-                    self.studies.lock().remove(&root);
-                    keep(fs::remove_file(&path), &path);
-                }
+        let gone = |root: &[u8; 32]| !listed(root) && !self.blobs.join(hex::encode(root)).exists();
+        for (root, path) in files::hashed(&self.outboards)? {
+            if gone(&root) {
+                keep(fs::remove_file(&path), &path);
             }
         }
-        for folder in [&self.outboards, &self.fetched, &self.partial, &self.updates] {
+        for (root, path) in files::hashed(self.notes.folder())? {
+            if gone(&root) {
+                keep(self.notes.forget(&root), &path);
+            }
+        }
+        for folder in [self.outboards.as_path(), self.notes.folder(), &self.partial] {
             for entry in fs::read_dir(folder).map_err(|error| named(folder, &error))? {
                 let path = entry?.path();
-                let unwanted = folder == &self.partial && !partly(&path).is_some_and(|blob| listed(&blob.root.0));
+                let unwanted = folder == self.partial && !partly(&path).is_some_and(|blob| listed(&blob.root.0));
                 if !unwanted && !files::is_leftover(&path) {
                     continue;
                 }
@@ -361,17 +332,6 @@ impl Store {
 
     fn outboard_path(&self, blob: &BlobRef) -> PathBuf {
         self.outboards.join(hex::encode(blob.root.0))
-    }
-
-    /// Remembers for which study a blob was fetched: first on the disk, so that it is never known only until a restart.
-    fn remember(&self, blob: &BlobRef, study: StudyId) -> io::Result<()> {
-        let _writing = self.writing.lock();
-        let mut studies = self.studies.lock().get(&blob.root.0).cloned().unwrap_or_default();
-        studies.insert(study);
-        let text: String = studies.iter().map(|study| format!("{study}\n")).collect();
-        files::replace(&self.fetched.join(hex::encode(blob.root.0)), text.as_bytes())?;
-        self.studies.lock().insert(blob.root.0, studies);
-        Ok(())
     }
 
     /// The blob's hash pairs in a file: kept from before, or computed now from the whole blob.

@@ -3,9 +3,12 @@
 
 mod disk;
 mod egress_log;
+mod expiring;
 mod fetching;
+mod grants;
 mod network;
 mod receiving;
+mod returning;
 mod serving;
 mod stalling;
 
@@ -14,7 +17,7 @@ use super::{
     gate::Snapshot,
     serve::Server,
     store::Store,
-    wire::{Request, Response, SPAN},
+    wire::{Entry, Request, Response, SPAN},
 };
 use codec::Encode;
 use consilium_primitives::{BlobKind, BlobNotice, BlobRef, Hash, InstitutionId, InstitutionNotice};
@@ -44,6 +47,16 @@ fn blob(len: usize, seed: u8) -> (Vec<u8>, BlobRef) {
 fn notice(kind: BlobKind, blob: BlobRef, holders: &[u8], members: &[u8]) -> BlobNotice {
     let ids = |list: &[u8]| list.iter().map(|n| site(*n)).collect();
     BlobNotice { study: 7, round: 3, kind, blob, holders: ids(holders), members: ids(members), wanted: true }
+}
+
+/// A blob as [`notice`] lists it.
+fn entry(kind: BlobKind, blob: BlobRef) -> Entry {
+    Entry { study: 7, round: 3, kind, blob }
+}
+
+/// An update as [`notice`] lists it.
+fn update(blob: BlobRef) -> Entry {
+    entry(BlobKind::Update, blob)
 }
 
 /// What node `local` reads from a chain with institutions 1 to 5.
@@ -84,6 +97,7 @@ impl House {
         let store = Arc::new(Store::open(&dir.path().join("blobs"), &dir.path().join("courier"), quota).unwrap());
         let egress = EgressLog::open(&dir.path().join("courier/egress.log"), &GENESIS).unwrap();
         let server = Arc::new(Server::new(store.clone(), egress, std::convert::identity));
+        server.set_behind(false);
         Self { dir, store, server }
     }
 
@@ -121,8 +135,8 @@ fn holder(len: usize, seed: u8) -> (House, Vec<u8>, BlobRef) {
     (house, bytes, blob)
 }
 
-fn first(blob: BlobRef) -> Request {
-    Request { blob, start: 0, len: SPAN }
+fn first(entry: Entry) -> Request {
+    Request { entry, start: 0, len: SPAN }
 }
 
 fn slice(response: Response) -> Vec<u8> {

@@ -1,8 +1,11 @@
 //! What couriers say to each other: one request for a range of a blob, one response with the range and its proof.
 
-use bao_tree::{BaoTree, BlockSize, ChunkNum, ChunkRanges};
+use bao_tree::{
+    io::{sync::DecodeResponseIter, BaoContentItem},
+    BaoTree, BlockSize, ChunkNum, ChunkRanges,
+};
 use codec::{Decode, DecodeAll, Encode};
-use consilium_primitives::BlobRef;
+use consilium_primitives::{BlobKind, BlobNotice, BlobRef, StudyId};
 use std::ops::Range;
 
 /// Log base 2 of the BLAKE3 chunks in a chunk group: the smallest part of a blob that is verified by itself.
@@ -20,11 +23,65 @@ pub const MAX_REQUEST: u64 = 256;
 /// Bytes of an encoded response, at most: the span, the hashes that prove it, and the frame.
 pub const MAX_RESPONSE: u64 = SPAN as u64 + 64 * 1024;
 
+/// What is asked for: a blob as one study lists it in one round. The same blob in another study, in another round or as
+/// something else is another entry: who may have it there is another question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Entry {
+    /// Study.
+    pub study: StudyId,
+    /// Round.
+    pub round: u32,
+    /// What the blob is there.
+    pub kind: BlobKind,
+    /// The blob.
+    pub blob: BlobRef,
+}
+
+impl Entry {
+    /// The entry that a notice of the chain is about.
+    #[must_use]
+    pub fn of(notice: &BlobNotice) -> Self {
+        Self { study: notice.study, round: notice.round, kind: notice.kind, blob: notice.blob }
+    }
+
+    fn rank(&self) -> (StudyId, u32, bool, BlobRef) {
+        (self.study, self.round, self.kind == BlobKind::Merged, self.blob)
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl std::fmt::Display for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { study, round, kind, blob } = self;
+        write!(f, "blob {} ({} of study {study}, round {round})", hex::encode(blob.root.0), kind_name(*kind))
+    }
+}
+
+/// What a blob is, in files and log lines.
+#[must_use]
+pub fn kind_name(kind: BlobKind) -> &'static str {
+    match kind {
+        BlobKind::Update => "update",
+        BlobKind::Merged => "merged",
+    }
+}
+
 /// Asks for a range of a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Request {
-    /// The blob.
-    pub blob: BlobRef,
+    /// The blob, and where it is listed: it is given for that alone.
+    pub entry: Entry,
     /// First byte, a multiple of [`GROUP`].
     pub start: u64,
     /// Bytes wanted, a multiple of [`GROUP`] and at most [`SPAN`]; what lies beyond the blob's end is not sent.
@@ -73,6 +130,13 @@ pub enum Malformed {
 }
 
 impl Request {
+    /// Asks for the last chunk group of a blob, which proves that whoever answers has it.
+    #[must_use]
+    pub fn of_the_end(entry: Entry) -> Self {
+        let start = entry.blob.len.saturating_sub(1) / GROUP * GROUP;
+        Self { entry, start, len: GROUP as u32 }
+    }
+
     /// Reads a request.
     ///
     /// # Errors
@@ -89,13 +153,13 @@ impl Request {
         if !self.start.is_multiple_of(GROUP) {
             return Err(Malformed::Unaligned);
         }
-        if self.start >= self.blob.len {
+        if self.start >= self.entry.blob.len {
             return Err(Malformed::BeyondEnd);
         }
         if self.len == 0 || self.len > SPAN || !u64::from(self.len).is_multiple_of(GROUP) {
             return Err(Malformed::Length);
         }
-        Ok(self.start..self.start.saturating_add(self.len.into()).min(self.blob.len))
+        Ok(self.start..self.start.saturating_add(self.len.into()).min(self.entry.blob.len))
     }
 }
 
@@ -108,6 +172,29 @@ impl Response {
         }
         Self::decode_all(&mut &bytes[..]).ok()
     }
+}
+
+/// The bytes of the range that a request asks for, from the slice that answers it, if every one is right.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn verified(request: &Request, slice: &[u8]) -> Result<Vec<u8>, String> {
+    let blob = &request.entry.blob;
+    let range = request.range().map_err(|error| error.to_string())?;
+    let mut unread = slice;
+    let mut bytes = Vec::with_capacity(slice.len());
+    for item in DecodeResponseIter::new(root(blob), tree(blob), &mut unread, &chunks(blob, &range)) {
+        if let BaoContentItem::Leaf(leaf) = item.map_err(|error| error.to_string())? {
+            bytes.extend_from_slice(&leaf.data);
+        }
+    }
+    if !unread.is_empty() {
+        return Err(format!("{} bytes more than the range has", unread.len()));
+    }
+    if bytes.len() as u64 != range.end.saturating_sub(range.start) {
+        return Err(format!("{} bytes of the blob instead of {range:?}", bytes.len()));
+    }
+    Ok(bytes)
 }
 
 /// The shape of a blob's hash tree.

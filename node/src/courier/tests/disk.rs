@@ -13,7 +13,7 @@ use std::{
 /// Downloads the first part of a blob.
 fn begin(there: &House, from: &House, blob: BlobRef) -> Download {
     let mut download = Download::resume(&there.store, blob).unwrap();
-    let request = first(blob);
+    let request = first(update(blob));
     download.accept(&request, &slice(from.ask(2, &request))).unwrap();
     download
 }
@@ -31,7 +31,7 @@ fn partial_downloads_count_and_what_is_there_of_them_is_not_wanted_again() {
     drop(begin(&there, &house, idle));
     let other = blob(5_000_000, 2).1;
     // idle: its first MiB is in the way
-    let usage = there.store.usage().unwrap();
+    let usage = there.store.usage(|_, _| false).unwrap();
     let over = usage.room_for(&[other]).unwrap_err();
     assert_eq!((over.wanted, over.quota), (5_000_000, 6_000_000));
     // the data, and a note of a few bytes
@@ -53,9 +53,9 @@ fn a_wrong_length_in_another_study_does_not_touch_a_partial_download() {
         let mut download = Download::resume(&there.store, wrong).unwrap();
         assert_eq!(download.progress().have, 0);
         // the first part of a longer blob may even look right
-        let _ = download.accept(&first(wrong), &slice(house.ask(2, &first(right))));
+        let _ = download.accept(&first(update(wrong)), &slice(house.ask(2, &first(update(right)))));
         // as at the end of a download that the disk spoilt
-        assert!(there.store.adopt(&wrong, 8).is_err());
+        assert!(there.store.adopt(&Entry { study: 8, ..update(wrong) }).is_err());
     }
     assert_eq!(Download::resume(&there.store, right).unwrap().progress().have, have);
 }
@@ -68,7 +68,7 @@ fn a_link_that_another_planted_in_the_blob_store_is_not_followed() {
     fs::write(&victim, "precious").unwrap();
     let planted = there.dir.path().join("blobs").join(format!(".tmp-courier-{}", hex::encode(blob.root.0)));
     symlink(&victim, &planted).unwrap();
-    begin(&there, &house, blob).finish(&there.store, 7).unwrap();
+    begin(&there, &house, blob).finish(&there.store, &update(blob)).unwrap();
     assert_eq!(fs::read(&victim).unwrap(), b"precious");
     let found = fs::symlink_metadata(there.file(&blob)).unwrap();
     assert!(found.is_file() && found.permissions().mode() & 0o137 == 0);
@@ -91,7 +91,7 @@ fn old_leftovers_are_removed_and_new_ones_may_be_in_use() {
         // as an earlier version named them
         format!("partial/{}", hex::encode(listed.root.0)),
         format!("outboards/{}.tmp", hex::encode(listed.root.0)),
-        format!("fetched/{}.tmp", hex::encode(listed.root.0)),
+        format!("notes/{}.tmp", hex::encode(listed.root.0)),
     ];
     for file in kept.iter().chain(&gone) {
         fs::write(own.join(file), "1").unwrap();
@@ -138,60 +138,4 @@ fn a_file_that_cannot_be_removed_is_named_and_the_others_are_removed() {
     let error = there.store.tidy(|_| false).unwrap_err();
     assert!(error.to_string().contains(&stuck.display().to_string()), "{error}");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
-}
-
-#[test]
-fn updates_go_when_their_time_is_over_and_nothing_else_does() {
-    let house = House::new();
-    let there = House::new();
-    let fetched = |seed| {
-        let (bytes, blob) = blob(10, seed);
-        house.put(&blob, &bytes);
-        house.server.update(chain(
-            1,
-            &[notice(BlobKind::Update, blob, &[1], &[1, 2, 3])],
-            &[notice(BlobKind::Update, blob, &[1], &[1, 2, 3])],
-        ));
-        begin(&there, &house, blob).finish(&there.store, 7).unwrap();
-        blob
-    };
-    let (first, second) = (fetched(0), fetched(1));
-    let put = |seed| {
-        let (bytes, blob) = blob(10, seed);
-        there.put(&blob, &bytes);
-        blob
-    };
-    // this house's own, and one that is here for another reason, which a study lists as somebody's
-    let (own, other) = (put(2), put(3));
-    let round = |blob, round| BlobNotice { round, ..notice(BlobKind::Update, blob, &[1], &[1, 2, 3]) };
-    let model = |number| BlobNotice { round: number, ..notice(BlobKind::Merged, blob(10, 90).1, &[1], &[1, 2, 3]) };
-    let listed = [
-        round(first, 1),
-        round(second, 2),
-        BlobNotice { holders: vec![site(2)], ..round(own, 1) },
-        round(other, 1),
-        model(0),
-    ];
-    let held = |store: &Store| [first, second, own, other].map(|blob| store.holds(&blob));
-    let note = |notices: &[BlobNotice]| there.store.note_updates(chain(2, notices, notices).updates()).unwrap();
-    let expire = |store: &Store, best: &[BlobNotice], finalised: &[BlobNotice]| {
-        let chain = chain(2, best, finalised);
-        store.expire(|root, study, round| chain.expired(root, study, round)).unwrap();
-    };
-    note(&listed);
-    // listed at either block; by a chain that was not read, or begins anew; while a study pauses in the round
-    expire(&there.store, &listed, &[model(9)]);
-    expire(&there.store, &[model(9)], &listed[..].iter().cloned().chain([model(9)]).collect::<Vec<_>>());
-    for closed in [&[][..], &[model(0)], &[model(1)]] {
-        expire(&there.store, closed, closed);
-    }
-    assert_eq!(held(&there.store), [true; 4]);
-    // a later round has closed
-    expire(&there.store, &[], &[model(2)]);
-    assert_eq!(held(&there.store), [false, true, false, true]);
-    // also by a node that was started anew
-    let again = there.reopened();
-    expire(&again, &[], &[model(3)]);
-    assert_eq!(held(&again), [false, false, false, true]);
-    assert_eq!(fs::read_dir(there.dir.path().join("courier/updates")).unwrap().count(), 0);
 }

@@ -5,7 +5,7 @@ use crate::courier::{
     gate::Grant,
     marker::{bind, NotOurs},
 };
-use std::os::unix::fs::PermissionsExt;
+use std::{io::Write, os::unix::fs::PermissionsExt};
 
 fn log_in(dir: &tempfile::TempDir) -> (PathBuf, EgressLog) {
     let path = dir.path().join("egress.log");
@@ -14,9 +14,13 @@ fn log_in(dir: &tempfile::TempDir) -> (PathBuf, EgressLog) {
 }
 
 fn note(log: &EgressLog) {
-    let grant =
-        Grant { study: 7, round: 3, kind: BlobKind::Update, institution: site(2), name: "hospital 2".to_owned() };
-    log.note(&grant, &peer(2), &blob(10, 1).1, &(0..10)).unwrap();
+    part(log, 2, blob(10, 1).1, 0..10);
+}
+
+/// Notes that a part of a blob goes to an institution's node.
+fn part(log: &EgressLog, to: u8, blob: BlobRef, range: std::ops::Range<u64>) {
+    let grant = Grant { entry: update(blob), institution: site(to), name: format!("hospital {to}") };
+    log.note(&grant, &peer(to), &range).unwrap();
 }
 
 /// Lines that can be read, and those that cannot.
@@ -79,7 +83,7 @@ fn lines_wait_for_the_disk_until_the_next_sync_and_no_longer() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_courier_syncs_the_log_by_itself() {
     let (house, _, blob) = holder(1024, 1);
-    slice(house.ask(2, &first(blob)));
+    slice(house.ask(2, &first(update(blob))));
     let clock = tokio::spawn(crate::courier::sync(house.server.clone()));
     tokio::time::sleep(2 * crate::courier::SYNC_EVERY).await;
     clock.abort();
@@ -108,7 +112,7 @@ fn nothing_of_the_courier_is_for_everybody() {
     let (house, _, blob) = holder(3 * 1024 * 1024, 1);
     let there = House::new();
     let mut download = crate::courier::download::Download::resume(&there.store, blob).unwrap();
-    let request = first(blob);
+    let request = first(update(blob));
     download.accept(&request, &slice(house.ask(2, &request))).unwrap();
     bind(&there.dir.path().join("courier"), &GENESIS).unwrap();
     let mut folders = vec![there.dir.path().join("courier"), there.dir.path().join("blobs")];
@@ -127,4 +131,60 @@ fn nothing_of_the_courier_is_for_everybody() {
     }
     // the log, the marker, a download and its note
     assert_eq!(seen, 4);
+}
+
+#[test]
+fn a_log_that_grew_is_folded_to_who_got_how_much_of_what() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("egress.log");
+    let open = || EgressLog::open_with(&path, &GENESIS, 20_000).unwrap();
+    let read = || -> Vec<Line> {
+        let text = fs::read_to_string(&path).unwrap();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    };
+    let [one, other] = [1, 2].map(|seed| blob(100_000, seed).1);
+    let log = open();
+    for n in 0..40 {
+        part(&log, 2, one, n * 1000..(n + 1) * 1000);
+        part(&log, 3, one, n * 1000..(n + 1) * 1000);
+    }
+    // again, and another
+    part(&log, 2, one, 0..500);
+    part(&log, 2, other, 7000..7010);
+    let before = read();
+    fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"torn\n").unwrap();
+    assert!(log.sync().unwrap());
+    let lines = read();
+    let of = |line: &Line| (line.peer.clone(), line.hash.clone());
+    let expected = [
+        (2, one, 40_500, 0, 39_999, Some(41)),
+        (3, one, 40_000, 0, 39_999, Some(40)),
+        (2, other, 10, 7000, 7009, None),
+    ];
+    assert_eq!(lines.len(), expected.len());
+    for (line, (to, blob, bytes, first, last, parts)) in lines.iter().zip(expected) {
+        assert_eq!(of(line), (peer(to).to_base58(), hex::encode(blob.root.0)));
+        assert_eq!((line.bytes, line.first, line.last, line.parts), (bytes, first, last, parts));
+        assert_eq!((line.study, line.round, line.kind.as_str()), (7, 3, "update"));
+        let times: Vec<_> = before.iter().filter(|old| of(old) == of(line)).map(|old| old.time).collect();
+        assert_eq!(
+            (Some(&line.time), line.until.as_ref().or(Some(&line.time))),
+            (times.iter().min(), times.iter().max())
+        );
+    }
+    // what a power cut left stays, and nobody else may read the new file
+    assert!(fs::read_to_string(&path).unwrap().contains("{\"torn\n"));
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o137, 0);
+    // goes on, and folds what was folded before, also after a restart
+    for n in 0..40 {
+        part(&log, 3, one, n * 1000..(n + 1) * 1000);
+    }
+    drop(log);
+    let log = open();
+    part(&log, 3, one, 40_000..40_001);
+    (0..40).for_each(|_| part(&log, 2, other, 0..1));
+    assert!(log.sync().unwrap());
+    let found: Vec<_> = read().iter().map(|line| (line.bytes, line.first, line.last, line.parts)).collect();
+    assert_eq!(found, [(40_500, 0, 39_999, Some(41)), (80_001, 0, 40_000, Some(81)), (50, 0, 7009, Some(41))]);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }

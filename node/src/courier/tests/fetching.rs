@@ -51,7 +51,7 @@ pub fn honest(house: &House, from: u8) -> Behaviour {
     })
 }
 
-fn saying(bytes: Vec<u8>) -> Behaviour {
+pub fn saying(bytes: Vec<u8>) -> Behaviour {
     Box::new(move |_| {
         let bytes = bytes.clone();
         Box::pin(async move { Some(bytes) })
@@ -62,7 +62,7 @@ fn silent() -> Behaviour {
     Box::new(|_| Box::pin(futures::future::pending()))
 }
 
-fn fetch(there: &House, net: &Arc<Net>, snapshot: Arc<Snapshot>, blobs: &[BlobRef], seconds: u64) -> bool {
+pub fn fetch(there: &House, net: &Arc<Net>, snapshot: Arc<Snapshot>, blobs: &[BlobRef], seconds: u64) -> bool {
     let patience = Patience { response: Duration::from_millis(300), turn: Duration::from_secs(60) };
     fetch_with(there, net, snapshot, blobs, patience, seconds)
 }
@@ -98,10 +98,36 @@ pub async fn fetch_over(
         }
     };
     tokio::select! {
-        () = fetcher.run(snapshots, || false) => false,
+        () = fetcher.run(snapshots, || false, futures::stream::pending()) => false,
         () = arrived => true,
         () = tokio::time::sleep(time) => false,
     }
+}
+
+/// Runs a fetcher until something is so, or the time is over; says whether it is.
+pub fn fetch_until(
+    there: &House,
+    net: &Arc<Net>,
+    snapshot: Arc<Snapshot>,
+    seconds: u64,
+    so: impl Fn() -> bool,
+) -> bool {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let patience = Patience { response: Duration::from_millis(300), turn: Duration::from_secs(60) };
+    let (_sender, snapshots) = watch::channel(snapshot);
+    let fetcher = Fetcher::new(there.store.clone(), net.clone(), patience);
+    runtime.block_on(async {
+        let wait = async {
+            while !so() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            () = fetcher.run(snapshots, || false, futures::stream::pending()) => false,
+            () = wait => true,
+            () = tokio::time::sleep(Duration::from_secs(seconds)) => false,
+        }
+    })
 }
 
 #[test]
@@ -203,18 +229,21 @@ fn a_silent_holder_does_not_keep_others_from_giving() {
 #[test]
 fn nothing_is_fetched_beyond_the_quota() {
     let (source, _, blob) = holder(100_000, 1);
-    let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2])];
+    let (bytes, other) = super::blob(60_000, 2);
+    // one that is here and that a study needs
+    let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2]), notice(BlobKind::Update, other, &[2], &[1, 2])];
     let there = House::with_quota(150_000);
-    let old = there.dir.path().join("blobs/old");
-    fs::write(&old, vec![0; 60_000]).unwrap();
+    there.put(&other, &bytes);
     let net = Arc::new(Net { peers: BTreeMap::from([(peer(1), honest(&source, 2))]), ..Net::default() });
     let snapshot = chain(2, &listed, &listed);
     assert!(!fetch(&there, &net, snapshot.clone(), &[blob], 1));
     assert!(net.asked.lock().is_empty());
-    let over = there.store.usage().unwrap().room_for(&[blob]).unwrap_err();
+    let usage = there.store.usage(|root, noted| snapshot.needs(root, noted)).unwrap();
+    let over = usage.room_for(&[blob]).unwrap_err();
     assert_eq!((over.used, over.wanted, over.quota), (60_000, 100_000, 150_000));
-    fs::remove_file(&old).unwrap();
-    assert!(fetch(&there, &net, snapshot, &[blob], 5));
+    assert_eq!(over.needed_mib(), 1);
+    // what no study needs is no obligation
+    assert!(fetch(&there, &net, chain(2, &listed[..1], &listed[..1]), &[blob], 5));
 }
 
 #[test]
@@ -239,13 +268,13 @@ fn of_two_blobs_that_fit_alone_and_not_together_one_is_fetched() {
 fn an_honest_fetcher_uses_the_rate_it_is_allowed_and_stays_within_it() {
     let start = Instant::now();
     let mut fetcher = Peers::default();
-    let mut server = Bucket::new(serve::BURST, serve::RATE, start);
+    let mut server = Bucket::new(serve::BURST.into(), serve::RATE.into(), start);
     let (seconds, mut made) = (20, 0);
     for step in 0..seconds * 1000 {
         let now = start + Duration::from_millis(step);
         while fetcher.pace(peer(1), now).is_zero() {
             made += 1;
-            assert_eq!(server.take(now), Ok(()), "request {made} after {step} ms");
+            assert_eq!(server.take(1.0, now), Ok(()), "request {made} after {step} ms");
         }
     }
     let allowed = u64::from(peers::BURST) + seconds * u64::from(peers::RATE);
@@ -256,7 +285,7 @@ fn an_honest_fetcher_uses_the_rate_it_is_allowed_and_stays_within_it() {
 
 #[test]
 fn holders_come_first_and_failing_peers_rest_longer_each_time() {
-    let (_, blob) = blob(10, 1);
+    let blob = update(blob(10, 1).1);
     let sources = [(peer(1), true), (peer(2), false)];
     let mut peers = Peers::default();
     let mut now = Instant::now();
@@ -279,8 +308,7 @@ fn holders_come_first_and_failing_peers_rest_longer_each_time() {
 
 #[test]
 fn a_refusal_is_forgiven_when_the_chain_moves_and_a_lie_is_not() {
-    let (_, asked) = blob(10, 1);
-    let (_, other) = blob(10, 2);
+    let [asked, other] = [1, 2].map(|seed| update(blob(10, seed).1));
     let sources = [(peer(1), true), (peer(2), true)];
     let now = Instant::now();
     let mut peers = Peers::default();

@@ -143,7 +143,7 @@ async fn blobs_travel_over_real_connections_to_members_only() {
     assert_eq!(given, SIZES.iter().sum::<usize>() as u64);
 
     // a node that takes the member's place in its own eyes still has its own peer id on the wire
-    let answer = outsider.first_answer(&author, first(blobs[0]).encode()).await;
+    let answer = outsider.first_answer(&author, first(update(blobs[0])).encode()).await;
     assert_eq!(Response::read(&answer), Some(Response::Refused));
     let thief = House::new();
     let posing = [(1, author.peer()), (2, outsider.peer())];

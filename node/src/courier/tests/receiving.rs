@@ -10,7 +10,7 @@ use crate::courier::{
 /// Fetches all that is left of a blob from a house, `len` bytes at once.
 fn fetch_rest(download: &mut Download, from: &House, blob: BlobRef, len: u32) {
     while !download.progress().complete {
-        let request = Request { blob, start: download.progress().have, len };
+        let request = Request { entry: update(blob), start: download.progress().have, len };
         let bytes = from.store.slice(&blob, &request.range().unwrap()).unwrap();
         download.accept(&request, &bytes).unwrap();
     }
@@ -25,15 +25,21 @@ fn blobs_of_every_shape_arrive_whole() {
             let mut download = Download::resume(&there.store, blob).unwrap();
             assert!(!there.store.holds(&blob));
             fetch_rest(&mut download, &house, blob, len);
-            download.finish(&there.store, 7).unwrap();
+            download.finish(&there.store, &update(blob)).unwrap();
             assert!(there.store.holds(&blob));
             assert_eq!(fs::read(there.file(&blob)).unwrap(), bytes, "{size} bytes by {len}");
             // nothing is left behind, and the hashes are there for the next who asks
             assert_eq!(fs::read_dir(there.dir.path().join("blobs")).unwrap().count(), 1);
             assert_eq!(fs::read_dir(there.dir.path().join("courier/partial")).unwrap().count(), 0);
             assert_eq!(fs::read_dir(there.dir.path().join("courier/outboards")).unwrap().count(), 1);
-            assert!(there.reopened().fetched_for(&blob, 7));
-            assert!(!there.store.fetched_for(&blob, 8));
+            // for that entry and no other, also after a restart
+            let of = update(blob);
+            for store in [&*there.store, &there.reopened()] {
+                assert!(store.granted(&of));
+                for other in [Entry { study: 8, ..of }, Entry { round: 4, ..of }, entry(BlobKind::Merged, blob)] {
+                    assert!(!store.granted(&other), "{other}");
+                }
+            }
         }
     }
 }
@@ -41,7 +47,7 @@ fn blobs_of_every_shape_arrive_whole() {
 #[test]
 fn a_whole_response_fits_into_a_message() {
     let (house, _, blob) = holder(3 * 1024 * 1024 + 5, 1);
-    let response = house.ask(2, &Request { blob, start: SPAN.into(), len: SPAN });
+    let response = house.ask(2, &Request { entry: update(blob), start: SPAN.into(), len: SPAN });
     assert!((response.encode().len() as u64) < MAX_RESPONSE);
     assert_eq!(Response::read(&response.encode()), Some(response));
     // the largest blob there can be has this many pairs above a response's own
@@ -52,7 +58,7 @@ fn a_whole_response_fits_into_a_message() {
 fn wrong_bytes_are_noticed_before_any_is_written() {
     let (house, _, blob) = holder(40_000, 1);
     let (other, _, other_blob) = holder(40_000, 2);
-    let request = Request { blob, start: GROUP, len: GROUP as u32 };
+    let request = Request { entry: update(blob), start: GROUP, len: GROUP as u32 };
     let there = House::new();
     let mut download = Download::resume(&there.store, blob).unwrap();
     let zero = Request { start: 0, ..request };
@@ -96,7 +102,7 @@ fn a_blob_whose_length_the_chain_has_wrong_never_arrives() {
         let claimed = BlobRef { len, ..blob };
         let there = House::new();
         let mut download = Download::resume(&there.store, claimed).unwrap();
-        let request = first(claimed);
+        let request = first(update(claimed));
         let bytes = house.store.slice(&blob, &(0..40_000)).unwrap();
         assert!(download.accept(&request, &bytes).is_err(), "{len}");
         assert_eq!(house.ask(2, &request), Response::Refused);
@@ -108,14 +114,14 @@ fn a_download_goes_on_after_a_restart() {
     let (house, bytes, blob) = holder(3 * 1024 * 1024 + 5, 1);
     let there = House::new();
     let mut download = Download::resume(&there.store, blob).unwrap();
-    let request = first(blob);
+    let request = first(update(blob));
     download.accept(&request, &slice(house.ask(2, &request))).unwrap();
     drop(download);
     let store = there.reopened();
     let mut again = Download::resume(&store, blob).unwrap();
     assert_eq!(again.progress(), Progress { have: SPAN.into(), complete: false });
     fetch_rest(&mut again, &house, blob, SPAN);
-    again.finish(&store, 7).unwrap();
+    again.finish(&store, &update(blob)).unwrap();
     assert_eq!(fs::read(there.file(&blob)).unwrap(), bytes);
 }
 
@@ -141,12 +147,12 @@ fn a_partial_download_that_the_disk_changed_is_dropped_and_fetched_again() {
     let mut spoilt = bytes.clone();
     spoilt[0] ^= 1;
     fs::write(&data, &spoilt).unwrap();
-    assert!(matches!(download.finish(&there.store, 7), Err(NotAdopted::OtherHash)));
+    assert!(matches!(download.finish(&there.store, &update(blob)), Err(NotAdopted::OtherHash)));
     assert!(!there.store.holds(&blob) && !data.exists() && !note.exists());
     assert_eq!(fs::read_dir(there.dir.path().join("blobs")).unwrap().count(), 0);
     let mut again = Download::resume(&there.store, blob).unwrap();
     fetch_rest(&mut again, &house, blob, SPAN);
-    again.finish(&there.store, 7).unwrap();
+    again.finish(&there.store, &update(blob)).unwrap();
     assert_eq!(fs::read(there.file(&blob)).unwrap(), bytes);
 }
 
@@ -156,10 +162,10 @@ fn what_belongs_to_blobs_that_are_gone_is_removed() {
     let there = House::new();
     let mut download = Download::resume(&there.store, blob).unwrap();
     fetch_rest(&mut download, &house, blob, SPAN);
-    download.finish(&there.store, 7).unwrap();
+    download.finish(&there.store, &update(blob)).unwrap();
     let left = || {
         let count = |folder: &str| fs::read_dir(there.dir.path().join("courier").join(folder)).unwrap().count();
-        (count("outboards"), count("fetched"))
+        (count("outboards"), count("notes"))
     };
     there.store.tidy(|_| false).unwrap();
     assert_eq!(left(), (1, 1));
@@ -168,7 +174,7 @@ fn what_belongs_to_blobs_that_are_gone_is_removed() {
     assert_eq!(left(), (1, 1));
     there.store.tidy(|_| false).unwrap();
     assert_eq!(left(), (0, 0));
-    assert!(!there.store.fetched_for(&blob, 7));
+    assert!(!there.store.granted(&update(blob)));
 }
 
 #[test]

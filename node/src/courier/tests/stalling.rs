@@ -114,8 +114,7 @@ fn holders_that_drip_do_not_keep_another_blob_waiting() {
 
 #[test]
 fn one_that_gives_below_the_floor_counts_as_failing_until_it_does_better() {
-    let (_, slow) = blob(10, 1);
-    let (_, other) = blob(10, 2);
+    let [slow, other] = [1, 2].map(|seed| update(blob(10, seed).1));
     let sources = [(peer(1), true), (peer(2), false)];
     let mut peers = Peers::default();
     let mut now = Instant::now();
@@ -136,7 +135,7 @@ fn one_that_gives_below_the_floor_counts_as_failing_until_it_does_better() {
 
 #[test]
 fn a_turn_is_ended_for_one_that_is_untried_or_twice_as_fast_and_for_no_other() {
-    let (_, asked) = blob(10, 1);
+    let asked = update(blob(10, 1).1);
     let sources = [(peer(1), true), (peer(2), false), (peer(3), true)];
     let now = Instant::now();
     let mut peers = Peers::default();
@@ -164,7 +163,7 @@ fn a_turn_is_ended_for_one_that_is_untried_or_twice_as_fast_and_for_no_other() {
 
 #[test]
 fn one_that_is_busy_again_and_again_rests_longer_and_one_that_gave_does_not() {
-    let (_, asked) = blob(10, 1);
+    let asked = update(blob(10, 1).1);
     let source = [(peer(1), true)];
     let mut peers = Peers::default();
     let now = Instant::now();
@@ -176,8 +175,8 @@ fn one_that_is_busy_again_and_again_rests_longer_and_one_that_gave_does_not() {
     assert_eq!(peers.choose(&source, &asked, soon), None);
     // a failure: among those that may hold the blob, others come first
     let both = [(peer(1), false), (peer(2), false)];
-    let chosen = |blob: &BlobRef| Peers::default().choose(&both, blob, now);
-    let other = (0..).map(|seed| blob(10, seed).1).find(|blob| chosen(blob) == Some(peer(1))).unwrap();
+    let chosen = |entry: &Entry| Peers::default().choose(&both, entry, now);
+    let other = (0..).map(|seed| update(blob(10, seed).1)).find(|entry| chosen(entry) == Some(peer(1))).unwrap();
     assert_eq!(peers.choose(&both, &other, now + Duration::from_secs(60)), Some(peer(2)));
     peers.gave(peer(1), now);
     peers.ended(peer(1), &asked, Outcome::Busy, now);

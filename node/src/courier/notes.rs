@@ -1,0 +1,138 @@
+//! Why a blob is held: the entries of the chain's list under which it was fetched, shown, or made here. They say what this
+//! node may pass on, and what is to be removed when its time is over.
+
+use super::{
+    files::{self, named},
+    wire::{kind_name, Entry},
+};
+use consilium_primitives::{BlobKind, BlobRef};
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Why a blob is held for an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// A member of that study gave all of it, asked for that very entry.
+    Fetched,
+    /// It was here, and a member of that study proved that it may be had there, too.
+    Shown,
+    /// This institution's worker made it.
+    Own,
+}
+
+impl Reason {
+    const ALL: [Self; 3] = [Self::Fetched, Self::Shown, Self::Own];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Fetched => "fetched",
+            Self::Shown => "shown",
+            Self::Own => "own",
+        }
+    }
+}
+
+/// What is noted of one blob.
+pub type Noted = BTreeSet<(Entry, Reason)>;
+
+/// The notes of a courier, one file for each blob.
+pub struct Notes {
+    folder: PathBuf,
+    /// Never held while the disk works: requests are decided with it.
+    known: Mutex<HashMap<[u8; 32], Noted>>,
+    /// Held while the same is written to the disk.
+    writing: Mutex<()>,
+}
+
+impl Notes {
+    /// Reads the notes of a folder that is there. A line that is none says nothing.
+    ///
+    /// # Errors
+    /// The folder or a file cannot be read; the text names it.
+    pub fn open(folder: PathBuf) -> io::Result<Self> {
+        let mut known = HashMap::new();
+        for (root, path) in files::hashed(&folder)? {
+            let text = fs::read_to_string(&path).map_err(|error| named(&path, &error))?;
+            known.insert(root, text.lines().filter_map(|line| read(&root, line)).collect());
+        }
+        Ok(Self { folder, known: Mutex::new(known), writing: Mutex::default() })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether this node may pass a blob on as one that it has from members of that study for that round.
+    #[must_use]
+    pub fn granted(&self, entry: &Entry) -> bool {
+        let known = self.known.lock();
+        let noted = known.get(&entry.blob.root.0);
+        noted.is_some_and(|all| [Reason::Fetched, Reason::Shown].iter().any(|reason| all.contains(&(*entry, *reason))))
+    }
+
+    /// Whether anything is noted of an entry.
+    #[must_use]
+    pub fn has(&self, entry: &Entry) -> bool {
+        self.known.lock().get(&entry.blob.root.0).is_some_and(|all| all.iter().any(|(of, _)| of == entry))
+    }
+
+    /// What is noted of a blob.
+    #[must_use]
+    pub fn of(&self, root: &[u8; 32]) -> Noted {
+        self.known.lock().get(root).cloned().unwrap_or_default()
+    }
+
+    /// What is noted.
+    #[must_use]
+    pub fn all(&self) -> Vec<([u8; 32], Noted)> {
+        self.known.lock().iter().map(|(root, noted)| (*root, noted.clone())).collect()
+    }
+
+    /// Notes one more reason: first on the disk, so that it is never known only until a restart.
+    ///
+    /// # Errors
+    /// The note cannot be written; the text names it.
+    pub fn add(&self, entry: &Entry, reason: Reason) -> io::Result<()> {
+        let _writing = self.writing.lock();
+        let root = entry.blob.root.0;
+        let mut noted = self.of(&root);
+        if !noted.insert((*entry, reason)) {
+            return Ok(());
+        }
+        let text: String = noted.iter().map(|(entry, reason)| line(entry, *reason)).collect();
+        files::replace(&self.folder.join(hex::encode(root)), text.as_bytes())?;
+        self.known.lock().insert(root, noted);
+        Ok(())
+    }
+
+    /// Forgets all about a blob.
+    ///
+    /// # Errors
+    /// The note is there and cannot be removed; the text names it.
+    pub fn forget(&self, root: &[u8; 32]) -> io::Result<()> {
+        let _writing = self.writing.lock();
+        let path = self.folder.join(hex::encode(root));
+        files::remove(&path).map_err(|error| named(&path, &error))?;
+        self.known.lock().remove(root);
+        Ok(())
+    }
+}
+
+fn line(entry: &Entry, reason: Reason) -> String {
+    let Entry { study, round, kind, blob } = entry;
+    format!("{} {study} {round} {} {}\n", reason.word(), kind_name(*kind), blob.len)
+}
+
+fn read(root: &[u8; 32], line: &str) -> Option<(Entry, Reason)> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let [word, study, round, kind, len] = words[..] else { return None };
+    let reason = Reason::ALL.into_iter().find(|reason| reason.word() == word)?;
+    let kind = [BlobKind::Update, BlobKind::Merged].into_iter().find(|known| kind_name(*known) == kind)?;
+    let blob = BlobRef { root: (*root).into(), len: len.parse().ok()? };
+    Some((Entry { study: study.parse().ok()?, round: round.parse().ok()?, kind, blob }, reason))
+}
