@@ -8,7 +8,6 @@ use anyhow::{anyhow, bail, Context, Result};
 use codec::{Decode, Encode};
 use consilium_primitives::{
     round::{Kind, RoundRecord, Study},
-    rules::UPDATES_AFTER_END,
     Hash, InstitutionId, InstitutionNotice, StudyId, StudyRules,
 };
 use sp_consensus_grandpa::GrandpaJustification;
@@ -227,7 +226,7 @@ impl Chain {
     /// The node does not answer.
     pub async fn listed(&self, study: StudyId, info: &StudyInfo, at: Block) -> Result<bool> {
         let ended: Vec<StudyId> = self.value(entry("Ended"), at).await?.unwrap_or_default();
-        Ok(listed(study, info, &ended, at.number))
+        Ok(listed(study, info, &ended))
     }
 
     /// The bytes of a study's spec.
@@ -321,10 +320,9 @@ impl Chain {
     }
 }
 
-/// Whether a study runs at block `now`, or is among those that ended last and has ended lately: its updates are kept then.
-pub fn listed(study: StudyId, info: &StudyInfo, ended: &[StudyId], now: u32) -> bool {
-    let over = info.state.ended_at.is_some_and(|at| now.saturating_sub(at) >= UPDATES_AFTER_END);
-    !info.state.ended() || ended.contains(&study) && !over
+/// Whether the chain lists a study for its files: it runs, or is among those that ended last.
+pub fn listed(study: StudyId, info: &StudyInfo, ended: &[StudyId]) -> bool {
+    !info.state.ended() || ended.contains(&study)
 }
 
 /// Arguments of a call, in SCALE already.

@@ -36,7 +36,7 @@ pub(crate) mod testing;
 pub mod text;
 pub mod vote;
 
-pub use blobs::{BlobKind, BlobNotice, InstitutionNotice, StudyBlobs};
+pub use blobs::{BlobKind, BlobNotice, InstitutionNotice, MergedBlob, RoundUpdates, StudyBlobs};
 pub use duty::{
     Attested, Duty, DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode,
     MergeInput,

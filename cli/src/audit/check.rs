@@ -311,6 +311,10 @@ impl<B: BlobSource> Audit<'_, B> {
                 round: record.round,
                 institution: input.institution,
                 base: record.base,
+                statistics: match record.kind {
+                    Kind::Statistics => Hash::zero(),
+                    Kind::Model => self.history.info.state.statistics.unwrap_or_default(),
+                },
             };
             if duty.hash() != input.duty {
                 let who = name(&self.history.names, &input.institution);

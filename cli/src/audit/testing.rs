@@ -101,7 +101,11 @@ impl World {
 
     fn duty(&self, kind: DutyKind, round: u32, site: u8, base: Hash) -> Hash {
         let agreement = self.history.info.agreement;
-        Duty { kind, genesis: GENESIS, study: STUDY, agreement, round, institution: id(site), base }.hash()
+        let statistics = match kind {
+            DutyKind::Train => self.history.info.state.statistics.unwrap_or_default(),
+            _ => Hash::zero(),
+        };
+        Duty { kind, genesis: GENESIS, study: STUDY, agreement, round, institution: id(site), base, statistics }.hash()
     }
 
     /// The folder of the files.

@@ -215,6 +215,12 @@ impl Consortium {
             // nobody wants it any more
             self.shell.world.now = self.shell.study.deadline().expect("a pause ends");
         }
+        if let Phase::Merging(m) = &self.shell.study.phase {
+            // more liars than such a merge survives can keep its clock from running, for as long as a pause may take
+            if m.stands && self.shell.world.now > m.stood.unwrap_or_default() + 2_000 {
+                self.shell.world.now = m.until;
+            }
+        }
         self.step(Event::Tick).expect("a block can always begin");
         let count = self.scenario.members;
         let first = self.up_to(u32::from(count) - 1) as u8;
