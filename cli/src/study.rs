@@ -269,7 +269,8 @@ mod tests {
         let spec = file.spec().canonical().unwrap();
         let rules = file.rules(2_000, 4).unwrap();
         lengths_fit(&spec, &rules).unwrap();
-        let change: [(&str, fn(&mut StudyRules)); 3] = [
+        type Change = fn(&mut StudyRules);
+        let change: [(&str, Change); 3] = [
             ("update_len", |rules| rules.update_len += 1),
             ("merged_len", |rules| rules.merged_len += 1),
             ("statistics_len", |rules| rules.statistics_len += 1),

@@ -111,6 +111,7 @@ impl Cli {
 
 /// Commands about keys.
 #[derive(Debug, clap::Subcommand)]
+#[allow(clippy::enum_variant_names)] // commands are named after them, as the SDK names its own
 pub enum Key {
     /// Make a random node key, write it to a file that only its owner can read or to stdout, and its peer id to stderr.
     GenerateNodeKey(GenerateNodeKey),

@@ -1,7 +1,7 @@
 //! What orders say beside the duty.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use crate::{mock::*, *};
+use crate::mock::*;
 use consilium_primitives::*;
 
 #[test]
