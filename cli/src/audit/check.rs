@@ -92,6 +92,11 @@ impl History {
         self.kept().is_some_and(|kept| kept.rounds.iter().any(of))
     }
 
+    /// Root of the merged statistics: of their record, or where that is gone as the study names it.
+    fn statistics(&self) -> Option<Hash> {
+        self.record(Kind::Statistics, 0).map(|record| record.root).or(self.info.state.statistics)
+    }
+
     /// Whether the merged file of a closed round must stay.
     pub fn keeps_merged(&self, record: &RoundRecord) -> bool {
         self.kept().is_some_and(|kept| kept.merged.iter().any(|merged| merged.blob.root == record.root))
@@ -313,7 +318,8 @@ impl<B: BlobSource> Audit<'_, B> {
                 base: record.base,
                 statistics: match record.kind {
                     Kind::Statistics => Hash::zero(),
-                    Kind::Model => self.history.info.state.statistics.unwrap_or_default(),
+                    // what was merged; that the study names the same is looked at with the statistics
+                    Kind::Model => self.history.statistics().unwrap_or_default(),
                 },
             };
             if duty.hash() != input.duty {
