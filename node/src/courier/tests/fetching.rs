@@ -158,7 +158,8 @@ fn what_is_there_or_not_wanted_or_not_ours_is_not_fetched() {
     let (_, idle) = blob(100, 2);
     let (_, foreign) = blob(100, 3);
     let listed = [
-        notice(BlobKind::Merged, held, &[1], &[1, 2]),
+        // made here, and named as held here; what is only there is shown once by a holder, before others may have it
+        notice(BlobKind::Merged, held, &[1, 2], &[1, 2]),
         BlobNotice { wanted: false, ..notice(BlobKind::Merged, idle, &[1], &[1, 2]) },
         notice(BlobKind::Merged, foreign, &[1], &[1, 3]),
     ];
