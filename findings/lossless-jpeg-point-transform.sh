@@ -1,6 +1,6 @@
 #!/bin/bash
-# pylibjpeg-libjpeg 2.5.0, imagecodecs 2026.3.6, Pillow 13.0.0 (Python): one JPEG Lossless file with a point transform, three
-# different pictures, no error.
+# pylibjpeg-libjpeg 2.5.0, imagecodecs 2026.3.6, Pillow 13.0.0 (Python): one JPEG Lossless file with a point transform, four
+# different pictures, of which one is right, no error.
 #
 # Expected: 100 108 / 200 208. Samples are divided by 4 before they are coded and multiplied by 4 afterwards (ITU-T T.81,
 # H.1.1 and H.1.2.1).
