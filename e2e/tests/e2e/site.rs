@@ -45,8 +45,10 @@ fn call(port: u16, method: &str, params: &Value) -> Option<Value> {
     let body = serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-    let head = "POST / HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-type: application/json\r\n";
-    write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len()).ok()?;
+    // a node answers only who names it as it is reached, with the port
+    let head = "connection: close\r\ncontent-type: application/json\r\n";
+    write!(stream, "POST / HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n{head}content-length: {}\r\n\r\n{body}", body.len())
+        .ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     serde_json::from_str(answer.split("\r\n\r\n").nth(1)?).ok()
