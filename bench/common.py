@@ -209,7 +209,8 @@ class Side:
         self.dtype = DTYPES[dtype]
         training = {"optimizer": optimizer, "batch_size": batch, "epochs": 1}
         request = {"op": "new", "model": model, "training": training, "input": shape, "outputs": 1}
-        self.layout = Layout(self.ask({**request, "dtype": dtype, "threads": threads, **more}))
+        self.described = self.ask({**request, "dtype": dtype, "threads": threads, **more})
+        self.layout = Layout(self.described)
         return self.layout
 
     def set(self, what, flat, layout=None):

@@ -1,7 +1,8 @@
 """Speed and memory of training steps, the engine beside Keras, on this machine, one computing at a time.
 
 A step is a whole one: forward, loss with penalty, backward, Adam, dropout on. Keras runs it as one tf.function over tensors
-made beforehand, in whichever of four settings is fastest for the case: XLA on or off, oneDNN on or off.
+made beforehand, in whichever of four settings is fastest for the case: XLA on or off, oneDNN on or off. Which vector
+instructions each side uses is printed last.
 
 Exits with 1 if a value misses its bar.
 """
@@ -11,6 +12,7 @@ import contextlib
 import json
 import os
 import statistics
+import subprocess
 import sys
 import time
 
@@ -28,6 +30,7 @@ CASES = {
 SETTINGS = [(onednn, xla) for onednn in (False, True) for xla in (False, True)]
 MEMORY_BAR, AGREE = 1.2, 1e-4
 SEED = 1
+NAMES = {"engine": "engine", "keras": "Keras"}
 
 
 def named(setting):
@@ -170,7 +173,24 @@ def memory(a, setting):
     return result
 
 
-def tables(cases, memories):
+# With XLA, TensorFlow compiles for the processor it finds; without, and without oneDNN, as its wheel was built.
+PRODUCT = "import tensorflow as tf; a = tf.ones((64, 64)); tf.linalg.matmul(a, a).numpy()"
+
+
+def instructions(a):
+    """What each side says of itself: the engine how long its vectors are, oneDNN for which instructions it makes its code."""
+    environment = {**os.environ, "ONEDNN_VERBOSE": "1", "TF_ENABLE_ONEDNN_OPTS": "1"}
+    said = subprocess.run([sys.executable, "-c", PRODUCT], env=environment, capture_output=True, text=True)
+    isa = [line.split("isa:", 1)[1] for line in said.stdout.splitlines() if "info,cpu,isa:" in line]
+    found = {"keras": "oneDNN: " + (isa[0] if isa else "does not say")}
+    if not a.keras_only:
+        with engine(a.engine, a.threads) as ours:
+            ours.new({"layers": [common.dense(1)]}, [1], common.adam())
+            found["engine"] = f"vectors of {ours.described['vector_bits']} bits"
+    return found
+
+
+def tables(cases, memories, used):
     word = {True: "pass", False: "MISSED", None: ""}
 
     def spread(r, name):
@@ -199,9 +219,10 @@ def tables(cases, memories):
         print()
         sides = [s for s in ("engine", "keras") if s in memories]
         mb = lambda s, what: f"{memories[s][what] / 1e6:.0f}"
-        rows = [[{"keras": "Keras"}.get(s, s), mb(s, "before"), mb(s, "peak"), mb(s, "training"), "", "", ""] for s in sides]
+        rows = [[NAMES[s], mb(s, "before"), mb(s, "peak"), mb(s, "training"), "", "", ""] for s in sides]
         rows[0][4:] = [of(memories, "ratio", ".3f"), of(memories, "bar", ".2f"), word[memories.get("pass")]]
         common.table(["memory, MB", "before", "peak", "training", "ratio", "bar", ""], rows)
+    print("\ninstructions: " + "; ".join(f"{NAMES[side]}: {what}" for side, what in sorted(used.items())))
 
 
 def main():
@@ -227,13 +248,14 @@ def main():
         note("speed.py: memory")
         chosen = next((r["keras_setting"] for r in cases if r["case"] == "nature2021-128"), named(SETTINGS[0]))
         memories = memory(a, next(s for s in SETTINGS if named(s) == chosen))
+    used = instructions(a)
     busy = max(r["others_processors"] for r in cases)
     if busy > 0.1:
         note(f"speed.py: other programs used {busy:.2f} processors meanwhile: these times are not to be trusted")
     if a.json:
-        print(json.dumps({"cases": cases, "memory": memories}))
+        print(json.dumps({"cases": cases, "memory": memories, "instructions": used}))
     else:
-        tables(cases, memories)
+        tables(cases, memories, used)
     failed = [r for r in [*cases, memories or {}] if r.get("pass") is False]
     sys.exit(1 if failed else 0)
 
