@@ -4,7 +4,9 @@
 //! with a request stands in the reply's `error`.
 
 use anyhow::{bail, Context, Result};
-use consilium_ml_worker::learn::{loss::Objective, real::Real, Net, Stepper, Workspace};
+use consilium_ml_worker::learn::{
+    kernels::vector_bits, loss::Objective, memory::zeros, real::Real, Net, Stepper, Workspace,
+};
 use consilium_study::{Architecture, Loss, Model, Penalty, Task, Training};
 use serde::Deserialize;
 use serde_json::{json, Value};
@@ -122,8 +124,8 @@ impl<R: Wire> Engine<R> {
             objective: Objective { task, loss: Loss::CrossEntropy, weights: Vec::new() },
             work: net.workspace(0),
             stepper: Stepper::new(&training, &net, &vec![R::ZERO; net.parameters()]),
-            parameters: vec![R::ZERO; net.parameters()],
-            gradient: vec![R::ZERO; net.parameters()],
+            parameters: zeros(net.parameters()),
+            gradient: zeros(net.parameters()),
             rows: Vec::new(),
             labels: Vec::new(),
             seed: 0,
@@ -140,7 +142,7 @@ impl<R: Wire> Engine<R> {
             .tensors()
             .map(|(tensor, range)| json!({"name": tensor.name, "shape": tensor.shape, "offset": range.start}))
             .collect();
-        json!({ "parameters": self.net.parameters(), "tensors": tensors })
+        json!({ "parameters": self.net.parameters(), "tensors": tensors, "vector_bits": vector_bits() })
     }
 
     /// Puts some rows in place; gives their labels.
@@ -162,9 +164,7 @@ impl<R: Wire> Engine<R> {
     /// Loss and gradient of the loss alone.
     fn loss(&mut self, rows: &[usize], dropout: bool) -> Result<f64> {
         let labels = self.batch(rows)?;
-        let mut chance = [0; 32];
-        chance[..8].copy_from_slice(&self.seed.to_le_bytes());
-        chance[8..16].copy_from_slice(&self.steps.to_le_bytes());
+        let chance = self.chance();
         let (net, work, gradient) = (&self.net, &mut self.work, &mut self.gradient);
         let (parameters, objective) = (&self.parameters, &self.objective);
         Ok(self.pool.install(|| {
@@ -173,11 +173,21 @@ impl<R: Wire> Engine<R> {
     }
 
     fn step(&mut self, rows: &[usize], dropout: bool) -> Result<f64> {
-        let loss = self.loss(rows, dropout)?;
-        let (stepper, parameters, gradient) = (&mut self.stepper, &mut self.parameters, &mut self.gradient);
-        self.pool.install(|| stepper.step(parameters, gradient, 0.0, 1.0));
+        let labels = self.batch(rows)?;
+        let chance = dropout.then_some(self.chance());
+        let (net, work, gradient, stepper) = (&self.net, &mut self.work, &mut self.gradient, &mut self.stepper);
+        let (parameters, batch) = (&mut self.parameters, (&self.objective, &labels[..]));
+        let step = || stepper.train(net, work, parameters, batch, chance, gradient, (0.0, 1.0));
+        let loss = self.pool.install(step);
         self.steps += 1;
         Ok(loss)
+    }
+
+    fn chance(&self) -> [u8; 32] {
+        let mut chance = [0; 32];
+        chance[..8].copy_from_slice(&self.seed.to_le_bytes());
+        chance[8..16].copy_from_slice(&self.steps.to_le_bytes());
+        chance
     }
 
     fn answer(&mut self, request: Request, input: &mut impl Read) -> Result<Reply<R>> {
@@ -189,9 +199,9 @@ impl<R: Wire> Engine<R> {
                 let (steps, first, second) = self.stepper.memory();
                 let (first, second) = (first.to_vec(), second.to_vec());
                 match what.as_str() {
-                    "parameters" => self.parameters = numbers,
-                    "first" if self.stepper.remember(steps, numbers.clone(), second) => {}
-                    "second" if self.stepper.remember(steps, first, numbers) => {}
+                    "parameters" => self.parameters.copy_from_slice(&numbers),
+                    "first" if self.stepper.remember(steps, &numbers, &second) => {}
+                    "second" if self.stepper.remember(steps, &first, &numbers) => {}
                     other => bail!("this optimiser has no {other}"),
                 }
                 (json!({}), none)
@@ -199,7 +209,7 @@ impl<R: Wire> Engine<R> {
             Request::SetSteps { steps } => {
                 let (_, first, second) = self.stepper.memory();
                 let (first, second) = (first.to_vec(), second.to_vec());
-                self.stepper.remember(steps, first, second);
+                self.stepper.remember(steps, &first, &second);
                 (json!({}), none)
             }
             Request::Get { what } => {

@@ -7,10 +7,12 @@ pub mod curvature;
 pub mod figures;
 pub mod kernels;
 pub mod loss;
+pub mod memory;
 pub mod metrics;
 mod net;
 mod optimize;
 pub mod real;
+mod step;
 mod train;
 
 pub use agreed::{loss_micro, micro_of};

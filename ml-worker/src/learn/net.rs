@@ -12,7 +12,9 @@ use super::{
         pool::{self, Pool},
     },
     loss::Objective,
+    memory::zeros,
     real::Real,
+    step::{Learner, Whole},
 };
 use crate::random::key;
 use consilium_aggregation::{Layout, TensorShape};
@@ -248,7 +250,7 @@ impl Net {
 
     /// Buffers for batches of at most `rows` rows.
     pub fn workspace<R: Real>(&self, rows: usize) -> Workspace<R> {
-        let buffers = |rows: usize| self.sizes.iter().map(|size| vec![R::ZERO; size * rows]).collect::<Vec<_>>();
+        let buffers = |rows: usize| self.sizes.iter().map(|size| zeros(size * rows)).collect::<Vec<_>>();
         let kept = self.steps.iter().map(|_| Kept { numbers: Vec::new(), places: Vec::new() }).collect();
         Workspace { values: buffers(rows), gradients: self.sizes.iter().map(|_| Vec::new()).collect(), kept, rows }
     }
@@ -325,16 +327,31 @@ impl Net {
         chance: Chance,
         gradient: &mut [R],
     ) -> f64 {
-        assert_eq!(gradient.len(), self.parameters, "another model's gradients");
+        self.backward(work, objective, labels, chance, &mut Whole { parameters, gradient })
+    }
+
+    /// Loss of a batch, and what its gradient does to parameters or to a whole gradient.
+    pub(super) fn backward<R: Real>(
+        &self,
+        work: &mut Workspace<R>,
+        objective: &Objective,
+        labels: &[u32],
+        chance: Chance,
+        learner: &mut impl Learner<R>,
+    ) -> f64 {
+        assert_eq!(learner.both().1.len(), self.parameters, "another model's gradients");
         let rows = labels.len() / objective.labels_per_row();
-        self.forward(work, parameters, rows, chance);
+        self.forward(work, learner.both().0, rows, chance);
         for (n, gradient) in work.gradients.iter_mut().enumerate().skip(1) {
             if gradient.is_empty() {
-                *gradient = vec![R::ZERO; self.sizes[n] * work.rows];
+                *gradient = zeros(self.sizes[n] * work.rows);
             }
         }
         let logits = &work.values[self.output][..rows * self.sizes[self.output]];
         let loss = objective.loss_and_slope(logits, labels, &mut work.gradients[self.output][..logits.len()]);
+        if !learner.begins(loss) {
+            return loss;
+        }
         // whether a value's gradient holds something yet: the first to write sets it, the others add to it
         let mut written = vec![false; self.sizes.len()];
         for (n, step) in self.steps.iter().enumerate().rev() {
@@ -356,14 +373,17 @@ impl Net {
                     if *rectified {
                         rectify_back(dy, y, drop.as_ref().and_then(mask).as_ref());
                     }
+                    let (parameters, gradient) = learner.both();
                     column_sums(&mut gradient[bias.clone()], dy);
                     let dy = Matrix::new(dy, rows, *outputs);
-                    multiply(&mut gradient[weight.clone()], dy.t(), Matrix::new(x, rows, *inputs), Into::Set, true);
                     if wanted {
                         multiply(dx, dy, Matrix::new(&parameters[weight.clone()], *outputs, *inputs), into, true);
                     }
+                    // last: the weights may move now
+                    learner.dense(weight, dy, Matrix::new(x, rows, *inputs));
                 }
                 What::Conv { weight, bias, conv, rectified } => {
+                    let (parameters, gradient) = learner.both();
                     let (dw, db) = two(gradient, weight, bias);
                     let (weight, y) = (&parameters[weight.clone()], rectified.then_some(y));
                     conv::backward(conv, dx, dy, y, x, weight, dw, db, &mut kept.numbers, wanted, into);
@@ -372,6 +392,7 @@ impl Net {
                 What::Average(pool) if wanted => pool::average_back(pool, dx, dy, into),
                 What::Max(_) | What::Average(_) => {}
                 What::Norm { weight, bias, norm } => {
+                    let (parameters, gradient) = learner.both();
                     let (dw, db) = two(gradient, weight, bias);
                     let weight = &parameters[weight.clone()];
                     norm::backward(norm, dx, dy, x, weight, dw, db, &mut kept.numbers, wanted, into);

@@ -1,7 +1,14 @@
 //! How parameters follow gradients: one pass over flat buffers, which adds penalties, clips and steps.
 
+mod update;
+
 use super::{
-    kernels::{fast, CHUNK, WORTH_THREADS},
+    kernels::{
+        fast,
+        matrix::{multiply, Into, Matrix},
+        CHUNK, WORTH_THREADS,
+    },
+    memory::{copy, zeros},
     net::Net,
     real::Real,
 };
@@ -9,6 +16,8 @@ use codec::{Decode, Encode};
 use consilium_study::{Clip, EpsilonForm, Optimizer, Schedule, Training};
 use rayon::prelude::*;
 use std::ops::Range;
+pub(super) use update::Now;
+use update::{cut, update, Chunk};
 
 /// What an optimiser remembers between steps. Numbers are kept by their bits, so that a saved state is the same state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -26,6 +35,10 @@ pub struct OptimizerState {
 /// and steps at √.632 = .795 (second moment) of what they would become after a million steps more.
 const LAST_POWER: u64 = 100_000;
 
+/// Rows and columns of a dense layer's gradient that are made at a time where the weights follow at once.
+const ROWS: usize = 24;
+const COLUMNS: usize = 1024;
+
 /// Parameters that are treated alike: a part of one tensor.
 #[derive(Clone, Debug)]
 struct Part {
@@ -34,6 +47,8 @@ struct Part {
     l2: f64,
     /// Weight decay acts on it.
     kernel: bool,
+    /// Proximal gradient descent: L1's part of a step is no derivative but what comes after it.
+    shrinks: bool,
 }
 
 /// Penalties of a network's weights, and the term that holds them near the round's base.
@@ -41,8 +56,6 @@ struct Part {
 pub struct Penalties {
     parts: Vec<Part>,
     proximal: f64,
-    /// Proximal gradient descent: L1's part of a step is no derivative but what comes after it.
-    shrinks: bool,
 }
 
 impl Penalties {
@@ -53,11 +66,18 @@ impl Penalties {
             let mut start = range.start;
             while start < range.end {
                 let end = range.end.min(start + CHUNK);
-                parts.push(Part { range: start..end, l1: tensor.l1, l2: tensor.l2, kernel: tensor.kernel });
+                let (l1, l2, kernel) = (tensor.l1, tensor.l2, tensor.kernel);
+                parts.push(Part { range: start..end, l1, l2, kernel, shrinks: false });
                 start = end;
             }
         }
-        Self { parts, proximal, shrinks: false }
+        Self { parts, proximal }
+    }
+
+    /// The same, where L1 acts by shrinking.
+    fn shrinking(mut self, shrinks: bool) -> Self {
+        self.parts.iter_mut().for_each(|part| part.shrinks = shrinks);
+        self
     }
 
     /// `Σ (λ₁·|w| + λ₂·w²) + μ/2·Σ (w − w₀)²`.
@@ -88,43 +108,9 @@ impl Penalties {
     pub fn add_to<R: Real>(&self, gradient: &mut [R], parameters: &[R], base: &[R]) {
         for part in &self.parts {
             let b = if self.proximal == 0.0 { &[][..] } else { &base[part.range.clone()] };
-            self.add_part(part, &mut gradient[part.range.clone()], &parameters[part.range.clone()], b);
+            part.add_to(self.proximal, &mut gradient[part.range.clone()], &parameters[part.range.clone()], b);
         }
     }
-
-    #[inline(always)]
-    fn add_part<R: Real>(&self, part: &Part, g: &mut [R], w: &[R], base: &[R]) {
-        if part.l2 != 0.0 {
-            let two = R::of(2.0 * part.l2);
-            g.iter_mut().zip(w).for_each(|(g, w)| *g += two * *w);
-        }
-        if part.l1 != 0.0 && !self.shrinks {
-            let one = R::of(part.l1);
-            for (g, w) in g.iter_mut().zip(w) {
-                if *w > R::ZERO {
-                    *g += one;
-                } else if *w < R::ZERO {
-                    *g -= one;
-                }
-            }
-        }
-        if self.proximal != 0.0 {
-            let mu = R::of(self.proximal);
-            g.iter_mut().zip(w).zip(base).for_each(|((g, w), b)| *g += mu * (*w - *b));
-        }
-    }
-}
-
-/// The numbers of one step that are the same for all parameters.
-#[derive(Clone, Copy)]
-struct Now {
-    rate: f64,
-    /// Adam: `1 − β₁ᵗ` and `1 − β₂ᵗ`.
-    left: (f64, f64),
-    /// Clipping by norm multiplies by this.
-    factor: f64,
-    /// Clipping by value.
-    bound: Option<f64>,
 }
 
 /// One optimiser at work.
@@ -144,24 +130,6 @@ pub struct Stepper<R> {
     curvature: f64,
 }
 
-/// A slice per chunk of four buffers, of which some may be empty.
-struct Chunk<'a, R> {
-    part: &'a Part,
-    w: &'a mut [R],
-    g: &'a mut [R],
-    first: &'a mut [R],
-    second: &'a mut [R],
-    base: &'a [R],
-}
-
-/// Cuts the first `n` numbers off; none where there are none.
-fn cut<'a, R>(rest: &mut &'a mut [R], n: usize) -> &'a mut [R] {
-    let n = n.min(rest.len());
-    let (head, tail) = std::mem::take(rest).split_at_mut(n);
-    *rest = tail;
-    head
-}
-
 impl<R: Real> Stepper<R> {
     /// An optimiser for a network, from its beginning; `base` is the model that the round begins with.
     pub fn new(training: &Training, net: &Net, base: &[R]) -> Self {
@@ -179,11 +147,11 @@ impl<R: Real> Stepper<R> {
             schedule: training.schedule,
             warmup_rounds: training.warmup_rounds,
             clip: training.clip,
-            penalties: Penalties { shrinks, ..Penalties::new(net, training.proximal) },
-            base: if training.proximal == 0.0 { Vec::new() } else { base.to_vec() },
+            penalties: Penalties::new(net, training.proximal).shrinking(shrinks),
+            base: if training.proximal == 0.0 { Vec::new() } else { copy(base) },
             steps: 0,
-            first: vec![R::ZERO; first],
-            second: vec![R::ZERO; second],
+            first: zeros(first),
+            second: zeros(second),
             powers: (1.0, 1.0),
             curvature: 1.0,
         }
@@ -204,11 +172,14 @@ impl<R: Real> Stepper<R> {
 
     /// Goes on from steps taken and moments. False, and nothing is changed, where these are another optimiser's or another
     /// model's.
-    pub fn remember(&mut self, steps: u64, first: Vec<R>, second: Vec<R>) -> bool {
+    pub fn remember(&mut self, steps: u64, first: &[R], second: &[R]) -> bool {
         if first.len() != self.first.len() || second.len() != self.second.len() {
             return false;
         }
-        (self.steps, self.first, self.second) = (steps, first, second);
+        self.steps = steps;
+        // into the memory that is there
+        self.first.copy_from_slice(first);
+        self.second.copy_from_slice(second);
         self.powers = (1.0, 1.0);
         for _ in 0..steps.min(LAST_POWER) {
             self.raise();
@@ -253,59 +224,81 @@ impl<R: Real> Stepper<R> {
     /// `share` the share of a round that one step is. The gradient is that of the loss; what stands in it afterwards is of
     /// no use.
     pub fn step(&mut self, parameters: &mut [R], gradient: &mut [R], round: f64, share: f64) {
-        let rate = self.rate(round, share);
+        let now = self.begin(round, share);
+        self.follow_all(now, parameters, gradient, |_| true);
+    }
+
+    /// Begins a step.
+    pub(super) fn begin(&mut self, round: f64, share: f64) -> Now {
         self.steps += 1;
         if self.steps <= LAST_POWER {
             self.raise();
         }
-        let mut now = Now { rate, left: (1.0 - self.powers.0, 1.0 - self.powers.1), factor: 1.0, bound: None };
-        let (optimizer, penalties) = (&self.optimizer, &self.penalties);
+        let bound = if let Some(Clip::Value(bound)) = self.clip { Some(bound) } else { None };
+        Now { rate: self.rate(round, share), left: (1.0 - self.powers.0, 1.0 - self.powers.1), factor: 1.0, bound }
+    }
+
+    /// Whether no parameter's step depends on the gradient of another.
+    pub(super) fn follows_parts(&self) -> bool {
+        !matches!(self.clip, Some(Clip::Norm(_)))
+    }
+
+    /// Lets those parameters follow their gradient of which `wanted`, given where each tensor's part begins, says so.
+    pub(super) fn follow_all(
+        &mut self,
+        mut now: Now,
+        parameters: &mut [R],
+        gradient: &mut [R],
+        wanted: impl Fn(usize) -> bool,
+    ) {
+        let (optimizer, proximal) = (&self.optimizer, self.penalties.proximal);
         let threads = parameters.len() >= WORTH_THREADS;
-        let mut chunks = Vec::with_capacity(penalties.parts.len());
+        let mut chunks = Vec::with_capacity(self.penalties.parts.len());
         let (mut w, mut g) = (&mut parameters[..], &mut gradient[..]);
         let (mut first, mut second) = (&mut self.first[..], &mut self.second[..]);
-        for part in &penalties.parts {
+        for part in &self.penalties.parts {
             let n = part.range.len();
-            chunks.push(Chunk {
+            let chunk = Chunk {
                 part,
                 w: cut(&mut w, n),
                 g: cut(&mut g, n),
                 first: cut(&mut first, n),
                 second: cut(&mut second, n),
-                base: if self.base.is_empty() { &[] } else { &self.base[part.range.clone()] },
-            });
-        }
-        match self.clip {
-            None => {}
-            Some(Clip::Value(bound)) => now.bound = Some(bound),
-            Some(Clip::Norm(bound)) => {
-                let square = |c: &mut Chunk<'_, R>| {
-                    fast(
-                        #[inline(always)]
-                        || {
-                            penalties.add_part(c.part, c.g, c.w, c.base);
-                            c.g.iter().fold(0.0, |sum, g| sum + g.f64() * g.f64())
-                        },
-                    )
-                };
-                let squares: Vec<f64> = if threads {
-                    chunks.par_iter_mut().map(square).collect()
-                } else {
-                    chunks.iter_mut().map(square).collect()
-                };
-                let norm = squares.iter().sum::<f64>().sqrt();
-                if norm > bound {
-                    now.factor = bound / norm;
-                }
+                base: self.base.get(part.range.clone()).unwrap_or_default(),
+            };
+            if wanted(part.range.start) {
+                chunks.push(chunk);
             }
         }
-        let added = matches!(self.clip, Some(Clip::Norm(_)));
+        let added = if let Some(Clip::Norm(bound)) = self.clip {
+            let square = |c: &mut Chunk<'_, R>| {
+                fast(
+                    #[inline(always)]
+                    || {
+                        c.part.add_to(proximal, c.g, c.w, c.base);
+                        c.g.iter().fold(0.0, |sum, g| sum + g.f64() * g.f64())
+                    },
+                )
+            };
+            let squares: Vec<f64> = if threads {
+                chunks.par_iter_mut().map(square).collect()
+            } else {
+                chunks.iter_mut().map(square).collect()
+            };
+            let norm = squares.iter().sum::<f64>().sqrt();
+            if norm > bound {
+                now.factor = bound / norm;
+            }
+            true
+        } else {
+            false
+        };
         let act = |mut c: Chunk<'_, R>| {
             fast(
                 #[inline(always)]
                 || {
                     if !added {
-                        penalties.add_part(c.part, c.g, c.w, c.base);
+                        c.part.add_to(proximal, c.g, c.w, c.base);
                     }
                     update(optimizer, &mut c, now);
                 },
@@ -317,81 +310,65 @@ impl<R: Real> Stepper<R> {
             chunks.into_iter().for_each(act);
         }
     }
-}
 
-#[inline(always)]
-fn update<R: Real>(optimizer: &Optimizer, c: &mut Chunk<'_, R>, now: Now) {
-    if now.factor != 1.0 {
-        let factor = R::of(now.factor);
-        c.g.iter_mut().for_each(|g| *g *= factor);
-    }
-    if let Some(bound) = now.bound {
-        let bound = R::of(bound);
-        // NaN stays NaN
-        c.g.iter_mut().for_each(|g| {
-            if *g > bound {
-                *g = bound;
-            } else if *g < -bound {
-                *g = -bound;
-            }
-        });
-    }
-    let rate = R::of(now.rate);
-    match optimizer {
-        Optimizer::Sgd { momentum, .. } if *momentum == 0.0 => {
-            c.w.iter_mut().zip(&*c.g).for_each(|(w, g)| *w -= rate * *g);
+    /// Lets the weights of a dense layer, at `weight` among the parameters, follow their gradient `dyᵀ·x`, of which a few rows
+    /// and columns are made at a time: they are in a core's cache when they are used, and are written nowhere else.
+    pub(super) fn follow_dense(
+        &mut self,
+        now: Now,
+        parameters: &mut [R],
+        weight: &Range<usize>,
+        dy: Matrix<'_, R>,
+        x: Matrix<'_, R>,
+    ) {
+        let ((outputs, _), (_, inputs)) = (dy.t().shape(), x.shape());
+        let (optimizer, proximal) = (&self.optimizer, self.penalties.proximal);
+        let Some(part) = self.penalties.parts.iter().find(|part| part.range.start == weight.start) else { return };
+        let mut w = &mut parameters[weight.clone()];
+        let mut first = self.first.get_mut(weight.clone()).unwrap_or_default();
+        let mut second = self.second.get_mut(weight.clone()).unwrap_or_default();
+        let mut strips = Vec::with_capacity(outputs.div_ceil(ROWS));
+        for start in (0..outputs).step_by(ROWS) {
+            let rows = start..outputs.min(start + ROWS);
+            let n = rows.len() * inputs;
+            strips.push((rows, cut(&mut w, n), cut(&mut first, n), cut(&mut second, n)));
         }
-        Optimizer::Sgd { momentum, nesterov, .. } => {
-            let momentum = R::of(*momentum);
-            for ((w, g), v) in c.w.iter_mut().zip(&*c.g).zip(&mut *c.first) {
-                *v = momentum * *v + *g;
-                *w -= rate * if *nesterov { *g + momentum * *v } else { *v };
-            }
+        let base = self.base.get(weight.clone()).unwrap_or_default();
+        let act = |(rows, w, first, second): (Range<usize>, &mut [R], &mut [R], &mut [R])| {
+            let base = base.get(rows.start * inputs..rows.end * inputs).unwrap_or_default();
+            R::scratch(ROWS * COLUMNS, |gradient| {
+                for start in (0..inputs).step_by(COLUMNS) {
+                    let columns = start..inputs.min(start + COLUMNS);
+                    let width = columns.len();
+                    let gradient = &mut gradient[..rows.len() * width];
+                    let (dy, x) = (dy.t().some_rows(rows.clone()), x.some_columns(columns));
+                    multiply(gradient, dy, x, Into::Set, false);
+                    for (row, g) in gradient.chunks_exact_mut(width).enumerate() {
+                        let place = row * inputs + start..row * inputs + start + width;
+                        let mut chunk = Chunk {
+                            part,
+                            w: &mut w[place.clone()],
+                            g,
+                            first: first.get_mut(place.clone()).unwrap_or_default(),
+                            second: second.get_mut(place.clone()).unwrap_or_default(),
+                            base: base.get(place).unwrap_or_default(),
+                        };
+                        fast(
+                            #[inline(always)]
+                            || {
+                                chunk.part.add_to(proximal, chunk.g, chunk.w, chunk.base);
+                                update(optimizer, &mut chunk, now);
+                            },
+                        );
+                    }
+                }
+            });
+        };
+        if weight.len() >= WORTH_THREADS {
+            strips.into_par_iter().with_max_len(1).for_each(act);
+        } else {
+            strips.into_iter().for_each(act);
         }
-        Optimizer::Adam { beta1, beta2, epsilon, epsilon_form, .. } => {
-            adam(c, now, (*beta1, *beta2), *epsilon, *epsilon_form);
-        }
-        Optimizer::AdamW { beta1, beta2, epsilon, weight_decay, .. } => {
-            if c.part.kernel {
-                let stays = R::of(1.0 - now.rate * weight_decay);
-                c.w.iter_mut().for_each(|w| *w *= stays);
-            }
-            adam(c, now, (*beta1, *beta2), *epsilon, EpsilonForm::Corrected);
-        }
-        Optimizer::RmsProp { decay, epsilon, .. } => {
-            let (decay, rest, epsilon) = (R::of(*decay), R::of(1.0 - decay), R::of(*epsilon));
-            for ((w, g), v) in c.w.iter_mut().zip(&*c.g).zip(&mut *c.second) {
-                *v = decay * *v + rest * *g * *g;
-                *w -= rate * *g / (v.sqrt() + epsilon);
-            }
-        }
-        Optimizer::ProximalGradient {} => {
-            let threshold = R::of(now.rate * c.part.l1);
-            for (w, g) in c.w.iter_mut().zip(&*c.g) {
-                let there = *w - rate * *g;
-                // exactly 0 within the threshold; NaN stays NaN
-                *w = there - there.max(-threshold).min(threshold);
-            }
-        }
-    }
-}
-
-/// `w -= α·m ÷ (√v + ε)` with `α` and `ε` of this step: `α·m̂ ÷ (√v̂ + ε)` is
-/// `α·√(1 − β₂ᵗ) ÷ (1 − β₁ᵗ) · m ÷ (√v + ε·√(1 − β₂ᵗ))`.
-#[inline(always)]
-fn adam<R: Real>(c: &mut Chunk<'_, R>, now: Now, (beta1, beta2): (f64, f64), epsilon: f64, form: EpsilonForm) {
-    let root = now.left.1.sqrt();
-    let alpha = R::of(now.rate * root / now.left.0);
-    let epsilon = R::of(match form {
-        EpsilonForm::Corrected => epsilon * root,
-        EpsilonForm::Keras => epsilon,
-    });
-    let (b1, b2) = (R::of(beta1), R::of(beta2));
-    let (r1, r2) = (R::of(1.0 - beta1), R::of(1.0 - beta2));
-    for (((w, g), m), v) in c.w.iter_mut().zip(&*c.g).zip(&mut *c.first).zip(&mut *c.second) {
-        *m = b1 * *m + r1 * *g;
-        *v = b2 * *v + r2 * *g * *g;
-        *w -= alpha * *m / (v.sqrt() + epsilon);
     }
 }
 
@@ -402,7 +379,7 @@ fn from_bits(bits: &[u32]) -> Vec<f32> {
 impl Stepper<f32> {
     /// Goes on from a saved state. A state of another length is none: it starts anew.
     pub fn resume(&mut self, state: &OptimizerState) {
-        self.remember(state.steps, from_bits(&state.first), from_bits(&state.second));
+        self.remember(state.steps, &from_bits(&state.first), &from_bits(&state.second));
     }
 
     /// What must be kept to go on later.

@@ -4,6 +4,7 @@ use super::{
     candle::CandleNet,
     curvature,
     loss::Objective,
+    memory::{copy, zeros},
     net::{logits, Chance, Net, NetError, Workspace},
     optimize::{OptimizerState, Stepper},
 };
@@ -200,9 +201,9 @@ impl<'a> Session<'a> {
             session: self,
             work: net.workspace(batch),
             candle: self.device.clone().map(|device| CandleNet::new(&net, device)),
-            gradient: vec![0.0; net.parameters()],
+            gradient: zeros(net.parameters()),
             stepper: Stepper::new(t, &net, self.base).with_curvature(curvature),
-            parameters: self.base.to_vec(),
+            parameters: copy(self.base),
             objective,
             net: &net,
             labels: Vec::new(),
@@ -282,28 +283,37 @@ fn bits(numbers: &[f32]) -> Vec<u32> {
 
 impl Run<'_> {
     fn step(&mut self, part: &[usize], epoch: u32, per_epoch: u64) -> Result<(), TrainError> {
-        let loss = if part.len() > self.work.rows() {
-            self.whole_gradient(part)?
-        } else {
+        let whole = part.len() > self.work.rows();
+        if !whole {
             self.gather(part)?;
-            if self.step == 0 && self.session.seeds.round <= 1 {
-                // with nothing left out by chance, every tensor must move
-                self.gradient(None)?;
-                let mut reached = Vec::new();
-                if self.net.reach(&self.gradient, &mut reached).is_err() {
-                    self.reach(part.len(), reached)?;
-                    self.gather(part)?;
-                }
+        }
+        if !whole && self.step == 0 && self.session.seeds.round <= 1 {
+            // with nothing left out by chance, every tensor must move
+            self.gradient(None)?;
+            let mut reached = Vec::new();
+            if self.net.reach(&self.gradient, &mut reached).is_err() {
+                self.reach(part.len(), reached)?;
+                self.gather(part)?;
             }
-            self.gradient(Some(self.session.seeds.step(self.step)))?
-        };
-        if !loss.is_finite() {
-            return Err(TrainError::NotFinite { epoch });
         }
         let t = &self.session.spec.training;
         let share = 1.0 / if t.batches > 0 { f64::from(t.batches) } else { per_epoch as f64 * f64::from(t.epochs) };
         let round = f64::from(self.session.seeds.round.saturating_sub(1)) + self.step as f64 * share;
-        self.stepper.step(&mut self.parameters, &mut self.gradient, round, share);
+        let chance = Some(self.session.seeds.step(self.step));
+        let loss = if whole || self.candle.is_some() {
+            let loss = if whole { self.whole_gradient(part)? } else { self.gradient(chance)? };
+            if loss.is_finite() {
+                self.stepper.step(&mut self.parameters, &mut self.gradient, round, share);
+            }
+            loss
+        } else {
+            let batch = (&self.objective, &self.labels[..]);
+            let (parameters, gradient) = (&mut self.parameters[..], &mut self.gradient[..]);
+            self.stepper.train(self.net, &mut self.work, parameters, batch, chance, gradient, (round, share))
+        };
+        if !loss.is_finite() {
+            return Err(TrainError::NotFinite { epoch });
+        }
         self.sum += loss * part.len() as f64;
         self.step += 1;
         Ok(())
@@ -396,7 +406,7 @@ impl Run<'_> {
 
     fn resume(&mut self, from: &Checkpoint) {
         self.step = from.step;
-        self.parameters = from.parameters.iter().map(|b| f32::from_bits(*b)).collect();
+        self.parameters.iter_mut().zip(&from.parameters).for_each(|(p, b)| *p = f32::from_bits(*b));
         self.stepper.resume(&from.state);
         (self.sum, self.loss) = (f64::from_bits(from.sum), f64::from_bits(from.loss));
         self.best.clone_from(&from.best);

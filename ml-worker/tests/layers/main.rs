@@ -1,6 +1,7 @@
 //! Each layer, forward and backward, against loops that are its definition.
 #![allow(clippy::unwrap_used, clippy::needless_range_loop)]
 
+mod step;
 mod threads;
 
 use consilium_ml_worker::{

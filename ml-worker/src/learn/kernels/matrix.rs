@@ -1,4 +1,4 @@
-//! Matrix products on the `gemm` crate, the one candle stands on. The only unsafe code of the worker.
+//! Matrix products on the `gemm` crate, the one candle stands on. Together with `memory.rs` the only unsafe code of the worker.
 #![allow(unsafe_code)]
 
 use crate::learn::real::Real;
@@ -31,6 +31,28 @@ impl<'a, R: Real> Matrix<'a, R> {
     pub fn t(self) -> Self {
         Self { rows: self.columns, columns: self.rows, row_step: self.column_step, column_step: self.row_step, ..self }
     }
+
+    /// Some of its rows.
+    ///
+    /// # Panics
+    /// Rows that it has not.
+    pub fn some_rows(self, rows: Range<usize>) -> Self {
+        assert!(rows.start < rows.end && rows.end <= self.rows, "rows {rows:?} of {}", self.rows);
+        Self { numbers: &self.numbers[rows.start * self.row_step..], rows: rows.len(), ..self }
+    }
+
+    /// Some of its columns.
+    ///
+    /// # Panics
+    /// Columns that it has not.
+    pub fn some_columns(self, columns: Range<usize>) -> Self {
+        self.t().some_rows(columns).t()
+    }
+
+    /// How many rows and columns.
+    pub fn shape(&self) -> (usize, usize) {
+        (self.rows, self.columns)
+    }
 }
 
 /// What becomes of the numbers that stand in the result's place.
@@ -48,6 +70,10 @@ pub enum Into {
 const LEAST: (usize, usize) = (96, 3);
 /// Products of fewer multiplications are one thread's work.
 const WORTH: usize = 1 << 22;
+/// Sums of so many terms are long.
+const LONG: usize = 256;
+/// Numbers of a row of the result that are put back in one go: a line of the cache.
+const LINE: usize = 16;
 
 /// `out = a·b` or `out = out + a·b`, with `out` row by row.
 ///
@@ -71,12 +97,35 @@ pub fn multiply<R: Real>(out: &mut [R], a: Matrix<'_, R>, b: Matrix<'_, R>, into
         }
         return;
     }
+    // `gemm` copies the matrix on the side where the result's neighbours are, into another order if need be: here the weights
+    // of a dense layer, in every step. Of a turned result it copies the rows of the batch, which are fewer.
+    if threads && k >= LONG && m <= n && m >= LEAST.1 && a.column_step == 1 && b.row_step == 1 {
+        R::scratch(m * n, |turned| {
+            product(turned, b.t(), a.t(), Into::Set, threads);
+            for first in (0..n).step_by(LINE) {
+                let columns = first..n.min(first + LINE);
+                for (row, out) in out.chunks_exact_mut(n).enumerate() {
+                    for (column, out) in columns.clone().zip(&mut out[columns.clone()]) {
+                        let sum = turned[column * m + row];
+                        *out = if into == Into::Set { sum } else { *out + sum };
+                    }
+                }
+            }
+        });
+    } else {
+        product(out, a, b, into, threads);
+    }
+}
+
+/// As [`multiply`], of matrices that fit and are not empty.
+fn product<R: Real>(out: &mut [R], a: Matrix<'_, R>, b: Matrix<'_, R>, into: Into, threads: bool) {
+    let (m, n, k) = (a.rows, b.columns, a.columns);
     let longest = m.max(n);
     let shared = threads && m.min(n) >= LEAST.1 && m * n * k >= WORTH;
     let parts = if shared { rayon::current_num_threads().min(longest / LEAST.0).max(1) } else { 1 };
     let out = Out(out.as_mut_ptr());
     let part = |rows: Range<usize>, columns: Range<usize>| {
-        // SAFETY: the slices hold rows x columns numbers each (asserted here and when a matrix was made), the steps stay
+        // SAFETY: the slices hold rows x columns numbers each (asserted here and when a matrix was made or cut), the steps stay
         // within them for all rows and columns of a part, and `out` is borrowed mutably by the caller: nothing else reads or
         // writes it, and parts of it do not overlap. With `read_dst` false the numbers of `out` are not read.
         unsafe {

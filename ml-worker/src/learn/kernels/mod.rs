@@ -9,6 +9,7 @@ pub mod norm;
 pub mod pool;
 
 use super::real::Real;
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Below so many numbers threads cost more than they give.
@@ -20,6 +21,19 @@ pub const CHUNK: usize = 1 << 14;
 #[inline(always)]
 pub fn fast<T>(function: impl FnOnce() -> T) -> T {
     pulp::Arch::new().dispatch(function)
+}
+
+/// Bits of the vectors that [`fast`] computes with.
+pub fn vector_bits() -> usize {
+    struct Bits;
+    impl WithSimd for Bits {
+        type Output = usize;
+
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            8 * size_of::<S::f32s>()
+        }
+    }
+    pulp::Arch::new().dispatch(Bits)
 }
 
 /// Calls a function for each chunk of `out`, with the position of its first number; on several threads where it is worth

@@ -63,7 +63,7 @@ fn the_correction_of_many_steps_is_that_of_the_power() {
     for steps in [0, 1, 700, 5_000, 150_000, u64::MAX / 2] {
         let mut w = [0.0f64, 0.0];
         let mut stepper = Stepper::new(&training, &net(1, Penalty::default()), &w);
-        assert!(stepper.remember(steps, vec![0.5; 2], vec![0.25; 2]));
+        assert!(stepper.remember(steps, &[0.5; 2], &[0.25; 2]));
         stepper.step(&mut w, &mut [0.0, 0.0], 0.0, 1.0);
         let t = (steps + 1) as f64;
         let (m, v) = (0.5 * 0.9 / (1.0 - 0.9f64.powf(t)), 0.25 * 0.999 / (1.0 - 0.999f64.powf(t)));
