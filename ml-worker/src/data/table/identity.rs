@@ -1,6 +1,6 @@
 //! What a row is known by, so that the same row of another export is the same row: its group, or what was read of it.
 
-use crate::data::text::number::POWERS;
+use crate::{data::text::number::POWERS, learn::kernels::fast};
 use consilium_study::Task;
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -35,12 +35,17 @@ pub(in crate::data) fn content(
 ) {
     out.clear();
     out.reserve(values.len() * 8);
-    let scales = long.then(|| SCALES.as_slice());
-    for value in values {
+    let mut block = [0.0; BLOCK];
+    for values in values.chunks(BLOCK) {
+        let block = &mut block[..values.len()];
         // one zero and one NaN
-        let value = if value.is_nan() { f64::NAN } else { value + 0.0 };
-        let value = scales.map_or(value, |scales| rounded(value, scales));
-        out.extend_from_slice(&value.to_le_bytes());
+        for (to, value) in block.iter_mut().zip(values) {
+            *to = if value.is_nan() { f64::NAN } else { value + 0.0 };
+        }
+        if long {
+            round(block);
+        }
+        block.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
     }
     for label in labels {
         match task {
@@ -57,47 +62,86 @@ pub(in crate::data) fn content(
 /// powers of ten that this takes are exact.
 const EXPONENTS: std::ops::Range<i64> = -26..49;
 
-/// What numbers of one exponent of two are multiplied by so that [`DIGITS`] digits stand before the point: the power of ten
-/// that lies among them, or above them, and the factor below it and from it on.
-type Scale = (f64, [f64; 2]);
+/// Numbers that are rounded at a time.
+const BLOCK: usize = 64;
 
-static SCALES: LazyLock<Vec<Scale>> = LazyLock::new(|| {
+/// What numbers of one exponent of two are multiplied by so that [`DIGITS`] digits stand before the point: the power of ten
+/// that lies among them, or above them, and the factors below it and from it on.
+struct Scales {
+    next: [f64; COUNT],
+    below: [f64; COUNT],
+    above: [f64; COUNT],
+}
+
+const COUNT: usize = (EXPONENTS.end - EXPONENTS.start) as usize;
+
+static SCALES: LazyLock<Scales> = LazyLock::new(|| {
     let power = |n: i64| {
         let of = |n: i64| usize::try_from(n).ok().and_then(|n| POWERS.get(n)).copied();
         of(n).or_else(|| of(-n).map(|power| 1.0 / power)).unwrap_or(f64::NAN)
     };
-    let of_exponent = |exponent: i64| {
+    let mut scales = Scales { next: [0.0; COUNT], below: [0.0; COUNT], above: [0.0; COUNT] };
+    for (place, exponent) in EXPONENTS.enumerate() {
         let least = f64::from_bits(((exponent + 1_023) as u64) << 52);
         let next = (-9..16).find(|n| power(*n) > least).unwrap_or(16);
         let digits = DIGITS as i64 - next;
-        (power(next), [power(digits), power(digits - 1)])
-    };
-    EXPONENTS.map(of_exponent).collect()
+        scales.next[place] = power(next);
+        scales.below[place] = power(digits);
+        scales.above[place] = power(digits - 1);
+    }
+    scales
 });
+
+/// Rounds numbers to the nearest with [`DIGITS`] significant digits.
+fn round(numbers: &mut [f64]) {
+    let scales = &*SCALES;
+    let plain = fast(
+        #[inline(always)]
+        || {
+            let mut plain = true;
+            for number in &*numbers {
+                plain &= (place(*number) < COUNT) | (*number == 0.0);
+            }
+            if plain {
+                numbers.iter_mut().for_each(|number| *number = rounded(*number, scales));
+            }
+            plain
+        },
+    );
+    if !plain {
+        for number in numbers {
+            *number = if place(*number) < COUNT { rounded(*number, scales) } else { slowly(*number) };
+        }
+    }
+}
+
+/// Where the scales of a number stand; none stand there for 0, for what is no number and for what is far from 1.
+#[inline(always)]
+fn place(number: f64) -> usize {
+    const FIRST: u64 = (EXPONENTS.start + 1_023) as u64;
+    (number.abs().to_bits() >> 52).wrapping_sub(FIRST) as usize
+}
+
+/// Adding it to a number below 2⁵¹ and taking it away again rounds that to a whole number, of two the even one.
+const ROUNDS: f64 = 6_755_399_441_055_744.0;
 
 /// The number nearest to these [`DIGITS`] significant digits of a number.
 ///
 /// As a text of so many digits is read: the product is rounded by what it is exactly, and the quotient of two numbers that
-/// are both exact is rounded once. So a number that was written with so many digits comes out as it went in.
-#[inline]
-fn rounded(value: f64, scales: &[Scale]) -> f64 {
-    let size = value.abs();
-    let exponent = (size.to_bits() >> 52) as i64 - 1_023;
-    let Some((next, both)) = scales.get((exponent - EXPONENTS.start) as usize) else {
-        return if size == 0.0 { value } else { slowly(value) };
-    };
-    // by its place, since which of the two it is cannot be foretold
-    let scale = both[usize::from(size >= *next)];
+/// are both exact is rounded once. So a number that was written with so many digits comes out as it went in. 0 stays 0.
+#[inline(always)]
+fn rounded(number: f64, scales: &Scales) -> f64 {
+    let size = number.abs();
+    let place = place(number).min(COUNT - 1);
+    let scale = if size >= scales.next[place] { scales.above[place] } else { scales.below[place] };
     let product = size * scale;
-    let whole = product as i64;
-    let part = product - whole as f64;
-    let mut up = part > 0.5;
-    // one in ten: what the product was rounded by decides, and of a tie that the last digit is even
-    if part == 0.5 {
-        let error = size.mul_add(scale, -product);
-        up = error > 0.0 || (error == 0.0 && whole % 2 == 1);
-    }
-    ((whole + i64::from(up)) as f64 / scale).copysign(value)
+    // what the product was rounded by decides where it lies in the middle, and of a tie that the last digit is even
+    let error = size.mul_add(scale, -product);
+    let whole = (product + ROUNDS) - ROUNDS;
+    let part = product - whole;
+    let up = f64::from(u8::from((part == 0.5) & (error > 0.0)));
+    let down = f64::from(u8::from((part == -0.5) & (error < 0.0)));
+    ((whole + up - down) / scale).copysign(number)
 }
 
 /// The same of numbers that are none, or far from 1.
@@ -118,7 +162,11 @@ mod tests {
 
     #[test]
     fn fifteen_digits_stay_and_the_rest_is_rounded() {
-        let rounded = |value| rounded(value, &SCALES);
+        let rounded = |value| {
+            let mut block = [1.5, value];
+            round(&mut block);
+            block[1]
+        };
         let mut stream = Stream::new(key("rounded", &[]));
         for _ in 0..200_000 {
             let digits = 1 + stream.below(15) as usize;
