@@ -68,12 +68,10 @@ pub const VERSION: RuntimeVersion = RuntimeVersion {
     system_version: 1,
 };
 
-/// A slot, in milliseconds.
-pub const SLOT_MILLIS: u64 = 2_000;
+pub use consilium_primitives::{BlockNumber, SLOT_MILLIS};
 /// A session, in blocks: a minute.
 pub const SESSION_BLOCKS: BlockNumber = 30;
 
-pub type BlockNumber = u32;
 pub type Signature = MultiSignature;
 pub type AccountId = <<Signature as Verify>::Signer as IdentifyAccount>::AccountId;
 pub type Balance = u128;
@@ -262,7 +260,6 @@ impl pallet_consortium::OnDeparture<AccountId> for TellStudies {
 impl pallet_consortium::Config for Runtime {
     // admission by vote will take this place; until then nobody on this chain is root
     type AdminOrigin = frame_system::EnsureRoot<AccountId>;
-    type Keys = Session;
     type OnDeparture = TellStudies;
     type MinValidators = ConstU32<1>;
     type MaxInstitutions = ConstU32<64>;

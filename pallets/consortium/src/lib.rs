@@ -69,17 +69,22 @@
 
 extern crate alloc;
 
+mod addresses;
 #[cfg(any(feature = "runtime-benchmarks", test))]
 mod benchmarking;
 mod institutions;
+mod members;
 #[cfg(test)]
 mod mock;
 mod session;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod types;
 pub mod weights;
 
+pub use addresses::{is_valid_address, Address, AddressList, MAX_ADDRESSES, MAX_ADDRESS_LEN};
+pub use terms::{Founding, Share, Thresholds};
 #[cfg(any(feature = "runtime-benchmarks", test))]
 pub use types::BenchmarkHelper;
 pub use types::{
@@ -96,9 +101,9 @@ pub(crate) const LOG_TARGET: &str = "runtime::consortium";
 #[allow(clippy::expect_used)] // in what the macro writes
 #[frame_support::pallet]
 pub mod pallet {
-    use crate::{Institution, Name, OnDeparture, PeerId, Profile, WeightInfo};
+    use crate::{terms, AddressList, Institution, Name, OnDeparture, PeerId, Profile, WeightInfo};
     use alloc::vec::Vec;
-    use frame_support::{pallet_prelude::*, traits::ValidatorRegistration, DefaultNoBound};
+    use frame_support::{pallet_prelude::*, DefaultNoBound};
     use frame_system::pallet_prelude::*;
     use sp_staking::SessionIndex;
 
@@ -111,11 +116,12 @@ pub mod pallet {
 
     /// What a runtime decides.
     #[pallet::config]
-    pub trait Config: frame_system::Config<RuntimeEvent: From<Event<Self>>> {
+    pub trait Config:
+        frame_system::Config<RuntimeEvent: From<Event<Self>>>
+        + pallet_session::Config<ValidatorId = <Self as frame_system::Config>::AccountId>
+    {
         /// Who speaks for the consortium.
         type AdminOrigin: EnsureOrigin<Self::RuntimeOrigin>;
-        /// Who knows whether an institution has registered session keys.
-        type Keys: ValidatorRegistration<Self::AccountId>;
         /// Who is told that an institution may no longer take part in studies.
         type OnDeparture: OnDeparture<Self::AccountId>;
         /// Weights of the calls and of planning a session.
@@ -143,10 +149,23 @@ pub mod pallet {
     #[pallet::storage]
     pub type PlannedValidators<T: Config> = StorageValue<_, BoundedVec<T::AccountId, T::MaxInstitutions>, ValueQuery>;
 
+    /// Where the institutions' nodes can be reached; none stands here for who only dials.
+    #[pallet::storage]
+    pub type Addresses<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, AddressList, ValueQuery>;
+
+    /// What was agreed at founding.
+    #[pallet::storage]
+    pub type Founding<T: Config> = StorageValue<_, terms::Founding, ValueQuery>;
+
+    /// How many voices decide what.
+    #[pallet::storage]
+    pub type Thresholds<T: Config> = StorageValue<_, terms::Thresholds, ValueQuery>;
+
     /// The consortium at the first block.
     ///
     /// Building it panics if the list is too long or names an account twice, if a name or a peer id has not the form
-    /// that the calls ask for, if a peer id belongs to no institution or to two, and if there are institutions but
+    /// that the calls ask for, if a peer id belongs to no institution or to two, if an address is none or belongs to no
+    /// institution, if a threshold is half or less or can be held up by one of four, and if there are institutions but
     /// fewer than [`Config::MinValidators`] validators. Session keys are not asked for.
     #[pallet::genesis_config]
     #[derive(DefaultNoBound)]
@@ -155,12 +174,20 @@ pub mod pallet {
         pub institutions: Vec<(T::AccountId, Vec<u8>, bool, bool)>,
         /// Account and peer id (38 bytes, see [`peer_id_of`](crate::peer_id_of)) of nodes known beforehand.
         pub peer_ids: Vec<(T::AccountId, Vec<u8>)>,
+        /// Account and addresses of nodes, see [`is_valid_address`](crate::is_valid_address).
+        pub addresses: Vec<(T::AccountId, Vec<Vec<u8>>)>,
+        /// What is agreed at founding.
+        pub founding: terms::Founding,
+        /// How many voices decide what.
+        pub thresholds: terms::Thresholds,
     }
 
     #[pallet::genesis_build]
     impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
         fn build(&self) {
+            Pallet::<T>::build_terms(&self.founding, &self.thresholds);
             Pallet::<T>::build_genesis(&self.institutions, &self.peer_ids);
+            Pallet::<T>::build_addresses(&self.addresses);
         }
     }
 
@@ -284,7 +311,7 @@ pub mod pallet {
         ///
         /// Errors: `InvalidName`, `AlreadyAdmitted`, `TooManyInstitutions`, `NoSessionKeys`.
         #[pallet::call_index(0)]
-        #[pallet::weight(T::WeightInfo::admit())]
+        #[pallet::weight(<T as Config>::WeightInfo::admit())]
         pub fn admit(
             origin: OriginFor<T>,
             institution: T::AccountId,
@@ -301,7 +328,7 @@ pub mod pallet {
         /// Errors: `NotAnInstitution`, `NoSessionKeys`, `TooFewValidators`.
         #[pallet::call_index(1)]
         #[pallet::weight(
-            T::WeightInfo::set_flags(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight())
+            <T as Config>::WeightInfo::set_flags(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight())
         )]
         pub fn set_flags(
             origin: OriginFor<T>,
@@ -318,7 +345,7 @@ pub mod pallet {
         /// Errors: `NotAnInstitution`, `AlreadySuspended`, `TooFewValidators`.
         #[pallet::call_index(2)]
         #[pallet::weight(
-            T::WeightInfo::suspend(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight())
+            <T as Config>::WeightInfo::suspend(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight())
         )]
         pub fn suspend(origin: OriginFor<T>, institution: T::AccountId) -> DispatchResult {
             T::AdminOrigin::ensure_origin(origin)?;
@@ -329,7 +356,7 @@ pub mod pallet {
         ///
         /// Errors: `NotAnInstitution`, `NotSuspended`, `NoSessionKeys`.
         #[pallet::call_index(3)]
-        #[pallet::weight(T::WeightInfo::reinstate())]
+        #[pallet::weight(<T as Config>::WeightInfo::reinstate())]
         pub fn reinstate(origin: OriginFor<T>, institution: T::AccountId) -> DispatchResult {
             T::AdminOrigin::ensure_origin(origin)?;
             Self::do_reinstate(institution)
@@ -340,7 +367,7 @@ pub mod pallet {
         /// Errors: `NotAnInstitution`, `TooFewValidators`.
         #[pallet::call_index(4)]
         #[pallet::weight(
-            T::WeightInfo::remove(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight())
+            <T as Config>::WeightInfo::remove(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight())
         )]
         pub fn remove(origin: OriginFor<T>, institution: T::AccountId) -> DispatchResult {
             T::AdminOrigin::ensure_origin(origin)?;
@@ -353,7 +380,7 @@ pub mod pallet {
         ///
         /// Errors: `InvalidProfile`, `NotAnInstitution`.
         #[pallet::call_index(5)]
-        #[pallet::weight(T::WeightInfo::set_profile())]
+        #[pallet::weight(<T as Config>::WeightInfo::set_profile())]
         pub fn set_profile(origin: OriginFor<T>, profile: Profile) -> DispatchResult {
             let institution = ensure_signed(origin)?;
             Self::do_set_profile(institution, profile)
@@ -366,7 +393,7 @@ pub mod pallet {
         ///
         /// Errors: `NotAnInstitution`, `PeerIdTaken`, `InvalidPeerIdSignature`.
         #[pallet::call_index(6)]
-        #[pallet::weight(T::WeightInfo::set_peer_id())]
+        #[pallet::weight(<T as Config>::WeightInfo::set_peer_id())]
         pub fn set_peer_id(origin: OriginFor<T>, node_key: [u8; 32], signature: [u8; 64]) -> DispatchResult {
             let institution = ensure_signed(origin)?;
             Self::do_set_peer_id(institution, node_key, signature)
@@ -377,7 +404,7 @@ pub mod pallet {
         ///
         /// Errors: `NotAnInstitution`, `TooFewValidators`.
         #[pallet::call_index(7)]
-        #[pallet::weight(T::WeightInfo::leave(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight()))]
+        #[pallet::weight(<T as Config>::WeightInfo::leave(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight()))]
         pub fn leave(origin: OriginFor<T>) -> DispatchResult {
             let institution = ensure_signed(origin)?;
             Self::do_discharge(&institution)?;

@@ -80,7 +80,6 @@ impl OnDeparture<u64> for RememberDeparted {
 
 impl pallet_consortium::Config for Test {
     type AdminOrigin = frame_system::EnsureRoot<u64>;
-    type Keys = Session;
     type OnDeparture = RememberDeparted;
     type WeightInfo = crate::weights::Measured<Test>;
     type MaxInstitutions = ConstU32<8>;
@@ -117,7 +116,7 @@ pub fn ext_with(
 ) -> sp_io::TestExternalities {
     let keys = keyed.iter().map(|who| (*who, *who, SessionKeys { dummy: UintAuthorityId(*who) })).collect();
     let storage = RuntimeGenesisConfig {
-        consortium: pallet_consortium::GenesisConfig { institutions, peer_ids },
+        consortium: pallet_consortium::GenesisConfig { institutions, peer_ids, ..Default::default() },
         session: pallet_session::GenesisConfig { keys, ..Default::default() },
         ..Default::default()
     }
