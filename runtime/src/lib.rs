@@ -61,7 +61,7 @@ pub const VERSION: RuntimeVersion = RuntimeVersion {
     spec_name: alloc::borrow::Cow::Borrowed("consilium"),
     impl_name: alloc::borrow::Cow::Borrowed("consilium"),
     authoring_version: 1,
-    spec_version: 1,
+    spec_version: 2,
     impl_version: 1,
     apis: apis::RUNTIME_API_VERSIONS,
     transaction_version: 1,
@@ -154,11 +154,15 @@ parameter_types! {
 
 /// What nobody may call. Nothing is paid on this chain, so nothing can be transferred: an outsider with a balance could
 /// sign. And keys are replaced or go with their institution, never purged: a validator without keys makes no blocks, and
-/// a chain whose last one did so would stand.
+/// a chain whose last one did so would stand. Of the system's calls, the one that applies a runtime that was decided.
 pub struct Allowed;
 impl Contains<RuntimeCall> for Allowed {
     fn contains(call: &RuntimeCall) -> bool {
-        !matches!(call, RuntimeCall::Balances(_) | RuntimeCall::Session(pallet_session::Call::purge_keys { .. }))
+        match call {
+            RuntimeCall::System(call) => matches!(call, frame_system::Call::apply_authorized_upgrade { .. }),
+            RuntimeCall::Balances(_) | RuntimeCall::Session(pallet_session::Call::purge_keys { .. }) => false,
+            _ => true,
+        }
     }
 }
 
@@ -257,7 +261,16 @@ impl pallet_consortium::OnDeparture<AccountId> for TellStudies {
     }
 }
 
+/// Finality goes on by GRANDPA's own call, which asks for root: only a motion speaks for it here.
+pub struct Finality;
+impl pallet_consortium::NoteStalled for Finality {
+    fn note_stalled(delay: BlockNumber, best_final: BlockNumber) -> Result<(), sp_runtime::DispatchError> {
+        Grandpa::note_stalled(frame_system::RawOrigin::Root.into(), delay, best_final)
+    }
+}
+
 impl pallet_consortium::Config for Runtime {
+    type Stalled = Finality;
     // admission by vote will take this place; until then nobody on this chain is root
     type AdminOrigin = frame_system::EnsureRoot<AccountId>;
     type OnDeparture = TellStudies;

@@ -75,6 +75,7 @@ impl<T: Config> Pallet<T> {
         Self::ensure_dispensable(&who, &institution)?;
 
         institution.suspended = true;
+        institution.suspended_at = Some(Self::now());
         Institutions::<T>::insert(&who, institution);
         T::OnDeparture::departed(&who);
         Self::deposit_event(Event::Suspended { institution: who });
@@ -87,6 +88,7 @@ impl<T: Config> Pallet<T> {
         ensure!(!institution.validator || pallet_session::Pallet::<T>::is_registered(&who), Error::<T>::NoSessionKeys);
 
         institution.suspended = false;
+        institution.suspended_at = None;
         Institutions::<T>::insert(&who, institution);
         Self::deposit_event(Event::Reinstated { institution: who });
         Ok(())
@@ -98,6 +100,7 @@ impl<T: Config> Pallet<T> {
         Self::ensure_dispensable(who, &institution)?;
 
         Institutions::<T>::remove(who);
+        crate::pallet::Addresses::<T>::remove(who);
         if let Some(peer_id) = institution.peer_id {
             PeerIds::<T>::remove(peer_id);
         }
@@ -192,7 +195,16 @@ impl<T: Config> Pallet<T> {
         frame_system::Pallet::<T>::inc_providers(who);
         Institutions::<T>::insert(
             who,
-            Institution { name, validator, participant, suspended: false, profile: Profile::default(), peer_id: None },
+            Institution {
+                name,
+                validator,
+                participant,
+                suspended: false,
+                profile: Profile::default(),
+                peer_id: None,
+                admitted_at: Self::now(),
+                suspended_at: None,
+            },
         );
     }
 

@@ -76,6 +76,7 @@ mod institutions;
 mod members;
 #[cfg(test)]
 mod mock;
+mod motions;
 mod session;
 mod terms;
 #[cfg(test)]
@@ -84,11 +85,12 @@ mod types;
 pub mod weights;
 
 pub use addresses::{is_valid_address, Address, AddressList, MAX_ADDRESSES, MAX_ADDRESS_LEN};
+pub use motions::{Admission, Motion, Open, MAX_PROPOSED, MAX_VOICES, VOICE_MILLIS};
 pub use terms::{Founding, Share, Thresholds};
 #[cfg(any(feature = "runtime-benchmarks", test))]
 pub use types::BenchmarkHelper;
 pub use types::{
-    node_key_of, peer_id_claim, peer_id_of, Institution, Institutions, Name, OnDeparture, PeerId, Profile,
+    node_key_of, peer_id_claim, peer_id_of, Institution, Institutions, Name, NoteStalled, OnDeparture, PeerId, Profile,
     MAX_NAME_LEN, MAX_PEER_ID_LEN, MAX_PROFILE_LEN, PEER_ID_CONTEXT, PEER_ID_LEN,
 };
 pub use weights::WeightInfo;
@@ -101,7 +103,9 @@ pub(crate) const LOG_TARGET: &str = "runtime::consortium";
 #[allow(clippy::expect_used)] // in what the macro writes
 #[frame_support::pallet]
 pub mod pallet {
-    use crate::{terms, AddressList, Institution, Name, OnDeparture, PeerId, Profile, WeightInfo};
+    use crate::{
+        terms, AddressList, Institution, Motion, Name, NoteStalled, OnDeparture, Open, PeerId, Profile, WeightInfo,
+    };
     use alloc::vec::Vec;
     use frame_support::{pallet_prelude::*, DefaultNoBound};
     use frame_system::pallet_prelude::*;
@@ -124,6 +128,8 @@ pub mod pallet {
         type AdminOrigin: EnsureOrigin<Self::RuntimeOrigin>;
         /// Who is told that an institution may no longer take part in studies.
         type OnDeparture: OnDeparture<Self::AccountId>;
+        /// Who lets finality go on without validators that are gone.
+        type Stalled: NoteStalled;
         /// Weights of the calls and of planning a session.
         type WeightInfo: WeightInfo;
         /// Most institutions at a time, suspended ones included. Bounds every iteration of this pallet.
@@ -160,6 +166,18 @@ pub mod pallet {
     /// How many voices decide what.
     #[pallet::storage]
     pub type Thresholds<T: Config> = StorageValue<_, terms::Thresholds, ValueQuery>;
+
+    /// Motions that are voted on; at most [`MAX_PROPOSED`](crate::MAX_PROPOSED) of each institution.
+    #[pallet::storage]
+    pub type Motions<T: Config> = CountedStorageMap<_, Twox64Concat, u32, Open<T::AccountId, T::Hash>>;
+
+    /// Number of the next motion.
+    #[pallet::storage]
+    pub type NextMotion<T: Config> = StorageValue<_, u32, ValueQuery>;
+
+    /// Hash of the runtime that was decided, and the block from which on anybody may apply it.
+    #[pallet::storage]
+    pub type PendingUpgrade<T: Config> = StorageValue<_, (T::Hash, u32)>;
 
     /// The consortium at the first block.
     ///
@@ -247,6 +265,49 @@ pub mod pallet {
             /// The peer id.
             peer_id: PeerId,
         },
+        /// An institution said where its node can be reached.
+        AddressesSet {
+            /// The institution.
+            institution: T::AccountId,
+        },
+        /// A motion was put to the vote.
+        Proposed {
+            /// Its number.
+            motion: u32,
+            /// Who proposed it.
+            proposer: T::AccountId,
+        },
+        /// An institution voted.
+        Voted {
+            /// The motion.
+            motion: u32,
+            /// The institution.
+            institution: T::AccountId,
+            /// For it.
+            aye: bool,
+        },
+        /// A motion was decided, and done.
+        Passed {
+            /// The motion.
+            motion: u32,
+        },
+        /// A motion was decided, and could not be done any more.
+        Failed {
+            /// The motion.
+            motion: u32,
+            /// Why.
+            error: DispatchError,
+        },
+        /// A motion can no longer pass.
+        Rejected {
+            /// The motion.
+            motion: u32,
+        },
+        /// A motion was not decided in time.
+        Expired {
+            /// The motion.
+            motion: u32,
+        },
         /// A new set of validators was handed over for a session.
         ValidatorsPlanned {
             /// The session that it is for.
@@ -283,11 +344,44 @@ pub mod pallet {
         InvalidPeerIdSignature,
         /// Another institution has claimed this peer id. Give this node a node key of its own.
         PeerIdTaken,
+        /// An address is not `/dns`, `/ip4` or `/ip6` with `/tcp` and a port, or is private and the founding forbids that.
+        InvalidAddress,
+        /// The session keys are not those of this runtime. Let the node's own `make-keys` write them.
+        InvalidSessionKeys,
+        /// A suspended institution neither proposes nor votes. Have it reinstated first.
+        NoVoice,
+        /// The institution has three motions open already. Wait for one to be decided.
+        TooManyMotions,
+        /// There is no open motion of this number.
+        NoSuchMotion,
+        /// The motion's time is over. Propose it again.
+        MotionExpired,
+        /// The motion can still be voted on.
+        MotionOpen,
+        /// More voices than a consortium can have.
+        TooManyVoices,
+        /// A threshold is half or less, or one of four institutions could hold it up for ever.
+        UnsoundThresholds,
+        /// The delay of a new runtime is shorter than agreed at founding.
+        DelayTooShort,
+        /// Another runtime is decided already. Cancel that first.
+        UpgradePending,
+        /// No runtime is pending, so there is nothing to cancel.
+        NothingPending,
+        /// The block is in the future: it cannot be final.
+        NotFinalYet,
     }
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        fn on_initialize(now: BlockNumberFor<T>) -> Weight {
+            let now = sp_runtime::traits::UniqueSaturatedInto::<u32>::unique_saturated_into(now);
+            Self::authorize_upgrade(now);
+            T::DbWeight::get().reads_writes(1, 2)
+        }
+
         fn integrity_test() {
+            assert!(T::MaxInstitutions::get() <= crate::MAX_VOICES, "a motion could not hold every voice");
             assert!(T::MinValidators::get() > 0, "MinValidators must not be 0: a chain without validators stops");
             assert!(
                 T::MinValidators::get() <= T::MaxInstitutions::get(),
@@ -411,5 +505,62 @@ pub mod pallet {
             Self::deposit_event(Event::Left { institution });
             Ok(())
         }
+
+        /// Puts a motion to the vote; the signing institution's own vote is aye.
+        ///
+        /// Errors: `NotAnInstitution`, `NoVoice`, `TooManyMotions`, and those of what it would do.
+        #[pallet::call_index(8)]
+        #[pallet::weight(Pallet::<T>::vote_weight().saturating_mul(2))]
+        pub fn propose(origin: OriginFor<T>, motion: Motion<T::AccountId, T::Hash>) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_propose(who, motion)
+        }
+
+        /// Votes on motion `id`. May be changed until the motion is decided; the deciding vote executes it.
+        ///
+        /// Errors: `NotAnInstitution`, `NoVoice`, `NoSuchMotion`, `MotionExpired`.
+        #[pallet::call_index(9)]
+        #[pallet::weight(Pallet::<T>::vote_weight())]
+        pub fn vote(origin: OriginFor<T>, id: u32, aye: bool) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_vote(who, id, aye)
+        }
+
+        /// Takes away motion `id`, whose time is over. Anyone may.
+        ///
+        /// Errors: `NoSuchMotion`, `MotionOpen`.
+        #[pallet::call_index(10)]
+        #[pallet::weight(T::DbWeight::get().reads_writes(2, 3))]
+        pub fn close(origin: OriginFor<T>, id: u32) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_close(id)
+        }
+
+        /// Says where the signing institution's node can be reached.
+        ///
+        /// Errors: `NotAnInstitution`, `InvalidAddress`.
+        #[pallet::call_index(11)]
+        #[pallet::weight(<T as Config>::WeightInfo::set_profile())]
+        pub fn set_addresses(origin: OriginFor<T>, addresses: AddressList) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_set_addresses(who, addresses)
+        }
+    }
+}
+
+impl<T: Config> Pallet<T> {
+    /// Most that a vote can cost, not measured: what counting reads, and the dearest motion. Admitting registers keys, whose
+    /// proof is three signatures.
+    fn vote_weight() -> frame_support::weights::Weight {
+        use frame_support::{traits::Get, weights::Weight};
+        let most = T::MaxInstitutions::get();
+        let motion = <T as Config>::WeightInfo::admit()
+            .saturating_add(<T as Config>::WeightInfo::set_peer_id())
+            .saturating_add(<T as Config>::WeightInfo::set_profile())
+            .saturating_add(Weight::from_parts(300_000_000, 0))
+            .saturating_add(<T as Config>::WeightInfo::set_flags(most));
+        let discharge = <T as Config>::WeightInfo::remove(most).saturating_add(T::OnDeparture::weight());
+        let counting = T::DbWeight::get().reads_writes(u64::from(most).saturating_mul(6), 4);
+        motion.max(discharge).saturating_add(counting)
     }
 }

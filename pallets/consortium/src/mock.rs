@@ -78,7 +78,22 @@ impl OnDeparture<u64> for RememberDeparted {
     }
 }
 
+parameter_types! {
+    pub static Rescued: Option<(u32, u32)> = None;
+}
+
+/// Remembers what finality was told.
+pub struct RememberStalled;
+
+impl crate::NoteStalled for RememberStalled {
+    fn note_stalled(delay: u32, best_final: u32) -> frame_support::dispatch::DispatchResult {
+        Rescued::set(Some((delay, best_final)));
+        Ok(())
+    }
+}
+
 impl pallet_consortium::Config for Test {
+    type Stalled = RememberStalled;
     type AdminOrigin = frame_system::EnsureRoot<u64>;
     type OnDeparture = RememberDeparted;
     type WeightInfo = crate::weights::Measured<Test>;
