@@ -3,9 +3,11 @@
 //! * [`blobs`]: what the chain says about blobs to the node.
 //! * [`ids`]: what things are called: institutions, studies, blobs.
 //! * [`kinds`]: kinds of duties, failures and files.
+//! * [`members`]: what the chain says about the members of a consortium to the node.
 //! * [`rules`]: [`StudyRules`], the numbers that the chain itself needs of an agreement, and what follows from them.
 //! * [`duty`]: [`Duty`], what the chain asks of one participant now, and the messages between node and worker.
 //! * [`text`]: what texts of others may hold.
+//! * [`time`]: the slot, and durations in blocks.
 //! * [`vote`]: what a participant answers, and the bytes it signs.
 //! * [`round`]: the merge round as a pure state machine.
 //!
@@ -29,11 +31,13 @@ pub mod blobs;
 pub mod duty;
 pub mod ids;
 pub mod kinds;
+pub mod members;
 pub mod round;
 pub mod rules;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod text;
+pub mod time;
 pub mod vote;
 
 pub use blobs::{BlobKind, BlobNotice, InstitutionNotice, MergedBlob, RoundUpdates, StudyBlobs};
@@ -42,5 +46,7 @@ pub use duty::{
     MergeInput,
 };
 pub use ids::{BlobRef, Hash, InstitutionId, StudyId};
+pub use members::Member;
 pub use rules::{Merge, MergeRule, OnStall, StudyRules, Weighting, Windows};
+pub use time::{blocks, BlockNumber, SLOT_MILLIS};
 pub use vote::{Marks, Vote, VoteBody};

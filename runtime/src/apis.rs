@@ -143,6 +143,15 @@ impl_runtime_apis! {
         }
     }
 
+    impl pallet_consortium_runtime_api::ConsortiumApi<Block, AccountId> for Runtime {
+        fn members() -> Vec<consilium_primitives::Member<AccountId>> {
+            Consortium::members()
+        }
+        fn keep_connected() -> Vec<AccountId> {
+            Consortium::keep_connected()
+        }
+    }
+
     impl sp_genesis_builder::GenesisBuilder<Block> for Runtime {
         fn build_state(config: Vec<u8>) -> sp_genesis_builder::Result {
             frame_support::genesis_builder_helper::build_state::<RuntimeGenesisConfig>(config)

@@ -61,19 +61,17 @@ pub const VERSION: RuntimeVersion = RuntimeVersion {
     spec_name: alloc::borrow::Cow::Borrowed("consilium"),
     impl_name: alloc::borrow::Cow::Borrowed("consilium"),
     authoring_version: 1,
-    spec_version: 1,
+    spec_version: 2,
     impl_version: 1,
     apis: apis::RUNTIME_API_VERSIONS,
     transaction_version: 1,
     system_version: 1,
 };
 
-/// A slot, in milliseconds.
-pub const SLOT_MILLIS: u64 = 2_000;
+pub use consilium_primitives::{BlockNumber, SLOT_MILLIS};
 /// A session, in blocks: a minute.
 pub const SESSION_BLOCKS: BlockNumber = 30;
 
-pub type BlockNumber = u32;
 pub type Signature = MultiSignature;
 pub type AccountId = <<Signature as Verify>::Signer as IdentifyAccount>::AccountId;
 pub type Balance = u128;
@@ -156,11 +154,15 @@ parameter_types! {
 
 /// What nobody may call. Nothing is paid on this chain, so nothing can be transferred: an outsider with a balance could
 /// sign. And keys are replaced or go with their institution, never purged: a validator without keys makes no blocks, and
-/// a chain whose last one did so would stand.
+/// a chain whose last one did so would stand. Of the system's calls, the one that applies a runtime that was decided.
 pub struct Allowed;
 impl Contains<RuntimeCall> for Allowed {
     fn contains(call: &RuntimeCall) -> bool {
-        !matches!(call, RuntimeCall::Balances(_) | RuntimeCall::Session(pallet_session::Call::purge_keys { .. }))
+        match call {
+            RuntimeCall::System(call) => matches!(call, frame_system::Call::apply_authorized_upgrade { .. }),
+            RuntimeCall::Balances(_) | RuntimeCall::Session(pallet_session::Call::purge_keys { .. }) => false,
+            _ => true,
+        }
     }
 }
 
@@ -259,10 +261,18 @@ impl pallet_consortium::OnDeparture<AccountId> for TellStudies {
     }
 }
 
+/// Finality goes on by GRANDPA's own call, which asks for root: only a motion speaks for it here.
+pub struct Finality;
+impl pallet_consortium::NoteStalled for Finality {
+    fn note_stalled(delay: BlockNumber, best_final: BlockNumber) -> Result<(), sp_runtime::DispatchError> {
+        Grandpa::note_stalled(frame_system::RawOrigin::Root.into(), delay, best_final)
+    }
+}
+
 impl pallet_consortium::Config for Runtime {
+    type Stalled = Finality;
     // admission by vote will take this place; until then nobody on this chain is root
     type AdminOrigin = frame_system::EnsureRoot<AccountId>;
-    type Keys = Session;
     type OnDeparture = TellStudies;
     type MinValidators = ConstU32<1>;
     type MaxInstitutions = ConstU32<64>;

@@ -32,7 +32,9 @@ impl<T: Config> Pallet<T> {
     /// Active validators that have session keys, unordered.
     pub(crate) fn standing_validators() -> impl Iterator<Item = T::AccountId> {
         Institutions::<T>::iter()
-            .filter(|(who, institution)| institution.is_active_validator() && T::Keys::is_registered(who))
+            .filter(|(who, institution)| {
+                institution.is_active_validator() && pallet_session::Pallet::<T>::is_registered(who)
+            })
             .map(|(who, _)| who)
     }
 
@@ -40,7 +42,7 @@ impl<T: Config> Pallet<T> {
         ensure!(is_valid_name(&name), Error::<T>::InvalidName);
         ensure!(!Institutions::<T>::contains_key(&who), Error::<T>::AlreadyAdmitted);
         ensure!(Institutions::<T>::count() < T::MaxInstitutions::get(), Error::<T>::TooManyInstitutions);
-        ensure!(!validator || T::Keys::is_registered(&who), Error::<T>::NoSessionKeys);
+        ensure!(!validator || pallet_session::Pallet::<T>::is_registered(&who), Error::<T>::NoSessionKeys);
 
         Self::enter(&who, name.clone(), validator, participant);
         Self::deposit_event(Event::Admitted { institution: who, name, validator, participant });
@@ -50,7 +52,7 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn do_set_flags(who: T::AccountId, validator: bool, participant: bool) -> DispatchResult {
         let mut institution = Self::institution(&who)?;
         if validator && !institution.validator {
-            ensure!(T::Keys::is_registered(&who), Error::<T>::NoSessionKeys);
+            ensure!(pallet_session::Pallet::<T>::is_registered(&who), Error::<T>::NoSessionKeys);
         }
         if !validator {
             Self::ensure_dispensable(&who, &institution)?;
@@ -73,6 +75,7 @@ impl<T: Config> Pallet<T> {
         Self::ensure_dispensable(&who, &institution)?;
 
         institution.suspended = true;
+        institution.suspended_at = Some(Self::now());
         Institutions::<T>::insert(&who, institution);
         T::OnDeparture::departed(&who);
         Self::deposit_event(Event::Suspended { institution: who });
@@ -82,9 +85,10 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn do_reinstate(who: T::AccountId) -> DispatchResult {
         let mut institution = Self::institution(&who)?;
         ensure!(institution.suspended, Error::<T>::NotSuspended);
-        ensure!(!institution.validator || T::Keys::is_registered(&who), Error::<T>::NoSessionKeys);
+        ensure!(!institution.validator || pallet_session::Pallet::<T>::is_registered(&who), Error::<T>::NoSessionKeys);
 
         institution.suspended = false;
+        institution.suspended_at = None;
         Institutions::<T>::insert(&who, institution);
         Self::deposit_event(Event::Reinstated { institution: who });
         Ok(())
@@ -96,6 +100,7 @@ impl<T: Config> Pallet<T> {
         Self::ensure_dispensable(who, &institution)?;
 
         Institutions::<T>::remove(who);
+        crate::pallet::Addresses::<T>::remove(who);
         if let Some(peer_id) = institution.peer_id {
             PeerIds::<T>::remove(peer_id);
         }
@@ -190,7 +195,16 @@ impl<T: Config> Pallet<T> {
         frame_system::Pallet::<T>::inc_providers(who);
         Institutions::<T>::insert(
             who,
-            Institution { name, validator, participant, suspended: false, profile: Profile::default(), peer_id: None },
+            Institution {
+                name,
+                validator,
+                participant,
+                suspended: false,
+                profile: Profile::default(),
+                peer_id: None,
+                admitted_at: Self::now(),
+                suspended_at: None,
+            },
         );
     }
 

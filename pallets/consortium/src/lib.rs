@@ -69,21 +69,28 @@
 
 extern crate alloc;
 
+mod addresses;
 #[cfg(any(feature = "runtime-benchmarks", test))]
 mod benchmarking;
 mod institutions;
+mod members;
 #[cfg(test)]
 mod mock;
+mod motions;
 mod session;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod types;
 pub mod weights;
 
+pub use addresses::{is_valid_address, Address, AddressList, MAX_ADDRESSES, MAX_ADDRESS_LEN};
+pub use motions::{Admission, Motion, Open, MAX_PROPOSED, MAX_VOICES, VOICE_MILLIS};
+pub use terms::{Founding, Share, Thresholds};
 #[cfg(any(feature = "runtime-benchmarks", test))]
 pub use types::BenchmarkHelper;
 pub use types::{
-    node_key_of, peer_id_claim, peer_id_of, Institution, Institutions, Name, OnDeparture, PeerId, Profile,
+    node_key_of, peer_id_claim, peer_id_of, Institution, Institutions, Name, NoteStalled, OnDeparture, PeerId, Profile,
     MAX_NAME_LEN, MAX_PEER_ID_LEN, MAX_PROFILE_LEN, PEER_ID_CONTEXT, PEER_ID_LEN,
 };
 pub use weights::WeightInfo;
@@ -96,9 +103,11 @@ pub(crate) const LOG_TARGET: &str = "runtime::consortium";
 #[allow(clippy::expect_used)] // in what the macro writes
 #[frame_support::pallet]
 pub mod pallet {
-    use crate::{Institution, Name, OnDeparture, PeerId, Profile, WeightInfo};
+    use crate::{
+        terms, AddressList, Institution, Motion, Name, NoteStalled, OnDeparture, Open, PeerId, Profile, WeightInfo,
+    };
     use alloc::vec::Vec;
-    use frame_support::{pallet_prelude::*, traits::ValidatorRegistration, DefaultNoBound};
+    use frame_support::{pallet_prelude::*, DefaultNoBound};
     use frame_system::pallet_prelude::*;
     use sp_staking::SessionIndex;
 
@@ -111,13 +120,16 @@ pub mod pallet {
 
     /// What a runtime decides.
     #[pallet::config]
-    pub trait Config: frame_system::Config<RuntimeEvent: From<Event<Self>>> {
+    pub trait Config:
+        frame_system::Config<RuntimeEvent: From<Event<Self>>>
+        + pallet_session::Config<ValidatorId = <Self as frame_system::Config>::AccountId>
+    {
         /// Who speaks for the consortium.
         type AdminOrigin: EnsureOrigin<Self::RuntimeOrigin>;
-        /// Who knows whether an institution has registered session keys.
-        type Keys: ValidatorRegistration<Self::AccountId>;
         /// Who is told that an institution may no longer take part in studies.
         type OnDeparture: OnDeparture<Self::AccountId>;
+        /// Who lets finality go on without validators that are gone.
+        type Stalled: NoteStalled;
         /// Weights of the calls and of planning a session.
         type WeightInfo: WeightInfo;
         /// Most institutions at a time, suspended ones included. Bounds every iteration of this pallet.
@@ -143,10 +155,35 @@ pub mod pallet {
     #[pallet::storage]
     pub type PlannedValidators<T: Config> = StorageValue<_, BoundedVec<T::AccountId, T::MaxInstitutions>, ValueQuery>;
 
+    /// Where the institutions' nodes can be reached; none stands here for who only dials.
+    #[pallet::storage]
+    pub type Addresses<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, AddressList, ValueQuery>;
+
+    /// What was agreed at founding.
+    #[pallet::storage]
+    pub type Founding<T: Config> = StorageValue<_, terms::Founding, ValueQuery>;
+
+    /// How many voices decide what.
+    #[pallet::storage]
+    pub type Thresholds<T: Config> = StorageValue<_, terms::Thresholds, ValueQuery>;
+
+    /// Motions that are voted on; at most [`MAX_PROPOSED`](crate::MAX_PROPOSED) of each institution.
+    #[pallet::storage]
+    pub type Motions<T: Config> = CountedStorageMap<_, Twox64Concat, u32, Open<T::AccountId, T::Hash>>;
+
+    /// Number of the next motion.
+    #[pallet::storage]
+    pub type NextMotion<T: Config> = StorageValue<_, u32, ValueQuery>;
+
+    /// Hash of the runtime that was decided, and the block from which on anybody may apply it.
+    #[pallet::storage]
+    pub type PendingUpgrade<T: Config> = StorageValue<_, (T::Hash, u32)>;
+
     /// The consortium at the first block.
     ///
     /// Building it panics if the list is too long or names an account twice, if a name or a peer id has not the form
-    /// that the calls ask for, if a peer id belongs to no institution or to two, and if there are institutions but
+    /// that the calls ask for, if a peer id belongs to no institution or to two, if an address is none or belongs to no
+    /// institution, if a threshold is half or less or can be held up by one of four, and if there are institutions but
     /// fewer than [`Config::MinValidators`] validators. Session keys are not asked for.
     #[pallet::genesis_config]
     #[derive(DefaultNoBound)]
@@ -155,12 +192,20 @@ pub mod pallet {
         pub institutions: Vec<(T::AccountId, Vec<u8>, bool, bool)>,
         /// Account and peer id (38 bytes, see [`peer_id_of`](crate::peer_id_of)) of nodes known beforehand.
         pub peer_ids: Vec<(T::AccountId, Vec<u8>)>,
+        /// Account and addresses of nodes, see [`is_valid_address`](crate::is_valid_address).
+        pub addresses: Vec<(T::AccountId, Vec<Vec<u8>>)>,
+        /// What is agreed at founding.
+        pub founding: terms::Founding,
+        /// How many voices decide what.
+        pub thresholds: terms::Thresholds,
     }
 
     #[pallet::genesis_build]
     impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
         fn build(&self) {
+            Pallet::<T>::build_terms(&self.founding, &self.thresholds);
             Pallet::<T>::build_genesis(&self.institutions, &self.peer_ids);
+            Pallet::<T>::build_addresses(&self.addresses);
         }
     }
 
@@ -220,6 +265,49 @@ pub mod pallet {
             /// The peer id.
             peer_id: PeerId,
         },
+        /// An institution said where its node can be reached.
+        AddressesSet {
+            /// The institution.
+            institution: T::AccountId,
+        },
+        /// A motion was put to the vote.
+        Proposed {
+            /// Its number.
+            motion: u32,
+            /// Who proposed it.
+            proposer: T::AccountId,
+        },
+        /// An institution voted.
+        Voted {
+            /// The motion.
+            motion: u32,
+            /// The institution.
+            institution: T::AccountId,
+            /// For it.
+            aye: bool,
+        },
+        /// A motion was decided, and done.
+        Passed {
+            /// The motion.
+            motion: u32,
+        },
+        /// A motion was decided, and could not be done any more.
+        Failed {
+            /// The motion.
+            motion: u32,
+            /// Why.
+            error: DispatchError,
+        },
+        /// A motion can no longer pass.
+        Rejected {
+            /// The motion.
+            motion: u32,
+        },
+        /// A motion was not decided in time.
+        Expired {
+            /// The motion.
+            motion: u32,
+        },
         /// A new set of validators was handed over for a session.
         ValidatorsPlanned {
             /// The session that it is for.
@@ -256,11 +344,44 @@ pub mod pallet {
         InvalidPeerIdSignature,
         /// Another institution has claimed this peer id. Give this node a node key of its own.
         PeerIdTaken,
+        /// An address is not `/dns`, `/ip4` or `/ip6` with `/tcp` and a port, or is private and the founding forbids that.
+        InvalidAddress,
+        /// The session keys are not those of this runtime. Let the node's own `make-keys` write them.
+        InvalidSessionKeys,
+        /// A suspended institution neither proposes nor votes. Have it reinstated first.
+        NoVoice,
+        /// The institution has three motions open already. Wait for one to be decided.
+        TooManyMotions,
+        /// There is no open motion of this number.
+        NoSuchMotion,
+        /// The motion's time is over. Propose it again.
+        MotionExpired,
+        /// The motion can still be voted on.
+        MotionOpen,
+        /// More voices than a consortium can have.
+        TooManyVoices,
+        /// A threshold is half or less, or one of four institutions could hold it up for ever.
+        UnsoundThresholds,
+        /// The delay of a new runtime is shorter than agreed at founding.
+        DelayTooShort,
+        /// Another runtime is decided already. Cancel that first.
+        UpgradePending,
+        /// No runtime is pending, so there is nothing to cancel.
+        NothingPending,
+        /// The block is in the future: it cannot be final.
+        NotFinalYet,
     }
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        fn on_initialize(now: BlockNumberFor<T>) -> Weight {
+            let now = sp_runtime::traits::UniqueSaturatedInto::<u32>::unique_saturated_into(now);
+            Self::authorize_upgrade(now);
+            T::DbWeight::get().reads_writes(1, 2)
+        }
+
         fn integrity_test() {
+            assert!(T::MaxInstitutions::get() <= crate::MAX_VOICES, "a motion could not hold every voice");
             assert!(T::MinValidators::get() > 0, "MinValidators must not be 0: a chain without validators stops");
             assert!(
                 T::MinValidators::get() <= T::MaxInstitutions::get(),
@@ -284,7 +405,7 @@ pub mod pallet {
         ///
         /// Errors: `InvalidName`, `AlreadyAdmitted`, `TooManyInstitutions`, `NoSessionKeys`.
         #[pallet::call_index(0)]
-        #[pallet::weight(T::WeightInfo::admit())]
+        #[pallet::weight(<T as Config>::WeightInfo::admit())]
         pub fn admit(
             origin: OriginFor<T>,
             institution: T::AccountId,
@@ -301,7 +422,7 @@ pub mod pallet {
         /// Errors: `NotAnInstitution`, `NoSessionKeys`, `TooFewValidators`.
         #[pallet::call_index(1)]
         #[pallet::weight(
-            T::WeightInfo::set_flags(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight())
+            <T as Config>::WeightInfo::set_flags(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight())
         )]
         pub fn set_flags(
             origin: OriginFor<T>,
@@ -318,7 +439,7 @@ pub mod pallet {
         /// Errors: `NotAnInstitution`, `AlreadySuspended`, `TooFewValidators`.
         #[pallet::call_index(2)]
         #[pallet::weight(
-            T::WeightInfo::suspend(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight())
+            <T as Config>::WeightInfo::suspend(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight())
         )]
         pub fn suspend(origin: OriginFor<T>, institution: T::AccountId) -> DispatchResult {
             T::AdminOrigin::ensure_origin(origin)?;
@@ -329,7 +450,7 @@ pub mod pallet {
         ///
         /// Errors: `NotAnInstitution`, `NotSuspended`, `NoSessionKeys`.
         #[pallet::call_index(3)]
-        #[pallet::weight(T::WeightInfo::reinstate())]
+        #[pallet::weight(<T as Config>::WeightInfo::reinstate())]
         pub fn reinstate(origin: OriginFor<T>, institution: T::AccountId) -> DispatchResult {
             T::AdminOrigin::ensure_origin(origin)?;
             Self::do_reinstate(institution)
@@ -340,7 +461,7 @@ pub mod pallet {
         /// Errors: `NotAnInstitution`, `TooFewValidators`.
         #[pallet::call_index(4)]
         #[pallet::weight(
-            T::WeightInfo::remove(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight())
+            <T as Config>::WeightInfo::remove(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight())
         )]
         pub fn remove(origin: OriginFor<T>, institution: T::AccountId) -> DispatchResult {
             T::AdminOrigin::ensure_origin(origin)?;
@@ -353,7 +474,7 @@ pub mod pallet {
         ///
         /// Errors: `InvalidProfile`, `NotAnInstitution`.
         #[pallet::call_index(5)]
-        #[pallet::weight(T::WeightInfo::set_profile())]
+        #[pallet::weight(<T as Config>::WeightInfo::set_profile())]
         pub fn set_profile(origin: OriginFor<T>, profile: Profile) -> DispatchResult {
             let institution = ensure_signed(origin)?;
             Self::do_set_profile(institution, profile)
@@ -366,7 +487,7 @@ pub mod pallet {
         ///
         /// Errors: `NotAnInstitution`, `PeerIdTaken`, `InvalidPeerIdSignature`.
         #[pallet::call_index(6)]
-        #[pallet::weight(T::WeightInfo::set_peer_id())]
+        #[pallet::weight(<T as Config>::WeightInfo::set_peer_id())]
         pub fn set_peer_id(origin: OriginFor<T>, node_key: [u8; 32], signature: [u8; 64]) -> DispatchResult {
             let institution = ensure_signed(origin)?;
             Self::do_set_peer_id(institution, node_key, signature)
@@ -377,12 +498,69 @@ pub mod pallet {
         ///
         /// Errors: `NotAnInstitution`, `TooFewValidators`.
         #[pallet::call_index(7)]
-        #[pallet::weight(T::WeightInfo::leave(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight()))]
+        #[pallet::weight(<T as Config>::WeightInfo::leave(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight()))]
         pub fn leave(origin: OriginFor<T>) -> DispatchResult {
             let institution = ensure_signed(origin)?;
             Self::do_discharge(&institution)?;
             Self::deposit_event(Event::Left { institution });
             Ok(())
         }
+
+        /// Puts a motion to the vote; the signing institution's own vote is aye.
+        ///
+        /// Errors: `NotAnInstitution`, `NoVoice`, `TooManyMotions`, and those of what it would do.
+        #[pallet::call_index(8)]
+        #[pallet::weight(Pallet::<T>::vote_weight().saturating_mul(2))]
+        pub fn propose(origin: OriginFor<T>, motion: Motion<T::AccountId, T::Hash>) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_propose(who, motion)
+        }
+
+        /// Votes on motion `id`. May be changed until the motion is decided; the deciding vote executes it.
+        ///
+        /// Errors: `NotAnInstitution`, `NoVoice`, `NoSuchMotion`, `MotionExpired`.
+        #[pallet::call_index(9)]
+        #[pallet::weight(Pallet::<T>::vote_weight())]
+        pub fn vote(origin: OriginFor<T>, id: u32, aye: bool) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_vote(who, id, aye)
+        }
+
+        /// Takes away motion `id`, whose time is over. Anyone may.
+        ///
+        /// Errors: `NoSuchMotion`, `MotionOpen`.
+        #[pallet::call_index(10)]
+        #[pallet::weight(T::DbWeight::get().reads_writes(2, 3))]
+        pub fn close(origin: OriginFor<T>, id: u32) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_close(id)
+        }
+
+        /// Says where the signing institution's node can be reached.
+        ///
+        /// Errors: `NotAnInstitution`, `InvalidAddress`.
+        #[pallet::call_index(11)]
+        #[pallet::weight(<T as Config>::WeightInfo::set_profile())]
+        pub fn set_addresses(origin: OriginFor<T>, addresses: AddressList) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_set_addresses(who, addresses)
+        }
+    }
+}
+
+impl<T: Config> Pallet<T> {
+    /// Most that a vote can cost, not measured: what counting reads, and the dearest motion. Admitting registers keys, whose
+    /// proof is three signatures.
+    fn vote_weight() -> frame_support::weights::Weight {
+        use frame_support::{traits::Get, weights::Weight};
+        let most = T::MaxInstitutions::get();
+        let motion = <T as Config>::WeightInfo::admit()
+            .saturating_add(<T as Config>::WeightInfo::set_peer_id())
+            .saturating_add(<T as Config>::WeightInfo::set_profile())
+            .saturating_add(Weight::from_parts(300_000_000, 0))
+            .saturating_add(<T as Config>::WeightInfo::set_flags(most));
+        let discharge = <T as Config>::WeightInfo::remove(most).saturating_add(T::OnDeparture::weight());
+        let counting = T::DbWeight::get().reads_writes(u64::from(most).saturating_mul(6), 4);
+        motion.max(discharge).saturating_add(counting)
     }
 }

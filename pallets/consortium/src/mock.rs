@@ -78,9 +78,23 @@ impl OnDeparture<u64> for RememberDeparted {
     }
 }
 
+parameter_types! {
+    pub static Rescued: Option<(u32, u32)> = None;
+}
+
+/// Remembers what finality was told.
+pub struct RememberStalled;
+
+impl crate::NoteStalled for RememberStalled {
+    fn note_stalled(delay: u32, best_final: u32) -> frame_support::dispatch::DispatchResult {
+        Rescued::set(Some((delay, best_final)));
+        Ok(())
+    }
+}
+
 impl pallet_consortium::Config for Test {
+    type Stalled = RememberStalled;
     type AdminOrigin = frame_system::EnsureRoot<u64>;
-    type Keys = Session;
     type OnDeparture = RememberDeparted;
     type WeightInfo = crate::weights::Measured<Test>;
     type MaxInstitutions = ConstU32<8>;
@@ -117,7 +131,7 @@ pub fn ext_with(
 ) -> sp_io::TestExternalities {
     let keys = keyed.iter().map(|who| (*who, *who, SessionKeys { dummy: UintAuthorityId(*who) })).collect();
     let storage = RuntimeGenesisConfig {
-        consortium: pallet_consortium::GenesisConfig { institutions, peer_ids },
+        consortium: pallet_consortium::GenesisConfig { institutions, peer_ids, ..Default::default() },
         session: pallet_session::GenesisConfig { keys, ..Default::default() },
         ..Default::default()
     }

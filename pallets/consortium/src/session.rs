@@ -17,7 +17,7 @@ impl<T: Config> Pallet<T> {
     fn plan_session(index: SessionIndex) -> Option<Vec<T::AccountId>> {
         let last = PlannedValidators::<T>::get();
         // The session pallet skips whoever has no keys, whatever we answer, so this is what it would go on with.
-        let kept: Vec<_> = last.iter().filter(|who| T::Keys::is_registered(who)).cloned().collect();
+        let kept: Vec<_> = last.iter().filter(|who| pallet_session::Pallet::<T>::is_registered(who)).cloned().collect();
         let mut wanted: Vec<_> = Self::standing_validators().collect();
         wanted.sort();
 
@@ -45,7 +45,7 @@ impl<T: Config> pallet_session::SessionManager<T::AccountId> for Pallet<T> {
     fn new_session(new_index: SessionIndex) -> Option<Vec<T::AccountId>> {
         // Asked from a hook of the session pallet, which cannot know what the answer costs.
         frame_system::Pallet::<T>::register_extra_weight_unchecked(
-            T::WeightInfo::new_session(Institutions::<T>::count()),
+            <T as Config>::WeightInfo::new_session(Institutions::<T>::count()),
             DispatchClass::Mandatory,
         );
         Self::plan_session(new_index)

@@ -37,6 +37,10 @@ pub struct Institution {
     pub profile: Profile,
     /// Peer id of its node, once claimed.
     pub peer_id: Option<PeerId>,
+    /// Block of its admission; 0 for founders.
+    pub admitted_at: u32,
+    /// Block of its suspension, while it is suspended.
+    pub suspended_at: Option<u32>,
 }
 
 impl Institution {
@@ -122,6 +126,15 @@ pub trait OnDeparture<AccountId> {
 
 impl<AccountId> OnDeparture<AccountId> for () {
     fn departed(_who: &AccountId) {}
+}
+
+/// Lets finality go on without validators that are gone for good.
+pub trait NoteStalled {
+    /// Notes that finality stands at block `best_final`, to be forced on `delay` blocks after the next session begins.
+    ///
+    /// # Errors
+    /// What the finality gadget has against it.
+    fn note_stalled(delay: u32, best_final: u32) -> frame_support::dispatch::DispatchResult;
 }
 
 /// Gives an institution session keys in a benchmark; which keys is the runtime's affair.

@@ -339,8 +339,10 @@ pub mod pallet {
             Self::apply(study, RoundEvent::Abort { who })
         }
 
-        /// Answers a duty. Signed by the institution's `swarm` key over [`Vote::payload`].
+        /// Answers a duty. Signed by the institution's `swarm` key over [`Vote::payload`]. Operational: calls that fill a block
+        /// leave a quarter of it to votes.
         #[pallet::call_index(6)]
+        #[pallet::weight((<T as Config>::WeightInfo::vote(), DispatchClass::Operational))]
         #[pallet::authorize(Self::authorize_vote)]
         pub fn vote(origin: OriginFor<T>, vote: Vote, _signature: sr25519::AuthoritySignature) -> DispatchResult {
             ensure_authorized(origin)?;

@@ -3,6 +3,7 @@
 mod admin;
 mod genesis;
 mod institution;
+mod motions;
 mod session;
 
 use crate::{mock::*, pallet::Institutions as Stored, Institution, Name};
