@@ -62,8 +62,11 @@ impl Found {
         let differences = match (&terms.check, &terms.out) {
             (Some(file), _) => {
                 let theirs = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-                let same = theirs == bytes;
-                (!same).then(|| chain::differences(&bytes, &theirs)).unwrap_or_default()
+                if theirs == bytes {
+                    Vec::new()
+                } else {
+                    chain::differences(&bytes, &theirs)
+                }
             }
             (None, Some(out)) => {
                 write_new(out, &bytes)?;
