@@ -1,5 +1,6 @@
 //! `consilium`, what an operator types.
 //!
+//! * `consilium init`, `card`, `found`: an institution's folder and card, and the chain of all founders' cards;
 //! * `consilium localnet run`: a whole consortium on this machine, from a study file to a certificate;
 //! * `consilium studies`, `consilium study N`, `consilium institutions`: what a running network says;
 //! * `consilium audit`, `consilium export`: whether what the chain says can be recomputed, here or elsewhere;
@@ -10,9 +11,12 @@
 mod archive;
 mod audit;
 mod chain;
+mod institution;
 mod key;
 mod localnet;
 mod plain;
+mod process;
+mod programs;
 mod show;
 mod site;
 mod study;
@@ -30,6 +34,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Make an institution's folder: all keys, settings, and a public card for the other institutions
+    Init(Box<institution::init::Options>),
+    /// Show an institution's card and its fingerprint, or sign one
+    Card(institution::card::Options),
+    /// Make the specification of a new chain from all founders' cards, or check one that somebody else has made
+    ///
+    /// Everybody who has the same cards, terms and runtime gets the same bytes.
+    Found(Box<institution::found::Options>),
     /// Networks on this machine, for trying things out
     #[command(subcommand)]
     Localnet(Localnet),
@@ -121,6 +133,9 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Audit(options) => return audit::run(options).await,
+        Command::Found(options) => return institution::found::run(*options).await,
+        Command::Init(options) => institution::init::run(*options).await,
+        Command::Card(options) => institution::card::run(&options),
         Command::Localnet(Localnet::Run(options)) => localnet::run(options).await,
         Command::Studies(connection) => show::studies(&connection).await,
         Command::Study { command: Some(command), .. } => study::run(command).await,

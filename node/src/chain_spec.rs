@@ -19,7 +19,7 @@ pub fn load(id: &str) -> Result<ChainSpec, String> {
 }
 
 /// Address format for chains without a registered one.
-const SS58_FORMAT: u16 = 42;
+pub const SS58_FORMAT: u16 = 42;
 
 /// Names of the runtime's presets.
 mod sp_preset {

@@ -1,6 +1,9 @@
 //! The command line.
 
-use crate::secrets;
+use crate::{
+    found::{Found, InspectChain, InspectRuntime, MakeKeys},
+    secrets,
+};
 use sc_cli::{Cors, RpcMethods};
 use sc_network_types::ed25519::Keypair;
 use std::{
@@ -165,6 +168,18 @@ pub enum Subcommand {
     /// Make, insert and show keys.
     #[command(subcommand)]
     Key(Key),
+
+    /// Make session keys for an account, and prove to others that this node has them.
+    MakeKeys(MakeKeys),
+
+    /// Make a chain's specification from its founders' cards; `consilium found` shows the result to people.
+    Found(Box<Found>),
+
+    /// Print what a compiled runtime says of itself, as JSON.
+    InspectRuntime(InspectRuntime),
+
+    /// Print the genesis hash of a chain's specification and what it holds, as JSON.
+    InspectChain(InspectChain),
 
     /// Print a chain's specification.
     ExportChainSpec(sc_cli::ExportChainSpecCmd),

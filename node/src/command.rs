@@ -6,9 +6,11 @@ use crate::{
     secrets, service, Served,
 };
 use clap::Parser;
+use consilium_founding::EXIT_CONFIGURATION;
 use nix::sys::stat::{umask, Mode};
 use sc_cli::SubstrateCli;
 use sc_service::ChainType;
+use std::process::ExitCode;
 
 impl SubstrateCli for Cli {
     fn impl_name() -> String {
@@ -40,13 +42,47 @@ impl SubstrateCli for Cli {
     }
 }
 
-/// Does what the command line says. `served` is the identity, but in tests of liars.
-///
-/// # Errors
-/// What went wrong, for people.
-pub fn run(served: Served) -> sc_cli::Result<()> {
-    let mut cli = Cli::parse();
+/// Does what the command line says, and gives the program's exit code: 78 for what starting again does not mend. `served` is
+/// the identity, but in tests of liars.
+pub fn run(served: Served) -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let failed = error.use_stderr();
+            // nothing can be done for who cannot be told
+            let _ = error.print();
+            return if failed { ExitCode::from(EXIT_CONFIGURATION) } else { ExitCode::SUCCESS };
+        }
+    };
+    match act(cli, served) {
+        Ok(code) => code,
+        Err(sc_cli::Error::Input(text)) => {
+            eprintln!("error: {text}");
+            ExitCode::from(EXIT_CONFIGURATION)
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// For commands that make something: `found --check` has an exit code for a difference, and 1 says that nothing was compared.
+fn failed(text: &str) -> ExitCode {
+    eprintln!("error: {text}");
+    ExitCode::FAILURE
+}
+
+fn act(mut cli: Cli, served: Served) -> sc_cli::Result<ExitCode> {
+    let done = |()| ExitCode::SUCCESS;
     match &cli.subcommand {
+        Some(Subcommand::MakeKeys(cmd)) => {
+            umask(Mode::S_IRWXG | Mode::S_IRWXO);
+            Ok(cmd.run().map_or_else(|error| failed(&error), done))
+        }
+        Some(Subcommand::Found(cmd)) => Ok(cmd.run().unwrap_or_else(|error| failed(&error))),
+        Some(Subcommand::InspectRuntime(cmd)) => Ok(cmd.run().map_or_else(|error| failed(&error), done)),
+        Some(Subcommand::InspectChain(cmd)) => Ok(cmd.run().map_or_else(|error| failed(&error), done)),
         Some(Subcommand::Key(cmd)) => {
             umask(Mode::S_IRWXG | Mode::S_IRWXO);
             match cmd {
@@ -56,14 +92,15 @@ pub fn run(served: Served) -> sc_cli::Result<()> {
                 Key::InspectNodeKey(cmd) => cmd.run(),
                 Key::Insert(cmd) => cmd.run(&cli),
             }
+            .map(done)
         }
         Some(Subcommand::ExportChainSpec(cmd)) => {
             let spec = cli.load_spec(&cmd.chain)?;
-            cmd.run(spec)
+            cmd.run(spec).map(done)
         }
         Some(Subcommand::PurgeChain(cmd)) => {
             let runner = cli.create_runner(cmd)?;
-            runner.sync_run(|config| cmd.run(config.database))
+            runner.sync_run(|config| cmd.run(config.database)).map(done)
         }
         None => {
             // the database holds the worker's token: its files are the owner's and its group's, as that is
@@ -79,19 +116,21 @@ pub fn run(served: Served) -> sc_cli::Result<()> {
             let words =
                 cli.run.network_params.node_key_params.node_key.is_some() || cli.run.keystore_params.password.is_some();
             let methods = if cli.unsafe_rpc() { "unsafe methods too, as asked for" } else { "safe methods only" };
-            runner.run_node_until_exit(|config| async move {
-                log::info!("RPC: {methods}");
-                if words && config.chain_spec.chain_type() == ChainType::Live {
-                    let text =
+            runner
+                .run_node_until_exit(|config| async move {
+                    log::info!("RPC: {methods}");
+                    if words && config.chain_spec.chain_type() == ChainType::Live {
+                        let text =
                         "--node-key, --password: whoever is on this machine sees them in the list of processes; use \
                                 --node-key-file and --password-filename";
-                    return Err(sc_cli::Error::Input(text.into()));
-                }
-                let base = config.base_path.path().to_owned();
-                let closed = secrets::check(&config, worker.worker_token_file.as_deref(), password.as_deref());
-                closed.and_then(|()| secrets::shut(&base)).map_err(sc_cli::Error::Input)?;
-                service::new_full(config, &worker, &courier, served).map_err(sc_cli::Error::Service)
-            })
+                        return Err(sc_cli::Error::Input(text.into()));
+                    }
+                    let base = config.base_path.path().to_owned();
+                    let closed = secrets::check(&config, worker.worker_token_file.as_deref(), password.as_deref());
+                    closed.and_then(|()| secrets::shut(&base)).map_err(sc_cli::Error::Input)?;
+                    service::new_full(config, &worker, &courier, served).map_err(sc_cli::Error::Service)
+                })
+                .map(done)
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The node of one institution.
 #![forbid(unsafe_code)]
-#![allow(clippy::result_large_err)] // the SDK's own error types
 
-fn main() -> sc_cli::Result<()> {
+fn main() -> std::process::ExitCode {
     consilium_node::run(std::convert::identity)
 }

@@ -1,8 +1,9 @@
 //! From a plan to an agreement: registration, enrolment, start; and at the end the comparison of everyone's model.
 
-use super::{network::Network, plan::Plan, programs::write_private, watch::Finished};
+use super::{network::Network, plan::Plan, watch::Finished};
 use crate::{
     chain::{agreement_hash, Chain},
+    programs::write_private,
     study::{find, SWARM},
 };
 use anyhow::{bail, Context, Result};

@@ -1,6 +1,6 @@
 //! The chain specification of one run.
 
-use super::{keys::random, process::output};
+use crate::{process::output, programs::random};
 use anyhow::{bail, Context, Result};
 use serde_json::Value;
 use std::{fs, path::Path, process::Command};

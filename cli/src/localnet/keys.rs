@@ -1,11 +1,11 @@
 //! Keys and identities of a local network's institutions.
 
-use crate::chain::Chain;
+use crate::{chain::Chain, programs::random};
 use anyhow::{bail, Context, Result};
 use codec::Encode;
 use consilium_primitives::{Hash, InstitutionId};
 use sp_core::{ed25519, Pair};
-use std::{fs::File, io::Read, net::TcpListener};
+use std::net::TcpListener;
 use subxt_signer::sr25519::{dev, Keypair};
 
 /// First bytes of what a node key signs to claim its peer id for an institution.
@@ -86,16 +86,6 @@ impl NodeKey {
 
 fn claim(genesis: &Hash, institution: &InstitutionId, peer_id: &[u8]) -> Vec<u8> {
     [PEER_CONTEXT, genesis.as_bytes(), &institution.0, peer_id].concat()
-}
-
-/// Random bytes from the system.
-///
-/// # Errors
-/// There are none to be had.
-pub fn random<const N: usize>() -> Result<[u8; N]> {
-    let mut bytes = [0; N];
-    File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut bytes)).context("cannot read /dev/urandom")?;
-    Ok(bytes)
 }
 
 /// Where ports are looked for: below those that Linux gives to outgoing connections, one of which could take a port between the

@@ -6,8 +6,6 @@ mod keys;
 mod network;
 mod options;
 mod plan;
-mod process;
-mod programs;
 mod report;
 mod table;
 mod watch;

@@ -2,13 +2,15 @@
 
 use super::{
     chain_spec,
-    keys::{free_ports, random, Account, NodeKey},
+    keys::{free_ports, Account, NodeKey},
     options::Options,
     plan::Plan,
-    process::{tail, Processes},
-    programs::{write_private, Programs},
 };
-use crate::chain::Chain;
+use crate::{
+    chain::Chain,
+    process::{tail, Processes},
+    programs::{random, write_private, Programs},
+};
 use anyhow::{bail, Context, Result};
 use serde_json::Value;
 use std::{

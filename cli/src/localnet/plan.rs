@@ -1,11 +1,9 @@
 //! What a run needs, checked before anything is started.
 
-use super::{
-    chain_spec,
-    keys::{check_free, random},
-    options::Options,
+use super::{chain_spec, keys::check_free, options::Options};
+use crate::{
     process::output,
-    programs::{write_private, Programs},
+    programs::{random, write_private, Programs},
 };
 use anyhow::{bail, Context, Result};
 use consilium_primitives::StudyRules;

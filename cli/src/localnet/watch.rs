@@ -1,8 +1,9 @@
 //! Follows a study to its certificate, and shows how it goes.
 
-use super::{network::House, process::complaints};
+use super::network::House;
 use crate::{
     chain::{Block, Chain, StudyInfo},
+    process::complaints,
     show::{name, phase, Names},
 };
 use anyhow::{bail, Result};

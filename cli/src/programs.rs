@@ -1,14 +1,14 @@
-//! The programs of a network, and files that only its user reads.
+//! The programs of an institution, and files that only its user reads.
 
 use anyhow::{bail, Context, Result};
 use std::{
-    fs,
-    io::Write,
+    fs::{self, File},
+    io::{Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
-/// The programs of a network.
+/// The programs of an institution.
 #[derive(Clone, Debug)]
 pub struct Programs {
     /// `consilium-node`.
@@ -40,6 +40,28 @@ impl Programs {
         };
         Ok(Self { node: find("consilium-node")?, worker: find("ml-worker")? })
     }
+}
+
+/// Random bytes from the system.
+///
+/// # Errors
+/// There are none to be had.
+pub fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut bytes)).context("cannot read /dev/urandom")?;
+    Ok(bytes)
+}
+
+/// Writes a file that is not there yet, with this mode.
+///
+/// # Errors
+/// It is there, or what the file system says.
+pub fn write_new(file: &Path, text: &[u8], mode: u32) -> Result<()> {
+    let write = || {
+        let mut f = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(file)?;
+        f.write_all(text).and_then(|()| f.sync_all())
+    };
+    write().with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Writes a file that nobody else on this machine can read.

@@ -1,0 +1,121 @@
+//! `consilium card`: shows a card to people, and signs one where the institution's key is.
+
+use super::folder::{check_modes, sign, CARD, UNSIGNED_CARD};
+use crate::{key, programs::write_new, show::print_json, Format};
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use consilium_founding::Card;
+use serde_json::json;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What `card` takes.
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// A card, or an institution's folder. Left out: card.json here
+    #[arg(value_name = "FILE", default_value = CARD)]
+    file: PathBuf,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// What is done with a card.
+#[derive(Subcommand)]
+enum Command {
+    /// Sign a card with the institution's key
+    Sign(Sign),
+}
+
+/// What `sign` takes.
+#[derive(Args)]
+struct Sign {
+    /// The card that is not signed yet
+    #[arg(value_name = "FILE", default_value = UNSIGNED_CARD)]
+    file: PathBuf,
+    /// File with the institution's phrase, which only you can read
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// File for the signed card. Left out: card.json in the same folder
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Shows or signs a card.
+///
+/// # Errors
+/// It is no card, or not signed as it should be.
+pub fn run(options: &Options) -> Result<()> {
+    match &options.command {
+        Some(Command::Sign(command)) => sign_file(command),
+        None => show(&options.file, options.format),
+    }
+}
+
+/// The card at a path, or in an institution's folder; signed or not.
+fn find(path: &Path) -> PathBuf {
+    if !path.is_dir() {
+        return path.to_path_buf();
+    }
+    let signed = path.join(CARD);
+    if signed.exists() {
+        signed
+    } else {
+        path.join(UNSIGNED_CARD)
+    }
+}
+
+fn show(path: &Path, format: Format) -> Result<()> {
+    if path.is_dir() {
+        check_modes(path)?;
+    }
+    let path = find(path);
+    let shown = path.display();
+    let bytes = fs::read(&path).with_context(|| format!("cannot read {shown}"))?;
+    let (card, signed) = match Card::read(&bytes) {
+        Ok((card, _)) => (card, true),
+        Err(error) => match Card::read_unsigned(&bytes) {
+            Ok((card, _)) => (card, false),
+            Err(_) => return Err(error.context(shown.to_string())),
+        },
+    };
+    if format == Format::Json {
+        return print_json(&json!({ "card": card, "fingerprint": card.fingerprint(), "signed": signed }));
+    }
+    let yes = |flag: bool| if flag { "yes" } else { "no" };
+    println!("institution  {}", card.name);
+    println!("fingerprint  {}", card.fingerprint());
+    println!("consortium   {}", card.consortium);
+    println!("chain        {}", card.chain.as_deref().unwrap_or("to be founded"));
+    println!("contact      {}", card.contact);
+    println!("validator    {}", yes(card.validator));
+    println!("participant  {}", yes(card.participant));
+    println!("account      {}", card.account);
+    println!("node         {}", card.peer);
+    println!(
+        "addresses    {}",
+        if card.addresses.is_empty() { "none: it dials others".into() } else { card.addresses.join(", ") }
+    );
+    println!(
+        "signed       {}",
+        if signed { "yes, by node and institution" } else { "by the node alone, not yet by the institution" }
+    );
+    Ok(())
+}
+
+fn sign_file(command: &Sign) -> Result<()> {
+    let shown = command.file.display();
+    let bytes = fs::read(&command.file).with_context(|| format!("cannot read {shown}"))?;
+    let (mut card, _) = Card::read_unsigned(&bytes).with_context(|| shown.to_string())?;
+    sign(&mut card, &key::read(&command.key)?).with_context(|| shown.to_string())?;
+    let out = command.out.clone().unwrap_or_else(|| command.file.with_file_name(CARD));
+    write_new(&out, &card.file(), 0o644)?;
+    println!("card         {}", out.display());
+    println!("fingerprint  {}", card.fingerprint());
+    Ok(())
+}

@@ -1,0 +1,344 @@
+//! The folder of an institution: what lies where, with which mode, and how it is made.
+
+use crate::{
+    process::output,
+    programs::{random, write_new, Programs},
+};
+use anyhow::{bail, ensure, Context, Result};
+use consilium_founding::{peer_claim, Card, PeerId};
+use serde::{Deserialize, Serialize};
+use sp_core::{
+    crypto::{AccountId32, Ss58Codec},
+    ed25519, Pair,
+};
+use std::{
+    fs::{self, DirBuilder},
+    io::ErrorKind,
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    path::Path,
+    process::Command,
+};
+use subxt_signer::{bip39::Mnemonic, sr25519::Keypair};
+
+/// The account's phrase.
+pub const INSTITUTION_KEY: &str = "institution.key";
+/// The node's key in the network.
+pub const NODE_KEY: &str = "node.key";
+/// The node's session keys.
+pub const KEYSTORE: &str = "keystore";
+/// What node and worker know each other by.
+pub const TOKEN: &str = "token";
+/// The public card.
+pub const CARD: &str = "card.json";
+/// The card before the account has signed it.
+pub const UNSIGNED_CARD: &str = "card.unsigned.json";
+/// What people may change.
+pub const SETTINGS: &str = "consilium.toml";
+/// Which study works with which table.
+pub const SITES: &str = "sites.toml";
+
+/// What people may change of a site, as `consilium.toml` holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteSettings {
+    /// The institution's name.
+    pub name: String,
+    /// Whether the node makes blocks.
+    pub validator: bool,
+    /// Where the node listens for other institutions' nodes.
+    pub listen: Vec<String>,
+    /// Where they reach it; none: it dials them.
+    pub addresses: Vec<String>,
+    /// Where the node answers JSON-RPC, on this machine alone.
+    pub rpc_port: u16,
+    /// Where the node's figures can be read, on this machine alone.
+    pub prometheus_port: u16,
+    /// Where the worker listens, on this machine alone.
+    pub worker_port: u16,
+    /// How far the worker stands back for the node, 0 to 19.
+    pub nice: u8,
+    /// Which states of old blocks the node keeps, as its --state-pruning.
+    pub pruning: String,
+}
+
+impl SiteSettings {
+    /// The usual ones.
+    pub fn usual(name: &str, validator: bool, port: u16, addresses: Vec<String>) -> Self {
+        Self {
+            name: name.into(),
+            validator,
+            listen: vec![format!("/ip4/0.0.0.0/tcp/{port}"), format!("/ip6/::/tcp/{port}")],
+            addresses,
+            rpc_port: 9944,
+            prometheus_port: 9615,
+            worker_port: 8601,
+            nice: 5,
+            pruning: "archive-canonical".into(),
+        }
+    }
+
+    /// Writes them.
+    fn text(&self) -> Result<String> {
+        let head = "# What this site is started with. Changes take effect at the next start.\n";
+        Ok(format!("{head}{}", toml::to_string(self)?))
+    }
+}
+
+/// What an institution says of itself, before it has keys.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// The consortium.
+    pub consortium: String,
+    /// The chain that it is to join, by genesis hash.
+    pub chain: Option<[u8; 32]>,
+    /// How others reach its people.
+    pub contact: String,
+    /// Whether it is to take part in studies.
+    pub participant: bool,
+    /// Its account, where the phrase stays elsewhere.
+    pub account: Option<[u8; 32]>,
+    /// Leave the account's signature to another place.
+    pub unsigned: bool,
+    /// What the site is started with.
+    pub settings: SiteSettings,
+}
+
+/// Makes an institution's folder: all keys, an empty store for everything, and the card. What is there is never overwritten.
+///
+/// # Errors
+/// What stands in the way. A folder that this call has made is taken away again then.
+pub async fn make(programs: &Programs, dir: &Path, said: &Said) -> Result<Card> {
+    let made = check_place(dir)?;
+    let result = fill(programs, dir, said).await;
+    if result.is_err() && made {
+        // what stood in the way is what people must hear of
+        let _ = fs::remove_dir_all(dir);
+    }
+    result
+}
+
+/// Makes the folder, or takes an empty one; tells whether it was made.
+fn check_place(dir: &Path) -> Result<bool> {
+    let shown = dir.display();
+    let parent = match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let found =
+        fs::metadata(parent).with_context(|| format!("cannot make {shown}: its parent folder {}", parent.display()))?;
+    let (mode, sticky) = (found.permissions().mode(), 0o1000);
+    if mode & 0o022 != 0 && mode & sticky == 0 {
+        bail!(
+            "{}: others can write to this folder (mode {:04o}), and could put another one in the place of {shown}: choose \
+             another, or `chmod go-w` it",
+            parent.display(),
+            mode & 0o7777
+        );
+    }
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => {
+            if dir.join(CARD).exists() || dir.join(UNSIGNED_CARD).exists() {
+                bail!("{shown} is an institution's folder already; `consilium card {shown}` shows its card");
+            }
+            let mut entries = fs::read_dir(dir).with_context(|| format!("cannot read {shown}"))?;
+            ensure!(entries.next().is_none(), "{shown} is not empty: name a new folder with --dir");
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+                .with_context(|| format!("cannot shut others out of {shown}"))?;
+            Ok(false)
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot make {shown}")),
+    }
+}
+
+async fn fill(programs: &Programs, dir: &Path, said: &Said) -> Result<Card> {
+    let signer = match said.account {
+        Some(_) => None,
+        None => Some(new_account(dir)?),
+    };
+    let account = match (&signer, said.account) {
+        (Some(signer), _) => signer.public_key().0,
+        (None, Some(account)) => account,
+        (None, None) => bail!("an institution needs an account"),
+    };
+    let seed = random::<32>()?;
+    write_new(&dir.join(NODE_KEY), hex::encode(seed).as_bytes(), 0o600)?;
+    let node = ed25519::Pair::from_seed(&seed);
+    write_new(&dir.join(TOKEN), hex::encode(random::<32>()?).as_bytes(), 0o600)?;
+    for folder in ["node", "worker", "blobs"] {
+        let path = dir.join(folder);
+        DirBuilder::new().mode(0o700).create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    }
+    // which rows train follows from it; where the worker looks for it
+    write_new(&dir.join("worker/secret"), hex::encode(random::<32>()?).as_bytes(), 0o600)?;
+    write_new(&dir.join(SETTINGS), said.settings.text()?.as_bytes(), 0o644)?;
+    write_new(&dir.join(SITES), b"", 0o644)?;
+    let (keys, keys_proof) = make_keys(programs, &dir.join(KEYSTORE), &account).await?;
+    let peer = PeerId { key: node.public().0 };
+    let hex_of = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
+    let claim = |chain: &[u8; 32]| hex_of(&node.sign(&peer_claim(chain, &account, &peer)).0);
+    let mut card = Card {
+        card: 1,
+        consortium: said.consortium.clone(),
+        chain: said.chain.map(|chain| hex_of(&chain)),
+        name: said.settings.name.clone(),
+        contact: said.contact.clone(),
+        validator: said.settings.validator,
+        participant: said.participant,
+        account: AccountId32::from(account).to_ss58check(),
+        peer: peer.to_string(),
+        addresses: said.settings.addresses.clone(),
+        keys,
+        keys_proof,
+        peer_claim: said.chain.as_ref().map(claim),
+        node_signature: String::new(),
+        account_signature: None,
+    };
+    card.node_signature = hex_of(&node.sign(&card.digest()).0);
+    card.check_unsigned()?;
+    match signer.filter(|_| !said.unsigned) {
+        Some(signer) => {
+            sign(&mut card, &signer)?;
+            write_new(&dir.join(CARD), &card.file(), 0o644)?;
+        }
+        None => write_new(&dir.join(UNSIGNED_CARD), &card.file(), 0o644)?,
+    }
+    Ok(card)
+}
+
+/// Signs a card with the account's key.
+///
+/// # Errors
+/// It is another account's key.
+pub fn sign(card: &mut Card, signer: &Keypair) -> Result<()> {
+    card.account_signature = Some(format!("0x{}", hex::encode(signer.sign(&card.digest()).0)));
+    card.check().map(|_| ()).context("this key is not that of the card's account")
+}
+
+/// A new account: its phrase of 24 words goes to a file that its owner alone reads.
+fn new_account(dir: &Path) -> Result<Keypair> {
+    let phrase = Mnemonic::from_entropy(&random::<32>()?).context("no phrase")?;
+    let words: Vec<&str> = phrase.words().collect();
+    write_new(&dir.join(INSTITUTION_KEY), format!("{}\n", words.join(" ")).as_bytes(), 0o600)?;
+    Keypair::from_phrase(&phrase, None).map_err(|_| anyhow::anyhow!("no key from a new phrase"))
+}
+
+async fn make_keys(programs: &Programs, keystore: &Path, owner: &[u8; 32]) -> Result<(String, String)> {
+    let mut command = Command::new(&programs.node);
+    command.arg("make-keys").arg("--keystore-path").arg(keystore).arg("--owner").arg(hex::encode(owner));
+    let made = node_answer(command).await?;
+    let text = |name: &str| made[name].as_str().map(str::to_owned).context("consilium-node made no keys");
+    Ok((text("keys")?, text("proof")?))
+}
+
+/// Runs a command of the node that prints JSON.
+///
+/// # Errors
+/// What the node says.
+pub async fn node_answer(command: Command) -> Result<serde_json::Value> {
+    let (_, value) = node_says(command).await?;
+    value
+}
+
+/// Exit code of a command of the node, and what it printed as JSON.
+///
+/// # Errors
+/// It cannot be started.
+pub async fn node_says(command: Command) -> Result<(Option<i32>, Result<serde_json::Value>)> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = output(command).await.with_context(|| format!("cannot start {program}"))?;
+    let value = if output.stdout.is_empty() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        Err(anyhow::anyhow!("{}", text.trim().trim_start_matches("error: ")))
+    } else {
+        serde_json::from_slice(&output.stdout).with_context(|| format!("{program} printed no JSON"))
+    };
+    Ok((output.status.code(), value))
+}
+
+/// Secrets in a folder that others on this machine can read or change, or folders that they can enter.
+///
+/// # Errors
+/// The first of them, and what to do.
+pub fn check_modes(dir: &Path) -> Result<()> {
+    for (name, forbidden) in [
+        ("", 0o027),
+        (INSTITUTION_KEY, 0o077),
+        (NODE_KEY, 0o077),
+        (KEYSTORE, 0o077),
+        (TOKEN, 0o037),
+        ("worker", 0o027),
+        ("worker/secret", 0o077),
+    ] {
+        let path = if name.is_empty() { dir.to_path_buf() } else { dir.join(name) };
+        closed(&path, forbidden)?;
+    }
+    for entry in fs::read_dir(dir.join(KEYSTORE)).into_iter().flatten().flatten() {
+        closed(&entry.path(), 0o077)?;
+    }
+    Ok(())
+}
+
+fn closed(path: &Path, forbidden: u32) -> Result<()> {
+    let Ok(found) = fs::metadata(path) else { return Ok(()) };
+    let mode = found.mode() & 0o777;
+    if mode & forbidden != 0 {
+        let right = if found.is_dir() { 0o777 & !forbidden } else { 0o666 & !forbidden };
+        bail!(
+            "{path}: its mode is {mode:04o}, so others on this machine can read or change it: `chmod {right:o} {path}`",
+            path = path.display()
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn settings_are_read_as_they_are_written() {
+        let settings = SiteSettings::usual("St. Mary \"north\"", true, 30333, vec!["/dns/a.example/tcp/1".into()]);
+        assert_eq!(toml::from_str::<SiteSettings>(&settings.text().unwrap()).unwrap(), settings);
+    }
+
+    #[test]
+    fn a_folder_is_made_where_others_cannot_write_and_only_where_nothing_is() {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path().join("st-mary");
+        assert!(check_place(&dir).unwrap());
+        assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(!check_place(&dir).unwrap(), "an empty one is taken");
+        fs::write(dir.join("x"), "").unwrap();
+        assert!(check_place(&dir).unwrap_err().to_string().contains("not empty"));
+        fs::write(dir.join(CARD), "").unwrap();
+        assert!(check_place(&dir).unwrap_err().to_string().contains("folder already"));
+        let open = scratch.path().join("open");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(check_place(&open.join("x")).unwrap_err().to_string().contains("chmod go-w"));
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
+        assert!(check_place(&open.join("x")).unwrap(), "as /tmp");
+        assert!(format!("{:#}", check_place(Path::new("/nonexistent/x")).unwrap_err()).contains("/nonexistent"));
+    }
+
+    #[test]
+    fn secrets_that_others_can_read_are_named_with_the_remedy() {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path();
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).unwrap();
+        check_modes(dir).unwrap();
+        fs::create_dir(dir.join(KEYSTORE)).unwrap();
+        fs::set_permissions(dir.join(KEYSTORE), fs::Permissions::from_mode(0o700)).unwrap();
+        for (name, good) in [(NODE_KEY, 0o600), (INSTITUTION_KEY, 0o600), (TOKEN, 0o640), ("keystore/6772", 0o600)] {
+            let path = dir.join(name);
+            fs::write(&path, "secret").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+            let error = check_modes(dir).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains(&format!("chmod {good:o}")), "{error}");
+            fs::set_permissions(&path, fs::Permissions::from_mode(good)).unwrap();
+            check_modes(dir).unwrap();
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `consilium init`: an institution's folder, with all keys, and a card for the others.
+
+use super::folder::{make, node_answer, Said, SiteSettings, CARD, INSTITUTION_KEY, UNSIGNED_CARD};
+use crate::programs::Programs;
+use anyhow::{bail, Context, Result};
+use clap::Args;
+use sp_core::crypto::{AccountId32, Ss58Codec};
+use std::{path::PathBuf, process::Command};
+
+/// What `init` takes.
+#[derive(Args)]
+pub struct Options {
+    /// Name of the consortium that is to be founded, the same for all
+    #[arg(long, value_name = "NAME", required_unless_present = "join")]
+    consortium: Option<String>,
+    /// Join the chain of this specification instead of founding one
+    #[arg(long, value_name = "CHAIN.json", conflicts_with = "consortium")]
+    join: Option<PathBuf>,
+    /// The institution's name
+    #[arg(long)]
+    name: String,
+    /// How others reach its people
+    #[arg(long, default_value = "")]
+    contact: String,
+    /// Where others reach its node, as /dns/node.example.org/tcp/30333; up to four. Left out: the node only dials others
+    #[arg(long = "address", value_name = "ADDRESS")]
+    addresses: Vec<String>,
+    /// TCP port on which the node listens
+    #[arg(long, value_name = "PORT", default_value_t = 30333, value_parser = clap::value_parser!(u16).range(1..))]
+    port: u16,
+    /// Make no blocks
+    #[arg(long)]
+    no_validator: bool,
+    /// Take no part in studies
+    #[arg(long)]
+    no_participant: bool,
+    /// The institution's account, whose phrase stays where it is; the card is signed there, with `consilium card sign`
+    #[arg(long, value_name = "ADDRESS")]
+    account: Option<String>,
+    /// Write the card without the account's signature, which `consilium card sign` adds
+    #[arg(long)]
+    unsigned: bool,
+    /// Folder to make
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Folder of `consilium-node` and `ml-worker`. Left out: that of this program
+    #[arg(long, value_name = "DIR")]
+    bin_dir: Option<PathBuf>,
+}
+
+/// Makes an institution's folder and says what to do with it.
+///
+/// # Errors
+/// What stands in the way. Nothing is left then.
+pub async fn run(options: Options) -> Result<()> {
+    let programs = Programs::find(options.bin_dir.as_deref())?;
+    let (consortium, chain) = match (&options.join, options.consortium) {
+        (Some(file), _) => {
+            let mut command = Command::new(&programs.node);
+            command.arg("inspect-chain").arg(file);
+            let chain = node_answer(command).await?;
+            let text = |name: &str| chain[name].as_str().with_context(|| format!("{}: has no {name}", file.display()));
+            let mut genesis = [0; 32];
+            hex::decode_to_slice(text("genesis")?.trim_start_matches("0x"), &mut genesis)
+                .context("the genesis hash")?;
+            (text("id")?.to_owned(), Some(genesis))
+        }
+        (None, Some(consortium)) => (consortium, None),
+        (None, None) => bail!("--consortium or --join is needed"),
+    };
+    let account = match &options.account {
+        Some(text) => {
+            let account =
+                AccountId32::from_ss58check(text).map_err(|_| anyhow::anyhow!("--account {text}: is no address"))?;
+            Some(account.into())
+        }
+        None => None,
+    };
+    for address in &options.addresses {
+        consilium_founding::check_address(address).context("--address")?;
+    }
+    let unsigned = options.unsigned || account.is_some();
+    let settings = SiteSettings::usual(&options.name, !options.no_validator, options.port, options.addresses);
+    let said = Said {
+        consortium,
+        chain,
+        contact: options.contact,
+        participant: !options.no_participant,
+        account,
+        unsigned,
+        settings,
+    };
+    let card = make(&programs, &options.dir, &said).await?;
+    let dir = options.dir.display();
+    println!("folder       {dir}");
+    println!("fingerprint  {}", card.fingerprint());
+    let file = if unsigned { UNSIGNED_CARD } else { CARD };
+    println!("card         {dir}/{file}");
+    if unsigned {
+        println!("Sign the card where the institution's key is: consilium card sign {file} --key {INSTITUTION_KEY}");
+    } else {
+        println!("Send the card to the others, and read them the fingerprint over a line that you knew before.");
+    }
+    if said.account.is_none() {
+        println!(
+            "Write the words in {dir}/{INSTITUTION_KEY} down on paper, twice, and keep that file off this machine: it is \
+             needed to sign only."
+        );
+    }
+    if card.addresses.is_empty() {
+        println!("No --address was given: this node dials the others, and nobody dials it.");
+    }
+    Ok(())
+}

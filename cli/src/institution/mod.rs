@@ -1,0 +1,10 @@
+//! An institution's own folder: its keys, its card, and the chain that it founds or joins.
+//!
+//! * [`init`]: makes the folder, with all keys and the card;
+//! * [`card`]: shows a card, and signs one where the institution's key is;
+//! * [`found`]: makes a chain's specification of all founders' cards, or checks one.
+
+pub mod card;
+pub mod folder;
+pub mod found;
+pub mod init;
