@@ -222,7 +222,7 @@ fn expect_code(runtime: &Runtime, expected: Option<&str>) -> Result<(), String> 
 }
 
 /// What differs from the runtime's default at genesis.
-fn patch(founders: &[Founder]) -> Value {
+fn patch(founders: &[Founder], terms: &Terms) -> Value {
     let account = |founder: &Founder| AccountId::from(founder.identity.account);
     let each = |value: &dyn Fn(&Founder) -> Value| founders.iter().map(value).collect::<Vec<_>>();
     let keys = |founder: &Founder| SessionKeys::decode(&mut &founder.identity.keys.concat()[..]).ok();
@@ -233,6 +233,16 @@ fn patch(founders: &[Founder]) -> Value {
                 json!([account(founder), card.name.as_bytes(), card.validator, card.participant])
             }),
             "peerIds": each(&|founder| json!([account(founder), founder.identity.peer.bytes()])),
+            "addresses": each(&|founder| {
+                let addresses: Vec<_> = founder.card.addresses.iter().map(|address| address.as_bytes()).collect();
+                json!([account(founder), addresses])
+            }),
+            "founding": {
+                "upgradeDelay": terms.upgrade_delay.millis,
+                "silence": terms.silence.millis,
+                "motionLife": terms.motion_life.millis,
+                "privateAddresses": terms.private_addresses,
+            },
         },
         "session": { "keys": each(&|founder| json!([account(founder), account(founder), keys(founder)])) },
     })
@@ -240,7 +250,7 @@ fn patch(founders: &[Founder]) -> Value {
 
 /// The bytes of the chain's specification, and its genesis hash.
 fn specification(founders: &[Founder], terms: &Terms, runtime: &Runtime) -> Result<(Vec<u8>, sp_core::H256), String> {
-    let storage = runtime.genesis(patch(founders))?;
+    let storage = runtime.genesis(patch(founders, terms))?;
     let mut boot = Vec::new();
     for founder in founders {
         let mut addresses: Vec<&String> = founder.card.addresses.iter().collect();

@@ -21,7 +21,7 @@ impl Net {
     }
 
     /// Loss of a batch, and what its gradient does to parameters or to a whole gradient.
-    pub(super) fn backward<R: Real>(
+    pub(in crate::learn) fn backward<R: Real>(
         &self,
         work: &mut Workspace<R>,
         objective: &Objective,
