@@ -45,11 +45,14 @@ fn an_empty_genesis_leaves_the_session_pallet_its_own_list() {
 
 #[test]
 fn a_preset_gives_accounts_names_and_flags_as_json() {
-    let json = serde_json::json!({
-        "institutions": [[1, b"A", true, true], [2, b"B", true, false]],
-        "peerIds": [[1, peer_id(1)]],
-    });
+    let mut json = serde_json::to_value(GenesisConfig::<Test>::default()).unwrap();
+    json["institutions"] = serde_json::json!([[1, b"A", true, true], [2, b"B", true, false]]);
+    json["peerIds"] = serde_json::json!([[1, peer_id(1)]]);
+    json["addresses"] = serde_json::json!([[1, [b"/dns/node.a.example/tcp/1"]]]);
+    json["founding"]["upgradeDelay"] = 1_000.into();
     let config: GenesisConfig<Test> = serde_json::from_value(json).unwrap();
+    assert_eq!(config.addresses, vec![(1, vec![b"/dns/node.a.example/tcp/1".to_vec()])]);
+    assert_eq!(config.founding.upgrade_delay, 1_000);
     assert_eq!(config.institutions[1], (2, b"B".to_vec(), true, false));
     assert_eq!(config.peer_ids, vec![(1, peer_id(1))]);
 }
