@@ -220,7 +220,7 @@ fn cards_that_cannot_found_together_are_refused_with_both_names() {
     let (a, b) = (init(at, "a", Some(1), &[]), init(at, "b", Some(2), &[]));
     let out = at.join("chain.json");
     let fails = |folder: &str, from: &[(&Path, &str)], more: &[&str]| {
-        let folder = at.join(folder);
+        let folder = at.join(format!("cards-{folder}"));
         cards(&folder, from);
         let said = refused(&words(&found(&folder, &[&["--out", text(&out)], more].concat())));
         assert!(!out.exists());

@@ -178,12 +178,13 @@ mod tests {
 
     #[test]
     fn the_genesis_hash_is_the_one_that_the_client_computes() {
-        // what sc-service does when it makes a database: root of the state, then the block
-        let storage = crate::chain_spec::load("dev").and_then(|spec| spec.build_storage()).expect("the preset");
-        let mut externalities = sp_io::TestExternalities::new(storage.clone());
-        externalities.commit_all().expect("committed");
-        let root = *externalities.backend.root();
-        let block = construct_genesis_block::<Block>(root, StateVersion::V1);
+        // what sc-service does when it makes a database
+        let spec = crate::chain_spec::load("dev").expect("the preset");
+        let backend = std::sync::Arc::new(sc_client_api::in_mem::Backend::<Block>::new());
+        let executor = sc_executor::WasmExecutor::<sp_io::SubstrateHostFunctions>::builder().build();
+        let builder = sc_chain_spec::GenesisBlockBuilder::new(&spec, true, backend, executor).expect("a builder");
+        let (block, _) = sc_chain_spec::BuildGenesisBlock::build_genesis_block(builder).expect("a block");
+        let storage = spec.build_storage().expect("it builds");
         assert_eq!(genesis_hash(storage), Ok(block.header().hash()));
     }
 }
