@@ -193,6 +193,9 @@ fn everybody_founds_the_same_bytes_and_a_difference_is_named() {
         code == Some(2) && said.contains("dialled first") && said.lines().filter(|l| l.starts_with("  ")).count() == 1,
         "{said}"
     );
+    // other terms
+    let (code, said) = check(&first, &one, &["--motion-life", "7d"]);
+    assert!(code == Some(2) && said.contains("Founding of the pallet Consortium"), "{said}");
     let (code, said) = check(&at.join("nowhere.json"), &one, &[]);
     assert!(code == Some(1) && said.contains("nowhere.json"), "{said}");
     // another runtime than expected

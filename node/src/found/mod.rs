@@ -226,6 +226,13 @@ fn patch(founders: &[Founder], terms: &Terms) -> Value {
     let account = |founder: &Founder| AccountId::from(founder.identity.account);
     let each = |value: &dyn Fn(&Founder) -> Value| founders.iter().map(value).collect::<Vec<_>>();
     let keys = |founder: &Founder| SessionKeys::decode(&mut &founder.identity.keys.concat()[..]).ok();
+    let dialled = founders.iter().filter(|founder| !founder.card.addresses.is_empty());
+    let addresses: Vec<Value> = dialled
+        .map(|founder| {
+            let addresses: Vec<&[u8]> = founder.card.addresses.iter().map(|address| address.as_bytes()).collect();
+            json!([account(founder), addresses])
+        })
+        .collect();
     json!({
         "consortium": {
             "institutions": each(&|founder| {
@@ -233,10 +240,7 @@ fn patch(founders: &[Founder], terms: &Terms) -> Value {
                 json!([account(founder), card.name.as_bytes(), card.validator, card.participant])
             }),
             "peerIds": each(&|founder| json!([account(founder), founder.identity.peer.bytes()])),
-            "addresses": each(&|founder| {
-                let addresses: Vec<_> = founder.card.addresses.iter().map(|address| address.as_bytes()).collect();
-                json!([account(founder), addresses])
-            }),
+            "addresses": addresses,
             "founding": {
                 "upgradeDelay": terms.upgrade_delay.millis,
                 "silence": terms.silence.millis,
