@@ -79,9 +79,10 @@ fn refused(card: &Card, says: &str) {
     assert!(error.contains(says), "{error}");
 }
 
-/// Writes the golden card; its signatures are random, so that this was done once.
+/// Writes the golden card; its signatures are random, so that this was done once. After a change of the form:
+/// `cargo test --release -p consilium-founding --test cards -- --ignored`, then `fingerprint.py`.
 #[test]
-#[ignore = "writes a new golden card"]
+#[ignore = "writes a new golden card: cargo test --release -p consilium-founding --test cards -- --ignored"]
 fn write_a_new_golden_card() {
     std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden-card.json"), Keys::of("golden").card().file())
         .unwrap();

@@ -271,7 +271,7 @@ impl pallet_consortium::NoteStalled for Finality {
 
 impl pallet_consortium::Config for Runtime {
     type Stalled = Finality;
-    // admission by vote will take this place; until then nobody on this chain is root
+    // of the calls that motions have replaced; nobody on this chain is root
     type AdminOrigin = frame_system::EnsureRoot<AccountId>;
     type OnDeparture = TellStudies;
     type MinValidators = ConstU32<1>;

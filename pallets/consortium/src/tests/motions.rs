@@ -151,3 +151,31 @@ fn shares_are_rounded_up_and_strict_ones_ask_for_more() {
         assert_eq!(needed, [suspend, admit, upgrade], "of {voices}");
     }
 }
+
+#[test]
+fn removing_by_motion_takes_the_entry_and_the_addresses() {
+    run(|| {
+        let text = b"/dns/node.d.example/tcp/30333".to_vec();
+        let list = crate::AddressList::truncate_from(vec![crate::Address::truncate_from(text.clone())]);
+        assert_ok!(Consortium::set_addresses(RuntimeOrigin::signed(4), list.clone()));
+        assert_eq!(Consortium::members()[3].addresses, vec![text]);
+        assert_noop!(Consortium::set_addresses(RuntimeOrigin::signed(9), list), Error::<Test>::NotAnInstitution);
+        for bad in [&b"here"[..], b"/ip4/10.0.0.1/tcp/1", b"/dns/a.example/tcp/0"] {
+            let list = crate::AddressList::truncate_from(vec![crate::Address::truncate_from(bad.to_vec())]);
+            assert_noop!(Consortium::set_addresses(RuntimeOrigin::signed(4), list), Error::<Test>::InvalidAddress);
+        }
+        assert_ok!(propose(1, Motion::Remove { who: 4 }));
+        assert_ok!(vote(2, 0, true));
+        assert_eq!(Consortium::members().len(), 4, "two of four are no two thirds");
+        assert_ok!(vote(3, 0, true));
+        assert_eq!(Consortium::members().iter().map(|it| it.account).collect::<Vec<_>>(), vec![1, 2, 3]);
+        assert!(!crate::pallet::Addresses::<Test>::contains_key(4));
+    });
+}
+
+#[test]
+fn session_keys_that_are_none_are_refused() {
+    run(|| {
+        assert_noop!(Consortium::set_session_keys(&1, &[1, 2, 3], vec![]), Error::<Test>::InvalidSessionKeys);
+    });
+}
