@@ -1,16 +1,17 @@
 // Looks at a running network with the library under the polkadot-js page: reads institutions, studies and rounds,
 // registers a study and enrols in it by signed extrinsics, decodes events, a refusal, and a block with round votes.
 //
-//   node look.mjs ws://127.0.0.1:PORT
+//   node look.mjs ws://127.0.0.1:PORT OUT
 //
-// The network must hold one study with at least one closed round; `consilium localnet run --keep` leaves such a one.
+// The network must hold one study with at least one closed round; `consilium localnet run --keep --out OUT` leaves such a one.
+import { readFileSync } from 'node:fs';
 import { ApiPromise, Keyring, WsProvider } from '@polkadot/api';
 import { blake2AsU8a } from '@polkadot/util-crypto';
 import { u8aConcat, u8aToHex } from '@polkadot/util';
 
-const url = process.argv[2];
+const [url, out] = process.argv.slice(2);
 const fail = (why) => { console.error(`error: ${why}`); process.exit(1); };
-if (!url) fail('give the address of a node: node look.mjs ws://127.0.0.1:PORT');
+if (!out) fail('give the address of a node and the folder of the run: node look.mjs ws://127.0.0.1:PORT OUT');
 const check = (holds, what) => { if (!holds) fail(what); console.log(`ok  ${what}`); };
 setTimeout(() => fail('not done within two minutes'), 120_000).unref();
 
@@ -20,7 +21,7 @@ const api = await Promise.race([
   new Promise((_, no) => setTimeout(() => no(new Error('no answer within 30 seconds')), 30_000)),
 ]).catch((e) => fail(`${url}: ${e.message}`));
 const keys = new Keyring({ type: 'sr25519' });
-const [alice, bob] = [keys.addFromUri('//Alice'), keys.addFromUri('//Bob')];
+const [proposer, other] = ['hospital-a', 'hospital-b'].map((name) => keys.addFromUri(readFileSync(`${out}/${name}/institution.key`, 'utf8').trim()));
 
 // Institutions and studies, from storage, by the types in the node's metadata.
 const institutions = await api.query.consortium.institutions.entries();
@@ -50,14 +51,14 @@ const send = (call, who) => new Promise((yes, no) => {
 });
 const named = (events, method) => events.find((e) => e.section === 'swarmLearning' && e.method === method);
 const rules = study.state.rules;
-const registered = named(await send(api.tx.swarmLearning.register(rules, u8aToHex(spec.toU8a(true))), alice), 'Registered');
+const registered = named(await send(api.tx.swarmLearning.register(rules, u8aToHex(spec.toU8a(true))), proposer), 'Registered');
 check(registered, `registered: ${JSON.stringify(registered?.toHuman().data)}`);
 const number = (await api.query.swarmLearning.nextStudy()).toNumber() - 1;
-const agreement = blake2AsU8a(u8aConcat(api.genesisHash.toU8a(), alice.publicKey, rules.toU8a(), spec.toU8a(true)), 256);
+const agreement = blake2AsU8a(u8aConcat(api.genesisHash.toU8a(), proposer.publicKey, rules.toU8a(), spec.toU8a(true)), 256);
 check((await api.query.swarmLearning.studies(number)).unwrap().agreement.eq(agreement), 'the agreement hash computed here is the chain\'s');
-const wrong = await send(api.tx.swarmLearning.enrol(number, new Uint8Array(32), 100), bob).then(() => 'nothing', (e) => e.message);
+const wrong = await send(api.tx.swarmLearning.enrol(number, new Uint8Array(32), 100), other).then(() => 'nothing', (e) => e.message);
 check(wrong === 'swarmLearning.OtherAgreement', `another agreement is refused: ${wrong}`);
-const enrolled = named(await send(api.tx.swarmLearning.enrol(number, agreement, 110), bob), 'Enrolled');
+const enrolled = named(await send(api.tx.swarmLearning.enrol(number, agreement, 110), other), 'Enrolled');
 check(enrolled, `enrolled: ${JSON.stringify(enrolled?.toHuman().data)}`);
 
 // A block with round votes: general transactions, without a signer. Version 16.5.6 throws where `.signer` of such a one

@@ -84,6 +84,34 @@ impl SiteSettings {
     }
 }
 
+/// An institution's account, by where its phrase is.
+#[derive(Clone, Debug)]
+pub enum Account {
+    /// The phrase goes into the folder.
+    Here(Mnemonic),
+    /// The phrase stays elsewhere: the account itself, 32 bytes.
+    Elsewhere([u8; 32]),
+}
+
+impl Account {
+    /// A new one, whose phrase has 24 words.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    pub fn fresh() -> Result<Self> {
+        Ok(Self::Here(Mnemonic::from_entropy(&random::<32>()?).context("no phrase")?))
+    }
+
+    /// Its key, where the phrase is known.
+    ///
+    /// # Errors
+    /// The phrase gives none; never one of 24 words.
+    pub fn signer(&self) -> Result<Option<Keypair>> {
+        let Self::Here(phrase) = self else { return Ok(None) };
+        Keypair::from_phrase(phrase, None).map(Some).map_err(|_| anyhow::anyhow!("no key from a new phrase"))
+    }
+}
+
 /// What an institution says of itself, before it has keys.
 #[derive(Clone, Debug)]
 pub struct Said {
@@ -95,8 +123,8 @@ pub struct Said {
     pub contact: String,
     /// Whether it is to take part in studies.
     pub participant: bool,
-    /// Its account, where the phrase stays elsewhere.
-    pub account: Option<[u8; 32]>,
+    /// Its account.
+    pub account: Account,
     /// Leave the account's signature to another place.
     pub unsigned: bool,
     /// What the site is started with.
@@ -152,14 +180,15 @@ fn check_place(dir: &Path) -> Result<bool> {
 }
 
 async fn fill(programs: &Programs, dir: &Path, said: &Said) -> Result<Card> {
-    let signer = match said.account {
-        Some(_) => None,
-        None => Some(new_account(dir)?),
-    };
-    let account = match (&signer, said.account) {
-        (Some(signer), _) => signer.public_key().0,
-        (None, Some(account)) => account,
-        (None, None) => bail!("an institution needs an account"),
+    let signer = said.account.signer()?;
+    let account = match (&said.account, &signer) {
+        (Account::Here(phrase), Some(signer)) => {
+            let words: Vec<&str> = phrase.words().collect();
+            write_new(&dir.join(INSTITUTION_KEY), format!("{}\n", words.join(" ")).as_bytes(), 0o600)?;
+            signer.public_key().0
+        }
+        (Account::Elsewhere(account), _) => *account,
+        (Account::Here(_), None) => bail!("no key from a new phrase"),
     };
     let seed = random::<32>()?;
     write_new(&dir.join(NODE_KEY), hex::encode(seed).as_bytes(), 0o600)?;
@@ -213,14 +242,6 @@ async fn fill(programs: &Programs, dir: &Path, said: &Said) -> Result<Card> {
 pub fn sign(card: &mut Card, signer: &Keypair) -> Result<()> {
     card.account_signature = Some(format!("0x{}", hex::encode(signer.sign(&card.digest()).0)));
     card.check().map(|_| ()).context("this key is not that of the card's account")
-}
-
-/// A new account: its phrase of 24 words goes to a file that its owner alone reads.
-fn new_account(dir: &Path) -> Result<Keypair> {
-    let phrase = Mnemonic::from_entropy(&random::<32>()?).context("no phrase")?;
-    let words: Vec<&str> = phrase.words().collect();
-    write_new(&dir.join(INSTITUTION_KEY), format!("{}\n", words.join(" ")).as_bytes(), 0o600)?;
-    Keypair::from_phrase(&phrase, None).map_err(|_| anyhow::anyhow!("no key from a new phrase"))
 }
 
 async fn make_keys(programs: &Programs, keystore: &Path, owner: &[u8; 32]) -> Result<(String, String)> {

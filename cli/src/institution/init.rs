@@ -1,6 +1,6 @@
 //! `consilium init`: an institution's folder, with all keys, and a card for the others.
 
-use super::folder::{make, node_answer, Said, SiteSettings, CARD, INSTITUTION_KEY, UNSIGNED_CARD};
+use super::folder::{make, node_answer, Account, Said, SiteSettings, CARD, INSTITUTION_KEY, UNSIGNED_CARD};
 use crate::programs::Programs;
 use anyhow::{bail, Context, Result};
 use clap::Args;
@@ -72,14 +72,15 @@ pub async fn run(options: Options) -> Result<()> {
         Some(text) => {
             let account =
                 AccountId32::from_ss58check(text).map_err(|_| anyhow::anyhow!("--account {text}: is no address"))?;
-            Some(account.into())
+            Account::Elsewhere(account.into())
         }
-        None => None,
+        None => Account::fresh()?,
     };
     for address in &options.addresses {
         consilium_founding::check_address(address).context("--address")?;
     }
-    let unsigned = options.unsigned || account.is_some();
+    let elsewhere = matches!(account, Account::Elsewhere(_));
+    let unsigned = options.unsigned || elsewhere;
     let settings = SiteSettings::usual(&options.name, !options.no_validator, options.port, options.addresses);
     let said = Said {
         consortium,
@@ -101,7 +102,7 @@ pub async fn run(options: Options) -> Result<()> {
     } else {
         println!("Send the card to the others, and read them the fingerprint over a line that you knew before.");
     }
-    if said.account.is_none() {
+    if !elsewhere {
         println!(
             "Write the words in {dir}/{INSTITUTION_KEY} down on paper, twice, and keep that file off this machine: it is \
              needed to sign only."

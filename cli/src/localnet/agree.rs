@@ -24,7 +24,7 @@ const COPY_PATIENCE: Duration = Duration::from_secs(60);
 /// # Errors
 /// There is no institution.
 pub fn agreement(chain: &Chain, plan: &Plan, network: &Network) -> Result<Hash> {
-    let proposer = network.houses.first().context("a network without institutions")?.account.id();
+    let proposer = network.houses.first().context("a network without institutions")?.id();
     Ok(agreement_hash(chain.genesis(), &proposer, &plan.rules, &plan.spec))
 }
 
@@ -53,13 +53,13 @@ pub fn allow(plan: &Plan, network: &Network, agreement: &Hash) -> Result<()> {
 /// # Errors
 /// The chain refused one of these.
 pub async fn enrol_all(chain: &Chain, plan: &Plan, network: &Network, agreement: &Hash) -> Result<StudyId> {
-    let proposer = &network.houses.first().context("a network without institutions")?.account;
+    let proposer = &network.houses.first().context("a network without institutions")?;
     let register = (&plan.rules, &plan.spec).encode();
     chain.submit(&proposer.signer, SWARM, "register", register).await.context("cannot register the study")?;
     let study = find(chain, agreement).await?;
     let enrolments = plan.sites.iter().zip(&network.houses).map(|(site, house)| async move {
         let arguments = (study, agreement, site.samples).encode();
-        let enrolled = chain.submit(&house.account.signer, SWARM, "enrol", arguments).await;
+        let enrolled = chain.submit(&house.signer, SWARM, "enrol", arguments).await;
         enrolled.with_context(|| format!("cannot enrol {} with {} samples", site.name, site.samples))
     });
     futures::future::try_join_all(enrolments).await?;
@@ -98,10 +98,10 @@ pub async fn compare_copies(
             match chain.study(study, at).await?.map(|info| info.state.phase) {
                 Some(Phase::Completed(other)) if other.root == root => break,
                 Some(Phase::Completed(other)) => {
-                    bail!("the node of {} has another certificate: {}", house.account.name, hex::encode(other.root))
+                    bail!("the node of {} has another certificate: {}", house.name, hex::encode(other.root))
                 }
                 _ if Instant::now() > until => {
-                    bail!("the node of {} has not finalised the certificate", house.account.name)
+                    bail!("the node of {} has not finalised the certificate", house.name)
                 }
                 _ => sleep(Duration::from_millis(200)).await,
             }

@@ -1,11 +1,12 @@
 //! `consilium localnet run`: a consortium of real processes on this machine, from a study file to a certificate.
 
 mod agree;
-mod chain_spec;
-mod keys;
+mod folder;
+mod founding;
 mod network;
 mod options;
 mod plan;
+mod ports;
 mod report;
 mod table;
 mod watch;
@@ -73,8 +74,13 @@ pub async fn run(options: Options) -> Result<()> {
 
 async fn prepare(options: &Options) -> Result<(Plan, Network)> {
     let plan = Plan::check(options).await?;
-    let network = Network::prepare(&plan, keys::accounts().into(), options)?;
-    Ok((plan, network))
+    match Network::found(&plan, options).await {
+        Ok(network) => Ok((plan, network)),
+        Err(error) => {
+            plan.discard();
+            Err(error)
+        }
+    }
 }
 
 fn interrupted() -> anyhow::Error {
@@ -88,11 +94,11 @@ async fn conduct(options: &Options, plan: &Plan, network: &Network, began: Insta
         plan.rules.max_rounds,
         plan.dir.display()
     ));
-    for (site, house) in plan.sites.iter().zip(&network.houses).filter(|(s, h)| s.name != h.account.name) {
+    for (site, house) in plan.sites.iter().zip(&network.houses).filter(|(s, h)| s.name != h.name) {
         say(&format!(
-            "  {} runs as {} of the local testnet, in {}",
+            "  {} runs as {} of the local network, in {}",
             site.name,
-            house.account.name,
+            house.name,
             house.dir.display()
         ));
     }
@@ -104,9 +110,8 @@ async fn conduct(options: &Options, plan: &Plan, network: &Network, began: Insta
     network.start_workers(plan.sites.len()).await?;
     say(&format!("{} processes run; the nodes are looking for each other", network.size()));
     network.meet(&chains).await?;
-    network.register_peers(chain).await?;
     let study = agree::enrol_all(chain, plan, network, &agreement).await?;
-    let names: Names = plan.sites.iter().zip(&network.houses).map(|(s, h)| (h.account.id(), s.name.clone())).collect();
+    let names: Names = plan.sites.iter().zip(&network.houses).map(|(s, h)| (h.id(), s.name.clone())).collect();
     say(&format!("study {study} is registered, and {} institutions have enrolled", plan.sites.len()));
     let finished = watch::follow(chain, study, &network.houses, &names).await?;
     let model = agree::compare_copies(&chains, study, &finished, plan, network).await?;

@@ -1,17 +1,14 @@
 //! The processes of a local network: a node and a worker for every institution, on this machine's loopback interface.
 
-use super::{
-    chain_spec,
-    keys::{free_ports, Account, NodeKey},
-    options::Options,
-    plan::Plan,
-};
+use super::{founding, options::Options, plan::Plan};
 use crate::{
     chain::Chain,
+    institution::folder::{SiteSettings, KEYSTORE, NODE_KEY, SITES, TOKEN},
     process::{tail, Processes},
-    programs::{random, write_private, Programs},
+    programs::Programs,
 };
 use anyhow::{bail, Context, Result};
+use consilium_primitives::InstitutionId;
 use serde_json::Value;
 use std::{
     cell::RefCell,
@@ -19,6 +16,7 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
+use subxt_signer::sr25519::Keypair;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -36,21 +34,27 @@ const STATUS_PATIENCE: Duration = Duration::from_millis(700);
 
 /// One institution's two processes.
 pub struct House {
-    /// Its account.
-    pub account: Account,
+    /// Its name on the chain.
+    pub name: &'static str,
+    /// The key that signs for its people.
+    pub signer: Keypair,
     /// Its folder.
     pub dir: PathBuf,
-    node_key: NodeKey,
-    rpc_port: u16,
-    p2p_port: u16,
-    worker_port: u16,
-    token: String,
+    /// Its node's peer id.
+    pub peer: String,
+    /// What it is started with.
+    pub settings: SiteSettings,
 }
 
 impl House {
+    /// Its id on the chain.
+    pub fn id(&self) -> InstitutionId {
+        InstitutionId(self.signer.public_key().0)
+    }
+
     /// JSON-RPC address of its node.
     pub fn url(&self) -> String {
-        format!("ws://127.0.0.1:{}", self.rpc_port)
+        format!("ws://127.0.0.1:{}", self.settings.rpc_port)
     }
 
     /// Its blob store.
@@ -65,7 +69,7 @@ impl House {
 
     /// What its worker may do, and with which data.
     pub fn sites_file(&self) -> PathBuf {
-        self.dir.join("sites.toml")
+        self.dir.join(SITES)
     }
 
     /// The secret from which its worker's split and randomness follow.
@@ -87,16 +91,17 @@ impl House {
     /// second one for IPv6, and take another port in silence where this one is busy. Calls that give away the worker's
     /// token, which lies in the offchain database, or change keys are not answered to whoever is on this machine.
     fn rpc_endpoint(&self) -> String {
-        format!("listen-addr=127.0.0.1:{},retry-random-port=false,methods=safe,cors={PAGE}", self.rpc_port)
+        format!("listen-addr=127.0.0.1:{},retry-random-port=false,methods=safe,cors={PAGE}", self.settings.rpc_port)
     }
 
     fn token_file(&self) -> PathBuf {
-        self.dir.join("token")
+        self.dir.join(TOKEN)
     }
 
     /// Its worker's account of itself; `None` where it does not answer in time.
     pub async fn status(&self) -> Option<Value> {
-        let body = timeout(STATUS_PATIENCE, get(self.worker_port, "/v1/status", &self.token)).await.ok()?.ok()?;
+        let token = fs::read_to_string(self.token_file()).ok()?;
+        let body = timeout(STATUS_PATIENCE, get(self.settings.worker_port, "/v1/status", &token)).await.ok()?.ok()?;
         serde_json::from_slice(&body).ok()
     }
 }
@@ -107,43 +112,17 @@ pub struct Network {
     pub houses: Vec<House>,
     processes: RefCell<Processes>,
     programs: Programs,
-    chain_spec: PathBuf,
+    chain: PathBuf,
 }
 
 impl Network {
-    /// Makes the folders, keys and chain specification of a network. Nothing is started yet.
+    /// Founds a network. Nothing is started yet.
     ///
     /// # Errors
-    /// A folder or file cannot be written, or there are no free ports.
-    pub fn prepare(plan: &Plan, accounts: Vec<Account>, options: &Options) -> Result<Self> {
-        let (dir, programs) = (&plan.dir, plan.programs.clone());
-        let mut ports = free_ports(accounts.len() * 3, options.rpc_port)?.into_iter();
-        let mut port = || ports.next().context("no free port on 127.0.0.1");
-        let mut houses = Vec::new();
-        for account in accounts {
-            let house = House {
-                dir: dir.join(account.name),
-                node_key: NodeKey::fresh()?,
-                rpc_port: port()?,
-                p2p_port: port()?,
-                worker_port: port()?,
-                token: hex::encode(random::<32>()?),
-                account,
-            };
-            for folder in [house.blobs(), house.worker_dir(), house.dir.join("node")] {
-                fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-            }
-            write_private(&house.token_file(), &house.token)?;
-            write_private(&house.dir.join("node.key"), &house.node_key.secret())?;
-            write_private(&house.dir.join("institution.key"), house.account.secret)?;
-            houses.push(house);
-        }
-        if let (Some(port), Some(first)) = (options.rpc_port, houses.first_mut()) {
-            first.rpc_port = port;
-        }
-        let chain_spec = dir.join("chain-spec.json");
-        chain_spec::write(&plan.chain_spec, &chain_spec)?;
-        Ok(Self { houses, processes: RefCell::default(), programs, chain_spec })
+    /// It cannot be founded.
+    pub async fn found(plan: &Plan, options: &Options) -> Result<Self> {
+        let (houses, chain) = founding::found(plan, options.rpc_port).await?;
+        Ok(Self { houses, processes: RefCell::default(), programs: plan.programs.clone(), chain })
     }
 
     /// Starts every institution's node.
@@ -152,36 +131,35 @@ impl Network {
     /// One cannot be started.
     pub fn start_nodes(&self) -> Result<()> {
         for house in &self.houses {
+            let settings = &house.settings;
             let mut arguments = vec![
                 "--chain".into(),
-                path(&self.chain_spec),
+                path(&self.chain),
                 "--base-path".into(),
                 path(&house.dir.join("node")),
-                house.account.flag.into(),
+                "--keystore-path".into(),
+                path(&house.dir.join(KEYSTORE)),
                 "--node-key-file".into(),
-                path(&house.dir.join("node.key")),
+                path(&house.dir.join(NODE_KEY)),
+                "--validator".into(),
                 "--worker-url".into(),
-                format!("http://127.0.0.1:{}", house.worker_port),
+                format!("http://127.0.0.1:{}", settings.worker_port),
                 "--worker-token-file".into(),
                 path(&house.token_file()),
                 "--blobs".into(),
                 path(&house.blobs()),
-                "--listen-addr".into(),
-                format!("/ip4/127.0.0.1/tcp/{}", house.p2p_port),
                 "--experimental-rpc-endpoint".into(),
                 house.rpc_endpoint(),
-                // the report reads the state of old blocks, and people may want to
                 "--state-pruning".into(),
-                "archive".into(),
+                settings.pruning.clone(),
                 "--no-mdns".into(),
                 "--no-telemetry".into(),
                 "--no-prometheus".into(),
             ];
-            for other in self.houses.iter().filter(|other| other.p2p_port != house.p2p_port) {
-                arguments.push("--reserved-nodes".into());
-                arguments.push(format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", other.p2p_port, other.node_key.peer_id()));
+            for address in &settings.listen {
+                arguments.extend(["--listen-addr".into(), address.clone()]);
             }
-            let name = format!("the node of {}", house.account.name);
+            let name = format!("the node of {}", house.name);
             self.processes.borrow_mut().start(name, &self.programs.node, &arguments, house.node_log())?;
         }
         Ok(())
@@ -200,22 +178,22 @@ impl Network {
                 "--blobs".into(),
                 path(&house.blobs()),
                 "--listen".into(),
-                format!("127.0.0.1:{}", house.worker_port),
+                format!("127.0.0.1:{}", house.settings.worker_port),
                 "--token-file".into(),
                 path(&house.token_file()),
                 "--sites".into(),
                 path(&house.sites_file()),
             ];
-            let name = format!("the worker of {}", house.account.name);
+            let name = format!("the worker of {}", house.name);
             self.processes.borrow_mut().start(name, &self.programs.worker, &arguments, house.worker_log())?;
         }
         let until = Instant::now() + START_PATIENCE;
         for house in self.houses.iter().take(count) {
-            while TcpStream::connect(("127.0.0.1", house.worker_port)).await.is_err() {
+            while TcpStream::connect(("127.0.0.1", house.settings.worker_port)).await.is_err() {
                 if Instant::now() > until {
                     bail!(
                         "the worker of {} does not listen; the last lines of its log:\n{}",
-                        house.account.name,
+                        house.name,
                         tail(&house.worker_log())
                     );
                 }
@@ -239,15 +217,15 @@ impl Network {
                     Err(error) if Instant::now() > until => {
                         return Err(error.context(format!(
                             "the node of {} does not answer; the last lines of its log:\n{}",
-                            house.account.name,
+                            house.name,
                             tail(&house.node_log())
                         )))
                     }
                     Err(_) => sleep(Duration::from_millis(250)).await,
                 }
             };
-            let (is, ought) = (chain.local_peer_id().await?, house.node_key.peer_id());
-            if is != ought {
+            let (is, ought) = (chain.local_peer_id().await?, &house.peer);
+            if is != *ought {
                 bail!("at {} another node answers ({is}) than the one that was started ({ought})", house.url());
             }
             chains.push(chain);
@@ -272,7 +250,7 @@ impl Network {
                     bail!(
                         "the node of {} has {peers} of {others} peers and finalised block {finalised} after two \
                          minutes; see {}",
-                        house.account.name,
+                        house.name,
                         house.node_log().display()
                     );
                 }
@@ -280,15 +258,6 @@ impl Network {
             }
         }
         Ok(())
-    }
-
-    /// Registers every node's peer id with its institution.
-    ///
-    /// # Errors
-    /// The chain refused one.
-    pub async fn register_peers(&self, chain: &Chain) -> Result<()> {
-        let claims = self.houses.iter().map(|house| house.node_key.register(chain, &house.account));
-        futures::future::try_join_all(claims).await.map(|_| ())
     }
 
     /// Waits until a process ends, and tells which.

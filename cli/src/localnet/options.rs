@@ -27,9 +27,10 @@ pub struct Options {
     // up to 2^53, as in a study file
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..1 << 53))]
     pub seed: Option<u64>,
-    /// Raw chain specification of the local testnet. Left out: the one that the node itself brings
+    /// The chain's runtime: a compiled one, or a raw chain specification that holds it. Left out: the one built into
+    /// consilium-node
     #[arg(long, value_name = "FILE")]
-    pub chain: Option<PathBuf>,
+    pub runtime: Option<PathBuf>,
     /// JSON-RPC port of the first node. Left out: any free one
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub rpc_port: Option<u16>,

@@ -1,6 +1,11 @@
 //! What a run needs, checked before anything is started.
 
-use super::{chain_spec, keys::check_free, options::Options};
+use super::{
+    folder::Folder,
+    founding::{NAMES, PARTS},
+    options::Options,
+    ports::check_free,
+};
 use crate::{
     process::output,
     programs::{random, write_private, Programs},
@@ -11,21 +16,15 @@ use consilium_study::{Dataset, StudyFile, StudySpec};
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
-    fs::{self, DirBuilder},
-    io::ErrorKind,
-    os::unix::fs::DirBuilderExt,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 /// Milliseconds between two blocks of the local testnet.
 const BLOCK_MS: u32 = 2_000;
-/// How many institutions the local testnet has.
-const INSTITUTIONS: usize = 4;
 /// The study file, as it was run, in a run's folder.
 const STUDY: &str = "study.toml";
-/// First part of the name of a run's folder, where none is given.
-const FOLDER: &str = "consilium-run";
 
 /// One site of a run.
 #[derive(Clone, Debug)]
@@ -49,10 +48,11 @@ pub struct SitePlan {
 pub struct Plan {
     /// Where everything goes.
     pub dir: PathBuf,
+    folder: Folder,
     /// Its programs.
     pub programs: Programs,
-    /// The raw chain specification.
-    pub chain_spec: Value,
+    /// The chain's runtime, where it is not the node's own.
+    pub runtime: Option<PathBuf>,
     /// The specification.
     pub study: StudySpec,
     /// Its canonical bytes.
@@ -89,7 +89,7 @@ impl Plan {
         if let Some(out) = options.out.as_ref().filter(|out| out.exists()) {
             Folder::check_empty(out)?;
         }
-        let count = if named.is_empty() { INSTITUTIONS } else { named.len() };
+        let count = if named.is_empty() { NAMES.len() } else { named.len() };
         let spec = file.spec().canonical().with_context(shown)?;
         let rules = file.rules(BLOCK_MS, count as u32).with_context(shown)?;
         if rules.min_participants as usize > count {
@@ -98,29 +98,32 @@ impl Plan {
         for site in &named {
             check_data(&programs, &options.study, site).await?;
         }
-        let chain_spec = chain_spec::load(&programs.node, options.chain.as_deref()).await?;
         let folder = Folder::make(options.out.as_deref())?;
-        let plan = Self {
+        let mut plan = Self {
             dir: folder.path.clone(),
+            folder,
             programs,
-            chain_spec,
+            runtime: options.runtime.clone(),
             study: file.spec(),
             spec,
             rules,
             sites: named,
             held_out: None,
         };
-        match plan.fill(&file, &text).await {
-            Ok(plan) => Ok(plan),
-            Err(error) => {
-                folder.remove();
-                Err(error)
-            }
+        if let Err(error) = plan.fill(&file, &text).await {
+            plan.discard();
+            return Err(error);
         }
+        Ok(plan)
+    }
+
+    /// Takes away what has been written, after a failure before anything was started.
+    pub fn discard(&self) {
+        self.folder.remove(&[&["data", "spec.json", "rules.json", STUDY][..], &PARTS].concat());
     }
 
     /// Writes what a run begins with into its folder, and counts the rows that each site's worker will train on.
-    async fn fill(mut self, file: &StudyFile, text: &str) -> Result<Self> {
+    async fn fill(&mut self, file: &StudyFile, text: &str) -> Result<()> {
         let put = |name: &str, bytes: &[u8]| -> Result<PathBuf> {
             let path = self.dir.join(name);
             fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
@@ -152,8 +155,7 @@ impl Plan {
             let rows = site.data["training"]["rows"].as_u64().context("the worker counted no training rows")?;
             site.samples = u32::try_from(rows)?;
         }
-        seen_somewhere(&self.sites)?;
-        Ok(self)
+        seen_somewhere(&self.sites)
     }
 }
 
@@ -202,8 +204,8 @@ fn sites(texts: &[String]) -> Result<Vec<SitePlan>> {
         };
         sites.push(SitePlan { name: name.into(), train, test, secret: None, samples: 0, data: Value::Null });
     }
-    if sites.len() == 1 || sites.len() > INSTITUTIONS {
-        bail!("{} sites were given; this local network takes 2 to {INSTITUTIONS} sites", sites.len());
+    if sites.len() == 1 || sites.len() > NAMES.len() {
+        bail!("{} sites were given; this local network takes 2 to {} sites", sites.len(), NAMES.len());
     }
     Ok(sites)
 }
@@ -256,125 +258,10 @@ async fn demo(programs: &Programs, data: &Path, seed: u64) -> Result<Vec<SitePla
     Ok(names.into_iter().map(site).collect())
 }
 
-/// The folder of a run: others on this machine cannot look into it, unless it was there before.
-#[derive(Debug)]
-struct Folder {
-    path: PathBuf,
-    made: bool,
-}
-
-impl Folder {
-    /// Makes the folder that was asked for, or takes it if it is there and empty. Left out: the first of
-    /// `consilium-run-1`, `consilium-run-2` and so on that is not there yet.
-    fn make(wanted: Option<&Path>) -> Result<Self> {
-        let cannot = |path: &Path| format!("cannot make {}", path.display());
-        let (path, made) = match wanted {
-            Some(path) => {
-                if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-                    fs::create_dir_all(parent).with_context(|| cannot(parent))?;
-                }
-                match DirBuilder::new().mode(0o700).create(path) {
-                    Ok(()) => (path.to_path_buf(), true),
-                    Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => {
-                        Self::check_empty(path)?;
-                        (path.to_path_buf(), false)
-                    }
-                    Err(error) => return Err(error).with_context(|| cannot(path)),
-                }
-            }
-            None => (Self::next(Path::new(""))?, true),
-        };
-        let path = path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(Self { path, made })
-    }
-
-    /// Whether a folder that is there already can be taken.
-    fn check_empty(path: &Path) -> Result<()> {
-        let mut entries = fs::read_dir(path).with_context(|| format!("cannot use the folder {}", path.display()))?;
-        if entries.next().is_some() {
-            bail!("{} is not empty: name a new folder with --out, or empty this one", path.display());
-        }
-        Ok(())
-    }
-
-    /// Makes the first of `consilium-run-1`, `consilium-run-2` and so on that is not there yet.
-    fn next(parent: &Path) -> Result<PathBuf> {
-        let mut number = 1u32;
-        loop {
-            let path = parent.join(format!("{FOLDER}-{number}"));
-            match DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(path),
-                // another run may take a number between a look and a try: only the try tells
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
-                Err(error) => {
-                    let shown = path.display();
-                    return Err(error).with_context(|| format!("cannot make {shown}; name another folder with --out"));
-                }
-            }
-        }
-    }
-
-    /// Takes away what a plan that failed has left in it, and the folder itself if it was made for it.
-    fn remove(&self) {
-        // best effort: what stood in the way of the plan is what people must hear of
-        let _ = fs::remove_dir_all(self.path.join("data"));
-        for file in ["spec.json", "rules.json", STUDY] {
-            let _ = fs::remove_file(self.path.join(file));
-        }
-        if self.made {
-            let _ = fs::remove_dir(&self.path);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
-
-    #[test]
-    fn a_folder_that_was_made_is_ones_own_and_goes_when_the_plan_fails() {
-        let scratch = tempfile::tempdir().unwrap();
-        let wanted = scratch.path().join("deep/out");
-        let folder = Folder::make(Some(&wanted)).unwrap();
-        assert_eq!(fs::metadata(&wanted).unwrap().permissions().mode() & 0o777, 0o700);
-        fs::create_dir(wanted.join("data")).unwrap();
-        fs::write(wanted.join("data/north.secret"), "s").unwrap();
-        folder.remove();
-        assert!(!wanted.exists());
-    }
-
-    #[test]
-    fn without_a_name_a_folder_gets_the_first_number_that_is_free() {
-        let scratch = tempfile::tempdir().unwrap();
-        fs::write(scratch.path().join("consilium-run-1"), "a file counts too").unwrap();
-        for number in [2, 3] {
-            let folder = Folder::next(scratch.path()).unwrap();
-            assert_eq!(folder, scratch.path().join(format!("consilium-run-{number}")));
-            assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
-        }
-        assert!(Folder::next(Path::new("/nonexistent")).unwrap_err().to_string().contains("--out"));
-    }
-
-    #[test]
-    fn an_empty_folder_is_taken_as_it_is_and_stays() {
-        let scratch = tempfile::tempdir().unwrap();
-        fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o750)).unwrap();
-        let folder = Folder::make(Some(scratch.path())).unwrap();
-        assert_eq!(fs::metadata(scratch.path()).unwrap().permissions().mode() & 0o777, 0o750);
-        folder.remove();
-        assert!(scratch.path().exists());
-    }
-
-    #[test]
-    fn a_folder_with_something_in_it_and_a_file_are_refused() {
-        let scratch = tempfile::tempdir().unwrap();
-        let file = scratch.path().join("precious");
-        fs::write(&file, "data").unwrap();
-        assert!(Folder::make(Some(scratch.path())).unwrap_err().to_string().contains("is not empty"));
-        assert!(format!("{:#}", Folder::make(Some(&file)).unwrap_err()).contains("precious"));
-    }
 
     #[test]
     fn a_column_that_all_sites_withhold_stops_a_run_before_it_begins() {

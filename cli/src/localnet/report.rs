@@ -81,7 +81,7 @@ impl Run<'_> {
             .map(|(n, ((site, house), local))| {
                 json!({
                     "name": site.name,
-                    "institution": house.account.name,
+                    "institution": house.name,
                     "signed_samples": site.samples,
                     "data": site.data,
                     "local": local,
@@ -204,7 +204,7 @@ impl Run<'_> {
             .map(|(site, house)| {
                 json!({
                     "name": site.name,
-                    "id": hex::encode(house.account.id().0),
+                    "id": hex::encode(house.id().0),
                     "secret": house.secret_file(),
                     "samples": site.samples,
                     "train": site.train,

@@ -108,7 +108,7 @@ fn sites(study: &Study, houses: &[House], names: &Names) -> String {
         if !member.active {
             text.push_str(", has withdrawn");
         }
-        if let Some(house) = houses.iter().find(|h| h.account.id() == member.id) {
+        if let Some(house) = houses.iter().find(|h| h.id() == member.id) {
             let (worker, node) = (house.worker_log(), house.node_log());
             let _ = match complaints(&worker) {
                 Some(lines) => write!(text, "; its worker says, in {}:\n{lines}", worker.display()),
@@ -166,7 +166,7 @@ impl Screen {
                 let loss = losses.iter().find(|(id, _)| *id == member.id);
                 let loss = loss.map_or_else(|| "      -".into(), |(_, v)| format!("{:.5}", f64::from(*v) / 1e6));
                 let mut doing = answered(study, &member.id).to_owned();
-                if let Some(house) = houses.iter().find(|h| h.account.id() == member.id) {
+                if let Some(house) = houses.iter().find(|h| h.id() == member.id) {
                     if let Some(percent) = house.status().await.as_ref().and_then(progress) {
                         doing = format!("{doing} · {percent:>3} %");
                     }

@@ -36,7 +36,7 @@ fn a_kept_network_can_be_read_by_polkadot_js_and_holds_no_piece_of_a_model_or_a_
     let arguments = [
         "localnet",
         "run",
-        "--chain",
+        "--runtime",
         "chain-specs/local-raw.json",
         "--study",
         STUDY,
@@ -51,7 +51,7 @@ fn a_kept_network_can_be_read_by_polkadot_js_and_holds_no_piece_of_a_model_or_a_
     let said = run.said();
     let url = said.split("?rpc=").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap().to_owned();
 
-    for (script, more) in [("leak.mjs", &[][..]), ("leak.mjs", &["--plant"]), ("look.mjs", &[])] {
+    for (script, more) in [("leak.mjs", &[][..]), ("leak.mjs", &["--plant"]), ("look.mjs", &[out.to_str().unwrap()])] {
         let (worked, said) = node(script, &url, &out, more);
         assert!(worked, "{script} {more:?}:\n{said}");
     }

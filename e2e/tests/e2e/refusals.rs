@@ -197,11 +197,11 @@ fn a_folder_that_holds_something() {
 fn a_chain_specification_that_is_not_there_or_not_raw() {
     let scratch = tempfile::tempdir().unwrap();
     let study = workspace().join(STUDY);
-    let nowhere = localnet(scratch.path(), &study, &["--chain", "/nonexistent/spec.json"]);
+    let nowhere = localnet(scratch.path(), &study, &["--runtime", "/nonexistent/spec.json"]);
     refused(&nowhere, scratch.path(), &["/nonexistent/spec.json"]);
     let readable = workspace().join("chain-specs/local.json");
     let readable = readable.to_str().unwrap();
-    refused(&localnet(scratch.path(), &study, &["--chain", readable]), scratch.path(), &[readable, "raw"]);
+    refused(&localnet(scratch.path(), &study, &["--runtime", readable]), scratch.path(), &[readable, "raw"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -22,19 +22,33 @@ impl Drop for Running {
     }
 }
 
-/// The commands of the node in README's section on one site, in words, without the program.
-fn commands() -> Vec<Vec<String>> {
+/// The command of the node in README's section on one site, in words, without the program.
+fn command() -> Vec<String> {
     let readme = fs::read_to_string(workspace().join("README.md")).unwrap().replace("\\\n", " ");
     let section = readme.split("## One hospital's site").nth(1).unwrap().split("```").nth(1).unwrap();
-    let commands = section.lines().flat_map(|line| line.split(" && ")).map(str::trim);
-    let node = commands.filter_map(|command| command.strip_prefix("consilium-node "));
-    node.map(|command| command.split_whitespace().map(str::to_owned).collect()).collect()
+    let command = section.lines().find_map(|line| line.trim().strip_prefix("consilium-node ")).unwrap();
+    command.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Two institutions found a chain; the folder of one of them, with it.
+fn founded(scratch: &Path) -> PathBuf {
+    let done = |words: &[&str]| {
+        let output = Command::new(bin_dir().unwrap().join("consilium")).args(words).current_dir(scratch).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    fs::create_dir(scratch.join("cards")).unwrap();
+    for (name, port) in [("mary", "30001"), ("john", "30002")] {
+        let address = format!("/ip4/127.0.0.1/tcp/{port}");
+        done(&["init", "--consortium", "north-lungs", "--name", name, "--address", &address, "--dir", name]);
+        fs::copy(scratch.join(name).join("card.json"), scratch.join("cards").join(name).with_extension("json")).unwrap();
+    }
+    let out = "mary/chain.json";
+    done(&["found", "--consortium", "north-lungs", "--cards", "cards", "--private-addresses", "--out", out]);
+    scratch.join("mary")
 }
 
 fn node(folder: &Path, words: &[String], said: &Path) -> Command {
     let mut command = Command::new(bin_dir().unwrap().join("consilium-node"));
-    let spec = workspace().join("chain-specs");
-    let words = words.iter().map(|word| word.replace("chain-specs", spec.to_str().unwrap()));
     command.args(words).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
     command.stderr(File::create(said).unwrap());
     command
@@ -57,19 +71,14 @@ fn call(port: u16, method: &str, params: &Value) -> Option<Value> {
 #[test]
 fn a_site_that_is_started_as_readme_says_keeps_its_key_and_its_worker_to_itself() {
     let scratch = tempfile::tempdir().unwrap();
-    let (folder, said) = (scratch.path(), scratch.path().join("said"));
-    let commands = commands();
-    let [make, start] = &commands[..] else { panic!("{commands:?}") };
-    assert!(node(folder, make, &said).status().unwrap().success(), "{}", fs::read_to_string(&said).unwrap());
-    let key = folder.join("node.key");
-    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
-
-    // the worker makes it
-    fs::write(folder.join("token"), "0123456789abcdef0123456789abcdef\n").unwrap();
-    fs::set_permissions(folder.join("token"), Permissions::from_mode(0o640)).unwrap();
+    let (folder, said) = (founded(scratch.path()), scratch.path().join("said"));
+    let folder = folder.as_path();
+    for (file, mode) in [("node.key", 0o600), ("token", 0o600), ("institution.key", 0o600), ("keystore", 0o700)] {
+        assert_eq!(fs::metadata(folder.join(file)).unwrap().permissions().mode() & 0o777, mode, "{file}");
+    }
     let (rpc, peers) = (free_port().unwrap(), free_port().unwrap());
     let more = ["--rpc-port", &rpc.to_string(), "--port", &peers.to_string(), "--no-prometheus", "--no-mdns"];
-    let start: Vec<String> = start.iter().cloned().chain(more.map(str::to_owned)).collect();
+    let start: Vec<String> = command().into_iter().chain(more.map(str::to_owned)).collect();
 
     // a key that others could copy is refused, and so is a token
     for (file, open, right) in [("node.key", 0o644, 0o600), ("token", 0o644, 0o640)] {

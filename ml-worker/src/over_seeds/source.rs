@@ -11,10 +11,6 @@ use consilium_primitives::InstitutionId;
 use consilium_study::{StudyFile, Task};
 use std::{io, path::Path};
 
-/// First bytes of the four institutions' ids on the local testnet. Merges go by the order of ids: with this one, a seed of
-/// the demo's data gives here the bits that it gives on that chain.
-const ORDER: [u8; 4] = [0xd4, 0x8e, 0x90, 0x30];
-
 /// Where a seed's rows come from.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
@@ -33,6 +29,8 @@ pub enum Source<'a> {
 struct Place {
     name: String,
     file: String,
+    /// Merges go by the order of ids; those of a local network ascend with its sites, and so a seed of the demo's data gives
+    /// here the bits that it gives there.
     id: InstitutionId,
     secret: [u8; 32],
 }
@@ -57,11 +55,11 @@ impl Source<'_> {
         match self {
             Self::Demo => demo::SITES
                 .iter()
-                .zip(ORDER)
-                .map(|((name, ..), first)| Place {
+                .zip(1u8..)
+                .map(|((name, ..), n)| Place {
                     name: (*name).to_owned(),
                     file: format!("{name}.csv"),
-                    id: InstitutionId([first; 32]),
+                    id: InstitutionId([n; 32]),
                     secret: demo::secret(seed, name),
                 })
                 .collect(),

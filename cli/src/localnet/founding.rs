@@ -1,0 +1,93 @@
+//! Founds a local network as any consortium is founded: four folders with fresh keys, four cards, one chain.
+
+use super::{network::House, plan::Plan, ports::free_ports};
+use crate::institution::{
+    folder::{self, Account, Said, SiteSettings, CARD},
+    found,
+};
+use anyhow::{ensure, Context, Result};
+use consilium_founding::Terms;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Names of the institutions of a local network.
+pub const NAMES: [&str; 4] = ["hospital-a", "hospital-b", "hospital-c", "hospital-d"];
+/// What the consortium is called.
+const CONSORTIUM: &str = "local";
+
+/// The parts of a run's folder that founding writes, below it.
+pub const PARTS: [&str; 7] = ["cards", "chain.json", "wasm", NAMES[0], NAMES[1], NAMES[2], NAMES[3]];
+
+/// Makes the institutions' folders, and of their cards a chain.
+///
+/// # Errors
+/// A folder or file cannot be written, there are no free ports, or the runtime is none.
+pub async fn found(plan: &Plan, rpc_port: Option<u16>) -> Result<(Vec<House>, PathBuf)> {
+    let mut ports = free_ports(NAMES.len() * 4, rpc_port)?.into_iter();
+    let cards = plan.dir.join("cards");
+    fs::create_dir(&cards).with_context(|| format!("cannot make {}", cards.display()))?;
+    let mut accounts = Vec::new();
+    for _ in NAMES {
+        let account = Account::fresh()?;
+        let signer = account.signer()?.context("a new account has a key")?;
+        accounts.push((signer, account));
+    }
+    // merges take the sites by account: in this order, a study gives the same bits in every network
+    accounts.sort_by_key(|(signer, _)| signer.public_key().0);
+    let mut houses = Vec::new();
+    for (name, (signer, account)) in NAMES.into_iter().zip(accounts) {
+        let mut port = || ports.next().context("no free port on 127.0.0.1");
+        let p2p = format!("/ip4/127.0.0.1/tcp/{}", port()?);
+        let settings = SiteSettings {
+            listen: vec![p2p.clone()],
+            rpc_port: rpc_port.filter(|_| name == NAMES[0]).map_or_else(&mut port, Ok)?,
+            worker_port: port()?,
+            prometheus_port: port()?,
+            // the report reads the state of old blocks, and people may want to
+            pruning: "archive".into(),
+            ..SiteSettings::usual(name, true, 0, vec![p2p])
+        };
+        let said = Said {
+            consortium: CONSORTIUM.into(),
+            chain: None,
+            contact: String::new(),
+            participant: true,
+            account,
+            unsigned: false,
+            settings: settings.clone(),
+        };
+        let dir = plan.dir.join(name);
+        let card = folder::make(&plan.programs, &dir, &said).await?;
+        let copy = cards.join(name).with_extension("json");
+        fs::copy(dir.join(CARD), &copy).with_context(|| format!("cannot write {}", copy.display()))?;
+        houses.push(House { name, signer, dir, peer: card.peer, settings });
+    }
+    let chain = plan.dir.join("chain.json");
+    let (made, _) = found::found(&plan.programs, &terms(plan, cards, chain.clone())?).await?;
+    ensure!(made, "the chain was not founded");
+    Ok((houses, chain))
+}
+
+fn terms(plan: &Plan, cards: PathBuf, out: PathBuf) -> Result<Terms> {
+    Ok(Terms {
+        consortium: CONSORTIUM.into(),
+        cards,
+        out: Some(out),
+        check: None,
+        runtime: plan.runtime.clone(),
+        expect_code: None,
+        upgrade_delay: "1m".parse()?,
+        silence: "1m".parse()?,
+        motion_life: "1d".parse()?,
+        private_addresses: true,
+        test: true,
+        wasm_cache: Some(wasm_cache(&plan.dir)),
+    })
+}
+
+/// Where a run keeps the compiled runtime.
+pub fn wasm_cache(dir: &Path) -> PathBuf {
+    dir.join("wasm")
+}
