@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes chain-specs/: the local testnet's specification, readable and raw, from the node's own preset. The raw one holds
-# the runtime itself, so both are made anew whenever the runtime's sources, the libraries it is built from or the compiler
-# change. made-from.txt says from which they were made.
+# Makes chain-specs/: the compiled runtime, which the node carries, and the local testnet's specification, readable and raw, from
+# the node's own preset. All hold the runtime, and are made anew whenever its sources, the libraries it is built from or the
+# compiler change. made-from.txt says from which they were made, and the BLAKE2b-256 hash of the runtime.
 #   --check            makes nothing, and fails where sources or libraries are others by now
 #   --check --rebuild  also builds the runtime once more, in a folder of its own (a quarter of an hour the first time), and
 #                      compares the bytes; only with the compiler that made the shipped one
@@ -20,7 +20,7 @@ sources() {
 # names, exact versions and Cargo.lock's hashes of all that is compiled into the runtime, or to make it
 libraries() {
     local tree
-    tree=$(cargo tree --locked -p consilium-runtime -e normal,build --prefix none) || fail "cargo tree failed"
+    tree=$(cargo tree --locked -p consilium-runtime -p consilium-runtime-wasm --features consilium-runtime-wasm/build -e normal,build --prefix none) || fail "cargo tree failed"
     sed 's/ (.*//' <<<"$tree" | LC_ALL=C sort -u | python3 -c '
 import sys, tomllib
 lock = {(p["name"], p["version"]): p.get("checksum", "ours") for p in tomllib.load(open("Cargo.lock", "rb"))["package"]}
@@ -31,7 +31,12 @@ for line in sys.stdin:
 }
 # the compiler of the wasm, which may be another one than that of the programs
 compiler() { rustc ${WASM_BUILD_TOOLCHAIN:++"$WASM_BUILD_TOOLCHAIN"} --version; }
-made_from() { printf 'sources %s\nlibraries %s\ncompiler %s\n' "$(sources)" "$(libraries)" "$(compiler)"; }
+made_from() {
+    printf 'sources %s\nlibraries %s\ncompiler %s\n' "$(sources)" "$(libraries)" "$(compiler)"
+    python3 -c 'import hashlib, sys; print("code 0x" + hashlib.blake2b(sys.stdin.buffer.read(), digest_size=32).hexdigest())' <"$shipped"
+}
+shipped=chain-specs/consilium-runtime.wasm
+built=release/wbuild/consilium-runtime/consilium_runtime.compact.compressed.wasm
 noted() { sed -n "s/^$1 //p" chain-specs/made-from.txt 2>/dev/null; }
 
 if [ "${1:-}" = --check ]; then
@@ -42,25 +47,24 @@ if [ "${1:-}" = --check ]; then
     [ "${2:-}" = --rebuild ] || exit 0
     [ "$(compiler)" = "$(noted compiler)" ] \
         || fail "the shipped runtime was made by $(noted compiler), here is $(compiler): their bytes cannot be compared"
+    scripts/setup.sh wasm
     CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/rebuild
     export CARGO_TARGET_DIR
     echo "[chain-specs] building the runtime (a quarter of an hour the first time)" >&2
-    with_fresh_wasm build --release --locked -p consilium-runtime
-    python3 - "$CARGO_TARGET_DIR/release/wbuild/consilium-runtime/consilium_runtime.compact.compressed.wasm" <<'PYTHON' || exit 1
-import hashlib, json, sys
-built = open(sys.argv[1], "rb").read()
-shipped = bytes.fromhex(json.load(open("chain-specs/local-raw.json"))["genesis"]["raw"]["top"]["0x" + b":code".hex()][2:])
-for name, code in (("built", built), ("shipped", shipped)):
-    print(f"{name}: {len(code)} bytes, sha256 {hashlib.sha256(code).hexdigest()}")
-if built != shipped:
-    sys.exit("error: the shipped runtime is not what these sources give here")
-PYTHON
+    with_fresh_wasm build --release --locked -p consilium-runtime-wasm --features build
+    sha256sum "$CARGO_TARGET_DIR/$built" "$shipped"
+    cmp "$CARGO_TARGET_DIR/$built" "$shipped" || fail "the shipped runtime is not what these sources give here"
     exit 0
 fi
 
-with_fresh_wasm build --release --locked --workspace --bins
-node="${CARGO_TARGET_DIR:-target}/release/consilium-node"
-# each is whole or not there at all
+scripts/setup.sh wasm
+CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}
+with_fresh_wasm build --release --locked -p consilium-runtime-wasm --features build
+# each file is whole or not there at all
+cp "$CARGO_TARGET_DIR/$built" "$shipped.new"
+mv "$shipped.new" "$shipped"
+cargo build --release --locked --workspace --bins
+node=$CARGO_TARGET_DIR/release/consilium-node
 "$node" export-chain-spec --chain local >chain-specs/local.json.new
 "$node" export-chain-spec --chain local --raw >chain-specs/local-raw.json.new
 mv chain-specs/local.json.new chain-specs/local.json

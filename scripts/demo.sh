@@ -15,12 +15,11 @@ case $target in /*) ;; *) target=$here/$target ;; esac
         echo "Building. The first time, everything is compiled: about half an hour on two cores." >&2
     fi
     export CARGO_TARGET_DIR=$target
-    with_fresh_wasm build --release --locked --workspace --bins
+    cargo build --release --locked --workspace --bins
 )
 
-# paths among the arguments count from where the caller stands; --study or --runtime of the caller's own take the demo's place
+# paths among the arguments count from where the caller stands; a --study of the caller's own takes the demo's place
 given() { for argument in "${@:2}"; do case $argument in "$1" | "$1"=*) return 0 ;; esac done; return 1; }
 more=()
 given --study "$@" || more+=(--study "$here/examples/breast-cancer/study.toml")
-given --runtime "$@" || more+=(--runtime "$here/chain-specs/local-raw.json")
 exec "$target/release/consilium" localnet run "${more[@]}" "$@"

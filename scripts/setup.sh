@@ -3,11 +3,10 @@
 # Idempotent: does nothing, and says nothing, where everything is there already.
 #
 # What it installs:
-#   - Debian packages that native dependencies need (protoc, clang, lld, cmake, OpenSSL headers);
-#   - the library files of the target wasm32v1-none: from rustup where it can download them, otherwise
-#     built once from Debian's own Rust sources (on x86-64).
+#   - Debian packages that native dependencies need (protoc, clang, lld, cmake, OpenSSL headers).
 # With the argument `tests`, also what the tests need: rustfmt and clippy, the polkadot-js library, and numpy in an
-# environment of its own.
+# environment of its own. With the argument `wasm`, what compiling the runtime anew needs: the library files of the target
+# wasm32v1-none, from rustup where it can download them, otherwise built once from Debian's own Rust sources (on x86-64).
 # What a build needs in its environment is in scripts/env.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -100,7 +99,7 @@ build_wasm_from_debian() {
     rm -rf "${CARGO_TARGET_DIR:-target}/release/wbuild"
 }
 
-if ! wasm_ready; then
+if [ "${1:-}" = wasm ] && ! wasm_ready; then
     command -v rustup >/dev/null || die "no rustup: this Rust has no target wasm32v1-none, and only rustup can add one"
     say "the Rust target wasm32v1-none is missing: trying rustup"
     if ! why=$(timeout 300 rustup target add wasm32v1-none 2>&1); then

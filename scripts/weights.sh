@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 BENCHER=0.28.0 # of the same SDK release as Cargo.toml
 
-scripts/setup.sh
+scripts/setup.sh wasm
 # shellcheck source=scripts/env.sh
 . scripts/env.sh
 target=${CARGO_TARGET_DIR:-$PWD/target}-weights
@@ -18,7 +18,8 @@ if ! "$target/bin/frame-omni-bencher" --version 2>/dev/null | grep -q "$BENCHER"
     SKIP_WASM_BUILD=1 cargo install --quiet --locked --root "$target" --target-dir "$target/tool" "frame-omni-bencher@$BENCHER"
 fi
 echo "Building the runtime with its benchmarks (a quarter of an hour on two cores, the first time)" >&2
-CARGO_TARGET_DIR=$target with_fresh_wasm build --release --locked --package consilium-runtime --features runtime-benchmarks
+CARGO_TARGET_DIR=$target with_fresh_wasm build --release --locked --package consilium-runtime-wasm \
+    --features build,runtime-benchmarks
 wasm=$target/release/wbuild/consilium-runtime/consilium_runtime.compact.wasm
 
 for pallet in consortium swarm-learning; do

@@ -62,8 +62,8 @@ pub struct Terms {
     /// to the byte, with 2 and what differs if not, with 1 if it could not be compared
     #[arg(long, value_name = "FILE", conflicts_with = "out")]
     pub check: Option<PathBuf>,
-    /// The chain's runtime: a compiled one, or a raw chain specification that holds it. Left out: the one built into
-    /// consilium-node
+    /// The chain's runtime: a compiled one, or a raw chain specification that holds it. Left out: the one that
+    /// ships with consilium-node
     #[arg(long, value_name = "FILE")]
     pub runtime: Option<PathBuf>,
     /// Refuse any runtime but the one with this BLAKE2b-256 hash

@@ -110,7 +110,7 @@ struct Check {
     #[arg(long, value_name = "CSV")]
     test: Option<PathBuf>,
     #[command(flatten)]
-    memory: commands::desk::Memory,
+    memory: commands::memory::Memory,
 }
 
 #[derive(Args)]

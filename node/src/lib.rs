@@ -10,6 +10,7 @@ mod found;
 mod rpc;
 mod secrets;
 mod service;
+mod shipped;
 mod worker;
 
 pub use command::run;

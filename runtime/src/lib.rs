@@ -8,9 +8,6 @@
 
 extern crate alloc;
 
-#[cfg(feature = "std")]
-include!(concat!(env!("OUT_DIR"), "/wasm_binary.rs"));
-
 mod apis;
 mod genesis_config_presets;
 #[cfg(test)]

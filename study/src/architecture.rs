@@ -1,9 +1,10 @@
 //! From layers to shapes: which tensors a network has, what each layer takes and gives, how much memory a step needs.
 
 use crate::{
-    model::{Initializer, Layer, Model, MAX_PARAMETERS},
+    error::{wrong, SpecError},
+    layer::{Initializer, Layer},
+    model::{Model, MAX_PARAMETERS},
     nodes::{Node, Op, Penalty, Start, Tensor},
-    spec::{wrong, SpecError},
 };
 use serde::Serialize;
 

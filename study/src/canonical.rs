@@ -1,6 +1,6 @@
 //! The one text of a specification that counts: JSON with sorted keys, no blanks, shortest round-trip numbers.
 
-use crate::spec::{SpecError, StudySpec};
+use crate::{error::SpecError, spec::StudySpec};
 use consilium_primitives::{rules::MAX_SPEC_LEN, Hash};
 use serde_json::Value;
 use std::fmt::Write;

@@ -1,10 +1,11 @@
 //! Initial parameters, the same bits on every machine.
 
 use crate::{
-    model::Initializer,
+    error::SpecError,
+    layer::Initializer,
     nodes::{Start, Tensor},
     random::{key, Stream},
-    spec::{SpecError, StudySpec},
+    spec::StudySpec,
 };
 
 /// Parameters from the spec's seed, in the order of the model file (tensors by name, row-major).

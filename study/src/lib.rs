@@ -14,8 +14,10 @@
 mod architecture;
 mod canonical;
 mod data;
+mod error;
 mod file;
 mod init;
+mod layer;
 mod model;
 mod nodes;
 mod optimizer;
@@ -30,11 +32,13 @@ pub use data::{
     same_value, BadRows, Categorical, DataSpec, Decimal, Features, Missing, OneClass, Others, PictureKind, Pictures,
     Scaling, Task, Transform, Window,
 };
+pub use error::SpecError;
 pub use file::{BoundFile, Dataset, FileError, RuleName, RulesFile, ServerFile, ServerName, StudyFile, WeightingName};
 pub use init::initial_parameters;
-pub use model::{Activation, Initializer, Layer, Model, Pool, MAX_PARAMETERS};
+pub use layer::{Activation, Initializer, Layer, Pool};
+pub use model::{Model, MAX_PARAMETERS};
 pub use nodes::{Node, Op, Penalty, Start, Tensor};
 pub use optimizer::{EpsilonForm, Optimizer};
 pub use preset::Preset;
-pub use spec::{SpecError, StudySpec};
+pub use spec::StudySpec;
 pub use training::{ClassWeights, Clip, EarlyStopping, Evaluation, Loss, Metric, Schedule, Training};

@@ -1,6 +1,6 @@
 //! What a network consists of: tensors, layers with their shapes.
 
-use crate::model::{Activation, Initializer};
+use crate::layer::{Activation, Initializer};
 use serde::Serialize;
 
 /// One trainable tensor.

@@ -1,9 +1,6 @@
 //! How parameters follow gradients.
 
-use crate::{
-    model::small,
-    spec::{wrong, SpecError},
-};
+use crate::error::{small, wrong, SpecError};
 use serde::{Deserialize, Serialize};
 
 /// Optimisers. `g` is the gradient of loss and penalties.

@@ -1,9 +1,9 @@
 //! Networks that have a name.
 
 use crate::{
-    model::{Activation, Initializer, Layer, Pool},
+    error::{wrong, SpecError},
+    layer::{Activation, Initializer, Layer, Pool},
     optimizer::Optimizer,
-    spec::{wrong, SpecError},
     training::Training,
 };
 use serde::{Deserialize, Serialize};

@@ -3,6 +3,7 @@
 use crate::{
     architecture::Architecture,
     data::{DataSpec, Scaling},
+    error::{wrong, SpecError},
     model::Model,
     nodes::Penalty,
     optimizer::Optimizer,
@@ -38,20 +39,6 @@ pub struct StudySpec {
     pub evaluation: Evaluation,
     /// Seed of the initial parameters.
     pub seed: u64,
-}
-
-/// Why a specification cannot be used: the field, what stands there, what may stand there.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{field}: {problem}")]
-pub struct SpecError {
-    /// Path of the field.
-    pub field: String,
-    /// What is wrong with it, and what may stand there.
-    pub problem: String,
-}
-
-pub(crate) fn wrong(field: impl Into<String>, problem: impl Into<String>) -> SpecError {
-    SpecError { field: field.into(), problem: problem.into() }
 }
 
 impl StudySpec {

@@ -2,8 +2,8 @@
 
 use crate::{
     data::Task,
+    error::{wrong, SpecError},
     optimizer::Optimizer,
-    spec::{wrong, SpecError},
 };
 use serde::{Deserialize, Serialize};
 

@@ -1,9 +1,12 @@
 //! Founds a local network as any consortium is founded: four folders with fresh keys, four cards, one chain.
 
-use super::{network::House, plan::Plan, ports::free_ports};
-use crate::institution::{
-    folder::{self, Account, Said, SiteSettings, CARD},
-    found,
+use super::{house::House, ports::free_ports};
+use crate::{
+    institution::{
+        folder::{self, Account, Said, SiteSettings, CARD},
+        found,
+    },
+    programs::Programs,
 };
 use anyhow::{ensure, Context, Result};
 use consilium_founding::Terms;
@@ -20,13 +23,24 @@ const CONSORTIUM: &str = "local";
 /// The parts of a run's folder that founding writes, below it.
 pub const PARTS: [&str; 7] = ["cards", "chain.json", "wasm", NAMES[0], NAMES[1], NAMES[2], NAMES[3]];
 
+/// A network that is to be founded.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// Programs that make keys and chain.
+    pub programs: &'a Programs,
+    /// Where everything goes.
+    pub dir: &'a Path,
+    /// The chain's runtime, where it is not the node's own.
+    pub runtime: Option<&'a PathBuf>,
+}
+
 /// Makes the institutions' folders, and of their cards a chain.
 ///
 /// # Errors
 /// A folder or file cannot be written, there are no free ports, or the runtime is none.
-pub async fn found(plan: &Plan, rpc_port: Option<u16>) -> Result<(Vec<House>, PathBuf)> {
+pub async fn found(asked: Asked<'_>, rpc_port: Option<u16>) -> Result<(Vec<House>, PathBuf)> {
     let mut ports = free_ports(NAMES.len() * 4, rpc_port)?.into_iter();
-    let cards = plan.dir.join("cards");
+    let cards = asked.dir.join("cards");
     fs::create_dir(&cards).with_context(|| format!("cannot make {}", cards.display()))?;
     let mut accounts = Vec::new();
     for _ in NAMES {
@@ -58,32 +72,32 @@ pub async fn found(plan: &Plan, rpc_port: Option<u16>) -> Result<(Vec<House>, Pa
             unsigned: false,
             settings: settings.clone(),
         };
-        let dir = plan.dir.join(name);
-        let card = folder::make(&plan.programs, &dir, &said).await?;
+        let dir = asked.dir.join(name);
+        let card = folder::make(asked.programs, &dir, &said).await?;
         let copy = cards.join(name).with_extension("json");
         fs::copy(dir.join(CARD), &copy).with_context(|| format!("cannot write {}", copy.display()))?;
         houses.push(House { name, signer, dir, peer: card.peer, settings });
     }
-    let chain = plan.dir.join("chain.json");
-    let (made, _) = found::found(&plan.programs, &terms(plan, cards, chain.clone())?).await?;
+    let chain = asked.dir.join("chain.json");
+    let (made, _) = found::found(asked.programs, &terms(asked, cards, chain.clone())?).await?;
     ensure!(made, "the chain was not founded");
     Ok((houses, chain))
 }
 
-fn terms(plan: &Plan, cards: PathBuf, out: PathBuf) -> Result<Terms> {
+fn terms(asked: Asked<'_>, cards: PathBuf, out: PathBuf) -> Result<Terms> {
     Ok(Terms {
         consortium: CONSORTIUM.into(),
         cards,
         out: Some(out),
         check: None,
-        runtime: plan.runtime.clone(),
+        runtime: asked.runtime.cloned(),
         expect_code: None,
         upgrade_delay: "1m".parse()?,
         silence: "1m".parse()?,
         motion_life: "1d".parse()?,
         private_addresses: true,
         test: true,
-        wasm_cache: Some(wasm_cache(&plan.dir)),
+        wasm_cache: Some(wasm_cache(asked.dir)),
     })
 }
 

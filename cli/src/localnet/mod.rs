@@ -3,6 +3,7 @@
 mod agree;
 mod folder;
 mod founding;
+mod house;
 mod network;
 mod options;
 mod plan;
@@ -16,7 +17,8 @@ use crate::{
     Format,
 };
 use anyhow::{Context, Result};
-use network::{Network, PAGE};
+use house::PAGE;
+use network::Network;
 pub use options::Options;
 use plan::Plan;
 use std::time::Instant;
@@ -95,12 +97,7 @@ async fn conduct(options: &Options, plan: &Plan, network: &Network, began: Insta
         plan.dir.display()
     ));
     for (site, house) in plan.sites.iter().zip(&network.houses).filter(|(s, h)| s.name != h.name) {
-        say(&format!(
-            "  {} runs as {} of the local network, in {}",
-            site.name,
-            house.name,
-            house.dir.display()
-        ));
+        say(&format!("  {} runs as {} of the local network, in {}", site.name, house.name, house.dir.display()));
     }
     network.start_nodes()?;
     let chains = network.connect().await?;

@@ -27,8 +27,8 @@ pub struct Options {
     // up to 2^53, as in a study file
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..1 << 53))]
     pub seed: Option<u64>,
-    /// The chain's runtime: a compiled one, or a raw chain specification that holds it. Left out: the one built into
-    /// consilium-node
+    /// The chain's runtime: a compiled one, or a raw chain specification that holds it. Left out: the one that
+    /// ships with consilium-node
     #[arg(long, value_name = "FILE")]
     pub runtime: Option<PathBuf>,
     /// JSON-RPC port of the first node. Left out: any free one

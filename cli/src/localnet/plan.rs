@@ -2,7 +2,7 @@
 
 use super::{
     folder::Folder,
-    founding::{NAMES, PARTS},
+    founding::{Asked, NAMES, PARTS},
     options::Options,
     ports::check_free,
 };
@@ -115,6 +115,11 @@ impl Plan {
             return Err(error);
         }
         Ok(plan)
+    }
+
+    /// The network that the run needs.
+    pub fn network(&self) -> Asked<'_> {
+        Asked { programs: &self.programs, dir: &self.dir, runtime: self.runtime.as_ref() }
     }
 
     /// Takes away what has been written, after a failure before anything was started.

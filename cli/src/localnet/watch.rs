@@ -1,6 +1,6 @@
 //! Follows a study to its certificate, and shows how it goes.
 
-use super::network::House;
+use super::house::House;
 use crate::{
     chain::{Block, Chain, StudyInfo},
     process::complaints,

@@ -37,7 +37,7 @@ fn a_kept_network_can_be_read_by_polkadot_js_and_holds_no_piece_of_a_model_or_a_
         "localnet",
         "run",
         "--runtime",
-        "chain-specs/local-raw.json",
+        "chain-specs/consilium-runtime.wasm",
         "--study",
         STUDY,
         "--rounds",

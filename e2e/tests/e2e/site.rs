@@ -33,14 +33,16 @@ fn command() -> Vec<String> {
 /// Two institutions found a chain; the folder of one of them, with it.
 fn founded(scratch: &Path) -> PathBuf {
     let done = |words: &[&str]| {
-        let output = Command::new(bin_dir().unwrap().join("consilium")).args(words).current_dir(scratch).output().unwrap();
+        let output =
+            Command::new(bin_dir().unwrap().join("consilium")).args(words).current_dir(scratch).output().unwrap();
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
     };
     fs::create_dir(scratch.join("cards")).unwrap();
     for (name, port) in [("mary", "30001"), ("john", "30002")] {
         let address = format!("/ip4/127.0.0.1/tcp/{port}");
         done(&["init", "--consortium", "north-lungs", "--name", name, "--address", &address, "--dir", name]);
-        fs::copy(scratch.join(name).join("card.json"), scratch.join("cards").join(name).with_extension("json")).unwrap();
+        fs::copy(scratch.join(name).join("card.json"), scratch.join("cards").join(name).with_extension("json"))
+            .unwrap();
     }
     let out = "mary/chain.json";
     done(&["found", "--consortium", "north-lungs", "--cards", "cards", "--private-addresses", "--out", out]);

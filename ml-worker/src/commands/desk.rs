@@ -4,6 +4,7 @@ use super::{
     apart::apart,
     evaluate::{evaluate, Bootstrap, Evaluate},
     inspect::Inspect,
+    memory::Memory,
     pack::{pack, Pack},
     predict::{predict, Predict},
     say,
@@ -12,7 +13,7 @@ use crate::{read_study, secret_of};
 use anyhow::{bail, Context, Result};
 use clap::{Args, Subcommand};
 use consilium_ml_worker::{
-    data::{columns, preflight, purge, read_file, Reading, Table},
+    data::{columns, preflight, purge, read_file, Table},
     desk::{self, Plan},
     simulate::site_group_key,
     site::read_secret,
@@ -47,33 +48,6 @@ pub enum Desk {
         #[arg(long, value_name = "DIR")]
         dir: PathBuf,
     },
-}
-
-#[derive(Args)]
-pub struct Memory {
-    /// Where a working copy of a table may lie that is too large for memory; left out, such a table is refused (`check`
-    /// makes one among temporary files, and removes it)
-    #[arg(long, value_name = "DIR")]
-    working_copies: Option<PathBuf>,
-    /// Mebibytes of values to keep in memory; left out, half of what is available
-    #[arg(long, value_name = "MIB")]
-    memory: Option<u64>,
-}
-
-impl Memory {
-    /// Where no folder is named, working copies lie in this one.
-    pub fn reading_in(&self, folder: &Path) -> Reading {
-        let how = self.reading();
-        Reading { folder: how.folder.or_else(|| Some(folder.to_owned())), ..how }
-    }
-
-    pub fn reading(&self) -> Reading {
-        let mut how = Reading { folder: self.working_copies.clone(), ..Reading::default() };
-        if let Some(mebibytes) = self.memory {
-            how.allowance = mebibytes.saturating_mul(1 << 20);
-        }
-        how
-    }
 }
 
 #[derive(Args)]

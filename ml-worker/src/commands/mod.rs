@@ -5,6 +5,7 @@ pub mod compare;
 pub mod desk;
 mod evaluate;
 mod inspect;
+pub mod memory;
 mod pack;
 mod predict;
 mod scratch;

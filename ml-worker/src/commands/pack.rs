@@ -1,6 +1,6 @@
 //! `ml-worker pack`: a finished study's model, ready for use.
 
-use super::{desk::Memory, say};
+use super::{memory::Memory, say};
 use anyhow::{bail, Context, Result};
 use clap::Args;
 use consilium_ml_worker::{

@@ -1,6 +1,6 @@
 //! `ml-worker predict`: a model on new rows.
 
-use super::{desk::Memory, say};
+use super::{memory::Memory, say};
 use anyhow::{Context, Result};
 use clap::Args;
 use consilium_ml_worker::{

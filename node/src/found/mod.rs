@@ -9,14 +9,13 @@ mod runtime;
 
 pub use chain::InspectChain;
 pub use keys::MakeKeys;
-pub use runtime::InspectRuntime;
+pub use runtime::{InspectRuntime, Runtime};
 
 use crate::chain_spec::{ChainSpec, SS58_FORMAT};
 use codec::Decode;
 use consilium_founding::{is_private, Card, Identity, Terms};
 use consilium_runtime::{AccountId, Runtime as Native, SessionKeys};
 use frame_support::traits::Get;
-use runtime::Runtime;
 use sc_service::{config::MultiaddrWithPeerId, ChainSpec as _, ChainType};
 use serde_json::{json, Value};
 use std::{

@@ -1,5 +1,6 @@
 //! A compiled runtime, asked without a node: its version, its slots, and the state that a chain begins with.
 
+use crate::shipped::RUNTIME;
 use codec::Decode;
 use sc_executor::{RuntimeVersionOf, WasmExecutor};
 use serde_json::{json, Value};
@@ -31,7 +32,7 @@ pub struct Runtime {
 /// What `inspect-runtime` takes.
 #[derive(Debug, clap::Args)]
 pub struct InspectRuntime {
-    /// A compiled runtime, or a raw chain specification that holds one. Left out: the one built into this program.
+    /// A compiled runtime, or a raw chain specification that holds one. Left out: the one that ships with this program.
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
 
@@ -53,19 +54,14 @@ impl InspectRuntime {
 }
 
 impl Runtime {
-    /// Reads a runtime from a file, or takes the one built into this program.
+    /// Reads a runtime from a file, or takes the one that ships with this program.
     ///
     /// # Errors
-    /// There is none; for people.
+    /// The file holds none; for people.
     pub fn load(file: Option<&Path>, cache: Option<&Path>) -> Result<Self, String> {
         let (code, from) = match file {
             Some(file) => (read(file)?, file.display().to_string()),
-            None => {
-                let code = consilium_runtime::WASM_BINARY.ok_or(
-                    "this node was built without its runtime's wasm: name one with --runtime, or build again without SKIP_WASM_BUILD",
-                )?;
-                (code.to_vec(), format!("built into consilium-node {}", env!("CARGO_PKG_VERSION")))
-            }
+            None => (RUNTIME.to_vec(), format!("shipped with consilium-node {}", env!("CARGO_PKG_VERSION"))),
         };
         let mut executor = WasmExecutor::builder();
         if let Some(cache) = cache {
@@ -202,7 +198,7 @@ mod tests {
         assert_eq!(own["spec_name"], "consilium");
         assert_eq!(fs::metadata(&cache).expect("made").permissions().mode() & 0o777, 0o700);
         assert!(fs::read_dir(&cache).expect("a folder").count() > 0, "nothing is kept");
-        let code = consilium_runtime::WASM_BINARY.expect("wasm");
+        let code = RUNTIME;
         let (wasm, spec) = (dir.path().join("r.wasm"), dir.path().join("spec.json"));
         fs::write(&wasm, code).expect("written");
         let top = json!({ "0x3a636f6465": format!("0x{}", hex::encode(code)) });

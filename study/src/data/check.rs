@@ -2,7 +2,7 @@
 
 use crate::{
     data::{same_value, BadRows, DataSpec, Features, PictureKind, Scaling, Task, Transform, Window, MAX_LEVELS},
-    spec::{wrong, SpecError},
+    error::{wrong, SpecError},
 };
 
 impl DataSpec {
