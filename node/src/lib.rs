@@ -6,9 +6,12 @@ mod chain_spec;
 mod cli;
 mod command;
 mod courier;
+mod members;
+mod network;
 mod rpc;
 mod secrets;
 mod service;
+mod wasm_cache;
 mod worker;
 
 pub use command::run;
