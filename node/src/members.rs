@@ -150,7 +150,7 @@ mod tests {
 
     fn institution(peer: Option<PeerId>) -> InstitutionNotice {
         InstitutionNotice {
-            id: [1; 32].into(),
+            id: consilium_primitives::InstitutionId([1; 32]),
             name: Vec::new(),
             peer_id: peer.map(|peer| peer.to_bytes()),
             validator: true,
