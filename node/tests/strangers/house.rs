@@ -14,16 +14,19 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
 /// The program.
 const NODE: &str = env!("CARGO_BIN_EXE_consilium-node");
 
-/// A free port of the loopback interface, below those that outgoing connections are given.
-pub fn port() -> u16 {
+/// A free port of the loopback interface, below those that outgoing connections are given; each is given once.
+fn port() -> u16 {
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
     let first = 14_000 + (std::process::id() % 5_000) as u16;
-    (first..20_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
+    let next = || first + GIVEN.fetch_add(1, Ordering::Relaxed) % 1_000;
+    std::iter::repeat_with(next).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }
 
 /// Waits until something is so.
@@ -73,8 +76,7 @@ impl House {
         file.write_all(hex::encode(key.secret().to_bytes()).as_bytes()).expect("written");
         let log = dir.join("log");
         let out = File::options().append(true).create(true).open(&log).expect("a log");
-        let mut ports = (port()..20_000).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
-        let (rpc, p2p) = (ports.next().expect("a port"), ports.next().expect("a port"));
+        let (rpc, p2p) = (port(), port());
         let word = |path: &Path| path.to_string_lossy().into_owned();
         let child = Command::new(NODE)
             .args([
