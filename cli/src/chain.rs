@@ -204,6 +204,17 @@ impl Chain {
         Ok(Decode::decode(&mut &bytes[..])?)
     }
 
+    /// The members, with their nodes' addresses.
+    ///
+    /// # Errors
+    /// The node does not answer, or its runtime has no such call.
+    pub async fn members(&self, at: Block) -> Result<Vec<crate::firewall::Member>> {
+        let call = self.legacy.state_call("ConsortiumApi_members", None, Some(at.hash.0.into())).await;
+        let bytes = call
+            .context("this chain keeps no addresses of its members' nodes: is its runtime older than this program?")?;
+        Ok(Decode::decode(&mut &bytes[..])?)
+    }
+
     /// How many studies were ever registered.
     ///
     /// # Errors
