@@ -4,7 +4,6 @@
 use crate::{chain::Chain, DEFAULT_URL};
 use anyhow::{bail, Context, Result};
 use clap::Args;
-use codec::Decode;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
@@ -32,29 +31,6 @@ pub struct Options {
     /// Further addresses or ranges to let in, such as a VPN's 10.8.0.0/24: for members whose addresses change
     #[arg(long, value_name = "RANGE", value_parser = range)]
     also: Vec<String>,
-}
-
-/// A member, in the layout of the chain's `ConsortiumApi_members`.
-#[derive(Clone, Debug, PartialEq, Eq, Decode)]
-pub struct Member {
-    /// Its account.
-    pub account: [u8; 32],
-    /// Its name.
-    pub name: Vec<u8>,
-    /// Peer ids of its node, now and for a while the one before.
-    pub peer_ids: Vec<Vec<u8>>,
-    /// Multiaddresses of its node, as text.
-    pub addresses: Vec<Vec<u8>>,
-    /// Whether it makes and finalises blocks.
-    pub validator: bool,
-    /// Whether it may take part in studies.
-    pub participant: bool,
-    /// Whether it is suspended.
-    pub suspended: bool,
-    /// Whether it is on its way out.
-    pub leaving: bool,
-    /// Whether it is cut at once.
-    pub at_once: bool,
 }
 
 /// An address, or a range of them, as nftables takes it; given back as it is.

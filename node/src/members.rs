@@ -1,10 +1,10 @@
 //! Keeps the network's doors in step with the chain: nodes of the consortium's members, and no others, are let in and dialled.
 
 use crate::network::Allowed;
-use consilium_primitives::InstitutionNotice;
-use consilium_runtime::opaque::Block;
+use consilium_primitives::Member;
+use consilium_runtime::{opaque::Block, AccountId};
 use futures::StreamExt;
-use pallet_swarm_learning_runtime_api::SwarmApi;
+use pallet_consortium_runtime_api::ConsortiumApi;
 use sc_client_api::BlockchainEvents;
 use sc_network::{
     config::{MultiaddrWithPeerId, NetworkConfiguration},
@@ -17,8 +17,9 @@ use sc_network_types::PeerId;
 use sp_api::{ApiError, ProvideRuntimeApi};
 use sp_blockchain::HeaderBackend;
 use sp_consensus::SyncOracle;
+use sp_core::H256;
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -40,23 +41,68 @@ pub struct Members<C> {
     /// Peers of `--reserved-nodes`.
     reserved: HashSet<PeerId>,
     now: Table,
+    /// Best and finalised block of the last look, and whether nobody was shut out then.
+    seen: Option<(H256, H256, bool)>,
 }
 
-/// What the chain's word and the command line make together. Nodes that only the command line names count while this node
-/// knows no block but the first, or the chain names no node at all: then somebody must be asked for the chain.
-fn decide(listed: &[InstitutionNotice], hints: &Table, reserved: &HashSet<PeerId>, first: bool) -> Table {
-    let ids = listed.iter().filter_map(|institution| institution.peer_id.as_deref());
-    let mut peers: HashSet<PeerId> = ids.filter_map(|bytes| PeerId::from_bytes(bytes).ok()).collect();
-    if first || peers.is_empty() {
-        peers.extend(reserved);
+/// The chain's word on who its members are.
+struct Word {
+    /// The institutions at the best block.
+    listed: Vec<Member<AccountId>>,
+    /// Those in a set of validators at the best block: whoever is leaving goes only when it is in none.
+    kept: BTreeSet<AccountId>,
+    /// Those to be cut at once at the finalised block.
+    cut: BTreeSet<AccountId>,
+    /// Whether the best block is the first.
+    first: bool,
+}
+
+impl Word {
+    /// Institutions whose nodes are let in.
+    fn members(&self) -> impl Iterator<Item = &Member<AccountId>> {
+        let stays = |it: &&Member<AccountId>| !it.leaving || self.kept.contains(&it.account);
+        self.listed.iter().filter(stays).filter(|it| !self.cut.contains(&it.account))
     }
-    peers.into_iter().map(|peer| (peer, hints.get(&peer).cloned().unwrap_or_default())).collect()
+
+    /// What it and the command line make together. Nodes that only the command line names count while this node knows no
+    /// block but the first, or the chain names no node at all: then somebody must be asked for the chain.
+    fn decide(&self, hints: &Table, reserved: &HashSet<PeerId>) -> Table {
+        let mut table = Table::new();
+        for member in self.members() {
+            let addresses: Vec<Multiaddr> = member.addresses.iter().filter_map(|text| dialable(text)).collect();
+            for peer in member.peer_ids.iter().filter_map(|bytes| PeerId::from_bytes(bytes).ok()) {
+                table.entry(peer).or_default().extend(addresses.iter().cloned());
+            }
+        }
+        if self.first || table.is_empty() {
+            for peer in reserved {
+                table.entry(*peer).or_default();
+            }
+        }
+        for (peer, addresses) in &mut table {
+            for hint in hints.get(peer).into_iter().flatten() {
+                if !addresses.contains(hint) {
+                    addresses.push(hint.clone());
+                }
+            }
+        }
+        table
+    }
+}
+
+/// An address of the chain at which a node can be dialled: a host and a TCP port, and nothing behind them.
+fn dialable(text: &[u8]) -> Option<Multiaddr> {
+    let address: Multiaddr = std::str::from_utf8(text).ok()?.parse().ok()?;
+    let parts: Vec<Protocol<'_>> = address.iter().collect();
+    let [host, Protocol::Tcp(1..)] = parts.as_slice() else { return None };
+    use Protocol::{Dns, Dns4, Dns6, Ip4, Ip6};
+    matches!(host, Dns(_) | Dns4(_) | Dns6(_) | Ip4(_) | Ip6(_)).then_some(address)
 }
 
 impl<C> Members<C>
 where
     C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + BlockchainEvents<Block> + Send + Sync + 'static,
-    C::Api: SwarmApi<Block>,
+    C::Api: ConsortiumApi<Block, AccountId>,
 {
     /// As the chain has it now.
     ///
@@ -69,17 +115,33 @@ where
             hints.entry(*peer_id).or_default().push(multiaddr.clone());
         }
         let reserved = named.iter().map(|node| node.peer_id).collect();
-        let mut this = Self { client, allowed, hints, reserved, now: Table::new() };
+        let mut this = Self { client, allowed, hints, reserved, now: Table::new(), seen: None };
         this.look(false)?;
         Ok(this)
+    }
+
+    /// Asks the runtime at the best and at the finalised block. Whoever is to be cut at once is cut when that is final: a
+    /// block that is taken back cuts nobody off.
+    fn ask(&self, best: H256, last: H256, first: bool) -> Result<Word, ApiError> {
+        let runtime = self.client.runtime_api();
+        let listed = runtime.members(best)?;
+        let leaving = listed.iter().any(|it| it.leaving);
+        let kept = if leaving { runtime.keep_connected(best)?.into_iter().collect() } else { BTreeSet::new() };
+        let cut = runtime.members(last)?.into_iter().filter(|it| it.at_once).map(|it| it.account).collect();
+        Ok(Word { listed, kept, cut, first })
     }
 
     /// Reads the chain; says whether anything has changed. Nobody is shut out `while_syncing`: this node then walks through
     /// the past, in which those that can give it the present may be missing.
     fn look(&mut self, while_syncing: bool) -> Result<bool, ApiError> {
         let info = self.client.info();
-        let listed = self.client.runtime_api().institutions(info.best_hash)?;
-        let mut next = decide(&listed, &self.hints, &self.reserved, info.best_number == 0);
+        let at = (info.best_hash, info.finalized_hash, while_syncing);
+        if self.seen == Some(at) {
+            return Ok(false);
+        }
+        let word = self.ask(info.best_hash, info.finalized_hash, info.best_number == 0)?;
+        self.seen = Some(at);
+        let mut next = word.decide(&self.hints, &self.reserved);
         if while_syncing {
             for (peer, addresses) in &self.now {
                 next.entry(*peer).or_insert_with(|| addresses.clone());
@@ -148,28 +210,85 @@ where
 mod tests {
     use super::*;
 
-    fn institution(peer: Option<PeerId>) -> InstitutionNotice {
-        InstitutionNotice {
-            id: consilium_primitives::InstitutionId([1; 32]),
+    fn member(account: u8, peers: &[PeerId], addresses: &[&str]) -> Member<AccountId> {
+        Member {
+            account: [account; 32].into(),
             name: Vec::new(),
-            peer_id: peer.map(|peer| peer.to_bytes()),
+            peer_ids: peers.iter().map(|peer| peer.to_bytes()).collect(),
+            addresses: addresses.iter().map(|text| text.as_bytes().to_vec()).collect(),
             validator: true,
             participant: true,
+            suspended: false,
+            leaving: false,
+            at_once: false,
         }
+    }
+
+    fn word(listed: Vec<Member<AccountId>>, first: bool) -> Word {
+        Word { listed, kept: BTreeSet::new(), cut: BTreeSet::new(), first }
+    }
+
+    fn address(text: &str) -> Multiaddr {
+        text.parse().expect("an address")
     }
 
     #[test]
     fn the_command_line_counts_at_the_first_block_and_gives_addresses_of_members_later() {
-        let (member, friend) = (PeerId::random(), PeerId::random());
-        let address: Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().expect("an address");
-        let hints: Table = [(member, vec![address.clone()]), (friend, vec![address.clone()])].into();
+        let (known, friend) = (PeerId::random(), PeerId::random());
+        let hint = address("/ip4/127.0.0.1/tcp/1");
+        let hints: Table = [(known, vec![hint.clone()]), (friend, vec![hint.clone()])].into();
         let reserved: HashSet<PeerId> = [friend].into();
-        let listed = [institution(Some(member)), institution(None)];
-        let with = |first| decide(&listed, &hints, &reserved, first);
+        let listed = [member(1, &[known], &[]), member(2, &[], &[])];
+        let with = |first| word(listed.to_vec(), first).decide(&hints, &reserved);
         assert_eq!(with(true), hints);
-        assert_eq!(with(false), [(member, vec![address])].into());
+        assert_eq!(with(false), [(known, vec![hint])].into());
         // a chain that names no node, and one whose members are known by nothing else
-        assert_eq!(decide(&[institution(None)], &hints, &reserved, false).len(), 1);
-        assert_eq!(decide(&listed, &Table::new(), &HashSet::new(), false), [(member, Vec::new())].into());
+        assert_eq!(word(vec![member(2, &[], &[])], false).decide(&hints, &reserved).len(), 1);
+        let alone = word(listed.to_vec(), false).decide(&Table::new(), &HashSet::new());
+        assert_eq!(alone, [(known, Vec::new())].into());
+    }
+
+    #[test]
+    fn nodes_are_dialled_at_the_chains_addresses_before_those_of_the_command_line() {
+        let (now, before) = (PeerId::random(), PeerId::random());
+        let (here, there) = ("/dns/node.example/tcp/30333", "/ip4/192.0.2.7/tcp/1");
+        let hints: Table = [(now, vec![address(there), address(here)])].into();
+        let listed = vec![member(1, &[now, before], &[here, "/ip4/192.0.2.7/udp/1"])];
+        let table = word(listed, false).decide(&hints, &HashSet::new());
+        assert_eq!(table, [(now, vec![address(here), address(there)]), (before, vec![address(here)])].into());
+    }
+
+    #[test]
+    fn of_the_chains_addresses_those_with_a_host_and_a_tcp_port_are_dialled() {
+        for good in ["/dns/a.example/tcp/1", "/dns4/a/tcp/2", "/dns6/a/tcp/3", "/ip4/192.0.2.7/tcp/4", "/ip6/::1/tcp/5"]
+        {
+            assert_eq!(dialable(good.as_bytes()), Some(address(good)));
+        }
+        let of = format!("/ip4/192.0.2.7/tcp/1/p2p/{}", PeerId::random());
+        for bad in ["", "a.example:1", "/ip4/192.0.2.7/tcp/0", "/ip4/192.0.2.7/udp/1", "/dns/a/tcp/1/ws", "/tcp/1", &of]
+        {
+            assert_eq!(dialable(bad.as_bytes()), None, "{bad}");
+        }
+        assert_eq!(dialable(b"/dns/\xff/tcp/1"), None);
+    }
+
+    #[test]
+    fn whoever_leaves_stays_while_it_makes_blocks_and_whoever_is_cut_at_once_does_not() {
+        let peers = [PeerId::random(), PeerId::random(), PeerId::random()];
+        let mut listed: Vec<_> = (1..=3).zip(peers).map(|(n, peer)| member(n, &[peer], &[])).collect();
+        let of = |word: &Word| word.decide(&Table::new(), &HashSet::new()).into_keys().collect::<HashSet<_>>();
+        listed[1].leaving = true;
+        let mut word = word(listed, false);
+        assert_eq!(of(&word), [peers[0], peers[2]].into(), "it is in no set of validators");
+        word.kept = [[1; 32].into(), [2; 32].into()].into();
+        assert_eq!(of(&word), peers.into());
+        // the best block says so, and might be taken back
+        word.listed[1].at_once = true;
+        assert_eq!(of(&word), peers.into());
+        word.cut = [[2; 32].into()].into();
+        assert_eq!(of(&word), [peers[0], peers[2]].into());
+        // a node that another institution has by now is that one's
+        word.listed[2].peer_ids.push(peers[1].to_bytes());
+        assert_eq!(of(&word), peers.into());
     }
 }

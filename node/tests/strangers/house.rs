@@ -1,17 +1,13 @@
 //! A real node of an institution, and what is asked of it over HTTP.
 
-use codec::Encode;
-use consilium_runtime::{AccountId, Address, Runtime, RuntimeCall, Signature, TxExtension, UncheckedExtrinsic};
-use sc_network_types::{ed25519::Keypair, PeerId};
+use crate::consortium::Founder;
+use sc_network_types::PeerId;
 use serde_json::{json, Value};
 use sp_core::H256;
-use sp_keyring::Sr25519Keyring;
-use sp_runtime::generic::{Era, SignedPayload};
 use std::{
     fs::{self, File},
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU16, Ordering},
@@ -19,17 +15,17 @@ use std::{
 };
 
 /// The program.
-const NODE: &str = env!("CARGO_BIN_EXE_consilium-node");
+pub const NODE: &str = env!("CARGO_BIN_EXE_consilium-node");
 
 /// A free port of the loopback interface, below those that outgoing connections are given; each is given once.
-fn port() -> u16 {
+pub fn port() -> u16 {
     static GIVEN: AtomicU16 = AtomicU16::new(0);
-    let first = 14_000 + (std::process::id() % 5_000) as u16;
+    let first = 14_000 + (std::process::id() % 15_000) as u16;
     let next = || first + GIVEN.fetch_add(1, Ordering::Relaxed) % 1_000;
     std::iter::repeat_with(next).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }
 
-/// Waits until something is so.
+/// Waits until something is so; gives how long that took.
 pub fn wait(what: &str, patience: Duration, mut is: impl FnMut() -> bool) -> Duration {
     let began = Instant::now();
     while !is() {
@@ -39,21 +35,9 @@ pub fn wait(what: &str, patience: Duration, mut is: impl FnMut() -> bool) -> Dur
     began.elapsed()
 }
 
-/// The local testnet's specification, raw, in which these institutions' nodes are known from the first block on.
-pub fn chain(dir: &Path, known: &[(Sr25519Keyring, &Keypair)]) -> PathBuf {
-    let export = |arguments: &[&str]| {
-        let out = Command::new(NODE).arg("export-chain-spec").args(arguments).output().expect("it runs");
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        out.stdout
-    };
-    let mut spec: Value = serde_json::from_slice(&export(&["--chain", "local"])).expect("JSON");
-    let peers = known.iter().map(|(who, key)| (who.to_account_id(), key.public().to_peer_id().to_bytes()));
-    spec["genesis"]["runtimeGenesis"]["patch"]["consortium"]["peerIds"] = json!(peers.collect::<Vec<_>>());
-    let (plain, raw) = (dir.join("plain.json"), dir.join("raw.json"));
-    fs::write(&plain, spec.to_string()).expect("written");
-    let bytes = export(&["--chain", &plain.to_string_lossy(), "--raw"]);
-    fs::write(&raw, bytes).expect("written");
-    raw
+/// A path as a word of a command line.
+pub fn word(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 /// A node. Dropping it ends it.
@@ -66,48 +50,38 @@ pub struct House {
 }
 
 impl House {
-    /// Starts one.
-    pub fn start(dir: &Path, name: &str, chain: &Path, key: &Keypair, more: &[String]) -> Self {
-        let dir = dir.join(name);
+    /// Starts an institution's node, and waits until it answers.
+    pub fn start(spec: &Path, of: &Founder, more: &[&str]) -> Self {
+        let dir = &of.dir;
         fs::create_dir_all(dir.join("blobs")).expect("made");
-        let secret = dir.join("node.key");
-        let mut file =
-            File::options().write(true).create(true).truncate(true).mode(0o600).open(&secret).expect("a file");
-        file.write_all(hex::encode(key.secret().to_bytes()).as_bytes()).expect("written");
         let log = dir.join("log");
         let out = File::options().append(true).create(true).open(&log).expect("a log");
-        let (rpc, p2p) = (port(), port());
-        let word = |path: &Path| path.to_string_lossy().into_owned();
+        let rpc = port();
         let child = Command::new(NODE)
-            .args([
-                "--chain",
-                &word(chain),
-                "--base-path",
-                &word(&dir.join("node")),
-                "--blobs",
-                &word(&dir.join("blobs")),
-            ])
-            .args(["--node-key-file", &word(&secret), "--listen-addr", &format!("/ip4/127.0.0.1/tcp/{p2p}")])
+            .args(["--chain", &word(spec), "--base-path", &word(&dir.join("node")), "--name", &of.name])
+            .args(["--blobs", &word(&dir.join("blobs")), "--keystore-path", &word(&of.keystore())])
+            .args(["--node-key-file", &word(&of.node_key()), "--listen-addr", &of.address()])
             .args(["--experimental-rpc-endpoint", &format!("listen-addr=127.0.0.1:{rpc},retry-random-port=false")])
             .args(["--wasm-cache", &word(&dir.parent().expect("a parent").join("wasm"))])
-            .args(["--no-mdns", "--no-telemetry", "--no-prometheus"])
+            // all are on one machine, and its addresses are worth telling
+            .args(["--no-mdns", "--no-telemetry", "--no-prometheus", "--discover-local"])
             .args(more)
             .stdin(Stdio::null())
             .stdout(out.try_clone().expect("a log"))
             .stderr(out)
             .spawn()
             .expect("it starts");
-        let mut house = Self { child, log, rpc, p2p, peer: key.public().to_peer_id() };
-        wait(&format!("{name} answers"), Duration::from_secs(120), || {
-            assert!(house.child.try_wait().expect("a child").is_none(), "{name} has ended:\n{}", house.log());
+        let mut house = Self { child, log, rpc, p2p: of.port, peer: of.node.public().to_peer_id() };
+        wait(&format!("{} answers", of.name), Duration::from_secs(120), || {
+            assert!(house.child.try_wait().expect("a child").is_none(), "{} has ended:\n{}", of.name, house.log());
             house.ask("system_health", json!([])).is_some()
         });
         house
     }
 
-    /// Where others reach it.
-    pub fn address(&self) -> String {
-        format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", self.p2p, self.peer)
+    /// Port on which it listens for others.
+    pub fn port(&self) -> u16 {
+        self.p2p
     }
 
     /// Its peer id.
@@ -120,22 +94,34 @@ impl House {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    fn ask(&self, method: &str, params: Value) -> Option<Value> {
+    /// Memory that it occupies, in KiB.
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
+        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
+    }
+
+    /// The answer to a call, an error of the node's included; nothing while nobody listens.
+    pub fn ask(&self, method: &str, params: Value) -> Option<Value> {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
         let mut stream = TcpStream::connect(("127.0.0.1", self.rpc)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-        let head = "POST / HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\nconnection: close";
+        // a node refuses what names another host, and one without the port is another
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: 127.0.0.1:{}\r\ncontent-type: application/json\r\nconnection: close",
+            self.rpc
+        );
         write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).ok()?;
         let mut text = String::new();
         stream.read_to_string(&mut text).ok()?;
-        let answer: Value = serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()?;
-        assert!(answer["error"].is_null(), "{method}: {answer}");
-        Some(answer["result"].clone())
+        serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()
     }
 
-    /// Calls a method.
+    /// Calls a method that must succeed.
     pub fn call(&self, method: &str, params: Value) -> Value {
-        self.ask(method, params).unwrap_or_else(|| panic!("{method}: no answer:\n{}", self.log()))
+        let answer = self.ask(method, params).unwrap_or_else(|| panic!("{method}: no answer:\n{}", self.log()));
+        assert!(answer["error"].is_null(), "{method}: {answer}");
+        answer["result"].clone()
     }
 
     /// Its best block's number.
@@ -155,36 +141,21 @@ impl House {
         text.as_str().and_then(|text| text.parse().ok()).expect("a hash")
     }
 
-    /// Claims a node for an institution, on the chain.
-    pub fn claim(&self, who: Sr25519Keyring, key: &Keypair) {
-        let (genesis, account): (H256, AccountId) = (self.genesis(), who.to_account_id());
-        let peer = key.public().to_peer_id().to_bytes();
-        let signature = key.sign(&pallet_consortium::peer_id_claim(genesis.as_bytes(), &account, &peer));
-        let call = RuntimeCall::Consortium(pallet_consortium::Call::set_peer_id {
-            node_key: key.public().to_bytes(),
-            signature: signature.try_into().expect("64 bytes"),
-        });
-        let nonce =
-            self.call("system_accountNextIndex", json!([account.to_string()])).as_u64().expect("a number") as u32;
-        let extension: TxExtension = (
-            frame_system::AuthorizeCall::<Runtime>::new(),
-            frame_system::CheckNonZeroSender::new(),
-            frame_system::CheckSpecVersion::new(),
-            frame_system::CheckTxVersion::new(),
-            frame_system::CheckGenesis::new(),
-            frame_system::CheckEra::from(Era::Immortal),
-            frame_system::CheckNonce::from(nonce),
-            frame_system::CheckWeight::new(),
-            frame_metadata_hash_extension::CheckMetadataHash::new(false),
-            frame_system::WeightReclaim::new(),
-        );
-        let version = consilium_runtime::VERSION;
-        let implied = ((), (), version.spec_version, version.transaction_version, genesis, genesis, (), (), None, ());
-        let payload = SignedPayload::from_raw(call.clone(), extension.clone(), implied);
-        let signed = payload.using_encoded(|bytes| who.sign(bytes));
-        let transaction =
-            UncheckedExtrinsic::new_signed(call, Address::from(account), Signature::from(signed), extension);
-        self.call("author_submitExtrinsic", json!([format!("0x{}", hex::encode(transaction.encode()))]));
+    /// Times between the arrivals of its blocks, seen for so long.
+    pub fn intervals(&self, long: Duration) -> Vec<Duration> {
+        let (began, mut last, mut at, mut seen) = (Instant::now(), self.best(), None, Vec::new());
+        while began.elapsed() < long {
+            std::thread::sleep(Duration::from_millis(20));
+            let best = self.best();
+            if best > last {
+                let now = Instant::now();
+                // of several at once each has taken its part
+                let since = at.map(|before| (now - before) / (best - last));
+                seen.extend(std::iter::repeat_n(since, (best - last) as usize).flatten());
+                (last, at) = (best, Some(now));
+            }
+        }
+        seen
     }
 }
 
@@ -194,4 +165,10 @@ impl Drop for House {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The one in the middle.
+pub fn median(mut all: Vec<Duration>) -> Duration {
+    all.sort();
+    *all.get(all.len() / 2).expect("there is one")
 }
