@@ -11,6 +11,7 @@
 mod archive;
 mod audit;
 mod chain;
+mod firewall;
 mod institution;
 mod key;
 mod localnet;
@@ -67,6 +68,8 @@ enum Command {
     Export(archive::export::Options),
     /// All institutions of the consortium
     Institutions(Connection),
+    /// Prints firewall rules that let in nodes from the members' addresses alone, as the chain has them
+    Firewall(firewall::Options),
 }
 
 #[derive(Subcommand)]
@@ -141,6 +144,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Study { command: Some(command), .. } => study::run(command).await,
         Command::Study { number, connection, .. } => show::study(number.unwrap_or_default(), &connection).await,
         Command::Institutions(connection) => show::institutions(&connection).await,
+        Command::Firewall(options) => firewall::run(&options).await,
         Command::Export(options) => archive::export::run(options).await,
     }?;
     Ok(ExitCode::SUCCESS)

@@ -7,9 +7,12 @@ mod cli;
 mod command;
 mod courier;
 mod found;
+mod members;
+mod network;
 mod rpc;
 mod secrets;
 mod service;
+mod wasm_cache;
 mod worker;
 
 pub use command::run;

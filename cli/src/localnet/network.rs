@@ -170,6 +170,9 @@ impl Network {
                 format!("/ip4/127.0.0.1/tcp/{}", house.p2p_port),
                 "--experimental-rpc-endpoint".into(),
                 house.rpc_endpoint(),
+                // one compiled runtime for all
+                "--wasm-cache".into(),
+                path(&self.chain_spec.with_file_name("wasm")),
                 // the report reads the state of old blocks, and people may want to
                 "--state-pruning".into(),
                 "archive".into(),
