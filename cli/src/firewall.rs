@@ -47,14 +47,17 @@ fn range(text: &str) -> Result<String, String> {
 }
 
 /// The host in a multiaddress: a name or an IP address.
-fn host(address: &str) -> Option<&str> {
+pub fn host(address: &str) -> Option<&str> {
     let mut parts = address.strip_prefix('/')?.split('/');
     let (kind, host) = (parts.next()?, parts.next()?);
     (["dns", "dns4", "dns6", "ip4", "ip6"].contains(&kind) && !host.is_empty()).then_some(host)
 }
 
 /// Asks the system's resolver for a name, and gives an address as it is.
-async fn resolve(host: &str) -> Result<BTreeSet<IpAddr>> {
+///
+/// # Errors
+/// It knows none, or does not answer.
+pub async fn resolve(host: &str) -> Result<BTreeSet<IpAddr>> {
     if let Ok(address) = host.parse() {
         return Ok([address].into());
     }

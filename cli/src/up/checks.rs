@@ -15,6 +15,7 @@ use anyhow::{bail, ensure, Context, Result};
 use std::{
     fs,
     net::{IpAddr, SocketAddr, TcpListener},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -45,8 +46,9 @@ pub fn check_user(dir: &Path) -> Result<()> {
             dir.display()
         );
     }
-    let own = nix::unistd::geteuid().as_raw();
-    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(dir)?);
+    // the system shows a process as its user's
+    let own = fs::metadata("/proc/self").context("cannot read /proc/self")?.uid();
+    let owner = fs::metadata(dir)?.uid();
     ensure!(own == owner, "{}: belongs to user {owner}, and this is user {own}: start it as that user", dir.display());
     Ok(())
 }

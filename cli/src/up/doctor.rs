@@ -2,13 +2,14 @@
 //! what to do.
 
 use super::{
-    checks, identity, rpc::Node,
+    checks, identity,
+    rpc::Node,
     sockets::{connections, directions},
     watch::{built_in, standing},
     whole,
 };
 use crate::{
-    firewall::{host, resolve, Member},
+    firewall::{host, resolve},
     institution::{
         folder::{SiteSettings, TOKEN},
         modes::check_modes,
@@ -20,6 +21,7 @@ use crate::{
 use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
 use codec::Decode;
+use consilium_primitives::Member;
 use sp_crypto_hashing::twox_128;
 use std::{
     collections::BTreeSet,
@@ -75,7 +77,10 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
     let settings = SiteSettings::read(&dir)?;
     let mut lines = Lines(true);
     lines.put("modes", check_modes(&dir).map(|()| "nobody else on this machine reads or changes anything".into()));
-    lines.put("loopback", checks::check_loopback(&settings, false).map(|()| "RPC, figures and worker at this machine alone".into()));
+    lines.put(
+        "loopback",
+        checks::check_loopback(&settings, false).map(|()| "RPC, figures and worker at this machine alone".into()),
+    );
     let gib = |bytes: u64| format!("{:.1} GiB free", bytes as f64 / f64::from(1 << 30));
     lines.put("disk", checks::check_disk(&dir).map(gib));
     lines.put("memory", memory());
@@ -133,7 +138,11 @@ async fn in_step(node: &Node, genesis: Option<&str>) -> Result<String> {
     let health = node.health().await?;
     ensure!(health.peers > 0, "block {}; no peer: see the lines on peers", health.best);
     ensure!(!health.syncing, "block {}; it is catching up: wait", health.best);
-    ensure!(health.finalised > 0, "block {}; nothing is final yet: more than two thirds of the validators must run", health.best);
+    ensure!(
+        health.finalised > 0,
+        "block {}; nothing is final yet: more than two thirds of the validators must run",
+        health.best
+    );
     Ok(format!("block {}, final {}, {} peers", health.best, health.finalised, health.peers))
 }
 
@@ -152,7 +161,10 @@ async fn clock(node: &Node) -> Result<String> {
 fn judge_clock(age_ms: i64) -> Result<String> {
     let seconds = age_ms as f64 / 1_000.0;
     if age_ms < -AHEAD_MS {
-        bail!("the newest block is of {:.1} s in the future: this machine's clock is behind; set it (timedatectl)", -seconds);
+        bail!(
+            "the newest block is of {:.1} s in the future: this machine's clock is behind; set it (timedatectl)",
+            -seconds
+        );
     }
     if age_ms > OLD_MS {
         bail!(
@@ -166,7 +178,8 @@ fn judge_clock(age_ms: i64) -> Result<String> {
 fn memory() -> Result<String> {
     let text = fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib: u64 = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).context("/proc/meminfo: no MemAvailable")?;
+    let kib: u64 =
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).context("/proc/meminfo: no MemAvailable")?;
     let mib = kib / 1_024;
     ensure!(mib >= MEMORY_MIB, "{mib} MiB are available, and {MEMORY_MIB} should be: end what else runs here");
     Ok(format!("{mib} MiB available"))
@@ -198,7 +211,10 @@ async fn ports(settings: &SiteSettings, node: Option<&Node>) -> Result<String> {
 
 async fn version(programs: &Programs, dir: &Path, node: &Node) -> Result<String> {
     let (own, chain) = (built_in(programs, &dir.join("node/wasm")).await?, node.spec_version().await?);
-    ensure!(own >= chain, "the node brings runtime {own}, and the chain's is {chain}: replace the programs by the new release's");
+    ensure!(
+        own >= chain,
+        "the node brings runtime {own}, and the chain's is {chain}: replace the programs by the new release's"
+    );
     Ok(format!("the chain's runtime is {chain}, the node's {own}"))
 }
 
@@ -222,7 +238,7 @@ async fn worker(dir: &Path, settings: &SiteSettings) -> Result<String> {
 /// One line for each other member: whether a connection to an address of its stands, and who opened it.
 async fn peers(settings: &SiteSettings, node: &Node, own: Option<[u8; 32]>) -> Result<Vec<Result<String>>> {
     let at = node.finalised().await?;
-    let members: Vec<Member> = node.call("ConsortiumApi_members", &at).await?;
+    let members: Vec<Member<[u8; 32]>> = node.call("ConsortiumApi_members", &at).await?;
     let listens: BTreeSet<u16> = checks::sockets(settings)?
         .into_iter()
         .filter(|(_, what)| *what == "listen")
@@ -250,7 +266,7 @@ async fn peers(settings: &SiteSettings, node: &Node, own: Option<[u8; 32]>) -> R
         let stands = all.iter().find_map(|one| {
             let here = listens.contains(&one.local.port());
             let there = places.contains(&(one.remote.ip(), one.remote.port()));
-            let of_it = there || here && places.iter().any(|(ip, _)| *ip == one.remote.ip() && !ip.is_loopback());
+            let of_it = there || here && places.iter().any(|(ip, _)| *ip == one.remote.ip());
             of_it.then(|| (one.remote, opened(here, there)))
         });
         lines.push(match (stands, places.is_empty()) {

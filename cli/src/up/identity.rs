@@ -119,7 +119,11 @@ impl Own {
         };
         let peer_owner = values.get(&self.peer_key()).and_then(|value| value.get(..32));
         if let Some(owner) = peer_owner.filter(|owner| **owner != self.account) {
-            bail!("{NODE_KEY}: is {} on this chain, not of {}; put this institution's own there", other(owner), self.name);
+            bail!(
+                "{NODE_KEY}: is {} on this chain, not of {}; put this institution's own there",
+                other(owner),
+                self.name
+            );
         }
         for (kind, key) in self.each_key() {
             let owner = values.get(&owner_key(kind, key)).and_then(|value| value.get(..32));
@@ -187,7 +191,8 @@ pub fn genesis_values(file: &Path) -> Result<Values> {
     let shown = file.display();
     let bytes = fs::read(file).with_context(|| format!("cannot read {shown}"))?;
     let spec: Value = serde_json::from_slice(&bytes).with_context(|| format!("{shown}: no chain specification"))?;
-    let top = spec["genesis"]["raw"]["top"].as_object().with_context(|| format!("{shown}: no raw chain specification"))?;
+    let top =
+        spec["genesis"]["raw"]["top"].as_object().with_context(|| format!("{shown}: no raw chain specification"))?;
     let unhex = |text: &str| hex::decode(text.trim_start_matches("0x")).ok();
     Ok(top.iter().filter_map(|(key, value)| Some((unhex(key)?, unhex(value.as_str()?)?))).collect())
 }
@@ -235,7 +240,9 @@ mod tests {
         assert_eq!(changed.stands(&whole).unwrap(), Standing::Same);
         let mut without = whole.clone();
         without.remove(&own.next_keys_key());
-        assert!(matches!(own.stands(&without).unwrap(), Standing::Differs(found) if found[0].contains("no session keys")));
+        assert!(
+            matches!(own.stands(&without).unwrap(), Standing::Differs(found) if found[0].contains("no session keys"))
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::{
     io::{PipeReader, PipeWriter, Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    thread::JoinHandle,
 };
 
 /// Folder of the logs in an institution's folder.
@@ -24,15 +25,15 @@ pub fn place(dir: &Path, name: &str) -> Result<PathBuf> {
     Ok(folder.join(format!("{name}.log")))
 }
 
-/// A log that is written by a thread of its own, which ends when all writers are closed.
+/// A log that is written by a thread of its own, which ends when all writers are closed and everything is in the file.
 ///
 /// # Errors
 /// There is no pipe or no thread to be had.
-pub fn open(path: PathBuf, most: u64) -> Result<PipeWriter> {
+pub fn open(path: PathBuf, most: u64) -> Result<(PipeWriter, JoinHandle<()>)> {
     let (reader, writer) = std::io::pipe().context("no pipe for a log")?;
     let thread = std::thread::Builder::new().name("log".into());
-    thread.spawn(move || keep(reader, &path, most)).context("no thread for a log")?;
-    Ok(writer)
+    let thread = thread.spawn(move || keep(reader, &path, most)).context("no thread for a log")?;
+    Ok((writer, thread))
 }
 
 /// Writes until there is nothing more to come. A disk that takes nothing costs the log, and does not stop the program.
@@ -85,11 +86,13 @@ mod tests {
         };
         // what an earlier run left counts
         fs::write(&path, "zero\n").unwrap();
-        let mut writer = open(path, 30).unwrap();
+        let (mut writer, thread) = open(path, 30).unwrap();
         for line in ["first line\n", "second line\n", "third line\n", "fourth line\n", "fifth line\n", "sixth line\n"] {
             writer.write_all(line.as_bytes()).unwrap();
             wait(line);
         }
+        drop(writer);
+        thread.join().unwrap();
         assert_eq!(read("node.log"), "fifth line\nsixth line\n");
         assert_eq!(read("node.log.1"), "third line\nfourth line\n");
         assert!(fs::read_dir(scratch.path().join("logs")).unwrap().count() == 2);

@@ -19,12 +19,7 @@ mod status;
 pub mod units;
 mod watch;
 
-use crate::{
-    institution::folder::SiteSettings,
-    localnet::Signals,
-    programs::Programs,
-    Format,
-};
+use crate::{institution::folder::SiteSettings, localnet::Signals, programs::Programs, Format};
 use anyhow::{Context, Result};
 use clap::Args;
 use consilium_founding::EXIT_CONFIGURATION;
@@ -84,15 +79,19 @@ pub async fn run(options: Options) -> Result<ExitCode> {
     if options.status {
         return status::run(&dir, options.format).await;
     }
+    tracing_subscriber::fmt()
+        .with_env_filter("consilium=info")
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .init();
     let mut signals = Signals::listen()?;
     // whose folder it is comes before anything is written to it
-    let prepared = async {
+    let prepared = checks::check_user(&dir).and_then(|()| {
         let settings = SiteSettings::read(&dir)?;
-        let programs = Programs::find(options.bin_dir.as_deref())?;
-        checks::check_user(&dir)?;
-        Ok::<_, anyhow::Error>((settings, programs))
-    };
-    let (settings, programs) = match prepared.await {
+        Ok((settings, Programs::find(options.bin_dir.as_deref())?))
+    });
+    let (settings, programs) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return Ok(refused(&error)),
     };
@@ -128,8 +127,7 @@ struct Supervisor {
 impl Supervisor {
     fn new(dir: PathBuf, settings: &SiteSettings, programs: Programs, found: checks::Found) -> Result<Self> {
         let log = |name| logs::place(&dir, name);
-        let node =
-            Program::new("node", programs.node.clone(), arguments::node(&dir, settings), 0, log("node")?);
+        let node = Program::new("node", programs.node.clone(), arguments::node(&dir, settings), 0, log("node")?);
         let worker = Program::new(
             "worker",
             programs.worker.clone(),

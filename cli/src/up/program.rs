@@ -12,6 +12,7 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::PathBuf,
     process::{Child, Command, ExitStatus},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 use tracing::{error, info, warn};
@@ -20,6 +21,8 @@ use tracing::{error, info, warn};
 const LONGEST: Duration = Duration::from_secs(60);
 /// After so long, an end counts as the first one again.
 const STEADY: Duration = Duration::from_secs(600);
+/// What a program said last is in its log after so long, unless something that it has started still writes.
+const LOGGED: Duration = Duration::from_millis(500);
 
 /// Pauses between an end and the next start: 1, 2, 4 … 60 seconds.
 #[derive(Debug, Default)]
@@ -46,6 +49,7 @@ pub struct Program {
     nice: u8,
     log: PathBuf,
     child: Option<Child>,
+    logging: Option<JoinHandle<()>>,
     started: Instant,
     rests: Option<Instant>,
     pauses: Pauses,
@@ -68,8 +72,7 @@ fn ended(status: ExitStatus) -> String {
 impl Program {
     /// A program that is not started yet.
     pub fn new(name: &'static str, path: PathBuf, arguments: Vec<String>, nice: u8, log: PathBuf) -> Self {
-        let note =
-            Note { state: State::Waiting, pid: None, since: now(), restarts: 0, last_exit: None, why: None };
+        let note = Note { state: State::Waiting, pid: None, since: now(), restarts: 0, last_exit: None, why: None };
         Self {
             name,
             path,
@@ -77,6 +80,7 @@ impl Program {
             nice,
             log,
             child: None,
+            logging: None,
             started: Instant::now(),
             rests: None,
             pauses: Pauses::default(),
@@ -116,10 +120,11 @@ impl Program {
         command
     }
 
-    fn spawn(&self) -> Result<Child> {
-        let log = logs::open(self.log.clone(), logs::MOST_BYTES)?;
+    fn spawn(&mut self) -> Result<Child> {
+        let (log, thread) = logs::open(self.log.clone(), logs::MOST_BYTES)?;
         let mut command = self.command();
         command.stdout(log.try_clone()?).stderr(log);
+        self.logging = Some(thread);
         spawn(&mut command).with_context(|| self.path.display().to_string())
     }
 
@@ -143,10 +148,22 @@ impl Program {
 
     fn rest(&mut self, how: &str) {
         let pause = self.pauses.after(self.started.elapsed());
-        warn!("{}: has ended ({how}); it is started again in {} s; its log is {}", self.name, pause.as_secs(), self.log.display());
+        warn!(
+            "{}: has ended ({how}); it is started again in {} s; its log is {}",
+            self.name,
+            pause.as_secs(),
+            self.log.display()
+        );
         self.rests = Some(Instant::now() + pause);
         self.note.last_exit = Some(how.into());
         self.enter(State::Resting, None);
+    }
+
+    fn wait_for_log(&mut self) {
+        let until = Instant::now() + LOGGED;
+        while self.logging.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Looks at it; whether anything has changed.
@@ -165,6 +182,7 @@ impl Program {
             self.child = None;
             let how = ended(status);
             if status.code() == Some(EXIT_CONFIGURATION.into()) {
+                self.wait_for_log();
                 let said = tail(&self.log);
                 let why = said.lines().rev().find(|line| line.contains("rror")).unwrap_or_default().trim().to_owned();
                 error!(
@@ -274,7 +292,7 @@ mod tests {
     #[test]
     fn a_wrong_configuration_is_not_tried_again() {
         let scratch = tempfile::tempdir().unwrap();
-        let mut program = shell(scratch.path(), "echo error: the key is another one >&2; sleep 0.3; exit 78");
+        let mut program = shell(scratch.path(), "echo error: the key is another one >&2; exit 78");
         program.start();
         until(&mut program, |note| note.state == State::Refused);
         assert_eq!(program.note.why.as_deref(), Some("error: the key is another one"));

@@ -68,7 +68,8 @@ impl Node {
     async fn number(&self, hash: Option<&str>) -> Result<u32> {
         let params = hash.map_or_else(|| rpc_params![], |hash| rpc_params![hash]);
         let header: Value = self.ask("chain_getHeader", params).await?;
-        let number = header["number"].as_str().and_then(|text| u32::from_str_radix(text.trim_start_matches("0x"), 16).ok());
+        let number =
+            header["number"].as_str().and_then(|text| u32::from_str_radix(text.trim_start_matches("0x"), 16).ok());
         number.context("chain_getHeader: no number")
     }
 
@@ -92,6 +93,14 @@ impl Node {
             peers: health["peers"].as_u64().unwrap_or_default(),
             syncing: health["isSyncing"] == true,
         })
+    }
+
+    /// Hash of the best block.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn best(&self) -> Result<String> {
+        self.ask("chain_getBlockHash", rpc_params![]).await
     }
 
     /// Hash of block 0, `0x` and 64 digits.

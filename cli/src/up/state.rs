@@ -8,13 +8,15 @@ use std::{
     io::{ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// What the supervisor says of itself.
 pub const FILE: &str = "up.json";
 /// Who holds it supervises the folder.
 const LOCK: &str = "up.lock";
+/// Whoever only looks holds it for a moment, too.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What a program does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,21 +118,29 @@ fn lock_file(dir: &Path) -> Result<File> {
 /// Another one has it, named with its process.
 pub fn lock(dir: &Path) -> Result<File> {
     let mut file = lock_file(dir)?;
-    match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0)?;
-            write!(file, "{}", std::process::id())?;
-            Ok(file)
+    let until = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => {
+                file.set_len(0)?;
+                write!(file, "{}", std::process::id())?;
+                return Ok(file);
+            }
+            Err(fs::TryLockError::WouldBlock) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(fs::TryLockError::WouldBlock) => {
+                let pid = fs::read_to_string(dir.join(LOCK)).unwrap_or_default();
+                bail!(
+                    "{} is up already, by process {}; `consilium up --dir {0} --status` says how it is",
+                    dir.display(),
+                    pid.trim()
+                )
+            }
+            Err(fs::TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {}", dir.display()))
+            }
         }
-        Err(fs::TryLockError::WouldBlock) => {
-            let pid = fs::read_to_string(dir.join(LOCK)).unwrap_or_default();
-            bail!(
-                "{} is up already, by process {}; `consilium up --dir {0} --status` says how it is",
-                dir.display(),
-                pid.trim()
-            )
-        }
-        Err(fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", dir.display())),
     }
 }
 
@@ -142,7 +152,7 @@ pub fn is_up(dir: &Path) -> Result<bool> {
     if !dir.join(LOCK).exists() {
         return Ok(false);
     }
-    Ok(matches!(lock_file(dir)?.try_lock(), Err(fs::TryLockError::WouldBlock)))
+    Ok(matches!(lock_file(dir)?.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
 }
 
 #[cfg(test)]

@@ -81,7 +81,9 @@ pub async fn run(dir: &Path, format: Format) -> Result<ExitCode> {
     }
     println!("folder       {}", dir.display());
     match &up {
-        None => println!("up           never ran here; services of systemd's are asked by `systemctl status 'consilium-*'`"),
+        None => {
+            println!("up           never ran here; services of systemd's are asked by `systemctl status 'consilium-*'`")
+        }
         Some(up) => {
             let at = now();
             match alive {
@@ -124,7 +126,10 @@ mod tests {
             last_exit: Some("killed by SIGKILL".into()),
             why: None,
         };
-        assert_eq!(line(&note, 100, true), "runs, process 7, for 60 s; started again 2 times; ended last: killed by SIGKILL");
+        assert_eq!(
+            line(&note, 100, true),
+            "runs, process 7, for 60 s; started again 2 times; ended last: killed by SIGKILL"
+        );
         assert!(line(&note, 100, false).starts_with("not running"));
         (note.state, note.why) = (State::Refused, Some("the key\u{1b}[2J".into()));
         let text = line(&note, 100, true);

@@ -192,7 +192,8 @@ mod tests {
     use crate::up::arguments::tests::settings;
 
     fn all(users: (&str, &str)) -> [(&'static str, String); 3] {
-        let programs = Programs { node: "/opt/consilium/consilium-node".into(), worker: "/opt/consilium/ml-worker".into() };
+        let programs =
+            Programs { node: "/opt/consilium/consilium-node".into(), worker: "/opt/consilium/ml-worker".into() };
         files(Path::new("/srv/st-mary"), &settings(), &programs, users)
     }
 
@@ -229,6 +230,8 @@ mod tests {
             assert_eq!(word(text), wanted);
         }
         assert_eq!(command(Path::new("/x"), &["$HOME".into()]), "/x \\\n    \"$$HOME\"");
-        assert!(user("consilium-worker").is_ok() && user("root; rm").is_err() && user("").is_err() && user("-x").is_err());
+        assert!(
+            user("consilium-worker").is_ok() && user("root; rm").is_err() && user("").is_err() && user("-x").is_err()
+        );
     }
 }
