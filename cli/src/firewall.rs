@@ -73,7 +73,7 @@ pub async fn resolve(host: &str) -> Result<BTreeSet<IpAddr>> {
 pub async fn run(options: &Options) -> Result<()> {
     let chain = Chain::connect(&options.url).await?;
     let members = chain.members(chain.finalised().await?).await?;
-    let mut known: BTreeMap<IpAddr, String> = BTreeMap::new();
+    let mut known: BTreeMap<IpAddr, BTreeSet<String>> = BTreeMap::new();
     for member in members.iter().filter(|member| !member.at_once) {
         let name = crate::plain::seen(&String::from_utf8_lossy(&member.name));
         if member.addresses.is_empty() {
@@ -85,7 +85,9 @@ pub async fn run(options: &Options) -> Result<()> {
             let text = String::from_utf8_lossy(address);
             let Some(host) = host(&text) else { continue };
             match resolve(host).await {
-                Ok(found) => known.extend(found.into_iter().map(|address| (address, name.clone()))),
+                Ok(found) => found.into_iter().for_each(|address| {
+                    known.entry(address).or_default().insert(name.clone());
+                }),
                 Err(error) => eprintln!("{name}: {}: {error:#}", crate::plain::seen(host)),
             }
         }
@@ -96,23 +98,25 @@ pub async fn run(options: &Options) -> Result<()> {
         );
     }
     if options.nft {
-        print!("{}", rules(options.port, &known, &options.also));
+        print!("{}", rules(options.port, &known.into_keys().collect(), &options.also));
     } else {
-        known.iter().for_each(|(address, name)| println!("{address}  {name}"));
+        for (address, names) in &known {
+            println!("{address}  {}", names.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
+        }
         options.also.iter().for_each(|range| println!("{range}"));
     }
     Ok(())
 }
 
 /// A table of its own, which replaces one of before and touches no other.
-fn rules(port: u16, known: &BTreeMap<IpAddr, String>, also: &[String]) -> String {
+fn rules(port: u16, known: &BTreeSet<IpAddr>, also: &[String]) -> String {
     let mut out = format!(
         "# {} addresses of members, as the chain and the resolver had them. Names move: print this anew now and then.\n\
          table inet consilium\ndelete table inet consilium\ntable inet consilium {{\n",
         known.len()
     );
     for (name, kind, v4) in [("four", "ipv4_addr", true), ("six", "ipv6_addr", false)] {
-        let own = known.keys().filter(|address| address.is_ipv4() == v4).map(IpAddr::to_string);
+        let own = known.iter().filter(|address| address.is_ipv4() == v4).map(IpAddr::to_string);
         let more = also.iter().filter(|range| range.contains(':') != v4).cloned();
         let all: Vec<String> = own.chain(more).collect();
         let elements = if all.is_empty() { String::new() } else { format!(" elements = {{ {} }};", all.join(", ")) };
@@ -162,8 +166,7 @@ mod tests {
 
     #[test]
     fn the_rules_let_in_members_and_drop_everyone_else_at_that_port_alone() {
-        let known =
-            [("192.0.2.7", "a"), ("2001:db8::1", "b")].map(|(at, name)| (at.parse().expect("one"), name.into()));
+        let known = ["192.0.2.7", "2001:db8::1"].map(|at| at.parse().expect("one"));
         let text = rules(30333, &known.into(), &["10.8.0.0/24".into()]);
         assert!(text.contains("elements = { 192.0.2.7, 10.8.0.0/24 }") && text.contains("elements = { 2001:db8::1 }"));
         let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part} is not in\n{text}"));

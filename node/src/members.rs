@@ -123,11 +123,15 @@ where
     /// Asks the runtime at the best and at the finalised block. Whoever is to be cut at once is cut when that is final: a
     /// block that is taken back cuts nobody off.
     fn ask(&self, best: H256, last: H256, first: bool) -> Result<Word, ApiError> {
-        let runtime = self.client.runtime_api();
-        let listed = runtime.members(best)?;
-        let leaving = listed.iter().any(|it| it.leaving);
-        let kept = if leaving { runtime.keep_connected(best)?.into_iter().collect() } else { BTreeSet::new() };
-        let cut = runtime.members(last)?.into_iter().filter(|it| it.at_once).map(|it| it.account).collect();
+        // one instance of the runtime's interface is for one block
+        let listed = self.client.runtime_api().members(best)?;
+        let kept = if listed.iter().any(|it| it.leaving) {
+            self.client.runtime_api().keep_connected(best)?.into_iter().collect()
+        } else {
+            BTreeSet::new()
+        };
+        let at_last = self.client.runtime_api().members(last)?;
+        let cut = at_last.into_iter().filter(|it| it.at_once).map(|it| it.account).collect();
         Ok(Word { listed, kept, cut, first })
     }
 

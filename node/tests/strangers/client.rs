@@ -3,7 +3,7 @@
 use crate::house::House;
 use codec::Encode;
 use consilium_primitives::{BlobKind, BlobRef};
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use litep2p::{
     config::ConfigBuilder,
     protocol::{
@@ -77,7 +77,10 @@ impl Client {
         let named = |name: &str| ProtocolName::from(format!("/{}/{name}", hex::encode(genesis)));
         let known: Vec<(PeerId, Multiaddr)> = nodes
             .iter()
-            .map(|node| (node.peer().into(), format!("/ip4/127.0.0.1/tcp/{}", node.port()).parse().unwrap()))
+            .map(|node| {
+                let at = format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", node.port(), node.peer());
+                (node.peer().into(), at.parse().unwrap())
+            })
             .collect();
         let listen = tcp::config::Config {
             listen_addresses: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
@@ -132,10 +135,14 @@ impl Client {
         self.requests.keys().copied().collect()
     }
 
+    /// A protocol's question.
+    pub fn question(&self, protocol: &str) -> Vec<u8> {
+        self.requests[protocol].1.clone()
+    }
+
     /// Asks the first node a protocol's question.
     pub async fn ask(&mut self, protocol: &str) -> Result<Vec<u8>, String> {
-        let question = self.requests[protocol].1.clone();
-        self.ask_for(protocol, question).await
+        self.ask_for(protocol, self.question(protocol)).await
     }
 
     /// Asks the first node something.
@@ -181,6 +188,18 @@ impl Client {
             }
         };
         within(protocol, opened).await
+    }
+
+    /// Tells the first node something on an open stream, and hears what has come there.
+    pub async fn tell(&mut self, protocol: &str, what: Vec<u8>) -> Result<(), String> {
+        let handle = self.streams.get_mut(protocol).unwrap();
+        while let Some(event) = handle.next().now_or_never() {
+            if let NotificationEvent::ValidateSubstream { peer, .. } = event.expect("the network runs") {
+                handle.send_validation_result(peer, ValidationResult::Accept);
+            }
+        }
+        let sent = handle.send_async_notification(self.nodes[0], what);
+        within(protocol, sent).await.map_err(|error| format!("{error:?}"))
     }
 
     /// What a node says when it is pinged.

@@ -132,8 +132,8 @@ impl Founder {
         })
     }
 
-    /// A transaction of its people's, in hexadecimal.
-    pub fn signed(&self, genesis: &H256, nonce: u32, call: RuntimeCall) -> String {
+    /// A transaction of its people's.
+    pub fn signed(&self, genesis: &H256, nonce: u32, call: RuntimeCall) -> UncheckedExtrinsic {
         let extension: TxExtension = (
             frame_system::AuthorizeCall::<Runtime>::new(),
             frame_system::CheckNonZeroSender::new(),
@@ -151,8 +151,7 @@ impl Founder {
         let payload = SignedPayload::from_raw(call.clone(), extension.clone(), implied);
         let signature = payload.using_encoded(|bytes| self.key.sign(bytes));
         let from = Address::from(self.account());
-        let transaction = UncheckedExtrinsic::new_signed(call, from, Signature::from(signature), extension);
-        format!("0x{}", hex::encode(transaction.encode()))
+        UncheckedExtrinsic::new_signed(call, from, Signature::from(signature), extension)
     }
 
     /// The nonce of its next transaction.
@@ -164,7 +163,7 @@ impl Founder {
     /// Sends a call of its people's.
     pub fn send(&self, at: &House, call: pallet_consortium::Call<Runtime>) {
         let transaction = self.signed(&at.genesis(), self.nonce(at), RuntimeCall::Consortium(call));
-        at.call("author_submitExtrinsic", json!([transaction]));
+        at.call("author_submitExtrinsic", json!([format!("0x{}", hex::encode(transaction.encode()))]));
     }
 }
 

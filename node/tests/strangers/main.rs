@@ -6,10 +6,11 @@
 mod client;
 mod consortium;
 mod house;
+mod loud;
 
 use client::{Client, STREAMS};
 use consortium::{decide, found, Founder};
-use house::{median, wait, House};
+use house::{wait, House};
 use pallet_consortium::Motion;
 use sc_network_types::ed25519::Keypair;
 use std::{
@@ -56,8 +57,7 @@ async fn a_stranger_that_connects_is_identified_pinged_and_told_of_peers() {
     let [a, b] = &network.houses[..] else { panic!("two") };
     let mut stranger = Client::start(&Keypair::generate(), &[a], 0);
     let (agent, protocols, addresses) = stranger.identify().await;
-    assert!(agent.starts_with("Consilium Node") || agent.contains("onsilium"), "{agent}");
-    assert!(agent.ends_with("(a)"), "{agent}");
+    assert!(agent.starts_with("Consilium Node/") && agent.contains("(a)"), "{agent}");
     let genesis = hex::encode(a.genesis());
     assert!(protocols.iter().any(|name| name.contains(&genesis)), "{protocols:?}");
     assert!(addresses.iter().any(|at| at.contains(&a.port().to_string())), "{addresses:?}");
@@ -172,46 +172,4 @@ fn an_institution_is_admitted_and_removed_while_the_others_run() {
     wait("members go on", MINUTE, || a.best() >= before + 8);
     assert!(other.best() <= last + 1, "{} after {last}", other.best());
     assert_eq!((a.peers(), b.peers()), (1, 1));
-}
-
-/// Three strangers at each of four validators, who say that they are a million blocks ahead: a node that believed them would
-/// take itself to be behind, and make no blocks. Takes three minutes:
-/// `cargo test --release -p consilium-node --test strangers -- --ignored --nocapture strangers_that_say`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes three minutes"]
-async fn strangers_that_say_what_they_like_of_themselves_do_not_slow_the_chain() {
-    let dir = tempfile::tempdir().unwrap();
-    let network = Network::start(dir.path(), &["a", "b", "c", "d"]);
-    let a = &network.houses[0];
-    let quiet = a.intervals(MINUTE);
-    let all: Vec<&House> = network.houses.iter().collect();
-    let tries = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    for _ in 0..3 {
-        let mut stranger = Client::start(&Keypair::generate(), &all, 1_000_000);
-        let (count, tries) = (all.len(), tries.clone());
-        tokio::spawn(async move {
-            loop {
-                for node in 0..count {
-                    // what comes of it is seen by the blocks
-                    let _ = stranger.open("block-announces/1", node).await;
-                    tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                }
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-        });
-    }
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    let loud = a.intervals(MINUTE);
-    let tries = tries.load(std::sync::atomic::Ordering::Relaxed);
-    println!(
-        "{} blocks of {:?} before, {} of {:?} while strangers tried {tries} times",
-        quiet.len(),
-        median(quiet.clone()),
-        loud.len(),
-        median(loud.clone())
-    );
-    assert!(tries >= 100, "{tries}");
-    assert!(median(loud.clone()) <= median(quiet.clone()).mul_f64(1.2));
-    // a chain that stands has no intervals
-    assert!(loud.len() * 6 >= quiet.len() * 5, "{} and {}", loud.len(), quiet.len());
 }
