@@ -159,11 +159,14 @@ impl Program {
         self.enter(State::Resting, None);
     }
 
-    fn wait_for_log(&mut self) {
+    /// What it said last of what is wrong.
+    fn complaint(&self) -> Option<String> {
         let until = Instant::now() + LOGGED;
         while self.logging.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
         }
+        let said = tail(&self.log);
+        said.lines().rev().map(str::trim).find(|line| line.to_lowercase().starts_with("error")).map(str::to_owned)
     }
 
     /// Looks at it; whether anything has changed.
@@ -180,11 +183,9 @@ impl Program {
             // what it has started goes with it
             signal(child, Signal::SIGKILL);
             self.child = None;
-            let how = ended(status);
+            let mut how = ended(status);
             if status.code() == Some(EXIT_CONFIGURATION.into()) {
-                self.wait_for_log();
-                let said = tail(&self.log);
-                let why = said.lines().rev().find(|line| line.contains("rror")).unwrap_or_default().trim().to_owned();
+                let why = self.complaint().unwrap_or_default();
                 error!(
                     "{}: is configured wrongly, and not started again until `up` is: {why} (its log is {})",
                     self.name,
@@ -193,6 +194,9 @@ impl Program {
                 self.note.last_exit = Some(how);
                 self.enter(State::Refused, Some(why));
             } else {
+                if status.code().is_some_and(|code| code != 0) {
+                    how.extend(self.complaint().map(|why| format!(": {why}")));
+                }
                 self.rest(&how);
             }
             return true;
