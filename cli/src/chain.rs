@@ -8,7 +8,7 @@ use anyhow::{anyhow, bail, Context, Result};
 use codec::{Decode, Encode};
 use consilium_primitives::{
     round::{Kind, RoundRecord, Study},
-    Hash, InstitutionId, InstitutionNotice, StudyId, StudyRules,
+    Hash, InstitutionId, InstitutionNotice, Member, StudyId, StudyRules,
 };
 use sp_consensus_grandpa::GrandpaJustification;
 use sp_crypto_hashing::{blake2_256, twox_128, twox_64};
@@ -201,6 +201,17 @@ impl Chain {
             .state_call("SwarmApi_institutions", None, Some(at.hash.0.into()))
             .await
             .context("this chain has no list of institutions: is it a Consilium chain?")?;
+        Ok(Decode::decode(&mut &bytes[..])?)
+    }
+
+    /// The members, with their nodes' addresses.
+    ///
+    /// # Errors
+    /// The node does not answer, or its runtime has no such call.
+    pub async fn members(&self, at: Block) -> Result<Vec<Member<[u8; 32]>>> {
+        let call = self.legacy.state_call("ConsortiumApi_members", None, Some(at.hash.0.into())).await;
+        let bytes = call
+            .context("this chain keeps no addresses of its members' nodes: is its runtime older than this program?")?;
         Ok(Decode::decode(&mut &bytes[..])?)
     }
 

@@ -1,6 +1,7 @@
 //! `consilium`, what an operator types.
 //!
 //! * `consilium init`, `card`, `found`: an institution's folder and card, and the chain of all founders' cards;
+//! * `consilium up`, `units`, `doctor`: an institution's node and worker, running, as services, and looked through;
 //! * `consilium localnet run`: a whole consortium on this machine, from a study file to a certificate;
 //! * `consilium studies`, `consilium study N`, `consilium institutions`: what a running network says;
 //! * `consilium audit`, `consilium export`: whether what the chain says can be recomputed, here or elsewhere;
@@ -11,6 +12,7 @@
 mod archive;
 mod audit;
 mod chain;
+mod firewall;
 mod institution;
 mod key;
 mod localnet;
@@ -20,6 +22,7 @@ mod programs;
 mod show;
 mod site;
 mod study;
+mod up;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::process::ExitCode;
@@ -42,6 +45,12 @@ enum Command {
     ///
     /// Everybody who has the same cards, terms and runtime gets the same bytes.
     Found(Box<institution::found::Options>),
+    /// Start an institution's node and worker from its folder and keep them running, or say how they are
+    Up(up::Options),
+    /// Print systemd's units for an institution's node and worker: what `up` starts, shut in
+    Units(up::units::Options),
+    /// Look whether everything is as it should be in an institution's folder; each line passes or says what to do
+    Doctor(up::doctor::Options),
     /// Networks on this machine, for trying things out
     #[command(subcommand)]
     Localnet(Localnet),
@@ -67,6 +76,8 @@ enum Command {
     Export(archive::export::Options),
     /// All institutions of the consortium
     Institutions(Connection),
+    /// Prints firewall rules that let in nodes from the members' addresses alone, as the chain has them
+    Firewall(firewall::Options),
 }
 
 #[derive(Subcommand)]
@@ -134,6 +145,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Audit(options) => return audit::run(options).await,
         Command::Found(options) => return institution::found::run(*options).await,
+        Command::Up(options) => return up::run(options).await,
+        Command::Doctor(options) => return up::doctor::run(&options).await,
+        Command::Units(options) => up::units::run(&options),
         Command::Init(options) => institution::init::run(*options).await,
         Command::Card(options) => institution::card::run(&options),
         Command::Localnet(Localnet::Run(options)) => localnet::run(options).await,
@@ -141,6 +155,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Study { command: Some(command), .. } => study::run(command).await,
         Command::Study { number, connection, .. } => show::study(number.unwrap_or_default(), &connection).await,
         Command::Institutions(connection) => show::institutions(&connection).await,
+        Command::Firewall(options) => firewall::run(&options).await,
         Command::Export(options) => archive::export::run(options).await,
     }?;
     Ok(ExitCode::SUCCESS)

@@ -47,9 +47,8 @@ impl Processes {
     pub fn start(&mut self, name: String, program: &Path, arguments: &[String], log: PathBuf) -> Result<()> {
         let out = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stderr(out.try_clone()?).stdout(out).process_group(0);
-        die_with_parent(&mut command);
-        let child = command.spawn().with_context(|| format!("cannot start {name} ({})", program.display()))?;
+        command.args(arguments).stderr(out.try_clone()?).stdout(out);
+        let child = spawn(&mut command).with_context(|| format!("cannot start {name} ({})", program.display()))?;
         self.0.push(Process { name, child, log });
         Ok(())
     }
@@ -80,7 +79,7 @@ impl Processes {
     /// Ends all of them: asks first, and kills after ten seconds.
     pub fn stop(&mut self) {
         for process in &self.0 {
-            signal(process, Signal::SIGTERM);
+            signal(&process.child, Signal::SIGTERM);
         }
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until && self.0.iter_mut().any(|p| matches!(p.child.try_wait(), Ok(None))) {
@@ -88,7 +87,7 @@ impl Processes {
         }
         for process in &mut self.0 {
             // the group may hold more than its leader
-            signal(process, Signal::SIGKILL);
+            signal(&process.child, Signal::SIGKILL);
             // reaped, so that no zombie stays; a process that was killed always ends
             let _ = process.child.wait();
         }
@@ -102,8 +101,19 @@ impl Drop for Processes {
     }
 }
 
-fn signal(process: &Process, signal: Signal) {
-    if let Ok(id) = i32::try_from(process.child.id()) {
+/// Starts a program that reads nothing, leads a process group of its own, and is killed when this process ends.
+///
+/// # Errors
+/// It cannot be started.
+pub fn spawn(command: &mut Command) -> io::Result<Child> {
+    command.stdin(Stdio::null()).process_group(0);
+    die_with_parent(command);
+    command.spawn()
+}
+
+/// Sends a signal to a program that [`spawn`] has started, and to whatever that has started.
+pub fn signal(child: &Child, signal: Signal) {
+    if let Ok(id) = i32::try_from(child.id()) {
         // an error says that the group is gone already
         let _ = killpg(Pid::from_raw(id), signal);
     }

@@ -5,10 +5,11 @@ mod commands;
 use anyhow::{bail, Context, Result};
 use clap::{Args, Parser, Subcommand};
 use commands::{apart::apart, compare::Compare, desk::Desk, nobody_reads, say, seeds::Seeds, Scratch};
+use consilium_founding::EXIT_CONFIGURATION;
 use consilium_ml_worker::{
     data::{demo, hash_data, hash_file, own_statistics, read_file, withheld, Prepared, Split, Table},
     random::key,
-    server::{serve, Settings},
+    server::{serve, Misconfigured, Settings},
     simulate::site_group_key,
     site::{read_secret, Home, Sites},
 };
@@ -129,9 +130,22 @@ fn main() -> ExitCode {
         .with_ansi(false)
         .with_target(false)
         .init();
-    match act(Cli::parse().command) {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && std::env::args().nth(1).is_some_and(|command| command == "serve") => {
+            // nothing can be done for who cannot be told
+            let _ = error.print();
+            return ExitCode::from(EXIT_CONFIGURATION);
+        }
+        Err(error) => error.exit(),
+    };
+    match act(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if nobody_reads(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Misconfigured>() => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(EXIT_CONFIGURATION)
+        }
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

@@ -245,6 +245,33 @@ fn what_the_worker_writes_is_the_owners_and_blobs_the_nodes_too() {
 }
 
 #[test]
+fn what_starting_again_does_not_mend_has_an_exit_code_of_its_own() {
+    let dir = folder();
+    let ends = |listen: &str, says: &str| {
+        let output = command(dir.path(), listen).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(says), "{said}");
+        output.status.code()
+    };
+    let wrong = Some(i32::from(consilium_founding::EXIT_CONFIGURATION));
+    assert_eq!(ends("0.0.0.0:0", "of this machine alone"), wrong);
+    assert_eq!(ends("nowhere", "--listen"), wrong);
+    let (sites, token) = (dir.path().join("sites.toml"), dir.path().join("token"));
+    let good = fs::read(&sites).unwrap();
+    fs::write(&sites, "[[study]\n").unwrap();
+    assert_eq!(ends("127.0.0.1:0", "sites.toml"), wrong);
+    fs::write(&sites, good).unwrap();
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(ends("127.0.0.1:0", "has mode 644"), wrong);
+    put_token(dir.path());
+    fs::write(dir.path().join("home/secret"), "no secret").unwrap();
+    assert_eq!(ends("127.0.0.1:0", "64 hexadecimal digits"), wrong);
+    // a port that another program has may be free in a moment
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    assert_eq!(ends(&taken.local_addr().unwrap().to_string(), "cannot listen"), Some(1));
+}
+
+#[test]
 fn files_and_folders_may_be_named_without_a_path() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("sites.toml"), "").unwrap();

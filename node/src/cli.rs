@@ -8,7 +8,7 @@ use sc_cli::{Cors, RpcMethods};
 use sc_network_types::ed25519::Keypair;
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// The node of one institution in a swarm-learning consortium.
@@ -29,6 +29,12 @@ pub struct Cli {
     /// The carrying of blobs between institutions.
     #[clap(flatten)]
     pub courier: CourierParams,
+
+    /// Folder in which the compiled runtime is kept, so that the next start need not compile it. It holds machine code that
+    /// this node runs: it is made for its owner alone, and refused where others can write. Nodes of one user may share it.
+    /// Without it, `wasm` in the base path, or nothing where that is temporary.
+    #[arg(long, value_name = "DIR")]
+    pub wasm_cache: Option<PathBuf>,
 }
 
 /// This institution's worker process.
@@ -72,6 +78,14 @@ impl Cli {
             );
         }
         Ok(())
+    }
+
+    /// Where the compiled runtime is kept: what was asked for, or a place below `base`; nowhere if that is gone after this run.
+    #[must_use]
+    pub fn wasm_cache(&self, base: &Path) -> Option<PathBuf> {
+        let shared = &self.run.shared_params;
+        let temporary = self.run.tmp || (shared.dev && shared.base_path.is_none());
+        self.wasm_cache.clone().or_else(|| (!temporary).then(|| base.join("wasm")))
     }
 
     /// Makes safe what the SDK leaves open to whoever reaches the RPC port from this machine, a web page in a browser here among
@@ -272,6 +286,18 @@ mod tests {
         let read = sc_network::config::NodeKeyConfig::Ed25519(secret).into_keypair().expect("a key");
         assert_eq!(hex::encode(read.secret().to_bytes()), text);
         assert!(make.run().is_err_and(|text| text.contains("not overwritten")));
+    }
+
+    #[test]
+    fn the_compiled_runtime_is_kept_where_a_next_start_finds_it() {
+        let kept = |words: &[&str]| {
+            let cli = Cli::try_parse_from([&["consilium-node"][..], words].concat()).expect("it parses");
+            cli.wasm_cache(Path::new("base"))
+        };
+        assert_eq!(kept(&[]), Some("base/wasm".into()));
+        assert_eq!(kept(&["--dev", "--base-path", "base"]), Some("base/wasm".into()));
+        assert_eq!((kept(&["--dev"]), kept(&["--tmp"])), (None, None));
+        assert_eq!(kept(&["--dev", "--wasm-cache", "here"]), Some("here".into()));
     }
 
     #[test]

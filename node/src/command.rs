@@ -3,7 +3,7 @@
 use crate::{
     chain_spec,
     cli::{Cli, Key, Subcommand},
-    secrets, service, Served,
+    secrets, service, wasm_cache, Served,
 };
 use clap::Parser;
 use consilium_founding::EXIT_CONFIGURATION;
@@ -128,7 +128,9 @@ fn act(mut cli: Cli, served: Served) -> sc_cli::Result<ExitCode> {
                     let base = config.base_path.path().to_owned();
                     let closed = secrets::check(&config, worker.worker_token_file.as_deref(), password.as_deref());
                     closed.and_then(|()| secrets::shut(&base)).map_err(sc_cli::Error::Input)?;
-                    service::new_full(config, &worker, &courier, served).map_err(sc_cli::Error::Service)
+                    let cache = cli.wasm_cache(&base).map(|dir| wasm_cache::open(&dir)).transpose();
+                    let cache = cache.map_err(sc_cli::Error::Input)?;
+                    service::new_full(config, &worker, &courier, cache, served).map_err(sc_cli::Error::Service)
                 })
                 .map(done)
         }

@@ -7,10 +7,13 @@ mod cli;
 mod command;
 mod courier;
 mod found;
+mod members;
+mod network;
 mod rpc;
 mod secrets;
 mod service;
 mod shipped;
+mod wasm_cache;
 mod worker;
 
 pub use command::run;

@@ -3,7 +3,9 @@
 use crate::{
     cli::{CourierParams, WorkerParams},
     courier::{self, Courier},
-    rpc, worker,
+    members::Members,
+    network::{self, Allowed, Network, Protocols},
+    rpc, wasm_cache, worker,
 };
 use consilium_runtime::{opaque::Block, RuntimeApi};
 use futures::{FutureExt, StreamExt};
@@ -11,20 +13,22 @@ use sc_client_api::{Backend, BlockBackend};
 use sc_consensus_aura::{ImportQueueParams, SlotProportion, StartAuraParams};
 use sc_consensus_grandpa::{FinalityProofProvider, SharedVoterState};
 use sc_network_sync::{SyncEvent, SyncEventStream, WarpSyncPhase};
-use sc_service::{error::Error as ServiceError, Configuration, TaskManager, WarpSyncConfig};
+use sc_service::{error::Error as ServiceError, Configuration, TaskManager};
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
 use sp_consensus::SyncOracle;
 use sp_consensus_aura::sr25519::AuthorityPair as AuraPair;
 use sp_core::traits::SpawnNamed;
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-type FullClient = sc_service::TFullClient<Block, RuntimeApi, sc_executor::WasmExecutor<sp_io::SubstrateHostFunctions>>;
+/// The chain.
+pub type FullClient = sc_service::TFullClient<Block, RuntimeApi, wasm_cache::Executor>;
+/// Transactions that wait.
+pub type FullPool = sc_transaction_pool::TransactionPoolHandle<Block, FullClient>;
 type FullBackend = sc_service::TFullBackend<Block>;
 type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
 type GrandpaImport = sc_consensus_grandpa::GrandpaBlockImport<FullBackend, Block, FullClient, FullSelectChain>;
 type GrandpaLink = sc_consensus_grandpa::LinkHalf<Block, FullClient, FullSelectChain>;
-type Network = sc_network::Litep2pNetworkBackend;
 
 /// A justification is kept every so many blocks, for nodes that join later.
 const JUSTIFICATION_PERIOD: u32 = 512;
@@ -37,11 +41,11 @@ type Parts = sc_service::PartialComponents<
     FullBackend,
     FullSelectChain,
     sc_consensus::DefaultImportQueue<Block>,
-    sc_transaction_pool::TransactionPoolHandle<Block, FullClient>,
+    FullPool,
     (GrandpaImport, GrandpaLink, Option<Telemetry>),
 >;
 
-fn parts(config: &Configuration) -> Result<Parts, ServiceError> {
+fn parts(config: &Configuration, cache: Option<PathBuf>) -> Result<Parts, ServiceError> {
     let telemetry = config
         .telemetry_endpoints
         .clone()
@@ -52,7 +56,7 @@ fn parts(config: &Configuration) -> Result<Parts, ServiceError> {
             Ok((worker, telemetry))
         })
         .transpose()?;
-    let executor = sc_service::new_wasm_executor::<sp_io::SubstrateHostFunctions>(&config.executor);
+    let executor = wasm_cache::executor(&config.executor, cache);
     let (client, backend, keystore_container, task_manager) = sc_service::new_full_parts::<Block, RuntimeApi, _>(
         config,
         telemetry.as_ref().map(|(_, telemetry)| telemetry.handle()),
@@ -137,9 +141,10 @@ async fn watch_warp_sync(sync: Arc<sc_network_sync::SyncingService<Block>>) {
 /// # Errors
 /// What could not be started.
 pub fn new_full(
-    config: Configuration,
+    mut config: Configuration,
     worker_params: &WorkerParams,
     courier_params: &CourierParams,
+    cache: Option<PathBuf>,
     served: crate::Served,
 ) -> Result<TaskManager, ServiceError> {
     let sc_service::PartialComponents {
@@ -151,14 +156,17 @@ pub fn new_full(
         select_chain,
         transaction_pool,
         other: (block_import, grandpa_link, mut telemetry),
-    } = parts(&config)?;
+    } = parts(&config, cache)?;
 
     let mut storage = backend.offchain_storage().ok_or("the database has no room for offchain settings")?;
     worker::settle(worker_params, &mut storage).map_err(ServiceError::Other)?;
 
     let registry = config.prometheus_registry().cloned();
-    let mut net_config =
-        sc_network::config::FullNetworkConfiguration::<Block, _, Network>::new(&config.network, registry.clone());
+    let allowed = Allowed::default();
+    let members = Members::open(client.clone(), allowed.clone(), &config.network)
+        .map_err(|error| format!("the chain does not say who its members are: {error}"))?;
+    network::close(&mut config, &allowed);
+    let mut net_config = Protocols::new(&config.network, registry.clone());
     let metrics =
         <Network as sc_network::NetworkBackend<Block, sp_core::H256>>::register_notification_metrics(registry.as_ref());
     let peer_store = net_config.peer_store_handle();
@@ -171,7 +179,9 @@ pub fn new_full(
     );
     net_config.add_notification_protocol(grandpa_config);
     let courier = courier_params.blobs.clone().map(|blobs| {
-        let (protocol, port) = courier::protocol::<Network>(&genesis, config.chain_spec.fork_id());
+        let (mut protocol, port) = courier::protocol::<Network>(&genesis, config.chain_spec.fork_id());
+        let filter = network::members_only(&mut protocol, allowed.clone());
+        task_manager.spawn_handle().spawn("members-only", Some("networking"), filter);
         net_config.add_request_response_protocol(protocol);
         let own = config.base_path.path().join("courier");
         let quota = courier_params.courier_quota_mib.saturating_mul(1024 * 1024);
@@ -182,21 +192,23 @@ pub fn new_full(
         grandpa_link.shared_authority_set().clone(),
         Vec::default(),
     ));
-    let (network, system_rpc_tx, tx_handler_controller, sync_service, _) =
-        sc_service::build_network(sc_service::BuildNetworkParams {
-            config: &config,
-            net_config,
-            client: client.clone(),
-            transaction_pool: transaction_pool.clone(),
-            spawn_handle: task_manager.spawn_handle(),
-            spawn_essential_handle: task_manager.spawn_essential_handle(),
-            import_queue,
-            block_announce_validator_builder: None,
-            warp_sync_config: Some(WarpSyncConfig::WithProvider(warp_sync)),
-            block_relay: None,
-            metrics,
-            gap_sync_body_policy: None,
-        })?;
+    let started = network::Parts {
+        config: &config,
+        protocols: net_config,
+        client: client.clone(),
+        pool: transaction_pool.clone(),
+        import_queue,
+        warp: warp_sync,
+        metrics,
+        allowed,
+        spawn: task_manager.spawn_handle(),
+        essential: task_manager.spawn_essential_handle(),
+    }
+    .start()?;
+    let network::Started { network, system_rpc, transactions, sync: sync_service, announces } = started;
+    // a node that does not follow who is a member lets in who is none any more
+    let follow = members.run(network.clone(), sync_service.clone(), announces);
+    task_manager.spawn_essential_handle().spawn("members", Some("networking"), follow);
 
     if let Some((settings, port)) = courier {
         let courier = Courier::open(&settings, client.clone(), network.clone(), port).map_err(ServiceError::Other)?;
@@ -273,8 +285,8 @@ pub fn new_full(
         transaction_pool: transaction_pool.clone(),
         rpc_builder,
         backend,
-        system_rpc_tx,
-        tx_handler_controller,
+        system_rpc_tx: system_rpc,
+        tx_handler_controller: transactions,
         sync_service: sync_service.clone(),
         config,
         telemetry: telemetry.as_mut(),

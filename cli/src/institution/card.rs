@@ -1,6 +1,9 @@
 //! `consilium card`: shows a card to people, and signs one where the institution's key is.
 
-use super::folder::{check_modes, sign, CARD, UNSIGNED_CARD};
+use super::{
+    folder::{sign, CARD, UNSIGNED_CARD},
+    modes::check_modes,
+};
 use crate::{key, programs::write_new, show::print_json, Format};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
@@ -58,7 +61,7 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 /// The card at a path, or in an institution's folder; signed or not.
-fn find(path: &Path) -> PathBuf {
+pub fn find(path: &Path) -> PathBuf {
     if !path.is_dir() {
         return path.to_path_buf();
     }

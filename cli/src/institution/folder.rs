@@ -14,7 +14,8 @@ use sp_core::{
 use std::{
     fs::{self, DirBuilder},
     io::ErrorKind,
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::Path,
     process::Command,
 };
@@ -49,7 +50,10 @@ pub struct SiteSettings {
     pub listen: Vec<String>,
     /// Where they reach it; none: it dials them.
     pub addresses: Vec<String>,
-    /// Where the node answers JSON-RPC, on this machine alone.
+    /// Address at which the node answers JSON-RPC: of this machine alone, 127.0.0.1 or ::1.
+    #[serde(default = "loopback")]
+    pub rpc_ip: IpAddr,
+    /// Its port.
     pub rpc_port: u16,
     /// Where the node's figures can be read, on this machine alone.
     pub prometheus_port: u16,
@@ -61,6 +65,10 @@ pub struct SiteSettings {
     pub pruning: String,
 }
 
+fn loopback() -> IpAddr {
+    Ipv4Addr::LOCALHOST.into()
+}
+
 impl SiteSettings {
     /// The usual ones.
     pub fn usual(name: &str, validator: bool, port: u16, addresses: Vec<String>) -> Self {
@@ -69,12 +77,47 @@ impl SiteSettings {
             validator,
             listen: vec![format!("/ip4/0.0.0.0/tcp/{port}"), format!("/ip6/::/tcp/{port}")],
             addresses,
+            rpc_ip: loopback(),
             rpc_port: 9944,
             prometheus_port: 9615,
             worker_port: 8601,
             nice: 5,
             pruning: "archive-canonical".into(),
         }
+    }
+
+    /// Reads those of an institution's folder.
+    ///
+    /// # Errors
+    /// There are none, or what is wrong with them, by file and line.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let file = dir.join(SETTINGS);
+        let shown = file.display();
+        let text = fs::read_to_string(&file)
+            .with_context(|| format!("cannot read {shown}: is {} an institution's folder?", dir.display()))?;
+        let settings: Self = toml::from_str(&text).with_context(|| shown.to_string())?;
+        ensure!(settings.nice <= 19, "{shown}: nice = {}: a number from 0 to 19", settings.nice);
+        ensure!(!settings.listen.is_empty(), "{shown}: listen: names no address; /ip4/0.0.0.0/tcp/30333 is one");
+        for address in settings.listen.iter().chain(&settings.addresses) {
+            ensure!(address.starts_with('/'), "{shown}: {address}: no address like /ip4/0.0.0.0/tcp/30333");
+        }
+        Ok(settings)
+    }
+
+    /// Where the node answers JSON-RPC.
+    pub fn rpc(&self) -> SocketAddr {
+        (self.rpc_ip, self.rpc_port).into()
+    }
+
+    /// Where programs on this machine reach that.
+    pub fn rpc_url(&self) -> String {
+        let ip = if self.rpc_ip.is_unspecified() { loopback() } else { self.rpc_ip };
+        format!("ws://{}", SocketAddr::from((ip, self.rpc_port)))
+    }
+
+    /// Where the worker listens.
+    pub fn worker(&self) -> SocketAddr {
+        (loopback(), self.worker_port).into()
     }
 
     /// Writes them.
@@ -277,42 +320,6 @@ pub async fn node_says(command: Command) -> Result<(Option<i32>, Result<serde_js
     Ok((output.status.code(), value))
 }
 
-/// Secrets in a folder that others on this machine can read or change, or folders that they can enter.
-///
-/// # Errors
-/// The first of them, and what to do.
-pub fn check_modes(dir: &Path) -> Result<()> {
-    for (name, forbidden) in [
-        ("", 0o027),
-        (INSTITUTION_KEY, 0o077),
-        (NODE_KEY, 0o077),
-        (KEYSTORE, 0o077),
-        (TOKEN, 0o037),
-        ("worker", 0o027),
-        ("worker/secret", 0o077),
-    ] {
-        let path = if name.is_empty() { dir.to_path_buf() } else { dir.join(name) };
-        closed(&path, forbidden)?;
-    }
-    for entry in fs::read_dir(dir.join(KEYSTORE)).into_iter().flatten().flatten() {
-        closed(&entry.path(), 0o077)?;
-    }
-    Ok(())
-}
-
-fn closed(path: &Path, forbidden: u32) -> Result<()> {
-    let Ok(found) = fs::metadata(path) else { return Ok(()) };
-    let mode = found.mode() & 0o777;
-    if mode & forbidden != 0 {
-        let right = if found.is_dir() { 0o777 & !forbidden } else { 0o666 & !forbidden };
-        bail!(
-            "{path}: its mode is {mode:04o}, so others on this machine can read or change it: `chmod {right:o} {path}`",
-            path = path.display()
-        );
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -342,24 +349,5 @@ mod tests {
         fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
         assert!(check_place(&open.join("x")).unwrap(), "as /tmp");
         assert!(format!("{:#}", check_place(Path::new("/nonexistent/x")).unwrap_err()).contains("/nonexistent"));
-    }
-
-    #[test]
-    fn secrets_that_others_can_read_are_named_with_the_remedy() {
-        let scratch = tempfile::tempdir().unwrap();
-        let dir = scratch.path();
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).unwrap();
-        check_modes(dir).unwrap();
-        fs::create_dir(dir.join(KEYSTORE)).unwrap();
-        fs::set_permissions(dir.join(KEYSTORE), fs::Permissions::from_mode(0o700)).unwrap();
-        for (name, good) in [(NODE_KEY, 0o600), (INSTITUTION_KEY, 0o600), (TOKEN, 0o640), ("keystore/6772", 0o600)] {
-            let path = dir.join(name);
-            fs::write(&path, "secret").unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-            let error = check_modes(dir).unwrap_err().to_string();
-            assert!(error.contains(name) && error.contains(&format!("chmod {good:o}")), "{error}");
-            fs::set_permissions(&path, fs::Permissions::from_mode(good)).unwrap();
-            check_modes(dir).unwrap();
-        }
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! * [`init`]: makes the folder, with all keys and the card;
 //! * [`card`]: shows a card, and signs one where the institution's key is;
+//! * [`modes`]: who on this machine may read and change what is in the folder;
 //! * [`found`]: makes a chain's specification of all founders' cards, or checks one.
 
 pub mod card;
 pub mod folder;
 pub mod found;
 pub mod init;
+pub mod modes;

@@ -93,7 +93,10 @@ impl House {
 }
 
 /// One HTTP request to a worker on this machine: its answer's body.
-async fn get(port: u16, what: &str, token: &str) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// It does not answer, or refuses.
+pub async fn get(port: u16, what: &str, token: &str) -> Result<Vec<u8>> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     // version 1.0: the answer ends with the connection, and comes in one piece
     let request = format!("GET {what} HTTP/1.0\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {token}\r\n\r\n");

@@ -17,6 +17,7 @@ use crate::{
     Format,
 };
 use anyhow::{Context, Result};
+pub use house::get;
 use house::PAGE;
 use network::Network;
 pub use options::Options;
@@ -26,15 +27,19 @@ use tokio::signal::unix::{signal, Signal, SignalKind};
 
 /// Ctrl-C and its like, listened for from the start: one during a long check must not kill this process before it can
 /// clean up.
-struct Signals(Signal, Signal);
+pub struct Signals(Signal, Signal);
 
 impl Signals {
-    fn listen() -> Result<Self> {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// The system does not let it.
+    pub fn listen() -> Result<Self> {
         Ok(Self(signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
     }
 
     /// Waits for one.
-    async fn any(&mut self) {
+    pub async fn any(&mut self) {
         tokio::select! {
             _ = self.0.recv() => {}
             _ = self.1.recv() => {}

@@ -27,6 +27,7 @@ pub struct Network {
     processes: RefCell<Processes>,
     programs: Programs,
     chain: PathBuf,
+    wasm: PathBuf,
 }
 
 impl Network {
@@ -36,7 +37,13 @@ impl Network {
     /// It cannot be founded.
     pub async fn found(plan: &Plan, options: &Options) -> Result<Self> {
         let (houses, chain) = founding::found(plan.network(), options.rpc_port).await?;
-        Ok(Self { houses, processes: RefCell::default(), programs: plan.programs.clone(), chain })
+        Ok(Self {
+            houses,
+            processes: RefCell::default(),
+            programs: plan.programs.clone(),
+            chain,
+            wasm: founding::wasm_cache(&plan.dir),
+        })
     }
 
     /// Starts every institution's node.
@@ -64,6 +71,9 @@ impl Network {
                 path(&house.blobs()),
                 "--experimental-rpc-endpoint".into(),
                 house.rpc_endpoint(),
+                // one compiled runtime for all
+                "--wasm-cache".into(),
+                path(&self.wasm),
                 "--state-pruning".into(),
                 settings.pruning.clone(),
                 "--no-mdns".into(),

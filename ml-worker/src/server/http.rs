@@ -2,10 +2,11 @@
 
 use super::{
     connections::{Connections, Known},
+    misconfigured::Misconfigured,
     Worker,
 };
 use crate::site::{Blobs, Home};
-use anyhow::{bail, Context, Result};
+use anyhow::{anyhow, bail, Context, Result};
 use axum::{
     body::Bytes,
     extract::{DefaultBodyLimit, Extension, Request, State},
@@ -54,17 +55,20 @@ struct Door {
 /// A folder, file or address that cannot be used.
 pub async fn serve(settings: Settings) -> Result<()> {
     if !settings.listen.ip().is_loopback() {
-        bail!("--listen {}: must be an address of this machine alone, as 127.0.0.1:8601", settings.listen);
+        let wrong =
+            anyhow!("--listen {}: must be an address of this machine alone, as 127.0.0.1:8601", settings.listen);
+        return Err(Misconfigured::unless_it_passes(wrong));
     }
-    let home = Home::open(&settings.dir)?;
+    let home = Home::open(&settings.dir).map_err(Misconfigured::unless_it_passes)?;
     // before anything is swept or written: what another worker has unfinished is not this one's to remove
     let _lock = home.lock()?;
-    let token = token(&settings.token_file)?;
+    let token = token(&settings.token_file).map_err(Misconfigured::unless_it_passes)?;
     let listener = tokio::net::TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen on {}: is another worker running there?", settings.listen))?;
-    let blobs = Blobs::open(&settings.blobs).with_context(|| format!("cannot use {}", settings.blobs.display()))?;
-    let worker = Worker::start(home, blobs, settings.sites)?;
+    let blobs = Blobs::open(&settings.blobs).with_context(|| format!("cannot use {}", settings.blobs.display()));
+    let blobs = blobs.map_err(Misconfigured::unless_it_passes)?;
+    let worker = Worker::start(home, blobs, settings.sites).map_err(Misconfigured::unless_it_passes)?;
     let door = Door { worker, token: token.into() };
     let app = Router::new()
         .route("/v1/duties", put(duties))

@@ -13,11 +13,13 @@ mod kept;
 mod leave;
 mod lost;
 mod merge;
+mod misconfigured;
 mod shelf;
 mod train;
 mod turns;
 
 pub use http::{serve, Settings};
+pub use misconfigured::Misconfigured;
 
 use crate::{
     data::too_many_files,

@@ -1,8 +1,9 @@
 //! A compiled runtime, asked without a node: its version, its slots, and the state that a chain begins with.
 
-use crate::shipped::RUNTIME;
+use crate::{shipped::RUNTIME, wasm_cache};
 use codec::Decode;
-use sc_executor::{RuntimeVersionOf, WasmExecutor};
+use sc_executor::RuntimeVersionOf;
+use sc_service::config::ExecutorConfiguration;
 use serde_json::{json, Value};
 use sp_core::{
     storage::{well_known_keys::CODE, Storage},
@@ -13,7 +14,6 @@ use sp_state_machine::BasicExternalities;
 use sp_version::RuntimeVersion;
 use std::{
     fs,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -26,7 +26,7 @@ pub struct Runtime {
     pub code: Vec<u8>,
     /// Where they come from, for people.
     pub from: String,
-    executor: WasmExecutor<sp_io::SubstrateHostFunctions>,
+    executor: wasm_cache::Executor,
 }
 
 /// What `inspect-runtime` takes.
@@ -63,12 +63,8 @@ impl Runtime {
             Some(file) => (read(file)?, file.display().to_string()),
             None => (RUNTIME.to_vec(), format!("shipped with consilium-node {}", env!("CARGO_PKG_VERSION"))),
         };
-        let mut executor = WasmExecutor::builder();
-        if let Some(cache) = cache {
-            private_folder(cache)?;
-            executor = executor.with_cache_path(cache);
-        }
-        Ok(Self { code, from, executor: executor.build() })
+        let cache = cache.map(wasm_cache::open).transpose()?;
+        Ok(Self { code, from, executor: wasm_cache::executor(&ExecutorConfiguration::default(), cache) })
     }
 
     /// BLAKE2b-256 of the bytes.
@@ -163,25 +159,10 @@ fn read(file: &Path) -> Result<Vec<u8>, String> {
         .ok_or_else(|| format!("{shown}: neither a compiled runtime nor a raw chain specification that holds one"))
 }
 
-/// Makes a folder that nobody else enters, or refuses one that others can write to: it holds machine code.
-fn private_folder(folder: &Path) -> Result<(), String> {
-    let cannot = |error: std::io::Error| format!("{}: {error}", folder.display());
-    if !folder.exists() {
-        return fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(cannot);
-    }
-    let mode = fs::metadata(folder).map_err(cannot)?.permissions().mode() & 0o777;
-    if mode & 0o022 != 0 {
-        return Err(format!(
-            "{path}: others can write to this folder (mode {mode:04o}), and what it holds is run: `chmod 700 {path}`",
-            path = folder.display()
-        ));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_patch_takes_the_place_of_what_is_no_object() {

@@ -1,0 +1,94 @@
+//! What node and worker are started with: one list for each, the same for `up` and for systemd's units.
+
+use crate::institution::folder::{SiteSettings, KEYSTORE, NODE_KEY, SITES, TOKEN};
+use std::path::Path;
+
+/// The specification of the institution's chain, in its folder.
+pub const CHAIN: &str = "chain.json";
+/// The name that the node gives to whoever connects to it, strangers among them: it says nothing of the institution.
+const NEUTRAL_NAME: &str = "consilium";
+
+fn path(dir: &Path, name: &str) -> String {
+    dir.join(name).to_string_lossy().into_owned()
+}
+
+/// Arguments of `consilium-node` for the institution whose folder this is; paths begin with `dir`.
+pub fn node(dir: &Path, settings: &SiteSettings) -> Vec<String> {
+    let mut arguments: Vec<String> = Vec::new();
+    let mut pair = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
+    pair("--chain", path(dir, CHAIN));
+    pair("--base-path", path(dir, "node"));
+    pair("--keystore-path", path(dir, KEYSTORE));
+    pair("--node-key-file", path(dir, NODE_KEY));
+    pair("--name", NEUTRAL_NAME.into());
+    for address in &settings.listen {
+        pair("--listen-addr", address.clone());
+    }
+    for address in &settings.addresses {
+        pair("--public-addr", address.clone());
+    }
+    // one socket, this port or none: `--rpc-port` would take another one in silence where this is busy
+    let rpc = settings.rpc();
+    pair("--experimental-rpc-endpoint", format!("listen-addr={rpc},retry-random-port=false,methods=safe"));
+    pair("--prometheus-port", settings.prometheus_port.to_string());
+    pair("--state-pruning", settings.pruning.clone());
+    pair("--wasm-cache", path(dir, "node/wasm"));
+    pair("--worker-url", format!("http://{}", settings.worker()));
+    pair("--worker-token-file", path(dir, TOKEN));
+    pair("--blobs", path(dir, "blobs"));
+    arguments.extend(["--no-mdns".to_owned(), "--no-telemetry".to_owned()]);
+    if settings.validator {
+        arguments.push("--validator".into());
+    }
+    arguments
+}
+
+/// Arguments of `ml-worker` for the institution whose folder this is; paths begin with `dir`.
+pub fn worker(dir: &Path, settings: &SiteSettings) -> Vec<String> {
+    let listen = settings.worker().to_string();
+    let pairs = [
+        ("--dir", path(dir, "worker")),
+        ("--blobs", path(dir, "blobs")),
+        ("--listen", listen),
+        ("--token-file", path(dir, TOKEN)),
+        ("--sites", path(dir, SITES)),
+    ];
+    let pairs = pairs.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
+    ["serve".to_owned()].into_iter().chain(pairs).collect()
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// The settings of the golden lists.
+    pub fn settings() -> SiteSettings {
+        let addresses = vec!["/dns/node.st-mary.example/tcp/30333".into(), "/ip4/192.0.2.7/tcp/30333".into()];
+        SiteSettings::usual("St. Mary", true, 30333, addresses)
+    }
+
+    #[test]
+    fn a_node_is_started_with_this() {
+        let golden = "--chain /srv/st-mary/chain.json --base-path /srv/st-mary/node --keystore-path /srv/st-mary/keystore \
+             --node-key-file /srv/st-mary/node.key --name consilium --listen-addr /ip4/0.0.0.0/tcp/30333 \
+             --listen-addr /ip6/::/tcp/30333 --public-addr /dns/node.st-mary.example/tcp/30333 \
+             --public-addr /ip4/192.0.2.7/tcp/30333 \
+             --experimental-rpc-endpoint listen-addr=127.0.0.1:9944,retry-random-port=false,methods=safe \
+             --prometheus-port 9615 --state-pruning archive-canonical --wasm-cache /srv/st-mary/node/wasm \
+             --worker-url http://127.0.0.1:8601 --worker-token-file /srv/st-mary/token --blobs /srv/st-mary/blobs --no-mdns \
+             --no-telemetry --validator";
+        let mut settings = settings();
+        assert_eq!(node(Path::new("/srv/st-mary"), &settings).join(" "), golden);
+        // neither the institution's name nor anything else of it is in what strangers see
+        assert!(!golden.contains("St. Mary"));
+        settings.validator = false;
+        assert!(!node(Path::new("/srv/st-mary"), &settings).contains(&"--validator".to_owned()));
+    }
+
+    #[test]
+    fn a_worker_is_started_with_this() {
+        let golden = "serve --dir /srv/st-mary/worker --blobs /srv/st-mary/blobs --listen 127.0.0.1:8601 \
+             --token-file /srv/st-mary/token --sites /srv/st-mary/sites.toml";
+        assert_eq!(worker(Path::new("/srv/st-mary"), &settings()).join(" "), golden);
+    }
+}

@@ -1,0 +1,331 @@
+//! `consilium doctor`: whether everything is as it should be in an institution's folder, each thing on a line that passes or says
+//! what to do.
+
+use super::{
+    checks, identity,
+    rpc::Node,
+    sockets::{connections, directions},
+    watch::{built_in, standing},
+    whole,
+};
+use crate::{
+    firewall::{host, resolve},
+    institution::{
+        folder::{SiteSettings, TOKEN},
+        modes::check_modes,
+    },
+    localnet::get,
+    plain::seen,
+    programs::Programs,
+};
+use anyhow::{bail, ensure, Context, Result};
+use clap::Args;
+use codec::Decode;
+use consilium_primitives::Member;
+use sp_crypto_hashing::twox_128;
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Read,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// Memory in MiB that should be available.
+const MEMORY_MIB: u64 = 1_024;
+/// A block of the future by so much is refused by whoever keeps time; one so old says that none is made, or that this clock is
+/// ahead.
+const AHEAD_MS: i64 = 500;
+const OLD_MS: i64 = 30_000;
+/// How long worker and figures may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What `doctor` takes.
+#[derive(Args)]
+pub struct Options {
+    /// The institution's folder
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Folder of `consilium-node` and `ml-worker`. Left out: that of this program
+    #[arg(long, value_name = "DIR")]
+    bin_dir: Option<PathBuf>,
+}
+
+/// Lines that were printed; whether all passed.
+struct Lines(bool);
+
+impl Lines {
+    fn put(&mut self, what: &str, found: Result<String>) {
+        match found {
+            Ok(text) => println!("ok    {what:<9} {}", seen(&text)),
+            Err(error) => {
+                self.0 = false;
+                println!("MEND  {what:<9} {}", seen(&format!("{error:#}")));
+            }
+        }
+    }
+}
+
+/// Looks at everything, and prints it.
+///
+/// # Errors
+/// There is no such folder.
+pub async fn run(options: &Options) -> Result<ExitCode> {
+    let dir = whole(&options.dir)?;
+    let settings = SiteSettings::read(&dir)?;
+    let mut lines = Lines(true);
+    lines.put("modes", check_modes(&dir).map(|()| "nobody else on this machine reads or changes anything".into()));
+    lines.put(
+        "loopback",
+        checks::check_loopback(&settings, false).map(|()| "RPC, figures and worker at this machine alone".into()),
+    );
+    let gib = |bytes: u64| format!("{:.1} GiB free", bytes as f64 / f64::from(1 << 30));
+    lines.put("disk", checks::check_disk(&dir).map(gib));
+    lines.put("memory", memory());
+    lines.put("data", data(&dir));
+    let programs = Programs::find(options.bin_dir.as_deref());
+    let founded = match &programs {
+        Ok(programs) => checks::check_chain(&dir, programs, true).await.map(|found| found.genesis),
+        Err(error) => Err(anyhow::anyhow!("{error:#}")),
+    };
+    let genesis = founded.as_ref().ok().cloned();
+    lines.put("chain", founded.map(|genesis| format!("genesis {genesis}; no key here is another institution's")));
+    let node = Node::connect(&settings.rpc_url()).await;
+    lines.put("ports", ports(&settings, node.as_ref().ok()).await);
+    match node {
+        Ok(node) => {
+            of_node(&mut lines, &dir, &settings, &node, genesis.as_deref()).await;
+            if let Ok(programs) = &programs {
+                lines.put("version", version(programs, &dir, &node).await);
+            }
+        }
+        Err(error) => {
+            let start = format!("start it with `consilium up --dir {}`", dir.display());
+            lines.put("node", Err(error.context(start)));
+        }
+    }
+    lines.put("worker", worker(&dir, &settings).await);
+    Ok(if lines.0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What only a node that runs can tell.
+async fn of_node(lines: &mut Lines, dir: &Path, settings: &SiteSettings, node: &Node, genesis: Option<&str>) {
+    lines.put("node", in_step(node, genesis).await);
+    lines.put("clock", clock(node).await);
+    let own = identity::Own::read(dir);
+    let account = own.as_ref().ok().map(|own| own.account);
+    let keys = async {
+        match standing(node, &own?).await? {
+            (true, words) => Ok(words),
+            (false, words) => bail!("{words}"),
+        }
+    };
+    lines.put("keys", keys.await);
+    match peers(settings, node, account).await {
+        Ok(all) => all.into_iter().for_each(|line| lines.put("peer", line)),
+        Err(error) => lines.put("peer", Err(error)),
+    }
+}
+
+async fn in_step(node: &Node, genesis: Option<&str>) -> Result<String> {
+    let found = node.genesis().await?;
+    ensure!(
+        genesis.is_none_or(|genesis| genesis == found),
+        "the node that answers is of another chain, {found}: is another one running at rpc_port?"
+    );
+    let health = node.health().await?;
+    ensure!(health.peers > 0, "block {}; no peer: see the lines on peers", health.best);
+    ensure!(!health.syncing, "block {}; it is catching up: wait", health.best);
+    ensure!(
+        health.finalised > 0,
+        "block {}; nothing is final yet: more than two thirds of the validators must run",
+        health.best
+    );
+    Ok(format!("block {}, final {}, {} peers", health.best, health.finalised, health.peers))
+}
+
+/// Holds this machine's clock against the newest block's time: no more can be known of one block.
+async fn clock(node: &Node) -> Result<String> {
+    let at = node.best().await?;
+    let key = [twox_128(b"Timestamp"), twox_128(b"Now")].concat();
+    let values = node.values(std::slice::from_ref(&key), &at).await?;
+    let time = values.get(&key).context("the chain has no time yet: wait for its first block")?;
+    let time = u64::decode(&mut &time[..]).context("the chain's time cannot be read")?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("this machine's clock is before 1970")?;
+    judge_clock(i64::try_from(now.as_millis())?.saturating_sub(i64::try_from(time)?))
+}
+
+/// What the age of the newest block says of this machine's clock.
+fn judge_clock(age_ms: i64) -> Result<String> {
+    let seconds = age_ms as f64 / 1_000.0;
+    if age_ms < -AHEAD_MS {
+        bail!(
+            "the newest block is of {:.1} s in the future: this machine's clock is behind; set it (timedatectl)",
+            -seconds
+        );
+    }
+    if age_ms > OLD_MS {
+        bail!(
+            "the newest block is {seconds:.0} s old: no block was made since, or this machine's clock is ahead: look at \
+             `timedatectl`, and ask another institution for its newest block"
+        );
+    }
+    Ok(format!("the newest block is {seconds:.1} s old"))
+}
+
+fn memory() -> Result<String> {
+    let text = fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib: u64 =
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).context("/proc/meminfo: no MemAvailable")?;
+    let mib = kib / 1_024;
+    ensure!(mib >= MEMORY_MIB, "{mib} MiB are available, and {MEMORY_MIB} should be: end what else runs here");
+    Ok(format!("{mib} MiB available"))
+}
+
+/// Whether the tables that `sites.toml` names can be read by this user.
+fn data(dir: &Path) -> Result<String> {
+    let files = checks::data_files(dir);
+    for file in &files {
+        let read = || fs::File::open(file).and_then(|mut file| file.read(&mut [0; 1]));
+        read().with_context(|| format!("sites.toml names {}, which this user cannot read", file.display()))?;
+    }
+    Ok(match (files.len(), checks::has_sites(dir)) {
+        (0, false) => "sites.toml names no study yet: the worker waits for it".into(),
+        (0, true) => bail!("sites.toml is there and names no data: each [[study]] needs `agreement` and `data`"),
+        (count, _) => format!("{count} tables can be read by this user"),
+    })
+}
+
+async fn ports(settings: &SiteSettings, node: Option<&Node>) -> Result<String> {
+    let Some(node) = node else {
+        return checks::check_ports(settings).map(|()| "all free".into());
+    };
+    let listens: BTreeSet<String> = node.listens().await?.into_iter().collect();
+    ensure!(!listens.is_empty(), "the node listens nowhere: see its log");
+    let shown: Vec<&str> = listens.iter().filter_map(|address| address.split("/p2p/").next()).collect();
+    Ok(format!("the node listens at {}", shown.join(", ")))
+}
+
+async fn version(programs: &Programs, dir: &Path, node: &Node) -> Result<String> {
+    let (own, chain) = (built_in(programs, &dir.join("node/wasm")).await?, node.spec_version().await?);
+    ensure!(
+        own >= chain,
+        "the node brings runtime {own}, and the chain's is {chain}: replace the programs by the new release's"
+    );
+    Ok(format!("the chain's runtime is {chain}, the node's {own}"))
+}
+
+async fn worker(dir: &Path, settings: &SiteSettings) -> Result<String> {
+    let file = dir.join(TOKEN);
+    let token = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let asked = tokio::time::timeout(PATIENCE, get(settings.worker_port, "/v1/status", token.trim())).await;
+    let body = match asked.context("no answer within 3 s").and_then(|answer| answer) {
+        Ok(body) => body,
+        Err(_) if !checks::has_sites(dir) => return Ok("waits for sites.toml".into()),
+        Err(error) => {
+            return Err(error.context(format!("the worker does not answer at {}: see its log", settings.worker())))
+        }
+    };
+    let status: serde_json::Value = serde_json::from_slice(&body).context("the worker's answer is no JSON")?;
+    let duties = status["duties"].as_array().map_or(0, Vec::len);
+    let held = if status["held"] == true { "; it is on hold (`ml-worker resume`)" } else { "" };
+    Ok(format!("answers, works on {duties} duties{held}"))
+}
+
+/// One line for each other member: whether a connection to an address of its stands, and who opened it.
+async fn peers(settings: &SiteSettings, node: &Node, own: Option<[u8; 32]>) -> Result<Vec<Result<String>>> {
+    let at = node.finalised().await?;
+    let members: Vec<Member<[u8; 32]>> = node.call("ConsortiumApi_members", &at).await?;
+    let listens: BTreeSet<u16> = checks::sockets(settings)?
+        .into_iter()
+        .filter(|(_, what)| *what == "listen")
+        .map(|(socket, _)| socket.port())
+        .collect();
+    let all = connections();
+    let mut lines = Vec::new();
+    for member in members.iter().filter(|member| Some(member.account) != own) {
+        let name = String::from_utf8_lossy(&member.name).into_owned();
+        if member.addresses.is_empty() {
+            lines.push(Ok(format!("{name}: has no address; its node dials this one")));
+            continue;
+        }
+        let mut places: BTreeSet<(IpAddr, u16)> = BTreeSet::new();
+        let mut shown = Vec::new();
+        for address in &member.addresses {
+            let text = String::from_utf8_lossy(address).into_owned();
+            let port = text.split('/').nth(4).and_then(|port| port.parse().ok()).unwrap_or_default();
+            if let Some(host) = host(&text) {
+                places.extend(resolve(host).await.into_iter().flatten().map(|ip| (ip, port)));
+            }
+            shown.push(text);
+        }
+        let shown = shown.join(", ");
+        let stands = all.iter().find_map(|one| {
+            let here = listens.contains(&one.local.port());
+            let there = places.contains(&(one.remote.ip(), one.remote.port()));
+            let of_it = there || here && places.iter().any(|(ip, _)| *ip == one.remote.ip());
+            of_it.then(|| (one.remote, opened(here, there)))
+        });
+        lines.push(match (stands, places.is_empty()) {
+            (Some((remote, who)), _) => Ok(format!("{name}: connected, {remote}, {who}")),
+            (None, true) => Err(anyhow::anyhow!("{name}: {shown}: cannot be resolved: ask its people, or your resolver")),
+            (None, false) => Err(anyhow::anyhow!(
+                "{name}: {shown}: no connection: its node is down, or a firewall is between; `nc -vz HOST PORT` tells which"
+            )),
+        });
+    }
+    let figures = tokio::time::timeout(PATIENCE, get(settings.prometheus_port, "/metrics", "-")).await;
+    let figures = figures.context("no answer within 3 s").and_then(|figures| figures).unwrap_or_default();
+    if let Some((others, this)) = directions(&String::from_utf8_lossy(&figures)) {
+        lines.push(Ok(format!("connections in all: {others} opened by others, {this} by this node")));
+    }
+    Ok(lines)
+}
+
+/// Who opened a connection, as far as ports tell: a node dials from the port at which it listens, where it can.
+fn opened(from_listening: bool, to_listening: bool) -> &'static str {
+    match (from_listening, to_listening) {
+        (false, _) => "opened by this node",
+        (true, false) => "opened by it",
+        (true, true) => "opened by either, both from their own port",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_clock_is_judged_by_the_newest_block_s_age() {
+        for good in [-500, 0, 30_000] {
+            judge_clock(good).unwrap();
+        }
+        let error = judge_clock(-10_200).unwrap_err().to_string();
+        assert!(error.contains("10.2 s in the future") && error.contains("behind"), "{error}");
+        let error = judge_clock(60_000).unwrap_err().to_string();
+        assert!(error.contains("60 s old") && error.contains("ahead"), "{error}");
+    }
+
+    #[test]
+    fn tables_that_cannot_be_read_are_named() {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path();
+        assert!(data(dir).unwrap().contains("waits"));
+        fs::write(dir.join("sites.toml"), "[[study]]\nagreement = \"00\"\ndata = \"table.csv\"\n").unwrap();
+        let error = format!("{:#}", data(dir).unwrap_err());
+        assert!(error.contains("table.csv"), "{error}");
+        fs::write(dir.join("table.csv"), "a,b\n").unwrap();
+        assert!(data(dir).unwrap().contains("1 tables"));
+        fs::write(dir.join("sites.toml"), "[[study]\n").unwrap();
+        assert!(data(dir).unwrap_err().to_string().contains("names no data"));
+    }
+
+    #[test]
+    fn memory_is_what_the_system_says() {
+        assert!(memory().unwrap().ends_with("MiB available"));
+    }
+}

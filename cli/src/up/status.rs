@@ -1,0 +1,140 @@
+//! `consilium up --status`: what runs, since when, and where the chain stands.
+
+use super::{
+    rpc::{Health, Node},
+    state::{is_up, now, Note, State, Up},
+};
+use crate::{institution::folder::SiteSettings, plain::seen, show::print_json, Format};
+use anyhow::Result;
+use serde_json::json;
+use std::{fmt::Write, path::Path, process::ExitCode};
+
+/// A span of seconds, for people.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        7_200..=172_799 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// One program's line.
+fn line(note: &Note, at: u64, alive: bool) -> String {
+    let since = span(at.saturating_sub(note.since));
+    let mut text = match note.state {
+        _ if !alive => "not running".to_owned(),
+        State::Running => format!("runs, process {}, for {since}", note.pid.unwrap_or_default()),
+        State::Waiting => "waits".into(),
+        State::Resting => "has ended, and is started again soon".into(),
+        State::Refused => "is configured wrongly, and not started again".into(),
+        State::Stopped => format!("stopped, {since} ago"),
+    };
+    if let Some(why) = &note.why {
+        // writing to a string cannot fail
+        let _ = write!(text, "; {}", seen(why));
+    }
+    if note.restarts > 0 {
+        let _ = write!(text, "; started again {} times", note.restarts);
+    }
+    if let Some(how) = &note.last_exit {
+        let _ = write!(text, "; ended last: {}", seen(how));
+    }
+    text
+}
+
+/// Where the chain stands, for people.
+fn chain(health: &Health) -> String {
+    format!(
+        "block {}, final {}; {} peers; {}",
+        health.best,
+        health.finalised,
+        health.peers,
+        match (health.in_step(), health.syncing) {
+            (true, _) => "in step",
+            (_, true) => "catching up",
+            _ => "not in step: no peer, or nothing final yet",
+        }
+    )
+}
+
+/// Says how it is.
+///
+/// # Errors
+/// The folder cannot be read.
+pub async fn run(dir: &Path, format: Format) -> Result<ExitCode> {
+    let settings = SiteSettings::read(dir)?;
+    let (up, alive) = (Up::read(dir)?, is_up(dir)?);
+    let health = async { Node::connect(&settings.rpc_url()).await?.health().await }.await;
+    let runs = |note: &Note| note.state == State::Running;
+    let all = alive && health.is_ok() && up.as_ref().is_some_and(|up| runs(&up.node) && runs(&up.worker));
+    let code = if all { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    if format == Format::Json {
+        let chain = health.as_ref().ok().map(|health| {
+            json!({
+                "best": health.best, "finalised": health.finalised, "peers": health.peers, "syncing": health.syncing,
+                "in_step": health.in_step(),
+            })
+        });
+        print_json(&json!({ "up": alive, "programs": up, "chain": chain }))?;
+        return Ok(code);
+    }
+    println!("folder       {}", dir.display());
+    match &up {
+        None => {
+            println!("up           never ran here; services of systemd's are asked by `systemctl status 'consilium-*'`")
+        }
+        Some(up) => {
+            let at = now();
+            match alive {
+                true => println!("up           process {}, for {}", up.pid, span(at.saturating_sub(up.since))),
+                false => println!("up           not running: start it with `consilium up --dir {}`", dir.display()),
+            }
+            println!("node         {}", line(&up.node, at, alive));
+            if let (true, Some(after)) = (alive, up.answered_after_ms) {
+                println!("             answered {:.2} s after its start", after as f64 / 1_000.0);
+            }
+            println!("worker       {}", line(&up.worker, at, alive));
+            println!("institution  {}", seen(&up.institution));
+            println!("genesis      {}", up.genesis);
+        }
+    }
+    match health {
+        Ok(health) => println!("chain        {}", chain(&health)),
+        Err(error) => println!("chain        {error:#}"),
+    }
+    Ok(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_short() {
+        let all: Vec<String> = [0, 119, 120, 7_199, 7_260, 172_800].map(span).into();
+        assert_eq!(all, ["0 s", "119 s", "2 min", "119 min", "2 h 1 min", "2 days"]);
+    }
+
+    #[test]
+    fn a_line_says_what_runs_and_how_it_ended_last() {
+        let mut note = Note {
+            state: State::Running,
+            pid: Some(7),
+            since: 40,
+            restarts: 2,
+            last_exit: Some("killed by SIGKILL".into()),
+            why: None,
+        };
+        assert_eq!(
+            line(&note, 100, true),
+            "runs, process 7, for 60 s; started again 2 times; ended last: killed by SIGKILL"
+        );
+        assert!(line(&note, 100, false).starts_with("not running"));
+        (note.state, note.why) = (State::Refused, Some("the key\u{1b}[2J".into()));
+        let text = line(&note, 100, true);
+        assert!(text.contains("configured wrongly") && text.contains("the key") && !text.contains('\u{1b}'), "{text}");
+        let health = Health { best: 9, finalised: 7, peers: 0, syncing: false };
+        assert!(chain(&health).contains("block 9, final 7; 0 peers; not in step"));
+    }
+}
