@@ -223,7 +223,11 @@ fn new_account(dir: &Path) -> Result<Keypair> {
     Keypair::from_phrase(&phrase, None).map_err(|_| anyhow::anyhow!("no key from a new phrase"))
 }
 
-async fn make_keys(programs: &Programs, keystore: &Path, owner: &[u8; 32]) -> Result<(String, String)> {
+/// Lets the node make session keys for an account in a keystore; gives the keys and their proof, `0x` and digits.
+///
+/// # Errors
+/// What the node says.
+pub async fn make_keys(programs: &Programs, keystore: &Path, owner: &[u8; 32]) -> Result<(String, String)> {
     let mut command = Command::new(&programs.node);
     command.arg("make-keys").arg("--keystore-path").arg(keystore).arg("--owner").arg(hex::encode(owner));
     let made = node_answer(command).await?;
