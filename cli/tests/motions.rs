@@ -162,8 +162,8 @@ fn number(said: &str) -> u32 {
     line["motion ".len()..].split(':').next().unwrap().parse().unwrap()
 }
 
-/// A runtime like the one of this chain, but for its version, which is the next: in what a node reads of it, and in what it
-/// asks of a signed call. (It does not tell itself that it is new, so that it would run no migration; it has none.)
+/// A runtime like the one of this chain, but for its version, which is the next wherever the compiled code has it: in the section
+/// that nodes read, in its data, and in what it asks of signed calls.
 fn next_runtime(chain: &Path) -> Vec<u8> {
     let spec: Value = serde_json::from_slice(&fs::read(chain).unwrap()).unwrap();
     let code = spec["genesis"]["raw"]["top"]["0x3a636f6465"].as_str().unwrap();
@@ -173,16 +173,20 @@ fn next_runtime(chain: &Path) -> Vec<u8> {
     // a section of this name: two texts, then the versions of authoring, of the runtime, of its implementation
     let name = b"\x0fruntime_version$consilium$consilium\x01\0\0\0";
     let at = wasm.windows(name.len()).position(|bytes| bytes == name).unwrap() + name.len();
-    let (version, implementation) = (wasm[at], wasm[at + 4]);
+    let version = wasm[at];
     assert!((1..63).contains(&version) && wasm[at + 1..at + 4] == [0; 3], "a version that this test cannot raise");
     wasm[at] += 1;
-    // `i64.const`: the version in the lower half, that of the implementation in the upper one; five bytes of seven bits each
-    let constant = |version: u8| [0x42, 0x80 | version, 0x80, 0x80, 0x80, implementation << 4];
-    let places: Vec<usize> = (0..wasm.len() - 6).filter(|at| wasm[*at..at + 6] == constant(version)).collect();
-    assert!(!places.is_empty(), "the compiled runtime does not have its version where this test looks for it");
-    for at in places {
-        wasm[at..at + 6].copy_from_slice(&constant(version + 1));
-    }
+    let mut raise = |bytes: &dyn Fn(u8) -> Vec<u8>| {
+        let (old, new) = (bytes(version), bytes(version + 1));
+        let places: Vec<usize> = (0..wasm.len() - old.len()).filter(|at| wasm[*at..].starts_with(&old)).collect();
+        assert!(!places.is_empty(), "the compiled runtime does not have its version where this test looks for it");
+        places.into_iter().for_each(|at| wasm[at..at + new.len()].copy_from_slice(&new));
+    };
+    // versions of authoring, of the runtime, of its implementation, of transactions, of the state
+    raise(&|version| [1, version, 1, 1, 1].into_iter().flat_map(|each| [each, 0, 0, 0]).collect());
+    // what is signed begins with the versions of the runtime and of transactions, and is written at once: `i64.const`, five bytes
+    // of seven bits each, `i64.store` at the beginning of the result
+    raise(&|version| vec![0x42, 0x80 | version, 0x80, 0x80, 0x80, 0x10, 0x37, 0x02, 0x00]);
     sp_maybe_compressed_blob::compress_weakly(&wasm, most).unwrap()
 }
 

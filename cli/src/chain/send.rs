@@ -3,9 +3,9 @@
 use super::{Block, Chain};
 use anyhow::{anyhow, bail, Context, Result};
 use consilium_primitives::Hash;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use subxt::{
-    client::OnlineClientAtBlockT,
+    client::{OnlineClientAtBlock, OnlineClientAtBlockT},
     config::{substrate::SubstrateConfig, DefaultExtrinsicParamsBuilder},
     error::{DispatchError, TransactionEventsError},
     ext::scale_encode::{EncodeAsFields, Error as EncodeError, FieldIter, TypeResolver},
@@ -61,7 +61,7 @@ impl Chain {
         let nonce = self.legacy.system_account_next_index(&account).await.with_context(|| what.clone())?;
         let payload = DynamicPayload::new(pallet, call, Arguments(arguments));
         let params = DefaultExtrinsicParamsBuilder::new().nonce(nonce).mortal(MORTALITY).build();
-        let at = self.api.at_current_block().await.with_context(|| what.clone())?;
+        let at = self.of_one_runtime().await.with_context(|| what.clone())?;
         let sent = at.transactions().sign_and_submit_then_watch(&payload, signer, params).await;
         let held = included(sent.with_context(|| what.clone())?, &what).await?;
         let events = match held.wait_for_success().await {
@@ -79,6 +79,27 @@ impl Chain {
             happened.push(an_event(pallet, name, event.field_bytes(), &metadata));
         }
         Ok(Included { block: self.block(held.block_hash()).await?, events: happened })
+    }
+
+    /// The newest final block, once its runtime is that of the best block: what is signed names the runtime's version, and a new
+    /// one would refuse the old one's.
+    async fn of_one_runtime(&self) -> Result<OnlineClientAtBlock<SubstrateConfig>> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let at = self.api.at_current_block().await?;
+            let (_, version) = self.runtime(self.best().await?).await?;
+            if at.spec_version() == version {
+                return Ok(at);
+            }
+            if Instant::now() > until {
+                bail!(
+                    "the chain has a new runtime, version {version}, whose first block is not final after {} s: calls can be \
+                     signed once it is",
+                    PATIENCE.as_secs()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
     }
 
     /// Sends a call that nobody signs, and waits until it is in the best chain. What it did is not read: it may have replaced
