@@ -3,6 +3,12 @@
 //!
 //! Storage keys are computed here rather than from the node's metadata, so that one connection can read any block with
 //! one request per value. They follow the pallets' hashers (`Twox64Concat` for every map read here).
+//!
+//! * [`consortium`]: what the chain knows of its institutions and of what they decide;
+//! * [`send`]: calls, and what came of them.
+
+pub mod consortium;
+pub mod send;
 
 use anyhow::{anyhow, bail, Context, Result};
 use codec::{Decode, Encode};
@@ -15,19 +21,13 @@ use sp_crypto_hashing::{blake2_256, twox_128, twox_64};
 use std::{sync::Arc, time::Duration};
 use subxt::{
     backend::LegacyBackend,
-    config::{substrate::SubstrateConfig, DefaultExtrinsicParamsBuilder, Header, RpcConfigFor},
-    ext::scale_encode::{EncodeAsFields, Error as EncodeError, FieldIter, TypeResolver},
+    config::{substrate::SubstrateConfig, Header, RpcConfigFor},
     rpcs::{client::rpc_params, LegacyRpcMethods, RpcClient},
-    tx::TransactionStatus,
-    utils::AccountId32,
     OnlineClient,
 };
-use subxt_signer::sr25519::Keypair;
 
 /// Pallet of the studies, as the runtime names it.
 const SWARM: &str = "SwarmLearning";
-/// Blocks after which an unused transaction of this client is void.
-const MORTALITY: u64 = 64;
 /// How long a node may take to finalise another block.
 const FINALITY_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -301,54 +301,11 @@ impl Chain {
         decoded
             .map_err(|_| anyhow!("the chain stores what this program cannot read: are it and the node of one version?"))
     }
-
-    /// Sends a signed call, and waits until it is in the best chain and has succeeded.
-    ///
-    /// # Errors
-    /// The chain refused it, by the name of its error; or it was lost.
-    pub async fn submit(&self, signer: &Keypair, pallet: &str, call: &str, arguments: Vec<u8>) -> Result<()> {
-        let what = || format!("{pallet}.{call}");
-        let account = AccountId32(signer.public_key().0);
-        let nonce = self.legacy.system_account_next_index(&account).await.with_context(what)?;
-        let payload = subxt::tx::DynamicPayload::new(pallet, call, Arguments(arguments));
-        let params = DefaultExtrinsicParamsBuilder::new().nonce(nonce).mortal(MORTALITY).build();
-        let at = self.api.at_current_block().await.with_context(what)?;
-        let mut progress =
-            at.transactions().sign_and_submit_then_watch(&payload, signer, params).await.with_context(what)?;
-        while let Some(status) = progress.next().await {
-            match status.with_context(what)? {
-                TransactionStatus::InBestBlock(block) | TransactionStatus::InFinalizedBlock(block) => {
-                    block.wait_for_success().await.with_context(|| format!("the chain refused {}", what()))?;
-                    return Ok(());
-                }
-                TransactionStatus::Error { message }
-                | TransactionStatus::Invalid { message }
-                | TransactionStatus::Dropped { message } => bail!("{}: {message}", what()),
-                _ => {}
-            }
-        }
-        Err(anyhow!("{}: the node stopped reporting on it", what()))
-    }
 }
 
 /// Whether the chain lists a study for its files: it runs, or is among those that ended last.
 pub fn listed(study: StudyId, info: &StudyInfo, ended: &[StudyId]) -> bool {
     !info.state.ended() || ended.contains(&study)
-}
-
-/// Arguments of a call, in SCALE already.
-struct Arguments(Vec<u8>);
-
-impl EncodeAsFields for Arguments {
-    fn encode_as_fields_to<R: TypeResolver>(
-        &self,
-        _: &mut dyn FieldIter<'_, R::TypeId>,
-        _: &R,
-        out: &mut Vec<u8>,
-    ) -> Result<(), EncodeError> {
-        out.extend_from_slice(&self.0);
-        Ok(())
-    }
 }
 
 /// Storage key of a value of the studies' pallet.

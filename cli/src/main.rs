@@ -5,7 +5,9 @@
 //! * `consilium localnet run`: a whole consortium on this machine, from a study file to a certificate;
 //! * `consilium studies`, `consilium study N`, `consilium institutions`: what a running network says;
 //! * `consilium audit`, `consilium export`: whether what the chain says can be recomputed, here or elsewhere;
-//! * `consilium study register`, `enrol`, `start` and so on: what an institution's people sign.
+//! * `consilium study register`, `enrol`, `start` and so on: what an institution's people sign;
+//! * `consilium motions`, `propose`, `vote`, `close`, `upgrade`: what institutions decide together;
+//! * `consilium rotate`, `addresses`, `leave`: what each does for itself.
 //!
 //! It speaks to the chain as any outside client would: JSON-RPC, and signed transactions.
 
@@ -16,6 +18,7 @@ mod firewall;
 mod institution;
 mod key;
 mod localnet;
+mod motions;
 mod plain;
 mod process;
 mod programs;
@@ -78,6 +81,26 @@ enum Command {
     Institutions(Connection),
     /// Prints firewall rules that let in nodes from the members' addresses alone, as the chain has them
     Firewall(firewall::Options),
+    /// What is voted on, and what was decided last
+    Motions(motions::show::Options),
+    /// Put something to the vote; it is the proposer's aye
+    #[command(subcommand)]
+    Propose(Box<motions::propose::Command>),
+    /// Vote on a motion, also in place of what was said before; the deciding vote does what the motion says
+    Vote(motions::vote::Vote),
+    /// Take a motion away whose time is over
+    Close(motions::vote::Close),
+    /// A new runtime: put it to the vote by its file, apply it, see how it stands
+    #[command(subcommand)]
+    Upgrade(motions::upgrade::Command),
+    /// New session keys, or a new key of the node; a new account is a motion
+    #[command(subcommand)]
+    Rotate(motions::rotate::Command),
+    /// Where the others reach this institution's node
+    #[command(subcommand)]
+    Addresses(motions::own::Addresses),
+    /// Take this institution out of the consortium
+    Leave(motions::own::Leave),
 }
 
 #[derive(Subcommand)]
@@ -157,6 +180,14 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Institutions(connection) => show::institutions(&connection).await,
         Command::Firewall(options) => firewall::run(&options).await,
         Command::Export(options) => archive::export::run(options).await,
+        Command::Motions(options) => motions::show::run(&options).await,
+        Command::Propose(command) => motions::propose::run(*command).await,
+        Command::Vote(options) => motions::vote::vote(&options).await,
+        Command::Close(options) => motions::vote::close(&options).await,
+        Command::Upgrade(command) => motions::upgrade::run(&command).await,
+        Command::Rotate(command) => motions::rotate::run(&command).await,
+        Command::Addresses(command) => motions::own::addresses(&command).await,
+        Command::Leave(options) => motions::own::leave(&options).await,
     }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -90,25 +90,28 @@ fn show(path: &Path, format: Format) -> Result<()> {
     if format == Format::Json {
         return print_json(&json!({ "card": card, "fingerprint": card.fingerprint(), "signed": signed }));
     }
-    let yes = |flag: bool| if flag { "yes" } else { "no" };
-    println!("institution  {}", card.name);
-    println!("fingerprint  {}", card.fingerprint());
-    println!("consortium   {}", card.consortium);
-    println!("chain        {}", card.chain.as_deref().unwrap_or("to be founded"));
-    println!("contact      {}", card.contact);
-    println!("validator    {}", yes(card.validator));
-    println!("participant  {}", yes(card.participant));
-    println!("account      {}", card.account);
-    println!("node         {}", card.peer);
-    println!(
-        "addresses    {}",
-        if card.addresses.is_empty() { "none: it dials others".into() } else { card.addresses.join(", ") }
-    );
-    println!(
-        "signed       {}",
-        if signed { "yes, by node and institution" } else { "by the node alone, not yet by the institution" }
-    );
+    table(&card, signed).iter().for_each(|line| println!("{line}"));
     Ok(())
+}
+
+/// A card in lines, for people.
+pub fn table(card: &Card, signed: bool) -> Vec<String> {
+    let yes = |flag: bool| if flag { "yes" } else { "no" };
+    let addresses = if card.addresses.is_empty() { "none: it dials others".into() } else { card.addresses.join(", ") };
+    let by = if signed { "yes, by node and institution" } else { "by the node alone, not yet by the institution" };
+    vec![
+        format!("institution  {}", card.name),
+        format!("fingerprint  {}", card.fingerprint()),
+        format!("consortium   {}", card.consortium),
+        format!("chain        {}", card.chain.as_deref().unwrap_or("to be founded")),
+        format!("contact      {}", card.contact),
+        format!("validator    {}", yes(card.validator)),
+        format!("participant  {}", yes(card.participant)),
+        format!("account      {}", card.account),
+        format!("node         {}", card.peer),
+        format!("addresses    {addresses}"),
+        format!("signed       {by}"),
+    ]
 }
 
 fn sign_file(command: &Sign) -> Result<()> {

@@ -287,7 +287,11 @@ pub fn sign(card: &mut Card, signer: &Keypair) -> Result<()> {
     card.check().map(|_| ()).context("this key is not that of the card's account")
 }
 
-async fn make_keys(programs: &Programs, keystore: &Path, owner: &[u8; 32]) -> Result<(String, String)> {
+/// Lets the node make session keys for an account in a keystore; gives the keys and their proof, `0x` and digits.
+///
+/// # Errors
+/// What the node says.
+pub async fn make_keys(programs: &Programs, keystore: &Path, owner: &[u8; 32]) -> Result<(String, String)> {
     let mut command = Command::new(&programs.node);
     command.arg("make-keys").arg("--keystore-path").arg(keystore).arg("--owner").arg(hex::encode(owner));
     let made = node_answer(command).await?;

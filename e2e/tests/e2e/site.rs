@@ -25,7 +25,7 @@ impl Drop for Running {
 /// The command of the node in README's section on one site, in words, without the program.
 fn command() -> Vec<String> {
     let readme = fs::read_to_string(workspace().join("README.md")).unwrap().replace("\\\n", " ");
-    let section = readme.split("## One hospital's site").nth(1).unwrap().split("```").nth(1).unwrap();
+    let section = readme.split("## One hospital's site").nth(1).unwrap();
     let command = section.lines().find_map(|line| line.trim().strip_prefix("consilium-node ")).unwrap();
     command.split_whitespace().map(str::to_owned).collect()
 }

@@ -1,0 +1,227 @@
+//! Calls, signed and sent, and what came of them.
+
+use super::{Block, Chain};
+use anyhow::{anyhow, bail, Context, Result};
+use consilium_primitives::Hash;
+use std::time::{Duration, Instant};
+use subxt::{
+    client::{OnlineClientAtBlock, OnlineClientAtBlockT},
+    config::{substrate::SubstrateConfig, DefaultExtrinsicParamsBuilder},
+    error::{DispatchError, TransactionEventsError},
+    ext::scale_encode::{EncodeAsFields, Error as EncodeError, FieldIter, TypeResolver},
+    metadata::ArcMetadata,
+    tx::{DynamicPayload, TransactionInBlock, TransactionProgress, TransactionStatus},
+    utils::AccountId32,
+};
+use subxt_signer::sr25519::Keypair;
+
+/// Blocks after which an unused transaction of this client is void.
+const MORTALITY: u64 = 64;
+/// How long a call may take to get into a block.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// An event of a block.
+#[derive(Clone, Debug)]
+pub struct Happened {
+    /// The pallet, as the runtime names it.
+    pub pallet: String,
+    /// Its name.
+    pub name: String,
+    /// Its fields in SCALE.
+    pub fields: Vec<u8>,
+    /// Why a motion that was decided could not be done, where it is that.
+    pub why: Option<String>,
+}
+
+/// Where a call was included, and what it did.
+#[derive(Clone, Debug)]
+pub struct Included {
+    /// The block.
+    pub block: Block,
+    /// What happened by the call.
+    pub events: Vec<Happened>,
+}
+
+impl Chain {
+    /// Sends a signed call, and waits until it is in the best chain and has succeeded.
+    ///
+    /// # Errors
+    /// The chain refused it, by the name of its error; or it was lost.
+    pub async fn submit(&self, signer: &Keypair, pallet: &str, call: &str, arguments: Vec<u8>) -> Result<()> {
+        self.send(signer, pallet, call, arguments).await.map(|_| ())
+    }
+
+    /// Sends a signed call, waits until it is in the best chain and has succeeded, and tells what happened by it.
+    ///
+    /// # Errors
+    /// The chain refused it, by the name of its error; it was lost, or no block has it after two minutes.
+    pub async fn send(&self, signer: &Keypair, pallet: &str, call: &str, arguments: Vec<u8>) -> Result<Included> {
+        let what = format!("{pallet}.{call}");
+        let account = AccountId32(signer.public_key().0);
+        let nonce = self.legacy.system_account_next_index(&account).await.with_context(|| what.clone())?;
+        let payload = DynamicPayload::new(pallet, call, Arguments(arguments));
+        let params = DefaultExtrinsicParamsBuilder::new().nonce(nonce).mortal(MORTALITY).build();
+        let at = self.of_one_runtime().await.with_context(|| what.clone())?;
+        let sent = at.transactions().sign_and_submit_then_watch(&payload, signer, params).await;
+        let held = included(sent.with_context(|| what.clone())?, &what).await?;
+        let events = match held.wait_for_success().await {
+            Ok(events) => events,
+            Err(TransactionEventsError::ExtrinsicFailed(error)) => {
+                bail!("the chain refused {what}: {}", told(&error))
+            }
+            Err(error) => return Err(error).with_context(|| format!("{what}: what came of it cannot be read")),
+        };
+        let metadata = at.metadata();
+        let mut happened = Vec::new();
+        for event in events.iter() {
+            let event = event.with_context(|| format!("{what}: an event cannot be read"))?;
+            let (pallet, name) = (event.pallet_name(), event.event_name());
+            happened.push(an_event(pallet, name, event.field_bytes(), &metadata));
+        }
+        Ok(Included { block: self.block(held.block_hash()).await?, events: happened })
+    }
+
+    /// The newest final block, once its runtime is that of the best block: what is signed names the runtime's version, and a new
+    /// one would refuse the old one's.
+    async fn of_one_runtime(&self) -> Result<OnlineClientAtBlock<SubstrateConfig>> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let at = self.api.at_current_block().await?;
+            let (_, version) = self.runtime(self.best().await?).await?;
+            if at.spec_version() == version {
+                return Ok(at);
+            }
+            if Instant::now() > until {
+                bail!(
+                    "the chain has a new runtime, version {version}, whose first block is not final after {} s: calls can be \
+                     signed once it is",
+                    PATIENCE.as_secs()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Sends a call that nobody signs, and waits until it is in the best chain. What it did is not read: it may have replaced
+    /// the runtime.
+    ///
+    /// # Errors
+    /// The node does not take it, it was lost, or no block has it after two minutes.
+    pub async fn send_unsigned(&self, pallet: &str, call: &str, arguments: Vec<u8>) -> Result<Block> {
+        let what = format!("{pallet}.{call}");
+        let payload = DynamicPayload::new(pallet, call, Arguments(arguments));
+        let at = self.api.at_current_block().await.with_context(|| what.clone())?;
+        let made = at.transactions().create_unsigned(&payload).with_context(|| what.clone())?;
+        let sent = made.submit_and_watch().await.with_context(|| what.clone())?;
+        let held = included(sent, &what).await?;
+        self.block(held.block_hash()).await
+    }
+
+    /// Whether the chain's runtime has this call.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn has_call(&self, pallet: &str, call: &str) -> Result<bool> {
+        let at = self.api.at_current_block().await?;
+        let found = at.metadata_ref().pallet_by_name(pallet).and_then(|pallet| pallet.call_variant_by_name(call));
+        Ok(found.is_some())
+    }
+
+    /// What happened in a block.
+    ///
+    /// # Errors
+    /// The node does not answer, or keeps the state of that block no longer.
+    pub async fn events(&self, block: Block) -> Result<Vec<Happened>> {
+        let at = self.api.at_block(subxt::utils::H256::from(block.hash.0)).await?;
+        let (events, metadata) = (at.events().fetch().await?, at.metadata());
+        let mut happened = Vec::new();
+        for event in events.iter() {
+            let event = event?;
+            happened.push(an_event(event.pallet_name(), event.event_name(), event.field_bytes(), &metadata));
+        }
+        Ok(happened)
+    }
+
+    /// BLAKE2b-256 of the chain's runtime in the state of a block.
+    ///
+    /// # Errors
+    /// The node does not answer, or keeps the state of that block no longer.
+    pub async fn code_hash(&self, at: Block) -> Result<Hash> {
+        let params = subxt::rpcs::client::rpc_params!["0x3a636f6465", subxt::utils::H256::from(at.hash.0)];
+        let hash: Option<subxt::utils::H256> = self.rpc.request("state_getStorageHash", params).await?;
+        hash.map(|hash| Hash::from(hash.0)).context("the chain has no runtime")
+    }
+
+    /// Name and version of the runtime that makes the block after this one.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn runtime(&self, at: Block) -> Result<(String, u32)> {
+        let version = self.legacy.state_get_runtime_version(Some(at.hash.0.into())).await?;
+        let name = version.other.get("specName").and_then(|name| name.as_str()).unwrap_or_default();
+        Ok((name.to_owned(), version.spec_version))
+    }
+}
+
+/// Waits until a block of the best chain has it.
+async fn included<C: OnlineClientAtBlockT<SubstrateConfig>>(
+    mut progress: TransactionProgress<SubstrateConfig, C>,
+    what: &str,
+) -> Result<TransactionInBlock<SubstrateConfig, C>> {
+    let waited = async {
+        while let Some(status) = progress.next().await {
+            match status.with_context(|| what.to_owned())? {
+                TransactionStatus::InBestBlock(held) | TransactionStatus::InFinalizedBlock(held) => return Ok(held),
+                TransactionStatus::Error { message }
+                | TransactionStatus::Invalid { message }
+                | TransactionStatus::Dropped { message } => bail!("{what}: {message}"),
+                _ => {}
+            }
+        }
+        Err(anyhow!("{what}: the node stopped reporting on it"))
+    };
+    tokio::time::timeout(PATIENCE, waited).await.map_err(|_| {
+        anyhow!(
+            "{what}: no block has it after {} s; the chain makes no blocks, or its blocks are full. It may still be included: \
+             look before you send it again",
+            PATIENCE.as_secs()
+        )
+    })?
+}
+
+fn an_event(pallet: &str, name: &str, fields: &[u8], metadata: &ArcMetadata) -> Happened {
+    // number of the motion, then why
+    let why = match (pallet, name, fields.get(4..)) {
+        ("Consortium", "Failed", Some(error)) => {
+            Some(DispatchError::decode_from(error, metadata.clone()).map_or_else(|e| e.to_string(), |e| told(&e)))
+        }
+        _ => None,
+    };
+    Happened { pallet: pallet.into(), name: name.into(), fields: fields.to_vec(), why }
+}
+
+/// An error of the chain by its name, with what the chain itself says of it.
+fn told(error: &DispatchError) -> String {
+    let DispatchError::Module(module) = error else { return error.to_string() };
+    let said = module.details().map(|details| details.variant.docs.join(" ")).unwrap_or_default();
+    if said.is_empty() {
+        module.to_string()
+    } else {
+        format!("{module}: {said}")
+    }
+}
+
+/// Arguments of a call, in SCALE already.
+struct Arguments(Vec<u8>);
+
+impl EncodeAsFields for Arguments {
+    fn encode_as_fields_to<R: TypeResolver>(
+        &self,
+        _: &mut dyn FieldIter<'_, R::TypeId>,
+        _: &R,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        out.extend_from_slice(&self.0);
+        Ok(())
+    }
+}

@@ -1,0 +1,244 @@
+//! `consilium motions`: what is voted on, and what was decided lately.
+
+use super::{
+    history::{decided, Decided},
+    propose::admission,
+    upgrade::code_of,
+};
+use crate::{
+    chain::{
+        consortium::{Consortium, Motion, Open},
+        Block, Chain,
+    },
+    show::{phase, print_json},
+    Connection, Format,
+};
+use anyhow::{bail, Result};
+use clap::Args;
+use consilium_founding::Card;
+use serde_json::{json, Value};
+use std::{fs, path::PathBuf};
+
+/// What `motions` takes.
+#[derive(Args)]
+pub struct Options {
+    /// Number of a motion. Left out: all that are open, and those decided last
+    number: Option<u32>,
+    /// A compiled runtime: say whether the motion is about this one
+    #[arg(long, value_name = "FILE", requires = "number")]
+    wasm: Option<PathBuf>,
+    /// A newcomer's card: say whether the motion admits exactly this one
+    #[arg(long, value_name = "FILE", requires = "number", conflicts_with = "wasm")]
+    card: Option<PathBuf>,
+    /// How many of those decided last are shown
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    decided: u32,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Shows motions.
+///
+/// # Errors
+/// There is none of this number, a file cannot be read, or the node does not answer.
+pub async fn run(options: &Options) -> Result<()> {
+    let chain = Chain::connect(&options.connection.url).await?;
+    let at = chain.best().await?;
+    let here = chain.consortium(at).await?;
+    let studies = running(&chain, at).await?;
+    match options.number {
+        Some(number) => one(&chain, &here, &studies, number, options).await,
+        None => all(&chain, &here, &studies, options).await,
+    }
+}
+
+async fn all(chain: &Chain, here: &Consortium, studies: &[String], options: &Options) -> Result<()> {
+    let past: Vec<u32> = (0..here.next_motion).rev().filter(|number| !here.motions.contains_key(number)).collect();
+    let mut ended = Vec::new();
+    for number in past.into_iter().take(options.decided as usize) {
+        ended.push((number, decided(chain, number, here.at).await));
+    }
+    if options.connection.format == Format::Json {
+        let open: Vec<Value> =
+            here.motions.iter().map(|(number, open)| open_json(here, *number, open, studies)).collect();
+        let ended: Vec<Value> = ended.iter().map(|(number, end)| ended_json(here, *number, end)).collect();
+        return print_json(&json!({ "block": here.at.number, "open": open, "decided": ended }));
+    }
+    if here.motions.is_empty() {
+        println!("No motion is open (block {}).", here.at.number);
+    }
+    for (number, open) in &here.motions {
+        lines(here, *number, open, studies).iter().for_each(|line| println!("{line}"));
+    }
+    if !ended.is_empty() {
+        println!("decided last:");
+    }
+    for (number, end) in ended {
+        println!("  {}", past_line(here, number, &end));
+    }
+    Ok(())
+}
+
+async fn one(chain: &Chain, here: &Consortium, studies: &[String], number: u32, options: &Options) -> Result<()> {
+    if number >= here.next_motion {
+        bail!(
+            "there has been no motion {number} yet; `consilium motions{}` lists those that are open",
+            options.connection.hint()
+        );
+    }
+    let Some(open) = here.motions.get(&number) else {
+        let end = decided(chain, number, here.at).await;
+        if options.connection.format == Format::Json {
+            return print_json(&ended_json(here, number, &end));
+        }
+        let end = end?;
+        println!("{}", past_line(here, number, &Ok(end.clone())));
+        if let Some(open) = &end.open {
+            println!("  ayes {}; nays {}", here.names(&open.ayes), here.names(&open.nays));
+            compare(here, chain, &open.motion, options)?;
+        }
+        return Ok(());
+    };
+    if options.connection.format == Format::Json {
+        return print_json(&open_json(here, number, open, studies));
+    }
+    lines(here, number, open, studies).iter().for_each(|line| println!("{line}"));
+    compare(here, chain, &open.motion, options)
+}
+
+/// Compares a motion with a file that was named.
+fn compare(here: &Consortium, chain: &Chain, motion: &Motion, options: &Options) -> Result<()> {
+    if let Some(file) = &options.wasm {
+        let Motion::Upgrade { code, .. } = motion else {
+            bail!("this motion is about no runtime: {}", here.headline(motion))
+        };
+        let (_, hash) = code_of(file)?;
+        if hash != *code {
+            bail!("{} is ANOTHER runtime than the one of this motion: its hash is {hash:?}", file.display());
+        }
+        println!("  {} is the runtime of this motion, to the byte", file.display());
+    }
+    if let Some(file) = &options.card {
+        let Motion::Admit(admitted) = motion else { bail!("this motion admits nobody: {}", here.headline(motion)) };
+        let card = Card::read(&fs::read(file)?).map_err(|error| error.context(file.display().to_string()))?;
+        if admission(&card.0, &card.1, &chain.genesis())? != *admitted {
+            bail!("{} is ANOTHER card than the one of this motion", file.display());
+        }
+        println!("  {} is the card of this motion; its fingerprint is {}", file.display(), card.0.fingerprint());
+    }
+    Ok(())
+}
+
+/// An open motion in lines.
+pub fn lines(here: &Consortium, number: u32, open: &Open, studies: &[String]) -> Vec<String> {
+    let tally = here.tally(open);
+    let mut lines = vec![format!("motion {number}: {}", here.headline(&open.motion))];
+    lines.extend(here.details(&open.motion, studies).into_iter().map(|line| format!("  {line}")));
+    lines.push(format!("  proposed by {} in block {}", here.name(&open.proposer), open.proposed_at));
+    lines.push(format!(
+        "  ayes {} of {} that are needed ({} are counted): {}",
+        tally.ayes.len(),
+        tally.needed,
+        tally.electorate,
+        here.names(&tally.ayes)
+    ));
+    lines.push(format!(
+        "  nays {}: {}; not heard: {}",
+        tally.nays.len(),
+        here.names(&tally.nays),
+        here.names(&tally.silent)
+    ));
+    lines.push(if open.until >= here.at.number {
+        format!("  can be voted on until block {}, for {} more", open.until, here.blocks(open.until - here.at.number))
+    } else {
+        format!("  its time is over: `consilium close {number}` takes it away")
+    });
+    lines
+}
+
+/// A motion that is decided, in one line.
+fn past_line(here: &Consortium, number: u32, end: &Result<Decided>) -> String {
+    match end {
+        Err(error) => format!("motion {number}: {error:#}"),
+        Ok(end) => {
+            let what = end.open.as_ref().map_or_else(
+                || "what it was about is not kept: it was decided in the block of its proposal".into(),
+                |open| here.headline(&open.motion),
+            );
+            let ago = here.blocks(here.at.number.saturating_sub(end.block.number));
+            format!("motion {number}: {what}: {} (block {}, {ago} ago)", end.outcome.words(), end.block.number)
+        }
+    }
+}
+
+fn open_json(here: &Consortium, number: u32, open: &Open, studies: &[String]) -> Value {
+    let tally = here.tally(open);
+    let names = |all: &[sp_core::crypto::AccountId32]| all.iter().map(|who| here.name(who)).collect::<Vec<_>>();
+    json!({
+        "number": number,
+        "motion": here.headline(&open.motion),
+        "details": here.details(&open.motion, studies),
+        "proposer": here.name(&open.proposer),
+        "proposed_at": open.proposed_at,
+        "until": open.until,
+        "seconds_left": u64::from(open.until.saturating_sub(here.at.number)) * u64::from(here.block_ms) / 1_000,
+        "ayes": names(&tally.ayes),
+        "nays": names(&tally.nays),
+        "not_heard": names(&tally.silent),
+        "electorate": tally.electorate,
+        "needed": tally.needed,
+    })
+}
+
+fn ended_json(here: &Consortium, number: u32, end: &Result<Decided>) -> Value {
+    match end {
+        Ok(end) => json!({
+            "number": number,
+            "motion": end.open.as_ref().map(|open| here.headline(&open.motion)),
+            "outcome": end.outcome.words(),
+            "block": end.block.number,
+        }),
+        Err(error) => json!({ "number": number, "error": format!("{error:#}") }),
+    }
+}
+
+/// Studies that have not ended.
+///
+/// # Errors
+/// The node does not answer.
+pub async fn running(chain: &Chain, at: Block) -> Result<Vec<String>> {
+    let mut running = Vec::new();
+    for number in 0..chain.study_count(at).await? {
+        if let Some(info) = chain.study(number, at).await?.filter(|info| !info.state.ended()) {
+            running.push(format!("study {number} ({})", phase(&info.state)));
+        }
+    }
+    Ok(running)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::tally::tests::{consortium, open};
+    use super::*;
+    use sp_core::crypto::AccountId32;
+
+    #[test]
+    fn an_open_motion_says_who_is_for_it_and_how_many_are_missing_until_when() {
+        let here = consortium(&["north", "south", "east", "west"]);
+        let open = open(Motion::Suspend { who: AccountId32::from([4; 32]) }, &[1], &[4]);
+        let text = lines(&here, 3, &open, &[]).join("\n");
+        for part in [
+            "motion 3: suspend west",
+            "proposed by north in block 990",
+            "ayes 1 of 3 that are needed (4 are counted): north",
+            "nays 1: west; not heard: south, east",
+            "until block 1500, for 16 min 40 s more",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        let mut late = here;
+        late.at.number = 1_501;
+        assert!(lines(&late, 3, &open, &[]).join("\n").contains("consilium close 3"));
+    }
+}

@@ -1,0 +1,271 @@
+//! `consilium upgrade`: a new runtime, from its file to its first block.
+
+use super::{propose, show::running, Acting};
+use crate::{
+    chain::{
+        consortium::{Consortium, Motion},
+        Block, Chain,
+    },
+    institution::folder::node_answer,
+    programs::Programs,
+    show::print_json,
+    Connection, Format,
+};
+use anyhow::{bail, ensure, Context, Result};
+use clap::{Args, Subcommand};
+use codec::Encode;
+use consilium_founding::Span;
+use consilium_primitives::Hash;
+use serde_json::{json, Value};
+use sp_crypto_hashing::blake2_256;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command as Process,
+    time::{Duration, Instant},
+};
+
+/// Largest compiled runtime that fits a block with what else a block holds, in bytes: 1.4 MiB.
+const MOST_BYTES: usize = 1_468_006;
+/// How long a new runtime may take to make its first block.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What is done about a new runtime.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Put a new runtime to the vote, by its file
+    Propose(Propose),
+    /// Give the chain the new runtime that was decided, after its delay; anybody can
+    Apply(Apply),
+    /// Which runtime the chain has, and which was decided
+    Status(Connection),
+}
+
+/// What `propose` takes.
+#[derive(Args)]
+pub struct Propose {
+    /// The compiled runtime, consilium_runtime.compact.compressed.wasm
+    #[arg(long, value_name = "FILE")]
+    wasm: PathBuf,
+    /// Time between the deciding vote and its effect. Left out: the least that was agreed at founding
+    #[arg(long, value_name = "TIME")]
+    delay: Option<Span>,
+    /// Folder of `consilium-node` and `ml-worker`. Left out: that of this program
+    #[arg(long, value_name = "DIR")]
+    bin_dir: Option<PathBuf>,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// What `apply` takes.
+#[derive(Args)]
+pub struct Apply {
+    /// The compiled runtime that was decided
+    #[arg(long, value_name = "FILE")]
+    wasm: PathBuf,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Does it.
+///
+/// # Errors
+/// A file that is no such runtime; what the chain refused.
+pub async fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Propose(options) => propose_file(options).await,
+        Command::Apply(options) => apply(options).await,
+        Command::Status(connection) => status(connection).await,
+    }
+}
+
+/// A compiled runtime and its BLAKE2b-256 hash.
+///
+/// # Errors
+/// The file cannot be read, or is none.
+pub fn code_of(file: &Path) -> Result<(Vec<u8>, Hash)> {
+    let shown = file.display();
+    let code = fs::read(file).with_context(|| format!("cannot read {shown}"))?;
+    ensure!(code.first() != Some(&b'{'), "{shown}: is a chain's specification, not a compiled runtime");
+    let hash = Hash::from(blake2_256(&code));
+    Ok((code, hash))
+}
+
+async fn propose_file(options: &Propose) -> Result<()> {
+    let (acting, shown) = (&options.acting, options.wasm.display());
+    let programs = Programs::find(options.bin_dir.as_deref())?;
+    let (code, hash) = code_of(&options.wasm)?;
+    let mut ask = Process::new(&programs.node);
+    ask.arg("inspect-runtime").arg(&options.wasm);
+    let is = node_answer(ask).await?;
+    let chain = acting.chain().await?;
+    let here = chain.consortium(chain.best().await?).await?;
+    let (name, version) = chain.runtime(here.at).await?;
+    fits(&is, code.len(), (&name, version, here.block_ms)).with_context(|| shown.to_string())?;
+    let delay = delay(&here, options.delay)?;
+    if !acting.json() {
+        println!("runtime      {name}, version {} (the chain has {version})", is["spec_version"]);
+        println!("code         {hash:?}");
+        println!("size         {} bytes", code.len());
+    }
+    propose::propose(acting, &chain, &here, Motion::Upgrade { code: hash, delay }).await
+}
+
+/// Whether a runtime, as the node describes it, can take the place of the chain's: its name, version and slots.
+fn fits(is: &Value, size: usize, (name, version, slot): (&str, u32, u32)) -> Result<()> {
+    ensure!(is["spec_name"] == name, "is a runtime of {}, and the chain's is {name:?}", is["spec_name"]);
+    ensure!(
+        is["spec_version"].as_u64() > Some(version.into()),
+        "has version {}, and the chain has {version} already: a new runtime has a higher one",
+        is["spec_version"]
+    );
+    ensure!(
+        is["slot_millis"] == slot,
+        "has slots of {} ms, and the chain has {slot} ms: a change of slots needs a new chain",
+        is["slot_millis"]
+    );
+    ensure!(
+        size <= MOST_BYTES,
+        "has {size} bytes, and a block takes no more than {MOST_BYTES}: give the compressed one, …compact.compressed.wasm"
+    );
+    Ok(())
+}
+
+/// Blocks between the deciding vote and the effect.
+fn delay(here: &Consortium, wanted: Option<Span>) -> Result<u32> {
+    let least = here.founding.upgrade_delay;
+    let millis = wanted.map_or(least, |span| span.millis);
+    ensure!(millis >= least, "--delay: at founding no less than {} was agreed", super::words::span(least));
+    Ok(u32::try_from(millis.div_ceil(u64::from(here.block_ms.max(1))))?.max(1))
+}
+
+async fn apply(options: &Apply) -> Result<()> {
+    let (code, hash) = code_of(&options.wasm)?;
+    let chain = Chain::connect(&options.connection.url).await?;
+    let at = chain.best().await?;
+    let here = chain.consortium(at).await?;
+    let shown = options.wasm.display();
+    match (here.authorised, here.pending) {
+        (Some(authorised), _) if authorised == hash => {}
+        (Some(authorised), _) => {
+            bail!("{shown} is ANOTHER runtime, {hash:?}, than the one that was decided, {authorised:?}")
+        }
+        (None, Some((pending, _))) if pending != hash => {
+            bail!("{shown} is ANOTHER runtime, {hash:?}, than the one that was decided, {pending:?}")
+        }
+        (None, Some((_, from))) => {
+            bail!(
+                "this runtime can be applied from block {from} on, in {}",
+                here.blocks(from.saturating_sub(at.number))
+            )
+        }
+        (None, None) if chain.code_hash(at).await? == hash => bail!("the chain has this runtime already"),
+        (None, None) => bail!("no new runtime has been decided: `consilium upgrade propose` puts one to the vote"),
+    }
+    let (_, before) = chain.runtime(at).await?;
+    let block = chain.send_unsigned("System", "apply_authorized_upgrade", code.encode()).await?;
+    let after = replaced(&chain, block, hash, before).await?;
+    if options.connection.format == Format::Json {
+        return print_json(&json!({ "block": block.number, "code": hash, "version": after, "version_before": before }));
+    }
+    println!(
+        "the chain has the new runtime, version {after} in place of {before}, code {hash:?} (block {})",
+        block.number
+    );
+    Ok(())
+}
+
+/// Waits until a block has been made by the new runtime; gives its version.
+async fn replaced(chain: &Chain, block: Block, hash: Hash, before: u32) -> Result<u32> {
+    if chain.code_hash(block).await? != hash {
+        bail!(
+            "block {} has the call, but the chain refused the code: its name or version do not follow those of the runtime \
+             that it has",
+            block.number
+        );
+    }
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let at = chain.best().await?;
+        let (_, version) = chain.runtime(at).await?;
+        if at.number > block.number && version != before && chain.code_hash(at).await? == hash {
+            return Ok(version);
+        }
+        ensure!(Instant::now() < until, "the new runtime is in block {}, and has made no block since", block.number);
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+async fn status(connection: &Connection) -> Result<()> {
+    let chain = Chain::connect(&connection.url).await?;
+    let here = chain.consortium(chain.best().await?).await?;
+    let (name, version) = chain.runtime(here.at).await?;
+    let code = chain.code_hash(here.at).await?;
+    let studies = running(&chain, here.at).await?;
+    if connection.format == Format::Json {
+        return print_json(&json!({
+            "block": here.at.number, "name": name, "version": version, "code": code,
+            "pending": here.pending.map(|(code, from)| json!({ "code": code, "from": from })),
+            "authorised": here.authorised, "studies": studies,
+        }));
+    }
+    println!("runtime      {name}, version {version} (block {})", here.at.number);
+    println!("code         {code:?}");
+    match (here.authorised, here.pending) {
+        (Some(code), _) => println!(
+            "decided      {code:?}, to be applied now: consilium upgrade apply --wasm FILE{}",
+            connection.hint()
+        ),
+        (None, Some((code, from))) => {
+            println!(
+                "decided      {code:?}, from block {from} on, in {}",
+                here.blocks(from.saturating_sub(here.at.number))
+            );
+        }
+        (None, None) => println!("decided      no other"),
+    }
+    println!("studies      {}", if studies.is_empty() { "none runs".into() } else { studies.join(", ") });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::tally::tests::consortium;
+    use super::*;
+
+    #[test]
+    fn a_runtime_that_cannot_follow_is_refused_with_the_reason() {
+        let is = |name: &str, version: u32, slot: u32| json!({ "spec_name": name, "spec_version": version, "slot_millis": slot });
+        let now = ("consilium", 2, 2_000);
+        fits(&is("consilium", 3, 2_000), 500_000, now).unwrap();
+        for (is, size, says) in [
+            (is("other", 3, 2_000), 1, "runtime of \"other\""),
+            (is("consilium", 2, 2_000), 1, "version 2"),
+            (is("consilium", 1, 2_000), 1, "higher"),
+            (is("consilium", 3, 500), 1, "slots of 500 ms"),
+            (is("consilium", 3, 2_000), MOST_BYTES + 1, "compact.compressed.wasm"),
+        ] {
+            let error = fits(&is, size, now).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_delay_is_what_was_agreed_or_more() {
+        let here = consortium(&["a"]);
+        assert_eq!(delay(&here, None).unwrap(), 43_200);
+        assert_eq!(delay(&here, Some("2d".parse().unwrap())).unwrap(), 86_400);
+        assert!(delay(&here, Some("1h".parse().unwrap())).unwrap_err().to_string().contains("1 d was agreed"));
+    }
+
+    #[test]
+    fn a_specification_is_no_runtime() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x");
+        fs::write(&file, "{}").unwrap();
+        assert!(code_of(&file).unwrap_err().to_string().contains("specification"));
+        fs::write(&file, "abc").unwrap();
+        assert_eq!(code_of(&file).unwrap().1, Hash::from(blake2_256(b"abc")));
+    }
+}

@@ -1,0 +1,163 @@
+//! `consilium vote` and `consilium close`, and what is said after each call about a motion.
+
+use super::{history::Outcome, show, tally::Tally, Acting};
+use crate::{
+    chain::{
+        consortium::{Consortium, Motion, CONSORTIUM},
+        send::{Happened, Included},
+        Chain,
+    },
+    show::print_json,
+};
+use anyhow::{bail, Result};
+use clap::{Args, ValueEnum};
+use codec::{Decode, Encode};
+use serde_json::json;
+use sp_core::crypto::AccountId32;
+
+/// What `vote` takes.
+#[derive(Args)]
+pub struct Vote {
+    /// Number of the motion
+    number: u32,
+    /// For it or against it
+    #[arg(value_enum)]
+    voice: Voice,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// For a motion, or against it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Voice {
+    /// For it
+    Aye,
+    /// Against it
+    Nay,
+}
+
+/// What `close` takes.
+#[derive(Args)]
+pub struct Close {
+    /// Number of the motion
+    number: u32,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Votes, also in place of what was said before.
+///
+/// # Errors
+/// There is no such motion, or what the chain refused.
+pub async fn vote(options: &Vote) -> Result<()> {
+    let (acting, number) = (&options.acting, options.number);
+    let (signer, chain) = (acting.signer()?, acting.chain().await?);
+    let here = chain.consortium(chain.best().await?).await?;
+    let Some(open) = here.motions.get(&number) else { bail!("{}", not_open(&here, number, acting)) };
+    explain(acting, &here, &open.motion, &show::running(&chain, here.at).await?);
+    let aye = options.voice == Voice::Aye;
+    let done = chain.send(&signer, CONSORTIUM, "vote", (number, aye).encode()).await?;
+    tell(acting, &chain, number, if aye { "voted aye" } else { "voted nay" }, &done).await
+}
+
+/// Takes a motion away whose time is over.
+///
+/// # Errors
+/// It can still be voted on, there is none, or what the chain refused.
+pub async fn close(options: &Close) -> Result<()> {
+    let (acting, number) = (&options.acting, options.number);
+    let (signer, chain) = (acting.signer()?, acting.chain().await?);
+    let here = chain.consortium(chain.best().await?).await?;
+    match here.motions.get(&number) {
+        None => bail!("{}", not_open(&here, number, acting)),
+        Some(open) if open.until >= here.at.number => bail!(
+            "motion {number} can still be voted on, until block {}, for {} more",
+            open.until,
+            here.blocks(open.until - here.at.number)
+        ),
+        Some(_) => {}
+    }
+    let done = chain.send(&signer, CONSORTIUM, "close", number.encode()).await?;
+    tell(acting, &chain, number, "closed", &done).await
+}
+
+fn not_open(here: &Consortium, number: u32, acting: &Acting) -> String {
+    let hint = acting.connection.hint();
+    if number < here.next_motion {
+        format!("motion {number} is decided already: `consilium motions {number}{hint}` says how")
+    } else {
+        format!("there has been no motion {number} yet: `consilium motions{hint}` lists those that are open")
+    }
+}
+
+/// Says what a motion is about before it is signed.
+pub fn explain(acting: &Acting, here: &Consortium, motion: &Motion, studies: &[String]) {
+    if acting.json() {
+        return;
+    }
+    println!("{}", here.headline(motion));
+    here.details(motion, studies).iter().for_each(|line| println!("  {line}"));
+}
+
+/// Says in which block a call about a motion is, and what the motion has come to.
+///
+/// # Errors
+/// The node does not answer.
+pub async fn tell(acting: &Acting, chain: &Chain, number: u32, what: &str, done: &Included) -> Result<()> {
+    let outcome = Outcome::of(number, &done.events);
+    let here = chain.consortium(done.block).await?;
+    let tally = here.motions.get(&number).map(|open| here.tally(open));
+    if acting.json() {
+        return print_json(&json!({
+            "motion": number,
+            "done": what,
+            "block": done.block.number,
+            "outcome": outcome.as_ref().map(Outcome::words),
+            "ayes": tally.as_ref().map(|tally| tally.ayes.len()),
+            "needed": tally.as_ref().map(|tally| tally.needed),
+            "missing": tally.as_ref().map(Tally::missing),
+        }));
+    }
+    println!("motion {number}: {what} (block {})", done.block.number);
+    match (outcome, tally) {
+        (Some(outcome), _) => {
+            println!("  it is decided: {}", outcome.words());
+            happened(&here, done).iter().for_each(|line| println!("  {line}"));
+        }
+        (None, Some(tally)) => {
+            println!(
+                "  ayes {} of {} that are needed, {} more decide it",
+                tally.ayes.len(),
+                tally.needed,
+                tally.missing()
+            );
+            let hint = acting.connection.hint();
+            println!("  the others: consilium vote {number} aye --dir FOLDER{hint}");
+        }
+        (None, None) => println!("  it is open no more"),
+    }
+    Ok(())
+}
+
+/// What the deciding vote did, by the chain's own events.
+fn happened(here: &Consortium, done: &Included) -> Vec<String> {
+    let of = |event: &Happened| {
+        let who = AccountId32::decode(&mut &event.fields[..]).map(|who| here.name(&who)).unwrap_or_default();
+        Some(match event.name.as_str() {
+            "Admitted" => format!("{who} is an institution of this consortium now"),
+            "FlagsSet" => format!("the flags of {who} are set"),
+            "Suspended" => format!("{who} is suspended"),
+            "Reinstated" => format!("{who} is reinstated"),
+            "Removed" => format!("{who} is no institution any more"),
+            _ => return None,
+        })
+    };
+    let mut lines: Vec<String> = done.events.iter().filter(|event| event.pallet == CONSORTIUM).filter_map(of).collect();
+    if let Some((code, at)) = here.pending.filter(|_| lines.is_empty()) {
+        let left = here.blocks(at.saturating_sub(here.at.number));
+        lines.push(format!(
+            "the runtime {code:?} can be applied from block {at} on, in {left}: consilium upgrade apply --wasm FILE"
+        ));
+    }
+    lines
+}
