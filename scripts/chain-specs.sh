@@ -21,7 +21,7 @@ sources() {
 libraries() {
     local tree
     tree=$(cargo tree --locked -p consilium-runtime -p consilium-runtime-wasm --features consilium-runtime-wasm/build -e normal,build --prefix none) || fail "cargo tree failed"
-    sed 's/ (.*//' <<<"$tree" | LC_ALL=C sort -u | python3 -c '
+    sed -e 's/ (.*//' -e '/^$/d' <<<"$tree" | LC_ALL=C sort -u | python3 -c '
 import sys, tomllib
 lock = {(p["name"], p["version"]): p.get("checksum", "ours") for p in tomllib.load(open("Cargo.lock", "rb"))["package"]}
 for line in sys.stdin:
