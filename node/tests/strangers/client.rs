@@ -190,15 +190,16 @@ impl Client {
         within(protocol, opened).await
     }
 
-    /// Tells the first node something on an open stream, and hears what has come there.
+    /// Tells the first node something on an open stream, and hears what has come on all of them: a node gives up who does not.
     pub async fn tell(&mut self, protocol: &str, what: Vec<u8>) -> Result<(), String> {
-        let handle = self.streams.get_mut(protocol).unwrap();
-        while let Some(event) = handle.next().now_or_never() {
-            if let NotificationEvent::ValidateSubstream { peer, .. } = event.expect("the network runs") {
-                handle.send_validation_result(peer, ValidationResult::Accept);
+        for handle in self.streams.values_mut() {
+            while let Some(event) = handle.next().now_or_never() {
+                if let NotificationEvent::ValidateSubstream { peer, .. } = event.expect("the network runs") {
+                    handle.send_validation_result(peer, ValidationResult::Accept);
+                }
             }
         }
-        let sent = handle.send_async_notification(self.nodes[0], what);
+        let sent = self.streams.get_mut(protocol).unwrap().send_async_notification(self.nodes[0], what);
         within(protocol, sent).await.map_err(|error| format!("{error:?}"))
     }
 
