@@ -142,12 +142,8 @@ impl Client {
 
     /// Asks the first node a protocol's question.
     pub async fn ask(&mut self, protocol: &str) -> Result<Vec<u8>, String> {
-        self.ask_for(protocol, self.question(protocol)).await
-    }
-
-    /// Asks the first node something.
-    pub async fn ask_for(&mut self, protocol: &str, question: Vec<u8>) -> Result<Vec<u8>, String> {
-        let (handle, _) = self.requests.get_mut(protocol).unwrap();
+        let (handle, question) = self.requests.get_mut(protocol).unwrap();
+        let question = question.clone();
         let asked = handle.send_request(self.nodes[0], question, DialOptions::Dial).await.unwrap();
         let answer = async {
             loop {
@@ -165,7 +161,15 @@ impl Client {
         within(protocol, answer).await
     }
 
-    /// Opens a stream to a node: the node's own handshake, or why there is none.
+    /// Asks the first node something and does not wait; gives how many of the questions so far were answered just now.
+    pub async fn shout(&mut self, protocol: &str, question: Vec<u8>) -> usize {
+        let (handle, _) = self.requests.get_mut(protocol).unwrap();
+        handle.send_request(self.nodes[0], question, DialOptions::Dial).await.unwrap();
+        let events = std::iter::from_fn(|| handle.next().now_or_never().flatten());
+        events.filter(|event| matches!(event, RequestResponseEvent::ResponseReceived { .. })).count()
+    }
+
+    /// Opens a stream to a node: the node's own handshake, or why there is none, as where one is open.
     pub async fn open(&mut self, protocol: &str, node: usize) -> Result<Vec<u8>, String> {
         let (node, handle) = (self.nodes[node], self.streams.get_mut(protocol).unwrap());
         // an error says that it is open, or about to be
@@ -187,18 +191,19 @@ impl Client {
                 }
             }
         };
-        within(protocol, opened).await
+        tokio::time::timeout(PATIENCE, opened).await.unwrap_or_else(|_| Err("no word of it".into()))
     }
 
-    /// Tells the first node something on an open stream, and hears what has come there.
+    /// Tells the first node something on an open stream, and hears what has come on all of them: a node gives up who does not.
     pub async fn tell(&mut self, protocol: &str, what: Vec<u8>) -> Result<(), String> {
-        let handle = self.streams.get_mut(protocol).unwrap();
-        while let Some(event) = handle.next().now_or_never() {
-            if let NotificationEvent::ValidateSubstream { peer, .. } = event.expect("the network runs") {
-                handle.send_validation_result(peer, ValidationResult::Accept);
+        for handle in self.streams.values_mut() {
+            while let Some(event) = handle.next().now_or_never() {
+                if let NotificationEvent::ValidateSubstream { peer, .. } = event.expect("the network runs") {
+                    handle.send_validation_result(peer, ValidationResult::Accept);
+                }
             }
         }
-        let sent = handle.send_async_notification(self.nodes[0], what);
+        let sent = self.streams.get_mut(protocol).unwrap().send_async_notification(self.nodes[0], what);
         within(protocol, sent).await.map_err(|error| format!("{error:?}"))
     }
 

@@ -97,9 +97,9 @@ async fn a_member_that_floods_slows_nobody_and_fills_no_memory() {
             let sent = client.tell(STREAMS[2], all.encode()).await;
             seen[if sent.is_ok() { 0 } else { 3 }].fetch_add(1, Ordering::Relaxed);
             let question = if nonce % 2 == 0 { vec![255; 200] } else { client.question("courier/2") };
-            let answer = client.ask_for("courier/2", question).await;
+            let answered = client.shout("courier/2", question).await;
             seen[1].fetch_add(1, Ordering::Relaxed);
-            seen[2].fetch_add(usize::from(answer.is_ok()), Ordering::Relaxed);
+            seen[2].fetch_add(answered, Ordering::Relaxed);
             if Instant::now() > until {
                 break;
             }
@@ -113,5 +113,5 @@ async fn a_member_that_floods_slows_nobody_and_fills_no_memory() {
     println!("memory of one node: {memory} KiB, then {full} KiB");
     as_before(&before, &after);
     assert!(full * 2 <= memory * 3);
-    assert!(asked >= 1_000);
+    assert!(told + lost >= 5_000 && asked >= 5_000);
 }
