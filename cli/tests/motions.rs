@@ -15,7 +15,7 @@ use std::{
 };
 
 /// How long a node may take to answer, to meet others, and to follow them.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 fn program(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_consilium")).with_file_name(name);
@@ -215,7 +215,7 @@ fn institutions_decide_together_and_act_for_themselves_by_the_command_line_alone
         fs::read_dir(b.dir.join("keystore")).unwrap().flatten().map(|file| file.file_name()).collect();
     b.follows(2);
     let rotating = Command::new(program("consilium"))
-        .args(["rotate", "session", "--wait", "170", "--dir", b.dir()])
+        .args(["rotate", "session", "--wait", "400", "--dir", b.dir()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -11,7 +11,7 @@ pub struct Member<AccountId> {
     pub account: AccountId,
     /// Its name, in UTF-8.
     pub name: Vec<u8>,
-    /// Multihash bytes of its node's peer id, once registered: one, so far.
+    /// Multihash bytes of its node's peer id, once registered; for an hour after a change the one before, too, as the second.
     pub peer_ids: Vec<Vec<u8>>,
     /// Where its node can be reached: multiaddresses as UTF-8 text, without the peer id. None: it only dials.
     pub addresses: Vec<Vec<u8>>,
@@ -21,8 +21,8 @@ pub struct Member<AccountId> {
     pub participant: bool,
     /// Suspended: follows the chain, and does nothing else.
     pub suspended: bool,
-    /// Removed or left, but still in a set of validators. Never set so far: such an institution is not listed.
+    /// Removed or left, but still in a set of validators; then no other flag but the next is set.
     pub leaving: bool,
-    /// Removed, and to be cut off at once although it may still be in a set. Never set so far.
+    /// Removed, and to be cut off at once although it is still in a set.
     pub at_once: bool,
 }

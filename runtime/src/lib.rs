@@ -1,7 +1,8 @@
 //! The chain that a consortium of hospitals owns together: Aura and GRANDPA, the institutions, their studies.
 //!
-//! There is no token economy. Only institutions have accounts that can sign, so there are no fees; the balances pallet
-//! is here because the session pallet wants a currency, and its calls are closed.
+//! There is no token economy. Who signs for an institution is let in, within its quota, and nobody else, so there are no
+//! fees; the balances pallet is here because the session pallet wants a currency, and its calls are closed. Nobody is root:
+//! what concerns all is decided by motions of the institutions.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![recursion_limit = "256"]
 #![allow(missing_docs)] // items the macros generate
@@ -9,11 +10,14 @@
 extern crate alloc;
 
 mod apis;
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarks;
 mod genesis_config_presets;
 #[cfg(test)]
 mod tests;
 
 use alloc::vec::Vec;
+use codec::Encode;
 use consilium_primitives::InstitutionId;
 use frame_support::{
     derive_impl, parameter_types,
@@ -24,7 +28,7 @@ use frame_system::limits::{BlockLength, BlockWeights};
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
 use sp_runtime::{
     generic, impl_opaque_keys,
-    traits::{AccountIdLookup, BlakeTwo256, ConvertInto, IdentifyAccount, Verify},
+    traits::{AccountIdLookup, BlakeTwo256, ConvertInto, Hash as _, IdentifyAccount, Verify},
     MultiAddress, MultiSignature, Perbill,
 };
 use sp_version::RuntimeVersion;
@@ -58,16 +62,14 @@ pub const VERSION: RuntimeVersion = RuntimeVersion {
     spec_name: alloc::borrow::Cow::Borrowed("consilium"),
     impl_name: alloc::borrow::Cow::Borrowed("consilium"),
     authoring_version: 1,
-    spec_version: 2,
+    spec_version: 3,
     impl_version: 1,
     apis: apis::RUNTIME_API_VERSIONS,
-    transaction_version: 1,
+    transaction_version: 2,
     system_version: 1,
 };
 
 pub use consilium_primitives::{BlockNumber, SLOT_MILLIS};
-/// A session, in blocks: a minute.
-pub const SESSION_BLOCKS: BlockNumber = 30;
 
 pub type Signature = MultiSignature;
 pub type AccountId = <<Signature as Verify>::Signer as IdentifyAccount>::AccountId;
@@ -78,7 +80,7 @@ pub type Address = MultiAddress<AccountId, ()>;
 pub type Header = generic::Header<BlockNumber, BlakeTwo256>;
 pub type Block = generic::Block<Header, UncheckedExtrinsic>;
 
-/// Votes are authorised by [`frame_system::AuthorizeCall`]; nothing is paid for.
+/// Votes are authorised by [`frame_system::AuthorizeCall`]; nothing is paid for, and who signs has a quota.
 pub type TxExtension = (
     frame_system::AuthorizeCall<Runtime>,
     frame_system::CheckNonZeroSender<Runtime>,
@@ -86,7 +88,7 @@ pub type TxExtension = (
     frame_system::CheckTxVersion<Runtime>,
     frame_system::CheckGenesis<Runtime>,
     frame_system::CheckEra<Runtime>,
-    frame_system::CheckNonce<Runtime>,
+    pallet_consortium::CheckQuota<Runtime>,
     frame_system::CheckWeight<Runtime>,
     frame_metadata_hash_extension::CheckMetadataHash<Runtime>,
     frame_system::WeightReclaim<Runtime>,
@@ -149,16 +151,17 @@ parameter_types! {
         .build();
 }
 
-/// What nobody may call. Nothing is paid on this chain, so nothing can be transferred: an outsider with a balance could
-/// sign. And keys are replaced or go with their institution, never purged: a validator without keys makes no blocks, and
-/// a chain whose last one did so would stand. Of the system's calls, the one that applies a runtime that was decided.
+/// What may be called. Nothing is paid on this chain, so nothing can be transferred. Session keys are replaced by
+/// `consortium.rotate_keys`, which ends the session soon, or go with their institution, and are never purged: a validator
+/// without keys makes no blocks, and a chain whose last one did so would stand. Finality is helped on by a motion alone. Of
+/// the system's calls, the one that applies a runtime that was decided.
 pub struct Allowed;
 impl Contains<RuntimeCall> for Allowed {
     fn contains(call: &RuntimeCall) -> bool {
         match call {
             RuntimeCall::System(call) => matches!(call, frame_system::Call::apply_authorized_upgrade { .. }),
-            RuntimeCall::Balances(_) | RuntimeCall::Session(pallet_session::Call::purge_keys { .. }) => false,
-            _ => true,
+            RuntimeCall::Timestamp(_) | RuntimeCall::Consortium(_) | RuntimeCall::SwarmLearning(_) => true,
+            RuntimeCall::Balances(_) | RuntimeCall::Session(_) | RuntimeCall::Grandpa(_) => false,
         }
     }
 }
@@ -205,17 +208,12 @@ impl pallet_balances::Config for Runtime {
     type WeightInfo = ();
 }
 
-parameter_types! {
-    pub const SessionPeriod: BlockNumber = SESSION_BLOCKS;
-    pub const SessionOffset: BlockNumber = 0;
-}
-
 impl pallet_session::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type ValidatorId = AccountId;
     type ValidatorIdOf = ConvertInto;
-    type ShouldEndSession = pallet_session::PeriodicSessions<SessionPeriod, SessionOffset>;
-    type NextSessionRotation = pallet_session::PeriodicSessions<SessionPeriod, SessionOffset>;
+    type ShouldEndSession = Consortium;
+    type NextSessionRotation = Consortium;
     type SessionManager = Consortium;
     type SessionHandler = (Aura, Grandpa, SwarmLearning);
     type Keys = SessionKeys;
@@ -266,21 +264,36 @@ impl pallet_consortium::NoteStalled for Finality {
     }
 }
 
+/// The runtime that was decided is far longer than any quota; whoever sends it does so for all.
+pub struct DecidedRuntime;
+impl Contains<RuntimeCall> for DecidedRuntime {
+    fn contains(call: &RuntimeCall) -> bool {
+        let RuntimeCall::System(frame_system::Call::apply_authorized_upgrade { code }) = call else { return false };
+        System::authorized_upgrade().is_some_and(|decided| {
+            // its fields are the system's own; the hash comes first
+            decided.encode().starts_with(BlakeTwo256::hash(code).as_ref())
+        })
+    }
+}
+
 impl pallet_consortium::Config for Runtime {
     type Stalled = Finality;
-    // of the calls that motions have replaced; nobody on this chain is root
-    type AdminOrigin = frame_system::EnsureRoot<AccountId>;
+    type ReadyKey = pallet_swarm_learning::sr25519::AuthorityId;
+    type Unmetered = DecidedRuntime;
     type OnDeparture = TellStudies;
     type MinValidators = ConstU32<1>;
     type MaxInstitutions = ConstU32<64>;
     type WeightInfo = pallet_consortium::weights::Measured<Runtime>;
     #[cfg(feature = "runtime-benchmarks")]
-    type BenchmarkHelper = RegisterKeys;
+    type BenchmarkHelper = benchmarks::RegisterKeys;
 }
 
 /// Who belongs to the consortium, for the studies.
 pub struct Members;
 impl pallet_swarm_learning::Membership for Members {
+    fn signs_for(signer: &AccountId) -> Option<AccountId> {
+        Consortium::signs_for(signer)
+    }
     fn is_participant(who: &AccountId) -> bool {
         <Consortium as pallet_consortium::Institutions<_>>::is_participant(who)
     }
@@ -290,40 +303,11 @@ impl pallet_swarm_learning::Membership for Members {
     #[cfg(feature = "runtime-benchmarks")]
     fn make_participant(who: &AccountId, swarm: pallet_swarm_learning::sr25519::AuthorityId) {
         // the others' keys play no part in a vote
-        let mut keys = unspendable_keys(who);
+        let mut keys = benchmarks::unspendable_keys(who);
         keys.swarm = swarm;
         pallet_session::NextKeys::<Runtime>::insert(who, keys);
-        let admitted = Consortium::admit(
-            frame_system::RawOrigin::Root.into(),
-            who.clone(),
-            b"benchmark".to_vec().try_into().unwrap_or_default(),
-            false,
-            true,
-        );
-        assert!(admitted.is_ok());
-    }
-}
-
-/// Session keys for a benchmark: unlike all others', and nobody's.
-#[cfg(feature = "runtime-benchmarks")]
-fn unspendable_keys(who: &AccountId) -> SessionKeys {
-    use sp_core::crypto::UncheckedFrom;
-    let bytes: [u8; 32] = *who.as_ref();
-    SessionKeys {
-        aura: sp_core::sr25519::Public::unchecked_from(bytes).into(),
-        grandpa: sp_core::ed25519::Public::unchecked_from(bytes).into(),
-        swarm: sp_core::sr25519::Public::unchecked_from(bytes).into(),
-    }
-}
-
-/// Gives institutions session keys in benchmarks.
-#[cfg(feature = "runtime-benchmarks")]
-pub struct RegisterKeys;
-
-#[cfg(feature = "runtime-benchmarks")]
-impl pallet_consortium::BenchmarkHelper<AccountId> for RegisterKeys {
-    fn register_keys(who: &AccountId) {
-        pallet_session::NextKeys::<Runtime>::insert(who, unspendable_keys(who));
+        let name = b"benchmark".to_vec().try_into().unwrap_or_default();
+        assert!(Consortium::benchmark_admit(who.clone(), name).is_ok());
     }
 }
 
@@ -363,7 +347,7 @@ where
             frame_system::CheckTxVersion::new(),
             frame_system::CheckGenesis::new(),
             frame_system::CheckEra::from(generic::Era::Immortal),
-            frame_system::CheckNonce::from(0),
+            pallet_consortium::CheckQuota::from(0),
             frame_system::CheckWeight::new(),
             frame_metadata_hash_extension::CheckMetadataHash::new(false),
             frame_system::WeightReclaim::new(),

@@ -1,14 +1,21 @@
-//! What only the whole runtime shows: what may be called, what follows from a departure, and that every call fits in a
-//! block.
+//! What only the whole runtime shows: what may be called and by whom, what follows from a departure, and that every call
+//! fits in a block.
 
 use crate::*;
 use consilium_primitives::{
     round::Phase, rules::MAX_SPEC_LEN, Merge, MergeRule, OnStall, StudyRules, VoteBody, Weighting,
 };
 use frame_support::{assert_ok, dispatch::GetDispatchInfo};
+use frame_system::offchain::CreateAuthorizedTransaction;
+use pallet_consortium::Motion;
 use sp_genesis_builder::LOCAL_TESTNET_RUNTIME_PRESET;
+use sp_keyring::Sr25519Keyring;
 use sp_keyring::Sr25519Keyring::{Alice, Bob, Charlie, Dave};
-use sp_runtime::{traits::Dispatchable, DispatchError};
+use sp_runtime::{
+    traits::Dispatchable,
+    transaction_validity::{InvalidTransaction, TransactionSource, TransactionValidityError},
+    DispatchError,
+};
 
 /// The local testnet at block 1.
 fn chain() -> sp_io::TestExternalities {
@@ -61,16 +68,122 @@ fn call(call: impl Into<RuntimeCall>, origin: RuntimeOrigin) -> Result<(), Dispa
     call.into().dispatch(origin).map(|_| ()).map_err(|e| e.error)
 }
 
+/// Lets Alice, Bob and Charlie decide something.
+fn decide(motion: Motion<AccountId, Hash>) {
+    let id = pallet_consortium::NextMotion::<Runtime>::get();
+    assert_ok!(call(pallet_consortium::Call::propose { motion }, RuntimeOrigin::signed(Alice.to_account_id())));
+    for who in [Bob, Charlie] {
+        let voted = call(pallet_consortium::Call::vote { id, aye: true }, RuntimeOrigin::signed(who.to_account_id()));
+        assert_ok!(voted);
+    }
+    let passed = RuntimeEvent::Consortium(pallet_consortium::Event::Passed { motion: id });
+    assert!(System::events().iter().any(|record| record.event == passed));
+}
+
+/// A call as an institution's client signs it.
+fn signed(who: Sr25519Keyring, call: impl Into<RuntimeCall>, nonce: Nonce) -> UncheckedExtrinsic {
+    let mut extension = <Runtime as CreateAuthorizedTransaction<RuntimeCall>>::create_extension();
+    extension.6 = pallet_consortium::CheckQuota::from(nonce);
+    let payload = generic::SignedPayload::new(call.into(), extension).expect("all that is signed is known");
+    let signature = codec::Encode::using_encoded(&payload, |bytes| who.sign(bytes));
+    let (call, extension, _) = payload.deconstruct();
+    UncheckedExtrinsic::new_signed(call, who.to_account_id().into(), signature.into(), extension)
+}
+
+/// What the pool says of it.
+fn pool(extrinsic: UncheckedExtrinsic) -> Result<(), TransactionValidityError> {
+    Executive::validate_transaction(TransactionSource::External, extrinsic, System::block_hash(0)).map(|_| ())
+}
+
+fn profile() -> pallet_consortium::Call<Runtime> {
+    pallet_consortium::Call::set_profile { profile: b"x".to_vec().try_into().expect("short") }
+}
+
 #[test]
-fn nobody_transfers_and_nobody_purges_its_keys() {
+fn who_has_left_or_was_removed_signs_nothing_that_is_let_in() {
+    chain().execute_with(|| {
+        assert_ok!(pool(signed(Dave, profile(), 0)));
+        assert_ok!(call(pallet_consortium::Call::leave {}, RuntimeOrigin::signed(Dave.to_account_id())));
+        let remark = || frame_system::Call::remark { remark: alloc::vec![0; 1000] };
+        assert!(pool(signed(Dave, profile(), 0)).is_err());
+        assert!(pool(signed(Dave, remark(), 0)).is_err());
+        // also where something keeps its account alive
+        System::inc_providers(&Dave.to_account_id());
+        assert_eq!(pool(signed(Dave, profile(), 0)), Err(InvalidTransaction::BadSigner.into()));
+        assert!(!pallet_session::NextKeys::<Runtime>::contains_key(Dave.to_account_id()));
+        // an outsider never had an account
+        assert_eq!(pool(signed(Sr25519Keyring::Eve, profile(), 0)), Err(InvalidTransaction::Payment.into()));
+    });
+}
+
+#[test]
+fn an_institution_has_a_quota_and_what_is_too_long_is_never_taken() {
+    chain().execute_with(|| {
+        let spec = alloc::vec![b' '; MAX_SPEC_LEN as usize].try_into().expect("as long as it may be");
+        let register = pallet_swarm_learning::Call::register { rules: alloc::boxed::Box::new(rules()), spec };
+        assert_ok!(pool(signed(Alice, register, 0)));
+        assert_ok!(pool(signed(Alice, profile(), 8)));
+        assert_eq!(pool(signed(Alice, profile(), 9)), Err(InvalidTransaction::Future.into()));
+        let code = alloc::vec![7; 300_000];
+        let apply = || frame_system::Call::apply_authorized_upgrade { code: code.clone() };
+        assert_eq!(pool(signed(Alice, apply(), 0)), Err(InvalidTransaction::ExhaustsResources.into()));
+        System::do_authorize_upgrade(BlakeTwo256::hash(&[7; 300_001]), true);
+        assert_eq!(pool(signed(Alice, apply(), 0)), Err(InvalidTransaction::ExhaustsResources.into()));
+        // of the runtime that was decided it is let in, although it is as long
+        System::do_authorize_upgrade(BlakeTwo256::hash(&code), true);
+        assert_ok!(pool(signed(Alice, apply(), 0)));
+        pallet_consortium::Quota::<Runtime>::insert(Alice.to_account_id(), (0, System::block_number()));
+        assert_eq!(pool(signed(Alice, profile(), 0)), Err(InvalidTransaction::ExhaustsResources.into()));
+        assert_ok!(pool(signed(Alice, apply(), 0)));
+        assert_ok!(pool(signed(Bob, profile(), 0)));
+    });
+}
+
+#[test]
+fn a_study_leaves_little_more_in_the_state_than_its_call() {
+    chain().execute_with(|| {
+        let everybody: Vec<_> = (0..64).map(|n| InstitutionId([n; 32])).collect();
+        let invited = StudyRules { invited: everybody.try_into().expect("as many as may be"), ..rules() };
+        for (study, rules) in [(0, rules()), (1, invited)] {
+            let spec = alloc::vec![b'x'].try_into().expect("short");
+            let register = pallet_swarm_learning::Call::register { rules: alloc::boxed::Box::new(rules), spec };
+            let sent = codec::Encode::encoded_size(&RuntimeCall::from(register.clone()));
+            let alice = || RuntimeOrigin::signed(Alice.to_account_id());
+            assert_ok!(call(register, alice()));
+            assert_ok!(call(pallet_swarm_learning::Call::abort { study }, alice()));
+            let left = pallet_swarm_learning::Studies::<Runtime>::get(study).expect("it is kept");
+            assert!(!pallet_swarm_learning::Specs::<Runtime>::contains_key(study));
+            let key = pallet_swarm_learning::Studies::<Runtime>::hashed_key_for(study).len();
+            let left = codec::Encode::encoded_size(&left) + key;
+            assert!(left <= sent + 400, "{left} bytes are left of {sent}");
+        }
+    });
+}
+
+#[test]
+fn the_quota_is_check_nonce_on_the_wire() {
+    use sp_runtime::traits::TransactionExtension;
+    let names: Vec<_> = TxExtension::metadata().into_iter().map(|it| it.identifier).collect();
+    assert_eq!(names[6], "CheckNonce");
+    let quota = pallet_consortium::CheckQuota::<Runtime>::from(70_000);
+    let nonce = frame_system::CheckNonce::<Runtime>::from(70_000);
+    assert_eq!(codec::Encode::encode(&quota), codec::Encode::encode(&nonce));
+}
+
+#[test]
+fn nobody_transfers_and_nobody_sets_or_purges_keys_but_by_the_consortium() {
     chain().execute_with(|| {
         let alice = || RuntimeOrigin::signed(Alice.to_account_id());
         let transfer = pallet_balances::Call::transfer_all { dest: Bob.to_account_id().into(), keep_alive: false };
         assert_eq!(call(transfer, alice()), Err(frame_system::Error::<Runtime>::CallFiltered.into()));
         let purge = pallet_session::Call::purge_keys {};
         assert_eq!(call(purge, alice()), Err(frame_system::Error::<Runtime>::CallFiltered.into()));
-        let profile = pallet_consortium::Call::set_profile { profile: Default::default() };
-        assert_ok!(call(profile, alice()));
+        let keys = pallet_session::NextKeys::<Runtime>::get(Alice.to_account_id()).expect("a founder has keys");
+        let set = pallet_session::Call::set_keys { keys, proof: alloc::vec![] };
+        assert_eq!(call(set, alice()), Err(frame_system::Error::<Runtime>::CallFiltered.into()));
+        let stalled = pallet_grandpa::Call::note_stalled { delay: 1, best_finalized_block_number: 0 };
+        assert_eq!(call(stalled, alice()), Err(frame_system::Error::<Runtime>::CallFiltered.into()));
+        assert_ok!(call(profile(), alice()));
     });
 }
 
@@ -86,7 +199,7 @@ fn a_suspended_institution_is_out_of_its_studies_at_once() {
             assert_ok!(SwarmLearning::enrol(who, 0, agreement, 10));
         }
         assert_ok!(SwarmLearning::start(alice, 0));
-        assert_ok!(Consortium::suspend(RuntimeOrigin::root(), Dave.to_account_id()));
+        decide(Motion::Suspend { who: Dave.to_account_id() });
         let state = pallet_swarm_learning::Studies::<Runtime>::get(0).expect("registered").state;
         assert!(matches!(state.phase, Phase::Init { .. }));
         assert_eq!(state.active(), 0b0111);
@@ -115,15 +228,18 @@ fn every_call_fits_in_a_block() {
         body: VoteBody::Metric(Some(1)),
     };
     let signature = sp_core::Pair::sign(&key, &vote.payload(&Default::default(), &Default::default()));
+    let said = sp_core::Pair::sign(&key, b"ready");
     let spec = alloc::vec![b' '; MAX_SPEC_LEN as usize].try_into().expect("as long as it may be");
-    let calls: [RuntimeCall; 8] = [
+    let calls: [RuntimeCall; 10] = [
         pallet_swarm_learning::Call::register { rules: alloc::boxed::Box::new(rules()), spec }.into(),
         pallet_swarm_learning::Call::withdraw { study: 0 }.into(),
         pallet_swarm_learning::Call::resume { study: 0 }.into(),
         pallet_swarm_learning::Call::vote { vote, signature }.into(),
-        pallet_consortium::Call::suspend { institution: who.clone() }.into(),
-        pallet_consortium::Call::remove { institution: who.clone() }.into(),
-        pallet_consortium::Call::set_flags { institution: who, validator: false, participant: false }.into(),
+        pallet_consortium::Call::propose { motion: Motion::Suspend { who: who.clone() } }.into(),
+        pallet_consortium::Call::vote { id: 0, aye: true }.into(),
+        pallet_consortium::Call::rotate_keys { keys: Default::default(), proof: Default::default() }.into(),
+        pallet_consortium::Call::set_addresses { addresses: Default::default() }.into(),
+        pallet_consortium::Call::ready { institution: who, since: 0, signature: said }.into(),
         pallet_consortium::Call::leave {}.into(),
     ];
     for call in calls {

@@ -42,6 +42,8 @@ pub struct Consortium {
     pub pending: Option<(Hash, u32)>,
     /// The runtime that can be applied now.
     pub authorised: Option<Hash>,
+    /// Who was removed lately, and in which block.
+    pub removed: Vec<(AccountId32, u32)>,
 }
 
 impl Chain {
@@ -62,6 +64,7 @@ impl Chain {
             next_motion: self.next_motion(at).await?,
             pending: self.value(own("PendingUpgrade"), at).await?,
             authorised: self.authorised(at).await?,
+            removed: self.value(own("Removed"), at).await?.unwrap_or_default(),
         })
     }
 

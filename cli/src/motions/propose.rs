@@ -12,7 +12,7 @@ use crate::{
     },
     institution::card::table,
 };
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use clap::{Args, Subcommand};
 use codec::Encode;
 use consilium_founding::{Card, Identity, Span};
@@ -148,10 +148,12 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Admit(options) => admit(options, &chain, &here)?,
         Command::Suspend(whom) => Motion::Suspend { who: here.find(&whom.who)? },
         Command::Reinstate(whom) => Motion::Reinstate { who: here.find(&whom.who)? },
-        Command::Remove(options) => remove(here.find(&options.whom.who)?, options.at_once)?,
+        Command::Remove(options) => Motion::Remove { who: here.find(&options.whom.who)?, at_once: options.at_once },
         Command::Flags(options) => flags(options, &here)?,
         Command::Thresholds(options) => thresholds(options, &here)?,
-        Command::Account(options) => another_account(here.find(&options.whom.who)?, &options.to)?,
+        Command::Account(options) => {
+            Motion::RotateAccount { who: here.find(&options.whom.who)?, to: address("--to", &options.to)? }
+        }
         Command::CancelUpgrade(_) => Motion::CancelUpgrade,
         Command::Rescue(options) => rescue(options, &chain, &here).await?,
     };
@@ -170,28 +172,6 @@ pub async fn propose(acting: &Acting, chain: &Chain, here: &Consortium, motion: 
     let number = proposed.and_then(|event| event.fields.get(..4)).and_then(|bytes| bytes.try_into().ok());
     let number = u32::from_le_bytes(number.context("the chain does not say which number the motion has")?);
     tell(acting, chain, number, "proposed, which is an aye", &done).await
-}
-
-// The motions whose form is about to change on the chain, in one place.
-
-/// Removes an institution.
-fn remove(who: AccountId32, at_once: bool) -> Result<Motion> {
-    ensure!(
-        !at_once,
-        "--at-once: this version of the chain cuts a removed institution's node off by itself, and knows no other way"
-    );
-    Ok(Motion::Remove { who })
-}
-
-/// Whether a removal cuts the node off at once.
-pub fn is_at_once(_: &Motion) -> bool {
-    false
-}
-
-/// Gives an institution another account.
-fn another_account(_: AccountId32, to: &str) -> Result<Motion> {
-    address("--to", to)?;
-    bail!("this version of the chain knows no change of accounts: an institution whose key is lost is removed and admitted anew")
 }
 
 fn address(what: &str, text: &str) -> Result<AccountId32> {

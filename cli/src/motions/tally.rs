@@ -28,8 +28,8 @@ impl Tally {
 }
 
 impl Consortium {
-    /// Which share decides a motion, and whether it is one of those in which a suspended institution is counted for some time
-    /// longer, and a newcomer later. As the pallet's `electorate` has it.
+    /// Which share decides a motion, and whether it is one of those in which an institution that is suspended or removed is
+    /// counted for some time longer, and a newcomer later. As the pallet's `electorate` has it.
     pub fn share(&self, motion: &Motion) -> (Share, bool) {
         let shares = &self.thresholds;
         match motion {
@@ -38,6 +38,7 @@ impl Consortium {
             Motion::Suspend { .. } => (shares.suspend, false),
             Motion::Reinstate { .. } => (shares.reinstate, false),
             Motion::Remove { .. } => (shares.remove, true),
+            Motion::RotateAccount { .. } => (shares.account, true),
             Motion::SetThresholds(_) => (shares.thresholds, true),
             Motion::Upgrade { .. } => (shares.upgrade, true),
             Motion::CancelUpgrade => (shares.cancel_upgrade, false),
@@ -60,13 +61,15 @@ impl Consortium {
         let voices: BTreeSet<&AccountId32> =
             self.institutions.iter().filter(|(_, it)| counts(it)).map(|(who, _)| who).collect();
         let can_vote = |who: &&AccountId32| {
-            voices.contains(who) && self.institutions.get(who).is_some_and(|institution| !institution.suspended)
+            let taken_over = |it: &Institution| weighty && it.rotated_at.is_some_and(lately);
+            voices.contains(who) && self.institutions.get(who).is_some_and(|it| !it.suspended && !taken_over(it))
         };
         let heard = |side: &[AccountId32]| side.iter().filter(can_vote).cloned().collect::<Vec<_>>();
         let (ayes, nays) = (heard(&open.ayes), heard(&open.nays));
         let silent = voices.iter().copied().filter(can_vote).filter(|who| !ayes.contains(who) && !nays.contains(who));
         let silent = silent.cloned().collect();
-        let electorate = u32::try_from(voices.len()).unwrap_or(u32::MAX);
+        let gone = self.removed.iter().filter(|(who, at)| weighty && lately(*at) && !voices.contains(who)).count();
+        let electorate = u32::try_from(voices.len() + gone).unwrap_or(u32::MAX);
         Tally { ayes, nays, silent, electorate, needed: share.needed(electorate) }
     }
 }
@@ -90,6 +93,9 @@ pub mod tests {
             peer_id: None,
             admitted_at: 0,
             suspended_at: None,
+            waits_since: None,
+            rotated_at: None,
+            keys_at: None,
         };
         let institutions = (1u8..).zip(names).map(|(n, name)| (AccountId32::from([n; 32]), institution(name)));
         let institutions: std::collections::BTreeMap<_, _> = institutions.collect();
@@ -104,6 +110,7 @@ pub mod tests {
             next_motion: 0,
             pending: None,
             authorised: None,
+            removed: Vec::new(),
         }
     }
 

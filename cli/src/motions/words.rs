@@ -84,7 +84,13 @@ impl Consortium {
             ),
             Motion::Suspend { who } => format!("suspend {}", self.name(who)),
             Motion::Reinstate { who } => format!("reinstate {}", self.name(who)),
-            Motion::Remove { who, .. } => format!("remove {} for good", self.name(who)),
+            Motion::Remove { who, at_once } => {
+                let how = if *at_once { ", and cut its node off at once" } else { "" };
+                format!("remove {} for good{how}", self.name(who))
+            }
+            Motion::RotateAccount { who, to } => {
+                format!("let the account {} sign for {}", to.to_ss58check(), self.name(who))
+            }
             Motion::SetThresholds(_) => "set how many voices decide what".into(),
             Motion::Upgrade { code, delay } => {
                 format!("a new runtime, code {code:?}, from {} after the deciding vote on", self.blocks(*delay))
@@ -143,7 +149,11 @@ impl Consortium {
             Motion::Reinstate { .. } => {
                 vec!["it gets back the flags that it had; studies that it was in go on without it".into()]
             }
-            Motion::Remove { who, .. } => self.removal(who, super::propose::is_at_once(motion)),
+            Motion::Remove { who, at_once } => self.removal(who, *at_once),
+            Motion::RotateAccount { .. } => vec![
+                "the account that signs for it now signs no more; the institution keeps its id, votes and records".into(),
+                "in motions on removals, accounts, shares and the runtime its votes are not heard for 14 days".into(),
+            ],
             Motion::SetThresholds(shares) => {
                 let (mut old, mut new) = (self.thresholds.clone(), shares.clone());
                 let change = |kind: &&str| {

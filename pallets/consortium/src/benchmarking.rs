@@ -1,14 +1,22 @@
 //! Benchmarks of every call and of planning a session, each with the most institutions that its cost can depend on.
 
 use crate::{
-    pallet::{Call, Config, Institutions, Pallet, PlannedValidators},
-    peer_id_of, BenchmarkHelper, Institution, Name, Profile, MAX_NAME_LEN, MAX_PROFILE_LEN,
+    motion::{Keys, Proof},
+    pallet::{Addresses, Call, Config, Institutions, Motions, Pallet, PlannedValidators},
+    peer_id_of, ready_payload, Address, AddressList, BenchmarkHelper, Institution, Motion, Name, Open, Profile,
+    MAX_ADDRESSES, MAX_NAME_LEN, MAX_PROFILE_LEN,
 };
-use alloc::vec;
+use alloc::{vec, vec::Vec};
 use frame_benchmarking::v2::*;
-use frame_support::{assert_ok, traits::Get};
+use frame_support::{
+    assert_ok,
+    pallet_prelude::TransactionSource,
+    traits::{Authorize, Get},
+    BoundedVec,
+};
 use frame_system::RawOrigin;
 use pallet_session::SessionManager;
+use sp_application_crypto::RuntimeAppPublic;
 use sp_core::crypto::KeyTypeId;
 
 const SEED: u32 = 0;
@@ -34,7 +42,17 @@ fn institution<T: Config>(index: u32) -> T::AccountId {
     T::BenchmarkHelper::register_keys(&who);
     assert_ok!(Pallet::<T>::do_admit(who.clone(), longest_name(), true, true));
     assert_ok!(Pallet::<T>::do_set_profile(who.clone(), longest_profile()));
+    step_in::<T>(&who);
     who
+}
+
+/// Takes it that the node of `who` has said that it is in step.
+fn step_in<T: Config>(who: &T::AccountId) {
+    Institutions::<T>::mutate(who, |it| {
+        if let Some(it) = it {
+            it.waits_since = None;
+        }
+    });
 }
 
 /// `n` institutions in all, of which the last is returned.
@@ -48,18 +66,6 @@ fn consortium<T: Config>(n: u32) -> T::AccountId {
 
 fn stored<T: Config>(who: &T::AccountId) -> Result<Institution, BenchmarkError> {
     Institutions::<T>::get(who).ok_or(BenchmarkError::Stop("the institution is not stored"))
-}
-
-#[cfg(feature = "runtime-benchmarks")]
-fn admin<T: Config>() -> Result<T::RuntimeOrigin, BenchmarkError> {
-    use frame_support::traits::EnsureOrigin;
-    T::AdminOrigin::try_successful_origin().map_err(|_| BenchmarkError::Weightless)
-}
-
-/// Where only the mock runs them, it is root that admits.
-#[cfg(not(feature = "runtime-benchmarks"))]
-fn admin<T: Config>() -> Result<T::RuntimeOrigin, BenchmarkError> {
-    Ok(RawOrigin::Root.into())
 }
 
 /// A fresh node key's claim for `who`: the key and its signature.
@@ -76,6 +82,33 @@ fn claim_peer_id<T: Config>(who: &T::AccountId) -> Result<(), BenchmarkError> {
     Ok(Pallet::<T>::do_set_peer_id(who.clone(), node_key, signature)?)
 }
 
+/// An institution that waits for its node, and what that says.
+fn waiting<T: Config>() -> Result<(T::AccountId, u32, ReadySignature<T>), BenchmarkError> {
+    let who = consortium::<T>(1);
+    let key = T::ReadyKey::generate_pair(None);
+    let payload = ready_payload(Pallet::<T>::genesis().as_ref(), &who, 0);
+    let signature = key.sign(&payload).ok_or(BenchmarkError::Stop("the keystore does not sign"))?;
+    T::BenchmarkHelper::register_ready_key(&who, key);
+    Institutions::<T>::mutate(&who, |it| {
+        if let Some(it) = it {
+            it.waits_since = Some(0);
+        }
+    });
+    Ok((who, 0, signature))
+}
+
+type ReadySignature<T> = <<T as Config>::ReadyKey as RuntimeAppPublic>::Signature;
+
+impl<T: Config> Pallet<T> {
+    /// Admits a participant without vote, for the benchmarks of other pallets.
+    ///
+    /// # Errors
+    /// What an admission is refused for.
+    pub fn benchmark_admit(who: T::AccountId, name: Name) -> frame_support::dispatch::DispatchResult {
+        Self::do_admit(who, name, false, true)
+    }
+}
+
 #[benchmarks]
 mod benchmarks {
     use super::*;
@@ -83,12 +116,13 @@ mod benchmarks {
     #[benchmark]
     fn admit() -> Result<(), BenchmarkError> {
         clear::<T>();
-        let origin = admin::<T>()?;
         let who: T::AccountId = account("newcomer", 0, SEED);
         T::BenchmarkHelper::register_keys(&who);
 
-        #[extrinsic_call]
-        _(origin as T::RuntimeOrigin, who.clone(), longest_name(), true, true);
+        #[block]
+        {
+            Pallet::<T>::do_admit(who.clone(), longest_name(), true, true)?;
+        }
 
         assert!(stored::<T>(&who)?.validator);
         Ok(())
@@ -98,11 +132,12 @@ mod benchmarks {
     fn set_flags(
         n: Linear<{ T::MinValidators::get() + 1 }, { T::MaxInstitutions::get() }>,
     ) -> Result<(), BenchmarkError> {
-        let origin = admin::<T>()?;
         let who = consortium::<T>(n);
 
-        #[extrinsic_call]
-        _(origin as T::RuntimeOrigin, who.clone(), false, false);
+        #[block]
+        {
+            Pallet::<T>::do_set_flags(who.clone(), false, false)?;
+        }
 
         assert!(!stored::<T>(&who)?.validator);
         Ok(())
@@ -112,11 +147,12 @@ mod benchmarks {
     fn suspend(
         n: Linear<{ T::MinValidators::get() + 1 }, { T::MaxInstitutions::get() }>,
     ) -> Result<(), BenchmarkError> {
-        let origin = admin::<T>()?;
         let who = consortium::<T>(n);
 
-        #[extrinsic_call]
-        _(origin as T::RuntimeOrigin, who.clone());
+        #[block]
+        {
+            Pallet::<T>::do_suspend(who.clone())?;
+        }
 
         assert!(stored::<T>(&who)?.suspended);
         Ok(())
@@ -124,12 +160,13 @@ mod benchmarks {
 
     #[benchmark]
     fn reinstate() -> Result<(), BenchmarkError> {
-        let origin = admin::<T>()?;
         let who = consortium::<T>(T::MinValidators::get() + 1);
         Pallet::<T>::do_suspend(who.clone())?;
 
-        #[extrinsic_call]
-        _(origin as T::RuntimeOrigin, who.clone());
+        #[block]
+        {
+            Pallet::<T>::do_reinstate(who.clone())?;
+        }
 
         assert!(!stored::<T>(&who)?.suspended);
         Ok(())
@@ -137,12 +174,14 @@ mod benchmarks {
 
     #[benchmark]
     fn remove(n: Linear<{ T::MinValidators::get() + 1 }, { T::MaxInstitutions::get() }>) -> Result<(), BenchmarkError> {
-        let origin = admin::<T>()?;
         let who = consortium::<T>(n);
         claim_peer_id::<T>(&who)?;
+        Pallet::<T>::do_rotate_account(who.clone(), account("signer", n, SEED))?;
 
-        #[extrinsic_call]
-        _(origin as T::RuntimeOrigin, who.clone());
+        #[block]
+        {
+            Pallet::<T>::do_discharge(&who, true, true)?;
+        }
 
         assert!(!Institutions::<T>::contains_key(&who));
         Ok(())
@@ -169,6 +208,100 @@ mod benchmarks {
         _(RawOrigin::Signed(who.clone()), node_key, signature);
 
         assert_eq!(stored::<T>(&who)?.peer_id, Some(peer_id_of(&node_key)));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn set_addresses() -> Result<(), BenchmarkError> {
+        let who = consortium::<T>(1);
+        let host = [b"/dns/".to_vec(), vec![b'h'; 60], b".example/tcp/30333".to_vec()].concat();
+        let list = AddressList::truncate_from(vec![Address::truncate_from(host); MAX_ADDRESSES as usize]);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(who.clone()), list.clone());
+
+        assert_eq!(Addresses::<T>::get(&who), list);
+        Ok(())
+    }
+
+    #[benchmark]
+    fn rotate_keys() -> Result<(), BenchmarkError> {
+        let who = consortium::<T>(1);
+        let (keys, proof) = T::BenchmarkHelper::generate_keys(&who);
+        let (keys, proof) = (Keys::truncate_from(keys), Proof::truncate_from(proof));
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(who.clone()), keys, proof);
+
+        assert!(stored::<T>(&who)?.keys_at.is_some());
+        Ok(())
+    }
+
+    #[benchmark]
+    fn ready() -> Result<(), BenchmarkError> {
+        let (who, since, signature) = waiting::<T>()?;
+
+        #[extrinsic_call]
+        _(RawOrigin::Authorized, who.clone(), since, signature);
+
+        assert!(stored::<T>(&who)?.waits_since.is_none());
+        Ok(())
+    }
+
+    #[benchmark]
+    fn authorize_ready() -> Result<(), BenchmarkError> {
+        let (institution, since, signature) = waiting::<T>()?;
+        let call = Call::<T>::ready { institution, since, signature };
+        let verdict;
+
+        #[block]
+        {
+            verdict = call.authorize(TransactionSource::External);
+        }
+
+        assert!(matches!(verdict, Some(Ok(_))));
+        Ok(())
+    }
+
+    /// The dearest vote that decides nothing: as many have voted as can without a majority.
+    #[benchmark]
+    fn vote(n: Linear<{ T::MinValidators::get() + 1 }, { T::MaxInstitutions::get() }>) -> Result<(), BenchmarkError> {
+        let who = consortium::<T>(n);
+        let all: Vec<T::AccountId> = Institutions::<T>::iter_keys().collect();
+        let open = Open {
+            motion: Motion::SetThresholds(Default::default()),
+            proposer: who.clone(),
+            ayes: BoundedVec::truncate_from(all.iter().take(all.len() / 2).cloned().collect()),
+            nays: Default::default(),
+            proposed_at: 0,
+            until: u32::MAX,
+        };
+        Motions::<T>::insert(0, open);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(who.clone()), 0, false);
+
+        Ok(())
+    }
+
+    #[benchmark]
+    fn close() -> Result<(), BenchmarkError> {
+        let who = consortium::<T>(1);
+        frame_system::Pallet::<T>::set_block_number(1u32.into());
+        let open = Open {
+            motion: Motion::CancelUpgrade,
+            proposer: who.clone(),
+            ayes: Default::default(),
+            nays: Default::default(),
+            proposed_at: 0,
+            until: 0,
+        };
+        Motions::<T>::insert(0, open);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(who), 0);
+
+        assert!(!Motions::<T>::contains_key(0));
         Ok(())
     }
 

@@ -1,11 +1,9 @@
-//! What the calls do, and what must hold after each of them.
+//! The registry: what calls and motions do to an institution, and what other pallets may ask about it.
 
 use crate::{
-    node_key_of,
-    pallet::{Config, Error, Event, Institutions, Pallet, PeerIds},
-    peer_id_claim, peer_id_of,
+    pallet::{Addresses, Config, Error, Event, Founding, Institutions, Leaving, Pallet, Signers},
     types::{is_valid_name, is_valid_profile},
-    Institution, Name, OnDeparture, PeerId, Profile, LOG_TARGET,
+    AddressList, Institution, Name, OnDeparture, PeerId, Profile,
 };
 use alloc::vec::Vec;
 use frame_support::{
@@ -13,9 +11,6 @@ use frame_support::{
     ensure,
     traits::{Get, ValidatorRegistration},
 };
-use frame_system::pallet_prelude::BlockNumberFor;
-use sp_core::ed25519;
-use sp_runtime::traits::Zero;
 
 impl<T: Config> Pallet<T> {
     /// Whether `who` is to make blocks: has the validator flag and is not suspended.
@@ -23,17 +18,13 @@ impl<T: Config> Pallet<T> {
         Institutions::<T>::get(who).is_some_and(|institution| institution.is_active_validator())
     }
 
-    /// What the node with this peer id signs to belong to `institution` on this chain; see [`peer_id_claim`].
-    pub fn peer_id_claim(institution: &T::AccountId, peer_id: &PeerId) -> Vec<u8> {
-        let genesis = frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero());
-        peer_id_claim(genesis.as_ref(), institution, peer_id)
-    }
-
-    /// Active validators that have session keys, unordered.
+    /// Active validators that have session keys and whose nodes are in step, unordered.
     pub(crate) fn standing_validators() -> impl Iterator<Item = T::AccountId> {
         Institutions::<T>::iter()
             .filter(|(who, institution)| {
-                institution.is_active_validator() && pallet_session::Pallet::<T>::is_registered(who)
+                institution.is_active_validator()
+                    && institution.waits_since.is_none()
+                    && pallet_session::Pallet::<T>::is_registered(who)
             })
             .map(|(who, _)| who)
     }
@@ -41,10 +32,12 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn do_admit(who: T::AccountId, name: Name, validator: bool, participant: bool) -> DispatchResult {
         ensure!(is_valid_name(&name), Error::<T>::InvalidName);
         ensure!(!Institutions::<T>::contains_key(&who), Error::<T>::AlreadyAdmitted);
+        ensure!(!Signers::<T>::contains_key(&who), Error::<T>::AccountTaken);
+        ensure!(!Leaving::<T>::contains_key(&who), Error::<T>::StillLeaving);
         ensure!(Institutions::<T>::count() < T::MaxInstitutions::get(), Error::<T>::TooManyInstitutions);
         ensure!(!validator || pallet_session::Pallet::<T>::is_registered(&who), Error::<T>::NoSessionKeys);
 
-        Self::enter(&who, name.clone(), validator, participant);
+        Self::enter(&who, name.clone(), validator, participant, validator.then(Self::now));
         Self::deposit_event(Event::Admitted { institution: who, name, validator, participant });
         Ok(())
     }
@@ -53,9 +46,13 @@ impl<T: Config> Pallet<T> {
         let mut institution = Self::institution(&who)?;
         if validator && !institution.validator {
             ensure!(pallet_session::Pallet::<T>::is_registered(&who), Error::<T>::NoSessionKeys);
+            institution.waits_since = Some(Self::now());
         }
         if !validator {
             Self::ensure_dispensable(&who, &institution)?;
+            if institution.is_active_validator() {
+                Self::mark_changed();
+            }
         }
 
         let departed = institution.participant && !participant;
@@ -74,6 +71,9 @@ impl<T: Config> Pallet<T> {
         ensure!(!institution.suspended, Error::<T>::AlreadySuspended);
         Self::ensure_dispensable(&who, &institution)?;
 
+        if institution.is_active_validator() {
+            Self::mark_changed();
+        }
         institution.suspended = true;
         institution.suspended_at = Some(Self::now());
         Institutions::<T>::insert(&who, institution);
@@ -89,26 +89,10 @@ impl<T: Config> Pallet<T> {
 
         institution.suspended = false;
         institution.suspended_at = None;
+        // its node may be as far behind as it was away
+        institution.waits_since = institution.validator.then(Self::now);
         Institutions::<T>::insert(&who, institution);
         Self::deposit_event(Event::Reinstated { institution: who });
-        Ok(())
-    }
-
-    /// Takes `who` off the list, be it removed or leaving.
-    pub(crate) fn do_discharge(who: &T::AccountId) -> DispatchResult {
-        let institution = Self::institution(who)?;
-        Self::ensure_dispensable(who, &institution)?;
-
-        Institutions::<T>::remove(who);
-        crate::pallet::Addresses::<T>::remove(who);
-        if let Some(peer_id) = institution.peer_id {
-            PeerIds::<T>::remove(peer_id);
-        }
-        if frame_system::Pallet::<T>::dec_providers(who).is_err() {
-            // Registered session keys, for one, keep the account alive; it keeps the reference then.
-            log::debug!(target: LOG_TARGET, "account {who:?} is still needed and stays");
-        }
-        T::OnDeparture::departed(who);
         Ok(())
     }
 
@@ -122,62 +106,18 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    pub(crate) fn do_set_peer_id(who: T::AccountId, node_key: [u8; 32], signature: [u8; 64]) -> DispatchResult {
-        let mut institution = Self::institution(&who)?;
-        let peer_id = peer_id_of(&node_key);
-        ensure!(PeerIds::<T>::get(&peer_id).is_none_or(|owner| owner == who), Error::<T>::PeerIdTaken);
-        ensure!(
-            sp_io::crypto::ed25519_verify(
-                &ed25519::Signature::from_raw(signature),
-                &Self::peer_id_claim(&who, &peer_id),
-                &ed25519::Public::from_raw(node_key),
-            ),
-            Error::<T>::InvalidPeerIdSignature
-        );
-
-        if let Some(given_up) = institution.peer_id.replace(peer_id.clone()) {
-            PeerIds::<T>::remove(given_up);
+    pub(crate) fn do_set_addresses(who: T::AccountId, addresses: AddressList) -> DispatchResult {
+        ensure!(Institutions::<T>::contains_key(&who), Error::<T>::NotAnInstitution);
+        let private = Founding::<T>::get().private_addresses;
+        let valid = addresses.iter().all(|address| crate::is_valid_address(address, private));
+        ensure!(valid, Error::<T>::InvalidAddress);
+        if addresses.is_empty() {
+            Addresses::<T>::remove(&who);
+        } else {
+            Addresses::<T>::insert(&who, addresses);
         }
-        PeerIds::<T>::insert(&peer_id, &who);
-        Institutions::<T>::insert(&who, institution);
-        Self::deposit_event(Event::PeerIdSet { institution: who, peer_id });
+        Self::deposit_event(Event::AddressesSet { institution: who });
         Ok(())
-    }
-
-    pub(crate) fn build_genesis(
-        institutions: &[(T::AccountId, Vec<u8>, bool, bool)],
-        peer_ids: &[(T::AccountId, Vec<u8>)],
-    ) {
-        for (who, name, validator, participant) in institutions {
-            assert!(is_valid_name(name), "consortium genesis: name of {who:?} is empty or not plain text");
-            assert!(!Institutions::<T>::contains_key(who), "consortium genesis: {who:?} is named twice");
-            let Ok(name) = Name::try_from(name.clone()) else {
-                panic!("consortium genesis: name of {who:?} is longer than 64 bytes");
-            };
-            Self::enter(who, name, *validator, *participant);
-        }
-        for (who, peer_id) in peer_ids {
-            let Some(node_key) = node_key_of(peer_id) else {
-                panic!("consortium genesis: peer id of {who:?} is not that of an ed25519 key (38 bytes)");
-            };
-            let peer_id = peer_id_of(&node_key);
-            assert!(!PeerIds::<T>::contains_key(&peer_id), "consortium genesis: peer id of {who:?} is given twice");
-            let Some(mut institution) = Institutions::<T>::get(who) else {
-                panic!("consortium genesis: {who:?} has a peer id but is no institution");
-            };
-            assert!(institution.peer_id.is_none(), "consortium genesis: {who:?} has two peer ids");
-            institution.peer_id = Some(peer_id.clone());
-            Institutions::<T>::insert(who, institution);
-            PeerIds::<T>::insert(peer_id, who);
-        }
-
-        let (count, most) = (Institutions::<T>::count(), T::MaxInstitutions::get());
-        assert!(count <= most, "consortium genesis: {count} institutions, at most {most} are allowed");
-        let (validators, fewest) = (Self::active_validator_count(), T::MinValidators::get());
-        assert!(
-            count == 0 || validators >= fewest,
-            "consortium genesis: {validators} validators, at least {fewest} are needed"
-        );
     }
 
     /// Number of institutions with the validator flag that are not suspended.
@@ -186,12 +126,12 @@ impl<T: Config> Pallet<T> {
             .fold(0, |count: u32, institution| count.saturating_add(u32::from(institution.is_active_validator())))
     }
 
-    fn institution(who: &T::AccountId) -> Result<Institution, Error<T>> {
+    pub(crate) fn institution(who: &T::AccountId) -> Result<Institution, Error<T>> {
         Institutions::<T>::get(who).ok_or(Error::<T>::NotAnInstitution)
     }
 
     /// Stores a new institution and lets its account exist.
-    fn enter(who: &T::AccountId, name: Name, validator: bool, participant: bool) {
+    pub(crate) fn enter(who: &T::AccountId, name: Name, validator: bool, participant: bool, waits_since: Option<u32>) {
         frame_system::Pallet::<T>::inc_providers(who);
         Institutions::<T>::insert(
             who,
@@ -204,54 +144,21 @@ impl<T: Config> Pallet<T> {
                 peer_id: None,
                 admitted_at: Self::now(),
                 suspended_at: None,
+                waits_since,
+                rotated_at: None,
+                keys_at: None,
             },
         );
     }
 
     /// Refuses if `who` is an active validator and too few would stand without it.
-    fn ensure_dispensable(who: &T::AccountId, institution: &Institution) -> Result<(), Error<T>> {
+    pub(crate) fn ensure_dispensable(who: &T::AccountId, institution: &Institution) -> Result<(), Error<T>> {
         if !institution.is_active_validator() {
             return Ok(());
         }
         let others = Self::standing_validators().filter(|other| other != who).count();
         let enough = u32::try_from(others).is_ok_and(|others| others >= T::MinValidators::get());
         ensure!(enough, Error::<T>::TooFewValidators);
-        Ok(())
-    }
-
-    /// What holds after every block; the text of the error says what does not.
-    ///
-    /// * There are no more institutions than allowed, and each has an account that exists.
-    /// * Names and profiles have their form.
-    /// * Peer ids are well-formed, and [`PeerIds`] is exactly the inverse of what the institutions claim.
-    /// * Once validators were handed over, at least `MinValidators` institutions are active validators.
-    /// * The planned validators are ascending, without duplicates.
-    #[cfg(any(feature = "try-runtime", test))]
-    pub(crate) fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
-        ensure!(
-            usize::try_from(Institutions::<T>::count()) == Ok(Institutions::<T>::iter().count()),
-            "the count of institutions is wrong"
-        );
-        ensure!(Institutions::<T>::count() <= T::MaxInstitutions::get(), "there are too many institutions");
-        for (who, institution) in Institutions::<T>::iter() {
-            ensure!(frame_system::Pallet::<T>::providers(&who) > 0, "an institution's account does not exist");
-            ensure!(is_valid_name(&institution.name), "a name is not plain text");
-            ensure!(is_valid_profile(&institution.profile), "a profile is not plain text");
-            if let Some(peer_id) = institution.peer_id {
-                ensure!(node_key_of(&peer_id).is_some(), "a peer id is not that of an ed25519 key");
-                ensure!(PeerIds::<T>::get(&peer_id) == Some(who), "a claimed peer id points to another institution");
-            }
-        }
-        for (peer_id, who) in PeerIds::<T>::iter() {
-            let claimed = Institutions::<T>::get(who).and_then(|institution| institution.peer_id);
-            ensure!(claimed == Some(peer_id), "a peer id points to an institution that does not claim it");
-        }
-        let planned = crate::pallet::PlannedValidators::<T>::get();
-        ensure!(planned.is_sorted_by(|a, b| a < b), "the planned validators are not in ascending order");
-        ensure!(
-            planned.is_empty() || Self::active_validator_count() >= T::MinValidators::get(),
-            "there are too few validators"
-        );
         Ok(())
     }
 }

@@ -5,17 +5,19 @@
 //! A consortium is a closed group of hospitals, laboratories or companies that train models together. This pallet keeps
 //! the list of them. Each institution has an account that its people hold, a name, a profile that it writes itself, and
 //! two independent flags: a *validator* makes and finalises blocks, a *participant* takes part in studies. The
-//! consortium admits, suspends, reinstates and removes institutions; an institution may leave whenever it wishes, unless
-//! the chain could not go on without it.
+//! institutions decide by motions whom they admit, suspend and remove, by how many voices, and which runtime comes next;
+//! an institution may leave whenever it wishes, unless the chain could not go on without it.
 //!
 //! # Terminology
 //!
-//! * **Institution**: an account admitted to the consortium.
+//! * **Institution**: an account admitted to the consortium. It keeps this name of its own for good, also where another
+//!   account signs for it ([`Motion::RotateAccount`]).
 //! * **Member**: an institution that is not suspended.
-//! * **Active validator**: a member with the validator flag. It **stands** once it has registered session keys: a
-//!   validator without keys makes no blocks.
+//! * **Active validator**: a member with the validator flag. It **stands** once it has session keys and its node has said
+//!   that it is in step ([`ready`](Pallet::ready)): a validator without either makes no blocks.
 //! * **Peer id**: the name of an institution's node in the network, derived from the node's ed25519 key.
 //! * **Departure**: an institution may no longer take part in studies; see [`OnDeparture`].
+//! * **Leaving**: removed or gone of its own will, and still in a set of validators.
 //!
 //! # States of an institution
 //!
@@ -23,37 +25,35 @@
 //!             admit                 suspend
 //! (unknown) ─────────► member ◄──────────────► suspended
 //!     ▲                  │        reinstate        │
-//!     └──────────────────┴─────────────────────────┘
-//!                   leave, remove
+//!     │   sets without it│                         │
+//!     └───────────── leaving ◄─────────────────────┘
+//!                          leave, remove
 //! ```
 //!
-//! The flags may change in either state; while suspended they have no effect. Changes to the set of validators become
-//! effective after one to two sessions.
+//! The flags may change in either state; while suspended they have no effect. A change of the set of validators ends the
+//! session ten seconds after the last end at the earliest, and is effective once a second one has ended.
 //!
 //! # Extrinsics
 //!
-//! * [`admit`](Pallet::admit), [`set_flags`](Pallet::set_flags), [`suspend`](Pallet::suspend),
-//!   [`reinstate`](Pallet::reinstate), [`remove`](Pallet::remove): by the consortium.
-//! * [`set_profile`](Pallet::set_profile), [`set_peer_id`](Pallet::set_peer_id), [`leave`](Pallet::leave): by the
-//!   institution itself, also while it is suspended, so that it can put right what it was suspended for.
+//! * [`propose`](Pallet::propose), [`vote`](Pallet::vote), [`close`](Pallet::close): what all decide, by a member.
+//! * the others, by the institution itself, also while it is suspended, so that it can put right what it was suspended for.
+//! * [`ready`](Pallet::ready): by the institution's node, an authorised call without nonce.
 //!
 //! # Origins
 //!
-//! [`Config::AdminOrigin`] speaks for the consortium; a vote is meant. An institution signs for itself.
+//! Motions alone speak for the consortium. One account at a time signs for an institution ([`Pallet::signs_for`]);
+//! [`CheckQuota`] turns away whoever signs for none, and limits those who do.
 //!
 //! # Implementation notes
 //!
 //! * There are never fewer than [`Config::MinValidators`] standing validators by a call of this pallet: what would lead
-//!   there is refused. A validator that purges its session keys is beyond this pallet's reach; a runtime should refuse
-//!   `session.purge_keys` to whoever [`is_active_validator`](Pallet::is_active_validator).
+//!   there is refused. A validator that purges its session keys is beyond this pallet's reach: a runtime closes
+//!   `session.set_keys` and `session.purge_keys`.
 //! * As [`SessionManager`](pallet_session::SessionManager), the pallet hands over a set only if it differs from the last
 //!   one, for each set handed over makes GRANDPA change its voters.
-//! * Admission provides for the account's existence, so that an institution can sign where there are no fees and no
-//!   balances. Removal takes that back unless something still needs the account (registered session keys do). An account
-//!   that ceases to exist begins again at nonce 0 if it is admitted again: sign mortal transactions.
-//! * The genesis configuration of this pallet has to be built before that of `pallet_session`, which asks it for the
-//!   first validators.
-//! * Everything is bounded by [`Config::MaxInstitutions`], so iterating over all institutions is, too.
+//! * Admission provides for the account's existence, departure takes that and the session keys back. An account that ceases
+//!   to exist begins again at nonce 0 if it is admitted again: sign mortal transactions.
+//! * The genesis of this pallet has to be built before that of `pallet_session`, which asks it for the first validators.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -72,12 +72,24 @@ extern crate alloc;
 mod addresses;
 #[cfg(any(feature = "runtime-benchmarks", test))]
 mod benchmarking;
+#[cfg(any(feature = "try-runtime", test))]
+mod checks;
+mod departure;
+mod errors;
+mod events;
+mod execute;
+mod genesis;
 mod institutions;
 mod members;
 #[cfg(test)]
 mod mock;
+mod motion;
 mod motions;
+mod peers;
+mod quota;
+mod ready;
 mod session;
+mod signers;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -85,7 +97,12 @@ mod types;
 pub mod weights;
 
 pub use addresses::{is_valid_address, Address, AddressList, MAX_ADDRESSES, MAX_ADDRESS_LEN};
-pub use motions::{Admission, Motion, Open, MAX_PROPOSED, MAX_VOICES, VOICE_MILLIS};
+pub use departure::Departed;
+pub use motion::{Admission, Motion, Open, MAX_PROPOSED, MAX_VOICES, VOICE_MILLIS};
+pub use peers::PREVIOUS_MILLIS;
+pub use quota::{cost, CheckQuota, BURST, BYTES_PER_TOKEN, MOST_AHEAD, MOST_BYTES_A_DAY, REFILL_MILLIS};
+pub use ready::{ready_payload, READY_CONTEXT};
+pub use session::{SESSION_MILLIS, SETTLE_MILLIS};
 pub use terms::{Founding, Share, Thresholds};
 #[cfg(any(feature = "runtime-benchmarks", test))]
 pub use types::BenchmarkHelper;
@@ -97,18 +114,26 @@ pub use weights::WeightInfo;
 
 pub use pallet::*;
 
+use frame_support::pallet_macros::import_section;
+
 /// Where the log lines of this pallet go.
 pub(crate) const LOG_TARGET: &str = "runtime::consortium";
 
 #[allow(clippy::expect_used)] // in what the macro writes
+#[import_section(events::events)]
+#[import_section(errors::errors)]
 #[frame_support::pallet]
 pub mod pallet {
     use crate::{
-        terms, AddressList, Institution, Motion, Name, NoteStalled, OnDeparture, Open, PeerId, Profile, WeightInfo,
+        motion::{Keys, Proof},
+        terms, AddressList, Departed, Institution, Motion, Name, NoteStalled, OnDeparture, Open, PeerId, Profile,
+        WeightInfo,
     };
     use alloc::vec::Vec;
-    use frame_support::{pallet_prelude::*, DefaultNoBound};
-    use frame_system::pallet_prelude::*;
+    use frame_support::{pallet_prelude::*, traits::Contains, DefaultNoBound, Parameter};
+    use frame_system::{offchain::CreateAuthorizedTransaction, pallet_prelude::*};
+    use sp_application_crypto::RuntimeAppPublic;
+    use sp_runtime::traits::UniqueSaturatedInto;
     use sp_staking::SessionIndex;
 
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
@@ -123,13 +148,16 @@ pub mod pallet {
     pub trait Config:
         frame_system::Config<RuntimeEvent: From<Event<Self>>>
         + pallet_session::Config<ValidatorId = <Self as frame_system::Config>::AccountId>
+        + CreateAuthorizedTransaction<Call<Self>>
     {
-        /// Who speaks for the consortium.
-        type AdminOrigin: EnsureOrigin<Self::RuntimeOrigin>;
         /// Who is told that an institution may no longer take part in studies.
         type OnDeparture: OnDeparture<Self::AccountId>;
         /// Who lets finality go on without validators that are gone.
         type Stalled: NoteStalled;
+        /// The session key with which a node says that it is in step.
+        type ReadyKey: RuntimeAppPublic<Signature: Parameter> + Decode;
+        /// Calls that [`CheckQuota`](crate::CheckQuota) does not count.
+        type Unmetered: Contains<<Self as frame_system::Config>::RuntimeCall>;
         /// Weights of the calls and of planning a session.
         type WeightInfo: WeightInfo;
         /// Most institutions at a time, suspended ones included. Bounds every iteration of this pallet.
@@ -140,20 +168,54 @@ pub mod pallet {
         type MinValidators: Get<u32>;
         /// Gives accounts session keys in benchmarks.
         #[cfg(any(feature = "runtime-benchmarks", test))]
-        type BenchmarkHelper: crate::BenchmarkHelper<Self::AccountId>;
+        type BenchmarkHelper: crate::BenchmarkHelper<Self::AccountId, Self::ReadyKey>;
     }
 
     /// The institutions, by account. At most [`Config::MaxInstitutions`], which is what bounds its iteration.
     #[pallet::storage]
     pub type Institutions<T: Config> = CountedStorageMap<_, Blake2_128Concat, T::AccountId, Institution>;
 
-    /// Whose node has a peer id. Keeps peer ids unique; at most one entry for each institution.
+    /// Institutions that were removed or have left, while they are in the active or the queued set of validators. As many as
+    /// these sets have members, at most.
+    #[pallet::storage]
+    pub type Leaving<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, Departed>;
+
+    /// Who was removed within fourteen days, with the block from which on they are counted: see
+    /// [`VOICE_MILLIS`](crate::VOICE_MILLIS).
+    #[pallet::storage]
+    pub type Removed<T: Config> = StorageValue<_, BoundedVec<(T::AccountId, u32), T::MaxInstitutions>, ValueQuery>;
+
+    /// Accounts that sign for an institution other than themselves.
+    #[pallet::storage]
+    pub type Signers<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, T::AccountId>;
+
+    /// The inverse of [`Signers`]: for these institutions another account signs.
+    #[pallet::storage]
+    pub type SignerOf<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, T::AccountId>;
+
+    /// Tokens that an institution had left for its calls, and the block in which that was so. None: all of them.
+    #[pallet::storage]
+    pub type Quota<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, (u32, u32)>;
+
+    /// Whose node has a peer id. Keeps peer ids unique; at most two entries for each institution.
     #[pallet::storage]
     pub type PeerIds<T: Config> = StorageMap<_, Blake2_128Concat, PeerId, T::AccountId>;
+
+    /// The peer id that an institution's node had before, and the last block in which it still counts.
+    #[pallet::storage]
+    pub type PreviousPeer<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, (PeerId, u32)>;
 
     /// The validators last handed to the session pallet, ascending, less those that it has since skipped for want of keys.
     #[pallet::storage]
     pub type PlannedValidators<T: Config> = StorageValue<_, BoundedVec<T::AccountId, T::MaxInstitutions>, ValueQuery>;
+
+    /// Block in which a session ended last.
+    #[pallet::storage]
+    pub type LastEnd<T: Config> = StorageValue<_, u32, ValueQuery>;
+
+    /// Block of the last change of the set of validators or its keys, and how many sessions must end for it.
+    #[pallet::storage]
+    pub type Changed<T: Config> = StorageValue<_, (u32, u8)>;
 
     /// Where the institutions' nodes can be reached; none stands here for who only dials.
     #[pallet::storage]
@@ -204,180 +266,21 @@ pub mod pallet {
     impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
         fn build(&self) {
             Pallet::<T>::build_terms(&self.founding, &self.thresholds);
-            Pallet::<T>::build_genesis(&self.institutions, &self.peer_ids);
+            Pallet::<T>::build_institutions(&self.institutions, &self.peer_ids);
             Pallet::<T>::build_addresses(&self.addresses);
         }
-    }
-
-    /// What happened.
-    #[pallet::event]
-    #[pallet::generate_deposit(pub(crate) fn deposit_event)]
-    pub enum Event<T: Config> {
-        /// The consortium admitted an institution.
-        Admitted {
-            /// The institution.
-            institution: T::AccountId,
-            /// Its name.
-            name: Name,
-            /// Is to make blocks.
-            validator: bool,
-            /// May take part in studies.
-            participant: bool,
-        },
-        /// The consortium set an institution's flags.
-        FlagsSet {
-            /// The institution.
-            institution: T::AccountId,
-            /// Is to make blocks.
-            validator: bool,
-            /// May take part in studies.
-            participant: bool,
-        },
-        /// The consortium suspended an institution.
-        Suspended {
-            /// The institution.
-            institution: T::AccountId,
-        },
-        /// The consortium reinstated an institution.
-        Reinstated {
-            /// The institution.
-            institution: T::AccountId,
-        },
-        /// The consortium removed an institution.
-        Removed {
-            /// The institution.
-            institution: T::AccountId,
-        },
-        /// An institution left the consortium.
-        Left {
-            /// The institution.
-            institution: T::AccountId,
-        },
-        /// An institution changed what it says about itself.
-        ProfileSet {
-            /// The institution.
-            institution: T::AccountId,
-        },
-        /// An institution claimed the peer id of its node.
-        PeerIdSet {
-            /// The institution.
-            institution: T::AccountId,
-            /// The peer id.
-            peer_id: PeerId,
-        },
-        /// An institution said where its node can be reached.
-        AddressesSet {
-            /// The institution.
-            institution: T::AccountId,
-        },
-        /// A motion was put to the vote.
-        Proposed {
-            /// Its number.
-            motion: u32,
-            /// Who proposed it.
-            proposer: T::AccountId,
-        },
-        /// An institution voted.
-        Voted {
-            /// The motion.
-            motion: u32,
-            /// The institution.
-            institution: T::AccountId,
-            /// For it.
-            aye: bool,
-        },
-        /// A motion was decided, and done.
-        Passed {
-            /// The motion.
-            motion: u32,
-        },
-        /// A motion was decided, and could not be done any more.
-        Failed {
-            /// The motion.
-            motion: u32,
-            /// Why.
-            error: DispatchError,
-        },
-        /// A motion can no longer pass.
-        Rejected {
-            /// The motion.
-            motion: u32,
-        },
-        /// A motion was not decided in time.
-        Expired {
-            /// The motion.
-            motion: u32,
-        },
-        /// A new set of validators was handed over for a session.
-        ValidatorsPlanned {
-            /// The session that it is for.
-            session: SessionIndex,
-            /// Number of validators.
-            validators: u32,
-        },
-    }
-
-    /// Why a call was refused, and what to do.
-    #[pallet::error]
-    pub enum Error<T> {
-        /// The account is no institution of this consortium. Check the account, or have it admitted first.
-        NotAnInstitution,
-        /// The account is an institution already. Change its flags with `set_flags`, or reinstate it.
-        AlreadyAdmitted,
-        /// The consortium is full. Remove an institution first.
-        TooManyInstitutions,
-        /// The name is empty, not UTF-8, or has control or format characters. Give it as 1 to 64 bytes of plain text.
-        InvalidName,
-        /// The profile is not UTF-8 or has control or format characters. Give it as plain text; line feeds are allowed.
-        InvalidProfile,
-        /// The institution has no session keys, without which a validator makes no blocks. Admit it without the validator
-        /// flag, let it register keys with `session.set_keys`, then set the flag.
-        NoSessionKeys,
-        /// Fewer validators with session keys would remain than the chain needs. Make another institution a validator
-        /// first.
-        TooFewValidators,
-        /// The institution is suspended already. Reinstate or remove it.
-        AlreadySuspended,
-        /// The institution is not suspended, so there is nothing to reinstate.
-        NotSuspended,
-        /// The node key did not sign this peer id for this institution on this chain. Let the node sign it again.
-        InvalidPeerIdSignature,
-        /// Another institution has claimed this peer id. Give this node a node key of its own.
-        PeerIdTaken,
-        /// An address is not `/dns`, `/ip4` or `/ip6` with `/tcp` and a port, or is private and the founding forbids that.
-        InvalidAddress,
-        /// The session keys are not those of this runtime. Let the node's own `make-keys` write them.
-        InvalidSessionKeys,
-        /// A suspended institution neither proposes nor votes. Have it reinstated first.
-        NoVoice,
-        /// The institution has three motions open already. Wait for one to be decided.
-        TooManyMotions,
-        /// There is no open motion of this number.
-        NoSuchMotion,
-        /// The motion's time is over. Propose it again.
-        MotionExpired,
-        /// The motion can still be voted on.
-        MotionOpen,
-        /// More voices than a consortium can have.
-        TooManyVoices,
-        /// A threshold is half or less, or one of four institutions could hold it up for ever.
-        UnsoundThresholds,
-        /// The delay of a new runtime is shorter than agreed at founding.
-        DelayTooShort,
-        /// Another runtime is decided already. Cancel that first.
-        UpgradePending,
-        /// No runtime is pending, so there is nothing to cancel.
-        NothingPending,
-        /// The block is in the future: it cannot be final.
-        NotFinalYet,
     }
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(now: BlockNumberFor<T>) -> Weight {
-            let now = sp_runtime::traits::UniqueSaturatedInto::<u32>::unique_saturated_into(now);
-            Self::authorize_upgrade(now);
-            T::DbWeight::get().reads_writes(1, 2)
+            Self::authorize_upgrade(now.unique_saturated_into());
+            // of the upgrade, and of whether the session ends
+            T::DbWeight::get().reads_writes(3, 2)
+        }
+
+        fn offchain_worker(now: BlockNumberFor<T>) {
+            Self::say_ready(now.unique_saturated_into());
         }
 
         fn integrity_test() {
@@ -395,172 +298,102 @@ pub mod pallet {
         }
     }
 
-    /// What the consortium and its institutions may do.
+    /// Each call but [`ready`](Self::ready) is signed for an institution, and else refused with `NotAnInstitution`.
     #[pallet::call]
     impl<T: Config> Pallet<T> {
-        /// Admits `institution` to the consortium. Origin: [`Config::AdminOrigin`].
-        ///
-        /// A newcomer can register session keys only after its admission, so a validator is usually admitted without the
-        /// flag and given it by [`set_flags`](Self::set_flags).
-        ///
-        /// Errors: `InvalidName`, `AlreadyAdmitted`, `TooManyInstitutions`, `NoSessionKeys`.
-        #[pallet::call_index(0)]
-        #[pallet::weight(<T as Config>::WeightInfo::admit())]
-        pub fn admit(
-            origin: OriginFor<T>,
-            institution: T::AccountId,
-            name: Name,
-            validator: bool,
-            participant: bool,
-        ) -> DispatchResult {
-            T::AdminOrigin::ensure_origin(origin)?;
-            Self::do_admit(institution, name, validator, participant)
-        }
-
-        /// Sets both flags of `institution`. Origin: [`Config::AdminOrigin`].
-        ///
-        /// Errors: `NotAnInstitution`, `NoSessionKeys`, `TooFewValidators`.
-        #[pallet::call_index(1)]
-        #[pallet::weight(
-            <T as Config>::WeightInfo::set_flags(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight())
-        )]
-        pub fn set_flags(
-            origin: OriginFor<T>,
-            institution: T::AccountId,
-            validator: bool,
-            participant: bool,
-        ) -> DispatchResult {
-            T::AdminOrigin::ensure_origin(origin)?;
-            Self::do_set_flags(institution, validator, participant)
-        }
-
-        /// Suspends `institution`: its flags have no effect until it is reinstated. Origin: [`Config::AdminOrigin`].
-        ///
-        /// Errors: `NotAnInstitution`, `AlreadySuspended`, `TooFewValidators`.
-        #[pallet::call_index(2)]
-        #[pallet::weight(
-            <T as Config>::WeightInfo::suspend(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight())
-        )]
-        pub fn suspend(origin: OriginFor<T>, institution: T::AccountId) -> DispatchResult {
-            T::AdminOrigin::ensure_origin(origin)?;
-            Self::do_suspend(institution)
-        }
-
-        /// Reinstates `institution` with the flags that it has. Origin: [`Config::AdminOrigin`].
-        ///
-        /// Errors: `NotAnInstitution`, `NotSuspended`, `NoSessionKeys`.
-        #[pallet::call_index(3)]
-        #[pallet::weight(<T as Config>::WeightInfo::reinstate())]
-        pub fn reinstate(origin: OriginFor<T>, institution: T::AccountId) -> DispatchResult {
-            T::AdminOrigin::ensure_origin(origin)?;
-            Self::do_reinstate(institution)
-        }
-
-        /// Removes `institution` from the consortium. Origin: [`Config::AdminOrigin`].
-        ///
-        /// Errors: `NotAnInstitution`, `TooFewValidators`.
-        #[pallet::call_index(4)]
-        #[pallet::weight(
-            <T as Config>::WeightInfo::remove(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight())
-        )]
-        pub fn remove(origin: OriginFor<T>, institution: T::AccountId) -> DispatchResult {
-            T::AdminOrigin::ensure_origin(origin)?;
-            Self::do_discharge(&institution)?;
-            Self::deposit_event(Event::Removed { institution });
-            Ok(())
-        }
-
         /// Sets what the signing institution says about itself.
         ///
-        /// Errors: `InvalidProfile`, `NotAnInstitution`.
+        /// Errors: `InvalidProfile`.
         #[pallet::call_index(5)]
         #[pallet::weight(<T as Config>::WeightInfo::set_profile())]
         pub fn set_profile(origin: OriginFor<T>, profile: Profile) -> DispatchResult {
-            let institution = ensure_signed(origin)?;
-            Self::do_set_profile(institution, profile)
+            Self::do_set_profile(Self::institution_of(origin)?, profile)
         }
 
         /// Claims, for the signing institution, the peer id of the node with ed25519 public key `node_key`.
         ///
-        /// `signature` is that node key's ed25519 signature of [`peer_id_claim`](crate::peer_id_claim). A peer id claimed
-        /// before is given up.
+        /// `signature` is that node key's ed25519 signature of [`peer_id_claim`](crate::peer_id_claim). The peer id claimed
+        /// before counts beside it for another hour.
         ///
-        /// Errors: `NotAnInstitution`, `PeerIdTaken`, `InvalidPeerIdSignature`.
+        /// Errors: `PeerIdTaken`, `InvalidPeerIdSignature`.
         #[pallet::call_index(6)]
         #[pallet::weight(<T as Config>::WeightInfo::set_peer_id())]
         pub fn set_peer_id(origin: OriginFor<T>, node_key: [u8; 32], signature: [u8; 64]) -> DispatchResult {
-            let institution = ensure_signed(origin)?;
-            Self::do_set_peer_id(institution, node_key, signature)
+            Self::do_set_peer_id(Self::institution_of(origin)?, node_key, signature)
         }
 
-        /// Takes the signing institution out of the consortium, with effect at once on its studies and after one to two
-        /// sessions on the set of validators.
+        /// Takes the signing institution out of the consortium, with effect at once on its studies, its session keys and its
+        /// account, and on the set of validators once two sessions have ended.
         ///
-        /// Errors: `NotAnInstitution`, `TooFewValidators`.
+        /// Errors: `TooFewValidators`.
         #[pallet::call_index(7)]
         #[pallet::weight(<T as Config>::WeightInfo::leave(T::MaxInstitutions::get()).saturating_add(T::OnDeparture::weight()))]
         pub fn leave(origin: OriginFor<T>) -> DispatchResult {
-            let institution = ensure_signed(origin)?;
-            Self::do_discharge(&institution)?;
-            Self::deposit_event(Event::Left { institution });
-            Ok(())
+            Self::do_leave(Self::institution_of(origin)?)
         }
 
         /// Puts a motion to the vote; the signing institution's own vote is aye.
         ///
-        /// Errors: `NotAnInstitution`, `NoVoice`, `TooManyMotions`, and those of what it would do.
+        /// Errors: `NoVoice`, `TooManyMotions`, and those of what it would do.
         #[pallet::call_index(8)]
         #[pallet::weight(Pallet::<T>::vote_weight().saturating_mul(2))]
         pub fn propose(origin: OriginFor<T>, motion: Motion<T::AccountId, T::Hash>) -> DispatchResult {
-            let who = ensure_signed(origin)?;
-            Self::do_propose(who, motion)
+            Self::do_propose(Self::institution_of(origin)?, motion)
         }
 
         /// Votes on motion `id`. May be changed until the motion is decided; the deciding vote executes it.
         ///
-        /// Errors: `NotAnInstitution`, `NoVoice`, `NoSuchMotion`, `MotionExpired`.
+        /// Errors: `NoVoice`, `NoSuchMotion`, `MotionExpired`.
         #[pallet::call_index(9)]
         #[pallet::weight(Pallet::<T>::vote_weight())]
         pub fn vote(origin: OriginFor<T>, id: u32, aye: bool) -> DispatchResult {
-            let who = ensure_signed(origin)?;
-            Self::do_vote(who, id, aye)
+            Self::do_vote(Self::institution_of(origin)?, id, aye)
         }
 
-        /// Takes away motion `id`, whose time is over. Anyone may.
+        /// Takes away motion `id`, whose time is over.
         ///
-        /// Errors: `NoSuchMotion`, `MotionOpen`.
+        /// Errors: `NoVoice`, `NoSuchMotion`, `MotionOpen`.
         #[pallet::call_index(10)]
-        #[pallet::weight(T::DbWeight::get().reads_writes(2, 3))]
+        #[pallet::weight(<T as Config>::WeightInfo::close())]
         pub fn close(origin: OriginFor<T>, id: u32) -> DispatchResult {
-            ensure_signed(origin)?;
-            Self::do_close(id)
+            Self::do_close(Self::institution_of(origin)?, id)
         }
 
         /// Says where the signing institution's node can be reached.
         ///
-        /// Errors: `NotAnInstitution`, `InvalidAddress`.
+        /// Errors: `InvalidAddress`.
         #[pallet::call_index(11)]
-        #[pallet::weight(<T as Config>::WeightInfo::set_profile())]
+        #[pallet::weight(<T as Config>::WeightInfo::set_addresses())]
         pub fn set_addresses(origin: OriginFor<T>, addresses: AddressList) -> DispatchResult {
-            let who = ensure_signed(origin)?;
-            Self::do_set_addresses(who, addresses)
+            Self::do_set_addresses(Self::institution_of(origin)?, addresses)
         }
-    }
-}
 
-impl<T: Config> Pallet<T> {
-    /// Most that a vote can cost, not measured: what counting reads, and the dearest motion. Admitting registers keys, whose
-    /// proof is three signatures.
-    fn vote_weight() -> frame_support::weights::Weight {
-        use frame_support::{traits::Get, weights::Weight};
-        let most = T::MaxInstitutions::get();
-        let motion = <T as Config>::WeightInfo::admit()
-            .saturating_add(<T as Config>::WeightInfo::set_peer_id())
-            .saturating_add(<T as Config>::WeightInfo::set_profile())
-            .saturating_add(Weight::from_parts(300_000_000, 0))
-            .saturating_add(<T as Config>::WeightInfo::set_flags(most));
-        let discharge = <T as Config>::WeightInfo::remove(most).saturating_add(T::OnDeparture::weight());
-        let counting = T::DbWeight::get().reads_writes(u64::from(most).saturating_mul(6), 4);
-        motion.max(discharge).saturating_add(counting)
+        /// Replaces the signing institution's session keys: `keys` and `proof` as `pallet_session`'s `set_keys` takes them,
+        /// the proof for the institution's first account. Votes are signed with the new keys at once; blocks once two
+        /// sessions have ended, which this hastens once an hour.
+        ///
+        /// Errors: `InvalidSessionKeys`, and those of `pallet_session`.
+        #[pallet::call_index(12)]
+        #[pallet::weight(<T as Config>::WeightInfo::rotate_keys())]
+        pub fn rotate_keys(origin: OriginFor<T>, keys: Keys, proof: Proof) -> DispatchResult {
+            Self::do_rotate_keys(Self::institution_of(origin)?, &keys, proof.into_inner())
+        }
+
+        /// Says that the node of `institution`, a validator that was admitted or reinstated in block `since`, is in step.
+        /// Sent by that node, signed by its [`Config::ReadyKey`] over [`ready_payload`](crate::ready_payload). Operational,
+        /// as votes are.
+        #[pallet::call_index(13)]
+        #[pallet::weight((<T as Config>::WeightInfo::ready(), DispatchClass::Operational))]
+        #[pallet::authorize(Self::authorize_ready)]
+        #[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_ready())]
+        pub fn ready(
+            origin: OriginFor<T>,
+            institution: T::AccountId,
+            since: u32,
+            _signature: <T::ReadyKey as RuntimeAppPublic>::Signature,
+        ) -> DispatchResult {
+            ensure_authorized(origin)?;
+            Self::do_ready(institution, since)
+        }
     }
 }

@@ -1,16 +1,14 @@
-//! Who belongs to the network: what the node reads, and what the genesis says of it.
+//! Who belongs to the network: what the node reads.
 
 use crate::{
-    is_valid_address,
-    pallet::{Addresses, Config, Founding, Institutions, Pallet, Thresholds},
-    terms, Address, AddressList,
+    pallet::{Addresses, Config, Institutions, Leaving, Pallet},
+    Address, PeerId,
 };
 use alloc::vec::Vec;
 use consilium_primitives::Member;
-use frame_support::traits::Get;
 
 impl<T: Config> Pallet<T> {
-    /// All institutions by account, in ascending order, as the node must know them.
+    /// All institutions by account, in ascending order, as the node must know them, and those that are leaving.
     pub fn members() -> Vec<Member<T::AccountId>> {
         let mut members: Vec<_> = Institutions::<T>::iter()
             .map(|(account, it)| Member {
@@ -19,11 +17,22 @@ impl<T: Config> Pallet<T> {
                 suspended: it.suspended,
                 leaving: false,
                 at_once: false,
-                peer_ids: it.peer_id.into_iter().map(|id| id.into_inner()).collect(),
-                addresses: Addresses::<T>::get(&account).into_iter().map(|address| address.into_inner()).collect(),
+                peer_ids: Self::peer_ids_of(&account, &it),
+                addresses: Addresses::<T>::get(&account).into_iter().map(Address::into_inner).collect(),
                 name: it.name.into_inner(),
                 account,
             })
+            .chain(Leaving::<T>::iter().map(|(account, it)| Member {
+                validator: false,
+                participant: false,
+                suspended: false,
+                leaving: true,
+                at_once: it.at_once,
+                peer_ids: it.peer_ids.into_iter().map(PeerId::into_inner).collect(),
+                addresses: it.addresses.into_iter().map(Address::into_inner).collect(),
+                name: it.name.into_inner(),
+                account,
+            }))
             .collect();
         members.sort_by(|a, b| a.account.cmp(&b.account));
         members
@@ -36,43 +45,5 @@ impl<T: Config> Pallet<T> {
         all.sort();
         all.dedup();
         all
-    }
-
-    pub(crate) fn build_terms(founding: &terms::Founding, thresholds: &terms::Thresholds) {
-        assert!(
-            founding.upgrade_delay > 0 && founding.silence > 0 && founding.motion_life > 0,
-            "consortium genesis: a duration of its founding is 0"
-        );
-        assert!(
-            thresholds.are_sound(T::MaxInstitutions::get()),
-            "consortium genesis: a threshold is half of the voices or less, or one of four institutions could hold it up"
-        );
-        Founding::<T>::put(founding);
-        Thresholds::<T>::put(thresholds);
-    }
-
-    pub(crate) fn build_addresses(addresses: &[(T::AccountId, Vec<Vec<u8>>)]) {
-        let private = Founding::<T>::get().private_addresses;
-        for (who, texts) in addresses {
-            assert!(
-                Institutions::<T>::contains_key(who),
-                "consortium genesis: {who:?} has addresses but is no institution"
-            );
-            let list: Vec<Address> = texts
-                .iter()
-                .map(|text| {
-                    assert!(
-                        is_valid_address(text, private),
-                        "consortium genesis: an address of {who:?} is not /dns, /ip4 or /ip6 with /tcp and a port, or not public"
-                    );
-                    Address::truncate_from(text.clone())
-                })
-                .collect();
-            let Ok(list) = AddressList::try_from(list) else {
-                panic!("consortium genesis: {who:?} has more than 4 addresses");
-            };
-            assert!(!Addresses::<T>::contains_key(who), "consortium genesis: the addresses of {who:?} are given twice");
-            Addresses::<T>::insert(who, list);
-        }
     }
 }

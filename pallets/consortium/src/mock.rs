@@ -7,7 +7,7 @@ use frame_support::{
     derive_impl, parameter_types,
     traits::{ConstU32, ConstU64},
 };
-use pallet_session::{PeriodicSessions, TestSessionHandler};
+use pallet_session::TestSessionHandler;
 use sp_core::{ed25519, Pair, H256};
 use sp_runtime::{
     impl_opaque_keys,
@@ -32,6 +32,8 @@ frame_support::construct_runtime!(
 );
 
 type Block = frame_system::mocking::MockBlock<Test>;
+pub type TxExtension = frame_system::AuthorizeCall<Test>;
+pub type Extrinsic = sp_runtime::testing::TestXt<RuntimeCall, TxExtension>;
 
 #[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
 impl frame_system::Config for Test {
@@ -46,15 +48,12 @@ impl pallet_balances::Config for Test {
     type AccountStore = System;
 }
 
-/// Blocks in a session.
-pub const SESSION: u64 = 5;
-
 impl pallet_session::Config for Test {
     type RuntimeEvent = RuntimeEvent;
     type ValidatorId = u64;
     type ValidatorIdOf = ConvertInto;
-    type ShouldEndSession = PeriodicSessions<ConstU64<SESSION>, ConstU64<0>>;
-    type NextSessionRotation = PeriodicSessions<ConstU64<SESSION>, ConstU64<0>>;
+    type ShouldEndSession = Consortium;
+    type NextSessionRotation = Consortium;
     type SessionManager = Consortium;
     type SessionHandler = TestSessionHandler;
     type Keys = SessionKeys;
@@ -92,9 +91,19 @@ impl crate::NoteStalled for RememberStalled {
     }
 }
 
+/// What is not counted here, in place of a runtime's new code.
+pub struct Remarks;
+
+impl frame_support::traits::Contains<RuntimeCall> for Remarks {
+    fn contains(call: &RuntimeCall) -> bool {
+        matches!(call, RuntimeCall::System(frame_system::Call::remark { .. }))
+    }
+}
+
 impl pallet_consortium::Config for Test {
     type Stalled = RememberStalled;
-    type AdminOrigin = frame_system::EnsureRoot<u64>;
+    type ReadyKey = UintAuthorityId;
+    type Unmetered = Remarks;
     type OnDeparture = RememberDeparted;
     type WeightInfo = crate::weights::Measured<Test>;
     type MaxInstitutions = ConstU32<8>;
@@ -103,13 +112,44 @@ impl pallet_consortium::Config for Test {
     type BenchmarkHelper = RegisterKeys;
 }
 
+impl<C> frame_system::offchain::CreateTransactionBase<C> for Test
+where
+    RuntimeCall: From<C>,
+{
+    type RuntimeCall = RuntimeCall;
+    type Extrinsic = Extrinsic;
+}
+impl<C> frame_system::offchain::CreateTransaction<C> for Test
+where
+    RuntimeCall: From<C>,
+{
+    type Extension = TxExtension;
+    fn create_transaction(call: RuntimeCall, extension: Self::Extension) -> Extrinsic {
+        Extrinsic::new_transaction(call, extension)
+    }
+}
+impl<C> frame_system::offchain::CreateAuthorizedTransaction<C> for Test
+where
+    RuntimeCall: From<C>,
+{
+    fn create_extension() -> Self::Extension {
+        TxExtension::new()
+    }
+}
+
 #[cfg(any(feature = "runtime-benchmarks", test))]
 pub struct RegisterKeys;
 
 #[cfg(any(feature = "runtime-benchmarks", test))]
-impl crate::BenchmarkHelper<u64> for RegisterKeys {
+impl crate::BenchmarkHelper<u64, UintAuthorityId> for RegisterKeys {
     fn register_keys(who: &u64) {
-        pallet_session::NextKeys::<Test>::insert(who, SessionKeys { dummy: UintAuthorityId(*who) });
+        Self::register_ready_key(who, UintAuthorityId(*who));
+    }
+    fn register_ready_key(who: &u64, key: UintAuthorityId) {
+        pallet_session::NextKeys::<Test>::insert(who, SessionKeys { dummy: key });
+    }
+    fn generate_keys(who: &u64) -> (Vec<u8>, Vec<u8>) {
+        keys_of(*who, 1_000 + *who)
     }
 }
 
@@ -172,16 +212,36 @@ pub fn new_bench_ext() -> sp_io::TestExternalities {
 }
 
 /// Runs the hooks up to the first block of the `n`-th next session.
-pub fn advance_sessions(n: u64) {
-    let next = (System::block_number() / SESSION + n) * SESSION;
-    System::run_to_block::<AllPalletsWithSystem>(next);
+pub fn advance_sessions(n: u32) {
+    let target = Session::current_index() + n;
+    while Session::current_index() < target {
+        next_block();
+    }
 }
 
-/// Registers session keys by the session pallet's own call, as an institution does.
-pub fn register_keys(who: u64) {
-    let key = UintAuthorityId(who);
+/// Runs the hooks of one block more, without those of offchain workers.
+pub fn next_block() {
+    System::run_to_block::<AllPalletsWithSystem>(System::block_number() + 1);
+}
+
+/// Session keys with a proof for `who`, encoded.
+pub fn keys_of(who: u64, key: u64) -> (Vec<u8>, Vec<u8>) {
+    let key = UintAuthorityId(key);
     let proof = sp_runtime::RuntimeAppPublic::sign(&key, &who.encode()).expect("test keys sign").encode();
-    Session::set_keys(RuntimeOrigin::signed(who), SessionKeys { dummy: key }, proof).expect("keys are accepted");
+    (SessionKeys { dummy: key }.encode(), proof)
+}
+
+/// Registers session keys for an institution, as its admission does.
+pub fn register_keys(who: u64) {
+    let (keys, proof) = keys_of(who, who);
+    Consortium::set_session_keys(&who, &keys, proof).expect("keys are accepted");
+}
+
+/// The node of `who` says that it is in step.
+pub fn step_in(who: u64) {
+    let since =
+        pallet_consortium::pallet::Institutions::<Test>::get(who).and_then(|it| it.waits_since).expect("it waits");
+    Consortium::do_ready(who, since).expect("its node is waited for");
 }
 
 /// A node key that depends on `seed` only.

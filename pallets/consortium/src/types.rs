@@ -41,6 +41,12 @@ pub struct Institution {
     pub admitted_at: u32,
     /// Block of its suspension, while it is suspended.
     pub suspended_at: Option<u32>,
+    /// Block since which it waits for its node to say that it is in step; until then it is no standing validator.
+    pub waits_since: Option<u32>,
+    /// Block in which another account was let sign for it.
+    pub rotated_at: Option<u32>,
+    /// Block in which it last hastened the end of a session by new session keys.
+    pub keys_at: Option<u32>,
 }
 
 impl Institution {
@@ -139,7 +145,11 @@ pub trait NoteStalled {
 
 /// Gives an institution session keys in a benchmark; which keys is the runtime's affair.
 #[cfg(any(feature = "runtime-benchmarks", test))]
-pub trait BenchmarkHelper<AccountId> {
+pub trait BenchmarkHelper<AccountId, ReadyKey> {
     /// Makes the runtime's `Keys` say that `who` has registered session keys.
     fn register_keys(who: &AccountId);
+    /// The same, with this one among them.
+    fn register_ready_key(who: &AccountId, key: ReadyKey);
+    /// Session keys that are in the keystore, and their proof for `who`, encoded.
+    fn generate_keys(who: &AccountId) -> (Vec<u8>, Vec<u8>);
 }

@@ -20,7 +20,7 @@
 //!
 //! # Extrinsics
 //!
-//! Signed by an institution's account: [`Call::register`], [`Call::enrol`], [`Call::withdraw`], [`Call::start`],
+//! Signed by the account that signs for an institution: [`Call::register`], [`Call::enrol`], [`Call::withdraw`], [`Call::start`],
 //! [`Call::resume`], [`Call::abort`]. Signed by an institution's `swarm` session key, as an authorized general
 //! transaction without nonce or fee: [`Call::vote`].
 //!
@@ -200,7 +200,7 @@ pub mod pallet {
     pub enum Error<T> {
         /// There is no study of this number.
         NoSuchStudy,
-        /// The caller is not a participant of the consortium: it must be admitted as one first.
+        /// The caller signs for no participant of the consortium: it must be admitted as one first.
         NotAParticipant,
         /// The hash is not that of this study's agreement: read the agreement again before you sign.
         OtherAgreement,
@@ -297,21 +297,19 @@ pub mod pallet {
         #[pallet::call_index(0)]
         #[pallet::weight(<T as Config>::WeightInfo::register(spec.len() as u32))]
         pub fn register(origin: OriginFor<T>, rules: Box<StudyRules>, spec: Spec) -> DispatchResult {
-            let who = ensure_signed(origin)?;
-            Self::do_register(who, *rules, spec)
+            Self::do_register(Self::ensure_participant(origin)?, *rules, spec)
         }
 
         /// Enrols in exactly this agreement. `samples` counts this site's rows and binds for the whole study.
         #[pallet::call_index(1)]
         pub fn enrol(origin: OriginFor<T>, study: StudyId, agreement: Hash, samples: u32) -> DispatchResult {
-            let who = ensure_signed(origin)?;
-            Self::do_enrol(who, study, agreement, samples)
+            Self::do_enrol(Self::ensure_participant(origin)?, study, agreement, samples)
         }
 
         /// Takes no further part. What is frozen already stays.
         #[pallet::call_index(2)]
         pub fn withdraw(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
-            let who = institution(&ensure_signed(origin)?);
+            let who = institution(&Self::ensure_institution(origin)?);
             Self::apply(study, RoundEvent::Withdraw { who })?;
             Self::deposit_event(Event::Withdrawn { study, institution: who });
             Ok(())

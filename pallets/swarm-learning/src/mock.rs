@@ -85,12 +85,20 @@ impl pallet_session::Config for Test {
 
 thread_local! {
     static OUTSIDERS: RefCell<Vec<AccountId32>> = const { RefCell::new(Vec::new()) };
+    static ROTATED: RefCell<Vec<(AccountId32, AccountId32)>> = const { RefCell::new(Vec::new()) };
     static ASKED: RefCell<u32> = const { RefCell::new(0) };
 }
 
 /// Everybody is a participant unless shut out; only the first is a validator.
 pub struct Everybody;
 impl Membership for Everybody {
+    fn signs_for(signer: &AccountId32) -> Option<AccountId32> {
+        let rotated = ROTATED.with(|all| all.borrow().clone());
+        match rotated.iter().find(|(who, to)| who == signer || to == signer) {
+            Some((who, to)) => (to == signer).then(|| who.clone()),
+            None => Some(signer.clone()),
+        }
+    }
     fn is_participant(who: &AccountId32) -> bool {
         ASKED.with(|asked| *asked.borrow_mut() += 1);
         OUTSIDERS.with(|out| !out.borrow().contains(who))
@@ -106,6 +114,11 @@ impl Membership for Everybody {
 /// How often it was read whether somebody is a participant.
 pub fn asked_for_membership() -> u32 {
     ASKED.with(|asked| *asked.borrow())
+}
+
+/// From now on another account signs for an institution.
+pub fn rotate_account(who: AccountId32, to: AccountId32) {
+    ROTATED.with(|all| all.borrow_mut().push((who, to)));
 }
 
 pub fn shut_out(who: AccountId32) {
@@ -159,6 +172,7 @@ pub fn pair(n: u8, generation: u8) -> sr25519::AuthorityPair {
 /// Six institutions with keys; the first alone is a validator. Block 1.
 pub fn chain() -> sp_io::TestExternalities {
     OUTSIDERS.with(|out| out.borrow_mut().clear());
+    ROTATED.with(|all| all.borrow_mut().clear());
     let mut storage = frame_system::GenesisConfig::<Test>::default().build_storage().unwrap();
     let keys = (0..6).map(|n| (account(n), account(n), SessionKeys { swarm: pair(n, 0).public() })).collect();
     pallet_session::GenesisConfig::<Test> { keys, non_authority_keys: vec![] }

@@ -27,16 +27,20 @@ const VOTE_LONGEVITY: u64 = 32;
 const VOTE_PRIORITY: u64 = 1 << 32;
 
 impl<T: Config> Pallet<T> {
+    /// The institution that a call is signed for.
+    pub(crate) fn ensure_institution(origin: OriginFor<T>) -> Result<AccountId32, DispatchError> {
+        let signer = ensure_signed(origin)?;
+        Ok(T::Membership::signs_for(&signer).ok_or(Error::<T>::NotAParticipant)?)
+    }
+
     pub(crate) fn ensure_participant(origin: OriginFor<T>) -> Result<InstitutionId, DispatchError> {
-        let who = ensure_signed(origin)?;
+        let who = Self::ensure_institution(origin)?;
         ensure!(T::Membership::is_participant(&who), Error::<T>::NotAParticipant);
         Ok(institution(&who))
     }
 
-    pub(crate) fn do_register(who: AccountId32, rules: StudyRules, spec: Spec) -> DispatchResult {
-        ensure!(T::Membership::is_participant(&who), Error::<T>::NotAParticipant);
+    pub(crate) fn do_register(proposer: InstitutionId, rules: StudyRules, spec: Spec) -> DispatchResult {
         ensure!(!spec.is_empty(), Error::<T>::EmptySpec);
-        let proposer = institution(&who);
         let mut running = Running::<T>::get();
         let proposed = running.iter().filter(|(_, p)| *p == proposer).count();
         ensure!((proposed as u32) < MAX_PROPOSED, Error::<T>::TooManyProposals);
@@ -63,11 +67,9 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    pub(crate) fn do_enrol(who: AccountId32, study: StudyId, agreement: Hash, samples: u32) -> DispatchResult {
-        ensure!(T::Membership::is_participant(&who), Error::<T>::NotAParticipant);
+    pub(crate) fn do_enrol(who: InstitutionId, study: StudyId, agreement: Hash, samples: u32) -> DispatchResult {
         let info = Studies::<T>::get(study).ok_or(Error::<T>::NoSuchStudy)?;
         ensure!(info.agreement == agreement, Error::<T>::OtherAgreement);
-        let who = institution(&who);
         Self::apply(study, RoundEvent::Enrol { who, samples })?;
         Self::deposit_event(Event::Enrolled { study, institution: who, samples });
         Ok(())

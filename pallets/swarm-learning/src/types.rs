@@ -19,6 +19,8 @@ pub type Spec = BoundedVec<u8, ConstU32<MAX_SPEC_LEN>>;
 
 /// Who belongs to the consortium; given by the runtime.
 pub trait Membership {
+    /// The institution that this account signs for, if any.
+    fn signs_for(signer: &AccountId32) -> Option<AccountId32>;
     /// Whether this account may propose studies and enrol.
     fn is_participant(who: &AccountId32) -> bool;
     /// How many validators there are now.

@@ -50,15 +50,39 @@ fn a_node_key_claims_its_peer_id_for_its_institution() {
 }
 
 #[test]
-fn a_new_peer_id_gives_up_the_old_one() {
+fn a_new_peer_id_counts_beside_the_old_one_for_an_hour() {
     run(|| {
+        let peer_ids = |who: usize| Consortium::members()[who - 1].peer_ids.clone();
         let (old, signature) = claim(&node_key(1), 1);
         assert_ok!(Consortium::set_peer_id(signed(1), old, signature));
         let (new, signature) = claim(&node_key(2), 1);
         assert_ok!(Consortium::set_peer_id(signed(1), new, signature));
-        assert_eq!(PeerIds::<Test>::get(peer_id_of(&old)), None);
+        assert_eq!(peer_ids(1), vec![peer_id_of(&new).to_vec(), peer_id_of(&old).to_vec()]);
         let (key, signature) = claim(&node_key(1), 2);
+        assert_noop!(Consortium::set_peer_id(signed(2), key, signature), Error::<Test>::PeerIdTaken);
+        jump(1 + blocks(crate::PREVIOUS_MILLIS));
+        assert_eq!(peer_ids(1).len(), 2);
+        jump(2 + blocks(crate::PREVIOUS_MILLIS));
+        assert_eq!(peer_ids(1), vec![peer_id_of(&new).to_vec()]);
         assert_ok!(Consortium::set_peer_id(signed(2), key, signature));
+        assert_eq!((peer_ids(1).len(), peer_ids(2)), (1, vec![peer_id_of(&old).to_vec()]));
+    });
+}
+
+#[test]
+fn a_third_peer_id_within_the_hour_gives_up_the_first() {
+    run(|| {
+        for seed in 1..=3 {
+            let (key, signature) = claim(&node_key(seed), 1);
+            assert_ok!(Consortium::set_peer_id(signed(1), key, signature));
+        }
+        let id = |seed: u8| peer_id_of(&node_key(seed).public().0);
+        assert_eq!(PeerIds::<Test>::get(id(1)), None);
+        assert_eq!(Consortium::members()[0].peer_ids, vec![id(3).to_vec(), id(2).to_vec()]);
+        // back to the one before
+        let (key, signature) = claim(&node_key(2), 1);
+        assert_ok!(Consortium::set_peer_id(signed(1), key, signature));
+        assert_eq!(Consortium::members()[0].peer_ids, vec![id(2).to_vec(), id(3).to_vec()]);
     });
 }
 
@@ -123,7 +147,7 @@ fn peer_id_and_claim_have_the_bytes_that_an_independent_program_makes() {
     run(|| {
         // The mock's genesis hash is 45..45, which is what makes the signature valid here.
         assert_eq!(System::block_hash(0), H256::repeat_byte(0x45));
-        assert_ok!(Consortium::admit(RuntimeOrigin::root(), 7, name("G"), false, true));
+        assert_ok!(Consortium::do_admit(7, name("G"), false, true));
         assert_ok!(Consortium::set_peer_id(signed(7), key, signature));
     });
 }
@@ -131,7 +155,7 @@ fn peer_id_and_claim_have_the_bytes_that_an_independent_program_makes() {
 #[test]
 fn a_suspended_institution_may_replace_its_node_key_and_profile_and_leave() {
     run(|| {
-        assert_ok!(Consortium::suspend(RuntimeOrigin::root(), 4));
+        assert_ok!(Consortium::do_suspend(4));
         let (key, signature) = claim(&node_key(4), 4);
         assert_ok!(Consortium::set_peer_id(signed(4), key, signature));
         assert_eq!(Consortium::peer_id(&4), Some(peer_id_of(&key).to_vec()));
@@ -173,7 +197,7 @@ fn nobody_acts_for_an_institution_without_its_signature() {
 #[test]
 fn other_pallets_see_all_institutions_in_order_of_their_accounts() {
     run(|| {
-        assert_ok!(Consortium::suspend(RuntimeOrigin::root(), 2));
+        assert_ok!(Consortium::do_suspend(2));
         let all = <Consortium as Institutions<u64>>::all();
         assert_eq!(all.iter().map(|(who, _)| *who).collect::<Vec<_>>(), vec![1, 2, 3, 4]);
         assert!(all[1].1.suspended);

@@ -6,20 +6,6 @@ use consilium_primitives::blocks;
 use frame_support::{assert_noop, assert_ok};
 use sp_core::H256;
 
-type TestMotion = Motion<u64, H256>;
-
-fn propose(who: u64, motion: TestMotion) -> frame_support::dispatch::DispatchResult {
-    Consortium::propose(RuntimeOrigin::signed(who), motion)
-}
-
-fn vote(who: u64, id: u32, aye: bool) -> frame_support::dispatch::DispatchResult {
-    Consortium::vote(RuntimeOrigin::signed(who), id, aye)
-}
-
-fn upgrade() -> TestMotion {
-    Motion::Upgrade { code: H256::repeat_byte(7), delay: blocks(24 * 3_600_000) }
-}
-
 #[test]
 fn the_deciding_vote_executes() {
     run(|| {
@@ -54,7 +40,7 @@ fn strangers_and_the_suspended_have_no_voice() {
         assert_noop!(propose(9, upgrade()), Error::<Test>::NotAnInstitution);
         assert_ok!(propose(1, upgrade()));
         assert_noop!(vote(9, 0, true), Error::<Test>::NotAnInstitution);
-        assert_ok!(Consortium::suspend(RuntimeOrigin::root(), 4));
+        assert_ok!(Consortium::do_suspend(4));
         assert_noop!(propose(4, upgrade()), Error::<Test>::NoVoice);
         assert_noop!(vote(4, 0, true), Error::<Test>::NoVoice);
     });
@@ -84,10 +70,14 @@ fn three_motions_at_a_time_and_no_more_until_they_are_over() {
         }
         assert_noop!(propose(1, Motion::Suspend { who: 4 }), Error::<Test>::TooManyMotions);
         assert_noop!(Consortium::close(RuntimeOrigin::signed(1), 0), Error::<Test>::MotionOpen);
-        System::set_block_number(u64::from(blocks(15 * 24 * 3_600_000)));
+        jump(blocks(15 * 24 * 3_600_000));
         assert_noop!(vote(2, 0, true), Error::<Test>::MotionExpired);
-        assert_ok!(Consortium::close(RuntimeOrigin::signed(9), 0));
-        assert_noop!(Consortium::close(RuntimeOrigin::signed(9), 0), Error::<Test>::NoSuchMotion);
+        assert_noop!(Consortium::close(RuntimeOrigin::signed(9), 0), Error::<Test>::NotAnInstitution);
+        assert_ok!(Consortium::do_suspend(4));
+        assert_noop!(Consortium::close(RuntimeOrigin::signed(4), 0), Error::<Test>::NoVoice);
+        assert_ok!(Consortium::do_reinstate(4));
+        assert_ok!(Consortium::close(RuntimeOrigin::signed(2), 0));
+        assert_noop!(Consortium::close(RuntimeOrigin::signed(2), 0), Error::<Test>::NoSuchMotion);
         assert_ok!(propose(1, Motion::Suspend { who: 4 }));
         assert_eq!(Motions::<Test>::count(), 1);
     });
@@ -112,6 +102,9 @@ fn a_new_runtime_waits_for_its_delay_and_can_be_called_off() {
         assert!(PendingUpgrade::<Test>::get().is_some() && System::authorized_upgrade().is_none());
         Consortium::authorize_upgrade(at);
         assert!(PendingUpgrade::<Test>::get().is_none() && System::authorized_upgrade().is_some());
+        decide(Motion::CancelUpgrade, 3);
+        assert!(System::authorized_upgrade().is_none(), "called off although nobody had applied it yet");
+        assert_noop!(propose(1, Motion::CancelUpgrade), Error::<Test>::NothingPending);
     });
 }
 
@@ -131,7 +124,7 @@ fn suspending_first_does_not_give_a_majority_the_code_for_fourteen_days() {
             assert_ok!(vote(voter, 3, true));
         }
         assert!(PendingUpgrade::<Test>::get().is_none(), "five of eight");
-        System::set_block_number(u64::from(blocks(VOICE_MILLIS)) + 1);
+        jump(blocks(VOICE_MILLIS) + 1);
         assert_ok!(propose(1, upgrade()));
         for voter in 2..=4 {
             assert_ok!(vote(voter, 4, true));
@@ -164,7 +157,7 @@ fn removing_by_motion_takes_the_entry_and_the_addresses() {
             let list = crate::AddressList::truncate_from(vec![crate::Address::truncate_from(bad.to_vec())]);
             assert_noop!(Consortium::set_addresses(RuntimeOrigin::signed(4), list), Error::<Test>::InvalidAddress);
         }
-        assert_ok!(propose(1, Motion::Remove { who: 4 }));
+        assert_ok!(propose(1, Motion::Remove { who: 4, at_once: false }));
         assert_ok!(vote(2, 0, true));
         assert_eq!(Consortium::members().len(), 4, "two of four are no two thirds");
         assert_ok!(vote(3, 0, true));
