@@ -124,7 +124,9 @@ pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
 /// Prints all institutions.
 pub async fn institutions(connection: &Connection) -> Result<()> {
     let chain = Chain::connect(&connection.url).await?;
-    let list = chain.institutions(chain.best().await?).await?;
+    let at = chain.best().await?;
+    let (list, here) = (chain.institutions(at).await?, chain.consortium(at).await?);
+    let makes_blocks = |id: &InstitutionId| here.validators.iter().any(|who| <[u8; 32]>::from(who.clone()) == id.0);
     if connection.format == Format::Json {
         let list: Vec<Value> = list
             .iter()
@@ -135,6 +137,7 @@ pub async fn institutions(connection: &Connection) -> Result<()> {
                     "peer_id": i.peer_id.as_ref().map(|p| bs58::encode(p).into_string()),
                     "validator": i.validator,
                     "participant": i.participant,
+                    "makes_blocks": makes_blocks(&i.id),
                 })
             })
             .collect();
@@ -148,6 +151,8 @@ pub async fn institutions(connection: &Connection) -> Result<()> {
             (false, false) => "no role",
         };
         let peer = i.peer_id.map_or_else(|| "no peer id yet".into(), |p| bs58::encode(p).into_string());
+        let roles =
+            if i.validator && !makes_blocks(&i.id) { format!("{roles}, makes no blocks yet") } else { roles.into() };
         println!("{} {} · {roles} · {peer}", seen(&String::from_utf8_lossy(&i.name)), i.id);
     }
     Ok(())

@@ -162,6 +162,9 @@ fn number(said: &str) -> u32 {
     line["motion ".len()..].split(':').next().unwrap().parse().unwrap()
 }
 
+/// The version of transactions, as the runtime's `VERSION` has it.
+const TRANSACTIONS: u8 = 2;
+
 /// A runtime like the one of this chain, but for its version, which is the next wherever the compiled code has it: in the section
 /// that nodes read, in its data, and in what it asks of signed calls.
 fn next_runtime(chain: &Path) -> Vec<u8> {
@@ -183,10 +186,10 @@ fn next_runtime(chain: &Path) -> Vec<u8> {
         places.into_iter().for_each(|at| wasm[at..at + new.len()].copy_from_slice(&new));
     };
     // versions of authoring, of the runtime, of its implementation, of transactions, of the state
-    raise(&|version| [1, version, 1, 1, 1].into_iter().flat_map(|each| [each, 0, 0, 0]).collect());
+    raise(&|version| [1, version, 1, TRANSACTIONS, 1].into_iter().flat_map(|each| [each, 0, 0, 0]).collect());
     // what is signed begins with the versions of the runtime and of transactions, and is written at once: `i64.const`, five bytes
     // of seven bits each, `i64.store` at the beginning of the result
-    raise(&|version| vec![0x42, 0x80 | version, 0x80, 0x80, 0x80, 0x10, 0x37, 0x02, 0x00]);
+    raise(&|version| vec![0x42, 0x80 | version, 0x80, 0x80, 0x80, TRANSACTIONS << 4, 0x37, 0x02, 0x00]);
     sp_maybe_compressed_blob::compress_weakly(&wasm, most).unwrap()
 }
 

@@ -279,7 +279,7 @@ fn hospitals_found_govern_guard_and_repair_a_chain_of_their_own() {
     newcomer.up();
     newcomer.until("it is in step", || newcomer.chain().filter(|chain| chain["in_step"] == true));
     clock.step("a fifth was admitted and is in step");
-    mary.until("the newcomer makes blocks", || (mary.institution("newcomer")?["in_set"] == true).then_some(()));
+    mary.until("the newcomer makes blocks", || (mary.institution("newcomer")?["makes_blocks"] == true).then_some(()));
     clock.step("it is a validator");
 
     // it takes part in the next study, while the first one goes on
