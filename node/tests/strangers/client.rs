@@ -204,7 +204,10 @@ impl Client {
             }
         }
         let sent = self.streams.get_mut(protocol).unwrap().send_async_notification(self.nodes[0], what);
-        within(protocol, sent).await.map_err(|error| format!("{error:?}"))
+        match tokio::time::timeout(Duration::from_secs(1), sent).await {
+            Ok(sent) => sent.map_err(|error| format!("{error:?}")),
+            Err(_) => Err("the node does not take it within a second".into()),
+        }
     }
 
     /// What a node says when it is pinged.
