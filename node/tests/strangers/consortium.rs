@@ -140,7 +140,7 @@ impl Founder {
             frame_system::CheckTxVersion::new(),
             frame_system::CheckGenesis::new(),
             frame_system::CheckEra::from(Era::Immortal),
-            frame_system::CheckNonce::from(nonce),
+            pallet_consortium::CheckQuota::from(nonce),
             frame_system::CheckWeight::new(),
             frame_metadata_hash_extension::CheckMetadataHash::new(false),
             frame_system::WeightReclaim::new(),

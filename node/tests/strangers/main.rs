@@ -164,7 +164,7 @@ fn an_institution_is_admitted_and_removed_while_the_others_run() {
     println!("a newcomer's node was in step {took:?} after the last vote");
     wait("both members know it", MINUTE, || a.peers() == 2 && b.peers() == 2);
 
-    network.decide(Motion::Remove { who: newcomer.account() });
+    network.decide(Motion::Remove { who: newcomer.account(), at_once: false });
     let took = wait("it is cut", 2 * MINUTE, || a.peers() == 1 && b.peers() == 1);
     println!("a node that is a member's no more was cut {took:?} after the last vote");
     let last = other.best();
