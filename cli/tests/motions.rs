@@ -330,7 +330,7 @@ fn institutions_decide_together_and_act_for_themselves_by_the_command_line_alone
     // one leaves, by its whole name
     says(&refused(&["leave", "hil", "--dir", d.dir()]), &["signs for \"hill\""]);
     says(&done(&["leave", "hill", "--dir", d.dir()]), &["hill has left"]);
-    says(&refused(&["propose", "cancel-upgrade", "--dir", d.dir()]), &["NotAnInstitution"]);
+    says(&refused(&["propose", "cancel-upgrade", "--dir", d.dir()]), &["signs for no institution"]);
 
     // what was not decided in time is taken away by anybody; what was is remembered by its blocks
     let until = Instant::now() + PATIENCE;

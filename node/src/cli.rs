@@ -268,15 +268,14 @@ mod tests {
     }
 
     #[test]
-    fn the_node_key_that_readme_makes_is_its_owners_alone() {
+    fn a_new_node_key_is_its_owners_alone() {
         let dir = tempfile::tempdir().expect("a folder");
-        let commands = of_readme();
-        let makes = commands.iter().find(|words| words.iter().any(|word| word == "generate-node-key"));
-        let parsed = Cli::try_parse_from(makes.expect("README makes one")).expect("it parses");
+        let parsed = Cli::try_parse_from(["consilium-node", "key", "generate-node-key", "--file", "node.key"])
+            .expect("it parses");
         let Some(Subcommand::Key(Key::GenerateNodeKey(mut make))) = parsed.subcommand else {
             panic!("another command")
         };
-        let file = dir.path().join(make.file.expect("README names a file"));
+        let file = dir.path().join(make.file.expect("a file"));
         make.file = Some(file.clone());
         assert_eq!(make.run(), Ok(()));
         assert_eq!(std::fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);

@@ -121,17 +121,20 @@ where
     }
 
     /// Asks the runtime at the best and at the finalised block. Whoever is to be cut at once is cut when that is final: a
-    /// block that is taken back cuts nobody off.
+    /// block that is taken back cuts nobody off. Who leaves stays until the block is final in which the others go on without
+    /// it, for its vote may be needed to make that block final.
     fn ask(&self, best: H256, last: H256, first: bool) -> Result<Word, ApiError> {
         // one instance of the runtime's interface is for one block
-        let listed = self.client.runtime_api().members(best)?;
-        let kept = if listed.iter().any(|it| it.leaving) {
-            self.client.runtime_api().keep_connected(best)?.into_iter().collect()
-        } else {
-            BTreeSet::new()
-        };
+        let mut listed = self.client.runtime_api().members(best)?;
+        let mut kept: BTreeSet<AccountId> = self.client.runtime_api().keep_connected(best)?.into_iter().collect();
+        kept.extend(self.client.runtime_api().keep_connected(last)?);
         let at_last = self.client.runtime_api().members(last)?;
-        let cut = at_last.into_iter().filter(|it| it.at_once).map(|it| it.account).collect();
+        let cut = at_last.iter().filter(|it| it.at_once).map(|it| it.account.clone()).collect();
+        for it in at_last {
+            if kept.contains(&it.account) && !listed.iter().any(|other| other.account == it.account) {
+                listed.push(Member { leaving: true, ..it });
+            }
+        }
         Ok(Word { listed, kept, cut, first })
     }
 

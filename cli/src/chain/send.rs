@@ -17,6 +17,8 @@ use subxt_signer::sr25519::Keypair;
 
 /// Blocks after which an unused transaction of this client is void.
 const MORTALITY: u64 = 64;
+/// Blocks after which a block of the best chain is taken for one that stays.
+const SETTLED: u32 = 4;
 /// How long a call may take to get into a block.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -63,7 +65,7 @@ impl Chain {
         let params = DefaultExtrinsicParamsBuilder::new().nonce(nonce).mortal(MORTALITY).build();
         let at = self.of_one_runtime().await.with_context(|| what.clone())?;
         let sent = at.transactions().sign_and_submit_then_watch(&payload, signer, params).await;
-        let held = included(sent.with_context(|| what.clone())?, &what).await?;
+        let held = included(sent.map_err(|error| not_taken(error.into(), &what))?, &what).await?;
         let events = match held.wait_for_success().await {
             Ok(events) => events,
             Err(TransactionEventsError::ExtrinsicFailed(error)) => {
@@ -81,19 +83,23 @@ impl Chain {
         Ok(Included { block: self.block(held.block_hash()).await?, events: happened })
     }
 
-    /// The newest final block, once its runtime is that of the best block: what is signed names the runtime's version, and a new
-    /// one would refuse the old one's.
+    /// A block that is some blocks old, once its runtime is that of the best block: what is signed names the runtime's version,
+    /// and a new one would refuse the old one's. Not the newest final block: people must be able to decide what is to be done
+    /// while nothing becomes final, and what is signed at an old block is not valid for long.
     async fn of_one_runtime(&self) -> Result<OnlineClientAtBlock<SubstrateConfig>> {
         let until = Instant::now() + PATIENCE;
         loop {
-            let at = self.api.at_current_block().await?;
-            let (_, version) = self.runtime(self.best().await?).await?;
+            let best = self.best().await?;
+            let settled = best.number.saturating_sub(SETTLED).max(self.finalised().await?.number.min(best.number));
+            let hash = self.legacy.chain_get_block_hash(Some(settled.into())).await?;
+            let at = self.api.at_block(hash.context("the node does not know a block of its own best chain")?).await?;
+            let (_, version) = self.runtime(best).await?;
             if at.spec_version() == version {
                 return Ok(at);
             }
             if Instant::now() > until {
                 bail!(
-                    "the chain has a new runtime, version {version}, whose first block is not final after {} s: calls can be \
+                    "the chain has a new runtime, version {version}, whose first blocks are not followed by more after {} s: calls can be \
                      signed once it is",
                     PATIENCE.as_secs()
                 );
@@ -201,6 +207,19 @@ fn an_event(pallet: &str, name: &str, fields: &[u8], metadata: &ArcMetadata) -> 
 }
 
 /// An error of the chain by its name, with what the chain itself says of it.
+/// What a node says of a call that it does not even pass on, in words.
+fn not_taken(error: anyhow::Error, what: &str) -> anyhow::Error {
+    // the number of JSON-RPC for a call that is not valid now
+    const INVALID: &str = "(1010)";
+    if format!("{error:#}").contains(INVALID) {
+        return error.context(format!(
+            "{what}: the chain does not take this call: its key signs for no institution (which has left, was removed, or lets \
+             another account sign), or the institution has sent more than it may for now (try again in a minute)"
+        ));
+    }
+    error.context(what.to_owned())
+}
+
 fn told(error: &DispatchError) -> String {
     let DispatchError::Module(module) = error else { return error.to_string() };
     let said = module.details().map(|details| details.variant.docs.join(" ")).unwrap_or_default();

@@ -103,7 +103,7 @@ pub async fn leave(options: &Leave) -> Result<()> {
     println!("  its studies go on without it; to come back it must be admitted");
     if here.validators.contains(&who) {
         println!(
-            "  let its node run until the set of validators has changed: finality needs {} of {} until then",
+            "  let its node run until the set of validators has changed and that is final: finality needs {} of {} until then",
             super::words::finality(here.validators.len()),
             here.validators.len()
         );

@@ -137,7 +137,7 @@ async fn session(options: &Session) -> Result<()> {
     Ok(())
 }
 
-/// Makes session keys and registers them; keys that the chain did not take are deleted again.
+/// Makes session keys and registers them. No key is ever deleted.
 async fn register(
     programs: &Programs,
     chain: &Chain,
@@ -158,13 +158,13 @@ async fn register(
     match sent {
         Ok(done) => Ok((keys, done.block.number)),
         Err(error) => {
-            let known = chain.registered_keys(who, chain.best().await?).await?;
-            if known != Some(keys) {
-                for name in names(&keys) {
-                    fs::remove_file(keystore.join(&name)).with_context(|| format!("cannot delete {name} again"))?;
-                }
-            }
-            Err(error)
+            // the chain may take it still, and then these are the only keys with which this node can make blocks
+            let files = names(&keys).into_iter().map(|name| keystore.join(name).display().to_string());
+            Err(error.context(format!(
+                "whether the new keys are registered is not known; they stay where they are, and `rotate session` can be sent \
+                 again: {}",
+                files.collect::<Vec<_>>().join(", ")
+            )))
         }
     }
 }

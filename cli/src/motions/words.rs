@@ -220,7 +220,7 @@ impl Consortium {
                     is.saturating_sub(1)
                 )
             } else {
-                "its node stays connected until it is in no set of validators, and is cut off then".into()
+                "its node stays connected until it is in no set of validators and that is final, and is cut off then".into()
             });
         }
         lines
