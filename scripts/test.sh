@@ -20,7 +20,5 @@ step "merges have the same bits built for newer processors, too (two minutes the
 scripts/same-bits.sh x86-64-v3 x86-64-v4
 step "unit and property tests"
 cargo test --release --locked --workspace --exclude consilium-e2e
-step "real processes: networks of eight, three at a time (about ten minutes)"
-cargo test --release --locked --workspace --test e2e -- --test-threads=3
-step "a consortium's life on five machines with addresses of their own, by the command line alone (some five minutes)"
-cargo test --release --locked --workspace --test story -- --nocapture
+step "real processes: networks of eight, and five machines with addresses of their own; four at a time (about ten minutes)"
+cargo test --release --locked --workspace --test e2e -- --test-threads=4

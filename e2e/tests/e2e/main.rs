@@ -1,5 +1,5 @@
-//! Tests with real processes. Each network has eight; three networks at a time (`--test-threads=3`) leave two cores idle but
-//! for the moments in which they start.
+//! Tests with real processes. Each network has eight or ten; four networks at a time (`--test-threads=4`) leave two cores idle
+//! but for the moments in which they start.
 #![allow(clippy::unwrap_used)]
 
 mod audit;
@@ -9,6 +9,7 @@ mod localnet;
 mod polkadot;
 mod refusals;
 mod site;
+mod story;
 
 /// The study that ships, and its sites.
 const STUDY: &str = "examples/breast-cancer/study.toml";

@@ -1,7 +1,6 @@
 //! A consortium's life by the command line alone: machines with addresses of their own, a folder on each, cards exchanged as
 //! files. Nothing is set by an environment variable, no call is made by hand, no JSON is edited; `sites.toml` is written as a
 //! site's people write it.
-#![allow(clippy::unwrap_used)]
 
 use consilium_e2e::{bin_dir, hosts::Hosts, workspace};
 use serde_json::Value;
