@@ -262,6 +262,10 @@ impl pallet_consortium::NoteStalled for Finality {
     fn note_stalled(delay: BlockNumber, best_final: BlockNumber) -> Result<(), sp_runtime::DispatchError> {
         Grandpa::note_stalled(frame_system::RawOrigin::Root.into(), delay, best_final)
     }
+
+    fn pending() -> bool {
+        pallet_grandpa::PendingChange::<Runtime>::exists()
+    }
 }
 
 /// The runtime that was decided is far longer than any quota; whoever sends it does so for all.

@@ -17,7 +17,7 @@ use clap::{Args, Subcommand};
 use codec::Encode;
 use consilium_founding::{Card, Identity, Span};
 use consilium_primitives::Hash;
-use pallet_consortium::{Address, Admission, Share, MAX_VOICES};
+use pallet_consortium::{Address, Admission, Share, MAX_VOICES, RESCUE_LEAST, RESCUE_MOST};
 use sp_core::crypto::{AccountId32, Ss58Codec};
 use std::{fs, path::PathBuf};
 
@@ -256,6 +256,8 @@ async fn rescue(options: &Rescue, chain: &Chain, here: &Consortium) -> Result<Mo
         Some(number) => number,
         None => chain.finalised().await?.number,
     };
+    let bounds = RESCUE_LEAST..=RESCUE_MOST;
+    ensure!(bounds.contains(&options.delay.millis), "--delay {}: must be between 20s and 1h", options.delay);
     let delay = options.delay.millis.div_ceil(u64::from(here.block_ms.max(1)));
     Ok(Motion::Rescue { delay: u32::try_from(delay)?, best_final })
 }

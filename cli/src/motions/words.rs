@@ -184,7 +184,8 @@ impl Consortium {
                 None => vec!["none is pending now".into()],
             },
             Motion::Rescue { .. } => vec![
-                "suspend those that are gone first; whoever comes back with blocks that were final for it alone follows another \
+                "suspend those that are gone first, and wait half a minute, until that is in force: a vote that decides before \
+                 fails. Whoever comes back with blocks that were final for it alone follows another \
                  chain"
                     .into(),
             ],

@@ -1,6 +1,7 @@
 //! What holds after every block.
 
 use crate::{
+    execute::RESCUE_MOST,
     node_key_of,
     pallet::{
         Addresses, Changed, Config, Institutions, Leaving, Motions, NextMotion, Pallet, PeerIds, PlannedValidators,
@@ -9,7 +10,7 @@ use crate::{
     quota::BURST,
     session::SETTLE_MILLIS,
     types::{is_valid_name, is_valid_profile},
-    PeerId, MAX_PROPOSED,
+    NoteStalled, PeerId, MAX_PROPOSED,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -133,7 +134,10 @@ impl<T: Config> Pallet<T> {
         if let Some((since, ends)) = Changed::<T>::get() {
             let age = Self::now().saturating_sub(since);
             ensure!((1..=2).contains(&ends), "a change waits for no end");
-            ensure!(age <= blocks(SETTLE_MILLIS).saturating_mul(3), "a change of the validators has waited too long");
+            // a rescue holds it up for as long as it waits itself, and its own end counts as one
+            let held_up = if T::Stalled::pending() { blocks(RESCUE_MOST) } else { 0 };
+            let most = blocks(SETTLE_MILLIS).saturating_mul(3).saturating_add(held_up);
+            ensure!(age <= most, "a change of the validators has waited too long");
         }
         Ok(())
     }

@@ -66,5 +66,10 @@ mod errors {
         NothingPending,
         /// The block is in the future: it cannot be final.
         NotFinalYet,
+        /// A rescue waits 20 seconds at least and an hour at most, in blocks: others must see it, and it holds up every other
+        /// change of finality's voters.
+        RescueDelay,
+        /// The last change of the validators is not in force yet, or a rescue is under way. Try again in half a minute.
+        StillSettling,
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     motion::{Admission, Motion},
     motions::MotionOf,
-    pallet::{Config, Error, Event, Founding, Pallet, PendingUpgrade, Thresholds},
+    pallet::{Changed, Config, Error, Event, Founding, Pallet, PendingUpgrade, Thresholds},
     NoteStalled,
 };
 use consilium_primitives::blocks;
@@ -13,6 +13,11 @@ use frame_support::{
     storage::{storage_prefix, unhashed},
     traits::{Get, PalletInfoAccess},
 };
+
+/// A rescue is forced on finality after so long at least, in milliseconds: others must see it by then.
+pub const RESCUE_LEAST: u64 = 20_000;
+/// And after so long at most: until then nobody's coming or going reaches finality.
+pub const RESCUE_MOST: u64 = 3_600_000;
 
 impl<T: Config> Pallet<T> {
     pub(crate) fn execute(motion: &MotionOf<T>) -> DispatchResult {
@@ -30,7 +35,8 @@ impl<T: Config> Pallet<T> {
             }
             Motion::Upgrade { code, delay } => {
                 ensure!(delay >= blocks(Founding::<T>::get().upgrade_delay), Error::<T>::DelayTooShort);
-                ensure!(PendingUpgrade::<T>::get().is_none(), Error::<T>::UpgradePending);
+                let authorised = frame_system::Pallet::<T>::authorized_upgrade().is_some();
+                ensure!(PendingUpgrade::<T>::get().is_none() && !authorised, Error::<T>::UpgradePending);
                 PendingUpgrade::<T>::put((code, Self::now().saturating_add(delay)));
                 Ok(())
             }
@@ -44,7 +50,13 @@ impl<T: Config> Pallet<T> {
             }
             Motion::Rescue { delay, best_final } => {
                 ensure!(best_final <= Self::now(), Error::<T>::NotFinalYet);
-                T::Stalled::note_stalled(delay, best_final)
+                ensure!((blocks(RESCUE_LEAST)..=blocks(RESCUE_MOST)).contains(&delay), Error::<T>::RescueDelay);
+                // finality is forced on with the set that is in force then: who is lost must be out of it
+                ensure!(Changed::<T>::get().is_none() && !T::Stalled::pending(), Error::<T>::StillSettling);
+                T::Stalled::note_stalled(delay, best_final)?;
+                // it is taken up where a session ends
+                Self::mark_changed();
+                Ok(())
             }
         }
     }

@@ -98,6 +98,7 @@ pub mod weights;
 
 pub use addresses::{is_valid_address, Address, AddressList, MAX_ADDRESSES, MAX_ADDRESS_LEN};
 pub use departure::Departed;
+pub use execute::{RESCUE_LEAST, RESCUE_MOST};
 pub use motion::{Admission, Motion, Open, MAX_PROPOSED, MAX_VOICES, VOICE_MILLIS};
 pub use peers::PREVIOUS_MILLIS;
 pub use quota::{cost, CheckQuota, BURST, BYTES_PER_TOKEN, MOST_AHEAD, MOST_BYTES_A_DAY, REFILL_MILLIS};

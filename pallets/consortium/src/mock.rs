@@ -79,6 +79,7 @@ impl OnDeparture<u64> for RememberDeparted {
 
 parameter_types! {
     pub static Rescued: Option<(u32, u32)> = None;
+    pub static Forcing: bool = false;
 }
 
 /// Remembers what finality was told.
@@ -88,6 +89,10 @@ impl crate::NoteStalled for RememberStalled {
     fn note_stalled(delay: u32, best_final: u32) -> frame_support::dispatch::DispatchResult {
         Rescued::set(Some((delay, best_final)));
         Ok(())
+    }
+
+    fn pending() -> bool {
+        Forcing::get()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     pallet::{Changed, Config, Error, Event, Institutions, LastEnd, Pallet, PlannedValidators},
-    WeightInfo, LOG_TARGET,
+    NoteStalled, WeightInfo, LOG_TARGET,
 };
 use alloc::vec::Vec;
 use codec::DecodeAll;
@@ -42,7 +42,7 @@ impl<T: Config> Pallet<T> {
         Self::set_session_keys(&who, keys, proof)?;
         let lately = institution.keys_at.is_some_and(|at| Self::now().saturating_sub(at) < blocks(SESSION_MILLIS));
         // whose keys change all the time does not keep the others from their blocks
-        if institution.is_active_validator() && !lately {
+        if institution.is_active_validator() && institution.waits_since.is_none() && !lately {
             institution.keys_at = Some(Self::now());
             Institutions::<T>::insert(&who, institution);
             Self::mark_changed();
@@ -88,7 +88,8 @@ impl<T: Config> Pallet<T> {
 
 impl<T: Config> ShouldEndSession<BlockNumberFor<T>> for Pallet<T> {
     fn should_end_session(now: BlockNumberFor<T>) -> bool {
-        UniqueSaturatedInto::<u32>::unique_saturated_into(now) >= Self::next_end()
+        // what is forced on finality must be in force before the next change, which would be lost to it
+        UniqueSaturatedInto::<u32>::unique_saturated_into(now) >= Self::next_end() && !T::Stalled::pending()
     }
 }
 

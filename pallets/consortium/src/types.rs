@@ -141,6 +141,9 @@ pub trait NoteStalled {
     /// # Errors
     /// What the finality gadget has against it.
     fn note_stalled(delay: u32, best_final: u32) -> frame_support::dispatch::DispatchResult;
+
+    /// Whether a change of who votes on finality is under way.
+    fn pending() -> bool;
 }
 
 /// Gives an institution session keys in a benchmark; which keys is the runtime's affair.

@@ -1,7 +1,9 @@
 //! Motions: whose voice counts, what the deciding vote does, and what a minority cannot.
 
 use super::*;
-use crate::{Error, Event, Motion, Motions, PendingUpgrade, Share, MAX_PROPOSED, VOICE_MILLIS};
+use crate::{
+    Error, Event, Motion, Motions, PendingUpgrade, Share, MAX_PROPOSED, RESCUE_LEAST, RESCUE_MOST, VOICE_MILLIS,
+};
 use consilium_primitives::blocks;
 use frame_support::{assert_noop, assert_ok};
 use sp_core::H256;
@@ -59,6 +61,34 @@ fn what_cannot_be_done_is_not_put_to_the_vote() {
             let shares = crate::Thresholds { suspend: unsound, ..Default::default() };
             assert_noop!(propose(1, Motion::SetThresholds(shares)), Error::<Test>::UnsoundThresholds);
         }
+    });
+}
+
+#[test]
+fn a_rescue_waits_until_the_set_is_in_force_and_brings_about_the_end_of_the_session() {
+    use pallet_session::ShouldEndSession;
+    run(|| {
+        let rescue = |delay| Motion::Rescue { delay, best_final: 0 };
+        let least = blocks(RESCUE_LEAST);
+        for delay in [0, least - 1, blocks(RESCUE_MOST) + 1, u32::MAX] {
+            assert_noop!(propose(1, rescue(delay)), Error::<Test>::RescueDelay);
+        }
+        // a change of the set, as the suspension of who is lost makes one, is not in force yet
+        Consortium::mark_changed();
+        assert_noop!(propose(1, rescue(least)), Error::<Test>::StillSettling);
+        crate::Changed::<Test>::kill();
+        assert_ok!(propose(1, rescue(least)));
+        assert_ok!(vote(2, 0, true));
+        assert_ok!(vote(3, 0, true));
+        assert_eq!(Rescued::get(), Some((least, 0)));
+        assert!(crate::Changed::<Test>::exists(), "the session ends soon");
+        // until it is in force there is no second one, and no session ends
+        crate::Changed::<Test>::kill();
+        Forcing::set(true);
+        assert_noop!(propose(1, rescue(least)), Error::<Test>::StillSettling);
+        assert!(!Consortium::should_end_session(u32::MAX.into()));
+        Forcing::set(false);
+        assert!(Consortium::should_end_session(u32::MAX.into()));
     });
 }
 
