@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets up what is missing, then checks format and lints and runs every test of the workspace.
-# The first run compiles some 900 crates, and takes about an hour on two cores; later ones a quarter of one.
+# The first run compiles some 900 crates, and takes about an hour on two cores; later ones a third of one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh tests

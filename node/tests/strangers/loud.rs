@@ -30,7 +30,7 @@ fn as_before(before: &[Duration], after: &[Duration]) {
 /// Three strangers at each of four validators say that they are a million blocks ahead: a node that believed them would take
 /// itself to be behind, and make no blocks.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes three minutes"]
+#[ignore = "takes three minutes: cargo test --release -p consilium-node --test strangers -- --ignored --nocapture --test-threads=1"]
 async fn strangers_that_say_what_they_like_of_themselves_do_not_slow_the_chain() {
     let dir = tempfile::tempdir().unwrap();
     let network = Network::start(dir.path(), &["a", "b", "c", "d"]);
@@ -63,7 +63,7 @@ async fn strangers_that_say_what_they_like_of_themselves_do_not_slow_the_chain()
 /// Up to ten thousand transactions, a third of them valid and all of them useless, and as many requests for blobs, as fast as
 /// a node takes them in a minute.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes four minutes"]
+#[ignore = "takes four minutes: cargo test --release -p consilium-node --test strangers -- --ignored --nocapture --test-threads=1"]
 async fn a_member_that_floods_slows_nobody_and_fills_no_memory() {
     let dir = tempfile::tempdir().unwrap();
     let network = Network::start(dir.path(), &["a", "b", "c", "d"]);
