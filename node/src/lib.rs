@@ -9,6 +9,7 @@ mod courier;
 mod found;
 mod members;
 mod network;
+mod recovery;
 mod rpc;
 mod secrets;
 mod service;
