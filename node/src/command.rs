@@ -3,7 +3,7 @@
 use crate::{
     chain_spec,
     cli::{Cli, Key, Subcommand},
-    secrets, service, wasm_cache, Served,
+    database, secrets, service, wasm_cache, Served,
 };
 use clap::Parser;
 use consilium_founding::EXIT_CONFIGURATION;
@@ -130,7 +130,8 @@ fn act(mut cli: Cli, served: Served) -> sc_cli::Result<ExitCode> {
                     closed.and_then(|()| secrets::shut(&base)).map_err(sc_cli::Error::Input)?;
                     let cache = cli.wasm_cache(&base).map(|dir| wasm_cache::open(&dir)).transpose();
                     let cache = cache.map_err(sc_cli::Error::Input)?;
-                    service::new_full(config, &worker, &courier, cache, served).map_err(sc_cli::Error::Service)
+                    let started = service::new_full(config, &worker, &courier, cache, served);
+                    started.map_err(|error| database::explained(error, &base))
                 })
                 .map(done)
         }
