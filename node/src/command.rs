@@ -3,6 +3,7 @@
 use crate::{
     chain_spec,
     cli::{Cli, Key, Subcommand},
+    database,
     recovery::Recoveries,
     secrets, service, wasm_cache, Served,
 };
@@ -132,12 +133,12 @@ fn act(mut cli: Cli, served: Served) -> sc_cli::Result<ExitCode> {
                     let cache = cli.wasm_cache(&base).map(|dir| wasm_cache::open(&dir)).transpose();
                     let cache = cache.map_err(sc_cli::Error::Input)?;
                     let recoveries = Recoveries::read(&cli.recovery).map_err(sc_cli::Error::Input)?;
-                    service::new_full(config, &worker, &courier, cache, recoveries, served)
-                        .map_err(|error| match error {
-                            // what starting again does not mend
-                            ServiceError::Application(error) => sc_cli::Error::Input(error.to_string()),
-                            error => sc_cli::Error::Service(error),
-                        })
+                    let started = service::new_full(config, &worker, &courier, cache, recoveries, served);
+                    started.map_err(|error| match error {
+                        // what starting again does not mend
+                        ServiceError::Application(error) => sc_cli::Error::Input(error.to_string()),
+                        error => database::explained(error, &base),
+                    })
                 })
                 .map(done)
         }

@@ -6,6 +6,7 @@ mod chain_spec;
 mod cli;
 mod command;
 mod courier;
+mod database;
 mod found;
 mod members;
 mod network;

@@ -1,5 +1,6 @@
 //! The folder of an institution: what lies where, with which mode, and how it is made.
 
+use super::states::Way;
 use crate::{
     process::output,
     programs::{random, write_new, Programs},
@@ -63,6 +64,9 @@ pub struct SiteSettings {
     pub nice: u8,
     /// Which states of old blocks the node keeps, as its --state-pruning.
     pub pruning: String,
+    /// How it gets the chain while it has no database.
+    #[serde(default)]
+    pub sync: Way,
 }
 
 fn loopback() -> IpAddr {
@@ -83,6 +87,7 @@ impl SiteSettings {
             worker_port: 8601,
             nice: 5,
             pruning: "archive-canonical".into(),
+            sync: Way::Full,
         }
     }
 
@@ -101,6 +106,7 @@ impl SiteSettings {
         for address in settings.listen.iter().chain(&settings.addresses) {
             ensure!(address.starts_with('/'), "{shown}: {address}: no address like /ip4/0.0.0.0/tcp/30333");
         }
+        settings.sync.keeps(&settings.pruning).with_context(|| shown.to_string())?;
         Ok(settings)
     }
 
@@ -333,6 +339,23 @@ mod tests {
     fn settings_are_read_as_they_are_written() {
         let settings = SiteSettings::usual("St. Mary \"north\"", true, 30333, vec!["/dns/a.example/tcp/1".into()]);
         assert_eq!(toml::from_str::<SiteSettings>(&settings.text().unwrap()).unwrap(), settings);
+    }
+
+    #[test]
+    fn settings_of_before_are_read_and_what_is_wrong_is_named() {
+        let scratch = tempfile::tempdir().unwrap();
+        let usual = SiteSettings::usual("St. Mary", true, 30333, Vec::new());
+        let read = |from: &str, to: &str| {
+            let text = usual.text().unwrap();
+            assert!(text.contains(from), "{text}");
+            fs::write(scratch.path().join(SETTINGS), text.replace(from, to)).unwrap();
+            SiteSettings::read(scratch.path())
+        };
+        assert_eq!(read("sync = \"full\"\n", "").unwrap(), usual);
+        for (bad, says) in [("warp", "pruning = \"256\""), ("fast", "fast")] {
+            let error = format!("{:#}", read("\"full\"", &format!("{bad:?}")).unwrap_err());
+            assert!(error.contains(SETTINGS) && error.contains(says), "{error}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! * [`init`]: makes the folder, with all keys and the card;
 //! * [`card`]: shows a card, and signs one where the institution's key is;
 //! * [`modes`]: who on this machine may read and change what is in the folder;
+//! * [`states`]: which states of old blocks its node keeps, and how it gets the chain;
 //! * [`found`]: makes a chain's specification of all founders' cards, or checks one.
 
 pub mod card;
@@ -10,3 +11,4 @@ pub mod folder;
 pub mod found;
 pub mod init;
 pub mod modes;
+pub mod states;

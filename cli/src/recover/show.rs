@@ -12,7 +12,7 @@ use codec::{Decode, Encode};
 use consilium_founding::RecoveryFile;
 use serde_json::json;
 use sp_core::crypto::{AccountId32, Ss58Codec};
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 /// Where the chain stands towards a recovery.
 pub struct Towards {
@@ -61,16 +61,10 @@ impl Towards {
 
     /// Validators that remain and have not signed.
     fn missing(&self, file: &RecoveryFile) -> Vec<String> {
-        let has = |list: &mut dyn Iterator<Item = &String>, who: &AccountId32| {
-            let shown = who.to_ss58check();
-            list.any(|account| *account == shown)
-        };
-        let asked = self.here.validators.iter().filter(|who| {
-            let lost = has(&mut file.lost.iter().map(|it| &it.account), who);
-            let signed = has(&mut file.consents.iter().map(|it| &it.account), who);
-            let stands = self.here.institutions.get(who).is_some_and(|it| !it.suspended);
-            stands && !lost && !signed
-        });
+        let others = file.lost.iter().map(|it| &it.account).chain(file.consents.iter().map(|it| &it.account));
+        let others: BTreeSet<&String> = others.collect();
+        let stands = |who: &AccountId32| self.here.institutions.get(who).is_some_and(|it| !it.suspended);
+        let asked = self.here.validators.iter().filter(|who| stands(who) && !others.contains(&who.to_ss58check()));
         asked.map(|who| self.here.name(who)).collect()
     }
 }

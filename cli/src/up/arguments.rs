@@ -47,6 +47,7 @@ pub fn node(dir: &Path, settings: &SiteSettings) -> Vec<String> {
     pair("--experimental-rpc-endpoint", format!("listen-addr={rpc},retry-random-port=false,methods=safe"));
     pair("--prometheus-port", settings.prometheus_port.to_string());
     pair("--state-pruning", settings.pruning.clone());
+    pair("--sync", settings.sync.word().into());
     pair("--wasm-cache", path(dir, "node/wasm"));
     pair("--worker-url", format!("http://{}", settings.worker()));
     pair("--worker-token-file", path(dir, TOKEN));
@@ -92,7 +93,7 @@ pub mod tests {
              --listen-addr /ip6/::/tcp/30333 --public-addr /dns/node.st-mary.example/tcp/30333 \
              --public-addr /ip4/192.0.2.7/tcp/30333 \
              --experimental-rpc-endpoint listen-addr=127.0.0.1:9944,retry-random-port=false,methods=safe \
-             --prometheus-port 9615 --state-pruning archive-canonical --wasm-cache /srv/st-mary/node/wasm \
+             --prometheus-port 9615 --state-pruning archive-canonical --sync full --wasm-cache /srv/st-mary/node/wasm \
              --worker-url http://127.0.0.1:8601 --worker-token-file /srv/st-mary/token --blobs /srv/st-mary/blobs --no-mdns \
              --no-telemetry --validator";
         let mut settings = settings();

@@ -6,10 +6,10 @@ use super::{
 };
 use crate::{
     institution::{
-        folder::{node_answer, SiteSettings, SITES},
+        folder::{node_answer, SiteSettings, SITES, TOKEN},
         modes::{check_modes, two_users},
     },
-    programs::Programs,
+    programs::{random, write_new, Programs},
 };
 use anyhow::{bail, ensure, Context, Result};
 use std::{
@@ -215,6 +215,19 @@ pub fn has_sites(dir: &Path) -> bool {
     text.parse::<toml::Table>().map_or(true, |table| !table.is_empty())
 }
 
+/// Makes what node and worker know each other by, where a backup was put back, which need not hold it. Two users' folder is not
+/// started here.
+///
+/// # Errors
+/// It cannot be written.
+fn ensure_token(dir: &Path) -> Result<()> {
+    let file = dir.join(TOKEN);
+    if file.exists() {
+        return Ok(());
+    }
+    write_new(&file, hex::encode(random::<32>()?).as_bytes(), 0o600)
+}
+
 /// Everything that must hold before the start.
 ///
 /// # Errors
@@ -227,6 +240,7 @@ pub async fn check(
 ) -> Result<Found> {
     check_user(dir)?;
     check_modes(dir)?;
+    ensure_token(dir)?;
     check_loopback(settings, i_know)?;
     check_disk(dir)?;
     check_ports(settings)?;
@@ -307,6 +321,18 @@ mod tests {
             fs::write(dir.join(SITES), text).unwrap();
             assert_eq!((has_sites(dir), data_files(dir).len()), (wanted, files), "{text}");
         }
+    }
+
+    #[test]
+    fn a_token_is_made_where_there_is_none_and_stays_where_there_is_one() {
+        let scratch = tempfile::tempdir().unwrap();
+        let token = || fs::read_to_string(scratch.path().join(TOKEN)).unwrap();
+        ensure_token(scratch.path()).unwrap();
+        let made = token();
+        assert!(made.len() == 64 && hex::decode(&made).is_ok(), "{made}");
+        assert_eq!(fs::metadata(scratch.path().join(TOKEN)).unwrap().mode() & 0o777, 0o600);
+        ensure_token(scratch.path()).unwrap();
+        assert_eq!(token(), made);
     }
 
     #[test]
