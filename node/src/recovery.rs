@@ -238,3 +238,43 @@ impl Taken {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use consilium_primitives::FinalitySet;
+
+    fn recovery(sets: Vec<FinalitySet>) -> Recovery<[u8; 32]> {
+        let last_final = (9, H256::repeat_byte(9));
+        Recovery { genesis: H256::repeat_byte(1), last_final, lost: vec![[4; 32]], sets }
+    }
+
+    #[test]
+    fn sets_are_replaced_as_they_are_and_never_forced() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("recovery-9.json");
+        let first = FinalitySet { id: 0, signalled: None, authorities: vec![[7; 32], [8; 32]] };
+        let next = FinalitySet { id: 1, signalled: Some((12, H256::repeat_byte(2))), authorities: vec![[7; 32]] };
+        let file = RecoveryFile::of(&recovery(vec![first, next]), |_| String::new());
+        std::fs::write(&path, file.file()).expect("written");
+        let read = Recoveries::read(&[path]).expect("a recovery");
+        let forks: Vec<_> = read.0[0].forks();
+        let shown: Vec<_> = forks.iter().map(|fork| (fork.set_id, fork.block.1, fork.authorities.len())).collect();
+        assert_eq!(shown, [(0, 0, 2), (1, 12, 1)]);
+        assert!(forks.iter().all(|fork| fork.last_finalized.is_none()));
+        // no header signals the set of block 0
+        let warp: Vec<u64> = read.for_warp().iter().map(|fork| fork.set_id).collect();
+        assert_eq!((warp, read.0[0].set_id(), read.is_empty()), (vec![1], 0, false));
+        assert!(Recoveries::default().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_named() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("x.json");
+        let told = |path: &PathBuf| Recoveries::read(std::slice::from_ref(path)).err().expect("an error");
+        assert!(told(&path).contains("--recovery") && told(&path).contains("x.json"));
+        std::fs::write(&path, "{}").expect("written");
+        assert!(told(&path).contains("no recovery of a consortium"), "{}", told(&path));
+    }
+}
