@@ -13,6 +13,7 @@ mod rpc;
 mod secrets;
 mod service;
 mod shipped;
+mod talk;
 mod wasm_cache;
 mod worker;
 
