@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     institution::{
-        folder::{node_answer, SiteSettings, SITES},
+        folder::{new_token, node_answer, SiteSettings, SITES, TOKEN},
         modes::{check_modes, two_users},
     },
     programs::Programs,
@@ -26,8 +26,6 @@ pub const FREE_BYTES: u64 = 2 << 30;
 /// What the checks found.
 #[derive(Debug)]
 pub struct Found {
-    /// The institution.
-    pub own: Own,
     /// Genesis hash of its chain, `0x` and 64 digits.
     pub genesis: String,
     /// What its genesis says of this folder, in words; to be settled by the chain's state where it is not the same.
@@ -135,6 +133,19 @@ pub fn check_ports(settings: &SiteSettings) -> Result<()> {
     Ok(())
 }
 
+/// Makes the token that node and worker know each other by, where there is none; whether there was none. It is no secret that
+/// anybody else has, and lost with nothing.
+///
+/// # Errors
+/// It cannot be written.
+pub fn ensure_token(dir: &Path) -> Result<bool> {
+    let missing = !dir.join(TOKEN).exists();
+    if missing {
+        new_token(dir)?;
+    }
+    Ok(missing)
+}
+
 /// Reads the chain's specification, and holds this folder against it.
 ///
 /// # Errors
@@ -161,7 +172,7 @@ pub async fn check_chain(dir: &Path, programs: &Programs, keys_changed: bool) ->
     let standing = own.stands(&genesis_values(&file)?)?;
     let known = dir.join("node/chains").exists();
     let words = weigh(&own, &standing, known, keys_changed)?;
-    Ok(Found { own, genesis, standing: (standing, words) })
+    Ok(Found { genesis, standing: (standing, words) })
 }
 
 /// Whether to start, by what the genesis says; and what is still to be settled, in words.
@@ -307,6 +318,20 @@ mod tests {
             fs::write(dir.join(SITES), text).unwrap();
             assert_eq!((has_sites(dir), data_files(dir).len()), (wanted, files), "{text}");
         }
+    }
+
+    #[test]
+    fn a_token_that_is_missing_is_made_and_one_that_is_there_is_kept() {
+        use std::os::unix::fs::PermissionsExt;
+        let scratch = tempfile::tempdir().unwrap();
+        let (dir, file) = (scratch.path(), scratch.path().join(TOKEN));
+        assert!(ensure_token(dir).unwrap());
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let first = fs::read_to_string(&file).unwrap();
+        assert!(first.len() == 64 && hex::decode(&first).is_ok(), "{first}");
+        assert!(!ensure_token(dir).unwrap());
+        assert_eq!(fs::read_to_string(&file).unwrap(), first);
+        assert!(format!("{:#}", ensure_token(Path::new("/nowhere/x")).unwrap_err()).contains("/nowhere/x"));
     }
 
     #[test]
