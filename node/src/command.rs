@@ -56,6 +56,9 @@ pub fn run(served: Served) -> ExitCode {
             return if failed { ExitCode::from(EXIT_CONFIGURATION) } else { ExitCode::SUCCESS };
         }
     };
+    if cli.subcommand.is_some() {
+        end_when_nobody_reads();
+    }
     match act(cli, served) {
         Ok(code) => code,
         Err(sc_cli::Error::Input(text)) => {
@@ -67,6 +70,22 @@ pub fn run(served: Served) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Exit code of a command whose reader has gone away: what a shell says of one that SIGPIPE has ended.
+const NOBODY_READS: i32 = 141;
+
+/// A command whose reader has gone away (`… | head -1`) ends without a word, the SDK's own among them, which print by `println!`:
+/// that panics then, with this text of the standard library's.
+fn end_when_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let said = info.payload_as_str().unwrap_or_default();
+        if said.starts_with("failed printing to stdout") && said.contains("Broken pipe") {
+            std::process::exit(NOBODY_READS);
+        }
+        usual(info);
+    }));
 }
 
 /// For commands that make something: `found --check` has an exit code for a difference, and 1 says that nothing was compared.

@@ -15,6 +15,7 @@ mod rpc;
 mod secrets;
 mod service;
 mod shipped;
+mod talk;
 mod wasm_cache;
 mod worker;
 

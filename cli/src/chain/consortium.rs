@@ -7,7 +7,7 @@ use consilium_primitives::Hash;
 use pallet_consortium::{Founding, Institution, Motion as AnyMotion, Open as AnyOpen, Thresholds};
 use sp_core::crypto::AccountId32;
 use sp_crypto_hashing::{blake2_128, twox_128, twox_64};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use subxt::rpcs::client::rpc_params;
 
 /// The pallet of the institutions, as the runtime names it.
@@ -45,6 +45,8 @@ pub struct Consortium {
     pub authorised: Option<Hash>,
     /// Who was removed lately, and in which block.
     pub removed: Vec<(AccountId32, u32)>,
+    /// Names of some that are institutions no more, as [`Chain::recall`] found them.
+    pub departed: BTreeMap<AccountId32, String>,
 }
 
 impl Chain {
@@ -66,7 +68,26 @@ impl Chain {
             pending: self.value(own("PendingUpgrade"), at).await?,
             authorised: self.authorised(at).await?,
             removed: self.value(own("Removed"), at).await?.unwrap_or_default(),
+            departed: BTreeMap::new(),
         })
+    }
+
+    /// Finds the names of those that are institutions no more, in the state of a block in which they were. Where the node keeps
+    /// that state no longer, they stay what they are, accounts.
+    pub async fn recall(&self, here: &mut Consortium, whom: impl IntoIterator<Item = AccountId32>, number: u32) {
+        let unknown = |who: &AccountId32| !here.institutions.contains_key(who) && !here.departed.contains_key(who);
+        let whom: BTreeSet<AccountId32> = whom.into_iter().filter(unknown).collect();
+        if whom.is_empty() {
+            return;
+        }
+        let Ok(at) = self.block_at(number).await else { return };
+        for who in whom {
+            let key = who.encode();
+            let key = [&item(CONSORTIUM, "Institutions")[..], &blake2_128(&key), &key].concat();
+            if let Ok(Some(institution)) = self.value::<Institution>(key, at).await {
+                here.departed.insert(who, String::from_utf8_lossy(&institution.name).into_owned());
+            }
+        }
     }
 
     /// Number of the next motion.

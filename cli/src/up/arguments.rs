@@ -42,6 +42,9 @@ pub fn node(dir: &Path, settings: &SiteSettings) -> Vec<String> {
     for address in &settings.addresses {
         pair("--public-addr", address.clone());
     }
+    for node in &settings.reserved {
+        pair("--reserved-nodes", node.clone());
+    }
     // one socket, this port or none: `--rpc-port` would take another one in silence where this is busy
     let rpc = settings.rpc();
     pair("--experimental-rpc-endpoint", format!("listen-addr={rpc},retry-random-port=false,methods=safe"));
@@ -100,6 +103,10 @@ pub mod tests {
         assert_eq!(node(Path::new("/srv/st-mary"), &settings).join(" "), golden);
         // neither the institution's name nor anything else of it is in what strangers see
         assert!(!golden.contains("St. Mary"));
+        settings.reserved = vec!["/dns/a.example/tcp/1/p2p/12D3".into()];
+        assert!(node(Path::new("/srv/st-mary"), &settings)
+            .join(" ")
+            .contains(" --reserved-nodes /dns/a.example/tcp/1/p2p/12D3 --"));
         settings.validator = false;
         assert!(!node(Path::new("/srv/st-mary"), &settings).contains(&"--validator".to_owned()));
     }
