@@ -5,7 +5,8 @@ use consilium_e2e::{hosts::Hosts, workspace};
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
-    fs,
+    fs::{self, DirBuilder},
+    os::unix::fs::DirBuilderExt,
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -93,7 +94,7 @@ fn sites_come_back_from_their_backup_and_nodes_keep_little_or_come_late() {
     // a machine's disk is lost; on a new one is what the backup of some rounds ago holds, and the data
     let (kept, not) = backup_list();
     let backup = at.join("backup");
-    fs::create_dir(&backup).unwrap();
+    DirBuilder::new().mode(0o700).create(&backup).unwrap();
     kept.iter().for_each(|name| copy(&lake.dir.join(name), &backup.join(name)));
     let saved = round(mary);
     mary.until("a round after the backup", || (round(mary) > saved).then_some(()));
