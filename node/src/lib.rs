@@ -10,6 +10,7 @@ mod database;
 mod found;
 mod members;
 mod network;
+mod patient;
 mod rpc;
 mod secrets;
 mod service;

@@ -5,7 +5,10 @@
 //! where a later version has others. The tasks that tell the network of blocks ([`tell_imported`], [`tell_final`]) stand in
 //! for one private function of sc-service 0.62.0.
 
-use crate::service::{FullClient, FullPool};
+use crate::{
+    patient::Patient,
+    service::{FullClient, FullPool},
+};
 use consilium_runtime::opaque::Block;
 use futures::StreamExt;
 use parking_lot::RwLock;
@@ -187,7 +190,7 @@ impl Parts<'_> {
             min_peers_to_start_warp_sync: network.min_peers_to_start_warp_sync,
             metrics_registry: self.config.prometheus_registry().cloned(),
             state_request_protocol_name: state_name,
-            block_downloader: downloader,
+            block_downloader: Arc::new(Patient::new(downloader)),
             gap_sync_body_policy: sc_service::default_gap_sync_body_policy(self.config.blocks_pruning),
         };
         let warp = Some(WarpSyncConfig::WithProvider(self.warp.clone()));
