@@ -4,9 +4,11 @@
 //! Storage keys are computed here rather than from the node's metadata, so that one connection can read any block with
 //! one request per value. They follow the pallets' hashers (`Twox64Concat` for every map read here).
 //!
+//! * [`calls`]: what a runtime can be asked to do;
 //! * [`consortium`]: what the chain knows of its institutions and of what they decide;
 //! * [`send`]: calls, and what came of them.
 
+pub mod calls;
 pub mod consortium;
 pub mod send;
 

@@ -1,7 +1,7 @@
 //! `consilium firewall`: rules that let in nodes from the members' addresses alone. The node itself cannot: whoever reaches its
 //! port gets a connection, and each costs memory.
 
-use crate::{chain::Chain, DEFAULT_URL};
+use crate::{chain::Chain, out::put, DEFAULT_URL};
 use anyhow::{bail, Context, Result};
 use clap::Args;
 use std::{
@@ -98,12 +98,12 @@ pub async fn run(options: &Options) -> Result<()> {
         );
     }
     if options.nft {
-        print!("{}", rules(options.port, &known.into_keys().collect(), &options.also));
+        put(rules(options.port, &known.into_keys().collect(), &options.also));
     } else {
         for (address, names) in &known {
-            println!("{address}  {}", names.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
+            out!("{address}  {}", names.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
         }
-        options.also.iter().for_each(|range| println!("{range}"));
+        options.also.iter().for_each(|range| out!("{range}"));
     }
     Ok(())
 }

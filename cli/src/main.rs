@@ -9,7 +9,13 @@
 //! * `consilium motions`, `propose`, `vote`, `close`, `upgrade`: what institutions decide together;
 //! * `consilium rotate`, `addresses`, `leave`: what each does for itself.
 //!
+//! Standard output is written through [`out`] alone, which knows what to do when nobody reads.
+//!
 //! It speaks to the chain as any outside client would: JSON-RPC, and signed transactions.
+#![deny(clippy::print_stdout)]
+
+#[macro_use]
+mod out;
 
 mod archive;
 mod audit;
@@ -22,6 +28,7 @@ mod motions;
 mod plain;
 mod process;
 mod programs;
+mod recover;
 mod show;
 mod site;
 mod study;
@@ -42,7 +49,7 @@ struct Cli {
 enum Command {
     /// Make an institution's folder: all keys, settings, and a public card for the other institutions
     Init(Box<institution::init::Options>),
-    /// Show an institution's card and its fingerprint, or sign one
+    /// Show an institution's card and its fingerprint, sign one, or make one again
     Card(institution::card::Options),
     /// Make the specification of a new chain from all founders' cards, or check one that somebody else has made
     ///
@@ -93,6 +100,9 @@ enum Command {
     /// A new runtime: put it to the vote by its file, apply it, see how it stands
     #[command(subcommand)]
     Upgrade(motions::upgrade::Command),
+    /// Go on when most validators are gone for good, and nothing can be voted on any more
+    #[command(subcommand)]
+    Recover(Box<recover::Command>),
     /// New session keys, or a new key of the node; a new account is a motion
     #[command(subcommand)]
     Rotate(motions::rotate::Command),
@@ -169,15 +179,16 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Audit(options) => return audit::run(options).await,
         Command::Found(options) => return institution::found::run(*options).await,
         Command::Up(options) => return up::run(options).await,
+        Command::Rotate(command) => return motions::rotate::run(&command).await,
         Command::Doctor(options) => return up::doctor::run(&options).await,
         Command::Units(options) => up::units::run(&options),
         Command::Init(options) => institution::init::run(*options).await,
-        Command::Card(options) => institution::card::run(&options),
+        Command::Card(options) => institution::card::run(&options).await,
         Command::Localnet(Localnet::Run(options)) => localnet::run(options).await,
         Command::Studies(connection) => show::studies(&connection).await,
         Command::Study { command: Some(command), .. } => study::run(command).await,
         Command::Study { number, connection, .. } => show::study(number.unwrap_or_default(), &connection).await,
-        Command::Institutions(connection) => show::institutions(&connection).await,
+        Command::Institutions(connection) => institution::list::run(&connection).await,
         Command::Firewall(options) => firewall::run(&options).await,
         Command::Export(options) => archive::export::run(options).await,
         Command::Motions(options) => motions::show::run(&options).await,
@@ -185,7 +196,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Vote(options) => motions::vote::vote(&options).await,
         Command::Close(options) => motions::vote::close(&options).await,
         Command::Upgrade(command) => motions::upgrade::run(&command).await,
-        Command::Rotate(command) => motions::rotate::run(&command).await,
+        Command::Recover(command) => recover::run(&command).await,
         Command::Addresses(command) => motions::own::addresses(&command).await,
         Command::Leave(options) => motions::own::leave(&options).await,
     }?;

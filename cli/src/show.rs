@@ -1,14 +1,15 @@
-//! `consilium studies`, `consilium study`, `consilium institutions`.
+//! `consilium studies`, `consilium study`.
 
 use crate::{
     chain::{Block, Chain, StudyInfo},
+    out::put,
     plain::{lines, seen},
     Connection, Format,
 };
 use anyhow::{Context, Result};
 use consilium_primitives::{
     round::{bit, DropReason, Kind, Mask, Phase, RoundRecord, Study},
-    Hash, InstitutionId, InstitutionNotice, StudyId,
+    Hash, InstitutionId, InstitutionNotice, StudyId, StudyRules,
 };
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
@@ -32,10 +33,10 @@ pub async fn studies(connection: &Connection) -> Result<()> {
         return print_json(&json!(list));
     }
     if rows.is_empty() {
-        println!("No study has been registered on this chain (block {}).", at.number);
+        out!("No study has been registered on this chain (block {}).", at.number);
     }
     for (number, info) in rows {
-        println!(
+        out!(
             "study {number}: {} · round {} of {} · {} members · proposed by {} · agreement {}",
             phase(&info.state),
             info.state.round,
@@ -67,19 +68,19 @@ pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
         document["rounds"] = json!(rounds);
         return print_json(&document);
     }
-    println!("study {number}, {} (block {})", phase(&info.state), at.number);
-    println!("  agreement {}, registered in block {}", hex::encode(info.agreement), info.registered_at);
-    println!("  proposed by {}", name(&names, &info.state.proposer));
-    println!("  what is signed, the specification:");
+    out!("study {number}, {} (block {})", phase(&info.state), at.number);
+    out!("  agreement {}, registered in block {}", hex::encode(info.agreement), info.registered_at);
+    out!("  proposed by {}", name(&names, &info.state.proposer));
+    out!("  what is signed, the specification:");
     match spec.as_deref().map(serde_json::from_slice) {
-        Some(Ok(spec)) => print!("{}", lines("    ", &spec)),
-        Some(Err(_)) => println!("    it is no JSON: no worker will take it"),
-        None => println!("    the chain keeps it no longer; its BLAKE2b-256 is {}", hex::encode(info.spec_hash)),
+        Some(Ok(spec)) => put(lines("    ", &spec)),
+        Some(Err(_)) => out!("    it is no JSON: no worker will take it"),
+        None => out!("    the chain keeps it no longer; its BLAKE2b-256 is {}", hex::encode(info.spec_hash)),
     }
-    println!("  what is signed, the rules (times in blocks, shares in parts per million):");
-    print!("{}", lines("    ", &rules(&info.state, &names)));
+    out!("  what is signed, the rules (times in blocks, shares in parts per million):");
+    put(lines("    ", &rules(&info.state, &names)));
     for member in &info.state.members {
-        println!(
+        out!(
             "  member {}: {} samples{}",
             name(&names, &member.id),
             member.samples,
@@ -87,7 +88,7 @@ pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
         );
     }
     for record in &records {
-        println!(
+        out!(
             "  {} {}: root {} · {} inputs · {} attested · {} dissented · blocks {} to {}",
             kind(record.kind),
             record.round,
@@ -100,60 +101,23 @@ pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
         );
         for (what, marks) in [("left out by the rule", record.marks.left_out), ("shortened", record.marks.shortened)] {
             if marks != 0 {
-                println!("    {what}: {}", marked(record, marks, &names).join(", "));
+                out!("    {what}: {}", marked(record, marks, &names).join(", "));
             }
         }
         for (who, why) in &record.dropped {
-            println!("    dropped: {} ({})", name(&names, who), dropped(*why));
+            out!("    dropped: {} ({})", name(&names, who), dropped(*why));
         }
         for (who, root) in &record.dissenters {
-            println!("    dissented: {}, with {}", name(&names, who), short(root));
+            out!("    dissented: {}, with {}", name(&names, who), short(root));
         }
         if !record.silent.is_empty() {
             let silent: Vec<String> = record.silent.iter().map(|who| name(&names, who)).collect();
-            println!("    not heard when it closed: {}", silent.join(", "));
+            out!("    not heard when it closed: {}", silent.join(", "));
         }
     }
     if let Phase::Completed(certificate) = &info.state.phase {
-        println!("  certificate: round {}, root {}", certificate.round, hex::encode(certificate.root));
-        println!("  held by {}", members(&info.state, certificate.held, &names).join(", "));
-    }
-    Ok(())
-}
-
-/// Prints all institutions.
-pub async fn institutions(connection: &Connection) -> Result<()> {
-    let chain = Chain::connect(&connection.url).await?;
-    let at = chain.best().await?;
-    let (list, here) = (chain.institutions(at).await?, chain.consortium(at).await?);
-    let makes_blocks = |id: &InstitutionId| here.validators.iter().any(|who| <[u8; 32]>::from(who.clone()) == id.0);
-    if connection.format == Format::Json {
-        let list: Vec<Value> = list
-            .iter()
-            .map(|i| {
-                json!({
-                    "id": i.id.to_string(),
-                    "name": String::from_utf8_lossy(&i.name),
-                    "peer_id": i.peer_id.as_ref().map(|p| bs58::encode(p).into_string()),
-                    "validator": i.validator,
-                    "participant": i.participant,
-                    "makes_blocks": makes_blocks(&i.id),
-                })
-            })
-            .collect();
-        return print_json(&json!(list));
-    }
-    for i in list {
-        let roles = match (i.validator, i.participant) {
-            (true, true) => "validator, participant",
-            (true, false) => "validator",
-            (false, true) => "participant",
-            (false, false) => "no role",
-        };
-        let peer = i.peer_id.map_or_else(|| "no peer id yet".into(), |p| bs58::encode(p).into_string());
-        let roles =
-            if i.validator && !makes_blocks(&i.id) { format!("{roles}, makes no blocks yet") } else { roles.into() };
-        println!("{} {} · {roles} · {peer}", seen(&String::from_utf8_lossy(&i.name)), i.id);
+        out!("  certificate: round {}, root {}", certificate.round, hex::encode(certificate.root));
+        out!("  held by {}", members(&info.state, certificate.held, &names).join(", "));
     }
     Ok(())
 }
@@ -177,6 +141,13 @@ fn rules(study: &Study, names: &Names) -> Value {
         ids => json!(ids.iter().map(|id| name(names, id)).collect::<Vec<_>>()),
     };
     rules
+}
+
+/// The rules for programs: the invited by their ids, as `institutions` prints them.
+pub fn rules_json(rules: &StudyRules) -> Value {
+    let mut document = json!(rules);
+    document["invited"] = json!(rules.invited.iter().map(ToString::to_string).collect::<Vec<_>>());
+    document
 }
 
 /// Losses that sites reported for the merge of a closed round; statistics have none.
@@ -229,7 +200,7 @@ pub fn study_json(number: StudyId, info: &StudyInfo, names: &Names) -> Value {
         "proposer": name(names, &state.proposer),
         "phase": phase(state),
         "round": state.round,
-        "rules": state.rules,
+        "rules": rules_json(&state.rules),
         "members": state.members.iter().map(|m| json!({
             "name": name(names, &m.id),
             "id": m.id.to_string(),
@@ -350,6 +321,20 @@ pub fn short(hash: &Hash) -> String {
 
 /// Prints one JSON document.
 pub fn print_json(document: &Value) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(document)?);
+    out!("{}", serde_json::to_string_pretty(document)?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_invited_are_printed_by_their_ids() {
+        let text = include_str!("../../examples/breast-cancer/study.toml");
+        let mut rules = consilium_study::StudyFile::parse(text).unwrap().rules(2_000, 4).unwrap();
+        rules.invited.try_push(InstitutionId([7; 32])).unwrap();
+        assert_eq!(rules_json(&rules)["invited"], json!([format!("0x{}", "07".repeat(32))]));
+    }
 }

@@ -141,13 +141,13 @@ pub async fn accept(options: Accept) -> Result<()> {
     if options.connection.format == Format::Json {
         return print_json(&note);
     }
-    println!("this site goes on in study {} from what the chain attests, {attested}", options.number);
-    println!(
+    out!("this site goes on in study {} from what the chain attests, {attested}", options.number);
+    out!(
         "  its own result, {}, and the note on it stay in {}",
         dissent["own"].as_str().unwrap_or_default(),
         folder.display()
     );
-    println!("  the decision is noted in {}", path.display());
+    out!("  the decision is noted in {}", path.display());
     Ok(())
 }
 
@@ -174,18 +174,18 @@ pub async fn reasons(options: Reasons) -> Result<()> {
     }
     let record = chain.record(options.number, Kind::Model, round, at).await?;
     let root = note["root"].as_str().unwrap_or_default();
-    println!("study {}, round {round}: the merge that this site's worker has computed, {root}", options.number);
+    out!("study {}, round {round}: the merge that this site's worker has computed, {root}", options.number);
     match record.map(|record| record.root) {
-        Some(attested) if hex::encode(attested) == root => println!("  it is the attested one"),
-        Some(attested) => println!("  attested was another: {}", short(&attested)),
-        None => println!("  the round has not closed yet"),
+        Some(attested) if hex::encode(attested) == root => out!("  it is the attested one"),
+        Some(attested) => out!("  attested was another: {}", short(&attested)),
+        None => out!("  the round has not closed yet"),
     }
-    println!("  {}", note["rules"]);
-    println!("  {:<24} {:>9} {:>7} {:>11} {:>7}", "site", "weight", "part", "step length", "cosine");
+    out!("  {}", note["rules"]);
+    out!("  {:<24} {:>9} {:>7} {:>11} {:>7}", "site", "weight", "part", "step length", "cosine");
     for update in note["updates"].as_array().into_iter().flatten() {
-        println!("{}", line(update));
+        out!("{}", line(update));
     }
-    println!("  {:<24} {:>9} {:>7} {:>11}", "the merge", "", "", figure(&note["merged_norm"], 4));
+    out!("  {:<24} {:>9} {:>7} {:>11}", "the merge", "", "", figure(&note["merged_norm"], 4));
     Ok(())
 }
 

@@ -140,16 +140,16 @@ async fn register(options: Register) -> Result<()> {
             "study": number,
             "agreement": hex::encode(agreement),
             "bytes_per_site_and_round": traffic,
-            "rules": rules,
+            "rules": show::rules_json(&rules),
         }));
     }
-    println!("study {number} is registered; its agreement is {}", hex::encode(agreement));
-    println!("  with {takers} participants, {traffic} bytes go through each site's link in a round");
-    println!("  each site lists the agreement in its sites.toml, and then enrols:");
+    out!("study {number} is registered; its agreement is {}", hex::encode(agreement));
+    out!("  with {takers} participants, {traffic} bytes go through each site's link in a round");
+    out!("  each site lists the agreement in its sites.toml, and then enrols:");
     let agreement = hex::encode(agreement);
     let url = options.connection.hint();
-    println!("    consilium study enrol {number} --agreement {agreement} --samples ROWS --key FILE{url}");
-    println!("  when all have: consilium study start {number} --key FILE{url}");
+    out!("    consilium study enrol {number} --agreement {agreement} --samples ROWS --key FILE{url}");
+    out!("  when all have: consilium study start {number} --key FILE{url}");
     Ok(())
 }
 
@@ -223,7 +223,7 @@ fn said(format: Format, study: StudyId, done: &str, text: &str) -> Result<()> {
     if format == Format::Json {
         return print_json(&json!({ "study": study, "done": done }));
     }
-    println!("{text}");
+    out!("{text}");
     Ok(())
 }
 

@@ -135,6 +135,59 @@ fn a_card_is_signed_where_the_key_is() {
 }
 
 #[test]
+fn a_card_is_made_again_of_the_keys_that_are_there() {
+    let scratch = tempfile::tempdir().unwrap();
+    let at = scratch.path();
+    let dir = init(at, "st-mary", Some(1), &["--contact", "it@st-mary.example", "--no-participant"]);
+    let read = |name: &str| -> Value { serde_json::from_slice(&fs::read(dir.join(name)).unwrap()).unwrap() };
+    let before = read("card.json");
+    // it has moved
+    let settings = dir.join("consilium.toml");
+    let text_of = fs::read_to_string(&settings).unwrap();
+    fs::write(&settings, text_of.replace("node.st-mary.example/tcp/1", "new.st-mary.example/tcp/2")).unwrap();
+    let said = done(&["card", "make", "--dir", text(&dir)]);
+    assert!(said.contains("card.old.json") && said.contains("Send the card"), "{said}");
+    let after = read("card.json");
+    assert_eq!(after["addresses"], serde_json::json!(["/dns/new.st-mary.example/tcp/2"]));
+    for same in ["name", "contact", "participant", "account", "peer", "keys", "consortium", "chain"] {
+        assert_eq!(before[same], after[same], "{same}");
+    }
+    assert_eq!(read("card.old.json"), before);
+    let shown = done(&["card", text(&dir)]);
+    assert!(shown.contains("yes, by node and institution"), "{shown}");
+    assert!(said.contains(shown.lines().find(|line| line.starts_with("fingerprint")).unwrap()), "{said}");
+
+    // for another chain
+    let other = init(at, "other", Some(2), &[]);
+    cards(&at.join("cards"), &[(&dir, "a.json"), (&other, "b.json")]);
+    let chain = at.join("chain.json");
+    done(&words(&found(&at.join("cards"), &["--out", text(&chain)])));
+    done(&["card", "make", "--dir", text(&dir), "--join", text(&chain), "--participant", "yes"]);
+    let joins = read("card.json");
+    assert!(joins["chain"].as_str().unwrap().len() == 66 && joins["participant"] == true, "{joins}");
+    assert!(done(&["card", text(&dir)]).contains("yes, by node and institution"));
+    // and back, without any card, and with the phrase elsewhere
+    for gone in ["card.json", "card.old.json"] {
+        fs::remove_file(dir.join(gone)).unwrap();
+    }
+    let key = at.join("institution.key");
+    fs::rename(dir.join("institution.key"), &key).unwrap();
+    let said = refused(&["card", "make", "--dir", text(&dir), "--consortium", "north-lungs"]);
+    assert!(said.contains("--account"), "{said}");
+    let account = before["account"].as_str().unwrap();
+    let line = ["card", "make", "--dir", text(&dir)];
+    assert!(refused(&[&line[..], &["--account", account]].concat()).contains("--join or --consortium"));
+    done(&[&line[..], &["--consortium", "north-lungs", "--account", account]].concat());
+    assert!(read("card.unsigned.json")["account_signature"].is_null() && !dir.join("card.json").exists());
+    // another institution's key signs no card of this one, and takes nothing away
+    let wrong = refused(&[&line[..], &["--key", text(&other.join("institution.key"))]].concat());
+    assert!(wrong.contains("not that of the card's account") && dir.join("card.unsigned.json").exists(), "{wrong}");
+    done(&[&line[..], &["--key", text(&key)]].concat());
+    assert_eq!(read("card.json")["keys"], before["keys"]);
+    assert!(!dir.join("card.unsigned.json").exists());
+}
+
+#[test]
 fn everybody_founds_the_same_bytes_and_a_difference_is_named() {
     let scratch = tempfile::tempdir().unwrap();
     let at = scratch.path();

@@ -259,13 +259,13 @@ fn institutions_decide_together_and_act_for_themselves_by_the_command_line_alone
     let said = refused(&["upgrade", "propose", "--wasm", text(&chain), "--dir", a.dir()]);
     says(&said, &["specification"]);
     let said = done(&["upgrade", "propose", "--wasm", text(&wasm), "--dir", a.dir()]);
-    says(&said, &["runtime      consilium, version ", "no study runs", "1 of 3"]);
+    says(&said, &["runtime      consilium, version ", "calls: the same ", "no study runs", "1 of 3"]);
     let upgrade = number(&said);
     c.follows(a.best().unwrap());
     let motion = upgrade.to_string();
     says(
         &done(&["motions", &motion, "--wasm", text(&wasm), "--url", &c.url()]),
-        &["the runtime of this motion, to the byte"],
+        &["the runtime of this motion, to the byte", "calls: the same "],
     );
     says(&refused(&["motions", &motion, "--wasm", text(&wrong), "--url", &c.url()]), &["ANOTHER runtime"]);
     c.votes(upgrade, "aye");

@@ -219,6 +219,7 @@ fn a_folder_is_started_kept_running_and_stopped() {
     let scratch = tempfile::tempdir().unwrap();
     let [mut mary, mut north] = found(scratch.path());
     what_must_not_start(&mary, &north);
+    fs::remove_file(mary.dir.join("token")).unwrap();
     mary.give_data();
     mary.start();
     north.start();
@@ -226,6 +227,7 @@ fn a_folder_is_started_kept_running_and_stopped() {
     let status = mary.wait("final", |status| advance(status) && runs(status, "worker"));
     assert_eq!(status["up"], true);
     let first = status["programs"]["answered_after_ms"].as_u64().unwrap();
+    assert!(fs::read_to_string(&mary.log).unwrap().contains("token was missing"), "and was made");
     north.wait("final", advance);
 
     // a second one is refused by the first one's process
@@ -236,6 +238,12 @@ fn a_folder_is_started_kept_running_and_stopped() {
     // a worker without a table waits, and begins when there is one
     let status = north.wait("waiting", |status| status["programs"]["worker"]["state"] == "waiting");
     assert!(status["programs"]["worker"]["why"].as_str().unwrap().contains("sites.toml"), "{status}");
+    let shown = command(&["up", "--dir", text(&north.dir), "--status"]).output().unwrap();
+    assert!(
+        shown.status.success() && said(&shown).contains("waits for sites.toml: it names no study"),
+        "{}",
+        said(&shown)
+    );
     north.give_data();
     north.wait("working", |status| runs(status, "worker"));
 
@@ -293,6 +301,20 @@ fn a_folder_is_started_kept_running_and_stopped() {
     );
     assert!(worker["restarts"] == 0 && runs(&status, "node"), "{status}");
     println!("third start: {} ms", status["programs"]["answered_after_ms"]);
+
+    // another node key, and the node started again before the block is final in which that was said
+    done(&["rotate", "node", "--dir", text(&mary.dir)]);
+    mary.stop();
+    mary.start();
+    let known = |status: &Value| {
+        status["programs"]["institution"].as_str().unwrap_or_default().contains("as the chain has them")
+    };
+    mary.wait("known by its new key", known);
+    let log = fs::read_to_string(&mary.log).unwrap();
+    assert!(!log.contains("not as the chain has it"), "{log}");
+    north.wait("connected to the new key", |status| status["chain"]["peers"] == 1);
+    let examined = command(&["doctor", "--dir", text(&north.dir)]).output().unwrap();
+    assert!(said(&examined).contains("st-mary: connected, 127.0.0.1:"), "{}", said(&examined));
     mary.stop();
     north.stop();
 }

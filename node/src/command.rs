@@ -3,13 +3,15 @@
 use crate::{
     chain_spec,
     cli::{Cli, Key, Subcommand},
-    database, secrets, service, wasm_cache, Served,
+    database,
+    recovery::Recoveries,
+    secrets, service, wasm_cache, Served,
 };
 use clap::Parser;
 use consilium_founding::EXIT_CONFIGURATION;
 use nix::sys::stat::{umask, Mode};
 use sc_cli::SubstrateCli;
-use sc_service::ChainType;
+use sc_service::{ChainType, Error as ServiceError};
 use std::process::ExitCode;
 
 impl SubstrateCli for Cli {
@@ -54,6 +56,9 @@ pub fn run(served: Served) -> ExitCode {
             return if failed { ExitCode::from(EXIT_CONFIGURATION) } else { ExitCode::SUCCESS };
         }
     };
+    if cli.subcommand.is_some() {
+        end_when_nobody_reads();
+    }
     match act(cli, served) {
         Ok(code) => code,
         Err(sc_cli::Error::Input(text)) => {
@@ -65,6 +70,22 @@ pub fn run(served: Served) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Exit code of a command whose reader has gone away: what a shell says of one that SIGPIPE has ended.
+const NOBODY_READS: i32 = 141;
+
+/// A command whose reader has gone away (`… | head -1`) ends without a word, the SDK's own among them, which print by `println!`:
+/// that panics then, with this text of the standard library's.
+fn end_when_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let said = info.payload_as_str().unwrap_or_default();
+        if said.starts_with("failed printing to stdout") && said.contains("Broken pipe") {
+            std::process::exit(NOBODY_READS);
+        }
+        usual(info);
+    }));
 }
 
 /// For commands that make something: `found --check` has an exit code for a difference, and 1 says that nothing was compared.
@@ -130,8 +151,13 @@ fn act(mut cli: Cli, served: Served) -> sc_cli::Result<ExitCode> {
                     closed.and_then(|()| secrets::shut(&base)).map_err(sc_cli::Error::Input)?;
                     let cache = cli.wasm_cache(&base).map(|dir| wasm_cache::open(&dir)).transpose();
                     let cache = cache.map_err(sc_cli::Error::Input)?;
-                    let started = service::new_full(config, &worker, &courier, cache, served);
-                    started.map_err(|error| database::explained(error, &base))
+                    let recoveries = Recoveries::read(&cli.recovery).map_err(sc_cli::Error::Input)?;
+                    let started = service::new_full(config, &worker, &courier, cache, recoveries, served);
+                    started.map_err(|error| match error {
+                        // what starting again does not mend
+                        ServiceError::Application(error) => sc_cli::Error::Input(error.to_string()),
+                        error => database::explained(error, &base),
+                    })
                 })
                 .map(done)
         }

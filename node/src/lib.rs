@@ -11,10 +11,12 @@ mod found;
 mod members;
 mod network;
 mod patient;
+mod recovery;
 mod rpc;
 mod secrets;
 mod service;
 mod shipped;
+mod talk;
 mod wasm_cache;
 mod worker;
 

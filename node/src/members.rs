@@ -1,6 +1,6 @@
 //! Keeps the network's doors in step with the chain: nodes of the consortium's members, and no others, are let in and dialled.
 
-use crate::network::Allowed;
+use crate::{courier::age, network::Allowed};
 use consilium_primitives::Member;
 use consilium_runtime::{opaque::Block, AccountId};
 use futures::StreamExt;
@@ -19,7 +19,7 @@ use sp_blockchain::HeaderBackend;
 use sp_consensus::SyncOracle;
 use sp_core::H256;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -28,6 +28,12 @@ use std::{
 const LOG: &str = "members";
 /// The chain is looked at so often at least; who left while this node was catching up goes then.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// A best block that is so old says little of who is a member now: all may have changed their nodes' keys since, of which the older
+/// counts for an hour.
+const OLD: Duration = Duration::from_secs(3_600);
+
+/// What a node is called that only the command line names.
+const NAMELESS: &str = "a reserved node";
 
 /// Peers that are let in, with the addresses at which they are dialled; without any, they dial.
 type Table = BTreeMap<PeerId, Vec<Multiaddr>>;
@@ -41,8 +47,8 @@ pub struct Members<C> {
     /// Peers of `--reserved-nodes`.
     reserved: HashSet<PeerId>,
     now: Table,
-    /// Best and finalised block of the last look, and whether nobody was shut out then.
-    seen: Option<(H256, H256, bool)>,
+    /// Best and finalised block of the last look, whether nobody was shut out then, and whether the best block was old.
+    seen: Option<(H256, H256, bool, bool)>,
 }
 
 /// The chain's word on who its members are.
@@ -53,8 +59,8 @@ struct Word {
     kept: BTreeSet<AccountId>,
     /// Those to be cut at once at the finalised block.
     cut: BTreeSet<AccountId>,
-    /// Whether the best block is the first.
-    first: bool,
+    /// Whether the best block is the first, or [`OLD`].
+    old: bool,
 }
 
 impl Word {
@@ -64,8 +70,18 @@ impl Word {
         self.listed.iter().filter(stays).filter(|it| !self.cut.contains(&it.account))
     }
 
+    /// Institutions by their nodes.
+    fn names(&self) -> HashMap<PeerId, String> {
+        let of = |it: &Member<AccountId>| {
+            let name = String::from_utf8_lossy(&it.name).into_owned();
+            let peers: Vec<PeerId> = it.peer_ids.iter().filter_map(|bytes| PeerId::from_bytes(bytes).ok()).collect();
+            peers.into_iter().map(move |peer| (peer, name.clone()))
+        };
+        self.members().flat_map(of).collect()
+    }
+
     /// What it and the command line make together. Nodes that only the command line names count while this node knows no
-    /// block but the first, or the chain names no node at all: then somebody must be asked for the chain.
+    /// block that is new, or the chain names no node at all: then somebody must be asked for the chain.
     fn decide(&self, hints: &Table, reserved: &HashSet<PeerId>) -> Table {
         let mut table = Table::new();
         for member in self.members() {
@@ -74,7 +90,7 @@ impl Word {
                 table.entry(peer).or_default().extend(addresses.iter().cloned());
             }
         }
-        if self.first || table.is_empty() {
+        if self.old || table.is_empty() {
             for peer in reserved {
                 table.entry(*peer).or_default();
             }
@@ -123,7 +139,7 @@ where
     /// Asks the runtime at the best and at the finalised block. Whoever is to be cut at once is cut when that is final: a
     /// block that is taken back cuts nobody off. Who leaves stays until the block is final in which the others go on without
     /// it, for its vote may be needed to make that block final.
-    fn ask(&self, best: H256, last: H256, first: bool) -> Result<Word, ApiError> {
+    fn ask(&self, best: H256, last: H256, old: bool) -> Result<Word, ApiError> {
         // one instance of the runtime's interface is for one block
         let mut listed = self.client.runtime_api().members(best)?;
         let mut kept: BTreeSet<AccountId> = self.client.runtime_api().keep_connected(best)?.into_iter().collect();
@@ -135,20 +151,22 @@ where
                 listed.push(Member { leaving: true, ..it });
             }
         }
-        Ok(Word { listed, kept, cut, first })
+        Ok(Word { listed, kept, cut, old })
     }
 
     /// Reads the chain; says whether anything has changed. Nobody is shut out `while_syncing`: this node then walks through
     /// the past, in which those that can give it the present may be missing.
     fn look(&mut self, while_syncing: bool) -> Result<bool, ApiError> {
         let info = self.client.info();
-        let at = (info.best_hash, info.finalized_hash, while_syncing);
+        let old = age(&*self.client, info.best_hash) > OLD;
+        let at = (info.best_hash, info.finalized_hash, while_syncing, old);
         if self.seen == Some(at) {
             return Ok(false);
         }
-        let word = self.ask(info.best_hash, info.finalized_hash, info.best_number == 0)?;
+        let word = self.ask(info.best_hash, info.finalized_hash, old)?;
         self.seen = Some(at);
         let mut next = word.decide(&self.hints, &self.reserved);
+        let mut names = word.names();
         if while_syncing {
             for (peer, addresses) in &self.now {
                 next.entry(*peer).or_insert_with(|| addresses.clone());
@@ -159,9 +177,11 @@ where
             let before = self.now.keys().filter(|peer| !next.contains_key(*peer)).count();
             let new = next.keys().filter(|peer| !self.now.contains_key(*peer)).count();
             log::info!(target: LOG, "the network is open to {} nodes: {new} came, {before} went", next.len());
-            self.allowed.replace(next.keys().copied().collect());
             self.now = next;
         }
+        self.allowed.replace(
+            self.now.keys().map(|peer| (*peer, names.remove(peer).unwrap_or_else(|| NAMELESS.into()))).collect(),
+        );
         Ok(changed)
     }
 
@@ -231,8 +251,8 @@ mod tests {
         }
     }
 
-    fn word(listed: Vec<Member<AccountId>>, first: bool) -> Word {
-        Word { listed, kept: BTreeSet::new(), cut: BTreeSet::new(), first }
+    fn word(listed: Vec<Member<AccountId>>, old: bool) -> Word {
+        Word { listed, kept: BTreeSet::new(), cut: BTreeSet::new(), old }
     }
 
     fn address(text: &str) -> Multiaddr {
@@ -240,13 +260,13 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_counts_at_the_first_block_and_gives_addresses_of_members_later() {
+    fn the_command_line_counts_while_no_new_block_is_known_and_gives_addresses_of_members_later() {
         let (known, friend) = (PeerId::random(), PeerId::random());
         let hint = address("/ip4/127.0.0.1/tcp/1");
         let hints: Table = [(known, vec![hint.clone()]), (friend, vec![hint.clone()])].into();
         let reserved: HashSet<PeerId> = [friend].into();
         let listed = [member(1, &[known], &[]), member(2, &[], &[])];
-        let with = |first| word(listed.to_vec(), first).decide(&hints, &reserved);
+        let with = |old| word(listed.to_vec(), old).decide(&hints, &reserved);
         assert_eq!(with(true), hints);
         assert_eq!(with(false), [(known, vec![hint])].into());
         // a chain that names no node, and one whose members are known by nothing else

@@ -8,6 +8,7 @@
 use crate::{
     patient::Patient,
     service::{FullClient, FullPool},
+    talk,
 };
 use consilium_runtime::opaque::Block;
 use futures::StreamExt;
@@ -39,7 +40,7 @@ use sc_service::{error::Error, Configuration, SpawnEssentialTaskHandle, SpawnTas
 use sc_utils::mpsc::{tracing_unbounded, TracingUnboundedSender};
 use sp_consensus::block_validation::DefaultBlockAnnounceValidator;
 use sp_core::H256;
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 /// The network's inner workings.
 pub type Network = Litep2pNetworkBackend;
@@ -53,19 +54,31 @@ const QUEUE: usize = 64;
 /// Name of the tasks' group.
 const GROUP: Option<&str> = Some("networking");
 
-/// Peers that get an answer: those of the consortium's members, as the chain last had them.
+/// Peers that get an answer: those of the consortium's members, as the chain last had them, with their names.
 #[derive(Clone, Default)]
-pub struct Allowed(Arc<RwLock<HashSet<PeerId>>>);
+pub struct Allowed(Arc<RwLock<HashMap<PeerId, String>>>);
 
 impl Allowed {
     /// Whether it is one of them.
     #[must_use]
     pub fn contains(&self, peer: &PeerId) -> bool {
-        self.0.read().contains(peer)
+        self.0.read().contains_key(peer)
+    }
+
+    /// Whose node it is, quoted, for people; nobody's where it is no member's.
+    #[must_use]
+    pub fn name(&self, peer: &PeerId) -> String {
+        self.0.read().get(peer).map_or_else(|| "nobody".into(), |name| format!("{name:?}"))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.read().len()
     }
 
     /// These, and no others, from now on.
-    pub fn replace(&self, peers: HashSet<PeerId>) {
+    pub fn replace(&self, peers: HashMap<PeerId, String>) {
         *self.0.write() = peers;
     }
 }
@@ -259,8 +272,8 @@ impl Parts<'_> {
         let network = <Network as NetworkBackend<Block, H256>>::network_service(&backend);
 
         let pool = TransactionPoolAdapter::new(self.pool, self.client.clone());
-        let (handler, controller) =
-            transactions.build(network.clone(), sync.clone(), Arc::new(pool), registry.as_ref())?;
+        let (watched, heard) = talk::limited(network.clone(), pool, self.allowed);
+        let (handler, controller) = transactions.build(watched, sync.clone(), Arc::new(heard), registry.as_ref())?;
         self.spawn.spawn_blocking("network-transactions-handler", GROUP, handler.run());
         self.spawn.spawn_blocking(
             "chain-sync-network-service-provider",
@@ -336,7 +349,8 @@ mod tests {
             response
         };
         assert!(ask(member).await.is_err(), "nobody is a member yet");
-        allowed.replace([member].into());
+        allowed.replace([(member, "North\u{202e}".into())].into());
+        assert_eq!((allowed.name(&member), allowed.name(&stranger)), ("\"North\\u{202e}\"".into(), "nobody".into()));
         assert!(ask(stranger).await.is_err());
         let kept = ask(member);
         assert_eq!(answered.recv().await.expect("it came").peer, member);
@@ -344,7 +358,7 @@ mod tests {
         // what is too much for the one who answers is refused, and holds up nothing
         let first = ask(member);
         assert!(ask(member).await.is_err());
-        allowed.replace(HashSet::new());
+        allowed.replace(HashMap::new());
         assert!(ask(member).await.is_err(), "a member no more");
         assert_eq!(answered.recv().await.expect("the first").peer, member);
         drop(first);

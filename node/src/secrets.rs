@@ -26,6 +26,7 @@ pub fn check(config: &Configuration, token: Option<&Path>, password: Option<&Pat
         closed("node key", path, KEY)?;
     }
     if let Some(path) = token {
+        there("worker token", path)?;
         closed("worker token", path, TOKEN)?;
     }
     if let Some(path) = password {
@@ -36,6 +37,17 @@ pub fn check(config: &Configuration, token: Option<&Path>, password: Option<&Pat
         closed("session key", &entry.path(), KEY)?;
     }
     Ok(())
+}
+
+/// Refuses a file that is missing, and that starting this node again does not make.
+fn there(what: &str, path: &Path) -> Result<(), String> {
+    if path.exists() {
+        return Ok(());
+    }
+    Err(format!(
+        "{what} {}: is missing; make one for node and worker alike: 64 random digits (`openssl rand -hex 32`) in a file of mode 600",
+        path.display()
+    ))
 }
 
 /// Refuses a file with which others may do what `forbidden` names.
@@ -130,6 +142,14 @@ mod tests {
         // what is made later, and what is no file
         assert_eq!(closed("node key", &dir.path().join("later"), KEY), Ok(()));
         assert_eq!(closed("node key", Path::new("/dev/null"), KEY), Ok(()));
+    }
+
+    #[test]
+    fn a_token_that_is_missing_is_named_with_the_remedy() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let text = there("worker token", &dir.path().join("token")).expect_err("refused");
+        assert!(text.contains("/token: is missing") && text.contains("openssl rand"), "{text}");
+        assert_eq!(there("worker token", &file(&dir, 0o600)), Ok(()));
     }
 
     #[test]

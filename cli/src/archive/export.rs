@@ -100,10 +100,10 @@ pub async fn run(options: Options) -> Result<()> {
             "missing": missing.iter().map(|file| hex::encode(file.root)).collect::<Vec<_>>(),
         }));
     }
-    println!("{shown}: study {}, {} of {} files", options.study, wanted.len() - missing.len(), wanted.len());
-    println!("  block {}, {}", manifest.number, manifest.block);
-    println!("  finalised under authority set {} ({} keys)", manifest.set_id, proven.set.authorities.len());
-    println!("  tell the auditor the block's hash, or the set's keys, on another way than the archive's");
+    out!("{shown}: study {}, {} of {} files", options.study, wanted.len() - missing.len(), wanted.len());
+    out!("  block {}, {}", manifest.number, manifest.block);
+    out!("  finalised under authority set {} ({} keys)", manifest.set_id, proven.set.authorities.len());
+    out!("  tell the auditor the block's hash, or the set's keys, on another way than the archive's");
     Ok(())
 }
 

@@ -73,13 +73,13 @@ pub fn audit(
     let opened = verify(&evidence, blobs, trust).with_context(|| format!("the archive {}", path.display()))?;
     expected.check(&opened.proven.history)?;
     if format == Format::Text {
-        println!("{}", opened.rests_on);
+        out!("{}", opened.rests_on);
     }
     sources.add(opened.blobs);
     let report = check::audit(&opened.proven.history, &sources);
     match format {
         Format::Json => print_json(&report.json(opened.rests_on_json))?,
-        Format::Text => println!("{report}"),
+        Format::Text => out!("{report}"),
     }
     Ok(report.exit())
 }

@@ -78,14 +78,14 @@ pub async fn run(options: Options) -> Result<ExitCode> {
         print_json(&report.json(rests_on))?;
     } else {
         let (url, hash) = (&options.connection.url, hex::encode(at.hash));
-        println!(
+        out!(
             "relative to what the node at {url} says of block {}, {hash}; study {number}, agreement {}, on the chain whose block \
              0 is {}",
             at.number,
             hex::encode(history.info.agreement),
             hex::encode(history.genesis)
         );
-        println!("{report}");
+        out!("{report}");
     }
     Ok(report.exit())
 }

@@ -1,8 +1,9 @@
-//! `consilium card`: shows a card to people, and signs one where the institution's key is.
+//! `consilium card`: shows a card to people, and signs one where the institution's key is. ([`remake`] makes one again.)
 
 use super::{
     folder::{sign, CARD, UNSIGNED_CARD},
     modes::check_modes,
+    remake,
 };
 use crate::{key, programs::write_new, show::print_json, Format};
 use anyhow::{Context, Result};
@@ -33,6 +34,8 @@ pub struct Options {
 enum Command {
     /// Sign a card with the institution's key
     Sign(Sign),
+    /// Make a folder's card again, of its keys as they are
+    Make(Box<remake::Make>),
 }
 
 /// What `sign` takes.
@@ -49,13 +52,14 @@ struct Sign {
     out: Option<PathBuf>,
 }
 
-/// Shows or signs a card.
+/// Shows, signs or makes a card.
 ///
 /// # Errors
 /// It is no card, or not signed as it should be.
-pub fn run(options: &Options) -> Result<()> {
+pub async fn run(options: &Options) -> Result<()> {
     match &options.command {
         Some(Command::Sign(command)) => sign_file(command),
+        Some(Command::Make(command)) => remake::run(command).await,
         None => show(&options.file, options.format),
     }
 }
@@ -90,7 +94,7 @@ fn show(path: &Path, format: Format) -> Result<()> {
     if format == Format::Json {
         return print_json(&json!({ "card": card, "fingerprint": card.fingerprint(), "signed": signed }));
     }
-    table(&card, signed).iter().for_each(|line| println!("{line}"));
+    table(&card, signed).iter().for_each(|line| out!("{line}"));
     Ok(())
 }
 
@@ -121,7 +125,7 @@ fn sign_file(command: &Sign) -> Result<()> {
     sign(&mut card, &key::read(&command.key)?).with_context(|| shown.to_string())?;
     let out = command.out.clone().unwrap_or_else(|| command.file.with_file_name(CARD));
     write_new(&out, &card.file(), 0o644)?;
-    println!("card         {}", out.display());
-    println!("fingerprint  {}", card.fingerprint());
+    out!("card         {}", out.display());
+    out!("fingerprint  {}", card.fingerprint());
     Ok(())
 }

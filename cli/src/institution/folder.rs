@@ -1,13 +1,12 @@
 //! The folder of an institution: what lies where, with which mode, and how it is made.
 
-use super::states::Way;
+pub use super::settings::SiteSettings;
 use crate::{
     process::output,
     programs::{random, write_new, Programs},
 };
 use anyhow::{bail, ensure, Context, Result};
 use consilium_founding::{peer_claim, Card, PeerId};
-use serde::{Deserialize, Serialize};
 use sp_core::{
     crypto::{AccountId32, Ss58Codec},
     ed25519, Pair,
@@ -15,7 +14,6 @@ use sp_core::{
 use std::{
     fs::{self, DirBuilder},
     io::ErrorKind,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::Path,
     process::Command,
@@ -38,100 +36,6 @@ pub const UNSIGNED_CARD: &str = "card.unsigned.json";
 pub const SETTINGS: &str = "consilium.toml";
 /// Which study works with which table.
 pub const SITES: &str = "sites.toml";
-
-/// What people may change of a site, as `consilium.toml` holds it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SiteSettings {
-    /// The institution's name.
-    pub name: String,
-    /// Whether the node makes blocks.
-    pub validator: bool,
-    /// Where the node listens for other institutions' nodes.
-    pub listen: Vec<String>,
-    /// Where they reach it; none: it dials them.
-    pub addresses: Vec<String>,
-    /// Address at which the node answers JSON-RPC: of this machine alone, 127.0.0.1 or ::1.
-    #[serde(default = "loopback")]
-    pub rpc_ip: IpAddr,
-    /// Its port.
-    pub rpc_port: u16,
-    /// Where the node's figures can be read, on this machine alone.
-    pub prometheus_port: u16,
-    /// Where the worker listens, on this machine alone.
-    pub worker_port: u16,
-    /// How far the worker stands back for the node, 0 to 19.
-    pub nice: u8,
-    /// Which states of old blocks the node keeps, as its --state-pruning.
-    pub pruning: String,
-    /// How it gets the chain while it has no database.
-    #[serde(default)]
-    pub sync: Way,
-}
-
-fn loopback() -> IpAddr {
-    Ipv4Addr::LOCALHOST.into()
-}
-
-impl SiteSettings {
-    /// The usual ones.
-    pub fn usual(name: &str, validator: bool, port: u16, addresses: Vec<String>) -> Self {
-        Self {
-            name: name.into(),
-            validator,
-            listen: vec![format!("/ip4/0.0.0.0/tcp/{port}"), format!("/ip6/::/tcp/{port}")],
-            addresses,
-            rpc_ip: loopback(),
-            rpc_port: 9944,
-            prometheus_port: 9615,
-            worker_port: 8601,
-            nice: 5,
-            pruning: "archive-canonical".into(),
-            sync: Way::Full,
-        }
-    }
-
-    /// Reads those of an institution's folder.
-    ///
-    /// # Errors
-    /// There are none, or what is wrong with them, by file and line.
-    pub fn read(dir: &Path) -> Result<Self> {
-        let file = dir.join(SETTINGS);
-        let shown = file.display();
-        let text = fs::read_to_string(&file)
-            .with_context(|| format!("cannot read {shown}: is {} an institution's folder?", dir.display()))?;
-        let settings: Self = toml::from_str(&text).with_context(|| shown.to_string())?;
-        ensure!(settings.nice <= 19, "{shown}: nice = {}: a number from 0 to 19", settings.nice);
-        ensure!(!settings.listen.is_empty(), "{shown}: listen: names no address; /ip4/0.0.0.0/tcp/30333 is one");
-        for address in settings.listen.iter().chain(&settings.addresses) {
-            ensure!(address.starts_with('/'), "{shown}: {address}: no address like /ip4/0.0.0.0/tcp/30333");
-        }
-        settings.sync.keeps(&settings.pruning).with_context(|| shown.to_string())?;
-        Ok(settings)
-    }
-
-    /// Where the node answers JSON-RPC.
-    pub fn rpc(&self) -> SocketAddr {
-        (self.rpc_ip, self.rpc_port).into()
-    }
-
-    /// Where programs on this machine reach that.
-    pub fn rpc_url(&self) -> String {
-        let ip = if self.rpc_ip.is_unspecified() { loopback() } else { self.rpc_ip };
-        format!("ws://{}", SocketAddr::from((ip, self.rpc_port)))
-    }
-
-    /// Where the worker listens.
-    pub fn worker(&self) -> SocketAddr {
-        (loopback(), self.worker_port).into()
-    }
-
-    /// Writes them.
-    fn text(&self) -> Result<String> {
-        let head = "# What this site is started with. Changes take effect at the next start.\n";
-        Ok(format!("{head}{}", toml::to_string(self)?))
-    }
-}
 
 /// An institution's account, by where its phrase is.
 #[derive(Clone, Debug)]
@@ -242,7 +146,7 @@ async fn fill(programs: &Programs, dir: &Path, said: &Said) -> Result<Card> {
     let seed = random::<32>()?;
     write_new(&dir.join(NODE_KEY), hex::encode(seed).as_bytes(), 0o600)?;
     let node = ed25519::Pair::from_seed(&seed);
-    write_new(&dir.join(TOKEN), hex::encode(random::<32>()?).as_bytes(), 0o600)?;
+    new_token(dir)?;
     for folder in ["node", "worker", "blobs"] {
         let path = dir.join(folder);
         DirBuilder::new().mode(0o700).create(&path).with_context(|| format!("cannot make {}", path.display()))?;
@@ -252,36 +156,91 @@ async fn fill(programs: &Programs, dir: &Path, said: &Said) -> Result<Card> {
     write_new(&dir.join(SETTINGS), said.settings.text()?.as_bytes(), 0o644)?;
     write_new(&dir.join(SITES), b"", 0o644)?;
     let (keys, keys_proof) = make_keys(programs, &dir.join(KEYSTORE), &account).await?;
-    let peer = PeerId { key: node.public().0 };
-    let hex_of = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
-    let claim = |chain: &[u8; 32]| hex_of(&node.sign(&peer_claim(chain, &account, &peer)).0);
-    let mut card = Card {
-        card: 1,
-        consortium: said.consortium.clone(),
-        chain: said.chain.map(|chain| hex_of(&chain)),
-        name: said.settings.name.clone(),
-        contact: said.contact.clone(),
-        validator: said.settings.validator,
-        participant: said.participant,
-        account: AccountId32::from(account).to_ss58check(),
-        peer: peer.to_string(),
-        addresses: said.settings.addresses.clone(),
-        keys,
-        keys_proof,
-        peer_claim: said.chain.as_ref().map(claim),
-        node_signature: String::new(),
-        account_signature: None,
-    };
-    card.node_signature = hex_of(&node.sign(&card.digest()).0);
-    card.check_unsigned()?;
-    match signer.filter(|_| !said.unsigned) {
-        Some(signer) => {
-            sign(&mut card, &signer)?;
-            write_new(&dir.join(CARD), &card.file(), 0o644)?;
-        }
-        None => write_new(&dir.join(UNSIGNED_CARD), &card.file(), 0o644)?,
-    }
+    let mut card = said.card(&account, &node, (keys, keys_proof))?;
+    write_card(dir, &mut card, signer.as_ref().filter(|_| !said.unsigned))?;
     Ok(card)
+}
+
+impl Said {
+    /// The card, signed by the node's key alone. `keys` are the session keys and their proof.
+    ///
+    /// # Errors
+    /// What cannot stand in a card.
+    pub fn card(&self, account: &[u8; 32], node: &ed25519::Pair, keys: (String, String)) -> Result<Card> {
+        let peer = PeerId { key: node.public().0 };
+        let hex_of = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
+        let claim = |chain: &[u8; 32]| hex_of(&node.sign(&peer_claim(chain, account, &peer)).0);
+        let mut card = Card {
+            card: 1,
+            consortium: self.consortium.clone(),
+            chain: self.chain.map(|chain| hex_of(&chain)),
+            name: self.settings.name.clone(),
+            contact: self.contact.clone(),
+            validator: self.settings.validator,
+            participant: self.participant,
+            account: AccountId32::from(*account).to_ss58check(),
+            peer: peer.to_string(),
+            addresses: self.settings.addresses.clone(),
+            keys: keys.0,
+            keys_proof: keys.1,
+            peer_claim: self.chain.as_ref().map(claim),
+            node_signature: String::new(),
+            account_signature: None,
+        };
+        card.node_signature = hex_of(&node.sign(&card.digest()).0);
+        card.check_unsigned()?;
+        Ok(card)
+    }
+}
+
+/// Writes a card into its folder, signed if somebody signs.
+///
+/// # Errors
+/// One is there, it cannot be written, or the key is another account's.
+pub fn write_card(dir: &Path, card: &mut Card, signer: Option<&Keypair>) -> Result<()> {
+    match signer {
+        Some(signer) => {
+            sign(card, signer)?;
+            write_new(&dir.join(CARD), &card.file(), 0o644)
+        }
+        None => write_new(&dir.join(UNSIGNED_CARD), &card.file(), 0o644),
+    }
+}
+
+/// Name and genesis hash of the chain that a specification is of.
+///
+/// # Errors
+/// It is none.
+pub async fn chain_of(programs: &Programs, file: &Path) -> Result<(String, [u8; 32])> {
+    let mut command = Command::new(&programs.node);
+    command.arg("inspect-chain").arg(file);
+    let chain = node_answer(command).await?;
+    let text = |name: &str| chain[name].as_str().with_context(|| format!("{}: has no {name}", file.display()));
+    let mut genesis = [0; 32];
+    hex::decode_to_slice(text("genesis")?.trim_start_matches("0x"), &mut genesis).context("the genesis hash")?;
+    Ok((text("id")?.to_owned(), genesis))
+}
+
+/// Says what is to be done with a card that was just written.
+pub fn say_card(dir: &Path, card: &Card) {
+    let shown = dir.display();
+    let unsigned = card.account_signature.is_none();
+    let file = if unsigned { UNSIGNED_CARD } else { CARD };
+    out!("fingerprint  {}", card.fingerprint());
+    out!("card         {shown}/{file}");
+    if unsigned {
+        out!("Sign the card where the institution's key is: consilium card sign {file} --key {INSTITUTION_KEY}");
+    } else {
+        out!("Send the card to the others, and read them the fingerprint over a line that you knew before.");
+    }
+}
+
+/// Makes the token that node and worker know each other by.
+///
+/// # Errors
+/// There is one, or it cannot be written.
+pub fn new_token(dir: &Path) -> Result<()> {
+    write_new(&dir.join(TOKEN), hex::encode(random::<32>()?).as_bytes(), 0o600)
 }
 
 /// Signs a card with the account's key.
@@ -334,29 +293,6 @@ pub async fn node_says(command: Command) -> Result<(Option<i32>, Result<serde_js
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn settings_are_read_as_they_are_written() {
-        let settings = SiteSettings::usual("St. Mary \"north\"", true, 30333, vec!["/dns/a.example/tcp/1".into()]);
-        assert_eq!(toml::from_str::<SiteSettings>(&settings.text().unwrap()).unwrap(), settings);
-    }
-
-    #[test]
-    fn settings_of_before_are_read_and_what_is_wrong_is_named() {
-        let scratch = tempfile::tempdir().unwrap();
-        let usual = SiteSettings::usual("St. Mary", true, 30333, Vec::new());
-        let read = |from: &str, to: &str| {
-            let text = usual.text().unwrap();
-            assert!(text.contains(from), "{text}");
-            fs::write(scratch.path().join(SETTINGS), text.replace(from, to)).unwrap();
-            SiteSettings::read(scratch.path())
-        };
-        assert_eq!(read("sync = \"full\"\n", "").unwrap(), usual);
-        for (bad, says) in [("warp", "pruning = \"256\""), ("fast", "fast")] {
-            let error = format!("{:#}", read("\"full\"", &format!("{bad:?}")).unwrap_err());
-            assert!(error.contains(SETTINGS) && error.contains(says), "{error}");
-        }
-    }
 
     #[test]
     fn a_folder_is_made_where_others_cannot_write_and_only_where_nothing_is() {

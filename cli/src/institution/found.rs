@@ -1,7 +1,7 @@
 //! `consilium found`: the chain of all founders' cards, made or checked, and shown.
 
 use super::folder::node_says;
-use crate::{programs::Programs, show::print_json, Format};
+use crate::{out::put, programs::Programs, show::print_json, Format};
 use anyhow::{Context, Result};
 use clap::Args;
 use consilium_founding::Terms;
@@ -34,7 +34,7 @@ pub async fn run(options: Options) -> Result<ExitCode> {
     let (same, document) = found(&programs, &options.terms).await?;
     match options.format {
         Format::Json => print_json(&document)?,
-        Format::Text => print!("{}", table(&document, &options.terms)),
+        Format::Text => put(table(&document, &options.terms)),
     }
     Ok(if same { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }

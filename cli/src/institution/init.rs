@@ -1,11 +1,11 @@
 //! `consilium init`: an institution's folder, with all keys, and a card for the others.
 
-use super::folder::{make, node_answer, Account, Said, SiteSettings, CARD, INSTITUTION_KEY, UNSIGNED_CARD};
+use super::folder::{chain_of, make, say_card, Account, Said, SiteSettings, INSTITUTION_KEY};
 use crate::programs::Programs;
 use anyhow::{bail, Context, Result};
 use clap::Args;
 use sp_core::crypto::{AccountId32, Ss58Codec};
-use std::{path::PathBuf, process::Command};
+use std::path::PathBuf;
 
 /// What `init` takes.
 #[derive(Args)]
@@ -56,14 +56,8 @@ pub async fn run(options: Options) -> Result<()> {
     let programs = Programs::find(options.bin_dir.as_deref())?;
     let (consortium, chain) = match (&options.join, options.consortium) {
         (Some(file), _) => {
-            let mut command = Command::new(&programs.node);
-            command.arg("inspect-chain").arg(file);
-            let chain = node_answer(command).await?;
-            let text = |name: &str| chain[name].as_str().with_context(|| format!("{}: has no {name}", file.display()));
-            let mut genesis = [0; 32];
-            hex::decode_to_slice(text("genesis")?.trim_start_matches("0x"), &mut genesis)
-                .context("the genesis hash")?;
-            (text("id")?.to_owned(), Some(genesis))
+            let (consortium, genesis) = chain_of(&programs, file).await?;
+            (consortium, Some(genesis))
         }
         (None, Some(consortium)) => (consortium, None),
         (None, None) => bail!("--consortium or --join is needed"),
@@ -93,23 +87,16 @@ pub async fn run(options: Options) -> Result<()> {
     };
     let card = make(&programs, &options.dir, &said).await?;
     let dir = options.dir.display();
-    println!("folder       {dir}");
-    println!("fingerprint  {}", card.fingerprint());
-    let file = if unsigned { UNSIGNED_CARD } else { CARD };
-    println!("card         {dir}/{file}");
-    if unsigned {
-        println!("Sign the card where the institution's key is: consilium card sign {file} --key {INSTITUTION_KEY}");
-    } else {
-        println!("Send the card to the others, and read them the fingerprint over a line that you knew before.");
-    }
+    out!("folder       {dir}");
+    say_card(&options.dir, &card);
     if !elsewhere {
-        println!(
+        out!(
             "Write the words in {dir}/{INSTITUTION_KEY} down on paper, twice, and keep that file off this machine: it is \
              needed to sign only."
         );
     }
     if card.addresses.is_empty() {
-        println!("No --address was given: this node dials the others, and nobody dials it.");
+        out!("No --address was given: this node dials the others, and nobody dials it.");
     }
     Ok(())
 }

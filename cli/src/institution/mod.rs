@@ -2,6 +2,9 @@
 //!
 //! * [`init`]: makes the folder, with all keys and the card;
 //! * [`card`]: shows a card, and signs one where the institution's key is;
+//! * [`remake`]: makes a card again of the keys that are there;
+//! * [`settings`]: what people may change;
+//! * [`list`]: all institutions of a chain;
 //! * [`modes`]: who on this machine may read and change what is in the folder;
 //! * [`states`]: which states of old blocks its node keeps, and how it gets the chain;
 //! * [`found`]: makes a chain's specification of all founders' cards, or checks one.
@@ -10,5 +13,8 @@ pub mod card;
 pub mod folder;
 pub mod found;
 pub mod init;
+pub mod list;
 pub mod modes;
+pub mod remake;
+pub mod settings;
 pub mod states;

@@ -130,13 +130,13 @@ async fn conduct(options: &Options, plan: &Plan, network: &Network, began: Insta
         (true, format) => {
             let page = format!("{PAGE}/apps/?rpc={}", first.url());
             if format == Format::Text {
-                println!("chain   {page} (or any polkadot-js page with this address)");
+                out!("chain   {page} (or any polkadot-js page with this address)");
             }
             say(&format!("look around: {page}"));
             say("the network keeps running; Ctrl-C stops it");
         }
         (false, Format::Text) => {
-            println!("chain   to keep it running and look around with polkadot-js: the same command with --keep");
+            out!("chain   to keep it running and look around with polkadot-js: the same command with --keep");
         }
         (false, Format::Json) => {}
     }

@@ -5,12 +5,12 @@ use std::path::Path;
 
 /// Prints what people want to know of a run's report; `dir` is the run's folder. The tables are those of `ml-worker compare`.
 pub fn print(report: &Value, dir: &Path) {
-    println!("{}", certificate(report));
-    println!("\n{}\n", word(&report["tables"]));
-    println!("{}\n", cost(report));
-    println!("model   {}", dir.join("model.safetensors").display());
-    println!("report  {}", dir.join("report.json").display());
-    println!("logs    {}/hospital-*/node.log, worker.log", dir.display());
+    out!("{}", certificate(report));
+    out!("\n{}\n", word(&report["tables"]));
+    out!("{}\n", cost(report));
+    out!("model   {}", dir.join("model.safetensors").display());
+    out!("report  {}", dir.join("report.json").display());
+    out!("logs    {}/hospital-*/node.log, worker.log", dir.display());
 }
 
 fn certificate(report: &Value) -> String {

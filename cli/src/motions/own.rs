@@ -77,9 +77,9 @@ pub async fn addresses(command: &Addresses) -> Result<()> {
         return print_json(&json!({ "done": "addresses", "block": done.block.number, "addresses": options.addresses }));
     }
     let all = if options.none { "none: the node only dials others".into() } else { options.addresses.join(", ") };
-    println!("addresses    {all} (block {})", done.block.number);
+    out!("addresses    {all} (block {})", done.block.number);
     if acting.dir.is_some() {
-        println!("The others learn them from the chain. Where the node listens is in {SETTINGS}.");
+        out!("The others learn them from the chain. Where the node listens is in {SETTINGS}.");
     }
     Ok(())
 }
@@ -99,10 +99,10 @@ pub async fn leave(options: &Leave) -> Result<()> {
     if acting.json() {
         return print_json(&json!({ "done": "left", "block": done.block.number, "institution": name }));
     }
-    println!("{name} has left the consortium (block {})", done.block.number);
-    println!("  its studies go on without it; to come back it must be admitted");
+    out!("{name} has left the consortium (block {})", done.block.number);
+    out!("  its studies go on without it; to come back it must be admitted");
     if here.validators.contains(&who) {
-        println!(
+        out!(
             "  let its node run until the set of validators has changed and that is final: finality needs {} of {} until then",
             super::words::finality(here.validators.len()),
             here.validators.len()

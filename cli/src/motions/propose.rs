@@ -190,8 +190,8 @@ fn admit(options: &Admit, chain: &Chain, here: &Consortium) -> Result<Motion> {
         ensure!(name.to_lowercase() != folded, "{shown}: an institution has the name {name:?} already");
     }
     if !options.acting.json() {
-        table(&card, true).iter().for_each(|line| println!("{line}"));
-        println!("Read the fingerprint to the newcomer's people, over a line that you knew before.");
+        table(&card, true).iter().for_each(|line| out!("{line}"));
+        out!("Read the fingerprint to the newcomer's people, over a line that you knew before.");
     }
     Ok(Motion::Admit(admission))
 }
@@ -262,7 +262,11 @@ async fn rescue(options: &Rescue, chain: &Chain, here: &Consortium) -> Result<Mo
     Ok(Motion::Rescue { delay: u32::try_from(delay)?, best_final })
 }
 
-fn yes_or_no(text: &str) -> Result<bool, String> {
+/// Reads an answer.
+///
+/// # Errors
+/// It is none.
+pub fn yes_or_no(text: &str) -> Result<bool, String> {
     match text {
         "yes" => Ok(true),
         "no" => Ok(false),

@@ -10,7 +10,7 @@ use crate::{
     show::print_json,
     Connection, Format,
 };
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use clap::{Args, Subcommand};
 use codec::Encode;
 use consilium_founding::{peer_claim, PeerId};
@@ -21,10 +21,13 @@ use std::{
     fs::{self, DirBuilder},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    process::ExitCode,
     time::{Duration, Instant},
 };
 use subxt_signer::sr25519::Keypair;
 
+/// Exit code where new session keys are registered and the blocks that are made with them were not waited for.
+const NOT_USED_YET: u8 = 3;
 /// Where session keys go that are no longer used, within the keystore.
 const OLD: &str = "old";
 /// The node's key that is made, before the chain knows it.
@@ -62,7 +65,7 @@ pub struct Session {
     /// Make no keys: wait for those that were registered last, and put the older ones away
     #[arg(long)]
     finish: bool,
-    /// Most seconds to wait until the new keys are used
+    /// Most seconds to wait until the new keys are used; exit code 3 if they are registered and not used by then
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     wait: u64,
     /// Folder of `consilium-node` and `ml-worker`. Left out: that of this program
@@ -93,14 +96,14 @@ impl Whose {
 ///
 /// # Errors
 /// The folder cannot be used; what the chain refused.
-pub async fn run(command: &Command) -> Result<()> {
+pub async fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Session(options) => session(options).await,
-        Command::Node(options) => node(options).await,
+        Command::Node(options) => node(options).await.map(|()| ExitCode::SUCCESS),
     }
 }
 
-async fn session(options: &Session) -> Result<()> {
+async fn session(options: &Session) -> Result<ExitCode> {
     let whose = &options.whose;
     let keystore = whose.dir.join(KEYSTORE);
     ensure!(keystore.is_dir(), "{}: no keystore; name the institution's folder", keystore.display());
@@ -121,20 +124,34 @@ async fn session(options: &Session) -> Result<()> {
     } else {
         let (keys, block) = register(&programs, &chain, &signer, &who, &keystore).await?;
         if !quiet {
-            println!("new session keys are registered (block {block})");
+            out!("new session keys are registered (block {block})");
         }
         keys
     };
     let makes_blocks = here.institutions.get(&who).is_some_and(|it| it.validator && !it.suspended);
     let began = Instant::now();
-    let block = in_use(&chain, &who, &keys, makes_blocks, Duration::from_secs(options.wait)).await?;
+    let used = in_use(&chain, &who, &keys, makes_blocks, Duration::from_secs(options.wait)).await?;
+    let Some(block) = used else {
+        let finish = format!("consilium rotate session --finish --dir {}", whose.dir.display());
+        if quiet {
+            print_json(&json!({ "done": "session keys", "used": false, "finish": finish }))?;
+        } else {
+            out!(
+                "they are not used yet after {} s: they are from the next change of validators but one on. The older ones stay in \
+                 their place until then. To put those away later: {finish}",
+                options.wait
+            );
+        }
+        return Ok(NOT_USED_YET.into());
+    };
     let moved = put_away(&keystore, &names(&keys))?;
     if quiet {
-        return print_json(&json!({ "done": "session keys", "block": block, "put_away": moved.len() }));
+        let said = json!({ "done": "session keys", "used": true, "block": block, "put_away": moved.len() });
+        return print_json(&said).map(|()| ExitCode::SUCCESS);
     }
-    println!("they are used (block {block}, after {} s)", began.elapsed().as_secs());
-    println!("{} older keys now lie in {}", moved.len(), keystore.join(OLD).display());
-    Ok(())
+    out!("they are used (block {block}, after {} s)", began.elapsed().as_secs());
+    out!("{} older keys now lie in {}", moved.len(), keystore.join(OLD).display());
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Makes session keys and registers them. No key is ever deleted.
@@ -169,8 +186,15 @@ async fn register(
     }
 }
 
-/// Waits until the keys are used: in the sets of a block that is final, where the institution makes blocks.
-async fn in_use(chain: &Chain, who: &AccountId32, keys: &[u8; 96], makes_blocks: bool, wait: Duration) -> Result<u32> {
+/// Waits until the keys are used: in the sets of a block that is final, where the institution makes blocks. Gives that block's
+/// number, and none if there was none in time.
+async fn in_use(
+    chain: &Chain,
+    who: &AccountId32,
+    keys: &[u8; 96],
+    makes_blocks: bool,
+    wait: Duration,
+) -> Result<Option<u32>> {
     let (mut aura, mut grandpa) = ([0; 32], [0; 32]);
     aura.copy_from_slice(&keys[..32]);
     grandpa.copy_from_slice(&keys[32..64]);
@@ -180,14 +204,10 @@ async fn in_use(chain: &Chain, who: &AccountId32, keys: &[u8; 96], makes_blocks:
         let registered = chain.registered_keys(who, at).await? == Some(*keys);
         let ready = registered && (!makes_blocks || chain.in_sets(&aura, &grandpa, at).await? == (true, true));
         if ready {
-            return Ok(at.number);
+            return Ok(Some(at.number));
         }
         if Instant::now() > until {
-            bail!(
-                "the new keys are registered, but not used after {} s: they are from the next change of validators but one on. \
-                 The older ones stay in their place until then; `consilium rotate session --finish` puts them away",
-                wait.as_secs()
-            );
+            return Ok(None);
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
@@ -237,9 +257,9 @@ async fn node(options: &Node) -> Result<()> {
     if whose.connection.format == Format::Json {
         return print_json(&json!({ "done": "node key", "block": done.block.number, "peer": peer.to_string() }));
     }
-    println!("node         {peer} (block {})", done.block.number);
-    println!("Start the node again now: until then it has its old name, which the others let in for an hour at most.");
-    println!("The old key is {OLD_NODE_KEY}, to be deleted when the node runs by the new one. {CARD} names the old one still.");
+    out!("node         {peer} (block {})", done.block.number);
+    out!("Start the node again now: until then it has its old name, which the others let in for an hour at most.");
+    out!("The old key is {OLD_NODE_KEY}, to be deleted when the node runs by the new one. `consilium card make` names the new one in {CARD}.");
     Ok(())
 }
 

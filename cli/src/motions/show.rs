@@ -7,9 +7,11 @@ use super::{
 };
 use crate::{
     chain::{
+        calls::Calls,
         consortium::{Consortium, Motion, Open},
         Block, Chain,
     },
+    programs::Programs,
     show::{phase, print_json},
     Connection, Format,
 };
@@ -17,6 +19,7 @@ use anyhow::{bail, Result};
 use clap::Args;
 use consilium_founding::Card;
 use serde_json::{json, Value};
+use sp_core::crypto::AccountId32;
 use std::{fs, path::PathBuf};
 
 /// What `motions` takes.
@@ -44,20 +47,24 @@ pub struct Options {
 pub async fn run(options: &Options) -> Result<()> {
     let chain = Chain::connect(&options.connection.url).await?;
     let at = chain.best().await?;
-    let here = chain.consortium(at).await?;
+    let mut here = chain.consortium(at).await?;
+    for open in here.motions.clone().into_values() {
+        chain.recall(&mut here, mentioned(&open), open.proposed_at).await;
+    }
     let studies = running(&chain, at).await?;
     match options.number {
-        Some(number) => one(&chain, &here, &studies, number, options).await,
-        None => all(&chain, &here, &studies, options).await,
+        Some(number) => one(&chain, here, &studies, number, options).await,
+        None => all(&chain, here, &studies, options).await,
     }
 }
 
-async fn all(chain: &Chain, here: &Consortium, studies: &[String], options: &Options) -> Result<()> {
+async fn all(chain: &Chain, mut here: Consortium, studies: &[String], options: &Options) -> Result<()> {
     let past: Vec<u32> = (0..here.next_motion).rev().filter(|number| !here.motions.contains_key(number)).collect();
     let mut ended = Vec::new();
     for number in past.into_iter().take(options.decided as usize) {
-        ended.push((number, decided(chain, number, here.at).await));
+        ended.push((number, ending(chain, &mut here, number).await));
     }
+    let here = &here;
     if options.connection.format == Format::Json {
         let open: Vec<Value> =
             here.motions.iter().map(|(number, open)| open_json(here, *number, open, studies)).collect();
@@ -65,49 +72,74 @@ async fn all(chain: &Chain, here: &Consortium, studies: &[String], options: &Opt
         return print_json(&json!({ "block": here.at.number, "open": open, "decided": ended }));
     }
     if here.motions.is_empty() {
-        println!("No motion is open (block {}).", here.at.number);
+        out!("No motion is open (block {}).", here.at.number);
     }
     for (number, open) in &here.motions {
-        lines(here, *number, open, studies).iter().for_each(|line| println!("{line}"));
+        lines(here, *number, open, studies).iter().for_each(|line| out!("{line}"));
     }
     if !ended.is_empty() {
-        println!("decided last:");
+        out!("decided last:");
     }
     for (number, end) in ended {
-        println!("  {}", past_line(here, number, &end));
+        out!("  {}", past_line(here, number, &end));
     }
     Ok(())
 }
 
-async fn one(chain: &Chain, here: &Consortium, studies: &[String], number: u32, options: &Options) -> Result<()> {
+async fn one(chain: &Chain, mut here: Consortium, studies: &[String], number: u32, options: &Options) -> Result<()> {
     if number >= here.next_motion {
         bail!(
             "there has been no motion {number} yet; `consilium motions{}` lists those that are open",
             options.connection.hint()
         );
     }
-    let Some(open) = here.motions.get(&number) else {
-        let end = decided(chain, number, here.at).await;
+    if !here.motions.contains_key(&number) {
+        let end = ending(chain, &mut here, number).await;
+        let here = &here;
         if options.connection.format == Format::Json {
             return print_json(&ended_json(here, number, &end));
         }
         let end = end?;
-        println!("{}", past_line(here, number, &Ok(end.clone())));
+        out!("{}", past_line(here, number, &Ok(end.clone())));
         if let Some(open) = &end.open {
-            println!("  ayes {}; nays {}", here.names(&open.ayes), here.names(&open.nays));
-            compare(here, chain, &open.motion, options)?;
+            out!("  ayes {}; nays {}", here.names(&open.ayes), here.names(&open.nays));
+            compare(here, chain, &open.motion, options).await?;
         }
         return Ok(());
-    };
+    }
+    let here = &here;
+    let Some(open) = here.motions.get(&number) else { return Ok(()) };
     if options.connection.format == Format::Json {
         return print_json(&open_json(here, number, open, studies));
     }
-    lines(here, number, open, studies).iter().for_each(|line| println!("{line}"));
-    compare(here, chain, &open.motion, options)
+    lines(here, number, open, studies).iter().for_each(|line| out!("{line}"));
+    compare(here, chain, &open.motion, options).await
+}
+
+/// Everybody whom a motion names.
+fn mentioned(open: &Open) -> Vec<AccountId32> {
+    let about = match &open.motion {
+        Motion::SetFlags { who, .. }
+        | Motion::Suspend { who }
+        | Motion::Reinstate { who }
+        | Motion::Remove { who, .. }
+        | Motion::RotateAccount { who, .. } => Some(who),
+        _ => None,
+    };
+    open.ayes.iter().chain(&open.nays).chain(about).chain([&open.proposer]).cloned().collect()
+}
+
+/// How a motion ended, with the names of those whom it names as they were then.
+async fn ending(chain: &Chain, here: &mut Consortium, number: u32) -> Result<Decided> {
+    let end = decided(chain, number, here.at).await?;
+    if let Some(open) = &end.open {
+        chain.recall(here, mentioned(open), end.block.number.saturating_sub(1)).await;
+    }
+    Ok(end)
 }
 
 /// Compares a motion with a file that was named.
-fn compare(here: &Consortium, chain: &Chain, motion: &Motion, options: &Options) -> Result<()> {
+async fn compare(here: &Consortium, chain: &Chain, motion: &Motion, options: &Options) -> Result<()> {
     if let Some(file) = &options.wasm {
         let Motion::Upgrade { code, .. } = motion else {
             bail!("this motion is about no runtime: {}", here.headline(motion))
@@ -116,7 +148,17 @@ fn compare(here: &Consortium, chain: &Chain, motion: &Motion, options: &Options)
         if hash != *code {
             bail!("{} is ANOTHER runtime than the one of this motion: its hash is {hash:?}", file.display());
         }
-        println!("  {} is the runtime of this motion, to the byte", file.display());
+        out!("  {} is the runtime of this motion, to the byte", file.display());
+        // the hash is what is voted on; what is in it takes a node's program to say
+        let changes = async {
+            let programs = Programs::find(None)?;
+            let (old, new) = (chain.calls(here.at).await?, Calls::of_file(&programs.node, file).await?);
+            anyhow::Ok(old.changes(&new))
+        };
+        match changes.await {
+            Ok(lines) => lines.iter().for_each(|line| out!("  {line}")),
+            Err(error) => out!("  its calls cannot be told: {error:#}"),
+        }
     }
     if let Some(file) = &options.card {
         let Motion::Admit(admitted) = motion else { bail!("this motion admits nobody: {}", here.headline(motion)) };
@@ -124,7 +166,7 @@ fn compare(here: &Consortium, chain: &Chain, motion: &Motion, options: &Options)
         if admission(&card.0, &card.1, &chain.genesis())? != *admitted {
             bail!("{} is ANOTHER card than the one of this motion", file.display());
         }
-        println!("  {} is the card of this motion; its fingerprint is {}", file.display(), card.0.fingerprint());
+        out!("  {} is the card of this motion; its fingerprint is {}", file.display(), card.0.fingerprint());
     }
     Ok(())
 }
@@ -173,7 +215,7 @@ fn past_line(here: &Consortium, number: u32, end: &Result<Decided>) -> String {
 
 fn open_json(here: &Consortium, number: u32, open: &Open, studies: &[String]) -> Value {
     let tally = here.tally(open);
-    let names = |all: &[sp_core::crypto::AccountId32]| all.iter().map(|who| here.name(who)).collect::<Vec<_>>();
+    let names = |all: &[AccountId32]| all.iter().map(|who| here.name(who)).collect::<Vec<_>>();
     json!({
         "number": number,
         "motion": here.headline(&open.motion),
@@ -221,7 +263,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::tally::tests::{consortium, open};
     use super::*;
-    use sp_core::crypto::AccountId32;
 
     #[test]
     fn an_open_motion_says_who_is_for_it_and_how_many_are_missing_until_when() {

@@ -1,7 +1,7 @@
 //! Whose voices count in a motion, and how many are missing.
 
 use crate::chain::consortium::{Consortium, Motion, Open};
-use pallet_consortium::{Institution, Share, VOICE_MILLIS};
+use pallet_consortium::{Share, VOICE_MILLIS};
 use sp_core::crypto::AccountId32;
 use std::collections::BTreeSet;
 
@@ -27,6 +27,25 @@ impl Tally {
     }
 }
 
+/// Who counts in a motion.
+#[derive(Default)]
+struct Roll<'a> {
+    /// Who counts and can vote.
+    heard: BTreeSet<&'a AccountId32>,
+    /// Who counts and cannot.
+    silenced: Vec<&'a AccountId32>,
+    /// Who does not count yet.
+    newcomers: Vec<&'a AccountId32>,
+    /// How many count that are institutions no more.
+    gone: usize,
+}
+
+impl Roll<'_> {
+    fn electorate(&self) -> u32 {
+        u32::try_from(self.heard.len() + self.silenced.len() + self.gone).unwrap_or(u32::MAX)
+    }
+}
+
 impl Consortium {
     /// Which share decides a motion, and whether it is one of those in which an institution that is suspended or removed is
     /// counted for some time longer, and a newcomer later. As the pallet's `electorate` has it.
@@ -46,30 +65,58 @@ impl Consortium {
         }
     }
 
-    /// How a motion stands.
-    pub fn tally(&self, open: &Open) -> Tally {
-        let (share, weighty) = self.share(&open.motion);
+    /// Who counts in a motion, and who of these cannot be heard.
+    fn roll(&self, motion: &Motion) -> Roll<'_> {
+        let (_, weighty) = self.share(motion);
         let age = VOICE_MILLIS.div_ceil(u64::from(self.block_ms.max(1)));
         let lately = |at: u32| u64::from(self.at.number.saturating_sub(at)) < age;
-        let counts = |it: &Institution| {
-            if !weighty {
-                return !it.suspended;
+        let mut roll = Roll::default();
+        for (who, it) in &self.institutions {
+            if weighty && it.admitted_at > 0 && lately(it.admitted_at) {
+                roll.newcomers.push(who);
+            } else if !(it.suspended || weighty && it.rotated_at.is_some_and(lately)) {
+                roll.heard.insert(who);
+            } else if weighty && (!it.suspended || it.suspended_at.is_some_and(lately)) {
+                roll.silenced.push(who);
             }
-            let newcomer = it.admitted_at > 0 && lately(it.admitted_at);
-            !newcomer && (!it.suspended || it.suspended_at.is_some_and(lately))
+        }
+        let gone = |(who, at): &&(AccountId32, u32)| {
+            weighty && lately(*at) && !roll.heard.contains(who) && !roll.silenced.contains(&who)
         };
-        let voices: BTreeSet<&AccountId32> =
-            self.institutions.iter().filter(|(_, it)| counts(it)).map(|(who, _)| who).collect();
-        let can_vote = |who: &&AccountId32| {
-            let taken_over = |it: &Institution| weighty && it.rotated_at.is_some_and(lately);
-            voices.contains(who) && self.institutions.get(who).is_some_and(|it| !it.suspended && !taken_over(it))
-        };
-        let heard = |side: &[AccountId32]| side.iter().filter(can_vote).cloned().collect::<Vec<_>>();
+        roll.gone = self.removed.iter().filter(gone).count();
+        roll
+    }
+
+    /// Whose voices are counted in a motion and not heard, and whose are not counted, where that is not simply everybody's.
+    pub fn voices(&self, motion: &Motion) -> Vec<String> {
+        let (roll, (share, _)) = (self.roll(motion), self.share(motion));
+        let (all, heard) = (roll.electorate(), roll.heard.len());
+        let mut lines = Vec::new();
+        if all as usize != heard {
+            let mut silenced: Vec<String> = roll.silenced.iter().map(|who| self.name(who)).collect();
+            if roll.gone > 0 {
+                silenced.push(format!("{} removed lately", roll.gone));
+            }
+            lines.push(format!(
+                "{all} voices are counted, {} ayes decide, and {heard} can be heard; counted and silent for now: {}",
+                share.needed(all),
+                silenced.join(", ")
+            ));
+        }
+        if !roll.newcomers.is_empty() {
+            lines.push(format!("not counted yet, admitted lately: {}", self.names(roll.newcomers.iter().copied())));
+        }
+        lines
+    }
+
+    /// How a motion stands.
+    pub fn tally(&self, open: &Open) -> Tally {
+        let (roll, (share, _)) = (self.roll(&open.motion), self.share(&open.motion));
+        let heard =
+            |side: &[AccountId32]| side.iter().filter(|who| roll.heard.contains(who)).cloned().collect::<Vec<_>>();
         let (ayes, nays) = (heard(&open.ayes), heard(&open.nays));
-        let silent = voices.iter().copied().filter(can_vote).filter(|who| !ayes.contains(who) && !nays.contains(who));
-        let silent = silent.cloned().collect();
-        let gone = self.removed.iter().filter(|(who, at)| weighty && lately(*at) && !voices.contains(who)).count();
-        let electorate = u32::try_from(voices.len() + gone).unwrap_or(u32::MAX);
+        let silent = roll.heard.iter().copied().filter(|who| !ayes.contains(who) && !nays.contains(who));
+        let (silent, electorate) = (silent.cloned().collect(), roll.electorate());
         Tally { ayes, nays, silent, electorate, needed: share.needed(electorate) }
     }
 }
@@ -80,7 +127,7 @@ pub mod tests {
     use super::*;
     use crate::chain::Block;
     use consilium_primitives::Hash;
-    use pallet_consortium::{Founding, Name, Profile, Thresholds};
+    use pallet_consortium::{Founding, Institution, Name, Profile, Thresholds};
 
     /// A consortium of founders with these names, all validators and participants; the accounts are 1, 2 and so on.
     pub fn consortium(names: &[&str]) -> Consortium {
@@ -111,6 +158,7 @@ pub mod tests {
             pending: None,
             authorised: None,
             removed: Vec::new(),
+            departed: Default::default(),
         }
     }
 
@@ -145,5 +193,31 @@ pub mod tests {
         assert_eq!((tally.electorate, tally.needed), (3, 3));
         here.institutions.get_mut(&AccountId32::from([3; 32])).unwrap().admitted_at = here.at.number - 1;
         assert_eq!(here.tally(&open(remove, &[1, 2], &[])).electorate, 2);
+    }
+
+    #[test]
+    fn who_is_counted_and_not_heard_is_named() {
+        let mut here = consortium(&["a", "b", "c", "d", "e"]);
+        let of = |n: u8| AccountId32::from([n; 32]);
+        let upgrade = Motion::Upgrade { code: Hash::zero(), delay: 1 };
+        assert!(here.voices(&upgrade).is_empty(), "everybody is counted and heard");
+        let change =
+            |here: &mut Consortium, n: u8, with: fn(&mut Institution)| with(here.institutions.get_mut(&of(n)).unwrap());
+        change(&mut here, 2, |it| (it.suspended, it.suspended_at) = (true, Some(990)));
+        change(&mut here, 3, |it| it.rotated_at = Some(990));
+        change(&mut here, 4, |it| it.admitted_at = 990);
+        here.removed.push((of(9), 990));
+        let said = here.voices(&upgrade);
+        assert_eq!(
+            said,
+            [
+                "5 voices are counted, 4 ayes decide, and 2 can be heard; counted and silent for now: b, c, 1 removed lately",
+                "not counted yet, admitted lately: d"
+            ]
+        );
+        // in what is not weighty, who is suspended is not counted, and the others are heard
+        assert!(here.voices(&Motion::Suspend { who: of(1) }).is_empty());
+        let tally = here.tally(&open(upgrade, &[1, 2, 3, 4, 5], &[]));
+        assert_eq!((tally.electorate, tally.needed, tally.ayes.len(), tally.silent.len()), (5, 4, 2, 0));
     }
 }

@@ -3,6 +3,7 @@
 use super::{propose, show::running, Acting};
 use crate::{
     chain::{
+        calls::Calls,
         consortium::{Consortium, Motion},
         Block, Chain,
     },
@@ -96,7 +97,7 @@ async fn propose_file(options: &Propose) -> Result<()> {
     let programs = Programs::find(options.bin_dir.as_deref())?;
     let (code, hash) = code_of(&options.wasm)?;
     let mut ask = Process::new(&programs.node);
-    ask.arg("inspect-runtime").arg(&options.wasm);
+    ask.arg("inspect-runtime").arg("--metadata").arg(&options.wasm);
     let is = node_answer(ask).await?;
     let chain = acting.chain().await?;
     let here = chain.consortium(chain.best().await?).await?;
@@ -104,9 +105,11 @@ async fn propose_file(options: &Propose) -> Result<()> {
     fits(&is, code.len(), (&name, version, here.block_ms)).with_context(|| shown.to_string())?;
     let delay = delay(&here, options.delay)?;
     if !acting.json() {
-        println!("runtime      {name}, version {} (the chain has {version})", is["spec_version"]);
-        println!("code         {hash:?}");
-        println!("size         {} bytes", code.len());
+        out!("runtime      {name}, version {} (the chain has {version})", is["spec_version"]);
+        out!("code         {hash:?}");
+        out!("size         {} bytes", code.len());
+        let changes = chain.calls(here.at).await?.changes(&Calls::of_answer(&is)?);
+        changes.iter().for_each(|line| out!("{line}"));
     }
     propose::propose(acting, &chain, &here, Motion::Upgrade { code: hash, delay }).await
 }
@@ -168,10 +171,7 @@ async fn apply(options: &Apply) -> Result<()> {
     if options.connection.format == Format::Json {
         return print_json(&json!({ "block": block.number, "code": hash, "version": after, "version_before": before }));
     }
-    println!(
-        "the chain has the new runtime, version {after} in place of {before}, code {hash:?} (block {})",
-        block.number
-    );
+    out!("the chain has the new runtime, version {after} in place of {before}, code {hash:?} (block {})", block.number);
     Ok(())
 }
 
@@ -209,22 +209,21 @@ async fn status(connection: &Connection) -> Result<()> {
             "authorised": here.authorised, "studies": studies,
         }));
     }
-    println!("runtime      {name}, version {version} (block {})", here.at.number);
-    println!("code         {code:?}");
+    out!("runtime      {name}, version {version} (block {})", here.at.number);
+    out!("code         {code:?}");
     match (here.authorised, here.pending) {
-        (Some(code), _) => println!(
-            "decided      {code:?}, to be applied now: consilium upgrade apply --wasm FILE{}",
-            connection.hint()
-        ),
+        (Some(code), _) => {
+            out!("decided      {code:?}, to be applied now: consilium upgrade apply --wasm FILE{}", connection.hint())
+        }
         (None, Some((code, from))) => {
-            println!(
+            out!(
                 "decided      {code:?}, from block {from} on, in {}",
                 here.blocks(from.saturating_sub(here.at.number))
             );
         }
-        (None, None) => println!("decided      no other"),
+        (None, None) => out!("decided      no other"),
     }
-    println!("studies      {}", if studies.is_empty() { "none runs".into() } else { studies.join(", ") });
+    out!("studies      {}", if studies.is_empty() { "none runs".into() } else { studies.join(", ") });
     Ok(())
 }
 

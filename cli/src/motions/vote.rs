@@ -13,7 +13,7 @@ use anyhow::{bail, Result};
 use clap::{Args, ValueEnum};
 use codec::{Decode, Encode};
 use serde_json::json;
-use sp_core::crypto::AccountId32;
+use sp_core::crypto::{AccountId32, Ss58Codec};
 
 /// What `vote` takes.
 #[derive(Args)]
@@ -95,8 +95,8 @@ pub fn explain(acting: &Acting, here: &Consortium, motion: &Motion, studies: &[S
     if acting.json() {
         return;
     }
-    println!("{}", here.headline(motion));
-    here.details(motion, studies).iter().for_each(|line| println!("  {line}"));
+    out!("{}", here.headline(motion));
+    here.details(motion, studies).iter().for_each(|line| out!("  {line}"));
 }
 
 /// Says in which block a call about a motion is, and what the motion has come to.
@@ -105,7 +105,11 @@ pub fn explain(acting: &Acting, here: &Consortium, motion: &Motion, studies: &[S
 /// The node does not answer.
 pub async fn tell(acting: &Acting, chain: &Chain, number: u32, what: &str, done: &Included) -> Result<()> {
     let outcome = Outcome::of(number, &done.events);
-    let here = chain.consortium(done.block).await?;
+    let mut here = chain.consortium(done.block).await?;
+    let removed = done.events.iter().filter(|event| event.pallet == CONSORTIUM && event.name == "Removed");
+    let removed: Vec<AccountId32> =
+        removed.filter_map(|event| AccountId32::decode(&mut &event.fields[..]).ok()).collect();
+    chain.recall(&mut here, removed, done.block.number.saturating_sub(1)).await;
     let tally = here.motions.get(&number).map(|open| here.tally(open));
     if acting.json() {
         return print_json(&json!({
@@ -118,23 +122,19 @@ pub async fn tell(acting: &Acting, chain: &Chain, number: u32, what: &str, done:
             "missing": tally.as_ref().map(Tally::missing),
         }));
     }
-    println!("motion {number}: {what} (block {})", done.block.number);
+    out!("motion {number}: {what} (block {})", done.block.number);
     match (outcome, tally) {
+        (Some(Outcome::Expired), _) => out!("  its time is over: not decided in time, and nothing of it is done"),
         (Some(outcome), _) => {
-            println!("  it is decided: {}", outcome.words());
-            happened(&here, done).iter().for_each(|line| println!("  {line}"));
+            out!("  it is decided: {}", outcome.words());
+            happened(&here, done).iter().for_each(|line| out!("  {line}"));
         }
         (None, Some(tally)) => {
-            println!(
-                "  ayes {} of {} that are needed, {} more decide it",
-                tally.ayes.len(),
-                tally.needed,
-                tally.missing()
-            );
+            out!("  ayes {} of {} that are needed, {} more decide it", tally.ayes.len(), tally.needed, tally.missing());
             let hint = acting.connection.hint();
-            println!("  the others: consilium vote {number} aye --dir FOLDER{hint}");
+            out!("  the others: consilium vote {number} aye --dir FOLDER{hint}");
         }
-        (None, None) => println!("  it is open no more"),
+        (None, None) => out!("  it is open no more"),
     }
     Ok(())
 }
@@ -142,13 +142,17 @@ pub async fn tell(acting: &Acting, chain: &Chain, number: u32, what: &str, done:
 /// What the deciding vote did, by the chain's own events.
 fn happened(here: &Consortium, done: &Included) -> Vec<String> {
     let of = |event: &Happened| {
-        let who = AccountId32::decode(&mut &event.fields[..]).map(|who| here.name(&who)).unwrap_or_default();
+        let who = AccountId32::decode(&mut &event.fields[..]).map(|who| here.bare_name(&who)).unwrap_or_default();
         Some(match event.name.as_str() {
             "Admitted" => format!("{who} is an institution of this consortium now"),
             "FlagsSet" => format!("the flags of {who} are set"),
             "Suspended" => format!("{who} is suspended"),
             "Reinstated" => format!("{who} is reinstated"),
             "Removed" => format!("{who} is no institution any more"),
+            "AccountRotated" => {
+                let new = <(AccountId32, AccountId32)>::decode(&mut &event.fields[..]).ok()?.1.to_ss58check();
+                format!("{new} signs for {who} from now on, and the account before it for nothing")
+            }
             _ => return None,
         })
     };

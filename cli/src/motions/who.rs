@@ -5,12 +5,18 @@ use anyhow::{bail, Result};
 use sp_core::crypto::{AccountId32, Ss58Codec};
 
 impl Consortium {
-    /// An institution's name, or its account where it has none any more.
+    /// An institution's name; of one that is none any more, that it has departed, or its account where no name is known.
     pub fn name(&self, who: &AccountId32) -> String {
-        match self.institutions.get(who) {
-            Some(institution) => seen(&String::from_utf8_lossy(&institution.name)),
-            None => who.to_ss58check(),
+        match self.departed.get(who).filter(|_| !self.institutions.contains_key(who)) {
+            Some(name) => format!("{} (departed)", seen(name)),
+            None => self.bare_name(who),
         }
+    }
+
+    /// An institution's name, also of one that is none any more; its account where no name is known.
+    pub fn bare_name(&self, who: &AccountId32) -> String {
+        let name = self.institutions.get(who).map(|it| String::from_utf8_lossy(&it.name).into_owned());
+        name.as_ref().or_else(|| self.departed.get(who)).map_or_else(|| who.to_ss58check(), |name| seen(name))
     }
 
     /// Names of institutions, with commas.
@@ -66,6 +72,18 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::tally::tests::consortium;
     use super::*;
+
+    #[test]
+    fn who_has_departed_is_named_where_the_name_is_known() {
+        let mut here = consortium(&["North"]);
+        let (north, gone) = (AccountId32::from([1; 32]), AccountId32::from([9; 32]));
+        assert_eq!(here.name(&gone), gone.to_ss58check());
+        here.departed = [(gone.clone(), "Hill\u{1b}".into()), (north.clone(), "another".into())].into();
+        assert_eq!(here.name(&gone), "Hill\\u{1b} (departed)");
+        assert_eq!(here.bare_name(&gone), "Hill\\u{1b}");
+        // it was admitted again since
+        assert_eq!((here.name(&north), here.bare_name(&north)), ("North".into(), "North".into()));
+    }
 
     #[test]
     fn a_unique_beginning_is_enough_and_an_ambiguous_one_lists_whom_it_could_mean() {

@@ -104,8 +104,14 @@ impl Consortium {
         }
     }
 
-    /// What exactly a motion is about, and what follows from it. `studies` names those that run.
+    /// What exactly a motion is about, what follows from it, and whose voices are counted. `studies` names those that run.
     pub fn details(&self, motion: &Motion, studies: &[String]) -> Vec<String> {
+        let mut lines = self.consequences(motion, studies);
+        lines.extend(self.voices(motion));
+        lines
+    }
+
+    fn consequences(&self, motion: &Motion, studies: &[String]) -> Vec<String> {
         let yes = |flag: bool| if flag { "yes" } else { "no" };
         match motion {
             Motion::Admit(it) => {
@@ -210,6 +216,7 @@ impl Consortium {
         let mut lines = vec![
             "it is no institution any more, and leaves its studies in that block; to come back it must be admitted"
                 .into(),
+            "in motions on removals, accounts, shares and the runtime its voice is counted for 14 days more, and is silent".into(),
         ];
         if let Some(line) = self.without(who) {
             let is = self.validators.len();
@@ -257,6 +264,7 @@ mod tests {
         let said = here.details(&Motion::Suspend { who: who.clone() }, &[]).join("\n");
         assert!(said.contains("needs 3 of 4 validators; then 3 of 3") && said.contains("14 days"), "{said}");
         let kept = here.removal(&who, false).join("\n");
+        assert!(kept.contains("counted for 14 days more"), "{kept}");
         assert!(kept.contains("needs 3 of 4") && kept.contains("stays connected"), "{kept}");
         let cut = here.removal(&who, true).join("\n");
         assert!(cut.contains("3 of the 3 validators that remain"), "{cut}");

@@ -1,7 +1,10 @@
 //! What node and worker are started with: one list for each, the same for `up` and for systemd's units.
 
 use crate::institution::folder::{SiteSettings, KEYSTORE, NODE_KEY, SITES, TOKEN};
-use std::path::Path;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The specification of the institution's chain, in its folder.
 pub const CHAIN: &str = "chain.json";
@@ -10,6 +13,20 @@ const NEUTRAL_NAME: &str = "consilium";
 
 fn path(dir: &Path, name: &str) -> String {
     dir.join(name).to_string_lossy().into_owned()
+}
+
+/// The recoveries in a folder, in the order of their blocks' digits.
+pub fn recoveries(dir: &Path) -> Vec<PathBuf> {
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        name.strip_prefix("recovery-")
+            .and_then(|rest| rest.strip_suffix(".json"))
+            .is_some_and(|at| at.parse::<u32>().is_ok())
+    };
+    let all = fs::read_dir(dir).into_iter().flatten().filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let mut all: Vec<PathBuf> = all.filter(is_one).collect();
+    all.sort();
+    all
 }
 
 /// Arguments of `consilium-node` for the institution whose folder this is; paths begin with `dir`.
@@ -27,6 +44,9 @@ pub fn node(dir: &Path, settings: &SiteSettings) -> Vec<String> {
     for address in &settings.addresses {
         pair("--public-addr", address.clone());
     }
+    for node in &settings.reserved {
+        pair("--reserved-nodes", node.clone());
+    }
     // one socket, this port or none: `--rpc-port` would take another one in silence where this is busy
     let rpc = settings.rpc();
     pair("--experimental-rpc-endpoint", format!("listen-addr={rpc},retry-random-port=false,methods=safe"));
@@ -37,6 +57,9 @@ pub fn node(dir: &Path, settings: &SiteSettings) -> Vec<String> {
     pair("--worker-url", format!("http://{}", settings.worker()));
     pair("--worker-token-file", path(dir, TOKEN));
     pair("--blobs", path(dir, "blobs"));
+    for file in recoveries(dir) {
+        pair("--recovery", file.to_string_lossy().into_owned());
+    }
     arguments.extend(["--no-mdns".to_owned(), "--no-telemetry".to_owned()]);
     if settings.validator {
         arguments.push("--validator".into());
@@ -82,8 +105,24 @@ pub mod tests {
         assert_eq!(node(Path::new("/srv/st-mary"), &settings).join(" "), golden);
         // neither the institution's name nor anything else of it is in what strangers see
         assert!(!golden.contains("St. Mary"));
+        settings.reserved = vec!["/dns/a.example/tcp/1/p2p/12D3".into()];
+        assert!(node(Path::new("/srv/st-mary"), &settings)
+            .join(" ")
+            .contains(" --reserved-nodes /dns/a.example/tcp/1/p2p/12D3 --"));
         settings.validator = false;
         assert!(!node(Path::new("/srv/st-mary"), &settings).contains(&"--validator".to_owned()));
+    }
+
+    #[test]
+    fn a_node_is_given_the_recoveries_of_its_folder() {
+        let dir = tempfile::tempdir().expect("a folder");
+        for name in ["recovery-7.json", "recovery-12.json", "recovery.json", "recovery-x.json", "recovery-7.json.old"] {
+            fs::write(dir.path().join(name), "").expect("written");
+        }
+        let given = node(dir.path(), &settings());
+        let files = given.windows(2).filter(|pair| pair[0] == "--recovery").map(|pair| pair[1].clone());
+        let want = ["recovery-12.json", "recovery-7.json"].map(|name| path(dir.path(), name));
+        assert_eq!(files.collect::<Vec<_>>(), want);
     }
 
     #[test]

@@ -6,10 +6,10 @@ use super::{
 };
 use crate::{
     institution::{
-        folder::{node_answer, SiteSettings, SITES, TOKEN},
+        folder::{new_token, node_answer, SiteSettings, SITES, TOKEN},
         modes::{check_modes, two_users},
     },
-    programs::{random, write_new, Programs},
+    programs::Programs,
 };
 use anyhow::{bail, ensure, Context, Result};
 use std::{
@@ -29,8 +29,6 @@ pub const FREE_BYTES: u64 = 2 << 30;
 /// What the checks found.
 #[derive(Debug)]
 pub struct Found {
-    /// The institution.
-    pub own: Own,
     /// Genesis hash of its chain, `0x` and 64 digits.
     pub genesis: String,
     /// What its genesis says of this folder, in words; to be settled by the chain's state where it is not the same.
@@ -138,6 +136,19 @@ pub fn check_ports(settings: &SiteSettings) -> Result<()> {
     Ok(())
 }
 
+/// Makes the token that node and worker know each other by, where there is none; whether there was none. It is no secret that
+/// anybody else has, and lost with nothing.
+///
+/// # Errors
+/// It cannot be written.
+pub fn ensure_token(dir: &Path) -> Result<bool> {
+    let missing = !dir.join(TOKEN).exists();
+    if missing {
+        new_token(dir)?;
+    }
+    Ok(missing)
+}
+
 /// Reads the chain's specification, and holds this folder against it.
 ///
 /// # Errors
@@ -164,7 +175,7 @@ pub async fn check_chain(dir: &Path, programs: &Programs, keys_changed: bool) ->
     let standing = own.stands(&genesis_values(&file)?)?;
     let known = dir.join("node/chains").exists();
     let words = weigh(&own, &standing, known, keys_changed)?;
-    Ok(Found { own, genesis, standing: (standing, words) })
+    Ok(Found { genesis, standing: (standing, words) })
 }
 
 /// Whether to start, by what the genesis says; and what is still to be settled, in words.
@@ -218,19 +229,6 @@ pub fn has_sites(dir: &Path) -> bool {
     text.parse::<toml::Table>().map_or(true, |table| !table.is_empty())
 }
 
-/// Makes what node and worker know each other by, where a backup was put back, which need not hold it. Two users' folder is not
-/// started here.
-///
-/// # Errors
-/// It cannot be written.
-fn ensure_token(dir: &Path) -> Result<()> {
-    let file = dir.join(TOKEN);
-    if file.exists() {
-        return Ok(());
-    }
-    write_new(&file, hex::encode(random::<32>()?).as_bytes(), 0o600)
-}
-
 /// Everything that must hold before the start.
 ///
 /// # Errors
@@ -243,7 +241,6 @@ pub async fn check(
 ) -> Result<Found> {
     check_user(dir)?;
     check_modes(dir)?;
-    ensure_token(dir)?;
     check_loopback(settings, i_know)?;
     check_disk(dir)?;
     let until = Instant::now() + ENDING;
@@ -333,15 +330,17 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_made_where_there_is_none_and_stays_where_there_is_one() {
+    fn a_token_that_is_missing_is_made_and_one_that_is_there_is_kept() {
+        use std::os::unix::fs::PermissionsExt;
         let scratch = tempfile::tempdir().unwrap();
-        let token = || fs::read_to_string(scratch.path().join(TOKEN)).unwrap();
-        ensure_token(scratch.path()).unwrap();
-        let made = token();
-        assert!(made.len() == 64 && hex::decode(&made).is_ok(), "{made}");
-        assert_eq!(fs::metadata(scratch.path().join(TOKEN)).unwrap().mode() & 0o777, 0o600);
-        ensure_token(scratch.path()).unwrap();
-        assert_eq!(token(), made);
+        let (dir, file) = (scratch.path(), scratch.path().join(TOKEN));
+        assert!(ensure_token(dir).unwrap());
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let first = fs::read_to_string(&file).unwrap();
+        assert!(first.len() == 64 && hex::decode(&first).is_ok(), "{first}");
+        assert!(!ensure_token(dir).unwrap());
+        assert_eq!(fs::read_to_string(&file).unwrap(), first);
+        assert!(format!("{:#}", ensure_token(Path::new("/nowhere/x")).unwrap_err()).contains("/nowhere/x"));
     }
 
     #[test]

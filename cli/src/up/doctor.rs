@@ -3,13 +3,12 @@
 
 use super::{
     checks, identity,
+    peers::peers,
     rpc::Node,
-    sockets::{connections, directions},
     watch::{built_in, standing},
     whole,
 };
 use crate::{
-    firewall::{host, resolve},
     institution::{
         folder::{SiteSettings, TOKEN},
         modes::check_modes,
@@ -21,13 +20,11 @@ use crate::{
 use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
 use codec::Decode;
-use consilium_primitives::Member;
 use sp_crypto_hashing::twox_128;
 use std::{
     collections::BTreeSet,
     fs,
     io::Read,
-    net::IpAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -39,8 +36,8 @@ const MEMORY_MIB: u64 = 1_024;
 /// ahead.
 const AHEAD_MS: i64 = 500;
 const OLD_MS: i64 = 30_000;
-/// How long worker and figures may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the worker and the node's figures may take.
+pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What `doctor` takes.
 #[derive(Args)]
@@ -59,10 +56,10 @@ struct Lines(bool);
 impl Lines {
     fn put(&mut self, what: &str, found: Result<String>) {
         match found {
-            Ok(text) => println!("ok    {what:<9} {}", seen(&text)),
+            Ok(text) => out!("ok    {what:<9} {}", seen(&text)),
             Err(error) => {
                 self.0 = false;
-                println!("MEND  {what:<9} {}", seen(&format!("{error:#}")));
+                out!("MEND  {what:<9} {}", seen(&format!("{error:#}")));
             }
         }
     }
@@ -233,65 +230,6 @@ async fn worker(dir: &Path, settings: &SiteSettings) -> Result<String> {
     let duties = status["duties"].as_array().map_or(0, Vec::len);
     let held = if status["held"] == true { "; it is on hold (`ml-worker resume`)" } else { "" };
     Ok(format!("answers, works on {duties} duties{held}"))
-}
-
-/// One line for each other member: whether a connection to an address of its stands, and who opened it.
-async fn peers(settings: &SiteSettings, node: &Node, own: Option<[u8; 32]>) -> Result<Vec<Result<String>>> {
-    let at = node.finalised().await?;
-    let members: Vec<Member<[u8; 32]>> = node.call("ConsortiumApi_members", &at).await?;
-    let listens: BTreeSet<u16> = checks::sockets(settings)?
-        .into_iter()
-        .filter(|(_, what)| *what == "listen")
-        .map(|(socket, _)| socket.port())
-        .collect();
-    let all = connections();
-    let mut lines = Vec::new();
-    for member in members.iter().filter(|member| Some(member.account) != own) {
-        let name = String::from_utf8_lossy(&member.name).into_owned();
-        if member.addresses.is_empty() {
-            lines.push(Ok(format!("{name}: has no address; its node dials this one")));
-            continue;
-        }
-        let mut places: BTreeSet<(IpAddr, u16)> = BTreeSet::new();
-        let mut shown = Vec::new();
-        for address in &member.addresses {
-            let text = String::from_utf8_lossy(address).into_owned();
-            let port = text.split('/').nth(4).and_then(|port| port.parse().ok()).unwrap_or_default();
-            if let Some(host) = host(&text) {
-                places.extend(resolve(host).await.into_iter().flatten().map(|ip| (ip, port)));
-            }
-            shown.push(text);
-        }
-        let shown = shown.join(", ");
-        let stands = all.iter().find_map(|one| {
-            let here = listens.contains(&one.local.port());
-            let there = places.contains(&(one.remote.ip(), one.remote.port()));
-            let of_it = there || here && places.iter().any(|(ip, _)| *ip == one.remote.ip());
-            of_it.then(|| (one.remote, opened(here, there)))
-        });
-        lines.push(match (stands, places.is_empty()) {
-            (Some((remote, who)), _) => Ok(format!("{name}: connected, {remote}, {who}")),
-            (None, true) => Err(anyhow::anyhow!("{name}: {shown}: cannot be resolved: ask its people, or your resolver")),
-            (None, false) => Err(anyhow::anyhow!(
-                "{name}: {shown}: no connection: its node is down, or a firewall is between; `nc -vz HOST PORT` tells which"
-            )),
-        });
-    }
-    let figures = tokio::time::timeout(PATIENCE, get(settings.prometheus_port, "/metrics", "-")).await;
-    let figures = figures.context("no answer within 3 s").and_then(|figures| figures).unwrap_or_default();
-    if let Some((others, this)) = directions(&String::from_utf8_lossy(&figures)) {
-        lines.push(Ok(format!("connections in all: {others} opened by others, {this} by this node")));
-    }
-    Ok(lines)
-}
-
-/// Who opened a connection, as far as ports tell: a node dials from the port at which it listens, where it can.
-fn opened(from_listening: bool, to_listening: bool) -> &'static str {
-    match (from_listening, to_listening) {
-        (false, _) => "opened by this node",
-        (true, false) => "opened by it",
-        (true, true) => "opened by either, both from their own port",
-    }
 }
 
 #[cfg(test)]

@@ -4,13 +4,14 @@
 //! * [`checks`], [`identity`]: what must hold first;
 //! * [`program`], [`logs`], [`watch`]: a program and its restarts, its log, and what the node tells;
 //! * [`state`], [`status`]: `up.json`, and what is read from it;
-//! * [`doctor`]: whether everything is as it should be, line by line.
+//! * [`doctor`], [`peers`]: whether everything is as it should be, line by line.
 
-mod arguments;
+pub mod arguments;
 mod checks;
 pub mod doctor;
 mod identity;
 mod logs;
+mod peers;
 mod program;
 mod rpc;
 mod sockets;
@@ -48,7 +49,7 @@ pub struct Options {
     /// The institution's folder
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
-    /// Say how it is, and start nothing; exit code 0 if everything runs, 1 if not
+    /// Say how it is, and start nothing; exit code 0 if all runs that has something to do and the node answers, 1 if not
     #[arg(long)]
     status: bool,
     /// Let the node answer JSON-RPC at an address that other machines reach
@@ -102,7 +103,12 @@ pub async fn run(options: Options) -> Result<ExitCode> {
         () = signals.any() => return Ok(ExitCode::FAILURE),
     };
     match found {
-        Ok(found) => Supervisor::new(dir, &settings, programs, found)?.run(&mut signals).await,
+        Ok(found) => {
+            if checks::ensure_token(&dir)? {
+                warn!("token was missing: node and worker were given another one");
+            }
+            Supervisor::new(dir, &settings, programs, found)?.run(&mut signals).await
+        }
         Err(error) => Ok(refused(&error)),
     }
 }
@@ -151,8 +157,8 @@ impl Supervisor {
         };
         let watch = Watch {
             url: settings.rpc_url(),
-            own: found.own,
             cache: dir.join("node/wasm"),
+            dir: dir.clone(),
             programs,
             genesis: found.genesis,
         };

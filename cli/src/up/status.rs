@@ -25,12 +25,12 @@ fn line(note: &Note, at: u64, alive: bool) -> String {
     let mut text = match note.state {
         _ if !alive => "not running".to_owned(),
         State::Running => format!("runs, process {}, for {since}", note.pid.unwrap_or_default()),
-        State::Waiting => "waits".into(),
+        State::Waiting => format!("waits for {}", note.why.as_deref().map_or_else(|| "its start".into(), seen)),
         State::Resting => "has ended, and is started again soon".into(),
         State::Refused => "is configured wrongly, and not started again".into(),
         State::Stopped => format!("stopped, {since} ago"),
     };
-    if let Some(why) = &note.why {
+    if let Some(why) = note.why.as_ref().filter(|_| !alive || note.state != State::Waiting) {
         // writing to a string cannot fail
         let _ = write!(text, "; {}", seen(why));
     }
@@ -41,6 +41,11 @@ fn line(note: &Note, at: u64, alive: bool) -> String {
         let _ = write!(text, "; ended last: {}", seen(how));
     }
     text
+}
+
+/// Whether a program does what it can: it runs, or has nothing to do yet.
+fn does_its_part(note: &Note) -> bool {
+    note.state == State::Running || note.state == State::Waiting && note.why.is_some()
 }
 
 /// Where the chain stands, for people.
@@ -66,8 +71,8 @@ pub async fn run(dir: &Path, format: Format) -> Result<ExitCode> {
     let settings = SiteSettings::read(dir)?;
     let (up, alive) = (Up::read(dir)?, is_up(dir)?);
     let health = async { Node::connect(&settings.rpc_url()).await?.health().await }.await;
-    let runs = |note: &Note| note.state == State::Running;
-    let all = alive && health.is_ok() && up.as_ref().is_some_and(|up| runs(&up.node) && runs(&up.worker));
+    let all =
+        alive && health.is_ok() && up.as_ref().is_some_and(|up| does_its_part(&up.node) && does_its_part(&up.worker));
     let code = if all { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if format == Format::Json {
         let chain = health.as_ref().ok().map(|health| {
@@ -79,29 +84,29 @@ pub async fn run(dir: &Path, format: Format) -> Result<ExitCode> {
         print_json(&json!({ "up": alive, "programs": up, "chain": chain }))?;
         return Ok(code);
     }
-    println!("folder       {}", dir.display());
+    out!("folder       {}", dir.display());
     match &up {
         None => {
-            println!("up           never ran here; services of systemd's are asked by `systemctl status 'consilium-*'`")
+            out!("up           never ran here; services of systemd's are asked by `systemctl status 'consilium-*'`")
         }
         Some(up) => {
             let at = now();
             match alive {
-                true => println!("up           process {}, for {}", up.pid, span(at.saturating_sub(up.since))),
-                false => println!("up           not running: start it with `consilium up --dir {}`", dir.display()),
+                true => out!("up           process {}, for {}", up.pid, span(at.saturating_sub(up.since))),
+                false => out!("up           not running: start it with `consilium up --dir {}`", dir.display()),
             }
-            println!("node         {}", line(&up.node, at, alive));
+            out!("node         {}", line(&up.node, at, alive));
             if let (true, Some(after)) = (alive, up.answered_after_ms) {
-                println!("             answered {:.2} s after its start", after as f64 / 1_000.0);
+                out!("             answered {:.2} s after its start", after as f64 / 1_000.0);
             }
-            println!("worker       {}", line(&up.worker, at, alive));
-            println!("institution  {}", seen(&up.institution));
-            println!("genesis      {}", up.genesis);
+            out!("worker       {}", line(&up.worker, at, alive));
+            out!("institution  {}", seen(&up.institution));
+            out!("genesis      {}", up.genesis);
         }
     }
     match health {
-        Ok(health) => println!("chain        {}", chain(&health)),
-        Err(error) => println!("chain        {error:#}"),
+        Ok(health) => out!("chain        {}", chain(&health)),
+        Err(error) => out!("chain        {error:#}"),
     }
     Ok(code)
 }
@@ -133,7 +138,14 @@ mod tests {
         assert!(line(&note, 100, false).starts_with("not running"));
         (note.state, note.why) = (State::Refused, Some("the key\u{1b}[2J".into()));
         let text = line(&note, 100, true);
+        assert!(!does_its_part(&note));
         assert!(text.contains("configured wrongly") && text.contains("the key") && !text.contains('\u{1b}'), "{text}");
+        (note.state, note.why, note.restarts, note.last_exit) =
+            (State::Waiting, Some("sites.toml: none yet".into()), 0, None);
+        assert_eq!(line(&note, 100, true), "waits for sites.toml: none yet");
+        assert!(does_its_part(&note));
+        note.why = None;
+        assert!(!does_its_part(&note), "it is about to be started");
         let health = Health { best: 9, finalised: 7, peers: 0, syncing: false };
         assert!(chain(&health).contains("block 9, final 7; 0 peers; not in step"));
     }

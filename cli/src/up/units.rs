@@ -177,9 +177,9 @@ pub fn run(options: &Options) -> Result<()> {
             Some(out) => {
                 let file = out.join(name);
                 write_new(&file, text.as_bytes(), 0o644)?;
-                println!("{}", file.display());
+                out!("{}", file.display());
             }
-            None => println!("# {name}\n{text}"),
+            None => out!("# {name}\n{text}"),
         }
     }
     Ok(())

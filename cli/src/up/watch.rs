@@ -3,7 +3,7 @@
 
 use super::{
     identity::{Own, Standing},
-    rpc::Node,
+    rpc::{Node, Values},
 };
 use crate::{institution::folder::node_answer, programs::Programs};
 use anyhow::{Context, Result};
@@ -22,6 +22,9 @@ const TRY: Duration = Duration::from_millis(50);
 /// A node that runs is looked at so often, until the chain's state is known and afterwards.
 const LOOK: Duration = Duration::from_secs(3);
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// So long must it be amiss before it is said: a node that was just started may not have come to the block yet in which its key
+/// was registered.
+const DOUBT: Duration = Duration::from_secs(15);
 
 /// What is told.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,8 +46,8 @@ pub enum Told {
 pub struct Watch {
     /// JSON-RPC address of the node.
     pub url: String,
-    /// The institution.
-    pub own: Own,
+    /// The institution's folder. Keys in it change while the node runs.
+    pub dir: PathBuf,
     /// The programs.
     pub programs: Programs,
     /// Where the node keeps its compiled runtime.
@@ -59,6 +62,7 @@ impl Watch {
         let mut node = self.first(started, tell).await;
         let mut compared = false;
         let mut last = None;
+        let mut amiss: Option<Instant> = None;
         loop {
             let settled = match &node {
                 Some(node) => {
@@ -71,13 +75,19 @@ impl Watch {
             };
             let pause = match settled {
                 Ok(Some((well, words))) => {
-                    if last.as_ref() != Some(&words) {
+                    let since = if well { amiss.take() } else { Some(*amiss.get_or_insert_with(Instant::now)) };
+                    let told = well || since.is_some_and(|since| since.elapsed() >= DOUBT);
+                    if told && last.as_ref() != Some(&words) {
                         last = Some(words.clone());
                         if tell.send(Told::Institution(well, words)).is_err() {
                             return;
                         }
                     }
-                    LOOK_AGAIN
+                    if well {
+                        LOOK_AGAIN
+                    } else {
+                        LOOK
+                    }
                 }
                 Ok(None) => LOOK,
                 Err(_) => {
@@ -120,7 +130,10 @@ impl Watch {
         if !node.health().await?.in_step() {
             return Ok(None);
         }
-        standing(node, &self.own).await.map(Some)
+        match Own::read(&self.dir) {
+            Ok(own) => standing(node, &own).await.map(Some),
+            Err(error) => Ok(Some((false, format!("{error:#}")))),
+        }
     }
 }
 
@@ -134,15 +147,23 @@ pub async fn built_in(programs: &Programs, cache: &Path) -> Result<u64> {
     node_answer(command).await?["spec_version"].as_u64().context("consilium-node says no version of its runtime")
 }
 
-/// What the state of the newest final block says of an institution: whether all is well, and in words.
+/// What the state of the newest final block says of an institution: whether all is well, and in words. Where it is not, and the
+/// best block says otherwise, a change has just been made, and that one counts.
 ///
 /// # Errors
 /// The node does not answer.
 pub async fn standing(node: &Node, own: &Own) -> Result<(bool, String)> {
-    let at = node.finalised().await?;
-    let values = node.values(&own.wanted(), &at).await?;
+    let last = said(own, &node.values(&own.wanted(), &node.finalised().await?).await?);
+    if last.0 {
+        return Ok(last);
+    }
+    let best = said(own, &node.values(&own.wanted(), &node.best().await?).await?);
+    Ok(if best.0 { best } else { last })
+}
+
+fn said(own: &Own, values: &Values) -> (bool, String) {
     let name = &own.name;
-    Ok(match own.stands(&values) {
+    match own.stands(values) {
         Ok(Standing::Same) => (true, format!("{name}: node and keys are as the chain has them")),
         Ok(Standing::Differs(differences)) => (
             false,
@@ -156,5 +177,5 @@ pub async fn standing(node: &Node, own: &Own) -> Result<(bool, String)> {
             format!("{name}: is no institution of this chain: it was not admitted yet, or has left or been removed"),
         ),
         Err(error) => (false, format!("{error:#}")),
-    })
+    }
 }

@@ -6,7 +6,7 @@ use std::{
     cell::RefCell,
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Child, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -106,6 +106,16 @@ impl<'a> House<'a> {
         let mut command = self.hosts.on(self.n, bin_dir().unwrap().join("consilium"));
         command.args(["up", "--dir", self.dir()]).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         *self.up.borrow_mut() = Some(command.spawn().unwrap());
+    }
+
+    /// Ends the institution's programs as its people do, and starts them again.
+    pub fn again(&self) {
+        if let Some(mut up) = self.up.take() {
+            let asked = Command::new("kill").arg(up.id().to_string()).status().unwrap();
+            assert!(asked.success(), "{}", self.name);
+            up.wait().unwrap();
+        }
+        self.up();
     }
 
     /// Cuts the power.
@@ -213,9 +223,9 @@ impl Clock {
     }
 }
 
-/// Four institutions, each with its folder and in it the chain that they have founded of their cards by these terms.
-pub fn founders<'a>(hosts: &'a Hosts, scratch: &Path, terms: &[&str]) -> Vec<House<'a>> {
-    let founders: Vec<House> = (1..=4).map(|n| House::init(hosts, scratch, n, &CONSORTIUM)).collect();
+/// So many institutions, each with its folder and in it the chain that they have founded of their cards by these terms.
+pub fn founders<'a>(hosts: &'a Hosts, scratch: &Path, count: u8, terms: &[&str]) -> Vec<House<'a>> {
+    let founders: Vec<House> = (1..=count).map(|n| House::init(hosts, scratch, n, &CONSORTIUM)).collect();
     for house in &founders {
         let cards = scratch.join(format!("cards-of-{}", house.name));
         fs::create_dir(&cards).unwrap();

@@ -7,6 +7,7 @@ mod checks;
 mod house;
 mod liars;
 mod localnet;
+mod lost;
 mod polkadot;
 mod refusals;
 mod rejoin;

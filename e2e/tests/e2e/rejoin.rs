@@ -65,7 +65,7 @@ fn sites_come_back_from_their_backup_and_nodes_keep_little_or_come_late() {
     let at = scratch.path();
     let hosts = Hosts::new(6).unwrap();
     let mut clock = Clock(Instant::now());
-    let founders = founders(&hosts, at, &["--private-addresses", "--test", "--motion-life", "10m"]);
+    let founders = founders(&hosts, at, 4, &["--private-addresses", "--test", "--motion-life", "10m"]);
     let [mary, john, hill, lake] = &founders[..] else { panic!("four") };
     // one of them keeps the states of the last blocks alone
     john.set("pruning", STATES);

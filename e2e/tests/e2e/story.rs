@@ -18,7 +18,7 @@ fn hospitals_found_govern_guard_and_repair_a_chain_of_their_own() {
     let earlier = runtime::before();
     let times = ["--upgrade-delay", "10s", "--silence", "10s", "--motion-life", "10m"];
     let terms = [&["--private-addresses", "--test", "--runtime", text(&earlier)][..], &times].concat();
-    let founders = founders(&hosts, at, &terms);
+    let founders = founders(&hosts, at, 4, &terms);
     let [mary, john, hill, lake] = &founders[..] else { panic!("four") };
     let chain = mary.dir.join("chain.json");
     clock.step("four founders: folders, cards, the chain at each, checked");

@@ -308,4 +308,11 @@ impl Bucket {
         }
         Err(Duration::from_secs_f64((amount - self.left) / self.per_second))
     }
+
+    /// Takes so much that was not asked for before, down to nothing.
+    pub fn charge(&mut self, amount: f64, now: Instant) {
+        if self.take(amount, now).is_err() {
+            self.left = 0.0;
+        }
+    }
 }

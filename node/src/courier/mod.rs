@@ -22,7 +22,8 @@ mod store;
 mod tests;
 mod wire;
 
-use chain::{age, read, Settled, Told, OLD};
+pub use chain::age;
+use chain::{read, Settled, Told, OLD};
 use consilium_runtime::opaque::Block;
 use egress::EgressLog;
 use fetch::{Fetcher, Transport};
@@ -31,6 +32,7 @@ use futures::{
     future::BoxFuture,
     stream::{FuturesUnordered, Stream, StreamExt},
 };
+pub use gate::Bucket;
 use gate::Snapshot;
 use pallet_swarm_learning_runtime_api::SwarmApi;
 use sc_client_api::BlockchainEvents;

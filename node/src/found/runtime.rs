@@ -20,6 +20,9 @@ use std::{
 /// Largest file that is read as a runtime, in bytes: a raw specification is twice its code, in hexadecimal.
 const MOST_BYTES: u64 = 64 << 20;
 
+/// Version of the metadata that is asked for.
+const METADATA: u32 = 15;
+
 /// A compiled runtime.
 pub struct Runtime {
     /// Its bytes, as a chain keeps them.
@@ -39,6 +42,10 @@ pub struct InspectRuntime {
     /// Folder in which what is compiled from it is kept.
     #[arg(long, value_name = "DIR")]
     pub wasm_cache: Option<PathBuf>,
+
+    /// Print its metadata, too, of version 15: which calls it has, and of which types all is.
+    #[arg(long)]
+    pub metadata: bool,
 }
 
 impl InspectRuntime {
@@ -48,7 +55,11 @@ impl InspectRuntime {
     /// It is none; for people.
     pub fn run(&self) -> Result<(), String> {
         let runtime = Runtime::load(self.file.as_deref(), self.wasm_cache.as_deref())?;
-        println!("{}", runtime.describe()?);
+        let mut said = runtime.describe()?;
+        if self.metadata {
+            said["metadata"] = json!(format!("0x{}", hex::encode(runtime.metadata()?)));
+        }
+        println!("{said}");
         Ok(())
     }
 }
@@ -108,6 +119,18 @@ impl Runtime {
             "slot_millis": slot,
             "from": self.from,
         }))
+    }
+
+    /// Its metadata, of version [`METADATA`].
+    ///
+    /// # Errors
+    /// It has none of that version.
+    pub fn metadata(&self) -> Result<Vec<u8>, String> {
+        let mut state = BasicExternalities::new_empty();
+        let data = codec::Encode::encode(&METADATA);
+        let answer = self.call(&mut state, "Metadata_metadata_at_version", &data)?;
+        let found = Option::<Vec<u8>>::decode(&mut &answer[..]).map_err(|error| format!("{}: {error}", self.from))?;
+        found.ok_or_else(|| format!("{}: has no metadata of version {METADATA}", self.from))
     }
 
     /// The state of block 0, with the code: the runtime's default configuration with a patch. A field of the patch that is an
@@ -179,6 +202,8 @@ mod tests {
         assert_eq!(own["spec_name"], "consilium");
         assert_eq!(fs::metadata(&cache).expect("made").permissions().mode() & 0o777, 0o700);
         assert!(fs::read_dir(&cache).expect("a folder").count() > 0, "nothing is kept");
+        let metadata = Runtime::load(None, Some(&cache)).and_then(|runtime| runtime.metadata()).expect("built in");
+        assert!(metadata.starts_with(b"meta\x0f"), "{:?}", metadata.get(..5));
         let code = RUNTIME;
         let (wasm, spec) = (dir.path().join("r.wasm"), dir.path().join("spec.json"));
         fs::write(&wasm, code).expect("written");

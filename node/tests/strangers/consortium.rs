@@ -116,6 +116,13 @@ impl Founder {
         self.node.sign(&said).try_into().expect("64 bytes")
     }
 
+    /// Makes another key of its node's, in its folder; gives the call that says so.
+    pub fn rekey(&mut self, genesis: &H256) -> pallet_consortium::Call<Runtime> {
+        self.node = Keypair::generate();
+        fs::write(self.node_key(), hex::encode(self.node.secret().to_bytes())).expect("written");
+        pallet_consortium::Call::set_peer_id { node_key: self.node.public().to_bytes(), signature: self.claim(genesis) }
+    }
+
     /// The motion that admits it: it takes part in studies, makes no blocks, and names no address, so that its node dials.
     pub fn admission(&self, genesis: &H256) -> Motion<AccountId, Hash> {
         Motion::Admit(Admission {

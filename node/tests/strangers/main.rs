@@ -173,3 +173,35 @@ fn an_institution_is_admitted_and_removed_while_the_others_run() {
     assert!(other.best() <= last + 1, "{} after {last}", other.best());
     assert_eq!((a.peers(), b.peers()), (1, 1));
 }
+
+/// A node that starts when no institution's node has the key any more that the chain was founded with, as one that was away for long
+/// while they changed: it is told of one, and finds the others by the chain.
+#[test]
+fn a_node_whom_the_chain_tells_of_nobody_finds_a_reserved_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut network = Network::start(dir.path(), &["a", "b"]);
+    let newcomer = Founder::new(dir.path(), "c");
+    network.admit(&newcomer);
+    let genesis = network.houses[0].genesis();
+    for founder in &mut network.founders {
+        let call = founder.rekey(&genesis);
+        founder.send(&network.houses[0], call);
+    }
+    let at = network.houses[0].best();
+    wait("the new keys are final", MINUTE, || network.houses.iter().all(|house| house.best() >= at + 6));
+    network.houses.clear();
+    let start = |of: &Founder| House::start(&network.spec, of, &["--validator"]);
+    let houses: Vec<House> = network.founders.iter().map(start).collect();
+    let [a, b] = &houses[..] else { panic!("two") };
+    wait("they find each other by their new keys", 2 * MINUTE, || a.peers() == 1 && b.peers() == 1);
+
+    let other = House::start(&network.spec, &newcomer, &[]);
+    let before = a.best();
+    wait("members go on", MINUTE, || a.best() >= before + 8);
+    assert_eq!((other.best(), other.peers()), (0, 0), "{}", other.log());
+    drop(other);
+    let reserved = format!("{}/p2p/{}", network.founders[0].address(), a.peer());
+    let other = House::start(&network.spec, &newcomer, &["--reserved-nodes", &reserved]);
+    let took = wait("it is in step", 2 * MINUTE, || other.best() + 3 >= a.best() && other.peers() == 2);
+    println!("a node that was told of one was in step after {took:?}");
+}

@@ -27,7 +27,9 @@ pub const BURST: u32 = 60;
 pub const REFILL_MILLIS: u64 = 10_000;
 /// Bytes of a transaction that one token pays for.
 pub const BYTES_PER_TOKEN: u32 = 4096;
-/// So far ahead of its account's a nonce may be: bounds what one account can keep in the pool.
+/// So far ahead of its account's a nonce may be. With one transaction for each nonce, that is what one account can have ready in the
+/// pool. It does not bound the pool's queue of those whose turn has not come: it may hold any number with one nonce, and ends at the
+/// pool's own limit for all accounts together.
 pub const MOST_AHEAD: u32 = 8;
 
 /// Most bytes of signed transactions that one institution can get into the blocks of a day.

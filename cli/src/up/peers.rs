@@ -1,0 +1,179 @@
+//! Each other member's connection, as `doctor` shows it: by the kernel's table, since a node names its peers to nobody.
+
+use super::{
+    checks,
+    doctor::PATIENCE,
+    rpc::Node,
+    sockets::{directions, Connection, Table},
+};
+use crate::{
+    firewall::{host, resolve},
+    institution::folder::SiteSettings,
+    localnet::get,
+};
+use anyhow::{anyhow, Context, Result};
+use consilium_primitives::Member;
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
+
+/// Where a member's node is reached.
+struct Places {
+    name: String,
+    /// As the chain has them.
+    shown: String,
+    at: BTreeSet<(IpAddr, u16)>,
+}
+
+impl Places {
+    async fn of(member: &Member<[u8; 32]>) -> Self {
+        let (mut at, mut shown) = (BTreeSet::new(), Vec::new());
+        for address in &member.addresses {
+            let text = String::from_utf8_lossy(address).into_owned();
+            let port = text.split('/').nth(4).and_then(|port| port.parse().ok()).unwrap_or_default();
+            if let Some(host) = host(&text) {
+                at.extend(resolve(host).await.into_iter().flatten().map(|ip| (ip, port)));
+            }
+            shown.push(text);
+        }
+        Self { name: String::from_utf8_lossy(&member.name).into_owned(), shown: shown.join(", "), at }
+    }
+
+    fn has(&self, ip: IpAddr) -> bool {
+        self.at.iter().any(|(its, _)| *its == ip)
+    }
+
+    /// Whether a connection to or from these places is this one, and who opened it. `listens` are this node's own ports, `behind`
+    /// those at which the process at the other end listens, where that is on this machine, and `others` all others' places.
+    fn opened(
+        &self,
+        one: &Connection,
+        listens: &BTreeSet<u16>,
+        behind: Option<&BTreeSet<u16>>,
+        others: &[&Self],
+    ) -> Option<(SocketAddr, &'static str)> {
+        let (here, ip) = (listens.contains(&one.local.port()), one.remote.ip());
+        let there = self.at.contains(&(ip, one.remote.port()));
+        let its = match behind {
+            Some(ports) => self.at.iter().any(|(at, port)| *at == ip && ports.contains(port)),
+            // an address of several members tells nothing: theirs by its port alone
+            None => there || here && self.has(ip) && !others.iter().any(|other| other.has(ip)),
+        };
+        its.then_some((one.remote, who_opened(here, there)))
+    }
+}
+
+/// One line for each other member: whether a connection to an address of its stands, and who opened it.
+///
+/// # Errors
+/// The node does not answer.
+pub async fn peers(settings: &SiteSettings, node: &Node, own: Option<[u8; 32]>) -> Result<Vec<Result<String>>> {
+    let at = node.finalised().await?;
+    let members: Vec<Member<[u8; 32]>> = node.call("ConsortiumApi_members", &at).await?;
+    let listens: BTreeSet<u16> = checks::sockets(settings)?
+        .into_iter()
+        .filter(|(_, what)| *what == "listen")
+        .map(|(socket, _)| socket.port())
+        .collect();
+    let mut all = Vec::new();
+    for member in members.iter().filter(|member| Some(member.account) != own) {
+        all.push(Places::of(member).await);
+    }
+    let table = Table::read();
+    let connections: Vec<(Connection, Option<BTreeSet<u16>>)> =
+        table.of(&listens).into_iter().map(|one| (one, table.behind(&one))).collect();
+    let mut lines: Vec<Result<String>> = all.iter().map(|it| line(it, &all, &listens, &connections)).collect();
+    let figures = tokio::time::timeout(PATIENCE, get(settings.prometheus_port, "/metrics", "-")).await;
+    let figures = figures.context("no answer within 3 s").and_then(|figures| figures).unwrap_or_default();
+    if let Some((others, this)) = directions(&String::from_utf8_lossy(&figures)) {
+        lines.push(Ok(format!("connections in all: {others} opened by others, {this} by this node")));
+    }
+    Ok(lines)
+}
+
+fn line(
+    it: &Places,
+    all: &[Places],
+    listens: &BTreeSet<u16>,
+    connections: &[(Connection, Option<BTreeSet<u16>>)],
+) -> Result<String> {
+    let (name, shown) = (&it.name, &it.shown);
+    if shown.is_empty() {
+        return Ok(format!("{name}: has no address; its node dials this one"));
+    }
+    let others: Vec<&Places> = all.iter().filter(|other| !std::ptr::eq(*other, it)).collect();
+    let stands = connections.iter().find_map(|(one, behind)| it.opened(one, listens, behind.as_ref(), &others));
+    if let Some((remote, who)) = stands {
+        return Ok(format!("{name}: connected, {remote}, {who}"));
+    }
+    if it.at.is_empty() {
+        return Err(anyhow!("{name}: {shown}: cannot be resolved: ask its people, or your resolver"));
+    }
+    let untold = connections
+        .iter()
+        .filter(|(one, behind)| behind.is_none() && listens.contains(&one.local.port()) && it.has(one.remote.ip()));
+    match untold.count() {
+        0 => Err(anyhow!(
+            "{name}: {shown}: no connection: its node is down, or a firewall is between; `nc -vz HOST PORT` tells which"
+        )),
+        some => Ok(format!(
+            "{name}: {shown}: {some} connections from its address, which other members have, too: whether one is its cannot be told"
+        )),
+    }
+}
+
+/// Who opened a connection, as far as ports tell: a node dials from the port at which it listens, where it can.
+fn who_opened(from_listening: bool, to_listening: bool) -> &'static str {
+    match (from_listening, to_listening) {
+        (false, _) => "opened by this node",
+        (true, false) => "opened by it",
+        (true, true) => "opened by either, both from their own port",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn places(name: &str, at: &[&str]) -> Places {
+        let at = at.iter().map(|text| text.parse::<SocketAddr>().unwrap()).map(|at| (at.ip(), at.port())).collect();
+        Places { name: name.into(), shown: "/ip4/x/tcp/1".into(), at }
+    }
+
+    fn one(local: &str, remote: &str) -> Connection {
+        Connection::of(local.parse().unwrap(), remote.parse().unwrap())
+    }
+
+    #[test]
+    fn of_members_with_one_address_each_has_its_own_connection() {
+        let all = [places("b", &["127.0.0.1:2"]), places("c", &["127.0.0.1:3"]), places("d", &["127.0.0.1:4"])];
+        let listens = [1].into();
+        // b dialled from another port, and its process is known; c was dialled; d is not there
+        let known = [
+            (one("127.0.0.1:1", "127.0.0.1:50002"), Some([2, 9].into())),
+            (one("127.0.0.1:50003", "127.0.0.1:3"), None),
+        ];
+        let said = |connections: &[_], n: usize| line(&all[n], &all, &listens, connections);
+        assert_eq!(said(&known, 0).unwrap(), "b: connected, 127.0.0.1:50002, opened by it");
+        assert_eq!(said(&known, 1).unwrap(), "c: connected, 127.0.0.1:3, opened by this node");
+        assert!(said(&known, 2).unwrap_err().to_string().contains("d: /ip4/x/tcp/1: no connection"));
+        // where the processes cannot be seen, it is not said to be anybody's
+        let unknown = [(one("127.0.0.1:1", "127.0.0.1:50002"), None)];
+        assert!(said(&unknown, 0).unwrap().contains("1 connections from its address, which other members have"));
+    }
+
+    #[test]
+    fn a_member_alone_at_its_address_is_known_by_it() {
+        let all = [places("b", &["192.0.2.7:2"]), places("c", &["192.0.2.8:2"])];
+        let listens = [1].into();
+        let from = [(one("192.0.2.1:1", "192.0.2.7:50002"), None)];
+        assert_eq!(line(&all[0], &all, &listens, &from).unwrap(), "b: connected, 192.0.2.7:50002, opened by it");
+        assert!(line(&all[1], &all, &listens, &from).is_err());
+        let mut nowhere = places("d", &[]);
+        assert!(line(&nowhere, &[], &listens, &from).unwrap_err().to_string().contains("cannot be resolved"));
+        nowhere.shown = String::new();
+        assert!(line(&nowhere, &[], &listens, &from).unwrap().contains("has no address"));
+    }
+}
