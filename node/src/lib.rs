@@ -10,6 +10,7 @@ mod database;
 mod found;
 mod members;
 mod network;
+mod patient;
 mod recovery;
 mod rpc;
 mod secrets;

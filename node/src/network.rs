@@ -6,6 +6,7 @@
 //! for one private function of sc-service 0.62.0.
 
 use crate::{
+    patient::Patient,
     service::{FullClient, FullPool},
     talk,
 };
@@ -202,7 +203,7 @@ impl Parts<'_> {
             min_peers_to_start_warp_sync: network.min_peers_to_start_warp_sync,
             metrics_registry: self.config.prometheus_registry().cloned(),
             state_request_protocol_name: state_name,
-            block_downloader: downloader,
+            block_downloader: Arc::new(Patient::new(downloader)),
             gap_sync_body_policy: sc_service::default_gap_sync_body_policy(self.config.blocks_pruning),
         };
         let warp = Some(WarpSyncConfig::WithProvider(self.warp.clone()));

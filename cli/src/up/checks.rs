@@ -18,8 +18,11 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 
+/// Programs of a supervisor that was killed are gone within so long.
+const ENDING: Duration = Duration::from_secs(3);
 /// Free bytes without which nothing is started.
 pub const FREE_BYTES: u64 = 2 << 30;
 
@@ -240,7 +243,13 @@ pub async fn check(
     check_modes(dir)?;
     check_loopback(settings, i_know)?;
     check_disk(dir)?;
-    check_ports(settings)?;
+    let until = Instant::now() + ENDING;
+    while let Err(error) = check_ports(settings) {
+        if Instant::now() >= until {
+            return Err(error);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     check_chain(dir, programs, keys_changed).await
 }
 

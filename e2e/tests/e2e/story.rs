@@ -87,7 +87,12 @@ fn hospitals_found_govern_guard_and_repair_a_chain_of_their_own() {
     let applied = newcomer.json(&["upgrade", "apply", "--wasm", wasm]);
     let (block, version) = (applied["block"].as_u64().unwrap(), applied["version"].as_u64().unwrap());
     assert!(version > before, "{applied}");
-    lake.until("the new runtime", || (lake.json(&["upgrade", "status"])["version"] == version).then_some(()));
+    lake.until("the new runtime", || {
+        // while a node compiles it, it may not answer
+        let output = lake.run(&["upgrade", "status", "--format", "json"]);
+        let status: Value = serde_json::from_slice(&output.stdout).ok()?;
+        (status["version"] == version).then_some(())
+    });
     clock.step("the new runtime is applied, ten seconds after the vote at the earliest");
 
     // both studies go on across it
