@@ -107,8 +107,9 @@ impl Client {
         }
         let mut streams = BTreeMap::new();
         for name in STREAMS {
-            // it says that it makes blocks, and how far it has come
-            let full = (4u8, best, H256::repeat_byte(9), genesis).encode();
+            // it says that it makes blocks, and how far it has come; whoever has another first block is shut out
+            let hash = if best == 0 { genesis } else { H256::repeat_byte(9) };
+            let full = (4u8, best, hash, genesis).encode();
             let handshake = if name == "block-announces/1" { full } else { vec![4] };
             let (protocol, handle) =
                 notification::ConfigBuilder::new(named(name)).with_max_size(LIMIT).with_handshake(handshake).build();
