@@ -71,6 +71,8 @@ def compact(n):
 def order(protocol, kind, number, base, spec, length_out=0):
     root, length = base or (ZERO, 0)
     duty = bytes([KINDS[kind]]) + ZERO + struct.pack("<I", 0) + AGREEMENT + struct.pack("<I", number) + WHO + root
+    # rows are not scaled here: the study has no statistics
+    duty += ZERO if protocol >= 4 else b""
     blob = b"\x01" + root + struct.pack("<Q", length) if base else b"\x00"
     name = hashlib.blake2b(spec, digest_size=32).digest()
     rest = name + blob + b"\x00" + compact(0) + b"\x00" + struct.pack("<Q", length_out) + compact(0)

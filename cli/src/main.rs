@@ -28,6 +28,7 @@ mod motions;
 mod plain;
 mod process;
 mod programs;
+mod recover;
 mod show;
 mod site;
 mod study;
@@ -99,6 +100,9 @@ enum Command {
     /// A new runtime: put it to the vote by its file, apply it, see how it stands
     #[command(subcommand)]
     Upgrade(motions::upgrade::Command),
+    /// Go on when most validators are gone for good, and nothing can be voted on any more
+    #[command(subcommand)]
+    Recover(Box<recover::Command>),
     /// New session keys, or a new key of the node; a new account is a motion
     #[command(subcommand)]
     Rotate(motions::rotate::Command),
@@ -192,6 +196,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Vote(options) => motions::vote::vote(&options).await,
         Command::Close(options) => motions::vote::close(&options).await,
         Command::Upgrade(command) => motions::upgrade::run(&command).await,
+        Command::Recover(command) => recover::run(&command).await,
         Command::Addresses(command) => motions::own::addresses(&command).await,
         Command::Leave(options) => motions::own::leave(&options).await,
     }?;

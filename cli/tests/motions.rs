@@ -4,6 +4,7 @@
 //! The node lies beside the command line: `cargo build --release --workspace --bins` makes both.
 #![allow(clippy::unwrap_used)]
 
+use consilium_e2e::runtime::next_version;
 use serde_json::Value;
 use std::{
     fs::{self, File},
@@ -162,35 +163,11 @@ fn number(said: &str) -> u32 {
     line["motion ".len()..].split(':').next().unwrap().parse().unwrap()
 }
 
-/// The version of transactions, as the runtime's `VERSION` has it.
-const TRANSACTIONS: u8 = 2;
-
-/// A runtime like the one of this chain, but for its version, which is the next wherever the compiled code has it: in the section
-/// that nodes read, in its data, and in what it asks of signed calls.
-fn next_runtime(chain: &Path) -> Vec<u8> {
+/// The runtime that this chain was founded with.
+fn founding_runtime(chain: &Path) -> Vec<u8> {
     let spec: Value = serde_json::from_slice(&fs::read(chain).unwrap()).unwrap();
     let code = spec["genesis"]["raw"]["top"]["0x3a636f6465"].as_str().unwrap();
-    let code = hex::decode(code.trim_start_matches("0x")).unwrap();
-    let most = sp_maybe_compressed_blob::CODE_BLOB_BOMB_LIMIT;
-    let mut wasm = sp_maybe_compressed_blob::decompress(&code, most).unwrap().into_owned();
-    // a section of this name: two texts, then the versions of authoring, of the runtime, of its implementation
-    let name = b"\x0fruntime_version$consilium$consilium\x01\0\0\0";
-    let at = wasm.windows(name.len()).position(|bytes| bytes == name).unwrap() + name.len();
-    let version = wasm[at];
-    assert!((1..63).contains(&version) && wasm[at + 1..at + 4] == [0; 3], "a version that this test cannot raise");
-    wasm[at] += 1;
-    let mut raise = |bytes: &dyn Fn(u8) -> Vec<u8>| {
-        let (old, new) = (bytes(version), bytes(version + 1));
-        let places: Vec<usize> = (0..wasm.len() - old.len()).filter(|at| wasm[*at..].starts_with(&old)).collect();
-        assert!(!places.is_empty(), "the compiled runtime does not have its version where this test looks for it");
-        places.into_iter().for_each(|at| wasm[at..at + new.len()].copy_from_slice(&new));
-    };
-    // versions of authoring, of the runtime, of its implementation, of transactions, of the state
-    raise(&|version| [1, version, 1, TRANSACTIONS, 1].into_iter().flat_map(|each| [each, 0, 0, 0]).collect());
-    // what is signed begins with the versions of the runtime and of transactions, and is written at once: `i64.const`, five bytes
-    // of seven bits each, `i64.store` at the beginning of the result
-    raise(&|version| vec![0x42, 0x80 | version, 0x80, 0x80, 0x80, TRANSACTIONS << 4, 0x37, 0x02, 0x00]);
-    sp_maybe_compressed_blob::compress_weakly(&wasm, most).unwrap()
+    hex::decode(code.trim_start_matches("0x")).unwrap()
 }
 
 #[test]
@@ -276,7 +253,7 @@ fn institutions_decide_together_and_act_for_themselves_by_the_command_line_alone
 
     // a new runtime: by its file, three quarters of the four, a delay, by anybody
     let (wasm, wrong) = (at.join("next.wasm"), at.join("wrong.wasm"));
-    let code = next_runtime(&chain);
+    let code = next_version(&founding_runtime(&chain)).unwrap();
     fs::write(&wasm, &code).unwrap();
     fs::write(&wrong, [&code[..], b"\0"].concat()).unwrap();
     let said = refused(&["upgrade", "propose", "--wasm", text(&chain), "--dir", a.dir()]);

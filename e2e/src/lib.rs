@@ -6,6 +6,7 @@
 
 pub mod hosts;
 pub mod lies;
+pub mod runtime;
 
 use anyhow::{bail, Context, Result};
 use nix::{

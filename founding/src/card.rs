@@ -1,6 +1,10 @@
 //! An institution's card: who it is, and where its node is, signed by both.
 
-use crate::{check_address, peer_claim, terms::check_consortium, PeerId};
+use crate::{
+    bytes::{grouped, hex_bytes},
+    check_address, peer_claim, terms::check_consortium,
+    PeerId,
+};
 use anyhow::{bail, ensure, Context, Result};
 use consilium_primitives::text::unseen;
 use serde::{Deserialize, Serialize};
@@ -22,8 +26,6 @@ const MOST_BYTES: usize = 4_096;
 const MOST_TEXT: usize = 64;
 /// Most addresses of a node.
 const MOST_ADDRESSES: usize = 4;
-/// Hexadecimal digits of a fingerprint.
-const FINGERPRINT: usize = 24;
 
 /// A card, as its file holds it. Fields are in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,9 +133,7 @@ impl Card {
 
     /// What is read out on the telephone: 96 bits of the digest, in six groups of four hexadecimal digits.
     pub fn fingerprint(&self) -> String {
-        let digits = hex::encode(self.digest());
-        let groups: Vec<&str> = (0..FINGERPRINT).step_by(4).filter_map(|at| digits.get(at..at + 4)).collect();
-        groups.join(" ")
+        grouped(&self.digest())
     }
 
     /// Checks everything: form, proofs, and both signatures.
@@ -238,13 +238,4 @@ fn check_proof(owner: &[u8; 32], keys: &[[u8; 32]; 3], proof: &[u8; 192]) -> Res
     };
     ensure!(valid, "keys_proof: these session keys have not been proven for this account; make the card anew");
     Ok(())
-}
-
-/// Bytes as a card holds them: `0x` and lower-case digits.
-fn hex_bytes<const N: usize>(what: &str, text: &str) -> Result<[u8; N]> {
-    let mut bytes = [0; N];
-    let digits = text.strip_prefix("0x").unwrap_or_default();
-    let fits = hex::decode_to_slice(digits, &mut bytes).is_ok() && digits == hex::encode(bytes);
-    ensure!(fits, "{what}: must be 0x and {} lower-case hexadecimal digits", 2 * N);
-    Ok(bytes)
 }

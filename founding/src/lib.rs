@@ -2,17 +2,21 @@
 //!
 //! An institution tells the others who it is by a [`Card`]: a small public file, signed by its people's key and by its node's.
 //! From all cards, the runtime and the founding's terms ([`Terms`]) follows the chain's specification, the same bytes for
-//! everybody. The command line makes cards; the node founds.
+//! everybody. The command line makes cards; the node founds. And what survivors exchange when most nodes are gone, and the
+//! chain can decide nothing any more ([`RecoveryFile`]).
 #![forbid(unsafe_code)]
 
 mod address;
+mod bytes;
 mod card;
 mod peer;
+mod recovery;
 mod terms;
 
 pub use address::{check_address, is_private};
 pub use card::{Card, Identity, CONTEXT};
 pub use peer::PeerId;
+pub use recovery::{BlockEntry, ConsentEntry, InstitutionEntry, RecoveryFile, SetEntry};
 pub use terms::{Span, Terms};
 
 /// Exit code of programs for what starting again does not mend: a wrong command line, key, file or mode. `EX_CONFIG` of

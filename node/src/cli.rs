@@ -35,6 +35,11 @@ pub struct Cli {
     /// Without it, `wasm` in the base path, or nothing where that is temporary.
     #[arg(long, value_name = "DIR")]
     pub wasm_cache: Option<PathBuf>,
+
+    /// What the survivors have signed after most validators were lost for good: from its last final block on, finality is
+    /// theirs. Needed by them until the chain has taken out the lost, and by nodes that join later; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub recovery: Vec<PathBuf>,
 }
 
 /// This institution's worker process.

@@ -3,13 +3,15 @@
 use crate::{
     chain_spec,
     cli::{Cli, Key, Subcommand},
+    database,
+    recovery::Recoveries,
     secrets, service, wasm_cache, Served,
 };
 use clap::Parser;
 use consilium_founding::EXIT_CONFIGURATION;
 use nix::sys::stat::{umask, Mode};
 use sc_cli::SubstrateCli;
-use sc_service::ChainType;
+use sc_service::{ChainType, Error as ServiceError};
 use std::process::ExitCode;
 
 impl SubstrateCli for Cli {
@@ -149,7 +151,13 @@ fn act(mut cli: Cli, served: Served) -> sc_cli::Result<ExitCode> {
                     closed.and_then(|()| secrets::shut(&base)).map_err(sc_cli::Error::Input)?;
                     let cache = cli.wasm_cache(&base).map(|dir| wasm_cache::open(&dir)).transpose();
                     let cache = cache.map_err(sc_cli::Error::Input)?;
-                    service::new_full(config, &worker, &courier, cache, served).map_err(sc_cli::Error::Service)
+                    let recoveries = Recoveries::read(&cli.recovery).map_err(sc_cli::Error::Input)?;
+                    let started = service::new_full(config, &worker, &courier, cache, recoveries, served);
+                    started.map_err(|error| match error {
+                        // what starting again does not mend
+                        ServiceError::Application(error) => sc_cli::Error::Input(error.to_string()),
+                        error => database::explained(error, &base),
+                    })
                 })
                 .map(done)
         }

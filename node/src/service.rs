@@ -5,6 +5,7 @@ use crate::{
     courier::{self, Courier},
     members::Members,
     network::{self, Allowed, Network, Protocols},
+    recovery::Recoveries,
     rpc, wasm_cache, worker,
 };
 use consilium_runtime::{opaque::Block, RuntimeApi};
@@ -45,7 +46,7 @@ type Parts = sc_service::PartialComponents<
     (GrandpaImport, GrandpaLink, Option<Telemetry>),
 >;
 
-fn parts(config: &Configuration, cache: Option<PathBuf>) -> Result<Parts, ServiceError> {
+fn parts(config: &Configuration, cache: Option<PathBuf>, recoveries: &Recoveries) -> Result<Parts, ServiceError> {
     let telemetry = config
         .telemetry_endpoints
         .clone()
@@ -79,13 +80,23 @@ fn parts(config: &Configuration, cache: Option<PathBuf>) -> Result<Parts, Servic
         .with_prometheus(config.prometheus_registry())
         .build(),
     );
-    let (grandpa_import, grandpa_link) = sc_consensus_grandpa::block_import(
-        client.clone(),
-        JUSTIFICATION_PERIOD,
-        &client,
-        select_chain.clone(),
-        telemetry.as_ref().map(|t| t.handle()),
-    )?;
+    let import = |forks| {
+        sc_consensus_grandpa::block_import_with_authority_set_hard_forks(
+            client.clone(),
+            JUSTIFICATION_PERIOD,
+            &client,
+            select_chain.clone(),
+            forks,
+            telemetry.as_ref().map(|t| t.handle()),
+        )
+    };
+    let (mut grandpa_import, mut grandpa_link) = import(Vec::new())?;
+    if !recoveries.is_empty() {
+        // only now the number of the set in force is known
+        let set = grandpa_link.shared_authority_set().set_id();
+        let forks = recoveries.at_start(&client, set, config.network.sync_mode);
+        (grandpa_import, grandpa_link) = import(forks.map_err(|text| ServiceError::Application(text.into()))?)?;
+    }
     let slots = client.clone();
     let import_queue = sc_consensus_aura::import_queue::<AuraPair, _, _, _, _, _>(ImportQueueParams {
         block_import: grandpa_import.clone(),
@@ -145,6 +156,7 @@ pub fn new_full(
     worker_params: &WorkerParams,
     courier_params: &CourierParams,
     cache: Option<PathBuf>,
+    recoveries: Recoveries,
     served: crate::Served,
 ) -> Result<TaskManager, ServiceError> {
     let sc_service::PartialComponents {
@@ -156,7 +168,7 @@ pub fn new_full(
         select_chain,
         transaction_pool,
         other: (block_import, grandpa_link, mut telemetry),
-    } = parts(&config, cache)?;
+    } = parts(&config, cache, &recoveries)?;
 
     let mut storage = backend.offchain_storage().ok_or("the database has no room for offchain settings")?;
     worker::settle(worker_params, &mut storage).map_err(ServiceError::Other)?;
@@ -190,7 +202,7 @@ pub fn new_full(
     let warp_sync = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
         backend.clone(),
         grandpa_link.shared_authority_set().clone(),
-        Vec::default(),
+        recoveries.for_warp(),
     ));
     let started = network::Parts {
         config: &config,
@@ -227,6 +239,10 @@ pub fn new_full(
     if let Some(storage) = backend.offchain_storage() {
         let finality = worker::follow_finality(client.clone(), storage);
         task_manager.spawn_handle().spawn("conductor-finality", None, finality);
+    }
+    if !recoveries.is_empty() {
+        let wait = recoveries.wait(client.clone(), grandpa_link.shared_authority_set().clone());
+        task_manager.spawn_essential_handle().spawn("recovery", None, wait);
     }
     task_manager.spawn_handle().spawn("warp-sync-watch", None, watch_warp_sync(sync_service.clone()));
 

@@ -5,6 +5,7 @@
 //! * [`kinds`]: kinds of duties, failures and files.
 //! * [`members`]: what the chain says about the members of a consortium to the node.
 //! * [`rules`]: [`StudyRules`], the numbers that the chain itself needs of an agreement, and what follows from them.
+//! * [`recovery`]: what survivors agree on when most validators are gone.
 //! * [`duty`]: [`Duty`], what the chain asks of one participant now, and the messages between node and worker.
 //! * [`text`]: what texts of others may hold.
 //! * [`time`]: the slot, and durations in blocks.
@@ -32,6 +33,7 @@ pub mod duty;
 pub mod ids;
 pub mod kinds;
 pub mod members;
+pub mod recovery;
 pub mod round;
 pub mod rules;
 #[cfg(test)]
@@ -47,6 +49,7 @@ pub use duty::{
 };
 pub use ids::{BlobRef, Hash, InstitutionId, StudyId};
 pub use members::Member;
+pub use recovery::{Consent, FinalitySet, Recovery};
 pub use rules::{Merge, MergeRule, OnStall, StudyRules, Weighting, Windows};
 pub use time::{blocks, BlockNumber, SLOT_MILLIS};
 pub use vote::{Marks, Vote, VoteBody};

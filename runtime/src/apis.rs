@@ -143,12 +143,19 @@ impl_runtime_apis! {
         }
     }
 
+    #[api_version(2)]
     impl pallet_consortium_runtime_api::ConsortiumApi<Block, AccountId> for Runtime {
         fn members() -> Vec<consilium_primitives::Member<AccountId>> {
             Consortium::members()
         }
         fn keep_connected() -> Vec<AccountId> {
             Consortium::keep_connected()
+        }
+        fn recovery_error(
+            recovery: consilium_primitives::Recovery<AccountId>,
+            consents: Vec<consilium_primitives::Consent<AccountId>>,
+        ) -> Option<Vec<u8>> {
+            Consortium::recovery_error(&recovery, &consents).map(|text| text.as_bytes().to_vec())
         }
     }
 

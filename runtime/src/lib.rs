@@ -17,7 +17,7 @@ mod genesis_config_presets;
 mod tests;
 
 use alloc::vec::Vec;
-use codec::Encode;
+use codec::{Decode, Encode};
 use consilium_primitives::InstitutionId;
 use frame_support::{
     derive_impl, parameter_types,
@@ -62,7 +62,7 @@ pub const VERSION: RuntimeVersion = RuntimeVersion {
     spec_name: alloc::borrow::Cow::Borrowed("consilium"),
     impl_name: alloc::borrow::Cow::Borrowed("consilium"),
     authoring_version: 1,
-    spec_version: 3,
+    spec_version: 4,
     impl_version: 1,
     apis: apis::RUNTIME_API_VERSIONS,
     transaction_version: 2,
@@ -268,6 +268,25 @@ impl pallet_consortium::NoteStalled for Finality {
     }
 }
 
+/// Who makes blocks, by their headers, and what accounts have signed.
+pub struct Seen;
+impl pallet_consortium::Witness<AccountId> for Seen {
+    fn author() -> Option<(AccountId, u64)> {
+        let digest = System::digest();
+        let slot = digest.logs().iter().filter_map(|log| log.as_pre_runtime()).find_map(|(engine, mut data)| {
+            (engine == sp_consensus_aura::AURA_ENGINE_ID).then(|| sp_consensus_aura::Slot::decode(&mut data).ok())?
+        })?;
+        let validators = Session::validators();
+        let count = u64::try_from(validators.len()).ok()?;
+        let turn = slot.checked_rem(count)?;
+        Some((validators.get(usize::try_from(turn).ok()?)?.clone(), *slot))
+    }
+
+    fn has_signed(who: &AccountId, said: &[u8], signature: &[u8; 64]) -> bool {
+        MultiSignature::from(sp_core::sr25519::Signature::from_raw(*signature)).verify(said, who)
+    }
+}
+
 /// The runtime that was decided is far longer than any quota; whoever sends it does so for all.
 pub struct DecidedRuntime;
 impl Contains<RuntimeCall> for DecidedRuntime {
@@ -282,6 +301,7 @@ impl Contains<RuntimeCall> for DecidedRuntime {
 
 impl pallet_consortium::Config for Runtime {
     type Stalled = Finality;
+    type Witness = Seen;
     type ReadyKey = pallet_swarm_learning::sr25519::AuthorityId;
     type Unmetered = DecidedRuntime;
     type OnDeparture = TellStudies;

@@ -8,6 +8,7 @@ use pallet_consortium::{Founding, Institution, Motion as AnyMotion, Open as AnyO
 use sp_core::crypto::AccountId32;
 use sp_crypto_hashing::{blake2_128, twox_128, twox_64};
 use std::collections::{BTreeMap, BTreeSet};
+use subxt::rpcs::client::rpc_params;
 
 /// The pallet of the institutions, as the runtime names it.
 pub const CONSORTIUM: &str = "Consortium";
@@ -138,9 +139,53 @@ impl Chain {
     /// The node does not answer.
     pub async fn in_sets(&self, aura: &[u8; 32], grandpa: &[u8; 32], at: Block) -> Result<(bool, bool)> {
         let makers: Vec<[u8; 32]> = self.value(item("Aura", "Authorities"), at).await?.unwrap_or_default();
-        let bytes = self.legacy.state_call("GrandpaApi_grandpa_authorities", None, Some(at.hash.0.into())).await?;
-        let finalisers: Vec<([u8; 32], u64)> = Decode::decode(&mut &bytes[..]).context("the list of voters")?;
-        Ok((makers.contains(aura), finalisers.iter().any(|(key, _)| key == grandpa)))
+        Ok((makers.contains(aura), self.finalisers(at).await?.contains(grandpa)))
+    }
+
+    /// Keys of those who vote on finality, in the order of the validators.
+    ///
+    /// # Errors
+    /// The node does not answer, or keeps the state of that block no longer.
+    pub async fn finalisers(&self, at: Block) -> Result<Vec<[u8; 32]>> {
+        let bytes = self.state_call("GrandpaApi_grandpa_authorities", &[], at).await?;
+        let all: Vec<([u8; 32], u64)> = Decode::decode(&mut &bytes[..]).context("the list of voters")?;
+        Ok(all.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// Number of the set of those who vote on finality, as the chain counts.
+    ///
+    /// # Errors
+    /// The node does not answer, or keeps the state of that block no longer.
+    pub async fn set_id(&self, at: Block) -> Result<u64> {
+        let bytes = self.state_call("GrandpaApi_current_set_id", &[], at).await?;
+        u64::decode(&mut &bytes[..]).context("the number of the set of voters")
+    }
+
+    /// The same, as the node counts, at its last final block.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn voters_set_id(&self) -> Result<u64> {
+        let state: serde_json::Value = self.rpc.request("grandpa_roundState", rpc_params![]).await?;
+        state["setId"].as_u64().context("the node does not say which set of voters it counts")
+    }
+
+    /// For how many slots each active validator has made no block while the chain was awake.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn silences(&self, at: Block) -> Result<BTreeMap<AccountId32, u64>> {
+        let (_, awake): (u64, u64) = self.value(item(CONSORTIUM, "Awake"), at).await?.unwrap_or_default();
+        let heard: Vec<(AccountId32, u64)> = self.value(item(CONSORTIUM, "Heard"), at).await?.unwrap_or_default();
+        Ok(heard.into_iter().map(|(who, at)| (who, awake.saturating_sub(at))).collect())
+    }
+
+    /// What the runtime answers to a call with these arguments.
+    ///
+    /// # Errors
+    /// The node does not answer, or keeps the state of that block no longer.
+    pub async fn state_call(&self, call: &str, arguments: &[u8], at: Block) -> Result<Vec<u8>> {
+        Ok(self.legacy.state_call(call, Some(arguments), Some(at.hash.0.into())).await?)
     }
 
     /// All entries of a map whose keys follow a hash of so many bytes.

@@ -6,6 +6,7 @@
 //! * [`settings`]: what people may change;
 //! * [`list`]: all institutions of a chain;
 //! * [`modes`]: who on this machine may read and change what is in the folder;
+//! * [`states`]: which states of old blocks its node keeps, and how it gets the chain;
 //! * [`found`]: makes a chain's specification of all founders' cards, or checks one.
 
 pub mod card;
@@ -16,3 +17,4 @@ pub mod list;
 pub mod modes;
 pub mod remake;
 pub mod settings;
+pub mod states;

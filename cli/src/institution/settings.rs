@@ -1,6 +1,6 @@
 //! What people may change of a site: `consilium.toml`.
 
-use super::folder::SETTINGS;
+use super::{folder::SETTINGS, states::Way};
 use anyhow::{ensure, Context, Result};
 use consilium_founding::PeerId;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ pub struct SiteSettings {
     pub nice: u8,
     /// Which states of old blocks the node keeps, as its --state-pruning.
     pub pruning: String,
+    /// How it gets the chain while it has no database.
+    #[serde(default)]
+    pub sync: Way,
 }
 
 fn loopback() -> IpAddr {
@@ -60,6 +63,7 @@ impl SiteSettings {
             worker_port: 8601,
             nice: 5,
             pruning: "archive-canonical".into(),
+            sync: Way::default(),
         }
     }
 
@@ -85,6 +89,7 @@ impl SiteSettings {
                 format!("{shown}: reserved: {node}: no node like /dns/node.example.org/tcp/30333/p2p/12D3Koo…")
             })?;
         }
+        settings.sync.keeps(&settings.pruning).with_context(|| shown.to_string())?;
         Ok(settings)
     }
 

@@ -1,7 +1,10 @@
 //! What node and worker are started with: one list for each, the same for `up` and for systemd's units.
 
 use crate::institution::folder::{SiteSettings, KEYSTORE, NODE_KEY, SITES, TOKEN};
-use std::path::Path;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The specification of the institution's chain, in its folder.
 pub const CHAIN: &str = "chain.json";
@@ -10,6 +13,18 @@ const NEUTRAL_NAME: &str = "consilium";
 
 fn path(dir: &Path, name: &str) -> String {
     dir.join(name).to_string_lossy().into_owned()
+}
+
+/// The recoveries in a folder, in the order of their blocks' digits.
+pub fn recoveries(dir: &Path) -> Vec<PathBuf> {
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        name.strip_prefix("recovery-").and_then(|rest| rest.strip_suffix(".json")).is_some_and(|at| at.parse::<u32>().is_ok())
+    };
+    let all = fs::read_dir(dir).into_iter().flatten().filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let mut all: Vec<PathBuf> = all.filter(is_one).collect();
+    all.sort();
+    all
 }
 
 /// Arguments of `consilium-node` for the institution whose folder this is; paths begin with `dir`.
@@ -35,10 +50,14 @@ pub fn node(dir: &Path, settings: &SiteSettings) -> Vec<String> {
     pair("--experimental-rpc-endpoint", format!("listen-addr={rpc},retry-random-port=false,methods=safe"));
     pair("--prometheus-port", settings.prometheus_port.to_string());
     pair("--state-pruning", settings.pruning.clone());
+    pair("--sync", settings.sync.word().into());
     pair("--wasm-cache", path(dir, "node/wasm"));
     pair("--worker-url", format!("http://{}", settings.worker()));
     pair("--worker-token-file", path(dir, TOKEN));
     pair("--blobs", path(dir, "blobs"));
+    for file in recoveries(dir) {
+        pair("--recovery", file.to_string_lossy().into_owned());
+    }
     arguments.extend(["--no-mdns".to_owned(), "--no-telemetry".to_owned()]);
     if settings.validator {
         arguments.push("--validator".into());
@@ -77,7 +96,7 @@ pub mod tests {
              --listen-addr /ip6/::/tcp/30333 --public-addr /dns/node.st-mary.example/tcp/30333 \
              --public-addr /ip4/192.0.2.7/tcp/30333 \
              --experimental-rpc-endpoint listen-addr=127.0.0.1:9944,retry-random-port=false,methods=safe \
-             --prometheus-port 9615 --state-pruning archive-canonical --wasm-cache /srv/st-mary/node/wasm \
+             --prometheus-port 9615 --state-pruning archive-canonical --sync full --wasm-cache /srv/st-mary/node/wasm \
              --worker-url http://127.0.0.1:8601 --worker-token-file /srv/st-mary/token --blobs /srv/st-mary/blobs --no-mdns \
              --no-telemetry --validator";
         let mut settings = settings();
@@ -90,6 +109,18 @@ pub mod tests {
             .contains(" --reserved-nodes /dns/a.example/tcp/1/p2p/12D3 --"));
         settings.validator = false;
         assert!(!node(Path::new("/srv/st-mary"), &settings).contains(&"--validator".to_owned()));
+    }
+
+    #[test]
+    fn a_node_is_given_the_recoveries_of_its_folder() {
+        let dir = tempfile::tempdir().expect("a folder");
+        for name in ["recovery-7.json", "recovery-12.json", "recovery.json", "recovery-x.json", "recovery-7.json.old"] {
+            fs::write(dir.path().join(name), "").expect("written");
+        }
+        let given = node(dir.path(), &settings());
+        let files = given.windows(2).filter(|pair| pair[0] == "--recovery").map(|pair| pair[1].clone());
+        let want = ["recovery-12.json", "recovery-7.json"].map(|name| path(dir.path(), name));
+        assert_eq!(files.collect::<Vec<_>>(), want);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! * [`state`], [`status`]: `up.json`, and what is read from it;
 //! * [`doctor`], [`peers`]: whether everything is as it should be, line by line.
 
-mod arguments;
+pub mod arguments;
 mod checks;
 pub mod doctor;
 mod identity;

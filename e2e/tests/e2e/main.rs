@@ -1,13 +1,16 @@
-//! Tests with real processes. Each network has eight or ten; four networks at a time (`--test-threads=4`) leave two cores idle
+//! Tests with real processes. Each network has eight to twelve; four networks at a time (`--test-threads=4`) leave two cores idle
 //! but for the moments in which they start.
 #![allow(clippy::unwrap_used)]
 
 mod audit;
 mod checks;
+mod house;
 mod liars;
 mod localnet;
+mod lost;
 mod polkadot;
 mod refusals;
+mod rejoin;
 mod site;
 mod story;
 

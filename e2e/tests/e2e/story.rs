@@ -2,204 +2,10 @@
 //! files. Nothing is set by an environment variable, no call is made by hand, no JSON is edited; `sites.toml` is written as a
 //! site's people write it.
 
-use consilium_e2e::{bin_dir, hosts::Hosts, workspace};
+use super::house::{all_up, demo_data, founders, motion, same_model, study, study_file, text, Clock, House};
+use consilium_e2e::{hosts::Hosts, runtime};
 use serde_json::Value;
-use std::{
-    cell::RefCell,
-    fs::{self, File},
-    path::{Path, PathBuf},
-    process::{Child, Output, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
-};
-
-/// How long anything that must happen may take.
-const PATIENCE: Duration = Duration::from_secs(150);
-/// Names of the institutions, by machine.
-const NAMES: [&str; 5] = ["st-mary", "st-john", "hill", "lakeside", "newcomer"];
-
-/// One institution, on its machine.
-struct House<'a> {
-    hosts: &'a Hosts,
-    n: u8,
-    name: &'static str,
-    dir: PathBuf,
-    up: RefCell<Option<Child>>,
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-impl<'a> House<'a> {
-    fn init(hosts: &'a Hosts, scratch: &Path, n: u8, how: &[&str]) -> Self {
-        let name = NAMES[usize::from(n) - 1];
-        let house = Self { hosts, n, name, dir: scratch.join(name), up: RefCell::default() };
-        let address = format!("/ip4/{}/tcp/30333", Hosts::address(n));
-        house.done(&[&["init", "--name", name, "--dir", text(&house.dir), "--address", &address][..], how].concat());
-        house
-    }
-
-    fn dir(&self) -> &str {
-        text(&self.dir)
-    }
-
-    fn key(&self) -> String {
-        text(&self.dir.join("institution.key")).to_owned()
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.hosts
-            .on(self.n, bin_dir().unwrap().join("consilium"))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
-    }
-
-    /// What a command that must succeed has printed.
-    #[track_caller]
-    fn done(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{}: {arguments:?}: {said}", self.name);
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    #[track_caller]
-    fn json(&self, arguments: &[&str]) -> Value {
-        serde_json::from_str(&self.done(&[arguments, &["--format", "json"]].concat())).unwrap()
-    }
-
-    /// Starts the institution's programs.
-    fn up(&self) {
-        let log = File::options().create(true).append(true).open(self.dir.join("up.log")).unwrap();
-        let mut command = self.hosts.on(self.n, bin_dir().unwrap().join("consilium"));
-        command.args(["up", "--dir", self.dir()]).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        *self.up.borrow_mut() = Some(command.spawn().unwrap());
-    }
-
-    /// Cuts the power.
-    fn lose(&self) {
-        if let Some(mut up) = self.up.take() {
-            up.kill().unwrap();
-            up.wait().unwrap();
-        }
-    }
-
-    /// What its people would look at when something does not happen.
-    fn logs(&self) -> String {
-        let tail = |name: &str| {
-            let text = fs::read_to_string(self.dir.join(name)).unwrap_or_default();
-            let lines: Vec<&str> = text.lines().collect();
-            lines[lines.len().saturating_sub(25)..].join("\n")
-        };
-        format!(
-            "{}\n--- up\n{}\n--- node\n{}\n--- worker\n{}",
-            self.name,
-            tail("up.log"),
-            tail("node.log"),
-            tail("worker.log")
-        )
-    }
-
-    #[track_caller]
-    fn until<T>(&self, what: &str, look: impl Fn() -> Option<T>) -> T {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            if let Some(found) = look() {
-                return found;
-            }
-            assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}\n{}", self.logs());
-            sleep(Duration::from_millis(500));
-        }
-    }
-
-    /// Votes aye as soon as its node knows the motion.
-    #[track_caller]
-    fn aye(&self, motion: &str) -> String {
-        self.until("the motion", || self.run(&["motions", motion]).status.success().then_some(()));
-        self.done(&["vote", motion, "aye", "--dir", self.dir()])
-    }
-
-    /// How far its node is, as `up --status` says; none while it does not answer.
-    fn chain(&self) -> Option<Value> {
-        let output = self.run(&["up", "--status", "--dir", self.dir(), "--format", "json"]);
-        let status: Value = serde_json::from_slice(&output.stdout).ok()?;
-        Some(status["chain"].clone()).filter(Value::is_object)
-    }
-
-    /// What its node says of an institution.
-    fn institution(&self, name: &str) -> Option<Value> {
-        let output = self.run(&["institutions", "--format", "json"]);
-        let all: Value = serde_json::from_slice(&output.stdout).ok()?;
-        all.as_array()?.iter().find(|it| it["name"] == name).cloned()
-    }
-
-    fn study(&self, study: &str) -> Option<Value> {
-        let output = self.run(&["study", study, "--format", "json"]);
-        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
-    }
-
-    /// Lets its worker work on a study with one table, and signs up.
-    #[track_caller]
-    fn enrol(&self, study: &str, agreement: &str, file: &Path, data: &Path) {
-        let sites = self.dir.join("sites.toml");
-        let more = format!("[[study]]\nagreement = \"{agreement}\"\ndata = \"{}\"\n", data.display());
-        fs::write(&sites, fs::read_to_string(&sites).unwrap() + &more).unwrap();
-        let worker = bin_dir().unwrap().join("ml-worker");
-        let secret = self.dir.join("worker/secret");
-        let mut checked = self.hosts.on(self.n, worker);
-        checked.args(["check", "--study", text(file), "--data", text(data), "--secret", text(&secret)]);
-        let checked: Value = serde_json::from_slice(&checked.output().unwrap().stdout).unwrap();
-        let rows = checked["training"]["rows"].to_string();
-        self.until("the study is here", || self.study(study));
-        self.done(&["study", "enrol", study, "--agreement", agreement, "--samples", &rows, "--key", &self.key()]);
-    }
-}
-
-impl Drop for House<'_> {
-    fn drop(&mut self) {
-        self.lose();
-    }
-}
-
-/// The number in `motion N: proposed`.
-#[track_caller]
-fn motion(said: &str) -> String {
-    let line = said.lines().find(|line| line.starts_with("motion ") && line.contains("proposed")).expect(said);
-    line["motion ".len()..].split(':').next().unwrap().to_owned()
-}
-
-/// Prints how long a step took.
-struct Clock(Instant);
-
-impl Clock {
-    fn step(&mut self, what: &str) {
-        println!("{:>6.1} s  {what}", self.0.elapsed().as_secs_f64());
-        self.0 = Instant::now();
-    }
-}
-
-/// Registers a study, signs everybody up, and starts it.
-fn study(proposer: &House, members: &[(&House, PathBuf)], file: &Path, number: &str) {
-    let key = proposer.key();
-    let mut register = vec!["study", "register", text(file), "--key", &key];
-    for (member, _) in members {
-        register.extend(["--invite", member.name]);
-    }
-    let registered = proposer.json(&register);
-    assert_eq!(registered["study"].to_string(), number);
-    let agreement = registered["agreement"].as_str().unwrap();
-    for (member, data) in members {
-        member.enrol(number, agreement, file, data);
-    }
-    proposer.until("all are enrolled", || {
-        let state = proposer.study(number)?;
-        (state["members"].as_array()?.len() == members.len()).then_some(())
-    });
-    proposer.done(&["study", "start", number, "--key", &key]);
-}
+use std::{fs, time::Instant};
 
 #[test]
 fn hospitals_found_govern_guard_and_repair_a_chain_of_their_own() {
@@ -208,51 +14,28 @@ fn hospitals_found_govern_guard_and_repair_a_chain_of_their_own() {
     let hosts = Hosts::new(5).unwrap();
     let mut clock = Clock(Instant::now());
 
-    // every institution makes its folder; cards go round as files
-    let founding = ["--consortium", "north-lungs"];
-    let founders: Vec<House> = (1..=4).map(|n| House::init(&hosts, at, n, &founding)).collect();
+    // every institution makes its folder; cards go round as files; the chain begins with the runtime before the one of now
+    let earlier = runtime::before();
+    let times = ["--upgrade-delay", "10s", "--silence", "10s", "--motion-life", "10m"];
+    let terms = [&["--private-addresses", "--test", "--runtime", text(&earlier)][..], &times].concat();
+    let founders = founders(&hosts, at, 4, &terms);
     let [mary, john, hill, lake] = &founders[..] else { panic!("four") };
-    let terms = ["--private-addresses", "--test", "--upgrade-delay", "10s", "--silence", "10s", "--motion-life", "10m"];
-    for house in &founders {
-        let cards = at.join(format!("cards-of-{}", house.name));
-        fs::create_dir(&cards).unwrap();
-        for other in &founders {
-            fs::copy(other.dir.join("card.json"), cards.join(format!("{}.json", other.n))).unwrap();
-        }
-        let chain = house.dir.join("chain.json");
-        let line = ["found", "--consortium", "north-lungs", "--cards", text(&cards), "--out", text(&chain)];
-        house.done(&[&line[..], &terms].concat());
-    }
-    let cards = at.join("cards-of-st-john");
     let chain = mary.dir.join("chain.json");
-    let check = ["found", "--consortium", "north-lungs", "--cards", text(&cards), "--check", text(&chain)];
-    john.done(&[&check[..], &terms].concat());
     clock.step("four founders: folders, cards, the chain at each, checked");
 
-    founders.iter().for_each(House::up);
-    for house in &founders {
-        house.until("it runs", || house.chain()?["finalised"].as_u64().filter(|block| *block > 0));
-    }
+    all_up(&founders);
     clock.step("all run");
 
     // a study
-    let data = at.join("data");
-    let demo = hosts
-        .on(1, bin_dir().unwrap().join("ml-worker"))
-        .args(["demo-data", "--seed", "1", "--out", text(&data)])
-        .output();
-    assert!(demo.unwrap().status.success());
-    let table = |letter: &str| data.join(format!("hospital-{letter}.csv"));
-    let file = at.join("study.toml");
-    let example = fs::read_to_string(workspace().join("examples/breast-cancer/study.toml")).unwrap();
-    fs::write(&file, example.replace("rounds = 10", "rounds = 30")).unwrap();
-    let members = [(mary, table("a")), (john, table("b")), (hill, table("c")), (lake, table("d"))];
-    study(mary, &members, &file, "0");
+    let tables = demo_data(&hosts, at);
+    let table = |n: usize| tables[n].clone();
+    let members = [(mary, table(0)), (john, table(1)), (hill, table(2)), (lake, table(3))];
+    study(mary, &members, &study_file(at, 40, 1), "0");
     clock.step("study 0 is registered, all have signed up, and it has started");
-    let round = |house: &House, least: u64| {
-        house.until("rounds go on", || (house.study("0")?["round"].as_u64()? >= least).then_some(()));
+    let round = |house: &House, number: &str, least: u64| {
+        house.until("rounds go on", || (house.study(number)?["round"].as_u64()? >= least).then_some(()));
     };
-    round(mary, 2);
+    round(mary, "0", 2);
     clock.step("two rounds");
 
     // keys are rotated in mid-study
@@ -282,15 +65,62 @@ fn hospitals_found_govern_guard_and_repair_a_chain_of_their_own() {
     clock.step("it is a validator");
 
     // it takes part in the next study, while the first one goes on
-    let next = at.join("next.toml");
-    fs::write(&next, example.replace("rounds = 10", "rounds = 5").replace("seed = 1\n", "seed = 2\n")).unwrap();
-    let members = [(mary, table("a")), (john, table("b")), (&newcomer, table("d"))];
-    study(mary, &members, &next, "1");
-    let completed = |house: &House, number: &str| {
-        house.until("the certificate", || house.study(number).filter(|study| study["certificate"]["root"].is_string()))
+    let members = [(mary, table(0)), (john, table(1)), (&newcomer, table(3))];
+    study(mary, &members, &study_file(at, 8, 2), "1");
+    round(mary, "1", 1);
+    clock.step("study 1, the newcomer in it, is in its first rounds");
+
+    // a new runtime, while both studies are in a round
+    let wasm = runtime::after(&earlier, at).unwrap();
+    let wasm = text(&wasm);
+    let said = mary.done(&["upgrade", "propose", "--wasm", wasm, "--dir", mary.dir()]);
+    assert!(said.contains("study 0") && said.contains("study 1"), "{said}");
+    let upgrade = motion(&said);
+    john.until("the motion", || john.run(&["motions", &upgrade, "--wasm", wasm]).status.success().then_some(()));
+    john.aye(&upgrade);
+    assert!(hill.aye(&upgrade).contains("can be applied from block"));
+    clock.step("a new runtime is decided");
+    newcomer.until("the delay is over", || {
+        newcomer.done(&["upgrade", "status"]).contains("to be applied now").then_some(())
+    });
+    let before = lake.json(&["upgrade", "status"])["version"].as_u64().unwrap();
+    let applied = newcomer.json(&["upgrade", "apply", "--wasm", wasm]);
+    let (block, version) = (applied["block"].as_u64().unwrap(), applied["version"].as_u64().unwrap());
+    assert!(version > before, "{applied}");
+    lake.until("the new runtime", || (lake.json(&["upgrade", "status"])["version"] == version).then_some(()));
+    clock.step("the new runtime is applied, ten seconds after the vote at the earliest");
+
+    // both studies go on across it
+    let members = [&newcomer, mary, john];
+    let root = same_model(&members, "1");
+    let across = |number: &str| {
+        let study = mary.study(number).unwrap();
+        let ran =
+            |round: &Value| round["opened_at"].as_u64() < Some(block) && round["closed_at"].as_u64() >= Some(block);
+        let rounds = study["rounds"].as_array().unwrap();
+        let (open, later) =
+            (rounds.iter().any(ran), rounds.iter().any(|round| round["opened_at"].as_u64() > Some(block)));
+        assert!(open && later, "the new runtime came with block {block}: {study:#}");
     };
-    completed(&newcomer, "1");
-    clock.step("study 1, the newcomer in it, is completed");
+    across("1");
+    mary.until("study 0 goes on", || {
+        let study = mary.study("0")?;
+        let last = study["rounds"].as_array()?.last()?.clone();
+        (last["opened_at"].as_u64()? > block).then_some(())
+    });
+    across("0");
+    clock.step("study 1 is completed, with one model at its three sites");
+    let (blobs, archive) = (newcomer.dir.join("blobs"), at.join("study-1.tar"));
+    let made = newcomer.json(&["export", "1", "--blobs", text(&blobs), "--out", text(&archive)]);
+    let trusted = made["block"].as_str().unwrap();
+    let blobs = john.dir.join("blobs");
+    let audit = ["audit", "--archive", text(&archive), "--trust-block", trusted, "--blobs", text(&blobs)];
+    let report = john.json(&audit);
+    // statistics, the initial model, eight rounds
+    assert_eq!(report["merges"], 10, "{report:#}");
+    assert!(report["merges_recomputed"].as_u64().unwrap() > 1, "{report:#}");
+    assert_eq!(report["findings"].as_array().unwrap().last().unwrap()["root"], root.as_str(), "{report:#}");
+    clock.step("its archive is audited");
 
     // one leaves, by its whole name
     hill.done(&["leave", "hill", "--dir", hill.dir()]);

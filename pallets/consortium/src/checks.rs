@@ -4,8 +4,8 @@ use crate::{
     execute::RESCUE_MOST,
     node_key_of,
     pallet::{
-        Addresses, Changed, Config, Institutions, Leaving, Motions, NextMotion, Pallet, PeerIds, PlannedValidators,
-        PreviousPeer, Quota, Removed, SignerOf, Signers, Thresholds,
+        Addresses, Awake, Changed, Config, Heard, Institutions, Leaving, Motions, NextMotion, Pallet, PeerIds,
+        PlannedValidators, PreviousPeer, Quota, Recovered, Removed, SignerOf, Signers, Thresholds,
     },
     quota::BURST,
     session::SETTLE_MILLIS,
@@ -31,7 +31,8 @@ impl<T: Config> Pallet<T> {
     /// * Who is leaving is no institution, and in a set of validators.
     /// * Nobody has more motions open than allowed or two voices, and the thresholds are sound.
     /// * Once validators were handed over, at least `MinValidators` institutions are active validators; the planned
-    ///   validators are ascending, without duplicates; and a change of them waits for three shortest sessions at most.
+    ///   validators are ascending, without duplicates; a change of them waits for three shortest sessions at most; and of each
+    ///   active one it is known once when it was heard, which is past.
     pub(crate) fn do_try_state() -> Result<(), TryRuntimeError> {
         Self::check_institutions()?;
         Self::check_signers()?;
@@ -131,6 +132,11 @@ impl<T: Config> Pallet<T> {
             planned.is_empty() || Self::active_validator_count() >= T::MinValidators::get(),
             "there are too few validators"
         );
+        let (heard, (_, awake)) = (Heard::<T>::get(), Awake::<T>::get());
+        let known: BTreeSet<_> = heard.iter().map(|(who, _)| who).collect();
+        ensure!(known.len() == heard.len(), "when a validator was heard is kept twice");
+        ensure!(heard.iter().all(|(_, at)| *at <= awake), "a validator was heard in the future");
+        ensure!(Recovered::<T>::get().is_none_or(|at| at <= Self::now()), "a recovery is from a later block");
         if let Some((since, ends)) = Changed::<T>::get() {
             let age = Self::now().saturating_sub(since);
             ensure!((1..=2).contains(&ends), "a change waits for no end");

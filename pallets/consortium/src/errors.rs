@@ -71,5 +71,19 @@ mod errors {
         RescueDelay,
         /// The last change of the validators is not in force yet, or a rescue is under way. Try again in half a minute.
         StillSettling,
+        /// The recovery is for another chain, or its last final block is none of this one. Make it anew.
+        OtherChain,
+        /// A recovery from this block, or from a later one, was made already.
+        RecoveredAlready,
+        /// The lost are not named in ascending order, or one of them is in no active set of validators.
+        NotLost,
+        /// With those who remain finality goes on: let them suspend, remove, or rescue by motions.
+        NotNeeded,
+        /// Not every validator that remains has signed the recovery, or less than two thirds of the institutions.
+        TooFewConsents,
+        /// Who consents is named twice, out of order, suspended, lost or no institution, or has not signed this.
+        InvalidConsent,
+        /// One of the lost has made a block within the time of silence that was agreed at founding. Wait.
+        StillHeard,
     }
 }

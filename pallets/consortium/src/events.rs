@@ -126,6 +126,13 @@ mod events {
             /// The motion.
             motion: u32,
         },
+        /// Those who remained took out those who were lost.
+        Recovered {
+            /// The last block that was final before.
+            last_final: u32,
+            /// Who was taken out.
+            lost: Vec<T::AccountId>,
+        },
         /// A new set of validators was handed over for a session.
         ValidatorsPlanned {
             /// The session that it is for.

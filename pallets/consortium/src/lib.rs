@@ -88,8 +88,10 @@ mod motions;
 mod peers;
 mod quota;
 mod ready;
+mod recovery;
 mod session;
 mod signers;
+mod storage;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -109,7 +111,7 @@ pub use terms::{Founding, Share, Thresholds};
 pub use types::BenchmarkHelper;
 pub use types::{
     node_key_of, peer_id_claim, peer_id_of, Institution, Institutions, Name, NoteStalled, OnDeparture, PeerId, Profile,
-    MAX_NAME_LEN, MAX_PEER_ID_LEN, MAX_PROFILE_LEN, PEER_ID_CONTEXT, PEER_ID_LEN,
+    Witness, MAX_NAME_LEN, MAX_PEER_ID_LEN, MAX_PROFILE_LEN, PEER_ID_CONTEXT, PEER_ID_LEN,
 };
 pub use weights::WeightInfo;
 
@@ -123,14 +125,16 @@ pub(crate) const LOG_TARGET: &str = "runtime::consortium";
 #[allow(clippy::expect_used)] // in what the macro writes
 #[import_section(events::events)]
 #[import_section(errors::errors)]
+#[import_section(storage::storage)]
 #[frame_support::pallet]
 pub mod pallet {
     use crate::{
         motion::{Keys, Proof},
         terms, AddressList, Departed, Institution, Motion, Name, NoteStalled, OnDeparture, Open, PeerId, Profile,
-        WeightInfo,
+        WeightInfo, Witness,
     };
-    use alloc::vec::Vec;
+    use alloc::{boxed::Box, vec::Vec};
+    use consilium_primitives::{Consent, Recovery};
     use frame_support::{pallet_prelude::*, traits::Contains, DefaultNoBound, Parameter};
     use frame_system::{offchain::CreateAuthorizedTransaction, pallet_prelude::*};
     use sp_application_crypto::RuntimeAppPublic;
@@ -155,6 +159,8 @@ pub mod pallet {
         type OnDeparture: OnDeparture<Self::AccountId>;
         /// Who lets finality go on without validators that are gone.
         type Stalled: NoteStalled;
+        /// Who makes blocks, and what accounts have signed.
+        type Witness: Witness<Self::AccountId>;
         /// The session key with which a node says that it is in step.
         type ReadyKey: RuntimeAppPublic<Signature: Parameter> + Decode;
         /// Calls that [`CheckQuota`](crate::CheckQuota) does not count.
@@ -171,76 +177,6 @@ pub mod pallet {
         #[cfg(any(feature = "runtime-benchmarks", test))]
         type BenchmarkHelper: crate::BenchmarkHelper<Self::AccountId, Self::ReadyKey>;
     }
-
-    /// The institutions, by account. At most [`Config::MaxInstitutions`], which is what bounds its iteration.
-    #[pallet::storage]
-    pub type Institutions<T: Config> = CountedStorageMap<_, Blake2_128Concat, T::AccountId, Institution>;
-
-    /// Institutions that were removed or have left, while they are in the active or the queued set of validators. As many as
-    /// these sets have members, at most.
-    #[pallet::storage]
-    pub type Leaving<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, Departed>;
-
-    /// Who was removed within fourteen days, with the block from which on they are counted: see
-    /// [`VOICE_MILLIS`](crate::VOICE_MILLIS).
-    #[pallet::storage]
-    pub type Removed<T: Config> = StorageValue<_, BoundedVec<(T::AccountId, u32), T::MaxInstitutions>, ValueQuery>;
-
-    /// Accounts that sign for an institution other than themselves.
-    #[pallet::storage]
-    pub type Signers<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, T::AccountId>;
-
-    /// The inverse of [`Signers`]: for these institutions another account signs.
-    #[pallet::storage]
-    pub type SignerOf<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, T::AccountId>;
-
-    /// Tokens that an institution had left for its calls, and the block in which that was so. None: all of them.
-    #[pallet::storage]
-    pub type Quota<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, (u32, u32)>;
-
-    /// Whose node has a peer id. Keeps peer ids unique; at most two entries for each institution.
-    #[pallet::storage]
-    pub type PeerIds<T: Config> = StorageMap<_, Blake2_128Concat, PeerId, T::AccountId>;
-
-    /// The peer id that an institution's node had before, and the last block in which it still counts.
-    #[pallet::storage]
-    pub type PreviousPeer<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, (PeerId, u32)>;
-
-    /// The validators last handed to the session pallet, ascending, less those that it has since skipped for want of keys.
-    #[pallet::storage]
-    pub type PlannedValidators<T: Config> = StorageValue<_, BoundedVec<T::AccountId, T::MaxInstitutions>, ValueQuery>;
-
-    /// Block in which a session ended last.
-    #[pallet::storage]
-    pub type LastEnd<T: Config> = StorageValue<_, u32, ValueQuery>;
-
-    /// Block of the last change of the set of validators or its keys, and how many sessions must end for it.
-    #[pallet::storage]
-    pub type Changed<T: Config> = StorageValue<_, (u32, u8)>;
-
-    /// Where the institutions' nodes can be reached; none stands here for who only dials.
-    #[pallet::storage]
-    pub type Addresses<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, AddressList, ValueQuery>;
-
-    /// What was agreed at founding.
-    #[pallet::storage]
-    pub type Founding<T: Config> = StorageValue<_, terms::Founding, ValueQuery>;
-
-    /// How many voices decide what.
-    #[pallet::storage]
-    pub type Thresholds<T: Config> = StorageValue<_, terms::Thresholds, ValueQuery>;
-
-    /// Motions that are voted on; at most [`MAX_PROPOSED`](crate::MAX_PROPOSED) of each institution.
-    #[pallet::storage]
-    pub type Motions<T: Config> = CountedStorageMap<_, Twox64Concat, u32, Open<T::AccountId, T::Hash>>;
-
-    /// Number of the next motion.
-    #[pallet::storage]
-    pub type NextMotion<T: Config> = StorageValue<_, u32, ValueQuery>;
-
-    /// Hash of the runtime that was decided, and the block from which on anybody may apply it.
-    #[pallet::storage]
-    pub type PendingUpgrade<T: Config> = StorageValue<_, (T::Hash, u32)>;
 
     /// The consortium at the first block.
     ///
@@ -276,8 +212,9 @@ pub mod pallet {
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(now: BlockNumberFor<T>) -> Weight {
             Self::authorize_upgrade(now.unique_saturated_into());
-            // of the upgrade, and of whether the session ends
-            T::DbWeight::get().reads_writes(3, 2)
+            Self::note_author();
+            // of the upgrade, of whether the session ends, and of who has made the block
+            T::DbWeight::get().reads_writes(6, 3)
         }
 
         fn offchain_worker(now: BlockNumberFor<T>) {
@@ -395,6 +332,21 @@ pub mod pallet {
         ) -> DispatchResult {
             ensure_authorized(origin)?;
             Self::do_ready(institution, since)
+        }
+
+        /// Takes those out of the consortium whose nodes are gone for good, by the word of those who remain. Sent by any of
+        /// them.
+        ///
+        /// Errors: those of [`recovery_error`](Self::recovery_error), `StillHeard`, `TooFewValidators`, `TooManyRemoved`.
+        #[pallet::call_index(14)]
+        #[pallet::weight(Pallet::<T>::recover_weight(recovery.lost.len(), consents.len()))]
+        pub fn recover(
+            origin: OriginFor<T>,
+            recovery: Box<Recovery<T::AccountId>>,
+            consents: Vec<Consent<T::AccountId>>,
+        ) -> DispatchResult {
+            Self::institution_of(origin)?;
+            Self::do_recover(&recovery, &consents)
         }
     }
 }

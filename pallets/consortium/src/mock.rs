@@ -96,6 +96,31 @@ impl crate::NoteStalled for RememberStalled {
     }
 }
 
+parameter_types! {
+    pub static Author: Option<(u64, u64)> = None;
+}
+
+/// Says what a test has it say of blocks; an account's signature is its number and what it has signed.
+pub struct Told;
+
+impl crate::Witness<u64> for Told {
+    fn author() -> Option<(u64, u64)> {
+        Author::get()
+    }
+
+    fn has_signed(who: &u64, said: &[u8], signature: &[u8; 64]) -> bool {
+        *signature == sign(*who, said)
+    }
+}
+
+/// The signature of an account.
+pub fn sign(who: u64, said: &[u8]) -> [u8; 64] {
+    let mut signature = [0; 64];
+    signature[..8].copy_from_slice(&who.to_le_bytes());
+    signature[32..].copy_from_slice(said);
+    signature
+}
+
 /// What is not counted here, in place of a runtime's new code.
 pub struct Remarks;
 
@@ -107,6 +132,7 @@ impl frame_support::traits::Contains<RuntimeCall> for Remarks {
 
 impl pallet_consortium::Config for Test {
     type Stalled = RememberStalled;
+    type Witness = Told;
     type ReadyKey = UintAuthorityId;
     type Unmetered = Remarks;
     type OnDeparture = RememberDeparted;
@@ -185,6 +211,7 @@ pub fn ext_with(
     let mut ext = sp_io::TestExternalities::new(storage);
     ext.execute_with(|| {
         Departed::take();
+        Author::take();
         System::set_block_number(1);
     });
     ext

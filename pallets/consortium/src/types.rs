@@ -146,6 +146,15 @@ pub trait NoteStalled {
     fn pending() -> bool;
 }
 
+/// What the chain itself has seen, which this pallet must know when nothing can be voted on any more.
+pub trait Witness<AccountId> {
+    /// Who has made the block that is being run, and in which slot; asked before the validators change in it.
+    fn author() -> Option<(AccountId, u64)>;
+
+    /// Whether this is the account's signature of these bytes.
+    fn has_signed(who: &AccountId, said: &[u8], signature: &[u8; 64]) -> bool;
+}
+
 /// Gives an institution session keys in a benchmark; which keys is the runtime's affair.
 #[cfg(any(feature = "runtime-benchmarks", test))]
 pub trait BenchmarkHelper<AccountId, ReadyKey> {

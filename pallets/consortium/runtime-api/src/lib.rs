@@ -6,7 +6,7 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 use codec::Codec;
-use consilium_primitives::Member;
+use consilium_primitives::{Consent, Member, Recovery};
 
 sp_api::decl_runtime_apis! {
     /// Members, and who must stay connected.
@@ -16,5 +16,8 @@ sp_api::decl_runtime_apis! {
         fn members() -> Vec<Member<AccountId>>;
         /// The accounts in the active and in the queued set of validators, ascending.
         fn keep_connected() -> Vec<AccountId>;
+        /// What speaks, in this state, against going on by a recovery: the name of the pallet's error, in UTF-8.
+        #[api_version(2)]
+        fn recovery_error(recovery: Recovery<AccountId>, consents: Vec<Consent<AccountId>>) -> Option<Vec<u8>>;
     }
 }

@@ -8,6 +8,7 @@ mod motions;
 mod property;
 mod quota;
 mod ready;
+mod recovery;
 mod registry;
 mod session;
 

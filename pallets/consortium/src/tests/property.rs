@@ -6,6 +6,7 @@ use crate::{
     ready_payload, Addresses, Admission, Call, PeerId, PendingUpgrade, PreviousPeer, Share, SignerOf, MAX_VOICES,
 };
 use codec::{DecodeAll, Encode};
+use consilium_primitives::{Consent, FinalitySet, Recovery};
 use frame_support::{
     pallet_prelude::{TransactionSource, TransactionValidityError},
     traits::Authorize,
@@ -43,6 +44,8 @@ enum Act {
     Mangled(u8, u8, u8, u8),
     /// A root that nobody is.
     Root(u8, u8, u8),
+    /// They say that others are lost, and sign as themselves, or as others as well.
+    Recover(u8, u8, bool),
     /// Blocks pass.
     Blocks(u8),
     /// Hours pass.
@@ -64,6 +67,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (n(), vec(n(), 0..200)).prop_map(|(a, b)| Act::Garbage(a, b)),
         1 => (n(), n(), n(), n()).prop_map(|(a, b, c, d)| Act::Mangled(a, b, c, d)),
         1 => (n(), n(), n()).prop_map(|(a, b, c)| Act::Root(a, b, c)),
+        1 => (n(), n(), any::<bool>()).prop_map(|(a, b, c)| Act::Recover(a, b, c)),
         2 => n().prop_map(Act::Blocks),
         1 => n().prop_map(Act::Hours),
     ]
@@ -201,12 +205,34 @@ impl Gang {
                     assert!(call.dispatch(origin).is_err());
                 }
             }
-            Act::Blocks(n) => (0..=n % 16).for_each(|_| next_block()),
+            Act::Recover(who, lost, forge) => {
+                let active = Session::validators();
+                let lost: Vec<u64> = active.iter().filter(|it| lost >> (**it % 8) & 1 == 1).copied().collect();
+                let set = FinalitySet { id: 0, signalled: None, authorities: vec![[1; 32]] };
+                let (genesis, last_final) = (System::block_hash(0), (u32::from(who), H256::zero()));
+                let it = Recovery { genesis, last_final, lost, sets: vec![set] };
+                let mut signers: Vec<u64> = (1..=if forge { self.all } else { self.bad }).chain(100..108).collect();
+                signers.retain(|who| Stored::<Test>::contains_key(who) && !it.lost.contains(who));
+                let consent = |of: u64| {
+                    let hand = if of <= self.bad || of >= 100 { of } else { self.hand(who) };
+                    Consent { institution: of, signature: sign(hand, &it.digest()) }
+                };
+                let consents = signers.into_iter().map(consent).collect();
+                let _ = Consortium::recover(signed(self.hand(who)), Box::new(it), consents);
+            }
+            Act::Blocks(n) => (0..=n % 16).for_each(|_| self.block()),
             Act::Hours(n) => {
                 let to = System::block_number() as u32 + blocks(u64::from(n) * 3_600_000 / 4);
                 jump(to.min(MOST).max(System::block_number() as u32 + 10));
             }
         }
+    }
+
+    /// A block of the next in turn: all of the founders are there.
+    fn block(&self) {
+        let slot = System::block_number();
+        Author::set(Some((1 + slot % self.all, slot)));
+        next_block();
     }
 
     /// What only a runtime's filter keeps back is not tried here: the calls of other pallets.

@@ -1,0 +1,293 @@
+//! Institutions on machines with addresses of their own, each with its folder, led by the command line alone.
+
+use consilium_e2e::{bin_dir, hosts::Hosts, workspace};
+use serde_json::Value;
+use std::{
+    cell::RefCell,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Output, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+/// How long anything that must happen may take.
+const PATIENCE: Duration = Duration::from_secs(150);
+/// Names of the institutions, by machine.
+const NAMES: [&str; 6] = ["st-mary", "st-john", "hill", "lakeside", "newcomer", "latecomer"];
+/// What four found together.
+const CONSORTIUM: [&str; 2] = ["--consortium", "north-lungs"];
+
+/// One institution, on its machine.
+pub struct House<'a> {
+    hosts: &'a Hosts,
+    /// Number of its machine.
+    pub n: u8,
+    /// Its name.
+    pub name: &'static str,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// What `up` says; beside the folder.
+    log: PathBuf,
+    up: RefCell<Option<Child>>,
+}
+
+/// A path as an argument.
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+impl<'a> House<'a> {
+    /// Makes the folder of the institution on this machine; `how` founds or joins.
+    pub fn init(hosts: &'a Hosts, scratch: &Path, n: u8, how: &[&str]) -> Self {
+        let name = NAMES[usize::from(n) - 1];
+        let (dir, log) = (scratch.join(name), scratch.join(format!("{name}.log")));
+        let house = Self { hosts, n, name, dir, log, up: RefCell::default() };
+        let address = format!("/ip4/{}/tcp/30333", Hosts::address(n));
+        house.done(&[&["init", "--name", name, "--dir", text(&house.dir), "--address", &address][..], how].concat());
+        house
+    }
+
+    /// Its folder, as an argument.
+    pub fn dir(&self) -> &str {
+        text(&self.dir)
+    }
+
+    /// The file with its phrase, as an argument.
+    pub fn key(&self) -> String {
+        text(&self.dir.join("institution.key")).to_owned()
+    }
+
+    /// Runs the command line on its machine.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.hosts
+            .on(self.n, bin_dir().unwrap().join("consilium"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// What a command that must succeed has printed.
+    #[track_caller]
+    pub fn done(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {arguments:?}: {said}", self.name);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What a command that must fail has said.
+    #[track_caller]
+    pub fn refused(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(!output.status.success(), "{}: {arguments:?}: {said}", self.name);
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// What a command that must succeed has printed for programs.
+    #[track_caller]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.done(&[arguments, &["--format", "json"]].concat())).unwrap()
+    }
+
+    /// Changes what its people may change in `consilium.toml`.
+    pub fn set(&self, name: &str, value: &str) {
+        let file = self.dir.join("consilium.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        let old = text.lines().find(|line| line.starts_with(&format!("{name} = "))).expect(name);
+        fs::write(&file, text.replace(old, &format!("{name} = \"{value}\""))).unwrap();
+    }
+
+    /// Starts the institution's programs.
+    pub fn up(&self) {
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        let mut command = self.hosts.on(self.n, bin_dir().unwrap().join("consilium"));
+        command.args(["up", "--dir", self.dir()]).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        *self.up.borrow_mut() = Some(command.spawn().unwrap());
+    }
+
+    /// Cuts the power.
+    pub fn lose(&self) {
+        if let Some(mut up) = self.up.take() {
+            up.kill().unwrap();
+            up.wait().unwrap();
+        }
+    }
+
+    /// What its people would look at when something does not happen.
+    pub fn logs(&self) -> String {
+        let tail = |path: &Path| {
+            let text = fs::read_to_string(path).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            lines[lines.len().saturating_sub(25)..].join("\n")
+        };
+        format!(
+            "{}\n--- up\n{}\n--- node\n{}\n--- worker\n{}",
+            self.name,
+            tail(&self.log),
+            tail(&self.dir.join("logs/node.log")),
+            tail(&self.dir.join("logs/worker.log"))
+        )
+    }
+
+    /// Waits for something.
+    #[track_caller]
+    pub fn until<T>(&self, what: &str, look: impl Fn() -> Option<T>) -> T {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}\n{}", self.logs());
+            sleep(Duration::from_millis(500));
+        }
+    }
+
+    /// Votes aye as soon as its node knows the motion.
+    #[track_caller]
+    pub fn aye(&self, motion: &str) -> String {
+        self.until("the motion", || self.run(&["motions", motion]).status.success().then_some(()));
+        self.done(&["vote", motion, "aye", "--dir", self.dir()])
+    }
+
+    /// How far its node is, as `up --status` says; none while it does not answer.
+    pub fn chain(&self) -> Option<Value> {
+        let output = self.run(&["up", "--status", "--dir", self.dir(), "--format", "json"]);
+        let status: Value = serde_json::from_slice(&output.stdout).ok()?;
+        Some(status["chain"].clone()).filter(Value::is_object)
+    }
+
+    /// What its node says of an institution.
+    pub fn institution(&self, name: &str) -> Option<Value> {
+        let output = self.run(&["institutions", "--format", "json"]);
+        let all: Value = serde_json::from_slice(&output.stdout).ok()?;
+        all.as_array()?.iter().find(|it| it["name"] == name).cloned()
+    }
+
+    /// What its node says of a study.
+    pub fn study(&self, study: &str) -> Option<Value> {
+        let output = self.run(&["study", study, "--format", "json"]);
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+    }
+
+    /// Lets its worker work on a study with one table, and signs up.
+    #[track_caller]
+    pub fn enrol(&self, study: &str, agreement: &str, file: &Path, data: &Path) {
+        let sites = self.dir.join("sites.toml");
+        let more = format!("[[study]]\nagreement = \"{agreement}\"\ndata = \"{}\"\n", data.display());
+        fs::write(&sites, fs::read_to_string(&sites).unwrap() + &more).unwrap();
+        let worker = bin_dir().unwrap().join("ml-worker");
+        let secret = self.dir.join("worker/secret");
+        let mut checked = self.hosts.on(self.n, worker);
+        checked.args(["check", "--study", text(file), "--data", text(data), "--secret", text(&secret)]);
+        let checked: Value = serde_json::from_slice(&checked.output().unwrap().stdout).unwrap();
+        let rows = checked["training"]["rows"].to_string();
+        self.until("the study is here", || self.study(study));
+        self.done(&["study", "enrol", study, "--agreement", agreement, "--samples", &rows, "--key", &self.key()]);
+    }
+}
+
+impl Drop for House<'_> {
+    fn drop(&mut self) {
+        self.lose();
+    }
+}
+
+/// The number in `motion N: proposed`.
+#[track_caller]
+pub fn motion(said: &str) -> String {
+    let line = said.lines().find(|line| line.starts_with("motion ") && line.contains("proposed")).expect(said);
+    line["motion ".len()..].split(':').next().unwrap().to_owned()
+}
+
+/// Prints how long a step took.
+pub struct Clock(pub Instant);
+
+impl Clock {
+    /// Says how long it took since the last one.
+    pub fn step(&mut self, what: &str) {
+        println!("{:>6.1} s  {what}", self.0.elapsed().as_secs_f64());
+        self.0 = Instant::now();
+    }
+}
+
+/// So many institutions, each with its folder and in it the chain that they have founded of their cards by these terms.
+pub fn founders<'a>(hosts: &'a Hosts, scratch: &Path, count: u8, terms: &[&str]) -> Vec<House<'a>> {
+    let founders: Vec<House> = (1..=count).map(|n| House::init(hosts, scratch, n, &CONSORTIUM)).collect();
+    for house in &founders {
+        let cards = scratch.join(format!("cards-of-{}", house.name));
+        fs::create_dir(&cards).unwrap();
+        for other in &founders {
+            fs::copy(other.dir.join("card.json"), cards.join(format!("{}.json", other.n))).unwrap();
+        }
+        let chain = house.dir.join("chain.json");
+        house.done(&[&["found"], &CONSORTIUM[..], &["--cards", text(&cards), "--out", text(&chain)], terms].concat());
+    }
+    let (cards, chain) = (scratch.join("cards-of-st-john"), founders[0].dir.join("chain.json"));
+    let check = ["--cards", text(&cards), "--check", text(&chain)];
+    founders[1].done(&[&["found"], &CONSORTIUM[..], &check, terms].concat());
+    founders
+}
+
+/// Starts them all, and waits until a block is final for each.
+pub fn all_up(houses: &[House]) {
+    houses.iter().for_each(House::up);
+    for house in houses {
+        house.until("it runs", || house.chain()?["finalised"].as_u64().filter(|block| *block > 0));
+    }
+}
+
+/// Makes the tables of the four hospitals that come with the worker; gives their paths, a to d.
+pub fn demo_data(hosts: &Hosts, scratch: &Path) -> [PathBuf; 4] {
+    let data = scratch.join("data");
+    let mut make = hosts.on(1, bin_dir().unwrap().join("ml-worker"));
+    let made = make.args(["demo-data", "--seed", "1", "--out", text(&data)]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    ["a", "b", "c", "d"].map(|letter| data.join(format!("hospital-{letter}.csv")))
+}
+
+/// The study that ships, but for the number of rounds and the seed, in a file.
+pub fn study_file(scratch: &Path, rounds: u32, seed: u32) -> PathBuf {
+    let example = fs::read_to_string(workspace().join("examples/breast-cancer/study.toml")).unwrap();
+    let text = example
+        .replace("rounds = 10", &format!("rounds = {rounds}"))
+        .replace("seed = 1\n", &format!("seed = {seed}\n"));
+    let file = scratch.join(format!("study-{seed}.toml"));
+    fs::write(&file, text).unwrap();
+    file
+}
+
+/// Registers a study, signs everybody up, and starts it.
+pub fn study(proposer: &House, members: &[(&House, PathBuf)], file: &Path, number: &str) {
+    let key = proposer.key();
+    let mut register = vec!["study", "register", text(file), "--key", &key];
+    for (member, _) in members {
+        register.extend(["--invite", member.name]);
+    }
+    let registered = proposer.json(&register);
+    assert_eq!(registered["study"].to_string(), number);
+    let agreement = registered["agreement"].as_str().unwrap();
+    for (member, data) in members {
+        member.enrol(number, agreement, file, data);
+    }
+    proposer.until("all are enrolled", || {
+        let state = proposer.study(number)?;
+        (state["members"].as_array()?.len() == members.len()).then_some(())
+    });
+    proposer.done(&["study", "start", number, "--key", &key]);
+}
+
+/// Waits until a study is completed at a house, and the certified model is with all of these. Gives its hash.
+pub fn same_model(houses: &[&House], number: &str) -> String {
+    let certified = |house: &House| Some(house.study(number)?["certificate"]["root"].as_str()?.to_owned());
+    let root = houses[0].until("the certificate", || certified(houses[0]));
+    for house in houses {
+        assert_eq!(house.until("the certificate", || certified(house)), root, "{}", house.name);
+        let file = house.dir.join("blobs").join(&root);
+        let model = house.until("the model", || fs::read(&file).ok());
+        assert_eq!(blake3::hash(&model).to_hex().to_string(), root, "{}", house.name);
+    }
+    root
+}

@@ -1,0 +1,182 @@
+//! Validators that are gone for good: two of five, without which a majority goes on by motions, and two of four, without which
+//! nothing can be voted on any more.
+
+use super::house::{all_up, demo_data, founders, motion, same_model, study, study_file, text, Clock, House};
+use consilium_e2e::hosts::Hosts;
+use serde_json::Value;
+use std::{fs, path::Path, time::Instant};
+
+/// Terms of a chain that is tried out: short times.
+const TERMS: [&str; 8] =
+    ["--private-addresses", "--test", "--upgrade-delay", "10s", "--silence", "20s", "--motion-life", "10m"];
+/// Blocks by which the best one must be ahead of the last final one before finality is said to stand.
+const BEHIND: u64 = 8;
+
+fn heights(house: &House) -> Option<(u64, u64)> {
+    let chain = house.chain()?;
+    Some((chain["best"].as_u64()?, chain["finalised"].as_u64()?))
+}
+
+/// Waits until blocks are made and none of them is final.
+fn stands(house: &House) {
+    house.until("finality stands", || heights(house).filter(|(best, last)| *best >= last + BEHIND));
+}
+
+/// Waits until a block is final that was made from now on.
+fn goes_on(house: &House) {
+    let (best, _) = house.until("an answer", || heights(house));
+    house.until("finality goes on", || heights(house).filter(|(_, last)| *last > best));
+}
+
+/// An institution that is admitted by these, with its folder; `sync` is how its node takes the chain.
+fn newcomer<'a>(hosts: &'a Hosts, scratch: &Path, n: u8, sync: &str, by: &[&House]) -> House<'a> {
+    let chain = by[0].dir.join("chain.json");
+    let house = House::init(hosts, scratch, n, &["--join", text(&chain)]);
+    fs::copy(&chain, house.dir.join("chain.json")).unwrap();
+    house.set("sync", sync);
+    let card = house.dir.join("card.json");
+    let admission = motion(&by[0].done(&["propose", "admit", text(&card), "--dir", by[0].dir()]));
+    for voter in &by[1..] {
+        voter.aye(&admission);
+    }
+    house
+}
+
+/// Starts it, and waits until it has what the others have.
+fn in_step(house: &House) {
+    house.up();
+    house.until("it is in step", || house.chain().filter(|chain| chain["in_step"] == true));
+    goes_on(house);
+}
+
+/// Makes an archive of study 0 by a house's node, and audits it under the chain's own authorities.
+fn archived(house: &House, scratch: &Path) {
+    let archive = scratch.join("study-0.tar");
+    let (blobs, out) = (house.dir.join("blobs"), text(&archive));
+    house.done(&["export", "0", "--blobs", text(&blobs), "--out", out]);
+    let audit = house.run(&["audit", "--archive", out, "--format", "json"]);
+    let report: Value = serde_json::from_slice(&audit.stdout).unwrap();
+    assert_eq!(audit.status.code(), Some(0), "{report:#}");
+}
+
+#[test]
+fn when_half_are_gone_those_who_remain_go_on_by_a_recovery_that_both_have_signed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (at, hosts) = (scratch.path(), Hosts::new(6).unwrap());
+    let mut clock = Clock(Instant::now());
+    let houses = founders(&hosts, at, 4, &TERMS);
+    let [mary, john, hill, lake] = &houses[..] else { panic!("four") };
+    all_up(&houses);
+    let [a, b, c, d] = demo_data(&hosts, at);
+    let file = study_file(at, 12, 1);
+    let two = fs::read_to_string(&file).unwrap().replace("min_participants = 3", "min_participants = 2");
+    fs::write(&file, two).unwrap();
+    study(mary, &[(mary, a), (john, b), (hill, c), (lake, d)], &file, "0");
+    clock.step("four run, and a study has started");
+
+    hill.lose();
+    lake.lose();
+    stands(mary);
+    clock.step("two of four are lost, and finality stands");
+
+    // what one has signed is not enough for its node, nor what says more than the chain
+    let (draft, done) = (at.join("draft.json"), at.join("recovery.json"));
+    mary.done(&["recover", "propose", "--lost", "hill", "--lost", "lake", "--out", text(&draft), "--dir", mary.dir()]);
+    let shown = john.json(&["recover", "show", text(&draft)]);
+    assert_eq!((&shown["missing"], &shown["refused"]), (&serde_json::json!(["st-john"]), &"TooFewConsents".into()));
+    let mut wrong: Value = serde_json::from_slice(&fs::read(&draft).unwrap()).unwrap();
+    wrong["sets"][0]["id"] = (wrong["sets"][0]["id"].as_u64().unwrap() + 1).into();
+    fs::write(&done, wrong.to_string()).unwrap();
+    let refused = john.refused(&["recover", "sign", text(&done), "--dir", john.dir()]);
+    assert!(refused.contains("other sets of finality"), "{refused}");
+    mary.done(&["recover", "take", text(&draft), "--dir", mary.dir()]);
+    mary.lose();
+    mary.up();
+    let refusal = mary.until("the node refuses", || {
+        let output = mary.run(&["up", "--status", "--dir", mary.dir(), "--format", "json"]);
+        let status: Value = serde_json::from_slice(&output.stdout).ok()?;
+        (status["node"]["state"] == "refused").then(|| status["node"]["why"].to_string())
+    });
+    assert!(refusal.contains("TooFewConsents"), "{refusal}");
+    mary.lose();
+    let taken = fs::read_dir(&mary.dir).unwrap().map(|entry| entry.unwrap().path());
+    let taken = taken.into_iter().find(|path| text(path).contains("/recovery-")).unwrap();
+    fs::remove_file(taken).unwrap();
+    clock.step("wrong and unsigned recoveries are refused");
+
+    fs::copy(&draft, &done).unwrap();
+    john.done(&["recover", "sign", text(&done), "--dir", john.dir()]);
+    for house in [mary, john] {
+        house.done(&["recover", "take", text(&done), "--dir", house.dir()]);
+        house.lose();
+        house.up();
+    }
+    goes_on(mary);
+    goes_on(john);
+    clock.step("both nodes have taken up the recovery, and finality goes on");
+
+    mary.until("the lost were silent for long enough", || {
+        mary.run(&["recover", "send", text(&done), "--dir", mary.dir()]).status.success().then_some(())
+    });
+    for name in ["hill", "lakeside"] {
+        assert!(john.until("it is taken out", || john.institution(name).is_none().then_some(true)));
+    }
+    let again = john.refused(&["recover", "send", text(&done), "--dir", john.dir()]);
+    assert!(again.contains("RecoveredAlready") || again.contains("NotLost"), "{again}");
+    goes_on(john);
+    clock.step("the lost are taken out");
+
+    same_model(&[mary, john], "0");
+    archived(mary, at);
+    clock.step("the study is completed, and its archive holds");
+
+    // a warp sync wants three nodes that answer
+    let full = newcomer(&hosts, at, 5, "full", &[mary, john]);
+    full.done(&["recover", "take", text(&done), "--dir", full.dir()]);
+    in_step(&full);
+    clock.step("a newcomer has the chain, block by block");
+    let warp = newcomer(&hosts, at, 6, "warp", &[mary, john, &full]);
+    warp.done(&["recover", "take", text(&done), "--dir", warp.dir()]);
+    in_step(&warp);
+    clock.step("another has it by the sets of validators alone");
+}
+
+#[test]
+fn when_two_of_five_are_gone_a_majority_goes_on_by_motions() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (at, hosts) = (scratch.path(), Hosts::new(6).unwrap());
+    let mut clock = Clock(Instant::now());
+    let houses = founders(&hosts, at, 5, &TERMS);
+    let [mary, john, hill, lake, fifth] = &houses[..] else { panic!("five") };
+    all_up(&houses);
+    let [a, b, c, _] = demo_data(&hosts, at);
+    study(mary, &[(mary, a), (john, b), (hill, c)], &study_file(at, 8, 1), "0");
+    clock.step("five run, and a study of three has started");
+
+    lake.lose();
+    fifth.lose();
+    stands(mary);
+    clock.step("two of five are lost, and finality stands");
+    for name in [lake.name, fifth.name] {
+        let suspension = motion(&mary.done(&["propose", "suspend", name, "--dir", mary.dir()]));
+        john.aye(&suspension);
+        hill.aye(&suspension);
+    }
+    // refused until that is in force
+    let rescue = mary.until("a rescue is taken", || {
+        let output = mary.run(&["propose", "rescue", "--dir", mary.dir()]);
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    });
+    john.aye(&motion(&rescue));
+    clock.step("they are suspended, and a rescue is decided");
+    goes_on(mary);
+    goes_on(hill);
+    clock.step("finality goes on");
+
+    same_model(&[mary, john, hill], "0");
+    archived(john, at);
+    clock.step("the study is completed, and its archive holds");
+    let late = newcomer(&hosts, at, 6, "full", &[mary, john, hill]);
+    in_step(&late);
+    clock.step("a newcomer has the chain");
+}
