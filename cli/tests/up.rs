@@ -197,7 +197,7 @@ fn what_must_not_start(mary: &House, north: &House) {
     let seed = mary.dir.join("seed");
     fs::write(&seed, "11".repeat(32)).unwrap();
     let text = swap("node.key", &seed);
-    assert!(text.contains("the chain does not have") && text.contains("--keys-changed"), "{text}");
+    assert!(text.contains("node.key is of another node") && text.contains("--keys-changed"), "{text}");
 
     let settings = mary.dir.join("consilium.toml");
     let open = fs::read_to_string(&settings).unwrap().replace("rpc_ip = \"127.0.0.1\"", "rpc_ip = \"0.0.0.0\"");

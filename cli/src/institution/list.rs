@@ -58,7 +58,7 @@ fn institution_line(who: &AccountId32, it: &Institution, makes_blocks: bool) -> 
     }
     .to_owned();
     match (it.suspended, makes_blocks) {
-        (true, true) => roles.push_str(", SUSPENDED, makes blocks for a few more"),
+        (true, true) => roles.push_str(", SUSPENDED, in the set of validators for a few blocks more"),
         (true, false) => roles.push_str(", SUSPENDED: no part in any of it until it is reinstated"),
         (false, false) if it.validator => roles.push_str(", makes no blocks yet"),
         _ => {}

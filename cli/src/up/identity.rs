@@ -142,7 +142,7 @@ impl Own {
         }
         let mut differences = Vec::new();
         if peer_owner.is_none() {
-            differences.push(format!("{NODE_KEY} is of node {}, which the chain does not have for it", self.peer));
+            differences.push(format!("{NODE_KEY} is of another node, {}", self.peer));
         }
         match values.get(&self.next_keys_key()) {
             None => differences.push("the chain has no session keys of it".into()),

@@ -17,7 +17,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         Arc,
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Requests that one peer may make at once, before the rate counts.
@@ -37,6 +37,11 @@ pub const LENGTHS: u64 = 4;
 pub const EXTRA: u64 = 64 * 1024 * 1024;
 /// Seconds in which a peer that took all it may of an entry may take as much again.
 pub const REFILL: u64 = 3600;
+
+/// So many requests too many, or without sense, of one peer are a nuisance,
+const NUISANCE: u64 = 100;
+/// of which is said whose it is, so often at most.
+const NAME_EVERY: Duration = Duration::from_secs(60);
 
 /// An outsider asked. A node that registered its peer id a moment ago looks the same, hence the small cost.
 const COST_OUTSIDER: ReputationChange = ReputationChange::new(-(1 << 20), "courier: not a member");
@@ -138,12 +143,36 @@ pub struct Server {
     store: Arc<Store>,
     egress: EgressLog,
     snapshot: RwLock<Arc<Snapshot>>,
-    rates: Mutex<HashMap<PeerId, Bucket>>,
+    rates: Mutex<HashMap<PeerId, Rate>>,
     budgets: Mutex<BTreeMap<(PeerId, Entry), Budget>>,
     load: Arc<Mutex<Load>>,
     served: crate::Served,
     /// What this node knows of the chain may be old.
     behind: AtomicBool,
+}
+
+/// How often one peer may still ask, and how often it should not have asked.
+struct Rate {
+    asks: Bucket,
+    nuisance: u64,
+    named: Option<Instant>,
+}
+
+impl Rate {
+    fn new(now: Instant) -> Self {
+        Self { asks: Bucket::new(BURST.into(), RATE.into(), now), nuisance: 0, named: None }
+    }
+
+    /// Notes that a request was one too many, or made no sense; gives how many there were if it is time to say whose.
+    fn note(&mut self, now: Instant) -> Option<u64> {
+        self.nuisance = self.nuisance.saturating_add(1);
+        let said = self.named.is_some_and(|at| now.saturating_duration_since(at) < NAME_EVERY);
+        if said || self.nuisance < NUISANCE {
+            return None;
+        }
+        self.named = Some(now);
+        Some(std::mem::take(&mut self.nuisance))
+    }
 }
 
 /// Bytes that one peer may still take of one entry.
@@ -204,14 +233,15 @@ impl Server {
             log::debug!(target: super::LOG, "refused {peer}: {}", Refusal::Outsider);
             return Err(Answer::costly(Response::Refused, COST_OUTSIDER));
         }
-        let rate =
-            self.rates.lock().entry(peer).or_insert_with(|| Bucket::new(BURST.into(), RATE.into(), now)).take(1.0, now);
+        let rate = self.rates.lock().entry(peer).or_insert_with(|| Rate::new(now)).asks.take(1.0, now);
         if rate.is_err() {
             log::debug!(target: super::LOG, "turned away {peer}: more than {RATE} requests a second");
+            self.note_nuisance(&snapshot, &peer, now);
             return Err(Answer::costly(Response::Busy, COST_FLOOD));
         }
         let malformed = |error: Malformed| {
             log::debug!(target: super::LOG, "refused {peer}: {error}");
+            self.note_nuisance(&snapshot, &peer, now);
             Answer::costly(Response::Refused, COST_MALFORMED)
         };
         let request = Request::read(request).map_err(malformed)?;
@@ -226,6 +256,17 @@ impl Server {
             return Err(Answer::plain(Response::Refused));
         }
         Ok(Job { peer, request, range, grant, place, reading })
+    }
+
+    /// Says, now and then, whose node asks too much or makes no sense.
+    fn note_nuisance(&self, snapshot: &Snapshot, peer: &PeerId, now: Instant) {
+        let Some(count) = self.rates.lock().get_mut(peer).and_then(|rate| rate.note(now)) else { return };
+        let name = snapshot.institution_of(peer).map(|it| String::from_utf8_lossy(&it.name)).unwrap_or_default();
+        log::warn!(
+            target: super::LOG,
+            "{name:?}'s node, {peer}, asks more than {RATE} times a second, or what makes no sense: {count} requests of it were turned \
+             away since this was said last. Ask its people; if it goes on, suspend it"
+        );
     }
 
     /// Whether a peer may take one more range of an entry. A range counts as a chunk group at least, so that many small

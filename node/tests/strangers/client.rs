@@ -107,8 +107,9 @@ impl Client {
         }
         let mut streams = BTreeMap::new();
         for name in STREAMS {
-            // it says that it makes blocks, and how far it has come
-            let full = (4u8, best, H256::repeat_byte(9), genesis).encode();
+            // it says that it makes blocks, and how far it has come; whoever has another first block is shut out
+            let hash = if best == 0 { genesis } else { H256::repeat_byte(9) };
+            let full = (4u8, best, hash, genesis).encode();
             let handshake = if name == "block-announces/1" { full } else { vec![4] };
             let (protocol, handle) =
                 notification::ConfigBuilder::new(named(name)).with_max_size(LIMIT).with_handshake(handshake).build();
@@ -161,12 +162,21 @@ impl Client {
         within(protocol, answer).await
     }
 
-    /// Asks the first node something and does not wait; gives how many of the questions so far were answered just now.
-    pub async fn shout(&mut self, protocol: &str, question: Vec<u8>) -> usize {
+    /// Asks the first node something and does not wait.
+    pub async fn shout(&mut self, protocol: &str, question: Vec<u8>) {
         let (handle, _) = self.requests.get_mut(protocol).unwrap();
         handle.send_request(self.nodes[0], question, DialOptions::Dial).await.unwrap();
+    }
+
+    /// How many of what was asked were answered just now, and how many have come to nothing.
+    pub fn hear(&mut self, protocol: &str) -> (usize, usize) {
+        let (handle, _) = self.requests.get_mut(protocol).unwrap();
         let events = std::iter::from_fn(|| handle.next().now_or_never().flatten());
-        events.filter(|event| matches!(event, RequestResponseEvent::ResponseReceived { .. })).count()
+        events.fold((0, 0), |(answered, failed), event| match event {
+            RequestResponseEvent::ResponseReceived { .. } => (answered + 1, failed),
+            RequestResponseEvent::RequestFailed { .. } => (answered, failed + 1),
+            _ => (answered, failed),
+        })
     }
 
     /// Opens a stream to a node: the node's own handshake, or why there is none, as where one is open.

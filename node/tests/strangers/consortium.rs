@@ -18,7 +18,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Name of the consortium.
@@ -164,6 +164,27 @@ impl Founder {
     pub fn nonce(&self, at: &House) -> u32 {
         let next = at.call("system_accountNextIndex", json!([self.account().to_ss58check()]));
         next.as_u64().and_then(|nonce| nonce.try_into().ok()).expect("a number")
+    }
+
+    /// How many transactions of its people's the best block has.
+    pub fn used(&self, at: &House) -> u32 {
+        let account = format!("0x{}", hex::encode(self.key.public()));
+        let said = at.call("state_call", json!(["AccountNonceApi_account_nonce", account]));
+        u32::decode(&mut &bytes(said.as_str().expect("bytes"))[..]).expect("a number")
+    }
+
+    /// In how many blocks each of some calls of its people's is, one sent every few seconds for so long: 1 is the next.
+    pub fn inclusions(&self, at: &House, long: Duration) -> Vec<u32> {
+        let (began, mut took) = (Instant::now(), Vec::new());
+        while began.elapsed() < long {
+            let (from, used) = (at.best(), self.used(at));
+            let profile = vec![took.len() as u8; 8].try_into().expect("short enough");
+            self.send(at, pallet_consortium::Call::set_profile { profile });
+            wait("a call is in a block", Duration::from_secs(60), || self.used(at) > used);
+            took.push(at.best() - from);
+            std::thread::sleep(Duration::from_secs(3));
+        }
+        took
     }
 
     /// Sends a call of its people's.
