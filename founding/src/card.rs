@@ -2,7 +2,8 @@
 
 use crate::{
     bytes::{grouped, hex_bytes},
-    check_address, peer_claim, terms::check_consortium,
+    check_address, peer_claim,
+    terms::check_consortium,
     PeerId,
 };
 use anyhow::{bail, ensure, Context, Result};

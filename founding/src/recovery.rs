@@ -214,7 +214,8 @@ mod tests {
         let again = RecoveryFile::parse(&file.file()).unwrap();
         assert_eq!(again, file);
         assert_eq!(again.statement().unwrap(), recovery());
-        let consents: Vec<_> = again.consents().unwrap().iter().map(|it| (it.institution[0], it.signature[0])).collect();
+        let consents: Vec<_> =
+            again.consents().unwrap().iter().map(|it| (it.institution[0], it.signature[0])).collect();
         assert_eq!(consents, [(2, 2), (9, 3)]);
         assert_eq!(again.lost[1].name, "institution 5");
         assert_eq!(again.fingerprint().unwrap().replace(' ', ""), hex::encode(recovery().digest())[..24]);

@@ -189,8 +189,11 @@ impl Taken {
 
     /// Whether its set is the one in force.
     fn in_force(&self, set: &Set) -> bool {
-        let mut now: Vec<[u8; 32]> =
-            set.current_authorities().iter().map(|(id, _)| <[u8; 32]>::decode(&mut id.as_ref()).unwrap_or_default()).collect();
+        let mut now: Vec<[u8; 32]> = set
+            .current_authorities()
+            .iter()
+            .map(|(id, _)| <[u8; 32]>::decode(&mut id.as_ref()).unwrap_or_default())
+            .collect();
         let mut then = self.recovery.sets.first().map(|first| first.authorities.clone()).unwrap_or_default();
         now.sort_unstable();
         then.sort_unstable();

@@ -60,7 +60,8 @@ impl FinalityProof {
         // voters count fewer sets than the chain where a rescue has passed over some
         let counted = (0..=MOST_PASSED_OVER).filter_map(|less| set.id.checked_sub(less));
         let first = commit.precommits.first();
-        let number = first.and_then(|signed| counted.into_iter().find(|number| valid(*number, signed))).unwrap_or(set.id);
+        let number =
+            first.and_then(|signed| counted.into_iter().find(|number| valid(*number, signed))).unwrap_or(set.id);
         for signed in &commit.precommits {
             let id = &signed.id;
             ensure!(

@@ -161,9 +161,13 @@ async fn propose(options: &Propose) -> Result<()> {
         }));
     }
     show::print(&file, Some(&show::Towards::of(&chain, &file).await?))?;
-    println!();
-    println!("{} is written and signed by {}. Send it to the others: each checks and signs with", options.out.display(), here.name(&who));
-    println!("`consilium recover sign FILE --dir FOLDER`, and reads the fingerprint to you on the telephone.");
+    out!("");
+    out!(
+        "{} is written and signed by {}. Send it to the others: each checks and signs with",
+        options.out.display(),
+        here.name(&who)
+    );
+    out!("`consilium recover sign FILE --dir FOLDER`, and reads the fingerprint to you on the telephone.");
     Ok(())
 }
 
@@ -198,8 +202,8 @@ async fn sign(options: &Sign) -> Result<()> {
         return print_json(&json!({ "done": "signed", "fingerprint": file.fingerprint()?, "by": here.name(&who) }));
     }
     show::print(&file, Some(&show::Towards::of(&chain, &file).await?))?;
-    println!();
-    println!("signed by {}; what this node has is what the recovery says", here.name(&who));
+    out!("");
+    out!("signed by {}; what this node has is what the recovery says", here.name(&who));
     Ok(())
 }
 
@@ -213,8 +217,8 @@ fn take(options: &Take) -> Result<()> {
     }
     let place = options.dir.join(format!("recovery-{}.json", file.last_final.number));
     write_new(&place, &file.file(), 0o644)?;
-    println!("{}: the node takes it up at its next start; fingerprint {}", place.display(), file.fingerprint()?);
-    println!("Start `consilium up` again (units of systemd: print them anew first).");
+    out!("{}: the node takes it up at its next start; fingerprint {}", place.display(), file.fingerprint()?);
+    out!("Start `consilium up` again (units of systemd: print them anew first).");
     Ok(())
 }
 
@@ -230,7 +234,11 @@ async fn send(options: &Send) -> Result<()> {
     if acting.json() {
         return print_json(&json!({ "done": "recovered", "block": done.block.number, "lost": names }));
     }
-    println!("{} are taken out (block {}); the validators are those who remain in half a minute", names.join(", "), done.block.number);
-    println!("Keep the recovery: a node that joins later needs it (`consilium recover take`).");
+    out!(
+        "{} are taken out (block {}); the validators are those who remain in half a minute",
+        names.join(", "),
+        done.block.number
+    );
+    out!("Keep the recovery: a node that joins later needs it (`consilium recover take`).");
     Ok(())
 }

@@ -99,19 +99,22 @@ pub async fn run(file: &Path, dir: Option<&Path>, connection: &Connection) -> Re
 pub fn print(file: &RecoveryFile, towards: Option<&Towards>) -> Result<()> {
     let stated = file.statement()?;
     let names = |all: Vec<&str>| if all.is_empty() { "nobody".into() } else { all.join(", ") };
-    println!("recovery     of the chain {}", file.genesis);
-    println!("from         block {} ({})", file.last_final.number, file.last_final.hash);
-    println!("lost         {}", names(file.lost.iter().map(|it| it.name.as_str()).collect()));
-    println!("finality     {}", statement::shown(&stated));
-    println!("signed by    {}", names(file.consents.iter().map(|it| it.name.as_str()).collect()));
+    out!("recovery     of the chain {}", file.genesis);
+    out!("from         block {} ({})", file.last_final.number, file.last_final.hash);
+    out!("lost         {}", names(file.lost.iter().map(|it| it.name.as_str()).collect()));
+    out!("finality     {}", statement::shown(&stated));
+    out!("signed by    {}", names(file.consents.iter().map(|it| it.name.as_str()).collect()));
     if let Some(towards) = towards {
-        println!("missing      {}", names(towards.missing(file).iter().map(String::as_str).collect()));
-        println!("silence      {}", towards.silences());
-        println!("nodes        {}", towards.error.as_deref().map_or("take it".into(), |error| format!("refuse it: {error}")));
+        out!("missing      {}", names(towards.missing(file).iter().map(String::as_str).collect()));
+        out!("silence      {}", towards.silences());
+        out!(
+            "nodes        {}",
+            towards.error.as_deref().map_or("take it".into(), |error| format!("refuse it: {error}"))
+        );
     }
-    println!("fingerprint  {}", file.fingerprint()?);
-    println!();
-    println!("If the lost come back with the old chain and the old keys, they can make another chain final from block {} on:", file.last_final.number);
-    println!("be sure that they are gone, and never make a second recovery from this block.");
+    out!("fingerprint  {}", file.fingerprint()?);
+    out!("");
+    out!("If the lost come back with the old chain and the old keys, they can make another chain final from block {} on:", file.last_final.number);
+    out!("be sure that they are gone, and never make a second recovery from this block.");
     Ok(())
 }

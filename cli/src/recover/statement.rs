@@ -45,7 +45,11 @@ async fn remaining(chain: &Chain, at: Block, lost: &[[u8; 32]]) -> Result<Vec<[u
     let all = validators.iter().zip(keys).filter(|(who, _)| !is_lost(who)).map(|(_, key)| key);
     let left: Vec<[u8; 32]> = all.collect();
     ensure!(!left.is_empty(), "block {}: nobody of those who vote on finality would remain", at.number);
-    ensure!(left.len() < validators.len(), "block {}: none of the lost votes on finality: nothing is to recover", at.number);
+    ensure!(
+        left.len() < validators.len(),
+        "block {}: none of the lost votes on finality: nothing is to recover",
+        at.number
+    );
     Ok(left)
 }
 
@@ -60,7 +64,9 @@ async fn signalled(chain: &Chain, id: u64, low: u32, high: u32) -> Result<Option
         let middle = low + (high - low) / 2;
         let at = chain.block_at(middle).await?;
         let there = chain.set_id(at).await.with_context(|| {
-            format!("the node keeps the state of block {middle} no longer: propose it where `pruning` is archive-canonical")
+            format!(
+                "the node keeps the state of block {middle} no longer: propose it where `pruning` is archive-canonical"
+            )
         })?;
         if there < id {
             low = middle;

@@ -19,7 +19,9 @@ fn path(dir: &Path, name: &str) -> String {
 pub fn recoveries(dir: &Path) -> Vec<PathBuf> {
     let is_one = |path: &PathBuf| {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        name.strip_prefix("recovery-").and_then(|rest| rest.strip_suffix(".json")).is_some_and(|at| at.parse::<u32>().is_ok())
+        name.strip_prefix("recovery-")
+            .and_then(|rest| rest.strip_suffix(".json"))
+            .is_some_and(|at| at.parse::<u32>().is_ok())
     };
     let all = fs::read_dir(dir).into_iter().flatten().filter_map(|entry| entry.ok().map(|entry| entry.path()));
     let mut all: Vec<PathBuf> = all.filter(is_one).collect();

@@ -6,7 +6,7 @@ use std::{
     cell::RefCell,
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Child, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -106,6 +106,16 @@ impl<'a> House<'a> {
         let mut command = self.hosts.on(self.n, bin_dir().unwrap().join("consilium"));
         command.args(["up", "--dir", self.dir()]).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         *self.up.borrow_mut() = Some(command.spawn().unwrap());
+    }
+
+    /// Ends the institution's programs as its people do, and starts them again.
+    pub fn again(&self) {
+        if let Some(mut up) = self.up.take() {
+            let asked = Command::new("kill").arg(up.id().to_string()).status().unwrap();
+            assert!(asked.success(), "{}", self.name);
+            up.wait().unwrap();
+        }
+        self.up();
     }
 
     /// Cuts the power.

@@ -47,7 +47,10 @@ impl<T: Config> Pallet<T> {
     fn is_silent(who: &T::AccountId) -> bool {
         let (_, awake) = Awake::<T>::get();
         let agreed = u64::from(blocks(Founding::<T>::get().silence));
-        Heard::<T>::get().iter().find(|(other, _)| other == who).is_some_and(|(_, at)| awake.saturating_sub(*at) >= agreed)
+        Heard::<T>::get()
+            .iter()
+            .find(|(other, _)| other == who)
+            .is_some_and(|(_, at)| awake.saturating_sub(*at) >= agreed)
     }
 
     /// What a node must know before it goes on by a recovery: whether it is for this chain, is needed, and has the consent
@@ -99,10 +102,7 @@ impl<T: Config> Pallet<T> {
         Self::check_recovery(recovery, consents).err().map(Into::into)
     }
 
-    pub(crate) fn do_recover(
-        recovery: &Recovery<T::AccountId>,
-        consents: &[Consent<T::AccountId>],
-    ) -> DispatchResult {
+    pub(crate) fn do_recover(recovery: &Recovery<T::AccountId>, consents: &[Consent<T::AccountId>]) -> DispatchResult {
         Self::check_recovery(recovery, consents)?;
         let (number, hash) = recovery.last_final;
         ensure!(number < Self::now(), Error::<T>::OtherChain);
