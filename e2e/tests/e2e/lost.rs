@@ -126,7 +126,7 @@ fn when_half_are_gone_those_who_remain_go_on_by_a_recovery_that_both_have_signed
     // it may have paused, for want of updates, while nothing became final
     mary.until("the study ends", || {
         let study = mary.study("0")?;
-        if study["state"].as_str()?.contains("paused") {
+        if study["phase"].as_str()?.contains("paused") {
             mary.run(&["study", "resume", "0", "--key", &mary.key()]);
         }
         study["certificate"]["root"].is_string().then_some(())
