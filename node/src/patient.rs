@@ -19,6 +19,9 @@ use std::{sync::Arc, time::Duration};
 /// Between two requests for the same.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// After so many vain requests people are told, and again after as many.
+const WORTH_SAYING: u32 = 5;
+
 /// Asks as another one does, and again where the answer may come later. The sync drops a request with its peer's connection, and
 /// with it this asking.
 #[derive(Debug)]
@@ -51,15 +54,18 @@ impl BlockDownloader<Block> for Patient {
         who: PeerId,
         request: BlockRequest<Block>,
     ) -> Result<Result<(Vec<u8>, ProtocolName), RequestFailure>, Canceled> {
-        loop {
+        for asked in 1u32.. {
             match self.inner.download_blocks(who, request.clone()).await {
                 Ok(Err(failure)) if passes(&failure) => {
-                    log::debug!(target: "sync", "{who} is asked again for blocks: {failure}");
+                    if asked % WORTH_SAYING == 0 {
+                        log::warn!(target: "sync", "{who} has not given blocks for {asked} times, and is asked again: {failure}");
+                    }
                     tokio::time::sleep(self.pause).await;
                 }
                 answer => return answer,
             }
         }
+        Err(Canceled)
     }
 
     fn block_response_into_blocks(

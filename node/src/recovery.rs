@@ -8,9 +8,10 @@
 use crate::service::FullClient;
 use codec::Decode;
 use consilium_founding::RecoveryFile;
-use consilium_primitives::{Consent, Recovery};
+use consilium_primitives::{Consent, FinalitySet, Recovery};
 use consilium_runtime::{opaque::Block, AccountId};
 use pallet_consortium_runtime_api::ConsortiumApi;
+use sc_client_api::backend::AuxStore;
 use sc_consensus_grandpa::{AuthorityId, AuthoritySetHardFork, SharedAuthoritySet};
 use sc_network::config::SyncMode;
 use sp_api::{ApiExt, ProvideRuntimeApi};
@@ -26,6 +27,8 @@ use std::{
 const LOG: &str = "recovery";
 /// Whether a recovery can be taken up is looked at so often.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// First bytes of the database's notes of recoveries that were taken up.
+const MARK: &[u8] = b"consilium/recovery/";
 /// Version of the runtime's interface from which on it can judge a recovery.
 const API_VERSION: u32 = 2;
 
@@ -79,32 +82,35 @@ impl Recoveries {
         set: u64,
         mode: SyncMode,
     ) -> Result<Vec<AuthoritySetHardFork<Block>>, String> {
-        let mut forks = Vec::new();
         for taken in &self.0 {
             taken.check(client)?;
-            match taken.stand(client, set, mode) {
-                Stand::Another(hash) => {
-                    return Err(format!(
-                        "{}: its last final block {} is another than this node holds final ({hash}); start it without, and \
-                         compare by telephone",
-                        taken.shown, taken.recovery.last_final.0
-                    ))
-                }
-                Stand::Elsewhere => {}
-                Stand::Here => {
-                    log::warn!(
-                        target: LOG,
-                        "finality goes on from block {} without {} institutions that are lost, as {} have signed; fingerprint {}",
-                        taken.recovery.last_final.0,
-                        taken.recovery.lost.len(),
-                        taken.consents.len(),
-                        taken.fingerprint
-                    );
-                    forks.extend(taken.forks());
-                }
+            if let Stand::Another(hash) = taken.stand(client, set, mode) {
+                return Err(format!(
+                    "{}: its last final block {} is another than this node holds final ({hash}); start it without, and \
+                     compare by telephone",
+                    taken.shown, taken.recovery.last_final.0
+                ));
             }
         }
-        Ok(forks)
+        let Some(taken) = self.to_take(client, set, mode) else { return Ok(Vec::new()) };
+        log::warn!(
+            target: LOG,
+            "finality goes on from block {} without {} institutions that are lost, as {} have signed; fingerprint {}",
+            taken.recovery.last_final.0,
+            taken.recovery.lost.len(),
+            taken.consents.len(),
+            taken.fingerprint
+        );
+        client
+            .insert_aux(&[(&taken.mark()[..], &[1u8][..])], &[])
+            .map_err(|error| format!("{}: cannot be noted: {error}", taken.shown))?;
+        Ok(taken.forks())
+    }
+
+    /// The newest of those that can be taken up now: two from one set follow each other.
+    fn to_take(&self, client: &FullClient, set: u64, mode: SyncMode) -> Option<&Taken> {
+        let here = self.0.iter().filter(|taken| taken.stand(client, set, mode) == Stand::Here);
+        here.max_by_key(|taken| taken.recovery.last_final.0)
     }
 
     /// Waits until one of them can be taken up that could not be when the node was started. Then the node must be started
@@ -112,11 +118,8 @@ impl Recoveries {
     pub async fn wait(self, client: Arc<FullClient>, set: Set) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let found = self.0.iter().find(|taken| {
-                let stands = taken.stand(&client, set.set_id(), SyncMode::Full) == Stand::Here;
-                stands && !taken.in_force(&set)
-            });
-            if let Some(taken) = found {
+            let found = self.to_take(&client, set.set_id(), SyncMode::Full);
+            if let Some(taken) = found.filter(|taken| !taken.in_force(&set)) {
                 log::warn!(
                     target: LOG,
                     "block {} is here: the node ends, and takes up {} when it is started again",
@@ -156,7 +159,7 @@ impl Taken {
 
     fn forks(&self) -> Vec<AuthoritySetHardFork<Block>> {
         let key = |bytes: &[u8; 32]| (AuthorityId::from(ed25519::Public::from_raw(*bytes)), 1);
-        let fork = |set: &consilium_primitives::FinalitySet| {
+        let fork = |set: &FinalitySet| {
             let (number, hash) = set.signalled.unwrap_or_default();
             let authorities = set.authorities.iter().map(key).collect();
             // never forced: the chain does not count such a change, and set numbers would part
@@ -165,9 +168,13 @@ impl Taken {
         self.recovery.sets.iter().map(fork).collect()
     }
 
-    /// The number of the set that was in force at the last final block.
-    fn set_id(&self) -> u64 {
-        self.recovery.sets.first().map_or(u64::MAX, |set| set.id)
+    /// Where it is noted in the database that this node has taken it up.
+    fn mark(&self) -> Vec<u8> {
+        [MARK, &self.recovery.digest()].concat()
+    }
+
+    fn set(&self, id: u64) -> Option<&FinalitySet> {
+        self.recovery.sets.iter().find(|set| set.id == id)
     }
 
     fn stand(&self, client: &FullClient, set: u64, mode: SyncMode) -> Stand {
@@ -177,10 +184,17 @@ impl Taken {
         if let Some(other) = here.filter(|other| *other != hash && info.finalized_number >= number) {
             return Stand::Another(other);
         }
+        if self.set(set).is_none() {
+            return Stand::Elsewhere;
+        }
         // who follows by sets alone begins with the first one, and sees no older block
-        let begins = set == 0 && info.best_number == 0 && (mode.is_warp() || mode.light_state());
-        let reached = here == Some(hash) || info.finalized_number >= number && number > 0;
-        if set == self.set_id() && (reached || begins) {
+        let warp = mode.is_warp() || mode.light_state();
+        let begins = set == 0 && info.best_number == 0 && warp;
+        let jumped = here.is_none() && info.finalized_number > number;
+        // where finality has gone on without it, it is not needed any more
+        let stalled = here == Some(hash) && info.finalized_number <= number;
+        let taken = here == Some(hash) && client.get_aux(&self.mark()).ok().flatten().is_some();
+        if begins || jumped || stalled || taken {
             Stand::Here
         } else {
             Stand::Elsewhere
@@ -189,12 +203,9 @@ impl Taken {
 
     /// Whether its set is the one in force.
     fn in_force(&self, set: &Set) -> bool {
-        let mut now: Vec<[u8; 32]> = set
-            .current_authorities()
-            .iter()
-            .map(|(id, _)| <[u8; 32]>::decode(&mut id.as_ref()).unwrap_or_default())
-            .collect();
-        let mut then = self.recovery.sets.first().map(|first| first.authorities.clone()).unwrap_or_default();
+        let key = |id: &AuthorityId| <[u8; 32]>::decode(&mut id.as_ref()).unwrap_or_default();
+        let mut now: Vec<[u8; 32]> = set.current_authorities().iter().map(|(id, _)| key(id)).collect();
+        let mut then = self.set(set.set_id()).map(|it| it.authorities.clone()).unwrap_or_default();
         now.sort_unstable();
         then.sort_unstable();
         now == then
@@ -218,23 +229,31 @@ impl Taken {
                             String::from_utf8_lossy(&error)
                         ))
                     }
-                    Err(error) => log::debug!(target: LOG, "the state of block {number}: {error}"),
+                    Err(error) => return Err(format!("{shown}: the state of block {number} does not answer: {error}")),
                 }
             }
             Ok(Some(_)) => return Err(format!("{shown}: the runtime of block {number} knows no recoveries yet")),
             Ok(None) | Err(_) => {}
         }
-        // a newcomer has not that state; what it can see is that somebody has signed
+        let info = client.info();
+        if info.finalized_number > number && client.hash(number).ok().flatten().is_some() {
+            // past: it was taken up, of which there is a note, or is not needed here
+            return Ok(());
+        }
+        // a newcomer has not that state yet, or got the chain without it
         let digest = self.recovery.digest();
         let by_itself = |it: &&Consent<AccountId>| {
             let account = sr25519::Public::from_raw(*it.institution.as_ref());
             sr25519::Pair::verify(&sr25519::Signature::from_raw(it.signature), digest, &account)
         };
+        let signed = self.consents.iter().filter(by_itself).count();
+        if signed == 0 {
+            return Err(format!("{shown}: none of the accounts that it names has signed it"));
+        }
         log::warn!(
             target: LOG,
-            "{shown}: the state of block {number}, which says who may sign it, is not here; {} of {} signatures are of the named \
-             accounts. Compare its fingerprint with the others by telephone: {}",
-            self.consents.iter().filter(by_itself).count(),
+            "{shown}: the state of block {number}, which says who may sign it, is not here; {signed} of {} signatures are of the \
+             named accounts. Compare its fingerprint with the others by telephone: {}",
             self.consents.len(),
             self.fingerprint
         );
@@ -245,7 +264,6 @@ impl Taken {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use consilium_primitives::FinalitySet;
 
     fn recovery(sets: Vec<FinalitySet>) -> Recovery<[u8; 32]> {
         let last_final = (9, H256::repeat_byte(9));
@@ -267,7 +285,8 @@ mod tests {
         assert!(forks.iter().all(|fork| fork.last_finalized.is_none()));
         // no header signals the set of block 0
         let warp: Vec<u64> = read.for_warp().iter().map(|fork| fork.set_id).collect();
-        assert_eq!((warp, read.0[0].set_id(), read.is_empty()), (vec![1], 0, false));
+        assert_eq!((warp, read.is_empty()), (vec![1], false));
+        assert!(read.0[0].set(1).is_some() && read.0[0].set(2).is_none());
         assert!(Recoveries::default().is_empty());
     }
 

@@ -17,7 +17,7 @@ use crate::{
     motions::{account, own::signs_for, Acting},
     programs::write_new,
     show::print_json,
-    up::arguments::{recoveries, CHAIN},
+    up::arguments::CHAIN,
     Connection,
 };
 use anyhow::{bail, ensure, Context, Result};
@@ -150,7 +150,7 @@ async fn propose(options: &Propose) -> Result<()> {
     lost.sort_unstable();
     lost.dedup();
     let from = chain.finalised().await?;
-    let stated = statement::state(&chain, from, &lost).await?;
+    let stated = statement::state(&chain, from, &lost, None).await?;
     let mut file = RecoveryFile::of(&stated, |id| here.name(&AccountId32::from(*id)));
     let who = signing(&chain, &here, &signer, &file).await?;
     add(&mut file, &here, &who, &signer)?;
@@ -186,7 +186,13 @@ async fn sign(options: &Sign) -> Result<()> {
          the longer one, and let all nodes follow it",
         own.hash
     );
-    let ours = statement::state(&chain, own, &stated.lost).await?;
+    let last = chain.finalised().await?.number;
+    ensure!(
+        last <= number,
+        "block {last} is final for this node, and the recovery goes on from {number}: others could make another block final than \
+         those between. Propose it from here"
+    );
+    let ours = statement::state(&chain, own, &stated.lost, Some(&stated.sets)).await?;
     if ours.sets != stated.sets {
         bail!(
             "this node finds other sets of finality than the recovery names: {} (recovery: {}). Propose it anew here, and let \
@@ -210,15 +216,20 @@ async fn sign(options: &Sign) -> Result<()> {
 fn take(options: &Take) -> Result<()> {
     let file = read(&options.file)?;
     ensure!(options.dir.join(CHAIN).is_file(), "{}: no institution's folder with a {CHAIN}", options.dir.display());
-    for there in recoveries(&options.dir) {
-        if fs::read(&there).is_ok_and(|bytes| bytes == file.file()) {
-            bail!("{} is this recovery already", there.display());
-        }
-    }
     let place = options.dir.join(format!("recovery-{}.json", file.last_final.number));
-    write_new(&place, &file.file(), 0o644)?;
+    if place.exists() {
+        // more have signed since
+        ensure!(
+            read(&place)?.statement()? == file.statement()?,
+            "{}: is another recovery from the same block; there must be one alone. Delete it, if this is the one that all have signed",
+            place.display()
+        );
+        fs::write(&place, file.file()).with_context(|| format!("cannot write {}", place.display()))?;
+    } else {
+        write_new(&place, &file.file(), 0o644)?;
+    }
     out!("{}: the node takes it up at its next start; fingerprint {}", place.display(), file.fingerprint()?);
-    out!("Start `consilium up` again (units of systemd: print them anew first).");
+    out!("Start `consilium up` again (units of systemd: print them anew first). Delete the file if the lost come back before that.");
     Ok(())
 }
 

@@ -38,7 +38,7 @@ impl Towards {
         let error = match answer.map(|bytes| Option::<Vec<u8>>::decode(&mut &bytes[..])) {
             Ok(Ok(error)) => error.map(|text| String::from_utf8_lossy(&text).into_owned()),
             Ok(Err(_)) => Some("the chain's answer cannot be read".into()),
-            Err(error) => Some(format!("the node does not know: {error:#}")),
+            Err(error) => Some(format!("not known here, for the state of block {number} is not ({error:#})")),
         };
         let slots = chain.silences(best).await?;
         let since = |account: &str| {
@@ -109,7 +109,10 @@ pub fn print(file: &RecoveryFile, towards: Option<&Towards>) -> Result<()> {
         out!("silence      {}", towards.silences());
         out!(
             "nodes        {}",
-            towards.error.as_deref().map_or("take it".into(), |error| format!("refuse it: {error}"))
+            towards
+                .error
+                .as_deref()
+                .map_or("take it".into(), |error| format!("refuse it where they can tell: {error}"))
         );
     }
     out!("fingerprint  {}", file.fingerprint()?);

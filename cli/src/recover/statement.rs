@@ -3,13 +3,20 @@
 use crate::chain::{Block, Chain};
 use anyhow::{ensure, Context, Result};
 use consilium_primitives::{FinalitySet, Recovery};
+use sp_consensus_grandpa::GRANDPA_ENGINE_ID;
 use sp_core::crypto::AccountId32;
 
-/// The recovery from block `from` on, without `lost`, ascending.
+/// The recovery from block `from` on, without `lost`, ascending. Where another one has `named` the blocks in which sets were
+/// signalled, these are looked at, and none is looked for: that needs states that a pruned node has no more.
 ///
 /// # Errors
 /// The node does not answer or keeps old states no longer; nobody would remain.
-pub async fn state(chain: &Chain, from: Block, lost: &[[u8; 32]]) -> Result<Recovery<[u8; 32]>> {
+pub async fn state(
+    chain: &Chain,
+    from: Block,
+    lost: &[[u8; 32]],
+    named: Option<&[FinalitySet]>,
+) -> Result<Recovery<[u8; 32]>> {
     let best = chain.best().await?;
     let (then, now) = (chain.set_id(from).await?, chain.set_id(best).await?);
     // nodes count otherwise than the chain, once changes were lost to a rescue
@@ -19,7 +26,10 @@ pub async fn state(chain: &Chain, from: Block, lost: &[[u8; 32]]) -> Result<Reco
 
     let mut sets = vec![FinalitySet {
         id: as_nodes(then)?,
-        signalled: signalled(chain, then, 0, from.number).await?,
+        signalled: match named.and_then(|sets| sets.first()) {
+            Some(set) => signalled_there(chain, then, set).await?,
+            None => signalled(chain, then, 0, from.number).await?,
+        },
         authorities: remaining(chain, from, lost).await?,
     }];
     for id in then + 1..=now {
@@ -76,6 +86,23 @@ async fn signalled(chain: &Chain, id: u64, low: u32, high: u32) -> Result<Option
     }
     let block = chain.block_at(high).await?;
     Ok(Some((block.number, block.hash)))
+}
+
+/// The block that another one has named, if it signals a change of those who vote on finality.
+async fn signalled_there(chain: &Chain, id: u64, set: &FinalitySet) -> Result<Option<(u32, sp_core::H256)>> {
+    let Some((number, hash)) = set.signalled else {
+        ensure!(id == 0, "the recovery names no block in which its first set was signalled");
+        return Ok(None);
+    };
+    let block = chain.block_at(number).await?;
+    ensure!(block.hash == hash, "this node has another block {number} than the recovery names for its first set");
+    let logs = chain.header(block).await?.digest.logs;
+    let signals = logs.iter().any(|log| log.as_consensus().is_some_and(|(engine, _)| engine == GRANDPA_ENGINE_ID));
+    ensure!(
+        signals,
+        "block {number} signals no change of those who vote on finality, and the recovery says that it does"
+    );
+    Ok(set.signalled)
 }
 
 /// The sets in a line.

@@ -15,18 +15,16 @@ fn path(dir: &Path, name: &str) -> String {
     dir.join(name).to_string_lossy().into_owned()
 }
 
-/// The recoveries in a folder, in the order of their blocks' digits.
+/// The recoveries in a folder, those of older blocks first.
 pub fn recoveries(dir: &Path) -> Vec<PathBuf> {
-    let is_one = |path: &PathBuf| {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        name.strip_prefix("recovery-")
-            .and_then(|rest| rest.strip_suffix(".json"))
-            .is_some_and(|at| at.parse::<u32>().is_ok())
+    let number = |path: &Path| {
+        let name = path.file_name()?.to_str()?;
+        name.strip_prefix("recovery-")?.strip_suffix(".json")?.parse::<u32>().ok()
     };
     let all = fs::read_dir(dir).into_iter().flatten().filter_map(|entry| entry.ok().map(|entry| entry.path()));
-    let mut all: Vec<PathBuf> = all.filter(is_one).collect();
+    let mut all: Vec<(u32, PathBuf)> = all.filter_map(|path| Some((number(&path)?, path))).collect();
     all.sort();
-    all
+    all.into_iter().map(|(_, path)| path).collect()
 }
 
 /// Arguments of `consilium-node` for the institution whose folder this is; paths begin with `dir`.
@@ -121,7 +119,7 @@ pub mod tests {
         }
         let given = node(dir.path(), &settings());
         let files = given.windows(2).filter(|pair| pair[0] == "--recovery").map(|pair| pair[1].clone());
-        let want = ["recovery-12.json", "recovery-7.json"].map(|name| path(dir.path(), name));
+        let want = ["recovery-7.json", "recovery-12.json"].map(|name| path(dir.path(), name));
         assert_eq!(files.collect::<Vec<_>>(), want);
     }
 

@@ -97,9 +97,6 @@ fn when_half_are_gone_those_who_remain_go_on_by_a_recovery_that_both_have_signed
         (up["node"]["state"] == "refused").then(|| up["node"]["why"].to_string())
     });
     assert!(refusal.contains("TooFewConsents"), "{refusal}");
-    let taken = fs::read_dir(&mary.dir).unwrap().map(|entry| entry.unwrap().path());
-    let taken = taken.into_iter().find(|path| text(path).contains("/recovery-")).unwrap();
-    fs::remove_file(taken).unwrap();
     clock.step("wrong and unsigned recoveries are refused");
 
     fs::copy(&draft, &done).unwrap();
@@ -126,8 +123,9 @@ fn when_half_are_gone_those_who_remain_go_on_by_a_recovery_that_both_have_signed
     // it may have paused, for want of updates, while nothing became final
     mary.until("the study ends", || {
         let study = mary.study("0")?;
+        println!("{} {} {:?}", study["phase"], study["round"], study["rounds"].as_array().map(Vec::len));
         if study["phase"].as_str()?.contains("paused") {
-            mary.run(&["study", "resume", "0", "--key", &mary.key()]);
+            println!("{:?}", mary.run(&["study", "resume", "0", "--key", &mary.key()]));
         }
         study["certificate"]["root"].is_string().then_some(())
     });

@@ -71,11 +71,11 @@ mod errors {
         RescueDelay,
         /// The last change of the validators is not in force yet, or a rescue is under way. Try again in half a minute.
         StillSettling,
-        /// The recovery is for another chain, or its last final block is none of this one. Make it anew.
+        /// The recovery is for another chain, or its last final block is, where this one still knows its hash. Make it anew.
         OtherChain,
         /// A recovery from this block, or from a later one, was made already.
         RecoveredAlready,
-        /// The lost are not named in ascending order, or one of them is in no active set of validators.
+        /// The lost are not named in ascending order, or none of them is in the active set of validators.
         NotLost,
         /// With those who remain finality goes on: let them suspend, remove, or rescue by motions.
         NotNeeded,
@@ -85,5 +85,7 @@ mod errors {
         InvalidConsent,
         /// One of the lost has made a block within the time of silence that was agreed at founding. Wait.
         StillHeard,
+        /// The recovery's last final block is more than fourteen days of blocks ago. Make it anew.
+        RecoveryTooOld,
     }
 }

@@ -105,6 +105,7 @@ pub use motion::{Admission, Motion, Open, MAX_PROPOSED, MAX_VOICES, VOICE_MILLIS
 pub use peers::PREVIOUS_MILLIS;
 pub use quota::{cost, CheckQuota, BURST, BYTES_PER_TOKEN, MOST_AHEAD, MOST_BYTES_A_DAY, REFILL_MILLIS};
 pub use ready::{ready_payload, READY_CONTEXT};
+pub use recovery::RECOVERY_MILLIS;
 pub use session::{SESSION_MILLIS, SETTLE_MILLIS};
 pub use terms::{Founding, Share, Thresholds};
 #[cfg(any(feature = "runtime-benchmarks", test))]
@@ -337,9 +338,10 @@ pub mod pallet {
         /// Takes those out of the consortium whose nodes are gone for good, by the word of those who remain. Sent by any of
         /// them.
         ///
-        /// Errors: those of [`recovery_error`](Self::recovery_error), `StillHeard`, `TooFewValidators`, `TooManyRemoved`.
+        /// Errors: those of [`check_recovery`](Self::check_recovery), `RecoveryTooOld`, `RecoveredAlready`, `StillHeard`,
+        /// `TooFewValidators`, `TooManyRemoved`.
         #[pallet::call_index(14)]
-        #[pallet::weight(Pallet::<T>::recover_weight(recovery.lost.len(), consents.len()))]
+        #[pallet::weight((Pallet::<T>::recover_weight(recovery.lost.len(), consents.len()), DispatchClass::Operational))]
         pub fn recover(
             origin: OriginFor<T>,
             recovery: Box<Recovery<T::AccountId>>,

@@ -143,9 +143,11 @@ fn what_is_for_another_chain_or_past_is_refused() {
 #[test]
 fn the_lost_are_silent_validators_and_more_than_finality_can_miss() {
     silent(|| {
-        for wrong in [&[][..], &[5, 4], &[4, 4], &[4, 6]] {
+        for wrong in [&[][..], &[5, 4], &[4, 4], &[6, 7]] {
             assert_noop!(send(1, &recovery(wrong), &[1, 2, 3]), Error::<Test>::NotLost);
         }
+        // who is in no active set counts for nothing
+        assert_noop!(send(1, &recovery(&[4, 6]), &[1, 2, 3]), Error::<Test>::NotNeeded);
         assert_noop!(send(1, &recovery(&[5]), &[1, 2, 3, 4]), Error::<Test>::NotNeeded);
         assert_noop!(send(1, &recovery(&[1, 2, 3, 4, 5]), &[]), Error::<Test>::NotNeeded);
         // 5 was heard in slot 105, and again
@@ -180,6 +182,28 @@ fn all_validators_that_remain_sign_and_two_thirds_of_the_institutions() {
         }
         assert_noop!(send(1, &it, &[1, 2, 3]), Error::<Test>::TooFewConsents);
         assert_ok!(send(1, &it, &[1, 2, 3, 7]));
+    });
+}
+
+#[test]
+fn of_those_named_the_validators_of_now_are_taken_out() {
+    silent(|| {
+        assert_ok!(Consortium::do_admit(6, name("F"), false, true));
+        let it = recovery(&[4, 5, 6]);
+        assert_ok!(send(1, &it, &[1, 2, 3]));
+        assert_eq!(last_event(), Event::Recovered { last_final: 3, lost: vec![4, 5] }.into());
+        assert!(Stored::<Test>::get(6).is_some(), "nobody can know whether it is silent");
+    });
+}
+
+#[test]
+fn what_was_signed_is_no_word_for_ever() {
+    silent(|| {
+        let last = 3 + blocks(crate::RECOVERY_MILLIS);
+        System::set_block_number(u64::from(last) + 1);
+        assert_noop!(send(1, &recovery(&[4, 5]), &[1, 2, 3]), Error::<Test>::RecoveryTooOld);
+        System::set_block_number(u64::from(last));
+        assert_ok!(send(1, &recovery(&[4, 5]), &[1, 2, 3]));
     });
 }
 
