@@ -1,12 +1,16 @@
 //! Institutions on machines with addresses of their own, each with its folder, led by the command line alone.
 
 use consilium_e2e::{bin_dir, hosts::Hosts, workspace};
+use nix::{
+    sys::signal::{kill, Signal},
+    unistd::Pid,
+};
 use serde_json::Value;
 use std::{
     cell::RefCell,
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Output, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -111,8 +115,7 @@ impl<'a> House<'a> {
     /// Ends the institution's programs as its people do, and starts them again.
     pub fn again(&self) {
         if let Some(mut up) = self.up.take() {
-            let asked = Command::new("kill").arg(up.id().to_string()).status().unwrap();
-            assert!(asked.success(), "{}", self.name);
+            kill(Pid::from_raw(up.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
             up.wait().unwrap();
         }
         self.up();
