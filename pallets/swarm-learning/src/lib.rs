@@ -55,6 +55,7 @@ extern crate alloc;
 #[cfg(any(feature = "runtime-benchmarks", test))]
 mod benchmarking;
 mod conductor;
+mod migration;
 #[cfg(test)]
 mod mock;
 mod orders;
@@ -65,6 +66,8 @@ mod tests;
 mod tests_blobs;
 #[cfg(test)]
 mod tests_conductor;
+#[cfg(test)]
+mod tests_migration;
 #[cfg(test)]
 mod tests_notes;
 #[cfg(test)]
@@ -123,7 +126,8 @@ pub mod pallet {
     pub struct Pallet<T>(_);
 
     /// Version of the storage.
-    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+    /// 2: studies say how long a slot was when they were registered.
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(2);
 
     /// What the runtime gives to this pallet.
     #[pallet::config]
@@ -279,6 +283,18 @@ pub mod pallet {
                 debug_assert!(ticked.is_ok());
             }
             weight
+        }
+
+        fn on_runtime_upgrade() -> Weight {
+            if StorageVersion::get::<Self>() >= STORAGE_VERSION {
+                return T::DbWeight::get().reads(1);
+            }
+            let studies = Self::shorten_slots();
+            STORAGE_VERSION.put::<Self>();
+            // each is read and written, and a running one has its place in the agenda
+            T::DbWeight::get()
+                .reads_writes(1, 1)
+                .saturating_add(T::DbWeight::get().reads_writes(4, 5).saturating_mul(studies))
         }
 
         fn offchain_worker(now: BlockNumberFor<T>) {

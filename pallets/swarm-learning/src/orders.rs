@@ -99,7 +99,7 @@ impl<T: Config> Pallet<T> {
             partial: open.partial,
             not_final: open.not_final,
             frozen_at: open.frozen_at,
-            fetch: rules.windows(info.state.validators).fetch,
+            fetch: info.state.windows().fetch,
         })
     }
 

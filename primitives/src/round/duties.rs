@@ -57,7 +57,7 @@ impl Study {
                 let ballot = m.inputs.iter().zip(m.ballots.iter()).find(|(i, _)| i.commitment.member == index)?.1;
                 attempt = m.attempt;
                 partial_sent = matches!(ballot, Some(Ballot::Partial { .. }));
-                let fetch = self.rules.windows(self.validators).fetch;
+                let fetch = self.windows().fetch;
                 not_final = matches!(ballot, Some(Ballot::Partial { not_final: true, .. }));
                 partial = not_final || !partial_sent && around.now() >= m.began.saturating_add(fetch);
                 frozen_at = m.frozen_at;

@@ -36,6 +36,7 @@ mod finish;
 mod listing;
 mod members;
 mod merge;
+mod restate;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -47,7 +48,8 @@ pub use state::*;
 
 use crate::{
     ids::{Hash, InstitutionId, StudyId},
-    rules::{RulesError, StudyRules, PAUSE_BLOCKS},
+    rules::{RulesError, StudyRules, Windows, PAUSE_BLOCKS},
+    time::SLOT_MILLIS,
     vote::Vote,
 };
 use alloc::vec::Vec;
@@ -153,6 +155,7 @@ impl Study {
     pub fn new(proposer: InstitutionId, rules: StudyRules, validators: u32, now: u32) -> Result<Self, RulesError> {
         rules.check()?;
         let until = now.saturating_add(rules.enrolment_blocks);
+        let slot_millis = u32::try_from(SLOT_MILLIS).unwrap_or(u32::MAX);
         Ok(Self {
             proposer,
             rules,
@@ -166,7 +169,13 @@ impl Study {
             opened_at: now,
             resumed: 0,
             phase: Phase::Enrolling { until },
+            slot_millis,
         })
+    }
+
+    /// Its windows, in blocks as they are now.
+    pub fn windows(&self) -> Windows {
+        self.rules.windows(self.validators, self.slot_millis)
     }
 
     /// One step. On refusal the study is as before.

@@ -42,7 +42,7 @@ pub struct Member {
 }
 
 /// A study on its way.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Study {
     /// Who proposed it.
     pub proposer: InstitutionId,
@@ -69,6 +69,8 @@ pub struct Study {
     pub resumed: u32,
     /// Where it stands.
     pub phase: Phase,
+    /// How long a slot was when it was registered, in milliseconds: the rules count in these.
+    pub slot_millis: u32,
 }
 
 /// Where a study stands.

@@ -6,6 +6,7 @@ mod late;
 mod lies;
 mod promises;
 mod properties;
+mod restated;
 mod simulate;
 mod stalls;
 mod steps;
@@ -237,7 +238,7 @@ impl Shell {
     }
 
     pub fn windows(&self) -> Windows {
-        self.study.rules.windows(self.study.validators)
+        self.study.windows()
     }
 
     pub fn collecting(&self) -> &Collecting {
