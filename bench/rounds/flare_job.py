@@ -32,7 +32,7 @@ def main(folder, tables, rounds, seed, form):
     numpy.save(first, network.initial(int(seed)))
     job = CCWFJob(name="rounds", min_clients=SITES)
     job.add_swarm(
-        server_config=SwarmServerConfig(num_rounds=int(rounds), start_task_timeout=60),
+        server_config=SwarmServerConfig(num_rounds=int(rounds), configure_task_timeout=60, start_task_timeout=60),
         client_config=SwarmClientConfig(
             executor=ScriptRunner(
                 script=str(Path(__file__).with_name("flare_site.py")),

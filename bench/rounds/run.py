@@ -26,6 +26,7 @@ import tables
 
 HERE = Path(__file__).resolve().parent
 NAMES = {"ours": "ours", "before": "ours, before", "default": "FLARE, default", "tuned": "FLARE, tuned"}
+TRIES = 2  # of a FLARE job; on a busy machine its simulator sometimes does not start all four clients
 TRAINED = 20  # rounds from which on the bar of accuracy stands
 QUIET = 0.2  # processors that others may use
 
@@ -60,7 +61,7 @@ def arguments():
 
 
 def family(pid):
-    """A process and all under it, as (id, start): ticks it has computed. each of FLARE's has a process group of its own."""
+    """A process and all under it, as (id, start): ticks it has computed. FLARE's have groups of their own."""
     known, children = {}, {}
     for file in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -99,6 +100,10 @@ def everybody():
     return user + nice + system + irq + softirq
 
 
+class Failed(Exception):
+    """A run that ended badly."""
+
+
 def run(command, log, minutes):
     """Seconds that a command takes, and how many processors other programs used meanwhile. Its output goes to a file."""
     began, before, own = time.monotonic(), everybody(), {}
@@ -116,7 +121,7 @@ def run(command, log, minutes):
                 end(process)
     if process.returncode:
         tail = "".join(log.read_text().splitlines(True)[-12:])
-        raise SystemExit(f"rounds.sh: ended with {process.returncode}; see {log}:\n{tail}")
+        raise Failed(f"ended with {process.returncode}; see {log}:\n{tail}")
     whole = time.monotonic() - began
     return whole, max(0, everybody() - before - sum(own.values())) / os.sysconf("SC_CLK_TCK") / whole
 
@@ -133,10 +138,18 @@ def our_run(programs, made, folder, a, seed):
     return {"seconds": seconds, "whole": whole, "others": others, "short": short, "accuracy": accuracy}
 
 
-def flare_run(form, made, folder, a, seed):
+def flare_run(form, made, folder, a, seed, attempt=1):
     sites, held_out = made
     job = [sys.executable, HERE / "flare_job.py", folder, held_out.parent, str(a.rounds), str(seed), form]
-    whole, others = run(job, folder / "log", a.minutes)
+    try:
+        whole, others = run(job, folder / "log", a.minutes)
+    except Failed as failure:
+        if attempt == TRIES:
+            raise
+        print(f"FLARE's job is run again: it {failure}", file=sys.stderr)
+        folder = folder.with_name(f"{folder.name}-again")
+        folder.mkdir()
+        return flare_run(form, made, folder, a, seed, attempt + 1)
     opened, came = {}, {}
     for site in sites:
         for line in (folder / "notes" / f"{site}.csv").read_text().splitlines():
@@ -237,7 +250,10 @@ def main():
         # through `run`, which ends the side that runs
         signal.signal(which, lambda *_: sys.exit(f"rounds.sh: told to end; what was made so far is in {work}"))
     print(f"{machine()}; load before {' '.join(f'{load:.2f}' for load in os.getloadavg())}\n", flush=True)
-    runs = measure(a, work)
+    try:
+        runs = measure(a, work)
+    except Failed as failure:
+        sys.exit(f"rounds.sh: a run {failure}")
     (work / "rounds.json").write_text(json.dumps(runs, indent=1))
     passed = tell(runs, a)
     if not a.out:
