@@ -57,6 +57,7 @@ mod benchmarking;
 mod conductor;
 #[cfg(test)]
 mod mock;
+mod old;
 mod orders;
 mod shell;
 #[cfg(test)]
@@ -69,9 +70,12 @@ mod tests_conductor;
 mod tests_notes;
 #[cfg(test)]
 mod tests_orders;
+#[cfg(test)]
+mod tests_pauses;
 mod types;
 pub mod weights;
 
+pub use old::{rewrite_studies, OldStudyInfo};
 pub use pallet::*;
 pub use types::*;
 pub use weights::WeightInfo;
@@ -261,7 +265,7 @@ pub mod pallet {
         WrongLength,
         /// The fetch window has not passed: missing inputs are not reported yet.
         TooEarly,
-        /// Bits for inputs that do not exist, or one input both held and invalid.
+        /// Bits for inputs or rounds that do not exist, or one input both held and invalid.
         BadMask,
         /// Not the canonical model.
         WrongRoot,
@@ -323,7 +327,7 @@ pub mod pallet {
         }
 
         /// Lets a paused study go on: at once by its proposer, else when more than half of its members ask (more than two
-        /// thirds in a strict study).
+        /// thirds in a strict study). One that waits for sites goes on by itself once enough of them are there.
         #[pallet::call_index(4)]
         pub fn resume(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
             let who = Self::ensure_participant(origin)?;

@@ -159,7 +159,7 @@ fn as_large_as_can_be(study: StudyId) {
         })
         .collect();
     state.members = members.try_into().unwrap();
-    (state.round, state.best) = (20, Some(3));
+    (state.round, state.base_round, state.best) = (20, 19, Some(3));
     state.phase = Phase::Paused(round::Pause {
         reason: round::PauseReason::NoAgreement,
         until: 1_000,
@@ -167,6 +167,8 @@ fn as_large_as_can_be(study: StudyId) {
         resume: 0,
         abort: 0,
         back: round::Back::Init,
+        present: PerMember::new(),
+        settles: None,
     });
     let inputs: PerMember<RecordedInput> = (0..64u8)
         .map(|n| RecordedInput { institution: id(n), duty: hash(n), root: hash(n), weight: 10, committed_at: 1 })
