@@ -13,9 +13,9 @@ pub mod consortium;
 pub mod send;
 
 use anyhow::{anyhow, bail, Context, Result};
-use codec::{Decode, DecodeAll, Encode};
+use codec::{Decode, Encode};
 use consilium_primitives::{
-    round::{old, Kind, RoundRecord, Study},
+    round::{Kind, RoundRecord, Study},
     Hash, InstitutionId, InstitutionNotice, Member, StudyId, StudyRules,
 };
 use sp_consensus_grandpa::GrandpaJustification;
@@ -34,7 +34,7 @@ const SWARM: &str = "SwarmLearning";
 const FINALITY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A study as the chain keeps it; the layout of `pallet_swarm_learning::StudyInfo`.
-#[derive(Clone, Debug, Encode)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct StudyInfo {
     /// Hash of the agreement: genesis, proposer, rules and spec.
     pub agreement: Hash,
@@ -44,25 +44,6 @@ pub struct StudyInfo {
     pub registered_at: u32,
     /// Where it stands.
     pub state: Study,
-}
-
-impl Decode for StudyInfo {
-    /// All that is left is one study: as chains keep it, or as they kept it before pauses ended by themselves. Archives of then
-    /// stay readable.
-    fn decode<I: codec::Input>(input: &mut I) -> Result<Self, codec::Error> {
-        type Fields<S> = (Hash, Hash, u32, S);
-        let left = input.remaining_len()?.ok_or("a study is read from bytes of its own")?;
-        let mut bytes = vec![0; left];
-        input.read(&mut bytes)?;
-        let (agreement, spec_hash, registered_at, state) = match Fields::<Study>::decode_all(&mut &bytes[..]) {
-            Ok(fields) => fields,
-            Err(error) => {
-                let before = Fields::<old::Study>::decode_all(&mut &bytes[..]).map_err(|_| error)?;
-                (before.0, before.1, before.2, before.3.now(|_| None))
-            }
-        };
-        Ok(Self { agreement, spec_hash, registered_at, state })
-    }
 }
 
 /// A block, by hash and number.

@@ -284,7 +284,7 @@ pub fn phase(study: &Study) -> String {
         Phase::FinalEvaluation { .. } => "final evaluation".into(),
         Phase::Certifying(_) => "certifying".into(),
         Phase::Paused(p) if p.reason.passes() => {
-            let (there, all) = (p.there().count_ones(), p.roster.count_ones());
+            let (there, all) = (study.presence.there().count_ones(), p.roster.count_ones());
             format!("paused: {:?}, waiting for sites ({there} of {all} are there)", p.reason)
         }
         Phase::Paused(p) => format!("paused: {:?}", p.reason),

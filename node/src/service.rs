@@ -1,17 +1,20 @@
 //! The node's services, assembled from the SDK's parts.
 
 use crate::{
+    authoring::Authoring,
+    changes,
     cli::{CourierParams, WorkerParams},
     courier::{self, Courier},
     members::Members,
     network::{self, Allowed, Network, Protocols},
+    pulse::{Nudge, Pulse},
     recovery::Recoveries,
     rpc, wasm_cache, worker,
 };
 use consilium_runtime::{opaque::Block, RuntimeApi};
 use futures::{FutureExt, StreamExt};
 use sc_client_api::{Backend, BlockBackend};
-use sc_consensus_aura::{ImportQueueParams, SlotProportion, StartAuraParams};
+use sc_consensus_aura::ImportQueueParams;
 use sc_consensus_grandpa::{FinalityProofProvider, SharedVoterState};
 use sc_network_sync::{SyncEvent, SyncEventStream, WarpSyncPhase};
 use sc_service::{error::Error as ServiceError, Configuration, TaskManager};
@@ -26,13 +29,26 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 pub type FullClient = sc_service::TFullClient<Block, RuntimeApi, wasm_cache::Executor>;
 /// Transactions that wait.
 pub type FullPool = sc_transaction_pool::TransactionPoolHandle<Block, FullClient>;
-type FullBackend = sc_service::TFullBackend<Block>;
-type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
-type GrandpaImport = sc_consensus_grandpa::GrandpaBlockImport<FullBackend, Block, FullClient, FullSelectChain>;
+/// Where it is kept.
+pub type FullBackend = sc_service::TFullBackend<Block>;
+/// Which of its blocks is the best.
+pub type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
+/// How blocks come in, with what finality has to say.
+pub type GrandpaImport = sc_consensus_grandpa::GrandpaBlockImport<FullBackend, Block, FullClient, FullSelectChain>;
 type GrandpaLink = sc_consensus_grandpa::LinkHalf<Block, FullClient, FullSelectChain>;
 
 /// A justification is kept every so many blocks, for nodes that join later.
-const JUSTIFICATION_PERIOD: u32 = 512;
+const JUSTIFICATION_PERIOD: u32 = 2048;
+
+/// How long votes on finality may take to reach everybody: shorter timers make blocks final sooner, and cost more messages
+/// where more vote. A round of votes takes two to six of it.
+fn gossip_for(voters: usize) -> Duration {
+    Duration::from_millis(match voters {
+        0..=10 => 50,
+        11..=32 => 100,
+        _ => 250,
+    })
+}
 
 /// A warp sync that has not begun is spoken of so often.
 const WARP_WATCH: Duration = Duration::from_secs(20);
@@ -147,6 +163,18 @@ async fn watch_warp_sync(sync: Arc<sc_network_sync::SyncingService<Block>>) {
     }
 }
 
+/// What this node is told besides what all nodes of the SDK are.
+pub struct Own {
+    /// Where compiled runtimes are kept.
+    pub cache: Option<PathBuf>,
+    /// How finality goes on where most validators were lost.
+    pub recoveries: Recoveries,
+    /// What becomes of a blob before it is sent.
+    pub served: crate::Served,
+    /// How long votes on finality may take to reach everybody, where that does not follow from how many vote.
+    pub gossip: Option<Duration>,
+}
+
 /// Starts everything a node does.
 ///
 /// # Errors
@@ -155,10 +183,9 @@ pub fn new_full(
     mut config: Configuration,
     worker_params: &WorkerParams,
     courier_params: &CourierParams,
-    cache: Option<PathBuf>,
-    recoveries: Recoveries,
-    served: crate::Served,
+    own: Own,
 ) -> Result<TaskManager, ServiceError> {
+    let Own { cache, recoveries, served, gossip } = own;
     let sc_service::PartialComponents {
         client,
         backend,
@@ -246,7 +273,12 @@ pub fn new_full(
     }
     task_manager.spawn_handle().spawn("warp-sync-watch", None, watch_warp_sync(sync_service.clone()));
 
+    let nudge = Nudge::default();
+    if let Some((url, token)) = worker::door(worker_params) {
+        task_manager.spawn_handle().spawn("worker-changes", None, changes::follow(url, token, nudge.clone()));
+    }
     if config.offchain_worker.enabled {
+        let (pulse, beat) = Pulse::new(client.clone(), nudge);
         let workers = sc_offchain::OffchainWorkers::new(sc_offchain::OffchainWorkerOptions {
             runtime_api_provider: client.clone(),
             is_validator: config.role.is_authority(),
@@ -255,14 +287,15 @@ pub fn new_full(
             transaction_pool: Some(OffchainTransactionPoolFactory::new(transaction_pool.clone())),
             network_provider: Arc::new(network.clone()),
             enable_http_requests: true,
-            custom_extensions: |_| vec![],
+            custom_extensions: beat.extensions(),
         });
         match workers {
-            Ok(workers) => task_manager.spawn_handle().spawn(
-                "offchain-workers-runner",
-                "offchain-worker",
-                workers.run(client.clone(), task_manager.spawn_handle()).boxed(),
-            ),
+            Ok(workers) => {
+                let group = "offchain-worker";
+                task_manager.spawn_handle().spawn("offchain-pulse", group, beat.run(sync_service.clone()));
+                let run = workers.run(Arc::new(pulse), task_manager.spawn_handle()).boxed();
+                task_manager.spawn_handle().spawn("offchain-workers-runner", group, run);
+            }
             // its HTTP client wants certificates, which a node that only follows the chain does not need
             Err(error) if worker_params.worker_url.is_none() => {
                 log::warn!("this node has no worker and runs no offchain worker: {error}");
@@ -321,38 +354,25 @@ pub fn new_full(
             registry.as_ref(),
             telemetry.as_ref().map(|t| t.handle()),
         );
-        let slot_duration = sc_consensus_aura::slot_duration(&*client)?;
-        let aura = sc_consensus_aura::start_aura::<AuraPair, _, _, _, _, _, _, _, _, _, _>(StartAuraParams {
-            slot_duration,
-            client,
+        let authoring = Authoring {
+            client: client.clone(),
             select_chain,
-            block_import,
-            proposer_factory: proposer,
-            create_inherent_data_providers: move |_, ()| async move {
-                let timestamp = sp_timestamp::InherentDataProvider::from_system_time();
-                let slot = sp_consensus_aura::inherents::InherentDataProvider::from_timestamp_and_slot_duration(
-                    *timestamp,
-                    slot_duration,
-                );
-                Ok((slot, timestamp))
-            },
-            force_authoring,
-            backoff_authoring_blocks: None::<()>,
+            import: block_import,
+            proposer,
             keystore: keystore_container.keystore(),
-            sync_oracle: sync_service.clone(),
-            justification_sync_link: sync_service.clone(),
-            block_proposal_slot_portion: SlotProportion::new(2f32 / 3f32),
-            max_block_proposal_slot_portion: None,
+            sync: sync_service.clone(),
+            force: force_authoring,
             telemetry: telemetry.as_ref().map(|t| t.handle()),
-            compatibility_mode: Default::default(),
-        })?;
-        task_manager.spawn_essential_handle().spawn_blocking("aura", Some("block-authoring"), aura);
+        };
+        task_manager.spawn_essential_handle().spawn_blocking("aura", Some("block-authoring"), authoring.run());
     }
 
     if enable_grandpa {
+        let voters = grandpa_link.shared_authority_set().current_authorities().len().get();
+        let gossip = gossip.unwrap_or_else(|| gossip_for(voters));
         let grandpa = sc_consensus_grandpa::run_grandpa_voter(sc_consensus_grandpa::GrandpaParams {
             config: sc_consensus_grandpa::Config {
-                gossip_duration: Duration::from_millis(333),
+                gossip_duration: gossip,
                 justification_generation_period: JUSTIFICATION_PERIOD,
                 name: Some(name),
                 observer_enabled: false,
@@ -365,7 +385,8 @@ pub fn new_full(
             network,
             sync: Arc::new(sync_service),
             notification_service: grandpa_notifications,
-            voting_rule: sc_consensus_grandpa::VotingRulesBuilder::default().build(),
+            // the best block: it is final once two thirds have seen it, be it two blocks old or none
+            voting_rule: sc_consensus_grandpa::VotingRulesBuilder::new().build(),
             prometheus_registry: registry,
             shared_voter_state: voter_state,
             telemetry: telemetry.as_ref().map(|t| t.handle()),

@@ -47,14 +47,15 @@ use std::{
     sync::{mpsc, Arc},
     time::{Duration, Instant},
 };
+use tokio::sync::watch;
 use turns::{Asked, Turns};
 
 /// After so long, a duty that could not be done is tried again, if it is still asked for. For so long, too, a `sites.toml`
 /// or a data file that was there and is not counts as one that someone is just replacing.
 const RETRY: Duration = Duration::from_secs(10);
 /// How long an answer waits for work that may be done in a moment: a merge of a small model would otherwise be told only
-/// with the next block. The node gives a whole call 800 ms.
-const MOMENT: Duration = Duration::from_millis(250);
+/// when the node asks next, which it does when it hears that something was finished. The node gives a whole call 400 ms.
+const MOMENT: Duration = Duration::from_millis(30);
 /// Most duties whose state is remembered in memory; results are on disk.
 const MAX_JOBS: usize = 4 * MAX_ORDERS;
 /// Stack of a working thread: the tensor library walks graphs by recursion.
@@ -118,6 +119,8 @@ pub struct Worker {
     again: mpsc::Sender<Again>,
     quick: mpsc::Sender<DutyOrder>,
     turns: Turns,
+    /// How often something was finished.
+    changes: watch::Sender<u64>,
 }
 
 impl Worker {
@@ -150,6 +153,7 @@ impl Worker {
             again,
             quick,
             turns: Turns::default(),
+            changes: watch::Sender::default(),
         });
         let thread = |name: &str| std::thread::Builder::new().name(name.into()).stack_size(STACK);
         let (looking, merging, training) = (worker.clone(), worker.clone(), worker.clone());
@@ -331,11 +335,22 @@ impl Worker {
     }
 
     fn change(&self, key: &Hash, change: impl FnOnce(&mut Job)) {
+        let mut ended = false;
         if let Some(job) = self.jobs.lock().get_mut(key) {
+            let worked = job.working;
             change(job);
             job.changed = Instant::now();
+            ended = worked && !job.working;
         }
         self.finished.notify_all();
+        if ended {
+            self.changes.send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+
+    /// How often something was finished here, for whoever waits for more.
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// What people see: which duties there are, and how far.

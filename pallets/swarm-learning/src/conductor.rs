@@ -14,6 +14,7 @@ use crate::{
 use alloc::{string::String, vec, vec::Vec};
 use codec::{DecodeAll, Encode};
 use consilium_primitives::{
+    blocks,
     duty::{HELD_BASE, MAX_ORDERS, OLDER_PROTOCOL, PROTOCOL_VERSION},
     rules::FETCH_SLACK,
     DutyAnswer, DutyKind, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, Hash, InstitutionId, Vote,
@@ -49,13 +50,13 @@ const SETTLED_KEY: &[u8] = b"consilium/conductor/settled";
 const MISSING_KEY: &[u8] = b"consilium/conductor/missing";
 
 /// Everything of one run is done by then, in milliseconds.
-const BUDGET_MS: u64 = 800;
+const BUDGET_MS: u64 = 400;
 /// A run that died holds the lock no longer than this.
 const LOCK_MS: u64 = 4 * BUDGET_MS;
 /// Blocks after which a vote that the state still lacks is sent again.
-const RESEND_BLOCKS: u32 = 4;
+const RESEND_BLOCKS: u32 = blocks(1_000);
 /// A worker that is away for a shorter time, in blocks, is being restarted, not missing.
-const RESTART_BLOCKS: u32 = 10;
+const RESTART_BLOCKS: u32 = blocks(20_000);
 /// Longest answer that is read.
 const MAX_REPLY: usize = 64 * 1024;
 
@@ -204,7 +205,7 @@ fn report_missing<T: Config>(now: u32, asked: &[(AuthorityId, Asked)]) {
     });
     let Ok(stretches) = noted else { return };
     for ((key, asked), (_, since, _)) in asked.iter().zip(stretches) {
-        let expected = Studies::<T>::get(asked.order.duty.study).map_or(u32::MAX, |s| s.state.rules.training_blocks);
+        let expected = Studies::<T>::get(asked.order.duty.study).map_or(u32::MAX, |s| s.state.windows().expected);
         if now.saturating_sub(since) >= expected.max(RESTART_BLOCKS) {
             answer_duty::<T>(now, key, asked, true, &DutyState::Failed(FailureCode::WorkerMissing));
         }

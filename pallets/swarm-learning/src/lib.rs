@@ -55,9 +55,9 @@ extern crate alloc;
 #[cfg(any(feature = "runtime-benchmarks", test))]
 mod benchmarking;
 mod conductor;
+mod migration;
 #[cfg(test)]
 mod mock;
-mod old;
 mod orders;
 mod shell;
 #[cfg(test)]
@@ -67,6 +67,8 @@ mod tests_blobs;
 #[cfg(test)]
 mod tests_conductor;
 #[cfg(test)]
+mod tests_migration;
+#[cfg(test)]
 mod tests_notes;
 #[cfg(test)]
 mod tests_orders;
@@ -75,7 +77,6 @@ mod tests_pauses;
 mod types;
 pub mod weights;
 
-pub use old::{rewrite_studies, OldStudyInfo};
 pub use pallet::*;
 pub use types::*;
 pub use weights::WeightInfo;
@@ -127,7 +128,8 @@ pub mod pallet {
     pub struct Pallet<T>(_);
 
     /// Version of the storage.
-    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+    /// 2: studies say how long a slot was when they were registered, which round's model they stand on, and who is there.
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(2);
 
     /// What the runtime gives to this pallet.
     #[pallet::config]
@@ -283,6 +285,18 @@ pub mod pallet {
                 debug_assert!(ticked.is_ok());
             }
             weight
+        }
+
+        fn on_runtime_upgrade() -> Weight {
+            if StorageVersion::get::<Self>() >= STORAGE_VERSION {
+                return T::DbWeight::get().reads(1);
+            }
+            let studies = Self::shorten_slots();
+            STORAGE_VERSION.put::<Self>();
+            // each is read and written, with up to two records read, and a running one has its place in the agenda
+            T::DbWeight::get()
+                .reads_writes(1, 1)
+                .saturating_add(T::DbWeight::get().reads_writes(6, 5).saturating_mul(studies))
         }
 
         fn offchain_worker(now: BlockNumberFor<T>) {

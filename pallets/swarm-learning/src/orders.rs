@@ -110,7 +110,7 @@ impl<T: Config> Pallet<T> {
             not_final: open.not_final,
             frozen_at: open.frozen_at,
             lacked: open.lacked,
-            fetch: rules.windows(info.state.validators).fetch,
+            fetch: info.state.windows().fetch,
         })
     }
 

@@ -167,8 +167,6 @@ fn as_large_as_can_be(study: StudyId) {
         resume: 0,
         abort: 0,
         back: round::Back::Init,
-        present: PerMember::new(),
-        settles: None,
     });
     let inputs: PerMember<RecordedInput> = (0..64u8)
         .map(|n| RecordedInput { institution: id(n), duty: hash(n), root: hash(n), weight: 10, committed_at: 1 })

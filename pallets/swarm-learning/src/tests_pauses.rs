@@ -1,4 +1,4 @@
-//! Pauses that end by themselves, as the chain and the offchain worker see them; and studies of an earlier layout.
+//! Pauses that end by themselves, as the chain and the offchain worker see them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::{
@@ -6,10 +6,10 @@ use crate::{
     tests_conductor::{conduct_with, done, says, Answer},
     *,
 };
-use codec::{Decode, Encode};
+use codec::Decode;
 use consilium_primitives::{
     duty::{held_bit, HELD_BASE, OLDER_PROTOCOL, PROTOCOL_VERSION},
-    round::{old, Kind, PauseReason, Phase, TAKE_UP_BLOCKS},
+    round::{PauseReason, Phase, TAKE_UP_BLOCKS},
     *,
 };
 use frame_support::{assert_noop, assert_ok};
@@ -232,60 +232,4 @@ fn a_worker_of_an_earlier_version_does_its_other_duties_beside_a_pause() {
         newer.votes.iter().map(|(vote, _)| (vote.study, vote.kind)).collect::<Vec<_>>(),
         [(0, DutyKind::Present)]
     );
-}
-
-/// A study as the chain kept it before.
-fn before(info: StudyInfo) -> OldStudyInfo {
-    let state = info.state;
-    let phase = match state.phase {
-        Phase::Paused(p) => old::Phase::Paused(old::Pause {
-            reason: p.reason,
-            until: p.until,
-            roster: p.roster,
-            resume: p.resume,
-            abort: p.abort,
-            back: p.back,
-        }),
-        Phase::Collecting(c) => old::Phase::Collecting(c),
-        other => panic!("not one of this test: {other:?}"),
-    };
-    let state = old::Study {
-        proposer: state.proposer,
-        rules: state.rules,
-        validators: state.validators,
-        members: state.members,
-        round: state.round,
-        base: state.base,
-        statistics: state.statistics,
-        best: state.best,
-        ended_at: state.ended_at,
-        opened_at: state.opened_at,
-        resumed: state.resumed,
-        phase,
-    };
-    OldStudyInfo { agreement: info.agreement, spec_hash: info.spec_hash, registered_at: info.registered_at, state }
-}
-
-#[test]
-fn studies_of_an_earlier_layout_are_rewritten_and_go_on() {
-    run(|| {
-        let runs = started(StudyRules { max_rounds: 3, ..rules() }, &[0, 1]);
-        (0..2).for_each(|n| answer(n, runs, VoteBody::Root(hash(100))));
-        (0..2).for_each(|n| answer(n, runs, update(n, None)));
-        (0..2).for_each(|n| answer(n, runs, VoteBody::Root(hash(101))));
-        let pauses = started(rules(), &[0, 1]);
-        in_round_two(pauses);
-        let now = [runs, pauses].map(info);
-        for (study, info) in [runs, pauses].into_iter().zip(now.clone()) {
-            frame_support::storage::unhashed::put_raw(&Studies::<Test>::hashed_key_for(study), &before(info).encode());
-            assert_eq!(Studies::<Test>::get(study), None, "it cannot be read as it is");
-        }
-        assert_eq!(rewrite_studies::<Test>(), 2);
-        assert_eq!([runs, pauses].map(info), now);
-        assert_eq!(info(pauses).state.base_round, 1);
-        // the one that pauses is taken up by who is there
-        (0..2).for_each(|n| answer(n, pauses, there()));
-        let Phase::Collecting(c) = info(pauses).state.phase else { panic!("not collecting") };
-        assert_eq!((c.kind, c.roster), (Kind::Model, 0b11));
-    });
 }

@@ -41,7 +41,7 @@ impl Study {
             }
         }
         let in_already = commitments.iter().fold(0, |mask, c| mask | bit(c.member));
-        let windows = self.rules.windows(self.validators);
+        let windows = self.windows();
         let asked = self.asked(roster, dropped);
         self.phase = Phase::Collecting(Collecting {
             kind,
@@ -90,8 +90,7 @@ impl Study {
 
     /// Freezes where all are in, pauses where nobody is left to wait for, sets the freeze where enough are in.
     pub(super) fn after_commitment(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
-        let windows = self.rules.windows(self.validators);
-        let training = self.rules.training_blocks;
+        let windows = self.windows();
         let rules = &self.rules;
         let Phase::Collecting(c) = &mut self.phase else { return Vec::new() };
         let needed = rules.freeze_needs(c.roster.count_ones());
@@ -106,7 +105,7 @@ impl Study {
         let now = around.now();
         match (enough, c.freeze_at) {
             (true, None) => {
-                let at = now.max(c.start.saturating_add(training)).saturating_add(windows.grace);
+                let at = now.max(c.start.saturating_add(windows.expected)).saturating_add(windows.grace);
                 c.freeze_at = Some(at);
             }
             // a withdrawal took back a commitment
@@ -120,7 +119,7 @@ impl Study {
     }
 
     pub(super) fn collecting_deadline(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
-        let windows = self.rules.windows(self.validators);
+        let windows = self.windows();
         let Phase::Collecting(c) = &mut self.phase else { return Vec::new() };
         if c.freeze_at.is_some() {
             let needs = self.rules.freeze_needs(c.roster.count_ones());
@@ -146,7 +145,7 @@ impl Study {
         let Phase::Collecting(c) = &self.phase else { return Vec::new() };
         let kind = c.kind;
         let commitments = c.commitments.to_vec();
-        let window = self.rules.windows(self.validators).attest;
+        let window = self.windows().attest;
         let attempt = merge::Attempt { kind, number: 1, needs, window, dropped: PerMember::new() };
         self.open_merging(around, attempt, commitments)
     }

@@ -59,7 +59,7 @@ impl Study {
                 let ballot = m.inputs.iter().zip(m.ballots.iter()).find(|(i, _)| i.commitment.member == index)?.1;
                 attempt = m.attempt;
                 partial_sent = matches!(ballot, Some(Ballot::Partial { .. }));
-                let fetch = self.rules.windows(self.validators).fetch;
+                let fetch = self.windows().fetch;
                 not_final = matches!(ballot, Some(Ballot::Partial { not_final: true, .. }));
                 partial = not_final || !partial_sent && around.now() >= m.began.saturating_add(fetch);
                 frozen_at = m.frozen_at;
@@ -78,7 +78,7 @@ impl Study {
             Phase::Completed(c) if c.roster & mine != 0 => (DutyKind::Acknowledge, c.round, c.root, c.held & mine != 0),
             Phase::Paused(p) if p.roster & mine != 0 && self.asks_who_is_there(around.now(), p) => {
                 let (newest, base) = self.needed(&p.back);
-                let said = p.held_by(index);
+                let said = self.presence.held_by(index);
                 let answered = said.is_some_and(|held| held & HELD_BASE != 0 || base == Hash::zero());
                 lacked = said.is_some() && !answered;
                 (DutyKind::Present, newest, base, answered)

@@ -14,7 +14,7 @@ impl Study {
         if roster.count_ones() < self.rules.freeze_needs(roster.count_ones()) {
             return self.pause(around, PauseReason::TooFewMembers, Back::Init);
         }
-        let until = around.now().saturating_add(self.rules.windows(self.validators).service);
+        let until = around.now().saturating_add(self.windows().service);
         self.opened_at = around.now();
         self.phase = Phase::Init { roster, votes: PerMember::new(), until };
         vec![Effect::InitOpened]
@@ -92,7 +92,7 @@ impl Study {
         // the round before is compared in the last round too
         if self.stop_rule(around, evaluated) || self.round >= self.rules.max_rounds {
             let roster = self.counted(self.round);
-            let until = around.now().saturating_add(self.rules.windows(self.validators).service);
+            let until = around.now().saturating_add(self.windows().service);
             self.phase = Phase::FinalEvaluation { roster, reported: 0, until };
             self.after_report(around);
             return vec![Effect::EvaluationOpened];
@@ -173,7 +173,7 @@ impl Study {
         held: Mask,
     ) -> Vec<Effect> {
         let roster = roster & self.active();
-        let until = around.now().saturating_add(self.rules.windows(self.validators).service);
+        let until = around.now().saturating_add(self.windows().service);
         let held = held & roster;
         self.phase = Phase::Certifying(Certifying { roster, round, root, held, until, extended: false });
         self.after_acknowledgement()
@@ -202,7 +202,7 @@ impl Study {
     }
 
     pub(super) fn certify_deadline(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
-        let window = self.rules.windows(self.validators).service;
+        let window = self.windows().service;
         let Phase::Certifying(c) = &mut self.phase else { return Vec::new() };
         let n = c.roster.count_ones();
         if n > 0 && c.held.count_ones() >= self.rules.close_late(n) {

@@ -146,7 +146,7 @@ impl Study {
                 p.roster &= !mine;
                 p.resume &= !mine;
                 p.abort &= !mine;
-                p.present.retain(|(member, _)| *member != index);
+                self.presence.voices.retain(|(member, _)| *member != index);
                 match &mut p.back {
                     Back::Collecting { commitments, .. } => {
                         commitments.retain(|commitment| commitment.member != index);

@@ -39,8 +39,8 @@ mod finish;
 mod listing;
 mod members;
 mod merge;
-pub mod old;
 mod pause;
+mod restate;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -54,7 +54,8 @@ pub use state::*;
 
 use crate::{
     ids::{Hash, InstitutionId, StudyId},
-    rules::{RulesError, StudyRules},
+    rules::{RulesError, StudyRules, Windows},
+    time::SLOT_MILLIS,
     vote::Vote,
 };
 use alloc::vec::Vec;
@@ -160,6 +161,7 @@ impl Study {
     pub fn new(proposer: InstitutionId, rules: StudyRules, validators: u32, now: u32) -> Result<Self, RulesError> {
         rules.check()?;
         let until = now.saturating_add(rules.enrolment_blocks);
+        let slot_millis = u32::try_from(SLOT_MILLIS).unwrap_or(u32::MAX);
         Ok(Self {
             proposer,
             rules,
@@ -173,10 +175,17 @@ impl Study {
             opened_at: now,
             resumed: 0,
             phase: Phase::Enrolling { until },
+            slot_millis,
             base_round: 0,
             taken_up: None,
             tries: 0,
+            presence: Presence::default(),
         })
+    }
+
+    /// Its windows, in blocks as they are now.
+    pub fn windows(&self) -> Windows {
+        self.rules.windows(self.validators, self.slot_millis)
     }
 
     /// One step. On refusal the study is as before.
@@ -212,7 +221,7 @@ impl Study {
             Phase::Collecting(c) => Some(c.freeze_at.unwrap_or(c.limit)),
             Phase::Merging(m) => Some(m.until),
             Phase::Certifying(c) => Some(c.until),
-            Phase::Paused(p) => Some(p.settles.map_or(p.until, |at| at.min(p.until))),
+            Phase::Paused(p) => Some(self.presence.settles.map_or(p.until, |at| at.min(p.until))),
             Phase::Completed(_) | Phase::Aborted { .. } => None,
         }
     }

@@ -38,37 +38,29 @@ impl PauseReason {
     }
 }
 
-impl Pause {
+impl Presence {
     /// Members that have said that they are there.
     pub fn there(&self) -> Mask {
-        self.present.iter().fold(0, |mask, (index, _)| mask | bit(*index))
+        self.voices.iter().fold(0, |mask, (index, _)| mask | bit(*index))
     }
 
     /// What a member has said to hold, if it has said that it is there.
     pub(super) fn held_by(&self, index: u8) -> Option<u16> {
-        self.present.iter().find(|(member, _)| *member == index).map(|(_, held)| *held)
+        self.voices.iter().find(|(member, _)| *member == index).map(|(_, held)| *held)
     }
 
     /// How many of those that are there hold a model.
     fn holders(&self, what: u16) -> u32 {
-        self.present.iter().filter(|(_, held)| held & what != 0).count() as u32
+        self.voices.iter().filter(|(_, held)| held & what != 0).count() as u32
     }
 
     /// Whether as many of those that are there hold a model as must.
     fn holds(&self, what: u16) -> bool {
-        self.holders(what) >= holders_needed(self.present.len() as u32)
+        self.holders(what) >= holders_needed(self.voices.len() as u32)
     }
+}
 
-    /// Whether it holds whoever else may still come.
-    fn holds_for_all(&self, what: u16) -> bool {
-        self.holders(what) >= holders_needed(self.roster.count_ones())
-    }
-
-    /// Whether more than half of those that may vote on it are there.
-    fn majority(&self) -> bool {
-        (self.present.len() as u32).saturating_mul(2) > self.roster.count_ones()
-    }
-
+impl Pause {
     /// Whether as many want the study to end as keep it from going on by itself.
     fn disputed(&self) -> bool {
         self.abort.count_ones() >= holders_needed(self.roster.count_ones())
@@ -77,6 +69,7 @@ impl Pause {
 
 impl Study {
     pub(super) fn pause(&mut self, around: &dyn Surroundings, reason: PauseReason, back: Back) -> Vec<Effect> {
+        self.presence = Presence::default();
         self.phase = Phase::Paused(Pause {
             reason,
             until: around.now().saturating_add(PAUSE_BLOCKS),
@@ -84,8 +77,6 @@ impl Study {
             resume: 0,
             abort: 0,
             back,
-            present: PerMember::new(),
-            settles: None,
         });
         vec![Effect::Paused { reason }]
     }
@@ -147,6 +138,7 @@ impl Study {
     fn take_up(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
         let Phase::Paused(pause) = &self.phase else { return Vec::new() };
         let (back, opened_at) = (pause.back.clone(), self.opened_at);
+        self.presence = Presence::default();
         self.resumed = self.resumed.saturating_add(1);
         let mut effects = vec![Effect::Resumed];
         effects.extend(match back {
@@ -180,10 +172,9 @@ impl Study {
     /// A member says that it is there.
     pub(super) fn present(&mut self, around: &dyn Surroundings, index: u8, who: InstitutionId, body: VoteBody) -> Step {
         let VoteBody::Present { held } = body else { return Err(Refusal::WrongAnswer) };
-        let Phase::Paused(pause) = &mut self.phase else { return Err(Refusal::NoSuchDuty) };
-        match pause.present.iter_mut().find(|(member, _)| *member == index) {
+        match self.presence.voices.iter_mut().find(|(member, _)| *member == index) {
             Some((_, before)) => *before = held,
-            None => pause.present.try_push((index, held)).map_err(|_| Refusal::Full)?,
+            None => self.presence.voices.try_push((index, held)).map_err(|_| Refusal::Full)?,
         }
         let mut effects = vec![Effect::Present { who, held }];
         effects.extend(self.after_present(around));
@@ -192,23 +183,21 @@ impl Study {
 
     /// Takes the study up where enough are there and hold what it stands on; gives them time to fetch it where they do not.
     fn after_present(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
-        let window = self.rules.windows(self.validators).attest;
+        let until = around.now().saturating_add(self.windows().attest);
         let Phase::Paused(pause) = &self.phase else { return Vec::new() };
         let enough = self.asks_who_is_there(around.now(), pause) && self.enough_there(pause);
-        let at_once = self.needed(&pause.back).1 == Hash::zero() || pause.holds_for_all(HELD_BASE);
-        if enough && at_once {
+        // whoever else may still come
+        let sure = self.presence.holders(HELD_BASE) >= holders_needed(pause.roster.count_ones());
+        if enough && (sure || self.needed(&pause.back).1 == Hash::zero()) {
             return self.take_up_by_itself(around);
         }
-        if let Phase::Paused(pause) = &mut self.phase {
-            let until = around.now().saturating_add(window);
-            pause.settles = enough.then(|| pause.settles.unwrap_or(until));
-        }
+        self.presence.settles = enough.then(|| self.presence.settles.unwrap_or(until));
         Vec::new()
     }
 
     /// Whether as many are there as the round needs to go on: for its updates, and to agree on what comes of them.
     fn enough_there(&self, pause: &Pause) -> bool {
-        let there = pause.there() & self.active();
+        let there = self.presence.there() & self.active();
         let rules = &self.rules;
         match &pause.back {
             Back::Init => {
@@ -244,22 +233,21 @@ impl Study {
 
     /// A pause has lasted too long; or those that are there have had their time to fetch what the study stands on.
     pub(super) fn pause_deadline(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
-        let Phase::Paused(pause) = &mut self.phase else { return Vec::new() };
+        let Phase::Paused(pause) = &self.phase else { return Vec::new() };
+        let pause = pause.clone();
         if around.now() >= pause.until {
             return self.end(AbortReason::PausedTooLong);
         }
-        pause.settles = None;
-        let pause = pause.clone();
+        self.presence.settles = None;
         if !self.asks_who_is_there(around.now(), &pause) || !self.enough_there(&pause) {
             return Vec::new();
         }
-        if pause.holds(HELD_BASE) {
+        if self.presence.holds(HELD_BASE) {
             return self.take_up_by_itself(around);
         }
-        // fewer than half give up no model: they wait for more
-        let Some((to, root)) = self.newest_held(around, &pause).filter(|_| pause.majority()) else {
-            return Vec::new();
-        };
+        // no more than half give up no model: they wait for others
+        let majority = (self.presence.voices.len() as u32).saturating_mul(2) > pause.roster.count_ones();
+        let Some((to, root)) = self.newest_held(around, &pause.back).filter(|_| majority) else { return Vec::new() };
         let mut effects = Vec::new();
         match pause.back {
             Back::Certifying { round: from, .. } => {
@@ -289,11 +277,11 @@ impl Study {
 
     /// The newest round whose model as many of those that are there hold as must, and that model. Training goes on from the
     /// initial one where there is none; a certificate is for none of these then.
-    fn newest_held(&self, around: &dyn Surroundings, pause: &Pause) -> Option<(u32, Hash)> {
-        let (newest, lacking) = self.needed(&pause.back);
+    fn newest_held(&self, around: &dyn Surroundings, back: &Back) -> Option<(u32, Hash)> {
+        let (newest, lacking) = self.needed(back);
         let oldest = newest.saturating_sub(ATTESTED_ROUNDS);
-        let held = (oldest..=newest).rev().filter(|round| pause.holds(held_bit(newest, *round)));
-        let initial = matches!(pause.back, Back::Collecting { .. }).then_some(0);
+        let held = (oldest..=newest).rev().filter(|round| self.presence.holds(held_bit(newest, *round)));
+        let initial = matches!(back, Back::Collecting { .. }).then_some(0);
         let model = |round| around.root(round).filter(|root| *root != lacking).map(|root| (round, root));
         held.chain(initial).find_map(model)
     }

@@ -42,7 +42,7 @@ pub struct Member {
 }
 
 /// A study on its way.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Study {
     /// Who proposed it.
     pub proposer: InstitutionId,
@@ -69,12 +69,16 @@ pub struct Study {
     pub resumed: u32,
     /// Where it stands.
     pub phase: Phase,
+    /// How long a slot was when it was registered, in milliseconds: the rules count in these.
+    pub slot_millis: u32,
     /// The round whose model `base` is: the last closed one, but where the study fell back to an older one.
     pub base_round: u32,
     /// Block in which a pause last ended by itself.
     pub taken_up: Option<u32>,
     /// How many pauses have ended by themselves since a round last closed, or people last let it go on.
     pub tries: u32,
+    /// While it is paused: who has said to be there.
+    pub presence: Presence,
 }
 
 /// Where a study stands.
@@ -255,9 +259,14 @@ pub struct Pause {
     pub abort: Mask,
     /// Where it goes on.
     pub back: Back,
+}
+
+/// Who has said to be there since a study was paused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Presence {
     /// Members that have said that they are there, and which merged models they hold: bits of
     /// [`VoteBody::Present`](crate::VoteBody::Present).
-    pub present: PerMember<(u8, u16)>,
+    pub voices: PerMember<(u8, u16)>,
     /// Where enough are there and too few hold the model that it stands on: until when these have time to fetch it.
     pub settles: Option<u32>,
 }

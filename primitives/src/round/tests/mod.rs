@@ -10,6 +10,7 @@ mod old;
 mod pauses;
 mod promises;
 mod properties;
+mod restated;
 mod simulate;
 mod stalls;
 mod steps;
@@ -246,7 +247,7 @@ impl Shell {
     }
 
     pub fn windows(&self) -> Windows {
-        self.study.rules.windows(self.study.validators)
+        self.study.windows()
     }
 
     pub fn collecting(&self) -> &Collecting {

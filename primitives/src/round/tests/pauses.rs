@@ -11,13 +11,6 @@ pub(super) fn silent(shell: &mut Shell) -> PauseReason {
     shell.paused()
 }
 
-fn pause(shell: &Shell) -> &Pause {
-    match &shell.study.phase {
-        Phase::Paused(pause) => pause,
-        other => panic!("not paused but {other:?}"),
-    }
-}
-
 /// Four members, none of whom has sent an update.
 fn too_few_updates(rules: StudyRules) -> Shell {
     let mut shell = Shell::training(rules, &[100; 4]);
@@ -206,12 +199,12 @@ fn voices_on_a_pause_are_checked_and_say_nothing_on_another() {
     let stranger = Vote { institution: id(40), ..vote };
     assert_eq!(shell.step(Event::Vote(stranger)), Err(Refusal::NotAMember));
     shell.step(Event::Withdraw { who: id(2) }).expect("may leave");
-    assert_eq!((shell.asks(1), pause(&shell).present.len()), (None, 1));
+    assert_eq!((shell.asks(1), shell.study.presence.voices.len()), (None, 1));
     shell.there(2).expect("asked for");
     assert!(matches!(shell.study.phase, Phase::Collecting(_)), "two of three are enough");
     silent(&mut shell);
     shell.pass(TAKE_UP_BLOCKS);
-    assert_eq!(pause(&shell).present.len(), 0);
+    assert_eq!(shell.study.presence.voices.len(), 0);
     assert_eq!(shell.step(Event::Vote(vote)), Err(Refusal::NoSuchDuty));
 }
 
@@ -221,7 +214,7 @@ fn who_has_said_so_and_leaves_is_not_counted() {
     shell.there(0).expect("asked for");
     shell.there(1).expect("asked for");
     shell.step(Event::Withdraw { who: id(1) }).expect("may leave");
-    assert_eq!(pause(&shell).there(), 0b0010);
+    assert_eq!(shell.study.presence.there(), 0b0010);
     shell.there(2).expect("asked for");
     assert!(matches!(shell.study.phase, Phase::Paused(_)));
     // three are left, and all are needed

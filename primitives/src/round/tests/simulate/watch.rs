@@ -127,7 +127,7 @@ impl Consortium {
 
     /// Blocks of a round since it was opened or resumed, without those in which a merge's clock stood.
     fn check_length(&self, before: &Study, standing: u32) {
-        let windows = before.rules.windows(before.validators);
+        let windows = before.windows();
         let (since, withdrawals) = self.opened;
         let took = self.shell.world.now - since - self.stood - standing;
         let most = match &before.phase {
