@@ -26,7 +26,7 @@ import tables
 
 HERE = Path(__file__).resolve().parent
 NAMES = {"ours": "ours", "before": "ours, before", "default": "FLARE, default", "tuned": "FLARE, tuned"}
-TRIES = 2  # of a FLARE job; on a busy machine its simulator sometimes does not start all four clients
+TRIES = 3  # of a FLARE job; on a busy machine its simulator sometimes does not start all four clients
 TRAINED = 20  # rounds from which on the bar of accuracy stands
 QUIET = 0.2  # processors that others may use
 
