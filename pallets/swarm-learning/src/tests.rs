@@ -65,7 +65,7 @@ fn merges_that_cannot_hold_what_they_promise_are_refused_by_name() {
 fn rules_that_make_no_sense_are_refused_by_name() {
     run(|| {
         refuses(|r| r.training_blocks = 0, Error::BadWindow);
-        refuses(|r| r.transfer_blocks = 2_000_000, Error::BadWindow);
+        refuses(|r| r.transfer_blocks = rules::MAX_WINDOW + 1, Error::BadWindow);
         refuses(|r| r.enrolment_blocks = 0, Error::BadWindow);
         refuses(|r| r.min_participants = 1, Error::BadParticipants);
         refuses(|r| r.rule_min = 65, Error::BadParticipants);
@@ -392,7 +392,7 @@ fn answers_that_do_not_fit_are_refused_in_pool_and_block() {
         answer(1, study, update(2, None));
         let partial = |have, invalid| VoteBody::Partial { have, invalid, not_final: false };
         refused_in_pool_and_block(ballot(0, study, partial(1, 0)), 14, Error::TooEarly);
-        to_block(System::block_number() + 8);
+        to_block(System::block_number() + info(study).state.windows().fetch);
         for (have, invalid) in [(4, 0), (1, 1), (3, 0)] {
             refused_in_pool_and_block(ballot(0, study, partial(have, invalid)), 15, Error::BadMask);
         }

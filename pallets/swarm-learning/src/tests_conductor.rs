@@ -218,7 +218,7 @@ fn a_done_duty_becomes_a_signed_vote_that_the_chain_takes() {
     assert!(headers.contains(&("authorization".into(), "Bearer a-token-of-some-length".into())));
     assert_eq!(DutyRequest::decode(&mut &body[..]).unwrap().orders.len(), 1);
     // one absolute deadline for sending, waiting and reading
-    assert!(log.deadlines.iter().all(|at| *at == Some(Timestamp::from_unix_millis(1_800))));
+    assert!(log.deadlines.iter().all(|at| *at == Some(Timestamp::from_unix_millis(1_400))));
 }
 
 #[test]
@@ -264,8 +264,8 @@ fn bad_answers_change_nothing() {
 }
 
 #[test]
-fn a_vote_that_is_lost_is_sent_again_after_four_blocks_and_signed_anew() {
-    let outcome = conduct(Answer::State(done()), &[1, 1, 2, 3, 4, 5, 6]);
+fn a_vote_that_is_lost_is_sent_again_after_a_second_and_signed_anew() {
+    let outcome = conduct(Answer::State(done()), &[1, 1, 2, 3]);
     assert_eq!(outcome.votes.len(), 2);
     let (first, second) = (&outcome.votes[0], &outcome.votes[1]);
     assert_eq!(first.0, second.0);
@@ -304,8 +304,8 @@ pub(crate) fn to_training(study: u32) {
 fn a_worker_that_is_away_for_the_expected_training_time_is_reported_missing() {
     for nobody in [Answer::Nobody, Answer::Late, Answer::Status(401)] {
         let until = |last: u32| (1..=last).collect::<Vec<u32>>();
-        assert!(conduct_with(nobody.clone(), &until(10), true, to_training).votes.is_empty());
-        let votes = conduct_with(nobody, &until(11), true, to_training).votes;
+        assert!(conduct_with(nobody.clone(), &until(40), true, to_training).votes.is_empty());
+        let votes = conduct_with(nobody, &until(41), true, to_training).votes;
         assert_eq!(votes[0].0.body, VoteBody::Failure(FailureCode::WorkerMissing));
         assert_eq!((votes.len(), votes[0].0.institution), (1, id(1)));
     }
@@ -313,7 +313,7 @@ fn a_worker_that_is_away_for_the_expected_training_time_is_reported_missing() {
 
 #[test]
 fn a_node_without_a_worker_calls_nobody_missing() {
-    let blocks: Vec<u32> = (1..=40).collect();
+    let blocks: Vec<u32> = (1..=60).collect();
     assert!(conduct_with(Answer::Nobody, &blocks, false, to_training).votes.is_empty());
 }
 
@@ -328,23 +328,23 @@ fn silence_before_a_duty_is_no_silence_about_it() {
         }
     };
     let until = |last: u32| (1..=last).collect::<Vec<u32>>();
-    assert!(conduct_with(Answer::Nobody, &until(29), true, train_at_twenty).votes.is_empty());
+    assert!(conduct_with(Answer::Nobody, &until(59), true, train_at_twenty).votes.is_empty());
     began.set(0);
-    assert_eq!(conduct_with(Answer::Nobody, &until(31), true, train_at_twenty).votes.len(), 1);
+    assert_eq!(conduct_with(Answer::Nobody, &until(61), true, train_at_twenty).votes.len(), 1);
 }
 
 #[test]
 fn a_node_that_was_off_itself_does_not_call_its_worker_missing() {
-    let blocks: Vec<u32> = (1..=5).chain(100..=109).collect();
+    let blocks: Vec<u32> = (1..=5).chain(100..=139).collect();
     assert!(conduct_with(Answer::Nobody, &blocks, true, to_training).votes.is_empty());
     // nor one whose chain was taken back
-    let blocks: Vec<u32> = (50..=58).chain(40..=49).collect();
+    let blocks: Vec<u32> = (50..=58).chain(40..=79).collect();
     assert!(conduct_with(Answer::Nobody, &blocks, true, to_training).votes.is_empty());
 }
 
 #[test]
 fn a_missing_worker_says_nothing_about_an_initial_model() {
-    let blocks: Vec<u32> = (1..=40).collect();
+    let blocks: Vec<u32> = (1..=60).collect();
     assert!(conduct(Answer::Nobody, &blocks).votes.is_empty());
 }
 
@@ -352,7 +352,7 @@ fn a_missing_worker_says_nothing_about_an_initial_model() {
 fn a_second_run_beside_the_first_does_nothing() {
     use sp_runtime::offchain::storage_lock::{StorageLock, Time};
     let outcome = conduct_with(Answer::State(done()), &[1], true, |_| {
-        let expiry = sp_core::offchain::Duration::from_millis(3_200);
+        let expiry = sp_core::offchain::Duration::from_millis(1_600);
         let mut lock = StorageLock::<Time>::with_deadline(b"consilium/conductor/lock", expiry);
         let guard = lock.try_lock().map_err(|_| ()).expect("free");
         guard.forget();
@@ -403,7 +403,7 @@ fn every_kind_of_answer_becomes_the_vote_that_it_means() {
     };
     let after_the_fetch = |study: u32| {
         to_merging(study);
-        to_block(10);
+        to_block(1 + info(study).state.windows().fetch);
     };
     let to_evaluation = |study: u32| {
         to_merging(study);

@@ -43,7 +43,7 @@ fn a_lock_from_a_clock_that_was_ahead_is_taken_away() {
     let lock = |until: Timestamp| StorageValueRef::persistent(b"consilium/conductor/lock").set(&until);
     assert_eq!(conduct_with(Answer::State(done()), &[1], true, |_| lock(hours(6))).votes.len(), 1);
     // one that a run of now may have set is not, be its clock a little ahead
-    let soon = Timestamp::from_unix_millis(1_000 + 3_300);
+    let soon = Timestamp::from_unix_millis(1_000 + 1_700);
     assert!(conduct_with(Answer::State(done()), &[1], true, |_| lock(soon)).votes.is_empty());
 }
 
@@ -56,7 +56,7 @@ fn what_was_sent_is_forgotten_when_it_says_no_more() {
     let most = Cell::new(0);
     let blocks: Vec<u32> = (1..=40).collect();
     let outcome = conduct_with(Answer::State(done()), &blocks, true, |_| most.set(most.get().max(sent().len())));
-    assert_eq!((outcome.votes.len(), most.get()), (10, 1));
+    assert_eq!((outcome.votes.len(), most.get()), (20, 1));
     // nothing is left when nothing is asked
     let seen = Cell::new(None);
     let run = Cell::new(0);
@@ -75,7 +75,7 @@ fn finalised(block: u32) {
     StorageValueRef::persistent(conductor::FINALISED_KEY).set(&block);
 }
 
-/// A merge of two that was frozen in block 1. The fetch window is 8 blocks, the attempt 16.
+/// A merge of two that was frozen in block 1. The fetch window is 26 blocks, the attempt 52.
 fn to_merging(study: u32) {
     if !matches!(info(study).state.phase, Phase::Merging(_)) {
         to_training(study);
@@ -107,13 +107,13 @@ fn missing(not_final: bool) -> VoteBody {
 #[test]
 fn a_site_says_that_a_freeze_is_not_final() {
     // before the fetch window has passed nothing is said, and well before the end of the attempt it is
-    assert_eq!(said(&[(8, Some(0)), (9, Some(0))], |_| ()), [missing(true)]);
+    assert_eq!(said(&[(26, Some(0)), (27, Some(0))], |_| ()), [missing(true)]);
     // what is final in time is missing
-    assert_eq!(said(&[(3, Some(1)), (9, Some(4))], |_| ()), [missing(false)]);
+    assert_eq!(said(&[(3, Some(1)), (27, Some(4))], |_| ()), [missing(false)]);
     // a node that says nothing of finality
-    assert_eq!(said(&[(9, None)], |_| ()), [missing(false)]);
+    assert_eq!(said(&[(27, None)], |_| ()), [missing(false)]);
     // final too late to have been fetched
-    assert_eq!(said(&[(8, Some(0)), (9, Some(1))], |_| ()), [missing(true)]);
+    assert_eq!(said(&[(26, Some(0)), (27, Some(1))], |_| ()), [missing(true)]);
 }
 
 #[test]
@@ -123,14 +123,14 @@ fn a_site_says_that_it_is_final_now_when_it_has_had_time_to_fetch() {
             answer(1, study, missing(true));
         }
     };
-    let quiet = [(9, Some(0)), (30, Some(0)), (40, Some(1)), (47, Some(8))];
+    let quiet = [(27, Some(0)), (60, Some(0)), (70, Some(1)), (95, Some(8))];
     assert_eq!(said(&quiet, say), []);
-    assert_eq!(said(&[&quiet[..], &[(48, Some(9))]].concat(), say), [missing(false)]);
+    assert_eq!(said(&[&quiet[..], &[(96, Some(9))]].concat(), say), [missing(false)]);
     // the pool takes both, one after the other
     run(|| {
         let study = started(rules(), &[0, 1]);
         to_merging(study);
-        to_block(9);
+        to_block(27);
         let provides = |body| {
             let vote = ballot(1, study, body);
             let signature = sign(&vote, &pair(1, 0));

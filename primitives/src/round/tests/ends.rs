@@ -310,7 +310,7 @@ fn too_few_that_hold_it_are_waited_for_twice() {
     let silent = vec![id(3), id(4), id(5)].try_into().expect("few");
     assert_eq!(shell.log.last(), Some(&Effect::Extended { silent }));
     shell.deadline();
-    assert_eq!((shell.world.now - since, shell.paused()), (40, PauseReason::NotHeld));
+    assert_eq!((shell.world.now - since, shell.paused()), (2 * shell.windows().service, PauseReason::NotHeld));
     shell.step(Event::Resume { who: id(1) }).expect("the proposer");
     assert_eq!((shell.asks(0), shell.asks(2)), (None, Some(DutyKind::Acknowledge)));
     // who leaves is asked no more

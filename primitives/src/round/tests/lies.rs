@@ -77,7 +77,7 @@ fn junk_at_once_does_not_close_the_door() {
     for liar in 3..7 {
         shell.commit(liar).expect("asked for");
     }
-    shell.until(start + 10 + 6 - 1);
+    shell.until(start + 10 + shell.windows().grace - 1);
     for honest in 0..2 {
         shell.commit(honest).expect("the door is open");
     }

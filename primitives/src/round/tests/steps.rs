@@ -41,7 +41,7 @@ fn j_equal_roots_close_at_the_deadline() {
                 if !closed(&shell) {
                     let frozen_at = shell.merge().frozen_at;
                     shell.deadline();
-                    assert_eq!(shell.world.now, frozen_at + 16);
+                    assert_eq!(shell.world.now, frozen_at + shell.windows().attest);
                 }
                 assert_eq!(closed(&shell), votes == needed, "{votes} of {members}");
                 if !closed(&shell) {
@@ -81,7 +81,7 @@ fn who_has_withdrawn_is_not_waited_for() {
 fn missing_inputs_are_reported_after_the_fetch_window_once_and_soundly() {
     let mut shell = Shell::merging(plain(), 4);
     assert_eq!(shell.partial(0, 0b0111, 0), Err(Refusal::TooEarly));
-    shell.pass(7);
+    shell.pass(shell.windows().fetch - 1);
     assert_eq!(shell.partial(0, 0b0111, 0), Err(Refusal::TooEarly));
     shell.pass(1);
     for (have, invalid) in [(0b1111, 0), (0b10111, 0), (0b0111, 0b10000), (0b0111, 0b0100)] {
@@ -133,7 +133,7 @@ fn an_input_that_too_few_hold_is_dropped_when_enough_hold_the_rest() {
     assert_eq!(shell.merge().attempt, 1, "one may still vote");
     shell.deadline();
     let m = shell.merge();
-    assert_eq!((m.attempt, m.window, m.inputs.len(), m.frozen_at), (2, 16, 3, shell.world.now));
+    assert_eq!((m.attempt, m.window, m.inputs.len(), m.frozen_at), (2, shell.windows().attest, 3, shell.world.now));
     assert_eq!(shell.dropped(), [(id(4), DropReason::Withheld)]);
     assert_eq!(shell.asks(3), None);
     for member in 0..3 {
@@ -164,7 +164,7 @@ fn an_input_that_h_others_hold_is_kept() {
     shell.root(3, "merge").expect("asked for");
     assert_eq!((shell.dropped(), shell.merge().attempt), (vec![], 1));
     shell.deadline();
-    assert_eq!((shell.dropped(), shell.merge().attempt, shell.merge().window), (vec![], 2, 32));
+    assert_eq!((shell.dropped(), shell.merge().attempt, shell.merge().window), (vec![], 2, 2 * shell.windows().attest));
 
     // as many say that they lack it as say that they have it
     let mut shell = Shell::merging(plain(), 7);
@@ -177,7 +177,7 @@ fn an_input_that_h_others_hold_is_kept() {
         shell.root(member, "merge").expect("asked for");
     }
     shell.deadline();
-    assert_eq!((shell.dropped(), shell.merge().attempt, shell.merge().window), (vec![], 2, 32));
+    assert_eq!((shell.dropped(), shell.merge().attempt, shell.merge().window), (vec![], 2, 2 * shell.windows().attest));
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn nobody_is_dropped_because_others_are_slow() {
     shell.partial(1, 0b0111, 0).expect("asked for");
     shell.partial(2, 0b0101, 0).expect("asked for");
     shell.deadline();
-    assert_eq!((shell.dropped(), shell.merge().attempt, shell.merge().window), (vec![], 2, 32));
+    assert_eq!((shell.dropped(), shell.merge().attempt, shell.merge().window), (vec![], 2, 2 * shell.windows().attest));
 
     // one false voice beside one that comes too late is no proof against member 2
     let mut shell = Shell::merging(plain(), 4);
@@ -231,18 +231,18 @@ fn an_early_resolution_drops_only_what_is_invalid() {
 #[test]
 fn without_a_culprit_the_window_doubles_until_people_decide() {
     let mut shell = Shell::merging(plain(), 3);
-    let frozen_at = shell.world.now;
-    for (attempt, window) in [(1, 16), (2, 32), (3, 64)] {
+    let (frozen_at, attest) = (shell.world.now, shell.windows().attest);
+    for (attempt, window) in [(1, attest), (2, 2 * attest), (3, 4 * attest)] {
         let m = shell.merge();
         assert_eq!((m.attempt, m.window, m.inputs.len()), (attempt, window, 3));
         shell.root(0, "one").expect("asked in every attempt");
         shell.deadline();
     }
-    assert_eq!(shell.world.now - frozen_at, 7 * 16);
+    assert_eq!(shell.world.now - frozen_at, 7 * attest);
     assert_eq!(shell.paused(), PauseReason::NoAgreement);
     // all updates are still there: going on means merging again
     shell.step(Event::Resume { who: id(1) }).expect("the proposer");
-    assert_eq!((shell.study.round, shell.merge().attempt, shell.merge().window), (1, 1, 16));
+    assert_eq!((shell.study.round, shell.merge().attempt, shell.merge().window), (1, 1, attest));
 }
 
 /// Members 0 to 4 call the input at this position invalid, in a merge with 13 inputs or a few less.
@@ -271,19 +271,19 @@ fn there_are_at_most_four_attempts() {
 #[test]
 fn the_longest_merge_takes_eleven_attestation_limits() {
     let mut shell = Shell::merging(plain(), 13);
-    let frozen_at = shell.world.now;
+    let (frozen_at, attest) = (shell.world.now, shell.windows().attest);
     shell.deadline();
     shell.deadline();
-    assert_eq!((shell.merge().attempt, shell.merge().window), (3, 64));
+    assert_eq!((shell.merge().attempt, shell.merge().window), (3, 4 * attest));
     // the third attempt runs to its deadline, and shows that one input is withheld
     shell.fetched();
     for member in 0..12 {
         shell.partial(member, 0xfff, 0).expect("asked for");
     }
     shell.deadline();
-    assert_eq!((shell.merge().attempt, shell.merge().window, shell.merge().inputs.len()), (4, 64, 12));
+    assert_eq!((shell.merge().attempt, shell.merge().window, shell.merge().inputs.len()), (4, 4 * attest, 12));
     shell.deadline();
-    assert_eq!((shell.paused(), shell.world.now - frozen_at), (PauseReason::NoAgreement, 11 * 16));
+    assert_eq!((shell.paused(), shell.world.now - frozen_at), (PauseReason::NoAgreement, 11 * attest));
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn the_list_freezes_at_once_when_all_are_in() {
     let frozen_at = shell.world.now;
     shell.commit(2).expect("asked for");
     let m = shell.merge();
-    assert_eq!((m.attempt, m.needs, m.frozen_at, m.window), (1, 3, frozen_at, 16));
+    assert_eq!((m.attempt, m.needs, m.frozen_at, m.window), (1, 3, frozen_at, shell.windows().attest));
     let inputs: Vec<_> = m.inputs.iter().map(|i| (i.commitment.member, i.weight)).collect();
     assert_eq!(inputs, [(0, 10), (1, 20), (2, 70), (3, 100)], "in order of the institution, the largest capped");
     let listed: Vec<_> = m.inputs.iter().map(|i| (id(i.commitment.member + 1), i.commitment.root, i.weight)).collect();
@@ -144,7 +144,7 @@ fn inputs_are_in_order_of_the_institution_not_of_enrolment() {
 fn the_kth_commitment_sets_the_freeze_once() {
     for (members, needed) in [(2, 2), (3, 2), (4, 3), (5, 3), (6, 4), (7, 4)] {
         let mut shell = Shell::training(plain(), &vec![100; members]);
-        let start = shell.collecting().start;
+        let (start, grace) = (shell.collecting().start, shell.windows().grace);
         shell.pass(3);
         for member in 0..needed {
             assert_eq!(shell.collecting().freeze_at, None, "{members}");
@@ -152,14 +152,14 @@ fn the_kth_commitment_sets_the_freeze_once() {
         }
         if needed < members as u8 {
             // start + T + G, and a later one changes nothing
-            assert_eq!(shell.collecting().freeze_at, Some(start + 10 + 40), "{members}");
-            shell.pass(12);
+            assert_eq!(shell.collecting().freeze_at, Some(start + 10 + grace), "{members}");
+            shell.pass(10 + grace - 4);
             if needed + 1 < members as u8 {
                 shell.commit(needed).expect("asked for");
-                assert_eq!(shell.collecting().freeze_at, Some(start + 10 + 40), "{members}");
+                assert_eq!(shell.collecting().freeze_at, Some(start + 10 + grace), "{members}");
             }
             shell.pass(1);
-            assert_eq!(shell.merge().frozen_at, start + 16, "{members}");
+            assert_eq!(shell.merge().frozen_at, start + 10 + grace, "{members}");
         } else {
             assert_eq!(shell.merge().frozen_at, start + 3, "{members}");
         }
@@ -172,7 +172,7 @@ fn after_the_training_time_the_grace_runs_from_the_kth_commitment() {
     shell.commit(0).expect("asked for");
     shell.pass(25);
     shell.commit(1).expect("asked for");
-    assert_eq!(shell.collecting().freeze_at, Some(shell.world.now + 6));
+    assert_eq!(shell.collecting().freeze_at, Some(shell.world.now + shell.windows().grace));
 }
 
 #[test]
@@ -211,11 +211,11 @@ fn a_stalled_training_is_extended_once_by_name() {
         }
         let start = shell.world.now;
         shell.deadline();
-        assert_eq!(shell.world.now, start + 36);
+        assert_eq!(shell.world.now, start + shell.windows().training);
         let silent = (commits + 1..=5).map(id).collect::<Vec<_>>().try_into().expect("few");
         assert_eq!(shell.log.last(), Some(&Effect::Extended { silent }));
         shell.deadline();
-        assert_eq!(shell.world.now, start + 72);
+        assert_eq!(shell.world.now, start + 2 * shell.windows().training);
         shell
     };
     assert_eq!(stalled(OnStall::Pause, 2).paused(), PauseReason::TooFewUpdates);
@@ -250,16 +250,17 @@ fn a_withdrawal_takes_back_what_is_not_frozen() {
 fn a_withdrawal_after_the_limit_leaves_a_grace() {
     let mut shell = Shell::training(plain(), &[100; 5]);
     let start = shell.collecting().start;
-    shell.until(start + 35);
+    let (limit, grace) = (start + shell.windows().training, shell.windows().grace);
+    shell.until(limit - 1);
     for member in 0..3 {
         shell.commit(member).expect("asked for");
     }
     // start + L has passed, and the freeze has not come yet
-    shell.until(start + 40);
+    shell.until(limit + 4);
     shell.step(Event::Withdraw { who: id(2) }).expect("may leave");
-    assert_eq!(shell.study.deadline(), Some(start + 40 + 6));
+    assert_eq!(shell.study.deadline(), Some(limit + 4 + grace));
     shell.commit(3).expect("there is still time");
-    assert_eq!(shell.collecting().freeze_at, Some(start + 46));
+    assert_eq!(shell.collecting().freeze_at, Some(limit + 4 + grace));
 }
 
 #[test]
