@@ -75,6 +75,14 @@ impl Acting {
         self.connection.format == Format::Json
     }
 
+    /// What a command that only reads needs at its end to ask the same node.
+    pub fn asks(&self) -> String {
+        match node_of(self.dir.as_deref(), &self.connection.url) {
+            Ok(url) if url != DEFAULT_URL => format!(" --url {url}"),
+            _ => String::new(),
+        }
+    }
+
     /// The node that is asked.
     ///
     /// # Errors

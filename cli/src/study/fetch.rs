@@ -3,7 +3,7 @@
 use super::rows::data_of;
 use crate::{
     audit::blobs::{BlobSource, Sources},
-    chain::Chain,
+    chain::{Block, Chain, StudyInfo},
     institution::folder::{BLOBS, WORKER_SECRET},
     motions::node_of,
     programs::write_new,
@@ -20,8 +20,11 @@ use std::{
     fs::{self, DirBuilder},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
+/// How long a certificate may take to become final.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Files in the folder that is made.
 const MODEL: &str = "model.safetensors";
 const STATISTICS: &str = "statistics.safetensors";
@@ -57,16 +60,19 @@ pub async fn run(options: Fetch) -> Result<()> {
     folders.extend(options.blobs.iter().cloned());
     let sources = Sources::folders(folders)?;
     let chain = Chain::connect(&url).await?;
-    let at = chain.finalised().await?;
     let number = options.number;
-    let info = show::existing(&chain, number, at, &options.connection).await?;
-    let Phase::Completed(certificate) = &info.state.phase else {
+    let best = show::existing(&chain, number, chain.best().await?, &options.connection).await?;
+    if !matches!(best.state.phase, Phase::Completed(_)) {
         bail!(
-            "study {number} has no certificate: it is {}, round {} of {} (in the newest final block)",
-            show::phase(&info.state),
-            info.state.round,
-            info.state.rules.max_rounds
+            "study {number} has no certificate: it is {}, round {} of {}",
+            show::phase(&best.state),
+            best.state.round,
+            best.state.rules.max_rounds
         );
+    }
+    let (at, info) = settled(&chain, number).await?;
+    let Phase::Completed(certificate) = &info.state.phase else {
+        bail!("study {number} has no certificate that is final")
     };
     let spec = chain.spec(number, at).await?;
     let spec = spec.filter(|spec| blake2_256(spec) == info.spec_hash.0).context(
@@ -100,6 +106,23 @@ pub async fn run(options: Fetch) -> Result<()> {
     out!("  ready for `ml-worker predict` and `evaluate` it is after");
     out!("    {}", pack.join(" "));
     Ok(())
+}
+
+/// A final block in which a study that has its certificate has it for good.
+async fn settled(chain: &Chain, number: StudyId) -> Result<(Block, StudyInfo)> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let at = chain.finalised().await?;
+        match chain.study(number, at).await? {
+            Some(info) if matches!(info.state.phase, Phase::Completed(_)) => return Ok((at, info)),
+            _ if Instant::now() < until => tokio::time::sleep(Duration::from_millis(300)).await,
+            _ => bail!(
+                "the certificate of study {number} has not become final within {} s: more than two thirds of the validators must \
+                 run; try again then",
+                PATIENCE.as_secs()
+            ),
+        }
+    }
 }
 
 /// The bytes of a file that the chain names.

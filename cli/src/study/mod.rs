@@ -153,7 +153,10 @@ async fn register(options: Register) -> Result<()> {
         out!("  {name}, which proposes it, is invited with the others");
     }
     out!("  with {takers} participants, {traffic} bytes go through each site's link in a round");
-    out!("  each site reads it (consilium study {number}), and enrols with its table and its own folder:");
+    out!(
+        "  each site reads it (consilium study {number}{}), and enrols with its table and its own folder:",
+        acting.asks()
+    );
     let agreement = hex::encode(agreement);
     out!("    consilium study enrol {number} --agreement {agreement} --data FILE --dir FOLDER");
     out!("  when all have: consilium study start {number}{}", acting.hint());
@@ -199,7 +202,7 @@ async fn enrol(options: Enrol) -> Result<()> {
             hex::encode(is),
             hex::encode(wanted),
             options.number,
-            acting.connection.hint()
+            acting.asks()
         );
     }
     lengths_fit(&spec, &info.state.rules)?;

@@ -81,10 +81,16 @@ pub fn name_in_sites(dir: &Path, agreement: &Hash, data: &Path) -> Result<()> {
         );
     }
     let between = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    // the worker reads it at any moment, and must find it whole
+    let new = dir.join(".sites.toml.new");
     let write = || {
-        let mut to = OpenOptions::new().append(true).create(true).mode(0o644).open(&file)?;
-        to.write_all(format!("{between}{}", entry(agreement, data)).as_bytes())?;
-        to.sync_all()
+        let mut to = OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&new)?;
+        if let Ok(old) = fs::metadata(&file) {
+            to.set_permissions(old.permissions())?;
+        }
+        to.write_all(format!("{text}{between}{}", entry(agreement, data)).as_bytes())?;
+        to.sync_all()?;
+        fs::rename(&new, &file)
     };
     write().with_context(|| format!("cannot write {shown}"))
 }

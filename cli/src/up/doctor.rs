@@ -6,6 +6,7 @@ use super::{
     peers::peers,
     ports,
     rpc::Node,
+    state::{is_up, State, Up},
     studies::{self, worker_status},
     watch::{built_in, standing},
     whole,
@@ -255,6 +256,15 @@ async fn version(programs: &Programs, dir: &Path, node: &Node) -> Result<String>
     Ok(format!("the chain's runtime is {chain}, the node's {own}"))
 }
 
+/// Why `up` starts the worker no more, where that is so.
+fn refused(dir: &Path) -> Option<String> {
+    let worker = Up::read(dir).ok()??.worker;
+    if worker.state == State::Refused && is_up(dir).unwrap_or(false) {
+        return worker.why;
+    }
+    None
+}
+
 /// How the worker is, in words and in its own.
 async fn worker(dir: &Path, settings: &SiteSettings) -> Result<(String, Option<Value>)> {
     let file = dir.join(TOKEN);
@@ -262,7 +272,7 @@ async fn worker(dir: &Path, settings: &SiteSettings) -> Result<(String, Option<V
     let status = match worker_status(settings, token.trim()).await {
         Ok(status) => status,
         Err(_) if !checks::has_sites(dir) => return Ok(("waits for sites.toml".into(), None)),
-        Err(error) => return Err(error),
+        Err(error) => return Err(refused(dir).map_or(error, |why| anyhow::anyhow!("is not started again: {why}"))),
     };
     let count = |key: &str| status[key].as_array().map_or(0, Vec::len);
     let mut text = format!("answers, works on {} duties", count("duties"));
