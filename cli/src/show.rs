@@ -153,9 +153,15 @@ fn standstill(study: &Study, failed: &[Failure], names: &Names, number: StudyId)
         _ => {}
     }
     lines.extend(failed.iter().map(|failure| failure.words(names)));
-    if matches!(study.phase, Phase::Paused(_)) {
+    if let Phase::Paused(pause) = &study.phase {
+        let by_itself = match pause.reason.passes() {
+            true => {
+                "it goes on by itself within the hour, once that is mended and enough sites are there; at once where"
+            }
+            false => "once that is mended",
+        };
         lines.push(format!(
-            "once that is mended its proposer, or enough of its members, let it go on: consilium study resume {number} --dir FOLDER"
+            "{by_itself} its proposer, or enough of its members, let it go on: consilium study resume {number} --dir FOLDER"
         ));
     }
     lines
@@ -322,6 +328,10 @@ pub fn phase(study: &Study) -> String {
         Phase::Merging(_) => "merging".into(),
         Phase::FinalEvaluation { .. } => "final evaluation".into(),
         Phase::Certifying(_) => "certifying".into(),
+        Phase::Paused(p) if p.reason.passes() => {
+            let (there, all) = (study.presence.there().count_ones(), p.roster.count_ones());
+            format!("paused: {:?}, waiting for sites ({there} of {all} are there)", p.reason)
+        }
         Phase::Paused(p) => format!("paused: {:?}", p.reason),
         Phase::Completed(_) => "completed".into(),
         Phase::Aborted { reason } => format!("aborted: {reason:?}"),

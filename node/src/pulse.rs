@@ -16,7 +16,7 @@ use sc_client_api::{
     BlockImportNotification, BlockchainEvents, FinalityNotifications, HeaderBackend, ImportNotifications,
     StorageEventStream, StorageKey,
 };
-use sc_utils::mpsc::{tracing_unbounded, TracingUnboundedReceiver, TracingUnboundedSender};
+use sc_utils::mpsc::{tracing_unbounded, TracingUnboundedSender};
 use sp_consensus::{BlockOrigin, SyncOracle};
 use sp_core::H256;
 use sp_externalities::{decl_extension, Extension};
@@ -67,7 +67,6 @@ pub struct Beat {
     ended: Arc<Notify>,
     notices: TracingUnboundedSender<BlockImportNotification<Block>>,
     unpin: TracingUnboundedSender<sc_client_api::UnpinWorkerMessage<Block>>,
-    _unpinned: TracingUnboundedReceiver<sc_client_api::UnpinWorkerMessage<Block>>,
 }
 
 impl Pulse {
@@ -75,9 +74,9 @@ impl Pulse {
     #[must_use]
     pub fn new(client: Arc<FullClient>, nudge: Nudge) -> (Self, Beat) {
         let (sender, receiver) = tracing_unbounded("offchain-pulse", QUEUE);
-        let (unpin, unpinned) = tracing_unbounded("offchain-pulse-pins", QUEUE);
-        let beat =
-            Beat { client: client.clone(), nudge, ended: Arc::default(), notices: sender, unpin, _unpinned: unpinned };
+        // nothing is pinned for these notices, so nobody hears that it need be no longer
+        let (unpin, _) = tracing_unbounded("offchain-pulse-pins", QUEUE);
+        let beat = Beat { client: client.clone(), nudge, ended: Arc::default(), notices: sender, unpin };
         (Self { client, notices: Mutex::new(Some(receiver)) }, beat)
     }
 }

@@ -131,7 +131,9 @@ fn parts(config: &Configuration, cache: Option<PathBuf>, recoveries: &Recoveries
         },
         spawner: &task_manager.spawn_essential_handle(),
         registry: config.prometheus_registry(),
-        check_for_equivocation: Default::default(),
+        // it only wrote a line; and where slots become shorter by an upgrade, it counts through all slots since 1970, once, which
+        // no machine has the memory for (`sc_consensus_slots::check_equivocation`)
+        check_for_equivocation: sc_consensus_aura::CheckForEquivocation::No,
         telemetry: telemetry.as_ref().map(|t| t.handle()),
         compatibility_mode: Default::default(),
     })?;

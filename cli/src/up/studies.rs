@@ -121,7 +121,9 @@ fn line(
     };
     let then = match info.state.phase {
         Phase::Paused(_) => {
-            format!("; the study is paused: once that is mended, `consilium study resume {number}` lets it go on")
+            format!(
+                "; the study is paused: once that is mended, `consilium study resume {number}` lets it go on at once"
+            )
         }
         _ => String::new(),
     };
@@ -146,11 +148,15 @@ fn line(
         bail!("round {round} was refused here: {code:?} (block {block}): {}{then}", why(code));
     }
     if let Phase::Paused(pause) = &info.state.phase {
-        bail!(
-            "it is paused: {}; `consilium study {number}` names whose part is missing, and `consilium study resume {number}` \
-             lets it go on",
-            why_paused(pause.reason)
-        );
+        let why = why_paused(pause.reason);
+        let then = format!("`consilium study {number}` names whose part is missing");
+        if pause.reason.passes() {
+            return Ok(format!(
+                "it is paused: {why}; {then}. It goes on by itself within the hour, once enough sites are there, and at once by \
+                 `consilium study resume {number}`"
+            ));
+        }
+        bail!("it is paused: {why}; {then}, and `consilium study resume {number}` lets it go on");
     }
     let round = format!("{}, round {} of {}", phase(&info.state), info.state.round, info.state.rules.max_rounds);
     Ok(match trained(&notes.join(format!("study-{number}"))) {
@@ -240,12 +246,17 @@ mod tests {
         let text = said(&info, None, Some(told));
         assert!(text.contains("DataChanged") && text.contains("accept-data"), "{text}");
         let back = Back::Collecting { kind: Kind::Model, commitments: PerMember::new(), dropped: 0 };
-        let reason = PauseReason::TooFewUpdates;
+        let reason = PauseReason::TooFewMembers;
         info.state.phase = Phase::Paused(Pause { reason, until: 99, roster: 7, resume: 0, abort: 0, back });
         let text = said(&info, Some(&failed), None);
         assert!(text.contains("crpp") && text.contains("study resume 4"), "{text}");
         let text = said(&info, None, None);
         assert!(text.starts_with("MEND it is paused") && text.contains("study resume 4"), "{text}");
+        if let Phase::Paused(pause) = &mut info.state.phase {
+            pause.reason = PauseReason::TooFewUpdates;
+        }
+        let text = said(&info, None, None);
+        assert!(text.starts_with("ok it is paused") && text.contains("by itself"), "{text}");
     }
 
     #[test]

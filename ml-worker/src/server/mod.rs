@@ -15,6 +15,7 @@ mod leave;
 mod lost;
 mod merge;
 mod misconfigured;
+mod present;
 mod shelf;
 mod train;
 mod turns;
@@ -31,7 +32,7 @@ use crate::{
 use anyhow::Result;
 use codec::Encode;
 use consilium_primitives::{
-    duty::{MAX_ORDERS, PROTOCOL_VERSION},
+    duty::{MAX_ORDERS, OLDER_PROTOCOL, PROTOCOL_VERSION},
     BlobRef, Duty, DutyAnswer, DutyKind, DutyOrder, DutyReply, DutyRequest, DutyState, FailureCode, Hash,
 };
 use consilium_study::StudySpec;
@@ -40,6 +41,7 @@ use failures::Failures;
 use kept::Kept;
 use leave::{Leave, Permit};
 use parking_lot::{Condvar, Mutex};
+use present::is_initial;
 use shelf::Shelf;
 use std::{
     collections::{HashMap, HashSet},
@@ -171,9 +173,9 @@ impl Worker {
     /// # Errors
     /// A text that says what is wrong with the request.
     pub fn answer(&self, request: &DutyRequest) -> Result<DutyReply, String> {
-        if request.version != PROTOCOL_VERSION {
+        if ![OLDER_PROTOCOL, PROTOCOL_VERSION].contains(&request.version) {
             return Err(format!(
-                "version {} of the messages is unknown; this worker speaks {PROTOCOL_VERSION}",
+                "version {} of the messages is unknown; this worker speaks {PROTOCOL_VERSION} and {OLDER_PROTOCOL}",
                 request.version
             ));
         }
@@ -200,7 +202,7 @@ impl Worker {
         }
         let duties = request.orders.iter().map(|order| order.duty.hash());
         let answers = duties.zip(answers).map(|(duty, state)| DutyAnswer { duty, state }).collect();
-        Ok(DutyReply { version: PROTOCOL_VERSION, answers })
+        Ok(DutyReply { version: request.version, answers })
     }
 
     /// Waits a moment for whichever of these duties are being worked on; false: none is.
@@ -271,10 +273,14 @@ impl Worker {
             Ok(false) => return DutyState::Failed(FailureCode::Refused),
             Err(error) => return internal(error),
         }
+        if order.duty.kind == DutyKind::Present {
+            return DutyState::Done(self.present(order));
+        }
         self.remember(order);
         let there = |blob: &Option<BlobRef>| blob.as_ref().is_none_or(|b| self.blobs.has(b));
         let merge = matches!(order.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics);
-        let ready = there(&order.base) && (order.duty.kind != DutyKind::Train || there(&order.statistics));
+        let base = there(&order.base) || is_initial(order);
+        let ready = base && (order.duty.kind != DutyKind::Train || there(&order.statistics));
         let seen = order.inputs.iter().filter(|input| self.blobs.has(&input.blob)).count() as u32;
         let mut jobs = self.jobs.lock();
         if jobs.len() >= MAX_JOBS {

@@ -59,17 +59,21 @@ impl Told {
     }
 }
 
-/// How long ago, by this machine's clock, the slot of a block was. The first block has none, and is very old. How long a slot is
-/// the chain says at that block: a runtime may have been upgraded to another length.
+/// How long ago, by this machine's clock, the slot of a block was. The first block has none, and is very old. How long its slot
+/// was, the chain says at the block before: with the block itself another runtime may have come, with other slots.
 pub fn age<C>(client: &C, block: H256) -> Duration
 where
     C: HeaderBackend<Block> + ProvideRuntimeApi<Block>,
     C::Api: AuraApi<Block, AuthorityId>,
 {
-    let millis = slot_duration_at(client, block).map_or(SLOT_MILLIS, |slots| slots.as_millis());
     let header = client.header(block).ok().flatten();
-    let slot = header.and_then(|header| find_pre_digest::<Block, AuthoritySignature>(&header).ok());
-    let at = slot.map_or(Duration::ZERO, |slot| Duration::from_millis(u64::from(slot).saturating_mul(millis)));
+    let at = header.and_then(|header| {
+        let slot = find_pre_digest::<Block, AuthoritySignature>(&header).ok()?;
+        let slots = slot_duration_at(client, header.parent_hash).or_else(|_| slot_duration_at(client, block));
+        let millis = slots.map_or(SLOT_MILLIS, |slots| slots.as_millis());
+        Some(Duration::from_millis(u64::from(slot).saturating_mul(millis)))
+    });
+    let at = at.unwrap_or_default();
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(at)
 }
 

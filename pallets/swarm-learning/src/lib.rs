@@ -72,6 +72,8 @@ mod tests_migration;
 mod tests_notes;
 #[cfg(test)]
 mod tests_orders;
+#[cfg(test)]
+mod tests_pauses;
 mod types;
 pub mod weights;
 
@@ -126,7 +128,7 @@ pub mod pallet {
     pub struct Pallet<T>(_);
 
     /// Version of the storage.
-    /// 2: studies say how long a slot was when they were registered.
+    /// 2: studies say how long a slot was when they were registered, which round's model they stand on, and who is there.
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(2);
 
     /// What the runtime gives to this pallet.
@@ -265,7 +267,7 @@ pub mod pallet {
         WrongLength,
         /// The fetch window has not passed: missing inputs are not reported yet.
         TooEarly,
-        /// Bits for inputs that do not exist, or one input both held and invalid.
+        /// Bits for inputs or rounds that do not exist, or one input both held and invalid.
         BadMask,
         /// Not the canonical model.
         WrongRoot,
@@ -291,10 +293,10 @@ pub mod pallet {
             }
             let studies = Self::shorten_slots();
             STORAGE_VERSION.put::<Self>();
-            // each is read and written, and a running one has its place in the agenda
+            // each is read and written, with up to two records read, and a running one has its place in the agenda
             T::DbWeight::get()
                 .reads_writes(1, 1)
-                .saturating_add(T::DbWeight::get().reads_writes(4, 5).saturating_mul(studies))
+                .saturating_add(T::DbWeight::get().reads_writes(6, 5).saturating_mul(studies))
         }
 
         fn offchain_worker(now: BlockNumberFor<T>) {
@@ -339,7 +341,7 @@ pub mod pallet {
         }
 
         /// Lets a paused study go on: at once by its proposer, else when more than half of its members ask (more than two
-        /// thirds in a strict study).
+        /// thirds in a strict study). One that waits for sites goes on by itself once enough of them are there.
         #[pallet::call_index(4)]
         pub fn resume(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
             let who = Self::ensure_participant(origin)?;

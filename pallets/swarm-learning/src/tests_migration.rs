@@ -9,11 +9,13 @@ use frame_support::{
     traits::{Hooks, StorageVersion},
 };
 
-/// Stores every study as runtime 4 did: without the length of a slot at its end.
+/// Stores every study as runtime 4 did: without the length of a slot, and what pauses need to end by themselves, at its end.
 fn as_before_5() {
     for (study, info) in Studies::<Test>::iter() {
         let bytes = info.encode();
-        let shorter = &bytes[..bytes.len() - info.state.slot_millis.encoded_size()];
+        let it = &info.state;
+        let later = (it.slot_millis, it.base_round, it.taken_up, it.tries, &it.presence).encoded_size();
+        let shorter = &bytes[..bytes.len() - later];
         unhashed::put_raw(&Studies::<Test>::hashed_key_for(study), shorter);
     }
     StorageVersion::new(1).put::<Swarm>();

@@ -1,6 +1,6 @@
 //! Statistics and Training: commitments are collected, until the list freezes.
 
-use super::{bit, merge, state::*, Refusal, Step, Study, Surroundings};
+use super::{bit, merge, state::*, Effect, Refusal, Step, Study, Surroundings};
 use crate::{
     ids::{Hash, InstitutionId},
     rules::OnStall,
@@ -42,8 +42,7 @@ impl Study {
         }
         let in_already = commitments.iter().fold(0, |mask, c| mask | bit(c.member));
         let windows = self.windows();
-        let others = roster & !dropped;
-        let asked = if others.count_ones() >= self.rules.freeze_needs(roster.count_ones()) { others } else { roster };
+        let asked = self.asked(roster, dropped);
         self.phase = Phase::Collecting(Collecting {
             kind,
             roster,
@@ -69,7 +68,7 @@ impl Study {
         duty: Hash,
         body: VoteBody,
     ) -> Step {
-        let evaluated = self.round.checked_sub(1);
+        let evaluated = self.base_round;
         let Phase::Collecting(c) = &mut self.phase else { return Err(Refusal::NoSuchDuty) };
         let mut effects = Vec::new();
         match body {
@@ -77,8 +76,8 @@ impl Study {
                 let commitment = Commitment { member: index, duty, root, at: around.now() };
                 c.commitments.try_push(commitment).map_err(|_| Refusal::Full)?;
                 effects.push(Effect::Committed { who, root });
-                if let (Kind::Model, Some(value), Some(round)) = (c.kind, metric, evaluated) {
-                    effects.push(Effect::Loss { round, who, value });
+                if let (Kind::Model, Some(value)) = (c.kind, metric) {
+                    effects.push(Effect::Loss { round: evaluated, who, value });
                 }
             }
             VoteBody::Failure(code) => effects.push(Effect::FailureReported { who, code }),

@@ -2,8 +2,12 @@
 
 mod best;
 mod ends;
+mod fallback;
 mod late;
 mod lies;
+mod off;
+mod old;
+mod pauses;
 mod promises;
 mod properties;
 mod restated;
@@ -15,7 +19,7 @@ mod training;
 use super::*;
 use crate::{
     blobs::StudyBlobs,
-    duty::{DutyKind, FailureCode},
+    duty::{held_bit, DutyKind, FailureCode, HELD_BASE},
     rules::Windows,
     testing,
     vote::VoteBody,
@@ -201,6 +205,11 @@ impl Shell {
     /// It holds these, and says that the freeze is not final where it is.
     pub fn not_final(&mut self, member: u8, have: u64) -> Result<Vec<Effect>, Refusal> {
         self.vote(member, VoteBody::Partial { have, invalid: 0, not_final: true })
+    }
+
+    /// It is there, and holds what it is asked for.
+    pub fn there(&mut self, member: u8) -> Result<Vec<Effect>, Refusal> {
+        self.vote(member, VoteBody::Present { held: HELD_BASE })
     }
 
     pub fn asks(&self, member: u8) -> Option<DutyKind> {

@@ -6,10 +6,11 @@ use codec::{Decode, Encode, Error};
 
 const FOUR: u32 = 4;
 
-/// As it was stored before runtime 5: without the length of a slot at its end.
+/// As it was stored before runtime 5: without the length of a slot, and what pauses need to end by themselves, at its end.
 fn before(study: &Study) -> Vec<u8> {
     let bytes = study.encode();
-    bytes[..bytes.len() - study.slot_millis.encoded_size()].to_vec()
+    let later = (study.slot_millis, study.base_round, study.taken_up, study.tries, &study.presence).encoded_size();
+    bytes[..bytes.len() - later].to_vec()
 }
 
 #[test]
