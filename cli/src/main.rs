@@ -5,7 +5,7 @@
 //! * `consilium localnet run`: a whole consortium on this machine, from a study file to a certificate;
 //! * `consilium studies`, `consilium study N`, `consilium institutions`: what a running network says;
 //! * `consilium audit`, `consilium export`: whether what the chain says can be recomputed, here or elsewhere;
-//! * `consilium study register`, `enrol`, `start` and so on: what an institution's people sign;
+//! * `consilium study register`, `enrol`, `start` and so on: what an institution's people sign; `study fetch`: a model;
 //! * `consilium motions`, `propose`, `vote`, `close`, `upgrade`: what institutions decide together;
 //! * `consilium rotate`, `addresses`, `leave`: what each does for itself.
 //!
@@ -168,7 +168,7 @@ async fn main() -> ExitCode {
     match run(cli.command).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", plain::told(&error));
             ExitCode::FAILURE
         }
     }

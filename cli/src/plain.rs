@@ -26,6 +26,29 @@ pub fn seen(text: &str) -> String {
     shown
 }
 
+/// An error with its causes, each said once: libraries repeat in an error what its causes say.
+pub fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    // and one of them before its own text
+    let mut parts: Vec<&str> = text.split(": ").collect();
+    let mut at = 1;
+    while at < parts.len() {
+        let run = (1..=at.min(parts.len() - at)).find(|n| parts[at - n..at] == parts[at..at + n]);
+        match run {
+            Some(n) => drop(parts.drain(at..at + n)),
+            None => at += 1,
+        }
+    }
+    parts.join(": ")
+}
+
 /// A JSON document as lines of `path: value`. Texts are quoted, so that none can pass for something else.
 pub fn lines(path: &str, value: &Value) -> String {
     let separator = if path.ends_with(' ') { "" } else { "." };
@@ -56,6 +79,16 @@ mod tests {
     use crate::show::names;
     use consilium_primitives::{InstitutionId, InstitutionNotice};
     use serde_json::json;
+
+    #[test]
+    fn what_libraries_say_twice_is_said_once() {
+        let error = anyhow::anyhow!("connection refused")
+            .context("RPC error: client error: RPC error: client error: connection refused")
+            .context("no node answers at ws://127.0.0.1:1");
+        assert_eq!(told(&error), "no node answers at ws://127.0.0.1:1: RPC error: client error: connection refused");
+        let error = anyhow::anyhow!("is missing").context("a/chain.json");
+        assert_eq!(told(&error), "a/chain.json: is missing");
+    }
 
     #[test]
     fn a_specification_reads_as_lines_that_show_every_value() {

@@ -61,7 +61,15 @@ pub fn write_new(file: &Path, text: &[u8], mode: u32) -> Result<()> {
         let mut f = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(file)?;
         f.write_all(text).and_then(|()| f.sync_all())
     };
-    write().with_context(|| format!("cannot write {}", file.display()))
+    write().map_err(|error| {
+        let there = error.kind() == std::io::ErrorKind::AlreadyExists;
+        let shown = file.display();
+        anyhow::Error::from(error).context(if there {
+            format!("{shown} is there already, and is not overwritten: remove it first, or name another place")
+        } else {
+            format!("cannot write {shown}")
+        })
+    })
 }
 
 /// Writes a file that nobody else on this machine can read.
@@ -74,4 +82,22 @@ pub fn write_private(file: &Path, text: &str) -> Result<()> {
         f.write_all(text.as_bytes())
     };
     write().with_context(|| format!("cannot write {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_not_overwritten_and_is_named_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("consilium-node.service");
+        write_new(&file, b"one", 0o600).unwrap();
+        let said = write_new(&file, b"two", 0o600).unwrap_err().to_string();
+        assert!(said.contains("consilium-node.service is there already") && said.contains("remove it"), "{said}");
+        assert_eq!(fs::read(&file).unwrap(), b"one");
+        let said = write_new(&dir.path().join("no/x"), b"", 0o600).unwrap_err().to_string();
+        assert!(said.contains("cannot write"), "{said}");
+    }
 }

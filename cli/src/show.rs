@@ -2,8 +2,10 @@
 
 use crate::{
     chain::{Block, Chain, StudyInfo},
+    localnet::{done, why_aborted, why_paused},
     out::put,
     plain::{lines, seen},
+    study::answers::{failures, Failure},
     Connection, Format,
 };
 use anyhow::{Context, Result};
@@ -43,7 +45,7 @@ pub async fn studies(connection: &Connection) -> Result<()> {
             info.state.rules.max_rounds,
             info.state.members.len(),
             name(&names, &info.state.proposer),
-            short(&info.agreement),
+            hex::encode(info.agreement),
         );
     }
     Ok(())
@@ -57,6 +59,10 @@ pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
     let info = existing(&chain, number, at, connection).await?;
     let records = history(&chain, number, &info.state, at).await?;
     let spec = chain.spec(number, at).await?;
+    let failed = match info.state.ended() && !matches!(info.state.phase, Phase::Aborted { .. }) {
+        true => Ok(Vec::new()),
+        false => failures(&chain, number, &info, at).await,
+    };
     if connection.format == Format::Json {
         let mut document = study_json(number, &info, &names);
         document["spec"] = spec.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or(Value::Null);
@@ -66,6 +72,8 @@ pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
             rounds.push(record_json(record, &losses, &names));
         }
         document["rounds"] = json!(rounds);
+        // null: this node cannot tell
+        document["failed"] = failed.ok().map_or(Value::Null, |failed| failed.iter().map(|f| f.json(&names)).collect());
         return print_json(&document);
     }
     out!("study {number}, {} (block {})", phase(&info.state), at.number);
@@ -115,11 +123,48 @@ pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
             out!("    not heard when it closed: {}", silent.join(", "));
         }
     }
+    match &failed {
+        Ok(failed) => standstill(&info.state, failed, &names, number).iter().for_each(|line| out!("  {line}")),
+        Err(error) => out!("  {error:#}"),
+    }
     if let Phase::Completed(certificate) = &info.state.phase {
         out!("  certificate: round {}, root {}", certificate.round, hex::encode(certificate.root));
+        if let Some(root) = info.state.statistics {
+            out!("  its statistics, which rows are scaled by: {}", hex::encode(root));
+        }
         out!("  held by {}", members(&info.state, certificate.held, &names).join(", "));
+        out!("  at a member that holds it: consilium study fetch {number} --dir FOLDER --out model");
     }
     Ok(())
+}
+
+/// What people must know where a study waits for them or for some sites: why, who has done what, whose part will not come and
+/// why, and what to do.
+fn standstill(study: &Study, failed: &[Failure], names: &Names, number: StudyId) -> Vec<String> {
+    let mut lines = Vec::new();
+    match &study.phase {
+        Phase::Paused(pause) => {
+            lines.push(format!("it is paused in round {}: {}", study.round, why_paused(pause.reason)));
+            for (index, member) in (0u8..).zip(study.members.iter()).filter(|(_, member)| member.active) {
+                lines.push(format!("  {}{}", name(names, &member.id), done(pause, index)));
+            }
+        }
+        Phase::Aborted { reason } => lines.push(format!("it has ended: {}", why_aborted(*reason))),
+        _ => {}
+    }
+    lines.extend(failed.iter().map(|failure| failure.words(names)));
+    if let Phase::Paused(pause) = &study.phase {
+        let by_itself = match pause.reason.passes() {
+            true => {
+                "it goes on by itself within the hour, once that is mended and enough sites are there; at once where"
+            }
+            false => "once that is mended",
+        };
+        lines.push(format!(
+            "{by_itself} its proposer, or enough of its members, let it go on: consilium study resume {number} --dir FOLDER"
+        ));
+    }
+    lines
 }
 
 /// The study of this number.
@@ -333,6 +378,29 @@ pub fn print_json(document: &Value) -> Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use consilium_primitives::{
+        round::{Back, Pause, PauseReason, PerMember},
+        FailureCode,
+    };
+
+    #[test]
+    fn a_study_that_stands_still_says_why_whom_it_lacks_and_what_to_do() {
+        let world = crate::audit::testing::World::new();
+        let mut study = world.history.info.state.clone();
+        let names = &world.history.names;
+        let who = study.members[1].id;
+        let failed = [Failure { who, code: FailureCode::SchemaMismatch, round: 0, block: 9 }];
+        assert!(standstill(&study, &[], names, 4).is_empty());
+        let back = Back::Collecting { kind: Kind::Statistics, commitments: PerMember::new(), dropped: 0 };
+        let reason = PauseReason::TooFewUpdates;
+        study.phase = Phase::Paused(Pause { reason, until: 99, roster: 7, resume: 0, abort: 0, back });
+        let lines = standstill(&study, &failed, names, 4);
+        assert!(lines[0].contains("fewer sites have sent their part"), "{lines:?}");
+        assert_eq!(lines.iter().filter(|line| line.contains("has NOT committed")).count(), 3, "{lines:?}");
+        let said = lines.iter().find(|line| line.contains("SchemaMismatch")).unwrap();
+        assert!(said.contains(&name(names, &who)), "{said}");
+        assert!(lines.last().unwrap().contains("consilium study resume 4"), "{lines:?}");
+    }
 
     #[test]
     fn the_invited_are_printed_by_their_ids() {

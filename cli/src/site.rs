@@ -29,7 +29,7 @@ pub struct Accept {
     /// It was the statistics, before the first round
     #[arg(long, conflicts_with = "round")]
     statistics: bool,
-    /// This site's worker's folder, as in `ml-worker serve --dir`
+    /// This site's worker's folder, as in `ml-worker serve --dir`, or the institution's
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
     #[command(flatten)]
@@ -54,10 +54,15 @@ pub struct Reasons {
 /// The folder that a worker keeps for a study: two can have one agreement. A worker of an earlier version kept all of it in
 /// the agreement's; one of this version moves it when it is next asked for something.
 fn folder(dir: &Path, number: StudyId, info: &StudyInfo) -> Result<PathBuf> {
-    let studies = dir.join("studies");
-    if !studies.is_dir() {
-        bail!("{} is no worker's folder: name the one that `ml-worker serve --dir` was started with", dir.display());
-    }
+    // an institution's has it within
+    let candidates = [dir.join("studies"), dir.join("worker/studies")];
+    let Some(studies) = candidates.into_iter().find(|studies| studies.is_dir()) else {
+        bail!(
+            "{} is no worker's folder, nor an institution's whose worker has worked: name the one that `ml-worker serve --dir` was \
+             started with",
+            dir.display()
+        );
+    };
     let folder = studies.join(hex::encode(info.agreement));
     if !folder.is_dir() {
         bail!("the worker of {} has never worked for this study", dir.display());
@@ -275,6 +280,19 @@ mod tests {
         let second = line(&note["updates"][1]);
         assert!(second.contains("almost the same as that of north") && !second.contains("left out"), "{second}");
         assert!(!second.contains("shortened") && second.contains(" - "), "{second}");
+    }
+
+    #[test]
+    fn a_worker_s_folder_is_found_also_by_the_institution_s() {
+        let scratch = tempfile::tempdir().unwrap();
+        let info = crate::audit::testing::World::new().history.info;
+        assert!(folder(scratch.path(), 4, &info).unwrap_err().to_string().contains("no worker's folder"));
+        let worker = scratch.path().join("worker");
+        let own = worker.join("studies").join(hex::encode(info.agreement)).join("study-4");
+        fs::create_dir_all(&own).unwrap();
+        for dir in [scratch.path(), &worker] {
+            assert_eq!(folder(dir, 4, &info).unwrap(), own);
+        }
     }
 
     #[test]

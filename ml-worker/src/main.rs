@@ -61,6 +61,12 @@ enum Command {
     },
     /// Says what is in a data file and whether a study can train on it; prints JSON
     Check(Check),
+    /// Says whether sites.toml can be used, as `serve` reads it; prints JSON
+    Sites {
+        /// The file that names agreements and their data files
+        #[arg(long, value_name = "FILE")]
+        sites: PathBuf,
+    },
     /// Writes the embedded breast-cancer data: a CSV file and a secret per site, and held-out.csv; prints the sites
     DemoData {
         /// Seed of the partition
@@ -99,8 +105,11 @@ struct Serve {
 #[derive(Args)]
 struct Check {
     /// Study file
+    #[arg(long, value_name = "FILE", required_unless_present = "spec", conflicts_with = "spec")]
+    study: Option<PathBuf>,
+    /// In its place the specification that was agreed, in canonical form
     #[arg(long, value_name = "FILE")]
-    study: PathBuf,
+    spec: Option<PathBuf>,
     /// Data file
     #[arg(long, value_name = "CSV")]
     data: PathBuf,
@@ -178,6 +187,11 @@ fn act(command: Command) -> Result<()> {
             say(format_args!("accepted: rows are split anew, by the secret in {}\n", secret.display()))
         }
         Command::Check(arguments) => check(&arguments),
+        Command::Sites { sites } => {
+            let studies = Sites::read(&sites)?.study;
+            let studies = studies.iter().map(|s| serde_json::json!({ "agreement": s.agreement, "data": s.data }));
+            say(format_args!("{}\n", serde_json::Value::Array(studies.collect())))
+        }
         Command::DemoData { seed, out } => {
             demo::write(seed, &out).with_context(|| format!("cannot write to {}", out.display()))?;
             say(format_args!("{}\n", serde_json::json!(demo::SITES.map(|(name, ..)| name))))
@@ -230,7 +244,14 @@ fn accept_data(dir: &Path, sites: &Path, agreement: &str) -> Result<()> {
 
 fn check(arguments: &Check) -> Result<()> {
     let data = &arguments.data;
-    let spec = read_study(&arguments.study)?.spec();
+    let spec = match (&arguments.study, &arguments.spec) {
+        (Some(study), _) => read_study(study)?.spec(),
+        (None, Some(spec)) => {
+            let bytes = fs::read(spec).with_context(|| format!("cannot read {}", spec.display()))?;
+            StudySpec::from_canonical(&bytes).with_context(|| spec.display().to_string())?
+        }
+        (None, None) => bail!("--study or --spec is needed"),
+    };
     let key = match &arguments.secret {
         Some(file) => site_group_key(&spec, &read_secret(file)?)?,
         None => [0; 32],

@@ -260,3 +260,46 @@ fn a_folder_of_pictures_is_worked_on_like_a_table() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains("pictures: 39 can be read, 1 cannot") && said.contains("line 9, picture 7.png"), "{said}");
 }
+
+#[test]
+fn rows_that_are_counted_without_the_secret_are_not_called_the_worker_s() {
+    let dir = demo_folder();
+    let dir = dir.path();
+    let data = site(0);
+    let secret = format!("./demo/{}.secret", demo::SITES[0].0);
+    let said = run(dir, &format!("preflight --study ./study.toml --data {data}"));
+    assert!(
+        said.contains("note: which rows train follows from the site's secret") && said.contains("--secret"),
+        "{said}"
+    );
+    let said = run(dir, &format!("preflight --study ./study.toml --data {data} --secret {secret}"));
+    assert!(!said.contains("which rows train follows"), "{said}");
+    // the same count by the study file and by what is signed
+    let counted = json(dir, &format!("check --study ./study.toml --data {data} --secret {secret}"));
+    assert!(said.contains(&format!("training: {} rows", counted["training"]["rows"])), "{said}");
+    let file = consilium_study::StudyFile::parse(&fs::read_to_string(dir.join("study.toml")).unwrap()).unwrap();
+    fs::write(dir.join("spec.json"), file.spec().canonical().unwrap()).unwrap();
+    assert_eq!(json(dir, &format!("check --spec ./spec.json --data {data} --secret {secret}")), counted);
+    let said = fails(dir, &format!("check --spec ./study.toml --data {data} --secret {secret}"));
+    assert!(said.contains("study.toml"), "{said}");
+    // and in the place of a specification, a study file is called one
+    let said = fails(dir, "pack --spec ./study.toml --model ./study.toml --out ./packed");
+    assert!(said.contains("this is a study file") && said.contains("study fetch"), "{said}");
+}
+
+#[test]
+fn a_sites_file_is_read_as_the_worker_reads_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let file = dir.join("sites.toml");
+    let agreement = "Ab".repeat(32);
+    fs::write(&file, format!("[[study]]\nagreement = \"0x{agreement}\"\ndata = \"t.csv\"\n")).unwrap();
+    let list = json(dir, "sites --sites ./sites.toml");
+    assert_eq!(list[0]["agreement"], agreement.to_lowercase());
+    assert_eq!(list[0]["data"], dir.join("t.csv").display().to_string());
+    fs::write(&file, "[[study]]\nagreement = \"abababababab\"\ndata = \"t.csv\"\n").unwrap();
+    let said = fails(dir, "sites --sites ./sites.toml");
+    assert!(said.contains("must have 64 hexadecimal digits") && said.contains("consilium study N"), "{said}");
+    fs::write(&file, "[[study]\n").unwrap();
+    assert!(fails(dir, "sites --sites ./sites.toml").contains("sites.toml"));
+}

@@ -34,6 +34,10 @@ pub const CARD: &str = "card.json";
 pub const UNSIGNED_CARD: &str = "card.unsigned.json";
 /// What people may change.
 pub const SETTINGS: &str = "consilium.toml";
+/// Files by hash, shared by node and worker.
+pub const BLOBS: &str = "blobs";
+/// What says which rows train.
+pub const WORKER_SECRET: &str = "worker/secret";
 /// Which study works with which table.
 pub const SITES: &str = "sites.toml";
 
@@ -147,12 +151,12 @@ async fn fill(programs: &Programs, dir: &Path, said: &Said) -> Result<Card> {
     write_new(&dir.join(NODE_KEY), hex::encode(seed).as_bytes(), 0o600)?;
     let node = ed25519::Pair::from_seed(&seed);
     new_token(dir)?;
-    for folder in ["node", "worker", "blobs"] {
+    for folder in ["node", "worker", BLOBS] {
         let path = dir.join(folder);
         DirBuilder::new().mode(0o700).create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     }
     // which rows train follows from it; where the worker looks for it
-    write_new(&dir.join("worker/secret"), hex::encode(random::<32>()?).as_bytes(), 0o600)?;
+    write_new(&dir.join(WORKER_SECRET), hex::encode(random::<32>()?).as_bytes(), 0o600)?;
     write_new(&dir.join(SETTINGS), said.settings.text()?.as_bytes(), 0o644)?;
     write_new(&dir.join(SITES), b"", 0o644)?;
     let (keys, keys_proof) = make_keys(programs, &dir.join(KEYSTORE), &account).await?;

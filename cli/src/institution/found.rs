@@ -1,14 +1,14 @@
 //! `consilium found`: the chain of all founders' cards, made or checked, and shown.
 
-use super::folder::node_says;
+use super::folder::{node_says, CARD, SETTINGS};
 use crate::{out::put, programs::Programs, show::print_json, Format};
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use clap::Args;
 use consilium_founding::Terms;
 use serde_json::Value;
 use std::{
     fmt::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
@@ -45,10 +45,22 @@ pub async fn run(options: Options) -> Result<ExitCode> {
 /// What the node says.
 pub async fn found(programs: &Programs, terms: &Terms) -> Result<(bool, Value)> {
     terms.check()?;
+    no_house(&terms.cards)?;
     let mut command = Command::new(&programs.node);
     command.arg("found").args(terms.arguments());
     let (code, document) = node_says(command).await?;
     Ok((code == Some(0), document.context("the consortium cannot be founded")?))
+}
+
+/// Refuses an institution's folder in the place of a folder of cards.
+fn no_house(cards: &Path) -> Result<()> {
+    ensure!(
+        !cards.join(SETTINGS).exists(),
+        "--cards {0}: is an institution's folder, and not one of cards: make a new one, and copy the card.json of every founder \
+         into it by another name each, as in `mkdir cards && cp {0}/{CARD} cards/one.json`",
+        cards.display()
+    );
+    Ok(())
 }
 
 /// What people compare with each other.
@@ -122,6 +134,15 @@ mod tests {
     struct Line {
         #[command(flatten)]
         options: Options,
+    }
+
+    #[test]
+    fn an_institution_s_folder_in_the_place_of_cards_is_named_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        no_house(dir.path()).unwrap();
+        std::fs::write(dir.path().join(SETTINGS), "").unwrap();
+        let said = no_house(dir.path()).unwrap_err().to_string();
+        assert!(said.contains("institution's folder") && said.contains("mkdir cards"), "{said}");
     }
 
     #[test]

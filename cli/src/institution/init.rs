@@ -1,7 +1,10 @@
 //! `consilium init`: an institution's folder, with all keys, and a card for the others.
 
 use super::folder::{chain_of, make, say_card, Account, Said, SiteSettings, INSTITUTION_KEY};
-use crate::programs::Programs;
+use crate::{
+    programs::Programs,
+    up::ports::{drift, port_of},
+};
 use anyhow::{bail, Context, Result};
 use clap::Args;
 use sp_core::crypto::{AccountId32, Ss58Codec};
@@ -25,9 +28,13 @@ pub struct Options {
     /// Where others reach its node, as /dns/node.example.org/tcp/30333; up to four. Left out: the node only dials others
     #[arg(long = "address", value_name = "ADDRESS")]
     addresses: Vec<String>,
-    /// TCP port on which the node listens
-    #[arg(long, value_name = "PORT", default_value_t = 30333, value_parser = clap::value_parser!(u16).range(1..))]
-    port: u16,
+    /// TCP port on which the node listens. Left out: that of the first --address, or 30333
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// First of the three ports of this machine alone: JSON-RPC, figures, worker. Left out: 9944, 9615 and 8601. A second
+    /// institution on one machine needs others
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65_533))]
+    ports_from: Option<u16>,
     /// Make no blocks
     #[arg(long)]
     no_validator: bool,
@@ -75,7 +82,12 @@ pub async fn run(options: Options) -> Result<()> {
     }
     let elsewhere = matches!(account, Account::Elsewhere(_));
     let unsigned = options.unsigned || elsewhere;
-    let settings = SiteSettings::usual(&options.name, !options.no_validator, options.port, options.addresses);
+    let port = options.port.or_else(|| port_of(options.addresses.first()?)).unwrap_or(30333);
+    let mut settings = SiteSettings::usual(&options.name, !options.no_validator, port, options.addresses);
+    if let Some(first) = options.ports_from {
+        (settings.rpc_port, settings.prometheus_port, settings.worker_port) = (first, first + 1, first + 2);
+    }
+    let (drift, listens) = (drift(&settings), settings.ports());
     let said = Said {
         consortium,
         chain,
@@ -91,9 +103,13 @@ pub async fn run(options: Options) -> Result<()> {
     say_card(&options.dir, &card);
     if !elsewhere {
         out!(
-            "Write the words in {dir}/{INSTITUTION_KEY} down on paper, twice, and keep that file off this machine: it is \
-             needed to sign only."
+            "Write the words in {dir}/{INSTITUTION_KEY} down on paper, twice. Node and worker never need that file: it signs \
+             studies and motions. Keep it off this machine as soon as it is no trial; `--key FILE` names it wherever it lies."
         );
+    }
+    out!("{listens}");
+    if let Some(words) = drift {
+        out!("Note: {words}.");
     }
     if card.addresses.is_empty() {
         out!("No --address was given: this node dials the others, and nobody dials it.");

@@ -93,6 +93,17 @@ impl SiteSettings {
         Ok(settings)
     }
 
+    /// All ports, in words.
+    pub fn ports(&self) -> String {
+        format!(
+            "ports        node {}; of this machine alone: JSON-RPC {}, figures {}, worker {} (consilium.toml)",
+            self.listen.first().and_then(|address| address.rsplit('/').next()).unwrap_or_default(),
+            self.rpc_port,
+            self.prometheus_port,
+            self.worker_port
+        )
+    }
+
     /// Where the node answers JSON-RPC.
     pub fn rpc(&self) -> SocketAddr {
         (self.rpc_ip, self.rpc_port).into()

@@ -21,9 +21,11 @@ pub use house::get;
 use house::PAGE;
 use network::Network;
 pub use options::Options;
+pub use plan::answer;
 use plan::Plan;
 use std::time::Instant;
 use tokio::signal::unix::{signal, Signal, SignalKind};
+pub use watch::{done, why_aborted, why_paused};
 
 /// Ctrl-C and its like, listened for from the start: one during a long check must not kill this process before it can
 /// clean up.

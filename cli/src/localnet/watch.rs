@@ -76,7 +76,8 @@ pub async fn follow(chain: &Chain, study: StudyId, houses: &[House], names: &Nam
     }
 }
 
-fn why_paused(reason: PauseReason) -> &'static str {
+/// Why a study is paused, for people.
+pub fn why_paused(reason: PauseReason) -> &'static str {
     match reason {
         PauseReason::TooFewUpdates => "fewer sites have sent their part than the agreement asks for",
         PauseReason::TooFewMembers => "fewer sites take part than the agreement asks for",
@@ -87,7 +88,8 @@ fn why_paused(reason: PauseReason) -> &'static str {
     }
 }
 
-fn why_aborted(reason: AbortReason) -> &'static str {
+/// Why a study has ended without a certificate, for people.
+pub fn why_aborted(reason: AbortReason) -> &'static str {
     match reason {
         AbortReason::TooFewEnrolled => "too few had enrolled in time, or nobody started it",
         AbortReason::PausedTooLong => "it was paused, and nobody let it go on",
@@ -129,7 +131,7 @@ fn sites(study: &Study, houses: &[House], names: &Names) -> String {
 }
 
 /// Whether a member had done its part when the study was paused.
-fn done(pause: &Pause, index: u8) -> &'static str {
+pub fn done(pause: &Pause, index: u8) -> &'static str {
     match &pause.back {
         Back::Collecting { commitments, .. } if commitments.iter().any(|c| c.member == index) => " has committed",
         Back::Collecting { .. } => " has NOT committed",

@@ -22,7 +22,7 @@ use crate::{
     institution::folder::{SiteSettings, INSTITUTION_KEY, SETTINGS},
     key, Connection, Format, DEFAULT_URL,
 };
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use clap::Args;
 use sp_core::crypto::AccountId32;
 use std::{
@@ -36,20 +36,28 @@ use subxt_signer::sr25519::Keypair;
 pub struct Acting {
     /// The institution's folder: its institution.key signs, and its node is asked unless --url names another
     #[arg(long, value_name = "DIR", required_unless_present = "key")]
-    dir: Option<PathBuf>,
+    pub dir: Option<PathBuf>,
     /// File with the institution's key: one line, a secret phrase or 0x and 64 hexadecimal digits; mode 600
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     #[command(flatten)]
-    connection: Connection,
+    pub connection: Connection,
 }
 
 impl Acting {
+    /// What a command that is shown to people needs at its end to be signed by the same key, and to ask the same node.
+    pub fn hint(&self) -> String {
+        let given = [("--dir", &self.dir), ("--key", &self.key)].into_iter();
+        let given = given.filter_map(|(option, path)| Some(format!(" {option} {}", path.as_ref()?.display())));
+        given.collect::<String>() + &self.connection.hint()
+    }
+
     /// The key that signs.
     ///
     /// # Errors
     /// There is none, or others can read it.
     pub fn signer(&self) -> Result<Keypair> {
+        node_of(self.dir.as_deref(), &self.connection.url)?;
         match (&self.key, &self.dir) {
             (Some(file), _) => key::read(file),
             (None, Some(dir)) => key::read(&dir.join(INSTITUTION_KEY)).with_context(|| {
@@ -67,6 +75,14 @@ impl Acting {
         self.connection.format == Format::Json
     }
 
+    /// What a command that only reads needs at its end to ask the same node.
+    pub fn asks(&self) -> String {
+        match node_of(self.dir.as_deref(), &self.connection.url) {
+            Ok(url) if url != DEFAULT_URL => format!(" --url {url}"),
+            _ => String::new(),
+        }
+    }
+
     /// The node that is asked.
     ///
     /// # Errors
@@ -81,7 +97,16 @@ impl Acting {
 /// # Errors
 /// The folder's settings cannot be read.
 pub fn node_of(dir: Option<&Path>, url: &str) -> Result<String> {
-    let Some(dir) = dir.filter(|_| url == DEFAULT_URL) else { return Ok(url.to_owned()) };
+    let Some(dir) = dir else { return Ok(url.to_owned()) };
+    // another one's node would be asked in its place
+    ensure!(
+        dir.is_dir(),
+        "--dir {}: there is no such folder; name the one that `consilium init` has made",
+        dir.display()
+    );
+    if url != DEFAULT_URL {
+        return Ok(url.to_owned());
+    }
     let file = dir.join(SETTINGS);
     if !file.exists() {
         return Ok(url.to_owned());
@@ -111,6 +136,10 @@ mod tests {
         assert_eq!(node_of(Some(dir.path()), DEFAULT_URL).unwrap(), "ws://127.0.0.1:7");
         assert_eq!(node_of(Some(dir.path()), "ws://127.0.0.1:8").unwrap(), "ws://127.0.0.1:8");
         assert_eq!(node_of(None, DEFAULT_URL).unwrap(), DEFAULT_URL);
+        let nowhere = dir.path().join("nowhere");
+        for url in [DEFAULT_URL, "ws://127.0.0.1:8"] {
+            assert!(node_of(Some(&nowhere), url).unwrap_err().to_string().contains("consilium init"));
+        }
         fs::write(dir.path().join(SETTINGS), "rpc_port").unwrap();
         assert!(format!("{:#}", node_of(Some(dir.path()), DEFAULT_URL).unwrap_err()).contains(SETTINGS));
     }

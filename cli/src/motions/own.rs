@@ -6,8 +6,9 @@ use crate::{
         consortium::{Consortium, CONSORTIUM},
         Chain,
     },
-    institution::folder::SETTINGS,
+    institution::folder::{SiteSettings, SETTINGS},
     show::print_json,
+    up::ports::drift,
 };
 use anyhow::{ensure, Context, Result};
 use clap::{Args, Subcommand};
@@ -78,7 +79,12 @@ pub async fn addresses(command: &Addresses) -> Result<()> {
     }
     let all = if options.none { "none: the node only dials others".into() } else { options.addresses.join(", ") };
     out!("addresses    {all} (block {})", done.block.number);
-    if acting.dir.is_some() {
+    if let Some(dir) = &acting.dir {
+        let settings = SiteSettings::read(dir).ok();
+        let told = settings.map(|settings| SiteSettings { addresses: options.addresses.clone(), ..settings });
+        if let Some(words) = told.as_ref().and_then(drift) {
+            out!("Note: {words}.");
+        }
         out!("The others learn them from the chain. Where the node listens is in {SETTINGS}.");
     }
     Ok(())

@@ -3,6 +3,7 @@
 use super::{
     arguments::CHAIN,
     identity::{genesis_values, Own, Standing},
+    ports::check_ports,
 };
 use crate::{
     institution::{
@@ -14,7 +15,6 @@ use crate::{
 use anyhow::{bail, ensure, Context, Result};
 use std::{
     fs,
-    net::{IpAddr, SocketAddr, TcpListener},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::Command,
@@ -82,57 +82,6 @@ pub fn check_loopback(settings: &SiteSettings, i_know: bool) -> Result<()> {
          127.0.0.1 and come by ssh, or say --i-know",
         settings.rpc_ip.to_string()
     );
-    Ok(())
-}
-
-/// Sockets that the two programs are to listen on, and where they are set.
-pub fn sockets(settings: &SiteSettings) -> Result<Vec<(SocketAddr, &'static str)>> {
-    let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
-    let mut all = vec![
-        (settings.rpc(), "rpc_port"),
-        (loopback(settings.prometheus_port), "prometheus_port"),
-        (settings.worker(), "worker_port"),
-    ];
-    for address in &settings.listen {
-        all.push((socket(address)?, "listen"));
-    }
-    let mut ports: Vec<u16> = all.iter().map(|(socket, _)| socket.port()).collect();
-    ports.sort_unstable();
-    ports.dedup();
-    // both families of one port are one
-    let listens = all.iter().filter(|(_, what)| *what == "listen").map(|(socket, _)| socket.port());
-    let listened = listens.collect::<std::collections::BTreeSet<_>>().len();
-    ensure!(ports.len() == 3 + listened, "consilium.toml: names one port for two purposes");
-    Ok(all)
-}
-
-/// The socket of an address to listen on, as `/ip4/0.0.0.0/tcp/30333`.
-fn socket(address: &str) -> Result<SocketAddr> {
-    let parts: Vec<&str> = address.split('/').collect();
-    let found = match parts[..] {
-        ["", "ip4" | "ip6", ip, "tcp", port] => ip.parse::<IpAddr>().ok().zip(port.parse().ok()),
-        _ => None,
-    };
-    found.map(SocketAddr::from).with_context(|| format!("listen: {address}: no address like /ip4/0.0.0.0/tcp/30333"))
-}
-
-/// Whether all ports are free.
-///
-/// # Errors
-/// One is taken, or cannot be used.
-pub fn check_ports(settings: &SiteSettings) -> Result<()> {
-    for (socket, what) in sockets(settings)? {
-        match TcpListener::bind(socket) {
-            Ok(_) => {}
-            // a machine without IPv6 listens on the other address alone
-            Err(_) if socket.is_ipv6() && TcpListener::bind("[::1]:0").is_err() => {}
-            Err(error) => bail!(
-                "port {} ({what} in consilium.toml) cannot be used ({error}): another program has it, or an institution's \
-                 node that runs already; `ss -ltnp` tells which",
-                socket.port()
-            ),
-        }
-    }
     Ok(())
 }
 
@@ -272,22 +221,6 @@ mod tests {
         assert!(error.contains("0.0.0.0") && error.contains("--i-know"), "{error}");
         check_loopback(&settings, true).unwrap();
         assert_eq!(settings.rpc_url(), "ws://127.0.0.1:9944");
-    }
-
-    #[test]
-    fn ports_are_free_and_each_for_one_purpose() {
-        let mut settings = settings();
-        assert_eq!(sockets(&settings).unwrap().len(), 5);
-        settings.worker_port = 9944;
-        assert!(sockets(&settings).unwrap_err().to_string().contains("one port for two purposes"));
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        settings.worker_port = taken.local_addr().unwrap().port();
-        let error = check_ports(&settings).unwrap_err().to_string();
-        assert!(error.contains("worker_port") || error.contains("port 9"), "{error}");
-        for wrong in ["/ip4/0.0.0.0/udp/1", "/dns/here/tcp/1", "/ip4/0.0.0.0/tcp/70000", "0.0.0.0:1"] {
-            assert!(socket(wrong).unwrap_err().to_string().contains(wrong));
-        }
-        assert_eq!(socket("/ip6/::/tcp/7").unwrap(), "[::]:7".parse().unwrap());
     }
 
     #[test]

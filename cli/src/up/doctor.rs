@@ -4,7 +4,10 @@
 use super::{
     checks, identity,
     peers::peers,
+    ports,
     rpc::Node,
+    state::{is_up, State, Up},
+    studies::{self, worker_status},
     watch::{built_in, standing},
     whole,
 };
@@ -13,13 +16,13 @@ use crate::{
         folder::{SiteSettings, TOKEN},
         modes::check_modes,
     },
-    localnet::get,
-    plain::seen,
+    plain::{seen, told},
     programs::Programs,
 };
 use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
 use codec::Decode;
+use serde_json::Value;
 use sp_crypto_hashing::twox_128;
 use std::{
     collections::BTreeSet,
@@ -59,7 +62,7 @@ impl Lines {
             Ok(text) => out!("ok    {what:<9} {}", seen(&text)),
             Err(error) => {
                 self.0 = false;
-                out!("MEND  {what:<9} {}", seen(&format!("{error:#}")));
+                out!("MEND  {what:<9} {}", seen(&told(&error)));
             }
         }
     }
@@ -81,8 +84,8 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
     let gib = |bytes: u64| format!("{:.1} GiB free", bytes as f64 / f64::from(1 << 30));
     lines.put("disk", checks::check_disk(&dir).map(gib));
     lines.put("memory", memory());
-    lines.put("data", data(&dir));
     let programs = Programs::find(options.bin_dir.as_deref());
+    lines.put("data", data(&dir, programs.as_ref().ok()).await);
     let founded = match &programs {
         Ok(programs) => checks::check_chain(&dir, programs, true).await.map(|found| found.genesis),
         Err(error) => Err(anyhow::anyhow!("{error:#}")),
@@ -90,10 +93,12 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
     let genesis = founded.as_ref().ok().cloned();
     lines.put("chain", founded.map(|genesis| format!("genesis {genesis}; no key here is another institution's")));
     let node = Node::connect(&settings.rpc_url()).await;
-    lines.put("ports", ports(&settings, node.as_ref().ok()).await);
+    lines.put("ports", listening(&settings, node.as_ref().ok()).await);
+    let worker = worker(&dir, &settings).await;
     match node {
         Ok(node) => {
-            of_node(&mut lines, &dir, &settings, &node, genesis.as_deref()).await;
+            let status = worker.as_ref().ok().and_then(|(_, status)| status.as_ref());
+            of_node(&mut lines, &dir, &settings, &node, genesis.as_deref(), status).await;
             if let Ok(programs) = &programs {
                 lines.put("version", version(programs, &dir, &node).await);
             }
@@ -103,15 +108,23 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
             lines.put("node", Err(error.context(start)));
         }
     }
-    lines.put("worker", worker(&dir, &settings).await);
+    lines.put("worker", worker.map(|(text, _)| text));
     Ok(if lines.0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What only a node that runs can tell.
-async fn of_node(lines: &mut Lines, dir: &Path, settings: &SiteSettings, node: &Node, genesis: Option<&str>) {
-    lines.put("node", in_step(node, genesis).await);
-    lines.put("clock", clock(node).await);
+async fn of_node(
+    lines: &mut Lines,
+    dir: &Path,
+    settings: &SiteSettings,
+    node: &Node,
+    genesis: Option<&str>,
+    status: Option<&Value>,
+) {
     let own = identity::Own::read(dir);
+    let peer = own.as_ref().ok().map(|own| own.peer.to_string());
+    lines.put("node", in_step(node, genesis, peer.as_deref()).await);
+    lines.put("clock", clock(node).await);
     let account = own.as_ref().ok().map(|own| own.account);
     let keys = async {
         match standing(node, &own?).await? {
@@ -124,13 +137,33 @@ async fn of_node(lines: &mut Lines, dir: &Path, settings: &SiteSettings, node: &
         Ok(all) => all.into_iter().for_each(|line| lines.put("peer", line)),
         Err(error) => lines.put("peer", Err(error)),
     }
+    if let Some(account) = account {
+        match studies::studies(dir, &settings.rpc_url(), account, status).await {
+            Ok(all) => {
+                let named = |number, found: Result<String>| match found {
+                    Ok(text) => Ok(format!("{number}: {text}")),
+                    Err(error) => Err(error.context(format!("{number}"))),
+                };
+                all.into_iter().for_each(|(number, found)| lines.put("study", named(number, found)));
+            }
+            Err(error) => lines.put("study", Err(error)),
+        }
+    }
 }
 
-async fn in_step(node: &Node, genesis: Option<&str>) -> Result<String> {
+async fn in_step(node: &Node, genesis: Option<&str>, peer: Option<&str>) -> Result<String> {
     let found = node.genesis().await?;
     ensure!(
         genesis.is_none_or(|genesis| genesis == found),
         "the node that answers is of another chain, {found}: is another one running at rpc_port?"
+    );
+    // two institutions of one consortium on one machine have one chain
+    let answers = node.peer().await?;
+    ensure!(
+        peer.is_none_or(|peer| peer == answers),
+        "the node that answers is {answers}, and this folder's is {}: another institution's node answers at rpc_port (choose \
+         another one in consilium.toml), or `rotate node` was not followed by a new start: start it again",
+        peer.unwrap_or_default()
     );
     let health = node.health().await?;
     ensure!(health.peers > 0, "block {}; no peer: see the lines on peers", health.best);
@@ -182,8 +215,15 @@ fn memory() -> Result<String> {
     Ok(format!("{mib} MiB available"))
 }
 
-/// Whether the tables that `sites.toml` names can be read by this user.
-fn data(dir: &Path) -> Result<String> {
+/// Whether the worker would take `sites.toml`, and the tables that it names can be read by this user.
+async fn data(dir: &Path, programs: Option<&Programs>) -> Result<String> {
+    if let Some(programs) = programs.filter(|_| checks::has_sites(dir)) {
+        studies::sites(programs, dir).await?;
+    }
+    tables(dir)
+}
+
+fn tables(dir: &Path) -> Result<String> {
     let files = checks::data_files(dir);
     for file in &files {
         let read = || fs::File::open(file).and_then(|mut file| file.read(&mut [0; 1]));
@@ -196,14 +236,15 @@ fn data(dir: &Path) -> Result<String> {
     })
 }
 
-async fn ports(settings: &SiteSettings, node: Option<&Node>) -> Result<String> {
+async fn listening(settings: &SiteSettings, node: Option<&Node>) -> Result<String> {
+    let drift = ports::drift(settings).map(|words| format!("; {words}")).unwrap_or_default();
     let Some(node) = node else {
-        return checks::check_ports(settings).map(|()| "all free".into());
+        return ports::check_ports(settings).map(|()| format!("all free{drift}"));
     };
     let listens: BTreeSet<String> = node.listens().await?.into_iter().collect();
     ensure!(!listens.is_empty(), "the node listens nowhere: see its log");
     let shown: Vec<&str> = listens.iter().filter_map(|address| address.split("/p2p/").next()).collect();
-    Ok(format!("the node listens at {}", shown.join(", ")))
+    Ok(format!("the node listens at {}{drift}", shown.join(", ")))
 }
 
 async fn version(programs: &Programs, dir: &Path, node: &Node) -> Result<String> {
@@ -215,21 +256,33 @@ async fn version(programs: &Programs, dir: &Path, node: &Node) -> Result<String>
     Ok(format!("the chain's runtime is {chain}, the node's {own}"))
 }
 
-async fn worker(dir: &Path, settings: &SiteSettings) -> Result<String> {
+/// Why `up` starts the worker no more, where that is so.
+fn refused(dir: &Path) -> Option<String> {
+    let worker = Up::read(dir).ok()??.worker;
+    if worker.state == State::Refused && is_up(dir).unwrap_or(false) {
+        return worker.why;
+    }
+    None
+}
+
+/// How the worker is, in words and in its own.
+async fn worker(dir: &Path, settings: &SiteSettings) -> Result<(String, Option<Value>)> {
     let file = dir.join(TOKEN);
     let token = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let asked = tokio::time::timeout(PATIENCE, get(settings.worker_port, "/v1/status", token.trim())).await;
-    let body = match asked.context("no answer within 3 s").and_then(|answer| answer) {
-        Ok(body) => body,
-        Err(_) if !checks::has_sites(dir) => return Ok("waits for sites.toml".into()),
-        Err(error) => {
-            return Err(error.context(format!("the worker does not answer at {}: see its log", settings.worker())))
-        }
+    let status = match worker_status(settings, token.trim()).await {
+        Ok(status) => status,
+        Err(_) if !checks::has_sites(dir) => return Ok(("waits for sites.toml".into(), None)),
+        Err(error) => return Err(refused(dir).map_or(error, |why| anyhow::anyhow!("is not started again: {why}"))),
     };
-    let status: serde_json::Value = serde_json::from_slice(&body).context("the worker's answer is no JSON")?;
-    let duties = status["duties"].as_array().map_or(0, Vec::len);
-    let held = if status["held"] == true { "; it is on hold (`ml-worker resume`)" } else { "" };
-    Ok(format!("answers, works on {duties} duties{held}"))
+    let count = |key: &str| status[key].as_array().map_or(0, Vec::len);
+    let mut text = format!("answers, works on {} duties", count("duties"));
+    if count("failed") > 0 {
+        text += &format!("; {} could not be done", count("failed"));
+    }
+    if status["held"] == true {
+        text += "; it is on hold (`ml-worker resume`)";
+    }
+    Ok((text, Some(status)))
 }
 
 #[cfg(test)]
@@ -252,14 +305,14 @@ mod tests {
     fn tables_that_cannot_be_read_are_named() {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path();
-        assert!(data(dir).unwrap().contains("waits"));
+        assert!(tables(dir).unwrap().contains("waits"));
         fs::write(dir.join("sites.toml"), "[[study]]\nagreement = \"00\"\ndata = \"table.csv\"\n").unwrap();
-        let error = format!("{:#}", data(dir).unwrap_err());
+        let error = format!("{:#}", tables(dir).unwrap_err());
         assert!(error.contains("table.csv"), "{error}");
         fs::write(dir.join("table.csv"), "a,b\n").unwrap();
-        assert!(data(dir).unwrap().contains("1 tables"));
+        assert!(tables(dir).unwrap().contains("1 tables"));
         fs::write(dir.join("sites.toml"), "[[study]\n").unwrap();
-        assert!(data(dir).unwrap_err().to_string().contains("names no data"));
+        assert!(tables(dir).unwrap_err().to_string().contains("names no data"));
     }
 
     #[test]

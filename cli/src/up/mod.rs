@@ -1,9 +1,10 @@
 //! `consilium up`: starts an institution's node and worker from its folder, and keeps them running.
 //!
 //! * [`arguments`]: what both are started with, here and by systemd's units ([`units`]);
-//! * [`checks`], [`identity`]: what must hold first;
+//! * [`checks`], [`identity`], [`ports`]: what must hold first;
 //! * [`program`], [`logs`], [`watch`]: a program and its restarts, its log, and what the node tells;
 //! * [`state`], [`status`]: `up.json`, and what is read from it;
+//! * [`studies`]: what stands in a study's way here;
 //! * [`doctor`], [`peers`]: whether everything is as it should be, line by line.
 
 pub mod arguments;
@@ -12,11 +13,13 @@ pub mod doctor;
 mod identity;
 mod logs;
 mod peers;
+pub mod ports;
 mod program;
 mod rpc;
 mod sockets;
 mod state;
 mod status;
+mod studies;
 pub mod units;
 mod watch;
 
@@ -68,7 +71,12 @@ pub struct Options {
 
 /// The folder as a path from the root, since programs and units have other working folders.
 fn whole(dir: &Path) -> Result<PathBuf> {
-    fs::canonicalize(dir).with_context(|| format!("--dir {}", dir.display()))
+    fs::canonicalize(dir).with_context(|| {
+        format!(
+            "--dir {}: no folder that can be opened: name the one that `consilium init --dir` has made",
+            dir.display()
+        )
+    })
 }
 
 /// Starts an institution's programs and keeps them running until told to stop, or says how they are.
@@ -142,6 +150,9 @@ impl Supervisor {
             log("worker")?,
         );
         info!("{} is up, process {}; genesis {}", dir.display(), std::process::id(), found.genesis);
+        if let Some(words) = ports::drift(settings) {
+            warn!("{words}");
+        }
         match &found.standing {
             (identity::Standing::Same, words) => info!("{words}"),
             (_, words) => warn!("{words}"),

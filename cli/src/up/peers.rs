@@ -1,8 +1,8 @@
 //! Each other member's connection, as `doctor` shows it: by the kernel's table, since a node names its peers to nobody.
 
 use super::{
-    checks,
     doctor::PATIENCE,
+    ports,
     rpc::Node,
     sockets::{directions, Connection, Table},
 };
@@ -31,7 +31,7 @@ impl Places {
         let (mut at, mut shown) = (BTreeSet::new(), Vec::new());
         for address in &member.addresses {
             let text = String::from_utf8_lossy(address).into_owned();
-            let port = text.split('/').nth(4).and_then(|port| port.parse().ok()).unwrap_or_default();
+            let port = ports::port_of(&text).unwrap_or_default();
             if let Some(host) = host(&text) {
                 at.extend(resolve(host).await.into_iter().flatten().map(|ip| (ip, port)));
             }
@@ -71,11 +71,7 @@ impl Places {
 pub async fn peers(settings: &SiteSettings, node: &Node, own: Option<[u8; 32]>) -> Result<Vec<Result<String>>> {
     let at = node.finalised().await?;
     let members: Vec<Member<[u8; 32]>> = node.call("ConsortiumApi_members", &at).await?;
-    let listens: BTreeSet<u16> = checks::sockets(settings)?
-        .into_iter()
-        .filter(|(_, what)| *what == "listen")
-        .map(|(socket, _)| socket.port())
-        .collect();
+    let listens = ports::listens(settings)?;
     let mut all = Vec::new();
     for member in members.iter().filter(|member| Some(member.account) != own) {
         all.push(Places::of(member).await);
@@ -113,11 +109,23 @@ fn line(
     let untold = connections
         .iter()
         .filter(|(one, behind)| behind.is_none() && listens.contains(&one.local.port()) && it.has(one.remote.ip()));
-    match untold.count() {
-        0 => Err(anyhow!(
+    // told by nobody's address and port: of a node that listens elsewhere than it says
+    let strays = connections.iter().filter(|(one, behind)| {
+        let whose = |who: &Places| {
+            let others: Vec<&Places> = all.iter().filter(|other| !std::ptr::eq(*other, who)).collect();
+            who.opened(one, listens, behind.as_ref(), &others).is_some()
+        };
+        behind.is_some() && listens.contains(&one.local.port()) && it.has(one.remote.ip()) && !all.iter().any(whose)
+    });
+    match (untold.count(), strays.count()) {
+        (0, strays @ 1..) => Err(anyhow!(
+            "{name}: {shown}: no connection to or from that port, and {strays} from its address by a node that listens at \
+             another one: `listen` and `addresses` in its consilium.toml may differ, and then nobody can dial it"
+        )),
+        (0, 0) => Err(anyhow!(
             "{name}: {shown}: no connection: its node is down, or a firewall is between; `nc -vz HOST PORT` tells which"
         )),
-        some => Ok(format!(
+        (some, _) => Ok(format!(
             "{name}: {shown}: {some} connections from its address, which other members have, too: whether one is its cannot be told"
         )),
     }
@@ -162,6 +170,21 @@ mod tests {
         // where the processes cannot be seen, it is not said to be anybody's
         let unknown = [(one("127.0.0.1:1", "127.0.0.1:50002"), None)];
         assert!(said(&unknown, 0).unwrap().contains("1 connections from its address, which other members have"));
+    }
+
+    #[test]
+    fn a_node_that_listens_elsewhere_than_it_says_is_not_said_to_be_down() {
+        let all = [places("b", &["127.0.0.1:2"]), places("c", &["127.0.0.1:3"])];
+        let listens = [1].into();
+        // b says 2 and listens at 30333; c is there
+        let known = [
+            (one("127.0.0.1:1", "127.0.0.1:50002"), Some([30333].into())),
+            (one("127.0.0.1:1", "127.0.0.1:50003"), Some([3].into())),
+        ];
+        let said = line(&all[0], &all, &listens, &known).unwrap_err().to_string();
+        assert!(said.contains("1 from its address") && said.contains("listen") && !said.contains("down"), "{said}");
+        assert!(line(&all[1], &all, &listens, &known).is_ok());
+        assert!(line(&all[0], &all, &listens, &known[1..]).unwrap_err().to_string().contains("its node is down"));
     }
 
     #[test]

@@ -111,6 +111,14 @@ impl Node {
         self.ask("chain_getBlockHash", rpc_params![0]).await
     }
 
+    /// The node's own peer id, in base 58.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn peer(&self) -> Result<String> {
+        self.ask("system_localPeerId", rpc_params![]).await
+    }
+
     /// Version of the chain's runtime at the best block.
     ///
     /// # Errors

@@ -1,13 +1,21 @@
 //! `consilium up --status`: what runs, since when, and where the chain stands.
 
 use super::{
+    identity::Own,
     rpc::{Health, Node},
     state::{is_up, now, Note, State, Up},
+    studies::{studies, worker_status},
 };
-use crate::{institution::folder::SiteSettings, plain::seen, show::print_json, Format};
+use crate::{
+    institution::folder::{SiteSettings, TOKEN},
+    plain::{seen, told},
+    show::print_json,
+    Format,
+};
 use anyhow::Result;
+use consilium_primitives::StudyId;
 use serde_json::json;
-use std::{fmt::Write, path::Path, process::ExitCode};
+use std::{fmt::Write, fs, path::Path, process::ExitCode};
 
 /// A span of seconds, for people.
 fn span(seconds: u64) -> String {
@@ -63,6 +71,14 @@ fn chain(health: &Health) -> String {
     )
 }
 
+/// How the chain's studies stand here; none where the node or this folder does not tell.
+async fn of_studies(dir: &Path, settings: &SiteSettings) -> Vec<(StudyId, Result<String>)> {
+    let Ok(own) = Own::read(dir) else { return Vec::new() };
+    let token = fs::read_to_string(dir.join(TOKEN)).unwrap_or_default();
+    let status = worker_status(settings, token.trim()).await.ok();
+    studies(dir, &settings.rpc_url(), own.account, status.as_ref()).await.unwrap_or_default()
+}
+
 /// Says how it is.
 ///
 /// # Errors
@@ -71,8 +87,15 @@ pub async fn run(dir: &Path, format: Format) -> Result<ExitCode> {
     let settings = SiteSettings::read(dir)?;
     let (up, alive) = (Up::read(dir)?, is_up(dir)?);
     let health = async { Node::connect(&settings.rpc_url()).await?.health().await }.await;
-    let all =
-        alive && health.is_ok() && up.as_ref().is_some_and(|up| does_its_part(&up.node) && does_its_part(&up.worker));
+    let studies = match health {
+        Ok(_) => of_studies(dir, &settings).await,
+        Err(_) => Vec::new(),
+    };
+    let well = studies.iter().all(|(_, found)| found.is_ok());
+    let all = well
+        && alive
+        && health.is_ok()
+        && up.as_ref().is_some_and(|up| does_its_part(&up.node) && does_its_part(&up.worker));
     let code = if all { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if format == Format::Json {
         let chain = health.as_ref().ok().map(|health| {
@@ -81,7 +104,14 @@ pub async fn run(dir: &Path, format: Format) -> Result<ExitCode> {
                 "in_step": health.in_step(),
             })
         });
-        print_json(&json!({ "up": alive, "programs": up, "chain": chain }))?;
+        let studies: Vec<_> = studies
+            .iter()
+            .map(|(number, found)| {
+                let words = found.as_ref().map_or_else(told, Clone::clone);
+                json!({ "study": number, "well": found.is_ok(), "words": words })
+            })
+            .collect();
+        print_json(&json!({ "up": alive, "programs": up, "chain": chain, "studies": studies }))?;
         return Ok(code);
     }
     out!("folder       {}", dir.display());
@@ -106,7 +136,13 @@ pub async fn run(dir: &Path, format: Format) -> Result<ExitCode> {
     }
     match health {
         Ok(health) => out!("chain        {}", chain(&health)),
-        Err(error) => out!("chain        {error:#}"),
+        Err(error) => out!("chain        {}", told(&error)),
+    }
+    for (number, found) in &studies {
+        match found {
+            Ok(text) => out!("study        {number}: {}", seen(text)),
+            Err(error) => out!("study        MEND {number}: {}", seen(&told(error))),
+        }
     }
     Ok(code)
 }

@@ -9,6 +9,7 @@ mod liars;
 mod localnet;
 mod lost;
 mod polkadot;
+mod readme;
 mod refusals;
 mod rejoin;
 mod site;

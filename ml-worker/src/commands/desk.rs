@@ -136,6 +136,11 @@ pub fn act(command: Desk) -> Result<()> {
     }
 }
 
+/// What is said where rows were counted without the site's secret.
+const NOT_THE_SPLIT: &str = "note: which rows train follows from the site's secret, which was not given: the counts of training \
+                             and validation rows above are those of `train` at a desk, not those to sign. With --secret, the \
+                             file worker/secret in the institution's folder, they are the worker's own\n";
+
 fn table(path: &Path, spec: &DataSpec, key: &[u8; 32], memory: &Memory) -> Result<Table> {
     Ok(read_file(path, spec, key, &memory.reading())?.table?)
 }
@@ -197,6 +202,9 @@ fn look(arguments: &Preflight) -> Result<()> {
         say(format_args!("{report}\n"))?;
     } else {
         say(&report)?;
+        if arguments.secret.is_none() {
+            say(NOT_THE_SPLIT)?;
+        }
     }
     if !usable {
         bail!("the study cannot train on {}", arguments.data.display());

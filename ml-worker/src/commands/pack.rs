@@ -9,7 +9,7 @@ use consilium_ml_worker::{
     simulate::site_group_key,
     site::read_secret,
 };
-use consilium_study::StudySpec;
+use consilium_study::{StudyFile, StudySpec};
 use serde_json::json;
 use std::{fs, path::PathBuf};
 
@@ -52,6 +52,9 @@ pub fn pack(arguments: &Pack) -> Result<()> {
     }
     let statistics = arguments.statistics.as_ref().map(read).transpose()?;
     let (spec, model) = (read(&arguments.spec)?, read(&arguments.model)?);
+    if let Some(problem) = no_spec(&spec) {
+        bail!("{}: {problem}", arguments.spec.display());
+    }
     let bundle = match (&arguments.data, &arguments.secret) {
         (Some(data), Some(secret)) => {
             let study = StudySpec::from_canonical(&spec)?;
@@ -80,4 +83,36 @@ pub fn pack(arguments: &Pack) -> Result<()> {
     };
     bundle.write(&arguments.out)?;
     say(format_args!("{}\n", json!({ "model": arguments.out, "made": bundle.made, "fitted": bundle.fitted })))
+}
+
+/// What somebody has taken for a specification that is none, and where the right file comes from.
+fn no_spec(bytes: &[u8]) -> Option<&'static str> {
+    if serde_json::from_slice::<serde_json::Value>(bytes).is_ok() {
+        // whether it is a specification is for the reader of one to say
+        return None;
+    }
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    Some(if StudyFile::parse(text).is_ok() || text.lines().any(|line| line.trim() == "[training]") {
+        "this is a study file, from which a specification follows, and not what was signed: take the spec.json that `consilium \
+         study fetch` writes, or that of an archive (`consilium export`)"
+    } else {
+        "this is no JSON, and so no specification: take the spec.json that `consilium study fetch` writes, or that of an archive \
+         (`consilium export`)"
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_study_file_in_the_place_of_a_specification_is_named_with_where_the_right_one_comes_from() {
+        let study = include_bytes!("../../../examples/own-csv/study.toml");
+        let said = no_spec(study).unwrap();
+        assert!(said.contains("study file") && said.contains("study fetch"), "{said}");
+        assert!(no_spec(b"[training]\nepochs = \n").unwrap().contains("study file"));
+        let said = no_spec(b"\x89PNG").unwrap();
+        assert!(said.contains("no JSON") && said.contains("spec.json"), "{said}");
+        assert_eq!(no_spec(b"{}"), None);
+    }
 }

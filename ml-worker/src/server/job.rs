@@ -84,9 +84,11 @@ impl Worker {
             Ok(Ok(Some(output))) => match self.keep(order, &key, &output) {
                 Ok(()) => {
                     tracing::info!("{name}: done in {:.2} s", began.elapsed().as_secs_f64());
-                    DutyState::Done(output)
+                    let state = DutyState::Done(output);
+                    self.failures.note(&order.duty, &state, "");
+                    state
                 }
-                Err(error) => self.failed(&key, &name, &JobError::Other(error)),
+                Err(error) => self.failed(order, &name, &JobError::Other(error)),
             },
             // inputs of a merge are still missing
             Ok(Ok(None)) | Ok(Err(JobError::Missing(_))) => DutyState::Queued,
@@ -99,7 +101,7 @@ impl Worker {
                 tracing::warn!("{name}: stopped: {why}; a checkpoint is kept");
                 DutyState::Queued
             }
-            Ok(Err(error)) => self.failed(&key, &name, &error),
+            Ok(Err(error)) => self.failed(order, &name, &error),
             Err(_) => {
                 tracing::error!("{name}: the worker's own fault; see the lines above");
                 DutyState::Failed(FailureCode::Internal)
@@ -117,14 +119,15 @@ impl Worker {
     }
 
     /// What is said of a duty that could not be done. What may be otherwise in a moment binds nobody.
-    fn failed(&self, key: &Hash, name: &str, error: &JobError) -> DutyState {
+    fn failed(&self, order: &DutyOrder, name: &str, error: &JobError) -> DutyState {
         let code = error.code();
         tracing::error!("{name}: {code:?}: {error}");
-        if error.passes() || code == FailureCode::DataUnreadable && self.may_come_back(key) {
-            DutyState::Queued
-        } else {
-            DutyState::Failed(code)
+        if error.passes() || code == FailureCode::DataUnreadable && self.may_come_back(&super::key(order)) {
+            return DutyState::Queued;
         }
+        let state = DutyState::Failed(code);
+        self.failures.note(&order.duty, &state, &error.to_string());
+        state
     }
 
     /// Keeps what a duty gave, and of a merge what is needed to compute it once more.

@@ -7,6 +7,7 @@
 
 mod connections;
 mod dissent;
+mod failures;
 mod http;
 mod job;
 mod kept;
@@ -36,6 +37,7 @@ use consilium_primitives::{
 };
 use consilium_study::StudySpec;
 use dissent::{Again, Doubt, Ground, Look};
+use failures::Failures;
 use kept::Kept;
 use leave::{Leave, Permit};
 use parking_lot::{Condvar, Mutex};
@@ -119,6 +121,8 @@ pub struct Worker {
     again: mpsc::Sender<Again>,
     quick: mpsc::Sender<DutyOrder>,
     turns: Turns,
+    /// What could not be done, for people.
+    failures: Failures,
     /// How often something was finished.
     changes: watch::Sender<u64>,
 }
@@ -153,6 +157,7 @@ impl Worker {
             again,
             quick,
             turns: Turns::default(),
+            failures: Failures::default(),
             changes: watch::Sender::default(),
         });
         let thread = |name: &str| std::thread::Builder::new().name(name.into()).stack_size(STACK);
@@ -373,6 +378,7 @@ impl Worker {
             .collect();
         serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL_VERSION, "held": self.home.held(), "duties": duties,
+            "failed": self.failures.list(),
         })
     }
 

@@ -91,12 +91,11 @@ impl Worker {
             [got.reading, got.preparing, measuring, training, writing, beside].map(|time| time.as_secs_f64());
         tracing::info!(
             "study {}, round {}: training loss {:.5}; {} in {reading:.3} s, prepared in {preparing:.3}, the base measured in \
-             {measuring:.3}, trained in {training:.3}, written in {writing:.3}: {:.2} of the training beside it",
+             {measuring:.3}, trained in {training:.3}, written in {writing:.3}: {beside:.3} s beside the training",
             duty.study,
             duty.round,
             trained.loss,
             if got.kept { "rows kept, looked at" } else { "read" },
-            beside / training.max(f64::MIN_POSITIVE)
         );
         let note = serde_json::json!({
             "seconds": training, "loss": trained.loss, "rows": got.rows.training.len(), "reading": reading,

@@ -60,7 +60,10 @@ impl Sites {
         for study in &mut sites.study {
             let plain = study.agreement.trim_start_matches("0x").to_ascii_lowercase();
             if plain.len() != 64 || hex::decode(&plain).is_err() {
-                return Err(wrong(format!("agreement {:?}: must have 64 hexadecimal digits", study.agreement)));
+                return Err(wrong(format!(
+                    "agreement {:?}: must have 64 hexadecimal digits, as `consilium study N` prints them",
+                    study.agreement
+                )));
             }
             study.agreement = plain;
             study.data = folder.join(&study.data);

@@ -133,6 +133,7 @@ fn check(founders: &[Founder], terms: &Terms) -> Result<Vec<String>, String> {
         return Err(format!("{} cards, and a consortium has at most {most} institutions", founders.len()));
     }
     let mut taken: BTreeMap<(&str, Vec<u8>), &str> = BTreeMap::new();
+    let mut narrow: Vec<String> = Vec::new();
     for founder in founders {
         let Founder { card, identity, file } = founder;
         if card.consortium != terms.consortium {
@@ -161,14 +162,15 @@ fn check(founders: &[Founder], terms: &Terms) -> Result<Vec<String>, String> {
                 });
             }
         }
-        if !terms.private_addresses {
-            if let Some(address) = card.addresses.iter().find(|address| is_private(address)) {
-                return Err(format!(
-                    "{file}: {address} can be reached from its own network alone; give an address that the others reach, or \
-                     found with --private-addresses if all are in one network, as a VPN"
-                ));
-            }
-        }
+        let private = card.addresses.iter().filter(|address| is_private(address));
+        narrow.extend(private.map(|address| format!("{file}: {address}")));
+    }
+    if !terms.private_addresses && !narrow.is_empty() {
+        return Err(format!(
+            "{}: can be reached from the same network alone; give addresses that the others reach, or, if all are in one network \
+             (a VPN, or one machine), found with --private-addresses, and give that with --check again",
+            narrow.join(", ")
+        ));
     }
     reachable(founders)
 }
@@ -194,8 +196,7 @@ fn reachable(founders: &[Founder]) -> Result<Vec<String>, String> {
     let mut warnings = Vec::new();
     if validators < 4 {
         warnings.push(format!(
-            "a chain of {validators} validators stops when more than {} of them are away; from four on it bears one",
-            (validators - 1) / 3
+            "a chain of {validators} validators stops when any of them is away; from four on it bears one"
         ));
     }
     if count - open.len() > 1 {

@@ -1,15 +1,27 @@
 //! `consilium study register`, `enrol`, `start` and so on: what an institution's people sign, and what they decide at home.
+//!
+//! * [`rows`]: the rows of a table that a site's worker will train on, and the table's entry in `sites.toml`;
+//! * [`fetch`]: a finished study's model;
+//! * [`answers`]: whose part of a round will not come, and why.
+
+pub mod answers;
+mod fetch;
+pub mod rows;
 
 use crate::{
     chain::{agreement_hash, Chain},
-    key,
+    motions::Acting,
+    programs::Programs,
     show::{self, print_json},
-    site, Connection, Format,
+    site,
 };
 use anyhow::{bail, Context, Result};
 use clap::{Args, Subcommand};
 use codec::Encode;
-use consilium_primitives::{rules::MAX_PARTICIPANTS, Hash, InstitutionId, InstitutionNotice, StudyId, StudyRules};
+use consilium_primitives::{
+    rules::{RulesError, MAX_PARTICIPANTS},
+    Hash, InstitutionId, InstitutionNotice, StudyId, StudyRules,
+};
 use consilium_study::{StudyFile, StudySpec};
 use serde_json::json;
 use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -37,16 +49,10 @@ pub enum Command {
     /// A site whose merge differs from the attested one, also when it is computed a second time, takes no further part in
     /// the study. This notes the decision of its people to go on all the same.
     Accept(site::Accept),
+    /// Writes a finished study's model, statistics and specification to a folder, from this site's own files
+    Fetch(fetch::Fetch),
     /// What the merge rule did to each update of a round, and how near updates were to the merge and to each other
     Reasons(site::Reasons),
-}
-
-/// Who signs.
-#[derive(Args)]
-pub struct Signer {
-    /// File with the institution's key: one line, a secret phrase or 0x and 64 hexadecimal digits; mode 600
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
 }
 
 /// What `register` takes.
@@ -55,13 +61,12 @@ pub struct Register {
     /// Study file: model, data schema, training and rules
     #[arg(value_name = "FILE")]
     study: PathBuf,
-    /// An institution that may enrol, by name or id; give it once for each. Left out: every participant
+    /// An institution that may enrol, by name or id; give it once for each. The one that proposes is invited with them. Left
+    /// out: every participant
     #[arg(long = "invite", value_name = "NAME")]
     invited: Vec<String>,
     #[command(flatten)]
-    signer: Signer,
-    #[command(flatten)]
-    connection: Connection,
+    acting: Acting,
 }
 
 /// What `enrol` takes.
@@ -72,13 +77,17 @@ pub struct Enrol {
     /// The agreement that was read and is signed: 64 hexadecimal digits, as `consilium study N` prints them
     #[arg(long, value_name = "HASH")]
     agreement: String,
-    /// Training rows of this site; the count binds for the whole study
-    #[arg(long, value_name = "ROWS")]
-    samples: u32,
+    /// Training rows of this site, as its worker will count them; the count binds for the whole study
+    #[arg(long, value_name = "ROWS", required_unless_present = "data", conflicts_with = "data")]
+    samples: Option<u32>,
+    /// This site's table, in place of the count: its training rows are counted, and it is named in the folder's sites.toml
+    #[arg(long, value_name = "FILE", requires = "dir")]
+    data: Option<PathBuf>,
+    /// Folder of `consilium-node` and `ml-worker`. Left out: that of this program
+    #[arg(long, value_name = "DIR", requires = "data")]
+    bin_dir: Option<PathBuf>,
     #[command(flatten)]
-    signer: Signer,
-    #[command(flatten)]
-    connection: Connection,
+    acting: Acting,
 }
 
 /// What the others take.
@@ -87,9 +96,7 @@ pub struct Plain {
     /// Number of the study
     number: StudyId,
     #[command(flatten)]
-    signer: Signer,
-    #[command(flatten)]
-    connection: Connection,
+    acting: Acting,
 }
 
 /// Signs and sends one of them, and waits until a block holds it.
@@ -105,37 +112,35 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Resume(options) => plain("resume", "asked to go on", options).await,
         Command::Abort(options) => plain("abort", "asked to end", options).await,
         Command::Accept(options) => site::accept(options).await,
+        Command::Fetch(options) => fetch::run(options).await,
         Command::Reasons(options) => site::reasons(options).await,
     }
 }
 
 async fn register(options: Register) -> Result<()> {
-    let signer = key::read(&options.signer.key)?;
+    let acting = &options.acting;
+    let signer = acting.signer()?;
     let shown = options.study.display();
     let text = fs::read_to_string(&options.study).with_context(|| format!("cannot read the study file {shown}"))?;
     let file = StudyFile::parse(&text).with_context(|| shown.to_string())?;
     let spec = file.spec().canonical()?;
-    let chain = Chain::connect(&options.connection.url).await?;
+    let chain = acting.chain().await?;
     let institutions = chain.institutions(chain.best().await?).await?;
-    let invited = invited(&options.invited, &institutions)?;
+    let proposer = InstitutionId(signer.public_key().0);
+    let (invited, added) = invited(&options.invited, &proposer, &institutions)?;
     let takers = if invited.is_empty() { institutions.iter().filter(|i| i.participant).count() } else { invited.len() };
     let takers = u32::try_from(takers)?.clamp(2, MAX_PARTICIPANTS);
     let mut rules = file.rules(chain.block_ms().await?, takers).with_context(|| shown.to_string())?;
     rules.invited = invited.try_into().map_err(|_| anyhow::anyhow!("more than {MAX_PARTICIPANTS} were invited"))?;
     if let Err(error) = rules.check() {
-        bail!(
-            "{shown}: the chain would refuse these rules ({error:?}): min_participants is {}, and {} are invited",
-            rules.min_participants,
-            rules.invited.len()
-        );
+        bail!("{shown}: the chain would refuse these rules: {}", refused(&error, &rules));
     }
-    let proposer = InstitutionId(signer.public_key().0);
     let agreement = agreement_hash(chain.genesis(), &proposer, &rules, &spec);
     chain.submit(&signer, SWARM, "register", (&rules, &spec).encode()).await?;
     let number = find(&chain, &agreement).await?;
     // to each of the others an update, and one from each of them; and the same in the statistics phase, once
     let traffic = rules.update_len.saturating_mul(u64::from(takers - 1)).saturating_mul(2);
-    if options.connection.format == Format::Json {
+    if acting.json() {
         return print_json(&json!({
             "study": number,
             "agreement": hex::encode(agreement),
@@ -144,26 +149,49 @@ async fn register(options: Register) -> Result<()> {
         }));
     }
     out!("study {number} is registered; its agreement is {}", hex::encode(agreement));
+    if let Some(name) = added {
+        out!("  {name}, which proposes it, is invited with the others");
+    }
     out!("  with {takers} participants, {traffic} bytes go through each site's link in a round");
-    out!("  each site lists the agreement in its sites.toml, and then enrols:");
+    out!(
+        "  each site reads it (consilium study {number}{}), and enrols with its table and its own folder:",
+        acting.asks()
+    );
     let agreement = hex::encode(agreement);
-    let url = options.connection.hint();
-    out!("    consilium study enrol {number} --agreement {agreement} --samples ROWS --key FILE{url}");
-    out!("  when all have: consilium study start {number} --key FILE{url}");
+    out!("    consilium study enrol {number} --agreement {agreement} --data FILE --dir FOLDER");
+    out!("  when all have: consilium study start {number}{}", acting.hint());
     Ok(())
 }
 
+/// What the chain would refuse of rules, for people.
+fn refused(error: &RulesError, rules: &StudyRules) -> String {
+    match error {
+        RulesError::Invited => format!(
+            "min_participants is {}, and {} are invited: invite more (--invite NAME, once for each), or ask for fewer in the \
+             study file",
+            rules.min_participants,
+            rules.invited.len()
+        ),
+        other => format!("{other:?}; what may stand in [rules] is in docs/study-file.md"),
+    }
+}
+
 async fn enrol(options: Enrol) -> Result<()> {
-    let signer = key::read(&options.signer.key)?;
+    let acting = &options.acting;
+    let signer = acting.signer()?;
     let wanted = options.agreement.trim_start_matches("0x");
-    let wanted = hex::decode(wanted)
-        .ok()
-        .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
-        .map(Hash::from)
-        .with_context(|| format!("--agreement {}: must have 64 hexadecimal digits", options.agreement))?;
-    let chain = Chain::connect(&options.connection.url).await?;
+    let wanted =
+        hex::decode(wanted).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).map(Hash::from).with_context(
+            || {
+                format!(
+                    "--agreement {}: must have 64 hexadecimal digits, as `consilium study {}` prints them",
+                    options.agreement, options.number
+                )
+            },
+        )?;
+    let chain = acting.chain().await?;
     let at = chain.best().await?;
-    let info = show::existing(&chain, options.number, at, &options.connection).await?;
+    let info = show::existing(&chain, options.number, at, &acting.connection).await?;
     // what is signed is what can be read: the hash is recomputed from the rules and the spec, not taken from the node
     let spec = chain.spec(options.number, at).await?.unwrap_or_default();
     let is = agreement_hash(chain.genesis(), &info.state.proposer, &info.state.rules, &spec);
@@ -174,16 +202,27 @@ async fn enrol(options: Enrol) -> Result<()> {
             hex::encode(is),
             hex::encode(wanted),
             options.number,
-            options.connection.hint()
+            acting.asks()
         );
     }
     lengths_fit(&spec, &info.state.rules)?;
-    chain.submit(&signer, SWARM, "enrol", (options.number, wanted, options.samples).encode()).await?;
+    let samples = match (options.samples, &options.data, &acting.dir) {
+        (Some(samples), _, _) => samples,
+        (None, Some(data), Some(dir)) => {
+            let data = data.canonicalize().with_context(|| format!("--data {}", data.display()))?;
+            let programs = Programs::find(options.bin_dir.as_deref())?;
+            let rows = rows::count(&programs, dir, &spec, &data).await?;
+            rows::name_in_sites(dir, &wanted, &data)?;
+            rows
+        }
+        _ => bail!("how many rows does this site train on? Give --data FILE with --dir FOLDER, or --samples ROWS"),
+    };
+    chain.submit(&signer, SWARM, "enrol", (options.number, wanted, samples).encode()).await?;
     said(
-        options.connection.format,
+        acting,
         options.number,
         "enrolled",
-        &format!("enrolled in study {} with {} samples", options.number, options.samples),
+        &format!("enrolled in study {} with {samples} training rows", options.number),
     )
 }
 
@@ -212,15 +251,16 @@ fn lengths_fit(spec: &[u8], rules: &StudyRules) -> Result<()> {
 }
 
 async fn plain(call: &str, done: &str, options: Plain) -> Result<()> {
-    let signer = key::read(&options.signer.key)?;
-    let chain = Chain::connect(&options.connection.url).await?;
-    show::existing(&chain, options.number, chain.best().await?, &options.connection).await?;
+    let acting = &options.acting;
+    let signer = acting.signer()?;
+    let chain = acting.chain().await?;
+    show::existing(&chain, options.number, chain.best().await?, &acting.connection).await?;
     chain.submit(&signer, SWARM, call, options.number.encode()).await?;
-    said(options.connection.format, options.number, done, &format!("study {}: {done}", options.number))
+    said(acting, options.number, done, &format!("study {}: {done}", options.number))
 }
 
-fn said(format: Format, study: StudyId, done: &str, text: &str) -> Result<()> {
-    if format == Format::Json {
+fn said(acting: &Acting, study: StudyId, done: &str, text: &str) -> Result<()> {
+    if acting.json() {
         return print_json(&json!({ "study": study, "done": done }));
     }
     out!("{text}");
@@ -241,8 +281,13 @@ pub async fn find(chain: &Chain, agreement: &Hash) -> Result<StudyId> {
     bail!("the chain has registered another agreement than the one proposed ({})", hex::encode(agreement))
 }
 
-/// Ids of the invited, sorted as the chain wants them.
-fn invited(texts: &[String], institutions: &[InstitutionNotice]) -> Result<Vec<InstitutionId>> {
+/// Ids of the invited, sorted as the chain wants them; and the proposer's name, where it is invited without having been
+/// named: who proposes a study takes part in it, where it takes part in any.
+fn invited(
+    texts: &[String],
+    proposer: &InstitutionId,
+    institutions: &[InstitutionNotice],
+) -> Result<(Vec<InstitutionId>, Option<String>)> {
     let mut ids = BTreeSet::new();
     for text in texts {
         let of = |i: &&InstitutionNotice| i.name == text.as_bytes() || i.id.to_string() == *text;
@@ -255,16 +300,54 @@ fn invited(texts: &[String], institutions: &[InstitutionNotice]) -> Result<Vec<I
         }
         ids.insert(institution.id);
     }
-    Ok(ids.into_iter().collect())
+    let own = institutions.iter().find(|i| i.id == *proposer && i.participant);
+    let own = own.filter(|own| !ids.is_empty() && ids.insert(own.id));
+    let added = own.map(|own| show::name(&show::names(institutions), &own.id));
+    Ok((ids.into_iter().collect(), added))
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
+    fn who_proposes_is_invited_with_those_it_names_and_told_so() {
+        let notice = |n: u8, name: &str, participant| InstitutionNotice {
+            id: InstitutionId([n; 32]),
+            name: name.into(),
+            peer_id: None,
+            validator: true,
+            participant,
+        };
+        let all = [notice(1, "Alder Clinic", true), notice(2, "Birch Hospital", true), notice(3, "Notary", false)];
+        let call = |texts: &[&str], proposer: u8| {
+            let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+            invited(&texts, &InstitutionId([proposer; 32]), &all)
+        };
+        let ids = |of: &[u8]| of.iter().map(|n| InstitutionId([*n; 32])).collect::<Vec<_>>();
+        assert_eq!(call(&["Birch Hospital"], 1).unwrap(), (ids(&[1, 2]), Some("Alder Clinic".into())));
+        assert_eq!(call(&["Birch Hospital", "Alder Clinic"], 1).unwrap(), (ids(&[1, 2]), None));
+        // who takes part in none, and where everybody may enrol
+        assert_eq!(call(&["Birch Hospital", "Alder Clinic"], 3).unwrap(), (ids(&[1, 2]), None));
+        assert_eq!(call(&[], 1).unwrap(), (Vec::new(), None));
+        assert!(call(&["Cedar"], 1).unwrap_err().to_string().contains("there are Alder Clinic, Birch Hospital"));
+        assert!(call(&["Notary"], 1).unwrap_err().to_string().contains("no participant"));
+    }
+
+    #[test]
+    fn rules_that_the_chain_would_refuse_are_told_with_what_to_do() {
+        let text = include_str!("../../../examples/breast-cancer/study.toml");
+        let rules = StudyFile::parse(text).unwrap().rules(2_000, 4).unwrap();
+        let said = refused(&RulesError::Invited, &rules);
+        assert!(said.contains("0 are invited") && said.contains("--invite NAME"), "{said}");
+        let said = refused(&RulesError::Kept, &rules);
+        assert!(said.contains("Kept") && !said.contains("invited"), "{said}");
+    }
+
+    #[test]
     fn lengths_that_do_not_follow_from_the_specification_are_refused_with_both_numbers() {
-        let text = include_str!("../../examples/breast-cancer/study.toml");
+        let text = include_str!("../../../examples/breast-cancer/study.toml");
         let file = StudyFile::parse(text).unwrap();
         let spec = file.spec().canonical().unwrap();
         let rules = file.rules(2_000, 4).unwrap();

@@ -1,0 +1,199 @@
+//! `consilium study fetch`: a finished study's files, from the hospital's own store, with the names that `ml-worker pack` takes.
+
+use super::rows::data_of;
+use crate::{
+    audit::blobs::{BlobSource, Sources},
+    chain::{Block, Chain, StudyInfo},
+    institution::folder::{BLOBS, WORKER_SECRET},
+    motions::node_of,
+    programs::write_new,
+    show::{self, print_json, short},
+    Connection, Format,
+};
+use anyhow::{bail, ensure, Context, Result};
+use clap::Args;
+use consilium_aggregation::blob_hash;
+use consilium_primitives::{round::Phase, Hash, StudyId};
+use serde_json::json;
+use sp_crypto_hashing::blake2_256;
+use std::{
+    fs::{self, DirBuilder},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// How long a certificate may take to become final.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Files in the folder that is made.
+const MODEL: &str = "model.safetensors";
+const STATISTICS: &str = "statistics.safetensors";
+const SPEC: &str = "spec.json";
+
+/// What `fetch` takes.
+#[derive(Args)]
+pub struct Fetch {
+    /// Number of the study
+    number: StudyId,
+    /// The institution's folder: its node is asked unless --url names another, and its files are taken
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Folder to make for the files
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Another folder of files that are named by their BLAKE3 hash; give it once for each
+    #[arg(long, value_name = "DIR")]
+    blobs: Vec<PathBuf>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Writes a finished study's model, statistics and specification to a folder. Each is what the chain names by its hash.
+///
+/// # Errors
+/// The study has no certificate yet; a file is not there, or is damaged; the folder is there already.
+pub async fn run(options: Fetch) -> Result<()> {
+    let out = options.out.display();
+    ensure!(!options.out.exists(), "{out} is there already: name a new folder with --out");
+    let url = node_of(Some(&options.dir), &options.connection.url)?;
+    let mut folders = vec![options.dir.join(BLOBS)];
+    folders.extend(options.blobs.iter().cloned());
+    let sources = Sources::folders(folders)?;
+    let chain = Chain::connect(&url).await?;
+    let number = options.number;
+    let best = show::existing(&chain, number, chain.best().await?, &options.connection).await?;
+    if !matches!(best.state.phase, Phase::Completed(_)) {
+        bail!(
+            "study {number} has no certificate: it is {}, round {} of {}",
+            show::phase(&best.state),
+            best.state.round,
+            best.state.rules.max_rounds
+        );
+    }
+    let (at, info) = settled(&chain, number).await?;
+    let Phase::Completed(certificate) = &info.state.phase else {
+        bail!("study {number} has no certificate that is final")
+    };
+    let spec = chain.spec(number, at).await?;
+    let spec = spec.filter(|spec| blake2_256(spec) == info.spec_hash.0).context(
+        "the chain keeps the study's specification no longer: take spec.json from an archive (`consilium export`), and these \
+         files from it, too",
+    )?;
+    let model = whole(&sources, &certificate.root, "the certified model")?;
+    let statistics = match info.state.statistics {
+        Some(root) => Some(whole(&sources, &root, "the study's statistics")?),
+        None => None,
+    };
+    DirBuilder::new().mode(0o700).create(&options.out).with_context(|| format!("cannot make {out}"))?;
+    let put = |name: &str, bytes: &[u8]| write_new(&options.out.join(name), bytes, 0o600);
+    put(SPEC, &spec)?;
+    put(MODEL, &model)?;
+    if let Some(bytes) = &statistics {
+        put(STATISTICS, bytes)?;
+    }
+    let pack = pack(&options.out, statistics.is_some(), &options.dir, &info.agreement);
+    if options.connection.format == Format::Json {
+        return print_json(&json!({
+            "study": number, "folder": options.out, "round": certificate.round, "root": hex::encode(certificate.root),
+            "statistics": info.state.statistics.map(hex::encode), "pack": pack,
+        }));
+    }
+    out!(
+        "{out}: the model of study {number}, certified of round {}, {}",
+        certificate.round,
+        hex::encode(certificate.root)
+    );
+    out!("  ready for `ml-worker predict` and `evaluate` it is after");
+    out!("    {}", pack.join(" "));
+    Ok(())
+}
+
+/// A final block in which a study that has its certificate has it for good.
+async fn settled(chain: &Chain, number: StudyId) -> Result<(Block, StudyInfo)> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let at = chain.finalised().await?;
+        match chain.study(number, at).await? {
+            Some(info) if matches!(info.state.phase, Phase::Completed(_)) => return Ok((at, info)),
+            _ if Instant::now() < until => tokio::time::sleep(Duration::from_millis(300)).await,
+            _ => bail!(
+                "the certificate of study {number} has not become final within {} s: more than two thirds of the validators must \
+                 run; try again then",
+                PATIENCE.as_secs()
+            ),
+        }
+    }
+}
+
+/// The bytes of a file that the chain names.
+fn whole(sources: &impl BlobSource, root: &Hash, what: &str) -> Result<Vec<u8>> {
+    match sources.read(root).with_context(|| format!("cannot read {what} ({})", short(root)))? {
+        None => bail!(
+            "{what}, {}, is not in this folder's {BLOBS}: its node fetches it while the chain lists it (a day after the study's \
+             end); another member's holds it (`consilium study N` names them), and --blobs takes a copy of its folder",
+            hex::encode(root)
+        ),
+        Some(bytes) if blob_hash(&bytes) != *root => {
+            bail!("{what}: its bytes do not have the hash {}: remove the damaged file, and fetch again", hex::encode(root))
+        }
+        Some(bytes) => Ok(bytes),
+    }
+}
+
+/// The words of the command that packs these files; with the site's own table where `sites.toml` names it.
+fn pack(out: &Path, statistics: bool, dir: &Path, agreement: &Hash) -> Vec<String> {
+    let text = |path: PathBuf| {
+        let text = path.to_string_lossy().into_owned();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+        if text.chars().all(plain) {
+            text
+        } else {
+            format!("'{}'", text.replace('\'', "'\\''"))
+        }
+    };
+    let mut words: Vec<String> = ["ml-worker", "pack", "--spec"].map(str::to_owned).into();
+    words.extend([text(out.join(SPEC)), "--model".into(), text(out.join(MODEL))]);
+    if statistics {
+        words.extend(["--statistics".into(), text(out.join(STATISTICS))]);
+    }
+    words.extend(["--out".into(), text(out.join("ready"))]);
+    if let Some(data) = data_of(dir, agreement).filter(|data| fs::metadata(data).is_ok()) {
+        words.extend(["--data".into(), text(data), "--secret".into(), text(dir.join(WORKER_SECRET))]);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::study::rows::name_in_sites;
+
+    #[test]
+    fn a_file_is_given_only_with_its_hash_and_one_that_is_missing_is_named() {
+        let scratch = tempfile::tempdir().unwrap();
+        let sources = Sources::folders(vec![scratch.path().to_owned()]).unwrap();
+        let (sound, damaged) = (blob_hash(b"model"), blob_hash(b"other"));
+        fs::write(scratch.path().join(hex::encode(sound)), "model").unwrap();
+        fs::write(scratch.path().join(hex::encode(damaged)), "bytes").unwrap();
+        assert_eq!(whole(&sources, &sound, "the model").unwrap(), b"model");
+        assert!(whole(&sources, &damaged, "the model").unwrap_err().to_string().contains("damaged"));
+        let error = whole(&sources, &Hash::zero(), "the model").unwrap_err().to_string();
+        assert!(error.contains(&"00".repeat(32)) && error.contains("--blobs"), "{error}");
+    }
+
+    #[test]
+    fn the_command_that_packs_names_all_files_and_the_site_s_own_table() {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path().canonicalize().unwrap();
+        let agreement = Hash::repeat_byte(3);
+        let words = pack(Path::new("model"), false, &dir, &agreement).join(" ");
+        assert_eq!(words, "ml-worker pack --spec model/spec.json --model model/model.safetensors --out model/ready");
+        let data = dir.join("my table.csv");
+        fs::write(&data, "a\n").unwrap();
+        name_in_sites(&dir, &agreement, &data).unwrap();
+        let words = pack(Path::new("model"), true, &dir, &agreement).join(" ");
+        assert!(words.contains("--statistics model/statistics.safetensors --out"), "{words}");
+        assert!(words.contains("my table.csv' --secret ") && words.ends_with("worker/secret"), "{words}");
+    }
+}

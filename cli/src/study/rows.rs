@@ -1,0 +1,128 @@
+//! The rows of a table that a site's worker will train on, and the table's entry in `sites.toml`.
+
+use crate::{
+    institution::folder::{SITES, WORKER_SECRET},
+    localnet::answer,
+    programs::Programs,
+};
+use anyhow::{bail, Context, Result};
+use consilium_primitives::Hash;
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// How many rows of a table the worker of a folder will train on, by the agreed specification and the worker's secret: the
+/// worker's own program counts them.
+///
+/// # Errors
+/// The table does not fit the specification, as the worker says; the secret cannot be read, or nothing is left to train on.
+pub async fn count(programs: &Programs, dir: &Path, spec: &[u8], data: &Path) -> Result<u32> {
+    let file = tempfile::NamedTempFile::new().context("cannot write among temporary files")?;
+    fs::write(file.path(), spec).with_context(|| format!("cannot write {}", file.path().display()))?;
+    let mut command = Command::new(&programs.worker);
+    command.arg("check").arg("--spec").arg(file.path()).arg("--data").arg(data);
+    command.arg("--secret").arg(dir.join(WORKER_SECRET));
+    let found = answer(command).await?;
+    let rows = found["training"]["rows"].as_u64().context("the worker counted no training rows")?;
+    if rows == 0 {
+        bail!("{}: no row is left to train on", data.display());
+    }
+    Ok(u32::try_from(rows)?)
+}
+
+/// An agreement's entry of `sites.toml`.
+pub fn entry(agreement: &Hash, data: &Path) -> String {
+    let quoted = toml::Value::String(data.to_string_lossy().into_owned());
+    format!("[[study]]\nagreement = \"{}\"\ndata = {quoted}\n", hex::encode(agreement))
+}
+
+/// The table that `sites.toml` names for an agreement.
+fn named<'a>(table: &'a toml::Table, agreement: &Hash) -> Option<&'a str> {
+    let wanted = hex::encode(agreement);
+    let mut studies = table.get("study")?.as_array()?.iter();
+    let own = studies.find(|study| {
+        let named = study.get("agreement").and_then(toml::Value::as_str).unwrap_or_default();
+        named.trim_start_matches("0x").eq_ignore_ascii_case(&wanted)
+    });
+    own?.get("data")?.as_str()
+}
+
+/// The table that a folder's `sites.toml` names for an agreement; none where it names none, or cannot be read.
+pub fn data_of(dir: &Path, agreement: &Hash) -> Option<PathBuf> {
+    let table: toml::Table = fs::read_to_string(dir.join(SITES)).ok()?.parse().ok()?;
+    named(&table, agreement).map(|data| dir.join(data))
+}
+
+/// Names the table for an agreement in the folder's `sites.toml`, where nothing is said of that agreement yet.
+///
+/// # Errors
+/// The file cannot be read or written, or names another table.
+pub fn name_in_sites(dir: &Path, agreement: &Hash, data: &Path) -> Result<()> {
+    let file = dir.join(SITES);
+    let shown = file.display();
+    let text = match fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
+    };
+    let table: toml::Table = text.parse().with_context(|| shown.to_string())?;
+    if let Some(named) = named(&table, agreement).map(|data| dir.join(data)) {
+        if named.canonicalize().ok().as_deref() == Some(data) {
+            return Ok(());
+        }
+        bail!(
+            "{shown}: names {} for this agreement already, and not {}: change the entry by hand, if that is meant",
+            named.display(),
+            data.display()
+        );
+    }
+    let between = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    // the worker reads it at any moment, and must find it whole
+    let new = dir.join(".sites.toml.new");
+    let write = || {
+        let mut to = OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&new)?;
+        if let Ok(old) = fs::metadata(&file) {
+            to.set_permissions(old.permissions())?;
+        }
+        to.write_all(format!("{text}{between}{}", entry(agreement, data)).as_bytes())?;
+        to.sync_all()?;
+        fs::rename(&new, &file)
+    };
+    write().with_context(|| format!("cannot write {shown}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_table_is_named_once_for_an_agreement_and_no_other_one_takes_its_place() {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path().canonicalize().unwrap();
+        let (one, other) = (dir.join("one \"1\".csv"), dir.join("other.csv"));
+        fs::write(&one, "a\n").unwrap();
+        fs::write(&other, "a\n").unwrap();
+        let agreement = Hash::repeat_byte(0xab);
+        fs::write(dir.join(SITES), "# ours").unwrap();
+        name_in_sites(&dir, &agreement, &one).unwrap();
+        name_in_sites(&dir, &agreement, &one).unwrap();
+        let text = fs::read_to_string(dir.join(SITES)).unwrap();
+        assert_eq!(text, format!("# ours\n{}", entry(&agreement, &one)));
+        let table: toml::Table = text.parse().unwrap();
+        assert_eq!(table["study"][0]["data"].as_str(), one.to_str());
+        let error = name_in_sites(&dir, &agreement, &other).unwrap_err().to_string();
+        assert!(error.contains("one \"1\".csv") && error.contains("other.csv"), "{error}");
+        name_in_sites(&dir, &Hash::repeat_byte(1), &other).unwrap();
+        let table: toml::Table = fs::read_to_string(dir.join(SITES)).unwrap().parse().unwrap();
+        assert_eq!(table["study"].as_array().unwrap().len(), 2);
+        fs::write(dir.join(SITES), "[[study]\n").unwrap();
+        assert!(format!("{:#}", name_in_sites(&dir, &agreement, &one).unwrap_err()).contains(SITES));
+        fs::remove_file(dir.join(SITES)).unwrap();
+        name_in_sites(&dir, &agreement, &one).unwrap();
+    }
+}

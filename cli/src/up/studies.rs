@@ -1,0 +1,279 @@
+//! What the chain's studies ask of this institution, and what stands in their way here: `sites.toml`, a duty that its worker could
+//! not do, a decision that waits for its people.
+
+use crate::{
+    chain::{Chain, StudyInfo},
+    institution::folder::{SiteSettings, SITES},
+    localnet::{answer, get, why_paused},
+    plain::told,
+    programs::Programs,
+    show::phase,
+    study::{
+        answers::{failures, why, Failure},
+        rows::{data_of, entry},
+    },
+};
+use anyhow::{anyhow, bail, Context, Result};
+use consilium_primitives::{
+    round::{Member, Phase},
+    InstitutionId, StudyId,
+};
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+/// How long the chain may take for all of its studies, and the worker for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+const WORKER_PATIENCE: Duration = Duration::from_secs(3);
+
+/// What the worker says of itself.
+///
+/// # Errors
+/// It does not answer, or another institution's does.
+pub async fn worker_status(settings: &SiteSettings, token: &str) -> Result<Value> {
+    let asked = tokio::time::timeout(WORKER_PATIENCE, get(settings.worker_port, "/v1/status", token)).await;
+    let body = asked.context("no answer within 3 s").and_then(|answer| answer);
+    let body = body.map_err(|error| unanswered(error, settings))?;
+    serde_json::from_slice(&body).map_err(|_| {
+        anyhow!("what answers at {} is no worker: change worker_port in consilium.toml", settings.worker())
+    })
+}
+
+/// Why a worker gives no answer that can be used.
+fn unanswered(error: anyhow::Error, settings: &SiteSettings) -> anyhow::Error {
+    let at = settings.worker();
+    if error.to_string().contains(" 401") {
+        return anyhow!(
+            "what answers at {at} does not take this folder's token: another institution's worker answers there (then change \
+             worker_port in consilium.toml, and start again), or one that was started before the token was changed (start it \
+             again)"
+        );
+    }
+    error.context(format!("the worker does not answer at {at}: see its log"))
+}
+
+/// Reads `sites.toml` as the worker will; what it says is the worker's own text.
+///
+/// # Errors
+/// The worker would not take it.
+pub async fn sites(programs: &Programs, dir: &Path) -> Result<()> {
+    let mut command = Command::new(&programs.worker);
+    command.arg("sites").arg("--sites").arg(dir.join(SITES));
+    let said = answer(command).await;
+    // what is said of TOML has lines
+    said.map(|_| ()).map_err(|error| anyhow!("{}", told(&error).lines().map(str::trim).collect::<Vec<_>>().join(" ")))
+}
+
+/// A line on each study that this institution is a member of and that has not ended.
+///
+/// # Errors
+/// The node does not answer in time.
+pub async fn studies(
+    dir: &Path,
+    url: &str,
+    own: [u8; 32],
+    status: Option<&Value>,
+) -> Result<Vec<(StudyId, Result<String>)>> {
+    let asked = tokio::time::timeout(PATIENCE, of_chain(dir, url, InstitutionId(own), status)).await;
+    asked.map_err(|_| anyhow!("the node does not say how its studies stand, within {} s", PATIENCE.as_secs()))?
+}
+
+async fn of_chain(
+    dir: &Path,
+    url: &str,
+    own: InstitutionId,
+    status: Option<&Value>,
+) -> Result<Vec<(StudyId, Result<String>)>> {
+    let chain = Chain::connect(url).await?;
+    let at = chain.best().await?;
+    let mut lines = Vec::new();
+    for number in 0..chain.study_count(at).await? {
+        let Some(info) = chain.study(number, at).await?.filter(|info| !info.state.ended()) else { continue };
+        let Some(member) = info.state.members.iter().find(|member| member.id == own && member.active).cloned() else {
+            continue;
+        };
+        // where the states of those blocks are gone, the worker may know
+        let told = failures(&chain, number, &info, at).await.unwrap_or_default();
+        let told = told.into_iter().find(|failure| failure.who == own);
+        lines.push((number, line(dir, number, &info, &member, status, told)));
+    }
+    Ok(lines)
+}
+
+/// How a study stands here.
+fn line(
+    dir: &Path,
+    number: StudyId,
+    info: &StudyInfo,
+    member: &Member,
+    status: Option<&Value>,
+    told: Option<Failure>,
+) -> Result<String> {
+    let Some(data) = data_of(dir, &info.agreement) else {
+        bail!(
+            "{SITES} names no table for its agreement, so that its duties are refused here; add: {}",
+            entry(&info.agreement, Path::new("FILE")).trim_end().replace('\n', " / ")
+        );
+    };
+    let then = match info.state.phase {
+        Phase::Paused(_) => {
+            format!(
+                "; the study is paused: once that is mended, `consilium study resume {number}` lets it go on at once"
+            )
+        }
+        _ => String::new(),
+    };
+    let list = status.and_then(|status| status["failed"].as_array());
+    let here = list
+        .into_iter()
+        .flatten()
+        .find(|failure| failure["study"] == number && failure["agreement"] == hex::encode(info.agreement));
+    if let Some(failure) = here {
+        bail!(
+            "round {} was refused here: {}: {}{then}",
+            failure["round"],
+            failure["code"].as_str().unwrap_or_default(),
+            failure["why"].as_str().unwrap_or_default()
+        );
+    }
+    let notes = dir.join("worker/studies").join(hex::encode(info.agreement));
+    if let Some(file) = waits_for_people(&notes, number) {
+        bail!("this site stands still in it until its people decide: see {}, and docs/worker.md", file.display());
+    }
+    if let Some(Failure { code, round, block, .. }) = told {
+        bail!("round {round} was refused here: {code:?} (block {block}): {}{then}", why(code));
+    }
+    if let Phase::Paused(pause) = &info.state.phase {
+        let why = why_paused(pause.reason);
+        let then = format!("`consilium study {number}` names whose part is missing");
+        if pause.reason.passes() {
+            return Ok(format!(
+                "it is paused: {why}; {then}. It goes on by itself within the hour, once enough sites are there, and at once by \
+                 `consilium study resume {number}`"
+            ));
+        }
+        bail!("it is paused: {why}; {then}, and `consilium study resume {number}` lets it go on");
+    }
+    let round = format!("{}, round {} of {}", phase(&info.state), info.state.round, info.state.rules.max_rounds);
+    Ok(match trained(&notes.join(format!("study-{number}"))) {
+        Some(rows) if rows != u64::from(member.samples) => format!(
+            "{round}; this site's worker trains on {rows} rows, and {} were signed: it counts as {0} in every merge",
+            member.samples
+        ),
+        _ => format!("{round}; {} rows signed, data {}", member.samples, data.display()),
+    })
+}
+
+/// A note of the worker's that says that it waits for its people, where this user may read it.
+fn waits_for_people(agreement: &Path, number: StudyId) -> Option<PathBuf> {
+    let lost = agreement.join("split-lost.json");
+    if lost.exists() {
+        return Some(lost);
+    }
+    let study = agreement.join(format!("study-{number}"));
+    let mut files = fs::read_dir(&study).into_iter().flatten().flatten().map(|entry| entry.path());
+    files.find(|file| {
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let part = name.strip_prefix("dissent-");
+        part.is_some_and(|part| !study.join(format!("accepted-{part}")).exists())
+    })
+}
+
+/// Rows that the worker has trained on last, by its own note.
+fn trained(study: &Path) -> Option<u64> {
+    let files = fs::read_dir(study).ok()?.flatten().map(|entry| entry.path());
+    let name = |file: &PathBuf| file.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    let newest = files.filter(|file| name(file).starts_with("training-")).max_by_key(name)?;
+    serde_json::from_slice::<Value>(&fs::read(newest).ok()?).ok()?["rows"].as_u64()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{audit::testing::World, study::rows::name_in_sites, up::arguments::tests::settings};
+    use consilium_primitives::{
+        round::{Back, Kind, Pause, PauseReason, PerMember},
+        FailureCode,
+    };
+    use serde_json::json;
+
+    #[test]
+    fn another_institution_s_worker_is_told_from_one_that_is_down() {
+        let said = unanswered(anyhow!("HTTP/1.0 401 Unauthorized"), &settings()).to_string();
+        assert!(said.contains("another institution's worker") && said.contains("worker_port"), "{said}");
+        let said = format!("{:#}", unanswered(anyhow!("Connection refused"), &settings()));
+        assert!(said.contains("does not answer at 127.0.0.1:8601") && said.contains("refused"), "{said}");
+    }
+
+    #[test]
+    fn what_stands_in_a_study_s_way_is_said_with_what_to_do() {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path().canonicalize().unwrap();
+        let mut info = World::new().history.info;
+        let member = info.state.members[0].clone();
+        let hash = hex::encode(info.agreement);
+        let said = |info: &StudyInfo, status: Option<&Value>, told| match line(&dir, 4, info, &member, status, told) {
+            Ok(text) => format!("ok {text}"),
+            Err(error) => format!("MEND {error:#}"),
+        };
+        // no table
+        let text = said(&info, None, None);
+        assert!(text.contains(SITES) && text.contains(&hash) && text.contains("data = \"FILE\""), "{text}");
+        let data = dir.join("t.csv");
+        fs::write(&data, "a\n").unwrap();
+        name_in_sites(&dir, &info.agreement, &data).unwrap();
+        let text = said(&info, None, None);
+        assert!(text.starts_with("ok ") && text.contains("rows signed"), "{text}");
+        // what the worker could not do, in its own words
+        let failed = json!({ "failed": [{
+            "study": 4, "agreement": hash, "round": 2, "code": "SchemaMismatch", "why": "t.csv: has no column \"crpp\"",
+        }] });
+        let text = said(&info, Some(&failed), None);
+        assert_eq!(text, "MEND round 2 was refused here: SchemaMismatch: t.csv: has no column \"crpp\"");
+        // another study's, and another chain's, says nothing of this one
+        for (key, value) in [("study", json!(5)), ("agreement", json!("00"))] {
+            let mut other = failed.clone();
+            other["failed"][0][key] = value;
+            assert!(said(&info, Some(&other), None).starts_with("ok "));
+        }
+        // where the worker knows of it no more, the chain does
+        let told = Failure { who: member.id, code: FailureCode::DataChanged, round: 2, block: 9 };
+        let text = said(&info, None, Some(told));
+        assert!(text.contains("DataChanged") && text.contains("accept-data"), "{text}");
+        let back = Back::Collecting { kind: Kind::Model, commitments: PerMember::new(), dropped: 0 };
+        let reason = PauseReason::TooFewMembers;
+        info.state.phase = Phase::Paused(Pause { reason, until: 99, roster: 7, resume: 0, abort: 0, back });
+        let text = said(&info, Some(&failed), None);
+        assert!(text.contains("crpp") && text.contains("study resume 4"), "{text}");
+        let text = said(&info, None, None);
+        assert!(text.starts_with("MEND it is paused") && text.contains("study resume 4"), "{text}");
+        if let Phase::Paused(pause) = &mut info.state.phase {
+            pause.reason = PauseReason::TooFewUpdates;
+        }
+        let text = said(&info, None, None);
+        assert!(text.starts_with("ok it is paused") && text.contains("by itself"), "{text}");
+    }
+
+    #[test]
+    fn a_site_that_waits_for_its_people_or_counts_otherwise_says_so() {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path();
+        let study = dir.join("study-4");
+        fs::create_dir(&study).unwrap();
+        assert_eq!((waits_for_people(dir, 4), trained(&study)), (None, None));
+        fs::write(study.join("training-0001.json"), "{\"rows\": 111}").unwrap();
+        fs::write(study.join("training-0012.json"), "{\"rows\": 112}").unwrap();
+        assert_eq!(trained(&study), Some(112));
+        fs::write(study.join("dissent-0003.json"), "{}").unwrap();
+        assert_eq!(waits_for_people(dir, 4), Some(study.join("dissent-0003.json")));
+        fs::write(study.join("accepted-0003.json"), "{}").unwrap();
+        assert_eq!(waits_for_people(dir, 4), None);
+        fs::write(dir.join("split-lost.json"), "{}").unwrap();
+        assert_eq!(waits_for_people(dir, 4), Some(dir.join("split-lost.json")));
+    }
+}
