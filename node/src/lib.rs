@@ -4,6 +4,7 @@
 
 mod chain_spec;
 mod cli;
+mod clock;
 mod command;
 mod courier;
 mod database;

@@ -2,6 +2,7 @@
 
 use crate::{
     cli::{CourierParams, WorkerParams},
+    clock::{self, slots, Clock},
     courier::{self, Courier},
     members::Members,
     network::{self, Allowed, Network, Protocols},
@@ -11,8 +12,9 @@ use crate::{
 use consilium_runtime::{opaque::Block, RuntimeApi};
 use futures::{FutureExt, StreamExt};
 use sc_client_api::{Backend, BlockBackend};
-use sc_consensus_aura::{ImportQueueParams, SlotProportion, StartAuraParams};
+use sc_consensus_aura::{BuildAuraWorkerParams, ImportQueueParams, SlotProportion};
 use sc_consensus_grandpa::{FinalityProofProvider, SharedVoterState};
+use sc_consensus_slots::SimpleSlotWorkerToSlotWorker;
 use sc_network_sync::{SyncEvent, SyncEventStream, WarpSyncPhase};
 use sc_service::{error::Error as ServiceError, Configuration, TaskManager};
 use sc_telemetry::{Telemetry, TelemetryWorker};
@@ -46,7 +48,12 @@ type Parts = sc_service::PartialComponents<
     (GrandpaImport, GrandpaLink, Option<Telemetry>),
 >;
 
-fn parts(config: &Configuration, cache: Option<PathBuf>, recoveries: &Recoveries) -> Result<Parts, ServiceError> {
+fn parts(
+    config: &Configuration,
+    cache: Option<PathBuf>,
+    recoveries: &Recoveries,
+    clock: Clock,
+) -> Result<Parts, ServiceError> {
     let telemetry = config
         .telemetry_endpoints
         .clone()
@@ -103,10 +110,12 @@ fn parts(config: &Configuration, cache: Option<PathBuf>, recoveries: &Recoveries
         justification_import: Some(Box::new(grandpa_import.clone())),
         client: client.clone(),
         create_inherent_data_providers: move |parent, _| {
-            let slots = slots.clone();
+            let (slots, clock) = (slots.clone(), clock.clone());
             async move {
+                // a clock that is behind would find fault with everybody else's blocks, and their senders be shut out
+                clock.settled().await;
                 let duration = sc_consensus_aura::standalone::slot_duration_at(&*slots, parent)?;
-                let timestamp = sp_timestamp::InherentDataProvider::from_system_time();
+                let timestamp = sp_timestamp::InherentDataProvider::new(clock.latest().into());
                 let slot = sp_consensus_aura::inherents::InherentDataProvider::from_timestamp_and_slot_duration(
                     *timestamp, duration,
                 );
@@ -159,6 +168,7 @@ pub fn new_full(
     recoveries: Recoveries,
     served: crate::Served,
 ) -> Result<TaskManager, ServiceError> {
+    let clock = Clock::default();
     let sc_service::PartialComponents {
         client,
         backend,
@@ -168,14 +178,14 @@ pub fn new_full(
         select_chain,
         transaction_pool,
         other: (block_import, grandpa_link, mut telemetry),
-    } = parts(&config, cache, &recoveries)?;
+    } = parts(&config, cache, &recoveries, clock.clone())?;
 
     let mut storage = backend.offchain_storage().ok_or("the database has no room for offchain settings")?;
     worker::settle(worker_params, &mut storage).map_err(ServiceError::Other)?;
 
     let registry = config.prometheus_registry().cloned();
     let allowed = Allowed::default();
-    let members = Members::open(client.clone(), allowed.clone(), &config.network)
+    let members = Members::open(client.clone(), allowed.clone(), clock.clone(), &config.network)
         .map_err(|error| format!("the chain does not say who its members are: {error}"))?;
     network::close(&mut config, &allowed);
     let mut net_config = Protocols::new(&config.network, registry.clone());
@@ -190,14 +200,19 @@ pub fn new_full(
         peer_store,
     );
     net_config.add_notification_protocol(grandpa_config);
-    let courier = courier_params.blobs.clone().map(|blobs| {
-        let (mut protocol, port) = courier::protocol::<Network>(&genesis, config.chain_spec.fork_id());
+    let mut add = |mut protocol| {
         let filter = network::members_only(&mut protocol, allowed.clone());
         task_manager.spawn_handle().spawn("members-only", Some("networking"), filter);
         net_config.add_request_response_protocol(protocol);
+    };
+    let (protocol, clock_port) = clock::protocol::<Network>(&genesis, config.chain_spec.fork_id());
+    add(protocol);
+    let courier = courier_params.blobs.clone().map(|blobs| {
+        let (protocol, port) = courier::protocol::<Network>(&genesis, config.chain_spec.fork_id());
+        add(protocol);
         let own = config.base_path.path().join("courier");
         let quota = courier_params.courier_quota_mib.saturating_mul(1024 * 1024);
-        (courier::Settings { blobs, own, quota, genesis, served }, port)
+        (courier::Settings { blobs, own, quota, genesis, served, clock: clock.clone() }, port)
     });
     let warp_sync = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
         backend.clone(),
@@ -212,7 +227,7 @@ pub fn new_full(
         import_queue,
         warp: warp_sync,
         metrics,
-        allowed,
+        allowed: allowed.clone(),
         spawn: task_manager.spawn_handle(),
         essential: task_manager.spawn_essential_handle(),
     }
@@ -221,6 +236,10 @@ pub fn new_full(
     // a node that does not follow who is a member lets in who is none any more
     let follow = members.run(network.clone(), sync_service.clone(), announces);
     task_manager.spawn_essential_handle().spawn("members", Some("networking"), follow);
+
+    let events = sync_service.event_stream("clock");
+    let compare = clock.clone().run(network.clone(), clock_port, allowed, events, registry.as_ref())?;
+    task_manager.spawn_essential_handle().spawn("clock", Some("networking"), compare);
 
     if let Some((settings, port)) = courier {
         let courier = Courier::open(&settings, client.clone(), network.clone(), port).map_err(ServiceError::Other)?;
@@ -281,7 +300,7 @@ pub fn new_full(
         let authorities = grandpa_link.shared_authority_set().clone();
         let justifications = grandpa_link.justification_stream();
         let proofs = FinalityProofProvider::new_for_service(backend.clone(), Some(authorities.clone()));
-        let voter = voter_state.clone();
+        let (voter, clock) = (voter_state.clone(), clock.clone());
         Box::new(move |executor: Arc<dyn SpawnNamed>| {
             let grandpa = rpc::Grandpa {
                 executor,
@@ -290,7 +309,7 @@ pub fn new_full(
                 justifications: justifications.clone(),
                 proofs: proofs.clone(),
             };
-            rpc::create(client.clone(), pool.clone(), grandpa).map_err(Into::into)
+            rpc::create(client.clone(), pool.clone(), grandpa, clock.clone()).map_err(Into::into)
         })
     };
     sc_service::spawn_tasks(sc_service::SpawnTasksParams {
@@ -322,30 +341,23 @@ pub fn new_full(
             telemetry.as_ref().map(|t| t.handle()),
         );
         let slot_duration = sc_consensus_aura::slot_duration(&*client)?;
-        let aura = sc_consensus_aura::start_aura::<AuraPair, _, _, _, _, _, _, _, _, _, _>(StartAuraParams {
-            slot_duration,
-            client,
-            select_chain,
-            block_import,
-            proposer_factory: proposer,
-            create_inherent_data_providers: move |_, ()| async move {
-                let timestamp = sp_timestamp::InherentDataProvider::from_system_time();
-                let slot = sp_consensus_aura::inherents::InherentDataProvider::from_timestamp_and_slot_duration(
-                    *timestamp,
-                    slot_duration,
-                );
-                Ok((slot, timestamp))
-            },
-            force_authoring,
-            backoff_authoring_blocks: None::<()>,
-            keystore: keystore_container.keystore(),
-            sync_oracle: sync_service.clone(),
-            justification_sync_link: sync_service.clone(),
-            block_proposal_slot_portion: SlotProportion::new(2f32 / 3f32),
-            max_block_proposal_slot_portion: None,
-            telemetry: telemetry.as_ref().map(|t| t.handle()),
-            compatibility_mode: Default::default(),
-        })?;
+        let worker =
+            sc_consensus_aura::build_aura_worker::<AuraPair, Block, _, _, _, _, _, _, _>(BuildAuraWorkerParams {
+                client: client.clone(),
+                block_import,
+                proposer_factory: proposer,
+                force_authoring,
+                backoff_authoring_blocks: None::<()>,
+                keystore: keystore_container.keystore(),
+                sync_oracle: sync_service.clone(),
+                justification_sync_link: sync_service.clone(),
+                block_proposal_slot_portion: SlotProportion::new(2f32 / 3f32),
+                max_block_proposal_slot_portion: None,
+                telemetry: telemetry.as_ref().map(|t| t.handle()),
+                compatibility_mode: Default::default(),
+            });
+        let worker = SimpleSlotWorkerToSlotWorker(worker);
+        let aura = slots::author(worker, client, select_chain, sync_service.clone(), clock, slot_duration);
         task_manager.spawn_essential_handle().spawn_blocking("aura", Some("block-authoring"), aura);
     }
 

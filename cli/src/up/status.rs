@@ -70,7 +70,10 @@ fn chain(health: &Health) -> String {
 pub async fn run(dir: &Path, format: Format) -> Result<ExitCode> {
     let settings = SiteSettings::read(dir)?;
     let (up, alive) = (Up::read(dir)?, is_up(dir)?);
-    let health = async { Node::connect(&settings.rpc_url()).await?.health().await }.await;
+    let (health, clock) = match Node::connect(&settings.rpc_url()).await {
+        Ok(node) => (node.health().await, node.clock().await.ok()),
+        Err(error) => (Err(error), None),
+    };
     let all =
         alive && health.is_ok() && up.as_ref().is_some_and(|up| does_its_part(&up.node) && does_its_part(&up.worker));
     let code = if all { ExitCode::SUCCESS } else { ExitCode::FAILURE };
@@ -81,7 +84,7 @@ pub async fn run(dir: &Path, format: Format) -> Result<ExitCode> {
                 "in_step": health.in_step(),
             })
         });
-        print_json(&json!({ "up": alive, "programs": up, "chain": chain }))?;
+        print_json(&json!({ "up": alive, "programs": up, "chain": chain, "clock": clock }))?;
         return Ok(code);
     }
     out!("folder       {}", dir.display());
@@ -107,6 +110,9 @@ pub async fn run(dir: &Path, format: Format) -> Result<ExitCode> {
     match health {
         Ok(health) => out!("chain        {}", chain(&health)),
         Err(error) => out!("chain        {error:#}"),
+    }
+    if let Some(warning) = clock.and_then(|clock| clock.warning) {
+        out!("clock        {}", seen(&warning));
     }
     Ok(code)
 }

@@ -1,6 +1,7 @@
 //! What the courier reads from the chain.
 
 use super::gate::Snapshot;
+use crate::clock::Clock;
 use codec::Encode;
 use consilium_primitives::{StudyBlobs, StudyId};
 use consilium_runtime::{opaque::Block, SLOT_MILLIS};
@@ -13,7 +14,7 @@ use sp_consensus_aura::sr25519::AuthoritySignature;
 use sp_core::H256;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 /// A chain whose newest block is older is one that this node has not heard of for a while.
@@ -56,12 +57,13 @@ impl Told {
     }
 }
 
-/// How long ago, by this machine's clock, the slot of a block was. The first block has none, and is very old.
-pub fn age<C: HeaderBackend<Block>>(client: &C, block: H256) -> Duration {
+/// How long ago the slot of a block was, by this machine's clock, put right as far as the others' are known. The first block has none,
+/// and is very old.
+pub fn age<C: HeaderBackend<Block>>(client: &C, block: H256, clock: &Clock) -> Duration {
     let header = client.header(block).ok().flatten();
     let slot = header.and_then(|header| find_pre_digest::<Block, AuthoritySignature>(&header).ok());
     let at = slot.map_or(Duration::ZERO, |slot| Duration::from_millis(u64::from(slot).saturating_mul(SLOT_MILLIS)));
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(at)
+    clock.now().saturating_sub(at)
 }
 
 /// What the chain says at a finalised block.
