@@ -283,6 +283,10 @@ pub fn phase(study: &Study) -> String {
         Phase::Merging(_) => "merging".into(),
         Phase::FinalEvaluation { .. } => "final evaluation".into(),
         Phase::Certifying(_) => "certifying".into(),
+        Phase::Paused(p) if p.reason.passes() => {
+            let (there, all) = (study.presence.there().count_ones(), p.roster.count_ones());
+            format!("paused: {:?}, waiting for sites ({there} of {all} are there)", p.reason)
+        }
         Phase::Paused(p) => format!("paused: {:?}", p.reason),
         Phase::Completed(_) => "completed".into(),
         Phase::Aborted { reason } => format!("aborted: {reason:?}"),

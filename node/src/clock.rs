@@ -1,13 +1,12 @@
 //! Compares this machine's clock with those of the other institutions' nodes, says so where it is wrong, and keeps a wrong one from
 //! doing harm: blocks of others are judged by the later of this clock and theirs ([`Clock::latest`]), and none is made here meanwhile
-//! ([`slots`]).
+//! ([`crate::authoring`]).
 //!
 //! Every ten seconds, at once where a node has just connected, and within a second of this machine's clock being set, each
 //! connected member's node is asked for its time: a number out, the same number and a time back. What is known of the others'
 //! clocks rests on the monotonic clock ([`verdict`]), so that a clock that is set at any moment is found out at that moment.
 
 mod ask;
-pub mod slots;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -46,8 +45,8 @@ const QUEUE: usize = 64;
 const REQUEST: usize = 8;
 const ANSWER: usize = 16;
 
-/// This machine's clock.
-fn system() -> Duration {
+/// This machine's clock: the time since 1970.
+pub fn system() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 

@@ -12,7 +12,7 @@ use consilium_founding::EXIT_CONFIGURATION;
 use nix::sys::stat::{umask, Mode};
 use sc_cli::SubstrateCli;
 use sc_service::{ChainType, Error as ServiceError};
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 impl SubstrateCli for Cli {
     fn impl_name() -> String {
@@ -152,7 +152,9 @@ fn act(mut cli: Cli, served: Served) -> sc_cli::Result<ExitCode> {
                     let cache = cli.wasm_cache(&base).map(|dir| wasm_cache::open(&dir)).transpose();
                     let cache = cache.map_err(sc_cli::Error::Input)?;
                     let recoveries = Recoveries::read(&cli.recovery).map_err(sc_cli::Error::Input)?;
-                    let started = service::new_full(config, &worker, &courier, cache, recoveries, served);
+                    let gossip = cli.finality_gossip_ms.map(|ms| Duration::from_millis(ms.into()));
+                    let own = service::Own { cache, recoveries, served, gossip };
+                    let started = service::new_full(config, &worker, &courier, own);
                     started.map_err(|error| match error {
                         // what starting again does not mend
                         ServiceError::Application(error) => sc_cli::Error::Input(error.to_string()),

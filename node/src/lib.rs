@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::result_large_err)] // the SDK's own error types
 
+mod authoring;
 mod chain_spec;
+mod changes;
 mod cli;
 mod clock;
 mod command;
@@ -12,6 +14,7 @@ mod found;
 mod members;
 mod network;
 mod patient;
+mod pulse;
 mod recovery;
 mod rpc;
 mod secrets;

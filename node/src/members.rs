@@ -17,6 +17,7 @@ use sc_network_types::PeerId;
 use sp_api::{ApiError, ProvideRuntimeApi};
 use sp_blockchain::HeaderBackend;
 use sp_consensus::SyncOracle;
+use sp_consensus_aura::{sr25519::AuthorityId, AuraApi};
 use sp_core::H256;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -119,7 +120,7 @@ fn dialable(text: &[u8]) -> Option<Multiaddr> {
 impl<C> Members<C>
 where
     C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + BlockchainEvents<Block> + Send + Sync + 'static,
-    C::Api: ConsortiumApi<Block, AccountId>,
+    C::Api: ConsortiumApi<Block, AccountId> + AuraApi<Block, AuthorityId>,
 {
     /// As the chain has it now.
     ///

@@ -1,21 +1,23 @@
 //! The node's services, assembled from the SDK's parts.
 
 use crate::{
+    authoring::Authoring,
+    changes,
     cli::{CourierParams, WorkerParams},
-    clock::{self, slots, Clock},
+    clock::{self, Clock},
     courier::{self, Courier},
     members::Members,
     network::{self, Allowed, Network, Protocols},
+    pulse::{Nudge, Pulse},
     recovery::Recoveries,
     rpc, wasm_cache, worker,
 };
 use consilium_runtime::{opaque::Block, RuntimeApi};
 use futures::{FutureExt, StreamExt};
 use sc_client_api::{Backend, BlockBackend};
-use sc_consensus_aura::{BuildAuraWorkerParams, ImportQueueParams, SlotProportion};
+use sc_consensus_aura::ImportQueueParams;
 use sc_consensus_grandpa::{FinalityProofProvider, SharedVoterState};
-use sc_consensus_slots::SimpleSlotWorkerToSlotWorker;
-use sc_network_sync::{SyncEvent, SyncEventStream, WarpSyncPhase};
+use sc_network_sync::{SyncEvent, SyncEventStream};
 use sc_service::{error::Error as ServiceError, Configuration, TaskManager};
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
@@ -28,16 +30,26 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 pub type FullClient = sc_service::TFullClient<Block, RuntimeApi, wasm_cache::Executor>;
 /// Transactions that wait.
 pub type FullPool = sc_transaction_pool::TransactionPoolHandle<Block, FullClient>;
-type FullBackend = sc_service::TFullBackend<Block>;
-type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
-type GrandpaImport = sc_consensus_grandpa::GrandpaBlockImport<FullBackend, Block, FullClient, FullSelectChain>;
+/// Where it is kept.
+pub type FullBackend = sc_service::TFullBackend<Block>;
+/// Which of its blocks is the best.
+pub type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
+/// How blocks come in, with what finality has to say.
+pub type GrandpaImport = sc_consensus_grandpa::GrandpaBlockImport<FullBackend, Block, FullClient, FullSelectChain>;
 type GrandpaLink = sc_consensus_grandpa::LinkHalf<Block, FullClient, FullSelectChain>;
 
 /// A justification is kept every so many blocks, for nodes that join later.
-const JUSTIFICATION_PERIOD: u32 = 512;
+const JUSTIFICATION_PERIOD: u32 = 2048;
 
-/// A warp sync that has not begun is spoken of so often.
-const WARP_WATCH: Duration = Duration::from_secs(20);
+/// How long votes on finality may take to reach everybody: shorter timers make blocks final sooner, and cost more messages
+/// where more vote. A round of votes takes two to six of it.
+fn gossip_for(voters: usize) -> Duration {
+    Duration::from_millis(match voters {
+        0..=10 => 50,
+        11..=32 => 100,
+        _ => 250,
+    })
+}
 
 type Parts = sc_service::PartialComponents<
     FullClient,
@@ -124,7 +136,9 @@ fn parts(
         },
         spawner: &task_manager.spawn_essential_handle(),
         registry: config.prometheus_registry(),
-        check_for_equivocation: Default::default(),
+        // it only wrote a line; and where slots become shorter by an upgrade, it counts through all slots since 1970, once, which
+        // no machine has the memory for (`sc_consensus_slots::check_equivocation`)
+        check_for_equivocation: sc_consensus_aura::CheckForEquivocation::No,
         telemetry: telemetry.as_ref().map(|t| t.handle()),
         compatibility_mode: Default::default(),
     })?;
@@ -140,20 +154,16 @@ fn parts(
     })
 }
 
-/// Says now and then what a warp sync waits for that has not begun: the SDK begins none with fewer peers, and is silent.
-async fn watch_warp_sync(sync: Arc<sc_network_sync::SyncingService<Block>>) {
-    loop {
-        tokio::time::sleep(WARP_WATCH).await;
-        let Ok(status) = sync.status().await else { return };
-        let Some(progress) = status.warp_sync else { return };
-        if let WarpSyncPhase::AwaitingPeers { required_peers } = progress.phase {
-            log::warn!(
-                "warp sync waits for {required_peers} peers and has {}; nothing is fetched until then: start more nodes, name \
-                 them with --bootnodes, or start this one with --sync full",
-                status.num_peers
-            );
-        }
-    }
+/// What this node is told besides what all nodes of the SDK are.
+pub struct Own {
+    /// Where compiled runtimes are kept.
+    pub cache: Option<PathBuf>,
+    /// How finality goes on where most validators were lost.
+    pub recoveries: Recoveries,
+    /// What becomes of a blob before it is sent.
+    pub served: crate::Served,
+    /// How long votes on finality may take to reach everybody, where that does not follow from how many vote.
+    pub gossip: Option<Duration>,
 }
 
 /// Starts everything a node does.
@@ -164,10 +174,9 @@ pub fn new_full(
     mut config: Configuration,
     worker_params: &WorkerParams,
     courier_params: &CourierParams,
-    cache: Option<PathBuf>,
-    recoveries: Recoveries,
-    served: crate::Served,
+    own: Own,
 ) -> Result<TaskManager, ServiceError> {
+    let Own { cache, recoveries, served, gossip } = own;
     let clock = Clock::default();
     let sc_service::PartialComponents {
         client,
@@ -263,9 +272,14 @@ pub fn new_full(
         let wait = recoveries.wait(client.clone(), grandpa_link.shared_authority_set().clone());
         task_manager.spawn_essential_handle().spawn("recovery", None, wait);
     }
-    task_manager.spawn_handle().spawn("warp-sync-watch", None, watch_warp_sync(sync_service.clone()));
+    task_manager.spawn_handle().spawn("warp-sync-watch", None, network::watch_warp_sync(sync_service.clone()));
 
+    let nudge = Nudge::default();
+    if let Some((url, token)) = worker::door(worker_params) {
+        task_manager.spawn_handle().spawn("worker-changes", None, changes::follow(url, token, nudge.clone()));
+    }
     if config.offchain_worker.enabled {
+        let (pulse, beat) = Pulse::new(client.clone(), nudge);
         let workers = sc_offchain::OffchainWorkers::new(sc_offchain::OffchainWorkerOptions {
             runtime_api_provider: client.clone(),
             is_validator: config.role.is_authority(),
@@ -274,14 +288,15 @@ pub fn new_full(
             transaction_pool: Some(OffchainTransactionPoolFactory::new(transaction_pool.clone())),
             network_provider: Arc::new(network.clone()),
             enable_http_requests: true,
-            custom_extensions: |_| vec![],
+            custom_extensions: beat.extensions(),
         });
         match workers {
-            Ok(workers) => task_manager.spawn_handle().spawn(
-                "offchain-workers-runner",
-                "offchain-worker",
-                workers.run(client.clone(), task_manager.spawn_handle()).boxed(),
-            ),
+            Ok(workers) => {
+                let group = "offchain-worker";
+                task_manager.spawn_handle().spawn("offchain-pulse", group, beat.run(sync_service.clone()));
+                let run = workers.run(Arc::new(pulse), task_manager.spawn_handle()).boxed();
+                task_manager.spawn_handle().spawn("offchain-workers-runner", group, run);
+            }
             // its HTTP client wants certificates, which a node that only follows the chain does not need
             Err(error) if worker_params.worker_url.is_none() => {
                 log::warn!("this node has no worker and runs no offchain worker: {error}");
@@ -340,31 +355,26 @@ pub fn new_full(
             registry.as_ref(),
             telemetry.as_ref().map(|t| t.handle()),
         );
-        let slot_duration = sc_consensus_aura::slot_duration(&*client)?;
-        let worker =
-            sc_consensus_aura::build_aura_worker::<AuraPair, Block, _, _, _, _, _, _, _>(BuildAuraWorkerParams {
-                client: client.clone(),
-                block_import,
-                proposer_factory: proposer,
-                force_authoring,
-                backoff_authoring_blocks: None::<()>,
-                keystore: keystore_container.keystore(),
-                sync_oracle: sync_service.clone(),
-                justification_sync_link: sync_service.clone(),
-                block_proposal_slot_portion: SlotProportion::new(2f32 / 3f32),
-                max_block_proposal_slot_portion: None,
-                telemetry: telemetry.as_ref().map(|t| t.handle()),
-                compatibility_mode: Default::default(),
-            });
-        let worker = SimpleSlotWorkerToSlotWorker(worker);
-        let aura = slots::author(worker, client, select_chain, sync_service.clone(), clock, slot_duration);
-        task_manager.spawn_essential_handle().spawn_blocking("aura", Some("block-authoring"), aura);
+        let authoring = Authoring {
+            client: client.clone(),
+            select_chain,
+            import: block_import,
+            proposer,
+            keystore: keystore_container.keystore(),
+            sync: sync_service.clone(),
+            force: force_authoring,
+            clock,
+            telemetry: telemetry.as_ref().map(|t| t.handle()),
+        };
+        task_manager.spawn_essential_handle().spawn_blocking("aura", Some("block-authoring"), authoring.run());
     }
 
     if enable_grandpa {
+        let voters = grandpa_link.shared_authority_set().current_authorities().len().get();
+        let gossip = gossip.unwrap_or_else(|| gossip_for(voters));
         let grandpa = sc_consensus_grandpa::run_grandpa_voter(sc_consensus_grandpa::GrandpaParams {
             config: sc_consensus_grandpa::Config {
-                gossip_duration: Duration::from_millis(333),
+                gossip_duration: gossip,
                 justification_generation_period: JUSTIFICATION_PERIOD,
                 name: Some(name),
                 observer_enabled: false,
@@ -377,7 +387,8 @@ pub fn new_full(
             network,
             sync: Arc::new(sync_service),
             notification_service: grandpa_notifications,
-            voting_rule: sc_consensus_grandpa::VotingRulesBuilder::default().build(),
+            // the best block: it is final once two thirds have seen it, be it two blocks old or none
+            voting_rule: sc_consensus_grandpa::VotingRulesBuilder::new().build(),
             prometheus_registry: registry,
             shared_voter_state: voter_state,
             telemetry: telemetry.as_ref().map(|t| t.handle()),

@@ -78,6 +78,12 @@ fn settle_with<S: OffchainStorage>(
     Ok(())
 }
 
+/// Address and token of the worker, where this node has one.
+pub fn door(params: &WorkerParams) -> Option<(String, String)> {
+    let (url, file) = (params.worker_url.as_ref()?, params.worker_token_file.as_ref()?);
+    Some((url.trim_end_matches('/').to_owned(), read_token(file).ok()?))
+}
+
 /// Notes for the conductor which block is final: at once, and whenever another one is. A merge whose freeze is not final
 /// cannot have got its inputs, and the site says so.
 pub async fn follow_finality<C, S>(client: Arc<C>, mut storage: S)

@@ -25,7 +25,7 @@ pub struct BlobNotice {
     pub kind: BlobKind,
     /// The blob.
     pub blob: BlobRef,
-    /// Who is known to hold it: an update's author, a merge's attesters.
+    /// Who is known to hold it: an update's author, also where it has left the study since; a merge's attesters.
     pub holders: Vec<InstitutionId>,
     /// Who may have it: active members of the study; of an update those that count for its round.
     pub members: Vec<InstitutionId>,

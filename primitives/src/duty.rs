@@ -15,8 +15,10 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 
-/// Version of the messages between node and worker.
-pub const PROTOCOL_VERSION: u8 = 4;
+/// Version of the messages between node and worker. Since 5 they know [`DutyKind::Present`]; else they are those of 4.
+pub const PROTOCOL_VERSION: u8 = 5;
+/// The version in which all other duties are asked for, so that a worker that is older than its chain still does them.
+pub const OLDER_PROTOCOL: u8 = 4;
 /// Most duties in one request.
 pub const MAX_ORDERS: usize = 64;
 /// Closed rounds, counted back from the present one, whose merges an order names.
@@ -24,6 +26,16 @@ pub const ATTESTED_ROUNDS: u32 = 8;
 /// Closed rounds, counted back from the present one, that are looked through for an institution's part in them: a site that
 /// joins late has none, and what is read for it on each block must have a bound.
 pub const COMMITTED_ROUNDS: u32 = 128;
+
+/// Bit of an answer to [`DutyKind::Present`]: the model that the duty names as its base is here.
+pub const HELD_BASE: u16 = 1;
+
+/// Bit of an answer to [`DutyKind::Present`] for the merged model of `round`, where the duty names `newest` as its round; 0 for
+/// rounds that it does not speak of: later ones, and those more than [`ATTESTED_ROUNDS`] before.
+pub fn held_bit(newest: u32, round: u32) -> u16 {
+    let back = newest.checked_sub(round).filter(|back| *back <= ATTESTED_ROUNDS);
+    back.and_then(|back| 2u16.checked_shl(back)).unwrap_or(0)
+}
 
 /// What the chain asks of one participant. No attempt, deadline or block is part of it, so that work done once is
 /// known again.
@@ -50,7 +62,7 @@ pub struct Duty {
     pub study: StudyId,
     /// Hash of the agreement.
     pub agreement: Hash,
-    /// Round; 0 for statistics and init.
+    /// Round; 0 for statistics and init. For [`DutyKind::Present`] the newest round whose model the study may go on from.
     pub round: u32,
     /// Who is asked.
     pub institution: InstitutionId,
@@ -137,7 +149,7 @@ pub struct DutyOrder {
 /// `PUT /v1/duties`, body.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct DutyRequest {
-    /// [`PROTOCOL_VERSION`].
+    /// [`PROTOCOL_VERSION`], or [`OLDER_PROTOCOL`] where no order needs more.
     pub version: u8,
     /// Specs the worker said it lacks.
     pub specs: Vec<Vec<u8>>,
@@ -148,7 +160,7 @@ pub struct DutyRequest {
 /// `PUT /v1/duties`, answer: one entry per order, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct DutyReply {
-    /// [`PROTOCOL_VERSION`].
+    /// That of the request.
     pub version: u8,
     /// Where each duty stands.
     pub answers: Vec<DutyAnswer>,
@@ -212,5 +224,10 @@ pub enum DutyOutput {
         root: Hash,
         /// What was done to which input.
         marks: Marks,
+    },
+    /// Present: this site is there. Never kept: what it holds may be otherwise the next time.
+    Present {
+        /// Merged models that are here, as in [`VoteBody::Present`](crate::VoteBody::Present).
+        held: u16,
     },
 }

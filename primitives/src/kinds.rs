@@ -46,6 +46,8 @@ pub enum DutyKind {
     Evaluate,
     /// Say that the canonical model is held, byte for byte.
     Acknowledge,
+    /// Say, while a study is paused for want of voices, that this site is there, and which merged models it holds.
+    Present,
 }
 
 /// Why a duty cannot be done. File, line and column stay in the worker's own log.

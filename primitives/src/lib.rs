@@ -51,5 +51,5 @@ pub use ids::{BlobRef, Hash, InstitutionId, StudyId};
 pub use members::Member;
 pub use recovery::{Consent, FinalitySet, Recovery};
 pub use rules::{Merge, MergeRule, OnStall, StudyRules, Weighting, Windows};
-pub use time::{blocks, BlockNumber, SLOT_MILLIS};
+pub use time::{as_blocks, blocks, restated, BlockNumber, SLOT_MILLIS, SLOT_MILLIS_BEFORE_5};
 pub use vote::{Marks, Vote, VoteBody};

@@ -1,13 +1,18 @@
 //! What the chain itself needs to know of an agreement. Everything else stands in the spec, which the chain keeps as
 //! opaque bytes; no number stands in both.
 
-use crate::ids::InstitutionId;
+use crate::{
+    ids::InstitutionId,
+    time::{as_blocks, blocks},
+};
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 use sp_core::{bounded::BoundedVec, ConstU32};
 
+/// A day, in milliseconds.
+const DAY: u64 = 24 * 3_600_000;
 /// Most participants one study can have. Masks over participants are `u64`.
 pub const MAX_PARTICIPANTS: u32 = 64;
 /// Most rounds one study can have.
@@ -18,18 +23,22 @@ pub const MAX_SPEC_LEN: u32 = 16 * 1024;
 pub const MAX_WEIGHT: u32 = 1 << 29;
 /// One, in parts per million.
 pub const PPM: u32 = 1_000_000;
-/// Longest expected training or transfer time a study may ask for, in blocks (about a month at two seconds).
-pub const MAX_WINDOW: u32 = 1_296_000;
-/// Longest pause, in blocks: 14 days at two seconds.
-pub const PAUSE_BLOCKS: u32 = 604_800;
+/// Longest expected training or transfer time a study may ask for, in blocks: thirty days.
+pub const MAX_WINDOW: u32 = blocks(30 * DAY);
+/// Longest pause, in blocks: 14 days.
+pub const PAUSE_BLOCKS: u32 = blocks(14 * DAY);
 /// Blocks of a fetch window besides the transfer itself: until a freeze is final and its files are asked for.
-pub const FETCH_SLACK: u32 = 6;
+pub const FETCH_SLACK: u32 = blocks(12_000);
+/// Least grace, in blocks, after the expected end of training.
+const LEAST_GRACE: u32 = blocks(20_000);
+/// Least time, in blocks, for the initial model, the last evaluation and acknowledgements.
+const LEAST_SERVICE: u32 = blocks(40_000);
 /// Largest blob a study may register, in bytes.
 pub const MAX_BLOB_LEN: u64 = 4 << 30;
 
-/// Blocks after the end of a study for which its individual updates stay listed: a day at two seconds. Who was off in the
+/// Blocks after the end of a study for which its individual updates stay listed: a day. Who was off in the
 /// last round looks at them until then; afterwards every node removes them.
-pub const UPDATES_AFTER_END: u32 = 43_200;
+pub const UPDATES_AFTER_END: u32 = blocks(DAY);
 
 /// Most rounds for which holders keep and serve individual updates after a round has closed.
 pub const MAX_KEPT_ROUNDS: u32 = 3;
@@ -258,7 +267,8 @@ impl Merge {
     }
 }
 
-/// The agreement, as far as the chain must understand it. Times are in blocks.
+/// The agreement, as far as the chain must understand it. Times are in blocks of the length that a slot had when it was made:
+/// [`StudyRules::windows`] says what they are in blocks of today.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Serialize, Deserialize,
 )]
@@ -329,9 +339,11 @@ pub enum RulesError {
     RuleMin,
 }
 
-/// Everything that follows from the rules and the number of validators at registration, in blocks.
+/// Everything that follows from the rules and the number of validators at registration, in blocks as they are now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
+    /// `T`: expected time of local training.
+    pub expected: u32,
     /// `G`: grace after the expected end of training.
     pub grace: u32,
     /// `L`: training limit.
@@ -393,17 +405,19 @@ impl StudyRules {
         Ok(())
     }
 
-    /// The derived windows, for a chain with `validators` validators at registration.
-    pub fn windows(&self, validators: u32) -> Windows {
-        let t = self.training_blocks;
-        let grace = (t / 2).max(validators.saturating_mul(2).saturating_add(2));
-        let fetch = self.transfer_blocks.saturating_add(FETCH_SLACK);
+    /// The derived windows, for a chain with `validators` validators and slots of `slot_millis` milliseconds at registration.
+    /// `2V + 2` is in blocks, not in time: each validator has two slots, so that no one keeps a vote out.
+    pub fn windows(&self, validators: u32, slot_millis: u32) -> Windows {
+        let t = as_blocks(self.training_blocks, slot_millis);
+        let grace = (t / 2).max(validators.saturating_mul(2).saturating_add(2)).max(LEAST_GRACE);
+        let fetch = as_blocks(self.transfer_blocks, slot_millis).saturating_add(FETCH_SLACK);
         Windows {
+            expected: t,
             grace,
             training: t.saturating_mul(3).saturating_add(grace),
             fetch,
             attest: fetch.saturating_mul(2),
-            service: (t / 4).max(fetch).max(20),
+            service: (t / 4).max(fetch).max(LEAST_SERVICE),
         }
     }
 

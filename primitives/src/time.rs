@@ -4,7 +4,10 @@
 pub type BlockNumber = u32;
 
 /// A slot, in milliseconds: one block, where nobody is away.
-pub const SLOT_MILLIS: u64 = 2_000;
+pub const SLOT_MILLIS: u64 = 500;
+
+/// A slot before runtime 5, in milliseconds: what was stored in blocks then was meant in these.
+pub const SLOT_MILLIS_BEFORE_5: u32 = 2_000;
 
 /// As many blocks as fit `ms` milliseconds, rounded up: at least one, and no more than can be counted.
 pub const fn blocks(ms: u64) -> BlockNumber {
@@ -15,6 +18,23 @@ pub const fn blocks(ms: u64) -> BlockNumber {
         BlockNumber::MAX
     } else {
         blocks as BlockNumber
+    }
+}
+
+/// As many blocks as `count` of them lasted when a slot had `slot_millis` milliseconds.
+pub fn as_blocks(count: BlockNumber, slot_millis: u32) -> BlockNumber {
+    blocks(u64::from(count).saturating_mul(slot_millis.into()))
+}
+
+/// A block noted while a slot had `slot_millis` milliseconds, as it is noted now that it has others: as far from `now` in time as
+/// it was then. What would lie before the first block is put there.
+pub fn restated(at: BlockNumber, now: BlockNumber, slot_millis: u32) -> BlockNumber {
+    if at == now {
+        at
+    } else if at > now {
+        now.saturating_add(as_blocks(at.saturating_sub(now), slot_millis))
+    } else {
+        now.saturating_sub(as_blocks(now.saturating_sub(at), slot_millis))
     }
 }
 
@@ -30,5 +50,17 @@ mod tests {
         assert_eq!(blocks(SLOT_MILLIS + 1), 2);
         assert_eq!(blocks(10 * SLOT_MILLIS), 10);
         assert_eq!(blocks(u64::MAX), BlockNumber::MAX);
+    }
+
+    #[test]
+    fn what_was_noted_in_longer_blocks_is_as_far_away_in_time() {
+        let four = 4 * SLOT_MILLIS as u32;
+        assert_eq!(as_blocks(7, four), 28);
+        assert_eq!(restated(1_010, 1_000, four), 1_040);
+        assert_eq!(restated(990, 1_000, four), 960);
+        assert_eq!(restated(1_000, 1_000, four), 1_000);
+        assert_eq!(restated(3, 1_000, four), 0, "before the first block");
+        assert_eq!(restated(BlockNumber::MAX, 1_000, four), BlockNumber::MAX);
+        assert_eq!(restated(1_010, 1_000, SLOT_MILLIS as u32), 1_010);
     }
 }

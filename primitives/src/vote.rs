@@ -98,6 +98,13 @@ pub enum VoteBody {
         /// What was done to which input.
         marks: Marks,
     },
+    /// Present: node and worker answer. May be followed by another answer that says that the model which the study stands on is
+    /// here now.
+    Present {
+        /// Merged models that are here: [`HELD_BASE`](crate::duty::HELD_BASE), and
+        /// [`held_bit`](crate::duty::held_bit) for each of the last rounds.
+        held: u16,
+    },
 }
 
 impl Vote {

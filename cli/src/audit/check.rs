@@ -74,6 +74,13 @@ impl History {
         self.records.iter().find(|record| record.kind == kind && record.round == round)
     }
 
+    /// The newest round before `round` that came to this model: where the models in between cannot be had, a study falls back
+    /// to it.
+    fn earlier(&self, round: u32, root: Hash) -> Option<&RoundRecord> {
+        let models = self.records.iter().filter(|record| record.kind == Kind::Model);
+        models.filter(|record| record.round < round && record.root == root).max_by_key(|record| record.round)
+    }
+
     /// The files that must stay, as the chain says it to nodes; none of a study that it lists no more.
     fn kept(&self) -> Option<StudyBlobs> {
         let state = &self.info.state;
@@ -143,7 +150,18 @@ pub fn audit(history: &History, blobs: &impl BlobSource) -> Report {
     for round in 0..closed.max(state.round.saturating_add(1)) {
         match history.record(Kind::Model, round) {
             Some(record) => {
-                let (finding, file) = audit.round(record, base.0, base.1.as_deref());
+                let mut back = None;
+                if base.0.is_some_and(|root| root != record.base) {
+                    back = history.earlier(round, record.base);
+                    if let Some(earlier) = back {
+                        base = (Some(earlier.root), audit.file_of(earlier));
+                    }
+                }
+                let (mut finding, file) = audit.round(record, base.0, base.1.as_deref());
+                if let Some(earlier) = back {
+                    let text = format!("the study had fallen back to the model of round {}", earlier.round);
+                    finding.note(text);
+                }
                 findings.push(finding);
                 base = (Some(record.root), file);
             }
@@ -156,7 +174,9 @@ pub fn audit(history: &History, blobs: &impl BlobSource) -> Report {
             None => {}
         }
     }
-    if base.0.is_some_and(|root| root != state.base) {
+    // one that has fallen back, and has closed no round since, stands on an older one
+    let fell_back = history.earlier(state.round, state.base).is_some_and(|it| it.round == state.base_round);
+    if base.0.is_some_and(|root| root != state.base) && !fell_back {
         if let Some(last) = findings.last_mut() {
             let text = format!("the study stands on {}, which is not the root of its last round", short(&state.base));
             last.lower(Verdict::Differs, text);
@@ -378,6 +398,11 @@ impl<B: BlobSource> Audit<'_, B> {
                 None
             }
         }
+    }
+
+    /// The merged file of a round that has a finding of its own.
+    fn file_of(&self, record: &RoundRecord) -> Option<Vec<u8>> {
+        self.file(&BlobRef { root: record.root, len: self.history.info.state.rules.merged_len }).ok()
     }
 
     /// Whether these are the bytes of a merged file; `None` where there is no specification to say so.

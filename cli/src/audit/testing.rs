@@ -95,7 +95,7 @@ impl World {
     }
 
     fn close(&mut self, record: RoundRecord) {
-        self.history.info.state.base = record.root;
+        (self.history.info.state.base, self.history.info.state.base_round) = (record.root, record.round);
         self.history.records.push(record);
     }
 
@@ -233,6 +233,11 @@ fn empty(spec: &StudySpec, way: Merge) -> History {
         opened_at: 1,
         resumed: 0,
         phase: Phase::Enrolling { until: 1 },
+        slot_millis: 500,
+        base_round: 0,
+        taken_up: None,
+        tries: 0,
+        presence: Default::default(),
     };
     let info = StudyInfo { agreement, spec_hash: Hash::from(blake2_256(SPEC)), registered_at: 1, state };
     let names: Names = SITES.iter().map(|(site, _)| (id(*site), format!("site {site}"))).collect();

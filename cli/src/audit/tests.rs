@@ -108,6 +108,30 @@ fn a_swapped_base_differs() {
 }
 
 #[test]
+fn a_study_that_has_fallen_back_stands_on_an_earlier_round() {
+    let mut world = World::new();
+    // round 3 is undone, and nothing has closed since
+    let (two, three) = (world.round(2).root, world.round(3).root);
+    let state = &mut world.history.info.state;
+    (state.base, state.base_round, state.round) = (two, 2, 4);
+    state.phase = Phase::Init { roster: 7, votes: Default::default(), until: 9 };
+    let stands = report(&world).to_string();
+    assert!(!stands.contains("the study stands on"), "{stands}");
+    // a base that its round did not come to is none
+    world.history.info.state.base_round = 1;
+    assert!(report(&world).to_string().contains("the study stands on"));
+    // a round that started from an earlier one says so
+    let mut world = World::new();
+    let one = world.round(1).root;
+    world.round(3).base = one;
+    world.agree(3);
+    let back = report(&world).to_string();
+    assert!(back.contains("had fallen back to the model of round 1"), "{back}");
+    assert!(!back.contains("the round before ended with"), "{back}");
+    assert!(three != one && two != one);
+}
+
+#[test]
 fn a_merge_that_its_inputs_do_not_give_differs() {
     let mut world = World::new();
     // the models of two rounds change places: each file is sound, and neither is the merge of its inputs

@@ -16,7 +16,7 @@ use subxt::{
 use subxt_signer::sr25519::Keypair;
 
 /// Blocks after which an unused transaction of this client is void.
-const MORTALITY: u64 = 64;
+const MORTALITY: u64 = 256;
 /// Blocks after which a block of the best chain is taken for one that stays.
 const SETTLED: u32 = 4;
 /// How long a call may take to get into a block.

@@ -11,7 +11,7 @@ use crate::{
     programs::{random, write_private, Programs},
 };
 use anyhow::{bail, Context, Result};
-use consilium_primitives::StudyRules;
+use consilium_primitives::{StudyRules, SLOT_MILLIS};
 use consilium_study::{Dataset, StudyFile, StudySpec};
 use serde_json::Value;
 use std::{
@@ -21,8 +21,6 @@ use std::{
     process::Command,
 };
 
-/// Milliseconds between two blocks of the local testnet.
-const BLOCK_MS: u32 = 2_000;
 /// The study file, as it was run, in a run's folder.
 const STUDY: &str = "study.toml";
 
@@ -91,7 +89,7 @@ impl Plan {
         }
         let count = if named.is_empty() { NAMES.len() } else { named.len() };
         let spec = file.spec().canonical().with_context(shown)?;
-        let rules = file.rules(BLOCK_MS, count as u32).with_context(shown)?;
+        let rules = file.rules(u32::try_from(SLOT_MILLIS)?, count as u32).with_context(shown)?;
         if rules.min_participants as usize > count {
             bail!("{}: rules.min_participants is {}, but there are {count} sites", shown(), rules.min_participants);
         }

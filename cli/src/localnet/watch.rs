@@ -62,7 +62,8 @@ pub async fn follow(chain: &Chain, study: StudyId, houses: &[House], names: &Nam
                     why_aborted(*reason),
                     sites(&info.state, houses, names)
                 ),
-                Phase::Paused(pause) => bail!(
+                // one for want of voices ends by itself, once an hour
+                Phase::Paused(pause) if info.state.tries > 0 || !pause.reason.passes() => bail!(
                     "study {study} was paused in round {}: {}\n{}",
                     info.state.round,
                     why_paused(pause.reason),

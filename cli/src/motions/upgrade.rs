@@ -102,30 +102,28 @@ async fn propose_file(options: &Propose) -> Result<()> {
     let chain = acting.chain().await?;
     let here = chain.consortium(chain.best().await?).await?;
     let (name, version) = chain.runtime(here.at).await?;
-    fits(&is, code.len(), (&name, version, here.block_ms)).with_context(|| shown.to_string())?;
+    fits(&is, code.len(), (&name, version)).with_context(|| shown.to_string())?;
     let delay = delay(&here, options.delay)?;
     if !acting.json() {
         out!("runtime      {name}, version {} (the chain has {version})", is["spec_version"]);
         out!("code         {hash:?}");
         out!("size         {} bytes", code.len());
+        if is["slot_millis"] != here.block_ms {
+            out!("slots        {} ms (the chain has {} ms)", is["slot_millis"], here.block_ms);
+        }
         let changes = chain.calls(here.at).await?.changes(&Calls::of_answer(&is)?);
         changes.iter().for_each(|line| out!("{line}"));
     }
     propose::propose(acting, &chain, &here, Motion::Upgrade { code: hash, delay }).await
 }
 
-/// Whether a runtime, as the node describes it, can take the place of the chain's: its name, version and slots.
-fn fits(is: &Value, size: usize, (name, version, slot): (&str, u32, u32)) -> Result<()> {
+/// Whether a runtime, as the node describes it, can take the place of the chain's: its name and version.
+fn fits(is: &Value, size: usize, (name, version): (&str, u32)) -> Result<()> {
     ensure!(is["spec_name"] == name, "is a runtime of {}, and the chain's is {name:?}", is["spec_name"]);
     ensure!(
         is["spec_version"].as_u64() > Some(version.into()),
         "has version {}, and the chain has {version} already: a new runtime has a higher one",
         is["spec_version"]
-    );
-    ensure!(
-        is["slot_millis"] == slot,
-        "has slots of {} ms, and the chain has {slot} ms: a change of slots needs a new chain",
-        is["slot_millis"]
     );
     ensure!(
         size <= MOST_BYTES,
@@ -235,15 +233,14 @@ mod tests {
 
     #[test]
     fn a_runtime_that_cannot_follow_is_refused_with_the_reason() {
-        let is = |name: &str, version: u32, slot: u32| json!({ "spec_name": name, "spec_version": version, "slot_millis": slot });
-        let now = ("consilium", 2, 2_000);
-        fits(&is("consilium", 3, 2_000), 500_000, now).unwrap();
+        let is = |name: &str, version: u32| json!({ "spec_name": name, "spec_version": version });
+        let now = ("consilium", 2);
+        fits(&is("consilium", 3), 500_000, now).unwrap();
         for (is, size, says) in [
-            (is("other", 3, 2_000), 1, "runtime of \"other\""),
-            (is("consilium", 2, 2_000), 1, "version 2"),
-            (is("consilium", 1, 2_000), 1, "higher"),
-            (is("consilium", 3, 500), 1, "slots of 500 ms"),
-            (is("consilium", 3, 2_000), MOST_BYTES + 1, "compact.compressed.wasm"),
+            (is("other", 3), 1, "runtime of \"other\""),
+            (is("consilium", 2), 1, "version 2"),
+            (is("consilium", 1), 1, "higher"),
+            (is("consilium", 3), MOST_BYTES + 1, "compact.compressed.wasm"),
         ] {
             let error = fits(&is, size, now).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");

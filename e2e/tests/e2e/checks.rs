@@ -1,6 +1,7 @@
 //! What a finished run of the demo must leave.
 
 use super::SITES;
+use consilium_primitives::SLOT_MILLIS;
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -56,8 +57,12 @@ fn check_rounds(report: &Value) {
         let (opened, blocks) = (record["opened_at"].as_u64().unwrap(), record["blocks"].as_u64().unwrap());
         closed = record["closed_at"].as_u64().unwrap();
         assert_eq!(blocks, closed - opened);
-        // one block in a slot of two seconds, early or late in it
-        assert!(number(&record["seconds"]) > 2.0 * (blocks as f64 - 1.0), "{} in {blocks} blocks", record["seconds"]);
+        // one block in a slot, early or late in it
+        assert!(
+            number(&record["seconds"]) > SLOT_MILLIS as f64 / 1_000.0 * (blocks as f64 - 1.0),
+            "{} in {blocks} blocks",
+            record["seconds"]
+        );
         if record["kind"] == "statistics" {
             assert_eq!(names(&record["losses"]), BTreeSet::new(), "statistics have no loss");
             assert!(record["training"].is_null());

@@ -2,6 +2,7 @@
 
 use super::{SITES, STUDY};
 use consilium_e2e::{bin_dir, free_port, Run};
+use consilium_primitives::rules::FETCH_SLACK;
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
@@ -40,7 +41,7 @@ fn dropped(record: &Value) -> Vec<(&str, &str)> {
 /// A round is done within the attestation limit `A` of its last attempt, of at most two.
 fn in_time(out: &Path, record: &Value) {
     let rules: Value = serde_json::from_slice(&fs::read(out.join("rules.json")).unwrap()).unwrap();
-    let limit = 2 * (rules["transfer_blocks"].as_u64().unwrap() + 6);
+    let limit = 2 * (rules["transfer_blocks"].as_u64().unwrap() + u64::from(FETCH_SLACK));
     let attempts = record["attempts"].as_u64().unwrap();
     assert!(attempts <= 2, "{record:#}");
     let blocks = record["closed_at"].as_u64().unwrap() - record["frozen_at"].as_u64().unwrap();

@@ -7,7 +7,7 @@ use crate::{
     simulate::{run, site_group_key, Site},
 };
 use anyhow::{bail, Context, Result};
-use consilium_primitives::InstitutionId;
+use consilium_primitives::{InstitutionId, SLOT_MILLIS};
 use consilium_study::{StudyFile, Task};
 use std::{io, path::Path};
 
@@ -92,7 +92,7 @@ impl Source<'_> {
         file.seed = seed;
         let spec = file.spec();
         let places = self.places(seed);
-        let rules = file.rules(2_000, places.len() as u32)?;
+        let rules = file.rules(u32::try_from(SLOT_MILLIS)?, places.len() as u32)?;
         let folder = std::env::temp_dir().join(format!("consilium-table-{}-{seed}", std::process::id()));
         let written = self.write(seed, &folder).with_context(|| format!("cannot write to {}", folder.display()));
         let sites = written.and_then(|()| {

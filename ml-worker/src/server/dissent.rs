@@ -52,7 +52,7 @@ pub(super) enum Ground {
 fn model_round(order: &DutyOrder) -> Option<u32> {
     match order.duty.kind {
         DutyKind::Train | DutyKind::Merge => order.duty.round.checked_sub(1),
-        DutyKind::Evaluate | DutyKind::Acknowledge => Some(order.duty.round),
+        DutyKind::Evaluate | DutyKind::Acknowledge | DutyKind::Present => Some(order.duty.round),
         DutyKind::Statistics | DutyKind::MergeStatistics | DutyKind::Init => None,
     }
 }

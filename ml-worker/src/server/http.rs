@@ -9,18 +9,20 @@ use crate::site::{Blobs, Home};
 use anyhow::{anyhow, bail, Context, Result};
 use axum::{
     body::Bytes,
-    extract::{DefaultBodyLimit, Extension, Request, State},
+    extract::{DefaultBodyLimit, Extension, Path, Request, State},
     http::{header, HeaderMap, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, put},
     Json, Router,
 };
-use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
+use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
 use tokio::signal::unix::{signal, SignalKind};
 
 /// Longest request: as many specs as there can be duties.
 const MAX_BODY: usize = 2 << 20;
+/// For so long a question whether something was finished waits until something is.
+const UNCHANGED: Duration = Duration::from_secs(25);
 /// Shortest token.
 const MIN_TOKEN: usize = 16;
 /// Mode of the token's file: the node's group may read it, nobody else. And what no token may have: leave for others, or for
@@ -72,6 +74,7 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let door = Door { worker, token: token.into() };
     let app = Router::new()
         .route("/v1/duties", put(duties))
+        .route("/v1/changes/{seen}", get(changes))
         .route("/v1/status", get(status))
         .layer(middleware::from_fn_with_state(door.clone(), check))
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -138,6 +141,14 @@ async fn duties(State(door): State<Door>, body: Bytes) -> Response {
         Ok(Err(why)) => (StatusCode::BAD_REQUEST, why).into_response(),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the worker's own fault; see its log").into_response(),
     }
+}
+
+/// How often something was finished here, once that is another number than the one that the asker has seen, or after a while.
+async fn changes(State(door): State<Door>, Path(seen): Path<u64>) -> Response {
+    let mut changes = door.worker.changes();
+    let _ = tokio::time::timeout(UNCHANGED, changes.wait_for(|now| *now != seen)).await;
+    let now = *changes.borrow();
+    now.to_string().into_response()
 }
 
 async fn status(State(door): State<Door>) -> Response {

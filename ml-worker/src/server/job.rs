@@ -162,21 +162,19 @@ impl Worker {
                 self.blobs.read(&blob)?.ok_or(JobError::Missing("the canonical model"))?;
                 Ok(Some(DutyOutput::Held))
             }
+            // answered at once
+            DutyKind::Present => Ok(Some(self.present(order))),
         }
     }
 
-    /// The initial model.
+    /// The initial model, put into the blob store.
     pub(super) fn init(&self, order: &DutyOrder, spec: &StudySpec) -> Result<DutyOutput, JobError> {
-        // what a server-side optimiser remembers follows, and is 0 at first
-        let layout = spec.layout().map_err(other)?.merged(order.output_len).map_err(other)?;
-        let mut data = initial_parameters(spec).map_err(other)?;
-        data.resize(layout.elements(), 0.0);
-        let file = ModelFile { layout, duty: None, data };
-        Ok(DutyOutput::Root(self.blobs.put(&file.encode().map_err(other)?)?))
+        Ok(DutyOutput::Root(self.blobs.put(&initial_model(spec, order.output_len)?)?))
     }
 
     pub(super) fn base(&self, order: &DutyOrder, spec: &StudySpec) -> Result<Vec<f32>, JobError> {
         let blob = order.base.ok_or(JobError::Missing("the base model"))?;
+        self.restore_initial(order, spec)?;
         let bytes = self.blobs.read(&blob)?.ok_or(JobError::Missing("the base model"))?;
         Ok(ModelFile::decode_merged(&bytes, &spec.layout().map_err(other)?).map_err(other)?.data)
     }
@@ -212,4 +210,12 @@ impl Worker {
         })?;
         Ok(DutyOutput::Update { root: self.blobs.put(&file)?, metric: None })
     }
+}
+
+/// The initial model's file, of this length: what a server-side optimiser remembers follows, and is 0 at first.
+pub(super) fn initial_model(spec: &StudySpec, len: u64) -> Result<Vec<u8>, JobError> {
+    let layout = spec.layout().map_err(other)?.merged(len).map_err(other)?;
+    let mut data = initial_parameters(spec).map_err(other)?;
+    data.resize(layout.elements(), 0.0);
+    ModelFile { layout, duty: None, data }.encode().map_err(other)
 }

@@ -81,6 +81,7 @@ impl Worker {
             let bytes = Statistics::merge(&parts).map_err(other)?.encode(None).map_err(other)?;
             return Ok(Some(DutyOutput::Root(self.blobs.put(&bytes)?)));
         }
+        self.restore_initial(order, spec)?;
         let base = order.base.filter(|base| self.blobs.has(base)).ok_or(JobError::Missing("the base model"))?;
         // hashed each time: what is in it goes into the merge unlooked at
         if hash_file(&self.blobs.path(&base.root))? != base.root {

@@ -14,6 +14,7 @@ mod leave;
 mod lost;
 mod merge;
 mod misconfigured;
+mod present;
 mod shelf;
 mod train;
 mod turns;
@@ -30,7 +31,7 @@ use crate::{
 use anyhow::Result;
 use codec::Encode;
 use consilium_primitives::{
-    duty::{MAX_ORDERS, PROTOCOL_VERSION},
+    duty::{MAX_ORDERS, OLDER_PROTOCOL, PROTOCOL_VERSION},
     BlobRef, Duty, DutyAnswer, DutyKind, DutyOrder, DutyReply, DutyRequest, DutyState, FailureCode, Hash,
 };
 use consilium_study::StudySpec;
@@ -38,6 +39,7 @@ use dissent::{Again, Doubt, Ground, Look};
 use kept::Kept;
 use leave::{Leave, Permit};
 use parking_lot::{Condvar, Mutex};
+use present::is_initial;
 use shelf::Shelf;
 use std::{
     collections::{HashMap, HashSet},
@@ -45,14 +47,15 @@ use std::{
     sync::{mpsc, Arc},
     time::{Duration, Instant},
 };
+use tokio::sync::watch;
 use turns::{Asked, Turns};
 
 /// After so long, a duty that could not be done is tried again, if it is still asked for. For so long, too, a `sites.toml`
 /// or a data file that was there and is not counts as one that someone is just replacing.
 const RETRY: Duration = Duration::from_secs(10);
 /// How long an answer waits for work that may be done in a moment: a merge of a small model would otherwise be told only
-/// with the next block. The node gives a whole call 800 ms.
-const MOMENT: Duration = Duration::from_millis(250);
+/// when the node asks next, which it does when it hears that something was finished. The node gives a whole call 400 ms.
+const MOMENT: Duration = Duration::from_millis(30);
 /// Most duties whose state is remembered in memory; results are on disk.
 const MAX_JOBS: usize = 4 * MAX_ORDERS;
 /// Stack of a working thread: the tensor library walks graphs by recursion.
@@ -116,6 +119,8 @@ pub struct Worker {
     again: mpsc::Sender<Again>,
     quick: mpsc::Sender<DutyOrder>,
     turns: Turns,
+    /// How often something was finished.
+    changes: watch::Sender<u64>,
 }
 
 impl Worker {
@@ -148,6 +153,7 @@ impl Worker {
             again,
             quick,
             turns: Turns::default(),
+            changes: watch::Sender::default(),
         });
         let thread = |name: &str| std::thread::Builder::new().name(name.into()).stack_size(STACK);
         let (looking, merging, training) = (worker.clone(), worker.clone(), worker.clone());
@@ -162,9 +168,9 @@ impl Worker {
     /// # Errors
     /// A text that says what is wrong with the request.
     pub fn answer(&self, request: &DutyRequest) -> Result<DutyReply, String> {
-        if request.version != PROTOCOL_VERSION {
+        if ![OLDER_PROTOCOL, PROTOCOL_VERSION].contains(&request.version) {
             return Err(format!(
-                "version {} of the messages is unknown; this worker speaks {PROTOCOL_VERSION}",
+                "version {} of the messages is unknown; this worker speaks {PROTOCOL_VERSION} and {OLDER_PROTOCOL}",
                 request.version
             ));
         }
@@ -191,7 +197,7 @@ impl Worker {
         }
         let duties = request.orders.iter().map(|order| order.duty.hash());
         let answers = duties.zip(answers).map(|(duty, state)| DutyAnswer { duty, state }).collect();
-        Ok(DutyReply { version: PROTOCOL_VERSION, answers })
+        Ok(DutyReply { version: request.version, answers })
     }
 
     /// Waits a moment for whichever of these duties are being worked on; false: none is.
@@ -262,10 +268,14 @@ impl Worker {
             Ok(false) => return DutyState::Failed(FailureCode::Refused),
             Err(error) => return internal(error),
         }
+        if order.duty.kind == DutyKind::Present {
+            return DutyState::Done(self.present(order));
+        }
         self.remember(order);
         let there = |blob: &Option<BlobRef>| blob.as_ref().is_none_or(|b| self.blobs.has(b));
         let merge = matches!(order.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics);
-        let ready = there(&order.base) && (order.duty.kind != DutyKind::Train || there(&order.statistics));
+        let base = there(&order.base) || is_initial(order);
+        let ready = base && (order.duty.kind != DutyKind::Train || there(&order.statistics));
         let seen = order.inputs.iter().filter(|input| self.blobs.has(&input.blob)).count() as u32;
         let mut jobs = self.jobs.lock();
         if jobs.len() >= MAX_JOBS {
@@ -325,11 +335,22 @@ impl Worker {
     }
 
     fn change(&self, key: &Hash, change: impl FnOnce(&mut Job)) {
+        let mut ended = false;
         if let Some(job) = self.jobs.lock().get_mut(key) {
+            let worked = job.working;
             change(job);
             job.changed = Instant::now();
+            ended = worked && !job.working;
         }
         self.finished.notify_all();
+        if ended {
+            self.changes.send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+
+    /// How often something was finished here, for whoever waits for more.
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// What people see: which duties there are, and how far.

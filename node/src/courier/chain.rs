@@ -3,14 +3,17 @@
 use super::gate::Snapshot;
 use crate::clock::Clock;
 use codec::Encode;
-use consilium_primitives::{StudyBlobs, StudyId};
+use consilium_primitives::{blocks, StudyBlobs, StudyId};
 use consilium_runtime::{opaque::Block, SLOT_MILLIS};
 use pallet_swarm_learning_runtime_api::SwarmApi;
-use sc_consensus_aura::standalone::find_pre_digest;
+use sc_consensus_aura::standalone::{find_pre_digest, slot_duration_at};
 use sc_network_types::PeerId;
 use sp_api::{ApiError, ProvideRuntimeApi};
 use sp_blockchain::{HeaderBackend, Info};
-use sp_consensus_aura::sr25519::AuthoritySignature;
+use sp_consensus_aura::{
+    sr25519::{AuthorityId, AuthoritySignature},
+    AuraApi,
+};
 use sp_core::H256;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,8 +23,8 @@ use std::{
 /// A chain whose newest block is older is one that this node has not heard of for a while.
 pub const OLD: Duration = Duration::from_secs(300);
 
-/// What the chain says is taken for new every so many finalised blocks, ten minutes at two seconds.
-const RENEW_AFTER: u32 = 300;
+/// What the chain says is taken for new every so many finalised blocks, which is every ten minutes.
+const RENEW_AFTER: u32 = blocks(600_000);
 
 /// What was said already, and is not said again while it stays true.
 #[derive(Default)]
@@ -57,13 +60,22 @@ impl Told {
     }
 }
 
-/// How long ago the slot of a block was, by this machine's clock, put right as far as the others' are known. The first block has none,
-/// and is very old.
-pub fn age<C: HeaderBackend<Block>>(client: &C, block: H256, clock: &Clock) -> Duration {
+/// How long ago the slot of a block was, by this machine's clock, put right as far as the others' are known. The first block has
+/// none, and is very old. How long its slot was, the chain says at the block before: with the block itself another runtime may have
+/// come, with other slots.
+pub fn age<C>(client: &C, block: H256, clock: &Clock) -> Duration
+where
+    C: HeaderBackend<Block> + ProvideRuntimeApi<Block>,
+    C::Api: AuraApi<Block, AuthorityId>,
+{
     let header = client.header(block).ok().flatten();
-    let slot = header.and_then(|header| find_pre_digest::<Block, AuthoritySignature>(&header).ok());
-    let at = slot.map_or(Duration::ZERO, |slot| Duration::from_millis(u64::from(slot).saturating_mul(SLOT_MILLIS)));
-    clock.now().saturating_sub(at)
+    let at = header.and_then(|header| {
+        let slot = find_pre_digest::<Block, AuthoritySignature>(&header).ok()?;
+        let slots = slot_duration_at(client, header.parent_hash).or_else(|_| slot_duration_at(client, block));
+        let millis = slots.map_or(SLOT_MILLIS, |slots| slots.as_millis());
+        Some(Duration::from_millis(u64::from(slot).saturating_mul(millis)))
+    });
+    clock.now().saturating_sub(at.unwrap_or_default())
 }
 
 /// What the chain says at a finalised block.

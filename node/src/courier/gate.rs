@@ -237,7 +237,7 @@ impl Snapshot {
 ///
 /// Its institution must be an active member of the study at the best block and at the finalised one: who enrolled in a
 /// block that may vanish gets nothing yet, and who withdrew gets nothing any more. This node's own institution must
-/// still be one too.
+/// still be one too, but for an update that it has made itself and that is being merged: the others could not go on without it.
 ///
 /// `granted` says whether this node has the blob from members of that study, asked for that very round and kind. Anything
 /// else in the blob store is this institution's own work or of another study or round, given only where the chain names this
@@ -254,7 +254,10 @@ pub fn may_serve(snapshot: &Snapshot, peer: &PeerId, entry: &Entry, granted: boo
         return Err(Refusal::Unlisted);
     }
     let check = |notice: &BlobNotice| {
-        let own = snapshot.local.filter(|own| notice.members.contains(own)).ok_or(Refusal::Left)?;
+        // who has left still owes the running merge what it has made for it
+        let owes = |own: &_| notice.kind == BlobKind::Update && notice.wanted && notice.holders.contains(own);
+        let serves = |own: &_| notice.members.contains(own) || owes(own);
+        let own = snapshot.local.filter(serves).ok_or(Refusal::Left)?;
         if !snapshot.frozen(notice) {
             Err(Refusal::NotFinal)
         } else if !snapshot.settled(notice, &asking.id) {

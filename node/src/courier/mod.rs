@@ -45,6 +45,7 @@ use sc_network_types::PeerId;
 use serve::{Answer, Server};
 use sp_api::ProvideRuntimeApi;
 use sp_blockchain::HeaderBackend;
+use sp_consensus_aura::{sr25519::AuthorityId, AuraApi};
 use std::{
     io,
     path::PathBuf,
@@ -151,7 +152,7 @@ where
 impl<C, N> Courier<C, N>
 where
     C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + BlockchainEvents<Block> + Send + Sync + 'static,
-    C::Api: SwarmApi<Block>,
+    C::Api: SwarmApi<Block> + AuraApi<Block, AuthorityId>,
     N: NetworkRequest + NetworkPeers + NetworkStateInfo + Clone + Send + Sync + 'static,
 {
     /// Opens the folders.

@@ -81,6 +81,7 @@ mod execute;
 mod genesis;
 mod institutions;
 mod members;
+mod migration;
 #[cfg(test)]
 mod mock;
 mod motion;
@@ -142,7 +143,8 @@ pub mod pallet {
     use sp_runtime::traits::UniqueSaturatedInto;
     use sp_staking::SessionIndex;
 
-    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+    /// 2: blocks are of half a second.
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(2);
 
     /// The pallet.
     #[pallet::pallet]
@@ -216,6 +218,17 @@ pub mod pallet {
             Self::note_author();
             // of the upgrade, of whether the session ends, and of who has made the block
             T::DbWeight::get().reads_writes(6, 3)
+        }
+
+        fn on_runtime_upgrade() -> Weight {
+            if StorageVersion::get::<Self>() >= STORAGE_VERSION {
+                return T::DbWeight::get().reads(1);
+            }
+            let touched = Self::shorten_slots();
+            STORAGE_VERSION.put::<Self>();
+            T::DbWeight::get()
+                .reads_writes(1, 1)
+                .saturating_add(T::DbWeight::get().reads_writes(1, 1).saturating_mul(touched))
         }
 
         fn offchain_worker(now: BlockNumberFor<T>) {

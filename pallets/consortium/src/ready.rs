@@ -21,7 +21,7 @@ pub const READY_CONTEXT: &[u8] = b"consilium/ready/1";
 /// For so long, in milliseconds, what was said is waited for before it is said again.
 const REPEAT_MILLIS: u64 = 8_000;
 /// Blocks that it waits in the pool at most.
-const LONGEVITY: u64 = 32;
+const LONGEVITY: u64 = blocks(64_000) as u64;
 /// Priority in the pool: before signed calls, as votes are.
 const PRIORITY: u64 = 1 << 32;
 /// Custom code: the institution waits for nothing, or since another block.

@@ -148,6 +148,7 @@ fn judged<T: Config>(study: StudyId, all: &[(AccountId32, AuthorityId)]) {
         if let Some(info) = info {
             (info.state.round, info.state.rules.max_rounds, info.state.best) = (3, 3, Some(1));
             info.state.rules.target = Some(0);
+            info.state.base_round = 2;
         }
     });
     for round in 1..3u32 {

@@ -14,7 +14,8 @@ use crate::{
 use alloc::{string::String, vec, vec::Vec};
 use codec::{DecodeAll, Encode};
 use consilium_primitives::{
-    duty::{MAX_ORDERS, PROTOCOL_VERSION},
+    blocks,
+    duty::{HELD_BASE, MAX_ORDERS, OLDER_PROTOCOL, PROTOCOL_VERSION},
     rules::FETCH_SLACK,
     DutyAnswer, DutyKind, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, Hash, InstitutionId, Vote,
     VoteBody,
@@ -49,13 +50,13 @@ const SETTLED_KEY: &[u8] = b"consilium/conductor/settled";
 const MISSING_KEY: &[u8] = b"consilium/conductor/missing";
 
 /// Everything of one run is done by then, in milliseconds.
-const BUDGET_MS: u64 = 800;
+const BUDGET_MS: u64 = 400;
 /// A run that died holds the lock no longer than this.
 const LOCK_MS: u64 = 4 * BUDGET_MS;
 /// Blocks after which a vote that the state still lacks is sent again.
-const RESEND_BLOCKS: u32 = 4;
+const RESEND_BLOCKS: u32 = blocks(1_000);
 /// A worker that is away for a shorter time, in blocks, is being restarted, not missing.
-const RESTART_BLOCKS: u32 = 10;
+const RESTART_BLOCKS: u32 = blocks(20_000);
 /// Longest answer that is read.
 const MAX_REPLY: usize = 64 * 1024;
 
@@ -63,7 +64,7 @@ const MAX_REPLY: usize = 64 * 1024;
 type Stretches = Vec<(Hash, u32, u32)>;
 
 /// What went wrong with one call.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CallError {
     /// The node was started without a worker.
     NoWorker,
@@ -80,6 +81,8 @@ enum CallError {
     /// Not an answer to this request.
     Garbage,
 }
+
+type Answers = Result<Vec<DutyAnswer>, CallError>;
 
 struct Worker {
     url: String,
@@ -110,17 +113,27 @@ pub(crate) fn conduct<T: Config>(now: u32) {
     };
     let settled = settled(now, &asked);
     let deadline = sp_io::offchain::timestamp().add(Duration::from_millis(BUDGET_MS));
-    match worker(deadline).and_then(|worker| ask::<T>(&worker, &asked)) {
+    // a worker of an earlier version understands no request in which the later kind of duty stands: it is asked by itself
+    let (later, asked): (Vec<_>, Vec<_>) =
+        asked.into_iter().partition(|(_, asked)| asked.order.duty.kind == DutyKind::Present);
+    let worker = worker(deadline);
+    let ask = |version, asked: &[_]| match &worker {
+        _ if asked.is_empty() => Ok(Vec::new()),
+        Ok(worker) => ask::<T>(worker, version, asked),
+        Err(error) => Err(*error),
+    };
+    let tell = |asked: &[(AuthorityId, Asked)], answers: Vec<DutyAnswer>| {
+        for ((key, asked), answer) in asked.iter().zip(answers) {
+            answer_duty::<T>(now, key, asked, settled.contains(&asked.order.duty.hash()), &answer.state);
+        }
+    };
+    match ask(OLDER_PROTOCOL, &asked) {
         Ok(answers) => {
             StorageValueRef::persistent(MISSING_KEY).clear();
-            for ((key, asked), answer) in asked.iter().zip(answers) {
-                answer_duty::<T>(now, key, asked, settled.contains(&asked.order.duty.hash()), &answer.state);
-            }
+            tell(&asked, answers);
         }
         // a node without a worker says nothing: the worker may be another node's
-        Err(CallError::NoWorker) => {
-            log::debug!(target: LOG, "{} open duties, and this node has no worker", asked.len())
-        }
+        Err(CallError::NoWorker) => log::debug!(target: LOG, "{} open duties, and no worker here", asked.len()),
         Err(error) => {
             log::warn!(
                 target: LOG,
@@ -130,6 +143,10 @@ pub(crate) fn conduct<T: Config>(now: u32) {
             );
             report_missing::<T>(now, &asked);
         }
+    }
+    match ask(PROTOCOL_VERSION, &later) {
+        Ok(answers) => tell(&later, answers),
+        Err(error) => log::warn!(target: LOG, "{} paused studies ask for this site's worker: {error:?}", later.len()),
     }
 }
 
@@ -188,7 +205,7 @@ fn report_missing<T: Config>(now: u32, asked: &[(AuthorityId, Asked)]) {
     });
     let Ok(stretches) = noted else { return };
     for ((key, asked), (_, since, _)) in asked.iter().zip(stretches) {
-        let expected = Studies::<T>::get(asked.order.duty.study).map_or(u32::MAX, |s| s.state.rules.training_blocks);
+        let expected = Studies::<T>::get(asked.order.duty.study).map_or(u32::MAX, |s| s.state.windows().expected);
         if now.saturating_sub(since) >= expected.max(RESTART_BLOCKS) {
             answer_duty::<T>(now, key, asked, true, &DutyState::Failed(FailureCode::WorkerMissing));
         }
@@ -233,8 +250,8 @@ fn institutions<T: Config>() -> Vec<(AuthorityId, InstitutionId)> {
 }
 
 /// Asks about all duties; where the worker lacks specs, once more with these.
-fn ask<T: Config>(worker: &Worker, asked: &[(AuthorityId, Asked)]) -> Result<Vec<DutyAnswer>, CallError> {
-    let answers = call(worker, asked, Vec::new())?;
+fn ask<T: Config>(worker: &Worker, version: u8, asked: &[(AuthorityId, Asked)]) -> Answers {
+    let answers = call(worker, version, asked, Vec::new())?;
     let mut specs: Vec<Vec<u8>> = Vec::new();
     for ((_, asked), answer) in asked.iter().zip(&answers) {
         if answer.state != DutyState::NeedSpec {
@@ -249,16 +266,13 @@ fn ask<T: Config>(worker: &Worker, asked: &[(AuthorityId, Asked)]) -> Result<Vec
     if specs.is_empty() {
         Ok(answers)
     } else {
-        call(worker, asked, specs)
+        call(worker, version, asked, specs)
     }
 }
 
-fn call(worker: &Worker, asked: &[(AuthorityId, Asked)], specs: Vec<Vec<u8>>) -> Result<Vec<DutyAnswer>, CallError> {
-    let request = DutyRequest {
-        version: PROTOCOL_VERSION,
-        specs,
-        orders: asked.iter().map(|(_, asked)| asked.order.clone()).collect(),
-    };
+fn call(worker: &Worker, version: u8, asked: &[(AuthorityId, Asked)], specs: Vec<Vec<u8>>) -> Answers {
+    let orders = asked.iter().map(|(_, asked)| asked.order.clone()).collect();
+    let request = DutyRequest { version, specs, orders };
     let url = alloc::format!("{}/v1/duties", worker.url);
     let pending = http::Request::default()
         .method(http::Method::Put)
@@ -287,7 +301,7 @@ fn call(worker: &Worker, asked: &[(AuthorityId, Asked)], specs: Vec<Vec<u8>>) ->
         });
     }
     let reply = DutyReply::decode_all(&mut bytes.as_slice()).map_err(|_| CallError::Garbage)?;
-    let fits = reply.version == PROTOCOL_VERSION
+    let fits = reply.version == version
         && reply.answers.len() == asked.len()
         && reply.answers.iter().zip(asked).all(|(answer, (_, asked))| answer.duty == asked.order.duty.hash());
     if fits {
@@ -322,6 +336,10 @@ fn body(asked: &Asked, settled: bool, state: &DutyState) -> Option<VoteBody> {
         (DutyKind::Evaluate, DutyState::Done(DutyOutput::Metric(metric))) => Some(VoteBody::Metric(*metric)),
         (DutyKind::Evaluate, DutyState::Failed(_)) => Some(VoteBody::Metric(None)),
         (DutyKind::Acknowledge, DutyState::Done(DutyOutput::Held)) => Some(VoteBody::Held(asked.order.duty.base)),
+        // what the study stands on may come later: said once without it, and once more with it
+        (DutyKind::Present, DutyState::Done(DutyOutput::Present { held })) => {
+            (!asked.lacked || held & HELD_BASE != 0).then_some(VoteBody::Present { held: *held })
+        }
         _ => None,
     }
 }

@@ -55,6 +55,7 @@ extern crate alloc;
 #[cfg(any(feature = "runtime-benchmarks", test))]
 mod benchmarking;
 mod conductor;
+mod migration;
 #[cfg(test)]
 mod mock;
 mod orders;
@@ -66,9 +67,13 @@ mod tests_blobs;
 #[cfg(test)]
 mod tests_conductor;
 #[cfg(test)]
+mod tests_migration;
+#[cfg(test)]
 mod tests_notes;
 #[cfg(test)]
 mod tests_orders;
+#[cfg(test)]
+mod tests_pauses;
 mod types;
 pub mod weights;
 
@@ -123,7 +128,8 @@ pub mod pallet {
     pub struct Pallet<T>(_);
 
     /// Version of the storage.
-    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+    /// 2: studies say how long a slot was when they were registered, which round's model they stand on, and who is there.
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(2);
 
     /// What the runtime gives to this pallet.
     #[pallet::config]
@@ -261,7 +267,7 @@ pub mod pallet {
         WrongLength,
         /// The fetch window has not passed: missing inputs are not reported yet.
         TooEarly,
-        /// Bits for inputs that do not exist, or one input both held and invalid.
+        /// Bits for inputs or rounds that do not exist, or one input both held and invalid.
         BadMask,
         /// Not the canonical model.
         WrongRoot,
@@ -279,6 +285,18 @@ pub mod pallet {
                 debug_assert!(ticked.is_ok());
             }
             weight
+        }
+
+        fn on_runtime_upgrade() -> Weight {
+            if StorageVersion::get::<Self>() >= STORAGE_VERSION {
+                return T::DbWeight::get().reads(1);
+            }
+            let studies = Self::shorten_slots();
+            STORAGE_VERSION.put::<Self>();
+            // each is read and written, with up to two records read, and a running one has its place in the agenda
+            T::DbWeight::get()
+                .reads_writes(1, 1)
+                .saturating_add(T::DbWeight::get().reads_writes(6, 5).saturating_mul(studies))
         }
 
         fn offchain_worker(now: BlockNumberFor<T>) {
@@ -323,7 +341,7 @@ pub mod pallet {
         }
 
         /// Lets a paused study go on: at once by its proposer, else when more than half of its members ask (more than two
-        /// thirds in a strict study).
+        /// thirds in a strict study). One that waits for sites goes on by itself once enough of them are there.
         #[pallet::call_index(4)]
         pub fn resume(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
             let who = Self::ensure_participant(origin)?;

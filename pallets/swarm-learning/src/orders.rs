@@ -25,6 +25,8 @@ pub(crate) struct Asked {
     pub frozen_at: u32,
     /// How long fetching may take, in blocks.
     pub fetch: u32,
+    /// Whether it was said to be there without the model that the study stands on.
+    pub lacked: bool,
 }
 
 impl<T: Config> Pallet<T> {
@@ -58,6 +60,10 @@ impl<T: Config> Pallet<T> {
             DutyKind::Merge => (Some(model(info.state.base)), rules.merged_len),
             DutyKind::Train => (Some(model(info.state.base)), rules.update_len),
             DutyKind::Evaluate | DutyKind::Acknowledge => (Some(model(open.duty.base)), 0),
+            // it makes no file; the length is that of the models it is to look for
+            DutyKind::Present => {
+                (Some(open.duty.base).filter(|base| *base != Hash::zero()).map(model), rules.merged_len)
+            }
         };
         let inputs = match &info.state.phase {
             Phase::Merging(m) => {
@@ -77,7 +83,11 @@ impl<T: Config> Pallet<T> {
         };
         let merges = matches!(open.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics);
         let merge = merges.then(|| rules.merge.clone());
-        let attested = Self::attested(study, info.state.round, open.duty.round);
+        let stands_on = match open.duty.kind {
+            DutyKind::Train | DutyKind::Merge => info.state.base_round,
+            _ => open.duty.round,
+        };
+        let attested = Self::attested(study, info.state.round, stands_on);
         let spec = info.spec_hash;
         let needs_rows = matches!(open.duty.kind, DutyKind::Statistics | DutyKind::Train | DutyKind::Evaluate);
         let committed_before = needs_rows && Self::committed_before(study, info.state.round, who);
@@ -99,7 +109,8 @@ impl<T: Config> Pallet<T> {
             partial: open.partial,
             not_final: open.not_final,
             frozen_at: open.frozen_at,
-            fetch: rules.windows(info.state.validators).fetch,
+            lacked: open.lacked,
+            fetch: info.state.windows().fetch,
         })
     }
 
@@ -115,7 +126,7 @@ impl<T: Config> Pallet<T> {
             .any(|record| record.inputs.iter().any(|input| input.institution == *who))
     }
 
-    /// What of a study is attested, as far back as orders name it, and in the round of the duty.
+    /// What of a study is attested, as far back as orders name it, and in the round that the duty stands on.
     pub(crate) fn attested(study: StudyId, round: u32, asked: u32) -> Vec<Attested> {
         let oldest = round.saturating_sub(ATTESTED_ROUNDS);
         let models = (asked < oldest).then_some(asked).into_iter().chain(oldest..=round);

@@ -9,6 +9,7 @@ use crate::{
 #[cfg(any(feature = "try-runtime", test))]
 use alloc::vec::Vec;
 use consilium_primitives::{
+    blocks,
     round::{Effect, Event as RoundEvent, Phase, Study},
     Hash, InstitutionId, StudyId, StudyRules, Vote,
 };
@@ -22,7 +23,7 @@ use sp_runtime::{
 };
 
 /// Votes wait this many blocks in the pool at most.
-const VOTE_LONGEVITY: u64 = 32;
+const VOTE_LONGEVITY: u64 = blocks(64_000) as u64;
 /// Priority of votes: they move rounds, so they go before signed calls.
 const VOTE_PRIORITY: u64 = 1 << 32;
 

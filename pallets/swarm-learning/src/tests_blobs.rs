@@ -159,7 +159,7 @@ fn as_large_as_can_be(study: StudyId) {
         })
         .collect();
     state.members = members.try_into().unwrap();
-    (state.round, state.best) = (20, Some(3));
+    (state.round, state.base_round, state.best) = (20, 19, Some(3));
     state.phase = Phase::Paused(round::Pause {
         reason: round::PauseReason::NoAgreement,
         until: 1_000,

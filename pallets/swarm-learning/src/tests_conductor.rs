@@ -4,8 +4,7 @@
 use crate::{conductor, mock::*, sr25519, KEY_TYPE};
 use codec::{Decode, Encode};
 use consilium_primitives::{
-    duty::PROTOCOL_VERSION, DutyAnswer, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, Marks, Vote,
-    VoteBody,
+    duty::OLDER_PROTOCOL, DutyAnswer, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, Marks, Vote, VoteBody,
 };
 use parking_lot::Mutex;
 use sp_core::{
@@ -26,6 +25,8 @@ pub(crate) enum Answer {
     State(DutyState),
     /// First that it lacks the spec, then with this state.
     SpecFirst(DutyState),
+    /// With this state, as a worker does that knows nothing of later kinds of duty.
+    Older(DutyState),
     /// With this status.
     Status(u16),
     /// With these bytes.
@@ -57,14 +58,14 @@ impl Host {
     fn reply(&self, body: &[u8]) -> Vec<u8> {
         let request = DutyRequest::decode(&mut &body[..]).expect("the node sends what it must");
         let state = match &self.answer {
-            Answer::State(state) => *state,
+            Answer::State(state) | Answer::Older(state) => *state,
             Answer::SpecFirst(_) if request.specs.is_empty() => DutyState::NeedSpec,
             Answer::SpecFirst(state) => *state,
             Answer::Bytes(bytes) => return bytes.clone(),
             _ => return Vec::new(),
         };
         let answers = request.orders.iter().map(|order| DutyAnswer { duty: order.duty.hash(), state }).collect();
-        DutyReply { version: PROTOCOL_VERSION, answers }.encode()
+        DutyReply { version: request.version, answers }.encode()
     }
 }
 
@@ -110,7 +111,9 @@ impl Externalities for Host {
     }
     fn http_response_wait(&mut self, ids: &[HttpRequestId], deadline: Option<Timestamp>) -> Vec<HttpRequestStatus> {
         self.log.lock().deadlines.push(deadline);
+        let first = ids.first().map(|id| self.log.lock().requests[id.0 as usize].3[0]);
         let status = match self.answer {
+            Answer::Older(_) if first != Some(OLDER_PROTOCOL) => HttpRequestStatus::Finished(400),
             Answer::Status(code) => HttpRequestStatus::Finished(code),
             Answer::Late => HttpRequestStatus::DeadlineReached,
             _ => HttpRequestStatus::Finished(200),
@@ -239,8 +242,7 @@ fn a_worker_without_the_spec_gets_it_in_the_same_run() {
 
 #[test]
 fn bad_answers_change_nothing() {
-    let other_duty =
-        DutyReply { version: PROTOCOL_VERSION, answers: vec![DutyAnswer { duty: hash(1), state: done() }] };
+    let other_duty = DutyReply { version: OLDER_PROTOCOL, answers: vec![DutyAnswer { duty: hash(1), state: done() }] };
     let answers = [
         Answer::Status(400),
         Answer::Status(401),
@@ -253,7 +255,7 @@ fn bad_answers_change_nothing() {
         Answer::Bytes(vec![]),
         Answer::Bytes(vec![0xff; 100]),
         Answer::Bytes(other_duty.encode()),
-        Answer::Bytes(DutyReply { version: PROTOCOL_VERSION, answers: vec![] }.encode()),
+        Answer::Bytes(DutyReply { version: OLDER_PROTOCOL, answers: vec![] }.encode()),
         Answer::Bytes([other_duty.encode(), vec![0]].concat()),
     ];
     for answer in answers {
@@ -387,7 +389,7 @@ fn a_rotated_key_counts_at_once_and_the_old_one_no_more() {
 }
 
 /// What institution 1's node says on chain when its worker answers so, after the chain was brought to where that is asked.
-fn says(bring: impl Fn(u32), state: DutyState) -> Option<VoteBody> {
+pub(crate) fn says(bring: impl Fn(u32), state: DutyState) -> Option<VoteBody> {
     let votes = conduct_with(Answer::State(state), &[1], true, bring).votes;
     assert!(votes.len() <= 1);
     votes.first().map(|(vote, _)| vote.body)

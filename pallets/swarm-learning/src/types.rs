@@ -4,6 +4,7 @@ use crate::{pallet::Error, Config, History, Losses};
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use consilium_primitives::{
+    duty::HELD_BASE,
     round::{AbortReason, DropReason, Effect, Kind, PauseReason, PerMember, Refusal, Study, Surroundings},
     rules::{RulesError, MAX_SPEC_LEN},
     FailureCode, Hash, InstitutionId, StudyId, StudyRules, VoteBody,
@@ -145,7 +146,7 @@ pub enum Progress {
         /// Root.
         root: Hash,
     },
-    /// People must decide.
+    /// Too few sites answer, and it waits for them; or people must decide.
     Paused {
         /// Why.
         reason: PauseReason,
@@ -156,6 +157,23 @@ pub enum Progress {
     Aborted {
         /// Why.
         reason: AbortReason,
+    },
+    /// While it pauses: a participant's node and worker are there.
+    Present {
+        /// Whose.
+        who: InstitutionId,
+        /// Merged models that it holds, as in its vote.
+        held: u16,
+    },
+    /// As many are there as the round needs: the pause ends by itself.
+    EnoughPresent,
+    /// Too few of those that are there hold the model that the study stood on, or was to be certified: it goes on from another
+    /// one. Rounds after that stay in the history, and count for nothing.
+    FellBack {
+        /// The round whose model it was.
+        from: u32,
+        /// The round whose model it is now.
+        to: u32,
     },
 }
 
@@ -184,6 +202,9 @@ impl Progress {
             Effect::Acknowledged { who } => Self::Acknowledged { who },
             Effect::Completed { round, root } => Self::Completed { round, root },
             Effect::Paused { reason } => Self::Paused { reason },
+            Effect::Present { who, held } => Self::Present { who, held },
+            Effect::EnoughPresent => Self::EnoughPresent,
+            Effect::FellBack { from, to } => Self::FellBack { from, to },
             Effect::Resumed => Self::Resumed,
             Effect::Aborted { reason } => Self::Aborted { reason },
         })
@@ -249,11 +270,13 @@ impl<T: Config> Surroundings for Around<T> {
     }
 }
 
-/// What may follow each other on one duty: that a merge is not final here, that inputs are missing, and every other answer.
+/// What may follow each other on one duty: that a merge is not final here, that inputs are missing or the model that a paused
+/// study stands on, and every other answer.
 pub(crate) fn class(body: &VoteBody) -> u8 {
     match body {
         VoteBody::Partial { not_final: true, .. } => 2,
         VoteBody::Partial { not_final: false, .. } => 1,
+        VoteBody::Present { held } if held & HELD_BASE == 0 => 1,
         _ => 0,
     }
 }

@@ -1,6 +1,6 @@
 //! Statistics and Training: commitments are collected, until the list freezes.
 
-use super::{bit, merge, state::*, Refusal, Step, Study, Surroundings};
+use super::{bit, merge, state::*, Effect, Refusal, Step, Study, Surroundings};
 use crate::{
     ids::{Hash, InstitutionId},
     rules::OnStall,
@@ -41,9 +41,8 @@ impl Study {
             }
         }
         let in_already = commitments.iter().fold(0, |mask, c| mask | bit(c.member));
-        let windows = self.rules.windows(self.validators);
-        let others = roster & !dropped;
-        let asked = if others.count_ones() >= self.rules.freeze_needs(roster.count_ones()) { others } else { roster };
+        let windows = self.windows();
+        let asked = self.asked(roster, dropped);
         self.phase = Phase::Collecting(Collecting {
             kind,
             roster,
@@ -69,7 +68,7 @@ impl Study {
         duty: Hash,
         body: VoteBody,
     ) -> Step {
-        let evaluated = self.round.checked_sub(1);
+        let evaluated = self.base_round;
         let Phase::Collecting(c) = &mut self.phase else { return Err(Refusal::NoSuchDuty) };
         let mut effects = Vec::new();
         match body {
@@ -77,8 +76,8 @@ impl Study {
                 let commitment = Commitment { member: index, duty, root, at: around.now() };
                 c.commitments.try_push(commitment).map_err(|_| Refusal::Full)?;
                 effects.push(Effect::Committed { who, root });
-                if let (Kind::Model, Some(value), Some(round)) = (c.kind, metric, evaluated) {
-                    effects.push(Effect::Loss { round, who, value });
+                if let (Kind::Model, Some(value)) = (c.kind, metric) {
+                    effects.push(Effect::Loss { round: evaluated, who, value });
                 }
             }
             VoteBody::Failure(code) => effects.push(Effect::FailureReported { who, code }),
@@ -91,8 +90,7 @@ impl Study {
 
     /// Freezes where all are in, pauses where nobody is left to wait for, sets the freeze where enough are in.
     pub(super) fn after_commitment(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
-        let windows = self.rules.windows(self.validators);
-        let training = self.rules.training_blocks;
+        let windows = self.windows();
         let rules = &self.rules;
         let Phase::Collecting(c) = &mut self.phase else { return Vec::new() };
         let needed = rules.freeze_needs(c.roster.count_ones());
@@ -107,7 +105,7 @@ impl Study {
         let now = around.now();
         match (enough, c.freeze_at) {
             (true, None) => {
-                let at = now.max(c.start.saturating_add(training)).saturating_add(windows.grace);
+                let at = now.max(c.start.saturating_add(windows.expected)).saturating_add(windows.grace);
                 c.freeze_at = Some(at);
             }
             // a withdrawal took back a commitment
@@ -121,7 +119,7 @@ impl Study {
     }
 
     pub(super) fn collecting_deadline(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
-        let windows = self.rules.windows(self.validators);
+        let windows = self.windows();
         let Phase::Collecting(c) = &mut self.phase else { return Vec::new() };
         if c.freeze_at.is_some() {
             let needs = self.rules.freeze_needs(c.roster.count_ones());
@@ -147,7 +145,7 @@ impl Study {
         let Phase::Collecting(c) = &self.phase else { return Vec::new() };
         let kind = c.kind;
         let commitments = c.commitments.to_vec();
-        let window = self.rules.windows(self.validators).attest;
+        let window = self.windows().attest;
         let attempt = merge::Attempt { kind, number: 1, needs, window, dropped: PerMember::new() };
         self.open_merging(around, attempt, commitments)
     }

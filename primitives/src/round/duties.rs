@@ -2,7 +2,7 @@
 
 use super::{ballots::all_bits, bit, state::*, Refusal, Step, Study, Surroundings};
 use crate::{
-    duty::{Duty, DutyKind},
+    duty::{held_bit, Duty, DutyKind, HELD_BASE},
     ids::{Hash, InstitutionId},
     vote::{Vote, VoteBody},
 };
@@ -24,6 +24,8 @@ pub struct OpenDuty {
     pub not_final: bool,
     /// Block of the freeze that a merge stands on, else 0.
     pub frozen_at: u32,
+    /// Whether it was said to be there without the model that the study stands on: only that this is here may follow.
+    pub lacked: bool,
 }
 
 impl Study {
@@ -41,7 +43,7 @@ impl Study {
         }
         let mine = bit(index);
         let mut attempt = 0;
-        let (mut partial, mut partial_sent, mut not_final, mut frozen_at) = (false, false, false, 0);
+        let (mut partial, mut partial_sent, mut not_final, mut frozen_at, mut lacked) = (false, false, false, 0, false);
         let (kind, round, base, answered) = match &self.phase {
             Phase::Collecting(c) if c.roster & mine != 0 => {
                 let (kind, base) = match c.kind {
@@ -57,7 +59,7 @@ impl Study {
                 let ballot = m.inputs.iter().zip(m.ballots.iter()).find(|(i, _)| i.commitment.member == index)?.1;
                 attempt = m.attempt;
                 partial_sent = matches!(ballot, Some(Ballot::Partial { .. }));
-                let fetch = self.rules.windows(self.validators).fetch;
+                let fetch = self.windows().fetch;
                 not_final = matches!(ballot, Some(Ballot::Partial { not_final: true, .. }));
                 partial = not_final || !partial_sent && around.now() >= m.began.saturating_add(fetch);
                 frozen_at = m.frozen_at;
@@ -74,6 +76,13 @@ impl Study {
                 (DutyKind::Acknowledge, c.round, c.root, c.held & mine != 0)
             }
             Phase::Completed(c) if c.roster & mine != 0 => (DutyKind::Acknowledge, c.round, c.root, c.held & mine != 0),
+            Phase::Paused(p) if p.roster & mine != 0 && self.asks_who_is_there(around.now(), p) => {
+                let (newest, base) = self.needed(&p.back);
+                let said = self.presence.held_by(index);
+                let answered = said.is_some_and(|held| held & HELD_BASE != 0 || base == Hash::zero());
+                lacked = said.is_some() && !answered;
+                (DutyKind::Present, newest, base, answered)
+            }
             _ => return None,
         };
         let statistics = match kind {
@@ -91,7 +100,7 @@ impl Study {
             statistics,
         };
         let resumed = self.resumed;
-        Some((OpenDuty { duty, attempt, resumed, partial, partial_sent, not_final, frozen_at }, answered))
+        Some((OpenDuty { duty, attempt, resumed, partial, partial_sent, not_final, frozen_at, lacked }, answered))
     }
 
     /// Whether a vote would be taken now: all of the check in a transaction pool but the signature. Nothing that passes
@@ -129,6 +138,17 @@ impl Study {
             | (DutyKind::Evaluate, VoteBody::Metric(_)) => Ok(()),
             (DutyKind::Acknowledge, VoteBody::Held(root)) if root != open.duty.base => Err(Refusal::WrongRoot),
             (DutyKind::Acknowledge, VoteBody::Held(_)) => Ok(()),
+            (DutyKind::Present, VoteBody::Present { held }) => {
+                let newest = open.duty.round;
+                let known = (0..=newest).rev().map(|round| held_bit(newest, round)).take_while(|one| *one != 0);
+                if held & !known.fold(HELD_BASE, |mask, one| mask | one) != 0 {
+                    Err(Refusal::BadMask)
+                } else if open.lacked && held & HELD_BASE == 0 {
+                    Err(Refusal::AlreadyAnswered)
+                } else {
+                    Ok(())
+                }
+            }
             (DutyKind::MergeStatistics | DutyKind::Merge, VoteBody::Root(_)) => Ok(()),
             (DutyKind::Merge, VoteBody::Marked { marks, .. }) => {
                 let Phase::Merging(m) = &self.phase else { return Err(Refusal::NoSuchDuty) };
@@ -172,6 +192,7 @@ impl Study {
             DutyKind::MergeStatistics | DutyKind::Merge => self.ballot(around, index, who, body),
             DutyKind::Evaluate => self.report(around, index, who, body),
             DutyKind::Acknowledge => self.acknowledge(index, who, body),
+            DutyKind::Present => self.present(around, index, who, body),
         }
     }
 }

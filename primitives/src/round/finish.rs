@@ -1,6 +1,6 @@
 //! The first common model, the end of a round, the choice of the best one, and the certificate.
 
-use super::{bit, state::*, Refusal, Step, Study, Surroundings};
+use super::{bit, state::*, Effect, Refusal, Step, Study, Surroundings};
 use crate::{
     ids::{Hash, InstitutionId},
     rules::{capped_against, close_at_once, liars_survived, PPM},
@@ -14,7 +14,7 @@ impl Study {
         if roster.count_ones() < self.rules.freeze_needs(roster.count_ones()) {
             return self.pause(around, PauseReason::TooFewMembers, Back::Init);
         }
-        let until = around.now().saturating_add(self.rules.windows(self.validators).service);
+        let until = around.now().saturating_add(self.windows().service);
         self.opened_at = around.now();
         self.phase = Phase::Init { roster, votes: PerMember::new(), until };
         vec![Effect::InitOpened]
@@ -79,19 +79,20 @@ impl Study {
                 None => record.silent.try_push(member.id).is_ok(),
             };
         }
-        self.base = root;
+        (self.base, self.base_round, self.tries) = (root, 0, 0);
         self.round = 1;
         let mut effects = vec![Effect::Closed(Box::new(record))];
         effects.extend(self.open_collecting(around, Kind::Model, Vec::new(), 0));
         effects
     }
 
-    /// After the merge of a round: the next one, or the last evaluation.
-    pub(super) fn after_round(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
+    /// After the merge of a round: the next one, or the last evaluation. Its updates came with losses of the round `evaluated`,
+    /// from whose model they were trained.
+    pub(super) fn after_round(&mut self, around: &dyn Surroundings, evaluated: u32) -> Vec<Effect> {
         // the round before is compared in the last round too
-        if self.stop_rule(around) || self.round >= self.rules.max_rounds {
+        if self.stop_rule(around, evaluated) || self.round >= self.rules.max_rounds {
             let roster = self.counted(self.round);
-            let until = around.now().saturating_add(self.rules.windows(self.validators).service);
+            let until = around.now().saturating_add(self.windows().service);
             self.phase = Phase::FinalEvaluation { roster, reported: 0, until };
             self.after_report(around);
             return vec![Effect::EvaluationOpened];
@@ -100,9 +101,12 @@ impl Study {
         self.open_collecting(around, Kind::Model, Vec::new(), 0)
     }
 
-    /// Target or patience, on the newest round that has been evaluated: the one before the merge just closed.
-    fn stop_rule(&mut self, around: &dyn Surroundings) -> bool {
-        let Some(evaluated) = self.round.checked_sub(1).filter(|r| *r > 0) else { return false };
+    /// Target or patience, on the newest round that has been evaluated: the one that the merge just closed stands on. The
+    /// initial model is no round.
+    fn stop_rule(&mut self, around: &dyn Surroundings, evaluated: u32) -> bool {
+        if evaluated == 0 {
+            return false;
+        }
         let voters = self.electorate(self.counted(self.round));
         let newer = best_round(self.best, evaluated, &voters, |round| around.losses(round));
         self.best = newer.or(self.best);
@@ -169,7 +173,7 @@ impl Study {
         held: Mask,
     ) -> Vec<Effect> {
         let roster = roster & self.active();
-        let until = around.now().saturating_add(self.rules.windows(self.validators).service);
+        let until = around.now().saturating_add(self.windows().service);
         let held = held & roster;
         self.phase = Phase::Certifying(Certifying { roster, round, root, held, until, extended: false });
         self.after_acknowledgement()
@@ -198,7 +202,7 @@ impl Study {
     }
 
     pub(super) fn certify_deadline(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
-        let window = self.rules.windows(self.validators).service;
+        let window = self.windows().service;
         let Phase::Certifying(c) = &mut self.phase else { return Vec::new() };
         let n = c.roster.count_ones();
         if n > 0 && c.held.count_ones() >= self.rules.close_late(n) {

@@ -12,7 +12,7 @@ impl Study {
     /// What is said of this study's blobs at block `now`, with the records of its closed rounds. `claims` says whether an
     /// institution may have anything at all: who was suspended may not, also of studies that have ended.
     ///
-    /// These merged files stay: the statistics; the model of the last closed round, on which training stands; the canonical one
+    /// These merged files stay: the statistics; the model on which training stands, of the last closed round that counts; the canonical one
     /// or, until it is chosen, the best so far; and, as long as a round's updates stay, what that round started from and
     /// what it came to.
     pub fn blobs(
@@ -31,7 +31,9 @@ impl Study {
         // one more, for the model that the oldest round started from
         let models: Vec<RoundRecord> =
             (oldest.saturating_sub(1)..=self.round).rev().filter_map(|round| record(Kind::Model, round)).collect();
-        let last = models.first().map(|r| r.round);
+        // the newest round that counts: the last closed one, but where the study fell back to an older one
+        let last = models.iter().find(|r| r.round == self.base_round).cloned();
+        let last = last.or_else(|| record(Kind::Model, self.base_round));
         let chosen = match &self.phase {
             Phase::Certifying(c) => Some(c.round),
             Phase::Completed(c) => Some(c.round),
@@ -49,11 +51,11 @@ impl Study {
         if let Some(r) = &statistics {
             list(r, self.rules.statistics_len, true);
         }
-        if let Some(r) = models.first() {
+        if let Some(r) = &last {
             list(r, self.rules.merged_len, true);
         }
         if let Some(r) = chosen
-            .filter(|round| Some(*round) != last)
+            .filter(|round| last.as_ref().is_none_or(|last| last.round != *round))
             .and_then(|round| models.iter().find(|r| r.round == round).cloned().or_else(|| record(Kind::Model, round)))
         {
             list(&r, self.rules.merged_len, true);

@@ -1,6 +1,6 @@
 //! Who is in, who is awaited, who is left out for a while.
 
-use super::{bit, state::*, Refusal, Step, Study, Surroundings};
+use super::{bit, state::*, Effect, Refusal, Step, Study, Surroundings};
 use crate::{
     ids::InstitutionId,
     rules::{self, MAX_WEIGHT},
@@ -54,6 +54,16 @@ impl Study {
             seated
         } else {
             active
+        }
+    }
+
+    /// Who of a round's roster is asked for an update: not those whose inputs were dropped in it, where the others are enough.
+    pub(super) fn asked(&self, roster: Mask, dropped: Mask) -> Mask {
+        let others = roster & !dropped;
+        if others.count_ones() >= self.rules.freeze_needs(roster.count_ones()) {
+            others
+        } else {
+            roster
         }
     }
 
@@ -136,6 +146,7 @@ impl Study {
                 p.roster &= !mine;
                 p.resume &= !mine;
                 p.abort &= !mine;
+                self.presence.voices.retain(|(member, _)| *member != index);
                 match &mut p.back {
                     Back::Collecting { commitments, .. } => {
                         commitments.retain(|commitment| commitment.member != index);

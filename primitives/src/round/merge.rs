@@ -1,6 +1,6 @@
 //! Merging: a frozen list, ballots on its merge, and what follows from them.
 
-use super::{ballots::SAME_INPUTS_ATTEMPTS, bit, state::*, Refusal, Step, Study, Surroundings};
+use super::{ballots::SAME_INPUTS_ATTEMPTS, bit, state::*, Effect, Refusal, Step, Study, Surroundings};
 use crate::{
     ids::{Hash, InstitutionId},
     rules::{close_at_once, holders_needed, Merge, PAUSE_BLOCKS},
@@ -298,6 +298,7 @@ impl Study {
             }
         }
         let kind = m.kind;
+        self.tries = 0;
         let mut effects = vec![Effect::Closed(Box::new(record))];
         effects.extend(match kind {
             Kind::Statistics => {
@@ -305,8 +306,9 @@ impl Study {
                 self.open_init(around)
             }
             Kind::Model => {
-                self.base = root;
-                self.after_round(around)
+                let evaluated = self.base_round;
+                (self.base, self.base_round) = (root, self.round);
+                self.after_round(around, evaluated)
             }
         });
         effects

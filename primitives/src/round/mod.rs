@@ -13,6 +13,8 @@
 //! * A benched member is called back early where the round could not reach its minimum without it.
 //! * A pause goes back to the state that it interrupted, with the commitments that still fit. Votes name how often the
 //!   study was taken up again, so that none cast before a pause counts after it.
+//! * A pause for want of voices ends by itself, at most once an hour (`pause`): sites say that they are there, and as many as
+//!   the round needs take it up. Where too few of them hold the model that it stands on, it goes on from an older one.
 //! * A withdrawal before the freeze takes a commitment back, and the time of the freeze with it where too few are left.
 //! * An input is dropped as withheld only where enough others also say that they lack it: who has not voted lacks nothing.
 //!   That inputs can be had is shown by `j` voters that hold together as many as make a round or, where no more than `h`
@@ -32,22 +34,28 @@
 mod ballots;
 mod collect;
 mod duties;
+mod effects;
 mod finish;
 mod listing;
 mod members;
 mod merge;
+mod pause;
+mod restate;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub use duties::OpenDuty;
+pub use effects::Effect;
 pub use finish::{best_round, voting_weights};
 pub use merge::inputs_root;
+pub use pause::{MAX_TRIES, TAKE_UP_BLOCKS};
 pub use state::*;
 
 use crate::{
     ids::{Hash, InstitutionId, StudyId},
-    rules::{RulesError, StudyRules, PAUSE_BLOCKS},
+    rules::{RulesError, StudyRules, Windows},
+    time::SLOT_MILLIS,
     vote::Vote,
 };
 use alloc::vec::Vec;
@@ -153,6 +161,7 @@ impl Study {
     pub fn new(proposer: InstitutionId, rules: StudyRules, validators: u32, now: u32) -> Result<Self, RulesError> {
         rules.check()?;
         let until = now.saturating_add(rules.enrolment_blocks);
+        let slot_millis = u32::try_from(SLOT_MILLIS).unwrap_or(u32::MAX);
         Ok(Self {
             proposer,
             rules,
@@ -166,7 +175,17 @@ impl Study {
             opened_at: now,
             resumed: 0,
             phase: Phase::Enrolling { until },
+            slot_millis,
+            base_round: 0,
+            taken_up: None,
+            tries: 0,
+            presence: Presence::default(),
         })
+    }
+
+    /// Its windows, in blocks as they are now.
+    pub fn windows(&self) -> Windows {
+        self.rules.windows(self.validators, self.slot_millis)
     }
 
     /// One step. On refusal the study is as before.
@@ -188,7 +207,7 @@ impl Study {
             Event::Withdraw { who } => self.withdraw(around, who),
             Event::Start { who } => self.start(around, who),
             Event::Resume { who } => self.resume(around, who),
-            Event::Abort { who } => self.abort(who),
+            Event::Abort { who } => self.abort(around, who),
             Event::Vote(vote) => self.vote(around, vote),
         }
     }
@@ -202,7 +221,7 @@ impl Study {
             Phase::Collecting(c) => Some(c.freeze_at.unwrap_or(c.limit)),
             Phase::Merging(m) => Some(m.until),
             Phase::Certifying(c) => Some(c.until),
-            Phase::Paused(p) => Some(p.until),
+            Phase::Paused(p) => Some(self.presence.settles.map_or(p.until, |at| at.min(p.until))),
             Phase::Completed(_) | Phase::Aborted { .. } => None,
         }
     }
@@ -229,7 +248,7 @@ impl Study {
             Phase::Merging(_) => self.merge_deadline(around),
             Phase::FinalEvaluation { .. } => self.choose(around),
             Phase::Certifying(_) => self.certify_deadline(around),
-            Phase::Paused(_) => self.end(AbortReason::PausedTooLong),
+            Phase::Paused(_) => self.pause_deadline(around),
             Phase::Completed(_) | Phase::Aborted { .. } => Vec::new(),
         }
     }
@@ -253,83 +272,6 @@ impl Study {
         } else {
             self.open_init(around)
         }
-    }
-
-    fn resume(&mut self, around: &dyn Surroundings, who: InstitutionId) -> Step {
-        let quorum = self.pause_vote(who, true)?;
-        Ok(if quorum { self.take_up(around) } else { Vec::new() })
-    }
-
-    /// Ends a pause, and goes on where it began.
-    fn take_up(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
-        let Phase::Paused(pause) = &self.phase else { return Vec::new() };
-        let (back, opened_at) = (pause.back.clone(), self.opened_at);
-        self.resumed = self.resumed.saturating_add(1);
-        let mut effects = alloc::vec![Effect::Resumed];
-        effects.extend(match back {
-            Back::Collecting { kind, commitments, dropped } => {
-                self.open_collecting(around, kind, commitments.into_inner(), dropped)
-            }
-            Back::Init => self.open_init(around),
-            Back::Certifying { roster, round, root, held } => self.open_certifying(around, roster, round, root, held),
-        });
-        // it is still the same round; one that is closed already is not touched
-        self.opened_at = opened_at;
-        effects
-    }
-
-    /// Counts the voices on a pause again after a member has left.
-    fn recount_pause(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
-        let Phase::Paused(pause) = &self.phase else { return Vec::new() };
-        let needed = self.rules.close_late(pause.roster.count_ones());
-        if pause.resume.count_ones() >= needed {
-            self.take_up(around)
-        } else if pause.abort.count_ones() >= needed {
-            self.end(AbortReason::Decided)
-        } else {
-            Vec::new()
-        }
-    }
-
-    fn abort(&mut self, who: InstitutionId) -> Step {
-        if matches!(self.phase, Phase::Enrolling { .. }) {
-            return if who == self.proposer {
-                Ok(self.end(AbortReason::Decided))
-            } else {
-                Err(Refusal::NotTheProposer)
-            };
-        }
-        let quorum = self.pause_vote(who, false)?;
-        Ok(if quorum { self.end(AbortReason::Decided) } else { Vec::new() })
-    }
-
-    /// Counts a voice on a pause; true where it decides. The proposer decides alone.
-    fn pause_vote(&mut self, who: InstitutionId, resume: bool) -> Result<bool, Refusal> {
-        let by_proposer = who == self.proposer;
-        let index = self.position(&who);
-        let Phase::Paused(pause) = &mut self.phase else { return Err(Refusal::WrongPhase) };
-        if by_proposer {
-            return Ok(true);
-        }
-        let mine = index.map(bit).filter(|b| pause.roster & b != 0).ok_or(Refusal::NotAMember)?;
-        let votes = if resume { &mut pause.resume } else { &mut pause.abort };
-        if *votes & mine != 0 {
-            return Err(Refusal::AlreadyAnswered);
-        }
-        *votes |= mine;
-        Ok(votes.count_ones() >= self.rules.close_late(pause.roster.count_ones()))
-    }
-
-    fn pause(&mut self, around: &dyn Surroundings, reason: PauseReason, back: Back) -> Vec<Effect> {
-        self.phase = Phase::Paused(Pause {
-            reason,
-            until: around.now().saturating_add(PAUSE_BLOCKS),
-            roster: self.active(),
-            resume: 0,
-            abort: 0,
-            back,
-        });
-        alloc::vec![Effect::Paused { reason }]
     }
 
     fn end(&mut self, reason: AbortReason) -> Vec<Effect> {

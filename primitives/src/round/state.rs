@@ -4,7 +4,7 @@ pub use crate::kinds::Kind;
 
 use crate::{
     ids::{Hash, InstitutionId},
-    kinds::{FailureCode, Marks},
+    kinds::Marks,
     rules::{StudyRules, MAX_PARTICIPANTS},
 };
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -42,7 +42,7 @@ pub struct Member {
 }
 
 /// A study on its way.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Study {
     /// Who proposed it.
     pub proposer: InstitutionId,
@@ -69,6 +69,16 @@ pub struct Study {
     pub resumed: u32,
     /// Where it stands.
     pub phase: Phase,
+    /// How long a slot was when it was registered, in milliseconds: the rules count in these.
+    pub slot_millis: u32,
+    /// The round whose model `base` is: the last closed one, but where the study fell back to an older one.
+    pub base_round: u32,
+    /// Block in which a pause last ended by itself.
+    pub taken_up: Option<u32>,
+    /// How many pauses have ended by themselves since a round last closed, or people last let it go on.
+    pub tries: u32,
+    /// While it is paused: who has said to be there.
+    pub presence: Presence,
 }
 
 /// Where a study stands.
@@ -103,7 +113,7 @@ pub enum Phase {
     },
     /// Participants say that they hold the canonical model.
     Certifying(Certifying),
-    /// People must decide.
+    /// Too few sites answer, and it waits for them; or people must decide.
     Paused(Pause),
     /// The certificate stands. Later acknowledgements are added.
     Completed(Certificate),
@@ -251,6 +261,16 @@ pub struct Pause {
     pub back: Back,
 }
 
+/// Who has said to be there since a study was paused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Presence {
+    /// Members that have said that they are there, and which merged models they hold: bits of
+    /// [`VoteBody::Present`](crate::VoteBody::Present).
+    pub voices: PerMember<(u8, u16)>,
+    /// Where enough are there and too few hold the model that it stands on: until when these have time to fetch it.
+    pub settles: Option<u32>,
+}
+
 /// Where a paused study goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub enum Back {
@@ -365,126 +385,4 @@ pub struct RecordedInput {
     pub weight: u32,
     /// Block of the commitment.
     pub committed_at: u32,
-}
-
-/// What happened, for the shell to store and tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// A round is open for statistics or updates.
-    Opened {
-        /// Statistics or models.
-        kind: Kind,
-        /// Round.
-        round: u32,
-    },
-    /// The initial model is asked for.
-    InitOpened,
-    /// An update was committed.
-    Committed {
-        /// Who.
-        who: InstitutionId,
-        /// Its root.
-        root: Hash,
-    },
-    /// No update will come from this member in this round.
-    FailureReported {
-        /// Who.
-        who: InstitutionId,
-        /// Why.
-        code: FailureCode,
-    },
-    /// A member reported the loss of a round's merge.
-    Loss {
-        /// The round whose merge was evaluated.
-        round: u32,
-        /// Who.
-        who: InstitutionId,
-        /// Micro-units.
-        value: u32,
-    },
-    /// The training limit was extended; these have not answered.
-    Extended {
-        /// The silent.
-        silent: PerMember<InstitutionId>,
-    },
-    /// Inputs, order and weights are fixed.
-    Frozen {
-        /// Round.
-        round: u32,
-        /// Attempt.
-        attempt: u32,
-        /// Hash over all of it.
-        inputs_root: Hash,
-    },
-    /// A member has attested.
-    Attested {
-        /// Who.
-        who: InstitutionId,
-        /// What.
-        root: Hash,
-    },
-    /// A member cannot merge yet.
-    PartialReported {
-        /// Who.
-        who: InstitutionId,
-        /// Holds.
-        have: u64,
-        /// Found invalid.
-        invalid: u64,
-        /// The freeze is not final there.
-        not_final: bool,
-    },
-    /// The clock of a merge stands: its freeze is not final for too many.
-    Stood,
-    /// The clock of a merge goes on, and its window begins anew.
-    WentOn,
-    /// An input was dropped.
-    Dropped {
-        /// Its author.
-        who: InstitutionId,
-        /// Why.
-        reason: DropReason,
-    },
-    /// A member is left out for some rounds.
-    Benched {
-        /// Who.
-        who: InstitutionId,
-        /// Last round it is left out.
-        until_round: u32,
-    },
-    /// A round is closed.
-    Closed(alloc::boxed::Box<RoundRecord>),
-    /// The last merge is to be evaluated.
-    EvaluationOpened,
-    /// This round's merge is canonical, if enough hold it.
-    Canonical {
-        /// Round.
-        round: u32,
-        /// Root.
-        root: Hash,
-    },
-    /// A member holds the canonical model.
-    Acknowledged {
-        /// Who.
-        who: InstitutionId,
-    },
-    /// The certificate stands.
-    Completed {
-        /// Round.
-        round: u32,
-        /// Root.
-        root: Hash,
-    },
-    /// People must decide.
-    Paused {
-        /// Why.
-        reason: PauseReason,
-    },
-    /// It goes on.
-    Resumed,
-    /// It has ended without a certificate.
-    Aborted {
-        /// Why.
-        reason: AbortReason,
-    },
 }

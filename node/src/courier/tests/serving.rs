@@ -77,11 +77,35 @@ fn a_node_whose_institution_left_a_study_serves_it_no_more() {
     let (_, blob) = blob(1024, 1);
     for kind in [BlobKind::Update, BlobKind::Merged] {
         let before = [notice(kind, blob, &[1], &[1, 2])];
-        let left = [notice(kind, blob, &[1], &[2])];
+        let left = [BlobNotice { wanted: false, ..notice(kind, blob, &[1], &[2]) }];
         assert!(may_serve(&chain(1, &before, &before), &peer(2), &entry(kind, blob), true).is_ok());
         assert_eq!(may_serve(&chain(1, &left, &before), &peer(2), &entry(kind, blob), true), Err(Refusal::Left));
         assert_eq!(may_serve(&chain(1, &left, &left), &peer(2), &entry(kind, blob), true), Err(Refusal::Left));
     }
+    // nor a merged model that is needed: others have it
+    let needed = [notice(BlobKind::Merged, blob, &[1], &[2])];
+    let model = entry(BlobKind::Merged, blob);
+    assert_eq!(may_serve(&chain(1, &needed, &needed), &peer(2), &model, true), Err(Refusal::Left));
+}
+
+#[test]
+fn who_has_left_gives_what_it_made_to_the_merge_that_runs_and_gets_nothing() {
+    let (_, own) = blob(1024, 1);
+    let (_, theirs) = blob(1024, 2);
+    let inputs = [notice(BlobKind::Update, own, &[1], &[2, 3]), notice(BlobKind::Update, theirs, &[2], &[2, 3])];
+    let here = chain(1, &inputs, &inputs);
+    assert!(decide(&here, 2, &update(own)).is_ok());
+    assert_eq!(
+        may_serve(&here, &peer(2), &update(theirs), true),
+        Err(Refusal::Left),
+        "what others made is theirs to give"
+    );
+    assert_eq!(decide(&here, 4, &update(own)), Err(Refusal::NotMember));
+    assert_eq!(decide(&chain(1, &inputs, &[]), 2, &update(own)), Err(Refusal::NotFinal));
+    let there = chain(2, &inputs, &inputs);
+    assert_eq!(decide(&there, 1, &update(theirs)), Err(Refusal::NotMember));
+    assert!(there.sources(&inputs[0]).iter().any(|(node, holds)| *node == peer(1) && *holds));
+    assert!(here.wanted().is_empty(), "it asks for nothing itself");
 }
 
 #[test]

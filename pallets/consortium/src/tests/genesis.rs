@@ -16,7 +16,7 @@ fn genesis_admits_its_institutions_with_peer_ids_and_accounts() {
         assert_eq!(Consortium::peer_id(&4), Some(peer_id(4)));
         assert_eq!(Consortium::peer_id(&2), None);
         assert!((1..=4).all(|who| System::providers(&who) == 1));
-        assert_eq!(StorageVersion::get::<Consortium>(), StorageVersion::new(1));
+        assert_eq!(StorageVersion::get::<Consortium>(), StorageVersion::new(2));
     });
 }
 

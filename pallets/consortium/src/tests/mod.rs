@@ -4,6 +4,7 @@ mod account;
 mod departure;
 mod genesis;
 mod institution;
+mod migration;
 mod motions;
 mod property;
 mod quota;

@@ -64,7 +64,7 @@ fn the_last_evaluation_waits_until_its_deadline() {
     assert_eq!(shell.vote(0, VoteBody::Metric(Some(1))), Err(Refusal::NoSuchDuty));
     assert_eq!(shell.step(Event::Enrol { who: id(9), samples: 5 }), Err(Refusal::WrongPhase));
     shell.deadline();
-    assert_eq!((shell.world.now - since, canonical(&shell).0), (20, 1));
+    assert_eq!((shell.world.now - since, canonical(&shell).0), (80, 1));
 }
 
 #[test]

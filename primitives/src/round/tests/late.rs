@@ -1,5 +1,5 @@
-//! Who comes while a round is paused is asked for it, and gives and gets its updates. Sites here fetch only what the chain's
-//! listing allows: a holder gives an update to those who stand there, if it stands there itself.
+//! Who comes while a round is paused is asked for it, and gives and gets its updates; who leaves while one is merged gives, and
+//! gets none. Sites here fetch only what the chain's listing allows: an author gives its update to those who stand there.
 
 use super::*;
 use crate::rules::OnStall;
@@ -12,7 +12,7 @@ fn held(shell: &Shell, member: u8) -> u64 {
     let me = shell.study.member(member).expect("a member").id;
     let inputs = (0u8..).zip(&round.updates);
     inputs.fold(0, |mask, (position, (author, _))| {
-        let has = *author == me || may(&me) && may(author);
+        let has = *author == me || may(&me);
         if has {
             mask | bit(position)
         } else {
@@ -124,12 +124,29 @@ fn who_comes_while_a_round_runs_gets_none_of_its_updates() {
 }
 
 #[test]
-fn an_author_that_left_and_came_back_gives_its_frozen_input() {
+fn who_leaves_while_its_input_is_merged_gives_it_and_gets_none_itself() {
+    let mut shell = Shell::merging(plain(), 4);
+    shell.step(Event::Withdraw { who: id(4) }).expect("may leave");
+    let round = shell.blobs().rounds.into_iter().find(|round| round.wanted).expect("a merge is open");
+    assert!(round.updates.iter().any(|(author, _)| *author == id(4)), "the others look for it there");
+    assert_eq!(round.members, [id(1), id(2), id(3)]);
+    let notices: Vec<_> = shell.blobs().notices().filter(|notice| notice.holders == [id(4)]).collect();
+    assert!(notices.iter().all(|notice| notice.wanted && !notice.members.contains(&id(4))) && notices.len() == 1);
+    assert_eq!((held(&shell, 0), held(&shell, 3), shell.asks(3)), (0b1111, 0b1000, None));
+    merge_what_can_be_had(&mut shell);
+    assert_eq!((shell.study.round, shell.last_record().inputs.len(), shell.last_record().attempts), (2, 4, 1));
+    assert!(shell.dropped().is_empty());
+    // it is over: what it has made is asked of it no more
+    assert!(shell.blobs().notices().filter(|notice| notice.holders == [id(4)]).all(|notice| !notice.wanted));
+}
+
+#[test]
+fn an_author_that_left_and_came_back_gets_the_others_inputs_again() {
     let mut shell = Shell::merging(plain(), 3);
     shell.step(Event::Withdraw { who: id(3) }).expect("may leave");
-    assert_eq!(held(&shell, 0), 0b011);
+    assert_eq!((held(&shell, 0), held(&shell, 2)), (0b111, 0b100));
     shell.step(Event::Enrol { who: id(3), samples: 100 }).expect("may come back");
-    assert_eq!(held(&shell, 0), 0b111);
+    assert_eq!((held(&shell, 0), held(&shell, 2)), (0b111, 0b111));
 }
 
 #[test]

@@ -35,6 +35,12 @@
 //!   `a_replayed_vote_fits_nowhere_else`, `votes_cast_before_a_pause_say_nothing_after_it`. Pallet:
 //!   `a_vote_is_good_for_one_chain_study_round_attempt_and_institution`,
 //!   `the_same_merge_vote_is_refused_in_the_next_attempt`.
+//! * **says that it is there while a study waits, and does nothing**: once an hour, and so often. In `pauses`:
+//!   `pauses_end_by_themselves_once_an_hour_at_most`, `it_is_tried_so_often_and_then_it_waits_for_people`.
+//! * **says falsely that it holds the model of a paused study, or not**: needs h voices. In `fallback`:
+//!   `as_many_liars_as_a_merge_survives_neither_keep_a_study_on_a_model_nor_take_it_off_one`.
+//! * **asks in every pause for the end**: needs h voices. In `pauses`:
+//!   `who_wants_the_study_to_end_keeps_it_from_going_on_where_they_are_more_than_a_merge_survives`.
 //! * **says the rule left out somebody it did not**: attested with the root. In `steps`:
 //!   `what_a_rule_did_to_its_inputs_is_attested_with_the_root_and_stays_in_the_record`.
 //! * **more than f liars**: they drop an honest input or close a wrong hash, and each honest site stands against it.

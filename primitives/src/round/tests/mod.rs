@@ -2,10 +2,15 @@
 
 mod best;
 mod ends;
+mod fallback;
 mod late;
 mod lies;
+mod off;
+mod old;
+mod pauses;
 mod promises;
 mod properties;
+mod restated;
 mod simulate;
 mod stalls;
 mod steps;
@@ -14,7 +19,7 @@ mod training;
 use super::*;
 use crate::{
     blobs::StudyBlobs,
-    duty::{DutyKind, FailureCode},
+    duty::{held_bit, DutyKind, FailureCode, HELD_BASE},
     rules::Windows,
     testing,
     vote::VoteBody,
@@ -202,6 +207,11 @@ impl Shell {
         self.vote(member, VoteBody::Partial { have, invalid: 0, not_final: true })
     }
 
+    /// It is there, and holds what it is asked for.
+    pub fn there(&mut self, member: u8) -> Result<Vec<Effect>, Refusal> {
+        self.vote(member, VoteBody::Present { held: HELD_BASE })
+    }
+
     pub fn asks(&self, member: u8) -> Option<DutyKind> {
         let who = self.study.member(member)?.id;
         self.study.open_duty(&self.world, &who).map(|open| open.duty.kind)
@@ -237,7 +247,7 @@ impl Shell {
     }
 
     pub fn windows(&self) -> Windows {
-        self.study.rules.windows(self.study.validators)
+        self.study.windows()
     }
 
     pub fn collecting(&self) -> &Collecting {

@@ -90,6 +90,8 @@ fn scenario(
                 liars,
                 mishaps,
                 stall,
+                off: Vec::new(),
+                people: true,
                 seed,
             },
         )
@@ -97,7 +99,7 @@ fn scenario(
 }
 
 /// Every round up to the last one is recorded, once, each on the one before.
-fn assert_recorded(shell: &Shell) {
+pub(super) fn assert_recorded(shell: &Shell) {
     let models: Vec<_> = shell.world.records.iter().filter(|r| r.kind == Kind::Model).collect();
     let rounds: Vec<u32> = models.iter().map(|r| r.round).collect();
     assert_eq!(rounds, (0..=shell.study.round).collect::<Vec<_>>());

@@ -4,7 +4,11 @@
 //! slower than the agreement says counts as a liar here: the chain cannot tell "cannot" from "will not".
 
 mod files;
+mod liars;
+mod off;
 mod watch;
+
+pub(super) use liars::{BallotLie, CommitLie, Liar, Mood};
 
 use super::{hash, Shell, World};
 use crate::{
@@ -17,51 +21,6 @@ use crate::{
 use codec::Encode;
 use std::collections::{BTreeMap, BTreeSet};
 
-#[derive(Clone, Copy, Debug)]
-pub(super) enum CommitLie {
-    Honest,
-    /// A malformed file, in the first block, served to those in the mask.
-    Junk(u64),
-    /// A sound file, served to those in the mask.
-    ServesSome(u64),
-    Silent,
-    Failure,
-    /// Another length than the agreed one, then nothing.
-    WrongLength,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) enum BallotLie {
-    Honest,
-    /// Says that it lacks these.
-    Missing(u64),
-    /// Says that these are invalid.
-    Invalid(u64),
-    /// A wrong root, the same from all that lie so.
-    WrongRoot,
-    /// First the one, then the other.
-    MissingThenWrongRoot(u64),
-    /// Says that the freeze is not final, and that it holds all but these; and nothing more.
-    NotFinal(u64),
-    Silent,
-}
-
-/// How a liar behaves in one attempt of one round.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Mood {
-    pub commit: CommitLie,
-    pub ballot: BallotLie,
-    pub loss: Option<u32>,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Liar {
-    /// One after the other, over rounds and attempts.
-    pub moods: Vec<Mood>,
-    /// Blocks in which it withdraws and, if at all, enrols again.
-    pub withdraws: Option<(u32, Option<u32>)>,
-}
-
 #[derive(Clone, Debug)]
 pub(super) struct Scenario {
     pub members: u8,
@@ -73,6 +32,10 @@ pub(super) struct Scenario {
     pub mishaps: u32,
     /// From this block on, and for so many, nothing becomes final.
     pub stall: Option<(u32, u32)>,
+    /// Sites that are off, by position: from which block on, and for how many.
+    pub off: Vec<(u64, u32, u32)>,
+    /// Whether people vote on pauses; else these end by themselves, or not at all.
+    pub people: bool,
     pub seed: u64,
 }
 
@@ -211,7 +174,7 @@ impl Consortium {
     fn block(&mut self) {
         let paused = matches!(self.shell.study.phase, Phase::Paused(_));
         self.shell.world.now += 1;
-        if paused && (self.pauses > 4 || self.shell.world.now > self.paused_at + 100) {
+        if paused && self.scenario.people && (self.pauses > 4 || self.shell.world.now > self.paused_at + 100) {
             // nobody wants it any more
             self.shell.world.now = self.shell.study.deadline().expect("a pause ends");
         }
@@ -227,7 +190,10 @@ impl Consortium {
         for place in 0..count {
             let member = (first + place) % count;
             self.come_and_go(member);
-            if paused && self.liar(member).is_none() && self.up_to(3) == 0 {
+            if self.is_off(member) {
+                continue;
+            }
+            if paused && self.scenario.people && self.liar(member).is_none() && self.up_to(3) == 0 {
                 let _ = self.step(Event::Resume { who: institution(member) });
             }
             self.act(member);
@@ -285,6 +251,13 @@ impl Consortium {
                 None | Some(BallotLie::Honest) => due.then_some(VoteBody::Held(open.duty.base)),
                 Some(_) => None,
             },
+            DutyKind::Present => match mood.map(|m| m.ballot) {
+                None | Some(BallotLie::Honest) => {
+                    due.then(|| VoteBody::Present { held: self.all_models(open.duty.round) })
+                }
+                Some(BallotLie::Silent) => None,
+                Some(_) => Some(VoteBody::Present { held: 0 }),
+            },
         };
         let Some(body) = body else { return };
         let vote = Vote {
@@ -316,6 +289,7 @@ impl Consortium {
             DutyKind::Train | DutyKind::Statistics => self.scenario.rules.training_blocks,
             DutyKind::Merge | DutyKind::MergeStatistics => windows.fetch,
             DutyKind::Init | DutyKind::Evaluate | DutyKind::Acknowledge => windows.service - 2,
+            DutyKind::Present => 3,
         };
         let late = if self.up_to(1) == 0 { slowest + self.up_to(2 * windows.training) } else { u32::MAX };
         let at = if self.mishap() { now.saturating_add(late) } else { now + self.up_to(slowest) };

@@ -4,9 +4,21 @@ use super::{
     simulate::{run, Scenario},
     *,
 };
+use crate::rules::PAUSE_BLOCKS;
 
-fn calm(seed: u64, stall: Option<(u32, u32)>) -> Scenario {
-    Scenario { members: 4, rules: plain(), validators: 4, first_liar: 0, liars: Vec::new(), mishaps: 0, stall, seed }
+pub(super) fn calm(seed: u64, stall: Option<(u32, u32)>) -> Scenario {
+    Scenario {
+        members: 4,
+        rules: plain(),
+        validators: 4,
+        first_liar: 0,
+        liars: Vec::new(),
+        mishaps: 0,
+        stall,
+        off: Vec::new(),
+        people: true,
+        seed,
+    }
 }
 
 /// All attempts together, 1, 2 and 4 attestation limits, are 112 blocks here; before clocks could stand, such a study paused.

@@ -93,7 +93,7 @@ fn a_common_start_needs_two_thirds_at_once_or_half_at_the_deadline() {
         }
         let asked_at = shell.world.now;
         shell.deadline();
-        assert_eq!((shell.world.now - asked_at, shell.paused()), (20, PauseReason::NoCommonStart), "{members}");
+        assert_eq!((shell.world.now - asked_at, shell.paused()), (80, PauseReason::NoCommonStart), "{members}");
     }
 }
 
@@ -152,11 +152,11 @@ fn the_kth_commitment_sets_the_freeze_once() {
         }
         if needed < members as u8 {
             // start + T + G, and a later one changes nothing
-            assert_eq!(shell.collecting().freeze_at, Some(start + 10 + 6), "{members}");
+            assert_eq!(shell.collecting().freeze_at, Some(start + 10 + 40), "{members}");
             shell.pass(12);
             if needed + 1 < members as u8 {
                 shell.commit(needed).expect("asked for");
-                assert_eq!(shell.collecting().freeze_at, Some(start + 10 + 6), "{members}");
+                assert_eq!(shell.collecting().freeze_at, Some(start + 10 + 40), "{members}");
             }
             shell.pass(1);
             assert_eq!(shell.merge().frozen_at, start + 16, "{members}");

@@ -36,6 +36,8 @@ impl Consortium {
             let mut first = u32::MAX;
             for member in direct {
                 let at = now + 1 + self.up_to(window - 1);
+                // both must be on
+                let at = self.back(member, self.back(author, at));
                 self.arrivals.insert((member, root), at);
                 if self.liar(member).is_none() {
                     first = first.min(at);
@@ -45,6 +47,7 @@ impl Consortium {
             if sound && first < u32::MAX {
                 for member in indirect {
                     let at = first + 1 + self.up_to(window);
+                    let at = self.back(member, at);
                     self.arrivals.insert((member, root), at);
                 }
             }

@@ -34,7 +34,7 @@ impl Consortium {
                     assert!(!effects.contains(&Effect::Stood));
                     self.check_dropped(&before, who);
                 }
-                Effect::Benched { who, .. } if self.scenario.mishaps == 0 => {
+                Effect::Benched { who, .. } if self.scenario.mishaps == 0 && self.scenario.off.is_empty() => {
                     let member = before.position(who).expect("a member");
                     assert!(self.liar(member).is_some(), "an honest site in time was benched");
                 }
@@ -46,6 +46,15 @@ impl Consortium {
                     self.check_length(&before, standing);
                     self.pauses += 1;
                     self.paused_at = now;
+                }
+                Effect::EnoughPresent => {
+                    let last = before.taken_up;
+                    assert!(last.is_none_or(|last| now >= last + TAKE_UP_BLOCKS), "twice within an hour");
+                }
+                Effect::FellBack { .. } => {
+                    let Phase::Paused(pause) = &before.phase else { panic!("fell back while {:?}", before.phase) };
+                    let voters = before.named(pause.roster).into_inner();
+                    assert!(!self.survives(&before, voters.into_iter()), "all honest sites hold all models");
                 }
                 _ => {}
             }
@@ -88,7 +97,8 @@ impl Consortium {
         let member = before.position(who).expect("a member");
         let input = m.inputs.iter().find(|i| i.commitment.member == member).expect("an input");
         let file = &self.files[&input.commitment.root];
-        let serves = file.sound && file.served == u64::MAX;
+        let off = self.was_off(file.author, m.frozen_at..=self.shell.world.now);
+        let serves = file.sound && file.served == u64::MAX && !off;
         let authors: Vec<_> =
             m.inputs.iter().filter_map(|i| before.member(i.commitment.member)).map(|m| m.id).collect();
         if serves && self.survives(before, authors.into_iter()) {
@@ -117,7 +127,7 @@ impl Consortium {
 
     /// Blocks of a round since it was opened or resumed, without those in which a merge's clock stood.
     fn check_length(&self, before: &Study, standing: u32) {
-        let windows = before.rules.windows(before.validators);
+        let windows = before.windows();
         let (since, withdrawals) = self.opened;
         let took = self.shell.world.now - since - self.stood - standing;
         let most = match &before.phase {

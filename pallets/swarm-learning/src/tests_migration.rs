@@ -1,0 +1,58 @@
+//! Studies that an older runtime has stored.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use crate::{mock::*, *};
+use codec::Encode;
+use consilium_primitives::{round::Phase, VoteBody, SLOT_MILLIS_BEFORE_5};
+use frame_support::{
+    storage::unhashed,
+    traits::{Hooks, StorageVersion},
+};
+
+/// Stores every study as runtime 4 did: without the length of a slot, and what pauses need to end by themselves, at its end.
+fn as_before_5() {
+    for (study, info) in Studies::<Test>::iter() {
+        let bytes = info.encode();
+        let it = &info.state;
+        let later = (it.slot_millis, it.base_round, it.taken_up, it.tries, &it.presence).encoded_size();
+        let shorter = &bytes[..bytes.len() - later];
+        unhashed::put_raw(&Studies::<Test>::hashed_key_for(study), shorter);
+    }
+    StorageVersion::new(1).put::<Swarm>();
+}
+
+#[test]
+fn studies_that_run_go_on_and_their_deadlines_are_as_far_away_in_time() {
+    run(|| {
+        let study = started(rules(), &[0, 1, 2]);
+        let ended = NextStudy::<Test>::get();
+        register(1, rules()).unwrap();
+        Swarm::abort(signed(1), ended).unwrap();
+        to_block(3);
+        let (before, over) = (info(study), info(ended));
+        let planned = Scheduled::<Test>::get(study).unwrap();
+        as_before_5();
+        assert_eq!(info(study).state.slot_millis, SLOT_MILLIS_BEFORE_5);
+
+        Swarm::on_runtime_upgrade();
+        assert_eq!(StorageVersion::get::<Swarm>(), 2);
+        let after = info(study);
+        assert_eq!(after.agreement, before.agreement, "what was signed stays");
+        assert_eq!(after.state.rules, before.state.rules);
+        assert_eq!(after.state.deadline(), Some(3 + 4 * (planned - 3)));
+        assert_eq!(Scheduled::<Test>::get(study), after.state.deadline());
+        assert!(Agenda::<Test>::get(planned).is_empty());
+        assert_eq!(info(ended).state.phase, over.state.phase);
+        // written anew, so that everybody who goes by the metadata can read it
+        let raw = unhashed::get_raw(&Studies::<Test>::hashed_key_for(ended)).unwrap();
+        assert_eq!(raw, info(ended).encode());
+        Swarm::do_try_state().unwrap();
+
+        // only once
+        Swarm::on_runtime_upgrade();
+        assert_eq!(info(study), after);
+        // a duty that was open is still the same one
+        assert!(matches!(after.state.phase, Phase::Init { .. }));
+        answer(0, study, VoteBody::Root(hash(1)));
+    });
+}

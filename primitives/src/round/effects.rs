@@ -1,0 +1,146 @@
+//! What a step brings about, for the shell to store and tell.
+
+use super::state::*;
+use crate::{
+    ids::{Hash, InstitutionId},
+    kinds::FailureCode,
+};
+
+/// What happened, for the shell to store and tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// A round is open for statistics or updates.
+    Opened {
+        /// Statistics or models.
+        kind: Kind,
+        /// Round.
+        round: u32,
+    },
+    /// The initial model is asked for.
+    InitOpened,
+    /// An update was committed.
+    Committed {
+        /// Who.
+        who: InstitutionId,
+        /// Its root.
+        root: Hash,
+    },
+    /// No update will come from this member in this round.
+    FailureReported {
+        /// Who.
+        who: InstitutionId,
+        /// Why.
+        code: FailureCode,
+    },
+    /// A member reported the loss of a round's merge.
+    Loss {
+        /// The round whose merge was evaluated.
+        round: u32,
+        /// Who.
+        who: InstitutionId,
+        /// Micro-units.
+        value: u32,
+    },
+    /// The training limit was extended; these have not answered.
+    Extended {
+        /// The silent.
+        silent: PerMember<InstitutionId>,
+    },
+    /// Inputs, order and weights are fixed.
+    Frozen {
+        /// Round.
+        round: u32,
+        /// Attempt.
+        attempt: u32,
+        /// Hash over all of it.
+        inputs_root: Hash,
+    },
+    /// A member has attested.
+    Attested {
+        /// Who.
+        who: InstitutionId,
+        /// What.
+        root: Hash,
+    },
+    /// A member cannot merge yet.
+    PartialReported {
+        /// Who.
+        who: InstitutionId,
+        /// Holds.
+        have: u64,
+        /// Found invalid.
+        invalid: u64,
+        /// The freeze is not final there.
+        not_final: bool,
+    },
+    /// The clock of a merge stands: its freeze is not final for too many.
+    Stood,
+    /// The clock of a merge goes on, and its window begins anew.
+    WentOn,
+    /// An input was dropped.
+    Dropped {
+        /// Its author.
+        who: InstitutionId,
+        /// Why.
+        reason: DropReason,
+    },
+    /// A member is left out for some rounds.
+    Benched {
+        /// Who.
+        who: InstitutionId,
+        /// Last round it is left out.
+        until_round: u32,
+    },
+    /// A round is closed.
+    Closed(alloc::boxed::Box<RoundRecord>),
+    /// The last merge is to be evaluated.
+    EvaluationOpened,
+    /// This round's merge is canonical, if enough hold it.
+    Canonical {
+        /// Round.
+        round: u32,
+        /// Root.
+        root: Hash,
+    },
+    /// A member holds the canonical model.
+    Acknowledged {
+        /// Who.
+        who: InstitutionId,
+    },
+    /// The certificate stands.
+    Completed {
+        /// Round.
+        round: u32,
+        /// Root.
+        root: Hash,
+    },
+    /// Too few sites answer, and it waits for them; or people must decide.
+    Paused {
+        /// Why.
+        reason: PauseReason,
+    },
+    /// A member has said that it is there.
+    Present {
+        /// Who.
+        who: InstitutionId,
+        /// Merged models that it holds.
+        held: u16,
+    },
+    /// As many are there as the round needs: a pause ends by itself.
+    EnoughPresent,
+    /// Too few of those that are there hold the model that the study stood on, or was to be certified: another one takes its
+    /// place.
+    FellBack {
+        /// The round whose model it was.
+        from: u32,
+        /// The round whose model it is now.
+        to: u32,
+    },
+    /// It goes on.
+    Resumed,
+    /// It has ended without a certificate.
+    Aborted {
+        /// Why.
+        reason: AbortReason,
+    },
+}
