@@ -210,8 +210,8 @@ pub fn new_full(
     );
     net_config.add_notification_protocol(grandpa_config);
     let mut add = |mut protocol| {
-        let filter = network::members_only(&mut protocol, allowed.clone());
-        task_manager.spawn_handle().spawn("members-only", Some("networking"), filter);
+        let shut = network::members_only(&mut protocol, allowed.clone());
+        task_manager.spawn_handle().spawn("members-only", Some("networking"), shut);
         net_config.add_request_response_protocol(protocol);
     };
     let (protocol, clock_port) = clock::protocol::<Network>(&genesis, config.chain_spec.fork_id());
