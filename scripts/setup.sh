@@ -116,8 +116,8 @@ if [ "${1:-}" = tests ]; then
         say "$component is missing: trying rustup"
         rustup component add "$component" >&2 || die "no $component: run 'rustup component add $component' by hand"
     done
-    # networks on machines with addresses of their own
-    need_packages iproute2 util-linux
+    # networks on machines with addresses of their own, and with clocks of their own
+    need_packages iproute2 util-linux libfaketime
     # Debian's Node.js comes without it
     if command -v node >/dev/null && ! command -v npm >/dev/null; then need_packages npm; fi
     command -v npm >/dev/null || die "no npm: install Node.js 18 or newer with npm, which the tests of e2e/polkadot-js need"

@@ -4,6 +4,7 @@
 //! a run leaves is told by a mark in the environment, which every process it starts inherits: whatever carries the
 //! mark after the run has ended is an orphan.
 
+pub mod clock;
 pub mod hosts;
 pub mod lies;
 pub mod runtime;

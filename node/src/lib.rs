@@ -6,6 +6,7 @@ mod authoring;
 mod chain_spec;
 mod changes;
 mod cli;
+mod clock;
 mod command;
 mod courier;
 mod database;

@@ -1,6 +1,6 @@
 //! Keeps the network's doors in step with the chain: nodes of the consortium's members, and no others, are let in and dialled.
 
-use crate::{courier::age, network::Allowed};
+use crate::{clock::Clock, courier::age, network::Allowed};
 use consilium_primitives::Member;
 use consilium_runtime::{opaque::Block, AccountId};
 use futures::StreamExt;
@@ -43,6 +43,7 @@ type Table = BTreeMap<PeerId, Vec<Multiaddr>>;
 pub struct Members<C> {
     client: Arc<C>,
     allowed: Allowed,
+    clock: Clock,
     /// Addresses from the command line and the chain's specification: of members, hints; of others, nothing.
     hints: Table,
     /// Peers of `--reserved-nodes`.
@@ -125,14 +126,19 @@ where
     ///
     /// # Errors
     /// The runtime does not answer.
-    pub fn open(client: Arc<C>, allowed: Allowed, network: &NetworkConfiguration) -> Result<Self, ApiError> {
+    pub fn open(
+        client: Arc<C>,
+        allowed: Allowed,
+        clock: Clock,
+        network: &NetworkConfiguration,
+    ) -> Result<Self, ApiError> {
         let named = &network.default_peers_set.reserved_nodes;
         let mut hints = Table::new();
         for MultiaddrWithPeerId { multiaddr, peer_id } in named.iter().chain(&network.boot_nodes) {
             hints.entry(*peer_id).or_default().push(multiaddr.clone());
         }
         let reserved = named.iter().map(|node| node.peer_id).collect();
-        let mut this = Self { client, allowed, hints, reserved, now: Table::new(), seen: None };
+        let mut this = Self { client, allowed, clock, hints, reserved, now: Table::new(), seen: None };
         this.look(false)?;
         Ok(this)
     }
@@ -159,7 +165,7 @@ where
     /// the past, in which those that can give it the present may be missing.
     fn look(&mut self, while_syncing: bool) -> Result<bool, ApiError> {
         let info = self.client.info();
-        let old = age(&*self.client, info.best_hash) > OLD;
+        let old = age(&*self.client, info.best_hash, &self.clock) > OLD;
         let at = (info.best_hash, info.finalized_hash, while_syncing, old);
         if self.seen == Some(at) {
             return Ok(false);

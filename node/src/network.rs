@@ -32,7 +32,7 @@ use sc_network_sync::{
         warp::WarpSyncProvider,
     },
     warp_request_handler::RequestHandler as WarpRequestHandler,
-    SyncingService, WarpSyncConfig,
+    SyncingService, WarpSyncConfig, WarpSyncPhase,
 };
 use sc_network_transactions::{TransactionsHandlerController, TransactionsHandlerPrototype};
 use sc_network_types::PeerId;
@@ -40,7 +40,7 @@ use sc_service::{error::Error, Configuration, SpawnEssentialTaskHandle, SpawnTas
 use sc_utils::mpsc::{tracing_unbounded, TracingUnboundedSender};
 use sp_consensus::block_validation::DefaultBlockAnnounceValidator;
 use sp_core::H256;
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// The network's inner workings.
 pub type Network = Litep2pNetworkBackend;
@@ -51,6 +51,8 @@ type Requests = <Network as NetworkBackend<Block, H256>>::RequestResponseProtoco
 
 /// Requests that wait for the filter; it never waits for anything itself.
 const QUEUE: usize = 64;
+/// A warp sync that has not begun is spoken of so often.
+const WARP_WATCH: Duration = Duration::from_secs(20);
 /// Name of the tasks' group.
 const GROUP: Option<&str> = Some("networking");
 
@@ -301,6 +303,22 @@ impl Parts<'_> {
         self.essential.spawn("network-imported", GROUP, imported);
         self.essential.spawn("network-final", GROUP, tell_final(client, to));
         Ok(Started { network, system_rpc, transactions: controller, sync, announces: announces_name })
+    }
+}
+
+/// Says now and then what a warp sync waits for that has not begun: the SDK begins none with fewer peers, and is silent.
+pub async fn watch_warp_sync(sync: Arc<SyncingService<Block>>) {
+    loop {
+        tokio::time::sleep(WARP_WATCH).await;
+        let Ok(status) = sync.status().await else { return };
+        let Some(progress) = status.warp_sync else { return };
+        if let WarpSyncPhase::AwaitingPeers { required_peers } = progress.phase {
+            log::warn!(
+                "warp sync waits for {required_peers} peers and has {}; nothing is fetched until then: start more nodes, name \
+                 them with --bootnodes, or start this one with --sync full",
+                status.num_peers
+            );
+        }
     }
 }
 

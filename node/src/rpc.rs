@@ -1,5 +1,6 @@
 //! What the node answers beside the SDK's own methods.
 
+use crate::clock::Clock;
 use consilium_runtime::{opaque::Block, AccountId, BlockNumber, Nonce};
 use jsonrpsee::RpcModule;
 use sc_client_api::Backend;
@@ -25,7 +26,8 @@ pub struct Grandpa<B> {
     pub proofs: Arc<FinalityProofProvider<B, Block>>,
 }
 
-/// The `system` methods (nonces and dry runs) and the `grandpa` methods (proofs that a block is final).
+/// The `system` methods (nonces and dry runs), the `grandpa` methods (proofs that a block is final) and `consilium_clock` (what
+/// the others' clocks say of this machine's, see [`Clock::report`]).
 ///
 /// # Errors
 /// A method of this name exists already.
@@ -33,6 +35,7 @@ pub fn create<C, P, B>(
     client: Arc<C>,
     pool: Arc<P>,
     grandpa: Grandpa<B>,
+    clock: Clock,
 ) -> Result<RpcModule<()>, Box<dyn std::error::Error + Send + Sync>>
 where
     C: ProvideRuntimeApi<Block>
@@ -52,5 +55,6 @@ where
     let Grandpa { executor, authorities, voter, justifications, proofs } = grandpa;
     let methods = sc_consensus_grandpa_rpc::Grandpa::new(executor, authorities, voter, justifications, proofs);
     module.merge(methods.into_rpc())?;
+    module.register_method("consilium_clock", move |_, _, _| clock.report())?;
     Ok(module)
 }

@@ -4,6 +4,7 @@ use crate::{
     authoring::Authoring,
     changes,
     cli::{CourierParams, WorkerParams},
+    clock::{self, Clock},
     courier::{self, Courier},
     members::Members,
     network::{self, Allowed, Network, Protocols},
@@ -16,7 +17,7 @@ use futures::{FutureExt, StreamExt};
 use sc_client_api::{Backend, BlockBackend};
 use sc_consensus_aura::ImportQueueParams;
 use sc_consensus_grandpa::{FinalityProofProvider, SharedVoterState};
-use sc_network_sync::{SyncEvent, SyncEventStream, WarpSyncPhase};
+use sc_network_sync::{SyncEvent, SyncEventStream};
 use sc_service::{error::Error as ServiceError, Configuration, TaskManager};
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
@@ -50,9 +51,6 @@ fn gossip_for(voters: usize) -> Duration {
     })
 }
 
-/// A warp sync that has not begun is spoken of so often.
-const WARP_WATCH: Duration = Duration::from_secs(20);
-
 type Parts = sc_service::PartialComponents<
     FullClient,
     FullBackend,
@@ -62,7 +60,12 @@ type Parts = sc_service::PartialComponents<
     (GrandpaImport, GrandpaLink, Option<Telemetry>),
 >;
 
-fn parts(config: &Configuration, cache: Option<PathBuf>, recoveries: &Recoveries) -> Result<Parts, ServiceError> {
+fn parts(
+    config: &Configuration,
+    cache: Option<PathBuf>,
+    recoveries: &Recoveries,
+    clock: Clock,
+) -> Result<Parts, ServiceError> {
     let telemetry = config
         .telemetry_endpoints
         .clone()
@@ -119,10 +122,12 @@ fn parts(config: &Configuration, cache: Option<PathBuf>, recoveries: &Recoveries
         justification_import: Some(Box::new(grandpa_import.clone())),
         client: client.clone(),
         create_inherent_data_providers: move |parent, _| {
-            let slots = slots.clone();
+            let (slots, clock) = (slots.clone(), clock.clone());
             async move {
+                // a clock that is behind would find fault with everybody else's blocks, and their senders be shut out
+                clock.settled().await;
                 let duration = sc_consensus_aura::standalone::slot_duration_at(&*slots, parent)?;
-                let timestamp = sp_timestamp::InherentDataProvider::from_system_time();
+                let timestamp = sp_timestamp::InherentDataProvider::new(clock.latest().into());
                 let slot = sp_consensus_aura::inherents::InherentDataProvider::from_timestamp_and_slot_duration(
                     *timestamp, duration,
                 );
@@ -149,22 +154,6 @@ fn parts(config: &Configuration, cache: Option<PathBuf>, recoveries: &Recoveries
     })
 }
 
-/// Says now and then what a warp sync waits for that has not begun: the SDK begins none with fewer peers, and is silent.
-async fn watch_warp_sync(sync: Arc<sc_network_sync::SyncingService<Block>>) {
-    loop {
-        tokio::time::sleep(WARP_WATCH).await;
-        let Ok(status) = sync.status().await else { return };
-        let Some(progress) = status.warp_sync else { return };
-        if let WarpSyncPhase::AwaitingPeers { required_peers } = progress.phase {
-            log::warn!(
-                "warp sync waits for {required_peers} peers and has {}; nothing is fetched until then: start more nodes, name \
-                 them with --bootnodes, or start this one with --sync full",
-                status.num_peers
-            );
-        }
-    }
-}
-
 /// What this node is told besides what all nodes of the SDK are.
 pub struct Own {
     /// Where compiled runtimes are kept.
@@ -188,6 +177,7 @@ pub fn new_full(
     own: Own,
 ) -> Result<TaskManager, ServiceError> {
     let Own { cache, recoveries, served, gossip } = own;
+    let clock = Clock::default();
     let sc_service::PartialComponents {
         client,
         backend,
@@ -197,14 +187,14 @@ pub fn new_full(
         select_chain,
         transaction_pool,
         other: (block_import, grandpa_link, mut telemetry),
-    } = parts(&config, cache, &recoveries)?;
+    } = parts(&config, cache, &recoveries, clock.clone())?;
 
     let mut storage = backend.offchain_storage().ok_or("the database has no room for offchain settings")?;
     worker::settle(worker_params, &mut storage).map_err(ServiceError::Other)?;
 
     let registry = config.prometheus_registry().cloned();
     let allowed = Allowed::default();
-    let members = Members::open(client.clone(), allowed.clone(), &config.network)
+    let members = Members::open(client.clone(), allowed.clone(), clock.clone(), &config.network)
         .map_err(|error| format!("the chain does not say who its members are: {error}"))?;
     network::close(&mut config, &allowed);
     let mut net_config = Protocols::new(&config.network, registry.clone());
@@ -219,14 +209,19 @@ pub fn new_full(
         peer_store,
     );
     net_config.add_notification_protocol(grandpa_config);
-    let courier = courier_params.blobs.clone().map(|blobs| {
-        let (mut protocol, port) = courier::protocol::<Network>(&genesis, config.chain_spec.fork_id());
-        let filter = network::members_only(&mut protocol, allowed.clone());
-        task_manager.spawn_handle().spawn("members-only", Some("networking"), filter);
+    let mut add = |mut protocol| {
+        let shut = network::members_only(&mut protocol, allowed.clone());
+        task_manager.spawn_handle().spawn("members-only", Some("networking"), shut);
         net_config.add_request_response_protocol(protocol);
+    };
+    let (protocol, clock_port) = clock::protocol::<Network>(&genesis, config.chain_spec.fork_id());
+    add(protocol);
+    let courier = courier_params.blobs.clone().map(|blobs| {
+        let (protocol, port) = courier::protocol::<Network>(&genesis, config.chain_spec.fork_id());
+        add(protocol);
         let own = config.base_path.path().join("courier");
         let quota = courier_params.courier_quota_mib.saturating_mul(1024 * 1024);
-        (courier::Settings { blobs, own, quota, genesis, served }, port)
+        (courier::Settings { blobs, own, quota, genesis, served, clock: clock.clone() }, port)
     });
     let warp_sync = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
         backend.clone(),
@@ -241,7 +236,7 @@ pub fn new_full(
         import_queue,
         warp: warp_sync,
         metrics,
-        allowed,
+        allowed: allowed.clone(),
         spawn: task_manager.spawn_handle(),
         essential: task_manager.spawn_essential_handle(),
     }
@@ -250,6 +245,10 @@ pub fn new_full(
     // a node that does not follow who is a member lets in who is none any more
     let follow = members.run(network.clone(), sync_service.clone(), announces);
     task_manager.spawn_essential_handle().spawn("members", Some("networking"), follow);
+
+    let events = sync_service.event_stream("clock");
+    let compare = clock.clone().run(network.clone(), clock_port, allowed, events, registry.as_ref())?;
+    task_manager.spawn_essential_handle().spawn("clock", Some("networking"), compare);
 
     if let Some((settings, port)) = courier {
         let courier = Courier::open(&settings, client.clone(), network.clone(), port).map_err(ServiceError::Other)?;
@@ -273,7 +272,7 @@ pub fn new_full(
         let wait = recoveries.wait(client.clone(), grandpa_link.shared_authority_set().clone());
         task_manager.spawn_essential_handle().spawn("recovery", None, wait);
     }
-    task_manager.spawn_handle().spawn("warp-sync-watch", None, watch_warp_sync(sync_service.clone()));
+    task_manager.spawn_handle().spawn("warp-sync-watch", None, network::watch_warp_sync(sync_service.clone()));
 
     let nudge = Nudge::default();
     if let Some((url, token)) = worker::door(worker_params) {
@@ -316,7 +315,7 @@ pub fn new_full(
         let authorities = grandpa_link.shared_authority_set().clone();
         let justifications = grandpa_link.justification_stream();
         let proofs = FinalityProofProvider::new_for_service(backend.clone(), Some(authorities.clone()));
-        let voter = voter_state.clone();
+        let (voter, clock) = (voter_state.clone(), clock.clone());
         Box::new(move |executor: Arc<dyn SpawnNamed>| {
             let grandpa = rpc::Grandpa {
                 executor,
@@ -325,7 +324,7 @@ pub fn new_full(
                 justifications: justifications.clone(),
                 proofs: proofs.clone(),
             };
-            rpc::create(client.clone(), pool.clone(), grandpa).map_err(Into::into)
+            rpc::create(client.clone(), pool.clone(), grandpa, clock.clone()).map_err(Into::into)
         })
     };
     sc_service::spawn_tasks(sc_service::SpawnTasksParams {
@@ -364,6 +363,7 @@ pub fn new_full(
             keystore: keystore_container.keystore(),
             sync: sync_service.clone(),
             force: force_authoring,
+            clock,
             telemetry: telemetry.as_ref().map(|t| t.handle()),
         };
         task_manager.spawn_essential_handle().spawn_blocking("aura", Some("block-authoring"), authoring.run());

@@ -5,7 +5,7 @@ use super::{
     checks, identity,
     peers::peers,
     ports,
-    rpc::Node,
+    rpc::{Clock, Node},
     state::{is_up, State, Up},
     studies::{self, worker_status},
     watch::{built_in, standing},
@@ -176,8 +176,11 @@ async fn in_step(node: &Node, genesis: Option<&str>, peer: Option<&str>) -> Resu
     Ok(format!("block {}, final {}, {} peers", health.best, health.finalised, health.peers))
 }
 
-/// Holds this machine's clock against the newest block's time: no more can be known of one block.
+/// What the others' clocks say of this machine's; where the node knows too few, the newest block's time says a little.
 async fn clock(node: &Node) -> Result<String> {
+    if let Some(verdict) = node.clock().await.ok().and_then(judge_by_others) {
+        return verdict;
+    }
     let at = node.best().await?;
     let key = [twox_128(b"Timestamp"), twox_128(b"Now")].concat();
     let values = node.values(std::slice::from_ref(&key), &at).await?;
@@ -185,6 +188,16 @@ async fn clock(node: &Node) -> Result<String> {
     let time = u64::decode(&mut &time[..]).context("the chain's time cannot be read")?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("this machine's clock is before 1970")?;
     judge_clock(i64::try_from(now.as_millis())?.saturating_sub(i64::try_from(time)?))
+}
+
+/// What the node has found by comparing clocks; nothing where it knows fewer than two others.
+fn judge_by_others(clock: Clock) -> Option<Result<String>> {
+    let Clock { offset_seconds, others, apart_seconds, warning } = clock;
+    if let Some(warning) = warning {
+        return Some(Err(anyhow::anyhow!(warning)));
+    }
+    let (off, apart) = (offset_seconds?.abs(), apart_seconds.unwrap_or_default());
+    Some(Ok(format!("{off:.2} s off the middle of {others} other institutions' clocks, which lie {apart:.2} s apart")))
 }
 
 /// What the age of the newest block says of this machine's clock.
@@ -289,6 +302,21 @@ async fn worker(dir: &Path, settings: &SiteSettings) -> Result<(String, Option<V
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_clock_is_judged_by_others_where_two_are_known() {
+        let clock = |offset_seconds, others, warning: Option<&str>| Clock {
+            offset_seconds,
+            others,
+            apart_seconds: offset_seconds.map(|_| 0.04),
+            warning: warning.map(str::to_owned),
+        };
+        assert!(judge_by_others(clock(None, 0, None)).is_none());
+        let good = judge_by_others(clock(Some(-0.02), 3, None)).unwrap().unwrap();
+        assert_eq!(good, "0.02 s off the middle of 3 other institutions' clocks, which lie 0.04 s apart");
+        let words = "this machine's clock is 10.2 s ahead";
+        assert_eq!(judge_by_others(clock(Some(10.2), 3, Some(words))).unwrap().unwrap_err().to_string(), words);
+    }
 
     #[test]
     fn a_clock_is_judged_by_the_newest_block_s_age() {

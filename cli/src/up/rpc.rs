@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use codec::Decode;
-use serde::de::DeserializeOwned;
+use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use serde_json::Value;
 use std::{collections::HashMap, time::Duration};
 use subxt::rpcs::{
@@ -31,6 +31,19 @@ pub struct Health {
     pub peers: u64,
     /// Whether it is catching up.
     pub syncing: bool,
+}
+
+/// What the other institutions' clocks say of this machine's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Clock {
+    /// By how many seconds it is off at least, ahead if positive; none while fewer than two others are known.
+    pub offset_seconds: Option<f64>,
+    /// How many others are known.
+    pub others: u64,
+    /// How many seconds those lie apart.
+    pub apart_seconds: Option<f64>,
+    /// Words for people, where it is wrong.
+    pub warning: Option<String>,
 }
 
 impl Health {
@@ -93,6 +106,14 @@ impl Node {
             peers: health["peers"].as_u64().unwrap_or_default(),
             syncing: health["isSyncing"] == true,
         })
+    }
+
+    /// What it knows of this machine's clock.
+    ///
+    /// # Errors
+    /// The node does not answer, or is of a release that compares no clocks.
+    pub async fn clock(&self) -> Result<Clock> {
+        self.ask("consilium_clock", rpc_params![]).await
     }
 
     /// Hash of the best block.

@@ -86,7 +86,10 @@ async fn of_studies(dir: &Path, settings: &SiteSettings) -> Vec<(StudyId, Result
 pub async fn run(dir: &Path, format: Format) -> Result<ExitCode> {
     let settings = SiteSettings::read(dir)?;
     let (up, alive) = (Up::read(dir)?, is_up(dir)?);
-    let health = async { Node::connect(&settings.rpc_url()).await?.health().await }.await;
+    let (health, clock) = match Node::connect(&settings.rpc_url()).await {
+        Ok(node) => (node.health().await, node.clock().await.ok()),
+        Err(error) => (Err(error), None),
+    };
     let studies = match health {
         Ok(_) => of_studies(dir, &settings).await,
         Err(_) => Vec::new(),
@@ -111,7 +114,7 @@ pub async fn run(dir: &Path, format: Format) -> Result<ExitCode> {
                 json!({ "study": number, "well": found.is_ok(), "words": words })
             })
             .collect();
-        print_json(&json!({ "up": alive, "programs": up, "chain": chain, "studies": studies }))?;
+        print_json(&json!({ "up": alive, "programs": up, "chain": chain, "clock": clock, "studies": studies }))?;
         return Ok(code);
     }
     out!("folder       {}", dir.display());
@@ -143,6 +146,9 @@ pub async fn run(dir: &Path, format: Format) -> Result<ExitCode> {
             Ok(text) => out!("study        {number}: {}", seen(text)),
             Err(error) => out!("study        MEND {number}: {}", seen(&told(error))),
         }
+    }
+    if let Some(warning) = clock.and_then(|clock| clock.warning) {
+        out!("clock        {}", seen(&warning));
     }
     Ok(code)
 }

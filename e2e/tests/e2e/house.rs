@@ -1,6 +1,6 @@
 //! Institutions on machines with addresses of their own, each with its folder, led by the command line alone.
 
-use consilium_e2e::{bin_dir, hosts::Hosts, workspace};
+use consilium_e2e::{bin_dir, clock, hosts::Hosts, workspace};
 use nix::{
     sys::signal::{kill, Signal},
     unistd::Pid,
@@ -10,7 +10,7 @@ use std::{
     cell::RefCell,
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Child, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -33,6 +33,8 @@ pub struct House<'a> {
     pub dir: PathBuf,
     /// What `up` says; beside the folder.
     log: PathBuf,
+    /// Its machine's clock, if a test sets that; beside the folder.
+    clock: PathBuf,
     up: RefCell<Option<Child>>,
 }
 
@@ -45,8 +47,9 @@ impl<'a> House<'a> {
     /// Makes the folder of the institution on this machine; `how` founds or joins.
     pub fn init(hosts: &'a Hosts, scratch: &Path, n: u8, how: &[&str]) -> Self {
         let name = NAMES[usize::from(n) - 1];
-        let (dir, log) = (scratch.join(name), scratch.join(format!("{name}.log")));
-        let house = Self { hosts, n, name, dir, log, up: RefCell::default() };
+        let beside = |what: &str| scratch.join(format!("{name}.{what}"));
+        let (dir, log, clock) = (scratch.join(name), beside("log"), beside("clock"));
+        let house = Self { hosts, n, name, dir, log, clock, up: RefCell::default() };
         let address = format!("/ip4/{}/tcp/30333", Hosts::address(n));
         house.done(&[&["init", "--name", name, "--dir", text(&house.dir), "--address", &address][..], how].concat());
         house
@@ -62,14 +65,41 @@ impl<'a> House<'a> {
         text(&self.dir.join("institution.key")).to_owned()
     }
 
+    /// Sets its machine's clock: so far beside the right one, such as `-10s` or `+1h`; `+0` is right. Programs have a clock that
+    /// can be set if it was set before they were started.
+    pub fn set_clock(&self, off: &str) {
+        let new = self.clock.with_extension("new");
+        fs::write(&new, off).unwrap();
+        fs::rename(&new, &self.clock).unwrap();
+    }
+
+    /// A program of this workspace, on its machine and by its clock.
+    fn on(&self, program: &str) -> Command {
+        let mut command = self.hosts.on(self.n, bin_dir().unwrap().join(program));
+        if self.clock.exists() {
+            command.envs(clock::environment(&self.clock).unwrap());
+        }
+        command
+    }
+
+    /// What its node counts, by name.
+    pub fn figure(&self, name: &str) -> Option<f64> {
+        // nothing else is sure to be there that asks a port of the machine
+        let ask = "exec 3<>/dev/tcp/127.0.0.1/9615 && printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3 && cat <&3";
+        let output = self.hosts.on(self.n, "bash").args(["-c", ask]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let line = text.lines().find(|line| line.starts_with(name))?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+
+    /// Its node's log.
+    pub fn node_log(&self) -> String {
+        fs::read_to_string(self.dir.join("logs/node.log")).unwrap_or_default()
+    }
+
     /// Runs the command line on its machine.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        self.hosts
-            .on(self.n, bin_dir().unwrap().join("consilium"))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+        self.on("consilium").args(arguments).stdin(Stdio::null()).output().unwrap()
     }
 
     /// What a command that must succeed has printed.
@@ -107,7 +137,7 @@ impl<'a> House<'a> {
     /// Starts the institution's programs.
     pub fn up(&self) {
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
-        let mut command = self.hosts.on(self.n, bin_dir().unwrap().join("consilium"));
+        let mut command = self.on("consilium");
         command.args(["up", "--dir", self.dir()]).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         *self.up.borrow_mut() = Some(command.spawn().unwrap());
     }

@@ -4,6 +4,7 @@
 
 mod audit;
 mod checks;
+mod clock;
 mod house;
 mod liars;
 mod localnet;

@@ -1,6 +1,7 @@
 //! What the courier reads from the chain.
 
 use super::gate::Snapshot;
+use crate::clock::Clock;
 use codec::Encode;
 use consilium_primitives::{blocks, StudyBlobs, StudyId};
 use consilium_runtime::{opaque::Block, SLOT_MILLIS};
@@ -16,7 +17,7 @@ use sp_consensus_aura::{
 use sp_core::H256;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 /// A chain whose newest block is older is one that this node has not heard of for a while.
@@ -59,9 +60,10 @@ impl Told {
     }
 }
 
-/// How long ago, by this machine's clock, the slot of a block was. The first block has none, and is very old. How long its slot
-/// was, the chain says at the block before: with the block itself another runtime may have come, with other slots.
-pub fn age<C>(client: &C, block: H256) -> Duration
+/// How long ago the slot of a block was, by this machine's clock, put right as far as the others' are known. The first block has
+/// none, and is very old. How long its slot was, the chain says at the block before: with the block itself another runtime may have
+/// come, with other slots.
+pub fn age<C>(client: &C, block: H256, clock: &Clock) -> Duration
 where
     C: HeaderBackend<Block> + ProvideRuntimeApi<Block>,
     C::Api: AuraApi<Block, AuthorityId>,
@@ -73,8 +75,7 @@ where
         let millis = slots.map_or(SLOT_MILLIS, |slots| slots.as_millis());
         Some(Duration::from_millis(u64::from(slot).saturating_mul(millis)))
     });
-    let at = at.unwrap_or_default();
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(at)
+    clock.now().saturating_sub(at.unwrap_or_default())
 }
 
 /// What the chain says at a finalised block.

@@ -22,6 +22,7 @@ mod store;
 mod tests;
 mod wire;
 
+use crate::clock::Clock;
 pub use chain::age;
 use chain::{read, Settled, Told, OLD};
 use consilium_runtime::opaque::Block;
@@ -79,6 +80,8 @@ pub struct Settings {
     pub genesis: sp_core::H256,
     /// What becomes of bytes before they leave.
     pub served: crate::Served,
+    /// What time it is.
+    pub clock: Clock,
 }
 
 /// The courier's place in the network, before the network is built.
@@ -115,6 +118,7 @@ pub struct Courier<C, N> {
     store: Arc<Store>,
     server: Arc<Server>,
     port: Port,
+    clock: Clock,
 }
 
 /// The network as a fetcher sees it.
@@ -164,7 +168,7 @@ where
             .map_err(|error| format!("egress log {}: {error}", log.display()))?;
         let store = Arc::new(store);
         let server = Arc::new(Server::new(store.clone(), egress, settings.served));
-        Ok(Self { client, network, store, server, port })
+        Ok(Self { client, network, store, server, port, clock: settings.clock.clone() })
     }
 
     /// Serves and fetches until the node stops; that it ended before is said in the log. While `syncing` says that the
@@ -225,7 +229,7 @@ where
                     Err(error) => log::error!(target: LOG, "reading the chain failed, trying again: {error}"),
                 }
             }
-            let age = age(&*self.client, info.best_hash);
+            let age = age(&*self.client, info.best_hash, &self.clock);
             let behind = at != heads || syncing() || age > OLD;
             told.behind(age > OLD && at == heads && info.best_number > 0, age);
             self.server.set_behind(behind);

@@ -49,7 +49,7 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The protocols of requests, each with a question that a node can answer.
-fn questions(genesis: &H256) -> [(&'static str, Vec<u8>); 5] {
+fn questions(genesis: &H256) -> [(&'static str, Vec<u8>); 6] {
     // the header of the first block by number; its state from the beginning; one value of it with a proof
     let block = [&[0x08, 0x80, 0x80, 0x80, 0x08][..], &field(3, &[0; 4]), &[0x30, 1]].concat();
     let state = [field(1, genesis.as_bytes()), vec![0x18, 1]].concat();
@@ -62,6 +62,7 @@ fn questions(genesis: &H256) -> [(&'static str, Vec<u8>); 5] {
         ("sync/warp", genesis.as_bytes().to_vec()),
         ("light/2", light),
         ("courier/2", (blob, 0u64, 16_384u32).encode()),
+        ("consilium/clock/1", vec![7; 8]),
     ]
 }
 

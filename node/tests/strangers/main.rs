@@ -17,7 +17,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -142,6 +142,13 @@ async fn a_strangers_requests_are_refused_and_a_members_are_answered() {
             answer = client.ask(name).await;
         }
         assert!(answer.as_ref().is_ok_and(|bytes| !bytes.is_empty()), "{name}: {answer:?}");
+        if name == "consilium/clock/1" {
+            let bytes = answer.unwrap();
+            assert_eq!((bytes.len(), &bytes[..8]), (16, &client.question(name)[..]));
+            let time = Duration::from_millis(u64::from_le_bytes(bytes[8..].try_into().unwrap()));
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+            assert!(now >= time && now - time < Duration::from_secs(5), "{time:?} at {now:?}");
+        }
     }
 }
 
