@@ -191,10 +191,12 @@ pub fn new_full(
     );
     net_config.add_notification_protocol(grandpa_config);
     let courier = courier_params.blobs.clone().map(|blobs| {
-        let (mut protocol, port) = courier::protocol::<Network>(&genesis, config.chain_spec.fork_id());
-        let filter = network::members_only(&mut protocol, allowed.clone());
-        task_manager.spawn_handle().spawn("members-only", Some("networking"), filter);
-        net_config.add_request_response_protocol(protocol);
+        let (protocols, port) = courier::protocols::<Network>(&genesis, config.chain_spec.fork_id());
+        for mut protocol in protocols {
+            let filter = network::members_only(&mut protocol, allowed.clone());
+            task_manager.spawn_handle().spawn("members-only", Some("networking"), filter);
+            net_config.add_request_response_protocol(protocol);
+        }
         let own = config.base_path.path().join("courier");
         let quota = courier_params.courier_quota_mib.saturating_mul(1024 * 1024);
         (courier::Settings { blobs, own, quota, genesis, served }, port)
