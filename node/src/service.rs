@@ -217,8 +217,8 @@ pub fn new_full(
     let (protocol, clock_port) = clock::protocol::<Network>(&genesis, config.chain_spec.fork_id());
     add(protocol);
     let courier = courier_params.blobs.clone().map(|blobs| {
-        let (protocol, port) = courier::protocol::<Network>(&genesis, config.chain_spec.fork_id());
-        add(protocol);
+        let (protocols, port) = courier::protocols::<Network>(&genesis, config.chain_spec.fork_id());
+        protocols.into_iter().for_each(&mut add);
         let own = config.base_path.path().join("courier");
         let quota = courier_params.courier_quota_mib.saturating_mul(1024 * 1024);
         (courier::Settings { blobs, own, quota, genesis, served, clock: clock.clone() }, port)

@@ -105,6 +105,17 @@ impl StudyBlobs {
     }
 }
 
+/// Tells whether what a block says of institutions and blobs is what another one said from which it descends. Of blocks of which
+/// neither descends from the other it says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct Change {
+    /// Hash over the institutions, and over the version of the runtime that says all this.
+    pub members: Hash,
+    /// The studies whose blobs are told, in the order in which they are. While `members` and a study's number stay the same, so
+    /// does what is told of its blobs.
+    pub studies: Vec<(StudyId, u64)>,
+}
+
 /// An institution, as far as the node must know it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct InstitutionNotice {

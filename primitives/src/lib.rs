@@ -42,7 +42,7 @@ pub mod text;
 pub mod time;
 pub mod vote;
 
-pub use blobs::{BlobKind, BlobNotice, InstitutionNotice, MergedBlob, RoundUpdates, StudyBlobs};
+pub use blobs::{BlobKind, BlobNotice, Change, InstitutionNotice, MergedBlob, RoundUpdates, StudyBlobs};
 pub use duty::{
     Attested, Duty, DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode,
     MergeInput,

@@ -125,6 +125,7 @@ impl_runtime_apis! {
         }
     }
 
+    #[api_version(2)]
     impl pallet_swarm_learning_runtime_api::SwarmApi<Block> for Runtime {
         fn institutions() -> Vec<InstitutionNotice> {
             institutions()
@@ -140,6 +141,12 @@ impl_runtime_apis! {
         }
         fn ended(study: StudyId) -> Option<u32> {
             SwarmLearning::ended(study)
+        }
+        fn change() -> consilium_primitives::Change {
+            consilium_primitives::Change {
+                members: BlakeTwo256::hash_of(&(VERSION.spec_version, institutions())),
+                studies: SwarmLearning::changes(),
+            }
         }
     }
 

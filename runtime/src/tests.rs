@@ -248,3 +248,37 @@ fn every_call_fits_in_a_block() {
         assert!(weight.ref_time() > 0, "{call:?} has no weight");
     }
 }
+
+#[test]
+fn a_change_of_any_institution_or_study_is_told() {
+    use pallet_swarm_learning_runtime_api::runtime_decl_for_swarm_api::SwarmApiV2;
+    fn change() -> consilium_primitives::Change {
+        <Runtime as SwarmApiV2<Block>>::change()
+    }
+    chain().execute_with(|| {
+        let mut told = alloc::vec![change()];
+        let mut tell = |what: &str, members: bool| {
+            let (before, now) = (told[told.len() - 1].clone(), change());
+            assert_eq!((before.members != now.members, before.studies != now.studies), (members, !members), "{what}");
+            assert!(!told.contains(&now), "{what}");
+            told.push(now);
+        };
+        let spec = b"{}".to_vec().try_into().expect("short");
+        let register = pallet_swarm_learning::Call::register { rules: alloc::boxed::Box::new(rules()), spec };
+        assert_ok!(call(register, RuntimeOrigin::signed(Alice.to_account_id())));
+        tell("a new study", false);
+        let agreement = pallet_swarm_learning::Studies::<Runtime>::get(0).expect("it is there").agreement;
+        let enrol = pallet_swarm_learning::Call::enrol { study: 0, agreement, samples: 10 };
+        assert_ok!(call(enrol, RuntimeOrigin::signed(Bob.to_account_id())));
+        tell("a member", false);
+        let flags = |participant| Motion::SetFlags { who: Dave.to_account_id(), validator: true, participant };
+        decide(flags(false));
+        tell("an institution takes part no more", true);
+        decide(Motion::Suspend { who: Dave.to_account_id() });
+        tell("one is suspended", true);
+        pallet_consortium::pallet::Institutions::<Runtime>::mutate(Charlie.to_account_id(), |it| {
+            it.as_mut().expect("it is there").peer_id = Some(b"another node".to_vec().try_into().expect("short"));
+        });
+        tell("a node of its own", true);
+    });
+}

@@ -2,13 +2,12 @@
 
 use super::gate::Snapshot;
 use crate::clock::Clock;
-use codec::Encode;
-use consilium_primitives::{blocks, StudyBlobs, StudyId};
+use consilium_primitives::{blocks, Change, InstitutionNotice, StudyBlobs, StudyId};
 use consilium_runtime::{opaque::Block, SLOT_MILLIS};
 use pallet_swarm_learning_runtime_api::SwarmApi;
 use sc_consensus_aura::standalone::{find_pre_digest, slot_duration_at};
 use sc_network_types::PeerId;
-use sp_api::{ApiError, ProvideRuntimeApi};
+use sp_api::{ApiError, ApiExt, ProvideRuntimeApi};
 use sp_blockchain::{HeaderBackend, Info};
 use sp_consensus_aura::{
     sr25519::{AuthorityId, AuthoritySignature},
@@ -17,14 +16,22 @@ use sp_consensus_aura::{
 use sp_core::H256;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
 /// A chain whose newest block is older is one that this node has not heard of for a while.
 pub const OLD: Duration = Duration::from_secs(300);
 
-/// What the chain says is taken for new every so many finalised blocks, which is every ten minutes.
+/// What the chain says is taken for new every so many finalised blocks: ten minutes.
 const RENEW_AFTER: u32 = blocks(600_000);
+
+/// Version of the runtime's interface since which it says what has changed.
+const CHANGE_SINCE: u32 = 2;
+
+/// So many blocks are looked back to find out whether the chain has taken another way. Where it may have, everything is read
+/// anew.
+const LOOK_BACK: u32 = 64;
 
 /// What was said already, and is not said again while it stays true.
 #[derive(Default)]
@@ -78,63 +85,191 @@ where
     clock.now().saturating_sub(at.unwrap_or_default())
 }
 
-/// What the chain says at a finalised block.
-#[derive(Default)]
-pub struct Settled {
-    at: H256,
-    number: u32,
-    listed: Vec<StudyBlobs>,
-    /// Blocks in which studies ended: of those that are listed, and of those that something is held for.
-    ended: BTreeMap<StudyId, u32>,
+/// What is asked of a chain at one of its blocks.
+pub trait Ask {
+    /// Why there is no answer.
+    type Error;
+    /// What tells whether the next three answers have changed; none where the block's runtime is an earlier one.
+    fn change(&self, at: H256) -> Result<Option<Change>, Self::Error>;
+    /// All institutions.
+    fn institutions(&self, at: H256) -> Result<Vec<InstitutionNotice>, Self::Error>;
+    /// Blobs of the studies that run or ended lately.
+    fn blobs(&self, at: H256) -> Result<Vec<StudyBlobs>, Self::Error>;
+    /// Blobs of one study.
+    fn blobs_of(&self, at: H256, study: StudyId) -> Result<Option<StudyBlobs>, Self::Error>;
+    /// Block in which a study ended.
+    fn ended(&self, at: H256, study: StudyId) -> Result<Option<u32>, Self::Error>;
+    /// The block before a block.
+    fn parent(&self, of: H256) -> Option<H256>;
 }
 
-impl Settled {
-    fn read<C>(client: &C, at: H256, number: u32, held: &BTreeSet<StudyId>) -> Result<Self, ApiError>
-    where
-        C: ProvideRuntimeApi<Block>,
-        C::Api: SwarmApi<Block>,
-    {
-        let listed = client.runtime_api().blobs(at)?;
-        let ends = listed.iter().map(|blobs| (blobs.study, blobs.ended));
-        let mut ended: BTreeMap<StudyId, Option<u32>> = ends.collect();
-        for study in held {
-            if !ended.contains_key(study) {
-                ended.insert(*study, client.runtime_api().ended(at, *study)?);
-            }
-        }
-        let ended = ended.into_iter().filter_map(|(study, at)| at.map(|at| (study, at))).collect();
-        Ok(Self { at, number, listed, ended })
-    }
-}
+/// A client's chain.
+pub struct Chain<'a, C>(pub &'a C);
 
-/// What the chain says at its best block and at the finalised one, and bytes that tell it from what it said before; `settled` is
-/// what was read last at a finalised block, and is read again only where that has changed. `held`: studies that something is
-/// held for.
-///
-/// # Errors
-/// The runtime does not answer.
-pub fn read<C>(
-    client: &C,
-    local: &PeerId,
-    info: &Info<Block>,
-    settled: &mut Settled,
-    held: &BTreeSet<StudyId>,
-) -> Result<(Snapshot, [u8; 32]), ApiError>
+impl<C> Ask for Chain<'_, C>
 where
-    C: ProvideRuntimeApi<Block>,
+    C: ProvideRuntimeApi<Block> + HeaderBackend<Block>,
     C::Api: SwarmApi<Block>,
 {
-    if settled.at != info.finalized_hash {
-        *settled = Settled::read(client, info.finalized_hash, info.finalized_number, held)?;
+    type Error = ApiError;
+
+    fn change(&self, at: H256) -> Result<Option<Change>, ApiError> {
+        let api = self.0.runtime_api();
+        match api.api_version::<dyn SwarmApi<Block>>(at)? {
+            Some(version) if version >= CHANGE_SINCE => api.change(at).map(Some),
+            _ => Ok(None),
+        }
     }
-    let institutions = client.runtime_api().institutions(info.best_hash)?;
-    let listed = client.runtime_api().blobs(info.best_hash)?;
-    let Settled { number, listed: finally, ended, .. } = settled;
-    // now and then, since what is over depends on how long ago a study ended
-    let age = *number / RENEW_AFTER;
-    let print =
-        (&institutions, &listed, &*finally, &*ended, age).using_encoded(|bytes| *blake3::hash(bytes).as_bytes());
-    let notices = |studies: &[StudyBlobs]| studies.iter().flat_map(StudyBlobs::notices).collect::<Vec<_>>();
-    let snapshot = Snapshot::new(local, institutions, notices(&listed), &notices(finally));
-    Ok((snapshot.with_ends(*number, ended.clone()), print))
+
+    fn institutions(&self, at: H256) -> Result<Vec<InstitutionNotice>, ApiError> {
+        self.0.runtime_api().institutions(at)
+    }
+
+    fn blobs(&self, at: H256) -> Result<Vec<StudyBlobs>, ApiError> {
+        self.0.runtime_api().blobs(at)
+    }
+
+    fn blobs_of(&self, at: H256, study: StudyId) -> Result<Option<StudyBlobs>, ApiError> {
+        self.0.runtime_api().blobs_of(at, study)
+    }
+
+    fn ended(&self, at: H256, study: StudyId) -> Result<Option<u32>, ApiError> {
+        self.0.runtime_api().ended(at, study)
+    }
+
+    fn parent(&self, of: H256) -> Option<H256> {
+        self.0.header(of).ok().flatten().map(|header| header.parent_hash)
+    }
+}
+
+/// What was read at one block.
+#[derive(Clone, Default)]
+struct Reading {
+    at: H256,
+    number: u32,
+    change: Option<Change>,
+    listed: Vec<Arc<StudyBlobs>>,
+}
+
+impl Reading {
+    /// Reads what has changed since any of these readings, all of the same chain of blocks; everything, where the runtime does not
+    /// say what has.
+    fn take<A: Ask>(chain: &A, (at, number): (H256, u32), known: &[&Self]) -> Result<Self, A::Error> {
+        if let Some(same) = known.iter().find(|reading| reading.at == at) {
+            return Ok((*same).clone());
+        }
+        let change = chain.change(at)?;
+        let listed = match &change {
+            Some(change) => Self::list(chain, at, change, known)?,
+            None => chain.blobs(at)?.into_iter().map(Arc::new).collect(),
+        };
+        Ok(Self { at, number, change, listed })
+    }
+
+    fn list<A: Ask>(chain: &A, at: H256, now: &Change, known: &[&Self]) -> Result<Vec<Arc<StudyBlobs>>, A::Error> {
+        let like = |reading: &&&Self| reading.change.as_ref().is_some_and(|change| change.members == now.members);
+        let known: Vec<_> = known.iter().filter(like).collect();
+        if known.is_empty() {
+            return Ok(chain.blobs(at)?.into_iter().map(Arc::new).collect());
+        }
+        let mut listed = Vec::with_capacity(now.studies.len());
+        for (study, count) in &now.studies {
+            match known.iter().find_map(|reading| reading.of(*study, *count)) {
+                Some(same) => listed.push(same),
+                None => listed.extend(chain.blobs_of(at, *study)?.map(Arc::new)),
+            }
+        }
+        Ok(listed)
+    }
+
+    /// What was said of a study when its count was this.
+    fn of(&self, study: StudyId, count: u64) -> Option<Arc<StudyBlobs>> {
+        let change = self.change.as_ref()?;
+        change.studies.contains(&(study, count)).then_some(())?;
+        self.listed.iter().find(|blobs| blobs.study == study).cloned()
+    }
+}
+
+/// What the chain said at its best block and at the finalised one when it was read last. Of all that, only what has changed is
+/// read again.
+#[derive(Default)]
+pub struct Reader {
+    best: Reading,
+    settled: Reading,
+    institutions: Arc<Vec<InstitutionNotice>>,
+    /// Blocks in which studies ended: of those that are listed, and of those that something is held for.
+    ended: BTreeMap<StudyId, u32>,
+    /// For which `ended` was asked.
+    held: BTreeSet<StudyId>,
+    /// Counts the times that everything is told anew; none before the first.
+    age: Option<u32>,
+}
+
+impl Reader {
+    /// What the chain says now, if that is something else than what it said before. `held`: studies that something is held for.
+    ///
+    /// # Errors
+    /// The runtime does not answer; nothing is forgotten then.
+    pub fn read<A: Ask>(
+        &mut self,
+        chain: &A,
+        local: &PeerId,
+        info: &Info<Block>,
+        held: &BTreeSet<StudyId>,
+    ) -> Result<Option<Snapshot>, A::Error> {
+        let mut known = vec![&self.settled];
+        // counts of changes compare on one chain of blocks only
+        if self.precedes(chain, info.best_hash, info.best_number) {
+            known.push(&self.best);
+        }
+        let settled = Reading::take(chain, (info.finalized_hash, info.finalized_number), &known)?;
+        known.push(&settled);
+        let best = Reading::take(chain, (info.best_hash, info.best_number), &known)?;
+        let members = |reading: &Reading| reading.change.as_ref().map(|change| change.members);
+        let same = members(&best).is_some() && members(&best) == members(&self.best);
+        let institutions = if same { self.institutions.clone() } else { Arc::new(chain.institutions(best.at)?) };
+        // now and then, since what is over depends on how long ago a study ended
+        let age = Some(settled.number / RENEW_AFTER);
+        let (listed, renewed) = (settled.listed != self.settled.listed, age != self.age);
+        let ended =
+            if listed || renewed || *held != self.held { ends(chain, &settled, held)? } else { self.ended.clone() };
+        let changed = renewed
+            || listed
+            || best.listed != self.best.listed
+            || institutions != self.institutions
+            || ended != self.ended;
+        *self = Self { best, settled, institutions, ended, held: held.clone(), age };
+        Ok(changed.then(|| self.snapshot(local)))
+    }
+
+    /// Whether the best block comes of the one that was read last, or is that one.
+    fn precedes<A: Ask>(&self, chain: &A, mut block: H256, number: u32) -> bool {
+        let Some(steps) = number.checked_sub(self.best.number).filter(|steps| *steps <= LOOK_BACK) else {
+            return false;
+        };
+        for _ in 0..steps {
+            let Some(parent) = chain.parent(block) else { return false };
+            block = parent;
+        }
+        block == self.best.at
+    }
+
+    fn snapshot(&self, local: &PeerId) -> Snapshot {
+        let notices = |reading: &Reading| reading.listed.iter().flat_map(|blobs| blobs.notices()).collect::<Vec<_>>();
+        let (best, settled) = (notices(&self.best), notices(&self.settled));
+        let snapshot = Snapshot::new(local, self.institutions.to_vec(), best, &settled);
+        snapshot.with_ends(self.settled.number, self.ended.clone())
+    }
+}
+
+/// Blocks in which studies ended, as a finalised block has it: of those that it lists, and of those that something is held for.
+fn ends<A: Ask>(chain: &A, settled: &Reading, held: &BTreeSet<StudyId>) -> Result<BTreeMap<StudyId, u32>, A::Error> {
+    let mut ended: BTreeMap<StudyId, Option<u32>> =
+        settled.listed.iter().map(|blobs| (blobs.study, blobs.ended)).collect();
+    for study in held {
+        if !ended.contains_key(study) {
+            ended.insert(*study, chain.ended(settled.at, *study)?);
+        }
+    }
+    Ok(ended.into_iter().filter_map(|(study, at)| at.map(|at| (study, at))).collect())
 }

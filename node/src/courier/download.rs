@@ -93,7 +93,6 @@ impl Download {
     /// # Errors
     /// The bytes on disk changed since they were verified, or the disk failed.
     pub fn finish(self, store: &Store, entry: &Entry) -> Result<(), NotAdopted> {
-        self.file.sync_all()?;
         drop(self.file);
         store.adopt(entry)
     }

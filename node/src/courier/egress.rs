@@ -9,7 +9,7 @@ use super::{
     gate::Grant,
     wire::kind_name,
 };
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use sc_network_types::PeerId;
 use sp_core::H256;
 use std::{
@@ -25,21 +25,34 @@ use std::{
 /// Bytes of new lines after which the log is folded.
 const FOLD_AFTER: u64 = 16 * 1024 * 1024;
 
-/// A log of JSON lines: every part of a blob that this node gave to another. A line is written before its
-/// part is sent, and reaches the disk with the next [`EgressLog::sync`].
+/// A log of JSON lines: every part of a blob that this node gave to another. A line is written, and brought to the disk,
+/// before its part is sent; lines of parts that are asked for at once go there together.
 pub struct EgressLog {
     path: PathBuf,
     genesis: String,
     fold_after: u64,
-    open: Mutex<Open>,
+    state: Mutex<State>,
+    /// Told whenever the file was brought to the disk, or could not be.
+    synced: Condvar,
+}
+
+/// The file, and how many of the lines that were written since the log was opened are on the disk.
+struct State {
+    open: Open,
+    written: u64,
+    synced: u64,
+    /// Those after the first of these numbers, up to the second, were not brought there when it was tried last.
+    lost: (u64, u64),
+    /// Somebody brings the file to the disk just now.
+    syncing: bool,
+    #[cfg(test)]
+    syncs: u64,
 }
 
 struct Open {
     file: File,
     /// Device and inode: tell whether the path leads elsewhere by now.
     place: (u64, u64),
-    /// Lines were added since the last time that the file was brought to the disk.
-    fresh: bool,
     /// The last line may lack its end.
     torn: bool,
     /// Bytes of lines that were added since the log was folded, or opened.
@@ -119,7 +132,7 @@ impl Open {
                 files::sync_folder(folder)?;
             }
         }
-        Ok(Self { file, place: (found.dev(), found.ino()), fresh: false, torn: false, added: found.len() })
+        Ok(Self { file, place: (found.dev(), found.ino()), torn: false, added: found.len() })
     }
 }
 
@@ -137,42 +150,88 @@ impl EgressLog {
     /// # Errors
     /// The file cannot be appended to.
     pub fn open_with(path: &Path, genesis: &H256, fold_after: u64) -> io::Result<Self> {
-        let open = Mutex::new(Open::at(path)?);
-        Ok(Self { path: path.to_owned(), genesis: hex::encode(genesis), fold_after, open })
+        let state = State {
+            open: Open::at(path)?,
+            written: 0,
+            synced: 0,
+            lost: (0, 0),
+            syncing: false,
+            #[cfg(test)]
+            syncs: 0,
+        };
+        let (genesis, state) = (hex::encode(genesis), Mutex::new(state));
+        Ok(Self { path: path.to_owned(), genesis, fold_after, state, synced: Condvar::new() })
     }
 
-    /// Brings lines that were added since the last time to the disk, and folds the log when it is time; says whether there
-    /// were any.
+    /// Folds the log when it is time, and brings lines that nobody has brought to the disk there; says whether there were any.
     ///
     /// # Errors
     /// The disk failed; the next call tries again.
     pub fn sync(&self) -> io::Result<bool> {
-        let file = {
-            let mut open = self.open.lock();
-            if open.added >= self.fold_after {
-                self.fold(&mut open)?;
-                return Ok(true);
+        let mut state = self.state.lock();
+        while state.syncing {
+            self.synced.wait(&mut state);
+        }
+        if state.open.added >= self.fold_after {
+            self.fold(&mut state)?;
+            return Ok(true);
+        }
+        if state.synced >= state.written {
+            return Ok(false);
+        }
+        self.bring(&mut state).map(|()| true)
+    }
+
+    /// Waits until a line, by the number that [`EgressLog::note`] gave, is on the disk. Whoever comes first brings all lines
+    /// there that are written by then; the others wait for it.
+    ///
+    /// # Errors
+    /// It is not there; then nothing may be sent.
+    pub fn commit(&self, line: u64) -> io::Result<()> {
+        let mut state = self.state.lock();
+        loop {
+            if (state.lost.0 + 1..=state.lost.1).contains(&line) {
+                return Err(io::Error::other("the line did not reach the disk"));
             }
-            if !std::mem::take(&mut open.fresh) {
-                return Ok(false);
+            if state.synced >= line {
+                return Ok(());
             }
-            open.file.try_clone()
-        };
-        // outside the lock: nobody who notes a line waits for it
-        match file.and_then(|file| file.sync_data()) {
-            Ok(()) => Ok(true),
-            Err(error) => {
-                self.open.lock().fresh = true;
-                Err(error)
+            if state.syncing {
+                self.synced.wait(&mut state);
+            } else {
+                self.bring(&mut state)?;
             }
         }
     }
 
+    /// Brings all lines to the disk that are written now. Outside the lock: nobody who notes a line waits for it.
+    fn bring(&self, state: &mut MutexGuard<'_, State>) -> io::Result<()> {
+        let (upto, file) = (state.written, state.open.file.try_clone());
+        state.syncing = true;
+        let done = MutexGuard::unlocked(state, || file.and_then(|file| file.sync_data()));
+        state.syncing = false;
+        match done {
+            Ok(()) => state.synced = state.synced.max(upto),
+            Err(_) => state.lost = (state.synced, upto),
+        }
+        #[cfg(test)]
+        {
+            state.syncs += 1;
+        }
+        self.synced.notify_all();
+        done
+    }
+
+    /// How often the file was brought to the disk.
+    #[cfg(test)]
+    pub fn syncs(&self) -> u64 {
+        self.state.lock().syncs
+    }
+
     /// Writes a folded log in the place of this one. Lines that cannot be read, as a power cut leaves them, stay as they are.
-    fn fold(&self, open: &mut Open) -> io::Result<()> {
-        if !self.in_place(open) {
-            open.file.sync_data()?;
-            *open = Open::at(&self.path)?;
+    fn fold(&self, state: &mut State) -> io::Result<()> {
+        if !self.in_place(&state.open) {
+            self.reopen(state)?;
         }
         let mut lines: Vec<Result<Line, Vec<u8>>> = Vec::new();
         let mut places = HashMap::new();
@@ -204,8 +263,17 @@ impl EgressLog {
         if let Some(folder) = self.path.parent() {
             files::sync_folder(folder)?;
         }
-        *open = Open { added: 0, ..Open::at(&self.path)? };
+        state.open = Open { added: 0, ..Open::at(&self.path)? };
+        state.synced = state.written;
         log::info!(target: super::LOG, "egress log {}: folded", self.path.display());
+        Ok(())
+    }
+
+    /// Goes on in the file that the path leads to now; what was written to the other one is on the disk then.
+    fn reopen(&self, state: &mut State) -> io::Result<()> {
+        state.open.file.sync_data()?;
+        state.synced = state.written;
+        state.open = Open::at(&self.path)?;
         Ok(())
     }
 
@@ -214,11 +282,12 @@ impl EgressLog {
         fs::metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == open.place)
     }
 
-    /// Notes that a range of a blob goes to a peer. To be called before it is sent.
+    /// Notes that a range of a blob goes to a peer, and gives the line's number. To be called before the range is sent, and
+    /// [`EgressLog::commit`] after it.
     ///
     /// # Errors
     /// The line could not be written; then nothing may be sent.
-    pub fn note(&self, grant: &Grant, peer: &PeerId, range: &Range<u64>) -> io::Result<()> {
+    pub fn note(&self, grant: &Grant, peer: &PeerId, range: &Range<u64>) -> io::Result<u64> {
         let line = Line {
             time: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs()),
             genesis: self.genesis.clone(),
@@ -237,20 +306,20 @@ impl EgressLog {
         };
         let mut text = serde_json::to_vec(&line)?;
         text.push(b'\n');
-        let mut open = self.open.lock();
+        let mut state = self.state.lock();
         // moved away by a log rotation: go on in the new file, so that no line goes into one that nobody reads
-        if !self.in_place(&open) {
-            open.file.sync_data()?;
-            *open = Open::at(&self.path)?;
+        if !self.in_place(&state.open) {
+            self.reopen(&mut state)?;
         }
+        let open = &mut state.open;
         if open.torn {
             text.insert(0, b'\n');
         }
         open.torn = true;
         open.file.write_all(&text)?;
         open.torn = false;
-        open.fresh = true;
         open.added = open.added.saturating_add(text.len() as u64);
-        Ok(())
+        state.written += 1;
+        Ok(state.written)
     }
 }

@@ -9,9 +9,9 @@ use super::{
     peers::{Outcome, Peers},
     quota::Usage,
     store::Store,
-    wire::Entry,
+    wire::{Asked, Entry},
 };
-use consilium_primitives::{BlobNotice, BlobRef};
+use consilium_primitives::{BlobKind, BlobNotice, BlobRef};
 use futures::{
     future::{BoxFuture, Fuse, FusedFuture, FutureExt},
     stream::{FuturesUnordered, Stream, StreamExt},
@@ -32,6 +32,9 @@ use tokio::sync::watch;
 
 /// Blobs that are fetched at once, each from a peer of its own.
 const SESSIONS: usize = 4;
+/// Updates that are asked for at once, beside these, before this node sees their freeze as final: the requests wait with those
+/// who hold them.
+const EARLY: usize = 16;
 /// How long a node waits.
 pub const PATIENCE: Patience = Patience { response: Duration::from_secs(10), turn: Duration::from_secs(15) };
 /// How often to look for work when nothing happens.
@@ -41,7 +44,7 @@ const WARN_EVERY: Duration = Duration::from_secs(60);
 /// How requests reach peers: the network, or a test's stand-in.
 pub trait Transport: Send + Sync + 'static {
     /// Sends a request and waits for the response's bytes; none if the peer cannot be reached or does not answer.
-    fn ask(&self, peer: PeerId, request: Vec<u8>) -> BoxFuture<'static, Option<Vec<u8>>>;
+    fn ask(&self, peer: PeerId, asked: Asked) -> BoxFuture<'static, Option<Vec<u8>>>;
 
     /// Changes what this node thinks of a peer.
     fn report(&self, peer: PeerId, change: ReputationChange);
@@ -74,6 +77,8 @@ struct Desk {
     seen: BTreeSet<Entry>,
     /// Entries that it is final that this node may have.
     settled: BTreeSet<Entry>,
+    /// Sessions that have begun before that was so.
+    early: usize,
     warned: Option<Instant>,
 }
 
@@ -99,6 +104,8 @@ pub(super) struct Begun {
     pub(super) entry: Entry,
     /// The blob is here: it is to be shown only.
     pub(super) held: bool,
+    /// It began before this node saw as final that it may have it.
+    pub(super) early: bool,
     pub(super) peer: PeerId,
     pub(super) sources: Vec<(PeerId, bool)>,
 }
@@ -128,6 +135,7 @@ impl<T: Transport> Fetcher<T> {
                 look = self.look(snapshots.borrow_and_update().clone(), &desk).fuse();
                 due = false;
             }
+            let pause = self.peers.lock().soonest(Instant::now()).map_or(TICK, |soon| soon.min(TICK));
             tokio::select! {
                 changed = snapshots.changed() => {
                     if changed.is_err() {
@@ -146,6 +154,7 @@ impl<T: Transport> Fetcher<T> {
                 },
                 Some((begun, outcome)) = sessions.next() => {
                     desk.active.remove(&begun.entry.blob);
+                    desk.early -= usize::from(begun.early);
                     self.peers.lock().ended(begun.peer, &begun.entry, outcome, Instant::now());
                     tell(&begun, outcome);
                     due = true;
@@ -154,7 +163,7 @@ impl<T: Transport> Fetcher<T> {
                     self.peers.lock().returned(peer, Instant::now());
                     due = true;
                 }
-                () = tokio::time::sleep(TICK) => due = true,
+                () = tokio::time::sleep(pause) => due = true,
             }
         }
     }
@@ -186,6 +195,7 @@ impl<T: Transport> Fetcher<T> {
         let Look { snapshot, missing, mut under_way, usage } = look;
         let mut begun = Vec::new();
         let mut crowded = false;
+        let mut others = running.saturating_sub(desk.early);
         self.peers.lock().forget(|entry| snapshot.has(entry));
         desk.settled.retain(|entry| snapshot.has(entry));
         desk.seen.retain(|entry| snapshot.has(entry));
@@ -201,14 +211,27 @@ impl<T: Transport> Fetcher<T> {
             if desk.active.contains(&entry.blob) {
                 continue;
             }
-            if snapshot.local.is_some_and(|own| snapshot.settled(&notice, &own)) && desk.settled.insert(entry) {
+            let settled = snapshot.local.is_some_and(|own| snapshot.settled(&notice, &own));
+            if settled && desk.settled.insert(entry) {
                 self.peers.lock().forgive(&entry);
             }
-            let choice = self.peers.lock().choose(&sources, &entry, now);
+            let early = !settled && notice.kind == BlobKind::Update;
+            let full = if early { desk.early >= EARLY } else { others >= SESSIONS };
+            if full && (early || crowded) {
+                continue;
+            }
+            let choice = {
+                let peers = self.peers.lock();
+                if early {
+                    peers.choose_early(&sources, &entry, now)
+                } else {
+                    peers.choose(&sources, &entry, now)
+                }
+            };
             let Some(peer) = choice else { continue };
-            if running + begun.len() >= SESSIONS {
+            if full {
                 crowded |= !held;
-                break;
+                continue;
             }
             if !held {
                 under_way.push(entry.blob);
@@ -217,9 +240,15 @@ impl<T: Transport> Fetcher<T> {
                     continue;
                 }
             }
-            self.peers.lock().begun(peer, now);
+            if early {
+                self.peers.lock().begun_early(peer, &entry);
+                desk.early += 1;
+            } else {
+                self.peers.lock().begun(peer, now);
+                others += 1;
+            }
             desk.active.insert(entry.blob);
-            begun.push(Begun { entry, held, peer, sources });
+            begun.push(Begun { entry, held, early, peer, sources });
         }
         self.crowded.store(crowded, Ordering::Relaxed);
         begun

@@ -49,7 +49,8 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_folder)
 }
 
-/// Writes a small file so that it is there whole or not at all while this machine runs.
+/// Writes a file so that it is there whole or not at all while this machine runs. A power cut may leave it cut off or filled
+/// with anything: whoever reads it must find that out, and do without it.
 ///
 /// # Errors
 /// It cannot be written; the text names it.

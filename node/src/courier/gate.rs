@@ -223,6 +223,13 @@ impl Snapshot {
         notices.any(own)
     }
 
+    /// What members need now and the chain says that this institution holds, each blob once.
+    pub fn offered(&self) -> impl Iterator<Item = BlobRef> + '_ {
+        let here = |notice: &&BlobNotice| self.local.is_some_and(|own| notice.holders.contains(&own));
+        let wanted = self.order.iter().filter(|notice| notice.wanted).filter(here).map(|notice| notice.blob);
+        wanted.collect::<BTreeSet<_>>().into_iter()
+    }
+
     /// Who can be asked for a blob: holders first, then the other members; this node itself is not among them.
     #[must_use]
     pub fn sources(&self, notice: &BlobNotice) -> Vec<(PeerId, bool)> {

@@ -11,9 +11,12 @@ mod egress;
 mod fetch;
 mod files;
 mod gate;
+mod load;
 mod marker;
 mod notes;
+mod parked;
 mod peers;
+mod proofs;
 mod quota;
 mod serve;
 mod session;
@@ -24,7 +27,7 @@ mod wire;
 
 use crate::clock::Clock;
 pub use chain::age;
-use chain::{read, Settled, Told, OLD};
+use chain::{Chain, Reader, Told, OLD};
 use consilium_runtime::opaque::Block;
 use egress::EgressLog;
 use fetch::{Fetcher, Transport};
@@ -54,6 +57,7 @@ use std::{
 };
 use store::Store;
 use tokio::sync::watch;
+use wire::Asked;
 
 /// Target of the courier's log lines.
 pub const LOG: &str = "courier";
@@ -86,29 +90,41 @@ pub struct Settings {
 
 /// The courier's place in the network, before the network is built.
 pub struct Port {
-    name: ProtocolName,
+    names: Names,
     requests: async_channel::Receiver<IncomingRequest>,
 }
 
-/// The protocol of the couriers of a chain, for the network's configuration, and the other end of it.
+/// Names of the protocol. While a network is renewed, nodes of the earlier build are asked, and ask, by its second version:
+/// there no request waits, and what may be had in a moment is refused.
+#[derive(Clone)]
+struct Names {
+    own: ProtocolName,
+    older: ProtocolName,
+}
+
+/// The protocols of the couriers of a chain, for the network's configuration, and the other end of both.
 #[must_use]
-pub fn protocol<N: NetworkBackend<Block, sp_core::H256>>(
+pub fn protocols<N: NetworkBackend<Block, sp_core::H256>>(
     genesis: &sp_core::H256,
     fork_id: Option<&str>,
-) -> (N::RequestResponseProtocolConfig, Port) {
+) -> ([N::RequestResponseProtocolConfig; 2], Port) {
     let fork = fork_id.map(|id| format!("/{id}")).unwrap_or_default();
-    let name = ProtocolName::from(format!("/{}{fork}/courier/2", hex::encode(genesis)));
+    let name = |version: u8| ProtocolName::from(format!("/{}{fork}/courier/{version}", hex::encode(genesis)));
+    let names = Names { own: name(3), older: name(2) };
     let (sender, requests) = async_channel::bounded(QUEUE);
-    let config = N::request_response_config(
-        name.clone(),
-        Vec::new(),
-        wire::MAX_REQUEST,
-        wire::MAX_RESPONSE,
-        // the fetcher's own limit comes first
-        fetch::PATIENCE.response + Duration::from_secs(2),
-        Some(sender),
-    );
-    (config, Port { name, requests })
+    let config = |name: &ProtocolName| {
+        N::request_response_config(
+            name.clone(),
+            Vec::new(),
+            wire::MAX_REQUEST,
+            wire::MAX_RESPONSE,
+            // the fetcher's own limit comes first
+            fetch::PATIENCE.response + Duration::from_secs(2),
+            Some(sender.clone()),
+        )
+    };
+    let configs = [config(&names.own), config(&names.older)];
+    (configs, Port { names, requests })
 }
 
 /// A courier that is ready to run.
@@ -124,17 +140,16 @@ pub struct Courier<C, N> {
 /// The network as a fetcher sees it.
 struct Wire<N> {
     network: N,
-    name: ProtocolName,
+    names: Names,
 }
 
-impl<N> Transport for Wire<N>
-where
-    N: NetworkRequest + NetworkPeers + Clone + Send + Sync + 'static,
-{
-    fn ask(&self, peer: PeerId, request: Vec<u8>) -> BoxFuture<'static, Option<Vec<u8>>> {
-        let (network, name) = (self.network.clone(), self.name.clone());
+impl<N: NetworkRequest + Clone + Send + Sync + 'static> Wire<N> {
+    /// Sends bytes, or, to a peer that speaks the older protocol only, other ones.
+    fn send(&self, peer: PeerId, bytes: Vec<u8>, older: Option<Vec<u8>>) -> BoxFuture<'static, Option<Vec<u8>>> {
+        let (network, Names { own, older: name }) = (self.network.clone(), self.names.clone());
+        let older = older.map(|bytes| (bytes, name));
         Box::pin(async move {
-            match network.request(peer, name, request, None, IfDisconnected::TryConnect).await {
+            match network.request(peer, own, bytes, older, IfDisconnected::TryConnect).await {
                 Ok((response, _)) => Some(response),
                 Err(error) => {
                     log::debug!(target: LOG, "{peer}: {error}");
@@ -142,6 +157,15 @@ where
                 }
             }
         })
+    }
+}
+
+impl<N> Transport for Wire<N>
+where
+    N: NetworkRequest + NetworkPeers + Clone + Send + Sync + 'static,
+{
+    fn ask(&self, peer: PeerId, asked: Asked) -> BoxFuture<'static, Option<Vec<u8>>> {
+        self.send(peer, asked.bytes(), Some(asked.older_bytes()))
     }
 
     fn report(&self, peer: PeerId, change: ReputationChange) {
@@ -176,7 +200,7 @@ where
     /// connected.
     pub async fn run(self, syncing: impl Fn() -> bool + Send + Sync, connected: impl Stream<Item = PeerId> + Send) {
         let (sender, snapshots) = watch::channel(Arc::new(Snapshot::default()));
-        let transport = Wire { network: self.network.clone(), name: self.port.name.clone() };
+        let transport = Wire { network: self.network.clone(), names: self.port.names.clone() };
         let fetcher = Fetcher::new(self.store.clone(), transport, fetch::PATIENCE);
         let ended = tokio::select! {
             () = self.look(sender, &syncing) => "the chain tells of no more blocks",
@@ -193,8 +217,8 @@ where
         let mut finalised = self.client.finality_notification_stream();
         let mut clock = tokio::time::interval(LOOK_EVERY);
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut seen, mut at, mut tidied, mut told) = (None, None, None, Told::default());
-        let mut settled = Settled::default();
+        let (mut at, mut tidied, mut told) = (None, None, Told::default());
+        let mut reader = Reader::default();
         loop {
             tokio::select! {
                 block = imported.next() => if block.is_none() { return },
@@ -205,24 +229,26 @@ where
             let heads = Some((info.best_hash, info.finalized_hash));
             if at != heads {
                 let (client, local) = (self.client.clone(), self.network.local_peer_id());
-                let (mut before, held, now) = (std::mem::take(&mut settled), self.store.studies(), info.clone());
+                let (mut before, held, now) = (std::mem::take(&mut reader), self.store.studies(), info.clone());
                 let read = move || {
-                    let read = read(&*client, &local, &now, &mut before, &held);
+                    let read = before.read(&Chain(&*client), &local, &now, &held);
                     (read, before)
                 };
                 let read = tokio::task::spawn_blocking(read).await.map(|(read, before)| {
-                    settled = before;
+                    reader = before;
                     read
                 });
                 match read {
-                    Ok(Ok((snapshot, print))) => {
+                    Ok(Ok(changed)) => {
                         at = heads;
-                        if seen.replace(print) != Some(print) {
+                        if let Some(snapshot) = changed {
                             told.unregistered(&snapshot, &self.network.local_peer_id());
                             let snapshot = Arc::new(snapshot);
-                            self.note_own(snapshot.clone()).await;
+                            // first those who wait, then what can be done behind their backs
                             self.server.update(snapshot.clone());
-                            sender.send_replace(snapshot);
+                            sender.send_replace(snapshot.clone());
+                            self.prepare(snapshot.clone());
+                            self.note_own(snapshot).await;
                         }
                     }
                     Ok(Err(error)) => log::warn!(target: LOG, "the chain cannot be read, trying again: {error}"),
@@ -241,6 +267,20 @@ where
                 self.tidy(snapshot).await;
             }
         }
+    }
+
+    /// Computes what others need for checking what this institution is about to be asked for, before it is asked.
+    fn prepare(&self, snapshot: Arc<Snapshot>) {
+        let store = self.store.clone();
+        let prepare = move || {
+            for blob in snapshot.offered() {
+                if let Err(error) = store.prepare(&blob) {
+                    log::warn!(target: LOG, "blob {}: {error}", hex::encode(blob.root.0));
+                }
+            }
+        };
+        // nobody waits for it
+        drop(tokio::task::spawn_blocking(prepare));
     }
 
     async fn note_own(&self, snapshot: Arc<Snapshot>) {
@@ -296,7 +336,7 @@ async fn serve(server: Arc<Server>, requests: async_channel::Receiver<IncomingRe
 /// not read stays in this node's memory.
 async fn respond(server: Arc<Server>, request: IncomingRequest) {
     let IncomingRequest { peer, payload, pending_response } = request;
-    let answer = match server.admit(&payload, peer, Instant::now()) {
+    let answer = match server.decide(&payload, peer).await {
         Err(answer) => answer,
         Ok(job) => match tokio::task::spawn_blocking(move || server.work(job)).await {
             Ok(answer) => answer,

@@ -49,15 +49,22 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// Reads the notes of a folder that is there. A line that is none says nothing.
+    /// Reads the notes of a folder that is there. A file that is damaged counts as absent.
     ///
     /// # Errors
     /// The folder or a file cannot be read; the text names it.
     pub fn open(folder: PathBuf) -> io::Result<Self> {
         let mut known = HashMap::new();
         for (root, path) in files::hashed(&folder)? {
-            let text = fs::read_to_string(&path).map_err(|error| named(&path, &error))?;
-            known.insert(root, text.lines().filter_map(|line| read(&root, line)).collect());
+            let bytes = fs::read(&path).map_err(|error| named(&path, &error))?;
+            match whole(&root, &bytes) {
+                Some(noted) => drop(known.insert(root, noted)),
+                None => log::warn!(
+                    target: super::LOG,
+                    "{}: damaged, as by a power cut, and taken for none; what it was about is shown again before it is passed on",
+                    path.display()
+                ),
+            }
         }
         Ok(Self { folder, known: Mutex::new(known), writing: Mutex::default() })
     }
@@ -93,7 +100,8 @@ impl Notes {
         self.known.lock().iter().map(|(root, noted)| (*root, noted.clone())).collect()
     }
 
-    /// Notes one more reason: first on the disk, so that it is never known only until a restart.
+    /// Notes one more reason: first in the file, so that it is never known only until a restart. What a power cut takes of it is
+    /// noted again when the blob is shown again, or listed as this institution's own.
     ///
     /// # Errors
     /// The note cannot be written; the text names it.
@@ -105,7 +113,7 @@ impl Notes {
             return Ok(());
         }
         let text: String = noted.iter().map(|(entry, reason)| line(entry, *reason)).collect();
-        files::replace(&self.folder.join(hex::encode(root)), text.as_bytes())?;
+        files::note(&self.folder.join(hex::encode(root)), format!("{}{text}", seal(&text)).as_bytes())?;
         self.known.lock().insert(root, noted);
         Ok(())
     }
@@ -121,6 +129,26 @@ impl Notes {
         self.known.lock().remove(root);
         Ok(())
     }
+}
+
+/// How a note's first line begins; notes of earlier versions have no such line.
+const SEAL: &str = "blake3 ";
+
+/// The first line of a note: the hash of the others.
+fn seal(text: &str) -> String {
+    format!("{SEAL}{}\n", blake3::hash(text.as_bytes()).to_hex())
+}
+
+/// What a note's file says, if that is what was written.
+fn whole(root: &[u8; 32], bytes: &[u8]) -> Option<Noted> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    if !text.starts_with(SEAL) {
+        // of an earlier version, which brought it to the disk before it went on
+        let noted: Option<Noted> = text.lines().map(|line| read(root, line)).collect();
+        return noted.filter(|noted| !noted.is_empty());
+    }
+    let (first, rest) = text.split_at_checked(text.find('\n')?.checked_add(1)?)?;
+    (seal(rest) == first).then(|| rest.lines().filter_map(|line| read(root, line)).collect())
 }
 
 fn line(entry: &Entry, reason: Reason) -> String {

@@ -16,8 +16,12 @@ pub const FIRST_REST: Duration = Duration::from_secs(2);
 /// Longest rest of a peer: half of the shortest fetch window there is, of seven blocks, so that one that was away and is
 /// back is asked again while there is time.
 pub const LONGEST_REST: Duration = Duration::from_secs(7);
-/// Longest rest of a peer that refused a blob: it may see a later block in a moment.
+/// Longest rest of a peer that refused a blob.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(8);
+/// First rest of a peer that may give a blob in a moment: its finality is a few blocks or milliseconds behind.
+pub const FIRST_NOT_YET: Duration = Duration::from_millis(50);
+/// Longest rest of such a one.
+pub const LONGEST_NOT_YET: Duration = Duration::from_secs(2);
 /// First rest of a peer that has too much to do.
 const BUSY_REST: Duration = Duration::from_secs(1);
 /// Longest rest of a peer that is busy again and again.
@@ -44,8 +48,10 @@ pub enum Outcome {
     TimedOut,
     /// The peer does not have it.
     NotHeld,
-    /// The peer may not give it, or not yet.
+    /// The peer may not give it.
     Refused,
+    /// The peer may give it in a moment. No fault of it.
+    NotYet,
     /// The peer has too much to do.
     Busy,
     /// The peer gave so many bytes a second, and something better could be done than to wait for it.
@@ -97,6 +103,8 @@ enum About {
 pub struct Peers {
     peers: HashMap<PeerId, Peer>,
     about: BTreeMap<(PeerId, Entry), About>,
+    /// Which peers are asked, beside their other work, for what they may give once it is final.
+    early: BTreeMap<PeerId, Entry>,
     /// Bytes a second that a peer gave of a blob in its turn, where it was not the end of the blob that ended the turn.
     tried: BTreeMap<(PeerId, Entry), u64>,
     entries: BTreeMap<Entry, Instant>,
@@ -156,6 +164,24 @@ impl Peers {
     /// a turn already comes later, the fastest first.
     #[must_use]
     pub fn choose(&self, sources: &[(PeerId, bool)], entry: &Entry, now: Instant) -> Option<PeerId> {
+        self.pick(sources, entry, now, |peer| self.at_work(peer))
+    }
+
+    /// Whom to ask now for what is not final yet: a holder, for nobody else can have it. What else it is at work with is no
+    /// hindrance, for the request waits there.
+    #[must_use]
+    pub fn choose_early(&self, sources: &[(PeerId, bool)], entry: &Entry, now: Instant) -> Option<PeerId> {
+        let holders: Vec<_> = sources.iter().copied().filter(|(_, holds)| *holds).collect();
+        self.pick(&holders, entry, now, |peer| self.early.contains_key(peer))
+    }
+
+    fn pick(
+        &self,
+        sources: &[(PeerId, bool)],
+        entry: &Entry,
+        now: Instant,
+        occupied: impl Fn(&PeerId) -> bool,
+    ) -> Option<PeerId> {
         if self.entries.get(entry).is_some_and(|until| *until > now) {
             return None;
         }
@@ -166,7 +192,7 @@ impl Peers {
             hasher.update(&entry.blob.root.0).update(&source.0.to_bytes());
             (standing(source), *hasher.finalize().as_bytes())
         };
-        let best = able.iter().filter(|(peer, _)| !self.at_work(peer)).min_by_key(order)?;
+        let best = able.iter().filter(|(peer, _)| !occupied(peer)).min_by_key(order)?;
         let holder = |standing| matches!(standing, Standing::Holder { .. });
         let wait = !holder(standing(best)) && able.iter().any(|source| holder(standing(source)));
         (!wait).then_some(best.0)
@@ -204,6 +230,11 @@ impl Peers {
         self.peer(peer, now).at_work = true;
     }
 
+    /// A peer is asked from now on for what is not final yet.
+    pub fn begun_early(&mut self, peer: PeerId, entry: &Entry) {
+        self.early.insert(peer, *entry);
+    }
+
     /// Bytes to ask of a peer at once.
     pub fn span(&mut self, peer: PeerId, now: Instant) -> u32 {
         self.peer(peer, now).span
@@ -227,8 +258,14 @@ impl Peers {
 
     /// Fetching a blob from a peer ended.
     pub fn ended(&mut self, peer: PeerId, entry: &Entry, outcome: Outcome, now: Instant) {
+        let early = self.early.get(&peer) == Some(entry);
+        if early {
+            self.early.remove(&peer);
+        }
         let state = self.peer(peer, now);
-        state.at_work = false;
+        if !early {
+            state.at_work = false;
+        }
         match outcome {
             Outcome::Complete => {
                 state.slow = false;
@@ -257,8 +294,9 @@ impl Peers {
                 state.busy = true;
                 state.rest.until = now + BUSY_REST;
             }
-            Outcome::NotHeld => self.rest(peer, entry, LONGEST_REST, now),
-            Outcome::Refused => self.rest(peer, entry, LONGEST_REFUSAL, now),
+            Outcome::NotHeld => self.rest(peer, entry, FIRST_REST, LONGEST_REST, now),
+            Outcome::Refused => self.rest(peer, entry, FIRST_REST, LONGEST_REFUSAL, now),
+            Outcome::NotYet => self.rest(peer, entry, FIRST_NOT_YET, LONGEST_NOT_YET, now),
             Outcome::WrongBytes => {
                 state.failures = state.failures.saturating_add(1);
                 self.about.insert((peer, *entry), About::Banned);
@@ -269,11 +307,22 @@ impl Peers {
         }
     }
 
-    fn rest(&mut self, peer: PeerId, entry: &Entry, longest: Duration, now: Instant) {
-        let about = self.about.entry((peer, *entry)).or_insert_with(|| About::Resting(Rest::new(now)));
-        if let About::Resting(rest) = about {
+    fn rest(&mut self, peer: PeerId, entry: &Entry, first: Duration, longest: Duration, now: Instant) {
+        let new = || About::Resting(Rest { until: now, next: first });
+        if let About::Resting(rest) = self.about.entry((peer, *entry)).or_insert_with(new) {
+            rest.next = rest.next.max(first);
             rest.longer(now, longest);
         }
+    }
+
+    /// In how long the first of those that rest for one blob may be asked for it again.
+    #[must_use]
+    pub fn soonest(&self, now: Instant) -> Option<Duration> {
+        let until = self.about.values().filter_map(|about| match about {
+            About::Resting(rest) => Some(rest.until),
+            About::Banned => None,
+        });
+        until.filter(|until| *until > now).min().map(|until| until.saturating_duration_since(now))
     }
 
     /// Something about an entry changed on the chain: whoever refused it may be asked at once. Bans stay.

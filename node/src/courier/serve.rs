@@ -3,10 +3,12 @@
 use super::{
     egress::EgressLog,
     gate::{may_serve, Bucket, Grant, Refusal, Snapshot},
+    load::{Load, Place, Reading},
+    parked::Parking,
     store::{Store, Unavailable},
-    wire::{Entry, Malformed, Request, Response, GROUP, MAX_RESPONSE, SPAN},
+    wire::{Asked, Entry, Malformed, Request, Response, GROUP},
 };
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use sc_network::ReputationChange;
 use sc_network_types::PeerId;
 use std::{
@@ -19,18 +21,12 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tokio::sync::watch;
 
 /// Requests that one peer may make at once, before the rate counts.
 pub const BURST: u32 = 64;
 /// Requests that one peer may make in a second, in the long run.
 pub const RATE: u32 = 32;
-/// Requests for which the disk is read at once.
-pub const READING: usize = 8;
-/// Responses to one peer that are in work or not sent yet, at most.
-pub const UNSENT_PER_PEER: usize = 4;
-/// Bytes of responses that are in work or not sent yet, over all peers, at most.
-pub const UNSENT: u64 = 64 * 1024 * 1024;
-
 /// Bytes that a peer may take of one entry at once: so many times the blob,
 pub const LENGTHS: u64 = 4;
 /// and so many more, for small ones over bad links. The same again comes back within [`REFILL`].
@@ -60,8 +56,19 @@ pub struct Answer {
     pub place: Option<Place>,
 }
 
+impl Heard {
+    /// What the peer is told, in words that it knows, if nothing comes of its request.
+    pub(super) fn put_off(&self, off: Off) -> Answer {
+        match off {
+            Off::For(answer) => answer,
+            Off::NotYet { .. } => Answer::plain(self.asked.understood(Response::NotYet)),
+            Off::Crowded => Answer::plain(Response::Busy),
+        }
+    }
+}
+
 impl Answer {
-    fn plain(response: Response) -> Self {
+    pub(super) fn plain(response: Response) -> Self {
         Self { response, cost: None, place: None }
     }
 
@@ -80,72 +87,37 @@ pub struct Job {
     reading: Reading,
 }
 
-/// What admitted requests occupy now.
-#[derive(Default)]
-struct Load {
-    reading: usize,
-    unsent: u64,
-    of: HashMap<PeerId, usize>,
+/// A request that makes sense, of a peer that may ask so often.
+pub struct Heard {
+    /// Who asks.
+    pub peer: PeerId,
+    /// For what.
+    pub asked: Asked,
+    range: Range<u64>,
 }
 
-/// One place among the requests for which the disk is read, given back when dropped.
-struct Reading(Arc<Mutex<Load>>);
-
-/// One place among a peer's responses and the bytes of it among all, given back when dropped. A peer that does not read
-/// what it asked for fills its own places and no memory beyond them.
-pub struct Place {
-    load: Arc<Mutex<Load>>,
-    peer: PeerId,
-    bytes: u64,
-}
-
-impl Load {
-    /// A place and a reading, if the limits allow one more request of this peer.
-    fn take(load: &Arc<Mutex<Self>>, peer: PeerId, range: &Range<u64>) -> Option<(Place, Reading)> {
-        // the hashes and the frame of a response count like those of the longest one
-        let bytes = range.end.saturating_sub(range.start).saturating_add(MAX_RESPONSE - SPAN as u64);
-        let mut held = load.lock();
-        let own = held.of.get(&peer).copied().unwrap_or_default();
-        let unsent = held.unsent.saturating_add(bytes);
-        if held.reading >= READING || own >= UNSENT_PER_PEER || unsent > UNSENT {
-            return None;
-        }
-        held.reading += 1;
-        held.unsent = unsent;
-        held.of.insert(peer, own + 1);
-        drop(held);
-        Some((Place { load: load.clone(), peer, bytes }, Reading(load.clone())))
-    }
-}
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        let mut held = self.0.lock();
-        held.reading = held.reading.saturating_sub(1);
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut held = self.load.lock();
-        held.unsent = held.unsent.saturating_sub(self.bytes);
-        let left = held.of.get(&self.peer).copied().unwrap_or_default().saturating_sub(1);
-        if left == 0 {
-            held.of.remove(&self.peer);
-        } else {
-            held.of.insert(self.peer, left);
-        }
-    }
+/// Why a request that was heard is not admitted now.
+pub enum Off {
+    /// This is all that the peer gets.
+    For(Answer),
+    /// What it asks for is not final here, or not known; whether it may be answered by this node once that is so.
+    NotYet {
+        /// Whether to wait for it.
+        here: bool,
+    },
+    /// It may have it, and too many others are being served.
+    Crowded,
 }
 
 /// The serving side of a courier.
 pub struct Server {
     store: Arc<Store>,
     egress: EgressLog,
-    snapshot: RwLock<Arc<Snapshot>>,
+    snapshot: watch::Sender<Arc<Snapshot>>,
     rates: Mutex<HashMap<PeerId, Rate>>,
     budgets: Mutex<BTreeMap<(PeerId, Entry), Budget>>,
     load: Arc<Mutex<Load>>,
+    pub(super) parking: Parking,
     served: crate::Served,
     /// What this node knows of the chain may be old.
     behind: AtomicBool,
@@ -189,10 +161,11 @@ impl Server {
         Self {
             store,
             egress,
-            snapshot: RwLock::default(),
+            snapshot: watch::channel(Arc::default()).0,
             rates: Mutex::default(),
             budgets: Mutex::default(),
             load: Arc::default(),
+            parking: Parking::default(),
             served,
             behind: AtomicBool::new(true),
         }
@@ -202,7 +175,17 @@ impl Server {
     pub fn update(&self, snapshot: Arc<Snapshot>) {
         self.rates.lock().retain(|peer, _| snapshot.institution_of(peer).is_some());
         self.budgets.lock().retain(|(_, entry), _| snapshot.has(entry));
-        *self.snapshot.write() = snapshot;
+        self.snapshot.send_replace(snapshot);
+    }
+
+    /// Tells of every new word of the chain from now on.
+    pub(super) fn news(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.subscribe()
+    }
+
+    /// Tells, from now on, that a place was given back.
+    pub(super) fn freed(&self) -> watch::Receiver<()> {
+        self.load.lock().freed()
     }
 
     /// Says whether this node lags behind the chain. Then everyone is put off: who has left a study meanwhile must not
@@ -220,13 +203,27 @@ impl Server {
         }
     }
 
-    /// Decides on a request without touching the disk.
+    /// Decides on a request at once, without touching the disk.
     ///
     /// # Errors
     /// What the peer gets instead.
+    #[cfg(test)]
     pub fn admit(&self, request: &[u8], peer: PeerId, now: Instant) -> Result<Job, Answer> {
-        let snapshot = self.snapshot.read().clone();
-        if snapshot.is_empty() || self.behind.load(Ordering::Acquire) {
+        let heard = self.hear(request, peer, now)?;
+        self.judge(&heard, now).map_err(|off| heard.put_off(off))
+    }
+
+    fn deaf(&self, snapshot: &Snapshot) -> bool {
+        snapshot.is_empty() || self.behind.load(Ordering::Acquire)
+    }
+
+    /// Reads a request, and counts it: once, however long it waits then.
+    ///
+    /// # Errors
+    /// What the peer gets instead.
+    pub(super) fn hear(&self, request: &[u8], peer: PeerId, now: Instant) -> Result<Heard, Answer> {
+        let snapshot = self.snapshot.borrow().clone();
+        if self.deaf(&snapshot) {
             return Err(Answer::plain(Response::Busy));
         }
         if snapshot.institution_of(&peer).is_none() {
@@ -244,18 +241,40 @@ impl Server {
             self.note_nuisance(&snapshot, &peer, now);
             Answer::costly(Response::Refused, COST_MALFORMED)
         };
-        let request = Request::read(request).map_err(malformed)?;
-        let range = request.range().map_err(malformed)?;
-        let entry = request.entry;
-        let grant = may_serve(&snapshot, &peer, &entry, self.store.granted(&entry)).map_err(|refusal| {
-            log::debug!(target: super::LOG, "refused {peer} {entry}: {refusal}");
-            Answer::plain(Response::Refused)
-        })?;
-        let (place, reading) = Load::take(&self.load, peer, &range).ok_or_else(|| Answer::plain(Response::Busy))?;
-        if !self.affords(peer, &entry, &range, now) {
-            return Err(Answer::plain(Response::Refused));
+        let asked = Asked::read(request).map_err(malformed)?;
+        let range = asked.request.range().map_err(malformed)?;
+        Ok(Heard { peer, asked, range })
+    }
+
+    /// Decides on a request by what the chain says now. The one judge of all requests: of those that wait, too, again and again.
+    ///
+    /// # Errors
+    /// Why it is not admitted now.
+    pub(super) fn judge(&self, heard: &Heard, now: Instant) -> Result<Job, Off> {
+        let snapshot = self.snapshot.borrow().clone();
+        let ended = |response| Off::For(Answer::plain(response));
+        if self.deaf(&snapshot) {
+            return Err(ended(Response::Busy));
         }
-        Ok(Job { peer, request, range, grant, place, reading })
+        let Heard { peer, asked: Asked { request, .. }, range } = heard;
+        let (peer, entry) = (*peer, request.entry);
+        let granted = self.store.granted(&entry);
+        let grant = may_serve(&snapshot, &peer, &entry, granted).map_err(|refusal| {
+            log::debug!(target: super::LOG, "not given to {peer}, {entry}: {refusal}");
+            match refusal {
+                // the block that lists it may come in a moment; nobody else than members asks here
+                Refusal::Unlisted => Off::NotYet { here: true },
+                Refusal::NotFinal | Refusal::MemberNotFinal => Off::NotYet { here: granted || snapshot.holder(&entry) },
+                Refusal::Outsider | Refusal::NotMember | Refusal::Left | Refusal::HeldForOther => {
+                    ended(Response::Refused)
+                }
+            }
+        })?;
+        let (place, reading) = Load::take(&self.load, peer, range).ok_or(Off::Crowded)?;
+        if !self.affords(peer, &entry, range, now) {
+            return Err(ended(Response::Refused));
+        }
+        Ok(Job { peer, request: *request, range: range.clone(), grant, place, reading })
     }
 
     /// Says, now and then, whose node asks too much or makes no sense.
@@ -307,7 +326,8 @@ impl Server {
                 return Response::NotHeld;
             }
         };
-        if let Err(error) = self.egress.note(grant, peer, range) {
+        let noted = self.egress.note(grant, peer, range).and_then(|line| self.egress.commit(line));
+        if let Err(error) = noted {
             log::error!(
                 target: super::LOG,
                 "egress log cannot be written, so nothing is served; make room or mend its permissions: {error}"

@@ -5,9 +5,8 @@ use super::{
     fetch::{blocking, Begun, Fetcher, Transport},
     peers::{Outcome, FLOOR},
     store::NotAdopted,
-    wire::{verified, Entry, Request, Response},
+    wire::{verified, Asked, Entry, Request, Response, LONGEST_PATIENCE},
 };
-use codec::Encode;
 use futures::stream::{FuturesOrdered, StreamExt};
 use sc_network::ReputationChange;
 use sc_network_types::PeerId;
@@ -162,7 +161,10 @@ impl<T: Transport> Fetcher<T> {
             }
             tokio::time::sleep(wait).await;
         }
-        let asked = self.transport.ask(peer, request.encode());
+        // half of what it waits itself: the answer that nothing can be given must come in time, too
+        let patience = LONGEST_PATIENCE.min(self.patience.response / 2);
+        let patience_ms = u16::try_from(patience.as_millis()).ok();
+        let asked = self.transport.ask(peer, Asked { request: *request, patience_ms });
         let Ok(answer) = tokio::time::timeout(self.patience.response, asked).await else {
             return Reply::End(Outcome::TimedOut);
         };
@@ -172,6 +174,7 @@ impl<T: Transport> Fetcher<T> {
             Some(Response::NotHeld) => Reply::End(Outcome::NotHeld),
             Some(Response::Refused) => Reply::End(Outcome::Refused),
             Some(Response::Busy) => Reply::End(Outcome::Busy),
+            Some(Response::NotYet) => Reply::End(Outcome::NotYet),
             None => {
                 log::warn!(target: super::LOG, "{peer}: {} bytes that are no response", bytes.len());
                 self.transport.report(peer, COST_WRONG_BYTES);

@@ -3,13 +3,9 @@
 use super::{
     files::{self, named},
     notes::{Noted, Notes, Reason},
+    proofs::{hashes_of, SMALL},
     quota::Usage,
-    wire::{self, Entry},
-};
-use bao_tree::io::{
-    outboard::PreOrderOutboard,
-    sync::{encode_ranges_validated, outboard, ReadAt},
-    EncodeError,
+    wire::Entry,
 };
 use consilium_primitives::{BlobRef, StudyId};
 use parking_lot::Mutex;
@@ -17,8 +13,6 @@ use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fs::{self, File},
     io::{self, Read, Write},
-    ops::Range,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -37,9 +31,9 @@ pub struct Store {
     notes: Notes,
     quota: u64,
     /// Outboards that are being computed.
-    building: Mutex<HashSet<[u8; 32]>>,
+    pub(super) building: Mutex<HashSet<[u8; 32]>>,
     /// Files that have not the hash that their name says, by length and time of change.
-    wrong: Mutex<HashMap<[u8; 32], (u64, SystemTime)>>,
+    pub(super) wrong: Mutex<HashMap<[u8; 32], (u64, SystemTime)>>,
 }
 
 /// Why a part of a blob cannot be given.
@@ -67,15 +61,6 @@ pub enum NotAdopted {
     Io(#[from] io::Error),
 }
 
-/// A file that is read at offsets.
-struct At(File);
-
-impl ReadAt for At {
-    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        FileExt::read_at(&self.0, buf, pos)
-    }
-}
-
 /// Reads, and writes what was read elsewhere too.
 struct Tee<R, W>(R, W);
 
@@ -86,15 +71,6 @@ impl<R: Read, W: Write> Read for Tee<R, W> {
             self.1.write_all(part)?;
         }
         Ok(read)
-    }
-}
-
-/// Removes an entry from a set when the work on it ends, however it ends.
-struct Working<'a>(&'a Mutex<HashSet<[u8; 32]>>, [u8; 32]);
-
-impl Drop for Working<'_> {
-    fn drop(&mut self) {
-        self.0.lock().remove(&self.1);
     }
 }
 
@@ -186,32 +162,8 @@ impl Store {
         Ok(usage)
     }
 
-    /// A range of a blob with its proof, checked against the blob's hash as it is read.
-    ///
-    /// # Errors
-    /// The blob cannot be given.
-    pub fn slice(&self, blob: &BlobRef, range: &Range<u64>) -> Result<Vec<u8>, Unavailable> {
-        if !self.holds(blob) {
-            return Err(Unavailable::NotHeld);
-        }
-        let file = File::open(self.path(blob))?;
-        let hashes = self.outboard(blob, &file)?;
-        let outboard = PreOrderOutboard { root: wire::root(blob), tree: wire::tree(blob), data: At(hashes) };
-        let len = usize::try_from(range.end.saturating_sub(range.start)).map_err(|_| Unavailable::NotHeld)?;
-        let mut slice = Vec::with_capacity(len.saturating_add(8192));
-        match encode_ranges_validated(At(file), outboard, &wire::chunks(blob, range), &mut slice) {
-            Ok(()) => Ok(slice),
-            Err(EncodeError::Io(error)) => Err(error.into()),
-            Err(error) => {
-                // either file was changed since: compute anew, which tells which of them
-                log::error!(target: super::LOG, "blob {}: changed on disk ({error})", hex::encode(blob.root.0));
-                let _ = fs::remove_file(self.outboard_path(blob));
-                Err(Unavailable::NotHeld)
-            }
-        }
-    }
-
-    /// Takes a complete download into the blob store, once more checked as a whole, and notes for which entry.
+    /// Takes a complete download into the blob store, once more checked as a whole, and notes for which entry. Nothing of it is
+    /// forced to the disk: what a power cut spoils is found out by its hash where it is read, and fetched again.
     ///
     /// # Errors
     /// The bytes are others than were verified, or the disk failed.
@@ -235,11 +187,11 @@ impl Store {
                 return Err(named(&temporary, &error).into());
             }
         };
-        files::replace(&self.outboard_path(blob), &hashes)?;
+        if blob.len > SMALL {
+            files::note(&self.outboard_path(blob), &hashes)?;
+        }
         self.notes.add(entry, Reason::Fetched)?;
-        copy.sync_all()?;
         fs::rename(&temporary, self.path(blob))?;
-        files::sync_folder(&self.blobs)?;
         for path in [&data, &have] {
             let _ = fs::remove_file(path);
         }
@@ -326,51 +278,12 @@ impl Store {
         problem
     }
 
-    fn path(&self, blob: &BlobRef) -> PathBuf {
+    pub(super) fn path(&self, blob: &BlobRef) -> PathBuf {
         self.blobs.join(hex::encode(blob.root.0))
     }
 
-    fn outboard_path(&self, blob: &BlobRef) -> PathBuf {
+    pub(super) fn outboard_path(&self, blob: &BlobRef) -> PathBuf {
         self.outboards.join(hex::encode(blob.root.0))
-    }
-
-    /// The blob's hash pairs in a file: kept from before, or computed now from the whole blob.
-    fn outboard(&self, blob: &BlobRef, file: &File) -> Result<File, Unavailable> {
-        let path = self.outboard_path(blob);
-        let size = wire::tree(blob).outboard_size();
-        if fs::metadata(&path).is_ok_and(|found| found.len() == size) {
-            return Ok(File::open(path)?);
-        }
-        let found = file.metadata()?;
-        let stamp = (found.len(), found.modified()?);
-        if !self.building.lock().insert(blob.root.0) {
-            return Err(Unavailable::Building);
-        }
-        let _working = Working(&self.building, blob.root.0);
-        let Some(hashes) = hashes_of(io::BufReader::new(file), blob)? else {
-            log::error!(
-                target: super::LOG,
-                "blob store: file {} has not the hash that is its name: it is not served, and fetched again if it is wanted",
-                self.path(blob).display()
-            );
-            self.wrong.lock().insert(blob.root.0, stamp);
-            return Err(Unavailable::NotHeld);
-        };
-        files::replace(&path, &hashes)?;
-        Ok(File::open(path)?)
-    }
-}
-
-/// The hash pairs of a blob in pre-order; none if the bytes are not that blob.
-fn hashes_of(data: impl Read, blob: &BlobRef) -> io::Result<Option<Vec<u8>>> {
-    let tree = wire::tree(blob);
-    let size = usize::try_from(tree.outboard_size()).map_err(io::Error::other)?;
-    let mut hashes = PreOrderOutboard { root: wire::root(blob), tree, data: vec![0; size] };
-    match outboard(data, tree, &mut hashes) {
-        Ok(found) => Ok((found == hashes.root).then_some(hashes.data)),
-        // shorter than it should be
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

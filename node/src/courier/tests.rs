@@ -7,10 +7,14 @@ mod expiring;
 mod fetching;
 mod grants;
 mod network;
+mod older;
+mod power;
+mod reading;
 mod receiving;
 mod returning;
 mod serving;
 mod stalling;
+mod waiting;
 
 use super::{
     egress::{EgressLog, Line},

@@ -6,7 +6,7 @@ use bao_tree::{
 };
 use codec::{Decode, DecodeAll, Encode};
 use consilium_primitives::{BlobKind, BlobNotice, BlobRef, StudyId};
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 /// Log base 2 of the BLAKE3 chunks in a chunk group: the smallest part of a blob that is verified by itself.
 const GROUP_LOG: u8 = 4;
@@ -88,6 +88,64 @@ pub struct Request {
     pub len: u32,
 }
 
+/// Longest time that a request which cannot be answered yet may wait with the one who is asked.
+pub const LONGEST_PATIENCE: Duration = Duration::from_millis(2_000);
+
+/// A request as it came: with the time that its sender waits, if it has said so.
+///
+/// Couriers of the protocol's second version sent the request alone, and know no [`Response::NotYet`]; the third version's
+/// bytes have the patience behind it. Nothing else tells them apart, so that both are understood wherever they arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// What is asked for.
+    pub request: Request,
+    /// For how long, in milliseconds, the answer may be kept back until it can be given; none from an older courier.
+    pub patience_ms: Option<u16>,
+}
+
+impl Asked {
+    /// Reads a request of either version.
+    ///
+    /// # Errors
+    /// The bytes are none, or there are more of them than a request has.
+    pub fn read(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut unread = bytes;
+        let request = Request::decode(&mut unread).map_err(|_| Malformed::Undecodable)?;
+        if unread.is_empty() {
+            return Ok(Self { request, patience_ms: None });
+        }
+        let patience = u16::decode_all(&mut unread).map_err(|_| Malformed::Undecodable)?;
+        Ok(Self { request, patience_ms: Some(patience) })
+    }
+
+    /// Its bytes in the third version.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        (self.request, self.patience_ms.unwrap_or_default()).encode()
+    }
+
+    /// Its bytes in the second version, for a peer that speaks no other.
+    #[must_use]
+    pub fn older_bytes(&self) -> Vec<u8> {
+        self.request.encode()
+    }
+
+    /// For how long it may wait.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        Duration::from_millis(self.patience_ms.unwrap_or_default().into()).min(LONGEST_PATIENCE)
+    }
+
+    /// A response in the words that the sender knows.
+    #[must_use]
+    pub fn understood(&self, response: Response) -> Response {
+        match response {
+            Response::NotYet if self.patience_ms.is_none() => Response::Refused,
+            response => response,
+        }
+    }
+}
+
 /// What comes back.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub enum Response {
@@ -95,10 +153,12 @@ pub enum Response {
     Data(Vec<u8>),
     /// This node has no such blob, or not with these bytes.
     NotHeld,
-    /// This peer may not have this blob, or not yet, or the request makes no sense.
+    /// This peer may not have this blob, or the request makes no sense.
     Refused,
     /// Too much at once: ask again later.
     Busy,
+    /// This peer may have it in a moment, as far as this node can see: what it asks for is not final here yet, or not known.
+    NotYet,
 }
 
 impl std::fmt::Debug for Response {
@@ -108,6 +168,7 @@ impl std::fmt::Debug for Response {
             Self::NotHeld => f.write_str("NotHeld"),
             Self::Refused => f.write_str("Refused"),
             Self::Busy => f.write_str("Busy"),
+            Self::NotYet => f.write_str("NotYet"),
         }
     }
 }
@@ -135,14 +196,6 @@ impl Request {
     pub fn of_the_end(entry: Entry) -> Self {
         let start = entry.blob.len.saturating_sub(1) / GROUP * GROUP;
         Self { entry, start, len: GROUP as u32 }
-    }
-
-    /// Reads a request.
-    ///
-    /// # Errors
-    /// The bytes are none, or there are more of them than a request has.
-    pub fn read(bytes: &[u8]) -> Result<Self, Malformed> {
-        Self::decode_all(&mut &bytes[..]).map_err(|_| Malformed::Undecodable)
     }
 
     /// The bytes of the blob that are asked for.

@@ -65,6 +65,8 @@ mod tests;
 #[cfg(test)]
 mod tests_blobs;
 #[cfg(test)]
+mod tests_changes;
+#[cfg(test)]
 mod tests_conductor;
 #[cfg(test)]
 mod tests_migration;
@@ -184,6 +186,10 @@ pub mod pallet {
     #[pallet::storage]
     pub type Losses<T> =
         StorageDoubleMap<_, Twox64Concat, StudyId, Twox64Concat, u32, PerMember<(InstitutionId, u32)>, ValueQuery>;
+
+    /// How many steps a study has made: what the chain says of its blobs changes with no other cause than one, or time.
+    #[pallet::storage]
+    pub type Steps<T> = StorageMap<_, Twox64Concat, StudyId, u64, ValueQuery>;
 
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]

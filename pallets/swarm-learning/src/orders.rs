@@ -1,10 +1,11 @@
 //! What the chain asks of an institution, and what it says about blobs: the read side, for offchain worker and node.
 
-use crate::{types::Around, Config, Ended, History, Membership, Pallet, Running, Studies, StudyInfo};
+use crate::{types::Around, Config, Ended, History, Membership, Pallet, Running, Steps, Studies, StudyInfo};
 use alloc::{collections::BTreeMap, vec::Vec};
 use consilium_primitives::{
     duty::{ATTESTED_ROUNDS, COMMITTED_ROUNDS},
     round::{Kind, Phase},
+    rules::UPDATES_AFTER_END,
     Attested, BlobRef, DutyKind, DutyOrder, Hash, InstitutionId, MergeInput, StudyBlobs, StudyId,
 };
 use sp_core::crypto::AccountId32;
@@ -141,6 +142,19 @@ impl<T: Config> Pallet<T> {
     pub fn blobs() -> Vec<StudyBlobs> {
         let mut claims = Claims::default();
         Self::listed().iter().map(|(study, info)| Self::list_blobs(*study, info, &mut claims)).collect()
+    }
+
+    /// The studies whose blobs are listed, in that order, each with a number that is another one whenever what is said of its
+    /// blobs may be: it counts the study's steps, and the day after its end on which its updates are dropped.
+    pub fn changes() -> Vec<(StudyId, u64)> {
+        let now = crate::pallet::block_number::<T>(frame_system::Pallet::<T>::block_number());
+        let over = |study: StudyId| Self::ended(study).is_some_and(|at| now.saturating_sub(at) >= UPDATES_AFTER_END);
+        let running = Running::<T>::get().into_iter().map(|(study, _)| (study, false));
+        let ended = Ended::<T>::get().into_iter().map(|study| (study, over(study)));
+        running
+            .chain(ended)
+            .map(|(study, over)| (study, Steps::<T>::get(study).saturating_mul(2).saturating_add(over.into())))
+            .collect()
     }
 
     /// Blobs of one study, be it listed or not.

@@ -102,6 +102,7 @@ impl<T: Config> Pallet<T> {
             Self::retire(study, &info.agreement, !enrolling);
         }
         Studies::<T>::insert(study, info);
+        Steps::<T>::mutate(study, |steps| *steps = steps.saturating_add(1));
         Ok(())
     }
 

@@ -69,11 +69,14 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
     // Proof: `System::BlockHash` (`max_values`: None, `max_size`: Some(44), added: 2519, mode: `MaxEncodedLen`)
     // Storage: `SwarmLearning::Scheduled` (r:1 w:0)
     // Proof: `SwarmLearning::Scheduled` (`max_values`: None, `max_size`: Some(16), added: 2491, mode: `MaxEncodedLen`)
+    // Storage: `SwarmLearning::Steps` (r:1 w:1)
+    // Proof: `SwarmLearning::Steps` (`max_values`: None, `max_size`: Some(20), added: 2495, mode: `MaxEncodedLen`)
     fn enrol() -> Weight {
         // At least 59_721 ns.
+        // By hand: one read and one write for the count of steps.
         Weight::from_parts(69_369_000, 18642)
-            .saturating_add(T::DbWeight::get().reads(4))
-            .saturating_add(T::DbWeight::get().writes(1))
+            .saturating_add(T::DbWeight::get().reads(5))
+            .saturating_add(T::DbWeight::get().writes(2))
     }
     // Storage: `SwarmLearning::Studies` (r:1 w:1)
     // Proof: `SwarmLearning::Studies` (`max_values`: None, `max_size`: Some(15177), added: 17652, mode: `MaxEncodedLen`)
@@ -87,9 +90,31 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
     // Proof: `SwarmLearning::Losses` (`max_values`: None, `max_size`: Some(2330), added: 4805, mode: `MaxEncodedLen`)
     // Storage: `SwarmLearning::History` (r:0 w:1)
     // Proof: `SwarmLearning::History` (`max_values`: None, `max_size`: Some(17112), added: 19587, mode: `MaxEncodedLen`)
+    // Storage: `SwarmLearning::Steps` (r:1 w:1)
+    // Proof: `SwarmLearning::Steps` (`max_values`: None, `max_size`: Some(20), added: 2495, mode: `MaxEncodedLen`)
     fn withdraw() -> Weight {
         // At least 194_483 ns, measured; 40_000 ns more for the comparison of two rounds where it closes a merge.
+        // By hand: one read and one write for the count of steps.
         Weight::from_parts(253_148_000, 18642)
+            .saturating_add(T::DbWeight::get().reads(8))
+            .saturating_add(T::DbWeight::get().writes(6))
+    }
+    // Storage: `Consortium::Institutions` (r:1 w:0)
+    // Proof: `Consortium::Institutions` (`max_values`: None, `max_size`: Some(698), added: 3173, mode: `MaxEncodedLen`)
+    // Storage: `SwarmLearning::Studies` (r:1 w:1)
+    // Proof: `SwarmLearning::Studies` (`max_values`: None, `max_size`: Some(15177), added: 17652, mode: `MaxEncodedLen`)
+    // Storage: `System::BlockHash` (r:1 w:0)
+    // Proof: `System::BlockHash` (`max_values`: None, `max_size`: Some(44), added: 2519, mode: `MaxEncodedLen`)
+    // Storage: `SwarmLearning::Scheduled` (r:1 w:1)
+    // Proof: `SwarmLearning::Scheduled` (`max_values`: None, `max_size`: Some(16), added: 2491, mode: `MaxEncodedLen`)
+    // Storage: `SwarmLearning::Agenda` (r:2 w:2)
+    // Proof: `SwarmLearning::Agenda` (`max_values`: None, `max_size`: Some(141), added: 2616, mode: `MaxEncodedLen`)
+    // Storage: `SwarmLearning::Steps` (r:1 w:1)
+    // Proof: `SwarmLearning::Steps` (`max_values`: None, `max_size`: Some(20), added: 2495, mode: `MaxEncodedLen`)
+    fn start() -> Weight {
+        // At least 74_469 ns.
+        // By hand: one read and one write for the count of steps.
+        Weight::from_parts(84_218_000, 18642)
             .saturating_add(T::DbWeight::get().reads(7))
             .saturating_add(T::DbWeight::get().writes(5))
     }
@@ -103,27 +128,14 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
     // Proof: `SwarmLearning::Scheduled` (`max_values`: None, `max_size`: Some(16), added: 2491, mode: `MaxEncodedLen`)
     // Storage: `SwarmLearning::Agenda` (r:2 w:2)
     // Proof: `SwarmLearning::Agenda` (`max_values`: None, `max_size`: Some(141), added: 2616, mode: `MaxEncodedLen`)
-    fn start() -> Weight {
-        // At least 74_469 ns.
-        Weight::from_parts(84_218_000, 18642)
-            .saturating_add(T::DbWeight::get().reads(6))
-            .saturating_add(T::DbWeight::get().writes(4))
-    }
-    // Storage: `Consortium::Institutions` (r:1 w:0)
-    // Proof: `Consortium::Institutions` (`max_values`: None, `max_size`: Some(698), added: 3173, mode: `MaxEncodedLen`)
-    // Storage: `SwarmLearning::Studies` (r:1 w:1)
-    // Proof: `SwarmLearning::Studies` (`max_values`: None, `max_size`: Some(15177), added: 17652, mode: `MaxEncodedLen`)
-    // Storage: `System::BlockHash` (r:1 w:0)
-    // Proof: `System::BlockHash` (`max_values`: None, `max_size`: Some(44), added: 2519, mode: `MaxEncodedLen`)
-    // Storage: `SwarmLearning::Scheduled` (r:1 w:1)
-    // Proof: `SwarmLearning::Scheduled` (`max_values`: None, `max_size`: Some(16), added: 2491, mode: `MaxEncodedLen`)
-    // Storage: `SwarmLearning::Agenda` (r:2 w:2)
-    // Proof: `SwarmLearning::Agenda` (`max_values`: None, `max_size`: Some(141), added: 2616, mode: `MaxEncodedLen`)
+    // Storage: `SwarmLearning::Steps` (r:1 w:1)
+    // Proof: `SwarmLearning::Steps` (`max_values`: None, `max_size`: Some(20), added: 2495, mode: `MaxEncodedLen`)
     fn resume() -> Weight {
         // At least 185_407 ns.
+        // By hand: one read and one write for the count of steps.
         Weight::from_parts(199_773_000, 18642)
-            .saturating_add(T::DbWeight::get().reads(6))
-            .saturating_add(T::DbWeight::get().writes(4))
+            .saturating_add(T::DbWeight::get().reads(7))
+            .saturating_add(T::DbWeight::get().writes(5))
     }
     // Storage: `Consortium::Institutions` (r:1 w:0)
     // Proof: `Consortium::Institutions` (`max_values`: None, `max_size`: Some(698), added: 3173, mode: `MaxEncodedLen`)
@@ -141,11 +153,14 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
     // Proof: `SwarmLearning::Ended` (`max_values`: Some(1), `max_size`: Some(129), added: 624, mode: `MaxEncodedLen`)
     // Storage: `SwarmLearning::Agreements` (r:1 w:1)
     // Proof: `SwarmLearning::Agreements` (`max_values`: None, `max_size`: Some(36), added: 2511, mode: `MaxEncodedLen`)
+    // Storage: `SwarmLearning::Steps` (r:1 w:1)
+    // Proof: `SwarmLearning::Steps` (`max_values`: None, `max_size`: Some(20), added: 2495, mode: `MaxEncodedLen`)
     fn abort() -> Weight {
         // At least 83_666 ns, measured; one read and one write more for the agreement.
+        // By hand: one read and one write for the count of steps.
         Weight::from_parts(98_003_000, 18642)
-            .saturating_add(T::DbWeight::get().reads(8))
-            .saturating_add(T::DbWeight::get().writes(6))
+            .saturating_add(T::DbWeight::get().reads(9))
+            .saturating_add(T::DbWeight::get().writes(7))
     }
     // Storage: `SwarmLearning::Studies` (r:1 w:1)
     // Proof: `SwarmLearning::Studies` (`max_values`: None, `max_size`: Some(15177), added: 17652, mode: `MaxEncodedLen`)
@@ -159,12 +174,15 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
     // Proof: `SwarmLearning::History` (`max_values`: None, `max_size`: Some(17112), added: 19587, mode: `MaxEncodedLen`)
     // Storage: `SwarmLearning::Losses` (r:3 w:1)
     // Proof: `SwarmLearning::Losses` (`max_values`: None, `max_size`: Some(2330), added: 4805, mode: `MaxEncodedLen`)
+    // Storage: `SwarmLearning::Steps` (r:1 w:1)
+    // Proof: `SwarmLearning::Steps` (`max_values`: None, `max_size`: Some(20), added: 2495, mode: `MaxEncodedLen`)
     fn vote() -> Weight {
         // At least 229_810 ns, measured; 40_000 ns more for the comparison of two rounds where it closes a merge, or for the
         // list of losses where it adds to one.
+        // By hand: one read and one write for the count of steps.
         Weight::from_parts(313_571_000, 18642)
-            .saturating_add(T::DbWeight::get().reads(8))
-            .saturating_add(T::DbWeight::get().writes(6))
+            .saturating_add(T::DbWeight::get().reads(9))
+            .saturating_add(T::DbWeight::get().writes(7))
     }
     // Storage: `SwarmLearning::Studies` (r:1 w:0)
     // Proof: `SwarmLearning::Studies` (`max_values`: None, `max_size`: Some(15177), added: 17652, mode: `MaxEncodedLen`)
@@ -192,15 +210,18 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
     // Proof: `SwarmLearning::Losses` (`max_values`: None, `max_size`: Some(2330), added: 4805, mode: `MaxEncodedLen`)
     // Storage: `SwarmLearning::Agreements` (r:32 w:32)
     // Proof: `SwarmLearning::Agreements` (`max_values`: None, `max_size`: Some(36), added: 2511, mode: `MaxEncodedLen`)
+    // Storage: `SwarmLearning::Steps` (r:32 w:32)
+    // Proof: `SwarmLearning::Steps` (`max_values`: None, `max_size`: Some(20), added: 2495, mode: `MaxEncodedLen`)
     fn on_initialize(n: u32) -> Weight {
         // At least 4_549 ns, measured; for each study 40_000 ns more for the comparison of two rounds,
         // and one read and one write for the agreement of one that ends.
+        // By hand: for each study one read and one write for the count of its steps.
         Weight::from_parts(102_646_414, 5345)
             .saturating_add(Weight::from_parts(223_287_778, 0).saturating_mul(n.into()))
             .saturating_add(T::DbWeight::get().reads(2))
-            .saturating_add(T::DbWeight::get().reads((5_u64).saturating_mul(n.into())))
+            .saturating_add(T::DbWeight::get().reads((6_u64).saturating_mul(n.into())))
             .saturating_add(T::DbWeight::get().writes(1))
-            .saturating_add(T::DbWeight::get().writes((4_u64).saturating_mul(n.into())))
+            .saturating_add(T::DbWeight::get().writes((5_u64).saturating_mul(n.into())))
             .saturating_add(Weight::from_parts(0, 17652).saturating_mul(n.into()))
     }
 }

@@ -18,9 +18,9 @@ fn note(log: &EgressLog) {
 }
 
 /// Notes that a part of a blob goes to an institution's node.
-fn part(log: &EgressLog, to: u8, blob: BlobRef, range: std::ops::Range<u64>) {
+fn part(log: &EgressLog, to: u8, blob: BlobRef, range: std::ops::Range<u64>) -> u64 {
     let grant = Grant { entry: update(blob), institution: site(to), name: format!("hospital {to}") };
-    log.note(&grant, &peer(to), &range).unwrap();
+    log.note(&grant, &peer(to), &range).unwrap()
 }
 
 /// Lines that can be read, and those that cannot.
@@ -182,9 +182,51 @@ fn a_log_that_grew_is_folded_to_who_got_how_much_of_what() {
     drop(log);
     let log = open();
     part(&log, 3, one, 40_000..40_001);
-    (0..40).for_each(|_| part(&log, 2, other, 0..1));
+    for _ in 0..40 {
+        part(&log, 2, other, 0..1);
+    }
     assert!(log.sync().unwrap());
     let found: Vec<_> = read().iter().map(|line| (line.bytes, line.first, line.last, line.parts)).collect();
     assert_eq!(found, [(40_500, 0, 39_999, Some(41)), (80_001, 0, 40_000, Some(81)), (50, 0, 7009, Some(41))]);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn lines_that_are_written_together_reach_the_disk_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, log) = log_in(&dir);
+    let numbers: Vec<u64> = (0..8).map(|to| part(&log, to, blob(10, 1).1, 0..10)).collect();
+    std::thread::scope(|scope| {
+        for number in &numbers {
+            scope.spawn(|| log.commit(*number).unwrap());
+        }
+    });
+    assert_eq!((lines(&path), log.syncs()), ((8, 0), 1));
+    // nothing is left for the clock, and a line that is there is not brought there again
+    assert!(!log.sync().unwrap());
+    log.commit(numbers[0]).unwrap();
+    assert_eq!(log.syncs(), 1);
+    // after a rotation, too
+    fs::rename(&path, dir.path().join("egress.log.1")).unwrap();
+    let number = part(&log, 2, blob(10, 1).1, 0..10);
+    log.commit(number).unwrap();
+    assert_eq!(lines(&path), (1, 0));
+}
+
+#[test]
+fn nothing_is_given_where_the_line_does_not_reach_the_disk() {
+    // it takes every byte, and cannot be brought to any disk
+    let null = EgressLog::open(std::path::Path::new("/dev/null"), &GENESIS).unwrap();
+    let number = part(&null, 2, blob(10, 1).1, 0..10);
+    assert!(null.commit(number).is_err());
+    assert!(null.commit(number).is_err(), "also for who asks again");
+    let (house, _, blob) = holder(1000, 1);
+    let server = Server::new(house.store.clone(), null, std::convert::identity);
+    let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2])];
+    server.update(chain(1, &listed, &listed));
+    server.set_behind(false);
+    assert_eq!(server.answer(&first(update(blob)).encode(), peer(2)).response, Response::Busy);
+    // what is given is on the disk by then
+    slice(house.ask(2, &first(update(blob))));
+    assert!(!house.server.sync_egress().unwrap());
 }

@@ -6,7 +6,7 @@ use crate::courier::{
     gate::Bucket,
     peers::{self, Outcome, Peers, FIRST_REST, LONGEST_REST},
     serve,
-    wire::MAX_RESPONSE,
+    wire::{Asked, MAX_RESPONSE},
 };
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -29,10 +29,10 @@ pub struct Net {
 }
 
 impl Transport for Arc<Net> {
-    fn ask(&self, peer: PeerId, request: Vec<u8>) -> BoxFuture<'static, Option<Vec<u8>>> {
+    fn ask(&self, peer: PeerId, asked: Asked) -> BoxFuture<'static, Option<Vec<u8>>> {
         self.asked.lock().push(peer);
         match self.peers.get(&peer) {
-            Some(behaviour) => behaviour(request),
+            Some(behaviour) => behaviour(asked.bytes()),
             None => Box::pin(async { None }),
         }
     }

@@ -2,8 +2,8 @@
 
 use super::{fetching::fetch_over, *};
 use crate::courier::{
-    fetch::{Transport, PATIENCE},
-    protocol, serve,
+    fetch::PATIENCE,
+    protocols, serve,
     wire::{MAX_REQUEST, MAX_RESPONSE},
     Port, Wire,
 };
@@ -20,42 +20,48 @@ use std::time::Duration;
 
 type Backend = Litep2pNetworkBackend;
 
+/// A way of asking and answering.
+type Protocol = <Backend as NetworkBackend<Block, H256>>::RequestResponseProtocolConfig;
+
 /// A node of the network that speaks the couriers' protocol and nothing else.
-struct Node {
-    network: Arc<dyn NetworkService>,
-    port: Port,
+pub struct Node {
+    pub network: Arc<dyn NetworkService>,
+    pub port: Port,
     address: Multiaddr,
 }
 
 impl Node {
-    async fn start() -> Self {
-        let (courier, port) = protocol::<Backend>(&GENESIS, None);
-        Self::with(courier, port).await
+    pub async fn start() -> Self {
+        let (couriers, port) = protocols::<Backend>(&GENESIS, None);
+        Self::with(couriers.into(), port).await
+    }
+
+    /// One of the build before: it knows the second version of the protocol only.
+    pub async fn start_older() -> Self {
+        let ([_, older], port) = protocols::<Backend>(&GENESIS, None);
+        Self::with(vec![older], port).await
     }
 
     /// One that may send longer responses than couriers do.
     async fn start_boundless() -> Self {
-        let (_, port) = protocol::<Backend>(&GENESIS, None);
+        let (_, port) = protocols::<Backend>(&GENESIS, None);
         let (sender, requests) = async_channel::bounded(8);
         let courier = <Backend as NetworkBackend<Block, H256>>::request_response_config(
-            port.name.clone(),
+            port.names.own.clone(),
             Vec::new(),
             MAX_REQUEST,
             16 * 1024 * 1024,
             PATIENCE.response,
             Some(sender),
         );
-        Self::with(courier, Port { requests, ..port }).await
+        Self::with(vec![courier], Port { requests, ..port }).await
     }
 
-    async fn with(
-        courier: <Backend as NetworkBackend<Block, H256>>::RequestResponseProtocolConfig,
-        port: Port,
-    ) -> Self {
+    async fn with(couriers: Vec<Protocol>, port: Port) -> Self {
         let genesis = GENESIS;
         let config = NetworkConfiguration::new_local();
         let mut full = FullNetworkConfiguration::<Block, H256, Backend>::new(&config, None);
-        full.add_request_response_protocol(courier);
+        couriers.into_iter().for_each(|courier| full.add_request_response_protocol(courier));
         let metrics = <Backend as NetworkBackend<Block, H256>>::register_notification_metrics(None);
         let nobody = SetConfig {
             in_peers: 0,
@@ -99,22 +105,22 @@ impl Node {
         Self { network, port, address }
     }
 
-    fn peer(&self) -> PeerId {
+    pub fn peer(&self) -> PeerId {
         self.network.local_peer_id()
     }
 
     /// A transport that knows another node.
-    fn towards(&self, other: &Node) -> Wire<Arc<dyn NetworkService>> {
+    pub fn towards(&self, other: &Node) -> Wire<Arc<dyn NetworkService>> {
         self.network.add_known_address(other.peer(), other.address.clone());
-        Wire { network: self.network.clone(), name: self.port.name.clone() }
+        Wire { network: self.network.clone(), names: self.port.names.clone() }
     }
 
     /// What another node answers to the first request that reaches it: before the network has taken in its address,
     /// none does.
-    async fn first_answer(&self, other: &Node, request: Vec<u8>) -> Vec<u8> {
+    pub async fn first_answer(&self, other: &Node, request: Vec<u8>) -> Vec<u8> {
         let wire = self.towards(other);
         for _ in 0..100 {
-            if let Some(answer) = wire.ask(other.peer(), request.clone()).await {
+            if let Some(answer) = wire.send(other.peer(), request.clone(), None).await {
                 return answer;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -171,7 +177,7 @@ async fn the_longest_response_gets_through_and_a_longer_one_does_not() {
     });
     let wire = victim.towards(&hostile);
     let ask = |len: u64| {
-        let asked = wire.ask(hostile.peer(), len.to_le_bytes().to_vec());
+        let asked = wire.send(hostile.peer(), len.to_le_bytes().to_vec(), None);
         async move { tokio::time::timeout(Duration::from_secs(20), asked).await.ok().flatten().map(|bytes| bytes.len()) }
     };
     assert_eq!(victim.first_answer(&hostile, 1u64.to_le_bytes().to_vec()).await.len(), 1);

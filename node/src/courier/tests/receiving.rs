@@ -31,7 +31,8 @@ fn blobs_of_every_shape_arrive_whole() {
             // nothing is left behind, and the hashes are there for the next who asks
             assert_eq!(fs::read_dir(there.dir.path().join("blobs")).unwrap().count(), 1);
             assert_eq!(fs::read_dir(there.dir.path().join("courier/partial")).unwrap().count(), 0);
-            assert_eq!(fs::read_dir(there.dir.path().join("courier/outboards")).unwrap().count(), 1);
+            let outboards = fs::read_dir(there.dir.path().join("courier/outboards")).unwrap().count();
+            assert_eq!(outboards, usize::from(size > SPAN as usize));
             // for that entry and no other, also after a restart
             let of = update(blob);
             for store in [&*there.store, &there.reopened()] {
@@ -158,7 +159,7 @@ fn a_partial_download_that_the_disk_changed_is_dropped_and_fetched_again() {
 
 #[test]
 fn what_belongs_to_blobs_that_are_gone_is_removed() {
-    let (house, _, blob) = holder(40_000, 1);
+    let (house, _, blob) = holder(2 * 1024 * 1024, 1);
     let there = House::new();
     let mut download = Download::resume(&there.store, blob).unwrap();
     fetch_rest(&mut download, &house, blob, SPAN);

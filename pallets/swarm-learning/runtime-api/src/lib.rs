@@ -5,7 +5,7 @@
 extern crate alloc;
 
 use alloc::vec::Vec;
-use consilium_primitives::{DutyOrder, InstitutionId, InstitutionNotice, StudyBlobs, StudyId};
+use consilium_primitives::{Change, DutyOrder, InstitutionId, InstitutionNotice, StudyBlobs, StudyId};
 
 sp_api::decl_runtime_apis! {
     /// Institutions, duties and blobs.
@@ -23,5 +23,8 @@ sp_api::decl_runtime_apis! {
         /// finalised block, it is over for good, and its updates are once
         /// [`UPDATES_AFTER_END`](consilium_primitives::rules::UPDATES_AFTER_END) more blocks have passed.
         fn ended(study: StudyId) -> Option<u32>;
+        /// What tells whether the answers on institutions and blobs have changed. They may be long, and this is not.
+        #[api_version(2)]
+        fn change() -> Change;
     }
 }

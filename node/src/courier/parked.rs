@@ -1,0 +1,100 @@
+//! Requests that come a moment too early: for what this node sees as not final yet, or has not heard of yet.
+//!
+//! They wait here, if their sender has said that it waits, and are judged again whenever the chain has something new to say. It
+//! is the same judge as for every other request ([`Server::judge`]), so nothing is given a moment earlier than without
+//! waiting; only the asking again falls away.
+
+use super::serve::{Answer, Job, Off, Server};
+use parking_lot::Mutex;
+use sc_network_types::PeerId;
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+/// Requests of one peer that may wait.
+pub const WAITING_PER_PEER: usize = 8;
+/// Requests of all peers that may wait.
+pub const WAITING: usize = 256;
+
+/// Places for requests that wait.
+#[derive(Default)]
+pub struct Parking(Arc<Mutex<Taken>>);
+
+#[derive(Default)]
+struct Taken {
+    all: usize,
+    of: HashMap<PeerId, usize>,
+}
+
+/// One of the places, given back when dropped.
+struct Parked {
+    taken: Arc<Mutex<Taken>>,
+    peer: PeerId,
+}
+
+impl Parking {
+    fn take(&self, peer: PeerId) -> Option<Parked> {
+        let mut taken = self.0.lock();
+        let own = taken.of.get(&peer).copied().unwrap_or_default();
+        if taken.all >= WAITING || own >= WAITING_PER_PEER {
+            return None;
+        }
+        taken.all += 1;
+        taken.of.insert(peer, own + 1);
+        Some(Parked { taken: self.0.clone(), peer })
+    }
+
+    /// How many wait.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        self.0.lock().all
+    }
+}
+
+impl Drop for Parked {
+    fn drop(&mut self) {
+        let mut taken = self.taken.lock();
+        taken.all = taken.all.saturating_sub(1);
+        let left = taken.of.get(&self.peer).copied().unwrap_or_default().saturating_sub(1);
+        if left == 0 {
+            taken.of.remove(&self.peer);
+        } else {
+            taken.of.insert(self.peer, left);
+        }
+    }
+}
+
+impl Server {
+    /// Admits a request, at once or within the time that its sender waits. No longer than
+    /// [`LONGEST_PATIENCE`](super::wire::LONGEST_PATIENCE).
+    ///
+    /// # Errors
+    /// What the peer gets instead.
+    pub async fn decide(&self, request: &[u8], peer: PeerId) -> Result<Job, Answer> {
+        let heard = self.hear(request, peer, Instant::now())?;
+        // subscribed before it is judged, so that nothing is missed between
+        let (mut news, mut freed) = (self.news(), self.freed());
+        let waits = |off: &Off| matches!(off, Off::NotYet { here: true }) && !heard.asked.patience().is_zero();
+        let mut off = match self.judge(&heard, Instant::now()) {
+            Ok(job) => return Ok(job),
+            Err(off) if waits(&off) => off,
+            Err(off) => return Err(heard.put_off(off)),
+        };
+        let Some(_place) = self.parking.take(peer) else { return Err(heard.put_off(off)) };
+        let until = tokio::time::Instant::now() + heard.asked.patience();
+        loop {
+            let more = tokio::select! {
+                told = news.changed() => told.is_ok(),
+                // it may have it by now, and is in the line for a place
+                told = freed.changed(), if matches!(off, Off::Crowded) => told.is_ok(),
+                () = tokio::time::sleep_until(until) => false,
+            };
+            if !more {
+                return Err(heard.put_off(off));
+            }
+            off = match self.judge(&heard, Instant::now()) {
+                Ok(job) => return Ok(job),
+                Err(still @ (Off::Crowded | Off::NotYet { here: true })) => still,
+                Err(off) => return Err(heard.put_off(off)),
+            };
+        }
+    }
+}
