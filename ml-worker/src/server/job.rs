@@ -160,6 +160,8 @@ impl Worker {
             DutyKind::Acknowledge => {
                 let blob = order.base.ok_or(JobError::Missing("the canonical model"))?;
                 self.blobs.read(&blob)?.ok_or(JobError::Missing("the canonical model"))?;
+                // what it says to the others, that it holds the model, is true after a power cut, too
+                self.blobs.force(&blob.root)?;
                 Ok(Some(DutyOutput::Held))
             }
         }
@@ -172,7 +174,7 @@ impl Worker {
         let mut data = initial_parameters(spec).map_err(other)?;
         data.resize(layout.elements(), 0.0);
         let file = ModelFile { layout, duty: None, data };
-        Ok(DutyOutput::Root(self.blobs.put(&file.encode().map_err(other)?)?))
+        Ok(DutyOutput::Root(self.blobs.put_loosely(&file.encode().map_err(other)?)?))
     }
 
     pub(super) fn base(&self, order: &DutyOrder, spec: &StudySpec) -> Result<Vec<f32>, JobError> {
