@@ -209,6 +209,7 @@ pub fn new_full(
         peer_store,
     );
     net_config.add_notification_protocol(grandpa_config);
+    let nudge = Nudge::default();
     let mut add = |mut protocol| {
         let shut = network::members_only(&mut protocol, allowed.clone());
         task_manager.spawn_handle().spawn("members-only", Some("networking"), shut);
@@ -221,7 +222,7 @@ pub fn new_full(
         protocols.into_iter().for_each(&mut add);
         let own = config.base_path.path().join("courier");
         let quota = courier_params.courier_quota_mib.saturating_mul(1024 * 1024);
-        (courier::Settings { blobs, own, quota, genesis, served, clock: clock.clone() }, port)
+        (courier::Settings { blobs, own, quota, genesis, served, clock: clock.clone(), nudge: nudge.clone() }, port)
     });
     let warp_sync = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
         backend.clone(),
@@ -274,7 +275,6 @@ pub fn new_full(
     }
     task_manager.spawn_handle().spawn("warp-sync-watch", None, network::watch_warp_sync(sync_service.clone()));
 
-    let nudge = Nudge::default();
     if let Some((url, token)) = worker::door(worker_params) {
         task_manager.spawn_handle().spawn("worker-changes", None, changes::follow(url, token, nudge.clone()));
     }

@@ -163,6 +163,8 @@ impl Worker {
             DutyKind::Acknowledge => {
                 let blob = order.base.ok_or(JobError::Missing("the canonical model"))?;
                 self.blobs.read(&blob)?.ok_or(JobError::Missing("the canonical model"))?;
+                // what it says to the others, that it holds the model, is true after a power cut, too
+                self.blobs.force(&blob.root)?;
                 Ok(Some(DutyOutput::Held))
             }
             // answered at once
@@ -172,7 +174,7 @@ impl Worker {
 
     /// The initial model, put into the blob store.
     pub(super) fn init(&self, order: &DutyOrder, spec: &StudySpec) -> Result<DutyOutput, JobError> {
-        Ok(DutyOutput::Root(self.blobs.put(&initial_model(spec, order.output_len)?)?))
+        Ok(DutyOutput::Root(self.blobs.put_loosely(&initial_model(spec, order.output_len)?)?))
     }
 
     pub(super) fn base(&self, order: &DutyOrder, spec: &StudySpec) -> Result<Vec<f32>, JobError> {

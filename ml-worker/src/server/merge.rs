@@ -79,7 +79,7 @@ impl Worker {
         }
         if order.duty.kind == DutyKind::MergeStatistics {
             let bytes = Statistics::merge(&parts).map_err(other)?.encode(None).map_err(other)?;
-            return Ok(Some(DutyOutput::Root(self.blobs.put(&bytes)?)));
+            return Ok(Some(DutyOutput::Root(self.blobs.put_loosely(&bytes)?)));
         }
         self.restore_initial(order, spec)?;
         let base = order.base.filter(|base| self.blobs.has(base)).ok_or(JobError::Missing("the base model"))?;

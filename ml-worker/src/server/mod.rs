@@ -27,13 +27,13 @@ use crate::{
     data::too_many_files,
     learn::OptimizerState,
     random,
-    site::{Blobs, Home, StudyKey},
+    site::{Blobs, Home, StudyKey, SETTLE_EVERY},
 };
 use anyhow::Result;
 use codec::Encode;
 use consilium_primitives::{
     duty::{MAX_ORDERS, OLDER_PROTOCOL, PROTOCOL_VERSION},
-    BlobRef, Duty, DutyAnswer, DutyKind, DutyOrder, DutyReply, DutyRequest, DutyState, FailureCode, Hash,
+    BlobRef, Duty, DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, Hash,
 };
 use consilium_study::StudySpec;
 use dissent::{Again, Doubt, Ground, Look};
@@ -165,6 +165,15 @@ impl Worker {
         thread("looking again").spawn(move || doubted.into_iter().for_each(|again| looking.look_again(again)))?;
         thread("merging").spawn(move || quick_jobs.into_iter().for_each(|order| merging.work(&order)))?;
         thread("training").spawn(move || training.take_turns())?;
+        let (later, alive) = ([worker.home.later(), worker.blobs.later()], Arc::downgrade(&worker));
+        thread("settling").spawn(move || {
+            while alive.strong_count() > 0 {
+                std::thread::sleep(SETTLE_EVERY);
+                for error in later.iter().filter_map(|later| later.settle().err()) {
+                    tracing::error!("a file cannot be brought to the disk: {error}");
+                }
+            }
+        })?;
         Ok(worker)
     }
 
@@ -243,7 +252,7 @@ impl Worker {
                 return DutyState::Queued;
             }
         }
-        match self.home.result(&key) {
+        match self.done(&key) {
             Ok(Some(output)) => return DutyState::Done(output),
             Ok(None) => {}
             Err(error) => return internal(error),
@@ -328,6 +337,20 @@ impl Worker {
         } else {
             job.state
         }
+    }
+
+    /// What a duty gave, if it was done and is here. What can be computed again and was lost, as by a power cut, is computed again
+    /// before this site says that it holds it; of an update, the first result stays.
+    fn done(&self, key: &Hash) -> Result<Option<DutyOutput>> {
+        let output = self.home.result(key)?;
+        let Some(DutyOutput::Root(root) | DutyOutput::Marked { root, .. }) = output else { return Ok(output) };
+        if self.blobs.is_there(&root) {
+            return Ok(output);
+        }
+        tracing::warn!("blob {} was made here, and is gone; it is made again", hex::encode(root));
+        self.home.forget_result(key)?;
+        self.jobs.lock().retain(|of, job| of != key || job.working);
+        Ok(None)
     }
 
     fn spec(&self, hash: &Hash) -> Option<Arc<StudySpec>> {

@@ -76,7 +76,7 @@ impl Worker {
             true => self.home.put_optimizer(&study, duty.round, hash, &trained.state),
             false => Ok(()),
         };
-        // each is some ten megabytes that are hashed, written and waited for
+        // each is some ten megabytes that are hashed and written
         let (root, kept) = rayon::join(|| self.blobs.put(&file), keep_state);
         let (root, ()) = (root?, kept?);
         if spec.training.keep_optimizer_state {

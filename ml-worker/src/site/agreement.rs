@@ -178,15 +178,30 @@ fn lay_aside(folder: &Path, name: &str) -> Result<()> {
 }
 
 /// A hash that is kept in a file of 64 hexadecimal digits.
-pub(super) fn hash(path: &Path) -> Result<Option<Hash>> {
+fn hash(path: &Path) -> Result<Option<Hash>> {
     let Some(bytes) = read(path)? else { return Ok(None) };
-    let mut hash = [0; 32];
-    if hex::decode_to_slice(String::from_utf8_lossy(&bytes).trim(), &mut hash).is_err() {
-        bail!("{} is damaged: it must hold 64 hexadecimal digits", path.display());
+    match parse_hash(&bytes) {
+        None => bail!("{} is damaged: it must hold 64 hexadecimal digits", path.display()),
+        hash => Ok(hash),
     }
-    Ok(Some(Hash::from(hash)))
 }
 
-pub(super) fn put_hash(path: &Path, hash: &Hash) -> Result<()> {
-    write_whole(path, hex::encode(hash).as_bytes(), OWN).with_context(|| format!("cannot write {}", path.display()))
+/// The hash that such a file holds.
+pub(super) fn parse_hash(bytes: &[u8]) -> Option<Hash> {
+    let mut hash = [0; 32];
+    hex::decode_to_slice(String::from_utf8_lossy(bytes).trim(), &mut hash).ok()?;
+    Some(Hash::from(hash))
+}
+
+fn put_hash(path: &Path, hash: &Hash) -> Result<()> {
+    write_hash(path, hash, write_whole)
+}
+
+/// Keeps a hash in a file, which is written in this way.
+pub(super) fn write_hash(
+    path: &Path,
+    hash: &Hash,
+    write: impl FnOnce(&Path, &[u8], u32) -> io::Result<()>,
+) -> Result<()> {
+    write(path, hex::encode(hash).as_bytes(), OWN).with_context(|| format!("cannot write {}", path.display()))
 }

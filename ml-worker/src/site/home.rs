@@ -1,9 +1,12 @@
 //! The worker's own folder: the site's secret, what was done, and what outlives a duty.
 
-use super::store::{make_folder, random, sweep, write_whole};
+use super::{
+    later::Later,
+    store::{make_folder, random, sweep, write_loosely, write_whole},
+};
 use crate::random::key;
 use anyhow::{bail, Context, Result};
-use codec::{Decode, Encode};
+use codec::{Decode, DecodeAll, Encode};
 use consilium_aggregation::blob_hash;
 use consilium_primitives::{DutyOutput, Hash};
 use std::{
@@ -36,12 +39,14 @@ fn parse_secret(text: &str, path: &Path) -> Result<[u8; 32]> {
 
 /// What every worker's folder has in it.
 const PARTS: [&str; 3] = ["results", "specs", "studies"];
+/// First byte of the file of a result whose hash stands before it; those of earlier versions begin with the kind of the result.
+const SEALED: u8 = 0xc1;
 /// Mode of the worker's own files: nobody else's business.
 pub(super) const OWN: u32 = 0o600;
 
 /// A worker's folder.
 #[derive(Clone, Debug)]
-pub struct Home(pub(super) PathBuf);
+pub struct Home(pub(super) PathBuf, pub(super) Later);
 
 impl Home {
     /// Opens the folder; makes it if need be.
@@ -55,7 +60,7 @@ impl Home {
         }
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
             .with_context(|| format!("cannot protect {}", folder.display()))?;
-        Ok(Self(folder.to_path_buf()))
+        Ok(Self(folder.to_path_buf(), Later::default()))
     }
 
     /// Opens a folder that a worker has made.
@@ -64,9 +69,14 @@ impl Home {
     /// It is no worker's folder.
     pub fn existing(folder: &Path) -> Result<Self> {
         if PARTS.iter().all(|part| folder.join(part).is_dir()) {
-            return Ok(Self(folder.to_path_buf()));
+            return Ok(Self(folder.to_path_buf(), Later::default()));
         }
         bail!("{} is no worker's folder: name the one that `ml-worker serve --dir` was started with", folder.display())
+    }
+
+    /// What is brought to the disk later.
+    pub fn later(&self) -> Later {
+        self.1.clone()
     }
 
     /// Where it is.
@@ -165,31 +175,52 @@ impl Home {
         }
     }
 
-    /// What a duty gave, if it was done.
+    /// What a duty gave, if it was done. A file that is damaged counts as none, and is removed.
     ///
     /// # Errors
     /// A result that cannot be read.
     pub fn result(&self, duty: &Hash) -> Result<Option<DutyOutput>> {
         let path = self.0.join("results").join(hex::encode(duty));
-        match fs::read(&path) {
-            Ok(bytes) => {
-                Ok(Some(DutyOutput::decode(&mut &bytes[..]).with_context(|| format!("{} is damaged", path.display()))?))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        let Some(bytes) = read(&path)? else { return Ok(None) };
+        let output = match bytes.split_first() {
+            Some((&SEALED, sealed)) => whole(sealed),
+            // of an earlier version
+            _ if bytes.iter().any(|byte| *byte != 0) => DutyOutput::decode_all(&mut &bytes[..]).ok(),
+            _ => None,
+        };
+        if output.is_none() {
+            tracing::warn!("{} is damaged; removed, the duty is done again", path.display());
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }
+        Ok(output)
     }
 
-    /// Keeps what a duty gave. The first result stays.
+    /// Keeps what a duty gave. The first result stays. One that nobody could compute again, an update, is on the disk before this
+    /// returns: the first vote for it binds.
     ///
     /// # Errors
     /// What the file system says.
     pub fn put_result(&self, duty: &Hash, output: &DutyOutput) -> Result<()> {
-        let path = self.0.join("results").join(hex::encode(duty));
-        if path.exists() {
+        if self.result(duty)?.is_some() {
             return Ok(());
         }
-        write_whole(&path, &output.encode(), OWN).with_context(|| format!("cannot write {}", path.display()))
+        let path = self.0.join("results").join(hex::encode(duty));
+        let mut bytes = vec![SEALED];
+        bytes.extend(with_hash(output));
+        let written = match output {
+            DutyOutput::Update { .. } => write_whole(&path, &bytes, OWN),
+            _ => write_loosely(&path, &bytes, OWN),
+        };
+        written.with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Forgets what a duty gave: what it stands for is not here any more.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn forget_result(&self, duty: &Hash) -> Result<()> {
+        let path = self.0.join("results").join(hex::encode(duty));
+        fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))
     }
 
     /// A spec's bytes, by their hash; none where what is there has another hash.
@@ -205,7 +236,10 @@ impl Home {
     pub fn put_spec(&self, bytes: &[u8]) -> Result<Hash> {
         let hash = Hash::from(sp_crypto_hashing::blake2_256(bytes));
         let path = self.0.join("specs").join(hex::encode(hash));
-        write_whole(&path, bytes, OWN).with_context(|| format!("cannot write {}", path.display()))?;
+        if self.spec(&hash).is_some() {
+            return Ok(hash);
+        }
+        write_loosely(&path, bytes, OWN).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(hash)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     home::{read, whole, with_hash, OWN},
-    store::{make_folder, write_whole},
+    store::{make_folder, write_loosely, write_whole},
     Blobs, Home, StudyKey,
 };
 use anyhow::{Context, Result};
@@ -146,7 +146,7 @@ impl Home {
     pub fn put_own_merge(&self, own: &OwnMerge) -> Result<()> {
         let study = &StudyKey::of(&own.order.duty);
         let path = self.own(study, own.what(), &own.inputs_root())?;
-        write_whole(&path, &with_hash(own), OWN).with_context(|| format!("cannot write {}", path.display()))?;
+        write_loosely(&path, &with_hash(own), OWN).with_context(|| format!("cannot write {}", path.display()))?;
         let What::Model(round) = own.what() else { return Ok(()) };
         let folder = self.study(study)?;
         for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod home;
+mod later;
 mod merges;
 mod moved;
 mod settings;
@@ -9,6 +10,7 @@ mod store;
 mod study;
 
 pub use home::{group_key, read_secret, Home};
+pub use later::{Later, EVERY as SETTLE_EVERY};
 pub use merges::{Dissent, OwnMerge, What};
 pub use settings::{SiteError, Sites, StudySettings};
 pub(crate) use store::random;

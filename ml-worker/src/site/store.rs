@@ -1,5 +1,6 @@
 //! The blob store, and how files are written so that a kill at any moment leaves whole files or none.
 
+use super::later::{force, Later};
 use consilium_aggregation::blob_hash;
 use consilium_primitives::{BlobRef, Hash};
 use std::{
@@ -27,22 +28,48 @@ pub(super) fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(mode).create(path)
 }
 
+/// Whether a file that was written is on the disk, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// It is, and so is its name: a power cut takes nothing of it.
+    Durably,
+    /// Once the system finds the time. A power cut may take it, or leave anything in its place: whoever reads it must find that out.
+    Loosely,
+}
+
 /// Writes a file by a temporary one beside it: written, synced, renamed, the folder synced. At no moment has it another
 /// mode than `mode`, or one that lets more people in.
 ///
 /// # Errors
 /// What the file system says.
 pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    // the parent of a bare name is empty, and that is no folder
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    make_whole(folder, mode, |mut file, _| file.write_all(bytes).map(|()| path.to_path_buf()))
+    write(path, bytes, mode, Kept::Durably)
 }
 
-/// [`write_whole`] for a file whose name follows from what is in it: `make` writes into the temporary file, whose path it is
+/// [`write_whole`] without a wait for the disk: whole or not there at all while this machine runs. For what can be made anew, and
+/// whose bytes are checked when they are read.
+///
+/// # Errors
+/// What the file system says.
+pub(super) fn write_loosely(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    write(path, bytes, mode, Kept::Loosely)
+}
+
+fn write(path: &Path, bytes: &[u8], mode: u32, kept: Kept) -> io::Result<()> {
+    make_whole(parent(path), mode, kept, |mut file, _| file.write_all(bytes).map(|()| path.to_path_buf()))
+}
+
+/// A file's folder. The parent of a bare name is empty, and that is no folder.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// [`write`] for a file whose name follows from what is in it: `make` writes into the temporary file, whose path it is
 /// given for messages, and gives the path that it is to have.
 fn make_whole<E: From<io::Error>>(
     folder: &Path,
     mode: u32,
+    kept: Kept,
     make: impl FnOnce(&fs::File, &Path) -> Result<PathBuf, E>,
 ) -> Result<(), E> {
     let own = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -53,9 +80,12 @@ fn make_whole<E: From<io::Error>>(
         let path = make(&file, &temporary)?;
         // whatever the umask says
         file.set_permissions(fs::Permissions::from_mode(mode))?;
+        if kept == Kept::Loosely {
+            return Ok(fs::rename(&temporary, path)?);
+        }
         file.sync_all()?;
         fs::rename(&temporary, path)?;
-        Ok(fs::File::open(folder)?.sync_all()?)
+        Ok(force(folder)?)
     })();
     if written.is_err() {
         // best effort: the error that counts is the first one
@@ -77,7 +107,7 @@ pub(super) fn sweep(folder: &Path) -> io::Result<()> {
 
 /// A folder of blobs, shared with the node: each file is named by the BLAKE3 hash of its bytes.
 #[derive(Clone, Debug)]
-pub struct Blobs(PathBuf);
+pub struct Blobs(PathBuf, Later);
 
 impl Blobs {
     /// Opens the folder; makes it if need be.
@@ -87,7 +117,7 @@ impl Blobs {
     pub fn open(folder: &Path) -> io::Result<Self> {
         make_folder(folder, 0o750)?;
         sweep(folder)?;
-        Ok(Self(folder.to_path_buf()))
+        Ok(Self(folder.to_path_buf(), Later::default()))
     }
 
     /// Where a blob is, or would be.
@@ -100,20 +130,62 @@ impl Blobs {
         fs::metadata(self.path(&blob.root)).is_ok_and(|m| m.is_file() && m.len() == blob.len)
     }
 
-    /// Puts bytes there, and gives their hash. A file of this name with other bytes is written anew.
+    /// Whether a file of the right name is there, with anything in it.
+    pub fn is_there(&self, root: &Hash) -> bool {
+        fs::metadata(self.path(root)).is_ok_and(|m| m.is_file() && m.len() > 0)
+    }
+
+    /// Puts bytes there, on the disk, and gives their hash: what this site is about to promise to others. A file of this name with
+    /// other bytes is written anew.
     ///
     /// # Errors
     /// What the file system says.
     pub fn put(&self, bytes: &[u8]) -> io::Result<Hash> {
-        let root = blob_hash(bytes);
-        let there = self.has(&BlobRef { root, len: bytes.len() as u64 });
-        if !there || fs::read(self.path(&root))? != bytes {
+        let (root, there) = self.there(bytes)?;
+        if there {
+            self.force(&root)?;
+        } else {
             write_whole(&self.path(&root), bytes, BLOB)?;
         }
         Ok(root)
     }
 
-    /// Makes a blob in a file of its own: `make` writes it, and gives its hash and length beside what else there is to say.
+    /// The same for bytes that can be computed anew: they reach the disk a little later.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn put_loosely(&self, bytes: &[u8]) -> io::Result<Hash> {
+        let (root, there) = self.there(bytes)?;
+        if !there {
+            write_loosely(&self.path(&root), bytes, BLOB)?;
+            self.1.add(self.path(&root));
+        }
+        Ok(root)
+    }
+
+    /// Their hash, and whether they are there.
+    fn there(&self, bytes: &[u8]) -> io::Result<(Hash, bool)> {
+        let root = blob_hash(bytes);
+        let there = self.has(&BlobRef { root, len: bytes.len() as u64 });
+        Ok((root, there && fs::read(self.path(&root))? == bytes))
+    }
+
+    /// Brings a blob that is there to the disk.
+    ///
+    /// # Errors
+    /// It is not there; what the file system says.
+    pub fn force(&self, root: &Hash) -> io::Result<()> {
+        force(&self.path(root))?;
+        force(&self.0)
+    }
+
+    /// What is brought to the disk later.
+    pub fn later(&self) -> Later {
+        self.1.clone()
+    }
+
+    /// Makes a blob in a file of its own: `make` writes it, and gives its hash and length beside what else there is to say. It can
+    /// be computed anew, and reaches the disk a little later.
     ///
     /// # Errors
     /// What `make` says, and the file system.
@@ -122,11 +194,14 @@ impl Blobs {
         make: impl FnOnce(&fs::File, &Path) -> Result<(BlobRef, T), E>,
     ) -> Result<(BlobRef, T), E> {
         let mut made = None;
-        make_whole(&self.0, BLOB, |file, path| {
+        make_whole(&self.0, BLOB, Kept::Loosely, |file, path| {
             let (blob, more) = make(file, path)?;
             made = Some((blob, more));
             Ok::<_, E>(self.path(&blob.root))
         })?;
+        if let Some((blob, _)) = &made {
+            self.1.add(self.path(&blob.root));
+        }
         made.ok_or_else(|| io::Error::other("nothing was made").into())
     }
 

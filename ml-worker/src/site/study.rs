@@ -2,9 +2,9 @@
 //! studies can have one agreement; no two chains can, for its hash names the chain's genesis.
 
 use super::{
-    agreement::{hash, put_hash},
+    agreement::{parse_hash, write_hash},
     home::{read, whole, with_hash, OWN},
-    store::{make_folder, write_whole},
+    store::{make_folder, write_loosely, write_whole},
     Home,
 };
 use crate::learn::{Checkpoint, OptimizerState};
@@ -67,7 +67,7 @@ impl Home {
         Ok(state)
     }
 
-    /// The file of that. Where the chain has taken a round back and asked for it again there are two: then that which went
+    /// The file of that. A note on what went into the merge that is damaged counts as none. Where the chain has taken a round back and asked for it again there are two: then that which went
     /// into the merge, if it is known, else the first by its duty's hash.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl Home {
     pub fn optimizer_name(&self, study: &StudyKey, round: u32) -> Result<Option<String>> {
         let folder = self.study(study)?.join("optimizer");
         let Some(before) = round.checked_sub(1) else { return Ok(None) };
-        if let Some(duty) = hash(&folder.join(format!("{before}-merged")))? {
+        if let Some(duty) = read(&folder.join(format!("{before}-merged")))?.as_deref().and_then(parse_hash) {
             return Ok(Some(state_name(before, &duty)).filter(|name| folder.join(name).is_file()));
         }
         let mut names = Vec::new();
@@ -91,17 +91,19 @@ impl Home {
     /// # Errors
     /// What the file system says.
     pub fn put_merged(&self, study: &StudyKey, round: u32, duty: &Hash) -> Result<()> {
-        put_hash(&self.study(study)?.join("optimizer").join(format!("{round}-merged")), duty)
+        write_hash(&self.study(study)?.join("optimizer").join(format!("{round}-merged")), duty, write_loosely)
     }
 
-    /// Keeps what the optimiser remembers after a duty; states of rounds before the last two are removed.
+    /// Keeps what the optimiser remembers after a duty; states of rounds before the last two are removed. It reaches the disk a
+    /// little later: where a power cut takes it, the optimiser starts anew, as on a site that has missed a round.
     ///
     /// # Errors
     /// What the file system says.
     pub fn put_optimizer(&self, study: &StudyKey, round: u32, duty: &Hash, state: &OptimizerState) -> Result<()> {
         let folder = self.study(study)?.join("optimizer");
         let path = folder.join(state_name(round, duty));
-        write_whole(&path, &with_hash(state), OWN).with_context(|| format!("cannot write {}", path.display()))?;
+        write_loosely(&path, &with_hash(state), OWN).with_context(|| format!("cannot write {}", path.display()))?;
+        self.1.add(path);
         for entry in fs::read_dir(&folder)?.flatten() {
             let old = entry.file_name().to_string_lossy().split('-').next().and_then(|r| r.parse::<u32>().ok());
             if old.is_some_and(|old| old.saturating_add(2) < round) {
@@ -163,7 +165,7 @@ impl Home {
     /// What the file system says.
     pub fn put_note(&self, study: &StudyKey, name: &str, round: u32, note: &impl serde::Serialize) -> Result<()> {
         let path = self.study(study)?.join(format!("{name}-{round:04}.json"));
-        write_whole(&path, &serde_json::to_vec_pretty(note)?, OWN)
+        write_loosely(&path, &serde_json::to_vec_pretty(note)?, OWN)
             .with_context(|| format!("cannot write {}", path.display()))
     }
 }

@@ -48,6 +48,9 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Changes what this node thinks of a peer.
     fn report(&self, peer: PeerId, change: ReputationChange);
+
+    /// Hears that a blob has come.
+    fn fetched(&self) {}
 }
 
 /// How long a fetcher waits.
@@ -157,6 +160,9 @@ impl<T: Transport> Fetcher<T> {
                     desk.early -= usize::from(begun.early);
                     self.peers.lock().ended(begun.peer, &begun.entry, outcome, Instant::now());
                     tell(&begun, outcome);
+                    if outcome == Outcome::Complete {
+                        self.transport.fetched();
+                    }
                     due = true;
                 }
                 Some(peer) = connected.next() => {

@@ -25,7 +25,7 @@ mod store;
 mod tests;
 mod wire;
 
-use crate::clock::Clock;
+use crate::{clock::Clock, pulse::Nudge};
 pub use chain::age;
 use chain::{Chain, Reader, Told, OLD};
 use consilium_runtime::opaque::Block;
@@ -86,6 +86,8 @@ pub struct Settings {
     pub served: crate::Served,
     /// What time it is.
     pub clock: Clock,
+    /// Has the offchain worker look again: a blob may be what a duty waits for.
+    pub nudge: Nudge,
 }
 
 /// The courier's place in the network, before the network is built.
@@ -135,12 +137,15 @@ pub struct Courier<C, N> {
     server: Arc<Server>,
     port: Port,
     clock: Clock,
+    nudge: Nudge,
 }
 
 /// The network as a fetcher sees it.
 struct Wire<N> {
     network: N,
     names: Names,
+    /// Has the offchain worker look again.
+    nudge: Nudge,
 }
 
 impl<N: NetworkRequest + Clone + Send + Sync + 'static> Wire<N> {
@@ -171,6 +176,10 @@ where
     fn report(&self, peer: PeerId, change: ReputationChange) {
         self.network.report_peer(peer, change);
     }
+
+    fn fetched(&self) {
+        self.nudge.now();
+    }
 }
 
 impl<C, N> Courier<C, N>
@@ -192,7 +201,7 @@ where
             .map_err(|error| format!("egress log {}: {error}", log.display()))?;
         let store = Arc::new(store);
         let server = Arc::new(Server::new(store.clone(), egress, settings.served));
-        Ok(Self { client, network, store, server, port, clock: settings.clock.clone() })
+        Ok(Self { client, network, store, server, port, clock: settings.clock.clone(), nudge: settings.nudge.clone() })
     }
 
     /// Serves and fetches until the node stops; that it ended before is said in the log. While `syncing` says that the
@@ -200,7 +209,8 @@ where
     /// connected.
     pub async fn run(self, syncing: impl Fn() -> bool + Send + Sync, connected: impl Stream<Item = PeerId> + Send) {
         let (sender, snapshots) = watch::channel(Arc::new(Snapshot::default()));
-        let transport = Wire { network: self.network.clone(), names: self.port.names.clone() };
+        let transport =
+            Wire { network: self.network.clone(), names: self.port.names.clone(), nudge: self.nudge.clone() };
         let fetcher = Fetcher::new(self.store.clone(), transport, fetch::PATIENCE);
         let ended = tokio::select! {
             () = self.look(sender, &syncing) => "the chain tells of no more blocks",
