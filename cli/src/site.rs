@@ -169,10 +169,8 @@ pub async fn reasons(options: Reasons) -> Result<()> {
     let Some(round) = options.round.or(noted.last().copied()) else {
         bail!("this site's worker has merged nothing in this study yet");
     };
-    // not forced to the disk: one that a power cut spoilt is none
-    let spoilt = |error: anyhow::Error| if error.is::<serde_json::Error>() { Ok(None) } else { Err(error) };
-    let Some(note) = read(&folder.join(format!("merge-{round:04}.json"))).or_else(spoilt)? else {
-        bail!("this site's worker has not merged round {round}, or a power cut took its note");
+    let Some(note) = read(&folder.join(format!("merge-{round:04}.json")))? else {
+        bail!("this site's worker has not merged round {round}");
     };
     let names = show::names(&chain.institutions(at).await?);
     let note = named(note, &names);
