@@ -44,7 +44,7 @@ impl Drop for Ended {
 }
 
 /// Says that something has happened.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Nudge(Arc<Notify>);
 
 impl Nudge {

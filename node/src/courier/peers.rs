@@ -13,9 +13,9 @@ use std::{
 
 /// First rest of a peer that failed; each further failure doubles it.
 pub const FIRST_REST: Duration = Duration::from_secs(2);
-/// Longest rest of a peer: half of the shortest fetch window there is, of seven blocks, so that one that was away and is
-/// back is asked again while there is time.
-pub const LONGEST_REST: Duration = Duration::from_secs(7);
+/// Longest rest of a peer: half of the shortest fetch window there is, so that one that was away and is back is asked again
+/// while there is time.
+pub const LONGEST_REST: Duration = Duration::from_secs(6);
 /// Longest rest of a peer that refused a blob.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(8);
 /// First rest of a peer that may give a blob in a moment: its finality is a few blocks or milliseconds behind.

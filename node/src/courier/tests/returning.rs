@@ -5,6 +5,7 @@ use crate::courier::{
     fetch::{Fetcher, Patience},
     peers::{Outcome, Peers, FIRST_REST, LONGEST_REST},
 };
+use consilium_primitives::{rules::FETCH_SLACK, SLOT_MILLIS};
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
@@ -13,8 +14,9 @@ use tokio::sync::watch;
 
 #[test]
 fn one_that_was_away_is_asked_again_within_the_fetch_window() {
-    // the shortest window is seven blocks of two seconds
-    const { assert!(2 * LONGEST_REST.as_secs() <= 14) };
+    // the shortest window is that of a transfer of one block
+    let shortest = u64::from(FETCH_SLACK + 1) * SLOT_MILLIS;
+    assert!(2 * LONGEST_REST <= Duration::from_millis(shortest));
     let [old, new] = [1, 2].map(|seed| update(blob(10, seed).1));
     let source = [(peer(1), true)];
     let mut peers = Peers::default();
