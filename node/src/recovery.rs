@@ -92,6 +92,10 @@ impl Recoveries {
                 ));
             }
         }
+        if client.info().best_number == 0 && by_sets(mode) {
+            // it checks the proofs by all of them; which one must be taken up, if any, shows where the proofs end
+            self.0.iter().try_for_each(|taken| taken.note(client))?;
+        }
         let Some(taken) = self.to_take(client, set, mode) else { return Ok(Vec::new()) };
         log::warn!(
             target: LOG,
@@ -101,9 +105,7 @@ impl Recoveries {
             taken.consents.len(),
             taken.fingerprint
         );
-        client
-            .insert_aux(&[(&taken.mark()[..], &[1u8][..])], &[])
-            .map_err(|error| format!("{}: cannot be noted: {error}", taken.shown))?;
+        taken.note(client)?;
         Ok(taken.forks())
     }
 
@@ -136,6 +138,11 @@ impl Recoveries {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// Whether a node follows the chain by its sets alone at first.
+fn by_sets(mode: SyncMode) -> bool {
+    mode.is_warp() || mode.light_state()
 }
 
 impl Taken {
@@ -173,6 +180,12 @@ impl Taken {
         [MARK, &self.recovery.digest()].concat()
     }
 
+    fn note(&self, client: &FullClient) -> Result<(), String> {
+        client
+            .insert_aux(&[(&self.mark()[..], &[1u8][..])], &[])
+            .map_err(|error| format!("{}: cannot be noted: {error}", self.shown))
+    }
+
     fn set(&self, id: u64) -> Option<&FinalitySet> {
         self.recovery.sets.iter().find(|set| set.id == id)
     }
@@ -188,8 +201,7 @@ impl Taken {
             return Stand::Elsewhere;
         }
         // who follows by sets alone begins with the first one, and sees no older block
-        let warp = mode.is_warp() || mode.light_state();
-        let begins = set == 0 && info.best_number == 0 && warp;
+        let begins = set == 0 && info.best_number == 0 && by_sets(mode);
         let jumped = here.is_none() && info.finalized_number > number;
         // where finality has gone on without it, it is not needed any more
         let stalled = here == Some(hash) && info.finalized_number <= number;

@@ -39,6 +39,7 @@ fn body(duty: &Duty, draws: &mut Draws) -> VoteBody {
         DutyKind::Init | DutyKind::Merge | DutyKind::MergeStatistics => VoteBody::Root(made),
         DutyKind::Evaluate => VoteBody::Metric(Some(50)),
         DutyKind::Acknowledge => VoteBody::Held(duty.base),
+        DutyKind::Present => VoteBody::Present { held: draws.below(8) as u16 },
     }
 }
 

@@ -5,7 +5,7 @@ use crate::courier::{
     fetch::PATIENCE,
     protocols, serve,
     wire::{MAX_REQUEST, MAX_RESPONSE},
-    Port, Wire,
+    Nudge, Port, Wire,
 };
 use consilium_runtime::opaque::Block;
 use sc_network::{
@@ -112,7 +112,7 @@ impl Node {
     /// A transport that knows another node.
     pub fn towards(&self, other: &Node) -> Wire<Arc<dyn NetworkService>> {
         self.network.add_known_address(other.peer(), other.address.clone());
-        Wire { network: self.network.clone(), names: self.port.names.clone() }
+        Wire { network: self.network.clone(), names: self.port.names.clone(), nudge: Nudge::default() }
     }
 
     /// What another node answers to the first request that reaches it: before the network has taken in its address,

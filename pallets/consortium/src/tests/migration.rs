@@ -62,6 +62,9 @@ fn what_is_to_come_is_as_far_away_and_what_has_passed_has_lasted_as_long() {
         Consortium::on_runtime_upgrade();
         assert_eq!(Motions::<Test>::get(0), before, "only once");
 
+        // put there by hand: neither is what a chain would have for thirteen days
+        PreviousPeer::<Test>::remove(3);
+        Changed::<Test>::kill();
         // the voice of the suspended counts for fourteen days in all, thirteen of them still to come
         jump(now + blocks(13 * DAY) - 1);
         assert!(Consortium::weighs(&stored(4)));
