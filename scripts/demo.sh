@@ -12,7 +12,7 @@ case $target in /*) ;; *) target=$here/$target ;; esac
     # shellcheck source=scripts/env.sh
     . scripts/env.sh
     if [ ! -x "$target/release/consilium-node" ]; then
-        echo "Building. The first time, everything is compiled: about half an hour on two cores." >&2
+        echo "Building. The first time, everything is compiled: about twenty minutes on two cores." >&2
     fi
     export CARGO_TARGET_DIR=$target
     cargo build --release --locked --workspace --bins
