@@ -136,8 +136,7 @@ fn parts(
         },
         spawner: &task_manager.spawn_essential_handle(),
         registry: config.prometheus_registry(),
-        // it only wrote a line; and where slots become shorter by an upgrade, it counts through all slots since 1970, once, which
-        // no machine has the memory for (`sc_consensus_slots::check_equivocation`)
+        // of a second block in one slot it only writes a line, and sc-consensus-slots 0.59.0 can stand still over it for good
         check_for_equivocation: sc_consensus_aura::CheckForEquivocation::No,
         telemetry: telemetry.as_ref().map(|t| t.handle()),
         compatibility_mode: Default::default(),
