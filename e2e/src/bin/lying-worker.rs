@@ -128,10 +128,11 @@ impl Liar {
                 }
                 // who lies of the merge has no training that stands on it
                 if matches!(self.lie, Lie::WrongHash | Lie::Collude) && self.lies_in(order.duty.round) {
-                    *output = DutyOutput::Marked { root: *root, marks: *marks };
-                    if marks.any() == 0 {
-                        *output = DutyOutput::Root(*root);
-                    }
+                    let (root, marks) = (*root, *marks);
+                    *output = match marks.any() {
+                        0 => DutyOutput::Root(root),
+                        _ => DutyOutput::Marked { root, marks },
+                    };
                 }
             }
             if !self.lies_in(order.duty.round) {

@@ -113,7 +113,7 @@ pub mod sr25519 {
 }
 
 #[frame_support::pallet]
-#[allow(missing_docs, clippy::expect_used)] // items the macros generate
+#[allow(missing_docs, clippy::expect_used, clippy::large_enum_variant)] // items the macros generate
 pub mod pallet {
     use super::*;
     use alloc::boxed::Box;
