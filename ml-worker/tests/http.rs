@@ -34,7 +34,7 @@ fn refusal(dir: &tempfile::TempDir, listen: &str) -> String {
 fn the_door_opens_for_the_token_alone() {
     let dir = folder();
     let process = Process::serve(dir.path());
-    let empty = DutyRequest { version: PROTOCOL_VERSION, specs: vec![], orders: vec![] }.encode();
+    let empty = DutyRequest { version: PROTOCOL_VERSION, specs: vec![], orders: vec![], ahead: vec![] }.encode();
     for (method, path) in [("PUT", "/v1/duties"), ("GET", "/v1/status"), ("GET", "/metrics"), ("GET", "/elsewhere")] {
         for headers in [
             String::new(),
@@ -64,7 +64,7 @@ fn figures_tell_what_was_done() {
     let spec = unscaled(1);
     let order = order(&spec, DutyKind::Init, 0, None);
     let request =
-        DutyRequest { version: PROTOCOL_VERSION, specs: vec![spec.canonical().unwrap()], orders: vec![order] };
+        DutyRequest { version: PROTOCOL_VERSION, specs: vec![spec.canonical().unwrap()], orders: vec![order], ahead: vec![] };
     let until = Instant::now() + Duration::from_secs(30);
     while !matches!(answer(process.port, &request).answers[0].state, DutyState::Done(_)) {
         assert!(Instant::now() < until, "it is not done");
@@ -93,7 +93,7 @@ fn garbage_is_refused_with_a_reason_and_the_worker_goes_on() {
     };
     let request = |version, orders: usize| {
         let order = order(&unscaled(1), DutyKind::Init, 0, None);
-        DutyRequest { version, specs: vec![], orders: vec![order; orders] }.encode()
+        DutyRequest { version, specs: vec![], orders: vec![order; orders], ahead: vec![] }.encode()
     };
     let good = request(PROTOCOL_VERSION, 1);
     for body in [&b""[..], b"\xff\xff\xff", b"{}", &good[..good.len() - 1], &[&good[..], b"\0"].concat()] {
@@ -197,8 +197,12 @@ fn a_worker_that_can_open_no_file_fails_no_duty() {
     let spec = unscaled(1);
     let base = support::root(process.done(&spec, &order(&spec, DutyKind::Init, 0, None)));
     let train = order(&spec, DutyKind::Train, 1, Some(base));
-    let request =
-        DutyRequest { version: PROTOCOL_VERSION, specs: vec![spec.canonical().unwrap()], orders: vec![train.clone()] };
+    let request = DutyRequest {
+        version: PROTOCOL_VERSION,
+        specs: vec![spec.canonical().unwrap()],
+        orders: vec![train.clone()],
+        ahead: vec![],
+    };
     let limit = |files: &str| {
         let pid = process.id().to_string();
         let done = std::process::Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={files}")]).status();

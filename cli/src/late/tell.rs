@@ -276,14 +276,15 @@ impl Teller {
         }
     }
 
-    /// A site has computed the initial model or a merge. Of a merge that has closed already it is late, and no answer to what is
-    /// asked for since.
-    fn attested(&mut self, at: At, who: InstitutionId) {
-        let open = self.stage().is_some_and(|stage| matches!(stage.what, What::Initial | What::Merge(_)));
-        if open {
-            return self.word(at, who, Said::Done, false);
-        }
-        let mut stages = self.rounds.iter_mut().rev().flat_map(|round| round.stages.iter_mut().rev());
+    /// A site attests a merge that had closed without it: no answer to what is asked for since.
+    fn attested_late(&mut self, at: At, round: u32, who: InstitutionId) {
+        let of = |which: Which| match which {
+            Which::Statistics => round == 0,
+            Which::Round(other) => other == round,
+            Which::Initial | Which::End => false,
+        };
+        let rounds = self.rounds.iter_mut().rev().filter(|told| of(told.which) && told.closed.is_some());
+        let mut stages = rounds.flat_map(|round| round.stages.iter_mut().rev());
         if let Some(merge) = stages.find(|stage| matches!(stage.what, What::Merge(_))) {
             merge.late.push(Word { who, at, said: Said::Done, ahead: false });
         }
@@ -306,7 +307,7 @@ impl Teller {
             Progress::Failed { who, code } => self.word(at, *who, Said::Fails(*code), false),
             Progress::Extended { silent } => self.note(at, Note::Extended(silent.to_vec())),
             Progress::Frozen { attempt, .. } => self.begins(at, self.which(), What::Merge(*attempt)),
-            Progress::Attested { who, .. } => self.attested(at, *who),
+            Progress::Attested { who, .. } => self.word(at, *who, Said::Done, false),
             Progress::InputsMissing { who, not_final, .. } => {
                 self.word(at, *who, Said::Lacks { not_final: *not_final }, false);
             }
@@ -349,7 +350,16 @@ impl Teller {
                 }
             }
             Progress::Aborted { reason } => self.ends(at, By::End(*reason)),
-            // losses come with what was asked for, and who is left out for some rounds is not waited for
+            Progress::AttestedLate { round, who, .. } => self.attested_late(at, *round, *who),
+            // a figure that came with the vote on the last merge; the others have votes of their own
+            Progress::Loss { who, .. } => {
+                let evaluates = self.stage().is_some_and(|stage| stage.what == What::Evaluation);
+                let asked = |vote: &&Vote| vote.institution == *who && vote.kind == DutyKind::Evaluate;
+                if evaluates && !seen.votes.iter().any(|vote| asked(&vote)) {
+                    self.word(at, *who, Said::Done, true);
+                }
+            }
+            // who is left out for some rounds is not waited for
             _ => {}
         }
     }

@@ -40,6 +40,10 @@ fn attested(n: u8) -> Told {
     Told::Progress(Progress::Attested { who: site(n), root: Hash::zero() })
 }
 
+fn late(n: u8, round: u32) -> Told {
+    Told::Progress(Progress::AttestedLate { round, who: site(n), root: Hash::zero(), agrees: true })
+}
+
 fn frozen(attempt: u32) -> Told {
     Told::Progress(Progress::Frozen { attempt, inputs_root: Hash::zero() })
 }
@@ -71,7 +75,7 @@ fn each_vote_has_its_block_and_a_late_round_is_marked_with_whom_it_waited_for() 
         seen(11, &[(1, TRAIN), (2, TRAIN), (3, TRAIN)], vec![committed(1), committed(2), committed(3), frozen(1)]),
         seen(12, &[(1, MERGE), (2, MERGE)], vec![attested(1), attested(2), closed(1), opened(2)]),
         // the third of round 1 comes after enough had agreed; one update is late
-        seen(13, &[(3, MERGE), (1, TRAIN), (2, TRAIN)], vec![attested(3), committed(1), committed(2)]),
+        seen(13, &[(3, MERGE), (1, TRAIN), (2, TRAIN)], vec![late(3, 1), committed(1), committed(2)]),
         seen(16, &[(3, TRAIN)], vec![committed(3), frozen(1)]),
         seen(17, &[(1, MERGE), (3, MERGE)], vec![attested(1), attested(3), closed(2), opened(3)]),
     ];
@@ -189,6 +193,10 @@ fn deadlines_pauses_and_what_went_wrong_are_told() {
     }
 }
 
+fn loss(n: u8) -> Told {
+    Told::Progress(Progress::Loss { who: site(n), value: 1 })
+}
+
 #[test]
 fn the_end_of_a_study_is_told_and_slots_without_a_block_are_counted() {
     let canonical = Progress::Canonical { round: 1, root: Hash::zero() };
@@ -197,8 +205,12 @@ fn the_end_of_a_study_is_told_and_slots_without_a_block_are_counted() {
     let mut blocks = vec![
         seen(10, &[], vec![opened(1)]),
         seen(11, &[(1, TRAIN), (2, TRAIN)], vec![committed(1), committed(2), frozen(1)]),
-        seen(12, &[], vec![attested(1), attested(2), closed(1), Told::Progress(Progress::EvaluationOpened)]),
-        seen(13, &[(1, DutyKind::Evaluate), (2, DutyKind::Evaluate)], vec![]),
+        seen(
+            12,
+            &[],
+            vec![attested(1), attested(2), closed(1), Told::Progress(Progress::EvaluationOpened), loss(1), loss(3)],
+        ),
+        seen(13, &[(2, DutyKind::Evaluate), (4, DutyKind::Evaluate)], vec![loss(4)]),
         seen(14, &[], vec![Told::Progress(canonical)]),
         seen(15, &[], vec![holds(1), holds(2), Told::Progress(completed)]),
         seen(16, &[], vec![holds(3)]),
@@ -211,7 +223,9 @@ fn the_end_of_a_study_is_told_and_slots_without_a_block_are_counted() {
     assert_eq!((rounds[0].empty_slots(SLOT), rounds[0].took()), (1, Some((2, 1_500))));
     let end = &rounds[1];
     assert_eq!((end.which, end.stages.len(), end.took()), (Which::End, 2, None));
-    assert_eq!(end.stages[0].words.len(), 2, "votes without a figure are told by no event");
+    let said: Vec<_> = end.stages[0].words.iter().map(|word| (word.who, word.ahead)).collect();
+    let wanted = [(1, true), (3, true), (2, false), (4, false)].map(|(n, ahead)| (site(n), ahead));
+    assert_eq!(said, wanted, "some with the vote before, and those without a figure by their votes");
     assert_eq!(end.stages[1].late.len(), 1);
     let text = lines(&rounds).join("\n");
     assert!(text.contains("1 slot without a block"), "{text}");
