@@ -1,5 +1,9 @@
 //! Institutions on machines with addresses of their own, each with its folder, led by the command line alone.
 
+mod hands;
+
+pub use hands::Program;
+
 use consilium_e2e::{bin_dir, clock, hosts::Hosts, workspace};
 use nix::{
     sys::signal::{kill, Signal},
@@ -36,6 +40,8 @@ pub struct House<'a> {
     /// Its machine's clock, if a test sets that; beside the folder.
     clock: PathBuf,
     up: RefCell<Option<Child>>,
+    /// Its node and its worker, where a test starts them itself.
+    by_hand: RefCell<[Option<Child>; 2]>,
 }
 
 /// A path as an argument.
@@ -49,7 +55,7 @@ impl<'a> House<'a> {
         let name = NAMES[usize::from(n) - 1];
         let beside = |what: &str| scratch.join(format!("{name}.{what}"));
         let (dir, log, clock) = (scratch.join(name), beside("log"), beside("clock"));
-        let house = Self { hosts, n, name, dir, log, clock, up: RefCell::default() };
+        let house = Self { hosts, n, name, dir, log, clock, up: RefCell::default(), by_hand: RefCell::default() };
         let address = format!("/ip4/{}/tcp/30333", Hosts::address(n));
         house.done(&[&["init", "--name", name, "--dir", text(&house.dir), "--address", &address][..], how].concat());
         house
@@ -153,6 +159,7 @@ impl<'a> House<'a> {
 
     /// Cuts the power.
     pub fn lose(&self) {
+        [Program::Node, Program::Worker].into_iter().for_each(|program| self.kill(program));
         if let Some(mut up) = self.up.take() {
             up.kill().unwrap();
             up.wait().unwrap();
@@ -207,6 +214,11 @@ impl<'a> House<'a> {
         let output = self.run(&["institutions", "--format", "json"]);
         let all: Value = serde_json::from_slice(&output.stdout).ok()?;
         all.as_array()?.iter().find(|it| it["name"] == name).cloned()
+    }
+
+    /// Where a file of its folder lies for this test, on whatever disk.
+    pub fn seen(&self, name: &str) -> PathBuf {
+        self.hosts.seen(&self.dir.join(name))
     }
 
     /// What its node says of a study.
@@ -328,7 +340,7 @@ pub fn same_model(houses: &[&House], number: &str) -> String {
     let root = houses[0].until("the certificate", || certified(houses[0]));
     for house in houses {
         assert_eq!(house.until("the certificate", || certified(house)), root, "{}", house.name);
-        let file = house.dir.join("blobs").join(&root);
+        let file = house.seen("blobs").join(&root);
         let model = house.until("the model", || fs::read(&file).ok());
         assert_eq!(blake3::hash(&model).to_hex().to_string(), root, "{}", house.name);
     }
