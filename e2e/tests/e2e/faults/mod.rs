@@ -4,6 +4,7 @@
 //!
 //! The short forms run with the other tests. The long ones are told apart by `#[ignore]`, and `scripts/faults.sh` runs them.
 
+mod cases;
 mod disks;
 mod kills;
 mod lines;

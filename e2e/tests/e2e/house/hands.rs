@@ -2,11 +2,7 @@
 //! with growing pauses what ends often, and is left out where a program is killed time and again.
 
 use super::House;
-use std::{
-    fs::File,
-    path::PathBuf,
-    process::{Child, Stdio},
-};
+use std::{fs::File, path::PathBuf, process::Stdio};
 
 /// The two programs of an institution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,12 +62,5 @@ impl House<'_> {
             child.kill().unwrap();
             child.wait().unwrap();
         }
-    }
-
-    /// Whether a program that [`House::start`] has started runs still.
-    pub fn runs(&self, program: Program) -> bool {
-        self.by_hand.borrow_mut()[program.place()]
-            .as_mut()
-            .is_some_and(|child: &mut Child| matches!(child.try_wait(), Ok(None)))
     }
 }
