@@ -23,7 +23,7 @@ use std::{
 };
 
 /// How long a study may take that was disturbed, beyond what its faults cost it.
-const STUDY: Duration = Duration::from_secs(240);
+const STUDY: Duration = Duration::from_secs(480);
 /// Terms of a chain that is tried out.
 const TERMS: [&str; 4] = ["--private-addresses", "--test", "--motion-life", "10m"];
 /// What a round's deadlines follow from in the study that ships, as `docs/rounds.md` has them: `T`, `G` and `A`, in seconds.
