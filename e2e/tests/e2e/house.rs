@@ -12,7 +12,8 @@ use nix::{
 use serde_json::Value;
 use std::{
     cell::RefCell,
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
+    os::unix::fs::{symlink, DirBuilderExt},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread::sleep,
@@ -44,6 +45,14 @@ pub struct House<'a> {
     by_hand: RefCell<[Option<Child>; 2]>,
 }
 
+/// Where all tests keep compiled runtimes: to compile one takes a processor for some seconds, and each machine would do so several
+/// times.
+fn compiled() -> PathBuf {
+    let folder = bin_dir().unwrap().join("e2e-wasm");
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder).unwrap();
+    folder
+}
+
 /// A path as an argument.
 pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -58,6 +67,7 @@ impl<'a> House<'a> {
         let house = Self { hosts, n, name, dir, log, clock, up: RefCell::default(), by_hand: RefCell::default() };
         let address = format!("/ip4/{}/tcp/30333", Hosts::address(n));
         house.done(&[&["init", "--name", name, "--dir", text(&house.dir), "--address", &address][..], how].concat());
+        symlink(compiled(), house.dir.join("node/wasm")).unwrap();
         house
     }
 
@@ -271,6 +281,8 @@ impl Clock {
 /// So many institutions, each with its folder and in it the chain that they have founded of their cards by these terms.
 pub fn founders<'a>(hosts: &'a Hosts, scratch: &Path, count: u8, terms: &[&str]) -> Vec<House<'a>> {
     let founders: Vec<House> = (1..=count).map(|n| House::init(hosts, scratch, n, &CONSORTIUM)).collect();
+    let compiled = compiled();
+    let terms = [terms, &["--wasm-cache", text(&compiled)]].concat();
     for house in &founders {
         let cards = scratch.join(format!("cards-of-{}", house.name));
         fs::create_dir(&cards).unwrap();
@@ -278,11 +290,11 @@ pub fn founders<'a>(hosts: &'a Hosts, scratch: &Path, count: u8, terms: &[&str])
             fs::copy(other.dir.join("card.json"), cards.join(format!("{}.json", other.n))).unwrap();
         }
         let chain = house.dir.join("chain.json");
-        house.done(&[&["found"], &CONSORTIUM[..], &["--cards", text(&cards), "--out", text(&chain)], terms].concat());
+        house.done(&[&["found"], &CONSORTIUM[..], &["--cards", text(&cards), "--out", text(&chain)], &terms].concat());
     }
     let (cards, chain) = (scratch.join("cards-of-st-john"), founders[0].dir.join("chain.json"));
     let check = ["--cards", text(&cards), "--check", text(&chain)];
-    founders[1].done(&[&["found"], &CONSORTIUM[..], &check, terms].concat());
+    founders[1].done(&[&["found"], &CONSORTIUM[..], &check, &terms].concat());
     founders
 }
 

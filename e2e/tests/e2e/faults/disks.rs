@@ -142,7 +142,6 @@ fn the_disk_of_a_worker_and_that_of_a_node_are_full_and_freed() {
     let [mary, _, hill, lake] = &houses[..] else { panic!("four") };
     hosts.disk(&lake.dir.join("worker"), 8).unwrap();
     hosts.disk(&lake.dir.join("blobs"), 8).unwrap();
-    fs::create_dir_all(hill.dir.join("node")).unwrap();
     hosts.disk(&hill.dir.join("node"), 256).unwrap();
     all_up(&houses);
     begin(&houses, &tables, &study_file(at, 24, 1), "0");
