@@ -118,6 +118,11 @@ impl<'a> House<'a> {
         self.on("consilium").args(arguments).stdin(Stdio::null()).output().unwrap()
     }
 
+    /// Runs a command of its worker's program on its machine.
+    pub fn worker(&self, arguments: &[&str]) -> Output {
+        self.on("ml-worker").args(arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
     /// What a command that must succeed has printed.
     #[track_caller]
     pub fn done(&self, arguments: &[&str]) -> String {

@@ -2,7 +2,7 @@
 //! long that the study pauses.
 
 use super::{
-    super::house::{Clock, House},
+    super::house::{text, Clock, House},
     all_up, begin, closed, four, inputs, over, round, study_file, takes_part, undisturbed, until_round, GRACE,
 };
 use consilium_e2e::hosts::Hosts;
@@ -17,6 +17,9 @@ use std::{
 const PARTED: [(u8, u8); 3] = [(1, 3), (1, 4), (2, 4)];
 /// Rounds that must close while they are parted.
 const MEANWHILE: u64 = 4;
+
+/// Within this a round that two have no part in waits for them.
+const HELD: Duration = Duration::from_secs(3);
 
 /// The study that ships, for a training that is expected to take so many seconds.
 fn quick_study(at: &Path, rounds: u32, seconds: u32) -> PathBuf {
@@ -92,8 +95,9 @@ fn phase(house: &House) -> String {
     house.study("0").map(|study| study["phase"].as_str().unwrap_or_default().to_owned()).unwrap_or_default()
 }
 
-/// Two of four are off for at least so long, and until the study pauses; back, they and the others go on by themselves.
-fn half_are_off(least: Duration) {
+/// Two of four are off for at least so long; back, they and the others go on by themselves. `trained`: whether all updates are
+/// promised by then, so that the merge waits for finality, or two are not, so that the study pauses.
+fn half_are_off(least: Duration, trained: bool) {
     let scratch = tempfile::tempdir().unwrap();
     let (at, hosts) = (scratch.path(), Hosts::new(4).unwrap());
     let mut clock = Clock(Instant::now());
@@ -103,17 +107,31 @@ fn half_are_off(least: Duration) {
     begin(&houses, &tables, &quick_study(at, 8, 1), "0");
     until_round(mary, "0", 2);
     clock.step("four run a study");
+    let waits = if trained { "merging, waiting for finality" } else { "paused: TooFewUpdates" };
+    let holds = |house: &House, word: &str| {
+        let dir = house.dir.join("worker");
+        assert!(house.worker(&[word, "--dir", text(&dir)]).status.success());
+    };
+    if !trained {
+        [hill, lake].iter().for_each(|house| holds(house, "hold"));
+        let since = round(mary, "0").unwrap();
+        mary.until("a training", || (phase(mary) == "training" && round(mary, "0") >= Some(since)).then_some(()));
+        sleep(HELD);
+    }
     [hill, lake].iter().for_each(|house| house.lose());
     let off = Instant::now();
     let end = off + least + Duration::from_secs(240);
-    while off.elapsed() < least || !phase(mary).contains("paused") {
-        assert!(Instant::now() < end, "it does not pause: {}\n{}", phase(mary), mary.logs());
+    while off.elapsed() < least || !phase(mary).contains(waits) {
+        assert!(Instant::now() < end, "it is {}, not {waits}\n{}", phase(mary), mary.logs());
         sleep(Duration::from_millis(500));
     }
     clock.step(&format!("two of four are off: {}", phase(mary)));
+    if !trained {
+        [hill, lake].iter().for_each(|house| holds(house, "resume"));
+    }
     [hill, lake].iter().for_each(|house| house.up());
     let back = Instant::now();
-    mary.until("the study goes on by itself", || (!phase(mary).contains("paused")).then_some(()));
+    mary.until("the study goes on by itself", || (!phase(mary).contains(waits)).then_some(()));
     clock.step(&format!("they are back, and it went on by itself {:.1} s later", back.elapsed().as_secs_f64()));
     let rounds = over(&houses, "0", 8);
     undisturbed(&houses, &tables, at, "0", &rounds);
@@ -121,12 +139,17 @@ fn half_are_off(least: Duration) {
 }
 
 #[test]
+fn two_of_four_are_off_when_all_have_trained_and_the_merge_goes_on_when_finality_does() {
+    half_are_off(Duration::from_secs(20), true);
+}
+
+#[test]
 fn two_of_four_are_off_until_the_study_pauses_and_it_goes_on_by_itself() {
-    half_are_off(Duration::ZERO);
+    half_are_off(Duration::ZERO, false);
 }
 
 #[test]
 #[ignore = "nine minutes: scripts/faults.sh"]
 fn two_of_four_are_off_for_six_minutes_and_the_study_goes_on_by_itself() {
-    half_are_off(Duration::from_secs(6 * 60));
+    half_are_off(Duration::from_secs(6 * 60), false);
 }
