@@ -33,7 +33,7 @@ fn refusal(dir: &tempfile::TempDir, listen: &str) -> String {
 fn the_door_opens_for_the_token_alone() {
     let dir = folder();
     let process = Process::serve(dir.path());
-    let empty = DutyRequest { version: PROTOCOL_VERSION, specs: vec![], orders: vec![] }.encode();
+    let empty = DutyRequest { version: PROTOCOL_VERSION, specs: vec![], orders: vec![], ahead: vec![] }.encode();
     for (method, path) in [("PUT", "/v1/duties"), ("GET", "/v1/status"), ("GET", "/elsewhere")] {
         for headers in [
             String::new(),
@@ -66,7 +66,7 @@ fn garbage_is_refused_with_a_reason_and_the_worker_goes_on() {
     };
     let request = |version, orders: usize| {
         let order = order(&unscaled(1), DutyKind::Init, 0, None);
-        DutyRequest { version, specs: vec![], orders: vec![order; orders] }.encode()
+        DutyRequest { version, specs: vec![], orders: vec![order; orders], ahead: vec![] }.encode()
     };
     let good = request(PROTOCOL_VERSION, 1);
     for body in [&b""[..], b"\xff\xff\xff", b"{}", &good[..good.len() - 1], &[&good[..], b"\0"].concat()] {
@@ -170,8 +170,12 @@ fn a_worker_that_can_open_no_file_fails_no_duty() {
     let spec = unscaled(1);
     let base = support::root(process.done(&spec, &order(&spec, DutyKind::Init, 0, None)));
     let train = order(&spec, DutyKind::Train, 1, Some(base));
-    let request =
-        DutyRequest { version: PROTOCOL_VERSION, specs: vec![spec.canonical().unwrap()], orders: vec![train.clone()] };
+    let request = DutyRequest {
+        version: PROTOCOL_VERSION,
+        specs: vec![spec.canonical().unwrap()],
+        orders: vec![train.clone()],
+        ahead: vec![],
+    };
     let limit = |files: &str| {
         let pid = process.id().to_string();
         let done = std::process::Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={files}")]).status();

@@ -43,6 +43,8 @@ pub struct Settings {
     pub token_file: PathBuf,
     /// `sites.toml`.
     pub sites: PathBuf,
+    /// Whether what follows a merge is done before the merge is attested.
+    pub ahead: bool,
 }
 
 #[derive(Clone)]
@@ -71,6 +73,9 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let blobs = Blobs::open(&settings.blobs).with_context(|| format!("cannot use {}", settings.blobs.display()));
     let blobs = blobs.map_err(Misconfigured::unless_it_passes)?;
     let worker = Worker::start(home, blobs, settings.sites).map_err(Misconfigured::unless_it_passes)?;
+    if !settings.ahead {
+        worker.do_nothing_ahead();
+    }
     let door = Door { worker, token: token.into() };
     let app = Router::new()
         .route("/v1/duties", put(duties))

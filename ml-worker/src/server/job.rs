@@ -84,6 +84,9 @@ impl Worker {
             Ok(Ok(Some(output))) => match self.keep(order, &key, &output) {
                 Ok(()) => {
                     tracing::info!("{name}: done in {:.2} s", began.elapsed().as_secs_f64());
+                    if order.duty.kind == DutyKind::Train {
+                        self.following.took(StudyKey::of(&order.duty), began.elapsed());
+                    }
                     let state = DutyState::Done(output);
                     self.failures.note(&order.duty, &state, "");
                     state

@@ -5,6 +5,8 @@
 //! merges, initialises and evaluates, so that a long training does not hold up other studies' merges. A third one computes
 //! again what the chain attests differently.
 
+mod ahead;
+mod answer;
 mod connections;
 mod dissent;
 mod failures;
@@ -29,11 +31,11 @@ use crate::{
     random,
     site::{Blobs, Home, StudyKey, SETTLE_EVERY},
 };
+use ahead::Following;
 use anyhow::Result;
-use codec::Encode;
 use consilium_primitives::{
-    duty::{MAX_ORDERS, OLDER_PROTOCOL, PROTOCOL_VERSION},
-    BlobRef, Duty, DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, Hash,
+    duty::{MAX_ORDERS, PROTOCOL_VERSION},
+    BlobRef, Duty, DutyKind, DutyOrder, DutyOutput, DutyState, FailureCode, Hash,
 };
 use consilium_study::StudySpec;
 use dissent::{Again, Doubt, Ground, Look};
@@ -55,9 +57,6 @@ use turns::{Asked, Turns};
 /// After so long, a duty that could not be done is tried again, if it is still asked for. For so long, too, a `sites.toml`
 /// or a data file that was there and is not counts as one that someone is just replacing.
 const RETRY: Duration = Duration::from_secs(10);
-/// How long an answer waits for work that may be done in a moment: a merge of a small model would otherwise be told only
-/// when the node asks next, which it does when it hears that something was finished. The node gives a whole call 400 ms.
-const MOMENT: Duration = Duration::from_millis(30);
 /// Most duties whose state is remembered in memory; results are on disk.
 const MAX_JOBS: usize = 4 * MAX_ORDERS;
 /// Stack of a working thread: the tensor library walks graphs by recursion.
@@ -81,6 +80,8 @@ struct Job {
     asked: Asked,
 }
 
+type Jobs = HashMap<Hash, Job>;
+
 /// What a duty's work is known by here: its hash, and the statistics that its rows are scaled by. What was made under other
 /// statistics answers nothing.
 fn key(order: &DutyOrder) -> Hash {
@@ -93,6 +94,11 @@ fn key(order: &DutyOrder) -> Hash {
     }
 }
 
+/// Has whoever waits for a change ask anew.
+fn tell(changes: &watch::Sender<u64>) {
+    changes.send_modify(|count| *count = count.wrapping_add(1));
+}
+
 /// A worker.
 pub struct Worker {
     home: Home,
@@ -100,7 +106,7 @@ pub struct Worker {
     secret: [u8; 32],
     leave: Mutex<Leave>,
     specs: Mutex<HashMap<Hash, Arc<StudySpec>>>,
-    jobs: Mutex<HashMap<Hash, Job>>,
+    jobs: Mutex<Jobs>,
     finished: Condvar,
     /// Rows that are kept.
     kept: Mutex<Shelf<Kept>>,
@@ -125,6 +131,8 @@ pub struct Worker {
     failures: Failures,
     /// How often something was finished.
     changes: watch::Sender<u64>,
+    /// What follows merges that are not attested yet.
+    following: Following,
 }
 
 impl Worker {
@@ -159,6 +167,7 @@ impl Worker {
             turns: Turns::default(),
             failures: Failures::default(),
             changes: watch::Sender::default(),
+            following: Following::default(),
         });
         let thread = |name: &str| std::thread::Builder::new().name(name.into()).stack_size(STACK);
         let (looking, merging, training) = (worker.clone(), worker.clone(), worker.clone());
@@ -175,55 +184,6 @@ impl Worker {
             }
         })?;
         Ok(worker)
-    }
-
-    /// Answers a request: where each duty stands.
-    ///
-    /// # Errors
-    /// A text that says what is wrong with the request.
-    pub fn answer(&self, request: &DutyRequest) -> Result<DutyReply, String> {
-        if ![OLDER_PROTOCOL, PROTOCOL_VERSION].contains(&request.version) {
-            return Err(format!(
-                "version {} of the messages is unknown; this worker speaks {PROTOCOL_VERSION} and {OLDER_PROTOCOL}",
-                request.version
-            ));
-        }
-        if request.orders.len() > MAX_ORDERS {
-            return Err(format!("{} duties at once; at most {MAX_ORDERS}", request.orders.len()));
-        }
-        for bytes in &request.specs {
-            if let Err(error) = StudySpec::from_canonical(bytes) {
-                tracing::error!("a spec was refused: {error}");
-                continue;
-            }
-            if let Err(error) = self.home.put_spec(bytes) {
-                tracing::error!("{error:#}");
-            }
-        }
-        self.leave.lock().look();
-        self.let_go();
-        let keys: Vec<Hash> = request.orders.iter().map(key).collect();
-        self.jobs.lock().iter_mut().for_each(|(key, job)| job.asked.note(keys.contains(key)));
-        let states = || -> Vec<DutyState> { request.orders.iter().map(|order| self.state_of(order)).collect() };
-        let mut answers = states();
-        if self.wait(&keys) {
-            answers = states();
-        }
-        let duties = request.orders.iter().map(|order| order.duty.hash());
-        let answers = duties.zip(answers).map(|(duty, state)| DutyAnswer { duty, state }).collect();
-        Ok(DutyReply { version: request.version, answers })
-    }
-
-    /// Waits a moment for whichever of these duties are being worked on; false: none is.
-    fn wait(&self, duties: &[Hash]) -> bool {
-        let until = Instant::now() + MOMENT;
-        let mut jobs = self.jobs.lock();
-        let working = |jobs: &HashMap<Hash, Job>| duties.iter().any(|d| jobs.get(d).is_some_and(|job| job.working));
-        if !working(&jobs) {
-            return false;
-        }
-        while working(&jobs) && !self.finished.wait_until(&mut jobs, until).timed_out() {}
-        true
     }
 
     fn state_of(&self, order: &DutyOrder) -> DutyState {
@@ -372,7 +332,7 @@ impl Worker {
         }
         self.finished.notify_all();
         if ended {
-            self.changes.send_modify(|count| *count = count.wrapping_add(1));
+            tell(&self.changes);
         }
     }
 
@@ -403,12 +363,5 @@ impl Worker {
             "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL_VERSION, "held": self.home.held(), "duties": duties,
             "failed": self.failures.list(),
         })
-    }
-
-    /// The reply in bytes.
-    fn reply(&self, body: &[u8]) -> Result<Vec<u8>, String> {
-        let request: DutyRequest = codec::DecodeAll::decode_all(&mut &body[..])
-            .map_err(|error| format!("not a request for duties: {error}"))?;
-        Ok(self.answer(&request)?.encode())
     }
 }
