@@ -6,7 +6,7 @@ use consilium_primitives::Hash;
 use std::time::{Duration, Instant};
 use subxt::{
     client::{OnlineClientAtBlock, OnlineClientAtBlockT},
-    config::{substrate::SubstrateConfig, DefaultExtrinsicParamsBuilder},
+    config::{substrate::SubstrateConfig, DefaultExtrinsicParamsBuilder, Header},
     error::{DispatchError, TransactionEventsError},
     ext::scale_encode::{EncodeAsFields, Error as EncodeError, FieldIter, TypeResolver},
     metadata::ArcMetadata,
@@ -65,13 +65,19 @@ impl Chain {
         let params = DefaultExtrinsicParamsBuilder::new().nonce(nonce).mortal(MORTALITY).build();
         let at = self.of_one_runtime().await.with_context(|| what.clone())?;
         let sent = at.transactions().sign_and_submit_then_watch(&payload, signer, params).await;
-        let held = included(sent.map_err(|error| not_taken(error.into(), &what))?, &what).await?;
-        let events = match held.wait_for_success().await {
-            Ok(events) => events,
-            Err(TransactionEventsError::ExtrinsicFailed(error)) => {
-                bail!("the chain refused {what}: {}", told(&error))
+        let mut progress = sent.map_err(|error| not_taken(error.into(), &what))?;
+        let until = Instant::now() + PATIENCE;
+        let (held, events) = loop {
+            let held = included(&mut progress, &what, until).await?;
+            match held.wait_for_success().await {
+                Ok(events) => break (held, events),
+                Err(TransactionEventsError::ExtrinsicFailed(error)) => {
+                    bail!("the chain refused {what}: {}", told(&error))
+                }
+                // the state of a block that was overtaken may be gone, and the call comes into another one
+                Err(_) if self.overtaken(held.block_hash()).await? => {}
+                Err(error) => return Err(error).with_context(|| format!("{what}: what came of it cannot be read")),
             }
-            Err(error) => return Err(error).with_context(|| format!("{what}: what came of it cannot be read")),
         };
         let metadata = at.metadata();
         let mut happened = Vec::new();
@@ -118,9 +124,16 @@ impl Chain {
         let payload = DynamicPayload::new(pallet, call, Arguments(arguments));
         let at = self.api.at_current_block().await.with_context(|| what.clone())?;
         let made = at.transactions().create_unsigned(&payload).with_context(|| what.clone())?;
-        let sent = made.submit_and_watch().await.with_context(|| what.clone())?;
-        let held = included(sent, &what).await?;
+        let mut sent = made.submit_and_watch().await.with_context(|| what.clone())?;
+        let held = included(&mut sent, &what, Instant::now() + PATIENCE).await?;
         self.block(held.block_hash()).await
+    }
+
+    /// Whether a block is no longer on the node's best chain.
+    async fn overtaken(&self, hash: subxt::utils::H256) -> Result<bool> {
+        let Some(header) = self.legacy.chain_get_header(Some(hash)).await? else { return Ok(true) };
+        let number = u32::try_from(header.number())?;
+        Ok(self.legacy.chain_get_block_hash(Some(number.into())).await? != Some(hash))
     }
 
     /// Whether the chain's runtime has this call.
@@ -169,10 +182,11 @@ impl Chain {
     }
 }
 
-/// Waits until a block of the best chain has it.
+/// Waits until a block of the best chain has it; after one that was overtaken, another one.
 async fn included<C: OnlineClientAtBlockT<SubstrateConfig>>(
-    mut progress: TransactionProgress<SubstrateConfig, C>,
+    progress: &mut TransactionProgress<SubstrateConfig, C>,
     what: &str,
+    until: Instant,
 ) -> Result<TransactionInBlock<SubstrateConfig, C>> {
     let waited = async {
         while let Some(status) = progress.next().await {
@@ -186,7 +200,7 @@ async fn included<C: OnlineClientAtBlockT<SubstrateConfig>>(
         }
         Err(anyhow!("{what}: the node stopped reporting on it"))
     };
-    tokio::time::timeout(PATIENCE, waited).await.map_err(|_| {
+    tokio::time::timeout_at(until.into(), waited).await.map_err(|_| {
         anyhow!(
             "{what}: no block has it after {} s; the chain makes no blocks, or its blocks are full. It may still be included: \
              look before you send it again",
