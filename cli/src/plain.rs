@@ -26,6 +26,12 @@ pub fn seen(text: &str) -> String {
     shown
 }
 
+/// A time in milliseconds since 1970, in words that are the same everywhere.
+pub fn clock(millis: u64) -> String {
+    let time = i64::try_from(millis).ok().and_then(chrono::DateTime::from_timestamp_millis);
+    time.map_or_else(|| format!("{millis} ms after 1970"), |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
 /// An error with its causes, each said once: libraries repeat in an error what its causes say.
 pub fn told(error: &anyhow::Error) -> String {
     let mut text = String::new();

@@ -1,8 +1,9 @@
 //! Calls, signed and sent, and what came of them.
 
-use super::{Block, Chain};
+use super::{Block, Chain, SWARM};
 use anyhow::{anyhow, bail, Context, Result};
-use consilium_primitives::Hash;
+use codec::Decode;
+use consilium_primitives::{Hash, Vote};
 use std::time::{Duration, Instant};
 use subxt::{
     client::{OnlineClientAtBlock, OnlineClientAtBlockT},
@@ -159,6 +160,29 @@ impl Chain {
             happened.push(an_event(event.pallet_name(), event.event_name(), event.field_bytes(), &metadata));
         }
         Ok(happened)
+    }
+
+    /// The votes on studies in a block, in their order.
+    ///
+    /// # Errors
+    /// The node does not answer, or a vote is of another version than this program.
+    pub async fn votes(&self, block: Block) -> Result<Vec<Vote>> {
+        let at = self.api.at_block(subxt::utils::H256::from(block.hash.0)).await?;
+        let mut votes = Vec::new();
+        for extrinsic in at.extrinsics().fetch().await?.iter() {
+            let extrinsic = extrinsic?;
+            if (extrinsic.pallet_name(), extrinsic.call_name()) == (SWARM, "vote") {
+                // a signature follows
+                let vote = Vote::decode(&mut extrinsic.call_data_field_bytes());
+                votes.push(vote.map_err(|_| {
+                    anyhow!(
+                        "block {} has a vote that this program cannot read: are it and the chain of one version?",
+                        block.number
+                    )
+                })?);
+            }
+        }
+        Ok(votes)
     }
 
     /// BLAKE2b-256 of the chain's runtime in the state of a block.

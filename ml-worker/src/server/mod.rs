@@ -16,6 +16,7 @@ mod kept;
 mod leave;
 mod lost;
 mod merge;
+mod metrics;
 mod misconfigured;
 mod present;
 mod remake;
@@ -43,6 +44,7 @@ use dissent::{Again, Doubt, Ground, Look};
 use failures::Failures;
 use kept::Kept;
 use leave::{Leave, Permit};
+use metrics::Metrics;
 use parking_lot::{Condvar, Mutex};
 use present::is_initial;
 use shelf::Shelf;
@@ -132,6 +134,7 @@ pub struct Worker {
     failures: Failures,
     /// How often something was finished.
     changes: watch::Sender<u64>,
+    metrics: Metrics,
     /// What follows merges that are not attested yet.
     following: Following,
 }
@@ -168,18 +171,19 @@ impl Worker {
             turns: Turns::default(),
             failures: Failures::default(),
             changes: watch::Sender::default(),
+            metrics: Metrics::new()?,
             following: Following::default(),
         });
         let thread = |name: &str| std::thread::Builder::new().name(name.into()).stack_size(STACK);
         let (looking, merging, training) = (worker.clone(), worker.clone(), worker.clone());
         thread("looking again").spawn(move || doubted.into_iter().for_each(|again| looking.look_again(again)))?;
-        thread("merging").spawn(move || quick_jobs.into_iter().for_each(|order| merging.work(&order)))?;
+        thread("merging").spawn(move || quick_jobs.into_iter().for_each(|order| merging.count(&order)))?;
         thread("training").spawn(move || training.take_turns())?;
-        let (later, alive) = ([worker.home.later(), worker.blobs.later()], Arc::downgrade(&worker));
+        let (home, later, alive) = (worker.home.clone(), worker.blobs.later(), Arc::downgrade(&worker));
         thread("settling").spawn(move || {
             while alive.strong_count() > 0 {
                 std::thread::sleep(SETTLE_EVERY);
-                for error in later.iter().filter_map(|later| later.settle().err()) {
+                for error in [home.settle(), later.settle()].into_iter().filter_map(Result::err) {
                     tracing::error!("a file cannot be brought to the disk: {error}");
                 }
             }
