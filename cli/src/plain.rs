@@ -26,6 +26,11 @@ pub fn seen(text: &str) -> String {
     shown
 }
 
+/// So many of a thing, in words.
+pub fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// An error with its causes, each said once: libraries repeat in an error what its causes say.
 pub fn told(error: &anyhow::Error) -> String {
     let mut text = String::new();

@@ -3,7 +3,10 @@
 use super::{Block, Chain};
 use anyhow::{anyhow, bail, Context, Result};
 use consilium_primitives::Hash;
-use std::time::{Duration, Instant};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 use subxt::{
     client::{OnlineClientAtBlock, OnlineClientAtBlockT},
     config::{substrate::SubstrateConfig, DefaultExtrinsicParamsBuilder},
@@ -21,6 +24,8 @@ const MORTALITY: u64 = 256;
 const SETTLED: u32 = 4;
 /// How long a call may take to get into a block.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// After so long, people are told what is waited for.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// An event of a block.
 #[derive(Clone, Debug)]
@@ -65,7 +70,8 @@ impl Chain {
         let params = DefaultExtrinsicParamsBuilder::new().nonce(nonce).mortal(MORTALITY).build();
         let at = self.of_one_runtime().await.with_context(|| what.clone())?;
         let sent = at.transactions().sign_and_submit_then_watch(&payload, signer, params).await;
-        let held = included(sent.map_err(|error| not_taken(error.into(), &what))?, &what).await?;
+        let sent = sent.map_err(|error| not_taken(error.into(), &what))?;
+        let held = self.patiently(included(sent, &what), &what).await?;
         let events = match held.wait_for_success().await {
             Ok(events) => events,
             Err(TransactionEventsError::ExtrinsicFailed(error)) => {
@@ -119,8 +125,37 @@ impl Chain {
         let at = self.api.at_current_block().await.with_context(|| what.clone())?;
         let made = at.transactions().create_unsigned(&payload).with_context(|| what.clone())?;
         let sent = made.submit_and_watch().await.with_context(|| what.clone())?;
-        let held = included(sent, &what).await?;
+        let held = self.patiently(included(sent, &what), &what).await?;
         self.block(held.block_hash()).await
+    }
+
+    /// Waits for a block, and says on standard error for what and for whom where that takes long.
+    async fn patiently<T>(&self, held: impl Future<Output = Result<T>>, what: &str) -> Result<T> {
+        let until = tokio::time::Instant::now() + PATIENCE;
+        tokio::pin!(held);
+        tokio::select! {
+            held = &mut held => return held,
+            () = tokio::time::sleep(SILENCE) => {}
+        }
+        if let Some(words) = self.waits().await {
+            eprintln!("waiting for a block that has it: {words}");
+        }
+        match tokio::time::timeout_at(until, held).await {
+            Ok(held) => held,
+            Err(_) => bail!(
+                "{what}: no block has it after {} s{}. It may still be included: look before you send it again",
+                PATIENCE.as_secs(),
+                self.waits().await.map_or_else(
+                    || ": the chain makes no blocks, or its blocks are full".into(),
+                    |words| format!(": {words}")
+                )
+            ),
+        }
+    }
+
+    async fn waits(&self) -> Option<String> {
+        let asked = tokio::time::timeout(SILENCE, self.pulse()).await;
+        Some(asked.ok()?.ok()?.waits(&self.look))
     }
 
     /// Whether the chain's runtime has this call.
@@ -174,25 +209,16 @@ async fn included<C: OnlineClientAtBlockT<SubstrateConfig>>(
     mut progress: TransactionProgress<SubstrateConfig, C>,
     what: &str,
 ) -> Result<TransactionInBlock<SubstrateConfig, C>> {
-    let waited = async {
-        while let Some(status) = progress.next().await {
-            match status.with_context(|| what.to_owned())? {
-                TransactionStatus::InBestBlock(held) | TransactionStatus::InFinalizedBlock(held) => return Ok(held),
-                TransactionStatus::Error { message }
-                | TransactionStatus::Invalid { message }
-                | TransactionStatus::Dropped { message } => bail!("{what}: {message}"),
-                _ => {}
-            }
+    while let Some(status) = progress.next().await {
+        match status.with_context(|| what.to_owned())? {
+            TransactionStatus::InBestBlock(held) | TransactionStatus::InFinalizedBlock(held) => return Ok(held),
+            TransactionStatus::Error { message }
+            | TransactionStatus::Invalid { message }
+            | TransactionStatus::Dropped { message } => bail!("{what}: {message}"),
+            _ => {}
         }
-        Err(anyhow!("{what}: the node stopped reporting on it"))
-    };
-    tokio::time::timeout(PATIENCE, waited).await.map_err(|_| {
-        anyhow!(
-            "{what}: no block has it after {} s; the chain makes no blocks, or its blocks are full. It may still be included: \
-             look before you send it again",
-            PATIENCE.as_secs()
-        )
-    })?
+    }
+    Err(anyhow!("{what}: the node stopped reporting on it"))
 }
 
 fn an_event(pallet: &str, name: &str, fields: &[u8], metadata: &ArcMetadata) -> Happened {
