@@ -122,7 +122,9 @@ def main():
                 under_way.discard(run)
                 done.append(run)
                 if run.fault is None:
-                    print(f"ok     {run.seconds:6.1f} s  {run.name} ({run.passed})", flush=True)
+                    # as the test programs say it
+                    results = "\n".join(line for line in text.splitlines() if line.startswith("test result: "))
+                    print(f"ok     {run.seconds:6.1f} s  {run.name}\n{results}", flush=True)
                 else:
                     print(f"{text}\nFAILED {run.seconds:6.1f} s  {run.name}: {run.fault}; all of it is in {path}", flush=True)
 

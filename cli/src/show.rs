@@ -2,6 +2,7 @@
 
 use crate::{
     chain::{Block, Chain, StudyInfo},
+    localnet::why_aborted,
     out::put,
     plain::{counted, lines, seen},
     study::{
