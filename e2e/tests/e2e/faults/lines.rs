@@ -103,7 +103,8 @@ fn half_are_off(least: Duration, trained: bool) {
     all_up(&houses);
     let holds = |house: &House, word: &str| {
         let dir = house.dir.join("worker");
-        assert!(house.worker(&[word, "--dir", text(&dir)]).status.success());
+        let output = house.worker(&[word, "--dir", text(&dir)]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     // some may not have trained after all
     let waits =
