@@ -5,7 +5,8 @@
 
 What there is, cargo says; nothing is listed here. A program is run as `cargo test` runs it, in its crate's folder. Of those of
 consilium-e2e, whose tests start networks of processes, each test is a run of its own. What took longest the last time begins first.
-The documentation's examples are one run more. With words, only runs with one of them in their name. Output goes to
+The documentation's examples are one run more. Where this user may do so, each run has a loopback interface of its own, so that none
+takes a port that another one has just found free. With words, only runs with one of them in their name. Output goes to
 TARGET/test-logs, and to the screen where something fails. Exit code 0 if everything has passed, else 1.
 """
 
@@ -24,6 +25,8 @@ from pathlib import Path
 APART = "consilium-e2e"
 # so long, in seconds, may anything run
 LONGEST = 1500
+# a loopback interface for what follows
+ALONE = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
 CARGO = ["cargo", "test", "--release", "--locked", "--workspace"]
 RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.M)
 
@@ -35,12 +38,12 @@ class Run:
         self.name, self.command, self.folder, self.single = name, command, folder, single
         self.seconds, self.fault, self.passed, self.process = 0.0, None, 0, None
 
-    def go(self, logs):
+    def go(self, logs, prefix):
         path = logs / (re.sub(r"[^A-Za-z0-9_.-]+", "-", self.name) + ".log")
         began = time.monotonic()
         with path.open("wb") as log:
             self.process = subprocess.Popen(
-                self.command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                [*prefix, *self.command], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
             try:
                 code = self.process.wait(LONGEST)
@@ -108,6 +111,7 @@ def main():
         sys.exit("nothing to run has such a name")
     # what was never run begins first, a network before anything else
     todo.sort(key=lambda run: (before.get(run.name, LONGEST), run.single))
+    prefix = ALONE if subprocess.run([*ALONE, "true"], stderr=subprocess.DEVNULL).returncode == 0 else []
     done, lock, began = [], threading.Lock(), time.monotonic()
 
     def work():
@@ -117,7 +121,7 @@ def main():
                     return
                 run = todo.pop()
                 under_way.add(run)
-            path, text = run.go(logs)
+            path, text = run.go(logs, prefix)
             with lock:
                 under_way.discard(run)
                 done.append(run)
