@@ -48,12 +48,12 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn blobs_are_flipped_and_cut_models_are_lost_and_a_disk_is_put_back_to_an_earlier_day() {
+fn blobs_are_flipped_and_cut_short_while_they_are_in_use_and_while_their_site_is_off() {
     let scratch = tempfile::tempdir().unwrap();
     let (at, hosts) = (scratch.path(), Hosts::new(4).unwrap());
     let mut clock = Clock(Instant::now());
     let (houses, tables) = four(&hosts, at);
-    let [mary, john, hill, lake] = &houses[..] else { panic!("four") };
+    let [mary, _, hill, lake] = &houses[..] else { panic!("four") };
     all_up(&houses);
     clock.step("four run");
 
@@ -75,45 +75,56 @@ fn blobs_are_flipped_and_cut_models_are_lost_and_a_disk_is_put_back_to_an_earlie
     [hill, lake].iter().for_each(|house| house.up());
     over(&houses, "1", 10);
     clock.step("all blobs of two sites were spoilt while they were off");
+}
+
+#[test]
+fn models_are_lost_and_a_disk_is_put_back_to_an_earlier_day() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (at, hosts) = (scratch.path(), Hosts::new(4).unwrap());
+    let mut clock = Clock(Instant::now());
+    let (houses, tables) = four(&hosts, at);
+    let [mary, john, hill, lake] = &houses[..] else { panic!("four") };
+    all_up(&houses);
+    clock.step("four run");
 
     // two have lost the model that the study stands on, and of the two that have it one is off
-    begin(&houses, &tables, &study_file(at, 11, 1), "2");
-    until_round(mary, "2", 3);
+    begin(&houses, &tables, &study_file(at, 11, 1), "0");
+    until_round(mary, "0", 3);
     [hill, lake].iter().for_each(|house| house.lose());
     for house in [hill, lake] {
         // whatever closed last, this house has the model or will fetch it
         blobs(house).iter().for_each(|path| fs::remove_file(path).unwrap());
     }
     john.lose();
-    let (stands_on, _) = mary.until("a closed round", || newest(mary, "2"));
+    let (stands_on, _) = mary.until("a closed round", || newest(mary, "0"));
     [hill, lake].iter().for_each(|house| house.up());
     mary.until("rounds go on without the other holder", || {
-        newest(mary, "2").filter(|(round, _)| *round > stands_on + 1)
+        newest(mary, "0").filter(|(round, _)| *round > stands_on + 1)
     });
     john.up();
-    over(&houses, "2", 11);
+    over(&houses, "0", 11);
     clock.step("two had lost all models, one of the two others was off, and rounds went on");
 
     // a disk as it was some rounds ago, with everything on it
-    begin(&houses, &tables, &study_file(at, 16, 1), "3");
-    until_round(mary, "3", 2);
+    begin(&houses, &tables, &study_file(at, 16, 1), "1");
+    until_round(mary, "1", 2);
     lake.lose();
     let backup = at.join("yesterday");
     copy(&lake.dir, &backup);
-    let saved = round(mary, "3").unwrap();
+    let saved = round(mary, "1").unwrap();
     lake.up();
-    takes_part(lake, mary, "3");
-    until_round(mary, "3", saved + 4);
+    takes_part(lake, mary, "1");
+    until_round(mary, "1", saved + 4);
     lake.lose();
     fs::remove_dir_all(&lake.dir).unwrap();
     copy(&backup, &lake.dir);
     lake.up();
-    let missed = takes_part(lake, mary, "3");
+    let missed = takes_part(lake, mary, "1");
     clock.step(&format!(
         "a disk of {} rounds ago was put back; {missed} rounds closed without it",
-        round(mary, "3").unwrap() - saved
+        round(mary, "1").unwrap() - saved
     ));
-    over(&houses, "3", 16);
+    over(&houses, "1", 16);
     clock.step("it has said nothing else than before, and the study is over");
 }
 
