@@ -118,11 +118,6 @@ impl<'a> House<'a> {
         self.on("consilium").args(arguments).stdin(Stdio::null()).output().unwrap()
     }
 
-    /// Runs a command of its worker's program on its machine.
-    pub fn worker(&self, arguments: &[&str]) -> Output {
-        self.on("ml-worker").args(arguments).stdin(Stdio::null()).output().unwrap()
-    }
-
     /// What a command that must succeed has printed.
     #[track_caller]
     pub fn done(&self, arguments: &[&str]) -> String {
@@ -333,6 +328,12 @@ pub fn study_file(scratch: &Path, rounds: u32, seed: u32) -> PathBuf {
 
 /// Registers a study, signs everybody up, and starts it.
 pub fn study(proposer: &House, members: &[(&House, PathBuf)], file: &Path, number: &str) {
+    agreed(proposer, members, file, number);
+    proposer.done(&["study", "start", number, "--key", &proposer.key()]);
+}
+
+/// Registers a study, and signs everybody up.
+pub fn agreed(proposer: &House, members: &[(&House, PathBuf)], file: &Path, number: &str) {
     let key = proposer.key();
     let mut register = vec!["study", "register", text(file), "--key", &key];
     for (member, _) in members {
@@ -348,7 +349,6 @@ pub fn study(proposer: &House, members: &[(&House, PathBuf)], file: &Path, numbe
         let state = proposer.study(number)?;
         (state["members"].as_array()?.len() == members.len()).then_some(())
     });
-    proposer.done(&["study", "start", number, "--key", &key]);
 }
 
 /// Waits until a study is completed at a house, and the certified model is with all of these. Gives its hash.

@@ -2,7 +2,7 @@
 //! long that the study pauses.
 
 use super::{
-    super::house::{text, Clock, House},
+    super::house::{agreed, Clock, House},
     all_up, begin, closed, four, inputs, over, round, study_file, takes_part, undisturbed, until_round, GRACE,
 };
 use consilium_e2e::hosts::Hosts;
@@ -92,8 +92,8 @@ fn phase(house: &House) -> String {
     house.study("0").map(|study| study["phase"].as_str().unwrap_or_default().to_owned()).unwrap_or_default()
 }
 
-/// Two of four are off for at least so long; back, they and the others go on by themselves. `trained`: whether all updates are
-/// promised by then, so that the merge waits for finality, or two are not, so that the study pauses.
+/// Two of four are off for at least so long; back, they and the others go on by themselves. `trained`: they are lost in mid-round,
+/// where the merge waits for finality; else before the study begins, and it pauses.
 fn half_are_off(least: Duration, trained: bool) {
     let scratch = tempfile::tempdir().unwrap();
     let (at, hosts) = (scratch.path(), Hosts::new(4).unwrap());
@@ -101,25 +101,22 @@ fn half_are_off(least: Duration, trained: bool) {
     let (houses, tables) = four(&hosts, at);
     let [mary, _, hill, lake] = &houses[..] else { panic!("four") };
     all_up(&houses);
-    let holds = |house: &House, word: &str| {
-        let dir = house.dir.join("worker");
-        let output = house.worker(&[word, "--dir", text(&dir)]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
     // some may not have trained after all
     let waits =
         |phase: &str| phase.contains("paused: TooFewUpdates") || trained && phase.contains("waiting for finality");
+    let file = quick_study(at, 8, 1);
     if trained {
-        begin(&houses, &tables, &quick_study(at, 8, 1), "0");
+        begin(&houses, &tables, &file, "0");
         until_round(mary, "0", 2);
+        [hill, lake].iter().for_each(|house| house.lose());
     } else {
-        // so that they have no part in what the study begins with
-        [hill, lake].iter().for_each(|house| holds(house, "hold"));
-        begin(&houses, &tables, &quick_study(at, 8, 1), "0");
-        mary.until("it begins", || (phase(mary) == "statistics").then_some(()));
+        // they have no part in what the study begins with
+        let members: Vec<_> = houses.iter().zip(tables.iter().cloned()).collect();
+        agreed(mary, &members, &file, "0");
+        [hill, lake].iter().for_each(|house| house.lose());
+        mary.done(&["study", "start", "0", "--key", &mary.key()]);
     }
-    clock.step("four run a study");
-    [hill, lake].iter().for_each(|house| house.lose());
+    clock.step("four run a study, and two of them are lost");
     let off = Instant::now();
     let end = off + least + Duration::from_secs(240);
     while off.elapsed() < least || !waits(&phase(mary)) {
@@ -127,9 +124,6 @@ fn half_are_off(least: Duration, trained: bool) {
         sleep(Duration::from_millis(500));
     }
     clock.step(&format!("two of four are off: {}", phase(mary)));
-    if !trained {
-        [hill, lake].iter().for_each(|house| holds(house, "resume"));
-    }
     [hill, lake].iter().for_each(|house| house.up());
     let back = Instant::now();
     mary.until("the study goes on by itself", || (!waits(&phase(mary))).then_some(()));
