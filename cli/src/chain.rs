@@ -293,6 +293,14 @@ impl Chain {
         Ok(self.value(map("Losses", &[study.encode(), round.encode()]), at).await?.unwrap_or_default())
     }
 
+    /// How many steps a study has made.
+    ///
+    /// # Errors
+    /// The node does not answer, or keeps the state of that block no longer.
+    pub async fn steps(&self, study: StudyId, at: Block) -> Result<u64> {
+        Ok(self.value(map("Steps", &[study.encode()]), at).await?.unwrap_or_default())
+    }
+
     /// The time of a block, in milliseconds since 1970.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! * `consilium up`, `units`, `doctor`: an institution's node and worker, running, as services, and looked through;
 //! * `consilium localnet run`: a whole consortium on this machine, from a study file to a certificate;
 //! * `consilium studies`, `consilium study N`, `consilium institutions`: what a running network says;
+//! * `consilium late`: in which block each vote came, and what each phase waited for;
 //! * `consilium audit`, `consilium export`: whether what the chain says can be recomputed, here or elsewhere;
 //! * `consilium study register`, `enrol`, `start` and so on: what an institution's people sign; `study fetch`: a model;
 //! * `consilium motions`, `propose`, `vote`, `close`, `upgrade`: what institutions decide together;
@@ -23,6 +24,7 @@ mod chain;
 mod firewall;
 mod institution;
 mod key;
+mod late;
 mod localnet;
 mod motions;
 mod plain;
@@ -77,6 +79,10 @@ enum Command {
         #[command(flatten)]
         asked: Asked,
     },
+    /// In which block each vote of a study came, how late that was, and what each phase of each round waited for
+    ///
+    /// Rounds that took more blocks than the least possible are marked.
+    Late(late::Options),
     /// Recomputes a study from its first round on, and says what is as the chain says and what is not
     ///
     /// It exits with 0 if all that is there is as the chain says, with 2 if something differs, with 3 if something that
@@ -220,6 +226,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Studies(asked) => show::studies(&asked).await,
         Command::Study { command: Some(command), .. } => study::run(command).await,
         Command::Study { number, asked, .. } => show::study(number.unwrap_or_default(), &asked).await,
+        Command::Late(options) => late::run(options).await,
         Command::Institutions(asked) => institution::list::run(&asked).await,
         Command::Firewall(options) => firewall::run(&options).await,
         Command::Export(options) => archive::export::run(options).await,

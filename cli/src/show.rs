@@ -2,12 +2,13 @@
 
 use crate::{
     chain::{Block, Chain, StudyInfo},
-    localnet::{done, why_aborted, why_paused},
+    localnet::why_aborted,
     out::put,
     plain::{counted, lines, seen},
     study::{
-        answers::{failures, Failure},
+        answers::{failures, standstill},
         sentences::{missing, rules},
+        waiting::{waiting, Times},
     },
     Asked, Format,
 };
@@ -69,6 +70,13 @@ pub async fn study(number: StudyId, asked: &Asked) -> Result<()> {
         true => Ok(Vec::new()),
         false => failures(&chain, number, &info, at).await,
     };
+    let waits = match waiting(chain.genesis(), number, &info, at.number) {
+        Some(waits) => {
+            let times = Times::read(&chain, at, waits.since).await?;
+            Some((waits, times))
+        }
+        None => None,
+    };
     if connection.format == Format::Json {
         let mut document = study_json(number, &info, &names);
         document["spec"] = spec.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or(Value::Null);
@@ -79,6 +87,7 @@ pub async fn study(number: StudyId, asked: &Asked) -> Result<()> {
         }
         document["rounds"] = json!(rounds);
         // null: this node cannot tell
+        document["waiting"] = waits.as_ref().map_or(Value::Null, |(waits, times)| waits.json(times, &names));
         document["failed"] = failed.ok().map_or(Value::Null, |failed| failed.iter().map(|f| f.json(&names)).collect());
         return print_json(&document);
     }
@@ -120,6 +129,9 @@ pub async fn study(number: StudyId, asked: &Asked) -> Result<()> {
             let silent: Vec<String> = record.silent.iter().map(|who| name(&names, who)).collect();
             out!("    not heard when it closed: {}", silent.join(", "));
         }
+    }
+    if let Some((waits, times)) = &waits {
+        waits.lines(times, &names).iter().for_each(|line| out!("  {line}"));
     }
     match &failed {
         Ok(failed) => {
@@ -179,35 +191,6 @@ fn in_a_line(record: &RoundRecord) -> String {
         record.closed_at,
         short(&record.root)
     )
-}
-
-/// What people must know where a study waits for them or for some sites: why, who has done what, whose part will not come and
-/// why, and what to do.
-fn standstill(study: &Study, failed: &[Failure], names: &Names, number: StudyId) -> Vec<String> {
-    let mut lines = Vec::new();
-    match &study.phase {
-        Phase::Paused(pause) => {
-            lines.push(format!("it is paused in round {}: {}", study.round, why_paused(pause.reason)));
-            for (index, member) in (0u8..).zip(study.members.iter()).filter(|(_, member)| member.active) {
-                lines.push(format!("  {}{}", name(names, &member.id), done(pause, index)));
-            }
-        }
-        Phase::Aborted { reason } => lines.push(format!("it has ended: {}", why_aborted(*reason))),
-        _ => {}
-    }
-    lines.extend(failed.iter().map(|failure| failure.words(names)));
-    if let Phase::Paused(pause) = &study.phase {
-        let by_itself = match pause.reason.passes() {
-            true => {
-                "it goes on by itself within the hour, once that is mended and enough sites are there; at once where"
-            }
-            false => "once that is mended",
-        };
-        lines.push(format!(
-            "{by_itself} its proposer, or enough of its members, let it go on: consilium study resume {number} --dir FOLDER"
-        ));
-    }
-    lines
 }
 
 /// The study of this number; `hint` ends a command that reaches the same node.
@@ -410,29 +393,6 @@ pub fn print_json(document: &Value) -> Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use consilium_primitives::{
-        round::{Back, Pause, PauseReason, PerMember},
-        FailureCode,
-    };
-
-    #[test]
-    fn a_study_that_stands_still_says_why_whom_it_lacks_and_what_to_do() {
-        let world = crate::audit::testing::World::new();
-        let mut study = world.history.info.state.clone();
-        let names = &world.history.names;
-        let who = study.members[1].id;
-        let failed = [Failure { who, code: FailureCode::SchemaMismatch, round: 0, block: 9 }];
-        assert!(standstill(&study, &[], names, 4).is_empty());
-        let back = Back::Collecting { kind: Kind::Statistics, commitments: PerMember::new(), dropped: 0 };
-        let reason = PauseReason::TooFewUpdates;
-        study.phase = Phase::Paused(Pause { reason, until: 99, roster: 7, resume: 0, abort: 0, back });
-        let lines = standstill(&study, &failed, names, 4);
-        assert!(lines[0].contains("fewer sites have sent their part"), "{lines:?}");
-        assert_eq!(lines.iter().filter(|line| line.contains("has NOT committed")).count(), 3, "{lines:?}");
-        let said = lines.iter().find(|line| line.contains("SchemaMismatch")).unwrap();
-        assert!(said.contains(&name(names, &who)), "{said}");
-        assert!(lines.last().unwrap().contains("consilium study resume 4"), "{lines:?}");
-    }
 
     #[test]
     fn the_invited_are_printed_by_their_ids() {

@@ -114,7 +114,7 @@ impl SiteSettings {
     /// All ports, in words.
     pub fn ports(&self) -> String {
         format!(
-            "ports        node {}; of this machine alone: JSON-RPC {}, figures {}, worker {} (consilium.toml)",
+            "ports        node {}; of this machine alone: JSON-RPC {}, figures for Prometheus {}, worker {} (consilium.toml)",
             self.listen.first().and_then(|address| address.rsplit('/').next()).unwrap_or_default(),
             self.rpc_port,
             self.prometheus_port,

@@ -81,7 +81,8 @@ impl Network {
                 settings.pruning.clone(),
                 "--no-mdns".into(),
                 "--no-telemetry".into(),
-                "--no-prometheus".into(),
+                "--prometheus-port".into(),
+                settings.prometheus_port.to_string(),
             ];
             for address in &settings.listen {
                 arguments.extend(["--listen-addr".into(), address.clone()]);

@@ -3,13 +3,14 @@
 //! * [`rows`]: the rows of a table that a site's worker will train on, and the table's entry in `sites.toml`;
 //! * [`fetch`]: a finished study's model;
 //! * [`sentences`]: what is signed, in words; [`voices`]: starting a study, leaving it, letting it go on, ending it;
-//! * [`answers`]: whose part of a round will not come, and why.
+//! * [`answers`]: whose part of a round will not come, and why; [`waiting`]: whose part is waited for, and until when.
 
 pub mod answers;
 mod fetch;
 pub mod rows;
 pub mod sentences;
 mod voices;
+pub mod waiting;
 
 use crate::{
     chain::{agreement_hash, Chain},
@@ -135,6 +136,10 @@ async fn register(options: Register) -> Result<()> {
     if let Err(error) = rules.check() {
         bail!("{shown}: the chain would refuse these rules: {}", refused(&error, &rules));
     }
+    let warning = file.transfer(takers).with_context(|| shown.to_string())?.warning();
+    if let Some(warning) = &warning {
+        eprintln!("warning: {shown}: {warning}");
+    }
     let agreement = agreement_hash(chain.genesis(), &proposer, &rules, &spec);
     chain.submit(&signer, SWARM, "register", (&rules, &spec).encode()).await?;
     let number = find(&chain, &agreement).await?;
@@ -146,6 +151,7 @@ async fn register(options: Register) -> Result<()> {
             "institution": own,
             "agreement": hex::encode(agreement),
             "bytes_per_site_and_round": traffic,
+            "warning": warning,
             "rules": show::rules_json(&rules),
         }));
     }

@@ -152,6 +152,12 @@ impl Supervisor {
             log("worker")?,
         );
         info!("{} is up, process {}; genesis {}", dir.display(), std::process::id(), found.genesis);
+        info!(
+            "figures for Prometheus, on this machine alone: http://127.0.0.1:{}/metrics of the node, http://{}/metrics of the worker \
+             with the token",
+            settings.prometheus_port,
+            settings.worker()
+        );
         if let Some(words) = ports::drift(settings) {
             warn!("{words}");
         }

@@ -16,8 +16,10 @@ mod kept;
 mod leave;
 mod lost;
 mod merge;
+mod metrics;
 mod misconfigured;
 mod present;
+mod remake;
 mod shelf;
 mod train;
 mod turns;
@@ -42,6 +44,7 @@ use dissent::{Again, Doubt, Ground, Look};
 use failures::Failures;
 use kept::Kept;
 use leave::{Leave, Permit};
+use metrics::Metrics;
 use parking_lot::{Condvar, Mutex};
 use present::is_initial;
 use shelf::Shelf;
@@ -131,6 +134,7 @@ pub struct Worker {
     failures: Failures,
     /// How often something was finished.
     changes: watch::Sender<u64>,
+    metrics: Metrics,
     /// What follows merges that are not attested yet.
     following: Following,
 }
@@ -167,18 +171,19 @@ impl Worker {
             turns: Turns::default(),
             failures: Failures::default(),
             changes: watch::Sender::default(),
+            metrics: Metrics::new()?,
             following: Following::default(),
         });
         let thread = |name: &str| std::thread::Builder::new().name(name.into()).stack_size(STACK);
         let (looking, merging, training) = (worker.clone(), worker.clone(), worker.clone());
         thread("looking again").spawn(move || doubted.into_iter().for_each(|again| looking.look_again(again)))?;
-        thread("merging").spawn(move || quick_jobs.into_iter().for_each(|order| merging.work(&order)))?;
+        thread("merging").spawn(move || quick_jobs.into_iter().for_each(|order| merging.count(&order)))?;
         thread("training").spawn(move || training.take_turns())?;
-        let (later, alive) = ([worker.home.later(), worker.blobs.later()], Arc::downgrade(&worker));
+        let (home, later, alive) = (worker.home.clone(), worker.blobs.later(), Arc::downgrade(&worker));
         thread("settling").spawn(move || {
             while alive.strong_count() > 0 {
                 std::thread::sleep(SETTLE_EVERY);
-                for error in later.iter().filter_map(|later| later.settle().err()) {
+                for error in [home.settle(), later.settle()].into_iter().filter_map(Result::err) {
                     tracing::error!("a file cannot be brought to the disk: {error}");
                 }
             }
@@ -212,7 +217,7 @@ impl Worker {
                 return DutyState::Queued;
             }
         }
-        match self.done(&key) {
+        match self.done(order, &key) {
             Ok(Some(output)) => return DutyState::Done(output),
             Ok(None) => {}
             Err(error) => return internal(error),
@@ -246,6 +251,9 @@ impl Worker {
             return DutyState::Done(self.present(order));
         }
         self.remember(order);
+        if let Some(lost) = self.lost_update(order) {
+            self.state_of(&lost);
+        }
         let there = |blob: &Option<BlobRef>| blob.as_ref().is_none_or(|b| self.blobs.has(b));
         let merge = matches!(order.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics);
         let base = there(&order.base) || is_initial(order);
@@ -301,8 +309,11 @@ impl Worker {
 
     /// What a duty gave, if it was done and is here. What can be computed again and was lost, as by a power cut, is computed again
     /// before this site says that it holds it; of an update, the first result stays.
-    fn done(&self, key: &Hash) -> Result<Option<DutyOutput>> {
+    fn done(&self, order: &DutyOrder, key: &Hash) -> Result<Option<DutyOutput>> {
         let output = self.home.result(key)?;
+        if let Some(DutyOutput::Update { root, .. }) = output {
+            return Ok(output.filter(|_| self.holds_update(order, &root)));
+        }
         let Some(DutyOutput::Root(root) | DutyOutput::Marked { root, .. }) = output else { return Ok(output) };
         if self.blobs.is_there(&root) {
             return Ok(output);
