@@ -134,7 +134,9 @@ fn table(document: &Value, terms: &Terms) -> String {
 
 /// In what a specification that was compared differs, and what to do: by card and by term where it is in these.
 fn differences(document: &Value, terms: &Terms) -> Vec<String> {
-    let insides = |line: &str| line.starts_with("the genesis: ");
+    // what follows from another card or term
+    let insides =
+        |line: &str| line.starts_with("the genesis: ") || line.starts_with("the nodes that are dialled first");
     let found = document["differences"].as_array().into_iter().flatten().filter_map(Value::as_str);
     // a file that cannot be looked into has told its differences already
     let named = differs::lines(document, terms).unwrap_or_default();

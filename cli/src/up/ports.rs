@@ -46,9 +46,9 @@ pub fn shared(settings: &SiteSettings, dir: &Path) -> Option<String> {
         let list = both.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
         (!both.is_empty()).then(|| {
             format!(
-                "{} names port {list}, too: on one machine only one of the two can be up; --ports-from and another port in --address give \
+                "{} names {list} for its ports, too: on one machine only one of the two can be up; --ports-from and another port in --address give \
                  this one its own",
-                other.display()
+                other.strip_prefix(".").unwrap_or(other).display()
             )
         })
     })
