@@ -7,6 +7,8 @@ pub mod elementwise;
 pub mod matrix;
 pub mod norm;
 pub mod pool;
+pub(super) mod turn;
+mod winograd;
 
 use super::real::Real;
 use pulp::{Simd, WithSimd};
