@@ -32,6 +32,11 @@ pub fn clock(millis: u64) -> String {
     time.map_or_else(|| format!("{millis} ms after 1970"), |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
+/// So many of a thing, in words.
+pub fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// An error with its causes, each said once: libraries repeat in an error what its causes say.
 pub fn told(error: &anyhow::Error) -> String {
     let mut text = String::new();

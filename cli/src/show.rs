@@ -2,13 +2,15 @@
 
 use crate::{
     chain::{Block, Chain, StudyInfo},
+    localnet::why_aborted,
     out::put,
-    plain::{lines, seen},
+    plain::{counted, lines, seen},
     study::{
         answers::{failures, standstill},
+        sentences::{missing, rules},
         waiting::{waiting, Times},
     },
-    Connection, Format,
+    Asked, Format,
 };
 use anyhow::{Context, Result};
 use consilium_primitives::{
@@ -22,8 +24,8 @@ use std::collections::BTreeMap;
 pub type Names = BTreeMap<InstitutionId, String>;
 
 /// Prints all studies.
-pub async fn studies(connection: &Connection) -> Result<()> {
-    let chain = Chain::connect(&connection.url).await?;
+pub async fn studies(asked: &Asked) -> Result<()> {
+    let (chain, connection) = (asked.chain().await?, &asked.connection);
     let at = chain.best().await?;
     let names = names(&chain.institutions(at).await?);
     let mut rows = Vec::new();
@@ -36,16 +38,19 @@ pub async fn studies(connection: &Connection) -> Result<()> {
         let list: Vec<Value> = rows.iter().map(|(number, info)| study_json(*number, info, &names)).collect();
         return print_json(&json!(list));
     }
+    if let Some(words) = chain.stands().await {
+        out!("{words}");
+    }
     if rows.is_empty() {
         out!("No study has been registered on this chain (block {}).", at.number);
     }
     for (number, info) in rows {
         out!(
-            "study {number}: {} · round {} of {} · {} members · proposed by {} · agreement {}",
+            "study {number}: {} · round {} of {} · {} · proposed by {} · agreement {}",
             phase(&info.state),
             info.state.round,
             info.state.rules.max_rounds,
-            info.state.members.len(),
+            counted(info.state.members.len() as u64, "member"),
             name(&names, &info.state.proposer),
             hex::encode(info.agreement),
         );
@@ -54,11 +59,11 @@ pub async fn studies(connection: &Connection) -> Result<()> {
 }
 
 /// Prints one study with its rounds.
-pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
-    let chain = Chain::connect(&connection.url).await?;
+pub async fn study(number: StudyId, asked: &Asked) -> Result<()> {
+    let (chain, connection) = (asked.chain().await?, &asked.connection);
     let at = chain.best().await?;
     let names = names(&chain.institutions(at).await?);
-    let info = existing(&chain, number, at, connection).await?;
+    let info = existing(&chain, number, at, &asked.hint()).await?;
     let records = history(&chain, number, &info.state, at).await?;
     let spec = chain.spec(number, at).await?;
     let failed = match info.state.ended() && !matches!(info.state.phase, Phase::Aborted { .. }) {
@@ -86,37 +91,29 @@ pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
         document["failed"] = failed.ok().map_or(Value::Null, |failed| failed.iter().map(|f| f.json(&names)).collect());
         return print_json(&document);
     }
+    if let Some(words) = chain.stands().await {
+        out!("{words}");
+    }
     out!("study {number}, {} (block {})", phase(&info.state), at.number);
     out!("  agreement {}, registered in block {}", hex::encode(info.agreement), info.registered_at);
     out!("  proposed by {}", name(&names, &info.state.proposer));
-    out!("  what is signed, the specification:");
-    match spec.as_deref().map(serde_json::from_slice) {
-        Some(Ok(spec)) => put(lines("    ", &spec)),
-        Some(Err(_)) => out!("    it is no JSON: no worker will take it"),
-        None => out!("    the chain keeps it no longer; its BLAKE2b-256 is {}", hex::encode(info.spec_hash)),
-    }
-    out!("  what is signed, the rules (times in blocks, shares in parts per million):");
-    put(lines("    ", &rules(&info.state, &names)));
     for member in &info.state.members {
         out!(
-            "  member {}: {} samples{}",
+            "  member {}: {}{}",
             name(&names, &member.id),
-            member.samples,
+            counted(member.samples.into(), "training row"),
             if member.active { "" } else { ", has withdrawn" }
         );
     }
+    if matches!(info.state.phase, Phase::Enrolling { .. }) {
+        match missing(&info.state, &names).as_slice() {
+            [] if info.state.rules.invited.is_empty() => {}
+            [] => out!("  all who are invited have enrolled"),
+            some => out!("  not enrolled yet: {}", some.join(", ")),
+        }
+    }
     for record in &records {
-        out!(
-            "  {} {}: root {} · {} inputs · {} attested · {} dissented · blocks {} to {}",
-            kind(record.kind),
-            record.round,
-            short(&record.root),
-            record.inputs.len(),
-            record.attesters.len(),
-            record.dissenters.len(),
-            record.opened_at,
-            record.closed_at
-        );
+        out!("  {}", in_a_line(record));
         for (what, marks) in [("left out by the rule", record.marks.left_out), ("shortened", record.marks.shortened)] {
             if marks != 0 {
                 out!("    {what}: {}", marked(record, marks, &names).join(", "));
@@ -137,7 +134,9 @@ pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
         waits.lines(times, &names).iter().for_each(|line| out!("  {line}"));
     }
     match &failed {
-        Ok(failed) => standstill(&info.state, failed, &names, number).iter().for_each(|line| out!("  {line}")),
+        Ok(failed) => {
+            standstill(&info.state, failed, &names, number).iter().for_each(|line| out!("  {}", asked.pasted(line)));
+        }
         Err(error) => out!("  {error:#}"),
     }
     if let Phase::Completed(certificate) = &info.state.phase {
@@ -146,30 +145,62 @@ pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
             out!("  its statistics, which rows are scaled by: {}", hex::encode(root));
         }
         out!("  held by {}", members(&info.state, certificate.held, &names).join(", "));
-        out!("  at a member that holds it: consilium study fetch {number} --dir FOLDER --out model");
+        out!(
+            "  {}",
+            asked
+                .pasted(&format!("at a member that holds it: consilium study fetch {number} --dir FOLDER --out model"))
+        );
+    }
+    match &info.state.phase {
+        Phase::Enrolling { .. } => signed(&info, spec.as_deref(), &names),
+        _ => out!(
+            "  what was signed, the specification and the rules: consilium study {number}{} --format json",
+            asked.hint()
+        ),
     }
     Ok(())
 }
 
-/// The study of this number.
+/// Prints what is signed by whoever enrols.
+fn signed(info: &StudyInfo, spec: Option<&[u8]>, names: &Names) {
+    out!("  what is signed, the rules:");
+    rules(&info.state, names).iter().for_each(|line| out!("    {line}"));
+    out!("  what is signed, the specification (docs/study-file.md has its words):");
+    match spec.map(serde_json::from_slice) {
+        Some(Ok(spec)) => put(lines("    ", &spec)),
+        Some(Err(_)) => out!("    it is no JSON: no worker will take it"),
+        None => out!("    the chain keeps it no longer; its BLAKE2b-256 is {}", hex::encode(info.spec_hash)),
+    }
+}
+
+/// A closed round in a line.
+fn in_a_line(record: &RoundRecord) -> String {
+    let what = match (record.kind, record.round) {
+        (Kind::Statistics, _) => format!("the statistics, of {}", counted(record.inputs.len() as u64, "site")),
+        (Kind::Model, 0) => "the initial model, which each site has made alike".into(),
+        (Kind::Model, round) => format!("round {round}, merged of {}", counted(record.inputs.len() as u64, "update")),
+    };
+    let dissent = match record.dissenters.len() {
+        0 => String::new(),
+        some => format!(", otherwise by {some}"),
+    };
+    format!(
+        "{what}: computed alike by {}{dissent}; blocks {} to {}; hash {}…",
+        counted(record.attesters.len() as u64, "site"),
+        record.opened_at,
+        record.closed_at,
+        short(&record.root)
+    )
+}
+
+/// The study of this number; `hint` ends a command that reaches the same node.
 ///
 /// # Errors
 /// There is none, or the node does not answer.
-pub async fn existing(chain: &Chain, number: StudyId, at: Block, connection: &Connection) -> Result<StudyInfo> {
+pub async fn existing(chain: &Chain, number: StudyId, at: Block, hint: &str) -> Result<StudyInfo> {
     chain.study(number, at).await?.with_context(|| {
-        let url = connection.hint();
-        format!("there is no study {number} on this chain; `consilium studies{url}` lists what there is")
+        format!("there is no study {number} on this chain; `consilium studies{hint}` lists what there is")
     })
-}
-
-/// The rules, with names in the place of ids.
-fn rules(study: &Study, names: &Names) -> Value {
-    let mut rules = json!(study.rules);
-    rules["invited"] = match study.rules.invited.as_slice() {
-        [] => json!("every participant of the consortium"),
-        ids => json!(ids.iter().map(|id| name(names, id)).collect::<Vec<_>>()),
-    };
-    rules
 }
 
 /// The rules for programs: the invited by their ids, as `institutions` prints them.
@@ -314,11 +345,11 @@ pub fn phase(study: &Study) -> String {
         Phase::Certifying(_) => "certifying".into(),
         Phase::Paused(p) if p.reason.passes() => {
             let (there, all) = (study.presence.there().count_ones(), p.roster.count_ones());
-            format!("paused: {:?}, waiting for sites ({there} of {all} are there)", p.reason)
+            format!("paused: {:?}, waiting for sites ({there} of {all} have said that they are there)", p.reason)
         }
         Phase::Paused(p) => format!("paused: {:?}", p.reason),
         Phase::Completed(_) => "completed".into(),
-        Phase::Aborted { reason } => format!("aborted: {reason:?}"),
+        Phase::Aborted { reason } => format!("ended without a model: {}", why_aborted(*reason)),
     }
 }
 

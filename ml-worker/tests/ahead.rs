@@ -13,12 +13,12 @@ use std::{
     fs,
     time::{Duration, Instant},
 };
-use support::{demo_csv, endless, input, root, sealed, unscaled, Door, Lab};
+use support::{endless, input, root, sealed, unscaled, Door, Lab};
 
 /// A site, and the merge of its update of round 1 with another one, which is all here.
 fn merging(spec: &StudySpec, own: bool) -> (Lab, DutyOrder) {
-    let lab = Lab::with(&demo_csv(0), spec.clone());
-    let base = lab.zeros();
+    let lab = Lab::new(0, spec.clone());
+    let base = root(lab.done(&lab.order(DutyKind::Init, 0, None, None)));
     let train = lab.order(DutyKind::Train, 1, Some(base), None);
     let own = if own {
         let update = root(lab.done(&train));

@@ -63,8 +63,12 @@ fn figures_tell_what_was_done() {
     let process = Process::serve(dir.path());
     let spec = unscaled(1);
     let order = order(&spec, DutyKind::Init, 0, None);
-    let request =
-        DutyRequest { version: PROTOCOL_VERSION, specs: vec![spec.canonical().unwrap()], orders: vec![order], ahead: vec![] };
+    let request = DutyRequest {
+        version: PROTOCOL_VERSION,
+        specs: vec![spec.canonical().unwrap()],
+        orders: vec![order],
+        ahead: vec![],
+    };
     let until = Instant::now() + Duration::from_secs(30);
     while !matches!(answer(process.port, &request).answers[0].state, DutyState::Done(_)) {
         assert!(Instant::now() < until, "it is not done");

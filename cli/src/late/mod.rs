@@ -39,7 +39,7 @@ pub async fn run(options: Options) -> Result<()> {
     let chain = Chain::connect(&connection.url).await?;
     let best = chain.best().await?;
     let names = show::names(&chain.institutions(best).await?);
-    let info = show::existing(&chain, number, best, &connection).await?;
+    let info = show::existing(&chain, number, best, &connection.hint()).await?;
     let slot = chain.block_ms().await?;
     let first = match last.and_then(|last| info.state.round.checked_sub(last)) {
         // from the end of the round before them on

@@ -315,11 +315,9 @@ impl Teller {
             Progress::WentOn => self.note(at, Note::WentOn),
             Progress::Dropped { who, reason } => self.note(at, Note::Dropped(*who, *reason)),
             Progress::EvaluationOpened => self.begins(at, Which::End, What::Evaluation),
-            Progress::Canonical { .. } => {
-                // while it is paused, another model takes the canonical one's place
-                if !self.stage().is_some_and(|stage| matches!(stage.what, What::Pause(_))) {
-                    self.begins(at, Which::End, What::Holding);
-                }
+            // while it is paused, another model takes the canonical one's place
+            Progress::Canonical { .. } if !self.stage().is_some_and(|stage| matches!(stage.what, What::Pause(_))) => {
+                self.begins(at, Which::End, What::Holding);
             }
             Progress::Acknowledged { who } => {
                 if self.under_way {

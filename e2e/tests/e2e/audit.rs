@@ -93,7 +93,7 @@ fn check_late(url: &str) {
             assert_eq!(vote["block"], input["committed_at"], "{told:#}");
         }
         let merge = phases.last().unwrap();
-        let voted = ["votes", "votes_after"].map(|list| merge[list].as_array().unwrap()).concat();
+        let voted = ["votes", "votes_after"].map(|list| merge[list].as_array().unwrap().clone()).concat();
         for site in record["attesters"].as_array().unwrap() {
             assert!(voted.iter().any(|vote| vote["site"] == *site), "{site} in {told:#}");
         }

@@ -10,6 +10,7 @@ mod pack;
 mod predict;
 mod scratch;
 pub mod seeds;
+mod shown;
 
 pub use scratch::Scratch;
 

@@ -63,10 +63,11 @@ impl Worker {
         states.collect()
     }
 
-    /// Keys of the duties of a request, and of those that follow its merges.
+    /// Keys of the duties of a request, of those that follow its merges, and of updates that are made again for these.
     fn keys(&self, request: &DutyRequest) -> Vec<Hash> {
         let orders = request.orders.iter().map(key);
-        orders.flat_map(|key| std::iter::once(key).chain(self.following.of(&key))).collect()
+        let lost = request.orders.iter().filter_map(|order| self.lost_update(order)).map(|order| key(&order));
+        orders.flat_map(|key| std::iter::once(key).chain(self.following.of(&key))).chain(lost).collect()
     }
 
     /// Waits until one of these duties ends; false: none is worked on, or the time is over.

@@ -138,7 +138,7 @@ impl Worker {
         if let Some(own) = OwnMerge::of(order, output) {
             self.home.put_own_merge(&own)?;
         }
-        self.home.put_result(key, output)
+        self.keep_first(key, output)
     }
 
     /// Notes that a duty's data file cannot be read; whether that has not lasted long, as when a file is being replaced.

@@ -4,8 +4,8 @@
 use super::{Job, Worker};
 use consilium_primitives::{DutyKind, DutyOrder, DutyState};
 use prometheus::{
-    exponential_buckets, Encoder, Error, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    exponential_buckets, Error, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 use std::time::{Duration, Instant};
 

@@ -19,6 +19,7 @@ mod merge;
 mod metrics;
 mod misconfigured;
 mod present;
+mod remake;
 mod shelf;
 mod train;
 mod turns;
@@ -216,7 +217,7 @@ impl Worker {
                 return DutyState::Queued;
             }
         }
-        match self.done(&key) {
+        match self.done(order, &key) {
             Ok(Some(output)) => return DutyState::Done(output),
             Ok(None) => {}
             Err(error) => return internal(error),
@@ -250,6 +251,9 @@ impl Worker {
             return DutyState::Done(self.present(order));
         }
         self.remember(order);
+        if let Some(lost) = self.lost_update(order) {
+            self.state_of(&lost);
+        }
         let there = |blob: &Option<BlobRef>| blob.as_ref().is_none_or(|b| self.blobs.has(b));
         let merge = matches!(order.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics);
         let base = there(&order.base) || is_initial(order);
@@ -305,8 +309,11 @@ impl Worker {
 
     /// What a duty gave, if it was done and is here. What can be computed again and was lost, as by a power cut, is computed again
     /// before this site says that it holds it; of an update, the first result stays.
-    fn done(&self, key: &Hash) -> Result<Option<DutyOutput>> {
+    fn done(&self, order: &DutyOrder, key: &Hash) -> Result<Option<DutyOutput>> {
         let output = self.home.result(key)?;
+        if let Some(DutyOutput::Update { root, .. }) = output {
+            return Ok(output.filter(|_| self.holds_update(order, &root)));
+        }
         let Some(DutyOutput::Root(root) | DutyOutput::Marked { root, .. }) = output else { return Ok(output) };
         if self.blobs.is_there(&root) {
             return Ok(output);

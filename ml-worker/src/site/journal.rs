@@ -8,7 +8,7 @@ use super::{
     home::{whole, with_hash, OWN},
     later::force,
 };
-use codec::{Decode, Encode};
+use codec::Decode;
 use consilium_primitives::{DutyOutput, Hash};
 use parking_lot::Mutex;
 use std::{
