@@ -15,6 +15,7 @@ mod leave;
 mod lost;
 mod merge;
 mod misconfigured;
+mod order;
 mod present;
 mod shelf;
 mod train;
@@ -230,6 +231,10 @@ impl Worker {
         // on hold, a site gives nothing away: not even what it has already done
         if self.home.held() {
             return DutyState::Held;
+        }
+        if let Some(problem) = order::contradiction(order) {
+            tracing::error!("study {}, round {}: {problem}; refused", order.duty.study, order.duty.round);
+            return DutyState::Failed(FailureCode::Refused);
         }
         let key = key(order);
         let internal = |error: anyhow::Error| {
