@@ -8,10 +8,7 @@ mod inspect;
 pub mod memory;
 mod pack;
 mod predict;
-mod scratch;
 pub mod seeds;
-
-pub use scratch::Scratch;
 
 use anyhow::Result;
 use std::{
