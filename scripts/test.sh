@@ -18,7 +18,5 @@ export RUSTC_WORKSPACE_WRAPPER
 cargo build --release --locked --workspace --all-targets
 step "merges have the same bits built for newer processors, too (two minutes the first time)"
 scripts/same-bits.sh x86-64-v3 x86-64-v4
-step "unit and property tests"
-cargo test --release --locked --workspace --exclude consilium-e2e
-step "real processes: networks of eight, and five machines with addresses of their own; four at a time (about ten minutes)"
-cargo test --release --locked --workspace --test e2e -- --test-threads=4
+step "all tests, and runs of real processes: networks of eight, and machines with addresses of their own (about ten minutes)"
+scripts/tests.py

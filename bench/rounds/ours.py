@@ -4,10 +4,10 @@ what its report says."""
 import json
 
 
-def command(programs, study, sites, held_out, rounds, seed, out):
+def command(programs, study, sites, held_out, rounds, seed, out, more=()):
     """What starts it; every site measures on the same held-out rows."""
     given = [f"--site={name}={file},{held_out}" for name, file in sites.items()]
-    wanted = [f"--study={study}", f"--rounds={rounds}", f"--seed={seed}", f"--out={out}", f"--bin-dir={programs}"]
+    wanted = [f"--study={study}", f"--rounds={rounds}", f"--seed={seed}", f"--out={out}", f"--bin-dir={programs}", *more]
     return [programs / "consilium", "localnet", "run", *given, *wanted]
 
 

@@ -6,10 +6,12 @@
 //!
 //! * [`calls`]: what a runtime can be asked to do;
 //! * [`consortium`]: what the chain knows of its institutions and of what they decide;
+//! * [`pulse`]: whether the chain moves;
 //! * [`send`]: calls, and what came of them.
 
 pub mod calls;
 pub mod consortium;
+pub mod pulse;
 pub mod send;
 
 use anyhow::{anyhow, bail, Context, Result};
@@ -20,7 +22,7 @@ use consilium_primitives::{
 };
 use sp_consensus_grandpa::GrandpaJustification;
 use sp_crypto_hashing::{blake2_256, twox_128, twox_64};
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 use subxt::{
     backend::LegacyBackend,
     config::{substrate::SubstrateConfig, Header, RpcConfigFor},
@@ -64,6 +66,8 @@ pub struct Chain {
     legacy: LegacyRpcMethods<RpcConfigFor<SubstrateConfig>>,
     api: OnlineClient<SubstrateConfig>,
     genesis: Hash,
+    /// What a command that is shown to people needs at its end to look at the same node.
+    look: String,
 }
 
 impl Chain {
@@ -72,13 +76,36 @@ impl Chain {
     /// # Errors
     /// Nobody answers there, or what answers is no Substrate node.
     pub async fn connect(url: &str) -> Result<Self> {
-        let context = || format!("no node answers at {url}");
+        if !["ws://", "wss://"].iter().any(|begins| url.starts_with(begins)) {
+            bail!("--url {url}: begins with ws://, as in ws://127.0.0.1:9944");
+        }
+        let context = || {
+            format!(
+                "no node answers at {url}: start it (`consilium up --dir FOLDER`), or name another one's folder with --dir, or its \
+                 address with --url"
+            )
+        };
         let rpc = RpcClient::from_insecure_url(url).await.with_context(context)?;
         let backend = LegacyBackend::builder().build(rpc.clone());
         let api: OnlineClient<SubstrateConfig> =
             OnlineClient::from_backend(Arc::new(backend)).await.with_context(context)?;
         let genesis = Hash::from(api.genesis_hash().0);
-        Ok(Self { legacy: LegacyRpcMethods::new(rpc.clone()), rpc, api, genesis })
+        let look = " --dir FOLDER".into();
+        Ok(Self { legacy: LegacyRpcMethods::new(rpc.clone()), rpc, api, genesis, look })
+    }
+
+    /// The same connection, as that to the node of an institution's folder, which messages then name.
+    #[must_use]
+    pub fn of_folder(self, dir: Option<&Path>) -> Self {
+        match dir {
+            Some(dir) => Self { look: format!(" --dir {}", dir.display()), ..self },
+            None => self,
+        }
+    }
+
+    /// What people must know before they read on, where the chain stands; nothing where it moves, or the node does not tell.
+    pub async fn stands(&self) -> Option<String> {
+        self.pulse().await.ok()?.stands(&self.look)
     }
 
     /// Hash of block 0.
@@ -264,6 +291,14 @@ impl Chain {
     /// The node does not answer.
     pub async fn losses(&self, study: StudyId, round: u32, at: Block) -> Result<Vec<(InstitutionId, u32)>> {
         Ok(self.value(map("Losses", &[study.encode(), round.encode()]), at).await?.unwrap_or_default())
+    }
+
+    /// How many steps a study has made.
+    ///
+    /// # Errors
+    /// The node does not answer, or keeps the state of that block no longer.
+    pub async fn steps(&self, study: StudyId, at: Block) -> Result<u64> {
+        Ok(self.value(map("Steps", &[study.encode()]), at).await?.unwrap_or_default())
     }
 
     /// The time of a block, in milliseconds since 1970.

@@ -18,8 +18,21 @@ pub fn read(file: &Path) -> Result<Keypair> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read the key file {shown}"))?;
     // errors of the two calls could repeat parts of the secret
     SecretUri::from_str(text.trim()).ok().and_then(|uri| Keypair::from_uri(&uri).ok()).with_context(|| {
+        if is_phrase(&text) {
+            return format!(
+                "{shown}: a word of the phrase is wrong, missing or in another place (its checksum fails): compare it with what was \
+                 written down"
+            );
+        }
         format!("{shown}: no key; it must hold one line: a secret phrase, or 0x and 64 hexadecimal digits")
     })
+}
+
+/// Whether a text looks like a phrase: twelve words or more, of small letters alone, on one line.
+fn is_phrase(text: &str) -> bool {
+    let small = |word: &str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let mut words = text.split_whitespace();
+    text.trim().lines().count() == 1 && words.clone().count() >= 11 && words.all(small)
 }
 
 #[cfg(test)]
@@ -53,5 +66,10 @@ mod tests {
         let (_dir, path) = file("correct horse battery staple", 0o600);
         let error = format!("{:#}", read(&path).unwrap_err());
         assert!(error.contains("no key") && !error.contains("horse"), "{error}");
+        // twelve words whose last is another one
+        let phrase = "abandon ".repeat(12);
+        let (_dir, path) = file(phrase.trim(), 0o600);
+        let error = format!("{:#}", read(&path).unwrap_err());
+        assert!(error.contains("a word of the phrase is wrong") && !error.contains("abandon"), "{error}");
     }
 }

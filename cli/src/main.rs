@@ -4,6 +4,7 @@
 //! * `consilium up`, `units`, `doctor`: an institution's node and worker, running, as services, and looked through;
 //! * `consilium localnet run`: a whole consortium on this machine, from a study file to a certificate;
 //! * `consilium studies`, `consilium study N`, `consilium institutions`: what a running network says;
+//! * `consilium late`: in which block each vote came, and what each phase waited for;
 //! * `consilium audit`, `consilium export`: whether what the chain says can be recomputed, here or elsewhere;
 //! * `consilium study register`, `enrol`, `start` and so on: what an institution's people sign; `study fetch`: a model;
 //! * `consilium motions`, `propose`, `vote`, `close`, `upgrade`: what institutions decide together;
@@ -23,6 +24,7 @@ mod chain;
 mod firewall;
 mod institution;
 mod key;
+mod late;
 mod localnet;
 mod motions;
 mod plain;
@@ -35,7 +37,7 @@ mod study;
 mod up;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 /// Swarm learning on a chain that the participating institutions own together.
 #[derive(Parser)]
@@ -65,7 +67,7 @@ enum Command {
     #[command(subcommand)]
     Localnet(Localnet),
     /// All studies on a chain
-    Studies(Connection),
+    Studies(Asked),
     /// One study: its agreement, its members and its rounds; or what an institution signs for one
     #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
     Study {
@@ -75,8 +77,12 @@ enum Command {
         #[arg(required = true)]
         number: Option<u32>,
         #[command(flatten)]
-        connection: Connection,
+        asked: Asked,
     },
+    /// In which block each vote of a study came, how late that was, and what each phase of each round waited for
+    ///
+    /// Rounds that took more blocks than the least possible are marked.
+    Late(late::Options),
     /// Recomputes a study from its first round on, and says what is as the chain says and what is not
     ///
     /// It exits with 0 if all that is there is as the chain says, with 2 if something differs, with 3 if something that
@@ -85,7 +91,7 @@ enum Command {
     /// Makes an archive of a study, which can be audited without a node
     Export(archive::export::Options),
     /// All institutions of the consortium
-    Institutions(Connection),
+    Institutions(Asked),
     /// Prints firewall rules that let in nodes from the members' addresses alone, as the chain has them
     Firewall(firewall::Options),
     /// What is voted on, and what was decided last
@@ -144,6 +150,38 @@ impl Connection {
     }
 }
 
+/// Which node to ask, by its institution's folder or its address, and how to print.
+#[derive(Args)]
+struct Asked {
+    /// The institution's folder: its node is asked unless --url names another
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Asked {
+    /// The node.
+    async fn chain(&self) -> anyhow::Result<chain::Chain> {
+        let url = motions::node_of(self.dir.as_deref(), &self.connection.url)?;
+        Ok(chain::Chain::connect(&url).await?.of_folder(self.dir.as_deref()))
+    }
+
+    /// What a command that is shown to people needs at its end to reach the same node.
+    fn hint(&self) -> String {
+        let dir = self.dir.as_ref().map(|dir| format!(" --dir {}", dir.display())).unwrap_or_default();
+        dir + &self.connection.hint()
+    }
+
+    /// A line with the folder that was named in the place of one that is still to be named.
+    fn pasted(&self, line: &str) -> String {
+        match &self.dir {
+            Some(dir) => line.replace("--dir FOLDER", &format!("--dir {}", dir.display())),
+            None => line.to_owned(),
+        }
+    }
+}
+
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -185,10 +223,11 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Init(options) => institution::init::run(*options).await,
         Command::Card(options) => institution::card::run(&options).await,
         Command::Localnet(Localnet::Run(options)) => localnet::run(options).await,
-        Command::Studies(connection) => show::studies(&connection).await,
+        Command::Studies(asked) => show::studies(&asked).await,
         Command::Study { command: Some(command), .. } => study::run(command).await,
-        Command::Study { number, connection, .. } => show::study(number.unwrap_or_default(), &connection).await,
-        Command::Institutions(connection) => institution::list::run(&connection).await,
+        Command::Study { number, asked, .. } => show::study(number.unwrap_or_default(), &asked).await,
+        Command::Late(options) => late::run(options).await,
+        Command::Institutions(asked) => institution::list::run(&asked).await,
         Command::Firewall(options) => firewall::run(&options).await,
         Command::Export(options) => archive::export::run(options).await,
         Command::Motions(options) => motions::show::run(&options).await,
@@ -205,6 +244,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -212,6 +252,18 @@ mod tests {
         let at = |url: &str| Connection { url: url.into(), format: Format::Text }.hint();
         assert_eq!(at(DEFAULT_URL), "");
         assert_eq!(at("ws://127.0.0.1:1"), " --url ws://127.0.0.1:1");
+    }
+
+    #[test]
+    fn what_only_reads_takes_a_folder_as_what_signs_does_and_its_hints_can_be_pasted() {
+        for line in [&["studies"][..], &["study", "0"], &["institutions"]] {
+            Cli::try_parse_from([&["consilium"], line, &["--dir", "birch"]].concat()).map(|_| ()).unwrap();
+        }
+        let connection = Connection { url: DEFAULT_URL.into(), format: Format::Text };
+        let asked = Asked { dir: Some("birch".into()), connection };
+        assert_eq!(asked.hint(), " --dir birch");
+        assert_eq!(asked.pasted("consilium study resume 3 --dir FOLDER"), "consilium study resume 3 --dir birch");
+        assert_eq!(Asked { dir: None, ..asked }.pasted("x --dir FOLDER"), "x --dir FOLDER");
     }
 
     #[test]

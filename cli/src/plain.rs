@@ -26,6 +26,17 @@ pub fn seen(text: &str) -> String {
     shown
 }
 
+/// A time in milliseconds since 1970, in words that are the same everywhere.
+pub fn clock(millis: u64) -> String {
+    let time = i64::try_from(millis).ok().and_then(chrono::DateTime::from_timestamp_millis);
+    time.map_or_else(|| format!("{millis} ms after 1970"), |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
+/// So many of a thing, in words.
+pub fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// An error with its causes, each said once: libraries repeat in an error what its causes say.
 pub fn told(error: &anyhow::Error) -> String {
     let mut text = String::new();

@@ -2,11 +2,15 @@
 
 use crate::{
     chain::{Block, Chain, StudyInfo},
-    localnet::{done, why_aborted, why_paused},
+    localnet::why_aborted,
     out::put,
-    plain::{lines, seen},
-    study::answers::{failures, Failure},
-    Connection, Format,
+    plain::{counted, lines, seen},
+    study::{
+        answers::{failures, standstill},
+        sentences::{missing, rules},
+        waiting::{waiting, Times},
+    },
+    Asked, Format,
 };
 use anyhow::{Context, Result};
 use consilium_primitives::{
@@ -20,8 +24,8 @@ use std::collections::BTreeMap;
 pub type Names = BTreeMap<InstitutionId, String>;
 
 /// Prints all studies.
-pub async fn studies(connection: &Connection) -> Result<()> {
-    let chain = Chain::connect(&connection.url).await?;
+pub async fn studies(asked: &Asked) -> Result<()> {
+    let (chain, connection) = (asked.chain().await?, &asked.connection);
     let at = chain.best().await?;
     let names = names(&chain.institutions(at).await?);
     let mut rows = Vec::new();
@@ -34,16 +38,19 @@ pub async fn studies(connection: &Connection) -> Result<()> {
         let list: Vec<Value> = rows.iter().map(|(number, info)| study_json(*number, info, &names)).collect();
         return print_json(&json!(list));
     }
+    if let Some(words) = chain.stands().await {
+        out!("{words}");
+    }
     if rows.is_empty() {
         out!("No study has been registered on this chain (block {}).", at.number);
     }
     for (number, info) in rows {
         out!(
-            "study {number}: {} · round {} of {} · {} members · proposed by {} · agreement {}",
+            "study {number}: {} · round {} of {} · {} · proposed by {} · agreement {}",
             phase(&info.state),
             info.state.round,
             info.state.rules.max_rounds,
-            info.state.members.len(),
+            counted(info.state.members.len() as u64, "member"),
             name(&names, &info.state.proposer),
             hex::encode(info.agreement),
         );
@@ -52,16 +59,23 @@ pub async fn studies(connection: &Connection) -> Result<()> {
 }
 
 /// Prints one study with its rounds.
-pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
-    let chain = Chain::connect(&connection.url).await?;
+pub async fn study(number: StudyId, asked: &Asked) -> Result<()> {
+    let (chain, connection) = (asked.chain().await?, &asked.connection);
     let at = chain.best().await?;
     let names = names(&chain.institutions(at).await?);
-    let info = existing(&chain, number, at, connection).await?;
+    let info = existing(&chain, number, at, &asked.hint()).await?;
     let records = history(&chain, number, &info.state, at).await?;
     let spec = chain.spec(number, at).await?;
     let failed = match info.state.ended() && !matches!(info.state.phase, Phase::Aborted { .. }) {
         true => Ok(Vec::new()),
         false => failures(&chain, number, &info, at).await,
+    };
+    let waits = match waiting(chain.genesis(), number, &info, at.number) {
+        Some(waits) => {
+            let times = Times::read(&chain, at, waits.since).await?;
+            Some((waits, times))
+        }
+        None => None,
     };
     if connection.format == Format::Json {
         let mut document = study_json(number, &info, &names);
@@ -73,40 +87,33 @@ pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
         }
         document["rounds"] = json!(rounds);
         // null: this node cannot tell
+        document["waiting"] = waits.as_ref().map_or(Value::Null, |(waits, times)| waits.json(times, &names));
         document["failed"] = failed.ok().map_or(Value::Null, |failed| failed.iter().map(|f| f.json(&names)).collect());
         return print_json(&document);
+    }
+    if let Some(words) = chain.stands().await {
+        out!("{words}");
     }
     out!("study {number}, {} (block {})", phase(&info.state), at.number);
     out!("  agreement {}, registered in block {}", hex::encode(info.agreement), info.registered_at);
     out!("  proposed by {}", name(&names, &info.state.proposer));
-    out!("  what is signed, the specification:");
-    match spec.as_deref().map(serde_json::from_slice) {
-        Some(Ok(spec)) => put(lines("    ", &spec)),
-        Some(Err(_)) => out!("    it is no JSON: no worker will take it"),
-        None => out!("    the chain keeps it no longer; its BLAKE2b-256 is {}", hex::encode(info.spec_hash)),
-    }
-    out!("  what is signed, the rules (times in blocks, shares in parts per million):");
-    put(lines("    ", &rules(&info.state, &names)));
     for member in &info.state.members {
         out!(
-            "  member {}: {} samples{}",
+            "  member {}: {}{}",
             name(&names, &member.id),
-            member.samples,
+            counted(member.samples.into(), "training row"),
             if member.active { "" } else { ", has withdrawn" }
         );
     }
+    if matches!(info.state.phase, Phase::Enrolling { .. }) {
+        match missing(&info.state, &names).as_slice() {
+            [] if info.state.rules.invited.is_empty() => {}
+            [] => out!("  all who are invited have enrolled"),
+            some => out!("  not enrolled yet: {}", some.join(", ")),
+        }
+    }
     for record in &records {
-        out!(
-            "  {} {}: root {} · {} inputs · {} attested · {} dissented · blocks {} to {}",
-            kind(record.kind),
-            record.round,
-            short(&record.root),
-            record.inputs.len(),
-            record.attesters.len(),
-            record.dissenters.len(),
-            record.opened_at,
-            record.closed_at
-        );
+        out!("  {}", in_a_line(record));
         for (what, marks) in [("left out by the rule", record.marks.left_out), ("shortened", record.marks.shortened)] {
             if marks != 0 {
                 out!("    {what}: {}", marked(record, marks, &names).join(", "));
@@ -123,8 +130,13 @@ pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
             out!("    not heard when it closed: {}", silent.join(", "));
         }
     }
+    if let Some((waits, times)) = &waits {
+        waits.lines(times, &names).iter().for_each(|line| out!("  {line}"));
+    }
     match &failed {
-        Ok(failed) => standstill(&info.state, failed, &names, number).iter().for_each(|line| out!("  {line}")),
+        Ok(failed) => {
+            standstill(&info.state, failed, &names, number).iter().for_each(|line| out!("  {}", asked.pasted(line)));
+        }
         Err(error) => out!("  {error:#}"),
     }
     if let Phase::Completed(certificate) = &info.state.phase {
@@ -133,59 +145,62 @@ pub async fn study(number: StudyId, connection: &Connection) -> Result<()> {
             out!("  its statistics, which rows are scaled by: {}", hex::encode(root));
         }
         out!("  held by {}", members(&info.state, certificate.held, &names).join(", "));
-        out!("  at a member that holds it: consilium study fetch {number} --dir FOLDER --out model");
+        out!(
+            "  {}",
+            asked
+                .pasted(&format!("at a member that holds it: consilium study fetch {number} --dir FOLDER --out model"))
+        );
+    }
+    match &info.state.phase {
+        Phase::Enrolling { .. } => signed(&info, spec.as_deref(), &names),
+        _ => out!(
+            "  what was signed, the specification and the rules: consilium study {number}{} --format json",
+            asked.hint()
+        ),
     }
     Ok(())
 }
 
-/// What people must know where a study waits for them or for some sites: why, who has done what, whose part will not come and
-/// why, and what to do.
-fn standstill(study: &Study, failed: &[Failure], names: &Names, number: StudyId) -> Vec<String> {
-    let mut lines = Vec::new();
-    match &study.phase {
-        Phase::Paused(pause) => {
-            lines.push(format!("it is paused in round {}: {}", study.round, why_paused(pause.reason)));
-            for (index, member) in (0u8..).zip(study.members.iter()).filter(|(_, member)| member.active) {
-                lines.push(format!("  {}{}", name(names, &member.id), done(pause, index)));
-            }
-        }
-        Phase::Aborted { reason } => lines.push(format!("it has ended: {}", why_aborted(*reason))),
-        _ => {}
+/// Prints what is signed by whoever enrols.
+fn signed(info: &StudyInfo, spec: Option<&[u8]>, names: &Names) {
+    out!("  what is signed, the rules:");
+    rules(&info.state, names).iter().for_each(|line| out!("    {line}"));
+    out!("  what is signed, the specification (docs/study-file.md has its words):");
+    match spec.map(serde_json::from_slice) {
+        Some(Ok(spec)) => put(lines("    ", &spec)),
+        Some(Err(_)) => out!("    it is no JSON: no worker will take it"),
+        None => out!("    the chain keeps it no longer; its BLAKE2b-256 is {}", hex::encode(info.spec_hash)),
     }
-    lines.extend(failed.iter().map(|failure| failure.words(names)));
-    if let Phase::Paused(pause) = &study.phase {
-        let by_itself = match pause.reason.passes() {
-            true => {
-                "it goes on by itself within the hour, once that is mended and enough sites are there; at once where"
-            }
-            false => "once that is mended",
-        };
-        lines.push(format!(
-            "{by_itself} its proposer, or enough of its members, let it go on: consilium study resume {number} --dir FOLDER"
-        ));
-    }
-    lines
 }
 
-/// The study of this number.
+/// A closed round in a line.
+fn in_a_line(record: &RoundRecord) -> String {
+    let what = match (record.kind, record.round) {
+        (Kind::Statistics, _) => format!("the statistics, of {}", counted(record.inputs.len() as u64, "site")),
+        (Kind::Model, 0) => "the initial model, which each site has made alike".into(),
+        (Kind::Model, round) => format!("round {round}, merged of {}", counted(record.inputs.len() as u64, "update")),
+    };
+    let dissent = match record.dissenters.len() {
+        0 => String::new(),
+        some => format!(", otherwise by {some}"),
+    };
+    format!(
+        "{what}: computed alike by {}{dissent}; blocks {} to {}; hash {}…",
+        counted(record.attesters.len() as u64, "site"),
+        record.opened_at,
+        record.closed_at,
+        short(&record.root)
+    )
+}
+
+/// The study of this number; `hint` ends a command that reaches the same node.
 ///
 /// # Errors
 /// There is none, or the node does not answer.
-pub async fn existing(chain: &Chain, number: StudyId, at: Block, connection: &Connection) -> Result<StudyInfo> {
+pub async fn existing(chain: &Chain, number: StudyId, at: Block, hint: &str) -> Result<StudyInfo> {
     chain.study(number, at).await?.with_context(|| {
-        let url = connection.hint();
-        format!("there is no study {number} on this chain; `consilium studies{url}` lists what there is")
+        format!("there is no study {number} on this chain; `consilium studies{hint}` lists what there is")
     })
-}
-
-/// The rules, with names in the place of ids.
-fn rules(study: &Study, names: &Names) -> Value {
-    let mut rules = json!(study.rules);
-    rules["invited"] = match study.rules.invited.as_slice() {
-        [] => json!("every participant of the consortium"),
-        ids => json!(ids.iter().map(|id| name(names, id)).collect::<Vec<_>>()),
-    };
-    rules
 }
 
 /// The rules for programs: the invited by their ids, as `institutions` prints them.
@@ -330,11 +345,11 @@ pub fn phase(study: &Study) -> String {
         Phase::Certifying(_) => "certifying".into(),
         Phase::Paused(p) if p.reason.passes() => {
             let (there, all) = (study.presence.there().count_ones(), p.roster.count_ones());
-            format!("paused: {:?}, waiting for sites ({there} of {all} are there)", p.reason)
+            format!("paused: {:?}, waiting for sites ({there} of {all} have said that they are there)", p.reason)
         }
         Phase::Paused(p) => format!("paused: {:?}", p.reason),
         Phase::Completed(_) => "completed".into(),
-        Phase::Aborted { reason } => format!("aborted: {reason:?}"),
+        Phase::Aborted { reason } => format!("ended without a model: {}", why_aborted(*reason)),
     }
 }
 
@@ -378,29 +393,6 @@ pub fn print_json(document: &Value) -> Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use consilium_primitives::{
-        round::{Back, Pause, PauseReason, PerMember},
-        FailureCode,
-    };
-
-    #[test]
-    fn a_study_that_stands_still_says_why_whom_it_lacks_and_what_to_do() {
-        let world = crate::audit::testing::World::new();
-        let mut study = world.history.info.state.clone();
-        let names = &world.history.names;
-        let who = study.members[1].id;
-        let failed = [Failure { who, code: FailureCode::SchemaMismatch, round: 0, block: 9 }];
-        assert!(standstill(&study, &[], names, 4).is_empty());
-        let back = Back::Collecting { kind: Kind::Statistics, commitments: PerMember::new(), dropped: 0 };
-        let reason = PauseReason::TooFewUpdates;
-        study.phase = Phase::Paused(Pause { reason, until: 99, roster: 7, resume: 0, abort: 0, back });
-        let lines = standstill(&study, &failed, names, 4);
-        assert!(lines[0].contains("fewer sites have sent their part"), "{lines:?}");
-        assert_eq!(lines.iter().filter(|line| line.contains("has NOT committed")).count(), 3, "{lines:?}");
-        let said = lines.iter().find(|line| line.contains("SchemaMismatch")).unwrap();
-        assert!(said.contains(&name(names, &who)), "{said}");
-        assert!(lines.last().unwrap().contains("consilium study resume 4"), "{lines:?}");
-    }
 
     #[test]
     fn the_invited_are_printed_by_their_ids() {

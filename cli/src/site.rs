@@ -44,7 +44,7 @@ pub struct Reasons {
     /// One round; left out: the last one that this site has merged
     #[arg(long, value_name = "N")]
     round: Option<u32>,
-    /// This site's worker's folder, as in `ml-worker serve --dir`
+    /// This site's worker's folder, as in `ml-worker serve --dir`, or the institution's
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
     #[command(flatten)]
@@ -98,7 +98,7 @@ fn rounds(folder: &Path, kind: &str) -> Result<Vec<u32>> {
 pub async fn accept(options: Accept) -> Result<()> {
     let chain = Chain::connect(&options.connection.url).await?;
     let at = chain.finalised().await?;
-    let info = show::existing(&chain, options.number, at, &options.connection).await?;
+    let info = show::existing(&chain, options.number, at, &options.connection.hint()).await?;
     let folder = folder(&options.dir, options.number, &info)?;
     let round = options.round.unwrap_or_default();
     let (kind, part) = match options.statistics {
@@ -163,7 +163,7 @@ pub async fn accept(options: Accept) -> Result<()> {
 pub async fn reasons(options: Reasons) -> Result<()> {
     let chain = Chain::connect(&options.connection.url).await?;
     let at = chain.best().await?;
-    let info = show::existing(&chain, options.number, at, &options.connection).await?;
+    let info = show::existing(&chain, options.number, at, &options.connection.hint()).await?;
     let folder = folder(&options.dir, options.number, &info)?;
     let noted = rounds(&folder, "merge")?;
     let Some(round) = options.round.or(noted.last().copied()) else {

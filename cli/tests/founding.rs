@@ -282,10 +282,19 @@ fn cards_that_cannot_found_together_are_refused_with_both_names() {
         assert!(!out.exists());
         said
     };
-    let said = fails("alone", &[(&a, "a.json")], &[]);
-    assert!(said.contains("two institutions"), "{said}");
+    let said = fails("alone", &[(&a, "a.json"), (&b, "b.json.txt")], &[]);
+    assert!(said.contains("holds 1 card in") && said.contains("passed over") && said.contains("b.json.txt"), "{said}");
+    // a phrase that was copied in the place of a card
+    let secrets = at.join("cards-secret");
+    cards(&secrets, &[(&a, "a.json")]);
+    fs::copy(b.join("institution.key"), secrets.join("b.json")).unwrap();
+    let said = refused(&words(&found(&secrets, &["--out", text(&out)])));
+    assert!(said.contains("b.json") && said.contains("this is a secret") && !out.exists(), "{said}");
     let said = fails("twice", &[(&a, "a.json"), (&a, "again.json")], &[]);
-    assert!(said.contains("a.json") && said.contains("again.json") && said.contains("account"), "{said}");
+    assert!(
+        said.contains("a.json") && said.contains("again.json") && said.contains("both are the card of a"),
+        "{said}"
+    );
     let said = fails("short", &[(&a, "a.json"), (&b, "b.json")], &["--silence", "59m"]);
     assert!(said.contains("--silence") && said.contains("--test"), "{said}");
     // A and a are one name to people

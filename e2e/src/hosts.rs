@@ -6,6 +6,7 @@ use anyhow::{bail, ensure, Context, Result};
 use std::{
     ffi::OsStr,
     io::{BufRead, BufReader},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -73,6 +74,58 @@ impl Hosts {
     /// There is no such machine.
     pub fn cable(&self, n: u8, plugged: bool) -> Result<()> {
         self.ip(&format!("link set v{n} {}", if plugged { "up" } else { "down" }))
+    }
+
+    /// Parts two machines from each other, or joins them again; both reach all others all the while. What they have under way is lost
+    /// in silence, as where a line between them fails.
+    ///
+    /// # Errors
+    /// There is no such machine, or they are parted (joined) already.
+    pub fn part(&self, one: u8, other: u8, parted: bool) -> Result<()> {
+        for (here, there) in [(one, other), (other, one)] {
+            let what = if parted { "add" } else { "del" };
+            self.ip(&format!("-n h{here} route {what} blackhole {}/32", Self::address(there)))?;
+        }
+        Ok(())
+    }
+
+    /// Puts a folder on a disk of its own, of so many MiB, for all programs that are started from now on. Others see what is on it by
+    /// [`Hosts::seen`].
+    ///
+    /// # Errors
+    /// The folder is not there, or holds more.
+    pub fn disk(&self, folder: &Path, mebibytes: u32) -> Result<()> {
+        let script = "kept=$(mktemp -d) && cp -a \"$1/.\" $kept && mount -t tmpfs -o \"size=$2m\" tmpfs \"$1\" && cp -a $kept/. \"$1\" \
+                      && rm -r $kept";
+        self.shell(script, folder, &mebibytes.to_string())
+    }
+
+    /// Fills the disk of a folder that [`Hosts::disk`] has put on one, or frees it again.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn fill(&self, folder: &Path, full: bool) -> Result<()> {
+        let script = match full {
+            true => "dd if=/dev/zero bs=1M of=\"$1/full\" 2>/dev/null; dd if=/dev/zero bs=1 of=\"$1/full\" 2>/dev/null oflag=append \
+                     conv=notrunc; test -s \"$1/full\"",
+            false => "rm \"$1/full\"",
+        };
+        self.shell(script, folder, "")
+    }
+
+    /// Runs a script within the namespaces: `$1` is the folder, `$2` the other word.
+    fn shell(&self, script: &str, folder: &Path, word: &str) -> Result<()> {
+        let output =
+            self.inside().args(["sh", "-c", script, "sh"]).arg(folder).arg(word).output().context("nsenter")?;
+        ensure!(output.status.success(), "{}: {}", folder.display(), String::from_utf8_lossy(&output.stderr).trim());
+        Ok(())
+    }
+
+    /// Where a file lies for those who are not on one of the machines.
+    #[must_use]
+    pub fn seen(&self, path: &Path) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.world.id()));
+        root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     fn inside(&self) -> Command {

@@ -102,6 +102,11 @@ impl Card {
     }
 
     fn parse(file: &[u8]) -> Result<Self> {
+        ensure!(
+            !is_secret(file),
+            "this is a secret, the phrase or the key of an institution or a node, and no card: it must never leave its folder. Take \
+             it away from here, and if others can have seen it, make that key anew; the card is card.json"
+        );
         ensure!(file.len() <= MOST_BYTES, "no card: it has more than {MOST_BYTES} bytes");
         let card: Self = serde_json::from_slice(file).context("no card of an institution")?;
         ensure!(card.card == 1, "a card of version {}; this program reads version 1", card.card);
@@ -220,6 +225,16 @@ impl Card {
     }
 }
 
+/// Whether a file in the place of a card is a phrase, or 64 hexadecimal digits: a secret that somebody has copied by mistake.
+fn is_secret(file: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(file) else { return false };
+    let text = text.trim();
+    let small = |word: &str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let phrase = text.split_whitespace().count() >= 12 && text.split_whitespace().all(small);
+    let digits = text.trim_start_matches("0x");
+    phrase || digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// Whether the three session keys have signed for this owner.
 fn check_proof(owner: &[u8; 32], keys: &[[u8; 32]; 3], proof: &[u8; 192]) -> Result<()> {
     let said = statement_of_ownership(owner);
@@ -239,4 +254,23 @@ fn check_proof(owner: &[u8; 32], keys: &[[u8; 32]; 3], proof: &[u8; 192]) -> Res
     };
     ensure!(valid, "keys_proof: these session keys have not been proven for this account; make the card anew");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_secret_in_the_place_of_a_card_is_called_one_and_not_repeated() {
+        let phrase = "legal winner thank year wave sausage worth useful legal winner thank yellow\n";
+        for secret in [phrase, &"ab".repeat(32), &format!("0x{}\n", "ab".repeat(32))] {
+            let said = format!("{:#}", Card::read(secret.as_bytes()).unwrap_err());
+            assert!(said.contains("this is a secret") && !said.contains("abab") && !said.contains("winner"), "{said}");
+        }
+        for other in ["{}", "name = \"x\"\n", "", "a few words and no more"] {
+            let said = format!("{:#}", Card::read(other.as_bytes()).unwrap_err());
+            assert!(said.contains("no card"), "{said}");
+        }
+    }
 }

@@ -56,7 +56,7 @@ pub struct Terms {
     #[arg(long, value_name = "DIR")]
     pub cards: PathBuf,
     /// File for the chain's specification; it must not be there yet
-    #[arg(long, value_name = "FILE", required_unless_present = "check")]
+    #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Compare a specification that somebody else has made with what follows from these cards: exits with 0 if it is the same
     /// to the byte, with 2 and what differs if not, with 1 if it could not be compared
@@ -95,6 +95,9 @@ impl Terms {
     /// # Errors
     /// The first of them, and what to do.
     pub fn check(&self) -> Result<()> {
+        if self.out.is_none() && self.check.is_none() {
+            bail!("make it or compare it? Give --out FILE for the specification that is made, or --check FILE for one that is there");
+        }
         let times =
             [("upgrade-delay", self.upgrade_delay), ("silence", self.silence), ("motion-life", self.motion_life)];
         for (name, span) in times {

@@ -101,6 +101,10 @@ struct Serve {
     /// Which agreements this site works for, and with which data
     #[arg(long, value_name = "FILE")]
     sites: PathBuf,
+    /// Trains only when it is asked to, and not already while its merge is being attested: rounds take longer, and come to the
+    /// same
+    #[arg(long)]
+    no_ahead: bool,
 }
 
 #[derive(Args)]
@@ -172,6 +176,7 @@ fn act(command: Command) -> Result<()> {
             listen: s.listen,
             token_file: s.token_file,
             sites: s.sites,
+            ahead: !s.no_ahead,
         })),
         Command::Hold(f) => {
             Home::existing(&f.dir)?.set_held(true)?;

@@ -73,7 +73,7 @@ fn a_model_of_one_table_is_trained_measured_and_used() {
     let model = |name: &str| fs::read(dir.join(name).join("model.safetensors")).unwrap();
     assert_eq!(model("model"), model("again"));
 
-    let evaluated = json(dir, "evaluate --model ./model --data ./demo/held-out.csv");
+    let evaluated = json(dir, "evaluate --model ./model --data ./demo/held-out.csv --json");
     assert_eq!(evaluated, said["test"]);
 
     let held_out = fs::read_to_string(dir.join("demo/held-out.csv")).unwrap();
@@ -87,7 +87,7 @@ fn a_model_of_one_table_is_trained_measured_and_used() {
         })
         .collect();
     fs::write(dir.join("bare.csv"), &bare).unwrap();
-    assert_eq!(run(dir, "predict --model ./model --data ./bare.csv --out ./p.csv"), "");
+    assert!(run(dir, "predict --model ./model --data ./bare.csv --out ./p.csv").contains("p.csv: "));
     assert_eq!(fs::read_to_string(dir.join("p.csv")).unwrap(), printed);
     assert_eq!(fs::metadata(dir.join("p.csv")).unwrap().permissions().mode() & 0o777, 0o600);
     let lines: Vec<&str> = printed.lines().collect();
@@ -243,7 +243,7 @@ fn a_folder_of_pictures_is_worked_on_like_a_table() {
     let model = |name: &str| fs::read(dir.join(name).join("model.safetensors")).unwrap();
     assert_eq!(model("model"), model("copied"));
     assert!(run(dir, "purge --dir ./copies").contains("1 working copies removed"));
-    assert_eq!(json(dir, "evaluate --model ./model --data ./later.csv"), trained["test"]);
+    assert_eq!(json(dir, "evaluate --model ./model --data ./later.csv --json"), trained["test"]);
     assert!(run(dir, "inspect --model ./model").contains("conv2d 3x3"));
     let names: String = (0..40).map(|n| format!("{n}.png\n")).collect();
     fs::write(dir.join("new.csv"), format!("file\n{names}")).unwrap();

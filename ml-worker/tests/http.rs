@@ -13,8 +13,9 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
 };
-use support::{command, order, prepare, unscaled, Door, Process, TOKEN};
+use support::{answer, command, order, prepare, unscaled, Door, Process, TOKEN};
 
 fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -33,8 +34,8 @@ fn refusal(dir: &tempfile::TempDir, listen: &str) -> String {
 fn the_door_opens_for_the_token_alone() {
     let dir = folder();
     let process = Process::serve(dir.path());
-    let empty = DutyRequest { version: PROTOCOL_VERSION, specs: vec![], orders: vec![] }.encode();
-    for (method, path) in [("PUT", "/v1/duties"), ("GET", "/v1/status"), ("GET", "/elsewhere")] {
+    let empty = DutyRequest { version: PROTOCOL_VERSION, specs: vec![], orders: vec![], ahead: vec![] }.encode();
+    for (method, path) in [("PUT", "/v1/duties"), ("GET", "/v1/status"), ("GET", "/metrics"), ("GET", "/elsewhere")] {
         for headers in [
             String::new(),
             "authorization: Bearer \r\n".into(),
@@ -57,6 +58,36 @@ fn the_door_opens_for_the_token_alone() {
 }
 
 #[test]
+fn figures_tell_what_was_done() {
+    let dir = folder();
+    let process = Process::serve(dir.path());
+    let spec = unscaled(1);
+    let order = order(&spec, DutyKind::Init, 0, None);
+    let request = DutyRequest {
+        version: PROTOCOL_VERSION,
+        specs: vec![spec.canonical().unwrap()],
+        orders: vec![order],
+        ahead: vec![],
+    };
+    let until = Instant::now() + Duration::from_secs(30);
+    while !matches!(answer(process.port, &request).answers[0].state, DutyState::Done(_)) {
+        assert!(Instant::now() < until, "it is not done");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let (status, text) = process.http("GET", "/metrics", Some(TOKEN), b"");
+    let text = String::from_utf8(text).unwrap();
+    assert_eq!(status, 200, "{text}");
+    for line in [
+        "consilium_worker_duties_worked_total{end=\"done\",kind=\"init\"} 1",
+        "consilium_worker_duty_seconds_count{kind=\"init\"} 1",
+        "consilium_worker_duties{kind=\"train\",state=\"running\"} 0",
+        "consilium_worker_held 0",
+    ] {
+        assert!(text.lines().any(|other| other == line), "{line} in {text}");
+    }
+}
+
+#[test]
 fn garbage_is_refused_with_a_reason_and_the_worker_goes_on() {
     let dir = folder();
     let process = Process::serve(dir.path());
@@ -66,7 +97,7 @@ fn garbage_is_refused_with_a_reason_and_the_worker_goes_on() {
     };
     let request = |version, orders: usize| {
         let order = order(&unscaled(1), DutyKind::Init, 0, None);
-        DutyRequest { version, specs: vec![], orders: vec![order; orders] }.encode()
+        DutyRequest { version, specs: vec![], orders: vec![order; orders], ahead: vec![] }.encode()
     };
     let good = request(PROTOCOL_VERSION, 1);
     for body in [&b""[..], b"\xff\xff\xff", b"{}", &good[..good.len() - 1], &[&good[..], b"\0"].concat()] {
@@ -122,7 +153,7 @@ fn callers_without_a_token_take_no_more_than_a_few_descriptors_and_hold_up_nobod
     // half a head, and no more: the last one has been open longest when the time is over
     let mut last = silent.pop().unwrap();
     last.write_all(b"PUT /v1/duties HTTP/1.1\r\n").unwrap();
-    last.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    last.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut answer = Vec::new();
     // closed, whatever is said before
     let _ = last.read_to_end(&mut answer);
@@ -170,8 +201,12 @@ fn a_worker_that_can_open_no_file_fails_no_duty() {
     let spec = unscaled(1);
     let base = support::root(process.done(&spec, &order(&spec, DutyKind::Init, 0, None)));
     let train = order(&spec, DutyKind::Train, 1, Some(base));
-    let request =
-        DutyRequest { version: PROTOCOL_VERSION, specs: vec![spec.canonical().unwrap()], orders: vec![train.clone()] };
+    let request = DutyRequest {
+        version: PROTOCOL_VERSION,
+        specs: vec![spec.canonical().unwrap()],
+        orders: vec![train.clone()],
+        ahead: vec![],
+    };
     let limit = |files: &str| {
         let pid = process.id().to_string();
         let done = std::process::Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={files}")]).status();
@@ -181,13 +216,13 @@ fn a_worker_that_can_open_no_file_fails_no_duty() {
     assert_eq!(node.status(), 200);
     // nothing more can be opened, and longer than a data file may be missing
     limit("3:1024");
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(13);
-    while std::time::Instant::now() < end {
+    let end = Instant::now() + Duration::from_secs(13);
+    while Instant::now() < end {
         let (status, body) = node.ask("PUT", "/v1/duties", &request.encode());
         assert_eq!(status, 200);
         let reply = DutyReply::decode(&mut &body[..]).unwrap();
         assert!(!matches!(reply.answers[0].state, DutyState::Failed(_) | DutyState::Done(_)), "{reply:?}");
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(300));
     }
     let log = fs::read_to_string(dir.path().join("log")).unwrap();
     assert!(log.contains("Too many open files"), "{log}");

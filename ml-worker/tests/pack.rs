@@ -5,7 +5,7 @@ mod support;
 
 use consilium_aggregation::ModelFile;
 use consilium_ml_worker::{
-    data::{own_statistics, read_table, Scaler, Split, Table},
+    data::{hash_data, own_statistics, read_table, Scaler, Split, Table},
     desk::Bundle,
     learn::{
         figures::groups,
@@ -14,8 +14,9 @@ use consilium_ml_worker::{
         Net,
     },
     simulate::{run, site_group_key, Outcome, Site},
+    site::Home,
 };
-use consilium_primitives::InstitutionId;
+use consilium_primitives::{Hash, InstitutionId};
 use consilium_study::{StudyFile, StudySpec};
 use serde_json::Value;
 use std::{
@@ -140,7 +141,7 @@ fn sigmoid(z: f32) -> f64 {
 #[test]
 fn a_sites_validation_rows_choose_cuts_and_recalibration_which_predict_and_evaluate_use() {
     let study = Study::new("swarm");
-    let said = study.json(&format!("{} --data ./1.csv --secret ./1.secret --sensitivity 0.9", study.pack()));
+    let said = study.json(&format!("{} --data ./1.csv --secret ./1.secret --sensitivity 0.9 --json", study.pack()));
     let site = &study.sites[0];
     let validation = Split::of(&site.table, 0.4).rows(&site.table).1;
     let scaler = Scaler::standard(study.outcome.statistics.as_ref().unwrap());
@@ -177,7 +178,7 @@ fn a_sites_validation_rows_choose_cuts_and_recalibration_which_predict_and_evalu
         assert!((cells[1] - p).abs() < 1e-12 && (cells[5] - by.probability(f64::from(*z))).abs() < 1e-12, "{line}");
     }
 
-    let evaluated = study.json("evaluate --model ./packed --data ./new.csv --by sex --draws 300 --seed 4");
+    let evaluated = study.json("evaluate --model ./packed --data ./new.csv --by sex --draws 300 --seed 4 --json");
     let labels = truths(&new, &all);
     let patients = groups(&study.spec.data, &new, &all);
     let metrics = Metrics::by_group(&z, &labels, Some(youden), Some(&patients)).unwrap();
@@ -255,6 +256,51 @@ fn what_each_site_scales_by_travels_with_the_model_that_is_packed_there() {
 }
 
 #[test]
+fn people_read_the_first_figures_and_what_was_written() {
+    let study = Study::new("swarm");
+    let said = study.run(&format!("{} --data ./1.csv --secret ./1.secret", study.pack()));
+    assert!(said.contains("packed: the model, ready") && said.contains("say yes from the probability 0."), "{said}");
+    assert!(said.contains("validation rows") && said.contains("recalibrated with slope"), "{said}");
+    let said = study.run("evaluate --model ./packed --data ./new.csv --by sex");
+    for part in [
+        "rows                 120, of which 24 are \"1\"",
+        "(95 % interval 0.",
+        "sensitivity",
+        "specificity",
+        "sex \"f\"",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    assert!(said.lines().count() < 12 && said.contains("--json"), "{said}");
+    let said = study.run("predict --model ./packed --data ./new.csv --out ./p.csv");
+    assert!(said.contains("p.csv: 120 predictions, one for each row of "), "{said}");
+    let written = fs::read(study.path("p.csv")).unwrap();
+    let said = study.fails("predict --model ./packed --data ./1.csv --out ./p.csv");
+    assert!(said.contains("p.csv is there already"), "{said}");
+    assert_eq!(fs::read(study.path("p.csv")).unwrap(), written);
+}
+
+#[test]
+fn a_cut_is_not_chosen_with_another_sites_secret_or_table_where_the_workers_folder_tells() {
+    let study = Study::new("swarm");
+    // a worker's folder as it is after the study
+    let home = Home::open(&study.path("worker")).unwrap();
+    let (agreement, own) = (Hash::repeat_byte(7), study.path("1.csv"));
+    let spec = study.spec.canonical().unwrap();
+    assert!(home.same_spec(&agreement, &home.put_spec(&spec).unwrap()).unwrap());
+    home.put_data(&agreement, &hash_data(&own, &study.spec.data).unwrap()).unwrap();
+    fs::copy(study.path("1.secret"), study.path("worker/secret")).unwrap();
+    let with = |data: &str| format!("{} --data {data} --secret ./worker/secret", study.pack());
+    study.run(&with("./1.csv"));
+    let said = study.fails(&with("./2.csv"));
+    assert!(said.contains("2.csv: is not the table") && said.contains("split.json"), "{said}");
+    // of another study nothing is known
+    let other = StudySpec { seed: study.spec.seed + 1, ..study.spec.clone() };
+    fs::write(study.path("spec.json"), other.canonical().unwrap()).unwrap();
+    study.run(&with("./2.csv"));
+}
+
+#[test]
 fn what_does_not_belong_together_is_refused() {
     let study = Study::new("swarm");
     assert_eq!(program(&study.arguments(&format!("{} --data ./1.csv", study.pack()))).status.code(), Some(2));
@@ -263,7 +309,7 @@ fn what_does_not_belong_together_is_refused() {
     // a kept split is taken as it is; one of other rows is refused
     let split = Split::of(&study.sites[0].table, 0.1);
     fs::write(study.path("split.json"), serde_json::to_vec(&split).unwrap()).unwrap();
-    let said = study.json(&format!("{} --data ./1.csv --secret ./1.secret --split ./split.json", study.pack()));
+    let said = study.json(&format!("{} --data ./1.csv --secret ./1.secret --split ./split.json --json", study.pack()));
     assert_eq!(said["fitted"]["rows"], split.rows(&study.sites[0].table).1.len());
     let other = Split::of(&study.sites[1].table, 0.1);
     fs::write(study.path("split.json"), serde_json::to_vec(&other).unwrap()).unwrap();

@@ -221,3 +221,18 @@ fn no_message_has_what_stands_in_a_cell() {
         assert!(!message.contains("SECRET"), "{message}");
     }
 }
+
+#[test]
+fn an_excel_workbook_is_called_one_and_what_could_not_be_read_is_not_counted() {
+    let spec = spec(DATA);
+    for (start, what) in
+        [(&b"PK\x03\x04\x14\x00"[..], "an Excel workbook"), (b"\xd0\xcf\x11\xe0\xa1\xb1", "of the older kind")]
+    {
+        let (report, words) = default(&spec, start);
+        assert!(!report.usable && words.contains(what) && words.contains("save it there as CSV"), "{words}");
+        assert!(!words.contains("columns:") && !words.contains("rows: 0") && words.lines().count() == 2, "{words}");
+    }
+    // a name of a column in another encoding
+    let (_, words) = default(&spec, b"who,a,extra,b,c,sex,\xe9\nP1,1,e,1,1,f,yes\n");
+    assert!(words.contains("not UTF-8") && !words.contains("rows: 0"), "{words}");
+}

@@ -29,7 +29,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use substrate_prometheus_endpoint::{register, Gauge, PrometheusError, Registry, F64};
-use verdict::Others;
+use verdict::{Others, Reading};
 
 /// Target of the log lines.
 const LOG: &str = "clock";
@@ -62,6 +62,8 @@ struct Shared {
     /// Where the monotonic clock begins.
     began: Instant,
     known: RwLock<Known>,
+    /// The one other clock that is known, where it is one alone: its institution's name, and what it said.
+    alone: RwLock<Option<(String, Reading)>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -79,7 +81,7 @@ impl fmt::Debug for Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self(Arc::new(Shared { began: Instant::now(), known: RwLock::default() }))
+        Self(Arc::new(Shared { began: Instant::now(), known: RwLock::default(), alone: RwLock::default() }))
     }
 }
 
@@ -134,8 +136,15 @@ impl Clock {
         }
     }
 
+    /// Words for people where the one other clock that is known differs from this machine's.
+    fn differs(&self) -> Option<String> {
+        let own = self.own();
+        self.0.alone.read().as_ref().and_then(|(name, reading)| reading.words(name, own))
+    }
+
     /// What is known, for programs: `offset_seconds` (how far this clock is off at least; none while fewer than two others are
-    /// known), `others` (how many), `apart_seconds` (how far those lie apart) and `warning` (words for people, where it is wrong).
+    /// known), `others` (how many), `apart_seconds` (how far those lie apart) and `warning` (words for people, where it is wrong, or
+    /// differs from the one other that is known).
     pub fn report(&self) -> Value {
         let (others, error) = (self.0.known.read().others, self.error());
         let seconds = |millis: i64| millis as f64 / 1_000.0;
@@ -143,7 +152,10 @@ impl Clock {
             "offset_seconds": error.map(seconds),
             "others": others.map_or(0, |others| others.count),
             "apart_seconds": others.map(|others| seconds(others.apart)),
-            "warning": others.zip(error).and_then(|(others, error)| others.words(error, is_idle(error))),
+            "warning": match others.zip(error) {
+                Some((others, error)) => others.words(error, is_idle(error)),
+                None => self.differs(),
+            },
         })
     }
 

@@ -44,6 +44,9 @@ impl SubstrateCli for Cli {
     }
 }
 
+/// For so long a transaction that was refused is not looked at again, unless `--tx-ban-seconds` says otherwise.
+const TX_BAN_SECONDS: u64 = 10;
+
 /// Does what the command line says, and gives the program's exit code: 78 for what starting again does not mend. `served` is
 /// the identity, but in tests of liars.
 pub fn run(served: Served) -> ExitCode {
@@ -131,6 +134,8 @@ fn act(mut cli: Cli, served: Served) -> sc_cli::Result<ExitCode> {
             if !std::env::args().any(|arg| arg.starts_with("--offchain-worker")) {
                 cli.run.offchain_worker_params.enabled = sc_cli::OffchainWorkerEnabled::Always;
             }
+            // a vote may be refused in one block and be right in a later one
+            cli.run.pool_config.tx_ban_seconds.get_or_insert(TX_BAN_SECONDS);
             let runner = cli.create_runner(&cli.run)?;
             let (worker, courier) = (cli.worker.clone(), cli.courier.clone());
             let password = cli.run.keystore_params.password_filename.clone();

@@ -12,6 +12,7 @@ mod courier;
 mod database;
 mod found;
 mod members;
+mod metrics;
 mod network;
 mod patient;
 mod pulse;

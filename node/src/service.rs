@@ -3,10 +3,11 @@
 use crate::{
     authoring::Authoring,
     changes,
-    cli::{CourierParams, WorkerParams},
+    cli::{gossip_for, CourierParams, WorkerParams},
     clock::{self, Clock},
     courier::{self, Courier},
     members::Members,
+    metrics::Metrics,
     network::{self, Allowed, Network, Protocols},
     pulse::{Nudge, Pulse},
     recovery::Recoveries,
@@ -40,16 +41,6 @@ type GrandpaLink = sc_consensus_grandpa::LinkHalf<Block, FullClient, FullSelectC
 
 /// A justification is kept every so many blocks, for nodes that join later.
 const JUSTIFICATION_PERIOD: u32 = 2048;
-
-/// How long votes on finality may take to reach everybody: shorter timers make blocks final sooner, and cost more messages
-/// where more vote. A round of votes takes two to six of it.
-fn gossip_for(voters: usize) -> Duration {
-    Duration::from_millis(match voters {
-        0..=10 => 50,
-        11..=32 => 100,
-        _ => 250,
-    })
-}
 
 type Parts = sc_service::PartialComponents<
     FullClient,
@@ -192,6 +183,7 @@ pub fn new_full(
     worker::settle(worker_params, &mut storage).map_err(ServiceError::Other)?;
 
     let registry = config.prometheus_registry().cloned();
+    let figures = Metrics::new(registry.as_ref())?;
     let allowed = Allowed::default();
     let members = Members::open(client.clone(), allowed.clone(), clock.clone(), &config.network)
         .map_err(|error| format!("the chain does not say who its members are: {error}"))?;
@@ -221,7 +213,8 @@ pub fn new_full(
         protocols.into_iter().for_each(&mut add);
         let own = config.base_path.path().join("courier");
         let quota = courier_params.courier_quota_mib.saturating_mul(1024 * 1024);
-        (courier::Settings { blobs, own, quota, genesis, served, clock: clock.clone(), nudge: nudge.clone() }, port)
+        let (clock, nudge, figures) = (clock.clone(), nudge.clone(), figures.courier.clone());
+        (courier::Settings { blobs, own, quota, genesis, served, clock, nudge, figures }, port)
     });
     let warp_sync = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
         backend.clone(),
@@ -284,7 +277,7 @@ pub fn new_full(
             is_validator: config.role.is_authority(),
             keystore: Some(keystore_container.keystore()),
             offchain_db: backend.offchain_storage(),
-            transaction_pool: Some(OffchainTransactionPoolFactory::new(transaction_pool.clone())),
+            transaction_pool: Some(OffchainTransactionPoolFactory::new(figures.counted(transaction_pool.clone()))),
             network_provider: Arc::new(network.clone()),
             enable_http_requests: true,
             custom_extensions: beat.extensions(),
@@ -303,6 +296,8 @@ pub fn new_full(
             Err(error) => return Err(error.into()),
         }
     }
+
+    task_manager.spawn_handle().spawn("figures", None, figures.follow(client.clone(), clock.clone()));
 
     let role = config.role;
     let force_authoring = config.force_authoring;

@@ -7,17 +7,19 @@ pub use crate::kinds::{DutyKind, FailureCode};
 
 use crate::{
     ids::{BlobRef, Hash, InstitutionId, StudyId},
-    kinds::{Kind, Marks},
+    kinds::{Kind, Marks, Next},
     rules::Merge,
 };
 use alloc::vec::Vec;
-use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use codec::{Decode, DecodeWithMemTracking, Encode, Input, MaxEncodedLen, Output};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 
-/// Version of the messages between node and worker. Since 5 they know [`DutyKind::Present`]; else they are those of 4.
-pub const PROTOCOL_VERSION: u8 = 5;
-/// The version in which all other duties are asked for, so that a worker that is older than its chain still does them.
+/// Version of the messages between node and worker. Since 6 a request says what follows a merge.
+pub const PROTOCOL_VERSION: u8 = 6;
+/// Since this version messages know [`DutyKind::Present`]; else they are those of [`OLDER_PROTOCOL`].
+pub const PRESENT_PROTOCOL: u8 = 5;
+/// The oldest version that a worker still understands, and that a worker that is older than its chain is asked in.
 pub const OLDER_PROTOCOL: u8 = 4;
 /// Most duties in one request.
 pub const MAX_ORDERS: usize = 64;
@@ -78,6 +80,18 @@ impl Duty {
     pub fn hash(&self) -> Hash {
         Hash::from(sp_crypto_hashing::blake2_256(&self.encode()))
     }
+}
+
+/// What follows a merge, if the chain attests it as this site computes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub enum Ahead {
+    /// Training of the next round.
+    Train {
+        /// Length of its update, in bytes.
+        len: u64,
+    },
+    /// The last evaluation.
+    Evaluate,
 }
 
 /// One input of a merge.
@@ -147,14 +161,34 @@ pub struct DutyOrder {
 }
 
 /// `PUT /v1/duties`, body.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DutyRequest {
-    /// [`PROTOCOL_VERSION`], or [`OLDER_PROTOCOL`] where no order needs more.
+    /// [`PROTOCOL_VERSION`]; an earlier one towards a worker that does not know that yet.
     pub version: u8,
     /// Specs the worker said it lacks.
     pub specs: Vec<Vec<u8>>,
     /// All duties open for this institution, at most [`MAX_ORDERS`].
     pub orders: Vec<DutyOrder>,
+    /// What follows the merges among them, by their place; an order that stands beyond the end of this list has none. No part
+    /// of the message before version 6.
+    pub ahead: Vec<Option<Ahead>>,
+}
+
+impl Encode for DutyRequest {
+    fn encode_to<T: Output + ?Sized>(&self, to: &mut T) {
+        (self.version, &self.specs, &self.orders).encode_to(to);
+        if self.version >= PROTOCOL_VERSION {
+            self.ahead.encode_to(to);
+        }
+    }
+}
+
+impl Decode for DutyRequest {
+    fn decode<I: Input>(input: &mut I) -> Result<Self, codec::Error> {
+        let (version, specs, orders) = Decode::decode(input)?;
+        let ahead = if version >= PROTOCOL_VERSION { Decode::decode(input)? } else { Vec::new() };
+        Ok(Self { version, specs, orders, ahead })
+    }
 }
 
 /// `PUT /v1/duties`, answer: one entry per order, in order.
@@ -229,5 +263,14 @@ pub enum DutyOutput {
     Present {
         /// Merged models that are here, as in [`VoteBody::Present`](crate::VoteBody::Present).
         held: u16,
+    },
+    /// Merge, where what follows it is done already. Never kept: each of both is.
+    Ahead {
+        /// BLAKE3 hash of the merged file.
+        root: Hash,
+        /// What was done to which input.
+        marks: Marks,
+        /// The answer to what follows.
+        next: Next,
     },
 }

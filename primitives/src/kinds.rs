@@ -1,5 +1,6 @@
 //! Kinds of things that duties, votes and rounds all speak of.
 
+use crate::ids::Hash;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
@@ -118,4 +119,38 @@ impl Marks {
     pub fn any(&self) -> u64 {
         self.left_out | self.shortened
     }
+}
+
+/// What a site answers to the duty that follows a merge, before the chain has asked for it.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub enum Next {
+    /// The next round's update is committed.
+    Update {
+        /// Hash of the training duty of the next round that stands on this merge.
+        duty: Hash,
+        /// BLAKE3 hash of the file.
+        root: Hash,
+        /// Its length in bytes.
+        len: u64,
+        /// Loss of this merge on this site's validation rows, micro-units.
+        metric: Option<u32>,
+    },
+    /// This is the last round: loss of this merge, micro-units.
+    Last {
+        /// Where there are enough rows.
+        metric: Option<u32>,
+    },
 }

@@ -44,7 +44,7 @@ pub mod vote;
 
 pub use blobs::{BlobKind, BlobNotice, Change, InstitutionNotice, MergedBlob, RoundUpdates, StudyBlobs};
 pub use duty::{
-    Attested, Duty, DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode,
+    Ahead, Attested, Duty, DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode,
     MergeInput,
 };
 pub use ids::{BlobRef, Hash, InstitutionId, StudyId};
@@ -52,4 +52,4 @@ pub use members::Member;
 pub use recovery::{Consent, FinalitySet, Recovery};
 pub use rules::{Merge, MergeRule, OnStall, StudyRules, Weighting, Windows};
 pub use time::{as_blocks, blocks, restated, BlockNumber, SLOT_MILLIS, SLOT_MILLIS_BEFORE_5};
-pub use vote::{Marks, Vote, VoteBody};
+pub use vote::{Marks, Next, Vote, VoteBody};

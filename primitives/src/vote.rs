@@ -1,6 +1,6 @@
 //! What a participant answers, and the bytes it signs.
 
-pub use crate::kinds::Marks;
+pub use crate::kinds::{Marks, Next};
 
 use crate::{
     ids::{Hash, InstitutionId, StudyId},
@@ -105,6 +105,35 @@ pub enum VoteBody {
         /// [`held_bit`](crate::duty::held_bit) for each of the last rounds.
         held: u16,
     },
+    /// Merge, by a site that has already worked on what it merged: where the chain attests this root with these marks, what
+    /// follows counts for the next duty. Else, only what it says of the merge counts.
+    Ahead {
+        /// BLAKE3 hash of the merged file.
+        root: Hash,
+        /// What was done to which input.
+        marks: Marks,
+        /// The answer to the duty that follows if this merge is attested.
+        next: Next,
+    },
+}
+
+impl VoteBody {
+    /// What it says that a merge gave, if it does.
+    pub fn merged(&self) -> Option<(Hash, Marks)> {
+        match self {
+            Self::Root(root) => Some((*root, Marks::default())),
+            Self::Marked { root, marks } | Self::Ahead { root, marks, .. } => Some((*root, *marks)),
+            _ => None,
+        }
+    }
+
+    /// What it says of the duty that follows, if it does.
+    pub fn next(&self) -> Option<Next> {
+        match self {
+            Self::Ahead { next, .. } => Some(*next),
+            _ => None,
+        }
+    }
 }
 
 impl Vote {

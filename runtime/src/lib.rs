@@ -62,7 +62,7 @@ pub const VERSION: RuntimeVersion = RuntimeVersion {
     spec_name: alloc::borrow::Cow::Borrowed("consilium"),
     impl_name: alloc::borrow::Cow::Borrowed("consilium"),
     authoring_version: 1,
-    spec_version: 5,
+    spec_version: 6,
     impl_version: 1,
     apis: apis::RUNTIME_API_VERSIONS,
     transaction_version: 2,
@@ -380,8 +380,17 @@ where
     }
 }
 
-/// All institutions, for the node.
+/// All institutions, for the node; and those that have left or were removed, as long as the validators need them: what they have made
+/// for a merge that runs, they still give away. Who is to be cut off at once is not among them.
 fn institutions() -> Vec<consilium_primitives::InstitutionNotice> {
+    let leaving = Consortium::members().into_iter().filter(|member| member.leaving && !member.at_once);
+    let leaving = leaving.map(|member| consilium_primitives::InstitutionNotice {
+        id: InstitutionId(*member.account.as_ref()),
+        validator: false,
+        participant: false,
+        name: member.name,
+        peer_id: member.peer_ids.into_iter().next(),
+    });
     let notice = |(account, it): (AccountId, pallet_consortium::Institution)| consilium_primitives::InstitutionNotice {
         id: InstitutionId(*account.as_ref()),
         validator: it.is_active_validator(),
@@ -389,5 +398,5 @@ fn institutions() -> Vec<consilium_primitives::InstitutionNotice> {
         name: it.name.into_inner(),
         peer_id: it.peer_id.map(|id| id.into_inner()),
     };
-    <Consortium as pallet_consortium::Institutions<_>>::all().into_iter().map(notice).collect()
+    <Consortium as pallet_consortium::Institutions<_>>::all().into_iter().map(notice).chain(leaving).collect()
 }

@@ -209,6 +209,28 @@ fn a_suspended_institution_is_out_of_its_studies_at_once() {
 }
 
 #[test]
+fn who_leaves_while_validators_need_it_can_be_asked_for_what_it_has_made_and_who_is_cut_off_cannot() {
+    chain().execute_with(|| {
+        let who = Dave.to_account_id();
+        let listed = || crate::institutions().into_iter().find(|it| it.id == InstitutionId(Dave.to_raw_public()));
+        let before = listed().expect("it is an institution");
+        let departed = |at_once| pallet_consortium::Departed {
+            name: before.name.clone().try_into().expect("a name"),
+            peer_ids: Default::default(),
+            addresses: Default::default(),
+            at_once,
+        };
+        pallet_consortium::pallet::Institutions::<Runtime>::remove(&who);
+        assert_eq!(listed(), None);
+        pallet_consortium::pallet::Leaving::<Runtime>::insert(&who, departed(false));
+        let leaving = listed().expect("it is still there");
+        assert!(!leaving.validator && !leaving.participant && leaving.name == before.name);
+        pallet_consortium::pallet::Leaving::<Runtime>::insert(&who, departed(true));
+        assert_eq!(listed(), None);
+    });
+}
+
+#[test]
 fn every_call_fits_in_a_block() {
     let most = RuntimeBlockWeights::get()
         .get(frame_support::dispatch::DispatchClass::Normal)

@@ -340,11 +340,10 @@ impl StudyFile {
             l.map_err(|e| FileError::Rules { field: "model", problem: e.to_string() })
         };
         let update_len = length(spec.update_len())?;
-        let bits = update_len as f64 * 8.0 * f64::from(participants.saturating_sub(1)) * 2.0;
         let blocks = |seconds: f64| (seconds * 1000.0 / f64::from(block_ms.max(1))).ceil().max(1.0) as u32;
         let rules = StudyRules {
             training_blocks: blocks(f64::from(r.training_seconds)),
-            transfer_blocks: blocks(bits / (r.link_mbit * 1e6)),
+            transfer_blocks: blocks(crate::transfer::seconds(update_len, participants, r.link_mbit)),
             enrolment_blocks: blocks(f64::from(r.enrolment_minutes) * 60.0),
             auto_start: false,
             min_participants: r.min_participants.unwrap_or(least.max(2)),

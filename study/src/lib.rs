@@ -25,6 +25,7 @@ mod preset;
 pub mod random;
 mod spec;
 mod training;
+mod transfer;
 
 pub use architecture::{Architecture, MAX_ACTIVATIONS};
 pub use canonical::CanonicalError;
@@ -42,3 +43,4 @@ pub use optimizer::{EpsilonForm, Optimizer};
 pub use preset::Preset;
 pub use spec::StudySpec;
 pub use training::{ClassWeights, Clip, EarlyStopping, Evaluation, Loss, Metric, Schedule, Training};
+pub use transfer::Transfer;

@@ -173,7 +173,7 @@ async fn gather_once(
 ) -> Result<(Evidence, Proven), Failed> {
     let (at, justification) = chain.next_final().await?;
     let finality = FinalityProof { block: at.hash, justification, unknown_headers: Vec::new() };
-    let info = show::existing(chain, study, at, connection).await?;
+    let info = show::existing(chain, study, at, &connection.hint()).await?;
     let header = chain.header(at).await?;
     let proof = chain.read_proof(&state::keys(study, &info), at).await?;
     let proven =

@@ -98,7 +98,7 @@ pub async fn run(options: Options) -> Result<ExitCode> {
 /// # Errors
 /// There is no such study, or the node does not answer.
 pub async fn history(chain: &Chain, number: StudyId, at: Block, connection: &Connection) -> Result<History> {
-    let info = show::existing(chain, number, at, connection)
+    let info = show::existing(chain, number, at, &connection.hint())
         .await
         .with_context(|| format!("at the newest finalised block, {}", at.number))?;
     Ok(History {

@@ -238,6 +238,8 @@ fn empty(spec: &StudySpec, way: Merge) -> History {
         taken_up: None,
         tries: 0,
         presence: Default::default(),
+        ahead: Default::default(),
+        last: None,
     };
     let info = StudyInfo { agreement, spec_hash: Hash::from(blake2_256(SPEC)), registered_at: 1, state };
     let names: Names = SITES.iter().map(|(site, _)| (id(*site), format!("site {site}"))).collect();

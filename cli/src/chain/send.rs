@@ -1,12 +1,13 @@
 //! Calls, signed and sent, and what came of them.
 
-use super::{Block, Chain};
+use super::{Block, Chain, SWARM};
 use anyhow::{anyhow, bail, Context, Result};
-use consilium_primitives::Hash;
-use std::time::{Duration, Instant};
+use codec::Decode;
+use consilium_primitives::{Hash, Vote};
+use std::{future::Future, time::Duration};
 use subxt::{
     client::{OnlineClientAtBlock, OnlineClientAtBlockT},
-    config::{substrate::SubstrateConfig, DefaultExtrinsicParamsBuilder},
+    config::{substrate::SubstrateConfig, DefaultExtrinsicParamsBuilder, Header},
     error::{DispatchError, TransactionEventsError},
     ext::scale_encode::{EncodeAsFields, Error as EncodeError, FieldIter, TypeResolver},
     metadata::ArcMetadata,
@@ -14,6 +15,7 @@ use subxt::{
     utils::AccountId32,
 };
 use subxt_signer::sr25519::Keypair;
+use tokio::time::Instant;
 
 /// Blocks after which an unused transaction of this client is void.
 const MORTALITY: u64 = 256;
@@ -21,6 +23,8 @@ const MORTALITY: u64 = 256;
 const SETTLED: u32 = 4;
 /// How long a call may take to get into a block.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// After so long, people are told what is waited for.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// An event of a block.
 #[derive(Clone, Debug)]
@@ -65,13 +69,19 @@ impl Chain {
         let params = DefaultExtrinsicParamsBuilder::new().nonce(nonce).mortal(MORTALITY).build();
         let at = self.of_one_runtime().await.with_context(|| what.clone())?;
         let sent = at.transactions().sign_and_submit_then_watch(&payload, signer, params).await;
-        let held = included(sent.map_err(|error| not_taken(error.into(), &what))?, &what).await?;
-        let events = match held.wait_for_success().await {
-            Ok(events) => events,
-            Err(TransactionEventsError::ExtrinsicFailed(error)) => {
-                bail!("the chain refused {what}: {}", told(&error))
+        let mut progress = sent.map_err(|error| not_taken(error.into(), &what))?;
+        let until = Instant::now() + PATIENCE;
+        let (held, events) = loop {
+            let held = self.patiently(included(&mut progress, &what), &what, until).await?;
+            match held.wait_for_success().await {
+                Ok(events) => break (held, events),
+                Err(TransactionEventsError::ExtrinsicFailed(error)) => {
+                    bail!("the chain refused {what}: {}", told(&error))
+                }
+                // the state of a block that was overtaken may be gone, and the call comes into another one
+                Err(_) if self.overtaken(held.block_hash()).await? => {}
+                Err(error) => return Err(error).with_context(|| format!("{what}: what came of it cannot be read")),
             }
-            Err(error) => return Err(error).with_context(|| format!("{what}: what came of it cannot be read")),
         };
         let metadata = at.metadata();
         let mut happened = Vec::new();
@@ -118,9 +128,45 @@ impl Chain {
         let payload = DynamicPayload::new(pallet, call, Arguments(arguments));
         let at = self.api.at_current_block().await.with_context(|| what.clone())?;
         let made = at.transactions().create_unsigned(&payload).with_context(|| what.clone())?;
-        let sent = made.submit_and_watch().await.with_context(|| what.clone())?;
-        let held = included(sent, &what).await?;
+        let mut sent = made.submit_and_watch().await.with_context(|| what.clone())?;
+        let until = Instant::now() + PATIENCE;
+        let held = self.patiently(included(&mut sent, &what), &what, until).await?;
         self.block(held.block_hash()).await
+    }
+
+    /// Whether a block is no longer on the node's best chain.
+    async fn overtaken(&self, hash: subxt::utils::H256) -> Result<bool> {
+        let Some(header) = self.legacy.chain_get_header(Some(hash)).await? else { return Ok(true) };
+        let number = u32::try_from(header.number())?;
+        Ok(self.legacy.chain_get_block_hash(Some(number.into())).await? != Some(hash))
+    }
+
+    /// Waits for a block, and says on standard error for what and for whom where that takes long.
+    async fn patiently<T>(&self, held: impl Future<Output = Result<T>>, what: &str, until: Instant) -> Result<T> {
+        tokio::pin!(held);
+        tokio::select! {
+            held = &mut held => return held,
+            () = tokio::time::sleep(SILENCE) => {}
+        }
+        if let Some(words) = self.waits().await {
+            eprintln!("waiting for a block that has it: {words}");
+        }
+        match tokio::time::timeout_at(until, held).await {
+            Ok(held) => held,
+            Err(_) => bail!(
+                "{what}: no block has it after {} s{}. It may still be included: look before you send it again",
+                PATIENCE.as_secs(),
+                self.waits().await.map_or_else(
+                    || ": the chain makes no blocks, or its blocks are full".into(),
+                    |words| format!(": {words}")
+                )
+            ),
+        }
+    }
+
+    async fn waits(&self) -> Option<String> {
+        let asked = tokio::time::timeout(SILENCE, self.pulse()).await;
+        Some(asked.ok()?.ok()?.waits(&self.look))
     }
 
     /// Whether the chain's runtime has this call.
@@ -148,6 +194,29 @@ impl Chain {
         Ok(happened)
     }
 
+    /// The votes on studies in a block, in their order.
+    ///
+    /// # Errors
+    /// The node does not answer, or a vote is of another version than this program.
+    pub async fn votes(&self, block: Block) -> Result<Vec<Vote>> {
+        let at = self.api.at_block(subxt::utils::H256::from(block.hash.0)).await?;
+        let mut votes = Vec::new();
+        for extrinsic in at.extrinsics().fetch().await?.iter() {
+            let extrinsic = extrinsic?;
+            if (extrinsic.pallet_name(), extrinsic.call_name()) == (SWARM, "vote") {
+                // a signature follows
+                let vote = Vote::decode(&mut extrinsic.call_data_field_bytes());
+                votes.push(vote.map_err(|_| {
+                    anyhow!(
+                        "block {} has a vote that this program cannot read: are it and the chain of one version?",
+                        block.number
+                    )
+                })?);
+            }
+        }
+        Ok(votes)
+    }
+
     /// BLAKE2b-256 of the chain's runtime in the state of a block.
     ///
     /// # Errors
@@ -169,30 +238,21 @@ impl Chain {
     }
 }
 
-/// Waits until a block of the best chain has it.
+/// Waits until a block of the best chain has it; after one that was overtaken, another one.
 async fn included<C: OnlineClientAtBlockT<SubstrateConfig>>(
-    mut progress: TransactionProgress<SubstrateConfig, C>,
+    progress: &mut TransactionProgress<SubstrateConfig, C>,
     what: &str,
 ) -> Result<TransactionInBlock<SubstrateConfig, C>> {
-    let waited = async {
-        while let Some(status) = progress.next().await {
-            match status.with_context(|| what.to_owned())? {
-                TransactionStatus::InBestBlock(held) | TransactionStatus::InFinalizedBlock(held) => return Ok(held),
-                TransactionStatus::Error { message }
-                | TransactionStatus::Invalid { message }
-                | TransactionStatus::Dropped { message } => bail!("{what}: {message}"),
-                _ => {}
-            }
+    while let Some(status) = progress.next().await {
+        match status.with_context(|| what.to_owned())? {
+            TransactionStatus::InBestBlock(held) | TransactionStatus::InFinalizedBlock(held) => return Ok(held),
+            TransactionStatus::Error { message }
+            | TransactionStatus::Invalid { message }
+            | TransactionStatus::Dropped { message } => bail!("{what}: {message}"),
+            _ => {}
         }
-        Err(anyhow!("{what}: the node stopped reporting on it"))
-    };
-    tokio::time::timeout(PATIENCE, waited).await.map_err(|_| {
-        anyhow!(
-            "{what}: no block has it after {} s; the chain makes no blocks, or its blocks are full. It may still be included: \
-             look before you send it again",
-            PATIENCE.as_secs()
-        )
-    })?
+    }
+    Err(anyhow!("{what}: the node stopped reporting on it"))
 }
 
 fn an_event(pallet: &str, name: &str, fields: &[u8], metadata: &ArcMetadata) -> Happened {

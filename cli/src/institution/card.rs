@@ -6,7 +6,7 @@ use super::{
     remake,
 };
 use crate::{key, programs::write_new, show::print_json, Format};
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use clap::{Args, Subcommand};
 use consilium_founding::Card;
 use serde_json::json;
@@ -77,8 +77,20 @@ pub fn find(path: &Path) -> PathBuf {
     }
 }
 
+/// Whose folder this is, by its card: name and account. None where it has no card that can be read.
+pub fn whose(dir: &Path) -> Option<(String, [u8; 32])> {
+    let bytes = fs::read(find(dir)).ok()?;
+    let (card, identity) = Card::read(&bytes).or_else(|_| Card::read_unsigned(&bytes)).ok()?;
+    Some((card.name, identity.account))
+}
+
 fn show(path: &Path, format: Format) -> Result<()> {
     if path.is_dir() {
+        ensure!(
+            find(path).exists(),
+            "{0} is no institution's folder, for it has no {CARD}: name a card itself, as in `consilium card {0}/one.json`",
+            path.display()
+        );
         check_modes(path)?;
     }
     let path = find(path);
@@ -107,7 +119,7 @@ pub fn table(card: &Card, signed: bool) -> Vec<String> {
         format!("institution  {}", card.name),
         format!("fingerprint  {}", card.fingerprint()),
         format!("consortium   {}", card.consortium),
-        format!("chain        {}", card.chain.as_deref().unwrap_or("to be founded")),
+        format!("chain        {}", card.chain.as_deref().unwrap_or("none named: it is for founding one")),
         format!("contact      {}", card.contact),
         format!("validator    {}", yes(card.validator)),
         format!("participant  {}", yes(card.participant)),

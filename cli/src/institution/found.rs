@@ -1,6 +1,9 @@
 //! `consilium found`: the chain of all founders' cards, made or checked, and shown.
 
-use super::folder::{node_says, CARD, SETTINGS};
+use super::{
+    differs,
+    folder::{node_says, CARD, SETTINGS},
+};
 use crate::{out::put, programs::Programs, show::print_json, Format};
 use anyhow::{ensure, Context, Result};
 use clap::Args;
@@ -34,7 +37,12 @@ pub async fn run(options: Options) -> Result<ExitCode> {
     let (same, document) = found(&programs, &options.terms).await?;
     match options.format {
         Format::Json => print_json(&document)?,
-        Format::Text => put(table(&document, &options.terms)),
+        Format::Text => {
+            put(table(&document, &options.terms));
+            if !same {
+                differences(&document, &options.terms).iter().for_each(|line| out!("{line}"));
+            }
+        }
     }
     Ok(if same { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }
@@ -49,7 +57,11 @@ pub async fn found(programs: &Programs, terms: &Terms) -> Result<(bool, Value)> 
     let mut command = Command::new(&programs.node);
     command.arg("found").args(terms.arguments());
     let (code, document) = node_says(command).await?;
-    Ok((code == Some(0), document.context("the consortium cannot be founded")?))
+    let failed = match &terms.check {
+        Some(file) => format!("{} cannot be compared with these cards and terms", file.display()),
+        None => "the consortium cannot be founded".into(),
+    };
+    Ok((code == Some(0), document.context(failed)?))
 }
 
 /// Refuses an institution's folder in the place of a folder of cards.
@@ -108,19 +120,36 @@ fn table(document: &Value, terms: &Terms) -> String {
     for warning in document["warnings"].as_array().into_iter().flatten() {
         line(format!("Note: {}.", text(warning)));
     }
-    let differences: Vec<String> = document["differences"].as_array().into_iter().flatten().map(text).collect();
+    let same = document["differences"].as_array().is_none_or(Vec::is_empty);
     match &terms.check {
         None => line(
             "Read the genesis hash to each of the others. Whoever has another hash has other cards, other terms or another runtime."
                 .into(),
         ),
-        Some(file) if differences.is_empty() => line(format!("{} is this chain, to the byte.", file.display())),
-        Some(file) => {
-            line(format!("{} is ANOTHER chain than the one of these cards and terms:", file.display()));
-            differences.iter().for_each(|difference| line(format!("  {difference}")));
-        }
+        Some(file) if same => line(format!("{} is this chain, to the byte.", file.display())),
+        Some(file) => line(format!("{} is ANOTHER chain than the one of these cards and terms:", file.display())),
     }
     out
+}
+
+/// In what a specification that was compared differs, and what to do: by card and by term where it is in these.
+fn differences(document: &Value, terms: &Terms) -> Vec<String> {
+    // what follows from another card or term
+    let insides =
+        |line: &str| line.starts_with("the genesis: ") || line.starts_with("the nodes that are dialled first");
+    let found = document["differences"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    // a file that cannot be looked into has told its differences already
+    let named = differs::lines(document, terms).unwrap_or_default();
+    let rest = found.filter(|line| named.is_empty() || !insides(line)).map(str::to_owned);
+    let mut lines: Vec<String> = named.iter().cloned().chain(rest).map(|line| format!("  {line}")).collect();
+    if !named.is_empty() {
+        lines.push(
+            "Read the fingerprints above and the terms to each other; who has an old or a foreign card gets the right one, and whoever made \
+             the file with a wrong one founds again."
+                .into(),
+        );
+    }
+    lines
 }
 
 #[cfg(test)]

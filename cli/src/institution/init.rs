@@ -3,7 +3,7 @@
 use super::folder::{chain_of, make, say_card, Account, Said, SiteSettings, INSTITUTION_KEY};
 use crate::{
     programs::Programs,
-    up::ports::{drift, port_of},
+    up::ports::{drift, port_of, shared, sockets},
 };
 use anyhow::{bail, Context, Result};
 use clap::Args;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 #[derive(Args)]
 pub struct Options {
     /// Name of the consortium that is to be founded, the same for all
-    #[arg(long, value_name = "NAME", required_unless_present = "join")]
+    #[arg(long, value_name = "NAME")]
     consortium: Option<String>,
     /// Join the chain of this specification instead of founding one
     #[arg(long, value_name = "CHAIN.json", conflicts_with = "consortium")]
@@ -67,7 +67,7 @@ pub async fn run(options: Options) -> Result<()> {
             (consortium, Some(genesis))
         }
         (None, Some(consortium)) => (consortium, None),
-        (None, None) => bail!("--consortium or --join is needed"),
+        (None, None) => bail!("found or join? Give --consortium NAME for one that is to be founded, or --join CHAIN.json for one that exists"),
     };
     let account = match &options.account {
         Some(text) => {
@@ -87,7 +87,8 @@ pub async fn run(options: Options) -> Result<()> {
     if let Some(first) = options.ports_from {
         (settings.rpc_port, settings.prometheus_port, settings.worker_port) = (first, first + 1, first + 2);
     }
-    let (drift, listens) = (drift(&settings), settings.ports());
+    sockets(&settings).context("these ports do not go together (--address, --port, --ports-from)")?;
+    let (notes, listens) = ([drift(&settings), shared(&settings, &options.dir)], settings.ports());
     let said = Said {
         consortium,
         chain,
@@ -103,12 +104,12 @@ pub async fn run(options: Options) -> Result<()> {
     say_card(&options.dir, &card);
     if !elsewhere {
         out!(
-            "Write the words in {dir}/{INSTITUTION_KEY} down on paper, twice. Node and worker never need that file: it signs \
-             studies and motions. Keep it off this machine as soon as it is no trial; `--key FILE` names it wherever it lies."
+            "{dir}/{INSTITUTION_KEY} signs studies and motions; node and worker never need it. A trial leaves it there. Before real \
+             use: write its words down on paper, twice, and keep it off this machine (`--key FILE` names it wherever it lies)."
         );
     }
     out!("{listens}");
-    if let Some(words) = drift {
+    for words in notes.into_iter().flatten() {
         out!("Note: {words}.");
     }
     if card.addresses.is_empty() {

@@ -1,6 +1,6 @@
 //! `consilium institutions`: who there is, and what each does.
 
-use crate::{chain::Chain, plain::seen, show::print_json, Connection, Format};
+use crate::{plain::seen, show::print_json, Asked, Format};
 use anyhow::Result;
 use consilium_primitives::InstitutionId;
 use pallet_consortium::Institution;
@@ -11,12 +11,12 @@ use sp_core::crypto::AccountId32;
 ///
 /// # Errors
 /// The node does not answer.
-pub async fn run(connection: &Connection) -> Result<()> {
-    let chain = Chain::connect(&connection.url).await?;
+pub async fn run(asked: &Asked) -> Result<()> {
+    let chain = asked.chain().await?;
     let at = chain.best().await?;
     let here = chain.consortium(at).await?;
     let list = here.institutions.iter().map(|(who, it)| (who, it, here.validators.contains(who)));
-    if connection.format == Format::Json {
+    if asked.connection.format == Format::Json {
         let list: Vec<Value> = list.map(|(who, it, makes)| institution_json(who, it, makes)).collect();
         return print_json(&json!(list));
     }

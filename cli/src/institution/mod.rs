@@ -7,9 +7,10 @@
 //! * [`list`]: all institutions of a chain;
 //! * [`modes`]: who on this machine may read and change what is in the folder;
 //! * [`states`]: which states of old blocks its node keeps, and how it gets the chain;
-//! * [`found`]: makes a chain's specification of all founders' cards, or checks one.
+//! * [`found`]: makes a chain's specification of all founders' cards, or checks one; [`differs`] says whose card differs.
 
 pub mod card;
+mod differs;
 pub mod folder;
 pub mod found;
 pub mod init;

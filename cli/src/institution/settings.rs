@@ -5,6 +5,7 @@ use anyhow::{ensure, Context, Result};
 use consilium_founding::PeerId;
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeSet,
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
@@ -44,17 +45,34 @@ pub struct SiteSettings {
     pub sync: Way,
 }
 
+/// Where a node listens that is reached at these addresses.
+fn listens(port: u16, addresses: &[String]) -> Vec<String> {
+    let here: Vec<&str> = addresses.iter().filter_map(|address| loopback_of(address)).collect();
+    if here.is_empty() || here.len() < addresses.len() {
+        return vec![format!("/ip4/0.0.0.0/tcp/{port}"), format!("/ip6/::/tcp/{port}")];
+    }
+    let all: BTreeSet<String> = here.into_iter().map(|host| format!("{host}/tcp/{port}")).collect();
+    all.into_iter().collect()
+}
+
+/// The host in an address, where it is this machine alone: `/ip4/127.0.0.1`.
+fn loopback_of(address: &str) -> Option<&str> {
+    let host = address.split("/tcp/").next()?;
+    let ip: IpAddr = host.strip_prefix("/ip4/").or_else(|| host.strip_prefix("/ip6/"))?.parse().ok()?;
+    ip.is_loopback().then_some(host)
+}
+
 fn loopback() -> IpAddr {
     Ipv4Addr::LOCALHOST.into()
 }
 
 impl SiteSettings {
-    /// The usual ones.
+    /// The usual ones. A node that is reached at this machine alone listens there alone.
     pub fn usual(name: &str, validator: bool, port: u16, addresses: Vec<String>) -> Self {
         Self {
             name: name.into(),
             validator,
-            listen: vec![format!("/ip4/0.0.0.0/tcp/{port}"), format!("/ip6/::/tcp/{port}")],
+            listen: listens(port, &addresses),
             addresses,
             reserved: Vec::new(),
             rpc_ip: loopback(),
@@ -96,7 +114,7 @@ impl SiteSettings {
     /// All ports, in words.
     pub fn ports(&self) -> String {
         format!(
-            "ports        node {}; of this machine alone: JSON-RPC {}, figures {}, worker {} (consilium.toml)",
+            "ports        node {}; of this machine alone: JSON-RPC {}, figures for Prometheus {}, worker {} (consilium.toml)",
             self.listen.first().and_then(|address| address.rsplit('/').next()).unwrap_or_default(),
             self.rpc_port,
             self.prometheus_port,
@@ -139,6 +157,24 @@ mod tests {
     fn settings_are_read_as_they_are_written() {
         let settings = SiteSettings::usual("St. Mary \"north\"", true, 30333, vec!["/dns/a.example/tcp/1".into()]);
         assert_eq!(toml::from_str::<SiteSettings>(&settings.text().unwrap()).unwrap(), settings);
+    }
+
+    #[test]
+    fn a_node_that_is_reached_at_this_machine_alone_listens_there_alone() {
+        let of = |addresses: &[&str]| {
+            let addresses = addresses.iter().map(|address| (*address).to_owned()).collect();
+            SiteSettings::usual("x", true, 7, addresses).listen
+        };
+        assert_eq!(of(&["/ip4/127.0.0.1/tcp/7"]), ["/ip4/127.0.0.1/tcp/7"]);
+        assert_eq!(of(&["/ip6/::1/tcp/9", "/ip4/127.0.0.1/tcp/9"]), ["/ip4/127.0.0.1/tcp/7", "/ip6/::1/tcp/7"]);
+        for others in [
+            &[][..],
+            &["/ip4/192.0.2.7/tcp/7"],
+            &["/dns/a.example/tcp/7"],
+            &["/ip4/127.0.0.1/tcp/7", "/ip4/10.0.0.1/tcp/7"],
+        ] {
+            assert_eq!(of(others), ["/ip4/0.0.0.0/tcp/7", "/ip6/::/tcp/7"], "{others:?}");
+        }
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Network {
     programs: Programs,
     chain: PathBuf,
     wasm: PathBuf,
+    /// Whether sites train while their merges are being attested.
+    ahead: bool,
 }
 
 impl Network {
@@ -43,6 +45,7 @@ impl Network {
             programs: plan.programs.clone(),
             chain,
             wasm: founding::wasm_cache(&plan.dir),
+            ahead: !options.no_ahead,
         })
     }
 
@@ -78,7 +81,8 @@ impl Network {
                 settings.pruning.clone(),
                 "--no-mdns".into(),
                 "--no-telemetry".into(),
-                "--no-prometheus".into(),
+                "--prometheus-port".into(),
+                settings.prometheus_port.to_string(),
             ];
             for address in &settings.listen {
                 arguments.extend(["--listen-addr".into(), address.clone()]);
@@ -95,7 +99,7 @@ impl Network {
     /// One cannot be started, or does not listen within a minute.
     pub async fn start_workers(&self, count: usize) -> Result<()> {
         for house in self.houses.iter().take(count) {
-            let arguments = [
+            let mut arguments = vec![
                 "serve".into(),
                 "--dir".into(),
                 path(&house.worker_dir()),
@@ -108,6 +112,9 @@ impl Network {
                 "--sites".into(),
                 path(&house.sites_file()),
             ];
+            if !self.ahead {
+                arguments.push("--no-ahead".into());
+            }
             let name = format!("the worker of {}", house.name);
             self.processes.borrow_mut().start(name, &self.programs.worker, &arguments, house.worker_log())?;
         }

@@ -34,6 +34,9 @@ pub struct Options {
     /// JSON-RPC port of the first node. Left out: any free one
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub rpc_port: Option<u16>,
+    /// No site trains already while its merge is being attested: rounds take longer, and come to the same
+    #[arg(long)]
+    pub no_ahead: bool,
     /// Folder of `consilium-node` and `ml-worker`. Left out: that of this program
     #[arg(long, value_name = "DIR")]
     pub bin_dir: Option<PathBuf>,

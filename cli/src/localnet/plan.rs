@@ -90,6 +90,9 @@ impl Plan {
         let count = if named.is_empty() { NAMES.len() } else { named.len() };
         let spec = file.spec().canonical().with_context(shown)?;
         let rules = file.rules(u32::try_from(SLOT_MILLIS)?, count as u32).with_context(shown)?;
+        if let Some(warning) = file.transfer(count as u32).with_context(shown)?.warning() {
+            eprintln!("warning: {}: {warning}", shown());
+        }
         if rules.min_participants as usize > count {
             bail!("{}: rules.min_participants is {}, but there are {count} sites", shown(), rules.min_participants);
         }

@@ -3,12 +3,13 @@
 
 use crate::{
     chain::{send::Happened, Block, Chain, StudyInfo},
+    localnet::{done, why_aborted, why_paused},
     show::{name, Names},
 };
 use anyhow::{Context, Result};
 use codec::Decode;
 use consilium_primitives::{
-    round::{bit, Collecting, Phase},
+    round::{bit, Collecting, Phase, Study},
     FailureCode, InstitutionId, StudyId,
 };
 use pallet_swarm_learning::Progress;
@@ -66,6 +67,35 @@ pub fn why(code: FailureCode) -> &'static str {
         }
         FailureCode::Internal => "a fault of its worker, whose log says more",
     }
+}
+
+/// What people must know where a study waits for them or for some sites: why, who has done what, whose part will not come and
+/// why, and what to do.
+pub fn standstill(study: &Study, failed: &[Failure], names: &Names, number: StudyId) -> Vec<String> {
+    let mut lines = Vec::new();
+    match &study.phase {
+        Phase::Paused(pause) => {
+            lines.push(format!("it is paused in round {}: {}", study.round, why_paused(pause.reason)));
+            for (index, member) in (0u8..).zip(study.members.iter()).filter(|(_, member)| member.active) {
+                lines.push(format!("  {}{}", name(names, &member.id), done(pause, index)));
+            }
+        }
+        Phase::Aborted { reason } => lines.push(format!("it has ended: {}", why_aborted(*reason))),
+        _ => {}
+    }
+    lines.extend(failed.iter().map(|failure| failure.words(names)));
+    if let Phase::Paused(pause) = &study.phase {
+        let by_itself = match pause.reason.passes() {
+            true => {
+                "it goes on by itself within the hour, once that is mended and enough sites are there; at once where"
+            }
+            false => "once that is mended",
+        };
+        lines.push(format!(
+            "{by_itself} its proposer, or enough of its members, let it go on: consilium study resume {number} --dir FOLDER"
+        ));
+    }
+    lines
 }
 
 /// Failures of a study that a block tells of.
@@ -177,7 +207,7 @@ mod tests {
     use super::*;
     use codec::Encode;
     use consilium_primitives::{
-        round::{Commitment, Kind, PauseReason, PerMember},
+        round::{Back, Commitment, Kind, Pause, PauseReason, PerMember},
         Hash,
     };
 
@@ -199,6 +229,25 @@ mod tests {
         assert!(words.contains("Birch: SchemaMismatch") && words.contains("doctor"), "{words}");
         let document = told[0].json(&names);
         assert_eq!((&document["site"], &document["round"]), (&json!("Birch"), &json!(3)));
+    }
+
+    #[test]
+    fn a_study_that_stands_still_says_why_whom_it_lacks_and_what_to_do() {
+        let world = crate::audit::testing::World::new();
+        let mut study = world.history.info.state.clone();
+        let names = &world.history.names;
+        let who = study.members[1].id;
+        let failed = [Failure { who, code: FailureCode::SchemaMismatch, round: 0, block: 9 }];
+        assert!(standstill(&study, &[], names, 4).is_empty());
+        let back = Back::Collecting { kind: Kind::Statistics, commitments: PerMember::new(), dropped: 0 };
+        let reason = PauseReason::TooFewUpdates;
+        study.phase = Phase::Paused(Pause { reason, until: 99, roster: 7, resume: 0, abort: 0, back });
+        let lines = standstill(&study, &failed, names, 4);
+        assert!(lines[0].contains("fewer sites have sent their part"), "{lines:?}");
+        assert_eq!(lines.iter().filter(|line| line.contains("has NOT committed")).count(), 3, "{lines:?}");
+        let said = lines.iter().find(|line| line.contains("SchemaMismatch")).unwrap();
+        assert!(said.contains(&name(names, &who)), "{said}");
+        assert!(lines.last().unwrap().contains("consilium study resume 4"), "{lines:?}");
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub async fn run(options: Fetch) -> Result<()> {
     let sources = Sources::folders(folders)?;
     let chain = Chain::connect(&url).await?;
     let number = options.number;
-    let best = show::existing(&chain, number, chain.best().await?, &options.connection).await?;
+    let best = show::existing(&chain, number, chain.best().await?, &options.connection.hint()).await?;
     if !matches!(best.state.phase, Phase::Completed(_)) {
         bail!(
             "study {number} has no certificate: it is {}, round {} of {}",

@@ -2,11 +2,15 @@
 //!
 //! * [`rows`]: the rows of a table that a site's worker will train on, and the table's entry in `sites.toml`;
 //! * [`fetch`]: a finished study's model;
-//! * [`answers`]: whose part of a round will not come, and why.
+//! * [`sentences`]: what is signed, in words; [`voices`]: starting a study, leaving it, letting it go on, ending it;
+//! * [`answers`]: whose part of a round will not come, and why; [`waiting`]: whose part is waited for, and until when.
 
 pub mod answers;
 mod fetch;
 pub mod rows;
+pub mod sentences;
+mod voices;
+pub mod waiting;
 
 use crate::{
     chain::{agreement_hash, Chain},
@@ -15,7 +19,7 @@ use crate::{
     show::{self, print_json},
     site,
 };
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use clap::{Args, Subcommand};
 use codec::Encode;
 use consilium_primitives::{
@@ -25,6 +29,7 @@ use consilium_primitives::{
 use consilium_study::{StudyFile, StudySpec};
 use serde_json::json;
 use std::{collections::BTreeSet, fs, path::PathBuf};
+use voices::{speak, Voice};
 
 /// Pallet of the studies, as the runtime names it.
 pub const SWARM: &str = "SwarmLearning";
@@ -37,13 +42,13 @@ pub enum Command {
     /// Enrols in exactly one agreement
     Enrol(Enrol),
     /// Starts a study before its enrolment ends (its proposer)
-    Start(Plain),
+    Start(voices::Plain),
     /// Takes no further part in a study
-    Withdraw(Plain),
+    Withdraw(voices::Plain),
     /// Lets a paused study go on (its proposer, or more than half of its members; more than two thirds in a strict one)
-    Resume(Plain),
+    Resume(voices::Plain),
     /// Ends a study in enrolment, or a paused one
-    Abort(Plain),
+    Abort(voices::Plain),
     /// Goes on from the attested model, although this site has computed another one
     ///
     /// A site whose merge differs from the attested one, also when it is computed a second time, takes no further part in
@@ -78,7 +83,7 @@ pub struct Enrol {
     #[arg(long, value_name = "HASH")]
     agreement: String,
     /// Training rows of this site, as its worker will count them; the count binds for the whole study
-    #[arg(long, value_name = "ROWS", required_unless_present = "data", conflicts_with = "data")]
+    #[arg(long, value_name = "ROWS", conflicts_with = "data")]
     samples: Option<u32>,
     /// This site's table, in place of the count: its training rows are counted, and it is named in the folder's sites.toml
     #[arg(long, value_name = "FILE", requires = "dir")]
@@ -86,15 +91,6 @@ pub struct Enrol {
     /// Folder of `consilium-node` and `ml-worker`. Left out: that of this program
     #[arg(long, value_name = "DIR", requires = "data")]
     bin_dir: Option<PathBuf>,
-    #[command(flatten)]
-    acting: Acting,
-}
-
-/// What the others take.
-#[derive(Args)]
-pub struct Plain {
-    /// Number of the study
-    number: StudyId,
     #[command(flatten)]
     acting: Acting,
 }
@@ -107,10 +103,10 @@ pub async fn run(command: Command) -> Result<()> {
     match command {
         Command::Register(options) => register(options).await,
         Command::Enrol(options) => enrol(options).await,
-        Command::Start(options) => plain("start", "started", options).await,
-        Command::Withdraw(options) => plain("withdraw", "left", options).await,
-        Command::Resume(options) => plain("resume", "asked to go on", options).await,
-        Command::Abort(options) => plain("abort", "asked to end", options).await,
+        Command::Start(options) => speak(Voice::Start, options).await,
+        Command::Withdraw(options) => speak(Voice::Withdraw, options).await,
+        Command::Resume(options) => speak(Voice::Resume, options).await,
+        Command::Abort(options) => speak(Voice::Abort, options).await,
         Command::Accept(options) => site::accept(options).await,
         Command::Fetch(options) => fetch::run(options).await,
         Command::Reasons(options) => site::reasons(options).await,
@@ -122,11 +118,16 @@ async fn register(options: Register) -> Result<()> {
     let signer = acting.signer()?;
     let shown = options.study.display();
     let text = fs::read_to_string(&options.study).with_context(|| format!("cannot read the study file {shown}"))?;
-    let file = StudyFile::parse(&text).with_context(|| shown.to_string())?;
+    let file = StudyFile::parse(&text);
+    ensure!(
+        file.is_ok() || !is_table(&text),
+        "{shown}: this is a table, and no study file: examples/own-csv/study.toml is one"
+    );
+    let file = file.with_context(|| shown.to_string())?;
     let spec = file.spec().canonical()?;
     let chain = acting.chain().await?;
     let institutions = chain.institutions(chain.best().await?).await?;
-    let proposer = InstitutionId(signer.public_key().0);
+    let (proposer, own) = Acting::institution(&chain, &signer).await?;
     let (invited, added) = invited(&options.invited, &proposer, &institutions)?;
     let takers = if invited.is_empty() { institutions.iter().filter(|i| i.participant).count() } else { invited.len() };
     let takers = u32::try_from(takers)?.clamp(2, MAX_PARTICIPANTS);
@@ -134,6 +135,10 @@ async fn register(options: Register) -> Result<()> {
     rules.invited = invited.try_into().map_err(|_| anyhow::anyhow!("more than {MAX_PARTICIPANTS} were invited"))?;
     if let Err(error) = rules.check() {
         bail!("{shown}: the chain would refuse these rules: {}", refused(&error, &rules));
+    }
+    let warning = file.transfer(takers).with_context(|| shown.to_string())?.warning();
+    if let Some(warning) = &warning {
+        eprintln!("warning: {shown}: {warning}");
     }
     let agreement = agreement_hash(chain.genesis(), &proposer, &rules, &spec);
     chain.submit(&signer, SWARM, "register", (&rules, &spec).encode()).await?;
@@ -143,20 +148,19 @@ async fn register(options: Register) -> Result<()> {
     if acting.json() {
         return print_json(&json!({
             "study": number,
+            "institution": own,
             "agreement": hex::encode(agreement),
             "bytes_per_site_and_round": traffic,
+            "warning": warning,
             "rules": show::rules_json(&rules),
         }));
     }
-    out!("study {number} is registered; its agreement is {}", hex::encode(agreement));
+    out!("study {number} is registered by {own}; its agreement is {}", hex::encode(agreement));
     if let Some(name) = added {
         out!("  {name}, which proposes it, is invited with the others");
     }
     out!("  with {takers} participants, {traffic} bytes go through each site's link in a round");
-    out!(
-        "  each site reads it (consilium study {number}{}), and enrols with its table and its own folder:",
-        acting.asks()
-    );
+    out!("  each site reads it (consilium study {number} --dir FOLDER), and enrols with its table and its own folder:");
     let agreement = hex::encode(agreement);
     out!("    consilium study enrol {number} --agreement {agreement} --data FILE --dir FOLDER");
     out!("  when all have: consilium study start {number}{}", acting.hint());
@@ -178,6 +182,11 @@ fn refused(error: &RulesError, rules: &StudyRules) -> String {
 
 async fn enrol(options: Enrol) -> Result<()> {
     let acting = &options.acting;
+    ensure!(
+        options.samples.is_some() || options.data.is_some(),
+        "with which table? Give --data FILE with --dir FOLDER: its training rows are counted, and the worker is told of it. (Away from \
+         the site: --samples ROWS, as `ml-worker check` counts them there)"
+    );
     let signer = acting.signer()?;
     let wanted = options.agreement.trim_start_matches("0x");
     let wanted =
@@ -191,7 +200,7 @@ async fn enrol(options: Enrol) -> Result<()> {
         )?;
     let chain = acting.chain().await?;
     let at = chain.best().await?;
-    let info = show::existing(&chain, options.number, at, &acting.connection).await?;
+    let info = show::existing(&chain, options.number, at, &acting.asks()).await?;
     // what is signed is what can be read: the hash is recomputed from the rules and the spec, not taken from the node
     let spec = chain.spec(options.number, at).await?.unwrap_or_default();
     let is = agreement_hash(chain.genesis(), &info.state.proposer, &info.state.rules, &spec);
@@ -217,13 +226,16 @@ async fn enrol(options: Enrol) -> Result<()> {
         }
         _ => bail!("how many rows does this site train on? Give --data FILE with --dir FOLDER, or --samples ROWS"),
     };
+    let (_, own) = Acting::institution(&chain, &signer).await?;
     chain.submit(&signer, SWARM, "enrol", (options.number, wanted, samples).encode()).await?;
-    said(
-        acting,
-        options.number,
-        "enrolled",
-        &format!("enrolled in study {} with {samples} training rows", options.number),
-    )
+    let mut text = format!("{own} has enrolled in study {} with {samples} training rows", options.number);
+    if let Some(dir) = acting.dir.as_ref().filter(|dir| rows::data_of(dir, &wanted).is_none()) {
+        text += &format!(
+            "\n  its worker is told of no table for it yet, and would refuse; name it: {}",
+            rows::naming(dir, &wanted)
+        );
+    }
+    said(acting, options.number, "enrolled", &own, &text)
 }
 
 /// Whether the lengths of files in the rules are those that follow from the specification. The chain takes any, and refuses
@@ -250,18 +262,15 @@ fn lengths_fit(spec: &[u8], rules: &StudyRules) -> Result<()> {
     Ok(())
 }
 
-async fn plain(call: &str, done: &str, options: Plain) -> Result<()> {
-    let acting = &options.acting;
-    let signer = acting.signer()?;
-    let chain = acting.chain().await?;
-    show::existing(&chain, options.number, chain.best().await?, &acting.connection).await?;
-    chain.submit(&signer, SWARM, call, options.number.encode()).await?;
-    said(acting, options.number, done, &format!("study {}: {done}", options.number))
+/// Whether a text that is no study file is a table.
+fn is_table(text: &str) -> bool {
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    first.contains([',', ';', '\t']) && !first.contains('=') && !first.starts_with(['[', '#'])
 }
 
-fn said(acting: &Acting, study: StudyId, done: &str, text: &str) -> Result<()> {
+fn said(acting: &Acting, study: StudyId, done: &str, own: &str, text: &str) -> Result<()> {
     if acting.json() {
-        return print_json(&json!({ "study": study, "done": done }));
+        return print_json(&json!({ "study": study, "done": done, "institution": own }));
     }
     out!("{text}");
     Ok(())
@@ -333,6 +342,14 @@ mod tests {
         assert_eq!(call(&[], 1).unwrap(), (Vec::new(), None));
         assert!(call(&["Cedar"], 1).unwrap_err().to_string().contains("there are Alder Clinic, Birch Hospital"));
         assert!(call(&["Notary"], 1).unwrap_err().to_string().contains("no participant"));
+    }
+
+    #[test]
+    fn a_table_in_the_place_of_a_study_file_is_told_from_one_that_is_wrong() {
+        assert!(is_table("age,crp,spo2\n1,2,3\n") && is_table("\nage;crp\n"));
+        for text in [include_str!("../../../examples/own-csv/study.toml"), "title = 1, 2", "[data], x", "# a, b", ""] {
+            assert!(!is_table(text), "{text}");
+        }
     }
 
     #[test]

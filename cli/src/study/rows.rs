@@ -40,6 +40,13 @@ pub fn entry(agreement: &Hash, data: &Path) -> String {
     format!("[[study]]\nagreement = \"{}\"\ndata = {quoted}\n", hex::encode(agreement))
 }
 
+/// A line for a shell that adds an agreement's entry to a folder's `sites.toml`; the table is to be named in it.
+pub fn naming(dir: &Path, agreement: &Hash) -> String {
+    let folder = dir.join(SITES).display().to_string().replace('\'', "'\\''");
+    let lines = entry(agreement, Path::new("FILE")).trim_end().replace('\n', "\\n");
+    format!("printf '{lines}\\n' >> '{folder}'")
+}
+
 /// The table that `sites.toml` names for an agreement.
 fn named<'a>(table: &'a toml::Table, agreement: &Hash) -> Option<&'a str> {
     let wanted = hex::encode(agreement);
@@ -99,6 +106,19 @@ pub fn name_in_sites(dir: &Path, agreement: &Hash, data: &Path) -> Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn the_line_that_names_a_table_can_be_pasted_and_gives_an_entry() {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path().join("st mary's");
+        fs::create_dir(&dir).unwrap();
+        let agreement = Hash::repeat_byte(0xab);
+        fs::write(dir.join(SITES), "# ours\n").unwrap();
+        let line = naming(&dir, &agreement);
+        assert_eq!(line.lines().count(), 1);
+        assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success(), "{line}");
+        assert_eq!(data_of(&dir, &agreement), Some(dir.join("FILE")));
+    }
 
     #[test]
     fn a_table_is_named_once_for_an_agreement_and_no_other_one_takes_its_place() {

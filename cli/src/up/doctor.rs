@@ -16,14 +16,12 @@ use crate::{
         folder::{SiteSettings, TOKEN},
         modes::check_modes,
     },
-    plain::{seen, told},
+    plain::{counted, seen, told},
     programs::Programs,
 };
 use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
-use codec::Decode;
 use serde_json::Value;
-use sp_crypto_hashing::twox_128;
 use std::{
     collections::BTreeSet,
     fs,
@@ -166,14 +164,12 @@ async fn in_step(node: &Node, genesis: Option<&str>, peer: Option<&str>) -> Resu
         peer.unwrap_or_default()
     );
     let health = node.health().await?;
-    ensure!(health.peers > 0, "block {}; no peer: see the lines on peers", health.best);
-    ensure!(!health.syncing, "block {}; it is catching up: wait", health.best);
-    ensure!(
-        health.finalised > 0,
-        "block {}; nothing is final yet: more than two thirds of the validators must run",
-        health.best
-    );
-    Ok(format!("block {}, final {}, {} peers", health.best, health.finalised, health.peers))
+    let where_it_is = format!("block {}, final {}", health.best, health.finalised);
+    ensure!(health.peers > 0, "{where_it_is}; no peer: see the lines on peers");
+    if let Some(why) = health.amiss() {
+        bail!("{where_it_is}; {why}");
+    }
+    Ok(format!("{where_it_is}, {}", counted(health.peers, "peer")))
 }
 
 /// What the others' clocks say of this machine's; where the node knows too few, the newest block's time says a little.
@@ -182,10 +178,7 @@ async fn clock(node: &Node) -> Result<String> {
         return verdict;
     }
     let at = node.best().await?;
-    let key = [twox_128(b"Timestamp"), twox_128(b"Now")].concat();
-    let values = node.values(std::slice::from_ref(&key), &at).await?;
-    let time = values.get(&key).context("the chain has no time yet: wait for its first block")?;
-    let time = u64::decode(&mut &time[..]).context("the chain's time cannot be read")?;
+    let time = node.time(&at).await?.context("the chain has no time yet: wait for its first block")?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("this machine's clock is before 1970")?;
     judge_clock(i64::try_from(now.as_millis())?.saturating_sub(i64::try_from(time)?))
 }
@@ -245,7 +238,7 @@ fn tables(dir: &Path) -> Result<String> {
     Ok(match (files.len(), checks::has_sites(dir)) {
         (0, false) => "sites.toml names no study yet: the worker waits for it".into(),
         (0, true) => bail!("sites.toml is there and names no data: each [[study]] needs `agreement` and `data`"),
-        (count, _) => format!("{count} tables can be read by this user"),
+        (count, _) => format!("{} can be read by this user", counted(count as u64, "table")),
     })
 }
 
@@ -288,7 +281,11 @@ async fn worker(dir: &Path, settings: &SiteSettings) -> Result<(String, Option<V
         Err(error) => return Err(refused(dir).map_or(error, |why| anyhow::anyhow!("is not started again: {why}"))),
     };
     let count = |key: &str| status[key].as_array().map_or(0, Vec::len);
-    let mut text = format!("answers, works on {} duties", count("duties"));
+    let mut text = match count("duties") {
+        0 => "answers, has nothing to do now".into(),
+        1 => "answers, works on 1 duty".into(),
+        some => format!("answers, works on {some} duties"),
+    };
     if count("failed") > 0 {
         text += &format!("; {} could not be done", count("failed"));
     }
@@ -338,7 +335,7 @@ mod tests {
         let error = format!("{:#}", tables(dir).unwrap_err());
         assert!(error.contains("table.csv"), "{error}");
         fs::write(dir.join("table.csv"), "a,b\n").unwrap();
-        assert!(tables(dir).unwrap().contains("1 tables"));
+        assert!(tables(dir).unwrap().starts_with("1 table can"));
         fs::write(dir.join("sites.toml"), "[[study]\n").unwrap();
         assert!(tables(dir).unwrap_err().to_string().contains("names no data"));
     }

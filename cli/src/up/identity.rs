@@ -81,7 +81,12 @@ impl Own {
         }
         .with_context(|| shown.to_string())?;
         let file = dir.join(NODE_KEY);
-        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text = fs::read_to_string(&file).with_context(|| {
+            format!(
+                "cannot read {}: put it back from the backup, or have a new one registered (`consilium rotate node`; docs/runbook.md, Rotate keys)",
+                file.display()
+            )
+        })?;
         let mut seed = [0; 32];
         hex::decode_to_slice(text.trim(), &mut seed)
             .map_err(|_| anyhow::anyhow!("{}: must hold 64 hexadecimal digits", file.display()))?;

@@ -23,7 +23,9 @@ mod studies;
 pub mod units;
 mod watch;
 
-use crate::{institution::folder::SiteSettings, localnet::Signals, programs::Programs, Format};
+pub use identity::genesis_values;
+
+use crate::{institution::folder::SiteSettings, localnet::Signals, plain::seen, programs::Programs, Format};
 use anyhow::{Context, Result};
 use clap::Args;
 use consilium_founding::EXIT_CONFIGURATION;
@@ -150,6 +152,12 @@ impl Supervisor {
             log("worker")?,
         );
         info!("{} is up, process {}; genesis {}", dir.display(), std::process::id(), found.genesis);
+        info!(
+            "figures for Prometheus, on this machine alone: http://127.0.0.1:{}/metrics of the node, http://{}/metrics of the worker \
+             with the token",
+            settings.prometheus_port,
+            settings.worker()
+        );
         if let Some(words) = ports::drift(settings) {
             warn!("{words}");
         }
@@ -172,6 +180,7 @@ impl Supervisor {
             dir: dir.clone(),
             programs,
             genesis: found.genesis,
+            settings: settings.clone(),
         };
         let (tell, told) = mpsc::unbounded_channel();
         Ok(Self { dir, node, worker, watch: watch.into(), watching: None, up, tell, told })
@@ -193,7 +202,9 @@ impl Supervisor {
         self.up.answered_after_ms = None;
         if self.node.note.state == State::Running {
             let (watch, tell, started) = (self.watch.clone(), self.tell.clone(), self.node.started());
-            self.watching = Some(tokio::spawn(async move { watch.run(started, &tell).await }));
+            self.watching = Some(tokio::spawn(async move {
+                tokio::join!(watch.run(started, &tell), watch.tell_news(&tell));
+            }));
         }
     }
 
@@ -207,6 +218,8 @@ impl Supervisor {
                 "node: its program brings runtime {own}, and the chain's is {chain}: it works, but replace the programs by \
                  those of the release that the consortium has decided on"
             ),
+            Told::News(true, words) => info!("{}", seen(&words)),
+            Told::News(false, words) => warn!("{}", seen(&words)),
             Told::Institution(well, words) => {
                 if well {
                     info!("{words}");

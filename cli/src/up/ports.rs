@@ -2,10 +2,12 @@
 //! reached.
 
 use crate::institution::folder::SiteSettings;
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{bail, Context, Result};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
+    fs,
     net::{IpAddr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
 };
 
 /// Sockets that the two programs are to listen on, and where they are set.
@@ -19,12 +21,37 @@ pub fn sockets(settings: &SiteSettings) -> Result<Vec<(SocketAddr, &'static str)
     for address in &settings.listen {
         all.push((socket(address)?, "listen"));
     }
-    let mut ports: Vec<u16> = all.iter().map(|(socket, _)| socket.port()).collect();
-    ports.sort_unstable();
-    ports.dedup();
-    // both families of one port are one
-    ensure!(ports.len() == 3 + listens(settings)?.len(), "consilium.toml: names one port for two purposes");
+    let mut taken: BTreeMap<u16, &'static str> = BTreeMap::new();
+    for (socket, what) in &all {
+        let port = socket.port();
+        let other = taken.insert(port, what);
+        // both families of one port are one
+        if let Some(other) = other.filter(|other| other != what) {
+            bail!("port {port} is named for two purposes, {other} and {what} (consilium.toml): another one for each");
+        }
+    }
     Ok(all)
+}
+
+/// What must be said where another institution's folder beside this one names one of its ports: on one machine only one of the two can
+/// be up.
+pub fn shared(settings: &SiteSettings, dir: &Path) -> Option<String> {
+    let own: BTreeSet<u16> = sockets(settings).ok()?.into_iter().map(|(socket, _)| socket.port()).collect();
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut folders: Vec<PathBuf> = fs::read_dir(parent).ok()?.flatten().map(|entry| entry.path()).collect();
+    folders.sort();
+    folders.iter().filter(|other| other.file_name() != dir.file_name()).find_map(|other| {
+        let theirs = sockets(&SiteSettings::read(other).ok()?).ok()?;
+        let both: BTreeSet<u16> = theirs.iter().map(|(socket, _)| socket.port()).filter(|port| own.contains(port)).collect();
+        let list = both.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+        (!both.is_empty()).then(|| {
+            format!(
+                "{} names {list} for its ports, too: on one machine only one of the two can be up; --ports-from and another port in --address give \
+                 this one its own",
+                other.strip_prefix(".").unwrap_or(other).display()
+            )
+        })
+    })
 }
 
 /// Ports at which the node listens for others.
@@ -109,11 +136,33 @@ mod tests {
         let mut settings = settings();
         assert_eq!(sockets(&settings).unwrap().len(), 5);
         settings.worker_port = 9944;
-        assert!(sockets(&settings).unwrap_err().to_string().contains("one port for two purposes"));
+        let said = sockets(&settings).unwrap_err().to_string();
+        assert!(said.contains("port 9944") && said.contains("rpc_port and worker_port"), "{said}");
+        settings.worker_port = 30333;
+        let said = sockets(&settings).unwrap_err().to_string();
+        assert!(said.contains("port 30333") && said.contains("worker_port and listen"), "{said}");
         for wrong in ["/ip4/0.0.0.0/udp/1", "/dns/here/tcp/1", "/ip4/0.0.0.0/tcp/70000", "0.0.0.0:1"] {
             assert!(socket(wrong).unwrap_err().to_string().contains(wrong));
         }
         assert_eq!(socket("/ip6/::/tcp/7").unwrap(), "[::]:7".parse().unwrap());
+    }
+
+    #[test]
+    fn a_folder_beside_this_one_with_the_same_ports_is_named() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (alder, birch) = (scratch.path().join("alder"), scratch.path().join("birch"));
+        fs::create_dir(&alder).unwrap();
+        let mut own = settings();
+        fs::write(alder.join("consilium.toml"), own.text().unwrap()).unwrap();
+        let said = shared(&own, &birch).unwrap();
+        assert!(
+            said.contains("alder") && said.contains("8601, 9615, 9944, 30333") && said.contains("--ports-from"),
+            "{said}"
+        );
+        assert_eq!(shared(&own, &alder), None, "itself");
+        (own.rpc_port, own.prometheus_port, own.worker_port) = (1, 2, 3);
+        own.listen = vec!["/ip4/0.0.0.0/tcp/4".into()];
+        assert_eq!(shared(&own, &birch), None);
     }
 
     #[test]

@@ -5,12 +5,16 @@ use anyhow::{Context, Result};
 use codec::Decode;
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use serde_json::Value;
+use sp_crypto_hashing::twox_128;
 use std::{collections::HashMap, time::Duration};
 use subxt::rpcs::{
     client::{rpc_params, RpcParams},
     RpcClient,
 };
 
+/// Finality stands where the newest final block is further behind than this, in blocks and in milliseconds.
+const BEHIND: u32 = 10;
+const BEHIND_MS: u64 = 10_000;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -31,6 +35,9 @@ pub struct Health {
     pub peers: u64,
     /// Whether it is catching up.
     pub syncing: bool,
+    /// How many milliseconds lie between the newest final block and the best one, by the chain's own time: no clock of this
+    /// machine's is in it.
+    pub unsettled_ms: u64,
 }
 
 /// What the other institutions' clocks say of this machine's.
@@ -47,9 +54,33 @@ pub struct Clock {
 }
 
 impl Health {
-    /// Whether what its state says is what the chain says.
-    pub fn in_step(&self) -> bool {
+    /// Whether what its state says is what the chain says, also where nothing becomes final.
+    pub fn follows(&self) -> bool {
         !self.syncing && self.peers > 0 && self.finalised > 0
+    }
+
+    /// Whether it follows the chain, and blocks become final.
+    pub fn in_step(&self) -> bool {
+        self.amiss().is_none()
+    }
+
+    /// For how many seconds nothing has become final, where that is too long.
+    pub fn stands(&self) -> Option<u64> {
+        let behind = self.best.saturating_sub(self.finalised) > BEHIND && self.unsettled_ms >= BEHIND_MS;
+        behind.then_some(self.unsettled_ms / 1_000)
+    }
+
+    /// Why it is not in step, where it is not.
+    pub fn amiss(&self) -> Option<String> {
+        Some(match self {
+            Self { syncing: true, .. } => "catching up".into(),
+            Self { peers: 0, .. } => "no other institution's node is connected: theirs are down, or a firewall is between".into(),
+            Self { finalised: 0, .. } => "nothing is final yet: more than two thirds of the validators must run".into(),
+            _ => format!(
+                "nothing has become final for {} s: a validator is away, or a clock is wrong (compare clocks, timedatectl)",
+                self.stands()?
+            ),
+        })
     }
 }
 
@@ -78,9 +109,8 @@ impl Node {
         answer.with_context(|| method.to_owned())
     }
 
-    async fn number(&self, hash: Option<&str>) -> Result<u32> {
-        let params = hash.map_or_else(|| rpc_params![], |hash| rpc_params![hash]);
-        let header: Value = self.ask("chain_getHeader", params).await?;
+    async fn number(&self, hash: &str) -> Result<u32> {
+        let header: Value = self.ask("chain_getHeader", rpc_params![hash]).await?;
         let number =
             header["number"].as_str().and_then(|text| u32::from_str_radix(text.trim_start_matches("0x"), 16).ok());
         number.context("chain_getHeader: no number")
@@ -100,12 +130,31 @@ impl Node {
     /// The node does not answer.
     pub async fn health(&self) -> Result<Health> {
         let health: Value = self.ask("system_health", rpc_params![]).await?;
+        let (last, best) = (self.finalised().await?, self.best().await?);
+        let numbers = (self.number(&last).await?, self.number(&best).await?);
+        // block 0 has no time
+        let unsettled_ms = match (self.time(&best).await?, self.time(&last).await?) {
+            (Some(best), Some(last)) => best.saturating_sub(last),
+            _ => 0,
+        };
         Ok(Health {
-            best: self.number(None).await?,
-            finalised: self.number(Some(&self.finalised().await?)).await?,
+            best: numbers.1,
+            finalised: numbers.0,
             peers: health["peers"].as_u64().unwrap_or_default(),
             syncing: health["isSyncing"] == true,
+            unsettled_ms,
         })
+    }
+
+    /// The chain's time at a block, in milliseconds since 1970; none at block 0.
+    ///
+    /// # Errors
+    /// The node does not answer, or keeps the state of that block no longer.
+    pub async fn time(&self, at: &str) -> Result<Option<u64>> {
+        let key = [twox_128(b"Timestamp"), twox_128(b"Now")].concat();
+        let values = self.values(std::slice::from_ref(&key), at).await?;
+        let time = values.get(&key).map(|time| u64::decode(&mut &time[..]).context("the chain's time cannot be read"));
+        time.transpose()
     }
 
     /// What it knows of this machine's clock.
@@ -177,5 +226,28 @@ impl Node {
         let bytes = unhex(&answer).with_context(|| format!("{method}: no bytes"))?;
         T::decode(&mut &bytes[..])
             .map_err(|_| anyhow::anyhow!("{method}: cannot be read: are this program and the node of one version?"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_on_which_nothing_becomes_final_is_not_in_step() {
+        let health = Health { best: 824, finalised: 811, peers: 1, syncing: false, unsettled_ms: 40_400 };
+        let said = health.amiss().unwrap_or_default();
+        assert!(!health.in_step() && said.contains("final for 40 s") && said.contains("timedatectl"), "{said}");
+        // a few blocks, or some more of them within seconds, are no reason
+        for (finalised, unsettled_ms) in [(814, 40_400), (811, 9_900), (822, 1_000)] {
+            assert!(Health { finalised, unsettled_ms, ..health }.in_step(), "{finalised} {unsettled_ms}");
+        }
+        for (wrong, words) in [
+            (Health { peers: 0, ..health }, "no other institution's node"),
+            (Health { finalised: 0, ..health }, "nothing is final yet"),
+            (Health { syncing: true, ..health }, "catching up"),
+        ] {
+            assert!(wrong.amiss().unwrap_or_default().contains(words), "{wrong:?}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     institution::folder::{SiteSettings, TOKEN},
-    plain::{seen, told},
+    plain::{counted, seen, told},
     show::print_json,
     Format,
 };
@@ -43,7 +43,7 @@ fn line(note: &Note, at: u64, alive: bool) -> String {
         let _ = write!(text, "; {}", seen(why));
     }
     if note.restarts > 0 {
-        let _ = write!(text, "; started again {} times", note.restarts);
+        let _ = write!(text, "; started again {}", counted(note.restarts.into(), "time"));
     }
     if let Some(how) = &note.last_exit {
         let _ = write!(text, "; ended last: {}", seen(how));
@@ -59,15 +59,11 @@ fn does_its_part(note: &Note) -> bool {
 /// Where the chain stands, for people.
 fn chain(health: &Health) -> String {
     format!(
-        "block {}, final {}; {} peers; {}",
+        "block {}, final {}; {}; {}",
         health.best,
         health.finalised,
-        health.peers,
-        match (health.in_step(), health.syncing) {
-            (true, _) => "in step",
-            (_, true) => "catching up",
-            _ => "not in step: no peer, or nothing final yet",
-        }
+        counted(health.peers, "peer"),
+        health.amiss().map_or_else(|| "in step".into(), |why| format!("not in step: {why}"))
     )
 }
 
@@ -97,7 +93,8 @@ pub async fn run(dir: &Path, format: Format) -> Result<ExitCode> {
     let well = studies.iter().all(|(_, found)| found.is_ok());
     let all = well
         && alive
-        && health.is_ok()
+        && health.as_ref().is_ok_and(Health::in_step)
+        && clock.as_ref().is_none_or(|clock| clock.warning.is_none())
         && up.as_ref().is_some_and(|up| does_its_part(&up.node) && does_its_part(&up.worker));
     let code = if all { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if format == Format::Json {
@@ -188,7 +185,15 @@ mod tests {
         assert!(does_its_part(&note));
         note.why = None;
         assert!(!does_its_part(&note), "it is about to be started");
-        let health = Health { best: 9, finalised: 7, peers: 0, syncing: false };
-        assert!(chain(&health).contains("block 9, final 7; 0 peers; not in step"));
+        let health = Health { best: 9, finalised: 7, peers: 0, syncing: false, unsettled_ms: 1_000 };
+        assert!(chain(&health).contains("block 9, final 7; 0 peers; not in step: no other institution's node"));
+        let health = Health { peers: 1, ..health };
+        assert_eq!(chain(&health), "block 9, final 7; 1 peer; in step");
+        let health = Health { best: 50, unsettled_ms: 21_500, ..health };
+        assert_eq!(
+            chain(&health),
+            "block 50, final 7; 1 peer; not in step: nothing has become final for 21 s: a validator is away, or a clock is wrong \
+             (compare clocks, timedatectl)"
+        );
     }
 }

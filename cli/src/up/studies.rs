@@ -10,7 +10,7 @@ use crate::{
     show::phase,
     study::{
         answers::{failures, why, Failure},
-        rows::{data_of, entry},
+        rows::{data_of, naming},
     },
 };
 use anyhow::{anyhow, bail, Context, Result};
@@ -115,15 +115,19 @@ fn line(
 ) -> Result<String> {
     let Some(data) = data_of(dir, &info.agreement) else {
         bail!(
-            "{SITES} names no table for its agreement, so that its duties are refused here; add: {}",
-            entry(&info.agreement, Path::new("FILE")).trim_end().replace('\n', " / ")
+            "{SITES} names no table for its agreement, so that its duties are refused here; name it, in the place of FILE: {}",
+            naming(dir, &info.agreement)
         );
     };
+    let folder = dir.display();
+    let by = match info.state.proposer == member.id {
+        true => "",
+        false => " (if its proposer, or enough members, say so)",
+    };
+    let resumed = format!("`consilium study resume {number} --dir {folder}`{by}");
     let then = match info.state.phase {
         Phase::Paused(_) => {
-            format!(
-                "; the study is paused: once that is mended, `consilium study resume {number}` lets it go on at once"
-            )
+            format!("; the study is paused: once that is mended, {resumed} lets it go on at once")
         }
         _ => String::new(),
     };
@@ -149,19 +153,20 @@ fn line(
     }
     if let Phase::Paused(pause) = &info.state.phase {
         let why = why_paused(pause.reason);
-        let then = format!("`consilium study {number}` names whose part is missing");
+        let then = format!("`consilium study {number} --dir {folder}` names whose part is missing");
         if pause.reason.passes() {
             return Ok(format!(
                 "it is paused: {why}; {then}. It goes on by itself within the hour, once enough sites are there, and at once by \
-                 `consilium study resume {number}`"
+                 {resumed}"
             ));
         }
-        bail!("it is paused: {why}; {then}, and `consilium study resume {number}` lets it go on");
+        bail!("it is paused: {why}; {then}, and {resumed} lets it go on");
     }
     let round = format!("{}, round {} of {}", phase(&info.state), info.state.round, info.state.rules.max_rounds);
     Ok(match trained(&notes.join(format!("study-{number}"))) {
-        Some(rows) if rows != u64::from(member.samples) => format!(
-            "{round}; this site's worker trains on {rows} rows, and {} were signed: it counts as {0} in every merge",
+        Some(rows) if rows != u64::from(member.samples) => bail!(
+            "{round}; this site's worker trains on {rows} rows, and {} were signed: it counts as {0} in every merge. Tell the others, \
+             unless the table was changed and accepted since; only another study signs another count",
             member.samples
         ),
         _ => format!("{round}; {} rows signed, data {}", member.samples, data.display()),
@@ -249,7 +254,8 @@ mod tests {
         let reason = PauseReason::TooFewMembers;
         info.state.phase = Phase::Paused(Pause { reason, until: 99, roster: 7, resume: 0, abort: 0, back });
         let text = said(&info, Some(&failed), None);
-        assert!(text.contains("crpp") && text.contains("study resume 4"), "{text}");
+        let resume = format!("consilium study resume 4 --dir {}`", dir.display());
+        assert!(text.contains("crpp") && text.contains(&resume), "{text}");
         let text = said(&info, None, None);
         assert!(text.starts_with("MEND it is paused") && text.contains("study resume 4"), "{text}");
         if let Phase::Paused(pause) = &mut info.state.phase {

@@ -3,11 +3,20 @@
 
 use super::{
     identity::{Own, Standing},
+    peers::peers,
     rpc::{Node, Values},
+    studies::{studies, worker_status},
 };
-use crate::{institution::folder::node_answer, programs::Programs};
+use crate::{
+    institution::folder::{node_answer, SiteSettings, TOKEN},
+    plain::told,
+    programs::Programs,
+};
 use anyhow::{Context, Result};
+use consilium_primitives::StudyId;
 use std::{
+    collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -22,6 +31,8 @@ const TRY: Duration = Duration::from_millis(50);
 /// A node that runs is looked at so often, until the chain's state is known and afterwards.
 const LOOK: Duration = Duration::from_secs(3);
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// Studies and other institutions' nodes are looked at so often.
+const NEWS: Duration = Duration::from_secs(10);
 /// So long must it be amiss before it is said: a node that was just started may not have come to the block yet in which its key
 /// was registered.
 const DOUBT: Duration = Duration::from_secs(15);
@@ -40,6 +51,8 @@ pub enum Told {
     },
     /// What the chain's state says of this institution; whether all is well; in words.
     Institution(bool, String),
+    /// What is new of a study or of another institution's node; whether all is well with it; in words.
+    News(bool, String),
 }
 
 /// What is watched.
@@ -54,6 +67,24 @@ pub struct Watch {
     pub cache: PathBuf,
     /// Genesis hash of the chain.
     pub genesis: String,
+    /// What the site is started with.
+    pub settings: SiteSettings,
+}
+
+/// How each thing that is watched stood when it was last told of: whether well, and in words.
+type Before = BTreeMap<String, (bool, String)>;
+
+/// What is to be told of how things stand now, each by its name: what was not so before. Words in `now` are those that are told; how
+/// a thing stands is told again only where that has changed.
+fn news(before: &mut Before, now: Vec<(String, bool, String)>) -> Vec<(bool, String)> {
+    let mut told = Vec::new();
+    for (name, well, words) in now {
+        if before.get(&name).is_none_or(|(was, said)| *was != well || *said != words) {
+            told.push((well, format!("{name}: {words}")));
+            before.insert(name, (well, words));
+        }
+    }
+    told
 }
 
 impl Watch {
@@ -102,6 +133,65 @@ impl Watch {
         }
     }
 
+    /// Tells of studies, round by round, and of other institutions' nodes that go and come, until nobody listens any more.
+    pub async fn tell_news(&self, tell: &UnboundedSender<Told>) {
+        let mut before = Before::new();
+        loop {
+            sleep(NEWS).await;
+            let mut now = self.of_studies(&before).await.unwrap_or_default();
+            now.extend(self.of_peers(&before).await.unwrap_or_default());
+            for (well, words) in news(&mut before, now) {
+                if tell.send(Told::News(well, words)).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// How each study stands here. One that was told of and has ended since is told of once more.
+    async fn of_studies(&self, before: &Before) -> Result<Vec<(String, bool, String)>> {
+        let own = Own::read(&self.dir)?;
+        let token = fs::read_to_string(self.dir.join(TOKEN))?;
+        let status = worker_status(&self.settings, token.trim()).await.ok();
+        let all = studies(&self.dir, &self.url, own.account, status.as_ref()).await?;
+        let named = |number: StudyId| format!("study {number}");
+        let mut now: Vec<(String, bool, String)> = all
+            .iter()
+            .map(|(number, found)| {
+                let words = found.as_ref().map_or_else(told, Clone::clone);
+                // what follows is the same in every round
+                let words = if found.is_ok() { words.split("; ").next().unwrap_or_default().to_owned() } else { words };
+                (named(*number), found.is_ok(), words)
+            })
+            .collect();
+        let look = |name: &String| format!("runs no more (consilium {name} --dir {})", self.dir.display());
+        let ended =
+            before.keys().filter(|name| name.starts_with("study ") && !now.iter().any(|(other, ..)| other == *name));
+        let ended: Vec<_> = ended.map(|name| (name.clone(), true, look(name))).collect();
+        now.extend(ended);
+        Ok(now)
+    }
+
+    /// Which other institutions' nodes are connected. One that never was is nobody's loss yet, and not told of.
+    async fn of_peers(&self, before: &Before) -> Result<Vec<(String, bool, String)>> {
+        let node = Node::connect(&self.url).await?;
+        let own = Own::read(&self.dir)?.account;
+        let all = peers(&self.settings, &node, Some(own)).await?;
+        let each = all.into_iter().filter_map(|found| {
+            let (well, words) = match found {
+                Ok(words) => (true, words),
+                Err(error) => (false, format!("{error:#}")),
+            };
+            let (name, rest) = words.split_once(": ")?;
+            let rest = if well { rest.split(',').next()? } else { rest };
+            Some((name.to_owned(), well, rest.to_owned()))
+        });
+        // sums change with every connection
+        Ok(each
+            .filter(|(name, well, _)| name != "connections in all" && (*well || before.contains_key(name)))
+            .collect())
+    }
+
     /// Waits for the first answer of the node.
     async fn first(&self, started: Instant, tell: &UnboundedSender<Told>) -> Option<Node> {
         loop {
@@ -127,7 +217,7 @@ impl Watch {
 
     /// What the chain's state says; none while the node is not in step.
     async fn look(&self, node: &Node) -> Result<Option<(bool, String)>> {
-        if !node.health().await?.in_step() {
+        if !node.health().await?.follows() {
             return Ok(None);
         }
         match Own::read(&self.dir) {
@@ -177,5 +267,26 @@ fn said(own: &Own, values: &Values) -> (bool, String) {
             format!("{name}: is no institution of this chain: it was not admitted yet, or has left or been removed"),
         ),
         Err(error) => (false, format!("{error:#}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_new_is_told_once() {
+        let mut before = Before::new();
+        let mut look = |now: &[(&str, bool, &str)]| {
+            let now = now.iter().map(|(name, well, words)| ((*name).to_owned(), *well, (*words).to_owned())).collect();
+            news(&mut before, now).into_iter().map(|(well, words)| format!("{well} {words}")).collect::<Vec<_>>()
+        };
+        let (one, two) = (("study 0", true, "training, round 1 of 5"), ("study 0", true, "training, round 2 of 5"));
+        assert_eq!(look(&[one]), ["true study 0: training, round 1 of 5"]);
+        assert!(look(&[one]).is_empty());
+        let lost = ("Birch Hospital", false, "no connection");
+        assert_eq!(look(&[two, lost]), ["true study 0: training, round 2 of 5", "false Birch Hospital: no connection"]);
+        assert!(look(&[two, lost]).is_empty());
+        assert_eq!(look(&[two, ("Birch Hospital", true, "connected")]), ["true Birch Hospital: connected"]);
     }
 }

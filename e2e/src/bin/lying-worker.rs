@@ -13,7 +13,7 @@ use consilium_e2e::{
     free_port,
     lies::{become_real, Lie},
 };
-use consilium_primitives::{DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, Hash};
+use consilium_primitives::{DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, Hash, Next};
 use nix::sys::{prctl::set_pdeathsig, signal::Signal};
 use std::{
     fs,
@@ -122,7 +122,20 @@ impl Liar {
         let mut reply = DutyReply::decode_all(&mut &reply[..])?;
         for (order, answer) in request.orders.iter().zip(&mut reply.answers) {
             let DutyState::Done(output) = &mut answer.state else { continue };
-            if self.round.is_some_and(|round| round != order.duty.round) {
+            if let DutyOutput::Ahead { root, marks, next } = output {
+                if let (Next::Update { root, .. }, true) = (next, self.lies_in(order.duty.round + 1)) {
+                    self.trained(root)?;
+                }
+                // who lies of the merge has no training that stands on it
+                if matches!(self.lie, Lie::WrongHash | Lie::Collude) && self.lies_in(order.duty.round) {
+                    let (root, marks) = (*root, *marks);
+                    *output = match marks.any() {
+                        0 => DutyOutput::Root(root),
+                        _ => DutyOutput::Marked { root, marks },
+                    };
+                }
+            }
+            if !self.lies_in(order.duty.round) {
                 continue;
             }
             match (order.duty.kind, output) {
@@ -134,6 +147,10 @@ impl Liar {
             }
         }
         Ok(reply.encode())
+    }
+
+    fn lies_in(&self, round: u32) -> bool {
+        self.round.is_none_or(|only| only == round)
     }
 
     fn merged(&self, root: &mut Hash, order: &DutyOrder) -> Result<()> {

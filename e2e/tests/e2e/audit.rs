@@ -6,6 +6,8 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::{
     fs,
+    io::{Read, Write},
+    net::TcpStream,
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
@@ -27,6 +29,76 @@ fn consilium(arguments: &[&str]) -> (i32, String, String) {
 fn json(arguments: &[&str]) -> (i32, Value) {
     let (code, out, error) = consilium(&[arguments, &["--format", "json"]].concat());
     (code, serde_json::from_str(&out).unwrap_or_else(|_| panic!("{arguments:?}: {out}{error}")))
+}
+
+/// What a port of this machine answers to a request for figures.
+fn figures(port: &str, token: &str) -> String {
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+    let head =
+        format!("GET /metrics HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Both programs of a site tell Prometheus what they did in a study of so many rounds.
+fn check_figures(house: &Path, rounds: u64) {
+    let settings = fs::read_to_string(house.join("consilium.toml")).unwrap();
+    let port = |name: &str| {
+        let line = settings.lines().find(|line| line.starts_with(name)).unwrap();
+        line.rsplit(' ').next().unwrap().to_owned()
+    };
+    let value = |answer: &str, name: &str, label: &str| -> f64 {
+        let line = answer.lines().find(|line| line.starts_with(name) && line.contains(label));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
+            .unwrap_or_else(|| panic!("{name} {label} in {answer}"))
+    };
+    let node = figures(&port("prometheus_port"), "-");
+    assert_eq!(value(&node, "consilium_rounds_closed_total{", "study=\"0\"") as u64, rounds, "{node}");
+    // the votes of a merge may hold the next round's update
+    let voted =
+        ["train", "merge"].map(|kind| value(&node, "consilium_votes_included_total{", &format!("kind=\"{kind}\"")));
+    assert!(voted[0] >= 1.0 && voted[0] + voted[1] >= rounds as f64, "{node}");
+    for (name, label) in [
+        ("consilium_round_phase_seconds_count{", "phase=\"merging\""),
+        ("consilium_courier_bytes_total{", "direction=\"out\""),
+    ] {
+        assert!(value(&node, name, label) >= rounds as f64, "{name} in {node}");
+    }
+    for (name, most) in [("consilium_finality_lag_blocks", 10.0), ("consilium_best_block_age_seconds", 10.0)] {
+        assert!(value(&node, name, "") < most, "{name} in {node}");
+    }
+    let token = fs::read_to_string(house.join("token")).unwrap();
+    let worker = figures(&port("worker_port"), token.trim());
+    let merged = value(&worker, "consilium_worker_duties_worked_total{", "end=\"done\",kind=\"merge\"");
+    assert!(merged >= rounds as f64, "{worker}");
+    assert!(figures(&port("worker_port"), "-").starts_with("HTTP/1.1 401"));
+}
+
+/// Which block each vote came in, as the rounds' records have it.
+fn check_late(url: &str) {
+    let (code, late) = json(&["late", "0", "--url", url]);
+    assert_eq!(code, 0, "{late:#}");
+    let (_, study) = json(&["study", "0", "--url", url]);
+    assert_eq!(study["waiting"], Value::Null, "it has ended");
+    let records = study["rounds"].as_array().unwrap().iter().filter(|record| record["kind"] == "round");
+    for record in records.filter(|record| record["round"].as_u64() > Some(0)) {
+        let told = late["rounds"].as_array().unwrap().iter().find(|told| told["round"] == record["round"]).unwrap();
+        assert_eq!((&told["opened"]["block"], &told["closed"]["block"]), (&record["opened_at"], &record["closed_at"]));
+        let phases = told["phases"].as_array().unwrap();
+        for input in record["inputs"].as_array().unwrap() {
+            let votes = phases[0]["votes"].as_array().unwrap();
+            let vote = votes.iter().find(|vote| vote["site"] == input["site"]).unwrap();
+            assert_eq!(vote["block"], input["committed_at"], "{told:#}");
+        }
+        let merge = phases.last().unwrap();
+        let voted = ["votes", "votes_after"].map(|list| merge[list].as_array().unwrap().clone()).concat();
+        for site in record["attesters"].as_array().unwrap() {
+            assert!(voted.iter().any(|vote| vote["site"] == *site), "{site} in {told:#}");
+        }
+        assert_eq!(merge["ended"]["waited_for"], "vote", "{told:#}");
+    }
 }
 
 fn path(path: &Path) -> &str {
@@ -54,6 +126,9 @@ fn a_finished_study_is_audited_from_its_node_and_from_an_archive_alone() {
     assert_eq!((&report["merges"], &report["merges_recomputed"]), (&5.into(), &5.into()), "{report:#}");
     let last = report["findings"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["what"], &last["verdict"]), (&"certificate".into(), &"verified".into()), "{report:#}");
+
+    check_late(&url);
+    check_figures(&out.join("hospital-b"), 3);
 
     // a copy of the files in which one bit of the certified model is another
     let copy = scratch.path().join("copy");

@@ -1,5 +1,9 @@
 //! Institutions on machines with addresses of their own, each with its folder, led by the command line alone.
 
+mod hands;
+
+pub use hands::Program;
+
 use consilium_e2e::{bin_dir, clock, hosts::Hosts, workspace};
 use nix::{
     sys::signal::{kill, Signal},
@@ -8,7 +12,8 @@ use nix::{
 use serde_json::Value;
 use std::{
     cell::RefCell,
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
+    os::unix::fs::{symlink, DirBuilderExt},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread::sleep,
@@ -36,6 +41,16 @@ pub struct House<'a> {
     /// Its machine's clock, if a test sets that; beside the folder.
     clock: PathBuf,
     up: RefCell<Option<Child>>,
+    /// Its node and its worker, where a test starts them itself.
+    by_hand: RefCell<[Option<Child>; 2]>,
+}
+
+/// Where all tests keep compiled runtimes: to compile one takes a processor for some seconds, and each machine would do so several
+/// times.
+fn compiled() -> PathBuf {
+    let folder = bin_dir().unwrap().join("e2e-wasm");
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder).unwrap();
+    folder
 }
 
 /// A path as an argument.
@@ -49,9 +64,10 @@ impl<'a> House<'a> {
         let name = NAMES[usize::from(n) - 1];
         let beside = |what: &str| scratch.join(format!("{name}.{what}"));
         let (dir, log, clock) = (scratch.join(name), beside("log"), beside("clock"));
-        let house = Self { hosts, n, name, dir, log, clock, up: RefCell::default() };
+        let house = Self { hosts, n, name, dir, log, clock, up: RefCell::default(), by_hand: RefCell::default() };
         let address = format!("/ip4/{}/tcp/30333", Hosts::address(n));
         house.done(&[&["init", "--name", name, "--dir", text(&house.dir), "--address", &address][..], how].concat());
+        symlink(compiled(), house.dir.join("node/wasm")).unwrap();
         house
     }
 
@@ -153,6 +169,7 @@ impl<'a> House<'a> {
 
     /// Cuts the power.
     pub fn lose(&self) {
+        [Program::Node, Program::Worker].into_iter().for_each(|program| self.kill(program));
         if let Some(mut up) = self.up.take() {
             up.kill().unwrap();
             up.wait().unwrap();
@@ -209,6 +226,11 @@ impl<'a> House<'a> {
         all.as_array()?.iter().find(|it| it["name"] == name).cloned()
     }
 
+    /// Where a file of its folder lies for this test, on whatever disk.
+    pub fn seen(&self, name: &str) -> PathBuf {
+        self.hosts.seen(&self.dir.join(name))
+    }
+
     /// What its node says of a study.
     pub fn study(&self, study: &str) -> Option<Value> {
         let output = self.run(&["study", study, "--format", "json"]);
@@ -259,6 +281,8 @@ impl Clock {
 /// So many institutions, each with its folder and in it the chain that they have founded of their cards by these terms.
 pub fn founders<'a>(hosts: &'a Hosts, scratch: &Path, count: u8, terms: &[&str]) -> Vec<House<'a>> {
     let founders: Vec<House> = (1..=count).map(|n| House::init(hosts, scratch, n, &CONSORTIUM)).collect();
+    let compiled = compiled();
+    let terms = [terms, &["--wasm-cache", text(&compiled)]].concat();
     for house in &founders {
         let cards = scratch.join(format!("cards-of-{}", house.name));
         fs::create_dir(&cards).unwrap();
@@ -266,11 +290,11 @@ pub fn founders<'a>(hosts: &'a Hosts, scratch: &Path, count: u8, terms: &[&str])
             fs::copy(other.dir.join("card.json"), cards.join(format!("{}.json", other.n))).unwrap();
         }
         let chain = house.dir.join("chain.json");
-        house.done(&[&["found"], &CONSORTIUM[..], &["--cards", text(&cards), "--out", text(&chain)], terms].concat());
+        house.done(&[&["found"], &CONSORTIUM[..], &["--cards", text(&cards), "--out", text(&chain)], &terms].concat());
     }
     let (cards, chain) = (scratch.join("cards-of-st-john"), founders[0].dir.join("chain.json"));
     let check = ["--cards", text(&cards), "--check", text(&chain)];
-    founders[1].done(&[&["found"], &CONSORTIUM[..], &check, terms].concat());
+    founders[1].done(&[&["found"], &CONSORTIUM[..], &check, &terms].concat());
     founders
 }
 
@@ -304,6 +328,12 @@ pub fn study_file(scratch: &Path, rounds: u32, seed: u32) -> PathBuf {
 
 /// Registers a study, signs everybody up, and starts it.
 pub fn study(proposer: &House, members: &[(&House, PathBuf)], file: &Path, number: &str) {
+    agreed(proposer, members, file, number);
+    proposer.done(&["study", "start", number, "--key", &proposer.key()]);
+}
+
+/// Registers a study, and signs everybody up.
+pub fn agreed(proposer: &House, members: &[(&House, PathBuf)], file: &Path, number: &str) {
     let key = proposer.key();
     let mut register = vec!["study", "register", text(file), "--key", &key];
     for (member, _) in members {
@@ -319,7 +349,6 @@ pub fn study(proposer: &House, members: &[(&House, PathBuf)], file: &Path, numbe
         let state = proposer.study(number)?;
         (state["members"].as_array()?.len() == members.len()).then_some(())
     });
-    proposer.done(&["study", "start", number, "--key", &key]);
 }
 
 /// Waits until a study is completed at a house, and the certified model is with all of these. Gives its hash.
@@ -328,7 +357,7 @@ pub fn same_model(houses: &[&House], number: &str) -> String {
     let root = houses[0].until("the certificate", || certified(houses[0]));
     for house in houses {
         assert_eq!(house.until("the certificate", || certified(house)), root, "{}", house.name);
-        let file = house.dir.join("blobs").join(&root);
+        let file = house.seen("blobs").join(&root);
         let model = house.until("the model", || fs::read(&file).ok());
         assert_eq!(blake3::hash(&model).to_hex().to_string(), root, "{}", house.name);
     }

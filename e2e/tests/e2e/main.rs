@@ -5,6 +5,7 @@
 mod audit;
 mod checks;
 mod clock;
+mod faults;
 mod house;
 mod liars;
 mod localnet;

@@ -189,7 +189,13 @@ fn train(arguments: &Train) -> Result<()> {
 }
 
 fn look(arguments: &Preflight) -> Result<()> {
-    let spec = read_study(&arguments.study)?.spec();
+    let file = read_study(&arguments.study)?;
+    let spec = file.spec();
+    // with as few sites as may take part: with more it takes longer
+    let fewest = file.rules(1_000, 2)?.min_participants;
+    if let Some(warning) = file.transfer(fewest)?.warning() {
+        eprintln!("warning: {}: {warning}", arguments.study.display());
+    }
     let key = match &arguments.secret {
         Some(file) => site_group_key(&spec, &read_secret(file)?)?,
         // of a file that cannot be read, the report says so

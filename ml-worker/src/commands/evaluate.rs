@@ -1,7 +1,7 @@
 //! `ml-worker evaluate`: a model on rows whose labels are known.
 
-use super::{memory::Memory, say};
-use anyhow::{Context, Result};
+use super::{memory::Memory, say, shown};
+use anyhow::{bail, Context, Result};
 use clap::Args;
 use consilium_ml_worker::{
     data::{read_file, read_texts},
@@ -21,6 +21,9 @@ pub struct Evaluate {
     /// Also figures of each subgroup that this column of the table names
     #[arg(long, value_name = "COLUMN")]
     by: Option<String>,
+    /// Print all figures as JSON in place of the first ones in words
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     bootstrap: Bootstrap,
     #[command(flatten)]
@@ -55,5 +58,9 @@ pub fn evaluate(arguments: &Evaluate) -> Result<()> {
     let by = texts.as_ref().map(|(column, texts)| (*column, &texts[..]));
     let found =
         desk::evaluate(&bundle, &table, arguments.bootstrap.draws(), by).with_context(|| data.display().to_string())?;
-    say(format_args!("{:#}\n", json!(found)))
+    match found {
+        Some(found) if !arguments.json => say(shown::evaluation(&found)),
+        None if !arguments.json => bail!("{}: has no row to measure on", data.display()),
+        found => say(format_args!("{:#}\n", json!(found))),
+    }
 }

@@ -9,6 +9,7 @@ pub mod memory;
 mod pack;
 mod predict;
 pub mod seeds;
+mod shown;
 
 use anyhow::Result;
 use std::{

@@ -1,17 +1,21 @@
 //! `ml-worker pack`: a finished study's model, ready for use.
 
-use super::{memory::Memory, say};
+use super::{memory::Memory, say, shown};
 use anyhow::{bail, Context, Result};
 use clap::Args;
 use consilium_ml_worker::{
-    data::{read_file, Split},
+    data::{hash_data, read_file, Split},
     desk::{Bundle, Own},
     simulate::site_group_key,
-    site::read_secret,
+    site::{read_secret, Home},
 };
+use consilium_primitives::Hash;
 use consilium_study::{StudyFile, StudySpec};
 use serde_json::json;
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 #[derive(Args)]
 pub struct Pack {
@@ -41,6 +45,9 @@ pub struct Pack {
     /// Folder to write to
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Print JSON in place of words
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     memory: Memory,
 }
@@ -73,7 +80,12 @@ pub fn pack(arguments: &Pack) -> Result<()> {
                     }
                     kept
                 }
-                None => Split::of(&table, study.evaluation.validation_share),
+                None => {
+                    if let Some(folder) = secret.parent() {
+                        of_this_study(folder, &spec, &study, data)?;
+                    }
+                    Split::of(&table, study.evaluation.validation_share)
+                }
             };
             let own = Own { table: &table, split: &split, sensitivity: arguments.sensitivity };
             Bundle::of_study(&spec, &model, statistics.as_deref(), Some(&own))
@@ -82,7 +94,47 @@ pub fn pack(arguments: &Pack) -> Result<()> {
         _ => Bundle::of_study(&spec, &model, statistics.as_deref(), None)?,
     };
     bundle.write(&arguments.out)?;
-    say(format_args!("{}\n", json!({ "model": arguments.out, "made": bundle.made, "fitted": bundle.fitted })))
+    if arguments.json {
+        return say(format_args!(
+            "{}\n",
+            json!({ "model": arguments.out, "made": bundle.made, "fitted": bundle.fitted })
+        ));
+    }
+    say(shown::packed(&bundle, &arguments.out.display().to_string()))
+}
+
+/// Refuses a table that the worker in whose folder the secret lies did not work with in this study: with another site's secret, or
+/// another site's table, rows that trained would choose the cut. Where the folder knows nothing of the study, nothing is known.
+fn of_this_study(folder: &Path, spec: &[u8], study: &StudySpec, data: &Path) -> Result<()> {
+    let Ok(home) = Home::existing(folder) else { return Ok(()) };
+    let (mut found, mut other) = (None, None);
+    for entry in fs::read_dir(folder.join("studies")).into_iter().flatten().flatten() {
+        let mut agreement = [0; 32];
+        if hex::decode_to_slice(entry.file_name().as_encoded_bytes(), &mut agreement).is_err() {
+            continue;
+        }
+        let agreement = Hash::from(agreement);
+        if home.spec_of(&agreement)?.as_deref() != Some(spec) {
+            continue;
+        }
+        let Some(worked) = home.data(&agreement)? else { continue };
+        let hash = match found {
+            Some(hash) => hash,
+            None => *found.insert(hash_data(data, &study.data)?),
+        };
+        if worked == hash {
+            return Ok(());
+        }
+        other = Some(entry.path());
+    }
+    let Some(other) = other else { return Ok(()) };
+    bail!(
+        "{}: is not the table that the worker in {} has worked with in this study: it is another site's, or the secret is. (If it was \
+         changed since, give its split: --split {})",
+        data.display(),
+        folder.display(),
+        other.join("split.json").display()
+    )
 }
 
 /// What somebody has taken for a specification that is none, and where the right file comes from.

@@ -1,7 +1,7 @@
 //! `ml-worker predict`: a model on new rows.
 
 use super::{memory::Memory, say};
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use clap::Args;
 use consilium_ml_worker::{
     data::read_unlabelled,
@@ -20,7 +20,7 @@ pub struct Predict {
     /// New rows; label and group columns need not be there. Each row is predicted, or the first that cannot be is named
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
-    /// File to write to; left out, the predictions are printed
+    /// File to write to, which must not be there yet; left out, the predictions are printed
     #[arg(long, value_name = "CSV")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -42,6 +42,9 @@ fn cuts(bundle: &Bundle, outputs: usize) -> Vec<Cuts> {
 }
 
 pub fn predict(arguments: &Predict) -> Result<()> {
+    if let Some(path) = arguments.out.as_ref().filter(|path| path.exists()) {
+        bail!("{} is there already, and is not overwritten: name a new file with --out", path.display());
+    }
     let bundle = Bundle::read(&arguments.model)?;
     let table = read_unlabelled(&arguments.data, &bundle.spec.data, &arguments.memory.reading())?;
     let (logits, _) = desk::logits(&bundle, &table).with_context(|| arguments.data.display().to_string())?;
@@ -89,7 +92,16 @@ pub fn predict(arguments: &Predict) -> Result<()> {
     let bytes = out.into_inner().map_err(|e| anyhow::anyhow!("{e}"))?;
     match &arguments.out {
         // of patients, and nobody else's business
-        Some(path) => write_whole(path, &bytes, 0o600).with_context(|| format!("cannot write {}", path.display())),
+        Some(path) => {
+            write_whole(path, &bytes, 0o600).with_context(|| format!("cannot write {}", path.display()))?;
+            let count = table.rows();
+            say(format_args!(
+                "{}: {count} prediction{}, one for each row of {} in its order\n",
+                path.display(),
+                if count == 1 { "" } else { "s" },
+                arguments.data.display()
+            ))
+        }
         None => say(String::from_utf8(bytes)?),
     }
 }

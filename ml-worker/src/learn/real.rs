@@ -1,5 +1,6 @@
 //! The two number types that everything here computes in: `f32` in studies, `f64` where gradients are checked.
 
+use super::kernels::turn;
 use pulp::Simd;
 use std::{
     cell::Cell,
@@ -64,6 +65,12 @@ pub trait Real:
     fn vectors_mut<S: Simd>(numbers: &mut [Self]) -> &mut [Self::Vector<S>];
     /// `a·b + c`, rounded once if the machine does so in one instruction.
     fn mul_add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
+    /// `a + b`.
+    fn plus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    /// `a − b`.
+    fn minus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    /// [`turn`](super::kernels::turn::turn) of squares.
+    fn turn_squares(to: &mut [Self], to_step: usize, from: &[Self], step: usize, shape: (usize, usize));
     /// Sum of a vector's numbers.
     fn total<S: Simd>(simd: S, vector: Self::Vector<S>) -> Self;
     /// Calls a function with numbers of this thread to write on, whatever they are: they are kept, so that not every call
@@ -72,7 +79,10 @@ pub trait Real:
 }
 
 macro_rules! real {
-    ($($t:ident $vector:ident $splat:ident $vectors:ident $vectors_mut:ident $mul_add:ident $total:ident),*) => {$(
+    (
+        $($t:ident $vector:ident $splat:ident $vectors:ident $vectors_mut:ident $mul_add:ident $plus:ident $minus:ident
+        $total:ident $turn:ident),*
+    ) => {$(
         impl Real for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -138,6 +148,17 @@ macro_rules! real {
                 simd.$mul_add(a, b, c)
             }
             #[inline(always)]
+            fn plus<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                simd.$plus(a, b)
+            }
+            #[inline(always)]
+            fn minus<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                simd.$minus(a, b)
+            }
+            fn turn_squares(to: &mut [Self], to_step: usize, from: &[Self], step: usize, shape: (usize, usize)) {
+                turn::$turn(to, to_step, from, step, shape);
+            }
+            #[inline(always)]
             fn total<S: Simd>(simd: S, vector: S::$vector) -> Self {
                 simd.$total(vector)
             }
@@ -156,6 +177,6 @@ macro_rules! real {
 }
 
 real!(
-    f32 f32s splat_f32s as_simd_f32s as_mut_simd_f32s mul_add_e_f32s reduce_sum_f32s,
-    f64 f64s splat_f64s as_simd_f64s as_mut_simd_f64s mul_add_e_f64s reduce_sum_f64s
+    f32 f32s splat_f32s as_simd_f32s as_mut_simd_f32s mul_add_e_f32s add_f32s sub_f32s reduce_sum_f32s squares_of_f32,
+    f64 f64s splat_f64s as_simd_f64s as_mut_simd_f64s mul_add_e_f64s add_f64s sub_f64s reduce_sum_f64s squares
 );

@@ -43,6 +43,8 @@ pub struct Settings {
     pub token_file: PathBuf,
     /// `sites.toml`.
     pub sites: PathBuf,
+    /// Whether what follows a merge is done before the merge is attested.
+    pub ahead: bool,
 }
 
 #[derive(Clone)]
@@ -71,11 +73,15 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let blobs = Blobs::open(&settings.blobs).with_context(|| format!("cannot use {}", settings.blobs.display()));
     let blobs = blobs.map_err(Misconfigured::unless_it_passes)?;
     let worker = Worker::start(home, blobs, settings.sites).map_err(Misconfigured::unless_it_passes)?;
+    if !settings.ahead {
+        worker.do_nothing_ahead();
+    }
     let door = Door { worker, token: token.into() };
     let app = Router::new()
         .route("/v1/duties", put(duties))
         .route("/v1/changes/{seen}", get(changes))
         .route("/v1/status", get(status))
+        .route("/metrics", get(metrics))
         .layer(middleware::from_fn_with_state(door.clone(), check))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(door);
@@ -153,4 +159,15 @@ async fn changes(State(door): State<Door>, Path(seen): Path<u64>) -> Response {
 
 async fn status(State(door): State<Door>) -> Response {
     Json(door.worker.status()).into_response()
+}
+
+/// Figures, in the text form of Prometheus.
+async fn metrics(State(door): State<Door>) -> Response {
+    match door.worker.figures() {
+        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => {
+            tracing::error!("figures cannot be told: {error}");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
 }

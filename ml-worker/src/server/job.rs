@@ -84,6 +84,9 @@ impl Worker {
             Ok(Ok(Some(output))) => match self.keep(order, &key, &output) {
                 Ok(()) => {
                     tracing::info!("{name}: done in {:.2} s", began.elapsed().as_secs_f64());
+                    if order.duty.kind == DutyKind::Train {
+                        self.following.took(StudyKey::of(&order.duty), began.elapsed());
+                    }
                     let state = DutyState::Done(output);
                     self.failures.note(&order.duty, &state, "");
                     state
@@ -135,7 +138,7 @@ impl Worker {
         if let Some(own) = OwnMerge::of(order, output) {
             self.home.put_own_merge(&own)?;
         }
-        self.home.put_result(key, output)
+        self.keep_first(key, output)
     }
 
     /// Notes that a duty's data file cannot be read; whether that has not lasted long, as when a file is being replaced.

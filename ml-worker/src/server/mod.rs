@@ -5,6 +5,8 @@
 //! merges, initialises and evaluates, so that a long training does not hold up other studies' merges. A third one computes
 //! again what the chain attests differently.
 
+mod ahead;
+mod answer;
 mod connections;
 mod dissent;
 mod failures;
@@ -14,9 +16,11 @@ mod kept;
 mod leave;
 mod lost;
 mod merge;
+mod metrics;
 mod misconfigured;
 mod order;
 mod present;
+mod remake;
 mod shelf;
 mod train;
 mod turns;
@@ -30,17 +34,18 @@ use crate::{
     random,
     site::{Blobs, Home, StudyKey, SETTLE_EVERY},
 };
+use ahead::Following;
 use anyhow::Result;
-use codec::Encode;
 use consilium_primitives::{
-    duty::{MAX_ORDERS, OLDER_PROTOCOL, PROTOCOL_VERSION},
-    BlobRef, Duty, DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, Hash,
+    duty::{MAX_ORDERS, PROTOCOL_VERSION},
+    BlobRef, Duty, DutyKind, DutyOrder, DutyOutput, DutyState, FailureCode, Hash,
 };
 use consilium_study::StudySpec;
 use dissent::{Again, Doubt, Ground, Look};
 use failures::Failures;
 use kept::Kept;
 use leave::{Leave, Permit};
+use metrics::Metrics;
 use parking_lot::{Condvar, Mutex};
 use present::is_initial;
 use shelf::Shelf;
@@ -56,9 +61,6 @@ use turns::{Asked, Turns};
 /// After so long, a duty that could not be done is tried again, if it is still asked for. For so long, too, a `sites.toml`
 /// or a data file that was there and is not counts as one that someone is just replacing.
 const RETRY: Duration = Duration::from_secs(10);
-/// How long an answer waits for work that may be done in a moment: a merge of a small model would otherwise be told only
-/// when the node asks next, which it does when it hears that something was finished. The node gives a whole call 400 ms.
-const MOMENT: Duration = Duration::from_millis(30);
 /// Most duties whose state is remembered in memory; results are on disk.
 const MAX_JOBS: usize = 4 * MAX_ORDERS;
 /// Stack of a working thread: the tensor library walks graphs by recursion.
@@ -82,6 +84,8 @@ struct Job {
     asked: Asked,
 }
 
+type Jobs = HashMap<Hash, Job>;
+
 /// What a duty's work is known by here: its hash, and the statistics that its rows are scaled by. What was made under other
 /// statistics answers nothing.
 fn key(order: &DutyOrder) -> Hash {
@@ -94,6 +98,11 @@ fn key(order: &DutyOrder) -> Hash {
     }
 }
 
+/// Has whoever waits for a change ask anew.
+fn tell(changes: &watch::Sender<u64>) {
+    changes.send_modify(|count| *count = count.wrapping_add(1));
+}
+
 /// A worker.
 pub struct Worker {
     home: Home,
@@ -101,7 +110,7 @@ pub struct Worker {
     secret: [u8; 32],
     leave: Mutex<Leave>,
     specs: Mutex<HashMap<Hash, Arc<StudySpec>>>,
-    jobs: Mutex<HashMap<Hash, Job>>,
+    jobs: Mutex<Jobs>,
     finished: Condvar,
     /// Rows that are kept.
     kept: Mutex<Shelf<Kept>>,
@@ -126,6 +135,9 @@ pub struct Worker {
     failures: Failures,
     /// How often something was finished.
     changes: watch::Sender<u64>,
+    metrics: Metrics,
+    /// What follows merges that are not attested yet.
+    following: Following,
 }
 
 impl Worker {
@@ -160,71 +172,24 @@ impl Worker {
             turns: Turns::default(),
             failures: Failures::default(),
             changes: watch::Sender::default(),
+            metrics: Metrics::new()?,
+            following: Following::default(),
         });
         let thread = |name: &str| std::thread::Builder::new().name(name.into()).stack_size(STACK);
         let (looking, merging, training) = (worker.clone(), worker.clone(), worker.clone());
         thread("looking again").spawn(move || doubted.into_iter().for_each(|again| looking.look_again(again)))?;
-        thread("merging").spawn(move || quick_jobs.into_iter().for_each(|order| merging.work(&order)))?;
+        thread("merging").spawn(move || quick_jobs.into_iter().for_each(|order| merging.count(&order)))?;
         thread("training").spawn(move || training.take_turns())?;
-        let (later, alive) = ([worker.home.later(), worker.blobs.later()], Arc::downgrade(&worker));
+        let (home, later, alive) = (worker.home.clone(), worker.blobs.later(), Arc::downgrade(&worker));
         thread("settling").spawn(move || {
             while alive.strong_count() > 0 {
                 std::thread::sleep(SETTLE_EVERY);
-                for error in later.iter().filter_map(|later| later.settle().err()) {
+                for error in [home.settle(), later.settle()].into_iter().filter_map(Result::err) {
                     tracing::error!("a file cannot be brought to the disk: {error}");
                 }
             }
         })?;
         Ok(worker)
-    }
-
-    /// Answers a request: where each duty stands.
-    ///
-    /// # Errors
-    /// A text that says what is wrong with the request.
-    pub fn answer(&self, request: &DutyRequest) -> Result<DutyReply, String> {
-        if ![OLDER_PROTOCOL, PROTOCOL_VERSION].contains(&request.version) {
-            return Err(format!(
-                "version {} of the messages is unknown; this worker speaks {PROTOCOL_VERSION} and {OLDER_PROTOCOL}",
-                request.version
-            ));
-        }
-        if request.orders.len() > MAX_ORDERS {
-            return Err(format!("{} duties at once; at most {MAX_ORDERS}", request.orders.len()));
-        }
-        for bytes in &request.specs {
-            if let Err(error) = StudySpec::from_canonical(bytes) {
-                tracing::error!("a spec was refused: {error}");
-                continue;
-            }
-            if let Err(error) = self.home.put_spec(bytes) {
-                tracing::error!("{error:#}");
-            }
-        }
-        self.leave.lock().look();
-        self.let_go();
-        let keys: Vec<Hash> = request.orders.iter().map(key).collect();
-        self.jobs.lock().iter_mut().for_each(|(key, job)| job.asked.note(keys.contains(key)));
-        let states = || -> Vec<DutyState> { request.orders.iter().map(|order| self.state_of(order)).collect() };
-        let mut answers = states();
-        if self.wait(&keys) {
-            answers = states();
-        }
-        let duties = request.orders.iter().map(|order| order.duty.hash());
-        let answers = duties.zip(answers).map(|(duty, state)| DutyAnswer { duty, state }).collect();
-        Ok(DutyReply { version: request.version, answers })
-    }
-
-    /// Waits a moment for whichever of these duties are being worked on; false: none is.
-    fn wait(&self, duties: &[Hash]) -> bool {
-        let until = Instant::now() + MOMENT;
-        let mut jobs = self.jobs.lock();
-        let working = |jobs: &HashMap<Hash, Job>| duties.iter().any(|d| jobs.get(d).is_some_and(|job| job.working));
-        if !working(&jobs) {
-            return false;
-        }
-        while working(&jobs) && !self.finished.wait_until(&mut jobs, until).timed_out() {}
-        true
     }
 
     fn state_of(&self, order: &DutyOrder) -> DutyState {
@@ -257,7 +222,7 @@ impl Worker {
                 return DutyState::Queued;
             }
         }
-        match self.done(&key) {
+        match self.done(order, &key) {
             Ok(Some(output)) => return DutyState::Done(output),
             Ok(None) => {}
             Err(error) => return internal(error),
@@ -291,6 +256,9 @@ impl Worker {
             return DutyState::Done(self.present(order));
         }
         self.remember(order);
+        if let Some(lost) = self.lost_update(order) {
+            self.state_of(&lost);
+        }
         let there = |blob: &Option<BlobRef>| blob.as_ref().is_none_or(|b| self.blobs.has(b));
         let merge = matches!(order.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics);
         let base = there(&order.base) || is_initial(order);
@@ -346,8 +314,11 @@ impl Worker {
 
     /// What a duty gave, if it was done and is here. What can be computed again and was lost, as by a power cut, is computed again
     /// before this site says that it holds it; of an update, the first result stays.
-    fn done(&self, key: &Hash) -> Result<Option<DutyOutput>> {
+    fn done(&self, order: &DutyOrder, key: &Hash) -> Result<Option<DutyOutput>> {
         let output = self.home.result(key)?;
+        if let Some(DutyOutput::Update { root, .. }) = output {
+            return Ok(output.filter(|_| self.holds_update(order, &root)));
+        }
         let Some(DutyOutput::Root(root) | DutyOutput::Marked { root, .. }) = output else { return Ok(output) };
         if self.blobs.is_there(&root) {
             return Ok(output);
@@ -377,7 +348,7 @@ impl Worker {
         }
         self.finished.notify_all();
         if ended {
-            self.changes.send_modify(|count| *count = count.wrapping_add(1));
+            tell(&self.changes);
         }
     }
 
@@ -408,12 +379,5 @@ impl Worker {
             "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL_VERSION, "held": self.home.held(), "duties": duties,
             "failed": self.failures.list(),
         })
-    }
-
-    /// The reply in bytes.
-    fn reply(&self, body: &[u8]) -> Result<Vec<u8>, String> {
-        let request: DutyRequest = codec::DecodeAll::decode_all(&mut &body[..])
-            .map_err(|error| format!("not a request for duties: {error}"))?;
-        Ok(self.answer(&request)?.encode())
     }
 }

@@ -44,7 +44,7 @@ impl Asked {
         }
     }
 
-    fn wanted(&self) -> bool {
+    pub fn wanted(&self) -> bool {
         self.missed < MISSED || self.at.elapsed() < ABSENT
     }
 }
@@ -120,7 +120,7 @@ impl Worker {
             let order = self.turns.next();
             let key = super::key(&order);
             if self.wanted(&key) {
-                self.work(&order);
+                self.count(&order);
             } else {
                 self.change(&key, |job| job.working = false);
             }

@@ -1,7 +1,8 @@
 //! The worker's own folder: the site's secret, what was done, and what outlives a duty.
 
 use super::{
-    later::Later,
+    journal::Journal,
+    later::{force, Later},
     store::{make_folder, random, sweep, write_loosely, write_whole},
 };
 use crate::random::key;
@@ -46,7 +47,7 @@ pub(super) const OWN: u32 = 0o600;
 
 /// A worker's folder.
 #[derive(Clone, Debug)]
-pub struct Home(pub(super) PathBuf, pub(super) Later);
+pub struct Home(pub(super) PathBuf, pub(super) Later, Journal);
 
 impl Home {
     /// Opens the folder; makes it if need be.
@@ -60,7 +61,7 @@ impl Home {
         }
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
             .with_context(|| format!("cannot protect {}", folder.display()))?;
-        Ok(Self(folder.to_path_buf(), Later::default()))
+        Ok(Self(folder.to_path_buf(), Later::default(), Journal::default()))
     }
 
     /// Opens a folder that a worker has made.
@@ -69,14 +70,17 @@ impl Home {
     /// It is no worker's folder.
     pub fn existing(folder: &Path) -> Result<Self> {
         if PARTS.iter().all(|part| folder.join(part).is_dir()) {
-            return Ok(Self(folder.to_path_buf(), Later::default()));
+            return Ok(Self(folder.to_path_buf(), Later::default(), Journal::default()));
         }
         bail!("{} is no worker's folder: name the one that `ml-worker serve --dir` was started with", folder.display())
     }
 
-    /// What is brought to the disk later.
-    pub fn later(&self) -> Later {
-        self.1.clone()
+    /// Brings to the disk what nobody waited for; gives how many files these were.
+    ///
+    /// # Errors
+    /// The first that could not be brought there.
+    pub fn settle(&self) -> io::Result<usize> {
+        self.2.settled(|| self.1.settle())
     }
 
     /// Where it is.
@@ -109,13 +113,14 @@ impl Home {
         }
     }
 
-    /// Removes what an earlier worker left unfinished. Only the worker itself does so: beside a running one, it would
-    /// take away what that is just writing.
+    /// Removes what an earlier worker left unfinished, and puts what its journal has where it belongs. Only the worker itself does
+    /// so: beside a running one, it would take away what that is just writing.
     ///
     /// # Errors
     /// What the file system says.
     pub fn clean(&self) -> Result<()> {
         let clean = |folder: &Path| sweep(folder).with_context(|| format!("cannot clean {}", folder.display()));
+        self.take_up().with_context(|| format!("cannot put the results in {} in order", self.0.display()))?;
         let studies = self.0.join("studies");
         for folder in [&self.0, &self.0.join("results"), &self.0.join("specs"), &studies] {
             clean(folder)?;
@@ -135,6 +140,26 @@ impl Home {
             }
         }
         Ok(())
+    }
+
+    /// Puts what an earlier worker's journal has into files, and has all of these on the disk before the journal goes.
+    fn take_up(&self) -> Result<()> {
+        let left = Journal::left(&self.0)?;
+        for (duty, output) in &left {
+            let path = self.result_path(duty);
+            match self.result(duty)? {
+                Some(_) => force(&path)?,
+                None => write_whole(&path, &sealed(output), OWN)?,
+            }
+        }
+        if !left.is_empty() {
+            force(&self.0.join("results"))?;
+        }
+        Ok(Journal::remove(&self.0)?)
+    }
+
+    fn result_path(&self, duty: &Hash) -> PathBuf {
+        self.0.join("results").join(hex::encode(duty))
     }
 
     /// The site's secret: made once, from the system's random bytes, and kept (file `secret`, 64 hexadecimal digits).
@@ -180,7 +205,7 @@ impl Home {
     /// # Errors
     /// A result that cannot be read.
     pub fn result(&self, duty: &Hash) -> Result<Option<DutyOutput>> {
-        let path = self.0.join("results").join(hex::encode(duty));
+        let path = self.result_path(duty);
         let Some(bytes) = read(&path)? else { return Ok(None) };
         let output = match bytes.split_first() {
             Some((&SEALED, sealed)) => whole(sealed),
@@ -204,12 +229,15 @@ impl Home {
         if self.result(duty)?.is_some() {
             return Ok(());
         }
-        let path = self.0.join("results").join(hex::encode(duty));
-        let mut bytes = vec![SEALED];
-        bytes.extend(with_hash(output));
+        let path = self.result_path(duty);
+        let loosely = || write_loosely(&path, &sealed(output), OWN);
         let written = match output {
-            DutyOutput::Update { .. } => write_whole(&path, &bytes, OWN),
-            _ => write_loosely(&path, &bytes, OWN),
+            DutyOutput::Update { .. } => self.2.append(&self.0, duty, output, || {
+                loosely()?;
+                self.1.add(path.clone());
+                Ok(())
+            }),
+            _ => loosely(),
         };
         written.with_context(|| format!("cannot write {}", path.display()))
     }
@@ -219,7 +247,7 @@ impl Home {
     /// # Errors
     /// What the file system says.
     pub fn forget_result(&self, duty: &Hash) -> Result<()> {
-        let path = self.0.join("results").join(hex::encode(duty));
+        let path = self.result_path(duty);
         fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))
     }
 
@@ -242,6 +270,11 @@ impl Home {
         write_loosely(&path, bytes, OWN).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(hash)
     }
+}
+
+/// The file of a result.
+fn sealed(output: &DutyOutput) -> Vec<u8> {
+    [vec![SEALED], with_hash(output)].concat()
 }
 
 /// A value's bytes after their hash: a damaged state would train on in silence.

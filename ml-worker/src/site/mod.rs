@@ -2,6 +2,7 @@
 
 mod agreement;
 mod home;
+mod journal;
 mod later;
 mod merges;
 mod moved;

@@ -129,6 +129,48 @@ fn spoilt_notes_and_states_are_none_and_are_written_anew() {
 }
 
 #[test]
+fn a_journal_puts_results_back_up_to_the_first_that_is_not_whole() {
+    let (dir, home) = home();
+    let update = |n: u8| DutyOutput::Update { root: Hash::repeat_byte(n), metric: Some(n.into()) };
+    let duty = |n: u8| Hash::repeat_byte(100 + n);
+    let (journal, results) = (dir.path().join("results.journal"), dir.path().join("results"));
+    for n in 1..=3 {
+        home.put_result(&duty(n), &update(n)).unwrap();
+    }
+    let bytes = fs::read(&journal).unwrap();
+    let each = bytes.len() / 3;
+    let lose = || fs::read_dir(&results).unwrap().for_each(|file| fs::remove_file(file.unwrap().path()).unwrap());
+    for length in 0..=bytes.len() {
+        lose();
+        fs::write(&journal, &bytes[..length]).unwrap();
+        let started = Home::open(dir.path()).unwrap();
+        started.clean().unwrap();
+        for n in 1..=3u8 {
+            let whole = length >= each * usize::from(n);
+            assert_eq!(started.result(&duty(n)).unwrap(), whole.then(|| update(n)), "{n} of {length} bytes");
+        }
+        assert!(!journal.exists(), "what it had is on the disk");
+    }
+    // a bit in the second one is another
+    lose();
+    let mut turned = bytes.clone();
+    turned[each + each / 2] ^= 1;
+    fs::write(&journal, &turned).unwrap();
+    home.clean().unwrap();
+    assert_eq!((home.result(&duty(1)).unwrap(), home.result(&duty(3)).unwrap()), (Some(update(1)), None));
+    // a file that is there stays as it is
+    home.put_result(&duty(9), &DutyOutput::Held).unwrap();
+    let other = Home::open(dir.path()).unwrap();
+    other.put_result(&duty(4), &update(4)).unwrap();
+    // and once files are on the disk, the journal has nothing that is to be put anywhere
+    assert_eq!(other.settle().unwrap(), 1);
+    other.put_result(&duty(5), &update(5)).unwrap();
+    lose();
+    other.clean().unwrap();
+    assert_eq!((other.result(&duty(4)).unwrap(), other.result(&duty(5)).unwrap()), (None, Some(update(5))));
+}
+
+#[test]
 fn what_was_merged_here_and_is_gone_is_merged_again_before_this_site_says_that_it_has_it() {
     let lab = Lab::with(&demo_csv(0), unscaled(1));
     let init = lab.order(DutyKind::Init, 0, None, None);
@@ -193,8 +235,8 @@ fn a_training_waits_for_the_disk_for_its_promise_and_a_merge_does_not() {
     let forced = disk.forced()[before..].to_vec();
     let ends: Vec<&str> = forced.iter().map(|path| path.rsplit('/').next().unwrap()).collect();
     println!("a training forced {forced:?}");
-    // the update and its name, the result and its name
-    assert_eq!((ends.len(), ends[1], ends[3]), (4, "blobs", "results"), "{forced:?}");
+    // the update and its name, and the result, in a file whose name is there
+    assert_eq!((ends.len(), ends[1], ends[2]), (3, "blobs", "results.journal"), "{forced:?}");
     let before = disk.forced().len();
     process.done(&spec, &merge(&spec, base, 2, update, train.duty.hash()));
     assert_eq!(disk.forced()[before..], [] as [String; 0]);

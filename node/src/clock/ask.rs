@@ -154,21 +154,28 @@ impl<N: NetworkRequest + NetworkStateInfo + Clone + Send + Sync + 'static> Askin
                 by_name.insert(name, (*last, reading));
             }
         }
-        let readings: Vec<Reading> = by_name.into_values().map(|(_, reading)| reading).collect();
+        let readings: Vec<Reading> = by_name.values().map(|(_, reading)| *reading).collect();
         let others = Others::of(&readings);
         self.clock.0.known.write().others = others;
+        let alone = by_name.pop_first().filter(|_| others.is_none());
+        *self.clock.0.alone.write() = alone.map(|(name, (_, reading))| (name, reading));
         let error = self.clock.error();
         if let Some(gauge) = &self.gauge {
             gauge.set(error.map_or(f64::NAN, |error| error as f64 / 1_000.0));
         }
-        let (Some(others), Some(error)) = (others, error) else { return };
-        match others.words(error, is_idle(error)) {
+        let (words, right) = match (others, error) {
+            (Some(others), Some(error)) => {
+                (others.words(error, is_idle(error)), format!("{} other institutions' say", others.count))
+            }
+            _ => (self.clock.differs(), "the one other that is known says".to_owned()),
+        };
+        match words {
             Some(words) if self.warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) => {
                 log::warn!(target: LOG, "{words}");
                 self.warned = Some(Instant::now());
             }
             None if self.warned.take().is_some() => {
-                log::info!(target: LOG, "this machine's clock is right again, as {} other institutions' say", others.count);
+                log::info!(target: LOG, "this machine's clock is right again, as {right}");
             }
             _ => {}
         }

@@ -181,6 +181,26 @@ async fn nothing_is_concluded_of_one_answer_nor_of_slow_or_wrong_ones_and_blocks
 }
 
 #[tokio::test]
+async fn of_two_institutions_each_is_told_that_the_clocks_differ_and_blocks_go_on() {
+    let among = Among::new(&[(Node::Ahead(120_000, 3), "Birch Hospital")]);
+    for _ in 0..400 {
+        if among.clock.report()["warning"].is_string() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let report = among.clock.report();
+    let said = report["warning"].as_str().unwrap();
+    assert!(said.contains("Birch Hospital") && said.contains("(this one is behind)"), "{said}");
+    assert!(said.contains("differ by 12") || said.contains("differ by 119.9"), "{said}");
+    assert_eq!((&report["others"], &report["offset_seconds"]), (&0.into(), &Value::Null));
+    assert!(among.clock.may_author(SLOT) && among.figure().is_nan());
+    let among = Among::new(&[(Node::Ahead(0, 3), "Birch Hospital")]);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(among.clock.report()["warning"], Value::Null);
+}
+
+#[tokio::test]
 async fn where_fewer_than_two_others_could_answer_nothing_waits() {
     let among = Among::new(&[(Node::Silent, "a")]);
     tokio::time::sleep(Duration::from_millis(50)).await;

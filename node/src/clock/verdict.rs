@@ -37,6 +37,30 @@ impl Reading {
     fn middle(&self) -> i64 {
         self.low.saturating_add(self.width() / 2)
     }
+
+    /// By how much a clock that is so far ahead of the monotonic one differs from this one at least: positive if it is ahead.
+    fn error_of(&self, own: i64) -> i64 {
+        if own > self.high {
+            own.saturating_sub(self.high)
+        } else {
+            own.saturating_sub(self.low).min(0)
+        }
+    }
+
+    /// What is to be said where this is the one other clock that is known, that of `name`, and this machine's is so far ahead of
+    /// the monotonic one; nothing if the two agree. Which of two is wrong cannot be told.
+    pub fn words(&self, name: &str, own: i64) -> Option<String> {
+        let error = self.error_of(own);
+        if error.saturating_abs() <= WORTH_SAYING {
+            return None;
+        }
+        let side = if error > 0 { "ahead" } else { "behind" };
+        Some(format!(
+            "this machine's clock and that of {name} differ by {} (this one is {side}): one of the two is wrong; look at both \
+             (timedatectl), for while they differ nothing may become final",
+            span(error)
+        ))
+    }
 }
 
 /// The last answers of one clock.
@@ -91,11 +115,7 @@ impl Others {
 
     /// How far a clock is off at least that is so far ahead of the monotonic one: positive if it is ahead.
     pub fn error_of(&self, own: i64) -> i64 {
-        if own > self.high {
-            own.saturating_sub(self.high)
-        } else {
-            own.saturating_sub(self.low).min(0)
-        }
+        Reading { low: self.low, high: self.high }.error_of(own)
     }
 
     /// What is to be said of a clock that is off so far; nothing if that is not worth it. `idle`: no block is made for it.
@@ -156,6 +176,18 @@ mod tests {
         assert_eq!(others(&[]), None);
         assert_eq!(others(&[(3_600_000, 4)]), None);
         assert!(others(&[(3_600_000, 4), (3_600_000, 4)]).is_some());
+    }
+
+    #[test]
+    fn of_two_clocks_that_differ_none_is_said_to_be_the_wrong_one() {
+        let other = at(1_000_000, 10);
+        for own in [1_000_000, 1_000_000 + WORTH_SAYING, 1_000_000 - WORTH_SAYING] {
+            assert_eq!(other.words("\"Birch Hospital\"", own), None);
+        }
+        let said = other.words("\"Birch Hospital\"", 880_000).expect("words");
+        assert!(said.contains("\"Birch Hospital\" differ by 120.0 s (this one is behind)"), "{said}");
+        assert!(said.contains("one of the two is wrong") && said.contains("timedatectl"), "{said}");
+        assert!(other.words("x", 1_120_000).expect("words").contains("(this one is ahead)"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! group is asked for: whoever gives it may give the blob there, and from then on so may this node.
 
 use super::{
+    figures::Figures,
     gate::Snapshot,
     notes::Noted,
     peers::{Outcome, Peers},
@@ -20,7 +21,7 @@ use parking_lot::Mutex;
 use sc_network::ReputationChange;
 use sc_network_types::PeerId;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -70,6 +71,7 @@ pub struct Fetcher<T> {
     pub(super) patience: Patience,
     /// Wanted blobs that somebody could give wait for a session to end.
     pub(super) crowded: AtomicBool,
+    pub(super) figures: Figures,
 }
 
 /// What the loop of a fetcher keeps between two looks at what is wanted.
@@ -78,8 +80,8 @@ struct Desk {
     active: BTreeSet<BlobRef>,
     /// Wanted entries that were seen before.
     seen: BTreeSet<Entry>,
-    /// Entries that it is final that this node may have.
-    settled: BTreeSet<Entry>,
+    /// Entries that it is final that this node may have, and since when.
+    settled: BTreeMap<Entry, Instant>,
     /// Sessions that have begun before that was so.
     early: usize,
     warned: Option<Instant>,
@@ -116,8 +118,8 @@ pub(super) struct Begun {
 impl<T: Transport> Fetcher<T> {
     /// A fetcher that has not begun. A response that takes longer than its patience does not count.
     #[must_use]
-    pub fn new(store: Arc<Store>, transport: T, patience: Patience) -> Self {
-        Self { store, transport, peers: Mutex::default(), patience, crowded: AtomicBool::new(false) }
+    pub fn new(store: Arc<Store>, transport: T, patience: Patience, figures: Figures) -> Self {
+        Self { store, transport, peers: Mutex::default(), patience, crowded: AtomicBool::new(false), figures }
     }
 
     /// Fetches what is wanted until the sender of snapshots is gone. While `paused` says so, nothing new is begun. Peers that
@@ -160,8 +162,10 @@ impl<T: Transport> Fetcher<T> {
                     desk.early -= usize::from(begun.early);
                     self.peers.lock().ended(begun.peer, &begun.entry, outcome, Instant::now());
                     tell(&begun, outcome);
+                    self.figures.ended(outcome);
                     if outcome == Outcome::Complete {
                         self.transport.fetched();
+                        self.note_wait(&begun, &desk);
                     }
                     due = true;
                 }
@@ -195,6 +199,13 @@ impl<T: Transport> Fetcher<T> {
         blocking(work).boxed()
     }
 
+    /// Notes how long an update was waited for; not at all, where it came before this node saw as final that it may have it.
+    fn note_wait(&self, begun: &Begun, desk: &Desk) {
+        if begun.entry.kind == BlobKind::Update && !begun.held {
+            self.figures.waited(desk.settled.get(&begun.entry).map(Instant::elapsed).unwrap_or_default());
+        }
+    }
+
     /// Pairs what is wanted and not there with peers that can be asked now.
     fn begin(&self, look: Look, desk: &mut Desk, running: usize) -> Vec<Begun> {
         let now = Instant::now();
@@ -203,7 +214,7 @@ impl<T: Transport> Fetcher<T> {
         let mut crowded = false;
         let mut others = running.saturating_sub(desk.early);
         self.peers.lock().forget(|entry| snapshot.has(entry));
-        desk.settled.retain(|entry| snapshot.has(entry));
+        desk.settled.retain(|entry, _| snapshot.has(entry));
         desk.seen.retain(|entry| snapshot.has(entry));
         for Missing { notice, held } in missing {
             let entry = Entry::of(&notice);
@@ -218,7 +229,8 @@ impl<T: Transport> Fetcher<T> {
                 continue;
             }
             let settled = snapshot.local.is_some_and(|own| snapshot.settled(&notice, &own));
-            if settled && desk.settled.insert(entry) {
+            if settled && !desk.settled.contains_key(&entry) {
+                desk.settled.insert(entry, now);
                 self.peers.lock().forgive(&entry);
             }
             let early = !settled && notice.kind == BlobKind::Update;

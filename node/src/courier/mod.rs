@@ -9,6 +9,7 @@ mod chain;
 mod download;
 mod egress;
 mod fetch;
+mod figures;
 mod files;
 mod gate;
 mod load;
@@ -31,6 +32,7 @@ use chain::{Chain, Reader, Told, OLD};
 use consilium_runtime::opaque::Block;
 use egress::EgressLog;
 use fetch::{Fetcher, Transport};
+pub use figures::Figures;
 use futures::{
     channel::oneshot,
     future::BoxFuture,
@@ -88,6 +90,8 @@ pub struct Settings {
     pub clock: Clock,
     /// Has the offchain worker look again: a blob may be what a duty waits for.
     pub nudge: Nudge,
+    /// What is counted.
+    pub figures: Figures,
 }
 
 /// The courier's place in the network, before the network is built.
@@ -138,6 +142,7 @@ pub struct Courier<C, N> {
     port: Port,
     clock: Clock,
     nudge: Nudge,
+    figures: Figures,
 }
 
 /// The network as a fetcher sees it.
@@ -200,8 +205,9 @@ where
         let egress = EgressLog::open(&log, &settings.genesis)
             .map_err(|error| format!("egress log {}: {error}", log.display()))?;
         let store = Arc::new(store);
-        let server = Arc::new(Server::new(store.clone(), egress, settings.served));
-        Ok(Self { client, network, store, server, port, clock: settings.clock.clone(), nudge: settings.nudge.clone() })
+        let server = Arc::new(Server::new(store.clone(), egress, settings.served, settings.figures.clone()));
+        let (clock, nudge, figures) = (settings.clock.clone(), settings.nudge.clone(), settings.figures.clone());
+        Ok(Self { client, network, store, server, port, clock, nudge, figures })
     }
 
     /// Serves and fetches until the node stops; that it ended before is said in the log. While `syncing` says that the
@@ -211,7 +217,7 @@ where
         let (sender, snapshots) = watch::channel(Arc::new(Snapshot::default()));
         let transport =
             Wire { network: self.network.clone(), names: self.port.names.clone(), nudge: self.nudge.clone() };
-        let fetcher = Fetcher::new(self.store.clone(), transport, fetch::PATIENCE);
+        let fetcher = Fetcher::new(self.store.clone(), transport, fetch::PATIENCE, self.figures.clone());
         let ended = tokio::select! {
             () = self.look(sender, &syncing) => "the chain tells of no more blocks",
             () = serve(self.server.clone(), self.port.requests.clone()) => "the network brings no more requests",

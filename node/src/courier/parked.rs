@@ -76,9 +76,9 @@ impl Server {
         let mut off = match self.judge(&heard, Instant::now()) {
             Ok(job) => return Ok(job),
             Err(off) if waits(&off) => off,
-            Err(off) => return Err(heard.put_off(off)),
+            Err(off) => return Err(self.put_off(&heard, off)),
         };
-        let Some(_place) = self.parking.take(peer) else { return Err(heard.put_off(off)) };
+        let Some(_place) = self.parking.take(peer) else { return Err(self.put_off(&heard, off)) };
         let until = tokio::time::Instant::now() + heard.asked.patience();
         loop {
             let more = tokio::select! {
@@ -88,12 +88,12 @@ impl Server {
                 () = tokio::time::sleep_until(until) => false,
             };
             if !more {
-                return Err(heard.put_off(off));
+                return Err(self.put_off(&heard, off));
             }
             off = match self.judge(&heard, Instant::now()) {
                 Ok(job) => return Ok(job),
                 Err(still @ (Off::Crowded | Off::NotYet { here: true })) => still,
-                Err(off) => return Err(heard.put_off(off)),
+                Err(off) => return Err(self.put_off(&heard, off)),
             };
         }
     }

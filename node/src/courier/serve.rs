@@ -2,6 +2,7 @@
 
 use super::{
     egress::EgressLog,
+    figures::{Figures, Why},
     gate::{may_serve, Bucket, Grant, Refusal, Snapshot},
     load::{Load, Place, Reading},
     parked::Parking,
@@ -56,13 +57,22 @@ pub struct Answer {
     pub place: Option<Place>,
 }
 
-impl Heard {
-    /// What the peer is told, in words that it knows, if nothing comes of its request.
-    pub(super) fn put_off(&self, off: Off) -> Answer {
+impl Server {
+    /// What a peer is told, in words that it knows, if nothing comes of its request.
+    pub(super) fn put_off(&self, heard: &Heard, off: Off) -> Answer {
         match off {
-            Off::For(answer) => answer,
-            Off::NotYet { .. } => Answer::plain(self.asked.understood(Response::NotYet)),
-            Off::Crowded => Answer::plain(Response::Busy),
+            Off::For(answer, why) => {
+                self.figures.refused(why);
+                answer
+            }
+            Off::NotYet { .. } => {
+                self.figures.refused(Why::NotYet);
+                Answer::plain(heard.asked.understood(Response::NotYet))
+            }
+            Off::Crowded => {
+                self.figures.refused(Why::Crowded);
+                Answer::plain(Response::Busy)
+            }
         }
     }
 }
@@ -98,8 +108,8 @@ pub struct Heard {
 
 /// Why a request that was heard is not admitted now.
 pub enum Off {
-    /// This is all that the peer gets.
-    For(Answer),
+    /// This is all that the peer gets, and why.
+    For(Answer, Why),
     /// What it asks for is not final here, or not known; whether it may be answered by this node once that is so.
     NotYet {
         /// Whether to wait for it.
@@ -121,6 +131,7 @@ pub struct Server {
     served: crate::Served,
     /// What this node knows of the chain may be old.
     behind: AtomicBool,
+    figures: Figures,
 }
 
 /// How often one peer may still ask, and how often it should not have asked.
@@ -157,7 +168,7 @@ struct Budget {
 impl Server {
     /// A server that knows nothing of the chain yet, and so puts everyone off.
     #[must_use]
-    pub fn new(store: Arc<Store>, egress: EgressLog, served: crate::Served) -> Self {
+    pub fn new(store: Arc<Store>, egress: EgressLog, served: crate::Served, figures: Figures) -> Self {
         Self {
             store,
             egress,
@@ -168,6 +179,7 @@ impl Server {
             parking: Parking::default(),
             served,
             behind: AtomicBool::new(true),
+            figures,
         }
     }
 
@@ -210,7 +222,7 @@ impl Server {
     #[cfg(test)]
     pub fn admit(&self, request: &[u8], peer: PeerId, now: Instant) -> Result<Job, Answer> {
         let heard = self.hear(request, peer, now)?;
-        self.judge(&heard, now).map_err(|off| heard.put_off(off))
+        self.judge(&heard, now).map_err(|off| self.put_off(&heard, off))
     }
 
     fn deaf(&self, snapshot: &Snapshot) -> bool {
@@ -224,21 +236,25 @@ impl Server {
     pub(super) fn hear(&self, request: &[u8], peer: PeerId, now: Instant) -> Result<Heard, Answer> {
         let snapshot = self.snapshot.borrow().clone();
         if self.deaf(&snapshot) {
+            self.figures.refused(Why::Behind);
             return Err(Answer::plain(Response::Busy));
         }
         if snapshot.institution_of(&peer).is_none() {
             log::debug!(target: super::LOG, "refused {peer}: {}", Refusal::Outsider);
+            self.figures.refused(Why::Outsider);
             return Err(Answer::costly(Response::Refused, COST_OUTSIDER));
         }
         let rate = self.rates.lock().entry(peer).or_insert_with(|| Rate::new(now)).asks.take(1.0, now);
         if rate.is_err() {
             log::debug!(target: super::LOG, "turned away {peer}: more than {RATE} requests a second");
             self.note_nuisance(&snapshot, &peer, now);
+            self.figures.refused(Why::Rate);
             return Err(Answer::costly(Response::Busy, COST_FLOOD));
         }
         let malformed = |error: Malformed| {
             log::debug!(target: super::LOG, "refused {peer}: {error}");
             self.note_nuisance(&snapshot, &peer, now);
+            self.figures.refused(Why::Malformed);
             Answer::costly(Response::Refused, COST_MALFORMED)
         };
         let asked = Asked::read(request).map_err(malformed)?;
@@ -252,9 +268,9 @@ impl Server {
     /// Why it is not admitted now.
     pub(super) fn judge(&self, heard: &Heard, now: Instant) -> Result<Job, Off> {
         let snapshot = self.snapshot.borrow().clone();
-        let ended = |response| Off::For(Answer::plain(response));
+        let ended = |response, why| Off::For(Answer::plain(response), why);
         if self.deaf(&snapshot) {
-            return Err(ended(Response::Busy));
+            return Err(ended(Response::Busy, Why::Behind));
         }
         let Heard { peer, asked: Asked { request, .. }, range } = heard;
         let (peer, entry) = (*peer, request.entry);
@@ -265,14 +281,15 @@ impl Server {
                 // the block that lists it may come in a moment; nobody else than members asks here
                 Refusal::Unlisted => Off::NotYet { here: true },
                 Refusal::NotFinal | Refusal::MemberNotFinal => Off::NotYet { here: granted || snapshot.holder(&entry) },
-                Refusal::Outsider | Refusal::NotMember | Refusal::Left | Refusal::HeldForOther => {
-                    ended(Response::Refused)
-                }
+                Refusal::Outsider => ended(Response::Refused, Why::Outsider),
+                Refusal::NotMember => ended(Response::Refused, Why::NotMember),
+                Refusal::Left => ended(Response::Refused, Why::Left),
+                Refusal::HeldForOther => ended(Response::Refused, Why::HeldForOther),
             }
         })?;
         let (place, reading) = Load::take(&self.load, peer, range).ok_or(Off::Crowded)?;
         if !self.affords(peer, &entry, range, now) {
-            return Err(ended(Response::Refused));
+            return Err(ended(Response::Refused, Why::Budget));
         }
         Ok(Job { peer, request: *request, range: range.clone(), grant, place, reading })
     }
@@ -319,11 +336,11 @@ impl Server {
         let entry = &request.entry;
         let slice = match self.store.slice(&entry.blob, range) {
             Ok(slice) => slice,
-            Err(Unavailable::NotHeld) => return Response::NotHeld,
-            Err(Unavailable::Building) => return Response::Busy,
+            Err(Unavailable::NotHeld) => return self.without(Response::NotHeld, Why::NotHeld),
+            Err(Unavailable::Building) => return self.without(Response::Busy, Why::Building),
             Err(error) => {
                 log::warn!(target: super::LOG, "{entry}: {error}");
-                return Response::NotHeld;
+                return self.without(Response::NotHeld, Why::NotHeld);
             }
         };
         let noted = self.egress.note(grant, peer, range).and_then(|line| self.egress.commit(line));
@@ -332,10 +349,17 @@ impl Server {
                 target: super::LOG,
                 "egress log cannot be written, so nothing is served; make room or mend its permissions: {error}"
             );
-            return Response::Busy;
+            return self.without(Response::Busy, Why::EgressLog);
         }
         log::trace!(target: super::LOG, "{entry}: {range:?} to {} ({peer})", grant.name);
-        Response::Data((self.served)(slice))
+        let slice = (self.served)(slice);
+        self.figures.gave(slice.len());
+        Response::Data(slice)
+    }
+
+    fn without(&self, response: Response, why: Why) -> Response {
+        self.figures.refused(why);
+        response
     }
 
     /// Brings the egress log to the disk; says whether lines were added since the last time. Blocks on the disk.

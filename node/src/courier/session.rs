@@ -170,7 +170,10 @@ impl<T: Transport> Fetcher<T> {
         };
         let Some(bytes) = answer else { return Reply::End(Outcome::Failed) };
         match Response::read(&bytes) {
-            Some(Response::Data(slice)) => Reply::Slice(slice),
+            Some(Response::Data(slice)) => {
+                self.figures.got(slice.len());
+                Reply::Slice(slice)
+            }
             Some(Response::NotHeld) => Reply::End(Outcome::NotHeld),
             Some(Response::Refused) => Reply::End(Outcome::Refused),
             Some(Response::Busy) => Reply::End(Outcome::Busy),

@@ -1,6 +1,7 @@
 //! Couriers against each other and against peers that mean harm.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod counting;
 mod disk;
 mod egress_log;
 mod expiring;
@@ -18,6 +19,7 @@ mod waiting;
 
 use super::{
     egress::{EgressLog, Line},
+    figures::Figures,
     gate::Snapshot,
     serve::Server,
     store::Store,
@@ -89,6 +91,7 @@ struct House {
     dir: tempfile::TempDir,
     store: Arc<Store>,
     server: Arc<Server>,
+    figures: Figures,
 }
 
 impl House {
@@ -100,9 +103,10 @@ impl House {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(&dir.path().join("blobs"), &dir.path().join("courier"), quota).unwrap());
         let egress = EgressLog::open(&dir.path().join("courier/egress.log"), &GENESIS).unwrap();
-        let server = Arc::new(Server::new(store.clone(), egress, std::convert::identity));
+        let figures = Figures::quiet();
+        let server = Arc::new(Server::new(store.clone(), egress, std::convert::identity, figures.clone()));
         server.set_behind(false);
-        Self { dir, store, server }
+        Self { dir, store, server, figures }
     }
 
     /// The store as a restarted node finds it.

@@ -105,10 +105,11 @@ impl Found {
 fn read_cards(folder: &Path) -> Result<Vec<Founder>, String> {
     let shown = folder.display();
     let entries = fs::read_dir(folder).map_err(|error| format!("--cards {shown}: {error}"))?;
-    let mut founders = Vec::new();
+    let (mut founders, mut passed) = (Vec::new(), Vec::new());
     for entry in entries {
         let path = entry.map_err(|error| format!("--cards {shown}: {error}"))?.path();
         if path.extension().is_none_or(|extension| extension != "json") {
+            passed.push(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
             continue;
         }
         let read = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -117,9 +118,15 @@ fn read_cards(folder: &Path) -> Result<Vec<Founder>, String> {
         founders.push(Founder { card, identity, file });
     }
     if founders.len() < 2 {
+        passed.sort();
+        let others = match passed.is_empty() {
+            true => String::new(),
+            false => format!(" (passed over, for their names do not end in .json: {})", passed.join(", ")),
+        };
+        let count = founders.len();
         return Err(format!(
-            "--cards {shown}: holds {} files that end in .json; a consortium is founded by two institutions or more",
-            founders.len()
+            "--cards {shown}: holds {count} card{} in files that end in .json{others}; a consortium is founded by two institutions or more",
+            if count == 1 { "" } else { "s" }
         ));
     }
     founders.sort_by_key(|founder| founder.identity.account);
@@ -134,8 +141,14 @@ fn check(founders: &[Founder], terms: &Terms) -> Result<Vec<String>, String> {
     }
     let mut taken: BTreeMap<(&str, Vec<u8>), &str> = BTreeMap::new();
     let mut narrow: Vec<String> = Vec::new();
-    for founder in founders {
+    for (at, founder) in founders.iter().enumerate() {
         let Founder { card, identity, file } = founder;
+        if let Some(other) = founders.iter().take(at).find(|other| other.card == *card) {
+            return Err(format!(
+                "{} and {file}: both are the card of {}; take one of them away",
+                other.file, card.name
+            ));
+        }
         if card.consortium != terms.consortium {
             return Err(format!("{file}: is for the consortium {:?}, not {:?}", card.consortium, terms.consortium));
         }

@@ -1,6 +1,6 @@
 //! Benchmarks of every call, of the check of a vote, and of the deadlines, each with as many members as a study can
-//! have and in the dearest state that was found: merges that close with half of the members in dissent, a pause whose end
-//! freezes all commitments at once.
+//! have and in the dearest state that was found: merges that close with half of the members in dissent, or with as many updates of the next round
+//! as close one at once, a pause whose end freezes all commitments at once.
 
 use crate::{
     pallet::{Call, Config, Losses, NextStudy, Pallet, Studies},
@@ -11,8 +11,8 @@ use crate::{
 use alloc::{boxed::Box, vec, vec::Vec};
 use consilium_primitives::{
     round::{Event, PerMember, Phase},
-    rules::{MAX_PARTICIPANTS, MAX_SPEC_LEN, PPM},
-    Hash, Merge, MergeRule, OnStall, StudyId, StudyRules, Vote, VoteBody, Weighting,
+    rules::{close_at_once, MAX_PARTICIPANTS, MAX_SPEC_LEN, PPM},
+    Duty, DutyKind, Hash, Marks, Merge, MergeRule, Next, OnStall, StudyId, StudyRules, Vote, VoteBody, Weighting,
 };
 use frame_benchmarking::v2::*;
 use frame_support::{assert_ok, traits::Authorize, traits::Hooks};
@@ -106,6 +106,18 @@ fn ballot<T: Config>(study: StudyId, who: &AccountId32, body: VoteBody) -> Vote 
 fn answer<T: Config>(study: StudyId, who: &AccountId32, body: VoteBody) {
     let vote = ballot::<T>(study, who, body);
     assert_ok!(Pallet::<T>::apply(study, Event::Vote(vote)));
+}
+
+/// The same on a merge, with the update of the round that follows.
+fn ahead<T: Config>(study: StudyId, who: &AccountId32) -> Vote {
+    let root = hash(1_000);
+    let vote = ballot::<T>(study, who, VoteBody::Root(root));
+    let id = institution(who);
+    let asked = Pallet::<T>::asked(&id).into_iter().find(|asked| asked.order.duty.study == study);
+    let duty = asked.expect("the benchmark has brought the study to this duty").order.duty;
+    let duty = Duty { kind: DutyKind::Train, round: duty.round.saturating_add(1), base: root, ..duty };
+    let next = Next::Update { duty: duty.hash(), root: hash(3_000), len: LEN, metric: Some(1) };
+    Vote { body: VoteBody::Ahead { root, marks: Marks::default(), next }, ..vote }
 }
 
 /// A study whose first merge is open, with all inputs.
@@ -258,17 +270,31 @@ mod benchmarks {
     #[benchmark]
     fn vote() {
         let all = participants::<T>();
-        let study = disputed::<T>(&all, rules(), all.len() / 2);
+        let study = merging::<T>(&all, rules());
         judged::<T>(study, &all);
-        let (who, key) = &all[all.len() - 1];
-        let cast = ballot::<T>(study, who, VoteBody::Root(hash(1_000)));
+        Studies::<T>::mutate(study, |info| {
+            if let Some(info) = info {
+                (info.state.rules.max_rounds, info.state.rules.target) = (9, None);
+            }
+        });
+        // those that dissent, and of those that agree all but the one that closes it
+        let agreed = close_at_once(MAX_PARTICIPANTS) as usize;
+        for ((who, _), n) in all.iter().zip(0u32..).skip(agreed) {
+            answer::<T>(study, who, VoteBody::Root(hash(n.saturating_add(2_000))));
+        }
+        for (who, _) in all.iter().take(agreed).skip(1) {
+            let cast = ahead::<T>(study, who);
+            assert_ok!(Pallet::<T>::apply(study, Event::Vote(cast)));
+        }
+        let (who, key) = &all[0];
+        let cast = ahead::<T>(study, who);
         let signature =
             key.sign(&cast.payload(&genesis::<T>(), &agreement::<T>(study))).expect("the keystore has the key");
 
         #[extrinsic_call]
         _(RawOrigin::Authorized, cast, signature);
 
-        assert!(matches!(phase::<T>(study), Phase::FinalEvaluation { .. }));
+        assert!(matches!(phase::<T>(study), Phase::Collecting(c) if c.commitments.len() == agreed));
     }
 
     #[benchmark]

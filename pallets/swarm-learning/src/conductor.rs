@@ -15,7 +15,7 @@ use alloc::{string::String, vec, vec::Vec};
 use codec::{DecodeAll, Encode};
 use consilium_primitives::{
     blocks,
-    duty::{HELD_BASE, MAX_ORDERS, OLDER_PROTOCOL, PROTOCOL_VERSION},
+    duty::{HELD_BASE, MAX_ORDERS, OLDER_PROTOCOL, PRESENT_PROTOCOL, PROTOCOL_VERSION},
     rules::FETCH_SLACK,
     DutyAnswer, DutyKind, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, Hash, InstitutionId, Vote,
     VoteBody,
@@ -113,9 +113,6 @@ pub(crate) fn conduct<T: Config>(now: u32) {
     };
     let settled = settled(now, &asked);
     let deadline = sp_io::offchain::timestamp().add(Duration::from_millis(BUDGET_MS));
-    // a worker of an earlier version understands no request in which the later kind of duty stands: it is asked by itself
-    let (later, asked): (Vec<_>, Vec<_>) =
-        asked.into_iter().partition(|(_, asked)| asked.order.duty.kind == DutyKind::Present);
     let worker = worker(deadline);
     let ask = |version, asked: &[_]| match &worker {
         _ if asked.is_empty() => Ok(Vec::new()),
@@ -127,7 +124,16 @@ pub(crate) fn conduct<T: Config>(now: u32) {
             answer_duty::<T>(now, key, asked, settled.contains(&asked.order.duty.hash()), &answer.state);
         }
     };
-    match ask(OLDER_PROTOCOL, &asked) {
+    let (newest, asked, later) = match ask(PROTOCOL_VERSION, &asked) {
+        // a worker of an earlier version
+        Err(CallError::Status(400)) => {
+            let (later, asked): (Vec<_>, Vec<_>) =
+                asked.into_iter().partition(|(_, asked)| asked.order.duty.kind == DutyKind::Present);
+            (ask(OLDER_PROTOCOL, &asked), asked, later)
+        }
+        answers => (answers, asked, Vec::new()),
+    };
+    match newest {
         Ok(answers) => {
             StorageValueRef::persistent(MISSING_KEY).clear();
             tell(&asked, answers);
@@ -144,7 +150,7 @@ pub(crate) fn conduct<T: Config>(now: u32) {
             report_missing::<T>(now, &asked);
         }
     }
-    match ask(PROTOCOL_VERSION, &later) {
+    match ask(PRESENT_PROTOCOL, &later) {
         Ok(answers) => tell(&later, answers),
         Err(error) => log::warn!(target: LOG, "{} paused studies ask for this site's worker: {error:?}", later.len()),
     }
@@ -272,7 +278,8 @@ fn ask<T: Config>(worker: &Worker, version: u8, asked: &[(AuthorityId, Asked)]) 
 
 fn call(worker: &Worker, version: u8, asked: &[(AuthorityId, Asked)], specs: Vec<Vec<u8>>) -> Answers {
     let orders = asked.iter().map(|(_, asked)| asked.order.clone()).collect();
-    let request = DutyRequest { version, specs, orders };
+    let ahead = asked.iter().map(|(_, asked)| asked.ahead).collect();
+    let request = DutyRequest { version, specs, orders, ahead };
     let url = alloc::format!("{}/v1/duties", worker.url);
     let pending = http::Request::default()
         .method(http::Method::Put)
@@ -324,6 +331,9 @@ fn body(asked: &Asked, settled: bool, state: &DutyState) -> Option<VoteBody> {
         }
         (DutyKind::Merge, DutyState::Done(DutyOutput::Marked { root, marks })) => {
             Some(VoteBody::Marked { root: *root, marks: *marks })
+        }
+        (DutyKind::Merge, DutyState::Done(DutyOutput::Ahead { root, marks, next })) => {
+            Some(VoteBody::Ahead { root: *root, marks: *marks, next: *next })
         }
         // with all inputs there, what is missing is the merge: nothing to report about the inputs
         (DutyKind::MergeStatistics | DutyKind::Merge, DutyState::Inputs { have, invalid })

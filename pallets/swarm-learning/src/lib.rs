@@ -63,11 +63,15 @@ mod shell;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_ahead;
+#[cfg(test)]
 mod tests_blobs;
 #[cfg(test)]
 mod tests_changes;
 #[cfg(test)]
 mod tests_conductor;
+#[cfg(test)]
+mod tests_early;
 #[cfg(test)]
 mod tests_migration;
 #[cfg(test)]
@@ -109,7 +113,7 @@ pub mod sr25519 {
 }
 
 #[frame_support::pallet]
-#[allow(missing_docs, clippy::expect_used)] // items the macros generate
+#[allow(missing_docs, clippy::expect_used, clippy::large_enum_variant)] // items the macros generate
 pub mod pallet {
     use super::*;
     use alloc::boxed::Box;
@@ -131,7 +135,8 @@ pub mod pallet {
 
     /// Version of the storage.
     /// 2: studies say how long a slot was when they were registered, which round's model they stand on, and who is there.
-    const STORAGE_VERSION: StorageVersion = StorageVersion::new(2);
+    /// 3: they say what was answered ahead, and what the last merge came to.
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(3);
 
     /// What the runtime gives to this pallet.
     #[pallet::config]
@@ -294,10 +299,11 @@ pub mod pallet {
         }
 
         fn on_runtime_upgrade() -> Weight {
-            if StorageVersion::get::<Self>() >= STORAGE_VERSION {
-                return T::DbWeight::get().reads(1);
-            }
-            let studies = Self::shorten_slots();
+            let studies = match StorageVersion::get::<Self>() {
+                before if before >= STORAGE_VERSION => return T::DbWeight::get().reads(1),
+                before if before >= 2 => Self::write_studies_anew(),
+                _ => Self::shorten_slots(),
+            };
             STORAGE_VERSION.put::<Self>();
             // each is read and written, with up to two records read, and a running one has its place in the agenda
             T::DbWeight::get()

@@ -7,6 +7,16 @@ use crate::{
 use consilium_primitives::{round::Kind, SLOT_MILLIS_BEFORE_5};
 
 impl<T: Config> Pallet<T> {
+    /// Studies are written as they are read: with what was unknown before. Returns how many there are.
+    pub(crate) fn write_studies_anew() -> u64 {
+        let mut studies: u64 = 0;
+        Studies::<T>::translate(|_, info: StudyInfo| {
+            studies = studies.saturating_add(1);
+            Some(info)
+        });
+        studies
+    }
+
     /// Slots are shorter from here on: studies say how long theirs were, and what is to come to those that run is as far away in
     /// time as before. Returns how many studies there are.
     pub(crate) fn shorten_slots() -> u64 {

@@ -11,7 +11,7 @@ use sp_core::{crypto::AccountId32, Pair as _};
 use sp_runtime::{
     impl_opaque_keys,
     traits::ConvertInto,
-    transaction_validity::{TransactionSource, TransactionValidityError},
+    transaction_validity::{TransactionSource, TransactionValidityError, UnknownTransaction},
     BuildStorage,
 };
 use std::cell::RefCell;
@@ -277,6 +277,11 @@ pub fn sign(vote: &Vote, pair: &sr25519::AuthorityPair) -> sr25519::AuthoritySig
 pub fn pool_says(vote: Vote, signature: sr25519::AuthoritySignature) -> Result<(), TransactionValidityError> {
     let call = RuntimeCall::Swarm(Call::vote { vote, signature });
     call.authorize(TransactionSource::External).expect("votes are authorized calls").map(|_| ())
+}
+
+/// What the pool says of a vote that nothing asks for yet.
+pub fn not_yet() -> Result<(), TransactionValidityError> {
+    Err(UnknownTransaction::Custom(crate::types::NOT_YET).into())
 }
 
 /// Sends a vote as the pool and a block would take it.

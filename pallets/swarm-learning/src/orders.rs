@@ -6,7 +6,7 @@ use consilium_primitives::{
     duty::{ATTESTED_ROUNDS, COMMITTED_ROUNDS},
     round::{Kind, Phase},
     rules::UPDATES_AFTER_END,
-    Attested, BlobRef, DutyKind, DutyOrder, Hash, InstitutionId, MergeInput, StudyBlobs, StudyId,
+    Ahead, Attested, BlobRef, DutyKind, DutyOrder, Hash, InstitutionId, MergeInput, StudyBlobs, StudyId,
 };
 use sp_core::crypto::AccountId32;
 
@@ -28,6 +28,8 @@ pub(crate) struct Asked {
     pub fetch: u32,
     /// Whether it was said to be there without the model that the study stands on.
     pub lacked: bool,
+    /// What follows a merge.
+    pub ahead: Option<Ahead>,
 }
 
 impl<T: Config> Pallet<T> {
@@ -111,6 +113,7 @@ impl<T: Config> Pallet<T> {
             not_final: open.not_final,
             frozen_at: open.frozen_at,
             lacked: open.lacked,
+            ahead: open.ahead,
             fetch: info.state.windows().fetch,
         })
     }

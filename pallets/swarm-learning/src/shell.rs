@@ -10,7 +10,7 @@ use crate::{
 use alloc::vec::Vec;
 use consilium_primitives::{
     blocks,
-    round::{Effect, Event as RoundEvent, Phase, Study},
+    round::{Early, Effect, Event as RoundEvent, Phase, Refusal, Study},
     Hash, InstitutionId, StudyId, StudyRules, Vote,
 };
 use frame_support::pallet_prelude::*;
@@ -19,7 +19,9 @@ use sp_application_crypto::RuntimeAppPublic;
 use sp_core::crypto::AccountId32;
 use sp_runtime::{
     traits::OpaqueKeys,
-    transaction_validity::{InvalidTransaction, TransactionSource, TransactionValidityWithRefund, ValidTransaction},
+    transaction_validity::{
+        InvalidTransaction, TransactionSource, TransactionValidityWithRefund, UnknownTransaction, ValidTransaction,
+    },
 };
 
 /// Votes wait this many blocks in the pool at most.
@@ -91,11 +93,17 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn apply(study: StudyId, event: RoundEvent) -> DispatchResult {
         let mut info = Studies::<T>::get(study).ok_or(Error::<T>::NoSuchStudy)?;
         let around = Around::<T>::new(study, info.agreement);
-        let before = info.state.round;
+        let mut round = info.state.round;
         let enrolling = matches!(info.state.phase, Phase::Enrolling { .. });
         let effects = info.state.step(&around, event).map_err(Error::<T>::from)?;
         for effect in effects {
-            Self::store(study, before, effect);
+            let opened = match &effect {
+                Effect::Opened { round, .. } => Some(*round),
+                _ => None,
+            };
+            Self::store(study, round, effect);
+            // a round may be opened and frozen in the step that closes the one before
+            round = opened.unwrap_or(round);
         }
         Self::schedule(study, info.state.deadline());
         if info.state.ended() {
@@ -127,6 +135,27 @@ impl<T: Config> Pallet<T> {
                     });
                 }
                 History::<T>::insert(study, (record.kind, record.round), *record);
+            }
+            Effect::AttestedLate { kind, round, who, root, agrees } => {
+                // a round that somebody attests late has closed, and keeps its record
+                let Some(mut record) = History::<T>::get(study, (kind, round)) else { return };
+                record.silent.retain(|silent| *silent != who);
+                // each list is as long as a study has members
+                let stored = match agrees {
+                    true => record.attesters.try_push(who).is_ok(),
+                    false => record.dissenters.try_push((who, root)).is_ok(),
+                };
+                debug_assert!(stored);
+                if !agrees {
+                    let (institution, attested, root) = (who, root, record.root);
+                    Self::deposit_event(Event::Dissent { study, round, institution, attested, root });
+                }
+                History::<T>::insert(study, (kind, round), record);
+                Self::deposit_event(Event::Progress {
+                    study,
+                    round,
+                    what: Progress::AttestedLate { round, who, root, agrees },
+                });
             }
             Effect::Loss { round, who, value } => {
                 Losses::<T>::mutate(study, round, |losses| {
@@ -198,14 +227,35 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Cheap checks first, signature last; the same answer for every source.
+    ///
+    /// A vote that comes early, since this node has not seen the block that asks for it, is not refused for good: where its
+    /// author owes one answer before it, it waits for that one; else it is sent again. In a block only what is asked for counts.
     pub(crate) fn authorize_vote(
-        _source: TransactionSource,
+        source: TransactionSource,
         vote: &Vote,
         signature: &sr25519::AuthoritySignature,
     ) -> TransactionValidityWithRefund {
-        let info = Studies::<T>::get(vote.study).ok_or(InvalidTransaction::Custom(REFUSED_NO_STUDY))?;
+        let in_block = source == TransactionSource::InBlock;
+        let Some(info) = Studies::<T>::get(vote.study) else {
+            return Err(if vote.study < NextStudy::<T>::get() || in_block {
+                InvalidTransaction::Custom(REFUSED_NO_STUDY).into()
+            } else {
+                UnknownTransaction::Custom(NOT_YET).into()
+            });
+        };
         let around = Around::<T>::new(vote.study, info.agreement);
-        info.state.check_vote(&around, vote).map_err(refused)?;
+        let tag =
+            |round, attempt, kind, class: u8| (vote.study, round, attempt, vote.resumed, kind, vote.institution, class);
+        let first = match info.state.check_vote(&around, vote) {
+            Ok(()) => None,
+            Err(Refusal::NoSuchDuty) if !in_block => match info.state.early(&around, vote) {
+                Early::Next(kind, round, attempt) => Some(tag(round, attempt, kind, ANSWER)),
+                Early::Perhaps => return Err(UnknownTransaction::Custom(NOT_YET).into()),
+                Early::Never => return Err(refused(Refusal::NoSuchDuty).into()),
+            },
+            Err(Refusal::TooEarly) if !in_block => return Err(UnknownTransaction::Custom(NOT_YET).into()),
+            Err(refusal) => return Err(refused(refusal).into()),
+        };
         let account = AccountId32::from(vote.institution.0);
         if !T::Membership::is_participant(&account) {
             return Err(InvalidTransaction::Custom(REFUSED_NOT_A_PARTICIPANT).into());
@@ -217,21 +267,16 @@ impl<T: Config> Pallet<T> {
         if !key.verify(&payload, signature) {
             return Err(InvalidTransaction::BadProof.into());
         }
-        ValidTransaction::with_tag_prefix("SwarmVote")
+        let valid = ValidTransaction::with_tag_prefix("SwarmVote")
             .priority(VOTE_PRIORITY)
-            .and_provides((
-                vote.study,
-                vote.round,
-                vote.attempt,
-                vote.resumed,
-                vote.kind,
-                vote.institution,
-                class(&vote.body),
-            ))
+            .and_provides(tag(vote.round, vote.attempt, vote.kind, class(&vote.body)))
             .longevity(VOTE_LONGEVITY)
-            .propagate(true)
-            .build()
-            .map(|valid| (valid, Weight::zero()))
+            .propagate(true);
+        let valid = match first {
+            Some(first) => valid.and_requires(first),
+            None => valid,
+        };
+        valid.build().map(|valid| (valid, Weight::zero()))
     }
 
     /// What must always hold.

@@ -14,7 +14,8 @@ fn as_before_5() {
     for (study, info) in Studies::<Test>::iter() {
         let bytes = info.encode();
         let it = &info.state;
-        let later = (it.slot_millis, it.base_round, it.taken_up, it.tries, &it.presence).encoded_size();
+        let later = (it.slot_millis, it.base_round, it.taken_up, it.tries, &it.presence).encoded_size()
+            + (&it.ahead, &it.last).encoded_size();
         let shorter = &bytes[..bytes.len() - later];
         unhashed::put_raw(&Studies::<Test>::hashed_key_for(study), shorter);
     }
@@ -35,7 +36,7 @@ fn studies_that_run_go_on_and_their_deadlines_are_as_far_away_in_time() {
         assert_eq!(info(study).state.slot_millis, SLOT_MILLIS_BEFORE_5);
 
         Swarm::on_runtime_upgrade();
-        assert_eq!(StorageVersion::get::<Swarm>(), 2);
+        assert_eq!(StorageVersion::get::<Swarm>(), 3);
         let after = info(study);
         assert_eq!(after.agreement, before.agreement, "what was signed stays");
         assert_eq!(after.state.rules, before.state.rules);
@@ -54,5 +55,29 @@ fn studies_that_run_go_on_and_their_deadlines_are_as_far_away_in_time() {
         // a duty that was open is still the same one
         assert!(matches!(after.state.phase, Phase::Init { .. }));
         answer(0, study, VoteBody::Root(hash(1)));
+    });
+}
+
+#[test]
+fn studies_of_runtime_5_are_written_with_what_was_unknown_then() {
+    run(|| {
+        let study = started(rules(), &[0, 1, 2]);
+        (0..3).for_each(|n| answer(n, study, VoteBody::Root(hash(1))));
+        to_block(3);
+        let before = info(study);
+        let planned = Scheduled::<Test>::get(study);
+        let bytes = before.encode();
+        let later = (&before.state.ahead, &before.state.last).encoded_size();
+        let key = Studies::<Test>::hashed_key_for(study);
+        unhashed::put_raw(&key, &bytes[..bytes.len() - later]);
+        StorageVersion::new(2).put::<Swarm>();
+
+        Swarm::on_runtime_upgrade();
+        assert_eq!(StorageVersion::get::<Swarm>(), 3);
+        assert_eq!(unhashed::get_raw(&key).unwrap(), bytes);
+        assert_eq!((info(study), Scheduled::<Test>::get(study)), (before, planned), "no deadline has moved");
+        Swarm::do_try_state().unwrap();
+        // an update that was asked for before is taken
+        answer(0, study, update(1, None));
     });
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 use codec::Decode;
 use consilium_primitives::{
-    duty::{held_bit, HELD_BASE, OLDER_PROTOCOL, PROTOCOL_VERSION},
+    duty::{held_bit, HELD_BASE, OLDER_PROTOCOL, PRESENT_PROTOCOL, PROTOCOL_VERSION},
     round::{PauseReason, Phase, TAKE_UP_BLOCKS},
     *,
 };
@@ -106,7 +106,7 @@ fn voices_that_do_not_fit_are_refused_in_pool_and_block() {
         assert_ok!(Swarm::abort(signed(1), study));
         assert_ok!(Swarm::abort(signed(2), study));
         let signature = sign(&waiting, &pair(3, 0));
-        assert_eq!(pool_says(waiting, signature.clone()), custom(11));
+        assert_eq!(pool_says(waiting, signature.clone()), not_yet());
         let origin = || frame_system::RawOrigin::Authorized.into();
         assert_noop!(Swarm::vote(origin(), waiting, signature), Error::<Test>::NoSuchDuty);
         assert_noop!(Swarm::abort(signed(1), study), Error::<Test>::AlreadyAnswered);
@@ -219,7 +219,7 @@ fn a_worker_of_an_earlier_version_does_its_other_duties_beside_a_pause() {
         requests.iter().map(read).map(|request| (request.version, request.orders.len())).collect()
     };
     let older = conduct_with(Answer::Older(done()), &[1], true, one_pauses_and_one_begins);
-    assert_eq!(versions(&older), [(OLDER_PROTOCOL, 1), (PROTOCOL_VERSION, 1)]);
+    assert_eq!(versions(&older), [(PROTOCOL_VERSION, 2), (OLDER_PROTOCOL, 1), (PRESENT_PROTOCOL, 1)]);
     assert_eq!(older.votes.iter().map(|(vote, _)| (vote.study, vote.kind)).collect::<Vec<_>>(), [(1, DutyKind::Init)]);
     // one of this version answers both
     let newer = conduct_with(

@@ -175,13 +175,24 @@ pub enum Progress {
         /// The round whose model it is now.
         to: u32,
     },
+    /// A participant has attested a merge that had closed without it.
+    AttestedLate {
+        /// Of which round; 0 for statistics.
+        round: u32,
+        /// Whose.
+        who: InstitutionId,
+        /// What.
+        root: Hash,
+        /// Whether that, and what the rule did, is what the others have attested.
+        agrees: bool,
+    },
 }
 
 impl Progress {
     /// The event of an effect; `None` for those that have events of their own.
     pub(crate) fn of(effect: Effect) -> Option<Self> {
         Some(match effect {
-            Effect::Closed(_) => return None,
+            Effect::Closed(_) | Effect::AttestedLate { .. } => return None,
             Effect::Loss { who, value, .. } => Self::Loss { who, value },
             Effect::Opened { kind, round } => Self::Opened { kind, round },
             Effect::InitOpened => Self::InitOpened,
@@ -277,9 +288,15 @@ pub(crate) fn class(body: &VoteBody) -> u8 {
         VoteBody::Partial { not_final: true, .. } => 2,
         VoteBody::Partial { not_final: false, .. } => 1,
         VoteBody::Present { held } if held & HELD_BASE == 0 => 1,
-        _ => 0,
+        _ => ANSWER,
     }
 }
+
+/// The class of what answers a duty for good.
+pub(crate) const ANSWER: u8 = 0;
+
+/// Custom code of a vote that nothing asks for yet, and that may be asked for.
+pub(crate) const NOT_YET: u8 = 1;
 
 /// Custom code of a vote on a study that does not exist.
 pub(crate) const REFUSED_NO_STUDY: u8 = 1;

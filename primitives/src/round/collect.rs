@@ -68,24 +68,28 @@ impl Study {
         duty: Hash,
         body: VoteBody,
     ) -> Step {
-        let evaluated = self.base_round;
-        let Phase::Collecting(c) = &mut self.phase else { return Err(Refusal::NoSuchDuty) };
-        let mut effects = Vec::new();
-        match body {
-            VoteBody::Update { root, metric, .. } => {
-                let commitment = Commitment { member: index, duty, root, at: around.now() };
-                c.commitments.try_push(commitment).map_err(|_| Refusal::Full)?;
-                effects.push(Effect::Committed { who, root });
-                if let (Kind::Model, Some(value)) = (c.kind, metric) {
-                    effects.push(Effect::Loss { round: evaluated, who, value });
-                }
+        let commitment = |root| Commitment { member: index, duty, root, at: around.now() };
+        let mut effects = match body {
+            VoteBody::Update { root, metric, .. } => self.committed(who, commitment(root), metric)?,
+            VoteBody::Failure(code) => {
+                let Phase::Collecting(c) = &mut self.phase else { return Err(Refusal::NoSuchDuty) };
+                c.awaited &= !bit(index);
+                vec![Effect::FailureReported { who, code }]
             }
-            VoteBody::Failure(code) => effects.push(Effect::FailureReported { who, code }),
             _ => return Err(Refusal::WrongAnswer),
-        }
-        c.awaited &= !bit(index);
+        };
         effects.extend(self.after_commitment(around));
         Ok(effects)
+    }
+
+    /// Notes a commitment, with the loss of the model that it stands on.
+    pub(super) fn committed(&mut self, who: InstitutionId, commitment: Commitment, metric: Option<u32>) -> Step {
+        let round = self.base_round;
+        let Phase::Collecting(c) = &mut self.phase else { return Err(Refusal::NoSuchDuty) };
+        c.commitments.try_push(commitment).map_err(|_| Refusal::Full)?;
+        c.awaited &= !bit(commitment.member);
+        let loss = metric.filter(|_| c.kind == Kind::Model).map(|value| Effect::Loss { round, who, value });
+        Ok([Effect::Committed { who, root: commitment.root }].into_iter().chain(loss).collect())
     }
 
     /// Freezes where all are in, pauses where nobody is left to wait for, sets the freeze where enough are in.

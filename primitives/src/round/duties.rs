@@ -2,7 +2,7 @@
 
 use super::{ballots::all_bits, bit, state::*, Refusal, Step, Study, Surroundings};
 use crate::{
-    duty::{held_bit, Duty, DutyKind, HELD_BASE},
+    duty::{held_bit, Ahead, Duty, DutyKind, HELD_BASE},
     ids::{Hash, InstitutionId},
     vote::{Vote, VoteBody},
 };
@@ -26,13 +26,31 @@ pub struct OpenDuty {
     pub frozen_at: u32,
     /// Whether it was said to be there without the model that the study stands on: only that this is here may follow.
     pub lacked: bool,
+    /// What is asked after this merge, if it is attested as this member computes it.
+    pub ahead: Option<Ahead>,
+}
+
+/// When a vote comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Timely {
+    /// It answers the open duty.
+    Now,
+    /// It attests the last merge, which has closed.
+    Late,
 }
 
 impl Study {
     /// What is asked of `who` now. At most one thing at a time.
     pub fn open_duty(&self, around: &dyn Surroundings, who: &InstitutionId) -> Option<OpenDuty> {
-        let (open, answered) = self.duty(around, who)?;
-        (!answered).then_some(open)
+        let (mut open, answered) = self.duty(around, who)?;
+        if answered {
+            return None;
+        }
+        if open.duty.kind == DutyKind::Merge {
+            open.ahead =
+                Some(if self.is_last(around) { Ahead::Evaluate } else { Ahead::Train { len: self.rules.update_len } });
+        }
+        Some(open)
     }
 
     /// The duty of the present state, and whether its answer is final.
@@ -85,11 +103,29 @@ impl Study {
             }
             _ => return None,
         };
+        let duty = self.duty_on(around, kind, round, who, base);
+        let resumed = self.resumed;
+        let ahead = None;
+        Some((
+            OpenDuty { duty, attempt, resumed, partial, partial_sent, not_final, frozen_at, lacked, ahead },
+            answered,
+        ))
+    }
+
+    /// A duty of this study.
+    pub(super) fn duty_on(
+        &self,
+        around: &dyn Surroundings,
+        kind: DutyKind,
+        round: u32,
+        who: &InstitutionId,
+        base: Hash,
+    ) -> Duty {
         let statistics = match kind {
             DutyKind::Train | DutyKind::Evaluate => self.statistics.unwrap_or_default(),
             _ => Hash::zero(),
         };
-        let duty = Duty {
+        Duty {
             kind,
             genesis: around.genesis(),
             study: around.study(),
@@ -98,9 +134,7 @@ impl Study {
             institution: *who,
             base,
             statistics,
-        };
-        let resumed = self.resumed;
-        Some((OpenDuty { duty, attempt, resumed, partial, partial_sent, not_final, frozen_at, lacked }, answered))
+        }
     }
 
     /// Whether a vote would be taken now: all of the check in a transaction pool but the signature. Nothing that passes
@@ -109,23 +143,34 @@ impl Study {
     /// # Errors
     /// Why not.
     pub fn check_vote(&self, around: &dyn Surroundings, vote: &Vote) -> Result<(), Refusal> {
+        self.timely(around, vote).map(|_| ())
+    }
+
+    /// The same; says whether it answers what is open, or comes late.
+    fn timely(&self, around: &dyn Surroundings, vote: &Vote) -> Result<Timely, Refusal> {
         let index = self.position(&vote.institution).ok_or(Refusal::NotAMember)?;
         if !self.member(index).is_some_and(|m| m.active) {
             return Err(Refusal::NotAMember);
         }
-        let (open, answered) = self.duty(around, &vote.institution).ok_or(Refusal::NoSuchDuty)?;
-        let fits = vote.study == open.duty.study
-            && vote.kind == open.duty.kind
-            && vote.round == open.duty.round
-            && vote.attempt == open.attempt
-            && vote.resumed == open.resumed
-            && vote.duty == open.duty.hash();
-        if !fits {
-            return Err(Refusal::NoSuchDuty);
-        }
+        let open = self.duty(around, &vote.institution).filter(|(open, _)| {
+            vote.study == open.duty.study
+                && vote.kind == open.duty.kind
+                && vote.round == open.duty.round
+                && vote.attempt == open.attempt
+                && vote.resumed == open.resumed
+                && vote.duty == open.duty.hash()
+        });
+        let Some((open, answered)) = open else {
+            return self.check_late(around, index, vote).map(|()| Timely::Late);
+        };
         if answered {
             return Err(Refusal::AlreadyAnswered);
         }
+        self.check_body(around, &open, vote).map(|()| Timely::Now)
+    }
+
+    /// Whether what a vote says fits the duty that is open.
+    fn check_body(&self, around: &dyn Surroundings, open: &OpenDuty, vote: &Vote) -> Result<(), Refusal> {
         match (vote.kind, vote.body) {
             (DutyKind::Statistics, VoteBody::Update { len, .. }) if len != self.rules.statistics_len => {
                 Err(Refusal::WrongLength)
@@ -150,15 +195,9 @@ impl Study {
                 }
             }
             (DutyKind::MergeStatistics | DutyKind::Merge, VoteBody::Root(_)) => Ok(()),
-            (DutyKind::Merge, VoteBody::Marked { marks, .. }) => {
+            (DutyKind::Merge, VoteBody::Marked { .. } | VoteBody::Ahead { .. }) => {
                 let Phase::Merging(m) = &self.phase else { return Err(Refusal::NoSuchDuty) };
-                // nothing was done to any is said in one way only, and someone must be left
-                let known = all_bits(m.inputs.len());
-                if marks.any() == 0 || marks.any() & !known != 0 || marks.left_out == known {
-                    Err(Refusal::BadMask)
-                } else {
-                    Ok(())
-                }
+                self.check_merged(around, m.inputs.len(), vote)
             }
             (DutyKind::MergeStatistics | DutyKind::Merge, VoteBody::Partial { not_final, .. })
                 if open.partial_sent && (not_final || !open.not_final) =>
@@ -183,9 +222,12 @@ impl Study {
     }
 
     pub(super) fn vote(&mut self, around: &dyn Surroundings, vote: Vote) -> Step {
-        self.check_vote(around, &vote)?;
+        let timely = self.timely(around, &vote)?;
         let index = self.position(&vote.institution).ok_or(Refusal::NotAMember)?;
         let (who, body) = (vote.institution, vote.body);
+        if timely == Timely::Late {
+            return self.attest_late(around, index, who, body);
+        }
         match vote.kind {
             DutyKind::Statistics | DutyKind::Train => self.commit(around, index, who, vote.duty, body),
             DutyKind::Init => self.init_vote(around, index, who, body),

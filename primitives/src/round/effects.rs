@@ -62,6 +62,19 @@ pub enum Effect {
         /// What.
         root: Hash,
     },
+    /// A member has attested a merge that had closed without it.
+    AttestedLate {
+        /// Statistics or models.
+        kind: Kind,
+        /// Round.
+        round: u32,
+        /// Who.
+        who: InstitutionId,
+        /// What.
+        root: Hash,
+        /// Whether that, and what the rule did, is what the others have attested.
+        agrees: bool,
+    },
     /// A member cannot merge yet.
     PartialReported {
         /// Who.

@@ -104,22 +104,34 @@ impl Study {
     /// Target or patience, on the newest round that has been evaluated: the one that the merge just closed stands on. The
     /// initial model is no round.
     fn stop_rule(&mut self, around: &dyn Surroundings, evaluated: u32) -> bool {
+        let (newer, stops) = self.judge_round(around, evaluated);
+        self.best = newer.or(self.best);
+        stops
+    }
+
+    /// Whether the present round is the last one, as far as can be said while it merges: what the rules need is known then.
+    pub(super) fn is_last(&self, around: &dyn Surroundings) -> bool {
+        self.round >= self.rules.max_rounds || self.judge_round(around, self.base_round).1
+    }
+
+    /// The best round, where enough have judged the one `evaluated`, and whether training stops.
+    fn judge_round(&self, around: &dyn Surroundings, evaluated: u32) -> (Option<u32>, bool) {
         if evaluated == 0 {
-            return false;
+            return (None, false);
         }
         let voters = self.electorate(self.counted(self.round));
         let newer = best_round(self.best, evaluated, &voters, |round| around.losses(round));
-        self.best = newer.or(self.best);
         if let Some(target) = self.rules.target {
             let losses = around.losses(evaluated);
             let reached: Vec<_> =
                 voters.iter().filter(|(id, _)| losses.iter().any(|(who, loss)| who == id && *loss <= target)).collect();
             if more_than_half(&reached, &voters) {
-                return true;
+                return (newer, true);
             }
         }
         // a round that too few have judged says nothing about the others
-        self.rules.patience > 0 && newer.is_some_and(|best| evaluated.saturating_sub(best) >= self.rules.patience)
+        let patience = self.rules.patience;
+        (newer, patience > 0 && newer.is_some_and(|best| evaluated.saturating_sub(best) >= patience))
     }
 
     /// Members of a mask with their weights, capped so that neither one of them nor as many liars as a merge survives hold

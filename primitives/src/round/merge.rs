@@ -48,6 +48,7 @@ impl Study {
         }
         let inputs_root = inputs_root(&listed, &self.rules.merge, self.base);
         let Attempt { kind, number, needs, window, dropped } = attempt;
+        self.ahead = PerMember::new();
         let until = around.now().saturating_add(window);
         self.phase = Phase::Merging(Merging {
             kind,
@@ -74,12 +75,16 @@ impl Study {
             return Err(Refusal::NoSuchDuty);
         };
         let effect = match (body, *slot) {
-            (VoteBody::Root(root), None | Some(Ballot::Partial { .. })) => {
-                *slot = Some(Ballot::Root(root, Marks::default()));
-                Effect::Attested { who, root }
-            }
-            (VoteBody::Marked { root, marks }, None | Some(Ballot::Partial { .. })) => {
+            (
+                VoteBody::Root(_) | VoteBody::Marked { .. } | VoteBody::Ahead { .. },
+                None | Some(Ballot::Partial { .. }),
+            ) => {
+                let (root, marks) = body.merged().ok_or(Refusal::WrongAnswer)?;
                 *slot = Some(Ballot::Root(root, marks));
+                if let Some(next) = body.next() {
+                    // bounded like the inputs
+                    let _ = self.ahead.try_push((index, next));
+                }
                 Effect::Attested { who, root }
             }
             (VoteBody::Partial { have, invalid, not_final }, None)
@@ -90,9 +95,10 @@ impl Study {
                 *slot = Some(Ballot::Partial { have, invalid, not_final });
                 Effect::PartialReported { who, have, invalid, not_final }
             }
-            (VoteBody::Root(_) | VoteBody::Marked { .. } | VoteBody::Partial { .. }, Some(_)) => {
-                return Err(Refusal::AlreadyAnswered)
-            }
+            (
+                VoteBody::Root(_) | VoteBody::Marked { .. } | VoteBody::Ahead { .. } | VoteBody::Partial { .. },
+                Some(_),
+            ) => return Err(Refusal::AlreadyAnswered),
             _ => return Err(Refusal::WrongAnswer),
         };
         let mut effects = vec![effect];
@@ -276,6 +282,18 @@ impl Study {
             frozen_at: m.frozen_at,
             closed_at: around.now(),
         };
+        let mut last = Closed {
+            kind: m.kind,
+            round: self.round,
+            attempt: m.attempt,
+            resumed: self.resumed,
+            inputs_root: m.inputs_root,
+            root,
+            marks,
+            authors: 0,
+            said: 0,
+        };
+        let mut agree = 0;
         // every list is bounded like the inputs, so no push can fail
         for (input, ballot) in m.inputs.iter().zip(m.ballots.iter()) {
             let Some(member) = self.member(input.commitment.member) else { continue };
@@ -286,9 +304,17 @@ impl Study {
                 weight: input.weight,
                 committed_at: input.commitment.at,
             });
+            let mine = bit(input.commitment.member);
+            last.authors |= mine;
             let _ = match ballot {
-                Some(Ballot::Root(r, m)) if (*r, *m) == attested => record.attesters.try_push(member.id).is_ok(),
-                Some(Ballot::Root(r, _)) => record.dissenters.try_push((member.id, *r)).is_ok(),
+                Some(Ballot::Root(r, m)) if (*r, *m) == attested => {
+                    (last.said, agree) = (last.said | mine, agree | mine);
+                    record.attesters.try_push(member.id).is_ok()
+                }
+                Some(Ballot::Root(r, _)) => {
+                    last.said |= mine;
+                    record.dissenters.try_push((member.id, *r)).is_ok()
+                }
                 Some(Ballot::Partial { .. }) | None => record.silent.try_push(member.id).is_ok(),
             };
         }
@@ -298,6 +324,9 @@ impl Study {
             }
         }
         let kind = m.kind;
+        self.last = Some(last);
+        let mut ahead = core::mem::take(&mut self.ahead);
+        ahead.retain(|(member, _)| agree & bit(*member) != 0);
         self.tries = 0;
         let mut effects = vec![Effect::Closed(Box::new(record))];
         effects.extend(match kind {
@@ -308,7 +337,9 @@ impl Study {
             Kind::Model => {
                 let evaluated = self.base_round;
                 (self.base, self.base_round) = (root, self.round);
-                self.after_round(around, evaluated)
+                let mut effects = self.after_round(around, evaluated);
+                effects.extend(self.take_ahead(around, &ahead));
+                effects
             }
         });
         effects

@@ -30,10 +30,16 @@
 //! * The best round so far is kept, and only the newest one is compared with it: nothing else can become canonical, so that
 //!   the files of the others may go. The last comparison waits for the next block, since the report that ends the evaluation
 //!   counts, and is stored after its own step.
+//! * Who has merged may say at once what it answers to the duty that follows ([`VoteBody::Ahead`](crate::VoteBody::Ahead)): its
+//!   update of the next round or, after the last one, its loss. It counts where this merge is attested, as if it had come then;
+//!   with everybody's, the next list freezes in the block in which the merge closes.
+//! * Where a merge closes without all its authors, they may still attest it until the next one closes.
 
+mod ahead;
 mod ballots;
 mod collect;
 mod duties;
+mod early;
 mod effects;
 mod finish;
 mod listing;
@@ -46,6 +52,7 @@ mod state;
 mod tests;
 
 pub use duties::OpenDuty;
+pub use early::Early;
 pub use effects::Effect;
 pub use finish::{best_round, voting_weights};
 pub use merge::inputs_root;
@@ -180,6 +187,8 @@ impl Study {
             taken_up: None,
             tries: 0,
             presence: Presence::default(),
+            ahead: PerMember::new(),
+            last: None,
         })
     }
 

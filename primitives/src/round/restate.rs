@@ -29,6 +29,8 @@ impl Decode for Study {
             taken_up: None,
             tries: 0,
             presence: Presence::default(),
+            ahead: PerMember::new(),
+            last: None,
         };
         if input.remaining_len()? == Some(0) {
             study.base_round = study.last_closed();
@@ -39,6 +41,12 @@ impl Decode for Study {
         study.taken_up = Decode::decode(input)?;
         study.tries = Decode::decode(input)?;
         study.presence = Decode::decode(input)?;
+        // before runtime 6 nothing was said ahead, and nobody attested late
+        if input.remaining_len()? == Some(0) {
+            return Ok(study);
+        }
+        study.ahead = Decode::decode(input)?;
+        study.last = Decode::decode(input)?;
         Ok(study)
     }
 }

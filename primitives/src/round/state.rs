@@ -4,7 +4,7 @@ pub use crate::kinds::Kind;
 
 use crate::{
     ids::{Hash, InstitutionId},
-    kinds::Marks,
+    kinds::{Marks, Next},
     rules::{StudyRules, MAX_PARTICIPANTS},
 };
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -79,6 +79,33 @@ pub struct Study {
     pub tries: u32,
     /// While it is paused: who has said to be there.
     pub presence: Presence,
+    /// While it merges: by position, what members that have attested have answered to the duty that follows.
+    pub ahead: PerMember<(u8, Next)>,
+    /// The last merge that has closed: those of its authors who have said nothing of it yet may still attest.
+    pub last: Option<Closed>,
+}
+
+/// What a merge came to, as long as its authors may still attest it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Closed {
+    /// Statistics or models.
+    pub kind: Kind,
+    /// Round.
+    pub round: u32,
+    /// The attempt that closed it.
+    pub attempt: u32,
+    /// [`Study::resumed`] then.
+    pub resumed: u32,
+    /// Hash over inputs, order, weights, rule and base.
+    pub inputs_root: Hash,
+    /// The attested root.
+    pub root: Hash,
+    /// What the rule did to the inputs.
+    pub marks: Marks,
+    /// Authors of its inputs.
+    pub authors: Mask,
+    /// Those that have attested it, or another one.
+    pub said: Mask,
 }
 
 /// Where a study stands.

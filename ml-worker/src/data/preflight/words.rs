@@ -17,6 +17,10 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = if self.usable { "the study can train on it" } else { "the study cannot train on it" };
         writeln!(f, "{}: {verdict}", self.file)?;
+        if self.columns == 0 {
+            // nothing could be read: there is nothing to count
+            return self.told(f);
+        }
         let (extra, names) = &self.extra;
         write!(f, "columns: {}", self.columns)?;
         match extra {
@@ -105,6 +109,13 @@ impl fmt::Display for Report {
                  group such rows may be trained on and measured on"
             )?;
         }
+        self.told(f)
+    }
+}
+
+impl Report {
+    /// What is wrong, and what to do.
+    fn told(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for problem in &self.problems {
             writeln!(f, "{}: {}", if problem.blocks { "problem" } else { "note" }, problem.message)?;
         }

@@ -77,6 +77,9 @@ impl Source {
     pub fn open(path: &Path, reading: &Reading) -> Result<Self, DataError> {
         let mut plain = hashing(path).map_err(|e| unreadable(&e).of(path))?;
         let start = plain.fill_buf().map_err(|e| unreadable(&e).of(path))?;
+        if let Some(what) = workbook(start) {
+            return Err(DataError::new(FailureCode::DataUnreadable, what).of(path));
+        }
         let kind = match start {
             [0x1f, 0x8b, ..] => Kind::Gzip,
             [b'P', b'A', b'R', b'1', ..] => Kind::Parquet,
@@ -130,6 +133,19 @@ impl Source {
             Bytes::Packed(bytes) => bytes.into_inner(),
         };
         rest(&mut plain)
+    }
+}
+
+/// What is said of a file that begins as a spreadsheet program's own files do.
+fn workbook(start: &[u8]) -> Option<&'static str> {
+    match start {
+        [b'P', b'K', 3, 4, ..] => Some(
+            "is an Excel workbook, or another program's (or a zip archive), and no table: save it there as CSV (UTF-8), or unpack it",
+        ),
+        [0xd0, 0xcf, 0x11, 0xe0, ..] => {
+            Some("is an Excel workbook of the older kind (xls), and no table: save it there as CSV (UTF-8)")
+        }
+        _ => None,
     }
 }
 

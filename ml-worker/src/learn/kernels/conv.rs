@@ -7,11 +7,11 @@
 //! pictures in their order.
 
 use super::{
-    direct::{self, Shape},
+    direct,
     elementwise::value,
     fast,
     matrix::{multiply, Into, Matrix},
-    sum,
+    sum, winograd,
 };
 use crate::learn::real::Real;
 use consilium_study::Activation;
@@ -26,8 +26,26 @@ pub struct Conv {
     kernel: usize,
     stride: usize,
     padding: usize,
-    /// There and back, where no columns are needed.
-    direct: Option<Box<(Shape, Shape)>>,
+    way: Way,
+}
+
+/// How it is computed: there, and back again.
+enum Way {
+    /// By a product of matrices, one of which holds what each window sees.
+    Columns,
+    Direct(Box<(direct::Shape, direct::Shape)>),
+    Winograd(Box<(winograd::Shape, winograd::Shape)>),
+}
+
+impl Way {
+    /// Numbers of the packed weights there, and back.
+    fn packed(&self) -> (usize, usize) {
+        match self {
+            Self::Columns => (0, 0),
+            Self::Direct(shapes) => (shapes.0.packed(), shapes.1.packed()),
+            Self::Winograd(shapes) => (shapes.0.packed(), shapes.1.packed()),
+        }
+    }
 }
 
 impl Conv {
@@ -35,12 +53,19 @@ impl Conv {
     /// `⌊(n + 2·padding − kernel) ÷ stride⌋ + 1`.
     pub fn new(input: &[usize], output: &[usize], kernel: usize, stride: usize, padding: usize) -> Self {
         let (input, output) = ([input[0], input[1], input[2]], [output[0], output[1], output[2]]);
-        let direct = (stride == 1 && kernel > 1 && padding < kernel).then(|| {
-            let there = Shape::new(input, output[0], kernel, padding);
+        let few =
+            (stride == 1 && kernel == 3 && padding < kernel).then(|| winograd::Shape::new(input, output[0], padding));
+        let way = if let Some(there) = few.flatten() {
             let back = there.back();
-            Box::new((there, back))
-        });
-        Self { input, output, kernel, stride, padding, direct }
+            Way::Winograd(Box::new((there, back)))
+        } else if stride == 1 && kernel > 1 && padding < kernel {
+            let there = direct::Shape::new(input, output[0], kernel, padding);
+            let back = there.back();
+            Way::Direct(Box::new((there, back)))
+        } else {
+            Way::Columns
+        };
+        Self { input, output, kernel, stride, padding, way }
     }
 
     fn inputs(&self) -> usize {
@@ -77,9 +102,10 @@ impl Conv {
 
     /// Numbers that the backward pass of one picture writes on.
     fn scratch(&self) -> usize {
-        match self.direct.as_deref() {
-            Some((there, back)) => there.scratch_of_weights().max(back.scratch()),
-            None => self.columns(),
+        match &self.way {
+            Way::Columns => self.columns(),
+            Way::Direct(shapes) => shapes.0.scratch_of_weights().max(shapes.1.scratch()),
+            Way::Winograd(shapes) => shapes.0.scratch_back(),
         }
     }
 
@@ -178,29 +204,46 @@ pub fn forward<R: Real>(
     kept: &mut Vec<R>,
 ) {
     let pictures = x.par_chunks_exact(conv.inputs()).zip(out.par_chunks_exact_mut(conv.outputs()));
-    if let Some((shape, _)) = conv.direct.as_deref() {
-        let packed = room(kept, shape.packed());
-        let (window, places) = (conv.window(), conv.kernel * conv.kernel);
-        direct::pack(shape, packed, |f, c, place| weight[f * window + c * places + place]);
-        let packed = &*packed;
-        pictures.for_each(|(x, out)| {
-            R::scratch(shape.scratch(), |scratch| {
-                direct::forward(shape, packed, x, scratch, |filter, start, sums| {
-                    let (out, bias) = (&mut out[start..start + sums.len()], bias[filter]);
-                    fast(
-                        #[inline(always)]
-                        || {
-                            if rectified {
-                                out.iter_mut().zip(sums).for_each(|(y, sum)| *y = value(Activation::Relu, *sum + bias));
-                            } else {
-                                out.iter_mut().zip(sums).for_each(|(y, sum)| *y = *sum + bias);
-                            }
-                        },
-                    );
+    let packed = room(kept, conv.way.packed().0);
+    let (window, places) = (conv.window(), conv.kernel * conv.kernel);
+    let weight_of = |f: usize, c: usize, place: usize| weight[f * window + c * places + place];
+    let finish = |out: &mut [R], filter: usize, start: usize, sums: &[R]| {
+        let (out, bias) = (&mut out[start..start + sums.len()], bias[filter]);
+        fast(
+            #[inline(always)]
+            || {
+                if rectified {
+                    out.iter_mut().zip(sums).for_each(|(y, sum)| *y = value(Activation::Relu, *sum + bias));
+                } else {
+                    out.iter_mut().zip(sums).for_each(|(y, sum)| *y = *sum + bias);
+                }
+            },
+        );
+    };
+    match &conv.way {
+        Way::Columns => {}
+        Way::Direct(shapes) => {
+            let shape = &shapes.0;
+            direct::pack(shape, packed, weight_of);
+            let packed = &*packed;
+            pictures.for_each(|(x, out)| {
+                R::scratch(shape.scratch(), |scratch| {
+                    direct::forward(shape, packed, x, scratch, |f, start, sums| finish(out, f, start, sums));
                 });
             });
-        });
-        return;
+            return;
+        }
+        Way::Winograd(shapes) => {
+            let shape = &shapes.0;
+            winograd::pack(shape, packed, weight_of);
+            let packed = &*packed;
+            pictures.for_each(|(x, out)| {
+                R::scratch(shape.scratch(), |scratch| {
+                    winograd::forward(shape, packed, x, scratch, |f, start, sums| finish(out, f, start, sums));
+                });
+            });
+            return;
+        }
     }
     pictures.for_each(|(x, out)| {
         for (plane, bias) in out.chunks_exact_mut(conv.plane()).zip(bias) {
@@ -249,11 +292,16 @@ pub fn backward<R: Real>(
 ) {
     let (inputs, outputs, part) = (conv.inputs(), conv.outputs(), weight.len() + db.len());
     let pictures = x.len() / inputs;
-    let packed = conv.direct.as_deref().filter(|_| wanted).map_or(0, |(_, back)| back.packed());
+    let packed = if wanted { conv.way.packed().1 } else { 0 };
     let (packed, parts) = room(kept, packed + pictures * part).split_at_mut(packed);
-    if let (Some((_, back)), true) = (conv.direct.as_deref(), wanted) {
+    if wanted {
         let (window, places) = (conv.window(), conv.kernel * conv.kernel);
-        direct::pack(back, packed, |c, f, place| weight[f * window + c * places + places - 1 - place]);
+        let weight_of = |c: usize, f: usize, place: usize| weight[f * window + c * places + places - 1 - place];
+        match &conv.way {
+            Way::Columns => {}
+            Way::Direct(shapes) => direct::pack(&shapes.1, packed, weight_of),
+            Way::Winograd(shapes) => winograd::pack(&shapes.1, packed, weight_of),
+        }
     }
     let packed = &*packed;
     let one = |n: usize, part: &mut [R], dx: Option<&mut [R]>| {
@@ -277,21 +325,29 @@ pub fn backward<R: Real>(
                 None => dy,
             };
             db.iter_mut().zip(dy.chunks_exact(conv.plane())).for_each(|(db, dy)| *db = sum(dy));
-            match conv.direct.as_deref() {
-                Some((there, back)) => {
+            let finish = |dx: &mut [R], start: usize, sums: &[R]| {
+                let dx = &mut dx[start..start + sums.len()];
+                match into {
+                    Into::Set => dx.copy_from_slice(sums),
+                    Into::Add => dx.iter_mut().zip(sums).for_each(|(dx, sum)| *dx += *sum),
+                }
+            };
+            match &conv.way {
+                Way::Columns => conv.by_columns(dx, dy, x, weight, dw, &mut scratch[..conv.columns()], into),
+                Way::Direct(shapes) => {
                     dw.fill(R::ZERO);
-                    direct::weights(there, dw, x, dy, scratch);
+                    direct::weights(&shapes.0, dw, x, dy, scratch);
                     if let Some(dx) = dx {
-                        direct::forward(back, packed, dy, scratch, |_, start, sums| {
-                            let dx = &mut dx[start..start + sums.len()];
-                            match into {
-                                Into::Set => dx.copy_from_slice(sums),
-                                Into::Add => dx.iter_mut().zip(sums).for_each(|(dx, sum)| *dx += *sum),
-                            }
-                        });
+                        direct::forward(&shapes.1, packed, dy, scratch, |_, start, sums| finish(dx, start, sums));
                     }
                 }
-                None => conv.by_columns(dx, dy, x, weight, dw, &mut scratch[..conv.columns()], into),
+                Way::Winograd(shapes) => match dx {
+                    Some(dx) => {
+                        let finish = |_: usize, start: usize, sums: &[R]| finish(dx, start, sums);
+                        winograd::backward(&shapes.0, Some(packed), dw, (x, dy), scratch, finish);
+                    }
+                    None => winograd::backward(&shapes.0, None, dw, (x, dy), scratch, |_, _, _| {}),
+                },
             }
         });
     };

@@ -221,7 +221,7 @@ fn nothing_is_given_where_the_line_does_not_reach_the_disk() {
     assert!(null.commit(number).is_err());
     assert!(null.commit(number).is_err(), "also for who asks again");
     let (house, _, blob) = holder(1000, 1);
-    let server = Server::new(house.store.clone(), null, std::convert::identity);
+    let server = Server::new(house.store.clone(), null, std::convert::identity, Figures::quiet());
     let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2])];
     server.update(chain(1, &listed, &listed));
     server.set_behind(false);

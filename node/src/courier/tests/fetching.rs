@@ -91,7 +91,7 @@ pub async fn fetch_over(
     time: Duration,
 ) -> bool {
     let (_sender, snapshots) = watch::channel(snapshot);
-    let fetcher = Fetcher::new(there.store.clone(), transport, patience);
+    let fetcher = Fetcher::new(there.store.clone(), transport, patience, there.figures.clone());
     let arrived = async {
         while !blobs.iter().all(|blob| there.store.holds(blob)) {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -115,7 +115,7 @@ pub fn fetch_until(
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let patience = Patience { response: Duration::from_millis(300), turn: Duration::from_secs(60) };
     let (_sender, snapshots) = watch::channel(snapshot);
-    let fetcher = Fetcher::new(there.store.clone(), net.clone(), patience);
+    let fetcher = Fetcher::new(there.store.clone(), net.clone(), patience, there.figures.clone());
     runtime.block_on(async {
         let wait = async {
             while !so() {

@@ -67,7 +67,7 @@ fn a_holder_that_comes_back_is_asked_at_once() {
         let took = runtime.block_on(async {
             let (sender, snapshots) = watch::channel(chain(2, std::slice::from_ref(&old), std::slice::from_ref(&old)));
             let (connect, connected) = futures::channel::mpsc::unbounded();
-            let fetcher = Fetcher::new(there.store.clone(), net.clone(), patience);
+            let fetcher = Fetcher::new(there.store.clone(), net.clone(), patience, there.figures.clone());
             let story = async {
                 // after two failures it rests for four seconds
                 while asked() < before + 2 {

@@ -150,6 +150,7 @@ fn a_node_that_lags_behind_the_chain_serves_nobody() {
         house.store.clone(),
         EgressLog::open(&house.file(&blob).with_extension("log"), &GENESIS).unwrap(),
         std::convert::identity,
+        Figures::quiet(),
     );
     let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2, 3])];
     started.update(chain(1, &listed, &listed));
@@ -398,7 +399,7 @@ fn nothing_is_given_while_the_egress_log_cannot_be_written() {
     let (bytes, blob) = blob(1024, 1);
     house.put(&blob, &bytes);
     let full = EgressLog::open(std::path::Path::new("/dev/full"), &GENESIS).unwrap();
-    let server = Server::new(house.store.clone(), full, std::convert::identity);
+    let server = Server::new(house.store.clone(), full, std::convert::identity, Figures::quiet());
     let listed = [notice(BlobKind::Merged, blob, &[1], &[1, 2])];
     server.update(chain(1, &listed, &listed));
     server.set_behind(false);

@@ -58,7 +58,7 @@ async fn what_a_holder_sees_as_final_a_moment_later_arrives_at_once_over_real_co
     tokio::spawn(serve_requests(source.server.clone(), author.port.requests.clone()));
     let there = House::new();
     let (sender, snapshots) = watch::channel(Arc::default());
-    let fetcher = Fetcher::new(there.store.clone(), member.towards(&author), PATIENCE);
+    let fetcher = Fetcher::new(there.store.clone(), member.towards(&author), PATIENCE, there.figures.clone());
     tokio::spawn(async move { fetcher.run(snapshots, || false, futures::stream::pending()).await });
     let (_, unknown) = blob(10, 99);
     source.server.update(chain_of(&author.peer(), &nodes, &[], &[]));

@@ -1,5 +1,6 @@
 //! Tests of the machine: what the rules say step by step, what each lie gains, and properties of random studies.
 
+mod ahead;
 mod best;
 mod ends;
 mod fallback;
@@ -22,7 +23,7 @@ use crate::{
     duty::{held_bit, DutyKind, FailureCode, HELD_BASE},
     rules::Windows,
     testing,
-    vote::VoteBody,
+    vote::{Next, VoteBody},
 };
 use std::collections::BTreeMap;
 
@@ -149,6 +150,15 @@ impl Shell {
                 losses.push((*who, *value));
             }
             Effect::Closed(record) => self.world.records.push((**record).clone()),
+            Effect::AttestedLate { kind, round, who, root, agrees } => {
+                let records = &mut self.world.records;
+                let record = records.iter_mut().find(|r| (r.kind, r.round) == (*kind, *round)).expect("it has closed");
+                record.silent.retain(|silent| silent != who);
+                match agrees {
+                    true => record.attesters.try_push(*who).expect("room for all"),
+                    false => record.dissenters.try_push((*who, *root)).expect("room for all"),
+                }
+            }
             _ => {}
         }
         self.log.push(effect.clone());

@@ -32,6 +32,8 @@ fn mood() -> impl Strategy<Value = Mood> {
         mask().prop_map(BallotLie::MissingThenWrongRoot),
         mask().prop_map(BallotLie::NotFinal),
         Just(BallotLie::WrongRoot),
+        mask().prop_map(BallotLie::Ahead),
+        Just(BallotLie::AheadOfWrongRoot),
         Just(BallotLie::Silent),
     ];
     let loss = prop_oneof![Just(None), Just(Some(0)), Just(Some(u32::MAX)), any::<u32>().prop_map(Some)];
@@ -81,8 +83,9 @@ fn scenario(
         let liars = prop_oneof![3 => vec(liar(), most..=most), 1 => vec(liar(), 0..=most)];
         // finality stalls in a third of them, for longer than all attempts of a merge together
         let stall = option::weighted(0.3, (1u32..400, 1u32..300));
-        (rules(members), 1u32..8, 0..members, liars, mishaps.clone(), stall, any::<u64>()).prop_map(
-            move |(rules, validators, first_liar, liars, mishaps, stall, seed)| Scenario {
+        let ahead = prop_oneof![Just(0u32), Just(500), Just(1_000)];
+        (rules(members), 1u32..8, 0..members, liars, mishaps.clone(), stall, ahead, any::<u64>()).prop_map(
+            move |(rules, validators, first_liar, liars, mishaps, stall, ahead, seed)| Scenario {
                 members,
                 rules,
                 validators,
@@ -92,6 +95,7 @@ fn scenario(
                 stall,
                 off: Vec::new(),
                 people: true,
+                ahead,
                 seed,
             },
         )

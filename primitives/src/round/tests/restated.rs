@@ -9,7 +9,8 @@ const FOUR: u32 = 4;
 /// As it was stored before runtime 5: without the length of a slot, and what pauses need to end by themselves, at its end.
 fn before(study: &Study) -> Vec<u8> {
     let bytes = study.encode();
-    let later = (study.slot_millis, study.base_round, study.taken_up, study.tries, &study.presence).encoded_size();
+    let later = (study.slot_millis, study.base_round, study.taken_up, study.tries, &study.presence).encoded_size()
+        + (&study.ahead, &study.last).encoded_size();
     bytes[..bytes.len() - later].to_vec()
 }
 
@@ -20,8 +21,11 @@ fn a_study_of_before_is_read_as_one_of_two_seconds() {
     assert_eq!(read.slot_millis, SLOT_MILLIS_BEFORE_5);
     assert_eq!(Study { slot_millis: 500, ..read }, study);
     assert_eq!(Study::decode(&mut &study.encode()[..]), Ok::<_, Error>(study.clone()));
-    for cut in [1, 2, 3, 5] {
-        let bytes = study.encode();
+    // before runtime 6, without what is said ahead and late
+    let bytes = study.encode();
+    let of_5 = &bytes[..bytes.len() - (&study.ahead, &study.last).encoded_size()];
+    assert_eq!(Study::decode(&mut &of_5[..]), Ok::<_, Error>(study.clone()));
+    for cut in [1, 3, 4, 5] {
         assert!(Study::decode(&mut &bytes[..bytes.len() - cut]).is_err(), "{cut} bytes short");
     }
 }

@@ -12,11 +12,11 @@ pub(super) use liars::{BallotLie, CommitLie, Liar, Mood};
 
 use super::{hash, Shell, World};
 use crate::{
-    duty::{DutyKind, FailureCode},
+    duty::{Ahead, DutyKind, FailureCode},
     ids::{Hash, InstitutionId},
     round::{ballots::all_bits, *},
     rules::StudyRules,
-    vote::{Vote, VoteBody},
+    vote::{Next, Vote, VoteBody},
 };
 use codec::Encode;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +36,8 @@ pub(super) struct Scenario {
     pub off: Vec<(u64, u32, u32)>,
     /// Whether people vote on pauses; else these end by themselves, or not at all.
     pub people: bool,
+    /// How often, of a thousand, an honest site answers the next duty together with a merge.
+    pub ahead: u32,
     pub seed: u64,
 }
 
@@ -68,6 +70,8 @@ struct Consortium {
     files: BTreeMap<Hash, File>,
     arrivals: BTreeMap<(u8, Hash), u32>,
     plans: BTreeMap<(u8, Hash, u32, u32), Plan>,
+    /// Votes on merges that sites have done, and have not cast yet.
+    done: BTreeMap<u8, Vote>,
     leaves: BTreeMap<u8, (u32, Option<u32>)>,
     pauses: u32,
     paused_at: u32,
@@ -105,6 +109,7 @@ pub(super) fn run(scenario: Scenario) -> Outcome {
         files: BTreeMap::new(),
         arrivals: BTreeMap::new(),
         plans: BTreeMap::new(),
+        done: BTreeMap::new(),
         leaves: BTreeMap::new(),
         pauses: 0,
         paused_at: 0,
@@ -218,7 +223,18 @@ impl Consortium {
     }
 
     fn act(&mut self, member: u8) {
-        let Some(open) = self.shell.study.open_duty(&self.shell.world, &institution(member)) else { return };
+        let open = self.shell.study.open_duty(&self.shell.world, &institution(member));
+        if let Some(vote) = self.done.get(&member).copied() {
+            if open.is_none_or(|open| open.duty.hash() != vote.duty) {
+                self.done.remove(&member);
+                // the merge has closed without it: sometimes its vote comes all the same
+                if self.up_to(1) == 0 {
+                    let _ = self.step(Event::Vote(vote));
+                }
+                return;
+            }
+        }
+        let Some(open) = open else { return };
         let now = self.shell.world.now;
         let key = (member, open.duty.hash(), open.attempt, self.pauses);
         if !self.plans.contains_key(&key) {
@@ -241,7 +257,7 @@ impl Consortium {
             },
             DutyKind::Merge | DutyKind::MergeStatistics => match mood {
                 None => self.honest_ballot(member, &open, due, report_due),
-                Some(mood) => self.lie_in_ballot(&open, mood.ballot),
+                Some(mood) => self.lie_in_ballot(member, &open, mood.ballot),
             },
             DutyKind::Evaluate => match mood {
                 None => due.then(|| VoteBody::Metric(Some(self.loss(member)))),
@@ -260,20 +276,13 @@ impl Consortium {
             },
         };
         let Some(body) = body else { return };
-        let vote = Vote {
-            study: open.duty.study,
-            round: open.duty.round,
-            attempt: open.attempt,
-            resumed: open.resumed,
-            kind: open.duty.kind,
-            institution: institution(member),
-            duty: open.duty.hash(),
-            body,
-        };
+        let vote = self.vote(member, &open, body);
+        self.done.remove(&member);
         let taken = self.step(Event::Vote(vote)).is_ok();
         let other = match body {
             VoteBody::Root(_) => VoteBody::Root(hash("another")),
             VoteBody::Marked { marks, .. } => VoteBody::Marked { root: hash("another"), marks },
+            VoteBody::Ahead { marks, next, .. } => VoteBody::Ahead { root: hash("another"), marks, next },
             VoteBody::Update { len, metric, .. } => VoteBody::Update { root: hash("another"), len, metric },
             same => same,
         };
@@ -326,7 +335,38 @@ impl Consortium {
         }
     }
 
-    fn honest_ballot(&self, member: u8, open: &OpenDuty, due: bool, report_due: bool) -> Option<VoteBody> {
+    fn vote(&self, member: u8, open: &OpenDuty, body: VoteBody) -> Vote {
+        Vote {
+            study: open.duty.study,
+            round: open.duty.round,
+            attempt: open.attempt,
+            resumed: open.resumed,
+            kind: open.duty.kind,
+            institution: institution(member),
+            duty: open.duty.hash(),
+            body,
+        }
+    }
+
+    /// Attests a root, with the answer to what follows.
+    fn ahead(&mut self, member: u8, open: &OpenDuty, root: Hash, lie: CommitLie) -> VoteBody {
+        let metric = Some(self.loss(member));
+        let next = match open.ahead {
+            None => return VoteBody::Root(root),
+            Some(Ahead::Evaluate) => Next::Last { metric },
+            Some(Ahead::Train { .. }) => {
+                let (who, round) = (institution(member), open.duty.round + 1);
+                let duty = self.shell.study.duty_on(&self.shell.world, DutyKind::Train, round, &who, root);
+                match self.update(member, &OpenDuty { duty, ..*open }, lie, metric) {
+                    VoteBody::Update { root, len, metric } => Next::Update { duty: duty.hash(), root, len, metric },
+                    other => panic!("{other:?} is no update"),
+                }
+            }
+        };
+        VoteBody::Ahead { root, marks: Default::default(), next }
+    }
+
+    fn honest_ballot(&mut self, member: u8, open: &OpenDuty, due: bool, report_due: bool) -> Option<VoteBody> {
         let m = self.shell.merge();
         let (mut have, mut invalid) = (0, 0);
         for (position, input) in (0u8..).zip(m.inputs.iter()) {
@@ -337,20 +377,35 @@ impl Consortium {
             }
         }
         if have == all_bits(m.inputs.len()) {
-            return due.then(|| VoteBody::Root(merged(m.inputs_root)));
+            let root = merged(m.inputs_root);
+            let ahead = self.up_to(999) < self.scenario.ahead;
+            let body = if ahead { self.ahead(member, open, root, CommitLie::Honest) } else { VoteBody::Root(root) };
+            let vote = self.vote(member, open, body);
+            self.done.insert(member, vote);
+            return due.then_some(body);
         }
         let not_final = self.not_final(m.frozen_at);
         let news = open.partial && report_due && !(open.not_final && not_final);
         news.then_some(VoteBody::Partial { have, invalid, not_final })
     }
 
-    fn lie_in_ballot(&self, open: &OpenDuty, lie: BallotLie) -> Option<VoteBody> {
+    fn lie_in_ballot(&mut self, member: u8, open: &OpenDuty, lie: BallotLie) -> Option<VoteBody> {
+        let inputs_root = self.shell.merge().inputs_root;
+        match lie {
+            BallotLie::Ahead(served) => {
+                return Some(self.ahead(member, open, merged(inputs_root), CommitLie::Junk(served)));
+            }
+            BallotLie::AheadOfWrongRoot => {
+                return Some(self.ahead(member, open, wrong(inputs_root), CommitLie::Honest));
+            }
+            _ => {}
+        }
         let m = self.shell.merge();
         let all = all_bits(m.inputs.len());
         // it may try before the time: that is refused
         let once = |body: VoteBody| (!open.partial_sent).then_some(body);
         match lie {
-            BallotLie::Silent => None,
+            BallotLie::Silent | BallotLie::Ahead(_) | BallotLie::AheadOfWrongRoot => None,
             BallotLie::Honest => Some(VoteBody::Root(merged(m.inputs_root))),
             BallotLie::WrongRoot => Some(VoteBody::Root(wrong(m.inputs_root))),
             BallotLie::Missing(mask) => once(VoteBody::Partial { have: all & !mask, invalid: 0, not_final: false }),

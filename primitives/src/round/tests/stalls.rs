@@ -17,6 +17,7 @@ pub(super) fn calm(seed: u64, stall: Option<(u32, u32)>) -> Scenario {
         stall,
         off: Vec::new(),
         people: true,
+        ahead: 0,
         seed,
     }
 }

@@ -24,6 +24,10 @@ pub(in crate::round::tests) enum BallotLie {
     WrongRoot,
     /// First the one, then the other.
     MissingThenWrongRoot(u64),
+    /// The right root, and ahead of it a malformed update that it serves to those in the mask.
+    Ahead(u64),
+    /// A wrong root, and an update that stands on it.
+    AheadOfWrongRoot,
     /// Says that the freeze is not final, and that it holds all but these; and nothing more.
     NotFinal(u64),
     Silent,

@@ -2,9 +2,11 @@
 
 use super::{merged, Consortium};
 use crate::{
+    duty::DutyKind,
     ids::InstitutionId,
     round::{tests::hash, *},
     rules::liars_survived,
+    vote::{Vote, VoteBody},
 };
 use std::collections::BTreeSet;
 
@@ -12,7 +14,12 @@ impl Consortium {
     /// A step of the machine, and everything that must hold of any step.
     pub(super) fn step(&mut self, event: Event) -> Result<Vec<Effect>, Refusal> {
         let before = self.shell.study.clone();
-        let effects = self.shell.step(event)?;
+        let plainly = self.without_next(&event);
+        let effects = self.shell.step(event);
+        if let Some((plain, without)) = plainly {
+            self.check_as_without(&effects, &plain, &without);
+        }
+        let effects = effects?;
         let (now, after) = (self.shell.world.now, self.shell.study.clone());
         assert_eq!(after.deadline().is_none(), after.ended());
         assert!(after.deadline().is_none_or(|at| at > now), "a deadline that has passed: {:?}", after.phase);
@@ -66,7 +73,76 @@ impl Consortium {
             self.fetch();
         }
         self.check_kept(&effects);
+        self.check_ahead(&before, &effects);
         Ok(effects)
+    }
+
+    /// What a vote that answers ahead would bring about if it said only what it says of the merge.
+    fn without_next(&self, event: &Event) -> Option<(Study, Result<Vec<Effect>, Refusal>)> {
+        let Event::Vote(vote) = event else { return None };
+        vote.body.next()?;
+        let (root, marks) = vote.body.merged()?;
+        let body = if marks.any() == 0 { VoteBody::Root(root) } else { VoteBody::Marked { root, marks } };
+        let mut study = self.shell.study.clone();
+        let effects = study.step(&self.shell.world, Event::Vote(Vote { body, ..*vote }));
+        Some((study, effects))
+    }
+
+    /// A merge closes as it would if nobody had said anything ahead.
+    fn check_as_without(
+        &self,
+        with: &Result<Vec<Effect>, Refusal>,
+        plain: &Study,
+        without: &Result<Vec<Effect>, Refusal>,
+    ) {
+        let closed = |effects: &[Effect]| -> Vec<RoundRecord> {
+            let records = effects.iter().filter_map(|effect| match effect {
+                Effect::Closed(record) => Some((**record).clone()),
+                _ => None,
+            });
+            records.collect()
+        };
+        let study = &self.shell.study;
+        match (with, without) {
+            (Ok(with), Ok(without)) => {
+                assert_eq!(closed(with), closed(without));
+                assert_eq!((study.round, study.base, study.base_round), (plain.round, plain.base, plain.base_round));
+                assert_eq!((study.best, &study.members, &study.last), (plain.best, &plain.members, &plain.last));
+            }
+            (Err(_), Err(_)) => {}
+            other => panic!("taken in one way only: {other:?}"),
+        }
+    }
+
+    /// What is said ahead and late changes no merge, and is said of the present base.
+    fn check_ahead(&self, before: &Study, effects: &[Effect]) {
+        let study = &self.shell.study;
+        if let Phase::Collecting(Collecting { kind: Kind::Model, commitments, .. }) = &study.phase {
+            for commitment in commitments {
+                let who = study.member(commitment.member).expect("a member").id;
+                let duty = study.duty_on(&self.shell.world, DutyKind::Train, study.round, &who, study.base);
+                assert_eq!(commitment.duty, duty.hash(), "a commitment to another duty");
+            }
+        }
+        let closed = effects.iter().any(|effect| matches!(effect, Effect::Closed(_)));
+        let frozen = effects.iter().any(|effect| matches!(effect, Effect::Frozen { .. }));
+        if closed && frozen {
+            let Phase::Merging(m) = &study.phase else { panic!("frozen, and {:?}", study.phase) };
+            let authors = m.inputs.iter().fold(0, |mask, input| mask | bit(input.commitment.member));
+            assert_eq!(authors, study.roster(), "frozen in the block that opened it without everybody's");
+        }
+        for effect in effects {
+            if let Effect::AttestedLate { kind, round, who, .. } = effect {
+                assert_eq!((study.base, study.base_round), (before.base, before.base_round));
+                let records = &self.shell.world.records;
+                let record = records.iter().find(|r| (r.kind, r.round) == (*kind, *round)).expect("it has closed");
+                assert!(*kind == Kind::Statistics || *round < study.round || record.root == study.base);
+                let named = record.attesters.iter().filter(|id| *id == who).count()
+                    + record.dissenters.iter().filter(|(id, _)| id == who).count();
+                assert_eq!(named, 1, "named once");
+                assert!(record.inputs.iter().any(|input| input.institution == *who));
+            }
+        }
     }
 
     /// What is listed no longer is removed somewhere at once, and must never be asked for again.

@@ -1,0 +1,234 @@
+//! What people sign when they enrol, in sentences: every rule of an agreement is in one of them.
+
+use crate::{
+    plain::counted,
+    show::{name, Names},
+};
+use consilium_primitives::{
+    round::Study,
+    rules::{Merge, MergeRule, NormBound, OnStall, ServerOptimizer, Weighting},
+    InstitutionId,
+};
+
+/// A span of milliseconds, for people.
+fn span(millis: u64) -> String {
+    let seconds = millis / 1_000;
+    match millis {
+        0..=9_999 => format!("{:.1} s", millis as f64 / 1_000.0),
+        10_000..=119_999 => format!("{seconds} s"),
+        120_000..=7_199_999 => format!("{} min", seconds / 60),
+        7_200_000..=172_799_999 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// Parts per million as a percentage.
+fn percent(ppm: u32) -> String {
+    format!("{} %", f64::from(ppm) / 10_000.0)
+}
+
+/// A number in parts per million.
+fn number(ppm: u32) -> f64 {
+    f64::from(ppm) / 1e6
+}
+
+/// The rules of a study, one sentence each.
+pub fn rules(study: &Study, names: &Names) -> Vec<String> {
+    let rules = &study.rules;
+    let lasts = |blocks: u32| span(u64::from(blocks) * u64::from(study.slot_millis));
+    let invited = match rules.invited.as_slice() {
+        [] => "every participant of the consortium may enrol".into(),
+        ids => format!("invited are {}", ids.iter().map(|id| name(names, id)).collect::<Vec<_>>().join(", ")),
+    };
+    let starts = match rules.auto_start {
+        true => "the study then starts if enough have enrolled, or before that when its proposer starts it",
+        false => "the study starts when its proposer starts it, and ends without a model if that is not done by then",
+    };
+    let mut lines = vec![
+        format!("{invited}; enrolment is open for {}, {starts}", lasts(rules.enrolment_blocks)),
+        format!(
+            "at most {}; in each a site is expected to train for {}, and the updates to travel for {}",
+            counted(rules.max_rounds.into(), "round"),
+            lasts(rules.training_blocks),
+            lasts(rules.transfer_blocks)
+        ),
+        format!(
+            "at least {} make a round, and at least {} a merge",
+            sites(rules.min_participants),
+            updates(rules.rule_min)
+        ),
+        merge(&rules.merge, names),
+        format!("no site has more than {} of the weight", percent(rules.max_share)),
+        match rules.strict {
+            true => "a merge counts with more than two thirds of the sites, also at its deadline",
+            false => "a merge counts with more than two thirds of the sites, at its deadline with more than half",
+        }
+        .into(),
+        match rules.on_stall {
+            OnStall::Pause => "where too few updates come, the study pauses, and waits for sites and people",
+            OnStall::Shrink => {
+                "where too few updates come, a round goes on with those that there are, if these are enough"
+            }
+            OnStall::Abort => "where too few updates come, the study ends",
+        }
+        .into(),
+        match rules.keep_updates {
+            0 => "members keep each other's updates until the next round has closed".into(),
+            some => format!("members keep each other's updates for {} after their own", counted(some.into(), "round")),
+        },
+        format!(
+            "files: an update has {} bytes, a merged model {}{}",
+            rules.update_len,
+            rules.merged_len,
+            match rules.statistics_len {
+                0 => "; no statistics are exchanged".into(),
+                some => format!(", a site's statistics (number, mean and spread of each column) {some}"),
+            }
+        ),
+    ];
+    if let Some(target) = rules.target {
+        lines.push(format!("it ends early once more than half report a loss of {} or less", number(target)));
+    }
+    if rules.patience > 0 {
+        lines.push(format!("it ends early after {} without a better one", counted(rules.patience.into(), "round")));
+    }
+    lines
+}
+
+fn sites(count: u32) -> String {
+    counted(count.into(), "site")
+}
+
+fn updates(count: u32) -> String {
+    counted(count.into(), "update")
+}
+
+/// How updates become one model.
+fn merge(merge: &Merge, names: &Names) -> String {
+    let by = |weighting: &Weighting| match weighting {
+        Weighting::Equal => "every site counting once".to_owned(),
+        Weighting::Samples => "each site counting by its training rows".to_owned(),
+        Weighting::Declared(list) => {
+            let one = |(who, weight): &(InstitutionId, u32)| format!("{} by {weight}", name(names, who));
+            format!("counting {}", list.iter().map(one).collect::<Vec<_>>().join(", "))
+        }
+    };
+    let mut text = match &merge.rule {
+        MergeRule::Mean(w) => format!("updates are merged by their mean, {}", by(w)),
+        MergeRule::Median(w) => format!("updates are merged by the median of every number, {}", by(w)),
+        MergeRule::TrimmedMean => "updates are merged by the mean without the largest and smallest values".into(),
+        MergeRule::GeometricMedian(w) => format!("updates are merged by the geometric median, {}", by(w)),
+        MergeRule::Krum { keep } => format!("updates are merged by Krum, which keeps {keep}"),
+    };
+    text += &match merge.liars {
+        0 => "; no liar among them is borne".to_owned(),
+        some => format!("; {} among them borne", counted(some.into(), "liar")),
+    };
+    match merge.bound {
+        None => {}
+        Some(NormBound::Fixed(length)) => text += &format!("; a step longer than {} is shortened", length as f64 / 1e6),
+        Some(NormBound::Median) => text += "; a step longer than their median is shortened",
+    }
+    if merge.mixing {
+        text += "; each is first mixed with its nearest others";
+    }
+    let adaptive = |kind: &str, a: &consilium_primitives::rules::Adaptive| {
+        format!(
+            "; the merged step goes through {kind} (rate {}, beta1 {}, beta2 {}, tau {})",
+            number(a.rate),
+            number(a.beta1),
+            number(a.beta2),
+            number(a.tau)
+        )
+    };
+    text += &match &merge.server {
+        None => String::new(),
+        Some(ServerOptimizer::Momentum { rate, beta }) => {
+            format!("; the merged step goes through momentum (rate {}, beta {})", number(*rate), number(*beta))
+        }
+        Some(ServerOptimizer::Adam(a)) => adaptive("Adam", a),
+        Some(ServerOptimizer::Yogi(a)) => adaptive("Yogi", a),
+        Some(ServerOptimizer::Adagrad(a)) => adaptive("Adagrad", a),
+    };
+    text
+}
+
+/// Who is invited and has not enrolled; none where every participant may.
+pub fn missing(study: &Study, names: &Names) -> Vec<String> {
+    let enrolled = |id: &InstitutionId| study.members.iter().any(|member| member.id == *id && member.active);
+    study.rules.invited.iter().filter(|id| !enrolled(id)).map(|id| name(names, id)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::audit::testing::World;
+
+    #[test]
+    fn every_rule_is_said_in_words_and_seconds() {
+        let world = World::new();
+        let mut study = world.history.info.state.clone();
+        let file = consilium_study::StudyFile::parse(include_str!("../../../examples/own-csv/study.toml")).unwrap();
+        study.rules = file.rules(500, 2).unwrap();
+        study.slot_millis = 500;
+        let text = |study: &Study| rules(study, &world.history.names).join("\n");
+        let said = text(&study);
+        for part in [
+            "at most 5 rounds",
+            "train for 10 s",
+            "at least 2 sites",
+            "50 % of the weight",
+            "by its training rows",
+            "pauses",
+        ] {
+            assert!(said.contains(part), "{part} in\n{said}");
+        }
+        // whatever is changed in the rules changes what is read
+        type Change = fn(&mut consilium_primitives::StudyRules);
+        let changes: [Change; 18] = [
+            |r| r.training_blocks += 20,
+            |r| r.transfer_blocks += 20,
+            |r| r.enrolment_blocks *= 3,
+            |r| r.auto_start = !r.auto_start,
+            |r| r.min_participants += 1,
+            |r| r.rule_min += 1,
+            |r| r.max_rounds += 1,
+            |r| r.max_share -= 1,
+            |r| r.strict = !r.strict,
+            |r| r.on_stall = OnStall::Abort,
+            |r| r.keep_updates += 1,
+            |r| r.invited.try_push(InstitutionId([9; 32])).unwrap(),
+            |r| r.merge.liars += 1,
+            |r| r.merge.mixing = true,
+            |r| r.merge.rule = MergeRule::Krum { keep: 2 },
+            |r| r.merge.bound = Some(NormBound::Median),
+            |r| r.target = Some(300_000),
+            |r| r.patience = 3,
+        ];
+        for (at, change) in changes.into_iter().enumerate() {
+            let mut other = study.clone();
+            change(&mut other.rules);
+            assert_ne!(text(&other), said, "change {at}");
+        }
+        for change in [(|r| r.update_len += 1) as Change, |r| r.merged_len += 1, |r| r.statistics_len += 1] {
+            let mut other = study.clone();
+            change(&mut other.rules);
+            assert_ne!(text(&other), said);
+        }
+    }
+
+    #[test]
+    fn who_is_invited_and_has_not_enrolled_is_named() {
+        let world = World::new();
+        let mut study = world.history.info.state.clone();
+        assert!(missing(&study, &world.history.names).is_empty());
+        let (there, absent) = (study.members[0].id, InstitutionId([9; 32]));
+        for id in [there, absent] {
+            study.rules.invited.try_push(id).unwrap();
+        }
+        assert_eq!(missing(&study, &world.history.names), [absent.to_string()]);
+        study.members[0].active = false;
+        assert_eq!(missing(&study, &world.history.names).len(), 2);
+    }
+}

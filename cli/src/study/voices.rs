@@ -1,0 +1,200 @@
+//! `consilium study start`, `withdraw`, `resume` and `abort`: what an institution says of a study without more ado, and what came
+//! of it, in words.
+
+use super::{said, sentences::missing, SWARM};
+use crate::{
+    motions::Acting,
+    show::{self, name, phase, Names},
+};
+use anyhow::{Context, Result};
+use clap::Args;
+use codec::Encode;
+use consilium_primitives::{
+    round::{bit, Mask, Pause, Phase, Study},
+    InstitutionId, StudyId,
+};
+
+/// What they take.
+#[derive(Args)]
+pub struct Plain {
+    /// Number of the study
+    number: StudyId,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// What is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    /// The study begins.
+    Start,
+    /// This institution leaves it.
+    Withdraw,
+    /// It goes on.
+    Resume,
+    /// It ends.
+    Abort,
+}
+
+impl Voice {
+    fn call(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Withdraw => "withdraw",
+            Self::Resume => "resume",
+            Self::Abort => "abort",
+        }
+    }
+
+    /// For programs.
+    fn done(self) -> &'static str {
+        match self {
+            Self::Start => "started",
+            Self::Withdraw => "left",
+            Self::Resume => "asked to go on",
+            Self::Abort => "asked to end",
+        }
+    }
+}
+
+/// Signs it, sends it, and says what came of it.
+///
+/// # Errors
+/// There is no such study, or what the chain refused, with what stands in the way.
+pub async fn speak(voice: Voice, options: Plain) -> Result<()> {
+    let (acting, number) = (&options.acting, options.number);
+    let signer = acting.signer()?;
+    let chain = acting.chain().await?;
+    show::existing(&chain, number, chain.best().await?, &acting.asks()).await?;
+    let (who, own) = Acting::institution(&chain, &signer).await?;
+    let sent = chain.submit(&signer, SWARM, voice.call(), number.encode()).await;
+    let at = chain.best().await?;
+    let study = show::existing(&chain, number, at, &acting.asks()).await?.state;
+    let names = show::names(&chain.institutions(at).await?);
+    if let Err(error) = sent {
+        return match refused(voice, number, &study, &who, &names) {
+            Some(words) => Err(error).context(words),
+            None => Err(error),
+        };
+    }
+    said(acting, number, voice.done(), &own, &outcome(voice, number, &study, &own, &names))
+}
+
+/// How a voice on a pause counts.
+fn count(voices: Mask, study: &Study, pause: &Pause, names: &Names) -> String {
+    format!(
+        "{} of {} needed; {}, which proposed it, alone is enough",
+        voices.count_ones(),
+        study.rules.close_late(pause.roster.count_ones()),
+        name(names, &study.proposer)
+    )
+}
+
+/// Why the chain refused it, by how the study stands.
+fn refused(voice: Voice, number: StudyId, study: &Study, who: &InstitutionId, names: &Names) -> Option<String> {
+    let own =
+        (0u8..).zip(study.members.iter()).find(|(_, member)| member.id == *who).map_or(0, |(index, _)| bit(index));
+    let stands = format!("study {number} is not");
+    Some(match (voice, &study.phase) {
+        (Voice::Start, Phase::Enrolling { .. }) => {
+            let (there, least) = (study.members.iter().filter(|m| m.active).count(), study.rules.min_participants);
+            let absent = match missing(study, names).as_slice() {
+                [] => String::new(),
+                some => format!("; not enrolled yet: {}", some.join(", ")),
+            };
+            format!("study {number}: {there} have enrolled, at least {least} must{absent}")
+        }
+        (Voice::Start, _) => format!("{stands} to be started: it is {}, round {}", phase(study), study.round),
+        (Voice::Resume | Voice::Abort, Phase::Paused(pause)) => {
+            let voices = if voice == Voice::Resume { pause.resume } else { pause.abort };
+            if voices & own == 0 {
+                return None;
+            }
+            format!(
+                "{} has said so already, and the first answer binds: {}",
+                name(names, who),
+                count(voices, study, pause, names)
+            )
+        }
+        (Voice::Resume, _) => format!("{stands} paused: it is {}, round {}", phase(study), study.round),
+        (Voice::Abort, _) => format!("{stands} paused, and so cannot be ended: it is {}", phase(study)),
+        (Voice::Withdraw, _) if own == 0 => format!("{} is no member of study {number}", name(names, who)),
+        (Voice::Withdraw, _) => return None,
+    })
+}
+
+/// What came of it.
+fn outcome(voice: Voice, number: StudyId, study: &Study, own: &str, names: &Names) -> String {
+    match (voice, &study.phase) {
+        (Voice::Start, _) => format!("study {number} is started by {own}"),
+        (Voice::Withdraw, _) => format!("{own} has left study {number}"),
+        (Voice::Resume, Phase::Paused(pause)) if pause.resume != 0 => {
+            format!("study {number}: {own} asks that it goes on: {}", count(pause.resume, study, pause, names))
+        }
+        (Voice::Resume, _) => format!("study {number} goes on, as {own} asked"),
+        (Voice::Abort, Phase::Paused(pause)) => {
+            format!("study {number}: {own} asks that it ends: {}", count(pause.abort, study, pause, names))
+        }
+        (Voice::Abort, _) => format!("study {number} has ended, as {own} asked"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::audit::testing::World;
+    use consilium_primitives::round::{Back, Kind, PauseReason, PerMember};
+
+    fn paused(resume: Mask) -> (Study, Names) {
+        let world = World::new();
+        let mut study = world.history.info.state.clone();
+        let back = Back::Collecting { kind: Kind::Model, commitments: PerMember::new(), dropped: 0 };
+        let reason = PauseReason::TooFewUpdates;
+        study.phase = Phase::Paused(Pause { reason, until: 99, roster: 7, resume, abort: 0, back });
+        (study, world.history.names.clone())
+    }
+
+    #[test]
+    fn who_asks_that_a_study_goes_on_is_told_whether_it_does_and_what_is_missing() {
+        let (study, names) = paused(0b10);
+        let (own, proposer) = (name(&names, &study.members[1].id), name(&names, &study.proposer));
+        let said = outcome(Voice::Resume, 2, &study, &own, &names);
+        assert_eq!(
+            said,
+            format!(
+                "study 2: {own} asks that it goes on: 1 of 2 needed; {proposer}, which proposed it, alone is enough"
+            )
+        );
+        let again = refused(Voice::Resume, 2, &study, &study.members[1].id, &names).unwrap();
+        assert!(again.contains(&own) && again.contains("1 of 2 needed"), "{again}");
+        // another's voice is not this one's, and the chain's own words say why it was refused
+        assert_eq!(refused(Voice::Resume, 2, &study, &study.members[0].id, &names), None);
+        let mut goes_on = study.clone();
+        goes_on.phase = World::new().history.info.state.phase;
+        assert_eq!(outcome(Voice::Resume, 2, &goes_on, &own, &names), format!("study 2 goes on, as {own} asked"));
+        let late = refused(Voice::Resume, 2, &goes_on, &study.members[1].id, &names).unwrap();
+        assert!(late.contains("is not paused: it is "), "{late}");
+    }
+
+    #[test]
+    fn who_starts_too_early_is_told_who_has_not_enrolled() {
+        let (mut study, names) = paused(0);
+        study.phase = Phase::Enrolling { until: 9 };
+        let absent = InstitutionId([9; 32]);
+        study.rules.invited.try_push(absent).unwrap();
+        let said = refused(Voice::Start, 1, &study, &study.proposer, &names).unwrap();
+        assert!(said.contains(&format!("not enrolled yet: {absent}")), "{said}");
+        let said = refused(Voice::Withdraw, 1, &study, &absent, &names).unwrap();
+        assert!(said.contains("no member of study 1"), "{said}");
+    }
+
+    #[test]
+    fn every_success_names_who_has_signed() {
+        let (study, names) = paused(0b1);
+        for voice in [Voice::Start, Voice::Withdraw, Voice::Resume, Voice::Abort] {
+            let said = outcome(voice, 1, &study, "Birch Hospital", &names);
+            assert!(said.contains("Birch Hospital"), "{said}");
+        }
+    }
+}

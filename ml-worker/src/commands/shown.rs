@@ -1,0 +1,163 @@
+//! What `evaluate` and `pack` say to people: the few figures that one reads first. All of them are in the JSON.
+
+use consilium_ml_worker::{
+    desk::{Bundle, Evaluation, Fitted, Output},
+    learn::{
+        figures::{outputs, Figures},
+        metrics::{AtCut, AucBound, Metrics},
+    },
+};
+use consilium_study::Task;
+use std::fmt::Write;
+
+/// A figure with three digits, or that there is none.
+fn figure(value: impl Into<Option<f64>>) -> String {
+    match value.into().filter(|value| value.is_finite()) {
+        Some(value) => format!("{value:.3}"),
+        None => "none".into(),
+    }
+}
+
+fn line(text: &mut String, name: &str, what: &str) {
+    // writing to a text cannot fail
+    let _ = writeln!(text, "{name:<20} {what}");
+}
+
+/// An AUC with what is known of how sure it is.
+fn auc(m: &Metrics) -> String {
+    let sure = match (m.auc_interval, &m.auc_bound) {
+        (Some((low, high)), _) => format!(" (95 % interval {low:.3} to {high:.3})"),
+        (_, Some(AucBound::AtLeast { bound })) => format!(" (with 95 % at least {bound:.3})"),
+        (_, Some(AucBound::AtMost { bound })) => format!(" (with 95 % at most {bound:.3})"),
+        (_, Some(AucBound::TooFew { smaller_class, needed })) => {
+            format!(" (no interval: {smaller_class} of the smaller class, and {needed} are needed)")
+        }
+        (_, Some(AucBound::NoVariance)) => " (no interval: all rows have one score)".into(),
+        (None, None) => " (not defined: all rows are of one class)".into(),
+    };
+    figure(m.auc) + &sure
+}
+
+/// The lines of one output of two classes.
+fn of_two(text: &mut String, m: &Metrics, output: Option<&Output>) {
+    line(text, "AUC", &auc(m));
+    let chosen = output.and_then(|output| output.cuts.first());
+    let at = |of: fn(&AtCut) -> Option<f64>, half: Option<f64>| match chosen {
+        Some(cut) => format!("{} at the cut {:.4}, {} at 0.5", figure(of(&cut.figures)), cut.figures.cut, figure(half)),
+        None => format!("{} at 0.5", figure(half)),
+    };
+    line(text, "sensitivity", &at(|cut| cut.sensitivity, m.sensitivity));
+    line(text, "specificity", &at(|cut| cut.specificity, m.specificity));
+    if let Some(cut) = chosen {
+        line(text, "the cut", &format!("{}: {}", figure(cut.figures.cut), cut.chosen));
+    }
+    if let Some(calibration) = output.and_then(|output| output.calibration.as_ref()) {
+        let words = format!(
+            "slope {} (1 is right), in the large {} (0 is right)",
+            figure(calibration.slope),
+            figure(calibration.in_the_large)
+        );
+        line(text, "calibration", &words);
+    }
+}
+
+/// What is read first of figures on some rows.
+pub fn evaluation(found: &Evaluation) -> String {
+    let mut text = String::new();
+    match &found.figures {
+        Figures::Binary(m) => {
+            let name = found.outputs.first().map(|output| output.name.clone()).unwrap_or_default();
+            line(&mut text, "rows", &format!("{}, of which {} are {name:?}", m.rows, m.positives));
+            of_two(&mut text, m, found.outputs.first());
+            line(&mut text, "log-loss", &figure(m.log_loss));
+        }
+        Figures::Classes(m) => {
+            line(&mut text, "rows", &format!("{} of {} classes", m.rows, m.classes - m.absent_classes));
+            line(&mut text, "accuracy", &figure(m.accuracy));
+            line(&mut text, "balanced accuracy", &figure(m.balanced_accuracy));
+            line(&mut text, "AUC", &format!("{}, mean of {} classes", figure(m.auc_macro.mean), m.auc_macro.defined));
+            line(&mut text, "log-loss", &figure(m.log_loss));
+        }
+        Figures::Labels(m) => {
+            line(&mut text, "rows", &format!("{}, {} labels", m.rows, m.labels));
+            line(&mut text, "AUC", &format!("{}, mean of {} labels", figure(m.auc_macro.mean), m.auc_macro.defined));
+            line(&mut text, "log-loss", &figure(m.log_loss));
+            for (output, m) in found.outputs.iter().zip(&m.per_label) {
+                text.push('\n');
+                line(&mut text, "label", &format!("{:?}, {} of {} rows", output.name, m.positives, m.rows));
+                of_two(&mut text, m, Some(output));
+            }
+        }
+    }
+    if let Some(by) = &found.by {
+        for (name, figures) in &by.subgroups {
+            let (rows, auc) = match figures {
+                Figures::Binary(m) => (m.rows, m.auc),
+                Figures::Classes(m) => (m.rows, m.auc_macro.mean),
+                Figures::Labels(m) => (m.rows, m.auc_macro.mean),
+            };
+            line(&mut text, &format!("{} {name:?}", by.column), &format!("{rows} rows, AUC {}", figure(auc)));
+        }
+    }
+    text + "all figures: the same with --json (docs/figures.md)\n"
+}
+
+/// What a packed model brings.
+pub fn packed(bundle: &Bundle, folder: &str) -> String {
+    let mut text = format!("{folder}: the model, ready for `predict` and `evaluate`\n");
+    let Some(fitted) = &bundle.fitted else {
+        return text
+            + "  without cut and recalibration, which a site's own validation rows give (--data and --secret)\n";
+    };
+    if matches!(bundle.spec.data.task(), Task::Classes(_)) {
+        return text + "  of several classes the likeliest is taken: there is no cut\n";
+    }
+    for (n, name) in outputs(&bundle.spec.data).into_iter().enumerate() {
+        let _ = writeln!(text, "  {name:?}: {}", of_output(fitted, n));
+    }
+    text
+}
+
+fn of_output(fitted: &Fitted, n: usize) -> String {
+    let positives = fitted.positives.get(n).copied().unwrap_or_default();
+    let on = format!("{} validation rows, {positives} of them positive", fitted.rows);
+    let cut = match fitted.cuts.get(n).copied().flatten() {
+        Some(cut) => format!("say yes from the probability {cut:.4} on (highest Youden's J on {on})"),
+        None => format!("no cut: the {on}, and both classes are needed"),
+    };
+    let recalibration = match fitted.recalibration.get(n).copied().flatten() {
+        Some(by) => format!("recalibrated with slope {:.3} and intercept {:.3}", by.slope, by.intercept),
+        None => {
+            "no recalibration: these rows are parted without an error, or are of one class, so that no line is the best"
+                .into()
+        }
+    };
+    format!("{cut}; {recalibration}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_said_to_be_not_there_and_why() {
+        let labels = [false, false, true, true];
+        let mut text = String::new();
+        of_two(&mut text, &Metrics::of(&[-2.0, -1.0, 1.0, 2.0], &labels).unwrap(), None);
+        assert!(
+            text.contains("AUC                  1.000 (no interval: 2 of the smaller class, and 5 are needed)"),
+            "{text}"
+        );
+        assert!(text.contains("sensitivity          1.000 at 0.5\n"), "{text}");
+        let one = Metrics::of(&[-1.0, 1.0], &[true, true]).unwrap();
+        assert!(auc(&one).contains("none (not defined: all rows are of one class)"));
+        let fitted =
+            Fitted { rows: 4, positives: vec![2], cuts: vec![None], sensitivity: None, recalibration: vec![None] };
+        let said = of_output(&fitted, 0);
+        assert!(
+            said.contains("no cut") && said.contains("no recalibration") && said.contains("4 validation rows"),
+            "{said}"
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! What follows a merge, done before the merge is attested: the next round's training on this site's own merge or, after the last
+//! round, its evaluation. If that is done in a moment, the node is answered both together, and the round takes a block less. If it
+//! takes longer, the merge is answered at once, and the rest when it is asked for: attesting waits for no training.
+//!
+//! What was made on another merge than the attested one is asked for by nobody: duties are known by what they stand on.
+
+use super::{key, tell, Worker};
+use crate::site::StudyKey;
+use consilium_primitives::{
+    round::Kind, Ahead, Attested, BlobRef, Duty, DutyKind, DutyOrder, DutyOutput, DutyState, Hash, Marks, Next,
+};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+/// A merge is answered together with what follows only where the study's last training took no longer than this, and that is
+/// done so long after the merge.
+const SHORT: Duration = Duration::from_millis(150);
+const WAIT: Duration = Duration::from_millis(200);
+/// Most merges of which it is remembered what follows them.
+const MOST: usize = 256;
+
+/// What follows a merge.
+struct Follows {
+    /// What its work is known by.
+    key: Hash,
+    /// Until when the answer waits for it; none, once that was given without it.
+    until: Option<Instant>,
+}
+
+/// What follows merges, by what these are known by; and how long trainings take.
+#[derive(Default)]
+pub(super) struct Following {
+    /// Nothing is done ahead.
+    off: AtomicBool,
+    merges: Mutex<HashMap<Hash, Follows>>,
+    took: Mutex<HashMap<StudyKey, Duration>>,
+}
+
+impl Following {
+    /// The duty that follows a merge.
+    pub fn of(&self, merge: &Hash) -> Option<Hash> {
+        self.merges.lock().get(merge).map(|follows| follows.key)
+    }
+
+    /// Notes how long a training took.
+    pub fn took(&self, study: StudyKey, time: Duration) {
+        let mut took = self.took.lock();
+        if took.len() >= MOST {
+            took.clear();
+        }
+        took.insert(study, time);
+    }
+}
+
+/// The order that the chain gives once it has attested this merge.
+fn following(order: &DutyOrder, follows: Ahead, merged: Hash) -> DutyOrder {
+    let (kind, round, output_len) = match follows {
+        Ahead::Train { len } => (DutyKind::Train, order.duty.round.saturating_add(1), len),
+        Ahead::Evaluate => (DutyKind::Evaluate, order.duty.round, 0),
+    };
+    let statistics = order.statistics.map(|blob| blob.root).unwrap_or_default();
+    let mut attested = order.attested.clone();
+    attested.push(Attested { kind: Kind::Model, round: order.duty.round, inputs_root: order.duty.base, root: merged });
+    DutyOrder {
+        duty: Duty { kind, round, base: merged, statistics, ..order.duty },
+        base: Some(BlobRef { root: merged, len: order.output_len }),
+        inputs: Vec::new(),
+        merge: None,
+        output_len,
+        attested,
+        // its input is in this merge
+        committed_before: true,
+        ..order.clone()
+    }
+}
+
+impl Worker {
+    /// Switches off that anything is done before it is asked for.
+    pub fn do_nothing_ahead(&self) {
+        self.following.off.store(true, Ordering::Relaxed);
+    }
+
+    /// What is said of a merge that is done: with what follows it, if that comes soon.
+    pub(super) fn with_next(&self, order: &DutyOrder, follows: Ahead, output: DutyOutput) -> DutyState {
+        let (root, marks) = match output {
+            DutyOutput::Root(root) => (root, Marks::default()),
+            DutyOutput::Marked { root, marks } => (root, marks),
+            other => return DutyState::Done(other),
+        };
+        if self.following.off.load(Ordering::Relaxed) || order.duty.kind != DutyKind::Merge {
+            return DutyState::Done(output);
+        }
+        let (merge, next) = (key(order), following(order, follows, root));
+        let said = |next| DutyState::Done(DutyOutput::Ahead { root, marks, next });
+        // an answer without it was sent, and binds
+        let Some(until) = self.wait_for(merge, key(&next), StudyKey::of(&order.duty)) else {
+            return DutyState::Done(output);
+        };
+        match (self.state_of(&next), follows) {
+            (DutyState::Done(DutyOutput::Update { root, metric }), Ahead::Train { len }) => {
+                said(Next::Update { duty: next.duty.hash(), root, len, metric })
+            }
+            (DutyState::Done(DutyOutput::Metric(metric)), Ahead::Evaluate) => said(Next::Last { metric }),
+            (DutyState::Queued | DutyState::Running { .. }, _) if Instant::now() < until => {
+                DutyState::Running { done: 0 }
+            }
+            _ => {
+                if let Some(follows) = self.following.merges.lock().get_mut(&merge) {
+                    follows.until = None;
+                }
+                DutyState::Done(output)
+            }
+        }
+    }
+
+    /// Until when what follows a merge is waited for; none, where that is over.
+    fn wait_for(&self, merge: Hash, next: Hash, study: StudyKey) -> Option<Instant> {
+        let mut merges = self.following.merges.lock();
+        if let Some(follows) = merges.get(&merge).filter(|follows| follows.key == next) {
+            return follows.until;
+        }
+        if merges.len() >= MOST {
+            merges.clear();
+        }
+        let short = self.following.took.lock().get(&study).is_none_or(|took| *took < SHORT);
+        let until = Some(Instant::now() + if short { WAIT } else { Duration::ZERO });
+        merges.insert(merge, Follows { key: next, until });
+        if short {
+            // the node asks again when something ends; if nothing does, it is to ask then
+            let changes = self.changes.clone();
+            let later = move || {
+                std::thread::sleep(WAIT);
+                tell(&changes);
+            };
+            if let Err(error) = std::thread::Builder::new().name("waiting".into()).spawn(later) {
+                tracing::warn!("no thread: {error}");
+            }
+        }
+        until
+    }
+}
