@@ -4,11 +4,12 @@ mod commands;
 
 use anyhow::{bail, Context, Result};
 use clap::{Args, Parser, Subcommand};
-use commands::{apart::apart, compare::Compare, desk::Desk, nobody_reads, say, seeds::Seeds, Scratch};
+use commands::{apart::apart, compare::Compare, desk::Desk, nobody_reads, say, seeds::Seeds};
 use consilium_founding::EXIT_CONFIGURATION;
 use consilium_ml_worker::{
     data::{demo, hash_data, hash_file, own_statistics, read_file, withheld, Prepared, Split, Table},
     random::key,
+    scratch::Scratch,
     server::{serve, Misconfigured, Settings},
     simulate::site_group_key,
     site::{read_secret, Home, Sites},
@@ -261,8 +262,8 @@ fn check(arguments: &Check) -> Result<()> {
         Some(file) => site_group_key(&spec, &read_secret(file)?)?,
         None => [0; 32],
     };
-    let scratch = Scratch::new();
-    let how = arguments.memory.reading_in(&scratch.0);
+    let scratch = Scratch::new()?;
+    let how = arguments.memory.reading_in(scratch.path());
     let read = |path: &Path| -> Result<Table> { Ok(read_file(path, &spec.data, &key, &how)?.table?) };
     let table = read(data)?;
     if let Some(test) = &arguments.test {

@@ -2,7 +2,6 @@
 //! chain with the same spec, data, secrets and sample counts gives the same bits.
 
 use crate::{
-    compare::Swarm,
     data::{all_known, statistics_of, Prepared, Split, Table},
     learn::{initial_parameters, loss_micro, OptimizerState, Seeds, Session},
     site::group_key,
@@ -37,6 +36,17 @@ pub struct Round {
     pub root: Hash,
     /// What each site reported on it, by id.
     pub losses: Vec<(InstitutionId, u32)>,
+}
+
+/// The study's model.
+#[derive(Clone, Copy, Debug)]
+pub struct Swarm<'a> {
+    /// Its canonical model.
+    pub chosen: &'a [f32],
+    /// The round it is of.
+    pub round: u32,
+    /// The last round's model; none where it is not there any more.
+    pub last: Option<&'a [f32]>,
 }
 
 /// A finished study.

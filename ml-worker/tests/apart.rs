@@ -170,6 +170,11 @@ fn a_reader_that_goes_away_is_no_error() {
             word.to_owned()
         }
     }));
+    let mut all = String::from("site,x,y,ill\n");
+    for (n, line) in rows(0, 120).lines().skip(1).enumerate() {
+        writeln!(all, "{},{line}", ["north", "south"][n % 2]).unwrap();
+    }
+    folder.write("all.csv", all);
     for arguments in [
         &trained[..],
         &["inspect", "--study", "study.toml"],
@@ -181,6 +186,19 @@ fn a_reader_that_goes_away_is_no_error() {
         &["columns", "--data", "a.csv", "--named", "ill"],
         &["purge", "--dir", "."],
         &["demo-data", "--out", "demo"],
+        &[
+            "table",
+            "--study",
+            "study.toml",
+            "--data",
+            "all.csv",
+            "--site-column",
+            "site",
+            "--held-out",
+            "20",
+            "--seeds",
+            "1",
+        ],
     ] {
         let (code, said) = cut_off(dir, arguments);
         assert_eq!(code, Some(0), "{arguments:?}: {said}");

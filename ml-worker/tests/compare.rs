@@ -2,14 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 use consilium_ml_worker::{
-    compare::{Arm, Choice, Comparison, Inputs, Swarm, Verdict},
+    compare::{Arm, Choice, Comparison, Inputs, Verdict},
     data::{own_statistics, read_table, Rows, Scaler, Split, Table},
     learn::{
         figures::Figures, initial_parameters, logits_of, loss_micro, metrics::validated_cut, objective, Net,
         OptimizerState, Seeds, Session,
     },
     random::key,
-    simulate::{run, site_group_key, Outcome, Site},
+    simulate::{run, site_group_key, Outcome, Site, Swarm},
 };
 use consilium_primitives::InstitutionId;
 use consilium_study::{Loss, Metric, Scaling, StudyFile, StudySpec};

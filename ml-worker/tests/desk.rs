@@ -61,6 +61,10 @@ fn a_model_of_one_table_is_trained_measured_and_used() {
     let train = format!("train --study ./study.toml --data {data} --test ./demo/held-out.csv --out ./model");
     let said = json(dir, &train);
     assert_eq!(said["rounds"], 10);
+    // the cut was chosen on the rows whose figures at it stand here, and the reader is told so
+    assert!(said["validation"]["at_cut"]["cut"].is_number(), "{said}");
+    let note = said["note"].as_str().unwrap();
+    assert!(note.contains("validation.at_cut") && note.contains("chosen on these very rows"), "{note}");
     assert!(said["test"]["auc"].as_f64().unwrap() > 0.95, "{said}");
     assert_eq!(fs::metadata(dir.join("model/model.json")).unwrap().permissions().mode() & 0o777, 0o600);
     // the same again is the same model
@@ -154,6 +158,9 @@ fn a_table_larger_than_memory_is_worked_on_from_a_copy_that_is_purged() {
     let refused = fails(dir, &format!("train --study ./study.toml --data {} --out ./no --memory 0", site(0)));
     assert!(refused.contains("allow more memory, or a folder for a working copy"), "{refused}");
     assert!(fails(dir, "purge --dir ./coppies").contains("is no folder"));
+    // what the worker would serve is counted as it would be, from a copy that goes again
+    let check = format!("check --study ./study.toml --data {}", site(0));
+    assert_eq!(run(dir, &format!("{check} --memory 0")), run(dir, &check));
 }
 
 #[test]
@@ -269,7 +276,7 @@ fn rows_that_are_counted_without_the_secret_are_not_called_the_worker_s() {
     let secret = format!("./demo/{}.secret", demo::SITES[0].0);
     let said = run(dir, &format!("preflight --study ./study.toml --data {data}"));
     assert!(
-        said.contains("note: which rows train follows from the site's secret") && said.contains("--secret"),
+        said.contains("counts: which rows train follows from the site's secret") && said.contains("--secret"),
         "{said}"
     );
     let said = run(dir, &format!("preflight --study ./study.toml --data {data} --secret {secret}"));

@@ -2,59 +2,22 @@
 //! by what is wrong with it.
 #![allow(clippy::unwrap_used)]
 
+mod made;
+
 use consilium_ml_worker::{
-    data::{columns, preflight, read_table, DataError, Prepared, Reading, Report, Split, Table},
+    data::{columns, preflight, read_table, Prepared, Reading, Split, Table},
     learn::{initial_parameters, OptimizerState, Seeds, Session, TrainError, Trained},
 };
 use consilium_primitives::FailureCode;
 use consilium_study::{BadRows, Categorical, Decimal, Missing, StudyFile, StudySpec};
+use made::{look, read, refused, spec, Folder};
 use std::{
     collections::BTreeSet,
     fmt::Write,
-    fs,
     path::{Path, PathBuf},
 };
 
 const AGE: &str = "features = { columns = [\"age\"] }\nlabel = \"ill\"\npositive = \"yes\"\nnegative = \"no\"";
-
-/// The study of these lines of its `[data]` part.
-fn spec(data: &str) -> StudySpec {
-    let text = format!(
-        "title = \"t\"\n[data]\n{data}\n[model.logistic]\n[training]\noptimizer = {{ sgd = {{ learning_rate = 0.1 }} }}\n\
-         batch_size = 4\nepochs = 1\n[evaluation]\nvalidation_share = 0.3\nmin_rows = 2\n[rules]\nrounds = 1\n\
-         training_seconds = 1\n"
-    );
-    StudyFile::parse(&text).unwrap().spec()
-}
-
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
-        fs::write(self.0.path().join(name), text).unwrap();
-        self.0.path().join(name)
-    }
-}
-
-fn read(spec: &StudySpec, text: impl AsRef<[u8]>) -> Result<Table, DataError> {
-    read_table(&Folder::new().write("t.csv", text), &spec.data, &[3; 32])
-}
-
-fn refused(spec: &StudySpec, text: impl AsRef<[u8]>) -> String {
-    let error = read(spec, text).unwrap_err();
-    assert_eq!(error.code, FailureCode::SchemaMismatch, "{error}");
-    error.message
-}
-
-fn look(spec: &StudySpec, text: impl AsRef<[u8]>) -> (Report, String) {
-    let report = preflight(&Folder::new().write("t.csv", text), spec, &[1; 32], &Reading::default());
-    let words = report.to_string();
-    (report, words)
-}
 
 /// Forty rows of age, label and a remark, which `remark` writes; python's csv module in its strict mode reads the same.
 fn remarks(header: &str, remark: impl Fn(usize) -> &'static str) -> String {

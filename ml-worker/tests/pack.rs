@@ -218,6 +218,14 @@ fn a_sites_validation_rows_choose_cuts_and_recalibration_which_predict_and_evalu
     assert_eq!(by["subgroups"]["f"]["brier"], Metrics::of(&of, &truths(&new, &women)).unwrap().brier);
     assert!(study.fails("evaluate --model ./packed --data ./new.csv --by a").contains("more than 64 different values"));
     assert!(study.fails("evaluate --model ./packed --data ./new.csv --by age").contains("no column \"age\""));
+    let gap = fs::read_to_string(study.path("new.csv")).unwrap().replacen(",f,", ",,", 1);
+    fs::write(study.path("gap.csv"), gap).unwrap();
+    assert!(study
+        .fails("evaluate --model ./packed --data ./gap.csv --by sex")
+        .contains("every row needs a value there"));
+    // all draws are kept until their percentiles are known
+    let more = program(&study.arguments("evaluate --model ./packed --data ./new.csv --draws 100001"));
+    assert_eq!(more.status.code(), Some(2));
     assert!(PairedAuc::by_group(&z, &z, &labels, &patients).is_some());
 }
 
@@ -320,6 +328,36 @@ fn a_value_beyond_f32_is_named_and_not_predicted() {
         assert!(said.contains("row 121, column \"a\": a scaled value leaves the range of f32"), "{said}");
         assert!(!said.contains("1e300"), "{said}");
     }
+    // nor does it choose a cut
+    let own = fs::read_to_string(study.path("1.csv")).unwrap();
+    let far: String = (0..12).map(|n| format!("far{n},f,1e300,0.5,1\n")).collect();
+    fs::write(study.path("1.csv"), own + &far).unwrap();
+    let said = study.fails(&format!("{} --data ./1.csv --secret ./1.secret", study.pack()));
+    assert!(
+        said.contains("1.csv") && said.contains(", column \"a\": a scaled value leaves the range of f32"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_row_without_a_subgroup_moves_no_other_row_into_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let study =
+        STUDY.replace("SCALING", "site").replace("missing =", "bad_rows = { skip = { at_most = 0.2 } }\nmissing =");
+    fs::write(file("study.toml"), study).unwrap();
+    let text = rows(1, 60);
+    fs::write(file("whole.csv"), &text).unwrap();
+    fs::write(file("gap.csv"), text.replacen(",f,", ",,", 1)).unwrap();
+    says(&["train", "--study", &file("study.toml"), "--data", &file("whole.csv"), "--out", &file("model")]);
+    let evaluate = |data: &str| program(&["evaluate", "--model", &file("model"), "--data", &file(data), "--by", "sex"]);
+    assert!(evaluate("whole.csv").status.success());
+    let gap = evaluate("gap.csv");
+    let said = String::from_utf8(gap.stderr).unwrap();
+    assert!(
+        !gap.status.success() && said.contains("says of 119 rows") && said.contains("and 120 were measured"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -50,7 +50,8 @@ fn run(folder: &Path, more: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ml-worker"))
         .current_dir(folder)
         .env("TMPDIR", folder.join("tmp"))
-        .args(["table", "--study", "study.toml", "--data", "all.csv", "--seeds", "2"])
+        .args(["table", "--study", "study.toml", "--data", "all.csv"])
+        .args(if more.contains(&"--seeds") { &[][..] } else { &["--seeds", "2"][..] })
         .args(more)
         .output()
         .unwrap()
@@ -103,6 +104,22 @@ fn a_table_of_all_sites_is_run_over_seeds() {
 }
 
 #[test]
+fn rows_of_a_study_without_patients_that_are_there_twice_are_counted() {
+    let folder = folder();
+    fs::write(folder.path().join("study.toml"), STUDY.replace("group = \"patient\"\n", "")).unwrap();
+    let text = table();
+    // three of the first rows once more
+    let again: String = text.lines().skip(1).take(3).map(|line| format!("{line}\n")).collect();
+    for (text, said) in [(text.clone() + &again, true), (text, false)] {
+        fs::write(folder.path().join("all.csv"), text).unwrap();
+        let out = run(folder.path(), &["--site-column", "clinic", "--held-out", "60", "--seeds", "1"]);
+        let errors = String::from_utf8(out.stderr).unwrap();
+        assert!(out.status.success(), "{errors}");
+        assert_eq!(errors.contains("all.csv: 3 of its 243 rows are equal to an earlier one"), said, "{errors}");
+    }
+}
+
+#[test]
 fn what_cannot_be_run_is_named() {
     let folder = folder();
     let refused = |more: &[&str], words: &str| {
@@ -115,6 +132,8 @@ fn what_cannot_be_run_is_named() {
     refused(&["--site-column", "ward", "--held-out", "60"], "all.csv: has no column \"ward\" that names the site");
     refused(&["--site-column", "a", "--held-out", "60"], "the study reads it otherwise");
     refused(&["--site-column", "clinic", "--held-out", "240"], "240 are to be held out, of 240");
+    // of one class there is no AUC
+    refused(&["--site-column", "clinic", "--held-out", "1"], "the 1 held-out rows are all of one class");
     fs::write(folder.path().join("all.csv"), table().replacen("p17;", "p18;", 1)).unwrap();
     refused(&["--site-column", "clinic", "--held-out", "60"], "row 19: a patient's rows stand at two sites");
 }

@@ -18,7 +18,7 @@ use std::{
     fs,
     time::{Duration, Instant},
 };
-use support::{demo_csv, entry, entry_with, file, input, order, root, sealed, start, unscaled, Door, Lab, AGREEMENT};
+use support::{demo_csv, entry, file, input, order, root, sealed, start, unscaled, Door, Lab, AGREEMENT};
 
 /// All labs' parts of one kind, merged by every lab; gives the root they agree on.
 fn together(labs: &[Lab], part: &[DutyOrder], weights: &[u32], round: u32, kind: DutyKind) -> Hash {
@@ -289,45 +289,6 @@ fn a_merge_goes_on_beside_a_long_training_and_says_nothing_before_it_has_looked(
     lab.done(&merge(8, mine));
     assert!(matches!(lab.ask(&train), DutyState::Running { .. }), "the training was to outlast the merge");
     lab.home().set_held(true).unwrap();
-}
-
-#[test]
-fn two_studies_in_one_worker_give_what_each_gives_alone() {
-    let other = Hash::repeat_byte(8);
-    let (one, two) = (unscaled(2), unscaled(3));
-    // a training of each study, whose worker also has the other one's agreement or not
-    let train = |lab: &Lab, spec: &StudySpec, agreement: Hash| -> Hash {
-        let with = |kind, round, base| {
-            let mut order = order(spec, kind, round, base);
-            order.duty.agreement = agreement;
-            order
-        };
-        let base = root(lab.worker.done(spec, &with(DutyKind::Init, 0, None)));
-        root(lab.worker.done(spec, &with(DutyKind::Train, 1, Some(base))))
-    };
-    let alone = |site: usize, spec: &StudySpec, agreement: Hash| {
-        let lab = Lab::with(&demo_csv(site), spec.clone());
-        fs::write(lab.dir.path().join("sites.toml"), entry(&agreement)).unwrap();
-        train(&lab, spec, agreement)
-    };
-    let both = Lab::with(&demo_csv(0), one.clone());
-    fs::write(both.dir.path().join("other.csv"), demo_csv(1)).unwrap();
-    let sites = entry(&AGREEMENT) + &entry_with(&other, "other.csv");
-    fs::write(both.dir.path().join("sites.toml"), sites).unwrap();
-    // both at once, in one request
-    let orders = [(AGREEMENT, &one), (other, &two)].map(|(agreement, spec)| {
-        let mut order = order(spec, DutyKind::Init, 0, None);
-        order.duty.agreement = agreement;
-        order
-    });
-    let specs = vec![one.canonical().unwrap(), two.canonical().unwrap()];
-    let request = DutyRequest { version: PROTOCOL_VERSION, specs, orders: orders.to_vec(), ahead: vec![] };
-    assert_eq!(both.worker.answer(&request).answers.len(), 2);
-    let (first, second) = (train(&both, &one, AGREEMENT), train(&both, &two, other));
-    assert_ne!(first, second);
-    assert_eq!(first, alone(0, &one, AGREEMENT));
-    assert_eq!(second, alone(1, &two, other));
-    assert_ne!(both.home().split(&AGREEMENT).unwrap(), both.home().split(&other).unwrap());
 }
 
 #[test]

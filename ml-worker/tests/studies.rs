@@ -6,15 +6,21 @@ mod support;
 use consilium_aggregation::{blob_hash, Statistics};
 use consilium_ml_worker::{
     learn::{Checkpoint, OptimizerState},
-    site::{Dissent, Home, StudyKey, What},
+    site::{Blobs, Dissent, Home, StudyKey, What},
 };
-use consilium_primitives::{DutyKind, DutyOrder, DutyState, Hash};
+use consilium_primitives::{
+    duty::PROTOCOL_VERSION, BlobRef, DutyKind, DutyOrder, DutyOutput, DutyRequest, DutyState, FailureCode, Hash,
+};
+use consilium_study::StudySpec;
 use std::{
     fs,
     path::PathBuf,
     time::{Duration, Instant},
 };
-use support::{below, demo_csv, endless, file, root, start, unscaled, Door, Lab, AGREEMENT};
+use support::{
+    below, demo_csv, endless, entry, entry_with, file, order, prepare, root, start, unscaled, Door, Lab, Process,
+    AGREEMENT,
+};
 
 const FIRST: StudyKey = StudyKey { agreement: AGREEMENT, study: 0 };
 const SECOND: StudyKey = StudyKey { agreement: AGREEMENT, study: 1 };
@@ -98,6 +104,45 @@ fn the_folder_of_an_earlier_version_is_taken_over_by_the_study_it_is_of() {
     assert_eq!(below(&old.join("study-1")).len(), 1);
 }
 
+#[test]
+fn two_studies_in_one_worker_give_what_each_gives_alone() {
+    let other = Hash::repeat_byte(8);
+    let (one, two) = (unscaled(2), unscaled(3));
+    // a training of each study, whose worker also has the other one's agreement or not
+    let train = |lab: &Lab, spec: &StudySpec, agreement: Hash| -> Hash {
+        let with = |kind, round, base| {
+            let mut order = order(spec, kind, round, base);
+            order.duty.agreement = agreement;
+            order
+        };
+        let base = root(lab.worker.done(spec, &with(DutyKind::Init, 0, None)));
+        root(lab.worker.done(spec, &with(DutyKind::Train, 1, Some(base))))
+    };
+    let alone = |site: usize, spec: &StudySpec, agreement: Hash| {
+        let lab = Lab::with(&demo_csv(site), spec.clone());
+        fs::write(lab.dir.path().join("sites.toml"), entry(&agreement)).unwrap();
+        train(&lab, spec, agreement)
+    };
+    let both = Lab::with(&demo_csv(0), one.clone());
+    fs::write(both.dir.path().join("other.csv"), demo_csv(1)).unwrap();
+    let sites = entry(&AGREEMENT) + &entry_with(&other, "other.csv");
+    fs::write(both.dir.path().join("sites.toml"), sites).unwrap();
+    // both at once, in one request
+    let orders = [(AGREEMENT, &one), (other, &two)].map(|(agreement, spec)| {
+        let mut order = order(spec, DutyKind::Init, 0, None);
+        order.duty.agreement = agreement;
+        order
+    });
+    let specs = vec![one.canonical().unwrap(), two.canonical().unwrap()];
+    let request = DutyRequest { version: PROTOCOL_VERSION, specs, orders: orders.to_vec(), ahead: vec![] };
+    assert_eq!(both.worker.answer(&request).answers.len(), 2);
+    let (first, second) = (train(&both, &one, AGREEMENT), train(&both, &two, other));
+    assert_ne!(first, second);
+    assert_eq!(first, alone(0, &one, AGREEMENT));
+    assert_eq!(second, alone(1, &two, other));
+    assert_ne!(both.home().split(&AGREEMENT).unwrap(), both.home().split(&other).unwrap());
+}
+
 /// A training, and an evaluation, under these statistics.
 fn under(lab: &Lab, kind: DutyKind, base: Hash, mean: f64) -> DutyOrder {
     let n = lab.spec.inputs();
@@ -122,6 +167,52 @@ fn what_was_made_under_other_statistics_answers_nothing() {
         assert_eq!(other.done(&under(&other, kind, base, 2.0)), two, "{kind:?}");
         // each stays what it is
         assert_eq!((lab.done(&first), lab.done(&second)), (one, two), "{kind:?}");
+    }
+}
+
+#[test]
+fn an_order_that_hands_over_something_else_than_its_duty_names_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path(), &demo_csv(0));
+    let (process, spec) = (Process::serve(dir.path()), file().spec());
+    let n = spec.inputs();
+    let blobs = Blobs::open(&dir.path().join("blobs")).unwrap();
+    let statistics = Statistics { count: vec![90.0; n], mean: vec![1.0; n], m2: vec![4.0; n] };
+    let statistics = blobs.put(&statistics.encode(None).unwrap()).unwrap();
+    let base = root(process.done(&spec, &order(&spec, DutyKind::Init, 0, None)));
+    let right = |kind| {
+        let mut order = order(&spec, kind, 1, Some(base));
+        order.duty.statistics = statistics;
+        order.statistics = Some(BlobRef { root: statistics, len: spec.statistics_len().unwrap() });
+        order
+    };
+    let other = Hash::repeat_byte(9);
+    let refused = |order: &DutyOrder| assert_eq!(process.ask(&spec, order), DutyState::Failed(FailureCode::Refused));
+    let of_another_root = |blob: Option<BlobRef>| blob.map(|blob| BlobRef { root: other, ..blob });
+    for kind in [DutyKind::Train, DutyKind::Evaluate] {
+        let right = right(kind);
+        let wrong = [
+            DutyOrder { statistics: of_another_root(right.statistics), ..right.clone() },
+            DutyOrder { statistics: None, ..right.clone() },
+            DutyOrder { base: of_another_root(right.base), ..right.clone() },
+        ];
+        wrong.iter().for_each(refused);
+        let done = process.done(&spec, &right);
+        // also of a duty that is done
+        wrong.iter().for_each(refused);
+        assert_eq!(process.ask(&spec, &right), DutyState::Done(done));
+    }
+    let held = order(&spec, DutyKind::Acknowledge, 1, Some(base));
+    refused(&DutyOrder { base: of_another_root(held.base), ..held.clone() });
+    assert_eq!(process.done(&spec, &held), DutyOutput::Held);
+    let log = fs::read_to_string(dir.path().join("log")).unwrap();
+    for (what, named) in [("statistics", statistics), ("model", base)] {
+        let words = format!(
+            "the duty names the {what} {}, and its order hands over {}",
+            hex::encode(named),
+            hex::encode(other)
+        );
+        assert!(log.contains(&words), "{words}: {log}");
     }
 }
 

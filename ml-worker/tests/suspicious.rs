@@ -2,39 +2,25 @@
 //! there twice, units, sites with too little to say.
 #![allow(clippy::unwrap_used)]
 
+mod made;
+
 use consilium_aggregation::Statistics;
 use consilium_ml_worker::data::{
-    far_from_common, own_statistics, preflight, read_table, withheld, Prepared, Reading, Report, Scaler, Split, Table,
+    far_from_common, own_statistics, preflight, withheld, Prepared, Reading, Scaler, Split, Table,
 };
 use consilium_primitives::FailureCode;
 use consilium_study::{Missing, OneClass, Scaling, StudyFile, StudySpec};
+use made::look;
 use std::{fmt::Write, fs, path::Path};
 
 const TWO: &str = "features = { columns = [\"age\", \"crp\"] }\nlabel = \"ill\"\npositive = \"yes\"\nnegative = \"no\"";
 
-/// The study of these lines of its `[data]` part.
 fn spec(data: &str) -> StudySpec {
-    let text = format!(
-        "title = \"t\"\n[data]\n{data}\n[model.logistic]\n[training]\noptimizer = {{ sgd = {{ learning_rate = 0.1 }} }}\n\
-         batch_size = 4\nepochs = 1\n[evaluation]\nvalidation_share = 0.25\nmin_rows = 2\n[rules]\nrounds = 1\n\
-         training_seconds = 1\n"
-    );
-    StudyFile::parse(&text).unwrap().spec()
+    made::spec_with(data, 0.25)
 }
 
 fn read(spec: &StudySpec, text: &str) -> Table {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("t.csv"), text).unwrap();
-    read_table(&folder.path().join("t.csv"), &spec.data, &[3; 32]).unwrap()
-}
-
-fn look(spec: &StudySpec, text: &str) -> (Report, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("t.csv");
-    fs::write(&path, text).unwrap();
-    let report = preflight(&path, spec, &[1; 32], &Reading::default());
-    let words = report.to_string();
-    (report, words)
+    made::read(spec, text).unwrap()
 }
 
 /// So many rows of two numbers that nothing stands out of; `crp` may say another.
@@ -54,10 +40,10 @@ fn suspicious(words: &str) -> Vec<&str> {
 #[test]
 fn a_code_among_a_columns_numbers_is_named_with_its_rows_and_clean_tables_have_nothing() {
     let spec = spec(TWO);
-    let (report, words) = look(&spec, &table(200, |_| None));
+    let (report, words) = look(&spec, table(200, |_| None));
     assert!(report.usable && suspicious(&words).is_empty(), "{words}");
     for code in ["-999", "9999", "-9", "-1"] {
-        let (report, words) = look(&spec, &table(200, |n| (n % 33 == 0).then(|| code.into())));
+        let (report, words) = look(&spec, table(200, |n| (n % 33 == 0).then(|| code.into())));
         assert!(report.usable, "{words}");
         let said = suspicious(&words);
         assert!(
@@ -72,9 +58,9 @@ fn a_code_among_a_columns_numbers_is_named_with_its_rows_and_clean_tables_have_n
 #[test]
 fn a_constant_but_for_rounding_and_row_numbers_are_named() {
     let spec = spec(TWO);
-    let (report, words) = look(&spec, &table(60, |n| Some(["14.62", "14.619999885559082"][n % 2].into())));
+    let (report, words) = look(&spec, table(60, |n| Some(["14.62", "14.619999885559082"][n % 2].into())));
     assert!(report.usable && words.contains("with one value only, but for rounding: \"crp\""), "{words}");
-    let (_, words) = look(&spec, &table(60, |n| Some((3 * n + 1).to_string())));
+    let (_, words) = look(&spec, table(60, |n| Some((3 * n + 1).to_string())));
     assert!(
         words.contains("suspicious: whole numbers that rise from row to row, as row numbers do: \"crp\""),
         "{words}"
@@ -88,18 +74,18 @@ fn rows_that_are_there_twice_are_counted_where_that_is_no_chance() {
     let rows: Vec<&str> = once.lines().skip(1).collect();
     let with = |more: &[String]| format!("{once}{}\n", more.join("\n"));
     let doubled: Vec<String> = rows[..40].iter().map(|row| (*row).to_owned()).collect();
-    let (report, words) = look(&spec, &with(&doubled));
+    let (report, words) = look(&spec, with(&doubled));
     assert_eq!(report.look.twice, (40, 0), "{words}");
     assert!(
         words.contains("suspicious: 40 rows have all values of another row, 0 of them with another label"),
         "{words}"
     );
     let other: Vec<String> = rows[..20].iter().map(|row| row.replace("yes", "no")).collect();
-    assert_eq!(look(&spec, &with(&other)).0.look.twice, (20, 10));
-    assert_eq!(look(&spec, &with(&doubled[..1])).0.look.twice, (0, 0));
+    assert_eq!(look(&spec, with(&other)).0.look.twice, (20, 10));
+    assert_eq!(look(&spec, with(&doubled[..1])).0.look.twice, (0, 0));
     // yes-or-no columns are alike by chance
     let flags: String = (0..80).map(|n| format!("{},{},{}\n", n % 2, n % 3 / 2, ["yes", "no"][n % 2])).collect();
-    assert_eq!(look(&spec, &format!("age,crp,ill\n{flags}")).0.look.twice, (0, 0));
+    assert_eq!(look(&spec, format!("age,crp,ill\n{flags}")).0.look.twice, (0, 0));
 }
 
 #[test]
@@ -204,7 +190,7 @@ fn a_site_of_one_class_trains_where_the_study_says_so() {
     assert_eq!(prepared(&spec).unwrap().training.len(), 30);
     let (report, words) = look(&spec, &text);
     assert!(report.usable && words.contains("note: all 30 training rows are of one class: the site trains"), "{words}");
-    assert!(!look(&spec, &table(40, |_| None)).1.contains("one class"));
+    assert!(!look(&spec, table(40, |_| None)).1.contains("one class"));
     let text = String::from_utf8(spec.canonical().unwrap()).unwrap();
     assert!(text.contains("\"one_class\":\"train\""), "{text}");
 }

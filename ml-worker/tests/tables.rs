@@ -1,56 +1,24 @@
 //! What a study may ask of a table beyond numbers and two classes.
 #![allow(clippy::unwrap_used)]
 
+mod made;
+
 use consilium_ml_worker::data::{
-    columns, own_statistics, read_file, read_table, statistics_of, DataError, Prepared, Preprocessing, Reading, Scaler,
-    Split, Table,
+    columns, own_statistics, read_file, read_table, statistics_of, Prepared, Preprocessing, Reading, Scaler, Split,
 };
 use consilium_primitives::FailureCode;
-use consilium_study::{BadRows, Categorical, Missing, Others, Scaling, StudyFile, StudySpec, Transform};
+use consilium_study::{BadRows, Categorical, Missing, Others, Scaling, StudySpec, Transform};
+use made::{read, refused, spec, Folder};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
-    fs,
     io::Write as _,
-    path::PathBuf,
 };
-
-/// The study of these lines of its `[data]` part.
-fn spec(data: &str) -> StudySpec {
-    let text = format!(
-        "title = \"t\"\n[data]\n{data}\n[model.logistic]\n[training]\noptimizer = {{ sgd = {{ learning_rate = 0.1 }} }}\n\
-         batch_size = 4\nepochs = 1\n[evaluation]\nvalidation_share = 0.3\n[rules]\nrounds = 1\ntraining_seconds = 1\n"
-    );
-    StudyFile::parse(&text).unwrap().spec()
-}
 
 const TWO: &str = "features = { columns = [\"a\", \"b\"] }\nlabel = \"ill\"\npositive = \"yes\"\nnegative = \"no\"";
 
 fn two() -> StudySpec {
     spec(TWO)
-}
-
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
-        fs::write(self.0.path().join(name), text).unwrap();
-        self.0.path().join(name)
-    }
-}
-
-fn read(spec: &StudySpec, text: impl AsRef<[u8]>) -> Result<Table, DataError> {
-    read_table(&Folder::new().write("t.csv", text), &spec.data, &[3; 32])
-}
-
-fn refused(spec: &StudySpec, text: impl AsRef<[u8]>) -> String {
-    let error = read(spec, text).unwrap_err();
-    assert_eq!(error.code, FailureCode::SchemaMismatch, "{error}");
-    error.message
 }
 
 /// Values whose NaN are equal.

@@ -8,10 +8,12 @@ pub mod finality;
 pub mod format;
 pub mod state;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 
 use crate::{
-    audit::{blobs::Sources, check},
+    audit::{blobs::Sources, check, history::Expected},
     chain::BlockHeader,
     show::print_json,
     Format,
@@ -65,7 +67,7 @@ pub struct Opened {
 pub fn audit(
     path: &Path,
     trust: &Trust,
-    expected: &check::Expected,
+    expected: &Expected,
     mut sources: Sources,
     format: Format,
 ) -> Result<ExitCode> {

@@ -1,7 +1,7 @@
 //! A study's part of a chain's state, with the proof that it is what a header's state root commits to.
 
 use crate::{
-    audit::check::History,
+    audit::history::History,
     chain::{entry, listed, map, StudyInfo},
     show::Names,
 };

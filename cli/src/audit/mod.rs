@@ -1,12 +1,14 @@
 //! `consilium audit`: recomputes what a study's chain says, from a node and files, or from an archive alone.
 //!
-//! * [`check`]: the audit, a pure function; [`merge`]: the merge of models; [`blobs`]: where files are found;
-//!   [`report`]: what came out.
+//! * [`check`]: the audit, a pure function; [`history`]: what it goes by; [`rounds`]: one closed round; [`merge`]: the merge of
+//!   models; [`blobs`]: where files are found; [`report`]: what came out.
 
 pub mod blobs;
 pub mod check;
+pub mod history;
 pub mod merge;
 pub mod report;
+mod rounds;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
@@ -20,9 +22,10 @@ use crate::{
 };
 use anyhow::{bail, Context, Result};
 use blobs::Sources;
-use check::{audit, Expected, History};
+use check::audit;
 use clap::Args;
 use consilium_primitives::StudyId;
+use history::{Expected, History};
 use serde_json::json;
 use std::{path::PathBuf, process::ExitCode};
 

@@ -1,7 +1,7 @@
 //! A study of three sites and three rounds, made up from the shared types, with all its files in a folder.
 #![allow(clippy::unwrap_used)]
 
-use super::check::History;
+use super::history::History;
 use crate::{chain::StudyInfo, show::Names};
 use consilium_aggregation::{blob_hash, merge, ModelFile, Statistics};
 use consilium_primitives::{

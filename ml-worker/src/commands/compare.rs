@@ -1,14 +1,15 @@
 //! `ml-worker compare`: swarm, local-only and central side by side.
 
-use super::{apart::apart, say, Scratch};
+use super::{apart::apart, say};
 use crate::hash;
 use anyhow::{bail, Context, Result};
 use clap::Args;
 use consilium_aggregation::{ModelFile, Statistics};
 use consilium_ml_worker::{
-    compare::{Inputs, Swarm},
+    compare::Inputs,
     data::{read_file, Reading, Split, Table},
-    simulate::{run, site_group_key, Site},
+    scratch::Scratch,
+    simulate::{run, site_group_key, Site, Swarm},
     site::read_secret,
 };
 use consilium_primitives::{InstitutionId, StudyRules};
@@ -80,8 +81,8 @@ pub fn compare(arguments: &Compare) -> Result<()> {
     if files.is_empty() {
         bail!("{}: names no site", arguments.sites.display());
     }
-    let scratch = Scratch::new();
-    let how = Reading { folder: Some(scratch.0.clone()), ..Reading::default() };
+    let scratch = Scratch::new()?;
+    let how = Reading { folder: Some(scratch.path().to_owned()), ..Reading::default() };
     let rows = |path: &Path, key: &[u8; 32]| -> Result<Table> { Ok(read_file(path, &spec.data, key, &how)?.table?) };
     let (mut sites, mut tests, mut equal) = (Vec::new(), Vec::new(), Vec::new());
     let held_out = match &arguments.held_out {

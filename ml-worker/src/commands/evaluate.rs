@@ -34,7 +34,7 @@ pub struct Evaluate {
 #[derive(Args)]
 pub struct Bootstrap {
     /// How often groups of rows are drawn again for intervals; 0: not at all
-    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(..=100_000))]
     draws: u32,
     /// What the draws follow from
     #[arg(long, value_name = "SEED", default_value_t = 1)]

@@ -8,11 +8,8 @@ mod inspect;
 pub mod memory;
 mod pack;
 mod predict;
-mod scratch;
 pub mod seeds;
 mod shown;
-
-pub use scratch::Scratch;
 
 use anyhow::Result;
 use std::{

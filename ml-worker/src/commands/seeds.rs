@@ -1,5 +1,6 @@
 //! `ml-worker table`: a study over many seeds.
 
+use super::say;
 use crate::read_study;
 use anyhow::{Context, Result};
 use clap::Args;
@@ -65,7 +66,6 @@ impl Seeds {
             line["seed"] = seed.into();
             writeln!(lines, "{line}").with_context(|| unwritten(path))
         })?;
-        print!("{table}");
-        Ok(())
+        say(table)
     }
 }

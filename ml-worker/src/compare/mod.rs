@@ -34,7 +34,7 @@ use crate::{
     data::{own_statistics, Rows, Scaler, Split, Table},
     learn::figures::outputs,
     random::key,
-    simulate::Site,
+    simulate::{Site, Swarm},
 };
 use anyhow::{Context, Result};
 use arm::{Judges, Model, Sets};
@@ -69,17 +69,6 @@ pub struct Comparison {
     pub losing: Vec<String>,
     /// What has to be known to read the figures.
     pub notes: Vec<String>,
-}
-
-/// The study's model.
-#[derive(Clone, Copy, Debug)]
-pub struct Swarm<'a> {
-    /// Its canonical model.
-    pub chosen: &'a [f32],
-    /// The round it is of.
-    pub round: u32,
-    /// The last round's model; none where it is not there any more.
-    pub last: Option<&'a [f32]>,
 }
 
 /// What is compared.

@@ -1,9 +1,9 @@
 //! A model with everything that is needed to use it.
 
-use super::fit::Fitted;
+use super::{fit::Fitted, logits_of_rows};
 use crate::{
     data::{all_known, Preprocessing, Scaler, Split, Table},
-    learn::{logits_of, objective, Net},
+    learn::objective,
     site::write_whole,
 };
 use anyhow::{bail, Context, Result};
@@ -120,9 +120,9 @@ impl Bundle {
 
     /// Chooses cuts and recalibration on the site's validation rows.
     fn fit(&mut self, own: &Own<'_>) -> Result<()> {
-        let rows = self.preprocessing.scaler.apply(own.table, &own.split.rows(own.table).1)?;
-        let net = Net::new(self.spec.architecture()?)?;
-        let logits = logits_of(&net, &self.parameters, &rows)?;
+        let validation = own.split.rows(own.table).1;
+        let rows = self.preprocessing.scaler.apply(own.table, &validation)?;
+        let logits = logits_of_rows(&self.spec, &self.parameters, own.table, &rows, |row| validation[row])?;
         let fitted = Fitted::of(&objective(&self.spec, None), &logits, rows.labels(), own.sensitivity);
         self.cuts.clone_from(&fitted.cuts);
         self.fitted = Some(fitted);

@@ -241,6 +241,14 @@ impl Said<'_> {
     }
 
     fn by(&self, column: &str, texts: &[String]) -> Result<By> {
+        if texts.len() != self.groups.len() {
+            bail!(
+                "column {column:?} says of {} rows which subgroup they are of, and {} were measured: fill in the rows that \
+                 have nothing there, which the study lets go (data.bad_rows)",
+                texts.len(),
+                self.groups.len()
+            );
+        }
         let mut parts: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (row, text) in texts.iter().enumerate() {
             parts.entry(text).or_default().push(row);

@@ -16,7 +16,7 @@ use crate::{
     learn::{logits_of, Net},
 };
 use anyhow::{bail, Result};
-use consilium_study::{Architecture, Node, Op, Scaling};
+use consilium_study::{Architecture, Node, Op, Scaling, StudySpec};
 
 /// Logits of a table's rows.
 ///
@@ -43,6 +43,17 @@ pub fn logits(bundle: &Bundle, table: &Table) -> Result<(Vec<f32>, Rows)> {
         );
     }
     let rows = preprocessing.rows(table)?;
+    Ok((logits_of_rows(&bundle.spec, &bundle.parameters, table, &rows, |row| row)?, rows))
+}
+
+/// Logits of rows that were made of a table's; `number`: which of them.
+fn logits_of_rows(
+    spec: &StudySpec,
+    parameters: &[f32],
+    table: &Table,
+    rows: &Rows,
+    number: impl Fn(usize) -> usize,
+) -> Result<Vec<f32>> {
     // as in training: beyond f32 there is no number, and what comes out looks like one all the same
     if let Some((row, place)) = rows.not_finite()? {
         let what = match table.features.get(place) {
@@ -51,11 +62,10 @@ pub fn logits(bundle: &Bundle, table: &Table) -> Result<(Vec<f32>, Rows)> {
         };
         bail!(
             "row {}, {what}: a scaled value leaves the range of f32; look at the value, or at the study's scaling",
-            row + 1
+            number(row) + 1
         );
     }
-    let net = Net::new(bundle.spec.architecture()?)?;
-    Ok((logits_of(&net, &bundle.parameters, &rows)?, rows))
+    Ok(logits_of(&Net::new(spec.architecture()?)?, parameters, rows)?)
 }
 
 /// One line per layer: where it stands, what it does, what it takes and gives.

@@ -13,7 +13,7 @@ use crate::{
     learn::metrics::PairedMean,
     random::key,
 };
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use consilium_study::StudyFile;
 use std::{fmt, ops::RangeInclusive};
 
@@ -178,6 +178,10 @@ impl Arms {
 
 impl Row {
     fn of(compared: &Comparison, seed: u64) -> Result<Self> {
+        let (rows, positives) = compared.held_out;
+        if positives == 0 || positives == rows {
+            bail!("the {rows} held-out rows are all of one class, of which there is no AUC; hold out more");
+        }
         Ok(Self {
             seed,
             chosen: Arms::of(compared, |arm| Some(&arm.chosen))?,

@@ -4,6 +4,7 @@ use crate::{
     compare::{Comparison, Inputs},
     data::{demo, read_table, Draw, Pool, Split},
     random::key,
+    scratch::Scratch,
     simulate::{run, site_group_key, Site},
 };
 use anyhow::{bail, Context, Result};
@@ -93,23 +94,22 @@ impl Source<'_> {
         let spec = file.spec();
         let places = self.places(seed);
         let rules = file.rules(u32::try_from(SLOT_MILLIS)?, places.len() as u32)?;
-        let folder = std::env::temp_dir().join(format!("consilium-table-{}-{seed}", std::process::id()));
-        let written = self.write(seed, &folder).with_context(|| format!("cannot write to {}", folder.display()));
-        let sites = written.and_then(|()| {
-            places
-                .into_iter()
-                .map(|Place { name, file, id, secret }| {
-                    let group_key = site_group_key(&spec, &secret)?;
-                    let table = read_table(&folder.join(file), &spec.data, &group_key).with_context(|| name.clone())?;
-                    // what a site signs, as `consilium localnet run` counts it
-                    let samples = Split::of(&table, spec.evaluation.validation_share).rows(&table).0.len() as u32;
-                    Ok(Site { name, id, secret, samples, table })
-                })
-                .collect::<Result<Vec<_>>>()
-        });
-        let held_out = read_table(&folder.join("held-out.csv"), &spec.data, &[0; 32]);
-        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-        let (sites, held_out) = (sites?, held_out?);
+        // patients' rows: gone as soon as they are read
+        let scratch = Scratch::new()?;
+        let folder = scratch.path();
+        self.write(seed, folder).with_context(|| format!("cannot write to {}", folder.display()))?;
+        let sites = places
+            .into_iter()
+            .map(|Place { name, file, id, secret }| {
+                let group_key = site_group_key(&spec, &secret)?;
+                let table = read_table(&folder.join(file), &spec.data, &group_key).with_context(|| name.clone())?;
+                // what a site signs, as `consilium localnet run` counts it
+                let samples = Split::of(&table, spec.evaluation.validation_share).rows(&table).0.len() as u32;
+                Ok(Site { name, id, secret, samples, table })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let held_out = read_table(&folder.join("held-out.csv"), &spec.data, &[0; 32])?;
+        drop(scratch);
         let outcome = run(&spec, &rules, &sites, &|_, _, loss| loss)?;
         let tests: Vec<_> = sites.iter().map(|_| None).collect();
         Inputs {

@@ -18,6 +18,7 @@ mod lost;
 mod merge;
 mod metrics;
 mod misconfigured;
+mod order;
 mod present;
 mod remake;
 mod shelf;
@@ -195,6 +196,10 @@ impl Worker {
         // on hold, a site gives nothing away: not even what it has already done
         if self.home.held() {
             return DutyState::Held;
+        }
+        if let Some(problem) = order::contradiction(order) {
+            tracing::error!("study {}, round {}: {problem}; refused", order.duty.study, order.duty.round);
+            return DutyState::Failed(FailureCode::Refused);
         }
         let key = key(order);
         let internal = |error: anyhow::Error| {

@@ -261,6 +261,9 @@ impl Lab {
         let mut order = order(&self.spec, kind, round, base);
         order.duty.institution = self.id;
         order.statistics = statistics.map(|root| BlobRef { root, len: self.spec.statistics_len().unwrap() });
+        if matches!(kind, DutyKind::Train | DutyKind::Evaluate) {
+            order.duty.statistics = statistics.unwrap_or_default();
+        }
         order
     }
 

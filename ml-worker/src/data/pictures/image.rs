@@ -3,13 +3,16 @@
 //! Resampling stays by hand: what a pixel becomes is part of what a study agrees on, so it is said below as a formula and
 //! does not change with a version of a library.
 //!
-//! Limits, checked before anything is decoded: [`MAX_FILE`], [`MAX_SIDE`], [`MAX_PIXELS`]. With them a picture takes at
+//! Limits, checked before anything is decoded: [`MAX_FILE`], and those of [`check_size`]. With them a picture takes at
 //! most about 600 MB while it is read. Colour profiles, gamma and the orientation that cameras note are not applied: the
 //! pixels are taken as they are stored. Transparency is ignored.
 
 use crate::data::{
     error::{caught, damaged, refused, DataError},
-    pictures::jpeg,
+    pictures::{
+        jpeg,
+        size::{check_size, MAX_PIXELS},
+    },
 };
 use consilium_primitives::FailureCode;
 use image::{codecs::png::PngDecoder, ColorType, DynamicImage, ImageDecoder, ImageError, Limits};
@@ -22,10 +25,6 @@ use std::{
 
 /// Bytes a picture file may have: 128 MiB.
 pub const MAX_FILE: u64 = 1 << 27;
-/// Pixels a picture may have in width and in height.
-pub const MAX_SIDE: usize = 1 << 14;
-/// Pixels a picture may have: 2^25, about 33 million.
-pub const MAX_PIXELS: usize = 1 << 25;
 const RARE_PNG: &str = "is a PNG of a kind that is not read; save it as a plain PNG";
 
 /// A greyscale picture, row by row from the top left.
@@ -75,19 +74,6 @@ pub(crate) fn limited(path: &Path) -> Result<Vec<u8>, DataError> {
         return Err(refused("is larger than 128 MiB, which is the most a picture may have"));
     }
     Ok(bytes)
-}
-
-/// Whether a picture of this size may be decoded.
-pub(crate) fn check_size(width: usize, height: usize) -> Result<(), DataError> {
-    if width == 0 || height == 0 {
-        return Err(refused("has no pixels"));
-    }
-    if width > MAX_SIDE || height > MAX_SIDE || width * height > MAX_PIXELS {
-        return Err(refused(format!(
-            "has {width} x {height} pixels; at most {MAX_SIDE} on a side and {MAX_PIXELS} in all are read: make it smaller"
-        )));
-    }
-    Ok(())
 }
 
 fn decode(bytes: &[u8]) -> Result<Grey, DataError> {

@@ -3,6 +3,7 @@
 pub mod dicom;
 pub mod image;
 mod jpeg;
+mod size;
 pub mod survey;
 
 use crate::data::{

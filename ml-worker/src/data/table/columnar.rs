@@ -33,10 +33,8 @@ pub(in crate::data) fn names(path: &Path) -> Result<Vec<String>, DataError> {
 /// One row of a block.
 struct Row<'a> {
     block: &'a Block,
-    /// Where a column of the file is in the block.
-    places: &'a [Option<usize>],
-    /// Which columns of the file hold truth values.
-    truths: &'a [bool],
+    /// Where a column of the file is in the block, and whether it holds truth values.
+    places: &'a [Option<(usize, bool)>],
     row: usize,
 }
 
@@ -46,13 +44,14 @@ impl Record for Row<'_> {
     }
 
     fn cell(&self, index: usize) -> Cell<'_> {
-        let column = self.places.get(index).copied().flatten().and_then(|place| self.block.get(place));
-        match column.map(|(_, column)| column) {
+        let Some((place, truth)) = self.places.get(index).copied().flatten() else { return Cell::Text(b"") };
+        match self.block.get(place).map(|(_, column)| column) {
             Some(Column::Numbers(numbers)) => {
                 let number = numbers.get(self.row).copied().unwrap_or(f64::NAN);
-                match self.truths.get(index) {
-                    Some(true) => Cell::Truth(number),
-                    Some(false) | None => Cell::Number(number),
+                if truth {
+                    Cell::Truth(number)
+                } else {
+                    Cell::Number(number)
                 }
             }
             Some(Column::Texts(texts)) => match texts.get(self.row) {
@@ -85,7 +84,7 @@ pub(in crate::data) fn read(
     let read = plan.places();
     let mut places = vec![None; names.len()];
     for (n, place) in (0..names.len()).filter(|place| read.contains(place)).enumerate() {
-        places[place] = Some(n);
+        places[place] = Some((n, truths[place]));
     }
     let wanted: HashSet<&str> = read.iter().map(|place| raw[*place].as_str()).collect();
     let form = Form::of(spec);
@@ -106,7 +105,7 @@ pub(in crate::data) fn read(
                 let (mut part, mut scratch) = (Part::default(), Vec::new());
                 let start = n * piece;
                 for row in start..(start + piece).min(height) {
-                    let record = Row { block: &block, places: &places, truths: &truths, row };
+                    let record = Row { block: &block, places: &places, row };
                     if !reader.read(row - start, &record, &mut part, &mut scratch) {
                         break;
                     }

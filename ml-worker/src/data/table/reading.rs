@@ -92,7 +92,7 @@ pub(in crate::data) fn read(
     }
     let form = Form::of(spec);
     let marks = Marks::of(spec.decimal, Some(delimiter));
-    let reader = RowReader { spec, plan: &plan, form: &form, key, mode, marks };
+    let mut reader = RowReader { spec, plan: &plan, form: &form, key, mode, marks };
     let mut sink = Sink::new(target, spec, mode, "line");
     let mut next = Block::new(size(source, target.reading));
     // of the header's own lines
@@ -134,6 +134,7 @@ pub(in crate::data) fn read(
             sink.take(&Here::Text(text), start, part, &plan)?;
         }
         sink.lines += lines;
+        reader.marks.doubt &= !sink.certain;
         if block.last {
             break;
         }

@@ -53,8 +53,6 @@ pub(in crate::data) struct Tally {
 /// What the marks of a column's numbers say, as far as they leave a doubt.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::data) struct Seen {
-    /// A number that has decimals for certain.
-    pub decimals: bool,
     /// A whole number below 1000 without a mark; one of 1000 and more.
     pub small: bool,
     pub large: bool,
@@ -63,20 +61,17 @@ pub(in crate::data) struct Seen {
 }
 
 impl Seen {
-    /// Whether a mark in doubt can be one between thousands.
-    pub fn doubtful(&self) -> bool {
-        !self.decimals && !self.large
-    }
-
-    fn see(&mut self, bytes: &[u8], (value, mark): (f64, Option<Mark>), spot: Spot) {
+    /// Notes a number; whether it has decimals for certain.
+    fn see(&mut self, bytes: &[u8], (value, mark): (f64, Option<Mark>), spot: Spot) -> bool {
         match mark {
             None if value.is_nan() => {}
             None => *(if value.abs() >= 1000.0 { &mut self.large } else { &mut self.small }) = true,
             Some(mark) if like_thousands(bytes) => {
                 self.like[mark as usize].get_or_insert(Tally { rows: 0, first: spot }).rows += 1;
             }
-            Some(_) => self.decimals = true,
+            Some(_) => return true,
         }
+        false
     }
 }
 
@@ -103,8 +98,10 @@ pub(in crate::data) struct Part {
     pub first_comma: Option<Spot>,
     pub first_point: Option<Spot>,
     pub line_feeds: usize,
-    /// Of each numeric column, where marks may leave a doubt.
+    /// Of each numeric column, where marks may leave a doubt; empty where no text was looked at for it.
     pub seen: Vec<Seen>,
+    /// Whether a number has decimals for certain, so that the file's marks leave no doubt any more.
+    pub certain: bool,
 }
 
 impl Part {
@@ -198,19 +195,15 @@ impl RowReader<'_> {
             Missing::Mean => false,
             Missing::DropRow => self.mode == Mode::Predict,
         };
-        if self.marks.doubt {
-            row.part.seen.resize(self.plan.numeric.len(), Seen::default());
-        }
         for (column, (index, _)) in self.plan.numeric.iter().enumerate() {
             row.step += 1;
             let read = match record.cell(*index) {
                 Cell::Text(bytes) => {
                     row.long |= bytes.len() > identity::DIGITS;
                     let read = number(bytes, self.marks);
-                    if self.marks.doubt {
-                        if let (Ok(read), Some(seen)) = (read, row.part.seen.get_mut(column).filter(|s| !s.decimals)) {
-                            seen.see(bytes, read, (row.start, row.step));
-                        }
+                    if let (true, false, Ok(read)) = (self.marks.doubt, row.part.certain, read) {
+                        row.part.seen.resize(self.plan.numeric.len(), Seen::default());
+                        row.part.certain = row.part.seen[column].see(bytes, read, (row.start, row.step));
                     }
                     read
                 }

@@ -108,6 +108,8 @@ pub(in crate::data) struct Sink<'a> {
     mark: Option<(Mark, String)>,
     /// Of each numeric column, whether marks leave a doubt, and how often and in which line first.
     seen: Vec<(Seen, [Option<Found>; 2])>,
+    /// Whether a number has decimals for certain: no mark of the file leaves a doubt then.
+    pub certain: bool,
     /// The first row that was skipped, and why.
     skipped: Option<String>,
     /// Of each row that is kept, its line, where rows name pictures.
@@ -130,6 +132,7 @@ impl<'a> Sink<'a> {
             problems: BTreeMap::new(),
             mark: None,
             seen: Vec::new(),
+            certain: false,
             skipped: None,
             places: Vec::new(),
             lines: 0,
@@ -189,6 +192,7 @@ impl<'a> Sink<'a> {
                 }
             }
         }
+        self.certain |= part.certain;
         self.seen.resize(self.seen.len().max(part.seen.len()), Default::default());
         for (column, seen) in part.seen.iter().enumerate() {
             for (mark, tally) in seen.like.iter().enumerate() {
@@ -202,7 +206,6 @@ impl<'a> Sink<'a> {
                 }
             }
             let all = &mut self.seen[column].0;
-            all.decimals |= seen.decimals;
             all.small |= seen.small;
             all.large |= seen.large;
         }
@@ -250,10 +253,11 @@ impl<'a> Sink<'a> {
     /// Columns whose numbers may have marks between thousands. One number of the file that has decimals for certain says
     /// what its mark is.
     fn doubts(&mut self, plan: &Plan) -> Result<(), DataError> {
-        if self.seen.iter().any(|(seen, _)| seen.decimals) {
+        if self.certain {
             return Ok(());
         }
-        for (step, (seen, [comma, point])) in (1..).zip(&self.seen).filter(|(_, (seen, _))| seen.doubtful()) {
+        // a whole number of 1000 and more without a mark: there are none between its column's thousands
+        for (step, (seen, [comma, point])) in (1..).zip(&self.seen).filter(|(_, (seen, _))| !seen.large) {
             if let Some(found) = comma {
                 if self.mode != Mode::All {
                     let (unit, line, name) = (self.unit, found.line, plan.name(step));

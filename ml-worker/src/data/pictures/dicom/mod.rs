@@ -9,7 +9,10 @@
 
 use crate::data::{
     error::{caught, damaged, refused, DataError},
-    pictures::image::{check_size, read_limited, Grey},
+    pictures::{
+        image::{read_limited, Grey},
+        size::check_size,
+    },
 };
 use coded::Raw;
 use elements::Elements;

@@ -5,7 +5,7 @@
 
 use crate::data::{
     error::{damaged, refused, DataError},
-    pictures::image::check_size,
+    pictures::size::check_size,
 };
 use jpeg_decoder::{ColorTransform, Decoder, PixelFormat};
 
