@@ -131,7 +131,9 @@ pub async fn study(number: StudyId, asked: &Asked) -> Result<()> {
         }
     }
     if let Some((waits, times)) = &waits {
-        waits.lines(times, &names).iter().for_each(|line| out!("  {line}"));
+        // who has enrolled and who has not stands above
+        let lines = if matches!(info.state.phase, Phase::Enrolling { .. }) { 3 } else { usize::MAX };
+        waits.lines(times, &names).iter().take(lines).for_each(|line| out!("  {line}"));
     }
     match &failed {
         Ok(failed) => {

@@ -74,9 +74,17 @@ fn figures_tell_what_was_done() {
         assert!(Instant::now() < until, "it is not done");
         std::thread::sleep(Duration::from_millis(20));
     }
-    let (status, text) = process.http("GET", "/metrics", Some(TOKEN), b"");
-    let text = String::from_utf8(text).unwrap();
-    assert_eq!(status, 200, "{text}");
+    let figures = || {
+        let (status, text) = process.http("GET", "/metrics", Some(TOKEN), b"");
+        assert_eq!(status, 200);
+        String::from_utf8(text).unwrap()
+    };
+    // counted a moment after it is answered
+    let mut text = figures();
+    while !text.contains("{end=\"done\",kind=\"init\"} 1") {
+        assert!(Instant::now() < until, "{text}");
+        text = figures();
+    }
     for line in [
         "consilium_worker_duties_worked_total{end=\"done\",kind=\"init\"} 1",
         "consilium_worker_duty_seconds_count{kind=\"init\"} 1",
