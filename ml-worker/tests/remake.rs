@@ -3,9 +3,9 @@
 
 mod support;
 
-use consilium_primitives::{BlobRef, DutyKind, DutyOrder, FailureCode, Hash, MergeInput};
+use consilium_primitives::{BlobRef, Duty, DutyKind, DutyOrder, FailureCode, Hash, MergeInput};
 use std::{fs, path::Path};
-use support::{input, root, sealed, start, unscaled, Door, Lab};
+use support::{input, order, root, sealed, start, unscaled, Door, Lab};
 
 /// What a disk does to a file.
 const SPOILS: [fn(&Path); 3] = [
@@ -18,10 +18,16 @@ const SPOILS: [fn(&Path); 3] = [
     },
 ];
 
+/// The initial model: of zeros alone nothing is learnt.
+fn initial(lab: &Lab) -> Hash {
+    let order = order(&lab.spec, DutyKind::Init, 0, None);
+    root(lab.done(&DutyOrder { duty: Duty { institution: lab.id, ..order.duty }, ..order }))
+}
+
 #[test]
 fn an_update_that_is_gone_is_made_again_where_it_or_its_merge_is_asked_for() {
     let lab = Lab::new(0, unscaled(2));
-    let base = lab.zeros();
+    let base = initial(&lab);
     let train = lab.order(DutyKind::Train, 1, Some(base), None);
     let first = lab.done(&train);
     let path = lab.blob(&root(first));
@@ -49,7 +55,7 @@ fn an_update_that_is_gone_is_made_again_where_it_or_its_merge_is_asked_for() {
 #[test]
 fn an_update_that_comes_out_otherwise_another_time_is_not_said_in_place_of_the_first() {
     let lab = Lab::new(0, unscaled(2));
-    let base = lab.zeros();
+    let base = initial(&lab);
     lab.done(&lab.order(DutyKind::Train, 1, Some(base), None));
     let second = lab.order(DutyKind::Train, 2, Some(base), None);
     let first = lab.done(&second);
