@@ -10,7 +10,7 @@ use consilium_ml_worker::{
 };
 use consilium_primitives::FailureCode;
 use consilium_study::{BadRows, Categorical, Decimal, Missing, StudyFile, StudySpec};
-use made::{look, read, refused, spec, Folder};
+use made::{look, read, refused, spec};
 use std::{
     collections::BTreeSet,
     fmt::Write,
