@@ -104,14 +104,23 @@ fn expect_duty(file: ModelFile, expected: Option<Hash>) -> Result<ModelFile, Fil
 }
 
 fn finite(layout: &Layout, data: &[f32]) -> Result<(), FileError> {
-    let first = data.par_iter().position_first(|number| !number.is_finite());
+    let first = first_without(data, f32::is_finite);
     first.map_or(Ok(()), |at| Err(unfit(layout, at, data[at])))
 }
 
 /// [`finite`], and small enough for an update.
 fn within(layout: &Layout, data: &[f32]) -> Result<(), FileError> {
-    let first = data.par_iter().position_first(|number| !fits(*number));
+    let first = first_without(data, fits);
     first.map_or(Ok(()), |at| Err(unfit(layout, at, data[at])))
+}
+
+/// Where the first number stands of which something does not hold. All numbers of a chunk are looked at before any is found: without
+/// a way out at each, the processor compares many at once.
+pub(crate) fn first_without(data: &[f32], holds: impl Fn(f32) -> bool + Sync) -> Option<usize> {
+    let all = |chunk: &[f32]| chunk.iter().fold(true, |all, number| all & holds(*number));
+    let start = CHUNK * data.par_chunks(CHUNK).position_first(|chunk| !all(chunk))?;
+    let place = data[start..].iter().position(|number| !holds(*number))?;
+    Some(start + place)
 }
 
 /// Whether a number may stand in an update.
@@ -127,5 +136,31 @@ pub(crate) fn unfit(layout: &Layout, at: usize, number: f32) -> FileError {
         FileError::TooLarge { tensor, index, value }
     } else {
         FileError::NotFinite { tensor, index, value }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_number_that_does_not_fit_is_found_wherever_it_stands() {
+        for (count, bad) in [
+            (0, vec![]),
+            (1, vec![0]),
+            (CHUNK, vec![CHUNK - 1]),
+            (CHUNK + 1, vec![CHUNK]),
+            (3 * CHUNK + 7, vec![3 * CHUNK + 6, CHUNK + 5, CHUNK + 6, 2 * CHUNK]),
+            (2 * CHUNK, vec![]),
+        ] {
+            for value in [f32::NAN, f32::NEG_INFINITY, LARGEST * 2.0] {
+                let mut data = vec![-LARGEST; count];
+                bad.iter().for_each(|place| data[*place] = value);
+                let wanted = bad.iter().min().copied();
+                assert_eq!(first_without(&data, fits), wanted, "{value} among {count}");
+                let wanted = wanted.filter(|_| !value.is_finite());
+                assert_eq!(first_without(&data, f32::is_finite), wanted, "{value} among {count}");
+            }
+        }
     }
 }

@@ -14,6 +14,7 @@ pub use gram::Gram;
 pub use plan::{Fate, Plan, WEISZFELD_SMOOTHING, WEISZFELD_STEPS, WEISZFELD_TOLERANCE};
 pub use server::Server;
 
+use crate::model::first_without;
 use consilium_primitives::{
     rules::{MAX_PARTICIPANTS, MAX_WEIGHT},
     Merge,
@@ -181,7 +182,7 @@ pub(crate) fn check(merge: &Merge, weights: &[u32]) -> Result<(), MergeError> {
 /// The first number, by input, that is none. `from`: position of the data's first number.
 pub(crate) fn not_finite(inputs: &[&[f32]], from: usize) -> Option<MergeError> {
     inputs.iter().enumerate().find_map(|(input, data)| {
-        let index = data.par_iter().position_first(|number| !number.is_finite())?;
+        let index = first_without(data, f32::is_finite)?;
         Some(MergeError::NotFinite { input, index: from + index, value: data[index] })
     })
 }

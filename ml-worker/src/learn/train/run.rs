@@ -120,7 +120,8 @@ impl Run<'_> {
         let rows = self.session.training.len().min((place + 1) * batch);
         self.loss = self.sum / rows as f64;
         self.sum = 0.0;
-        if !self.loss.is_finite() || self.parameters.iter().any(|p| !p.is_finite()) {
+        // all are looked at, many at once
+        if !self.loss.is_finite() || !self.parameters.iter().fold(true, |all, p| all & p.is_finite()) {
             return Err(TrainError::NotFinite { epoch });
         }
         let (Some(stop), Some(validation)) = (self.session.spec.training.early_stopping, self.session.validation)
