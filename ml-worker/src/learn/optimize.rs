@@ -5,10 +5,10 @@ mod update;
 use super::{
     kernels::{
         fast,
-        matrix::{multiply, Into, Matrix},
+        outer::{outer, COLUMNS},
         CHUNK, WORTH_THREADS,
     },
-    memory::{copy, zeros},
+    memory::{copy, soon, zeros},
     net::Net,
     real::Real,
 };
@@ -34,10 +34,6 @@ pub struct OptimizerState {
 /// `1 − βᵗ` (`.9996^100000 < 2⁻⁵⁴`). Of one nearer to 1, the correction stays where it is: at .99999 `1 − βᵗ` is held at .632,
 /// and steps at √.632 = .795 (second moment) of what they would become after a million steps more.
 const LAST_POWER: u64 = 100_000;
-
-/// Rows and columns of a dense layer's gradient that are made at a time where the weights follow at once.
-const ROWS: usize = 24;
-const COLUMNS: usize = 1024;
 
 /// Parameters that are treated alike: a part of one tensor.
 #[derive(Clone, Debug)]
@@ -318,57 +314,34 @@ impl<R: Real> Stepper<R> {
         now: Now,
         parameters: &mut [R],
         weight: &Range<usize>,
-        dy: Matrix<'_, R>,
-        x: Matrix<'_, R>,
+        (dy, x): (&[R], &[R]),
+        inputs: usize,
     ) {
-        let ((outputs, _), (_, inputs)) = (dy.t().shape(), x.shape());
         let (optimizer, proximal) = (&self.optimizer, self.penalties.proximal);
         let Some(part) = self.penalties.parts.iter().find(|part| part.range.start == weight.start) else { return };
-        let mut w = &mut parameters[weight.clone()];
         let mut first = self.first.get_mut(weight.clone()).unwrap_or_default();
         let mut second = self.second.get_mut(weight.clone()).unwrap_or_default();
-        let mut strips = Vec::with_capacity(outputs.div_ceil(ROWS));
-        for start in (0..outputs).step_by(ROWS) {
-            let rows = start..outputs.min(start + ROWS);
-            let n = rows.len() * inputs;
-            strips.push((rows, cut(&mut w, n), cut(&mut first, n), cut(&mut second, n)));
-        }
+        let rows = parameters[weight.clone()].chunks_exact_mut(inputs);
+        let pieces = rows.flat_map(|row| row.chunks_mut(COLUMNS)).map(|w| {
+            let n = w.len();
+            [w, cut(&mut first, n), cut(&mut second, n)]
+        });
         let base = self.base.get(weight.clone()).unwrap_or_default();
-        let act = |(rows, w, first, second): (Range<usize>, &mut [R], &mut [R], &mut [R])| {
-            let base = base.get(rows.start * inputs..rows.end * inputs).unwrap_or_default();
-            R::scratch(ROWS * COLUMNS, |gradient| {
-                for start in (0..inputs).step_by(COLUMNS) {
-                    let columns = start..inputs.min(start + COLUMNS);
-                    let width = columns.len();
-                    let gradient = &mut gradient[..rows.len() * width];
-                    let (dy, x) = (dy.t().some_rows(rows.clone()), x.some_columns(columns));
-                    multiply(gradient, dy, x, Into::Set, false);
-                    for (row, g) in gradient.chunks_exact_mut(width).enumerate() {
-                        let place = row * inputs + start..row * inputs + start + width;
-                        let mut chunk = Chunk {
-                            part,
-                            w: &mut w[place.clone()],
-                            g,
-                            first: first.get_mut(place.clone()).unwrap_or_default(),
-                            second: second.get_mut(place.clone()).unwrap_or_default(),
-                            base: base.get(place).unwrap_or_default(),
-                        };
-                        fast(
-                            #[inline(always)]
-                            || {
-                                chunk.part.add_to(proximal, chunk.g, chunk.w, chunk.base);
-                                update(optimizer, &mut chunk, now);
-                            },
-                        );
-                    }
-                }
-            });
+        let wanted = |piece: &[&mut [R]; 3], columns: Range<usize>| {
+            piece.iter().filter_map(|numbers| numbers.get(columns.clone())).for_each(soon);
         };
-        if weight.len() >= WORTH_THREADS {
-            strips.into_par_iter().with_max_len(1).for_each(act);
-        } else {
-            strips.into_iter().for_each(act);
-        }
+        outer(dy, x, inputs, pieces.collect(), wanted, |[w, first, second], (row, column), g| {
+            let start = row * inputs + column;
+            let base = base.get(start..start + g.len()).unwrap_or_default();
+            let mut chunk = Chunk { part, w, g, first, second, base };
+            fast(
+                #[inline(always)]
+                || {
+                    chunk.part.add_to(proximal, chunk.g, chunk.w, chunk.base);
+                    update(optimizer, &mut chunk, now);
+                },
+            );
+        });
     }
 }
 

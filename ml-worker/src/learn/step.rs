@@ -3,7 +3,7 @@
 //! follow theirs piece by piece, while it is in a core's cache.
 
 use super::{
-    kernels::matrix::{multiply, Into, Matrix},
+    kernels::outer::{outer, COLUMNS},
     loss::Objective,
     net::{Chance, Net, Workspace},
     optimize::{Now, Stepper},
@@ -17,8 +17,8 @@ pub(super) trait Learner<R> {
     fn both(&mut self) -> (&[R], &mut [R]);
     /// Told the loss before anything else. False: the way back is not gone.
     fn begins(&mut self, loss: f64) -> bool;
-    /// Takes the gradient `dyᵀ·x` of a dense layer's weights, which nothing asks for any more.
-    fn dense(&mut self, weight: &Range<usize>, dy: Matrix<'_, R>, x: Matrix<'_, R>);
+    /// Takes the gradient `dyᵀ·x` of a dense layer's weights, which nothing asks for any more; `x` has rows of `inputs` numbers.
+    fn dense(&mut self, weight: &Range<usize>, dy: &[R], x: &[R], inputs: usize);
 }
 
 /// Keeps the gradient, and leaves the parameters as they are.
@@ -36,8 +36,10 @@ impl<R: Real> Learner<R> for Whole<'_, R> {
         true
     }
 
-    fn dense(&mut self, weight: &Range<usize>, dy: Matrix<'_, R>, x: Matrix<'_, R>) {
-        multiply(&mut self.gradient[weight.clone()], dy.t(), x, Into::Set, true);
+    fn dense(&mut self, weight: &Range<usize>, dy: &[R], x: &[R], inputs: usize) {
+        let rows = self.gradient[weight.clone()].chunks_exact_mut(inputs);
+        let pieces = rows.flat_map(|row| row.chunks_mut(COLUMNS)).collect();
+        outer(dy, x, inputs, pieces, |_, _| {}, |piece: &mut &mut [R], _, gradient| piece.copy_from_slice(gradient));
     }
 }
 
@@ -64,9 +66,9 @@ impl<R: Real> Learner<R> for Hot<'_, R> {
         self.now.is_some()
     }
 
-    fn dense(&mut self, weight: &Range<usize>, dy: Matrix<'_, R>, x: Matrix<'_, R>) {
+    fn dense(&mut self, weight: &Range<usize>, dy: &[R], x: &[R], inputs: usize) {
         if let Some(now) = self.now {
-            self.stepper.follow_dense(now, self.parameters, weight, dy, x);
+            self.stepper.follow_dense(now, self.parameters, weight, (dy, x), inputs);
             self.moved.push(weight.clone());
         }
     }

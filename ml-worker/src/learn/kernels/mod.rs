@@ -6,7 +6,9 @@ mod direct;
 pub mod elementwise;
 pub mod matrix;
 pub mod norm;
+pub mod outer;
 pub mod pool;
+mod product;
 pub(super) mod turn;
 mod winograd;
 

@@ -65,12 +65,12 @@ impl Net {
                     }
                     let (parameters, gradient) = learner.both();
                     column_sums(&mut gradient[bias.clone()], dy);
-                    let dy = Matrix::new(dy, rows, *outputs);
                     if wanted {
+                        let dy = Matrix::new(dy, rows, *outputs);
                         multiply(dx, dy, Matrix::new(&parameters[weight.clone()], *outputs, *inputs), into, true);
                     }
                     // last: the weights may move now
-                    learner.dense(weight, dy, Matrix::new(x, rows, *inputs));
+                    learner.dense(weight, dy, x, *inputs);
                 }
                 What::Conv { weight, bias, conv, rectified } => {
                     let (parameters, gradient) = learner.both();

@@ -14,9 +14,9 @@ mod points;
 #[cfg(test)]
 mod tests;
 
-use super::turn::turn;
+use super::{product::Product, turn::turn};
 use crate::learn::real::Real;
-use points::{Gather, Join, Product, Spread};
+use points::{Gather, Join, Spread};
 
 /// Points at which products are made.
 const POINTS: usize = 16;
@@ -200,6 +200,7 @@ fn convolve<R: Real>(
             let a = &data[..count * deep];
             arch.dispatch(Product::<R, false> {
                 out: sums,
+                out_step: broad,
                 a,
                 step: deep,
                 b: kernels,
@@ -246,6 +247,7 @@ fn weigh<R: Real>(shape: &Shape, back: &Shape, dw: &mut [R], (turned, slopes): (
             let (a, b) = (&changes[..count * broad], &data[..count * deep]);
             arch.dispatch(Product::<R, true> {
                 out: sums,
+                out_step: deep,
                 a,
                 step: broad,
                 b,
