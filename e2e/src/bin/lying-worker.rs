@@ -13,7 +13,9 @@ use consilium_e2e::{
     free_port,
     lies::{become_real, Lie},
 };
-use consilium_primitives::{DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, Hash, Next};
+use consilium_primitives::{
+    DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, Hash, Next,
+};
 use nix::sys::{prctl::set_pdeathsig, signal::Signal};
 use std::{
     fs,
@@ -83,9 +85,12 @@ fn main() -> Result<()> {
 async fn pass(State(liar): State<Arc<Liar>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let token = headers.get("authorization").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
     let answered = tokio::task::spawn_blocking(move || {
-        let (status, reply) = liar.ask(&method, &uri, &token, &body)?;
-        let duties = method == Method::PUT && status == StatusCode::OK;
-        anyhow::Ok((status, if duties { liar.lie(&body, &reply)? } else { reply }))
+        if method != Method::PUT {
+            return liar.ask(&method, &uri, &token, &body);
+        }
+        let told = liar.tell(&body)?;
+        let (status, reply) = liar.ask(&method, &uri, &token, &told)?;
+        anyhow::Ok((status, if status == StatusCode::OK { liar.lie(&body, &reply)? } else { reply }))
     });
     match answered.await {
         Ok(Ok((status, reply))) => (status, reply).into_response(),
@@ -117,9 +122,26 @@ impl Liar {
         Ok((StatusCode::from_u16(code)?, answer.split_off(split + 4)))
     }
 
+    /// Whether the real worker is not to hear of a duty: asked for the merge, it would make the update again that nobody is to have.
+    fn keeps(&self, order: &DutyOrder) -> bool {
+        self.lie == Lie::Withhold && order.duty.kind == DutyKind::Merge && self.lies_in(order.duty.round)
+    }
+
+    /// What the real worker is asked.
+    fn tell(&self, request: &[u8]) -> Result<Vec<u8>> {
+        let mut request = DutyRequest::decode_all(&mut &request[..])?;
+        request.ahead.resize(request.orders.len(), None);
+        let told = request.orders.into_iter().zip(request.ahead).filter(|(order, _)| !self.keeps(order));
+        (request.orders, request.ahead) = told.unzip();
+        Ok(request.encode())
+    }
+
     fn lie(&self, request: &[u8], reply: &[u8]) -> Result<Vec<u8>> {
         let request = DutyRequest::decode_all(&mut &request[..])?;
         let mut reply = DutyReply::decode_all(&mut &reply[..])?;
+        for (place, order) in request.orders.iter().enumerate().filter(|(_, order)| self.keeps(order)) {
+            reply.answers.insert(place, DutyAnswer { duty: order.duty.hash(), state: DutyState::Queued });
+        }
         for (order, answer) in request.orders.iter().zip(&mut reply.answers) {
             let DutyState::Done(output) = &mut answer.state else { continue };
             if let DutyOutput::Ahead { root, marks, next } = output {

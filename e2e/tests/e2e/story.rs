@@ -30,7 +30,7 @@ fn hospitals_found_govern_guard_and_repair_a_chain_of_their_own() {
     let tables = demo_data(&hosts, at);
     let table = |n: usize| tables[n].clone();
     let members = [(mary, table(0)), (john, table(1)), (hill, table(2)), (lake, table(3))];
-    study(mary, &members, &study_file(at, 40, 1), "0");
+    study(mary, &members, &study_file(at, 400, 1), "0");
     clock.step("study 0 is registered, all have signed up, and it has started");
     let round = |house: &House, number: &str, least: u64| {
         house.until("rounds go on", || (house.study(number)?["round"].as_u64()? >= least).then_some(()));
@@ -66,7 +66,7 @@ fn hospitals_found_govern_guard_and_repair_a_chain_of_their_own() {
 
     // it takes part in the next study, while the first one goes on
     let members = [(mary, table(0)), (john, table(1)), (&newcomer, table(3))];
-    study(mary, &members, &study_file(at, 8, 2), "1");
+    study(mary, &members, &study_file(at, 60, 2), "1");
     round(mary, "1", 1);
     clock.step("study 1, the newcomer in it, is in its first rounds");
 
@@ -121,8 +121,8 @@ fn hospitals_found_govern_guard_and_repair_a_chain_of_their_own() {
     let blobs = john.dir.join("blobs");
     let audit = ["audit", "--archive", text(&archive), "--trust-block", trusted, "--blobs", text(&blobs)];
     let report = john.json(&audit);
-    // statistics, the initial model, eight rounds
-    assert_eq!(report["merges"], 10, "{report:#}");
+    // statistics, the initial model, sixty rounds
+    assert_eq!(report["merges"], 62, "{report:#}");
     assert!(report["merges_recomputed"].as_u64().unwrap() > 1, "{report:#}");
     assert_eq!(report["findings"].as_array().unwrap().last().unwrap()["root"], root.as_str(), "{report:#}");
     clock.step("its archive is audited");

@@ -48,8 +48,8 @@ pub struct Asking<N> {
     due: HashMap<PeerId, Instant>,
     /// Requests made so far.
     asked: u64,
-    /// When people were told last, while the clock is wrong.
-    warned: Option<Instant>,
+    /// When people were told last, while the clock is wrong, and whether as two others or more have it.
+    warned: Option<(Instant, bool)>,
 }
 
 impl<N: NetworkRequest + NetworkStateInfo + Clone + Send + Sync + 'static> Asking<N> {
@@ -170,9 +170,9 @@ impl<N: NetworkRequest + NetworkStateInfo + Clone + Send + Sync + 'static> Askin
             _ => (self.clock.differs(), "the one other that is known says".to_owned()),
         };
         match words {
-            Some(words) if self.warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) => {
+            Some(words) if self.warned.is_none_or(|(at, of)| of != others.is_some() || at.elapsed() >= WARN_EVERY) => {
                 log::warn!(target: LOG, "{words}");
-                self.warned = Some(Instant::now());
+                self.warned = Some((Instant::now(), others.is_some()));
             }
             None if self.warned.take().is_some() => {
                 log::info!(target: LOG, "this machine's clock is right again, as {right}");

@@ -97,8 +97,8 @@ fn moment(house: &House, phase: Phase, dice: &mut Dice) {
 fn large_study(at: &Path, rounds: u32) -> PathBuf {
     let file = study_file(at, rounds, 1);
     let text = fs::read_to_string(&file).unwrap();
-    let larger = text.replace("hidden = [16]", "hidden = [512, 512]").replace("epochs = 2 ", "epochs = 12 ");
-    assert!(larger.contains("[512, 512]") && larger.contains("epochs = 12 "), "{larger}");
+    let larger = text.replace("hidden = [16]", "hidden = [512, 512]").replace("epochs = 2 ", "epochs = 200 ");
+    assert!(larger.contains("[512, 512]") && larger.contains("epochs = 200 "), "{larger}");
     fs::write(&file, larger).unwrap();
     file
 }

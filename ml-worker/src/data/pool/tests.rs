@@ -123,7 +123,11 @@ fn what_cannot_be_shared_out_is_named() {
     refused(&text.replace("hospital", "clinic"), "has no column \"hospital\" that names the site");
     refused(&text.replacen("a,27,7,90,p7,", "b,27,7,90,p7,", 1), "row 48: a patient's rows stand at two sites");
     // one patient, however programs write the number
-    let numbered = text.replace(",p", ",10").replacen("a,27,7,90,107,", "b,27,7,90,107.0,", 1);
+    let numbered = text.replace(",p", ",10").replacen(",10atient", ",patient", 1).replacen(
+        "a,27,7,90,107,",
+        "b,27,7,90,107.0,",
+        1,
+    );
     refused(&numbered, "row 48: a patient's rows stand at two sites");
     refused(&text.replacen("a,27,7,90,p7,", ",27,7,90,p7,", 1), "row 8 names no site in column \"hospital\"");
     refused(&text.replace("b,", "a,").replace("\"c\",", "a,"), "names 1 site; at least two are needed");
