@@ -99,7 +99,7 @@ def runs():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--at-once", type=int, default=2 * (os.cpu_count() or 2) + 1, help="how many run beside each other")
+    parser.add_argument("--at-once", type=int, default=2 * (os.cpu_count() or 2), help="how many run beside each other")
     parser.add_argument("words", nargs="*", metavar="WORD", help="only runs whose name holds one of these")
     asked = parser.parse_args()
     logs = Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "test-logs"
