@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The long forms of the tests of faults, with real processes, one after the other, forty minutes on two cores: twenty kills of a node
+# The long forms of the tests of faults, with real processes, one after the other, some hour on two cores by estimate: twenty kills of a node
 # and twenty of a worker in each phase of a round, thirty kills in sixty rounds, a site that is cut off for six minutes, and
 # finality that stands for six minutes because two of four are off. Each prints what it has measured, and the seed of its random
 # moments; CONSILIUM_E2E_SEED=NUMBER gives the same ones again. Arguments choose tests by name. The short forms are in scripts/test.sh.
