@@ -24,9 +24,12 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+
+/// Answers that the real worker was not asked for, each with its place.
+type Kept = Vec<(usize, DutyState)>;
 
 struct Liar {
     lie: Lie,
@@ -39,6 +42,8 @@ struct Liar {
     dir: PathBuf,
     /// Where an update that nobody is to have lies.
     hidden: PathBuf,
+    /// What was said of a hidden update: by the kind of the duty and the round.
+    said: Mutex<Vec<((DutyKind, u32), DutyOutput)>>,
 }
 
 fn main() -> Result<()> {
@@ -58,6 +63,7 @@ fn main() -> Result<()> {
         blobs: PathBuf::from(&arguments[blobs]),
         dir: PathBuf::from(&arguments[dir]),
         hidden: Path::new(&arguments[dir]).join("hidden"),
+        said: Mutex::default(),
     };
     fs::create_dir_all(&liar.hidden)?;
     let address = std::mem::replace(&mut arguments[listen], format!("127.0.0.1:{port}"));
@@ -88,9 +94,9 @@ async fn pass(State(liar): State<Arc<Liar>>, method: Method, uri: Uri, headers: 
         if method != Method::PUT {
             return liar.ask(&method, &uri, &token, &body);
         }
-        let told = liar.tell(&body)?;
+        let (told, kept) = liar.tell(&body)?;
         let (status, reply) = liar.ask(&method, &uri, &token, &told)?;
-        anyhow::Ok((status, if status == StatusCode::OK { liar.lie(&body, &reply)? } else { reply }))
+        anyhow::Ok((status, if status == StatusCode::OK { liar.lie(&body, &reply, kept)? } else { reply }))
     });
     match answered.await {
         Ok(Ok((status, reply))) => (status, reply).into_response(),
@@ -122,49 +128,76 @@ impl Liar {
         Ok((StatusCode::from_u16(code)?, answer.split_off(split + 4)))
     }
 
-    /// Whether the real worker is not to hear of a duty: asked for the merge, it would make the update again that nobody is to have.
-    fn keeps(&self, order: &DutyOrder) -> bool {
-        self.lie == Lie::Withhold && order.duty.kind == DutyKind::Merge && self.lies_in(order.duty.round)
+    /// What is answered without a word to the real worker: asked again for what stands on an update that nobody is to have, or for
+    /// the merge of it, it would make it again, and it would lie open until the next request.
+    fn kept(&self, order: &DutyOrder) -> Option<DutyState> {
+        let what = (order.duty.kind, order.duty.round);
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, output)) = said.iter().find(|(said, _)| *said == what) {
+            return Some(DutyState::Done(*output));
+        }
+        let merges = self.lie == Lie::Withhold && what.0 == DutyKind::Merge && self.lies_in(what.1);
+        merges.then_some(DutyState::Queued)
     }
 
-    /// What the real worker is asked.
-    fn tell(&self, request: &[u8]) -> Result<Vec<u8>> {
+    /// Keeps what was said of an update that is hidden now: in the answer that held it, and of its training.
+    fn keep(&self, order: &DutyOrder, output: &DutyOutput) {
+        if self.lie != Lie::Withhold || self.kept(order).is_some() {
+            return;
+        }
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if let DutyOutput::Ahead { next: Next::Update { root, metric, .. }, .. } = output {
+            let trained = DutyOutput::Update { root: *root, metric: *metric };
+            said.push(((DutyKind::Train, order.duty.round + 1), trained));
+        }
+        said.push(((order.duty.kind, order.duty.round), *output));
+    }
+
+    /// What the real worker is asked, and what is answered without it, each with its place.
+    fn tell(&self, request: &[u8]) -> Result<(Vec<u8>, Kept)> {
         let mut request = DutyRequest::decode_all(&mut &request[..])?;
         request.ahead.resize(request.orders.len(), None);
-        let told = request.orders.into_iter().zip(request.ahead).filter(|(order, _)| !self.keeps(order));
-        (request.orders, request.ahead) = told.unzip();
-        Ok(request.encode())
+        let kept: Vec<Option<DutyState>> = request.orders.iter().map(|order| self.kept(order)).collect();
+        let told = request.orders.into_iter().zip(request.ahead).zip(&kept).filter(|(_, kept)| kept.is_none());
+        (request.orders, request.ahead) = told.map(|(told, _)| told).unzip();
+        let kept = kept.into_iter().enumerate().filter_map(|(place, state)| Some((place, state?)));
+        Ok((request.encode(), kept.collect()))
     }
 
-    fn lie(&self, request: &[u8], reply: &[u8]) -> Result<Vec<u8>> {
+    fn lie(&self, request: &[u8], reply: &[u8], kept: Kept) -> Result<Vec<u8>> {
         let request = DutyRequest::decode_all(&mut &request[..])?;
         let mut reply = DutyReply::decode_all(&mut &reply[..])?;
-        for (place, order) in request.orders.iter().enumerate().filter(|(_, order)| self.keeps(order)) {
-            reply.answers.insert(place, DutyAnswer { duty: order.duty.hash(), state: DutyState::Queued });
+        for (place, state) in kept {
+            let duty = request.orders[place].duty.hash();
+            reply.answers.insert(place, DutyAnswer { duty, state });
         }
         for (order, answer) in request.orders.iter().zip(&mut reply.answers) {
             let DutyState::Done(output) = &mut answer.state else { continue };
-            if let DutyOutput::Ahead { root, marks, next } = output {
-                if let (Next::Update { root, .. }, true) = (next, self.lies_in(order.duty.round + 1)) {
+            if self.lies_in(order.duty.round + 1) {
+                if let DutyOutput::Ahead { next: Next::Update { root, .. }, .. } = output {
                     self.trained(root)?;
-                }
-                // who lies of the merge has no training that stands on it
-                if matches!(self.lie, Lie::WrongHash | Lie::Collude) && self.lies_in(order.duty.round) {
-                    let (root, marks) = (*root, *marks);
-                    *output = match marks.any() {
-                        0 => DutyOutput::Root(root),
-                        _ => DutyOutput::Marked { root, marks },
-                    };
+                    self.keep(order, output);
                 }
             }
             if !self.lies_in(order.duty.round) {
                 continue;
             }
-            match (order.duty.kind, output) {
+            if let (DutyOutput::Ahead { root, marks, .. }, Lie::WrongHash | Lie::Collude) = (&*output, self.lie) {
+                // who lies of the merge has no training that stands on it
+                let (root, marks) = (*root, *marks);
+                *output = match marks.any() {
+                    0 => DutyOutput::Root(root),
+                    _ => DutyOutput::Marked { root, marks },
+                };
+            }
+            match (order.duty.kind, &mut *output) {
                 (DutyKind::Merge, DutyOutput::Root(root) | DutyOutput::Marked { root, .. }) => {
                     self.merged(root, order)?
                 }
-                (DutyKind::Train, DutyOutput::Update { root, .. }) => self.trained(root)?,
+                (DutyKind::Train, DutyOutput::Update { root, .. }) => {
+                    self.trained(root)?;
+                    self.keep(order, output);
+                }
                 _ => {}
             }
         }
