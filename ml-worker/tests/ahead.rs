@@ -82,6 +82,31 @@ fn a_short_training_is_answered_together_with_the_merge_and_is_the_one_that_is_a
 }
 
 #[test]
+fn an_update_on_a_merge_that_is_not_attested_goes_when_another_one_is_asked_for() {
+    let (lab, merge) = merging(&unscaled(1), true);
+    let DutyOutput::Ahead { root, next: Next::Update { root: void, .. }, .. } = done(&lab, &merge, train(&lab)) else {
+        panic!("the merge alone")
+    };
+    assert!(lab.blob(&void).exists());
+    // another attempt of the same merge, of which another model comes
+    let mut second = merge.clone();
+    second.inputs.iter_mut().for_each(|input| input.weight = input.weight.wrapping_mul(3) + 1);
+    second.inputs[0].weight += 7;
+    let second = sealed(second);
+    let DutyOutput::Ahead { root: other, next: Next::Update { root: update, .. }, .. } =
+        done(&lab, &second, train(&lab))
+    else {
+        panic!("the merge alone")
+    };
+    assert!(other != root && update != void);
+    assert!(lab.blob(&update).exists() && !lab.blob(&void).exists());
+    // where the chain goes back to the first merge after all, it is made again, and is the same
+    let asked = lab.order(DutyKind::Train, 2, Some(root), None);
+    assert_eq!(support::root(lab.done(&asked)), void);
+    assert!(lab.blob(&void).exists() && !lab.blob(&update).exists());
+}
+
+#[test]
 fn attesting_waits_for_no_long_training_and_the_first_answer_stays() {
     let (lab, merge) = merging(&endless(), false);
     let began = Instant::now();

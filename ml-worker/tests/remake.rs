@@ -59,7 +59,8 @@ fn an_update_that_comes_out_otherwise_another_time_is_not_said_in_place_of_the_f
     lab.done(&lab.order(DutyKind::Train, 1, Some(base), None));
     let second = lab.order(DutyKind::Train, 2, Some(base), None);
     let first = lab.done(&second);
-    // with it goes what the optimiser remembers of the round before
+    // the journal has let go of it, and with it goes what the optimiser remembers of the round before
+    fs::remove_file(lab.dir.path().join("home/results.journal")).unwrap();
     fs::remove_file(lab.blob(&root(first))).unwrap();
     let studies = lab.dir.path().join("home/studies");
     for path in support::below(&studies).iter().filter(|path| path.parent().unwrap().ends_with("optimizer")) {

@@ -44,6 +44,8 @@ impl SubstrateCli for Cli {
     }
 }
 
+/// Bytes of the state's trie that a node keeps in memory: the whole state of a consortium takes a few megabytes.
+const TRIE_CACHE: usize = 32 * 1024 * 1024;
 /// For so long a transaction that was refused is not looked at again, unless `--tx-ban-seconds` says otherwise.
 const TX_BAN_SECONDS: u64 = 10;
 
@@ -133,6 +135,10 @@ fn act(mut cli: Cli, served: Served) -> sc_cli::Result<ExitCode> {
             // an institution that only takes part conducts its studies too
             if !std::env::args().any(|arg| arg.starts_with("--offchain-worker")) {
                 cli.run.offchain_worker_params.enabled = sc_cli::OffchainWorkerEnabled::Always;
+            }
+            // nodes of the state's trie that no block holds any more stay in this cache until it is full
+            if !std::env::args().any(|arg| arg.starts_with("--trie-cache-size")) {
+                cli.run.import_params.trie_cache_size = TRIE_CACHE;
             }
             // a vote may be refused in one block and be right in a later one
             cli.run.pool_config.tx_ban_seconds.get_or_insert(TX_BAN_SECONDS);

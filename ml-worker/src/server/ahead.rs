@@ -2,7 +2,8 @@
 //! round, its evaluation. If that is done in a moment, the node is answered both together, and the round takes a block less. If it
 //! takes longer, the merge is answered at once, and the rest when it is asked for: attesting waits for no training.
 //!
-//! What was made on another merge than the attested one is asked for by nobody: duties are known by what they stand on.
+//! What was made on another merge than the attested one is asked for by nobody: duties are known by what they stand on. Its file goes
+//! when that round's training is asked for on another merge; what was answered stays noted, and would be the same again.
 
 use super::{key, tell, Worker};
 use crate::site::StudyKey;
@@ -12,6 +13,7 @@ use consilium_primitives::{
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
+    io::ErrorKind,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -38,6 +40,14 @@ pub(super) struct Following {
     off: AtomicBool,
     merges: Mutex<HashMap<Hash, Follows>>,
     took: Mutex<HashMap<StudyKey, Duration>>,
+    /// The newest update that was made ahead in each study, and what it stands on.
+    made: Mutex<HashMap<StudyKey, Made>>,
+}
+
+struct Made {
+    round: u32,
+    base: Hash,
+    update: Hash,
 }
 
 impl Following {
@@ -53,6 +63,26 @@ impl Following {
             took.clear();
         }
         took.insert(study, time);
+    }
+
+    /// Notes an update that was made ahead.
+    fn made(&self, duty: &Duty, update: Hash) {
+        let mut made = self.made.lock();
+        if made.len() >= MOST {
+            made.clear();
+        }
+        made.insert(StudyKey::of(duty), Made { round: duty.round, base: duty.base, update });
+    }
+
+    /// The update that was made ahead for this duty's round on another merge than the duty's.
+    fn void(&self, duty: &Duty) -> Option<Hash> {
+        let mut made = self.made.lock();
+        let study = StudyKey::of(duty);
+        let void = made.get(&study).is_some_and(|made| made.round == duty.round && made.base != duty.base);
+        if duty.kind != DutyKind::Train || !void {
+            return None;
+        }
+        made.remove(&study).map(|made| made.update)
     }
 }
 
@@ -84,6 +114,17 @@ impl Worker {
         self.following.off.store(true, Ordering::Relaxed);
     }
 
+    /// Removes the file of an update that was made ahead, where this duty says that it stands on a merge that is not attested.
+    pub(super) fn drop_void(&self, duty: &Duty) {
+        let Some(update) = self.following.void(duty) else { return };
+        match std::fs::remove_file(self.blobs.path(&update)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::warn!("{} stays, though nobody will ask for it: {error}", self.blobs.path(&update).display());
+            }
+            _ => tracing::info!("study {}, round {}: what was trained ahead is void", duty.study, duty.round),
+        }
+    }
+
     /// What is said of a merge that is done: with what follows it, if that comes soon.
     pub(super) fn with_next(&self, order: &DutyOrder, follows: Ahead, output: DutyOutput) -> DutyState {
         let (root, marks) = match output {
@@ -102,6 +143,7 @@ impl Worker {
         };
         match (self.state_of(&next), follows) {
             (DutyState::Done(DutyOutput::Update { root, metric }), Ahead::Train { len }) => {
+                self.following.made(&next.duty, root);
                 said(Next::Update { duty: next.duty.hash(), root, len, metric })
             }
             (DutyState::Done(DutyOutput::Metric(metric)), Ahead::Evaluate) => said(Next::Last { metric }),

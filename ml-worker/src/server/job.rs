@@ -216,7 +216,7 @@ impl Worker {
             }
             error => other(error),
         })?;
-        Ok(DutyOutput::Update { root: self.blobs.put(&file)?, metric: None })
+        Ok(DutyOutput::Update { root: self.blobs.put_update(&file)?, metric: None })
     }
 }
 

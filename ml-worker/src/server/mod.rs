@@ -147,7 +147,7 @@ impl Worker {
     /// A folder or `sites.toml` that cannot be used.
     pub fn start(home: Home, blobs: Blobs, sites_file: PathBuf) -> Result<Arc<Self>> {
         let leave = Mutex::new(Leave::read(sites_file)?);
-        home.clean()?;
+        home.clean(&blobs)?;
         let secret = home.secret()?;
         let (quick, quick_jobs) = mpsc::channel::<DutyOrder>();
         let (again, doubted) = mpsc::channel::<Again>();
@@ -180,11 +180,11 @@ impl Worker {
         thread("looking again").spawn(move || doubted.into_iter().for_each(|again| looking.look_again(again)))?;
         thread("merging").spawn(move || quick_jobs.into_iter().for_each(|order| merging.count(&order)))?;
         thread("training").spawn(move || training.take_turns())?;
-        let (home, later, alive) = (worker.home.clone(), worker.blobs.later(), Arc::downgrade(&worker));
+        let (home, blobs, alive) = (worker.home.clone(), worker.blobs.clone(), Arc::downgrade(&worker));
         thread("settling").spawn(move || {
             while alive.strong_count() > 0 {
                 std::thread::sleep(SETTLE_EVERY);
-                for error in [home.settle(), later.settle()].into_iter().filter_map(Result::err) {
+                if let Err(error) = home.settle(&blobs) {
                     tracing::error!("a file cannot be brought to the disk: {error}");
                 }
             }
@@ -222,6 +222,7 @@ impl Worker {
                 return DutyState::Queued;
             }
         }
+        self.drop_void(&order.duty);
         match self.done(order, &key) {
             Ok(Some(output)) => return DutyState::Done(output),
             Ok(None) => {}

@@ -48,7 +48,7 @@ impl Worker {
     /// # Errors
     /// It is another one; what the file system says.
     pub(super) fn keep_first(&self, key: &Hash, output: &DutyOutput) -> anyhow::Result<()> {
-        self.home.put_result(key, output)?;
+        self.home.put_result(key, output, &self.blobs)?;
         let (DutyOutput::Update { root, .. }, Some(DutyOutput::Update { root: first, .. })) =
             (output, self.home.result(key)?)
         else {

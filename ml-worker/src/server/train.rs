@@ -77,7 +77,7 @@ impl Worker {
             false => Ok(()),
         };
         // each is some ten megabytes that are hashed and written
-        let (root, kept) = rayon::join(|| self.blobs.put(&file), keep_state);
+        let (root, kept) = rayon::join(|| self.blobs.put_update(&file), keep_state);
         let (root, ()) = (root?, kept?);
         if spec.training.keep_optimizer_state {
             *self.state.lock() = Some((study, state_name(duty.round, hash), trained.state));

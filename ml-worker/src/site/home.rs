@@ -1,9 +1,9 @@
 //! The worker's own folder: the site's secret, what was done, and what outlives a duty.
 
 use super::{
-    journal::Journal,
+    journal::{Journal, Left},
     later::{force, Later},
-    store::{make_folder, random, sweep, write_loosely, write_whole},
+    store::{make_folder, random, sweep, write_loosely, write_whole, Blobs},
 };
 use crate::random::key;
 use anyhow::{bail, Context, Result};
@@ -75,12 +75,15 @@ impl Home {
         bail!("{} is no worker's folder: name the one that `ml-worker serve --dir` was started with", folder.display())
     }
 
-    /// Brings to the disk what nobody waited for; gives how many files these were.
+    /// Brings to the disk what nobody waited for, here and among the blobs; gives how many files these were.
     ///
     /// # Errors
     /// The first that could not be brought there.
-    pub fn settle(&self) -> io::Result<usize> {
-        self.2.settled(|| self.1.settle())
+    pub fn settle(&self, blobs: &Blobs) -> io::Result<usize> {
+        self.2.settled(|| {
+            let (there, here) = (blobs.later().settle(), self.1.settle());
+            Ok(there? + here?)
+        })
     }
 
     /// Where it is.
@@ -113,14 +116,14 @@ impl Home {
         }
     }
 
-    /// Removes what an earlier worker left unfinished, and puts what its journal has where it belongs. Only the worker itself does
+    /// Removes what an earlier worker left unfinished, and puts what its journal has where it belongs, here and among the blobs. Only the worker itself does
     /// so: beside a running one, it would take away what that is just writing.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn clean(&self) -> Result<()> {
+    pub fn clean(&self, blobs: &Blobs) -> Result<()> {
         let clean = |folder: &Path| sweep(folder).with_context(|| format!("cannot clean {}", folder.display()));
-        self.take_up().with_context(|| format!("cannot put the results in {} in order", self.0.display()))?;
+        self.take_up(blobs).with_context(|| format!("cannot put the results in {} in order", self.0.display()))?;
         let studies = self.0.join("studies");
         for folder in [&self.0, &self.0.join("results"), &self.0.join("specs"), &studies] {
             clean(folder)?;
@@ -143,9 +146,12 @@ impl Home {
     }
 
     /// Puts what an earlier worker's journal has into files, and has all of these on the disk before the journal goes.
-    fn take_up(&self) -> Result<()> {
+    fn take_up(&self, blobs: &Blobs) -> Result<()> {
         let left = Journal::left(&self.0)?;
-        for (duty, output) in &left {
+        for Left { duty, output, update } in &left {
+            if !update.is_empty() {
+                blobs.put(update)?;
+            }
             let path = self.result_path(duty);
             match self.result(duty)? {
                 Some(_) => force(&path)?,
@@ -220,26 +226,38 @@ impl Home {
         Ok(output)
     }
 
-    /// Keeps what a duty gave. The first result stays. One that nobody could compute again, an update, is on the disk before this
-    /// returns: the first vote for it binds.
+    /// Keeps what a duty gave. The first result stays. One that nobody could compute again, an update's, is on the disk before this
+    /// returns, and the update with it: the first vote for it binds.
     ///
     /// # Errors
-    /// What the file system says.
-    pub fn put_result(&self, duty: &Hash, output: &DutyOutput) -> Result<()> {
+    /// The update is not among the blobs; what the file system says.
+    pub fn put_result(&self, duty: &Hash, output: &DutyOutput, blobs: &Blobs) -> Result<()> {
         if self.result(duty)?.is_some() {
             return Ok(());
         }
         let path = self.result_path(duty);
         let loosely = || write_loosely(&path, &sealed(output), OWN);
         let written = match output {
-            DutyOutput::Update { .. } => self.2.append(&self.0, duty, output, || {
-                loosely()?;
-                self.1.add(path.clone());
-                Ok(())
+            DutyOutput::Update { root, .. } => self.on_the_disk(root, blobs).and_then(|carried| {
+                self.2.append(&self.0, duty, output, &carried, || {
+                    loosely()?;
+                    self.1.add(path.clone());
+                    Ok(())
+                })
             }),
             _ => loosely(),
         };
         written.with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// What of an update the journal has to carry: all of one that is not on the disk yet; nothing of one that is, or that is brought
+    /// there now because the journal carries no more.
+    fn on_the_disk(&self, root: &Hash, blobs: &Blobs) -> io::Result<Vec<u8>> {
+        match blobs.awaited(root)? {
+            Some(bytes) if self.2.carries() => Ok(bytes),
+            Some(_) => blobs.force(root).map(|()| Vec::new()),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Forgets what a duty gave: what it stands for is not here any more.
@@ -279,18 +297,25 @@ fn sealed(output: &DutyOutput) -> Vec<u8> {
 
 /// A value's bytes after their hash: a damaged state would train on in silence.
 pub(super) fn with_hash(value: &impl Encode) -> Vec<u8> {
-    let content = value.encode();
+    hashed(value.encode())
+}
+
+/// Bytes after their hash.
+pub(super) fn hashed(content: Vec<u8>) -> Vec<u8> {
     let mut bytes = blob_hash(&content).as_bytes().to_vec();
     bytes.extend(content);
     bytes
 }
 
+/// What stands after its hash, if it is whole.
+pub(super) fn intact(bytes: &[u8]) -> Option<&[u8]> {
+    let (hash, content) = bytes.split_at_checked(32)?;
+    (blob_hash(content).as_bytes() == hash).then_some(content)
+}
+
 /// What [`with_hash`] wrote, if it is whole.
 pub(super) fn whole<T: Decode>(bytes: &[u8]) -> Option<T> {
-    bytes
-        .split_at_checked(32)
-        .filter(|(hash, rest)| blob_hash(rest).as_bytes() == *hash)
-        .and_then(|(_, rest)| T::decode(&mut &rest[..]).ok())
+    intact(bytes).and_then(|mut content| T::decode(&mut content).ok())
 }
 
 /// A file's bytes; `None` where there is no such file.

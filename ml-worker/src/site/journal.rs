@@ -2,13 +2,15 @@
 //!
 //! A result has a file of its own, named by its duty. To have that on the disk takes two waits, one for its bytes and one for its name.
 //! So it is written without one, brought to the disk a little later ([`Later`](super::Later)), and until then the journal has it: when
-//! a worker starts, what the journal has and no file has is put there. What has reached the disk leaves the journal.
+//! a worker starts, what the journal has and no file has is put there. What has reached the disk leaves the journal. A small update is
+//! carried along with its result, so that both take one wait.
 
 use super::{
-    home::{whole, with_hash, OWN},
+    home::{hashed, intact, OWN},
     later::force,
+    store::CARRIED,
 };
-use codec::Decode;
+use codec::{Decode, Encode};
 use consilium_primitives::{DutyOutput, Hash};
 use parking_lot::Mutex;
 use std::{
@@ -21,8 +23,17 @@ use std::{
 
 /// Name of the file, beside the results.
 const NAME: &str = "results.journal";
-/// Longest record: a hash, a duty's hash and what it gave. A longer one is none.
-const LONGEST: u32 = 1024;
+/// Longest record: a hash, a duty's hash, what it gave, and an update. A longer one is none.
+const LONGEST: u64 = 1024 + CARRIED;
+/// From this length on, in bytes, it carries no updates any more: something keeps it from being emptied.
+const FULL: u64 = 64 * 1024 * 1024;
+
+/// What an earlier worker has left in its journal: a duty, what it gave, and the update that this is about, or nothing.
+pub(super) struct Left {
+    pub duty: Hash,
+    pub output: DutyOutput,
+    pub update: Vec<u8>,
+}
 
 /// The journal of a worker's folder.
 #[derive(Clone, Debug, Default)]
@@ -46,8 +57,13 @@ fn path(folder: &Path) -> PathBuf {
 }
 
 impl Journal {
-    /// Appends a result, and returns once it is on the disk; `then` puts it where it is read, before anything is taken out of the
-    /// journal.
+    /// Whether it carries updates.
+    pub(super) fn carries(&self) -> bool {
+        self.0.lock().length < FULL
+    }
+
+    /// Appends a result, and the update that it is about or nothing, and returns once it is on the disk; `then` puts it where it is
+    /// read, before anything is taken out of the journal.
     ///
     /// # Errors
     /// What the file system says, and `then`.
@@ -56,11 +72,12 @@ impl Journal {
         folder: &Path,
         duty: &Hash,
         output: &DutyOutput,
+        update: &[u8],
         then: impl FnOnce() -> io::Result<()>,
     ) -> io::Result<()> {
         let mut state = self.0.lock();
         let State { file, length, torn, count, .. } = &mut *state;
-        let record = with_hash(&(duty, output));
+        let record = hashed([(duty, output).encode(), update.to_vec()].concat());
         let mut bytes = (record.len() as u32).to_le_bytes().to_vec();
         bytes.extend(record);
         let file = match file {
@@ -96,7 +113,7 @@ impl Journal {
     ///
     /// # Errors
     /// It cannot be read.
-    pub(super) fn left(folder: &Path) -> io::Result<Vec<(Hash, DutyOutput)>> {
+    pub(super) fn left(folder: &Path) -> io::Result<Vec<Left>> {
         let bytes = match std::fs::read(path(folder)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -104,10 +121,11 @@ impl Journal {
         };
         let (mut rest, mut found) = (&bytes[..], Vec::new());
         while let Ok(length) = u32::decode(&mut rest) {
-            let record = rest.split_at_checked(length.min(LONGEST) as usize);
+            let record = rest.split_at_checked(u64::from(length).min(LONGEST) as usize);
             let Some((record, after)) = record else { break };
-            let Some(result) = whole(record) else { break };
-            found.push(result);
+            let Some(mut content) = intact(record) else { break };
+            let Ok((duty, output)) = Decode::decode(&mut content) else { break };
+            found.push(Left { duty, output, update: content.to_vec() });
             rest = after;
         }
         Ok(found)

@@ -13,6 +13,8 @@ use std::{
 
 const UNFINISHED: &str = ".tmp-worker-";
 static COUNT: AtomicU64 = AtomicU64::new(0);
+/// Longest update, in bytes, that the journal of results carries to the disk.
+pub(super) const CARRIED: u64 = 1024 * 1024;
 /// Mode of blobs, which the node reads too.
 const BLOB: u32 = 0o640;
 
@@ -161,6 +163,37 @@ impl Blobs {
             self.1.add(self.path(&root));
         }
         Ok(root)
+    }
+
+    /// The same for an update, of which the first vote binds. A small one goes to the disk with what is noted of it
+    /// ([`Home::put_update`](super::Home::put_update)); a larger one is there at once.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn put_update(&self, bytes: &[u8]) -> io::Result<Hash> {
+        if bytes.len() as u64 > CARRIED {
+            return self.put(bytes);
+        }
+        let root = self.put_loosely(bytes)?;
+        // what an earlier process has left there may not be on the disk
+        self.1.add(self.path(&root));
+        Ok(root)
+    }
+
+    /// The bytes of a blob that is not on the disk yet; none where it is.
+    ///
+    /// # Errors
+    /// It is not there, or damaged; what the file system says.
+    pub(super) fn awaited(&self, root: &Hash) -> io::Result<Option<Vec<u8>>> {
+        let path = self.path(root);
+        if !self.1.awaits(&path) {
+            return Ok(None);
+        }
+        let bytes = fs::read(&path)?;
+        if blob_hash(&bytes) != *root {
+            return Err(io::Error::other(format!("{} does not hold the bytes it is named after", path.display())));
+        }
+        Ok(Some(bytes))
     }
 
     /// Their hash, and whether they are there.

@@ -37,15 +37,15 @@ fn spoilt(bytes: &[u8]) -> Vec<Vec<u8>> {
     all
 }
 
-fn home() -> (tempfile::TempDir, Home) {
+fn home() -> (tempfile::TempDir, Home, Blobs) {
     let dir = tempfile::tempdir().unwrap();
-    let home = Home::open(dir.path()).unwrap();
-    (dir, home)
+    let (home, blobs) = (Home::open(dir.path()).unwrap(), Blobs::open(&dir.path().join("blobs")).unwrap());
+    (dir, home, blobs)
 }
 
 #[test]
 fn a_spoilt_result_is_none_and_one_of_an_earlier_version_is_read() {
-    let (dir, home) = home();
+    let (dir, home, blobs) = home();
     let duty = Hash::repeat_byte(3);
     let path = dir.path().join("results").join(hex::encode(duty));
     let one = Hash::repeat_byte(1);
@@ -57,16 +57,16 @@ fn a_spoilt_result_is_none_and_one_of_an_earlier_version_is_read() {
         DutyOutput::Held,
     ];
     for output in outputs {
-        home.put_result(&duty, &output).unwrap();
+        home.put_result(&duty, &output, &blobs).unwrap();
         assert_eq!(home.result(&duty).unwrap(), Some(output));
-        home.put_result(&duty, &DutyOutput::Root(Hash::zero())).unwrap();
+        home.put_result(&duty, &DutyOutput::Root(Hash::zero()), &blobs).unwrap();
         assert_eq!(home.result(&duty).unwrap(), Some(output), "the first one stays");
         let whole = fs::read(&path).unwrap();
         for bytes in spoilt(&whole) {
             fs::write(&path, bytes).unwrap();
             assert_eq!(home.result(&duty).unwrap(), None);
             assert!(!path.exists());
-            home.put_result(&duty, &output).unwrap();
+            home.put_result(&duty, &output, &blobs).unwrap();
             assert_eq!(fs::read(&path).unwrap(), whole);
         }
         fs::write(&path, output.encode()).unwrap();
@@ -77,7 +77,7 @@ fn a_spoilt_result_is_none_and_one_of_an_earlier_version_is_read() {
 
 #[test]
 fn spoilt_notes_and_states_are_none_and_are_written_anew() {
-    let (dir, home) = home();
+    let (dir, home, _) = home();
     let study = StudyKey { agreement: AGREEMENT, study: 0 };
     let folder = home.study_folder(&study);
     let spec = unscaled(1);
@@ -130,12 +130,12 @@ fn spoilt_notes_and_states_are_none_and_are_written_anew() {
 
 #[test]
 fn a_journal_puts_results_back_up_to_the_first_that_is_not_whole() {
-    let (dir, home) = home();
+    let (dir, home, blobs) = home();
     let update = |n: u8| DutyOutput::Update { root: Hash::repeat_byte(n), metric: Some(n.into()) };
     let duty = |n: u8| Hash::repeat_byte(100 + n);
     let (journal, results) = (dir.path().join("results.journal"), dir.path().join("results"));
     for n in 1..=3 {
-        home.put_result(&duty(n), &update(n)).unwrap();
+        home.put_result(&duty(n), &update(n), &blobs).unwrap();
     }
     let bytes = fs::read(&journal).unwrap();
     let each = bytes.len() / 3;
@@ -144,7 +144,7 @@ fn a_journal_puts_results_back_up_to_the_first_that_is_not_whole() {
         lose();
         fs::write(&journal, &bytes[..length]).unwrap();
         let started = Home::open(dir.path()).unwrap();
-        started.clean().unwrap();
+        started.clean(&blobs).unwrap();
         for n in 1..=3u8 {
             let whole = length >= each * usize::from(n);
             assert_eq!(started.result(&duty(n)).unwrap(), whole.then(|| update(n)), "{n} of {length} bytes");
@@ -156,18 +156,56 @@ fn a_journal_puts_results_back_up_to_the_first_that_is_not_whole() {
     let mut turned = bytes.clone();
     turned[each + each / 2] ^= 1;
     fs::write(&journal, &turned).unwrap();
-    home.clean().unwrap();
+    home.clean(&blobs).unwrap();
     assert_eq!((home.result(&duty(1)).unwrap(), home.result(&duty(3)).unwrap()), (Some(update(1)), None));
     // a file that is there stays as it is
-    home.put_result(&duty(9), &DutyOutput::Held).unwrap();
+    home.put_result(&duty(9), &DutyOutput::Held, &blobs).unwrap();
     let other = Home::open(dir.path()).unwrap();
-    other.put_result(&duty(4), &update(4)).unwrap();
+    other.put_result(&duty(4), &update(4), &blobs).unwrap();
     // and once files are on the disk, the journal has nothing that is to be put anywhere
-    assert_eq!(other.settle().unwrap(), 1);
-    other.put_result(&duty(5), &update(5)).unwrap();
+    assert_eq!(other.settle(&blobs).unwrap(), 1);
+    other.put_result(&duty(5), &update(5), &blobs).unwrap();
     lose();
-    other.clean().unwrap();
+    other.clean(&blobs).unwrap();
     assert_eq!((other.result(&duty(4)).unwrap(), other.result(&duty(5)).unwrap()), (None, Some(update(5))));
+}
+
+#[test]
+fn a_small_update_goes_to_the_disk_with_its_result_and_a_large_one_by_itself() {
+    let (dir, home, blobs) = home();
+    let (journal, duty) = (dir.path().join("results.journal"), Hash::repeat_byte);
+    let mut promised = Vec::new();
+    for (n, length) in [(1, 100), (2, 1 << 20), (3, (1 << 20) + 1)] {
+        let bytes = vec![n; length];
+        let output = DutyOutput::Update { root: blobs.put_update(&bytes).unwrap(), metric: None };
+        let before = fs::metadata(&journal).map_or(0, |file| file.len());
+        home.put_result(&duty(n), &output, &blobs).unwrap();
+        let grown = (fs::metadata(&journal).unwrap().len() - before) as usize;
+        assert_eq!(grown > length, n < 3, "{grown} bytes for {length}");
+        promised.push((n, output, bytes));
+    }
+    // what a power cut leaves: names that lead to nothing
+    for (n, output, bytes) in &promised[..2] {
+        fs::write(blobs.path(&root(*output)), vec![0; bytes.len()]).unwrap();
+        fs::remove_file(dir.path().join("results").join(hex::encode(duty(*n)))).unwrap();
+    }
+    let started = Home::open(dir.path()).unwrap();
+    started.clean(&blobs).unwrap();
+    for (n, output, bytes) in &promised {
+        assert_eq!(started.result(&duty(*n)).unwrap().as_ref(), Some(output));
+        assert_eq!(&fs::read(blobs.path(&root(*output))).unwrap(), bytes, "{n}");
+    }
+    // one that has reached the disk by itself is not carried
+    let output = DutyOutput::Update { root: blobs.put_update(b"late").unwrap(), metric: None };
+    started.settle(&blobs).unwrap();
+    started.put_result(&duty(4), &output, &blobs).unwrap();
+    assert!(fs::metadata(&journal).unwrap().len() < 200);
+    // one that is damaged before its result is noted is no promise
+    let output = DutyOutput::Update { root: blobs.put_update(b"gone").unwrap(), metric: None };
+    fs::write(blobs.path(&root(output)), b"none").unwrap();
+    let error = started.put_result(&duty(5), &output, &blobs).unwrap_err();
+    assert!(format!("{error:#}").contains("does not hold the bytes it is named after"), "{error:#}");
+    assert_eq!(started.result(&duty(5)).unwrap(), None);
 }
 
 #[test]
@@ -235,8 +273,8 @@ fn a_training_waits_for_the_disk_for_its_promise_and_a_merge_does_not() {
     let forced = disk.forced()[before..].to_vec();
     let ends: Vec<&str> = forced.iter().map(|path| path.rsplit('/').next().unwrap()).collect();
     println!("a training forced {forced:?}");
-    // the update and its name, and the result, in a file whose name is there
-    assert_eq!((ends.len(), ends[1], ends[2]), (3, "blobs", "results.journal"), "{forced:?}");
+    // the update and the result, in a file whose name is there
+    assert_eq!(ends, ["results.journal"], "{forced:?}");
     let before = disk.forced().len();
     process.done(&spec, &merge(&spec, base, 2, update, train.duty.hash()));
     assert_eq!(disk.forced()[before..], [] as [String; 0]);
@@ -306,10 +344,11 @@ fn an_update_that_was_named_is_there_after_a_power_cut_and_no_second_one_is_ever
             |update: Hash| blob_hash(&fs::read(dir.path().join("blobs").join(hex::encode(update))).unwrap()) == update;
         if let Some(update) = before {
             named += 1;
-            assert!(held(update), "cut {cut}: the update that was named is gone");
             // nothing could be trained any more: only what was kept can be named
             fs::write(dir.path().join("data.csv"), "diagnosis\nM\n").unwrap();
             let process = serve(&disk);
+            // a worker that starts takes it out of its journal, if the file itself was not on the disk yet
+            assert!(held(update), "cut {cut}: the update that was named is gone");
             assert_eq!(quickly(&process, &spec, &train), DutyState::Done(kept(&dir, &train, update)), "cut {cut}");
             fs::write(dir.path().join("data.csv"), &data).unwrap();
         } else {

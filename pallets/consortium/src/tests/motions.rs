@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    Error, Event, Motion, Motions, PendingUpgrade, Share, MAX_PROPOSED, RESCUE_LEAST, RESCUE_MOST, VOICE_MILLIS,
+    Error, Event, Motion, Motions, PendingUpgrade, Share, MAX_PROPOSED, MAX_VOICES, RESCUE_LEAST, RESCUE_MOST,
+    VOICE_MILLIS,
 };
 use consilium_primitives::blocks;
 use frame_support::{assert_noop, assert_ok};
@@ -89,6 +90,24 @@ fn a_rescue_waits_until_the_set_is_in_force_and_brings_about_the_end_of_the_sess
         assert!(!Consortium::should_end_session(u32::MAX.into()));
         Forcing::set(false);
         assert!(Consortium::should_end_session(u32::MAX.into()));
+    });
+}
+
+/// Members are as many as voices at most, so no call leads here: it is a registry that only a faulty runtime could have written.
+#[test]
+fn a_motion_holds_so_many_voices_and_no_more() {
+    run(|| {
+        assert_ok!(propose(1, upgrade()));
+        let crowd = 100..100 + u64::from(MAX_VOICES);
+        for who in crowd.clone() {
+            Stored::<Test>::insert(who, stored(4));
+        }
+        Motions::<Test>::mutate(0, |open| {
+            open.as_mut().unwrap().nays = crowd.clone().collect::<Vec<_>>().try_into().unwrap();
+        });
+        assert_noop!(vote(2, 0, false), Error::<Test>::TooManyVoices);
+        assert_ok!(vote(100, 0, false));
+        crowd.for_each(Stored::<Test>::remove);
     });
 }
 
