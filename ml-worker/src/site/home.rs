@@ -61,7 +61,7 @@ impl Home {
         }
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
             .with_context(|| format!("cannot protect {}", folder.display()))?;
-        Ok(Self(folder.to_path_buf(), Later::default(), Journal::default()))
+        Ok(Self(folder.to_path_buf(), Later::of(folder), Journal::default()))
     }
 
     /// Opens a folder that a worker has made.
@@ -70,7 +70,7 @@ impl Home {
     /// It is no worker's folder.
     pub fn existing(folder: &Path) -> Result<Self> {
         if PARTS.iter().all(|part| folder.join(part).is_dir()) {
-            return Ok(Self(folder.to_path_buf(), Later::default(), Journal::default()));
+            return Ok(Self(folder.to_path_buf(), Later::of(folder), Journal::default()));
         }
         bail!("{} is no worker's folder: name the one that `ml-worker serve --dir` was started with", folder.display())
     }

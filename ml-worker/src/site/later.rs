@@ -2,7 +2,7 @@
 
 use parking_lot::Mutex;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -12,50 +12,44 @@ use std::{
 /// They are brought there so often.
 pub const EVERY: Duration = Duration::from_secs(5);
 
-/// Files that are to be brought to the disk, each with how often it was named: it stays until it has been there since it was named
-/// last.
-#[derive(Clone, Debug, Default)]
-pub struct Later(Arc<Mutex<BTreeMap<PathBuf, u64>>>);
+/// Files of a folder that are to be brought to the disk, each with how often it was named: it stays until it has been there since it
+/// was named last.
+#[derive(Clone, Debug)]
+pub struct Later {
+    folder: PathBuf,
+    files: Arc<Mutex<BTreeMap<PathBuf, u64>>>,
+}
 
 impl Later {
+    /// Those of this folder and of folders in it.
+    pub(super) fn of(folder: &Path) -> Self {
+        Self { folder: folder.to_path_buf(), files: Arc::default() }
+    }
+
     /// One more.
     pub(super) fn add(&self, path: PathBuf) {
-        *self.0.lock().entry(path).or_default() += 1;
+        *self.files.lock().entry(path).or_default() += 1;
     }
 
     /// Whether a file is still to be brought there.
     pub(super) fn awaits(&self, path: &Path) -> bool {
-        self.0.lock().contains_key(path)
+        self.files.lock().contains_key(path)
     }
 
-    /// Brings those that are still there to the disk, with the entries of their folders; gives how many these were.
+    /// Brings those that are still there to the disk, with their names; gives how many these were. One call does so for the whole
+    /// file system: by themselves, small files would take a wait each, and each folder one more.
     ///
     /// # Errors
-    /// The first that could not be brought there; the others are all the same.
+    /// What the file system says; then all stay.
     pub fn settle(&self) -> io::Result<usize> {
-        let files = self.0.lock().clone();
-        let (mut done, mut problem, mut folders, mut failed) = (0, Ok(()), BTreeSet::new(), BTreeSet::new());
-        for path in files.keys() {
-            match force(path) {
-                Ok(()) => {
-                    done += 1;
-                    folders.extend(path.parent().map(Path::to_path_buf));
-                }
-                // needed no more
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    problem = problem.and(Err(error));
-                    failed.insert(path);
-                }
-            }
+        let files = self.files.lock().clone();
+        // those that are gone were needed no more
+        let there = files.keys().filter(|path| path.exists()).count();
+        if there > 0 {
+            nix::unistd::syncfs(fs::File::open(&self.folder)?)?;
         }
-        for folder in folders {
-            problem = problem.and(force(&folder));
-        }
-        self.0
-            .lock()
-            .retain(|path, named| failed.contains(path) || files.get(path).is_none_or(|before| before != named));
-        problem.map(|()| done)
+        self.files.lock().retain(|path, named| files.get(path).is_none_or(|before| before != named));
+        Ok(there)
     }
 }
 

@@ -119,7 +119,7 @@ impl Blobs {
     pub fn open(folder: &Path) -> io::Result<Self> {
         make_folder(folder, 0o750)?;
         sweep(folder)?;
-        Ok(Self(folder.to_path_buf(), Later::default()))
+        Ok(Self(folder.to_path_buf(), Later::of(folder)))
     }
 
     /// Where a blob is, or would be.

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,3 +84,24 @@ static int force(int file) {
 int fsync(int file) { return force(file); }
 
 int fdatasync(int file) { return force(file); }
+
+static int each(const char *path, const struct stat *found, int kind, struct FTW *place) {
+    (void)found, (void)place;
+    if (kind != FTW_F && kind != FTW_D) return 0;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    // removed meanwhile
+    if (file < 0) return 0;
+    int failed = force(file);
+    close(file);
+    return failed;
+}
+
+/* All that is in the folder whose file system is asked for. */
+int syncfs(int file) {
+    char from[64], path[4096];
+    snprintf(from, sizeof from, "/proc/self/fd/%d", file);
+    ssize_t length = readlink(from, path, sizeof path - 1);
+    if (length < 0) return -1;
+    path[length] = 0;
+    return nftw(path, each, 16, FTW_PHYS);
+}

@@ -263,11 +263,18 @@ fn a_training_waits_for_the_disk_for_its_promise_and_a_merge_does_not() {
     let process = Process::serve_with(dir.path(), |command| disk.under(command));
     let base = root(process.done(&spec, &order(&spec, DutyKind::Init, 0, None)));
     let first = order(&spec, DutyKind::Train, 1, Some(base));
-    let update = root(process.done(&spec, &first));
-    let base = root(process.done(&spec, &merge(&spec, base, 1, update, first.duty.hash())));
+    let first_update = root(process.done(&spec, &first));
+    let base = root(process.done(&spec, &merge(&spec, base, 1, first_update, first.duty.hash())));
     // in the first round, what is noted once for a study is new; what settles later comes between
     std::thread::sleep(Duration::from_secs(6));
-    let before = disk.forced().len();
+    let forced = disk.forced();
+    for blob in [first_update, base] {
+        assert!(
+            forced.iter().any(|path| path.ends_with(&hex::encode(blob))),
+            "what can wait has not come there: {forced:?}"
+        );
+    }
+    let before = forced.len();
     let train = order(&spec, DutyKind::Train, 2, Some(base));
     let update = root(process.done(&spec, &train));
     let forced = disk.forced()[before..].to_vec();
@@ -347,9 +354,9 @@ fn an_update_that_was_named_is_there_after_a_power_cut_and_no_second_one_is_ever
             // nothing could be trained any more: only what was kept can be named
             fs::write(dir.path().join("data.csv"), "diagnosis\nM\n").unwrap();
             let process = serve(&disk);
+            assert_eq!(quickly(&process, &spec, &train), DutyState::Done(kept(&dir, &train, update)), "cut {cut}");
             // a worker that starts takes it out of its journal, if the file itself was not on the disk yet
             assert!(held(update), "cut {cut}: the update that was named is gone");
-            assert_eq!(quickly(&process, &spec, &train), DutyState::Done(kept(&dir, &train, update)), "cut {cut}");
             fs::write(dir.path().join("data.csv"), &data).unwrap();
         } else {
             let process = serve(&disk);

@@ -19,9 +19,13 @@ use std::{
     ops::Range,
     os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+/// After a pause of this length it is first seen whether more lines come, for so long: what partners have waited for together, they ask
+/// for together.
+const PAUSE: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(3);
 /// Bytes of new lines after which the log is folded.
 const FOLD_AFTER: u64 = 16 * 1024 * 1024;
 
@@ -45,6 +49,8 @@ struct State {
     lost: (u64, u64),
     /// Somebody brings the file to the disk just now.
     syncing: bool,
+    /// When it was last there.
+    last: Option<Instant>,
     #[cfg(test)]
     syncs: u64,
 }
@@ -156,6 +162,7 @@ impl EgressLog {
             synced: 0,
             lost: (0, 0),
             syncing: false,
+            last: None,
             #[cfg(test)]
             syncs: 0,
         };
@@ -204,12 +211,15 @@ impl EgressLog {
         }
     }
 
-    /// Brings all lines to the disk that are written now. Outside the lock: nobody who notes a line waits for it.
+    /// Brings all lines to the disk that are written now, or in a moment. Outside the lock: nobody who notes a line waits for it.
     fn bring(&self, state: &mut MutexGuard<'_, State>) -> io::Result<()> {
-        let (upto, file) = (state.written, state.open.file.try_clone());
         state.syncing = true;
+        if state.last.is_none_or(|last| last.elapsed() > PAUSE) {
+            MutexGuard::unlocked(state, || std::thread::sleep(GATHER));
+        }
+        let (upto, file) = (state.written, state.open.file.try_clone());
         let done = MutexGuard::unlocked(state, || file.and_then(|file| file.sync_data()));
-        state.syncing = false;
+        (state.syncing, state.last) = (false, Some(Instant::now()));
         match done {
             Ok(()) => state.synced = state.synced.max(upto),
             Err(_) => state.lost = (state.synced, upto),
