@@ -8,6 +8,7 @@ mod changes;
 mod cli;
 mod clock;
 mod command;
+mod concluded;
 mod courier;
 mod database;
 mod found;

@@ -5,6 +5,7 @@ use crate::{
     changes,
     cli::{gossip_for, CourierParams, WorkerParams},
     clock::{self, Clock},
+    concluded,
     courier::{self, Courier},
     members::Members,
     metrics::Metrics,
@@ -364,6 +365,7 @@ pub fn new_full(
     }
 
     if enable_grandpa {
+        task_manager.spawn_handle().spawn("rounds", None, concluded::run(client, voter_state.clone()));
         let voters = grandpa_link.shared_authority_set().current_authorities().len().get();
         let gossip = gossip.unwrap_or_else(|| gossip_for(voters));
         let grandpa = sc_consensus_grandpa::run_grandpa_voter(sc_consensus_grandpa::GrandpaParams {
