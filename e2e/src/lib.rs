@@ -5,6 +5,7 @@
 //! mark after the run has ended is an orphan.
 
 pub mod clock;
+pub mod far;
 pub mod hosts;
 pub mod lies;
 pub mod runtime;

@@ -80,8 +80,10 @@ struct Desk {
     active: BTreeSet<BlobRef>,
     /// Wanted entries that were seen before.
     seen: BTreeSet<Entry>,
-    /// Entries that it is final that this node may have, and since when.
+    /// Wanted entries that it is final that this node may have, and since when; also such as are being fetched.
     settled: BTreeMap<Entry, Instant>,
+    /// Those of them for which refusals of before that have been forgiven.
+    forgiven: BTreeSet<Entry>,
     /// Sessions that have begun before that was so.
     early: usize,
     warned: Option<Instant>,
@@ -216,6 +218,12 @@ impl<T: Transport> Fetcher<T> {
         self.peers.lock().forget(|entry| snapshot.has(entry));
         desk.settled.retain(|entry, _| snapshot.has(entry));
         desk.seen.retain(|entry| snapshot.has(entry));
+        desk.forgiven.retain(|entry| snapshot.has(entry));
+        if let Some(own) = &snapshot.local {
+            for notice in snapshot.wanted().into_iter().filter(|notice| snapshot.settled(notice, own)) {
+                desk.settled.entry(Entry::of(notice)).or_insert(now);
+            }
+        }
         for Missing { notice, held } in missing {
             let entry = Entry::of(&notice);
             let sources = snapshot.sources(&notice);
@@ -228,9 +236,8 @@ impl<T: Transport> Fetcher<T> {
             if desk.active.contains(&entry.blob) {
                 continue;
             }
-            let settled = snapshot.local.is_some_and(|own| snapshot.settled(&notice, &own));
-            if settled && !desk.settled.contains_key(&entry) {
-                desk.settled.insert(entry, now);
+            let settled = desk.settled.contains_key(&entry);
+            if settled && desk.forgiven.insert(entry) {
                 self.peers.lock().forgive(&entry);
             }
             let early = !settled && notice.kind == BlobKind::Update;

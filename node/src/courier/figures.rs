@@ -182,9 +182,9 @@ impl Figures {
         self.fetches.with_label_values(&[outcome(how)]).get()
     }
 
-    /// How many updates were waited for.
-    pub fn updates(&self) -> u64 {
-        self.fetching.get_sample_count()
+    /// How many updates were waited for, and for how many seconds all together.
+    pub fn updates(&self) -> (u64, f64) {
+        (self.fetching.get_sample_count(), self.fetching.get_sample_sum())
     }
 }
 

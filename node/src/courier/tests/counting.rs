@@ -1,11 +1,21 @@
 //! What is counted, while requests are answered and blobs fetched.
 
 use super::{
-    fetching::{fetch_until, honest, saying, Net},
+    fetching::{fetch_until, honest, saying, Behaviour, Net},
     *,
 };
-use crate::courier::{figures::Why, peers::Outcome, serve};
-use std::collections::BTreeMap;
+use crate::courier::{
+    fetch::{Fetcher, PATIENCE},
+    figures::Why,
+    peers::Outcome,
+    serve,
+};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
 
 #[test]
 fn bytes_are_counted_where_they_leave_and_where_they_come() {
@@ -21,7 +31,53 @@ fn bytes_are_counted_where_they_leave_and_where_they_come() {
     assert_eq!((incoming.1, outgoing.0), (0, 0));
     assert_eq!(incoming.0, outgoing.1, "what left has come");
     assert!(incoming.0 as usize >= bytes.len());
-    assert_eq!(there.figures.updates(), 1, "how long it was waited for");
+    assert_eq!(there.figures.updates().0, 1, "how long it was waited for");
+}
+
+#[test]
+fn an_update_that_is_asked_for_early_and_comes_late_was_waited_for_since_it_was_final() {
+    const LATE: Duration = Duration::from_secs(1);
+    let (source, _, blob) = holder(1_000, 3);
+    let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2, 3])];
+    let there = House::new();
+    let (asked, answer) = (Arc::new(AtomicBool::new(false)), Arc::new(honest(&source, 2)));
+    let seen = asked.clone();
+    // a long line: the answer is a while under way
+    let slow: Behaviour = Box::new(move |request| {
+        seen.store(true, Ordering::Relaxed);
+        let answer = answer.clone();
+        Box::pin(async move {
+            tokio::time::sleep(LATE).await;
+            answer(request).await
+        })
+    });
+    let net = Arc::new(Net { peers: BTreeMap::from([(peer(1), slow)]), ..Net::default() });
+    let fetcher = Fetcher::new(there.store.clone(), net, PATIENCE, there.figures.clone());
+    // listed, and not yet final here
+    let (sender, snapshots) = watch::channel(chain(2, &listed, &[]));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let until = async |so: &dyn Fn() -> bool| {
+        let began = Instant::now();
+        while !so() {
+            assert!(began.elapsed() < Duration::from_secs(20), "it never came to be so");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    runtime.block_on(async {
+        let story = async {
+            until(&|| asked.load(Ordering::Relaxed)).await;
+            let began = Instant::now();
+            sender.send_replace(chain(2, &listed, &listed));
+            until(&|| there.figures.updates().0 == 1).await;
+            began.elapsed()
+        };
+        let took = tokio::select! {
+            () = fetcher.run(snapshots, || false, futures::stream::pending()) => panic!("the fetcher ended"),
+            took = story => took,
+        };
+        let counted = there.figures.updates().1;
+        assert!(counted > took.as_secs_f64() / 2.0 && counted <= took.as_secs_f64(), "{counted} s of {took:?}");
+    });
 }
 
 #[test]
