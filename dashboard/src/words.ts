@@ -1,5 +1,5 @@
 // Numbers, times and lists as people read them.
-import type { Member, Round } from './state';
+import type { Consortium, Member, Round } from './state';
 
 const TIME = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit' });
@@ -58,3 +58,9 @@ export const named = (members: Member[], places: number[]) => places.map((at) =>
 
 /** The first digits of a hash. */
 export const short = (hash: string) => `${hash.slice(0, 10)}…`;
+
+/** For how many milliseconds a validator makes no block before it is told: each has its turn once in as many slots as there are. */
+export function quiet(consortium: Consortium): number {
+  const makers = consortium.institutions.filter((it) => it.makes_blocks).length;
+  return Math.max(10_000, 4 * makers * consortium.block_ms);
+}

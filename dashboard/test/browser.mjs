@@ -20,15 +20,15 @@ export async function open(shots) {
   page.setDefaultTimeout(60_000);
   const faults = [];
   const hosts = new Set();
-  let wire = 0;
+  const bodies = [];
   page.on('pageerror', (error) => faults.push(error.message));
   page.on('console', (message) => { if (message.type() === 'error') faults.push(message.text()); });
   page.on('request', (request) => hosts.add(new URL(request.url()).host));
-  page.on('response', async (response) => {
-    if (/\.(js|css|svg)$|\/$/.test(new URL(response.url()).pathname)) wire += (await response.body().catch(() => '')).length;
+  page.on('response', (response) => {
+    if (!new URL(response.url()).pathname.endsWith('/events')) bodies.push(response.body().then((body) => body.length, () => 0));
   });
   const shot = async (name, full = true) => page.screenshot({ path: `${shots}/${name}.png`, fullPage: full });
-  return { browser, page, faults, hosts, shot, wire: () => wire };
+  return { browser, page, faults, hosts, shot, wire: async () => (await Promise.all(bodies)).reduce((sum, length) => sum + length, 0) };
 }
 
 /** What axe finds against WCAG 2.2 AA, in light and in dark. */

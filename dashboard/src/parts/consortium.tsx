@@ -2,10 +2,8 @@
 import { useState } from 'preact/hooks';
 import type { State } from '../state';
 import { Part, Table, Tag } from './common';
-import { counted, list, span } from '../words';
+import { counted, list, quiet as quietAfter, span } from '../words';
 
-/** A validator that has made no block for so long is told. */
-const QUIET_MS = 30_000;
 /** With more institutions than this, only the first and those with something amiss are shown until all are asked for. */
 const SHOWN = 12;
 
@@ -13,11 +11,12 @@ const SHOWN = 12;
 export function Consortium({ state }: { state: State }) {
   const { consortium: c, checks } = state;
   const [all, setAll] = useState(false);
+  const limit = quietAfter(c);
   const makers = c.institutions.filter((it) => it.makes_blocks);
-  const quiet = makers.filter((it) => (it.silent_ms ?? 0) > QUIET_MS);
+  const quiet = makers.filter((it) => (it.silent_ms ?? 0) > limit);
   const wrong = checks.filter((check) => !check.well);
   const spare = makers.length - c.needed;
-  const list_ = all ? c.institutions : c.institutions.filter((it, at) => at < SHOWN || it.own || it.suspended || quiet.includes(it));
+  const shown = all ? c.institutions : c.institutions.filter((it, at) => at < SHOWN || it.own || it.suspended || quiet.includes(it));
   return (
     <Part id="consortium" title="The consortium and its health" wide>
       <ul class="tiles">
@@ -28,16 +27,16 @@ export function Consortium({ state }: { state: State }) {
         <li><b>Versions</b> runtime {c.runtime}; our node {c.node}; this page {c.program}. Others' programs tell nobody theirs.</li>
       </ul>
       <Table label="Institutions" head={['Institution', 'Does', 'Last heard as a maker of blocks', 'Id']}>
-        {list_.map((it) => (
+        {shown.map((it) => (
           <tr key={it.id} class={it.suspended ? 'wrong' : ''}>
             <th scope="row">{it.name}{it.own && ' (we)'}</th>
             <td>{[it.validator && (it.makes_blocks ? 'makes blocks' : 'is to make blocks, and is not in the set yet'), it.participant && 'takes part in studies'].filter(Boolean).join(', ') || 'nothing'}{it.suspended && <> <Tag kind="bad">suspended</Tag></>}</td>
-            <td>{it.silent_ms === null ? '–' : it.silent_ms > QUIET_MS ? <Tag kind="bad">{span(it.silent_ms)} ago</Tag> : `${span(it.silent_ms)} ago`}</td>
+            <td>{it.silent_ms === null ? '–' : it.silent_ms > limit ? <Tag kind="bad">{span(it.silent_ms)} ago</Tag> : `${span(it.silent_ms)} ago`}</td>
             <td><code>{it.id.slice(0, 14)}…</code></td>
           </tr>
         ))}
       </Table>
-      {list_.length < c.institutions.length && <p><button type="button" onClick={() => setAll(true)}>show all {c.institutions.length}</button></p>}
+      {shown.length < c.institutions.length && <p><button type="button" onClick={() => setAll(true)}>show all {c.institutions.length}</button></p>}
       <details open={wrong.length > 0}>
         <summary>What <code>consilium doctor</code> finds here: {checks.length === 0 ? 'being looked at …' : wrong.length === 0 ? `${checks.length} things, all as they should be` : `${wrong.length} of ${checks.length} to be mended`}</summary>
         <Table label="Checks" head={['', 'What', 'Found']}>

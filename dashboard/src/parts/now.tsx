@@ -3,7 +3,7 @@ import type { Live } from '../live';
 import { useNow } from '../live';
 import type { State, Study } from '../state';
 import { Copy, Part, Table, Tag } from './common';
-import { clock, counted, list, span } from '../words';
+import { clock, counted, list, quiet, span } from '../words';
 
 /** What our people are to do. */
 export function Todos({ state }: { state: State }) {
@@ -43,6 +43,15 @@ function Sentence({ study, live }: { study: Study; live: Live }) {
   );
 }
 
+/** Why a site may be late, as far as its node's blocks tell. */
+function reason(name: string, state: State): string {
+  const it = state.consortium.institutions.find((one) => one.name === name);
+  if (!it?.makes_blocks || it.silent_ms === null) return '';
+  return it.silent_ms > quiet(state.consortium)
+    ? `: its node has made no block for ${span(it.silent_ms)}, so that it is down or cut off`
+    : ': its node makes blocks, so that its worker is slow, or stands';
+}
+
 /** The round now. */
 export function Now({ study, state, live }: { study: Study; state: State; live: Live }) {
   const duties = state.worker.duties.filter((duty) => duty.study === study.number);
@@ -63,7 +72,7 @@ export function Now({ study, state, live }: { study: Study; state: State; live: 
           {[...waits.sites].sort((a, b) => Number(b.awaited) - Number(a.awaited)).map((site) => (
             <tr key={site.name}>
               <th scope="row">{site.name}{site.own && ' (we)'}</th>
-              <td>{site.done ? <Tag kind="good">{site.words}</Tag> : late(site.awaited) ? <Tag kind="bad">late: {site.words}</Tag> : <Tag kind={site.awaited ? 'wait' : 'plain'}>{site.words}</Tag>}</td>
+              <td>{site.done ? <Tag kind="good">{site.words}</Tag> : late(site.awaited) ? <Tag kind="bad">late: {site.words}{reason(site.name, state)}</Tag> : <Tag kind={site.awaited ? 'wait' : 'plain'}>{site.words}</Tag>}</td>
             </tr>
           ))}
         </Table>
