@@ -5,6 +5,7 @@
 mod audit;
 mod checks;
 mod clock;
+mod dashboard;
 mod faults;
 mod house;
 mod liars;
