@@ -48,11 +48,12 @@ fn arms(document: &Value, agreement: &str, own: &str, source: &str) -> Option<Ar
         let joined = joining.iter().find(|one| one["site"] == name)?;
         let (metric, difference) = (joined["metric"].as_str()?, &joined["difference"]);
         let (rows, figures) = (site["own"]["rows"].as_str()?, &site["own"]);
+        let institution = seen(site["institution"].as_str()?);
         let bounds =
             difference["interval"].as_array().and_then(|ends| Some((ends.first()?.as_f64()?, ends.get(1)?.as_f64()?)));
         Some(Arm {
-            name: seen(name),
-            own: seen(name) == own,
+            own: institution == own,
+            name: institution,
             rows: seen(rows),
             count: joined["rows"].as_u64().and_then(|count| u32::try_from(count).ok())?,
             alone: figures["alone"][metric].as_f64(),
@@ -77,10 +78,10 @@ mod tests {
     fn a_report_says_how_each_site_fares_and_is_not_taken_for_another_study() {
         let document = json!({
             "study": { "agreement": "ab" },
-            "sites": [{ "name": "Alder", "own": {
+            "sites": [{ "name": "alder", "institution": "Alder", "own": {
                 "rows": "validation", "alone": { "log_loss": 0.4 }, "swarm": { "log_loss": 0.1 }, "central": { "log_loss": 0.2 },
             } }],
-            "joining": [{ "site": "Alder", "metric": "log_loss", "rows": 60, "verdict": "better",
+            "joining": [{ "site": "alder", "metric": "log_loss", "rows": 60, "verdict": "better",
                 "difference": { "difference": -0.3, "interval": [-0.5, -0.1] } }],
         });
         let told = arms(&document, "ab", "Alder", "r").unwrap();

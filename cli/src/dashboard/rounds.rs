@@ -58,7 +58,7 @@ impl Rounds {
         let all = [(0, Kind::Statistics, 0)].into_iter().chain((0..=frame.round).map(|round| (1, Kind::Model, round)));
         let wanted: Vec<_> = all
             .filter(|(order, _, round)| {
-                !self.records.contains_key(&(*order, *round)) || *round > frame.round.saturating_sub(AGAIN)
+                !self.records.contains_key(&(*order, *round)) || round.saturating_add(AGAIN) >= frame.round
             })
             .collect();
         let read = stream::iter(wanted).map(|(order, kind, round)| async move {

@@ -173,8 +173,9 @@ impl Page {
         let mut state = base.state.clone();
         let newest =
             || state.studies.iter().rev().find(|study| study.ours).or(state.studies.last()).map(|study| study.number);
-        let chosen = self.study.or_else(newest);
-        if let (Some(number), Some(link), None) = (chosen, &base.link, &state.unreachable) {
+        // one that was shown stays, also where a newer one begins
+        self.study = self.study.or_else(newest);
+        if let (Some(number), Some(link), None) = (self.study, &base.link, &state.unreachable) {
             let read = self.door.studies.lock().await.told(&self.door.site, link, number).await;
             match read {
                 Ok(study) => self.last = study,

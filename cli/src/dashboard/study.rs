@@ -71,11 +71,12 @@ impl Studies {
             None => None,
             Some(waits) => {
                 let times = Times::read(chain, *at, waits.since).await?;
+                let enrolling = matches!(state.phase, Phase::Enrolling { .. });
                 let part = |it: &crate::study::waiting::Site| Part {
                     name: name(names, &it.who),
                     own: it.who == own,
                     done: it.spoken,
-                    awaited: !it.spoken && it.state.contains("awaited"),
+                    awaited: !it.spoken && (it.duty.is_some() || enrolling),
                     words: it.state.clone(),
                 };
                 Some(Waiting {

@@ -11,6 +11,7 @@ const SHOWN = 12;
 export function Consortium({ state }: { state: State }) {
   const { consortium: c, checks } = state;
   const [all, setAll] = useState(false);
+  if (c.genesis === '') return <Part id="consortium" title="The consortium and its health" wide><p class="empty">Nothing is known of the chain until our node answers.</p></Part>;
   const limit = quietAfter(c);
   const makers = c.institutions.filter((it) => it.makes_blocks);
   const quiet = makers.filter((it) => (it.silent_ms ?? 0) > limit);

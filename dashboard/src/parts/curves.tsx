@@ -119,7 +119,7 @@ export function Verdict({ study, folder }: { study: Study; folder: string }) {
         <>
           <p>No model of our rows alone is known here, so that there is nothing to compare with.{last && us >= 0 && ` On our validation rows the swarm's model of round ${last.round} has a ${what} of ${figure(last.losses.find(([site]) => site === us)?.[1])}.`}</p>
           <p>To know it, train one from the same study file on the same table, and evaluate both on the same later patients:</p>
-          <Copy text="ml-worker train --study study.toml --data our-table.csv --out alone" />
+          <Copy text={`ml-worker train --study study.toml --data our-table.csv --secret ${folder}/worker/secret --out alone`} />
           <Copy text="ml-worker evaluate --model alone --data later.csv" />
           <Copy text={`consilium study fetch ${study.number} --dir ${folder} --out swarm`} />
         </>

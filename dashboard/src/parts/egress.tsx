@@ -51,7 +51,7 @@ export function Egress({ state, study }: { state: State; study?: number }) {
 /** What is voted on. */
 export function Motions({ state }: { state: State }) {
   return (
-    <Part id="motions" title="Motions open for our vote">
+    <Part id="motions" title="Motions" wide>
       {state.motions.length === 0 && <p>No motion is open.</p>}
       {state.motions.map((motion) => (
         <article key={motion.number} class={motion.ours ? 'motion ours' : 'motion'}>

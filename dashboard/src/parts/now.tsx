@@ -48,8 +48,8 @@ function reason(name: string, state: State): string {
   const it = state.consortium.institutions.find((one) => one.name === name);
   if (!it?.makes_blocks || it.silent_ms === null) return '';
   return it.silent_ms > quiet(state.consortium)
-    ? `: its node has made no block for ${span(it.silent_ms)}, so that it is down or cut off`
-    : ': its node makes blocks, so that its worker is slow, or stands';
+    ? `. Its node has made no block for ${span(it.silent_ms)}: it is down or cut off`
+    : '. Its node makes blocks: its worker is slow, or stands';
 }
 
 /** The round now. */
@@ -72,14 +72,14 @@ export function Now({ study, state, live }: { study: Study; state: State; live: 
           {[...waits.sites].sort((a, b) => Number(b.awaited) - Number(a.awaited)).map((site) => (
             <tr key={site.name}>
               <th scope="row">{site.name}{site.own && ' (we)'}</th>
-              <td>{site.done ? <Tag kind="good">{site.words}</Tag> : late(site.awaited) ? <Tag kind="bad">late: {site.words}{reason(site.name, state)}</Tag> : <Tag kind={site.awaited ? 'wait' : 'plain'}>{site.words}</Tag>}</td>
+              <td>{site.done ? <Tag kind="good">{site.words}</Tag> : late(site.awaited) ? <Tag kind="bad">late, {site.words}{reason(site.name, state)}</Tag> : <Tag kind={site.awaited ? 'wait' : 'plain'}>{site.words}</Tag>}</td>
             </tr>
           ))}
         </Table>
       )}
       {out.length > 0 && <p>{out.map((member) => member.active ? `${member.name} is left out up to round ${member.left_out_until}, since its part was missing twice.` : `${member.name} has left the study.`).join(' ')}</p>}
       <p>
-        Our worker: {state.worker.answers ? <Tag kind={duties.length > 0 ? 'wait' : 'good'}>{duties.length > 0 ? duties.map((duty) => `${duty.kind}, round ${duty.round}${duty.done === null ? '' : `, ${Math.round(duty.done * 100)} %`}`).join('; ') : state.worker.words}</Tag> : <Tag kind="bad">{state.worker.words}</Tag>}
+        Our worker: {state.worker.answers ? <Tag kind={duties.length > 0 ? 'wait' : 'good'}>{duties.length > 0 ? duties.map((duty) => `${duty.kind.toLowerCase()}, round ${duty.round}${duty.done === null ? '' : `, ${Math.round(duty.done * 100)} %`}`).join('; ') : state.worker.words}</Tag> : <Tag kind="bad">{state.worker.words}</Tag>}
       </p>
     </Part>
   );

@@ -32,7 +32,11 @@ fn shots(name: &str) -> PathBuf {
 
 fn node(script: &str, arguments: &[&str]) -> String {
     let folder = workspace().join("dashboard");
-    assert!(folder.join("node_modules").exists(), "{}/node_modules is missing: scripts/setup.sh tests makes it", folder.display());
+    assert!(
+        folder.join("node_modules").exists(),
+        "{}/node_modules is missing: scripts/setup.sh tests makes it",
+        folder.display()
+    );
     let output = Command::new("node").current_dir(&folder).arg(script).args(arguments).output().unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{script}:\n{said}");
@@ -58,7 +62,8 @@ fn the_page_follows_a_study_from_proposal_to_certificate_and_asks_no_other_host(
     let mut run = Run::start(scratch.path(), &arguments).unwrap();
     // before its node answers
     let folder = out.join("hospital-a");
-    run.until(Duration::from_secs(120), |_| folder.join("sites.toml").exists() && folder.join("keystore").exists()).unwrap();
+    run.until(Duration::from_secs(120), |_| folder.join("sites.toml").exists() && folder.join("keystore").exists())
+        .unwrap();
     let (served, address) = dashboard(&folder);
     let said = node("test/live.mjs", &[&address, shots("live").to_str().unwrap()]);
     eprintln!("{said}");
@@ -77,7 +82,8 @@ fn the_page_stays_usable_with_the_largest_consortium_and_shows_names_as_text() {
 fn the_page_is_served_to_this_machine_alone_from_an_institution_s_folder() {
     let scratch = tempfile::tempdir().unwrap();
     let refused = |arguments: &[&str]| {
-        let output = Command::new(bin_dir().unwrap().join("consilium")).arg("dashboard").args(arguments).output().unwrap();
+        let output =
+            Command::new(bin_dir().unwrap().join("consilium")).arg("dashboard").args(arguments).output().unwrap();
         assert!(!output.status.success(), "{arguments:?}");
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
