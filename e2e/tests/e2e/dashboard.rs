@@ -62,8 +62,7 @@ fn the_page_follows_a_study_from_proposal_to_certificate_and_asks_no_other_host(
     let mut run = Run::start(scratch.path(), &arguments).unwrap();
     // before its node answers
     let folder = out.join("hospital-a");
-    run.until(Duration::from_secs(120), |_| folder.join("sites.toml").exists() && folder.join("keystore").exists())
-        .unwrap();
+    run.until(Duration::from_secs(120), |_| folder.join("chain.json").exists()).unwrap();
     let (served, address) = dashboard(&folder);
     let said = node("test/live.mjs", &[&address, shots("live").to_str().unwrap()]);
     eprintln!("{said}");
