@@ -4,8 +4,8 @@
 #
 # What it installs:
 #   - Debian packages that native dependencies need (protoc, clang, lld, cmake, OpenSSL headers).
-# With the argument `tests`, also what the tests need: rustfmt and clippy, the polkadot-js library, and numpy in an
-# environment of its own. With the argument `wasm`, what compiling the runtime anew needs: the library files of the target
+# With the argument `tests`, also what the tests need: rustfmt and clippy, the polkadot-js library, what builds and looks at the
+# page of `consilium dashboard` (its packages, and a Chromium without windows), and numpy in an environment of its own. With the argument `wasm`, what compiling the runtime anew needs: the library files of the target
 # wasm32v1-none, from rustup where it can download them, otherwise built once from Debian's own Rust sources (on x86-64).
 # What a build needs in its environment is in scripts/env.sh.
 set -euo pipefail
@@ -120,14 +120,23 @@ if [ "${1:-}" = tests ]; then
     need_packages iproute2 util-linux libfaketime
     # Debian's Node.js comes without it
     if command -v node >/dev/null && ! command -v npm >/dev/null; then need_packages npm; fi
-    command -v npm >/dev/null || die "no npm: install Node.js 18 or newer with npm, which the tests of e2e/polkadot-js need"
+    command -v npm >/dev/null || die "no npm: install Node.js 20.19 or newer with npm, which the tests of e2e/polkadot-js and dashboard/ need"
     node_version=$(node --version 2>/dev/null || true)
-    major=${node_version#v}
-    [ "${major%%.*}" -ge 18 ] 2>/dev/null || die "Node.js ${node_version:-(none)}: 18 or newer is needed"
+    node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null \
+        || die "Node.js ${node_version:-(none)}: 20.19 or newer is needed"
     if ! cmp -s e2e/polkadot-js/package-lock.json e2e/polkadot-js/node_modules/.installed-lock; then
         say "installing what e2e/polkadot-js needs (a few seconds)"
         (cd e2e/polkadot-js && npm ci --no-audit --no-fund --loglevel=error >&2) || die "npm ci failed in e2e/polkadot-js"
         cp e2e/polkadot-js/package-lock.json e2e/polkadot-js/node_modules/.installed-lock
+    fi
+    if ! cmp -s dashboard/package-lock.json dashboard/node_modules/.installed-lock; then
+        say "installing what dashboard/ needs (a few seconds)"
+        (cd dashboard && npm ci --no-audit --no-fund --loglevel=error >&2) || die "npm ci failed in dashboard"
+        cp dashboard/package-lock.json dashboard/node_modules/.installed-lock
+    fi
+    # a browser of the machine's own is taken as well
+    if [ -z "${CONSILIUM_CHROMIUM:-}" ] && ! ls /usr/bin/chromium* /usr/bin/google-chrome >/dev/null 2>&1; then
+        if apt-cache show chromium-headless-shell >/dev/null 2>&1; then need_packages chromium-headless-shell; else need_packages chromium; fi
     fi
     # numpy recomputes merges, and the safetensors package opens the model, independently of our own code
     venv=e2e/merges/.venv

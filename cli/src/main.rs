@@ -2,6 +2,7 @@
 //!
 //! * `consilium init`, `card`, `found`: an institution's folder and card, and the chain of all founders' cards;
 //! * `consilium up`, `units`, `doctor`: an institution's node and worker, running, as services, and looked through;
+//! * `consilium dashboard`: a page on this machine that shows what an institution's node and worker know;
 //! * `consilium localnet run`: a whole consortium on this machine, from a study file to a certificate;
 //! * `consilium studies`, `consilium study N`, `consilium institutions`: what a running network says;
 //! * `consilium late`: in which block each vote came, and what each phase waited for;
@@ -21,6 +22,7 @@ mod out;
 mod archive;
 mod audit;
 mod chain;
+mod dashboard;
 mod firewall;
 mod institution;
 mod key;
@@ -63,6 +65,8 @@ enum Command {
     Units(up::units::Options),
     /// Look whether everything is as it should be in an institution's folder; each line passes or says what to do
     Doctor(up::doctor::Options),
+    /// Serve a page on this machine that shows an institution's people what its node and worker know
+    Dashboard(dashboard::Options),
     /// Networks on this machine, for trying things out
     #[command(subcommand)]
     Localnet(Localnet),
@@ -222,6 +226,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Units(options) => up::units::run(&options),
         Command::Init(options) => institution::init::run(*options).await,
         Command::Card(options) => institution::card::run(&options).await,
+        Command::Dashboard(options) => dashboard::run(options).await,
         Command::Localnet(Localnet::Run(options)) => localnet::run(options).await,
         Command::Studies(asked) => show::studies(&asked).await,
         Command::Study { command: Some(command), .. } => study::run(command).await,

@@ -7,6 +7,7 @@ use crate::{
         found,
     },
     programs::Programs,
+    up::arguments::CHAIN,
 };
 use anyhow::{ensure, Context, Result};
 use consilium_founding::Terms;
@@ -21,7 +22,7 @@ pub const NAMES: [&str; 4] = ["hospital-a", "hospital-b", "hospital-c", "hospita
 const CONSORTIUM: &str = "local";
 
 /// The parts of a run's folder that founding writes, below it.
-pub const PARTS: [&str; 7] = ["cards", "chain.json", "wasm", NAMES[0], NAMES[1], NAMES[2], NAMES[3]];
+pub const PARTS: [&str; 7] = ["cards", CHAIN, "wasm", NAMES[0], NAMES[1], NAMES[2], NAMES[3]];
 
 /// A network that is to be founded.
 #[derive(Clone, Copy)]
@@ -78,9 +79,14 @@ pub async fn found(asked: Asked<'_>, rpc_port: Option<u16>) -> Result<(Vec<House
         fs::copy(dir.join(CARD), &copy).with_context(|| format!("cannot write {}", copy.display()))?;
         houses.push(House { name, signer, dir, peer: card.peer, settings });
     }
-    let chain = asked.dir.join("chain.json");
+    let chain = asked.dir.join(CHAIN);
     let (made, _) = found::found(asked.programs, &terms(asked, cards, chain.clone())?).await?;
     ensure!(made, "the chain was not founded");
+    // each folder holds what an institution's does: `doctor` and the dashboard look for it
+    for house in &houses {
+        let copy = house.dir.join(CHAIN);
+        fs::copy(&chain, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
+    }
     Ok((houses, chain))
 }
 

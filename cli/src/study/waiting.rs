@@ -253,12 +253,14 @@ impl Times {
         Ok(Self { now, since: chain.time(since).await.ok().filter(|millis| *millis > 0), slot })
     }
 
-    fn since(&self, block: u32) -> u64 {
+    /// When a past block was made; estimated where the node keeps its state no longer.
+    pub fn since(&self, block: u32) -> u64 {
         let before = u64::from(self.now.0.saturating_sub(block)).saturating_mul(self.slot.into());
         self.since.unwrap_or(self.now.1.saturating_sub(before))
     }
 
-    fn until(&self, block: u32) -> u64 {
+    /// When a block to come will be made, if no slot is missed.
+    pub fn until(&self, block: u32) -> u64 {
         self.now.1.saturating_add(u64::from(block.saturating_sub(self.now.0)).saturating_mul(self.slot.into()))
     }
 }

@@ -51,18 +51,31 @@ pub struct Options {
     bin_dir: Option<PathBuf>,
 }
 
-/// Lines that were printed; whether all passed.
-struct Lines(bool);
+/// What was found of one thing.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// What was looked at.
+    pub what: &'static str,
+    /// Whether it is as it should be.
+    pub well: bool,
+    /// What was found, or what to mend, with what is not seen spelt out.
+    pub words: String,
+}
 
-impl Lines {
-    fn put(&mut self, what: &str, found: Result<String>) {
-        match found {
-            Ok(text) => out!("ok    {what:<9} {}", seen(&text)),
-            Err(error) => {
-                self.0 = false;
-                out!("MEND  {what:<9} {}", seen(&told(&error)));
-            }
-        }
+/// What was found, handed on line by line; whether all passed.
+struct Lines<'a> {
+    well: bool,
+    each: &'a mut (dyn FnMut(Line) + Send),
+}
+
+impl Lines<'_> {
+    fn put(&mut self, what: &'static str, found: Result<String>) {
+        let (well, words) = match found {
+            Ok(text) => (true, seen(&text)),
+            Err(error) => (false, seen(&told(&error))),
+        };
+        self.well &= well;
+        (self.each)(Line { what, well, words });
     }
 }
 
@@ -72,33 +85,46 @@ impl Lines {
 /// There is no such folder.
 pub async fn run(options: &Options) -> Result<ExitCode> {
     let dir = whole(&options.dir)?;
-    let settings = SiteSettings::read(&dir)?;
-    let mut lines = Lines(true);
-    lines.put("modes", check_modes(&dir).map(|()| "nobody else on this machine reads or changes anything".into()));
+    let mut print = |Line { what, well, words }| match well {
+        true => out!("ok    {what:<9} {words}"),
+        false => out!("MEND  {what:<9} {words}"),
+    };
+    let well = look(&dir, options.bin_dir.as_deref(), &mut print).await?;
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Looks at everything in a folder, named from the root, and hands on what was found, line by line; tells whether all passed.
+///
+/// # Errors
+/// The folder's settings cannot be read.
+pub async fn look(dir: &Path, bin_dir: Option<&Path>, each: &mut (dyn FnMut(Line) + Send)) -> Result<bool> {
+    let settings = SiteSettings::read(dir)?;
+    let mut lines = Lines { well: true, each };
+    lines.put("modes", check_modes(dir).map(|()| "nobody else on this machine reads or changes anything".into()));
     lines.put(
         "loopback",
         checks::check_loopback(&settings, false).map(|()| "RPC, figures and worker at this machine alone".into()),
     );
     let gib = |bytes: u64| format!("{:.1} GiB free", bytes as f64 / f64::from(1 << 30));
-    lines.put("disk", checks::check_disk(&dir).map(gib));
+    lines.put("disk", checks::check_disk(dir).map(gib));
     lines.put("memory", memory());
-    let programs = Programs::find(options.bin_dir.as_deref());
-    lines.put("data", data(&dir, programs.as_ref().ok()).await);
+    let programs = Programs::find(bin_dir);
+    lines.put("data", data(dir, programs.as_ref().ok()).await);
     let founded = match &programs {
-        Ok(programs) => checks::check_chain(&dir, programs, true).await.map(|found| found.genesis),
+        Ok(programs) => checks::check_chain(dir, programs, true).await.map(|found| found.genesis),
         Err(error) => Err(anyhow::anyhow!("{error:#}")),
     };
     let genesis = founded.as_ref().ok().cloned();
     lines.put("chain", founded.map(|genesis| format!("genesis {genesis}; no key here is another institution's")));
     let node = Node::connect(&settings.rpc_url()).await;
     lines.put("ports", listening(&settings, node.as_ref().ok()).await);
-    let worker = worker(&dir, &settings).await;
+    let worker = worker(dir, &settings).await;
     match node {
         Ok(node) => {
             let status = worker.as_ref().ok().and_then(|(_, status)| status.as_ref());
-            of_node(&mut lines, &dir, &settings, &node, genesis.as_deref(), status).await;
+            of_node(&mut lines, dir, &settings, &node, genesis.as_deref(), status).await;
             if let Ok(programs) = &programs {
-                lines.put("version", version(programs, &dir, &node).await);
+                lines.put("version", version(programs, dir, &node).await);
             }
         }
         Err(error) => {
@@ -107,12 +133,12 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
         }
     }
     lines.put("worker", worker.map(|(text, _)| text));
-    Ok(if lines.0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(lines.well)
 }
 
 /// What only a node that runs can tell.
 async fn of_node(
-    lines: &mut Lines,
+    lines: &mut Lines<'_>,
     dir: &Path,
     settings: &SiteSettings,
     node: &Node,

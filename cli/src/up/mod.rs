@@ -10,16 +10,16 @@
 pub mod arguments;
 mod checks;
 pub mod doctor;
-mod identity;
+pub mod identity;
 mod logs;
 mod peers;
 pub mod ports;
 mod program;
-mod rpc;
+pub mod rpc;
 mod sockets;
 mod state;
 mod status;
-mod studies;
+pub mod studies;
 pub mod units;
 mod watch;
 
@@ -72,7 +72,10 @@ pub struct Options {
 }
 
 /// The folder as a path from the root, since programs and units have other working folders.
-fn whole(dir: &Path) -> Result<PathBuf> {
+///
+/// # Errors
+/// There is none that can be opened.
+pub fn whole(dir: &Path) -> Result<PathBuf> {
     fs::canonicalize(dir).with_context(|| {
         format!(
             "--dir {}: no folder that can be opened: name the one that `consilium init --dir` has made",

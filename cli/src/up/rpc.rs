@@ -198,6 +198,14 @@ impl Node {
         version["specVersion"].as_u64().context("state_getRuntimeVersion: no specVersion")
     }
 
+    /// Version of the node's program.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn version(&self) -> Result<String> {
+        self.ask("system_version", rpc_params![]).await
+    }
+
     /// Addresses at which the node says that it listens.
     ///
     /// # Errors

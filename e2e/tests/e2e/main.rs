@@ -5,6 +5,7 @@
 mod audit;
 mod checks;
 mod clock;
+mod dashboard;
 mod far;
 mod faults;
 mod house;

@@ -1,0 +1,168 @@
+//! What the own people are to do now, the most pressing first. Pure.
+
+use super::{
+    base::Listed,
+    state::{Consortium, State, Todo},
+    Site,
+};
+use crate::localnet::why_paused;
+use consilium_primitives::{round::Phase, InstitutionId, StudyId};
+use std::collections::BTreeMap;
+
+/// For how long the chain lists a study for its files after its end.
+const LISTED_MS: u64 = 86_400_000;
+
+/// What is to be done.
+pub fn advice(site: &Site, state: &State, studies: &BTreeMap<StudyId, Listed>) -> Vec<Todo> {
+    let dir = &site.shown;
+    let mut list = Vec::new();
+    let mut put = |pressing: bool, words: String, commands: Vec<String>| list.push(Todo { pressing, words, commands });
+    if let Some(why) = &state.unreachable {
+        put(
+            true,
+            format!("Our node does not answer: {why}"),
+            vec![format!("consilium up --dir {dir}"), format!("consilium doctor --dir {dir}")],
+        );
+    }
+    if let Some(why) = &state.stands {
+        put(true, format!("The chain stands: {why}"), vec![format!("consilium doctor --dir {dir}")]);
+    }
+    // what a check finds wrong names what to type
+    for check in state.checks.iter().filter(|check| !check.well) {
+        let words = match check.what.as_str() {
+            "study" => format!("Study {}", check.words),
+            what => format!("To be mended, {what}: {}", check.words),
+        };
+        put(true, words, vec![format!("consilium doctor --dir {dir}")]);
+    }
+    for (number, listed) in studies {
+        if let Some((pressing, words, commands)) = of_study(site, *number, listed, &state.consortium) {
+            put(pressing, words, commands);
+        }
+    }
+    for motion in state.motions.iter().filter(|motion| motion.ours) {
+        let number = motion.number;
+        let words = format!("Motion {number} waits for our vote: {}", motion.headline);
+        let look = format!("consilium motions {number} --url {}", site.settings.rpc_url());
+        put(
+            false,
+            words,
+            vec![
+                look,
+                format!("consilium vote {number} aye --dir {dir}"),
+                format!("consilium vote {number} nay --dir {dir}"),
+            ],
+        );
+    }
+    list.sort_by_key(|todo| !todo.pressing);
+    list
+}
+
+/// What a study asks of the own people.
+fn of_study(site: &Site, number: StudyId, listed: &Listed, chain: &Consortium) -> Option<(bool, String, Vec<String>)> {
+    let (dir, title, study) = (&site.shown, &listed.title, &listed.info.state);
+    let own = InstitutionId(site.id);
+    let member = study.members.iter().find(|member| member.id == own);
+    let proposes = study.proposer == own;
+    let named = format!("Study {number}, “{title}”,");
+    match &study.phase {
+        Phase::Enrolling { .. } if member.is_none() => {
+            let asked = study.rules.invited.is_empty() || study.rules.invited.contains(&own);
+            let read = format!("consilium study {number} --dir {dir}");
+            let agreement = hex::encode(listed.info.agreement);
+            let enrol = format!("consilium study enrol {number} --agreement {agreement} --data FILE --dir {dir}");
+            asked.then(|| {
+                (
+                    false,
+                    format!("{named} is open to us: read what is signed, then enrol with our table"),
+                    vec![read, enrol],
+                )
+            })
+        }
+        Phase::Enrolling { .. } if proposes => {
+            let enrolled = study.members.iter().filter(|member| member.active).count();
+            let words = format!("{named} is ours to start, once all have enrolled who should ({enrolled} have)");
+            Some((false, words, vec![format!("consilium study start {number} --dir {dir}")]))
+        }
+        Phase::Paused(pause) if member.is_some_and(|member| member.active) => {
+            let words =
+                format!("{named} is paused: {}. Mend what is named below; then it can go on", why_paused(pause.reason));
+            Some((true, words, vec![format!("consilium study resume {number} --dir {dir}")]))
+        }
+        Phase::Completed(found) => {
+            let at = study.members.iter().position(|member| member.id == own)?;
+            let holds = found.held >> at & 1 == 1;
+            let ended = chain.best.saturating_sub(study.ended_at.unwrap_or_default());
+            let fresh = u64::from(ended) * u64::from(chain.block_ms) < LISTED_MS;
+            let words = format!("{named} has its model: fetch it within a day of its end");
+            (holds && fresh).then(|| {
+                (false, words, vec![format!("consilium study fetch {number} --dir {dir} --out model-{number}")])
+            })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{
+        super::state::{Check, Motion},
+        *,
+    };
+    use crate::{audit::testing::World, up::arguments::tests::settings};
+    use consilium_primitives::round::{Back, Kind, Pause, PauseReason, PerMember};
+
+    fn site(id: u8) -> Site {
+        Site {
+            dir: "/srv/alder".into(),
+            shown: "alder".into(),
+            settings: settings(),
+            id: [id; 32],
+            name: "Alder".into(),
+            report: "report.json".into(),
+            bin_dir: None,
+        }
+    }
+
+    fn told(id: u8, state: &State, listed: &Listed) -> Vec<(bool, String)> {
+        let all = advice(&site(id), state, &BTreeMap::from([(4, listed.clone())]));
+        all.into_iter().map(|todo| (todo.pressing, format!("{} $ {}", todo.words, todo.commands.join(" $ ")))).collect()
+    }
+
+    #[test]
+    fn what_waits_for_our_people_is_said_with_what_to_type_the_most_pressing_first() {
+        let mut listed = Listed { info: World::new().history.info, title: "Sepsis".into() };
+        let member = listed.info.state.members[0].id.0[0];
+        let mut state = State::default();
+        (state.consortium.best, state.consortium.block_ms) = (900, 500);
+        listed.info.state.ended_at = Some(890);
+        let all = told(member, &state, &listed);
+        assert!(all[0].1.contains("consilium study fetch 4 --dir alder") && !all[0].0, "{all:?}");
+        // a day after its end the files may go
+        state.consortium.best = 890 + 172_800;
+        assert!(told(member, &state, &listed).is_empty());
+        // paused: before the vote that is asked for
+        let back = Back::Collecting { kind: Kind::Model, commitments: PerMember::new(), dropped: 0 };
+        let reason = PauseReason::TooFewUpdates;
+        listed.info.state.phase = Phase::Paused(Pause { reason, until: 99, roster: 7, resume: 0, abort: 0, back });
+        state.motions = vec![Motion { number: 7, headline: "suspend west".into(), ours: true, ..Motion::default() }];
+        let all = told(member, &state, &listed);
+        assert!(all[0].0 && all[0].1.contains("consilium study resume 4 --dir alder"), "{all:?}");
+        assert!(!all[1].0 && all[1].1.contains("consilium vote 7 nay --dir alder"), "{all:?}");
+        state.motions[0].ours = false;
+        assert_eq!(told(member, &state, &listed).len(), 1);
+        // who is no member is asked for nothing
+        assert!(told(99, &state, &listed).is_empty());
+        // open to all: to us, too
+        listed.info.state.phase = Phase::Enrolling { until: 99 };
+        let all = told(99, &state, &listed);
+        assert!(all[0].1.contains("consilium study enrol 4 --agreement") && all[0].1.contains("Sepsis"), "{all:?}");
+        listed.info.state.rules.invited.try_push(InstitutionId([98; 32])).unwrap();
+        assert!(told(99, &state, &listed).is_empty(), "others are invited");
+        state.checks = vec![Check { what: "disk".into(), well: false, words: "0.1 GiB free".into() }];
+        state.unreachable = Some("no node answers".into());
+        let all = told(99, &state, &listed);
+        assert!(all[0].1.contains("consilium up --dir alder") && all[1].1.contains("disk: 0.1 GiB"), "{all:?}");
+    }
+}

@@ -1,0 +1,233 @@
+//! Closed rounds of a study: each is read once, and the last ones again, since figures and late votes come after a round's end.
+
+use super::state::{Round, Spans};
+use crate::chain::{Block, Chain};
+use anyhow::Result;
+use consilium_primitives::{
+    round::{bit, DropReason, Kind, Member, RoundRecord},
+    InstitutionId, StudyId,
+};
+use futures::{stream, StreamExt, TryStreamExt};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::Path,
+};
+
+/// How many of the last rounds are read again.
+const AGAIN: u32 = 3;
+/// How many values are asked for at once.
+const AT_ONCE: usize = 32;
+
+/// A round's record, and the figures of its model.
+type Closed = (RoundRecord, Vec<(InstitutionId, u32)>);
+
+/// The rounds of one study, as far as they were read.
+#[derive(Default)]
+pub struct Rounds {
+    records: BTreeMap<(u8, u32), Closed>,
+    /// Times of blocks; none where the node keeps the state no longer.
+    times: HashMap<u32, Option<u64>>,
+}
+
+/// What a round is told with.
+pub struct Frame<'a> {
+    /// The node.
+    pub chain: &'a Chain,
+    /// The block that is looked at, and its time.
+    pub at: (Block, u64),
+    /// From one block to the next.
+    pub block_ms: u32,
+    /// Which study.
+    pub study: StudyId,
+    /// The round it is in.
+    pub round: u32,
+    /// Who takes part.
+    pub members: &'a [Member],
+    /// The own worker's notes on it.
+    pub notes: &'a Path,
+}
+
+impl Rounds {
+    /// All closed rounds.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn told(&mut self, frame: &Frame<'_>) -> Result<Vec<Round>> {
+        let all = [(0, Kind::Statistics, 0)].into_iter().chain((0..=frame.round).map(|round| (1, Kind::Model, round)));
+        let wanted: Vec<_> = all
+            .filter(|(order, _, round)| {
+                !self.records.contains_key(&(*order, *round)) || round.saturating_add(AGAIN) >= frame.round
+            })
+            .collect();
+        let read = stream::iter(wanted).map(|(order, kind, round)| async move {
+            let record = frame.chain.record(frame.study, kind, round, frame.at.0).await?;
+            let losses = match (&record, kind) {
+                (Some(_), Kind::Model) => frame.chain.losses(frame.study, round, frame.at.0).await?,
+                _ => Vec::new(),
+            };
+            anyhow::Ok(((order, round), record, losses))
+        });
+        let read: Vec<_> = read.buffered(AT_ONCE).try_collect().await?;
+        for (key, record, losses) in read {
+            if let Some(record) = record {
+                self.records.insert(key, (record, losses));
+            }
+        }
+        self.know_times(frame).await;
+        Ok(self.records.values().map(|(record, losses)| self.round(frame, record, losses)).collect())
+    }
+
+    /// Reads the times of all blocks that rounds begin, freeze or end in.
+    async fn know_times(&mut self, frame: &Frame<'_>) {
+        let blocks = self.records.values().flat_map(|(r, _)| [r.opened_at, last_update(r), r.frozen_at, r.closed_at]);
+        let mut wanted: Vec<u32> = blocks.filter(|block| *block > 0 && !self.times.contains_key(block)).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let read = stream::iter(wanted)
+            .map(|block| async move { (block, frame.chain.time(block).await.ok().filter(|time| *time > 0)) });
+        self.times.extend(read.buffered(AT_ONCE).collect::<Vec<_>>().await);
+    }
+
+    /// When a block was made, and whether that is estimated.
+    fn time(&self, frame: &Frame<'_>, block: u32) -> (u64, bool) {
+        match self.times.get(&block).copied().flatten() {
+            Some(time) => (time, false),
+            None => {
+                let before = u64::from(frame.at.0.number.saturating_sub(block)) * u64::from(frame.block_ms);
+                (frame.at.1.saturating_sub(before), true)
+            }
+        }
+    }
+
+    fn round(&self, frame: &Frame<'_>, record: &RoundRecord, losses: &[(InstitutionId, u32)]) -> Round {
+        let place = |who: &InstitutionId| {
+            let found = frame.members.iter().position(|member| member.id == *who);
+            found.and_then(|at| u8::try_from(at).ok())
+        };
+        let places = |all: &[InstitutionId]| all.iter().filter_map(place).collect();
+        let marked = |mask: u64| {
+            let inputs = record.inputs.iter().zip(0u8..).filter(|(_, at)| mask & bit(*at) != 0);
+            inputs.filter_map(|(input, _)| place(&input.institution)).collect()
+        };
+        let losses: Vec<(u8, f64)> =
+            losses.iter().filter_map(|(who, micro)| Some((place(who)?, f64::from(*micro) / 1e6))).collect();
+        let kind = match (record.kind, record.round) {
+            (Kind::Statistics, _) => "statistics",
+            (Kind::Model, 0) => "initial",
+            (Kind::Model, _) => "round",
+        };
+        let ended = self.time(frame, record.closed_at).0;
+        Round {
+            kind: kind.into(),
+            round: record.round,
+            root: hex::encode(record.root),
+            base: hex::encode(record.base),
+            inputs: record.inputs.iter().filter_map(|i| Some((place(&i.institution)?, i.weight))).collect(),
+            attesters: places(&record.attesters),
+            dissenters: record
+                .dissenters
+                .iter()
+                .filter_map(|(who, root)| Some((place(who)?, hex::encode(root))))
+                .collect(),
+            silent: places(&record.silent),
+            dropped: record
+                .dropped
+                .iter()
+                .filter_map(|(who, why)| Some((place(who)?, why_dropped(*why).into())))
+                .collect(),
+            left_out: marked(record.marks.left_out),
+            shortened: marked(record.marks.shortened),
+            mean: mean(frame.members, &losses, record.inputs.len()),
+            losses,
+            attempts: record.attempts,
+            opened: record.opened_at,
+            closed: record.closed_at,
+            closed_at_ms: ended,
+            spans: self.spans(frame, record),
+            own_training_ms: (kind == "round").then(|| trained(frame.notes, record.round)).flatten(),
+        }
+    }
+
+    fn spans(&self, frame: &Frame<'_>, record: &RoundRecord) -> Spans {
+        let at = |block| self.time(frame, block);
+        let places = [record.opened_at, last_update(record), record.frozen_at, record.closed_at].map(at);
+        let [opened, update, frozen, closed] = places.map(|(time, _)| time);
+        split(opened, update, frozen, closed, frame.block_ms.into(), places.iter().any(|(_, estimated)| *estimated))
+    }
+}
+
+/// How a round's time is shared out. A vote takes the slot in which the chain takes it in; what else passes before it is the site's.
+fn split(opened: u64, update: u64, frozen: u64, closed: u64, slot: u64, estimated: bool) -> Spans {
+    let training_ms = update.saturating_sub(opened).saturating_sub(slot);
+    let transfer_ms = closed.saturating_sub(frozen).saturating_sub(slot);
+    let all = closed.saturating_sub(opened);
+    Spans { training_ms, transfer_ms, chain_ms: all.saturating_sub(training_ms).saturating_sub(transfer_ms), estimated }
+}
+
+/// The block with the last update that is in a round; of one without updates, its first.
+fn last_update(record: &RoundRecord) -> u32 {
+    let last = record.inputs.iter().map(|input| input.committed_at).max();
+    last.map_or(record.opened_at, |last| last.max(record.opened_at))
+}
+
+/// The mean of all sites' figures, each counting by its rows; none where fewer are known than have a part in the round, since the
+/// mean of others says nothing of how it went on.
+fn mean(members: &[Member], losses: &[(u8, f64)], parts: usize) -> Option<f64> {
+    if losses.is_empty() || losses.len() < parts {
+        return None;
+    }
+    let weighted = |(at, loss): &(u8, f64)| {
+        let rows = members.get(usize::from(*at)).map(|member| f64::from(member.samples))?;
+        Some((rows * loss, rows))
+    };
+    let (sum, rows) = losses.iter().filter_map(weighted).fold((0.0, 0.0), |(s, n), (loss, rows)| (s + loss, n + rows));
+    (rows > 0.0).then(|| sum / rows)
+}
+
+/// Why an update was dropped.
+fn why_dropped(why: DropReason) -> &'static str {
+    match why {
+        DropReason::Withheld => "too few others could get its update",
+        DropReason::Invalid => "enough others found its update to be no valid answer",
+    }
+}
+
+/// For how many milliseconds the own worker trained in a round, by its note.
+fn trained(notes: &Path, round: u32) -> Option<f64> {
+    let note = fs::read(notes.join(format!("training-{round:04}.json"))).ok()?;
+    serde_json::from_slice::<Value>(&note).ok()?["seconds"].as_f64().map(|seconds| seconds * 1_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_s_time_is_shared_out_without_rest() {
+        // updates after 4 slots of training, one slot for their votes, a slot of grace, three of transfer and merge, one for votes
+        let spans = split(10_000, 12_500, 13_000, 15_000, 500, false);
+        assert_eq!((spans.training_ms, spans.transfer_ms, spans.chain_ms), (2_000, 1_500, 1_500));
+        // what came ahead was there when the round was opened
+        let spans = split(10_000, 10_000, 10_000, 10_500, 500, true);
+        assert_eq!((spans.training_ms, spans.transfer_ms, spans.chain_ms, spans.estimated), (0, 0, 500, true));
+    }
+
+    #[test]
+    fn a_mean_is_of_all_sites_or_is_not_told() {
+        let member = |samples| Member {
+            id: InstitutionId([1; 32]),
+            samples,
+            weight: samples,
+            active: true,
+            since: 0,
+            struck: None,
+            benched_until: None,
+        };
+        let members = [member(100), member(300)];
+        assert_eq!(mean(&members, &[(0, 0.4), (1, 0.2)], 2), Some(0.25));
+        assert_eq!(mean(&members, &[(0, 0.4)], 2), None);
+        assert_eq!(mean(&members, &[], 0), None);
+    }
+}

@@ -1,0 +1,194 @@
+//! What the browser is told of the study that it has chosen.
+
+use serde::Serialize;
+
+told! {
+    /// A study.
+    pub struct Study {
+        /// Number.
+        pub number: u32,
+        /// Title, as its proposer has written it.
+        pub title: String,
+        /// Hash of what everybody has signed.
+        pub agreement: String,
+        /// Who proposed it.
+        pub proposer: String,
+        /// Where it stands.
+        pub phase: String,
+        /// As in the list.
+        pub stage: String,
+        /// The round it is in.
+        pub round: u32,
+        /// The most it may have.
+        pub max_rounds: u32,
+        /// The best round so far.
+        pub best: Option<u32>,
+        /// What is measured each round: `log_loss`, or what the specification says; lower is better.
+        pub metric: String,
+        /// What was signed, sentence by sentence.
+        pub rules: Vec<String>,
+        /// Who takes part.
+        pub members: Vec<Member>,
+        /// What it waits for now.
+        pub waiting: Option<Waiting>,
+        /// Why it stands still, whose part will not come, and what to do.
+        pub trouble: Vec<String>,
+        /// Whether `rounds` are all, or only those that are new or other than before.
+        pub whole: bool,
+        /// Closed rounds, in their order.
+        pub rounds: Vec<Round>,
+        /// Models to compare with, where they are known.
+        pub arms: Option<Arms>,
+        /// What was certified.
+        pub certificate: Option<Certificate>,
+    }
+
+    /// A participant of a study.
+    pub struct Member {
+        /// Its name.
+        pub name: String,
+        /// Its id.
+        pub id: String,
+        /// Whether it is the own one.
+        pub own: bool,
+        /// Training rows that it has signed.
+        pub samples: u32,
+        /// False once it has left.
+        pub active: bool,
+        /// The last round that it is left out of, where it is.
+        pub left_out_until: Option<u32>,
+    }
+
+    /// What a study waits for.
+    pub struct Waiting {
+        /// For what.
+        pub what: String,
+        /// Since when.
+        pub since_at_ms: u64,
+        /// Until when at the latest.
+        pub until_at_ms: u64,
+        /// What comes then.
+        pub then: String,
+        /// All participants, and who is invited and has not enrolled.
+        pub sites: Vec<Site>,
+    }
+
+    /// One site's part.
+    pub struct Site {
+        /// Its name.
+        pub name: String,
+        /// Whether it is the own one.
+        pub own: bool,
+        /// Whether it has done its part, or is not asked.
+        pub done: bool,
+        /// Whether the study waits for it.
+        pub awaited: bool,
+        /// In words.
+        pub words: String,
+    }
+
+    /// A closed round.
+    pub struct Round {
+        /// `statistics`, `initial` or `round`.
+        pub kind: String,
+        /// Number; 0 for statistics and the initial model.
+        pub round: u32,
+        /// Hash of what it came to.
+        pub root: String,
+        /// Hash of the model it began with.
+        pub base: String,
+        /// Whose updates are in it, with the weight of each.
+        pub inputs: Vec<(u8, u32)>,
+        /// Who computed the same.
+        pub attesters: Vec<u8>,
+        /// Who computed something else, and what.
+        pub dissenters: Vec<(u8, String)>,
+        /// Who had said nothing when it closed.
+        pub silent: Vec<u8>,
+        /// Whose update was dropped, and why.
+        pub dropped: Vec<(u8, String)>,
+        /// Whose update the merge rule left out.
+        pub left_out: Vec<u8>,
+        /// Whose step the merge rule shortened.
+        pub shortened: Vec<u8>,
+        /// Each site's figure of this round's model, on its own validation rows.
+        pub losses: Vec<(u8, f64)>,
+        /// Their mean, each site counting by its signed rows; none where fewer sites than have a part in it told theirs.
+        pub mean: Option<f64>,
+        /// Attempts that the merge took.
+        pub attempts: u32,
+        /// The block that opened it.
+        pub opened: u32,
+        /// The block that closed it.
+        pub closed: u32,
+        /// When that was.
+        pub closed_at_ms: u64,
+        /// How long it took.
+        pub spans: Spans,
+        /// For how long the own worker trained, by its own note.
+        pub own_training_ms: Option<f64>,
+    }
+
+    /// How long a round took, as the chain saw it.
+    pub struct Spans {
+        /// Until the last update was there, without the slot in which the chain took it in.
+        pub training_ms: u64,
+        /// From the freeze of the list to the end, without the slot in which the chain took the votes in: updates travel and are
+        /// merged, and the merge is measured.
+        pub transfer_ms: u64,
+        /// The rest: slots in which votes were taken in, and the grace for who is late.
+        pub chain_ms: u64,
+        /// Whether times of blocks were estimated by their numbers, since the node keeps their states no longer.
+        pub estimated: bool,
+    }
+
+    /// Models to compare with.
+    pub struct Arms {
+        /// Where the figures come from.
+        pub source: String,
+        /// One for each site that has figures.
+        pub sites: Vec<Arm>,
+    }
+
+    /// One site's figures, on its own rows.
+    pub struct Arm {
+        /// Its name.
+        pub name: String,
+        /// Whether it is the own one.
+        pub own: bool,
+        /// Which rows: `test file` or `validation`.
+        pub rows: String,
+        /// How many.
+        pub count: u32,
+        /// The metric of a model of its own rows alone.
+        pub alone: Option<f64>,
+        /// Of the swarm's.
+        pub swarm: Option<f64>,
+        /// Of a model of all rows in one place.
+        pub central: Option<f64>,
+        /// Swarm less alone.
+        pub difference: Option<f64>,
+        /// The 95 % interval of that.
+        pub interval: Option<(f64, f64)>,
+        /// `better`, `worse` or `cannot tell`.
+        pub verdict: String,
+    }
+
+    /// What a finished study came to.
+    pub struct Certificate {
+        /// The round whose model it is.
+        pub round: u32,
+        /// Hash of the model.
+        pub root: String,
+        /// Hash of the statistics that scale its rows.
+        pub statistics: Option<String>,
+        /// Who holds it.
+        pub held: Vec<u8>,
+        /// Who was asked.
+        pub asked: Vec<u8>,
+        /// The whole certificate as text, to be copied.
+        pub text: String,
+        /// What checks it, each with what it does.
+        pub commands: Vec<(String, String)>,
+    }
+}

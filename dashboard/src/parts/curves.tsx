@@ -1,0 +1,130 @@
+// Figures per round, of every site and of the swarm, with other models beside them where they are known; and whether it helped.
+import { useMemo } from 'preact/hooks';
+import type uPlot from 'uplot';
+import type { Arm, Study } from '../state';
+import { axes, Chart, colour } from './chart';
+import { Copy, Part, Table, Tag } from './common';
+import { counted, figure, list, metric, named } from '../words';
+
+/** Up to so many sites have a colour of their own. */
+const COLOURS = 6;
+/** So many rounds stand in the table. */
+const SHOWN = 20;
+
+interface Line { name: string; stroke: string; width: number; dash?: number[]; values: (number | null)[] }
+
+function lines(study: Study): { x: number[]; lines: Line[] } {
+  const rounds = study.rounds.filter((round) => round.kind === 'round' && round.losses.length > 0);
+  const x = rounds.map((round) => round.round);
+  const of = study.members.map(() => new Array<number | null>(rounds.length).fill(null));
+  rounds.forEach((round, at) => {
+    for (const [site, loss] of round.losses) (of[site] ?? [])[at] = loss;
+  });
+  const few = study.members.length <= COLOURS + 1;
+  let next = 0;
+  const sites = study.members.map((member, at): Line => {
+    const own = member.own;
+    next += own ? 0 : 1;
+    const stroke = own ? '--own' : few ? `--site-${next}` : '--other';
+    return { name: own ? `${member.name} (we)` : member.name, stroke, width: own ? 3 : few ? 2 : 1, values: of[at] ?? [] };
+  });
+  // who stands above the others is drawn last
+  const drawn = [...sites.filter((line) => line.stroke !== '--own'), ...sites.filter((line) => line.stroke === '--own')];
+  const all: Line[] = [...drawn, { name: 'swarm (mean of all sites)', stroke: '--text', width: 3, dash: [8, 4], values: rounds.map((round) => round.mean) }];
+  const arm = study.arms?.sites.find((site) => site.own);
+  const flat = (name: string, value: number | null | undefined, stroke: string) => {
+    if (value !== null && value !== undefined) all.push({ name, stroke, width: 2, dash: [2, 4], values: rounds.map(() => value) });
+  };
+  flat('our rows alone, on our rows', arm?.alone, '--alone');
+  flat('all rows in one place, on our rows', arm?.central, '--central');
+  return { x, lines: all };
+}
+
+/** Figures per round. */
+export function Curves({ study }: { study: Study }) {
+  const { rounds, arms, members } = study;
+  const told = useMemo(() => lines(study), [rounds, arms, members.length]);
+  const data = useMemo(() => [told.x, ...told.lines.map((line) => line.values)] as uPlot.AlignedData, [told]);
+  const what = metric(study.metric);
+  const last = rounds.filter((round) => round.kind === 'round' && round.losses.length > 0).slice(-SHOWN).reverse();
+  const best = study.certificate?.round ?? study.best;
+  const many = study.members.length > COLOURS + 1;
+  return (
+    <Part id="curves" title={`${what[0]?.toUpperCase()}${what.slice(1)} per round`} wide
+      note={`Lower is better. Each site measures each round's model on its own validation rows${best ? `; the best round so far is ${best}` : ''}. A gap: a site told nothing, and the mean of the others would not be comparable.`}>
+      {told.x.length === 0 ? <p class="empty">No round has been measured yet.</p> : (
+        <>
+          <Chart label={`${what} of each site and of the swarm over ${counted(told.x.length, 'round')}; the table below has the figures`} height={340} data={data}
+            shape={`${study.number} ${told.lines.map((line) => line.name).join('|')}`}
+            options={() => ({
+              scales: { x: { time: false } }, axes: axes('round', what), legend: { show: !many, live: false },
+              cursor: { focus: { prox: 24 } }, focus: { alpha: 0.35 },
+              series: [{ label: 'round' }, ...told.lines.map((line) => ({ label: line.name, stroke: colour(line.stroke), width: line.width, dash: line.dash, spanGaps: false, points: { show: told.x.length < 3 } }))],
+            })} />
+          {many && <p class="note">Thick blue: we. Dashed: the mean of all {members.length} sites. Thin: the others; the table names them.</p>}
+          <details><summary>The last {Math.min(SHOWN, last.length)} rounds as a table</summary>
+            <Table label="Figures of the last rounds" head={['Round', 'Swarm', ...members.map((member) => member.name)]} numbers={members.map((_, at) => at + 1).concat(members.length + 1)}>
+              {last.map((round) => {
+                const by = new Map(round.losses);
+                return <tr key={round.round}><th scope="row">{round.round}</th><td class="number">{figure(round.mean)}</td>{members.map((member, at) => <td key={member.id} class="number">{figure(by.get(at))}</td>)}</tr>;
+              })}
+            </Table>
+          </details>
+        </>
+      )}
+    </Part>
+  );
+}
+
+const WORDS: Record<string, ['good' | 'bad' | 'plain', string]> = {
+  better: ['good', 'Better'], worse: ['bad', 'Worse'], 'cannot tell': ['plain', 'Cannot tell'],
+};
+
+function Row({ arm }: { arm: Arm }) {
+  const [kind, word] = WORDS[arm.verdict] ?? ['plain', arm.verdict];
+  return (
+    <tr>
+      <th scope="row">{arm.name}{arm.own && ' (we)'}</th>
+      <td><Tag kind={kind}>{word.toLowerCase()}</Tag></td>
+      <td class="number">{figure(arm.swarm)}</td><td class="number">{figure(arm.alone)}</td><td class="number">{figure(arm.central)}</td>
+      <td class="number">{arm.interval ? `${arm.interval[0].toFixed(3)} to ${arm.interval[1].toFixed(3)}` : '–'}</td>
+      <td>{counted(arm.count, 'row')}, {arm.rows}</td>
+    </tr>
+  );
+}
+
+/** Whether the swarm's model is better than the own one. */
+export function Verdict({ study, folder }: { study: Study; folder: string }) {
+  const what = metric(study.metric);
+  const own = study.arms?.sites.find((site) => site.own);
+  const us = study.members.findIndex((member) => member.own);
+  const last = study.rounds.filter((round) => round.losses.some(([site]) => site === us)).at(-1);
+  const lost = study.arms?.sites.filter((site) => site.verdict === 'worse').map((site) => site.name) ?? [];
+  const [kind, word] = WORDS[own?.verdict ?? 'cannot tell'] ?? ['plain', own?.verdict ?? ''];
+  return (
+    <Part id="verdict" title="Did the swarm beat our own model?">
+      <p class="lead"><Tag kind={kind}>{word}</Tag></p>
+      {own ? (
+        <>
+          <p>On {counted(own.count, 'row')} of ours ({own.rows === 'validation' ? 'validation rows: they train nothing, but choose the round' : own.rows}), the {what} of the swarm's model is {figure(own.swarm)}, and of a model of our rows alone {figure(own.alone)}. {own.interval
+            ? <>The difference lies between {own.interval[0].toFixed(3)} and {own.interval[1].toFixed(3)} (95 % interval; below 0: the swarm is better){own.verdict === 'cannot tell' ? ': it holds 0, so that these rows do not tell' : ''}.</>
+            : 'They are too few for an interval.'}</p>
+          {lost.length > 0 && <p><Tag kind="bad">{`Worse for ${list(lost)}`}</Tag></p>}
+          <Table label="Every site's own comparison" head={['Site', 'Swarm is', 'Swarm', 'Own rows alone', 'All rows in one place', 'Difference, 95 %', 'Measured on']} numbers={[2, 3, 4, 5]}>
+            {[...study.arms!.sites].sort((a, b) => Number(b.own) - Number(a.own)).map((arm) => <Row key={arm.name} arm={arm} />)}
+          </Table>
+          <p class="note">From {study.arms!.source}: on this machine all sites' rows lie in one place. On a real chain nobody can measure at another site.</p>
+        </>
+      ) : (
+        <>
+          <p>No model of our rows alone is known here, so that there is nothing to compare with.{last && us >= 0 && ` On our validation rows the swarm's model of round ${last.round} has a ${what} of ${figure(last.losses.find(([site]) => site === us)?.[1])}.`}</p>
+          <p>To know it, train one from the same study file on the same table, and evaluate both on the same later patients:</p>
+          <Copy text={`ml-worker train --study study.toml --data our-table.csv --secret ${folder}/worker/secret --out alone`} />
+          <Copy text="ml-worker evaluate --model alone --data later.csv" />
+          <Copy text={`consilium study fetch ${study.number} --dir ${folder} --out swarm`} />
+        </>
+      )}
+      {study.waiting && last && <p class="note">Whose figure of round {last.round} is in: {list(named(study.members, last.losses.map(([site]) => site)).slice(0, 12))}.</p>}
+    </Part>
+  );
+}

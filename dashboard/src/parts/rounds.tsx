@@ -1,0 +1,124 @@
+// Who attested which round, with dissent and faults in red; and how long each round took.
+import { useMemo, useState } from 'preact/hooks';
+import uPlot from 'uplot';
+import type { Round, Study } from '../state';
+import { axes, Chart, colour } from './chart';
+import { Part, Table, Tag } from './common';
+import { called, clock, counted, list, named, short, span } from '../words';
+
+/** So many rounds stand in the table. */
+const SHOWN = 12;
+
+function faults(round: Round, study: Study): string[] {
+  const name = (at: number) => named(study.members, [at])[0] ?? '';
+  return [
+    ...round.dissenters.map(([site, root]) => `${name(site)} computed another result (${short(root)})`),
+    ...round.dropped.map(([site, why]) => `${name(site)} was dropped: ${why}`),
+  ];
+}
+
+function attested(round: Round, study: Study): string {
+  const all = round.kind === 'initial' ? study.members.length : round.inputs.length;
+  if (round.attesters.length === all && round.dissenters.length === 0 && all > 4) return `all ${all}`;
+  const names = named(study.members, round.attesters);
+  return names.length > 8 ? `${names.length} of ${all}` : list(names);
+}
+
+function One({ round, study }: { round: Round; study: Study }) {
+  const wrong = faults(round, study);
+  const names = (places: number[]) => list(named(study.members, places));
+  const without = study.members.filter((_, at) => !round.inputs.some(([site]) => site === at)).map((member) => member.name);
+  return (
+    <div class="one" aria-live="polite">
+      <p class="lead">{called(round)[0]?.toUpperCase()}{called(round).slice(1)} was attested by {names(round.attesters)}.</p>
+      {wrong.map((line) => <p key={line}><Tag kind="bad">{line}</Tag></p>)}
+      {round.silent.length > 0 && <p>Had not voted yet when it closed, which a majority was enough for: {names(round.silent)}.</p>}
+      {round.kind !== 'initial' && <p>It holds the {round.kind === 'round' ? 'updates' : 'statistics'} of {names(round.inputs.map(([site]) => site))}{without.length > 0 && <>, and none of <b>{list(without)}</b></>}.</p>}
+      {round.left_out.length > 0 && <p>The merge rule left out {names(round.left_out)}.</p>}
+      {round.shortened.length > 0 && <p>The merge rule shortened the step of {names(round.shortened)}.</p>}
+      <p class="note">Blocks {round.opened} to {round.closed}, {clock(round.closed_at_ms)}{round.attempts > 1 ? `, ${round.attempts} attempts` : ''}. Model {short(round.root)}{round.kind === 'round' && <>, from {short(round.base)}</>}.</p>
+    </div>
+  );
+}
+
+/** Who attested which round. */
+export function Rounds({ study }: { study: Study }) {
+  const models = study.rounds;
+  const newest = models.at(-1);
+  const [asked, ask] = useState<number | undefined>();
+  const [onlyFaults, setOnlyFaults] = useState(false);
+  const trained = models.filter((round) => round.kind === 'round');
+  const chosen = asked === undefined ? newest : trained.find((round) => round.round === asked);
+  const wrong = useMemo(() => models.filter((round) => faults(round, study).length > 0), [models]);
+  const rows = (onlyFaults ? wrong : models).slice(-SHOWN).reverse();
+  return (
+    <Part id="rounds" title="Who attested which round" wide>
+      {!newest ? <p class="empty">No round has closed yet.</p> : (
+        <>
+          <p>
+            <label>Round{' '}
+              <input id="round" type="number" min={1} max={trained.at(-1)?.round ?? 1} placeholder="newest" value={asked ?? ''}
+                onInput={(event) => ask(event.currentTarget.value === '' ? undefined : Number(event.currentTarget.value))} />
+            </label>{' '}
+            {wrong.length > 0
+              ? <label><input type="checkbox" checked={onlyFaults} onChange={(event) => setOnlyFaults(event.currentTarget.checked)} /> only the {counted(wrong.length, 'round')} with dissent or faults</label>
+              : <Tag kind="good">no dissent and no fault in {counted(models.length, 'closed round')}</Tag>}
+          </p>
+          {chosen ? <One round={chosen} study={study} /> : <p><Tag kind="bad">round {asked} has not closed</Tag></p>}
+          <Table label="Rounds" head={['Round', 'Attested by', 'Dissent and faults', 'Updates of', 'Took', 'Model']} numbers={[4]}>
+            {rows.map((round) => {
+              const lines = faults(round, study);
+              return (
+                <tr key={called(round)} class={lines.length > 0 ? 'wrong' : ''}>
+                  <th scope="row">{called(round)}</th>
+                  <td>{attested(round, study)}</td>
+                  <td>{lines.length > 0 ? <Tag kind="bad">{lines.join('; ')}</Tag> : 'none'}</td>
+                  <td>{round.kind === 'initial' ? '–' : `${round.inputs.length} of ${study.members.length}`}</td>
+                  <td class="number">{span(total(round))}</td>
+                  <td><code>{short(round.root)}</code></td>
+                </tr>
+              );
+            })}
+          </Table>
+          <p class="note">The newest {Math.min(SHOWN, rows.length)}; any other by its number above. Each that attested has computed the merge itself, and came to the same bytes.</p>
+        </>
+      )}
+    </Part>
+  );
+}
+
+const total = ({ spans }: Round) => spans.training_ms + spans.transfer_ms + spans.chain_ms;
+
+/** How long each round took, and with what. */
+export function Times({ study }: { study: Study }) {
+  const rounds = useMemo(() => study.rounds.filter((round) => round.kind === 'round'), [study.rounds]);
+  // stacked: each above the sum of those below, the highest drawn first
+  const data = useMemo(() => [
+    rounds.map((round) => round.round),
+    rounds.map((round) => total(round) / 1_000),
+    rounds.map((round) => (round.spans.training_ms + round.spans.transfer_ms) / 1_000),
+    rounds.map((round) => round.spans.training_ms / 1_000),
+  ] as uPlot.AlignedData, [rounds]);
+  const middle = (of: (round: Round) => number) => {
+    const sorted = rounds.map(of).sort((a, b) => a - b);
+    return sorted[Math.floor(sorted.length / 2)] ?? 0;
+  };
+  const own = rounds.map((round) => round.own_training_ms).filter((ms) => ms !== null).sort((a, b) => a - b);
+  const bars = uPlot.paths.bars?.({ size: [0.8, 40] });
+  return (
+    <Part id="times" title="Time per round">
+      {rounds.length === 0 ? <p class="empty">No round of training has closed yet.</p> : (
+        <>
+          <p>In the median a round takes {span(middle(total))}: training {span(middle((round) => round.spans.training_ms))}, transfer and merging {span(middle((round) => round.spans.transfer_ms))}, the chain's votes {span(middle((round) => round.spans.chain_ms))}.
+            {own.length > 0 && <> Our worker itself trained {span(own[Math.floor(own.length / 2)] ?? 0)}.</>}</p>
+          <Chart label="Seconds of each round: training, transfer and merging, chain" height={220} data={data} shape={`${study.number}`}
+            options={() => ({
+              scales: { x: { time: false }, y: { range: (_, __, max) => [0, Math.max(max, 0.5) * 1.05] } }, axes: axes('round', 'seconds'), legend: { live: false }, cursor: { show: false },
+              series: [{ label: 'round' }, ...([['chain (votes, grace)', '--chain'], ['transfer and merging', '--transfer'], ['training', '--training']] as const).map(([label, name]) => ({ label, stroke: colour(name), fill: colour(name), width: 0, paths: bars, points: { show: false } }))],
+            })} />
+          <p class="note">As the chain saw it, in slots{rounds.some((round) => round.spans.estimated) && '; times of old blocks are estimated by their numbers'}. An update that was trained ahead, while the merge before it was attested, is there when its round opens, and takes no time of it.</p>
+        </>
+      )}
+    </Part>
+  );
+}

@@ -1,0 +1,72 @@
+// The head of the page: whose it is, whether the chain moves, and which study is looked at.
+import { useEffect, useState } from 'preact/hooks';
+import type { Live } from '../live';
+import { useNow } from '../live';
+import type { State } from '../state';
+import { Tag } from './common';
+import { span } from '../words';
+
+/** How old the newest block may be. */
+const OLD_MS = 10_000;
+
+/** Light, dark, or as the system has it. */
+function Theme() {
+  const [theme, setTheme] = useState(() => localStorage.getItem('theme') ?? 'system');
+  useEffect(() => {
+    localStorage.setItem('theme', theme);
+    document.documentElement.dataset.theme = theme;
+  }, [theme]);
+  return (
+    <label>Colours{' '}
+      <select value={theme} onChange={(event) => setTheme(event.currentTarget.value)}>
+        <option value="system">as the system</option>
+        <option value="light">light</option>
+        <option value="dark">dark</option>
+      </select>
+    </label>
+  );
+}
+
+function Pulse({ state, live }: { state: State; live: Live }) {
+  const now = useNow(live.told);
+  const { consortium: c } = state;
+  const age = now - c.best_at_ms;
+  if (!live.connected) return <Tag kind="bad">this page has lost <code>consilium dashboard</code>: start it again, and open the address that it prints</Tag>;
+  if (state.unreachable) return <Tag kind="bad">our node does not answer</Tag>;
+  if (state.stands) return <Tag kind="bad">{state.stands}</Tag>;
+  if (c.best > 0 && age > OLD_MS) return <Tag kind="bad">no block for {span(age)}</Tag>;
+  return <Tag kind="good">the chain moves: block <b id="block" data-at={c.best_at_ms}>{c.best}</b>, {c.best - c.finalised < 2 ? 'final' : `${c.best - c.finalised} not final yet`}; {c.peers} of {c.others} others connected</Tag>;
+}
+
+/** The head. */
+export function Head(props: { live: Live; state: State; chosen?: number; choose: (study: number) => void }) {
+  const { state } = props;
+  const shown = state.study?.number ?? props.chosen;
+  return (
+    <header>
+      <div class="who">
+        <h1>{state.own.name} <span class="brand">Consilium</span></h1>
+        <div role="status" aria-live="polite" class="pulse"><Pulse state={state} live={props.live} /></div>
+      </div>
+      <div class="choose">
+        {state.studies.length > 0 && (
+          <label>Study{' '}
+            <select id="study" value={shown} onChange={(event) => props.choose(Number(event.currentTarget.value))}>
+              {state.studies.map((study) => (
+                <option key={study.number} value={study.number}>
+                  {study.number}: {study.title.slice(0, 70)} ({study.phase}{study.awaits_us ? ', waits for us' : ''})
+                </option>
+              ))}
+            </select>
+          </label>
+        )}
+        <Theme />
+      </div>
+      <nav aria-label="Parts of this page">
+        {[['todo', 'To do'], ['now', 'Round now'], ['verdict', 'Did it help?'], ['curves', 'Curves'], ['rounds', 'Who attested'], ['times', 'Time'], ['egress', 'What left'], ['motions', 'Motions'], ['model', 'Model'], ['consortium', 'Consortium']].map(([id, text]) => (
+          <a key={id} href={`#${id}`}>{text}</a>
+        ))}
+      </nav>
+    </header>
+  );
+}

@@ -1,0 +1,66 @@
+// Numbers, times and lists as people read them.
+import type { Consortium, Member, Round } from './state';
+
+const TIME = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit' });
+
+/** A time of this day, or with its date. */
+export function clock(ms: number): string {
+  const same = new Date(ms).toDateString() === new Date().toDateString();
+  return (same ? TIME : DAY).format(ms);
+}
+
+/** A stretch of time. */
+export function span(ms: number): string {
+  const s = Math.max(0, ms) / 1_000;
+  if (s < 10) return `${s.toFixed(1)} s`;
+  if (s < 120) return `${Math.round(s)} s`;
+  if (s < 7_200) return `${Math.round(s / 60)} min`;
+  if (s < 172_800) return `${Math.floor(s / 3_600)} h ${Math.floor(s / 60) % 60} min`;
+  return `${Math.round(s / 86_400)} days`;
+}
+
+/** Bytes in units of a thousand. */
+export function bytes(count: number): string {
+  const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
+  let at = 0;
+  let left = count;
+  while (left >= 1_000 && at < units.length - 1) {
+    left /= 1_000;
+    at += 1;
+  }
+  return at === 0 ? `${count} ${count === 1 ? 'byte' : 'bytes'}` : `${left < 100 ? left.toFixed(1) : Math.round(left)} ${units[at]}`;
+}
+
+/** So many of a thing. */
+export const counted = (count: number, what: string) => `${count.toLocaleString('en-GB')} ${what}${count === 1 ? '' : 's'}`;
+
+/** A list in a sentence. */
+export function list(names: string[]): string {
+  if (names.length <= 1) return names[0] ?? 'nobody';
+  return `${names.slice(0, -1).join(', ')} and ${names[names.length - 1]}`;
+}
+
+/** A figure, short. */
+export const figure = (value: number | null | undefined) => (value === null || value === undefined ? '–' : value.toFixed(4));
+
+/** The figure that is measured, in words. */
+export const metric = (name: string) => (name === 'log_loss' ? 'log-loss' : name.replaceAll('_', ' '));
+
+/** What a round is called. */
+export function called(round: Round): string {
+  if (round.kind === 'statistics') return 'statistics';
+  return round.kind === 'initial' ? 'initial model' : `round ${round.round}`;
+}
+
+/** Names of members by their places. */
+export const named = (members: Member[], places: number[]) => places.map((at) => members[at]?.name ?? `site ${at}`);
+
+/** The first digits of a hash. */
+export const short = (hash: string) => `${hash.slice(0, 10)}…`;
+
+/** For how many milliseconds a validator makes no block before it is told: each has its turn once in as many slots as there are. */
+export function quiet(consortium: Consortium): number {
+  const makers = consortium.institutions.filter((it) => it.makes_blocks).length;
+  return Math.max(10_000, 4 * makers * consortium.block_ms);
+}
