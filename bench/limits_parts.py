@@ -99,7 +99,7 @@ def small(consortium, rounds):
 def long(folder, a):
     """A study of a thousand rounds of a tiny model, four institutions."""
     with network(folder, a) as c:
-        others, began = Others(c), time.monotonic()
+        others = Others(c)
         disk = [each.disk() for each in c.all]
         number = small(c, a.rounds)
         taken = defaultdict(list)  # by round: MiB of each program
@@ -109,7 +109,7 @@ def long(folder, a):
                 taken[name].append((closed, [each.memory(name)[0] for each in c.all]))
 
         whole = c.over(number, MINUTES, look)
-        wall, busy = time.monotonic() - began, others.so_far()
+        busy = others.so_far()
         rounds = c.late(number)
         first, last = rounds[0]["opened"]["block"], rounds[-1]["closed"]["block"]
         seconds = [each["seconds"] for each in rounds[:-1]]
@@ -135,7 +135,8 @@ def long(folder, a):
         waited = statistics.mean(mean(f, "consilium_round_phase_seconds", 'phase="finality"') for f in figures)
         yield Line("M2", "from a freeze until it is final, mean", waited, "s")
         grown = statistics.mean(each.disk() - before for each, before in zip(c.all, disk))
-        yield Line("M7", f"a node's folder, growth a day by {wall / 60:.0f} minutes of rounds (archive-canonical)", grown / wall * 86_400 / 1e6, "MB", None, None, 0)
+        blocks = c.height(c.all[0])
+        yield Line("M7", "what a block with a round in it adds to a node's folder (archive-canonical, with what the courier notes)", grown / blocks / 1e3, "kB", None, None, 1)
         for name in ("node", "worker"):
             early = [mib for at, mib in taken[name] if EARLY <= at < EARLY + 20]
             late = taken[name][-10:]
