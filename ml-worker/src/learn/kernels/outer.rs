@@ -4,6 +4,7 @@
 //! numbers are multiplied, what will become of them is already asked for.
 
 use super::{
+    fast,
     product::{Product, ROWS},
     vectors::arch,
     WORTH_THREADS,
@@ -52,12 +53,17 @@ pub fn outer<R: Real, T: Send>(
             let (panels, scratch) = scratch.split_at_mut(apart * (COLUMNS / PANEL));
             let (slopes, gradient) = scratch.split_at_mut(rows * STRIP);
             let panels = &mut panels[..apart * width.div_ceil(PANEL)];
-            for (row, x) in x.chunks_exact(inputs).enumerate() {
-                let columns = x[left..left + width].chunks(PANEL);
-                for (panel, x) in panels.chunks_exact_mut(apart).zip(columns) {
-                    fill::<R, PANEL>(&mut panel[row * PANEL..][..PANEL], x);
-                }
-            }
+            fast(
+                #[inline(always)]
+                || {
+                    for (row, x) in x.chunks_exact(inputs).enumerate() {
+                        let columns = x[left..left + width].chunks(PANEL);
+                        for (panel, x) in panels.chunks_exact_mut(apart).zip(columns) {
+                            fill::<R, PANEL>(&mut panel[row * PANEL..][..PANEL], x);
+                        }
+                    }
+                },
+            );
             for (n, strip) in pieces.chunks_mut(STRIP).enumerate() {
                 let first = top + n * STRIP;
                 let slopes = &mut slopes[..rows * strip.len().next_multiple_of(ROWS)];
