@@ -5,6 +5,7 @@
 
 What there is, cargo says; nothing is listed here. A program is run as `cargo test` runs it, in its crate's folder. Of those of
 consilium-e2e, whose tests start networks of processes, each test is a run of its own. What took longest the last time begins first.
+Tests of the training engine run a second time, held to AVX2, where the processor has AVX-512.
 The documentation's examples are one run more. Where this user may do so, each run has a loopback interface of its own, so that none
 takes a port that another one has just found free. With words, only runs with one of them in their name. Output goes to
 TARGET/test-logs, and to the screen where something fails. Exit code 0 if everything has passed, else 1.
@@ -25,6 +26,9 @@ from pathlib import Path
 APART = "consilium-e2e"
 # so long, in seconds, may anything run
 LONGEST = 1500
+# tests of the engine, which also run with shorter vectors than the processor's
+ENGINE = ("layers", "gradients", "keras", "threads", "candle")
+AVX2 = ["env", "CONSILIUM_VECTOR_BITS=256"]
 # a loopback interface for what follows
 ALONE = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
 CARGO = ["cargo", "test", "--release", "--locked", "--workspace"]
@@ -82,6 +86,8 @@ def runs():
     packages = json.loads(subprocess.run(["cargo", "metadata", "--locked", "--no-deps", "--format-version=1"],
                                          stdout=subprocess.PIPE, check=True).stdout)["packages"]
     names = {Path(package["manifest_path"]).parent: package["name"] for package in packages}
+    processor = Path("/proc/cpuinfo")
+    wide = processor.exists() and "avx512f" in processor.read_text().split()
     for folder, target, kind, program in programs():
         crate = names[folder]
         if crate == APART and kind == "test":
@@ -94,6 +100,8 @@ def runs():
                     yield Run(f"{target} {test}", [program, "--exact", "--nocapture", test], folder, single=True)
         else:
             yield Run(f"{crate} {kind} {target}", [program], folder)
+            if crate == "consilium-ml-worker" and kind == "test" and target in ENGINE and wide:
+                yield Run(f"{crate} {kind} {target} with AVX2", [*AVX2, program], folder)
     yield Run("documentation", [*CARGO, "--doc"], Path.cwd())
 
 

@@ -5,9 +5,14 @@
 
 use anyhow::{bail, Context, Result};
 use consilium_ml_worker::learn::{
-    kernels::vector_bits, loss::Objective, memory::zeros, real::Real, Net, Stepper, Workspace,
+    kernels::vectors::{self, vector_bits},
+    loss::Objective,
+    memory::zeros,
+    real::Real,
+    Net, Stepper, Workspace,
 };
 use consilium_study::{Architecture, Loss, Model, Penalty, Task, Training};
+use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::{json, Value};
 use std::{
@@ -155,9 +160,12 @@ impl<R: Wire> Engine<R> {
         if self.work.rows() < rows.len() {
             self.work = self.net.workspace(rows.len());
         }
-        for (row, out) in rows.iter().zip(self.work.input().chunks_exact_mut(width)) {
-            out.copy_from_slice(&self.rows[row * width..(row + 1) * width]);
-        }
+        // as the worker does
+        let (from, input) = (&self.rows, &mut self.work.input()[..rows.len() * width]);
+        self.pool.install(|| {
+            let rows = input.par_chunks_exact_mut(width).zip(rows);
+            rows.for_each(|(out, row)| out.copy_from_slice(&from[row * width..(row + 1) * width]));
+        });
         Ok(rows.iter().flat_map(|row| self.labels[row * per..(row + 1) * per].to_vec()).collect())
     }
 
@@ -302,6 +310,7 @@ fn memory() -> Result<Value> {
 }
 
 fn main() -> Result<()> {
+    vectors::allowed().map_err(anyhow::Error::msg)?;
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
     let mut line = String::new();
     loop {

@@ -8,6 +8,7 @@ use commands::{apart::apart, compare::Compare, desk::Desk, nobody_reads, say, se
 use consilium_founding::EXIT_CONFIGURATION;
 use consilium_ml_worker::{
     data::{demo, hash_data, hash_file, own_statistics, read_file, withheld, Prepared, Split, Table},
+    learn::kernels::vectors,
     random::key,
     scratch::Scratch,
     server::{serve, Misconfigured, Settings},
@@ -153,6 +154,10 @@ fn main() -> ExitCode {
         }
         Err(error) => error.exit(),
     };
+    if let Err(error) = vectors::allowed() {
+        eprintln!("error: {error}");
+        return ExitCode::from(EXIT_CONFIGURATION);
+    }
     match act(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if nobody_reads(&error) => ExitCode::SUCCESS,

@@ -14,6 +14,8 @@ use std::{fmt, io, sync::Arc};
 
 /// Numbers that are worth being made on several cores.
 const TOGETHER: usize = 1 << 12;
+/// Numbers that are worth being copied by several.
+const COPIED: usize = 1 << 17;
 
 /// Rows ready for the network. Whether they are kept or made each time changes no bit of them.
 #[derive(Clone, Debug)]
@@ -131,7 +133,7 @@ impl Rows {
     pub fn gather(&self, rows: &[usize], out: &mut [f32]) -> io::Result<()> {
         let width = self.width.max(1);
         let kept = self.parts.iter().all(|(_, part)| matches!(part, Part::Kept(_)));
-        if kept || out.len() < TOGETHER {
+        if out.len() < if kept { COPIED } else { TOGETHER } {
             let mut work = Work::default();
             return rows
                 .iter()

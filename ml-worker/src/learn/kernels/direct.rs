@@ -5,6 +5,7 @@
 //! begins at number `p` is number `p + i·wide + j`. So windows of many neighbours are computed at once by vector
 //! instructions; windows that would reach over the end of a row are computed too, and not used.
 
+use super::vectors::arch;
 use crate::learn::real::Real;
 use pulp::{Simd, WithSimd};
 
@@ -156,7 +157,7 @@ pub fn forward<R: Real>(
         let sums = &mut sums[..FILTERS * length];
         for (group, weights) in packed.chunks_exact(FILTERS * window).enumerate() {
             let weights = weights.as_chunks().0;
-            pulp::Arch::new().dispatch(Convolve { strip, reach: &shape.reach[0], weights, sums });
+            arch().dispatch(Convolve { strip, reach: &shape.reach[0], weights, sums });
             for (f, sums) in sums.chunks_exact(length).enumerate().take(shape.filters - group * FILTERS) {
                 let filter = group * FILTERS + f;
                 for y in 0..rows {
@@ -219,7 +220,7 @@ pub fn weights<R: Real>(shape: &Shape, dw: &mut [R], picture: &[R], dy: &[R], sc
             }
             slopes[rows * wide..].fill(R::ZERO);
         }
-        pulp::Arch::new().dispatch(Weigh { reach: &shape.reach[1], strip, slopes, dw, length });
+        arch().dispatch(Weigh { reach: &shape.reach[1], strip, slopes, dw, length });
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{chunks, fast, CHUNK};
 use crate::{learn::real::Real, random::Stream};
 use consilium_study::Activation;
+use std::ops::Range;
 
 /// Writes the bias into every row of `out` (`[rows, outputs]`).
 pub fn fill_bias<R: Real>(out: &mut [R], bias: &[R]) {
@@ -161,21 +162,18 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// Calls `function(position in the part, kept)` for all units of a part that begins at unit `start`.
+    /// Calls `function(range of the part, words, least)` for all units of a part that begins at unit `start`, some at a time: of
+    /// each there is a word, and it stays where that [says so](stays).
     #[inline(always)]
-    fn each(&self, start: usize, length: usize, mut function: impl FnMut(usize, bool)) {
+    fn each(&self, start: usize, length: usize, mut function: impl FnMut(Range<usize>, &[u32], u32)) {
         // u·2⁻²⁴ < rate is u < rate·2²⁴, and both sides are exact
         let least = (self.rate * f64::from(1u32 << 24)).ceil() as u32;
         let mut words = [0u32; 256];
         let mut stream = Stream::at(self.key, start as u64);
-        let mut place = 0;
-        while place < length {
+        for place in (0..length).step_by(words.len()) {
             let count = words.len().min(length - place);
             stream.words(&mut words[..count]);
-            for (n, word) in words[..count].iter().enumerate() {
-                function(place + n, word >> 8 >= least);
-            }
-            place += count;
+            function(place..place + count, &words[..count], least);
         }
     }
 
@@ -186,9 +184,22 @@ impl Mask {
 
     /// Leaves units out in place.
     pub fn apply<R: Real>(&self, out: &mut [R]) {
+        chunks(out, |start, part| self.apply_to(start, part));
+    }
+
+    /// The same in a part that begins at unit `start`.
+    fn apply_to<R: Real>(&self, start: usize, part: &mut [R]) {
         let scale = self.scale::<R>();
-        chunks(out, |start, part| {
-            self.each(start, part.len(), |n, kept| part[n] = if kept { part[n] * scale } else { R::ZERO });
+        self.each(start, part.len(), |range, words, least| {
+            let part = &mut part[range];
+            fast(
+                #[inline(always)]
+                || {
+                    for (y, word) in part.iter_mut().zip(words) {
+                        *y = if stays(*word, least) { *y * scale } else { R::ZERO };
+                    }
+                },
+            );
         });
     }
 
@@ -197,12 +208,26 @@ impl Mask {
         let scale = self.scale::<R>();
         chunks(dx, |start, part| {
             let dy = &dy[start..start + part.len()];
-            self.each(start, part.len(), |n, kept| {
-                let gradient = if kept { dy[n] * scale } else { R::ZERO };
-                part[n] = if add { part[n] + gradient } else { gradient };
+            self.each(start, part.len(), |range, words, least| {
+                let (part, dy) = (&mut part[range.clone()], &dy[range]);
+                fast(
+                    #[inline(always)]
+                    || {
+                        for ((dx, dy), word) in part.iter_mut().zip(dy).zip(words) {
+                            let gradient = if stays(*word, least) { *dy * scale } else { R::ZERO };
+                            *dx = if add { *dx + gradient } else { gradient };
+                        }
+                    },
+                );
             });
         });
     }
+}
+
+/// Whether a unit stays whose word this is.
+#[inline(always)]
+fn stays(word: u32, least: u32) -> bool {
+    word >> 8 >= least
 }
 
 /// ReLU and then dropout, in place, in one pass.
@@ -213,8 +238,7 @@ pub fn rectify<R: Real>(out: &mut [R], mask: Option<&Mask>) {
             || part.iter_mut().for_each(|y| *y = value(Activation::Relu, *y)),
         );
         if let Some(mask) = mask {
-            let scale = mask.scale::<R>();
-            mask.each(start, part.len(), |n, kept| part[n] = if kept { part[n] * scale } else { R::ZERO });
+            mask.apply_to(start, part);
         }
     });
 }

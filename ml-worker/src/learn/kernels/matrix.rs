@@ -1,8 +1,9 @@
-//! Matrix products on the `gemm` crate, the one candle stands on. Together with `memory.rs` the only unsafe code of the worker.
+//! Matrix products on the `gemm` crate, the one candle stands on. Together with `vectors.rs` and `memory.rs` the only unsafe code of
+//! the worker.
 #![allow(unsafe_code)]
 
+use super::{inner::inner, product::ROWS, vectors};
 use crate::learn::real::Real;
-use gemm::Parallelism;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -72,8 +73,6 @@ const LEAST: (usize, usize) = (96, 3);
 const WORTH: usize = 1 << 22;
 /// Sums of so many terms are long.
 const LONG: usize = 256;
-/// Numbers of a row of the result that are put back in one go: a line of the cache.
-const LINE: usize = 16;
 
 /// `out = a·b` or `out = out + a·b`, with `out` row by row.
 ///
@@ -97,21 +96,10 @@ pub fn multiply<R: Real>(out: &mut [R], a: Matrix<'_, R>, b: Matrix<'_, R>, into
         }
         return;
     }
-    // `gemm` copies the matrix on the side where the result's neighbours are, into another order if need be: here the weights
-    // of a dense layer, in every step. Of a turned result it copies the rows of the batch, which are fewer.
-    if threads && k >= LONG && m <= n && m >= LEAST.1 && a.column_step == 1 && b.row_step == 1 {
-        R::scratch(m * n, |turned| {
-            product(turned, b.t(), a.t(), Into::Set, threads);
-            for first in (0..n).step_by(LINE) {
-                let columns = first..n.min(first + LINE);
-                for (row, out) in out.chunks_exact_mut(n).enumerate() {
-                    for (column, out) in columns.clone().zip(&mut out[columns.clone()]) {
-                        let sum = turned[column * m + row];
-                        *out = if into == Into::Set { sum } else { *out + sum };
-                    }
-                }
-            }
-        });
+    // `gemm` brings both matrices into another order, in every step, for each thread anew
+    let rows = a.column_step == 1 && a.row_step == k && b.row_step == 1 && b.column_step == k;
+    if threads && k >= LONG && m >= LEAST.1 && n >= ROWS && rows {
+        inner(out, &a.numbers[..m * k], &b.numbers[..n * k], k, into == Into::Add);
     } else {
         product(out, a, b, into, threads);
     }
@@ -129,26 +117,15 @@ fn product<R: Real>(out: &mut [R], a: Matrix<'_, R>, b: Matrix<'_, R>, into: Int
         // within them for all rows and columns of a part, and `out` is borrowed mutably by the caller: nothing else reads or
         // writes it, and parts of it do not overlap. With `read_dst` false the numbers of `out` are not read.
         unsafe {
-            gemm::gemm(
-                rows.len(),
-                columns.len(),
-                k,
-                out.at(rows.start * n + columns.start),
-                1,
-                n as isize,
+            let place = |m: &Matrix<'_, R>, first: usize| (m.numbers.as_ptr().add(first), m.column_step, m.row_step);
+            let (first, second) = (rows.start * a.row_step, columns.start * b.column_step);
+            let to = (out.at(rows.start * n + columns.start), 1, n);
+            vectors::multiply(
+                (rows.len(), columns.len(), k),
+                to,
+                place(&a, first),
+                place(&b, second),
                 into == Into::Add,
-                a.numbers.as_ptr().add(rows.start * a.row_step),
-                a.column_step as isize,
-                a.row_step as isize,
-                b.numbers.as_ptr().add(columns.start * b.column_step),
-                b.column_step as isize,
-                b.row_step as isize,
-                R::ONE,
-                R::ONE,
-                false,
-                false,
-                false,
-                Parallelism::None,
             );
         }
     };

@@ -4,40 +4,29 @@
 pub mod conv;
 mod direct;
 pub mod elementwise;
+mod inner;
 pub mod matrix;
 pub mod norm;
 pub mod outer;
 pub mod pool;
 mod product;
 pub(super) mod turn;
+pub mod vectors;
 mod winograd;
 
 use super::real::Real;
-use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+use vectors::arch;
 
 /// Below so many numbers threads cost more than they give.
 pub const WORTH_THREADS: usize = 1 << 15;
 /// Numbers that one thread takes at a time.
 pub const CHUNK: usize = 1 << 14;
 
-/// Runs a function with the widest vector instructions that this machine has.
+/// Runs a function with the widest vector instructions that this machine has, and [may use](vectors).
 #[inline(always)]
 pub fn fast<T>(function: impl FnOnce() -> T) -> T {
-    pulp::Arch::new().dispatch(function)
-}
-
-/// Bits of the vectors that [`fast`] computes with.
-pub fn vector_bits() -> usize {
-    struct Bits;
-    impl WithSimd for Bits {
-        type Output = usize;
-
-        fn with_simd<S: Simd>(self, _: S) -> usize {
-            8 * size_of::<S::f32s>()
-        }
-    }
-    pulp::Arch::new().dispatch(Bits)
+    arch().dispatch(function)
 }
 
 /// Calls a function for each chunk of `out`, with the position of its first number; on several threads where it is worth

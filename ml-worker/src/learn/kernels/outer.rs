@@ -4,7 +4,9 @@
 //! numbers are multiplied, what will become of them is already asked for.
 
 use super::{
+    fast,
     product::{Product, ROWS},
+    vectors::arch,
     WORTH_THREADS,
 };
 use crate::learn::real::Real;
@@ -17,6 +19,8 @@ pub const COLUMNS: usize = 512;
 const STRIP: usize = 4 * ROWS;
 /// Columns that are multiplied at a time, a multiple of any machine's vectors: they stay in the first cache.
 const PANEL: usize = 32;
+/// Rows that are left free between panels: without, the same row of all would lie in the same few lines of the first cache.
+const APART: usize = 1;
 
 /// `dyᵀ·x`, with `x` of rows of `inputs` numbers. Of each row of the result, and in it of each [`COLUMNS`] columns (fewer at the
 /// row's end), there is a piece: `take` is called with it, with its row and its first column, and with its numbers; before,
@@ -44,29 +48,38 @@ pub fn outer<R: Real, T: Send>(
     let act = |(n, mut pieces): (usize, Vec<T>)| {
         let (top, left) = (n / blocks * height, n % blocks * COLUMNS);
         let width = COLUMNS.min(inputs - left);
-        R::scratch(rows * (COLUMNS + STRIP) + STRIP * COLUMNS, |scratch| {
-            let (panels, scratch) = scratch.split_at_mut(rows * COLUMNS);
+        let apart = (rows + APART) * PANEL;
+        R::scratch(apart * (COLUMNS / PANEL) + rows * STRIP + STRIP * COLUMNS, |scratch| {
+            let (panels, scratch) = scratch.split_at_mut(apart * (COLUMNS / PANEL));
             let (slopes, gradient) = scratch.split_at_mut(rows * STRIP);
-            let panels = &mut panels[..rows * width.next_multiple_of(PANEL)];
-            for (n, panel) in panels.chunks_exact_mut(rows * PANEL).enumerate() {
-                pick::<R, PANEL>(panel, x, inputs, left + n * PANEL..left + width.min((n + 1) * PANEL));
-            }
+            let panels = &mut panels[..apart * width.div_ceil(PANEL)];
+            fast(
+                #[inline(always)]
+                || {
+                    for (row, x) in x.chunks_exact(inputs).enumerate() {
+                        let columns = x[left..left + width].chunks(PANEL);
+                        for (panel, x) in panels.chunks_exact_mut(apart).zip(columns) {
+                            fill::<R, PANEL>(&mut panel[row * PANEL..][..PANEL], x);
+                        }
+                    }
+                },
+            );
             for (n, strip) in pieces.chunks_mut(STRIP).enumerate() {
                 let first = top + n * STRIP;
                 let slopes = &mut slopes[..rows * strip.len().next_multiple_of(ROWS)];
                 for (n, slopes) in slopes.chunks_exact_mut(rows * ROWS).enumerate() {
                     pick::<R, ROWS>(slopes, dy, outputs, first + n * ROWS..first + strip.len().min((n + 1) * ROWS));
                 }
-                for (n, panel) in panels.chunks_exact(rows * PANEL).enumerate() {
+                for (n, panel) in panels.chunks_exact(apart).enumerate() {
                     let columns = n * PANEL..width.min((n + 1) * PANEL);
                     for (row, slopes) in (0..).step_by(ROWS).zip(slopes.chunks_exact(rows * ROWS)) {
                         strip[row..].iter().take(ROWS).for_each(|piece| soon(piece, columns.clone()));
-                        pulp::Arch::new().dispatch(Product::<R, true> {
+                        arch().dispatch(Product::<R, true> {
                             out: &mut gradient[row * COLUMNS + n * PANEL..],
                             out_step: COLUMNS,
                             a: slopes,
                             step: ROWS,
-                            b: panel,
+                            b: &panel[..rows * PANEL],
                             width: PANEL,
                             rows: ROWS,
                             add: false,
@@ -88,13 +101,19 @@ pub fn outer<R: Real, T: Send>(
 
 /// Some columns of a matrix with rows of `step` numbers, filled up with zeros to `N`.
 fn pick<R: Real, const N: usize>(to: &mut [R], from: &[R], step: usize, columns: Range<usize>) {
-    for (to, from) in to.as_chunks_mut::<N>().0.iter_mut().zip(from.chunks_exact(step)) {
-        match from[columns.clone()].as_chunks::<N>() {
-            ([from], []) => *to = *from,
-            (_, from) => {
-                to[..from.len()].copy_from_slice(from);
-                to[from.len()..].fill(R::ZERO);
-            }
+    for (to, from) in to.chunks_exact_mut(N).zip(from.chunks_exact(step)) {
+        fill::<R, N>(to, &from[columns.clone()]);
+    }
+}
+
+/// Some numbers, and zeros after them up to `N`.
+#[inline(always)]
+fn fill<R: Real, const N: usize>(to: &mut [R], from: &[R]) {
+    match (to.as_chunks_mut::<N>(), from.as_chunks::<N>()) {
+        (([to], []), ([from], [])) => *to = *from,
+        _ => {
+            to[..from.len()].copy_from_slice(from);
+            to[from.len()..].fill(R::ZERO);
         }
     }
 }

@@ -14,7 +14,7 @@ mod points;
 #[cfg(test)]
 mod tests;
 
-use super::{product::Product, turn::turn};
+use super::{product::Product, turn::turn, vectors::arch};
 use crate::learn::real::Real;
 use points::{Gather, Join, Spread};
 
@@ -191,7 +191,7 @@ fn convolve<R: Real>(
     for first in (0..rows * columns).step_by(TILES) {
         let tiles = first..(first + TILES).min(rows * columns);
         let count = tiles.len();
-        let arch = pulp::Arch::new();
+        let arch = arch();
         arch.dispatch(Spread::<R, 4> { from: turned, to: data, tiles: tiles.clone(), columns, wide, deep, skip: 0 });
         for (sums, (data, kernels)) in sums
             .chunks_exact_mut(TILES * broad)
@@ -234,7 +234,7 @@ fn weigh<R: Real>(shape: &Shape, back: &Shape, dw: &mut [R], (turned, slopes): (
     let (sums, scratch) = scratch.split_at_mut(POINTS * filters * deep);
     let (data, scratch) = scratch.split_at_mut(POINTS * TILES * deep);
     let changes = &mut scratch[..POINTS * TILES * broad];
-    let arch = pulp::Arch::new();
+    let arch = arch();
     for first in (0..rows * columns).step_by(TILES) {
         let tiles = first..(first + TILES).min(rows * columns);
         let count = tiles.len();
