@@ -16,7 +16,7 @@ def train(job):
     learner = SGDClassifier(loss="log_loss", learning_rate="constant", eta0=job.settings["learning_rate"], alpha=1e-4)
     into_sklearn(learner, job.model)
     for rows in job.batches():
-        learner.partial_fit(job.x[rows], job.y[rows], classes=[0, 1])
+        learner.partial_fit(job.x[rows].astype(float), job.y[rows], classes=[0, 1])
     return from_sklearn(learner)
 
 

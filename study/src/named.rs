@@ -17,8 +17,8 @@ pub struct NamedFile {
 impl NamedFile {
     /// The name of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        let blob = consilium_aggregation::blob_ref(bytes);
-        Self { root: format!("{:x}", blob.root), len: blob.len }
+        let root = consilium_aggregation::blob_hash(bytes);
+        Self { root: format!("{root:x}"), len: bytes.len() as u64 }
     }
 
     /// Hash and length.

@@ -43,7 +43,7 @@ pub(super) fn put_rows(path: &Path, rows: &Rows, input: &[usize]) -> Result<(), 
     let features = bytes_of(&rows.features()?);
     let labels: Vec<u8> = rows.labels().iter().flat_map(|label| i64::from(*label).to_le_bytes()).collect();
     let count = rows.len();
-    let per_row = if count == 0 { 1 } else { rows.labels().len() / count };
+    let per_row = rows.labels().len().checked_div(count).unwrap_or(1);
     let x = view(Dtype::F32, [&[count], input].concat(), &features)?;
     let y = view(Dtype::I64, if per_row == 1 { vec![count] } else { vec![count, per_row] }, &labels)?;
     put(path, vec![("x", x), ("y", y)])

@@ -59,6 +59,8 @@ impl Worker {
             tracing::info!("study {}, round {}: goes on after step {}", duty.study, duty.round, from.steps());
         }
         let gpu = self.leave.lock().settings(&duty.agreement).and_then(|settings| settings.gpu);
+        // a trainer of one's own is given it as it starts
+        let gpu = gpu.filter(|_| trainer.is_none());
         let session = Session {
             from,
             device: gpu.map(candle::gpu).transpose().map_err(TrainError::Net)?,
