@@ -104,7 +104,10 @@ impl External {
         }
         for (field, names) in [("local", &self.local), ("frozen", &self.frozen)] {
             if names.iter().any(String::is_empty) {
-                return Err(wrong(format!("model.external.{field}"), "an empty name stands for all tensors; name some"));
+                return Err(wrong(
+                    format!("model.external.{field}"),
+                    "an empty name stands for all tensors; name some",
+                ));
             }
         }
         let layout = self.layout()?;

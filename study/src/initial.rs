@@ -24,7 +24,8 @@ pub fn starting_parameters(spec: &StudySpec, initial: Option<&[u8]>) -> Result<V
         (Some(named), Some(bytes)) => {
             let blob = named.blob("initial")?;
             if bytes.len() as u64 != blob.len || blob_hash(bytes) != blob.root {
-                let problem = format!("the file at hand is not the one that is named, {} of {} bytes", named.root, named.len);
+                let problem =
+                    format!("the file at hand is not the one that is named, {} of {} bytes", named.root, named.len);
                 return Err(wrong("initial", problem));
             }
             from_file(spec, &SafeTensors::deserialize(bytes).map_err(|e| wrong("initial", e.to_string()))?)
@@ -46,7 +47,8 @@ pub fn roles(spec: &StudySpec, file: &SafeTensors<'_>) -> Result<Vec<(String, Ro
         };
         if role == Role::Merged && !layout.tensors().iter().any(|t| t.name == name) {
             let (shape, known) = (view.shape(), matches!(spec.model, Model::External(_)));
-            let help = if known { "add it to model.external.tensors, local or frozen" } else { "leave it out of the file" };
+            let help =
+                if known { "add it to model.external.tensors, local or frozen" } else { "leave it out of the file" };
             return Err(wrong("initial", format!("tensor {name} {shape:?} is none of the model's: {help}")));
         }
         found.push((name.to_owned(), role));

@@ -37,8 +37,8 @@ pub use data::{
     Scaling, Task, Transform, Window,
 };
 pub use error::SpecError;
-pub use file::{BoundFile, Dataset, FileError, RuleName, RulesFile, ServerFile, ServerName, StudyFile, WeightingName};
 pub use external::{tensor_line, External, Integers, Role};
+pub use file::{BoundFile, Dataset, FileError, RuleName, RulesFile, ServerFile, ServerName, StudyFile, WeightingName};
 pub use init::initial_parameters;
 pub use initial::{roles, starting_parameters};
 pub use layer::{Activation, Initializer, Layer, Pool};

@@ -55,6 +55,9 @@ pub(crate) fn hash_of(field: &str, text: &str) -> Result<Hash, SpecError> {
             }
             Ok(bytes.into())
         }
-        _ => Err(wrong(field, format!("{text:?} is no BLAKE3 hash: 64 hexadecimal digits in lower case, as b3sum prints"))),
+        _ => Err(wrong(
+            field,
+            format!("{text:?} is no BLAKE3 hash: 64 hexadecimal digits in lower case, as b3sum prints"),
+        )),
     }
 }

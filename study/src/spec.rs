@@ -81,7 +81,8 @@ impl StudySpec {
             return if self.initial.is_some() {
                 Ok(())
             } else {
-                let problem = "must be there beside model.external: the safetensors file that says what the tensors are";
+                let problem =
+                    "must be there beside model.external: the safetensors file that says what the tensors are";
                 Err(wrong("initial", problem))
             };
         }
@@ -102,7 +103,10 @@ impl StudySpec {
     /// The first layer that does not fit; a model of one's own, whose layers only its trainer knows.
     pub fn architecture(&self) -> Result<Architecture, SpecError> {
         if self.model.external().is_some() {
-            return Err(wrong("model.external", "is no network of this program: only its own trainer computes with it"));
+            return Err(wrong(
+                "model.external",
+                "is no network of this program: only its own trainer computes with it",
+            ));
         }
         let penalty = Penalty { l1: self.training.l1, l2: self.training.l2 };
         Architecture::new(&self.model, &self.data.input_shape(), self.data.task().outputs(), penalty)

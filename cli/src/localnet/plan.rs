@@ -80,7 +80,9 @@ impl Means {
     /// The files that were asked for, which must be those that the study names.
     fn of(options: &Options, spec: &StudySpec) -> Result<Self> {
         let whole = |path: &Option<PathBuf>| {
-            path.as_ref().map(|path| path.canonicalize().with_context(|| format!("cannot read {}", path.display()))).transpose()
+            path.as_ref()
+                .map(|path| path.canonicalize().with_context(|| format!("cannot read {}", path.display())))
+                .transpose()
         };
         let means =
             Self { initial: whole(&options.initial)?, trainer: whole(&options.trainer)?, code: whole(&options.code)? };

@@ -164,7 +164,11 @@ fn describe(bytes: &[u8], local: &[String], frozen: &[String]) -> Result<String>
         }
     }
     if !others.is_empty() {
-        writeln!(out, "# \"local\" (each site keeps its own) or \"frozen\" (they never change): {}", others.join(", "))?;
+        writeln!(
+            out,
+            "# \"local\" (each site keeps its own) or \"frozen\" (they never change): {}",
+            others.join(", ")
+        )?;
         writeln!(out, "integers = \"local\"")?;
     }
     Ok(out)
@@ -180,7 +184,9 @@ fn made_up(spec: &StudySpec, count: usize, seed: u8) -> Rows {
     let labels: Vec<u32> = match task {
         Task::Binary => (0..count).map(|row| label(row, 0)).collect(),
         Task::Classes(classes) => (0..count).map(|row| (row % classes) as u32).collect(),
-        Task::Labels(labels) => (0..count).flat_map(|row| (0..labels).map(move |n| (row, n))).map(|(r, n)| label(r, n)).collect(),
+        Task::Labels(labels) => {
+            (0..count).flat_map(|row| (0..labels).map(move |n| (row, n))).map(|(r, n)| label(r, n)).collect()
+        }
     };
     Rows::kept(width, if let Task::Labels(labels) = task { labels } else { 1 }, features, labels)
 }
@@ -190,9 +196,15 @@ fn check(arguments: &Check) -> Result<()> {
     let external = spec.model.external().context("the study brings no trainer of its own (model.external)")?;
     let code = code_of(&arguments.code)?;
     if NamedFile::of(&code) != external.code {
-        bail!("{}: model.external.code is another code than that of {}: write\ncode = {}", arguments.study.display(), arguments.code.display(), named(&code));
+        bail!(
+            "{}: model.external.code is another code than that of {}: write\ncode = {}",
+            arguments.study.display(),
+            arguments.code.display(),
+            named(&code)
+        );
     }
-    let initial = fs::read(&arguments.initial).with_context(|| format!("cannot read {}", arguments.initial.display()))?;
+    let initial =
+        fs::read(&arguments.initial).with_context(|| format!("cannot read {}", arguments.initial.display()))?;
     let settings = TrainerSettings::read(&arguments.trainer)?;
     let base = starting_parameters(&spec, Some(&initial))?;
     let scratch = Scratch::new()?;

@@ -2,8 +2,8 @@
 
 use super::{fit::Fitted, logits_of_rows};
 use crate::{
-    external::Engine,
     data::{all_known, Preprocessing, Scaler, Split, Table},
+    external::Engine,
     learn::objective,
     site::write_whole,
 };
@@ -131,7 +131,8 @@ impl Bundle {
         };
         let made = Made::Study { root: hex::encode(blob_hash(model)) };
         let preprocessing = Preprocessing { spec: spec.data.clone(), scaler };
-        let mut bundle = Self { spec, preprocessing, parameters, cuts: Vec::new(), fitted: None, made, engine: engine.clone() };
+        let mut bundle =
+            Self { spec, preprocessing, parameters, cuts: Vec::new(), fitted: None, made, engine: engine.clone() };
         if let Some(own) = own {
             bundle.fit(own)?;
         }
@@ -142,7 +143,8 @@ impl Bundle {
     fn fit(&mut self, own: &Own<'_>) -> Result<()> {
         let validation = own.split.rows(own.table).1;
         let rows = self.preprocessing.scaler.apply(own.table, &validation)?;
-        let logits = logits_of_rows((&self.spec, &self.engine), &self.parameters, own.table, &rows, |row| validation[row])?;
+        let logits =
+            logits_of_rows((&self.spec, &self.engine), &self.parameters, own.table, &rows, |row| validation[row])?;
         let fitted = Fitted::of(&objective(&self.spec, None), &logits, rows.labels(), own.sensitivity);
         self.cuts.clone_from(&fitted.cuts);
         self.fitted = Some(fitted);
@@ -193,6 +195,14 @@ impl Bundle {
         let spec = StudySpec::from_canonical(rest.spec.as_bytes()).with_context(at)?;
         let parameters = ModelFile::decode_merged(&model, &spec.layout()?).context(MODEL)?.data;
         let preprocessing = Preprocessing { spec: spec.data.clone(), scaler: rest.scaler };
-        Ok(Self { spec, preprocessing, parameters, cuts: rest.cuts, fitted: rest.fitted, made: rest.made, engine: Engine::NONE })
+        Ok(Self {
+            spec,
+            preprocessing,
+            parameters,
+            cuts: rest.cuts,
+            fitted: rest.fitted,
+            made: rest.made,
+            engine: Engine::NONE,
+        })
     }
 }

@@ -106,7 +106,8 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let folder = scratch.path().join("a");
         fs::create_dir_all(folder.join("deep/__pycache__")).unwrap();
-        for (name, text) in [("trainer.py", "x = 1\n"), ("deep/net.py", "y"), (".git", "z"), ("deep/__pycache__/n", "")] {
+        for (name, text) in [("trainer.py", "x = 1\n"), ("deep/net.py", "y"), (".git", "z"), ("deep/__pycache__/n", "")]
+        {
             fs::write(folder.join(name), text).unwrap();
         }
         let packed = pack(&folder).unwrap();
@@ -135,7 +136,8 @@ mod tests {
             archive.append(&header, &[][..]).unwrap();
             archive.into_inner().unwrap()
         };
-        let wrong = [("../up", tar::EntryType::Regular), ("/etc/x", tar::EntryType::Regular), ("l", tar::EntryType::Symlink)];
+        let wrong =
+            [("../up", tar::EntryType::Regular), ("/etc/x", tar::EntryType::Regular), ("l", tar::EntryType::Symlink)];
         for (n, (name, kind)) in wrong.into_iter().enumerate() {
             let out = scratch.path().join(n.to_string());
             let said = unpack(&entry(name, kind), &out).unwrap_err().to_string();

@@ -44,7 +44,9 @@ fn refuse(problem: impl Into<String>) -> ExternalError {
 
 /// Whether a program is there.
 fn program(name: &str) -> bool {
-    ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(name).is_file())
+    ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin"]
+        .iter()
+        .any(|folder| Path::new(folder).join(name).is_file())
 }
 
 /// User and group of a name in `/etc/passwd`, or of a number.
@@ -95,10 +97,14 @@ impl Place {
         }
         let owner = match (&settings.user, root) {
             (_, false) => None,
-            (None, true) => return Err(refuse("trainer.user: this worker runs as root; name the user that the trainer runs as")),
+            (None, true) => {
+                return Err(refuse("trainer.user: this worker runs as root; name the user that the trainer runs as"))
+            }
             (Some(name), true) => match user(name) {
                 Some(owner) if owner.0 != 0 && owner.1 != 0 => Some(owner),
-                Some(_) => return Err(refuse(format!("trainer.user: {name} is root; name a user that owns nothing here"))),
+                Some(_) => {
+                    return Err(refuse(format!("trainer.user: {name} is root; name a user that owns nothing here")))
+                }
                 None => return Err(refuse(format!("trainer.user: there is no user {name} on this machine"))),
             },
         };
@@ -136,6 +142,8 @@ impl Place {
                 if self.owner.is_some() {
                     kept.iter().for_each(|words| add(words));
                 }
+                // bubblewrap makes a folder for a file's sake its own alone
+                add(&["--perms", "0755", "--dir", "/etc"]);
                 for path in SYSTEM {
                     add(&["--ro-bind-try", path, path]);
                 }

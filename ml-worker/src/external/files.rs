@@ -28,7 +28,8 @@ fn put(path: &Path, tensors: Vec<(&str, TensorView<'_>)>) -> Result<(), External
 }
 
 fn view(dtype: Dtype, shape: Vec<usize>, bytes: &[u8]) -> Result<TensorView<'_>, ExternalError> {
-    TensorView::new(dtype, shape, bytes).map_err(|error| ExternalError::Failed(format!("a tensor cannot be written: {error}")))
+    TensorView::new(dtype, shape, bytes)
+        .map_err(|error| ExternalError::Failed(format!("a tensor cannot be written: {error}")))
 }
 
 /// The bytes of numbers, as files hold them.
@@ -54,7 +55,8 @@ pub(super) type Raw = (String, Dtype, Vec<usize>, Vec<u8>);
 
 /// Writes tensors.
 pub(super) fn put_tensors(path: &Path, tensors: &[Raw]) -> Result<(), ExternalError> {
-    let views = tensors.iter().map(|(name, dtype, shape, bytes)| Ok((name.as_str(), view(*dtype, shape.clone(), bytes)?)));
+    let views =
+        tensors.iter().map(|(name, dtype, shape, bytes)| Ok((name.as_str(), view(*dtype, shape.clone(), bytes)?)));
     put(path, views.collect::<Result<_, ExternalError>>()?)
 }
 

@@ -126,7 +126,8 @@ impl Running {
     pub fn work(&mut self, settings: &TrainerSettings, halt: Halt<'_>) -> Result<Done, ExternalError> {
         // what it said of an earlier job is over
         while self.events.try_recv().is_ok_and(|event| matches!(event, Event::Said(_))) {}
-        let told = writeln!(self.input, "{}", serde_json::json!({ "job": "in/job.json" })).and_then(|()| self.input.flush());
+        let told =
+            writeln!(self.input, "{}", serde_json::json!({ "job": "in/job.json" })).and_then(|()| self.input.flush());
         if told.is_err() {
             return Err(self.died());
         }
@@ -141,13 +142,16 @@ impl Running {
                 Ok(Event::Said(Said::Ready(version))) if start => {
                     return match version {
                         1 => Ok(Done::default()),
-                        other => Err(self.stop(format!("it speaks version {other} of the protocol; this worker speaks 1"))),
+                        other => {
+                            Err(self.stop(format!("it speaks version {other} of the protocol; this worker speaks 1")))
+                        }
                     }
                 }
                 Ok(Event::Said(Said::Done(done))) if !start => return Ok(done),
                 Ok(Event::Said(Said::Progress(done))) => share = share.max(done.clamp(0.0, 1.0)),
                 Ok(Event::Said(Said::Failed(failed))) => {
-                    let words = format!("the trainer says that it cannot do it; its words are in {}", self.words.display());
+                    let words =
+                        format!("the trainer says that it cannot do it; its words are in {}", self.words.display());
                     return Err(match failed.code.as_deref() {
                         Some("not_finite") => ExternalError::NotFinite(words),
                         Some("schema") => ExternalError::Schema(words),
@@ -161,7 +165,9 @@ impl Running {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if began.elapsed() > most {
-                return Err(self.stop(format!("it took longer than {} s (trainer.seconds in sites.toml)", settings.seconds)));
+                return Err(
+                    self.stop(format!("it took longer than {} s (trainer.seconds in sites.toml)", settings.seconds))
+                );
             }
             if looked.elapsed() >= LOOK {
                 looked = Instant::now();

@@ -202,7 +202,9 @@ impl Worker {
     ) -> Result<Option<u32>, JobError> {
         let (duty, validation) = (&order.duty, &got.rows.validation);
         let z = match self.trainer(order, spec)? {
-            Some(trainer) => trainer.logits(model, validation, Some(&format!("{}-validation", hex::encode(got.name))))?,
+            Some(trainer) => {
+                trainer.logits(model, validation, Some(&format!("{}-validation", hex::encode(got.name))))?
+            }
             None => {
                 let net = Net::new(spec.architecture().map_err(other)?).map_err(TrainError::Net)?;
                 logits_of(&net, model, validation)?

@@ -85,7 +85,10 @@ fn more_memory_than_allowed_ends_the_trainer() {
     for form in forms() {
         let (lab, state, _) = of(form, "misdeed = \"memory\"", "memory_mib = 1024\nseconds = 60\n");
         // the system gives it none, which it says itself, or the watch sees it
-        assert!(matches!(state, DutyState::Failed(FailureCode::OutOfMemory | FailureCode::Internal)), "{form}: {state:?}");
+        assert!(
+            matches!(state, DutyState::Failed(FailureCode::OutOfMemory | FailureCode::Internal)),
+            "{form}: {state:?}"
+        );
         assert!(state == DutyState::Failed(FailureCode::OutOfMemory) || words(&lab).contains("MemoryError"), "{form}");
     }
 }

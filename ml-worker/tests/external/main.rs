@@ -11,7 +11,7 @@ use consilium_ml_worker::external::pack;
 use consilium_primitives::{DutyKind, DutyOutput, DutyState, FailureCode, Hash};
 use consilium_study::{NamedFile, StudyFile, StudySpec};
 use std::{fs, path::Path};
-use support::{below, demo_csv, entry, root, Lab, AGREEMENT};
+use support::{below, demo_csv, entry, root, Door, Lab, AGREEMENT};
 
 /// A trainer that needs nothing but Python.
 const TRAINER: &str = include_str!("trainer.py");
@@ -164,7 +164,8 @@ fn an_order_to_hold_ends_the_trainer_and_the_round_is_done_once_the_site_goes_on
 /// Whether what holds this site's trainer runs: its command names the trainer's folder.
 fn running(lab: &Lab) -> bool {
     let own = folder(lab).display().to_string();
-    let commands = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    let commands =
+        fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
     commands.into_iter().any(|command| String::from_utf8_lossy(&command).contains(&own))
 }
 
