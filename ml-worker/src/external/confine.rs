@@ -142,8 +142,14 @@ impl Place {
                 if self.owner.is_some() {
                     kept.iter().for_each(|words| add(words));
                 }
-                // bubblewrap makes a folder for a file's sake its own alone
-                add(&["--perms", "0755", "--dir", "/etc"]);
+                // bubblewrap makes the folders above what it shows its own alone
+                let above = settings
+                    .read
+                    .iter()
+                    .flat_map(|path| path.ancestors().skip(1).collect::<Vec<_>>().into_iter().rev());
+                for folder in above.filter(|above| *above != Path::new("/")).chain([Path::new("/etc")]) {
+                    add(&["--perms", "0755", "--dir", &shown(folder)]);
+                }
                 for path in SYSTEM {
                     add(&["--ro-bind-try", path, path]);
                 }
