@@ -33,9 +33,10 @@ begin, end = text.index("[model.dense]"), text.index("[training]")
 own = f"[model.external]\n{code}{model}[model.external.settings]\nlearning_rate = 0.01\n\n"
 pathlib.Path("study.toml").write_text(text[:begin].replace("seed = 1\n", f"seed = 1\n{initial}\n") + own + text[end:])
 root = re.search("[0-9a-f]{64}", code)[0]
-prefix = str(pathlib.Path(sys.argv[2]).parent.parent)
+# the environment, and what it was made from
+read = sorted({sys.prefix, sys.base_prefix} - {"/usr"})
 pathlib.Path("trainer.toml").write_text(
-    f'code = "{root}"\ncommand = {json.dumps([sys.argv[2], "code/trainer.py"])}\nuser = "nobody"\nread = {json.dumps([prefix])}\n'
+    f'code = "{root}"\ncommand = {json.dumps([sys.argv[2], "code/trainer.py"])}\nuser = "nobody"\nread = {json.dumps(read)}\n'
 )
 PY
 "$bin/ml-worker" trainer check --study study.toml --code trainer.tar --initial initial.safetensors --trainer trainer.toml --rows 20000
