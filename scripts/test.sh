@@ -20,5 +20,7 @@ export RUSTC_WORKSPACE_WRAPPER
 cargo build --release --locked --workspace --all-targets
 step "merges have the same bits built for newer processors, too (two minutes the first time)"
 scripts/same-bits.sh x86-64-v3 x86-64-v4
+step "the Python package, as the worker meets it (seconds)"
+e2e/merges/.venv/bin/python -m unittest discover python/tests
 step "all tests, and runs of real processes: networks of eight, and machines with addresses of their own (about ten minutes)"
 scripts/tests.py

@@ -1,6 +1,7 @@
 //! The worker of one institution: trains, merges and evaluates, for this site's node alone.
 //!
 //! * [`data`]: the site's rows; [`learn`]: the network and what is measured; [`random`]: where chance comes from.
+//! * [`external`]: a study's model that a program of its own trains.
 //! * [`site`]: what the worker keeps on disk, and what its people allow it.
 //! * [`server`]: takes duties from the node, does them, remembers what came out.
 //! * [`simulate`]: the same study as a plain loop in one process; [`compare`]: swarm, local-only and central side by
@@ -11,6 +12,7 @@
 pub mod compare;
 pub mod data;
 pub mod desk;
+pub mod external;
 pub mod learn;
 pub mod over_seeds;
 pub mod scratch;

@@ -36,6 +36,9 @@ struct Cli {
 enum Command {
     #[command(flatten)]
     Desk(Desk),
+    /// What a study with a model of its own is made of: its trainer and the file that it begins with
+    #[command(subcommand)]
+    Trainer(commands::trainer::Trainer),
     /// Takes duties from this institution's node until it is stopped
     Serve(Serve),
     /// Stops all work at this site at once, until `resume`
@@ -175,6 +178,7 @@ fn main() -> ExitCode {
 fn act(command: Command) -> Result<()> {
     match command {
         Command::Desk(command) => commands::desk::act(command),
+        Command::Trainer(command) => commands::trainer::act(&command),
         Command::Serve(s) => tokio::runtime::Runtime::new()?.block_on(serve(Settings {
             dir: s.dir,
             blobs: s.blobs,

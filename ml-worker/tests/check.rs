@@ -251,6 +251,7 @@ fn a_site_alone_is_scaled_by_its_own_rows_however_few_they_are() {
     let file = StudyFile::parse(STUDY).unwrap();
     let outcome = run(&spec, &file.rules(2_000, 2).unwrap(), &sites, &|_, _, loss| loss).unwrap();
     let compared = Inputs {
+        engine: &consilium_ml_worker::external::Engine::NONE,
         spec: &spec,
         rounds: 3,
         sites: &sites,
@@ -296,6 +297,7 @@ fn unscaled_rows_to_measure_on_are_filled_with_their_own_sites_means() {
     let outcome = run(&spec, &rules, &sites, &|_, _, loss| loss).unwrap();
     let tests = [None, Some(sites[1].table.clone())];
     let compared = Inputs {
+        engine: &consilium_ml_worker::external::Engine::NONE,
         spec: &spec,
         rounds: 1,
         sites: &sites,
@@ -336,6 +338,7 @@ fn where_sites_scale_by_themselves_no_statistics_are_merged_and_their_rows_are_m
         assert_eq!(outcome.statistics, None);
         let tests = [None, Some(sites[1].table.clone())];
         let compared = Inputs {
+            engine: &consilium_ml_worker::external::Engine::NONE,
             spec: &spec,
             rounds: 1,
             sites: &sites,

@@ -80,6 +80,7 @@ impl Lab {
 
     fn inputs<'a>(&'a self, swarm: Swarm<'a>) -> Inputs<'a> {
         Inputs {
+            engine: &consilium_ml_worker::external::Engine::NONE,
             spec: &self.spec,
             rounds: 12,
             sites: &self.sites,

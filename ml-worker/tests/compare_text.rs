@@ -39,6 +39,7 @@ fn compared(data: &str, text: &str) -> Comparison {
     assert!(loss(3) < loss(0), "{:?}", outcome.rounds);
     assert_eq!(outcome.statistics.as_ref().unwrap().count.len(), 1);
     Inputs {
+        engine: &consilium_ml_worker::external::Engine::NONE,
         spec: &spec,
         rounds: 3,
         sites: &sites,

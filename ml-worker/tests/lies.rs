@@ -28,6 +28,7 @@ fn outcome(report: Report<'_>) -> (u32, Comparison) {
     let held_out = read_table(&dir.path().join("held-out.csv"), &spec.data, &[0; 32]).unwrap();
     let outcome = run(&spec, &rules, &sites, report).unwrap();
     let inputs = Inputs {
+        engine: &consilium_ml_worker::external::Engine::NONE,
         spec: &spec,
         rounds: rules.max_rounds,
         sites: &sites,

@@ -4,6 +4,7 @@ use crate::{
     canonical::CanonicalError,
     data::DataSpec,
     model::Model,
+    named::NamedFile,
     spec::{StudySpec, VERSION},
     training::{Evaluation, Training},
 };
@@ -24,6 +25,9 @@ pub struct StudyFile {
     /// Seed of the initial parameters.
     #[serde(default)]
     pub seed: u64,
+    /// The file that training begins with, in place of numbers from the seed.
+    #[serde(default)]
+    pub initial: Option<NamedFile>,
     /// The data that come with the program, for a study that brings none; not part of the agreement.
     #[serde(default)]
     pub dataset: Option<Dataset>,
@@ -246,6 +250,7 @@ impl StudyFile {
             training: self.training.clone(),
             evaluation: self.evaluation.clone(),
             seed: self.seed,
+            initial: self.initial.clone(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Initial parameters, the same bits on every machine.
 
 use crate::{
-    error::SpecError,
+    error::{wrong, SpecError},
     layer::Initializer,
     nodes::{Start, Tensor},
     random::{key, Stream},
@@ -14,8 +14,12 @@ use crate::{
 /// names; computed in f64, rounded to f32 once. Every tensor has a stream of its own.
 ///
 /// # Errors
-/// A spec whose layers do not fit each other.
+/// A spec whose layers do not fit each other, or that begins with a file ([`starting_parameters`](crate::starting_parameters)).
 pub fn initial_parameters(spec: &StudySpec) -> Result<Vec<f32>, SpecError> {
+    if let Some(named) = &spec.initial {
+        let problem = format!("the study begins with the file {}, not with its seed", named.root);
+        return Err(wrong("initial", problem));
+    }
     let mut tensors = spec.architecture()?.tensors;
     tensors.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
     let mut out = Vec::new();

@@ -4,7 +4,7 @@
 //!   the one text of it that counts.
 //! * [`StudyFile`]: what a person writes (TOML): the specification together with the wishes from which the chain's
 //!   rules are computed.
-//! * [`initial_parameters`]: the model that training starts from, by the specification's seed; [`random`]: the streams
+//! * [`initial_parameters`]: the model that training starts from, by the specification's seed or from a file that it names; [`random`]: the streams
 //!   that its numbers come from.
 //!
 //! Nothing here reaches the runtime: to the chain a specification is opaque bytes with a hash.
@@ -15,10 +15,13 @@ mod architecture;
 mod canonical;
 mod data;
 mod error;
+mod external;
 mod file;
 mod init;
+mod initial;
 mod layer;
 mod model;
+mod named;
 mod nodes;
 mod optimizer;
 mod preset;
@@ -34,10 +37,13 @@ pub use data::{
     Scaling, Task, Transform, Window,
 };
 pub use error::SpecError;
+pub use external::{tensor_line, External, Integers, Role};
 pub use file::{BoundFile, Dataset, FileError, RuleName, RulesFile, ServerFile, ServerName, StudyFile, WeightingName};
 pub use init::initial_parameters;
+pub use initial::{roles, starting_parameters};
 pub use layer::{Activation, Initializer, Layer, Pool};
 pub use model::{Model, MAX_PARAMETERS};
+pub use named::NamedFile;
 pub use nodes::{Node, Op, Penalty, Start, Tensor};
 pub use optimizer::{EpsilonForm, Optimizer};
 pub use preset::Preset;

@@ -2,6 +2,7 @@
 
 use crate::{
     error::{small, wrong, SpecError},
+    external::External,
     layer::{Activation, Layer},
     preset::Preset,
 };
@@ -39,13 +40,23 @@ pub enum Model {
     Preset(Preset),
     /// Layer by layer.
     Layers(Vec<Layer>),
+    /// Tensors of a file, trained by a program of one's own.
+    External(Box<External>),
 }
 
 impl Model {
-    /// The layers as they are written: those before the last one, and [`Layer::Output`] where that is written.
+    /// What is said of a trainer of one's own, where one is named.
+    pub fn external(&self) -> Option<&External> {
+        match self {
+            Self::External(external) => Some(external),
+            _ => None,
+        }
+    }
+
+    /// The layers as they are written, none where the model is trained by a program of one's own: those before the last one, and [`Layer::Output`] where that is written.
     pub fn layers(&self) -> Vec<Layer> {
         match self {
-            Self::Logistic {} => Vec::new(),
+            Self::Logistic {} | Self::External(_) => Vec::new(),
             Self::Dense { hidden, activation, dropout } => {
                 let mut layers = Vec::new();
                 for units in hidden {
@@ -76,6 +87,7 @@ impl Model {
     pub(crate) fn check(&self) -> Result<(), SpecError> {
         match self {
             Self::Logistic {} | Self::Preset(_) => Ok(()),
+            Self::External(external) => external.check(),
             Self::Dense { hidden, dropout, .. } => {
                 if hidden.is_empty() || hidden.len() > 64 {
                     return Err(wrong("model.hidden", "must name 1 to 64 layers"));

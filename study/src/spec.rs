@@ -5,6 +5,7 @@ use crate::{
     data::{DataSpec, Scaling},
     error::{wrong, SpecError},
     model::Model,
+    named::NamedFile,
     nodes::Penalty,
     optimizer::Optimizer,
     training::{Evaluation, Loss, Metric, Training},
@@ -39,6 +40,9 @@ pub struct StudySpec {
     pub evaluation: Evaluation,
     /// Seed of the initial parameters.
     pub seed: u64,
+    /// The file that training begins with, in place of numbers from the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<NamedFile>,
 }
 
 impl StudySpec {
@@ -68,6 +72,20 @@ impl StudySpec {
                 "a model of squared_error can predict 0 or 1 flatly, which has no log-loss: set \"brier\"",
             ));
         }
+        if let Some(initial) = &self.initial {
+            initial.check("initial")?;
+        }
+        if let Some(external) = self.model.external() {
+            external.layout()?;
+            self.model.check()?;
+            return if self.initial.is_some() {
+                Ok(())
+            } else {
+                let problem =
+                    "must be there beside model.external: the safetensors file that says what the tensors are";
+                Err(wrong("initial", problem))
+            };
+        }
         let architecture = self.architecture()?;
         if matches!(self.training.optimizer, Optimizer::ProximalGradient {}) && !architecture.begins_linear() {
             return Err(wrong(
@@ -82,8 +100,14 @@ impl StudySpec {
     /// The network with its shapes.
     ///
     /// # Errors
-    /// The first layer that does not fit.
+    /// The first layer that does not fit; a model of one's own, whose layers only its trainer knows.
     pub fn architecture(&self) -> Result<Architecture, SpecError> {
+        if self.model.external().is_some() {
+            return Err(wrong(
+                "model.external",
+                "is no network of this program: only its own trainer computes with it",
+            ));
+        }
         let penalty = Penalty { l1: self.training.l1, l2: self.training.l2 };
         Architecture::new(&self.model, &self.data.input_shape(), self.data.task().outputs(), penalty)
     }
@@ -94,11 +118,14 @@ impl StudySpec {
     }
 
     /// Tensors of a model file: `layerNN.weight` and `layerNN.bias` of each layer that has them, as
-    /// [`Tensor`](crate::Tensor) says.
+    /// [`Tensor`](crate::Tensor) says; of a model of one's own those that it says are merged.
     ///
     /// # Errors
     /// A specification that [`check`](Self::check) refuses.
     pub fn layout(&self) -> Result<Layout, LayoutError> {
+        if let Some(external) = self.model.external() {
+            return external.layout().map_err(|_| LayoutError::Count(0));
+        }
         let architecture = self.architecture().map_err(|_| LayoutError::Count(0))?;
         Layout::new(architecture.tensors.into_iter().map(|t| TensorShape::new(t.name, t.shape)).collect())
     }

@@ -14,7 +14,7 @@ use consilium_primitives::{
     rules::capped_against,
     BlobRef, Duty, DutyKind, Hash, InstitutionId, Marks,
 };
-use consilium_study::{initial_parameters, StudySpec};
+use consilium_study::{starting_parameters, StudySpec};
 
 /// An input whose file is there and sound.
 struct Held<'a> {
@@ -186,7 +186,7 @@ impl<B: BlobSource> Rounds<'_, B> {
         })
     }
 
-    /// The initial model, from the spec's seed.
+    /// The initial model, from the spec's seed or the file that it begins with.
     fn initial(&self, record: &RoundRecord, finding: &mut Finding) {
         let (Some(spec), Some(layout)) = (&self.spec, &self.layout) else {
             finding.lower(Verdict::Missing, "without the specification it cannot be computed again");
@@ -194,15 +194,26 @@ impl<B: BlobSource> Rounds<'_, B> {
         };
         // what a server-side optimiser remembers follows, and is 0 at first
         let moments = self.history.info.state.rules.merge.moments();
-        let file = initial_parameters(spec).map_err(anyhow::Error::from).and_then(|mut data| {
+        let initial = spec.initial.as_ref().and_then(|named| named.blob("initial").ok());
+        let bytes = match initial.map(|blob| self.file(&blob)) {
+            None => None,
+            Some(Ok(bytes)) => Some(bytes),
+            Some(Err(_)) => {
+                let said = "the file that the study begins with is not among the files given, so that it cannot be computed again";
+                finding.lower(Verdict::Missing, said);
+                return;
+            }
+        };
+        let what = if bytes.is_some() { "the initial file" } else { "the seed" };
+        let file = starting_parameters(spec, bytes.as_deref()).map_err(anyhow::Error::from).and_then(|mut data| {
             let layout = layout.with_state(moments)?;
             data.resize(layout.elements(), 0.0);
             Ok(ModelFile { layout, duty: None, data }.encode()?)
         });
         match file.map(|bytes| blob_hash(&bytes)) {
-            Ok(root) if root == record.root => finding.note("the seed gives exactly this initial model"),
-            Ok(root) => finding.lower(Verdict::Differs, format!("the seed gives {}", hex::encode(root))),
-            Err(error) => finding.lower(Verdict::Differs, format!("the seed gives no model: {error:#}")),
+            Ok(root) if root == record.root => finding.note(format!("{what} gives exactly this initial model")),
+            Ok(root) => finding.lower(Verdict::Differs, format!("{what} gives {}", hex::encode(root))),
+            Err(error) => finding.lower(Verdict::Differs, format!("{what} gives no model: {error:#}")),
         }
     }
 

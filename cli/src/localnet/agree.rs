@@ -28,7 +28,8 @@ pub fn agreement(chain: &Chain, plan: &Plan, network: &Network) -> Result<Hash> 
     Ok(agreement_hash(chain.genesis(), &proposer, &plan.rules, &plan.spec))
 }
 
-/// Gives every site's worker its secret, and tells it which data the agreement may use.
+/// Gives every site's worker its secret and the files that the study names, and tells it which data the agreement may use and which
+/// trainer.
 ///
 /// # Errors
 /// A file cannot be written.
@@ -40,6 +41,18 @@ pub fn allow(plan: &Plan, network: &Network, agreement: &Hash) -> Result<()> {
         let mut entry = toml::Table::new();
         entry.insert("agreement".into(), hex::encode(agreement).into());
         entry.insert("data".into(), site.train.display().to_string().into());
+        if let Some(file) = &plan.means.trainer {
+            let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let table: toml::Table = text.parse().with_context(|| file.display().to_string())?;
+            entry.insert("trainer".into(), table.into());
+        }
+        for file in plan.means.blobs() {
+            let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let blobs = house.blobs();
+            fs::create_dir_all(&blobs).with_context(|| format!("cannot make {}", blobs.display()))?;
+            let path = blobs.join(blake3::hash(&bytes).to_hex().as_str());
+            fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        }
         let mut whole = toml::Table::new();
         whole.insert("study".into(), vec![toml::Value::Table(entry)].into());
         let file = house.sites_file();

@@ -40,6 +40,15 @@ pub struct Options {
     /// Folder of `consilium-node` and `ml-worker`. Left out: that of this program
     #[arg(long, value_name = "DIR")]
     pub bin_dir: Option<PathBuf>,
+    /// The file that the study begins with, where it names one
+    #[arg(long, value_name = "FILE")]
+    pub initial: Option<PathBuf>,
+    /// What each site allows of the study's own trainer: a file with what sites.toml has under [study.trainer]
+    #[arg(long, value_name = "TOML", requires_all = ["initial", "code"])]
+    pub trainer: Option<PathBuf>,
+    /// The archive of the trainer's code
+    #[arg(long, value_name = "TAR", requires = "trainer")]
+    pub code: Option<PathBuf>,
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

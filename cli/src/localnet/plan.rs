@@ -12,7 +12,7 @@ use crate::{
 };
 use anyhow::{bail, Context, Result};
 use consilium_primitives::{StudyRules, SLOT_MILLIS};
-use consilium_study::{Dataset, StudyFile, StudySpec};
+use consilium_study::{Dataset, NamedFile, StudyFile, StudySpec};
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
@@ -61,6 +61,64 @@ pub struct Plan {
     pub sites: Vec<SitePlan>,
     /// Rows held out from everyone.
     pub held_out: Option<PathBuf>,
+    /// What the study needs beside its specification.
+    pub means: Means,
+}
+
+/// Files that a study needs beside its specification, by whole paths.
+#[derive(Clone, Debug, Default)]
+pub struct Means {
+    /// What it begins with.
+    pub initial: Option<PathBuf>,
+    /// What each site allows of its own trainer.
+    pub trainer: Option<PathBuf>,
+    /// The trainer's code.
+    pub code: Option<PathBuf>,
+}
+
+impl Means {
+    /// The files that were asked for, which must be those that the study names.
+    fn of(options: &Options, spec: &StudySpec) -> Result<Self> {
+        let whole = |path: &Option<PathBuf>| {
+            path.as_ref()
+                .map(|path| path.canonicalize().with_context(|| format!("cannot read {}", path.display())))
+                .transpose()
+        };
+        let means =
+            Self { initial: whole(&options.initial)?, trainer: whole(&options.trainer)?, code: whole(&options.code)? };
+        let code = spec.model.external().map(|external| &external.code);
+        for (option, named, given) in
+            [("--initial", spec.initial.as_ref(), &means.initial), ("--code", code, &means.code)]
+        {
+            match (named, given) {
+                (None, None) => {}
+                (None, Some(_)) => bail!("{option}: the study names no such file"),
+                (Some(named), None) => bail!("the study needs the file {}: give it with {option}", named.root),
+                (Some(named), Some(path)) => {
+                    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+                    let found = NamedFile::of(&bytes);
+                    if found != *named {
+                        bail!("{option} {}: is {}, and the study names {}", path.display(), found.root, named.root);
+                    }
+                }
+            }
+        }
+        Ok(means)
+    }
+
+    /// The files that every site's blob store must hold.
+    pub fn blobs(&self) -> impl Iterator<Item = &PathBuf> {
+        self.initial.iter().chain(&self.code)
+    }
+
+    /// As a command of the worker takes them.
+    pub fn give(&self, command: &mut Command) {
+        for (option, file) in [("--initial", &self.initial), ("--trainer", &self.trainer), ("--code", &self.code)] {
+            if let Some(file) = file {
+                command.arg(option).arg(file);
+            }
+        }
+    }
 }
 
 impl Plan {
@@ -96,6 +154,7 @@ impl Plan {
         if rules.min_participants as usize > count {
             bail!("{}: rules.min_participants is {}, but there are {count} sites", shown(), rules.min_participants);
         }
+        let means = Means::of(options, &file.spec())?;
         for site in &named {
             check_data(&programs, &options.study, site).await?;
         }
@@ -110,6 +169,7 @@ impl Plan {
             rules,
             sites: named,
             held_out: None,
+            means,
         };
         if let Err(error) = plan.fill(&file, &text).await {
             plan.discard();

@@ -190,6 +190,7 @@ impl Run<'_> {
         if let Some(rows) = &self.plan.held_out {
             command.arg("--held-out").arg(rows);
         }
+        self.plan.means.give(&mut command);
         answer(command).await.context("the comparison with local-only and central training has failed")
     }
 

@@ -1,6 +1,6 @@
 //! `ml-worker compare`: swarm, local-only and central side by side.
 
-use super::{apart::apart, say};
+use super::{apart::apart, means::Means, say};
 use crate::hash;
 use anyhow::{bail, Context, Result};
 use clap::Args;
@@ -57,6 +57,8 @@ pub struct Compare {
     /// The last round's model, where --model is of an earlier one
     #[arg(long, value_name = "FILE", requires = "model")]
     last_model: Option<PathBuf>,
+    #[command(flatten)]
+    means: Means,
 }
 
 /// One site, as `--sites` gives it.
@@ -133,7 +135,9 @@ pub fn compare(arguments: &Compare) -> Result<()> {
             (rounds, outcome.model, outcome.canonical, Some(outcome.last), outcome.statistics, simulated)
         }
     };
+    let ready = arguments.means.ready(&spec)?;
     let mut comparison = Inputs {
+        engine: &ready.engine,
         spec: &spec,
         rounds,
         sites: &sites,

@@ -4,6 +4,7 @@ use super::{
     apart::apart,
     evaluate::{evaluate, Bootstrap, Evaluate},
     inspect::Inspect,
+    means::Means,
     memory::Memory,
     pack::{pack, Pack},
     predict::{predict, Predict},
@@ -72,6 +73,8 @@ pub struct Train {
     secret: Option<PathBuf>,
     #[command(flatten)]
     bootstrap: Bootstrap,
+    #[command(flatten)]
+    means: Means,
     #[command(flatten)]
     memory: Memory,
 }
@@ -149,6 +152,7 @@ fn train(arguments: &Train) -> Result<()> {
     let file = read_study(&arguments.study)?;
     let spec = file.spec();
     let rounds = arguments.rounds.unwrap_or(file.rules.rounds);
+    let ready = arguments.means.ready(&spec)?;
     let secret = match &arguments.secret {
         Some(path) => read_secret(path)?,
         None => secret_of(&arguments.data)?,
@@ -168,7 +172,7 @@ fn train(arguments: &Train) -> Result<()> {
     let bar = ProgressBar::new(1_000);
     bar.set_style(ProgressStyle::with_template("training {bar:40} {percent:>3} %, {eta} left")?);
     let plan = Plan { spec: &spec, rounds, table: &rows, secret };
-    let outcome = desk::train(&plan, &|done| {
+    let outcome = desk::train_by(&ready.engine, &plan, &|done| {
         bar.set_position((done * 1_000.0) as u64);
         false
     })

@@ -1,6 +1,6 @@
 //! `ml-worker evaluate`: a model on rows whose labels are known.
 
-use super::{memory::Memory, say, shown};
+use super::{means::Means, memory::Memory, say, shown};
 use anyhow::{bail, Context, Result};
 use clap::Args;
 use consilium_ml_worker::{
@@ -27,6 +27,8 @@ pub struct Evaluate {
     #[command(flatten)]
     bootstrap: Bootstrap,
     #[command(flatten)]
+    means: Means,
+    #[command(flatten)]
     memory: Memory,
 }
 
@@ -48,7 +50,8 @@ impl Bootstrap {
 }
 
 pub fn evaluate(arguments: &Evaluate) -> Result<()> {
-    let bundle = Bundle::read(&arguments.model)?;
+    let mut bundle = Bundle::read(&arguments.model)?;
+    let _ready = arguments.means.equip(&mut bundle, &arguments.model)?;
     let (data, how) = (&arguments.data, arguments.memory.reading());
     let table = read_file(data, &bundle.spec.data, &[0; 32], &how)?.table?;
     let texts = match &arguments.by {

@@ -8,7 +8,7 @@ use consilium_ml_worker::{
     desk::{self, Bundle},
     learn::Net,
 };
-use consilium_study::StudySpec;
+use consilium_study::{tensor_line, StudySpec};
 use std::{fmt::Write, path::PathBuf};
 
 #[derive(Args)]
@@ -38,6 +38,9 @@ impl Inspect {
 
 /// A network in words: layers, tensors, memory.
 fn describe(spec: &StudySpec, bundle: Option<&Bundle>) -> Result<String> {
+    if spec.model.external().is_some() {
+        return own_model(spec);
+    }
     let net = Net::new(spec.architecture()?)?;
     let architecture = net.architecture();
     let mut out = String::new();
@@ -65,6 +68,19 @@ fn describe(spec: &StudySpec, bundle: Option<&Bundle>) -> Result<String> {
             let mean = numbers.iter().map(|w| f64::from(w.abs())).sum::<f64>() / numbers.len() as f64;
             writeln!(out, "{:<16}{:>10}  {mean:.6}", tensor.name, numbers.len())?;
         }
+    }
+    Ok(out)
+}
+
+/// A model of one's own: what is merged of it.
+fn own_model(spec: &StudySpec) -> Result<String> {
+    let layout = spec.layout()?;
+    let mut out = String::new();
+    writeln!(out, "{}", spec.title)?;
+    writeln!(out, "specification {}", hex::encode(spec.hash()?))?;
+    writeln!(out, "a model of its own: {} merged parameters in {} tensors", layout.elements(), layout.tensors().len())?;
+    for tensor in layout.tensors() {
+        writeln!(out, "  {}", tensor_line(&tensor.name, &tensor.shape))?;
     }
     Ok(out)
 }

@@ -5,11 +5,13 @@ pub mod compare;
 pub mod desk;
 mod evaluate;
 mod inspect;
+mod means;
 pub mod memory;
 mod pack;
 mod predict;
 pub mod seeds;
 mod shown;
+pub mod trainer;
 
 use anyhow::Result;
 use std::{

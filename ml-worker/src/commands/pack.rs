@@ -1,6 +1,6 @@
 //! `ml-worker pack`: a finished study's model, ready for use.
 
-use super::{memory::Memory, say, shown};
+use super::{means::Means, memory::Memory, say, shown};
 use anyhow::{bail, Context, Result};
 use clap::Args;
 use consilium_ml_worker::{
@@ -49,6 +49,8 @@ pub struct Pack {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    means: Means,
+    #[command(flatten)]
     memory: Memory,
 }
 
@@ -88,7 +90,8 @@ pub fn pack(arguments: &Pack) -> Result<()> {
                 }
             };
             let own = Own { table: &table, split: &split, sensitivity: arguments.sensitivity };
-            Bundle::of_study(&spec, &model, statistics.as_deref(), Some(&own))
+            let ready = arguments.means.ready(&study)?;
+            Bundle::of_study_by(&ready.engine, &spec, &model, statistics.as_deref(), Some(&own))
                 .with_context(|| data.display().to_string())?
         }
         _ => Bundle::of_study(&spec, &model, statistics.as_deref(), None)?,

@@ -1,6 +1,6 @@
 //! `ml-worker predict`: a model on new rows.
 
-use super::{memory::Memory, say};
+use super::{means::Means, memory::Memory, say};
 use anyhow::{bail, Context, Result};
 use clap::Args;
 use consilium_ml_worker::{
@@ -24,6 +24,8 @@ pub struct Predict {
     #[arg(long, value_name = "CSV")]
     out: Option<PathBuf>,
     #[command(flatten)]
+    means: Means,
+    #[command(flatten)]
     memory: Memory,
 }
 
@@ -45,7 +47,8 @@ pub fn predict(arguments: &Predict) -> Result<()> {
     if let Some(path) = arguments.out.as_ref().filter(|path| path.exists()) {
         bail!("{} is there already, and is not overwritten: name a new file with --out", path.display());
     }
-    let bundle = Bundle::read(&arguments.model)?;
+    let mut bundle = Bundle::read(&arguments.model)?;
+    let _ready = arguments.means.equip(&mut bundle, &arguments.model)?;
     let table = read_unlabelled(&arguments.data, &bundle.spec.data, &arguments.memory.reading())?;
     let (logits, _) = desk::logits(&bundle, &table).with_context(|| arguments.data.display().to_string())?;
     let goal = objective(&bundle.spec, None);

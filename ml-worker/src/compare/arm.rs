@@ -3,9 +3,10 @@
 use super::Inputs;
 use crate::{
     data::{Rows, Scaler, Table},
+    external::Step,
     learn::{
         figures::{groups, validated_cuts, Figures},
-        initial_parameters, logits_of, loss_micro, objective, Net, OptimizerState, Seeds, Session,
+        micro_of, objective, OptimizerState,
     },
 };
 use anyhow::Result;
@@ -90,19 +91,19 @@ impl Inputs<'_> {
     /// Trains on these rows for as many rounds as the swarm, and chooses among the rounds as the swarm does: the newest
     /// against the best so far, by the agreed metric on the arm's own validation rows.
     pub(super) fn fit(&self, rows: &Rows, validation: &Rows, secret: &[u8; 32]) -> Result<Model> {
-        let hash = self.spec.hash()?.0;
-        let mut parameters = initial_parameters(self.spec)?;
+        let mut parameters = self.engine.start(self.spec)?;
+        self.engine.fresh()?;
         let mut state = OptimizerState::default();
         let mut best: Option<(u32, u32, Vec<f32>)> = None;
         for round in 1..=self.rounds {
-            let seeds = Seeds::new(secret, &hash, round);
-            let trained =
-                Session::new(self.spec, &parameters, rows, Some(validation), &state, &seeds).train(&|_| false)?;
+            let step = Step { base: &parameters, rows: (rows, validation), state: &state, chance: (secret, round) };
+            let trained = self.engine.train(self.spec, &step, &|_| false)?;
             parameters = trained.parameters;
             if self.spec.training.keep_optimizer_state {
                 state = trained.state;
             }
-            if let Some(loss) = loss_micro(self.spec, &parameters, validation)? {
+            let z = self.engine.logits(self.spec, &parameters, validation)?;
+            if let Some(loss) = micro_of(self.spec, &z, validation) {
                 if best.as_ref().is_none_or(|(lowest, ..)| loss <= *lowest) {
                     best = Some((loss, round, parameters.clone()));
                 }
@@ -134,29 +135,29 @@ impl Inputs<'_> {
         Ok((Arm { name: name.to_owned(), training_rows, choice: model.choice, chosen, last }, said))
     }
 
-    fn say(&self, net: &Net, parameters: &[f32], scaler: &Scaler, table: &Table, places: &[usize]) -> Result<Said> {
+    fn say(&self, parameters: &[f32], scaler: &Scaler, table: &Table, places: &[usize]) -> Result<Said> {
         let rows = scaler.apply(table, places)?;
         Ok(Said {
-            logits: logits_of(net, parameters, &rows)?,
+            logits: self.engine.logits(self.spec, parameters, &rows)?,
             labels: rows.labels().to_vec(),
             groups: groups(&self.spec.data, table, places),
         })
     }
 
     /// The cuts that an arm's validation rows ask for; none where they are too few to choose by.
-    fn cuts(&self, net: &Net, parameters: &[f32], sets: &Sets, judges: &Judges<'_>) -> Result<Cuts> {
+    fn cuts(&self, parameters: &[f32], sets: &Sets, judges: &Judges<'_>) -> Result<Cuts> {
         let goal = objective(self.spec, None);
         let of = |logits: &[f32], labels: &[u32]| match labels.len() / goal.labels_per_row() {
             rows if rows < self.spec.evaluation.min_rows as usize => Vec::new(),
             _ => validated_cuts(&goal, logits, labels),
         };
         if let Judges::One(rows) = judges {
-            let cuts = of(&logits_of(net, parameters, rows)?, rows.labels());
+            let cuts = of(&self.engine.logits(self.spec, parameters, rows)?, rows.labels());
             return Ok(Cuts { sites: vec![cuts.clone(); self.sites.len()], common: cuts });
         }
         let (mut sites, mut logits, mut labels) = (Vec::new(), Vec::new(), Vec::new());
         for ((site, split), scaler) in self.sites.iter().zip(self.splits).zip(&sets.sites) {
-            let said = self.say(net, parameters, scaler, &site.table, &split.rows(&site.table).1)?;
+            let said = self.say(parameters, scaler, &site.table, &split.rows(&site.table).1)?;
             sites.push(of(&said.logits, &said.labels));
             logits.extend(said.logits);
             labels.extend(said.labels);
@@ -165,10 +166,9 @@ impl Inputs<'_> {
     }
 
     fn measure(&self, parameters: &[f32], sets: &Sets, judges: &Judges<'_>) -> Result<(Measured, Vec<Said>)> {
-        let net = Net::new(self.spec.architecture()?)?;
         let goal = objective(self.spec, None);
-        let cuts = self.cuts(&net, parameters, sets, judges)?;
-        let say = |scaler: &Scaler, table: &Table, places: &[usize]| self.say(&net, parameters, scaler, table, places);
+        let cuts = self.cuts(parameters, sets, judges)?;
+        let say = |scaler: &Scaler, table: &Table, places: &[usize]| self.say(parameters, scaler, table, places);
         let figures = |said: &Said, cuts: &[Option<f64>]| {
             Figures::by_group(&goal, &said.logits, &said.labels, cuts, Some(&said.groups))
         };

@@ -32,6 +32,7 @@ pub use joining::{Joining, Verdict};
 
 use crate::{
     data::{own_statistics, Rows, Scaler, Split, Table},
+    external::Engine,
     learn::figures::outputs,
     random::key,
     simulate::{Site, Swarm},
@@ -89,6 +90,8 @@ pub struct Inputs<'a> {
     pub swarm: Swarm<'a>,
     /// Merged statistics of the study.
     pub statistics: Option<&'a Statistics>,
+    /// What trains, where that is not this program alone.
+    pub engine: &'a Engine,
 }
 
 fn labels_per_row(spec: &StudySpec) -> usize {

@@ -3,6 +3,7 @@
 use super::{fit::Fitted, logits_of_rows};
 use crate::{
     data::{all_known, Preprocessing, Scaler, Split, Table},
+    external::Engine,
     learn::objective,
     site::write_whole,
 };
@@ -14,6 +15,8 @@ use std::{fs, path::Path};
 
 const MODEL: &str = "model.safetensors";
 const REST: &str = "model.json";
+/// Tensors of a model of one's own that are not merged.
+pub const LOCAL: &str = "local.safetensors";
 
 /// A model, the agreement it was trained by, and how rows become its input. On disk: a folder with `model.safetensors` (the
 /// parameters, which any reader of such files opens) and `model.json` (the rest).
@@ -31,6 +34,9 @@ pub struct Bundle {
     pub fitted: Option<Fitted>,
     /// Where it comes from.
     pub made: Made,
+    /// What computes with it, where that is not this program; on disk, of that there is only what a site keeps for itself
+    /// ([`LOCAL`]).
+    pub engine: Engine,
 }
 
 /// Where a model comes from.
@@ -81,6 +87,20 @@ impl Bundle {
     /// # Errors
     /// Files of another study; without a site's data, a study whose rows are scaled at each site by the site's own numbers.
     pub fn of_study(spec: &[u8], model: &[u8], statistics: Option<&[u8]>, own: Option<&Own<'_>>) -> Result<Self> {
+        Self::of_study_by(&Engine::NONE, spec, model, statistics, own)
+    }
+
+    /// The same of a study that brings its own trainer.
+    ///
+    /// # Errors
+    /// As [`of_study`](Self::of_study); what the trainer says.
+    pub fn of_study_by(
+        engine: &Engine,
+        spec: &[u8],
+        model: &[u8],
+        statistics: Option<&[u8]>,
+        own: Option<&Own<'_>>,
+    ) -> Result<Self> {
         let spec = StudySpec::from_canonical(spec)?;
         let parameters = ModelFile::decode_merged(model, &spec.layout()?).context("the model")?.data;
         let scaler = match (spec.data.scaling, statistics) {
@@ -111,7 +131,8 @@ impl Bundle {
         };
         let made = Made::Study { root: hex::encode(blob_hash(model)) };
         let preprocessing = Preprocessing { spec: spec.data.clone(), scaler };
-        let mut bundle = Self { spec, preprocessing, parameters, cuts: Vec::new(), fitted: None, made };
+        let mut bundle =
+            Self { spec, preprocessing, parameters, cuts: Vec::new(), fitted: None, made, engine: engine.clone() };
         if let Some(own) = own {
             bundle.fit(own)?;
         }
@@ -122,7 +143,8 @@ impl Bundle {
     fn fit(&mut self, own: &Own<'_>) -> Result<()> {
         let validation = own.split.rows(own.table).1;
         let rows = self.preprocessing.scaler.apply(own.table, &validation)?;
-        let logits = logits_of_rows(&self.spec, &self.parameters, own.table, &rows, |row| validation[row])?;
+        let logits =
+            logits_of_rows((&self.spec, &self.engine), &self.parameters, own.table, &rows, |row| validation[row])?;
         let fitted = Fitted::of(&objective(&self.spec, None), &logits, rows.labels(), own.sensitivity);
         self.cuts.clone_from(&fitted.cuts);
         self.fitted = Some(fitted);
@@ -148,6 +170,10 @@ impl Bundle {
             let path = folder.join(name);
             write_whole(&path, &bytes, 0o600).with_context(|| format!("cannot write {}", path.display()))?;
         }
+        if let Some(kept) = self.engine.trainer.as_ref().map(|trainer| trainer.kept()).transpose()?.flatten() {
+            let path = folder.join(LOCAL);
+            write_whole(&path, &kept, 0o600).with_context(|| format!("cannot write {}", path.display()))?;
+        }
         Ok(())
     }
 
@@ -169,6 +195,14 @@ impl Bundle {
         let spec = StudySpec::from_canonical(rest.spec.as_bytes()).with_context(at)?;
         let parameters = ModelFile::decode_merged(&model, &spec.layout()?).context(MODEL)?.data;
         let preprocessing = Preprocessing { spec: spec.data.clone(), scaler: rest.scaler };
-        Ok(Self { spec, preprocessing, parameters, cuts: rest.cuts, fitted: rest.fitted, made: rest.made })
+        Ok(Self {
+            spec,
+            preprocessing,
+            parameters,
+            cuts: rest.cuts,
+            fitted: rest.fitted,
+            made: rest.made,
+            engine: Engine::NONE,
+        })
     }
 }

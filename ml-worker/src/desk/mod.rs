@@ -6,14 +6,14 @@ mod evaluation;
 mod fit;
 mod train;
 
-pub use bundle::{Bundle, Made, Own};
+pub use bundle::{Bundle, Made, Own, LOCAL};
 pub use evaluation::{evaluate, Bootstrap, By, Cut, Draws, Evaluation, Output, Recalibrated};
 pub use fit::{Fitted, Wanted};
-pub use train::{train, Outcome, Plan};
+pub use train::{train, train_by, Outcome, Plan};
 
 use crate::{
     data::{Preprocessing, Rows, Table},
-    learn::{logits_of, Net},
+    external::Engine,
 };
 use anyhow::{bail, Result};
 use consilium_study::{Architecture, Node, Op, Scaling, StudySpec};
@@ -43,12 +43,12 @@ pub fn logits(bundle: &Bundle, table: &Table) -> Result<(Vec<f32>, Rows)> {
         );
     }
     let rows = preprocessing.rows(table)?;
-    Ok((logits_of_rows(&bundle.spec, &bundle.parameters, table, &rows, |row| row)?, rows))
+    Ok((logits_of_rows((&bundle.spec, &bundle.engine), &bundle.parameters, table, &rows, |row| row)?, rows))
 }
 
 /// Logits of rows that were made of a table's; `number`: which of them.
 fn logits_of_rows(
-    spec: &StudySpec,
+    (spec, engine): (&StudySpec, &Engine),
     parameters: &[f32],
     table: &Table,
     rows: &Rows,
@@ -65,7 +65,7 @@ fn logits_of_rows(
             number(row) + 1
         );
     }
-    Ok(logits_of(&Net::new(spec.architecture()?)?, parameters, rows)?)
+    engine.logits(spec, parameters, rows)
 }
 
 /// One line per layer: where it stands, what it does, what it takes and gives.

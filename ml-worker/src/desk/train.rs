@@ -6,9 +6,10 @@ use super::{
 };
 use crate::{
     data::{own_statistics, Prepared, Rows, Split, Table},
+    external::{Engine, Step},
     learn::{
         figures::{groups, Figures},
-        initial_parameters, logits_of, objective, Net, OptimizerState, Seeds, Session, TrainError,
+        objective, OptimizerState, TrainError,
     },
 };
 use anyhow::{Context, Result};
@@ -49,6 +50,14 @@ pub struct Outcome {
 /// # Errors
 /// Rows that the study cannot train on; what training says.
 pub fn train(plan: &Plan<'_>, progress: &dyn Fn(f64) -> bool) -> Result<Outcome> {
+    train_by(&Engine::NONE, plan, progress)
+}
+
+/// The same of a study that begins with a file, or brings its own trainer.
+///
+/// # Errors
+/// As [`train`]; what the trainer says.
+pub fn train_by(engine: &Engine, plan: &Plan<'_>, progress: &dyn Fn(f64) -> bool) -> Result<Outcome> {
     let Plan { spec, rounds, table, secret } = plan;
     let split = Split::of(table, spec.evaluation.validation_share);
     let own = match spec.data.scaling {
@@ -57,16 +66,16 @@ pub fn train(plan: &Plan<'_>, progress: &dyn Fn(f64) -> bool) -> Result<Outcome>
     };
     let prepared = Prepared::new(spec, table, &split, own.as_ref())?;
     let Prepared { training, validation, preprocessing } = prepared;
-    let hash = spec.hash()?.0;
-    let mut parameters = initial_parameters(spec)?;
+    let mut parameters = engine.start(spec)?;
+    engine.fresh()?;
     let mut state = OptimizerState::default();
     let mut training_loss = f64::NAN;
     for round in 1..=*rounds {
-        let seeds = Seeds::new(secret, &hash, round);
         let halt = |done: f64| progress((f64::from(round - 1) + done) / f64::from(*rounds));
-        let trained = Session::new(spec, &parameters, &training, Some(&validation), &state, &seeds).train(&halt);
-        let trained = match trained {
-            Err(TrainError::Halted) => return Err(TrainError::Halted.into()),
+        let rows = (&training, &validation);
+        let step = Step { base: &parameters, rows, state: &state, chance: (secret, round) };
+        let trained = match engine.train(spec, &step, &halt) {
+            Err(error) if matches!(error.downcast_ref(), Some(TrainError::Halted)) => return Err(error),
             other => other.with_context(|| format!("round {round}"))?,
         };
         parameters = trained.parameters;
@@ -75,18 +84,18 @@ pub fn train(plan: &Plan<'_>, progress: &dyn Fn(f64) -> bool) -> Result<Outcome>
             state = trained.state;
         }
     }
-    let net = Net::new(spec.architecture()?)?;
     let goal = objective(spec, None);
-    let z = logits_of(&net, &parameters, &validation)?;
+    let z = engine.logits(spec, &parameters, &validation)?;
     let fitted = Fitted::of(&goal, &z, validation.labels(), None);
     let cuts = fitted.cuts.clone();
     let groups = groups(&spec.data, table, &split.rows(table).1);
     let figures = Figures::by_group(&goal, &z, validation.labels(), &cuts, Some(&groups));
+    let engine = engine.clone();
     let made = Made::Desk { training_rows: Rows::len(&training), rounds: *rounds };
     Ok(Outcome {
         rows: (training.len(), validation.len()),
         training_loss,
         validation: figures,
-        bundle: Bundle { spec: (*spec).clone(), preprocessing, parameters, cuts, fitted: Some(fitted), made },
+        bundle: Bundle { spec: (*spec).clone(), preprocessing, parameters, cuts, fitted: Some(fitted), made, engine },
     })
 }

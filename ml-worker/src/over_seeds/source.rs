@@ -3,6 +3,7 @@
 use crate::{
     compare::{Comparison, Inputs},
     data::{demo, read_table, Draw, Pool, Split},
+    external::Engine,
     random::key,
     scratch::Scratch,
     simulate::{run, site_group_key, Site},
@@ -113,6 +114,7 @@ impl Source<'_> {
         let outcome = run(&spec, &rules, &sites, &|_, _, loss| loss)?;
         let tests: Vec<_> = sites.iter().map(|_| None).collect();
         Inputs {
+            engine: &Engine::NONE,
             spec: &spec,
             rounds: outcome.rounds.len() as u32 - 1,
             sites: &sites,

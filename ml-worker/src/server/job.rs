@@ -1,14 +1,15 @@
 //! One duty, done.
 
-use super::{turns::Stop, Worker, RETRY};
+use super::{kept::Got, turns::Stop, Worker, RETRY};
 use crate::{
-    data::{statistics_of, too_many_files, DataError, Rows},
-    learn::{figures::Figures, initial_parameters, logits_of, micro_of, objective, Net, TrainError},
+    data::{statistics_of, too_many_files, DataError},
+    external::ExternalError,
+    learn::{figures::Figures, logits_of, micro_of, objective, Net, TrainError},
     site::{OwnMerge, StudyKey},
 };
 use consilium_aggregation::{FileError, ModelFile};
 use consilium_primitives::{DutyKind, DutyOrder, DutyOutput, DutyState, FailureCode, Hash};
-use consilium_study::StudySpec;
+use consilium_study::{starting_parameters, StudySpec};
 use std::{io, panic::AssertUnwindSafe, time::Instant};
 
 /// Why a duty is not done.
@@ -18,6 +19,8 @@ pub(super) enum JobError {
     Data(#[from] DataError),
     #[error(transparent)]
     Train(#[from] TrainError),
+    #[error(transparent)]
+    External(#[from] ExternalError),
     /// Something this worker must have is not there yet.
     #[error("{0} is missing")]
     Missing(&'static str),
@@ -39,6 +42,7 @@ impl JobError {
         match self {
             Self::Data(error) => error.code,
             Self::Train(error) => error.code(),
+            Self::External(error) => error.code(),
             Self::Missing(_) | Self::Stopped(_) => FailureCode::Internal,
             Self::Other(error) => {
                 let full = |e: &io::Error| e.kind() == io::ErrorKind::StorageFull;
@@ -57,7 +61,8 @@ impl JobError {
             Self::Data(error) => error.passes,
             Self::Train(TrainError::Rows(error)) => too_many_files(error),
             Self::Other(error) => error.chain().filter_map(|e| e.downcast_ref::<io::Error>()).any(too_many_files),
-            Self::Train(_) | Self::Missing(_) | Self::Stopped(_) => false,
+            Self::External(ExternalError::Io(error)) => too_many_files(error),
+            Self::External(_) | Self::Train(_) | Self::Missing(_) | Self::Stopped(_) => false,
         }
     }
 }
@@ -160,8 +165,8 @@ impl Worker {
             DutyKind::Merge | DutyKind::MergeStatistics => self.merge(order, &spec),
             DutyKind::Evaluate => {
                 let base = self.base(order, &spec)?;
-                let rows = self.rows(order, &spec)?.rows;
-                Ok(Some(DutyOutput::Metric(self.evaluate(order, &spec, &base, &rows.validation)?)))
+                let got = self.rows(order, &spec)?;
+                Ok(Some(DutyOutput::Metric(self.evaluate(order, &spec, &base, &got)?)))
             }
             DutyKind::Acknowledge => {
                 let blob = order.base.ok_or(JobError::Missing("the canonical model"))?;
@@ -177,7 +182,7 @@ impl Worker {
 
     /// The initial model, put into the blob store.
     pub(super) fn init(&self, order: &DutyOrder, spec: &StudySpec) -> Result<DutyOutput, JobError> {
-        Ok(DutyOutput::Root(self.blobs.put_loosely(&initial_model(spec, order.output_len)?)?))
+        Ok(DutyOutput::Root(self.blobs.put_loosely(&self.initial_model(spec, order.output_len)?)?))
     }
 
     pub(super) fn base(&self, order: &DutyOrder, spec: &StudySpec) -> Result<Vec<f32>, JobError> {
@@ -193,11 +198,18 @@ impl Worker {
         order: &DutyOrder,
         spec: &StudySpec,
         model: &[f32],
-        validation: &Rows,
+        got: &Got,
     ) -> Result<Option<u32>, JobError> {
-        let duty = &order.duty;
-        let net = Net::new(spec.architecture().map_err(other)?).map_err(TrainError::Net)?;
-        let z = logits_of(&net, model, validation)?;
+        let (duty, validation) = (&order.duty, &got.rows.validation);
+        let z = match self.trainer(order, spec)? {
+            Some(trainer) => {
+                trainer.logits(model, validation, Some(&format!("{}-validation", hex::encode(got.name))))?
+            }
+            None => {
+                let net = Net::new(spec.architecture().map_err(other)?).map_err(TrainError::Net)?;
+                logits_of(&net, model, validation)?
+            }
+        };
         let of = if duty.kind == DutyKind::Train { duty.round.saturating_sub(1) } else { duty.round };
         let figures = Figures::of(&objective(spec, None), &z, validation.labels(), &[]);
         // which rows are of one patient is not known any more here
@@ -218,12 +230,13 @@ impl Worker {
         })?;
         Ok(DutyOutput::Update { root: self.blobs.put_update(&file)?, metric: None })
     }
-}
 
-/// The initial model's file, of this length: what a server-side optimiser remembers follows, and is 0 at first.
-pub(super) fn initial_model(spec: &StudySpec, len: u64) -> Result<Vec<u8>, JobError> {
-    let layout = spec.layout().map_err(other)?.merged(len).map_err(other)?;
-    let mut data = initial_parameters(spec).map_err(other)?;
-    data.resize(layout.elements(), 0.0);
-    ModelFile { layout, duty: None, data }.encode().map_err(other)
+    /// The initial model's file, of this length: what a server-side optimiser remembers follows, and is 0 at first.
+    pub(super) fn initial_model(&self, spec: &StudySpec, len: u64) -> Result<Vec<u8>, JobError> {
+        let layout = spec.layout().map_err(other)?.merged(len).map_err(other)?;
+        let file = self.initial_file(spec)?;
+        let mut data = starting_parameters(spec, file.as_deref()).map_err(other)?;
+        data.resize(layout.elements(), 0.0);
+        ModelFile { layout, duty: None, data }.encode().map_err(other)
+    }
 }

@@ -91,6 +91,7 @@ impl Worker {
     /// Lets go what has not been used for long; all of it where the site is on hold.
     pub(super) fn let_go(&self) {
         self.kept.lock().let_go(if self.home.held() { Duration::ZERO } else { UNUSED });
+        self.rest_trainers();
     }
 
     /// What `sites.toml` says of a study's file, and how it is read.

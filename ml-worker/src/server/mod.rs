@@ -9,6 +9,7 @@ mod ahead;
 mod answer;
 mod connections;
 mod dissent;
+mod external;
 mod failures;
 mod http;
 mod job;
@@ -30,6 +31,7 @@ pub use misconfigured::Misconfigured;
 
 use crate::{
     data::too_many_files,
+    external::Trainer,
     learn::OptimizerState,
     random,
     site::{Blobs, Home, StudyKey, SETTLE_EVERY},
@@ -116,6 +118,10 @@ pub struct Worker {
     kept: Mutex<Shelf<Kept>>,
     /// What the optimiser remembers after the last training: of which study, in which file it is, too.
     state: Mutex<Option<(StudyKey, String, OptimizerState)>>,
+    /// Trainers that studies bring.
+    trainers: Mutex<HashMap<StudyKey, Arc<Trainer>>>,
+    /// Files that studies name and that are not here, of which people were told.
+    told: Mutex<HashSet<Hash>>,
     /// Held while pictures are read.
     pictures: Mutex<()>,
     /// Agreements whose split is lost, of which people were told.
@@ -161,6 +167,8 @@ impl Worker {
             finished: Condvar::new(),
             kept: Mutex::new(Shelf::new(kept::most())),
             state: Mutex::default(),
+            trainers: Mutex::default(),
+            told: Mutex::default(),
             pictures: Mutex::default(),
             lost: Mutex::default(),
             adopted: Mutex::default(),

@@ -1,9 +1,6 @@
 //! What a site says of itself while a study waits for sites; and the initial model, which every site can make again.
 
-use super::{
-    job::{initial_model, JobError},
-    Worker,
-};
+use super::{job::JobError, Worker};
 use consilium_primitives::{
     duty::{held_bit, HELD_BASE},
     round::Kind,
@@ -33,7 +30,7 @@ impl Worker {
     /// it any more.
     pub(super) fn restore_initial(&self, order: &DutyOrder, spec: &StudySpec) -> Result<(), JobError> {
         if let Some(base) = order.base.filter(|base| is_initial(order) && !self.blobs.has(base)) {
-            self.blobs.put(&initial_model(spec, base.len)?)?;
+            self.blobs.put(&self.initial_model(spec, base.len)?)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::{
     Worker,
 };
 use crate::{
-    learn::{candle, Checkpoint, OptimizerState, Seeds, Session, TrainError},
+    learn::{candle, Checkpoint, OptimizerState, Seeds, Session, TrainError, Trained},
     site::{state_name, StudyKey},
 };
 use consilium_aggregation::{FileError, ModelFile};
@@ -21,6 +21,11 @@ use std::{
 /// How often a training looks whether it is to stop; it does so first after its first step.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Whether this program keeps what an optimiser remembers; a trainer of one's own keeps its own state.
+fn keeps_state(spec: &StudySpec) -> bool {
+    spec.training.keep_optimizer_state && spec.model.external().is_none()
+}
+
 impl Worker {
     /// Trains, measures the base model on the way, and puts the update into the blob store.
     pub(super) fn train(&self, order: &DutyOrder, hash: &Hash, spec: &StudySpec) -> Result<DutyOutput, JobError> {
@@ -29,7 +34,7 @@ impl Worker {
         let began = Instant::now();
         let got = self.rows(order, spec)?;
         let base = self.base(order, spec)?;
-        let metric = self.evaluate(order, spec, &base, &got.rows.validation)?;
+        let metric = self.evaluate(order, spec, &base, &got)?;
         let state = self.state(order, spec)?;
         let (stopped, looked) = (Cell::new(None), Cell::new(None::<Instant>));
         let halt = |done: f64| {
@@ -42,6 +47,7 @@ impl Worker {
             stopped.set(self.stop(order, &mut turn.borrow_mut()));
             stopped.get().is_some()
         };
+        let trainer = self.trainer(order, spec)?;
         let seeds = Seeds::new(&self.secret, &order.spec.0, duty.round);
         let keep = |checkpoint: &Checkpoint| {
             if let Err(error) = self.home.put_checkpoint(&study, &key, &got.name, checkpoint) {
@@ -53,6 +59,8 @@ impl Worker {
             tracing::info!("study {}, round {}: goes on after step {}", duty.study, duty.round, from.steps());
         }
         let gpu = self.leave.lock().settings(&duty.agreement).and_then(|settings| settings.gpu);
+        // a trainer of one's own is given it as it starts
+        let gpu = gpu.filter(|_| trainer.is_none());
         let session = Session {
             from,
             device: gpu.map(candle::gpu).transpose().map_err(TrainError::Net)?,
@@ -60,10 +68,17 @@ impl Worker {
             ..Session::new(spec, &base, &got.rows.training, Some(&got.rows.validation), &state, &seeds)
         };
         let before = began.elapsed();
-        let trained = match session.train(&halt) {
-            Err(TrainError::Halted) if stopped.get() == Some(Stop::Refused) => return Err(refused().into()),
-            Err(TrainError::Halted) => return Err(JobError::Stopped(stopped.get().unwrap_or(Stop::Held))),
-            other => other?,
+        let trained = match &trainer {
+            Some(trainer) => {
+                let update = self.train_outside(trainer, (order, &got, &base), (&halt, &stopped))?;
+                let state = OptimizerState::default();
+                Trained { parameters: update.parameters, loss: update.loss, state, epochs: spec.training.epochs }
+            }
+            None => match session.train(&halt) {
+                Err(TrainError::Halted) if stopped.get() == Some(Stop::Refused) => return Err(refused().into()),
+                Err(TrainError::Halted) => return Err(JobError::Stopped(stopped.get().unwrap_or(Stop::Held))),
+                other => other?,
+            },
         };
         let training = began.elapsed().saturating_sub(before);
         let file = ModelFile { layout: spec.layout().map_err(other)?, duty: Some(*hash), data: trained.parameters };
@@ -72,14 +87,14 @@ impl Worker {
             FileError::TooLarge { .. } => TrainError::NotFinite { epoch: spec.training.epochs }.into(),
             error => other(error),
         })?;
-        let keep_state = || match spec.training.keep_optimizer_state {
+        let keep_state = || match keeps_state(spec) {
             true => self.home.put_optimizer(&study, duty.round, hash, &trained.state),
             false => Ok(()),
         };
         // each is some ten megabytes that are hashed and written
         let (root, kept) = rayon::join(|| self.blobs.put_update(&file), keep_state);
         let (root, ()) = (root?, kept?);
-        if spec.training.keep_optimizer_state {
+        if keeps_state(spec) {
             *self.state.lock() = Some((study, state_name(duty.round, hash), trained.state));
         }
         self.home.drop_checkpoints(&study)?;
@@ -108,7 +123,7 @@ impl Worker {
     /// What the optimiser remembers of the round before: in memory, where that was the last training here.
     fn state(&self, order: &DutyOrder, spec: &StudySpec) -> Result<OptimizerState, JobError> {
         let duty = &order.duty;
-        if !spec.training.keep_optimizer_state || duty.round <= 1 {
+        if !keeps_state(spec) || duty.round <= 1 {
             return Ok(OptimizerState::default());
         }
         let study = StudyKey::of(duty);

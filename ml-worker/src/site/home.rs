@@ -9,7 +9,7 @@ use crate::random::key;
 use anyhow::{bail, Context, Result};
 use codec::{Decode, DecodeAll, Encode};
 use consilium_aggregation::blob_hash;
-use consilium_primitives::{DutyOutput, Hash};
+use consilium_primitives::{BlobRef, DutyOutput, Hash};
 use std::{
     fs, io,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
@@ -267,6 +267,26 @@ impl Home {
     pub fn forget_result(&self, duty: &Hash) -> Result<()> {
         let path = self.result_path(duty);
         fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))
+    }
+
+    /// A file that a study names, by its hash; none where there is none, or one with other bytes.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn named(&self, blob: &BlobRef) -> Result<Option<Vec<u8>>> {
+        let bytes = read(&self.0.join("named").join(hex::encode(blob.root)))?;
+        Ok(bytes.filter(|bytes| bytes.len() as u64 == blob.len && blob_hash(bytes) == blob.root))
+    }
+
+    /// Keeps it.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn put_named(&self, blob: &BlobRef, bytes: &[u8]) -> Result<()> {
+        let folder = self.0.join("named");
+        make_folder(&folder, 0o700).with_context(|| format!("cannot make {}", folder.display()))?;
+        let path = folder.join(hex::encode(blob.root));
+        write_whole(&path, bytes, OWN).with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// A spec's bytes, by their hash; none where what is there has another hash.

@@ -13,7 +13,7 @@ mod study;
 pub use home::{group_key, read_secret, Home};
 pub use later::{Later, EVERY as SETTLE_EVERY};
 pub use merges::{Dissent, OwnMerge, What};
-pub use settings::{SiteError, Sites, StudySettings};
+pub use settings::{Confinement, SiteError, Sites, StudySettings, TrainerSettings};
 pub(crate) use store::random;
 pub use store::{write_whole, Blobs};
 pub(crate) use study::state_name;

@@ -34,6 +34,73 @@ pub struct StudySettings {
     /// Duties of later rounds are refused.
     #[serde(default)]
     pub max_rounds: Option<u32>,
+    /// The trainer that this site allows, for a study that brings its own.
+    #[serde(default)]
+    pub trainer: Option<TrainerSettings>,
+}
+
+/// What this site allows of a study's own trainer.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainerSettings {
+    /// BLAKE3 of the code that this site has looked at and allows: the one that the study names.
+    pub code: String,
+    /// The program that is started and its arguments; the code lies in `code`, seen from where it starts.
+    pub command: Vec<String>,
+    /// How it is held; left out, under bubblewrap where that is installed, else as a user of its own.
+    #[serde(default)]
+    pub confine: Option<Confinement>,
+    /// The user that it runs as, where the worker runs as root.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Folders beside the system's that it may read, as that of its Python environment.
+    #[serde(default)]
+    pub read: Vec<PathBuf>,
+    /// Mebibytes of memory for all its processes together.
+    #[serde(default = "memory")]
+    pub memory_mib: u64,
+    /// Most processes at once.
+    #[serde(default = "processes")]
+    pub processes: u32,
+    /// Longest time of one job, in seconds.
+    #[serde(default = "hour")]
+    pub seconds: u64,
+}
+
+/// How a trainer is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Confinement {
+    /// By bubblewrap: it sees its own folder and the system's programs, and no network.
+    #[serde(rename = "bubblewrap")]
+    Bubblewrap,
+    /// As a user of its own without network, who may read what every user of this machine may.
+    #[serde(rename = "own user")]
+    OwnUser,
+    /// Not at all.
+    #[serde(rename = "none: this code may do whatever the worker may")]
+    Nothing,
+}
+
+fn memory() -> u64 {
+    4096
+}
+fn processes() -> u32 {
+    64
+}
+fn hour() -> u64 {
+    3600
+}
+
+impl TrainerSettings {
+    /// Reads a file that holds these settings alone, as the table `[study.trainer]` of `sites.toml` does.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not of this form.
+    pub fn read(path: &Path) -> Result<Self, SiteError> {
+        let wrong = |problem: String| SiteError { file: path.display().to_string(), problem, passes: false };
+        let text = fs::read_to_string(path).map_err(|e| wrong(format!("cannot be read: {e}")))?;
+        toml::from_str(&text).map_err(|e| wrong(e.to_string().trim_end().to_owned()))
+    }
 }
 
 /// Why the file cannot be used.
@@ -67,6 +134,9 @@ impl Sites {
             }
             study.agreement = plain;
             study.data = folder.join(&study.data);
+            for path in study.trainer.iter_mut().flat_map(|trainer| &mut trainer.read) {
+                *path = folder.join(&*path);
+            }
         }
         Ok(sites)
     }

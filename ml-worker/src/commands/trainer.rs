@@ -1,0 +1,251 @@
+//! `ml-worker trainer …`: what a study with a model of its own is made of, before anyone signs it.
+
+use super::{means::code_of, say};
+use crate::read_study;
+use anyhow::{bail, Context, Result};
+use clap::{Args, Subcommand};
+use consilium_ml_worker::{
+    data::Rows,
+    external::{ExternalError, RoundRows, Trainer as Own},
+    scratch::Scratch,
+    site::{Blobs, TrainerSettings},
+};
+use consilium_study::{
+    random::{key, Stream},
+    starting_parameters, tensor_line, NamedFile, StudySpec, Task,
+};
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// The Python package, and a trainer to begin with.
+const FILES: [(&str, &str); 4] = [
+    ("trainer.py", include_str!("../../../python/template/trainer.py")),
+    ("consilium_trainer/__init__.py", include_str!("../../../python/consilium_trainer/__init__.py")),
+    ("consilium_trainer/arrays.py", include_str!("../../../python/consilium_trainer/arrays.py")),
+    ("consilium_trainer/helpers.py", include_str!("../../../python/consilium_trainer/helpers.py")),
+];
+
+#[derive(Subcommand)]
+pub enum Trainer {
+    /// Makes a folder with a trainer to begin with, and the Python package that it uses
+    New {
+        /// The folder, which must not be there yet
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Packs a trainer's folder into one file, and prints what a study says of it
+    Pack {
+        /// The folder
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// The archive to write
+        #[arg(long, value_name = "TAR")]
+        out: PathBuf,
+    },
+    /// Prints what a study says of a safetensors file that it begins with
+    Describe {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Tensors whose names begin so stay at each site. Once for each
+        #[arg(long, value_name = "NAME")]
+        local: Vec<String>,
+        /// Tensors whose names begin so never change. Once for each
+        #[arg(long, value_name = "NAME")]
+        frozen: Vec<String>,
+    },
+    /// Puts a file into a blob store, under its hash
+    Put {
+        /// The file: a trainer's archive, or one that a study begins with
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The blob store
+        #[arg(long, value_name = "DIR")]
+        blobs: PathBuf,
+    },
+    /// Runs a study's trainer on made-up rows, and says whether it does all that the worker will ask of it
+    Check(Check),
+}
+
+#[derive(Args)]
+pub struct Check {
+    /// Study file
+    #[arg(long, value_name = "FILE")]
+    study: PathBuf,
+    /// The trainer's code: its folder, or its archive
+    #[arg(long, value_name = "DIR|TAR")]
+    code: PathBuf,
+    /// The file that the study begins with
+    #[arg(long, value_name = "FILE")]
+    initial: PathBuf,
+    /// What sites.toml will have under [study.trainer]
+    #[arg(long, value_name = "TOML")]
+    trainer: PathBuf,
+    /// Made-up rows
+    #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    rows: u32,
+}
+
+pub fn act(command: &Trainer) -> Result<()> {
+    match command {
+        Trainer::New { folder } => new(folder),
+        Trainer::Pack { folder, out } => {
+            let bytes = code_of(folder)?;
+            fs::write(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
+            say(format_args!("code = {}\n", named(&bytes)))
+        }
+        Trainer::Describe { file, local, frozen } => {
+            let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            say(describe(&bytes, local, frozen).with_context(|| file.display().to_string())?)
+        }
+        Trainer::Put { file, blobs } => {
+            let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            Blobs::open(blobs)?.put(&bytes).with_context(|| format!("cannot write to {}", blobs.display()))?;
+            say(format_args!("{}\n", named(&bytes)))
+        }
+        Trainer::Check(arguments) => check(arguments),
+    }
+}
+
+/// A file as studies name it.
+fn named(bytes: &[u8]) -> String {
+    let NamedFile { root, len } = NamedFile::of(bytes);
+    format!("{{ root = \"{root}\", len = {len} }}")
+}
+
+fn new(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        bail!("{} is there already; name a new folder", folder.display());
+    }
+    for (name, text) in FILES {
+        let path = folder.join(name);
+        if let Some(above) = path.parent() {
+            fs::create_dir_all(above).with_context(|| format!("cannot make {}", above.display()))?;
+        }
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    say(format_args!(
+        "{}: a trainer, trainer.py, and what it imports. Next: make the file that the study begins with \
+         (`python3 trainer.py --initial FILE`), then `ml-worker trainer describe FILE` and `ml-worker trainer pack`\n",
+        folder.display()
+    ))
+}
+
+/// What a study file says of an initial file.
+fn describe(bytes: &[u8], local: &[String], frozen: &[String]) -> Result<String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| anyhow::anyhow!("is no safetensors file: {e}"))?;
+    let any = |names: &[String], name: &str| names.iter().any(|begin| name.starts_with(begin.as_str()));
+    let (mut lines, mut others) = (Vec::new(), Vec::new());
+    for (name, tensor) in file.iter() {
+        if any(local, name) || any(frozen, name) {
+            continue;
+        }
+        if tensor.dtype() == Dtype::F32 {
+            lines.push(tensor_line(name, tensor.shape()));
+        } else {
+            others.push(format!("{name} ({:?})", tensor.dtype()));
+        }
+    }
+    lines.sort();
+    let mut out = format!("# above all tables:\ninitial = {}\n\n# in [model.external]:\ntensors = [\n", named(bytes));
+    for line in lines {
+        writeln!(out, "    {:?},", line)?;
+    }
+    writeln!(out, "]")?;
+    for (key, names) in [("local", local), ("frozen", frozen)] {
+        if !names.is_empty() {
+            writeln!(out, "{key} = {}", Value::from(names.to_vec()))?;
+        }
+    }
+    if !others.is_empty() {
+        writeln!(
+            out,
+            "# \"local\" (each site keeps its own) or \"frozen\" (they never change): {}",
+            others.join(", ")
+        )?;
+        writeln!(out, "integers = \"local\"")?;
+    }
+    Ok(out)
+}
+
+/// Rows of no patient: normal numbers, and labels that depend on them.
+fn made_up(spec: &StudySpec, count: usize, seed: u8) -> Rows {
+    let width = spec.inputs();
+    let mut stream = Stream::new(key("consilium/made-up/1", &[&[seed]]));
+    let features: Vec<f32> = (0..count * width).map(|_| stream.normal() as f32).collect();
+    let task = spec.data.task();
+    let label = |row: usize, n: usize| u32::from(features[row * width + n % width.max(1)] > 0.0);
+    let labels: Vec<u32> = match task {
+        Task::Binary => (0..count).map(|row| label(row, 0)).collect(),
+        Task::Classes(classes) => (0..count).map(|row| (row % classes) as u32).collect(),
+        Task::Labels(labels) => {
+            (0..count).flat_map(|row| (0..labels).map(move |n| (row, n))).map(|(r, n)| label(r, n)).collect()
+        }
+    };
+    Rows::kept(width, if let Task::Labels(labels) = task { labels } else { 1 }, features, labels)
+}
+
+fn check(arguments: &Check) -> Result<()> {
+    let spec = read_study(&arguments.study)?.spec();
+    let external = spec.model.external().context("the study brings no trainer of its own (model.external)")?;
+    let code = code_of(&arguments.code)?;
+    if NamedFile::of(&code) != external.code {
+        bail!(
+            "{}: model.external.code is another code than that of {}: write\ncode = {}",
+            arguments.study.display(),
+            arguments.code.display(),
+            named(&code)
+        );
+    }
+    let initial =
+        fs::read(&arguments.initial).with_context(|| format!("cannot read {}", arguments.initial.display()))?;
+    let settings = TrainerSettings::read(&arguments.trainer)?;
+    let base = starting_parameters(&spec, Some(&initial))?;
+    let scratch = Scratch::new()?;
+    let own = Own::new(&spec, &scratch.path().join("trainer"), (&settings, None), (&code, &initial))?;
+    let (training, validation) = (made_up(&spec, arguments.rows as usize, 1), made_up(&spec, 64, 2));
+    let rows = RoundRows { name: "made-up", training: &training, validation: &validation };
+    let words = |error: ExternalError| {
+        let log = fs::read(scratch.path().join("trainer/trainer.log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log[log.len().saturating_sub(4_000)..]).into_owned();
+        anyhow::anyhow!("{error}\nits last words:\n{log}")
+    };
+    let train = |base: &[f32], round, halt: &dyn Fn(f64) -> bool| own.train(&rows, base, (&[7; 32], round), halt);
+    let ok = |what: &str, began: Instant| say(format_args!("ok ({:.2} s): {what}\n", began.elapsed().as_secs_f64()));
+    let began = Instant::now();
+    let first = train(&base, 1, &|_| false).map_err(words).context("the first round")?.parameters;
+    ok("the first round gives every tensor, in its shape, of finite numbers", began)?;
+    if first == base {
+        bail!("the first round: its update is the model that it began with: nothing was learned");
+    }
+    let began = Instant::now();
+    let said = own.logits(&first, &validation, None).map_err(words).context("prediction")?;
+    let again = own.logits(&first, &validation, None).map_err(words).context("prediction once more")?;
+    if said != again {
+        bail!("prediction: asked twice, it says two things of the same rows and the same model: leave nothing to chance there");
+    }
+    ok("predictions are one logit an output and row, the same when asked twice", began)?;
+    let began = Instant::now();
+    let second = train(&first, 2, &|_| false).map_err(words).context("the second round")?.parameters;
+    ok("the second round goes on from a merged model", began)?;
+    let began = Instant::now();
+    match train(&second, 3, &|_| began.elapsed() > Duration::from_millis(50)) {
+        Err(ExternalError::Halted) if began.elapsed() >= Duration::from_secs(5) => {
+            bail!("hold: it does not end within 5 s of SIGTERM, and had to be killed: let it end when it is told to")
+        }
+        Err(ExternalError::Halted) => ok("asked to stop in the middle of a round, it ends", began)?,
+        Err(error) => return Err(words(error)).context("hold"),
+        Ok(_) => say("not seen: a round was done before it could be asked to stop; try more --rows\n")?,
+    }
+    let began = Instant::now();
+    train(&second, 3, &|_| false).map_err(words).context("the third round, after it was stopped")?;
+    ok("started anew, it does the round", began)?;
+    own.logits(&second, &validation, None).map_err(words)?;
+    say("the trainer does all that the worker will ask of it\n")
+}
