@@ -23,8 +23,8 @@ def train(job):
     print("a word that is no answer")
     if job.settings.get("raise"):
         raise {"zero": ZeroDivisionError, "float": FloatingPointError, "memory": MemoryError}[job.settings["raise"]]("why")
-    job.progress(0.5)
     try:
+        job.progress(0.5)
         time.sleep(60)
     except Stopped:
         (job.state / "kept").write_text("1")
