@@ -231,9 +231,9 @@ mod tests {
     use sc_cli::CliConfiguration;
     use std::os::unix::fs::PermissionsExt;
 
-    /// Commands of the node that README shows, each in words.
-    fn of_readme() -> Vec<Vec<String>> {
-        let text = include_str!("../../README.md").replace("\\\n", " ");
+    /// Commands of the node that `docs/site.md` shows, each in words.
+    fn of_docs() -> Vec<Vec<String>> {
+        let text = include_str!("../../docs/site.md").replace("\\\n", " ");
         let commands = text.lines().flat_map(|line| line.split(" && ")).map(str::trim);
         let ours = commands.filter(|command| command.starts_with("consilium-node "));
         ours.map(|command| command.split_whitespace().map(str::to_owned).collect()).collect()
@@ -250,8 +250,8 @@ mod tests {
     }
 
     #[test]
-    fn a_site_that_is_started_as_readme_says_answers_safe_methods_only() {
-        let commands = of_readme();
+    fn a_site_that_is_started_as_its_page_says_answers_safe_methods_only() {
+        let commands = of_docs();
         let nodes: Vec<_> = commands.iter().filter(|words| words.iter().any(|word| word == "--base-path")).collect();
         assert!(!nodes.is_empty());
         for words in nodes {

@@ -21,7 +21,7 @@ fn named(bytes: &[u8]) -> String {
     format!("{{ root = \"{root}\", len = {len} }}")
 }
 
-/// The study of the README's own tables with this model and this initial file.
+/// The study of `examples/own-csv` with this model and this initial file.
 fn study(model: &str, initial: &str) -> Result<StudySpec, String> {
     let begin = STUDY.find("[model").unwrap();
     let end = begin + STUDY[begin..].find("[training]").unwrap();

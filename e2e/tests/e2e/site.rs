@@ -1,4 +1,4 @@
-//! One hospital's site, started with the commands that README shows.
+//! One hospital's site, started with the commands that `docs/site.md` shows.
 
 use consilium_e2e::{bin_dir, free_port, workspace};
 use serde_json::Value;
@@ -22,11 +22,10 @@ impl Drop for Running {
     }
 }
 
-/// The command of the node in README's section on one site, in words, without the program.
+/// The command of the node in `docs/site.md`, in words, without the program.
 fn command() -> Vec<String> {
-    let readme = fs::read_to_string(workspace().join("README.md")).unwrap().replace("\\\n", " ");
-    let section = readme.split("## One hospital's site").nth(1).unwrap();
-    let command = section.lines().find_map(|line| line.trim().strip_prefix("consilium-node ")).unwrap();
+    let page = fs::read_to_string(workspace().join("docs/site.md")).unwrap().replace("\\\n", " ");
+    let command = page.lines().find_map(|line| line.trim().strip_prefix("consilium-node ")).unwrap();
     command.split_whitespace().map(str::to_owned).collect()
 }
 
@@ -71,7 +70,7 @@ fn call(port: u16, method: &str, params: &Value) -> Option<Value> {
 }
 
 #[test]
-fn a_site_that_is_started_as_readme_says_keeps_its_key_and_its_worker_to_itself() {
+fn a_site_that_is_started_as_its_page_says_keeps_its_key_and_its_worker_to_itself() {
     let scratch = tempfile::tempdir().unwrap();
     let (folder, said) = (founded(scratch.path()), scratch.path().join("said"));
     let folder = folder.as_path();

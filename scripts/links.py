@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""Checks that what pages of this folder point to is there: files, and headings in them. Nothing outside is asked for.
+
+    scripts/links.py
+
+Exit code 1, and a line for each link that leads nowhere.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.*)$", re.M)
+CODE = re.compile(r"^```.*?^```", re.M | re.S)
+
+
+def anchor(heading):
+    """As pages of code are shown: small letters, digits, hyphens for spaces."""
+    return re.sub(r"[^\w\- ]", "", re.sub(r"[`*]", "", heading.strip().lower())).replace(" ", "-")
+
+
+def anchors(page):
+    """Of a page's headings; those that stand twice are counted."""
+    seen, found = {}, set()
+    for heading in HEADING.findall(CODE.sub("", page.read_text())):
+        name = anchor(re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading))
+        found.add(f"{name}-{seen[name]}" if name in seen else name)
+        seen[name] = seen.get(name, 0) + 1
+    return found
+
+
+def wrong(page):
+    for link in LINK.findall(CODE.sub("", page.read_text())):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, place = link.partition("#")
+        to = (page.parent / path).resolve() if path else page
+        if not to.exists():
+            yield f"{link}: there is no such file"
+        elif place and to.suffix == ".md" and place not in anchors(to):
+            yield f"{link}: that page has no such heading"
+
+
+def main():
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    pages = [ROOT / name for name in listed if name]
+    faults = [f"{page.relative_to(ROOT)}: {fault}" for page in pages for fault in wrong(page)]
+    print("\n".join(faults) or f"the links of {len(pages)} pages lead somewhere")
+    sys.exit(bool(faults))
+
+
+if __name__ == "__main__":
+    main()
