@@ -27,6 +27,16 @@ pub enum Lie {
     Architecture,
     /// Commits an update and serves other bytes.
     CorruptChunks,
+    /// No lie, but a fault of its node's: for some seconds it gets no answer to its requests for blocks.
+    LostBlocks,
+}
+
+impl Lie {
+    /// Whether it is the node's, and the worker is honest.
+    #[must_use]
+    pub fn of_node(self) -> bool {
+        matches!(self, Self::CorruptChunks | Self::LostBlocks)
+    }
 }
 
 impl Lie {
@@ -51,6 +61,7 @@ impl Lie {
                     "not-a-number" => Self::NotANumber,
                     "architecture" => Self::Architecture,
                     "corrupt-chunks" => Self::CorruptChunks,
+                    "lost-blocks" => Self::LostBlocks,
                     _ => bail!("no lie is called {lie}"),
                 };
                 return Ok(Some((lie, round)));

@@ -5,7 +5,7 @@ use crate::{
     cli::{Cli, Key, Subcommand},
     database,
     recovery::Recoveries,
-    secrets, service, wasm_cache, Served,
+    secrets, service, wasm_cache, Faults,
 };
 use clap::Parser;
 use consilium_founding::EXIT_CONFIGURATION;
@@ -49,9 +49,9 @@ const TRIE_CACHE: usize = 32 * 1024 * 1024;
 /// For so long a transaction that was refused is not looked at again, unless `--tx-ban-seconds` says otherwise.
 const TX_BAN_SECONDS: u64 = 10;
 
-/// Does what the command line says, and gives the program's exit code: 78 for what starting again does not mend. `served` is
-/// the identity, but in tests of liars.
-pub fn run(served: Served) -> ExitCode {
+/// Does what the command line says, and gives the program's exit code: 78 for what starting again does not mend. `faults` are none
+/// but in tests.
+pub fn run(faults: Faults) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -64,7 +64,7 @@ pub fn run(served: Served) -> ExitCode {
     if cli.subcommand.is_some() {
         end_when_nobody_reads();
     }
-    match act(cli, served) {
+    match act(cli, faults) {
         Ok(code) => code,
         Err(sc_cli::Error::Input(text)) => {
             eprintln!("error: {text}");
@@ -99,7 +99,7 @@ fn failed(text: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn act(mut cli: Cli, served: Served) -> sc_cli::Result<ExitCode> {
+fn act(mut cli: Cli, faults: Faults) -> sc_cli::Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match &cli.subcommand {
         Some(Subcommand::MakeKeys(cmd)) => {
@@ -164,7 +164,7 @@ fn act(mut cli: Cli, served: Served) -> sc_cli::Result<ExitCode> {
                     let cache = cache.map_err(sc_cli::Error::Input)?;
                     let recoveries = Recoveries::read(&cli.recovery).map_err(sc_cli::Error::Input)?;
                     let gossip = cli.finality_gossip_ms.map(|ms| Duration::from_millis(ms.into()));
-                    let own = service::Own { cache, recoveries, served, gossip };
+                    let own = service::Own { cache, recoveries, faults, gossip };
                     let started = service::new_full(config, &worker, &courier, own);
                     started.map_err(|error| match error {
                         // what starting again does not mend

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::result_large_err)] // the SDK's own error types
 
+mod anew;
 mod authoring;
 mod chain_spec;
 mod changes;
@@ -32,6 +33,17 @@ pub use command::run;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// What becomes of a blob's bytes, and the hashes that prove them, between the check and the network. Nothing does in a node;
-/// a test of what a liar can do puts something else there.
-pub type Served = fn(Vec<u8>) -> Vec<u8>;
+/// What tests of liars and of faults put between a node's parts. In a node it is [`Faults::default`]: nothing.
+#[derive(Clone, Copy)]
+pub struct Faults {
+    /// What becomes of a blob's bytes, and the hashes that prove them, between the check and the network.
+    pub served: fn(Vec<u8>) -> Vec<u8>,
+    /// Whether the answer to a request for blocks that is about to be made will never come.
+    pub lost: fn() -> bool,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self { served: std::convert::identity, lost: || false }
+    }
+}

@@ -1,6 +1,11 @@
 //! Keeps the network's doors in step with the chain: nodes of the consortium's members, and no others, are let in and dialled.
 
-use crate::{clock::Clock, courier::age, network::Allowed};
+use crate::{
+    anew::{Anew, APART},
+    clock::Clock,
+    courier::age,
+    network::Allowed,
+};
 use consilium_primitives::Member;
 use consilium_runtime::{opaque::Block, AccountId};
 use futures::StreamExt;
@@ -15,14 +20,14 @@ use sc_network::{
 use sc_network_sync::SyncingService;
 use sc_network_types::PeerId;
 use sp_api::{ApiError, ProvideRuntimeApi};
-use sp_blockchain::HeaderBackend;
-use sp_consensus::SyncOracle;
+use sp_blockchain::{BlockStatus, HeaderBackend};
+use sp_consensus::{BlockOrigin, SyncOracle};
 use sp_consensus_aura::{sr25519::AuthorityId, AuraApi};
 use sp_core::H256;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Target of the log lines.
@@ -192,10 +197,16 @@ where
         Ok(changed)
     }
 
-    /// Tells the network whom to let in and to dial; who is not among them is cut.
-    fn tell(&self, network: &dyn NetworkService, sync: &SyncingService<Block>, announces: &ProtocolName) {
+    /// Tells the network whom to let in and to dial; who is not among them, or is `apart`, is cut.
+    fn tell(
+        &self,
+        network: &dyn NetworkService,
+        sync: &SyncingService<Block>,
+        announces: &ProtocolName,
+        apart: Option<PeerId>,
+    ) {
         let own = network.local_peer_id();
-        let others = self.now.iter().filter(|(peer, _)| **peer != own);
+        let others = self.now.iter().filter(|(peer, _)| **peer != own && Some(**peer) != apart);
         let at = |(peer, addresses): (&PeerId, &Vec<Multiaddr>)| {
             let named = |address: Multiaddr| address.with(Protocol::P2p((*peer).into()));
             let addresses: Vec<_> = addresses.iter().cloned().map(named).collect();
@@ -213,6 +224,17 @@ where
         sync.set_no_slot_peers(others.map(|(peer, _)| *peer).collect());
     }
 
+    /// Peers that tell of a block that this node has not; none while it fetches a state in place of blocks.
+    async fn ahead(&self, sync: &SyncingService<Block>) -> BTreeSet<PeerId> {
+        match sync.status().await {
+            Ok(status) if status.warp_sync.is_none() && status.state_sync.is_none() => {}
+            _ => return BTreeSet::new(),
+        }
+        let lacks = |hash| matches!(self.client.status(hash), Ok(BlockStatus::Unknown));
+        let peers = sync.peers_info().await.unwrap_or_default();
+        peers.into_iter().filter(|(_, info)| lacks(info.best_hash)).map(|(peer, _)| peer).collect()
+    }
+
     /// Follows the chain until it ends.
     pub async fn run(
         mut self,
@@ -220,21 +242,39 @@ where
         sync: Arc<SyncingService<Block>>,
         announces: ProtocolName,
     ) {
-        let mut imported = self.client.import_notification_stream();
+        // all of them: those that a node catches up with are otherwise passed over
+        let mut imported = self.client.every_import_notification_stream();
         let mut finalised = self.client.finality_notification_stream();
         let mut clock = tokio::time::interval(LOOK_EVERY);
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        self.tell(&*network, &sync, &announces);
+        let mut anew = Anew::new(Instant::now());
+        self.tell(&*network, &sync, &announces, None);
         loop {
             tokio::select! {
-                block = imported.next() => if block.is_none() { return },
+                block = imported.next() => match block {
+                    Some(block) if block.origin == BlockOrigin::Own => {}
+                    Some(_) => anew.came(Instant::now()),
+                    None => return,
+                },
                 block = finalised.next() => if block.is_none() { return },
                 _ = clock.tick() => {}
             }
             match self.look(sync.is_major_syncing()) {
-                Ok(true) => self.tell(&*network, &sync, &announces),
+                Ok(true) => self.tell(&*network, &sync, &announces, None),
                 Ok(false) => {}
                 Err(error) => log::warn!(target: LOG, "the chain cannot be read, trying again: {error}"),
+            }
+            if anew.waits_too_long(Instant::now()) {
+                if let Some(peer) = anew.part(Instant::now(), &self.ahead(&sync).await) {
+                    let name = self.allowed.name(&peer);
+                    log::warn!(
+                        target: LOG,
+                        "{name} tells of blocks that never came here; this node parts from its node for {APART:?}, to ask it anew"
+                    );
+                    self.tell(&*network, &sync, &announces, Some(peer));
+                    tokio::time::sleep(APART).await;
+                    self.tell(&*network, &sync, &announces, None);
+                }
             }
         }
     }

@@ -147,6 +147,8 @@ pub struct Parts<'a> {
     pub metrics: NotificationMetrics,
     /// Who gets answers.
     pub allowed: Allowed,
+    /// See [`crate::Faults`].
+    pub lost: fn() -> bool,
     /// Runs tasks.
     pub spawn: SpawnTaskHandle,
     /// Runs tasks without which the node ends.
@@ -205,7 +207,7 @@ impl Parts<'_> {
             min_peers_to_start_warp_sync: network.min_peers_to_start_warp_sync,
             metrics_registry: self.config.prometheus_registry().cloned(),
             state_request_protocol_name: state_name,
-            block_downloader: Arc::new(Patient::new(downloader)),
+            block_downloader: Arc::new(Patient::new(downloader, self.lost)),
             gap_sync_body_policy: sc_service::default_gap_sync_body_policy(self.config.blocks_pruning),
         };
         let warp = Some(WarpSyncConfig::WithProvider(self.warp.clone()));

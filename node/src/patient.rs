@@ -28,12 +28,13 @@ const WORTH_SAYING: u32 = 5;
 pub struct Patient {
     inner: Arc<dyn BlockDownloader<Block>>,
     pause: Duration,
+    lost: fn() -> bool,
 }
 
 impl Patient {
-    /// Asks as `inner` does.
-    pub fn new(inner: Arc<dyn BlockDownloader<Block>>) -> Self {
-        Self { inner, pause: PAUSE }
+    /// Asks as `inner` does. `lost`: see [`crate::Faults`].
+    pub fn new(inner: Arc<dyn BlockDownloader<Block>>, lost: fn() -> bool) -> Self {
+        Self { inner, pause: PAUSE, lost }
     }
 }
 
@@ -54,6 +55,9 @@ impl BlockDownloader<Block> for Patient {
         who: PeerId,
         request: BlockRequest<Block>,
     ) -> Result<Result<(Vec<u8>, ProtocolName), RequestFailure>, Canceled> {
+        if (self.lost)() {
+            return std::future::pending().await;
+        }
         for asked in 1u32.. {
             match self.inner.download_blocks(who, request.clone()).await {
                 Ok(Err(failure)) if passes(&failure) => {
@@ -113,7 +117,7 @@ mod tests {
     /// What comes of it, and how many failures were left.
     async fn ask(failures: Vec<RequestFailure>) -> (Result<Vec<u8>, RequestFailure>, usize) {
         let inner = Arc::new(Late("/test/1".into(), Mutex::new(failures)));
-        let patient = Patient { inner: inner.clone(), pause: Duration::from_millis(1) };
+        let patient = Patient { inner: inner.clone(), pause: Duration::from_millis(1), lost: || false };
         let request = BlockRequest::<Block> {
             id: 0,
             fields: BlockAttributes::HEADER,

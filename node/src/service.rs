@@ -151,8 +151,8 @@ pub struct Own {
     pub cache: Option<PathBuf>,
     /// How finality goes on where most validators were lost.
     pub recoveries: Recoveries,
-    /// What becomes of a blob before it is sent.
-    pub served: crate::Served,
+    /// What goes wrong, in tests.
+    pub faults: crate::Faults,
     /// How long votes on finality may take to reach everybody, where that does not follow from how many vote.
     pub gossip: Option<Duration>,
 }
@@ -167,7 +167,7 @@ pub fn new_full(
     courier_params: &CourierParams,
     own: Own,
 ) -> Result<TaskManager, ServiceError> {
-    let Own { cache, recoveries, served, gossip } = own;
+    let Own { cache, recoveries, faults, gossip } = own;
     let clock = Clock::default();
     let sc_service::PartialComponents {
         client,
@@ -215,7 +215,7 @@ pub fn new_full(
         let own = config.base_path.path().join("courier");
         let quota = courier_params.courier_quota_mib.saturating_mul(1024 * 1024);
         let (clock, nudge, figures) = (clock.clone(), nudge.clone(), figures.courier.clone());
-        (courier::Settings { blobs, own, quota, genesis, served, clock, nudge, figures }, port)
+        (courier::Settings { blobs, own, quota, genesis, served: faults.served, clock, nudge, figures }, port)
     });
     let warp_sync = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
         backend.clone(),
@@ -231,6 +231,7 @@ pub fn new_full(
         warp: warp_sync,
         metrics,
         allowed: allowed.clone(),
+        lost: faults.lost,
         spawn: task_manager.spawn_handle(),
         essential: task_manager.spawn_essential_handle(),
     }

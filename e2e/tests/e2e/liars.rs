@@ -139,6 +139,29 @@ fn who_serves_other_bytes_than_it_committed_is_dropped_and_then_left_out() {
     }
 }
 
+/// Rounds of half a second; with the two or so that wait for it, a minute and a half.
+const LONG: u64 = 60;
+
+#[test]
+fn a_node_whose_requests_for_blocks_were_lost_leaves_its_own_fork_by_itself() {
+    let scratch = tempfile::tempdir().unwrap();
+    let out = scratch.path().join("out");
+    let rounds = LONG.to_string();
+    let arguments = ["localnet", "run", "--study", STUDY, "--out", out.to_str().unwrap(), "--rounds", &rounds];
+    let outcome =
+        Run::with_liars(scratch.path(), &arguments, "hospital-d=lost-blocks").unwrap().finish(MINUTES).unwrap();
+    assert!(outcome.status.success(), "{}", outcome.stderr);
+    let report = report(&out);
+    same_model(&out, &report, &SITES);
+    nobody_dissents(&out);
+    let log = fs::read_to_string(out.join("hospital-d/node.log")).unwrap();
+    assert!(log.contains("tells of blocks that never came here"), "it was never alone:\n{log}");
+    let part = |number| names(&round(&report, number)["inputs"]).contains("hospital-d");
+    let without = (1..=LONG).filter(|number| !part(*number)).count();
+    assert!(without > 0 && part(LONG), "{without} rounds without it");
+    println!("{without} of {LONG} rounds without it");
+}
+
 /// The folder that a site's worker keeps for the one study.
 fn notes(out: &Path, site: &str) -> Option<PathBuf> {
     let studies = fs::read_dir(out.join(site).join("worker/studies")).ok()?;

@@ -85,7 +85,7 @@ pub struct Settings {
     /// The chain: its genesis block's hash.
     pub genesis: sp_core::H256,
     /// What becomes of bytes before they leave.
-    pub served: crate::Served,
+    pub served: fn(Vec<u8>) -> Vec<u8>,
     /// What time it is.
     pub clock: Clock,
     /// Has the offchain worker look again: a blob may be what a duty waits for.

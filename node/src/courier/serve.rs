@@ -128,7 +128,7 @@ pub struct Server {
     budgets: Mutex<BTreeMap<(PeerId, Entry), Budget>>,
     load: Arc<Mutex<Load>>,
     pub(super) parking: Parking,
-    served: crate::Served,
+    served: fn(Vec<u8>) -> Vec<u8>,
     /// What this node knows of the chain may be old.
     behind: AtomicBool,
     figures: Figures,
@@ -168,7 +168,7 @@ struct Budget {
 impl Server {
     /// A server that knows nothing of the chain yet, and so puts everyone off.
     #[must_use]
-    pub fn new(store: Arc<Store>, egress: EgressLog, served: crate::Served, figures: Figures) -> Self {
+    pub fn new(store: Arc<Store>, egress: EgressLog, served: fn(Vec<u8>) -> Vec<u8>, figures: Figures) -> Self {
         Self {
             store,
             egress,
