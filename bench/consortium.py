@@ -94,6 +94,11 @@ class Institution:
         text = Path(f"/proc/{self.running[program].pid}/status").read_text()
         return tuple(int(re.search(rf"{what}:\s+(\d+) kB", text)[1]) / 1024 for what in ("VmRSS", "VmHWM"))
 
+    def own_memory(self, program):
+        """MiB that are resident now and stand in no file: what the system cannot take back."""
+        text = Path(f"/proc/{self.running[program].pid}/status").read_text()
+        return int(re.search(r"RssAnon:\s+(\d+) kB", text)[1]) / 1024
+
     def computed(self, program):
         """Seconds that it has computed."""
         fields = Path(f"/proc/{self.running[program].pid}/stat").read_text().rsplit(")", 1)[1].split()

@@ -102,11 +102,12 @@ def long(folder, a):
         others = Others(c)
         disk = [each.disk() for each in c.all]
         number = small(c, a.rounds)
-        taken = defaultdict(list)  # by round: MiB of each program
+        taken = defaultdict(list)  # by round: MiB of each program, and what of it stands in no file
 
         def look(closed):
             for name in ("node", "worker"):
                 taken[name].append((closed, [each.memory(name)[0] for each in c.all]))
+                taken[f"{name}, files apart"].append((closed, [each.own_memory(name) for each in c.all]))
 
         whole = c.over(number, MINUTES, look)
         busy = others.so_far()
@@ -137,17 +138,17 @@ def long(folder, a):
         grown = statistics.mean(each.disk() - before for each, before in zip(c.all, disk))
         blocks = c.height(c.all[0])
         yield Line("M7", "what a block with a round in it adds to a node's folder (archive-canonical, with what the courier notes)", grown / blocks / 1e3, "kB", None, None, 1)
-        for name in ("node", "worker"):
+        for name in taken:
             early = [mib for at, mib in taken[name] if EARLY <= at < EARLY + 20]
             late = taken[name][-10:]
             if not early:
                 raise Wrong("nobody looked at the memory around round 100: the study went by too fast")
             before = [statistics.median(each) for each in zip(*early)]
             after = [statistics.median(each) for each in zip(*(mib for _, mib in late))]
-            yield Line("mem", f"a {name}'s memory after {EARLY} rounds, mean", statistics.mean(before), "MiB", None, None, 1)
+            yield Line("mem", f"memory of a {name}, after {EARLY} rounds, mean", statistics.mean(before), "MiB", None, None, 1)
             yield Line("mem", f"the same after {a.rounds}", statistics.mean(after), "MiB", None, None, 1)
             worst = max(late / early for late, early in zip(after, before))
-            yield Line("mem", f"the one over the other, worst {name}", worst, "", 1.3 if name == "node" else None)
+            yield Line("mem", f"the one over the other, worst {name}", worst, "", 1.3 if name.startswith("node") else None)
 
 
 def finality(folder, a):

@@ -10,7 +10,7 @@
 
 use crate::service::FullClient;
 use consilium_runtime::opaque::Block;
-use futures::StreamExt;
+use futures::{FutureExt, Stream, StreamExt};
 use parking_lot::Mutex;
 use sc_client_api::{
     BlockImportNotification, BlockchainEvents, FinalityNotifications, HeaderBackend, ImportNotifications,
@@ -51,6 +51,11 @@ impl Nudge {
     /// Has the offchain worker look again.
     pub fn now(&self) {
         self.0.notify_one();
+    }
+
+    /// Waits until it is said.
+    pub async fn heard(&self) {
+        self.0.notified().await;
     }
 }
 
@@ -112,28 +117,14 @@ impl Beat {
 
     /// Beats until the node ends.
     pub async fn run(self, sync: impl SyncOracle) {
-        let mut imports = self.client.import_notification_stream();
-        loop {
-            tokio::select! {
-                import = imports.next() => match import {
-                    Some(import) if !import.is_new_best => continue,
-                    Some(_) => {}
-                    None => return,
-                },
-                // far behind, nothing that the chain asked then is asked now
-                () = self.nudge.0.notified() => if sync.is_major_syncing() { continue },
-            }
-            tokio::time::sleep(TOGETHER).await;
-            // of before this run
-            let _ = futures::FutureExt::now_or_never(self.ended.notified());
-            let Some(notice) = self.notice() else { continue };
-            if self.notices.unbounded_send(notice).is_err() {
-                return;
-            }
-            if tokio::time::timeout(LONGEST_RUN, self.ended.notified()).await.is_err() {
-                log::debug!("a run of the offchain worker has not ended in {} s", LONGEST_RUN.as_secs());
-            }
-        }
+        let imports = self.client.import_notification_stream();
+        let bests = imports.filter_map(|import| std::future::ready(import.is_new_best.then_some(())));
+        let start = || match self.notice().map(|notice| self.notices.unbounded_send(notice)) {
+            None => Started::No,
+            Some(Ok(())) => Started::Yes,
+            Some(Err(_)) => Started::Never,
+        };
+        beat(bests, &self.nudge, &self.ended, start, || sync.is_major_syncing()).await;
     }
 
     /// A notice of the best block there is now.
@@ -141,5 +132,108 @@ impl Beat {
         let hash = self.client.info().best_hash;
         let header = self.client.header(hash).ok().flatten()?;
         Some(BlockImportNotification::new(hash, BlockOrigin::Own, header, true, None, self.unpin.clone()))
+    }
+}
+
+/// What came of the start of a run.
+enum Started {
+    Yes,
+    /// There is no block to run on.
+    No,
+    /// Nobody starts runs any more.
+    Never,
+}
+
+/// Starts a run for each of `bests` and each nudge, one at a time, until there are no more of the one or no more runs. While this node
+/// catches up nudges start none: far behind, nothing that the chain asked then is asked now.
+async fn beat(
+    mut bests: impl Stream<Item = ()> + Unpin,
+    nudge: &Nudge,
+    ended: &Notify,
+    start: impl Fn() -> Started,
+    catches_up: impl Fn() -> bool,
+) {
+    loop {
+        tokio::select! {
+            best = bests.next() => if best.is_none() { return },
+            () = nudge.heard() => if catches_up() { continue },
+        }
+        tokio::time::sleep(TOGETHER).await;
+        // of before this run
+        let _ = ended.notified().now_or_never();
+        match start() {
+            Started::Yes => {}
+            Started::No => continue,
+            Started::Never => return,
+        }
+        if tokio::time::timeout(LONGEST_RUN, ended.notified()).await.is_err() {
+            log::debug!("a run of the offchain worker has not ended in {} s", LONGEST_RUN.as_secs());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::channel::mpsc;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    /// Runs that end when the test says so.
+    #[derive(Default)]
+    struct Runs {
+        count: AtomicUsize,
+        held: Mutex<Vec<Running>>,
+        ended: Arc<Notify>,
+        over: AtomicBool,
+    }
+
+    impl Runs {
+        fn start(&self) -> Started {
+            if self.over.load(Ordering::SeqCst) {
+                return Started::Never;
+            }
+            self.count.fetch_add(1, Ordering::SeqCst);
+            self.held.lock().push(Running(Ended(self.ended.clone())));
+            Started::Yes
+        }
+
+        async fn count_after(&self, millis: u64) -> usize {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            self.count.load(Ordering::SeqCst)
+        }
+
+        fn end(&self) {
+            self.held.lock().clear();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_happens_during_a_run_is_answered_by_one_run_after_it() {
+        let (runs, nudge, catches_up) = (Arc::new(Runs::default()), Nudge::default(), Arc::new(AtomicBool::new(false)));
+        let (best, bests) = mpsc::unbounded();
+        let (of, told, syncing) = (runs.clone(), nudge.clone(), catches_up.clone());
+        let beating = tokio::spawn(async move {
+            beat(bests, &told, &of.ended, || of.start(), || syncing.load(Ordering::SeqCst)).await;
+        });
+        let block = || best.unbounded_send(()).expect("it beats");
+        block();
+        assert_eq!(runs.count_after(50).await, 1);
+        // not while the first one lasts
+        (0..3).for_each(|_| nudge.now());
+        assert_eq!(runs.count_after(50).await, 1);
+        runs.end();
+        assert_eq!(runs.count_after(50).await, 2, "one for all three");
+        runs.end();
+        assert_eq!(runs.count_after(50).await, 2, "nothing has happened since");
+        // a block counts while this node catches up, a nudge does not
+        catches_up.store(true, Ordering::SeqCst);
+        nudge.now();
+        assert_eq!(runs.count_after(50).await, 2);
+        block();
+        assert_eq!(runs.count_after(50).await, 3);
+        runs.end();
+        runs.over.store(true, Ordering::SeqCst);
+        block();
+        tokio::time::timeout(Duration::from_secs(5), beating).await.expect("it ends").expect("without a panic");
     }
 }

@@ -100,12 +100,20 @@ impl<'a> House<'a> {
 
     /// What its node counts, by name.
     pub fn figure(&self, name: &str) -> Option<f64> {
+        self.figures(name).first().map(|(_, value)| *value)
+    }
+
+    /// All of that name, each with its labels.
+    pub fn figures(&self, name: &str) -> Vec<(String, f64)> {
         // nothing else is sure to be there that asks a port of the machine
         let ask = "exec 3<>/dev/tcp/127.0.0.1/9615 && printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3 && cat <&3";
         let output = self.hosts.on(self.n, "bash").args(["-c", ask]).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let line = text.lines().find(|line| line.starts_with(name))?;
-        line.rsplit(' ').next()?.parse().ok()
+        let lines = text.lines().filter(|line| line.starts_with(name));
+        lines
+            .filter_map(|line| line.rsplit_once(' '))
+            .map(|(of, value)| (of.to_owned(), value.parse().unwrap()))
+            .collect()
     }
 
     /// Its node's log.

@@ -73,6 +73,19 @@ fn one_is_cut(cut: Duration) {
     ));
     let rounds = over(&houses, "0", rounds.into());
     assert!(rounds.iter().any(|round| inputs(round).len() == 3), "nothing went on without it");
+    // it had made blocks of its own, with its votes in them, which were taken back when it came into reach: no vote that counted
+    // was lost by that, or kept out of a pool for good
+    for house in &houses {
+        let lost = house.figures("consilium_votes_lost_total");
+        assert!(!lost.is_empty(), "{}", house.logs());
+        println!(
+            "         {}: lost {lost:?}, refused {:?}",
+            house.name,
+            house.figures("consilium_votes_refused_total")
+        );
+        let expired = lost.iter().filter(|(of, _)| of.contains("expired"));
+        assert_eq!(expired.map(|(_, votes)| votes).sum::<f64>(), 0.0, "{}: {lost:?}\n{}", house.name, house.logs());
+    }
     clock.step("the study is over");
 }
 

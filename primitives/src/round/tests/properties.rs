@@ -8,7 +8,13 @@ use super::{
 use crate::rules::{liars_survived, OnStall};
 use proptest::{collection::vec, option, prelude::*, test_runner::RngSeed};
 
+/// So many times as many scenarios as usual, if it is set; `scripts/simulate.sh` sets it.
+const TIMES: &str = "CONSILIUM_SIMULATE_TIMES";
+
+/// The same scenarios each time; with [`TIMES`] these first, and others after them.
 fn config(seed: u64, cases: u32) -> ProptestConfig {
+    let times = std::env::var(TIMES).map_or(1, |times| times.parse().expect("CONSILIUM_SIMULATE_TIMES is a number"));
+    let cases = cases * times;
     ProptestConfig { cases, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..ProptestConfig::default() }
 }
 
