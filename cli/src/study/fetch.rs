@@ -5,10 +5,9 @@ use crate::{
     audit::blobs::{BlobSource, Sources},
     chain::{Block, Chain, StudyInfo},
     institution::folder::{BLOBS, WORKER_SECRET},
-    motions::node_of,
+    options::{node_of, Connection, Format},
     programs::write_new,
     show::{self, print_json, short},
-    Connection, Format,
 };
 use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
