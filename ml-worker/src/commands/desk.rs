@@ -3,6 +3,7 @@
 use super::{
     apart::apart,
     evaluate::{evaluate, Bootstrap, Evaluate},
+    given::{read_study, secret_of},
     inspect::Inspect,
     means::Means,
     memory::Memory,
@@ -10,7 +11,6 @@ use super::{
     predict::{predict, Predict},
     say,
 };
-use crate::{read_study, secret_of};
 use anyhow::{bail, Context, Result};
 use clap::{Args, Subcommand};
 use consilium_ml_worker::{

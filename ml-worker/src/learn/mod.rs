@@ -6,6 +6,7 @@ pub mod candle;
 pub mod curvature;
 pub mod figures;
 pub mod kernels;
+mod learner;
 pub mod loss;
 pub mod memory;
 pub mod metrics;

@@ -11,10 +11,10 @@ use super::{
         norm::{self, Norm},
         pool::{self, Pool},
     },
+    learner::{Learner, Whole},
     loss::Objective,
     memory::zeros,
     real::Real,
-    step::{Learner, Whole},
 };
 use crate::random::key;
 use consilium_aggregation::{Layout, TensorShape};

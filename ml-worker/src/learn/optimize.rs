@@ -13,11 +13,11 @@ use super::{
     real::Real,
 };
 use codec::{Decode, Encode};
-use consilium_study::{Clip, EpsilonForm, Optimizer, Schedule, Training};
+use consilium_study::{Clip, Optimizer, Schedule, Training};
 use rayon::prelude::*;
 use std::ops::Range;
 pub(super) use update::Now;
-use update::{cut, update, Chunk};
+use update::{cut, update, Chunk, Part};
 
 /// What an optimiser remembers between steps. Numbers are kept by their bits, so that a saved state is the same state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -34,18 +34,6 @@ pub struct OptimizerState {
 /// `1 − βᵗ` (`.9996^100000 < 2⁻⁵⁴`). Of one nearer to 1, the correction stays where it is: at .99999 `1 − βᵗ` is held at .632,
 /// and steps at √.632 = .795 (second moment) of what they would become after a million steps more.
 const LAST_POWER: u64 = 100_000;
-
-/// Parameters that are treated alike: a part of one tensor.
-#[derive(Clone, Debug)]
-struct Part {
-    range: Range<usize>,
-    l1: f64,
-    l2: f64,
-    /// Weight decay acts on it.
-    kernel: bool,
-    /// Proximal gradient descent: L1's part of a step is no derivative but what comes after it.
-    shrinks: bool,
-}
 
 /// Penalties of a network's weights, and the term that holds them near the round's base.
 #[derive(Clone, Debug)]

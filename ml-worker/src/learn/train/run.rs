@@ -1,6 +1,12 @@
 //! The steps of a training, one after the other.
 
-use super::*;
+use super::session::{mean_loss, Best, Checkpoint, Session, TrainError, Trained};
+use crate::learn::{
+    candle::CandleNet,
+    loss::Objective,
+    net::{Chance, Net, NetError, Workspace},
+    optimize::Stepper,
+};
 
 /// A round's training under way.
 pub(super) struct Run<'r> {
