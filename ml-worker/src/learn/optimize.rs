@@ -30,9 +30,9 @@ pub struct OptimizerState {
     pub second: Vec<u32>,
 }
 
-/// After so many steps a power of a decay counts as it was. Of a decay up to .9996 what is left then changes no bit of
-/// `1 − βᵗ` (`.9996^100000 < 2⁻⁵⁴`). Of one nearer to 1, the correction stays where it is: at .99999 `1 − βᵗ` is held at .632,
-/// and steps at √.632 = .795 (second moment) of what they would become after a million steps more.
+/// Up to so many steps a power of a decay is multiplied up step by step; beyond, where a state that is taken up would cost too
+/// many multiplications, each power is computed by itself. Of a decay up to .9996 nothing is left then that changes a bit of
+/// `1 − βᵗ` (`.9996^100000 < 2⁻⁵⁴`).
 const LAST_POWER: u64 = 100_000;
 
 /// Penalties of a network's weights, and the term that holds them near the round's base.
@@ -165,8 +165,8 @@ impl<R: Real> Stepper<R> {
         self.first.copy_from_slice(first);
         self.second.copy_from_slice(second);
         self.powers = (1.0, 1.0);
-        for _ in 0..steps.min(LAST_POWER) {
-            self.raise();
+        if steps <= LAST_POWER {
+            (0..steps).for_each(|_| self.raise());
         }
         true
     }
@@ -176,9 +176,13 @@ impl<R: Real> Stepper<R> {
         &self.penalties
     }
 
+    /// The powers of the decays, of one step more.
     fn raise(&mut self) {
         if let Optimizer::Adam { beta1, beta2, .. } | Optimizer::AdamW { beta1, beta2, .. } = &self.optimizer {
-            self.powers = (self.powers.0 * beta1, self.powers.1 * beta2);
+            self.powers = match self.steps <= LAST_POWER {
+                true => (self.powers.0 * beta1, self.powers.1 * beta2),
+                false => (beta1.powf(self.steps as f64), beta2.powf(self.steps as f64)),
+            };
         }
     }
 
@@ -215,9 +219,7 @@ impl<R: Real> Stepper<R> {
     /// Begins a step.
     pub(super) fn begin(&mut self, round: f64, share: f64) -> Now {
         self.steps += 1;
-        if self.steps <= LAST_POWER {
-            self.raise();
-        }
+        self.raise();
         let bound = if let Some(Clip::Value(bound)) = self.clip { Some(bound) } else { None };
         Now { rate: self.rate(round, share), left: (1.0 - self.powers.0, 1.0 - self.powers.1), factor: 1.0, bound }
     }
