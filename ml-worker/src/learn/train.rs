@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 
 mod run;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use run::Run;
-pub use session::{logits_of, Checkpoint, Halt, Keep, Seeds, Session, TrainError, Trained};
+pub use session::{logits_of, logits_on, Checkpoint, Halt, Keep, Seeds, Session, TrainError, Trained};
 /// The objective of a study, with class weights from these training rows.
 pub fn objective(spec: &StudySpec, training: Option<&Rows>) -> Objective {
     let task = spec.data.task();

@@ -134,7 +134,8 @@ impl Run<'_> {
         else {
             return Ok(false);
         };
-        let Some(loss) = mean_loss(self.net, &self.objective, &self.parameters, validation)? else { return Ok(false) };
+        let engine = (self.net, self.candle.as_ref());
+        let Some(loss) = mean_loss(engine, &self.objective, &self.parameters, validation)? else { return Ok(false) };
         let better = self.best.as_ref().is_none_or(|best| loss < f64::from_bits(best.loss) - stop.min_delta);
         if better {
             self.best = Some(Best { epoch, loss: loss.to_bits(), parameters: bits(&self.parameters) });

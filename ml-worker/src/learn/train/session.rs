@@ -3,6 +3,7 @@
 use crate::{
     data::Rows,
     learn::{
+        candle::CandleNet,
         loss::Objective,
         net::{logits, Net, NetError},
         optimize::OptimizerState,
@@ -13,7 +14,7 @@ use candle_core::Device;
 use codec::{Decode, Encode};
 use consilium_primitives::FailureCode;
 use consilium_study::StudySpec;
-use std::io;
+use std::{io, ops::Range};
 
 /// Why training gave no update.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +132,7 @@ pub struct Session<'a> {
     pub seeds: &'a Seeds,
     /// Where to go on.
     pub from: Option<Checkpoint>,
-    /// Candle's device that computes gradients; none: the kernels of this program, on the CPU.
+    /// Candle's device that computes gradients, and looks at validation rows; none: the kernels of this program, on the CPU.
     pub device: Option<Device>,
     /// What is done with checkpoints. One is made every second, or less often where that would take more than a fiftieth
     /// of the time, and when training is stopped.
@@ -169,20 +170,42 @@ impl<'a> Session<'a> {
 /// # Errors
 /// Rows that cannot be read.
 pub fn logits_of(net: &Net, parameters: &[f32], rows: &Rows) -> io::Result<Vec<f32>> {
+    logits(net, parameters, rows.len(), gathering(rows))
+}
+
+/// The same, computed on candle's device.
+///
+/// # Errors
+/// Rows that cannot be read; what candle says.
+pub fn logits_on(candle: &CandleNet<'_>, parameters: &[f32], rows: &Rows) -> Result<Vec<f32>, TrainError> {
+    let mut gather = gathering(rows);
+    candle.logits_by(parameters, rows.len(), |range, out| Ok(gather(range, out)?))
+}
+
+/// Writes rows into a buffer, some at a time.
+fn gathering(rows: &Rows) -> impl FnMut(Range<usize>, &mut [f32]) -> io::Result<()> + '_ {
     let mut places = Vec::new();
-    logits(net, parameters, rows.len(), |range, out| {
+    move |range, out| {
         places.clear();
         places.extend(range);
         rows.gather(&places, out)
-    })
+    }
 }
 
-/// Mean loss without class weights. `None` without rows.
-pub(super) fn mean_loss(net: &Net, objective: &Objective, parameters: &[f32], rows: &Rows) -> io::Result<Option<f64>> {
+/// Mean loss without class weights, by the kernels or on candle's device. `None` without rows.
+pub(super) fn mean_loss(
+    (net, candle): (&Net, Option<&CandleNet<'_>>),
+    objective: &Objective,
+    parameters: &[f32],
+    rows: &Rows,
+) -> Result<Option<f64>, TrainError> {
     if rows.is_empty() {
         return Ok(None);
     }
-    let z = logits_of(net, parameters, rows)?;
+    let z = match candle {
+        Some(candle) => logits_on(candle, parameters, rows)?,
+        None => logits_of(net, parameters, rows)?,
+    };
     let parts = z.chunks_exact(objective.task.outputs()).zip(rows.labels().chunks_exact(objective.labels_per_row()));
     Ok(Some(parts.fold(0.0, |sum, (z, label)| sum + objective.row(z, label)) / rows.len() as f64))
 }
