@@ -10,6 +10,7 @@ impl DataSpec {
     pub(crate) fn check(&self) -> Result<(), SpecError> {
         self.check_features()?;
         self.check_labels()?;
+        self.check_missing()?;
         let mut taken: Vec<(&str, &str)> =
             self.features.columns.iter().map(|n| ("features.columns", n.trim())).collect();
         taken.extend(self.categorical.iter().map(|c| ("categorical", c.column.trim())));
@@ -105,6 +106,43 @@ impl DataSpec {
                         "the levels of {:?} must be 2 to {MAX_LEVELS} different texts, none empty",
                         categorical.column
                     ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Values that stand for nothing must be told from those that stand for something.
+    fn check_missing(&self) -> Result<(), SpecError> {
+        let of = self.missing_values_of.iter().map(|(column, values)| (Some(column), values));
+        for (column, values) in std::iter::once((None, &self.missing_values)).chain(of) {
+            let place = match column {
+                None => "data.missing_values".to_owned(),
+                Some(column) => format!("data.missing_values_of.{column}"),
+            };
+            if values.len() > MAX_LEVELS || values.iter().any(|value| value.trim().is_empty()) {
+                return Err(wrong(
+                    place,
+                    format!(
+                        "must be at most {MAX_LEVELS} texts or numbers, none empty: an empty cell is missing anyway"
+                    ),
+                ));
+            }
+            let Some(column) = column else { continue };
+            let named = |name: &String| name.trim() == column.trim();
+            let feature = self.features.columns.iter().any(named) || self.categorical.iter().any(|c| named(&c.column));
+            if values.is_empty() || !(feature || self.features.others.is_some()) {
+                return Err(wrong(place, "must name a feature column, and at least one value"));
+            }
+        }
+        for categorical in &self.categorical {
+            let codes = self.missing_in(&categorical.column);
+            if let Some(level) =
+                categorical.levels.iter().find(|level| codes.iter().any(|code| same_value(level, code)))
+            {
+                return Err(wrong(
+                    "data.missing_values",
+                    format!("{level:?} is a level of {:?} too; it cannot be both", categorical.column),
                 ));
             }
         }

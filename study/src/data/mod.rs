@@ -3,6 +3,7 @@
 mod check;
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Most values of a categorical column, and most classes or labels.
 pub const MAX_LEVELS: usize = 1_024;
@@ -44,6 +45,13 @@ pub struct DataSpec {
     /// What an empty cell means.
     #[serde(default)]
     pub missing: Missing,
+    /// Texts and numbers that stand for an empty cell in every feature column, and in that of the group, beside `NA` and
+    /// `NaN`: `NULL`, `.`, `-999`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_values: Vec<String>,
+    /// More of them, by feature column.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub missing_values_of: BTreeMap<String, Vec<String>>,
     /// What becomes of a row, or a picture, that cannot be read.
     #[serde(default, skip_serializing_if = "BadRows::is_refuse")]
     pub bad_rows: BadRows,
@@ -327,6 +335,12 @@ impl DataSpec {
             Some(pictures) => vec![1, pictures.height as usize, pictures.width as usize],
             None => vec![self.inputs()],
         }
+    }
+
+    /// What stands for an empty cell in a feature column, beside `NA` and `NaN`.
+    pub fn missing_in(&self, column: &str) -> Vec<&str> {
+        let own = self.missing_values_of.iter().filter(|(name, _)| name.trim() == column.trim());
+        self.missing_values.iter().chain(own.flat_map(|(_, values)| values)).map(|value| value.trim()).collect()
     }
 
     /// Columns of the label or labels.
