@@ -322,6 +322,8 @@ fn what_stands_for_a_missing_value_is_checked_and_older_specifications_keep_thei
         assert!(error.contains(words), "{to}: {error}");
     };
     refused("missing_values = [\"NULL\", \" \"]", "data.missing_values: must be at most 1024 texts");
+    refused("id = \"mean area\"", "\"mean area\", which data.");
+    refused("id = \" \"", "data.id: must name a column, or be left out");
     refused("missing_values_of = { weight = [\"-1\"] }", "data.missing_values_of.weight: must name a feature column");
     refused("missing_values_of = { \"mean area\" = [] }", "data.missing_values_of.mean area");
     refused(

@@ -38,7 +38,7 @@ pub use table::{
     copy::purge,
     hash_data,
     header::Header,
-    read_file, read_table, read_texts, read_unlabelled,
+    read_file, read_names, read_table, read_texts, read_unlabelled,
     source::{hash_file, Reading},
     Read, Table,
 };

@@ -16,12 +16,13 @@ impl DataSpec {
         taken.extend(self.categorical.iter().map(|c| ("categorical", c.column.trim())));
         taken.extend(self.pictures.iter().map(|p| ("pictures.column", p.column.trim())));
         taken.extend(self.group.iter().map(|g| ("group", g.trim())));
+        taken.extend(self.id.iter().map(|id| ("id", id.trim())));
         let which = if self.labels.is_empty() { "label" } else { "labels" };
         taken.extend(self.label_columns().into_iter().map(|name| (which, name)));
         if let Some((place, _)) = taken.iter().find(|(_, name)| name.is_empty()) {
             let problem = match *place {
                 "features.columns" => "must name at least one column, and no column without a name",
-                "group" => "must name a column, or be left out",
+                "group" | "id" => "must name a column, or be left out",
                 _ => "must name a column",
             };
             return Err(wrong(format!("data.{place}"), problem));

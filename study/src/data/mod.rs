@@ -42,6 +42,10 @@ pub struct DataSpec {
     /// validation. Left out: every row stands alone, and equal rows stay together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Column that names a row for people, as a pseudonym: no feature, not read in training, and written beside each
+    /// prediction. A table need not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// What an empty cell means.
     #[serde(default)]
     pub missing: Missing,

@@ -177,6 +177,7 @@ pub(in crate::data) fn plan(names: &[String], spec: &DataSpec, mode: Mode, most:
 pub(in crate::data) fn named(spec: &DataSpec) -> Vec<&str> {
     let mut named = spec.label_columns();
     named.extend(spec.group.as_deref());
+    named.extend(spec.id.as_deref());
     named.extend(spec.pictures.as_ref().map(|p| p.column.as_str()));
     named.extend(spec.categorical.iter().map(|c| c.column.as_str()));
     named.iter().map(|name| name.trim()).collect()

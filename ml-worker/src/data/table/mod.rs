@@ -194,9 +194,7 @@ pub fn read_texts(path: &Path, spec: &DataSpec, column: &str, how: &Reading) -> 
         // every row is kept: nothing else need be read
         (spec.features, spec.categorical) = (Features::default(), Vec::new());
     }
-    let no_pictures =
-        Pictures { column: String::new(), height: 1, width: 1, kind: PictureKind::Picture, mean: 0.0, deviation: 1.0 };
-    spec.pictures = Some(Pictures { column: column.to_owned(), ..no_pictures });
+    spec.pictures = Some(texts_in(column));
     let target = Target { reading: how, copy: None, path };
     let named = |error: DataError| {
         let message = error.message.replace("which the study names as that of its pictures", "which was asked for");
@@ -204,6 +202,32 @@ pub fn read_texts(path: &Path, spec: &DataSpec, column: &str, how: &Reading) -> 
     };
     let outcome = rows(&target, &spec, &[0; 32], mode(&spec)).map_err(named)?.1.map_err(named)?;
     Ok(outcome.known.pictures)
+}
+
+/// What stands in a column beside each row that [`read_unlabelled`] gives, without blanks around it; empty where nothing does.
+/// `None`: there is no such column.
+///
+/// # Errors
+/// What [`read_unlabelled`] says; two such columns; texts that are no UTF-8.
+pub fn read_names(path: &Path, spec: &DataSpec, column: &str, how: &Reading) -> Result<Option<Vec<String>>, DataError> {
+    let target = Target { reading: how, copy: None, path };
+    let mut source = Source::open(path, how)?;
+    let there = reading::names(&mut source, &target, &|names| header::fits(names, spec, Mode::Predict));
+    if !there.map_err(|e| e.of(path))?.iter().any(|name| name == column.trim()) {
+        return Ok(None);
+    }
+    let spec = DataSpec {
+        features: Features::default(),
+        categorical: Vec::new(),
+        pictures: Some(texts_in(column)),
+        ..spec.clone()
+    };
+    Ok(Some(rows(&target, &spec, &[0; 32], Mode::Texts)?.1?.known.pictures))
+}
+
+/// A column that is read as that of the pictures' names, of which there are none.
+fn texts_in(column: &str) -> Pictures {
+    Pictures { column: column.to_owned(), height: 1, width: 1, kind: PictureKind::Picture, mean: 0.0, deviation: 1.0 }
 }
 
 /// The hash that [`read_file`] gives for a file and, where the specification names pictures, for these too: what a study

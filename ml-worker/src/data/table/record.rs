@@ -300,7 +300,7 @@ impl RowReader<'_> {
             row.step += 1;
             let text = record.cell(*index).text();
             match std::str::from_utf8(&text).map(str::trim) {
-                Ok("") => _ = row.wrong(What::Picture),
+                Ok("") if self.mode != Mode::Texts => _ = row.wrong(What::Picture),
                 Ok(name) => row.part.pictures.push(name.to_owned()),
                 Err(_) => _ = row.wrong(What::NotUtf8),
             }

@@ -177,7 +177,7 @@ impl<'a> Sink<'a> {
         if let Some((spot, what)) = first {
             let said = format!("{}: {}", place(self, spot), what.words(plan, self.spec));
             match self.mode {
-                Mode::First | Mode::Predict => return Err(DataError::schema(said)),
+                Mode::First | Mode::Predict | Mode::Texts => return Err(DataError::schema(said)),
                 Mode::Skip => _ = self.skipped.get_or_insert(said),
                 Mode::All => {
                     for (kind, tally) in &part.problems {
