@@ -1,7 +1,9 @@
 //! What a study's data part must hold so that sites can read their tables by it.
 
 use crate::{
-    data::{same_value, BadRows, DataSpec, Features, PictureKind, Scaling, Task, Transform, Window, MAX_LEVELS},
+    data::{
+        same_value, BadRows, DataSpec, Features, Orientation, PictureKind, Scaling, Task, Transform, Window, MAX_LEVELS,
+    },
     error::{wrong, SpecError},
 };
 
@@ -52,6 +54,9 @@ impl DataSpec {
         if let Some(pictures) = &self.pictures {
             if !columns.is_empty() || others.is_some() || !self.categorical.is_empty() {
                 return Err(wrong("data.pictures", "take the place of features: name no feature columns beside them"));
+            }
+            if self.orientation == Orientation::Columns {
+                return Err(wrong("data.orientation", "a table of pictures has a row for each: leave it out"));
             }
             if self.scaling != Scaling::None || self.transform != Transform::None {
                 return Err(wrong("data.scaling", "pictures are scaled by their own mean and deviation: set \"none\""));

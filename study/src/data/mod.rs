@@ -1,7 +1,11 @@
 //! Columns of a site's table, or its pictures, and how they are read.
 
 mod check;
+mod layout;
 
+pub use layout::{Encoding, Layout, Orientation};
+
+use layout::is_default;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -66,6 +70,12 @@ pub struct DataSpec {
     /// files. Left out: either, the same in a whole file, and refused where a comma may be a mark between thousands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decimal: Option<Decimal>,
+    /// What bytes beyond ASCII stand for in texts.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub encoding: Encoding,
+    /// Whether a line of a text is a row, or a column.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub orientation: Orientation,
     /// What is done to numeric features before they are scaled.
     #[serde(default, skip_serializing_if = "Transform::is_none")]
     pub transform: Transform,
@@ -339,6 +349,11 @@ impl DataSpec {
             Some(pictures) => vec![1, pictures.height as usize, pictures.width as usize],
             None => vec![self.inputs()],
         }
+    }
+
+    /// How its texts are written and laid out.
+    pub fn layout(&self) -> Layout {
+        Layout { encoding: self.encoding, orientation: self.orientation }
     }
 
     /// What stands for an empty cell in a feature column, beside `NA` and `NaN`.
