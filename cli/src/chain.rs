@@ -31,7 +31,7 @@ use subxt::{
 };
 
 /// Pallet of the studies, as the runtime names it.
-const SWARM: &str = "SwarmLearning";
+pub const SWARM: &str = "SwarmLearning";
 /// How long a node may take to finalise another block.
 const FINALITY_PATIENCE: Duration = Duration::from_secs(60);
 

@@ -1,7 +1,7 @@
 //! `consilium firewall`: rules that let in nodes from the members' addresses alone. The node itself cannot: whoever reaches its
 //! port gets a connection, and each costs memory.
 
-use crate::{chain::Chain, out::put, DEFAULT_URL};
+use crate::{chain::Chain, options::DEFAULT_URL, out::put};
 use anyhow::{bail, Context, Result};
 use clap::Args;
 use std::{

@@ -29,17 +29,20 @@ mod key;
 mod late;
 mod localnet;
 mod motions;
+mod options;
 mod plain;
 mod process;
 mod programs;
 mod recover;
 mod show;
+mod signals;
 mod site;
 mod study;
 mod up;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::{path::PathBuf, process::ExitCode};
+use clap::{Parser, Subcommand};
+use options::Asked;
+use std::process::ExitCode;
 
 /// Swarm learning on a chain that the participating institutions own together.
 #[derive(Parser)]
@@ -129,72 +132,6 @@ enum Localnet {
     Run(localnet::Options),
 }
 
-/// Where a node listens for JSON-RPC unless it is told otherwise.
-const DEFAULT_URL: &str = "ws://127.0.0.1:9944";
-
-/// Which node to ask, and how to print.
-#[derive(Args)]
-struct Connection {
-    /// JSON-RPC address of a node
-    #[arg(long, default_value = DEFAULT_URL)]
-    url: String,
-    /// How to print
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
-}
-
-impl Connection {
-    /// What a command that is shown to people needs at its end to reach the same node.
-    fn hint(&self) -> String {
-        if self.url == DEFAULT_URL {
-            String::new()
-        } else {
-            format!(" --url {}", self.url)
-        }
-    }
-}
-
-/// Which node to ask, by its institution's folder or its address, and how to print.
-#[derive(Args)]
-struct Asked {
-    /// The institution's folder: its node is asked unless --url names another
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
-    #[command(flatten)]
-    connection: Connection,
-}
-
-impl Asked {
-    /// The node.
-    async fn chain(&self) -> anyhow::Result<chain::Chain> {
-        let url = motions::node_of(self.dir.as_deref(), &self.connection.url)?;
-        Ok(chain::Chain::connect(&url).await?.of_folder(self.dir.as_deref()))
-    }
-
-    /// What a command that is shown to people needs at its end to reach the same node.
-    fn hint(&self) -> String {
-        let dir = self.dir.as_ref().map(|dir| format!(" --dir {}", dir.display())).unwrap_or_default();
-        dir + &self.connection.hint()
-    }
-
-    /// A line with the folder that was named in the place of one that is still to be named.
-    fn pasted(&self, line: &str) -> String {
-        match &self.dir {
-            Some(dir) => line.replace("--dir FOLDER", &format!("--dir {}", dir.display())),
-            None => line.to_owned(),
-        }
-    }
-}
-
-/// How results are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// For programs: one JSON document on standard output
-    Json,
-}
-
 // One thread: children ask the kernel to be killed with the thread that started them, which therefore must live as
 // long as this process.
 #[tokio::main(flavor = "current_thread")]
@@ -228,9 +165,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Card(options) => institution::card::run(&options).await,
         Command::Dashboard(options) => dashboard::run(options).await,
         Command::Localnet(Localnet::Run(options)) => localnet::run(options).await,
-        Command::Studies(asked) => show::studies(&asked).await,
+        Command::Studies(asked) => study::view::studies(&asked).await,
         Command::Study { command: Some(command), .. } => study::run(command).await,
-        Command::Study { number, asked, .. } => show::study(number.unwrap_or_default(), &asked).await,
+        Command::Study { number, asked, .. } => study::view::study(number.unwrap_or_default(), &asked).await,
         Command::Late(options) => late::run(options).await,
         Command::Institutions(asked) => institution::list::run(&asked).await,
         Command::Firewall(options) => firewall::run(&options).await,
@@ -251,13 +188,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn a_hint_names_the_address_where_it_is_not_the_usual_one() {
-        let at = |url: &str| Connection { url: url.into(), format: Format::Text }.hint();
-        assert_eq!(at(DEFAULT_URL), "");
-        assert_eq!(at("ws://127.0.0.1:1"), " --url ws://127.0.0.1:1");
-    }
+    use options::{Connection, Format, DEFAULT_URL};
 
     #[test]
     fn what_only_reads_takes_a_folder_as_what_signs_does_and_its_hints_can_be_pasted() {

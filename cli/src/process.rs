@@ -11,6 +11,7 @@ use nix::{
     },
     unistd::Pid,
 };
+use serde_json::Value;
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
@@ -180,6 +181,24 @@ fn end(log: &Path) -> String {
 
 fn indented(lines: &[&str]) -> String {
     lines.iter().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Runs a command of the worker that prints JSON.
+///
+/// # Errors
+/// What the worker says.
+pub async fn answer(command: Command) -> Result<Value> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = output(command).await.with_context(|| format!("cannot start {program}"))?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        let text = text.trim().trim_start_matches("error: ");
+        if text.is_empty() {
+            bail!("{program} failed ({})", output.status);
+        }
+        bail!("{text}");
+    }
+    serde_json::from_slice(&output.stdout).context("the worker printed no JSON")
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 
 use crate::{
     chain::{Chain, StudyInfo},
+    options::{Connection, Format},
     show::{self, name, print_json, short, Names},
-    Connection, Format,
 };
 use anyhow::{bail, Context, Result};
 use clap::Args;

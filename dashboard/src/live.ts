@@ -1,6 +1,7 @@
 // The live state: told whole at first, then what has changed, one event for each block.
 import { useEffect, useState } from 'preact/hooks';
-import { VERSION, type Round, type State, type Study } from './state';
+import { VERSION, type State } from './state';
+import type { Round, Study } from './study';
 
 /** What is known, and since when (by the browser's own clock of the page's life). */
 export interface Live {

@@ -1,796 +1,234 @@
-// The document that the page is told: made from cli/src/dashboard/state.rs, and compared with it by a test.
+// The document that the page is told, but for the study that is looked at: made from cli/src/dashboard/state.rs, and compared with it by a test.
 // CONSILIUM_WRITE_TYPES=1 cargo test … the_page_s_types writes it anew.
+
+import type { Study } from './study';
 
 /** Version of the document. */
 export const VERSION = 1;
 
-/**
- * Everything.
- */
-export type State = { 
-/**
- * [`VERSION`].
- */
-version: number, 
-/**
- * When it was made, by this machine's clock.
- */
-made_at_ms: number, 
-/**
- * Whose page it is.
- */
-own: Own, 
-/**
- * Why the own node does not answer; then what follows of the chain is what it said last.
- */
-unreachable: string | null, 
-/**
- * What people must know where the chain stands: no blocks, or nothing that becomes final.
- */
-stands: string | null, 
-/**
- * The consortium and its health.
- */
-consortium: Consortium, 
-/**
- * What `consilium doctor` finds; looked at once a minute.
- */
-checks: Array<Check>, 
-/**
- * The own worker.
- */
-worker: Worker, 
-/**
- * What the own people are to do now, the most pressing first.
- */
-todo: Array<Todo>, 
-/**
- * Motions that are voted on.
- */
-motions: Array<Motion>, 
-/**
- * All studies.
- */
-studies: Array<Brief>, 
-/**
- * What left this building.
- */
-egress: Egress, 
-/**
- * The study that the page has chosen.
- */
+/** Everything. */
+export type State = {
+/** [`VERSION`]. */
+version: number,
+/** When it was made, by this machine's clock. */
+made_at_ms: number,
+/** Whose page it is. */
+own: Own,
+/** Why the own node does not answer; then what follows of the chain is what it said last. */
+unreachable: string | null,
+/** What people must know where the chain stands: no blocks, or nothing that becomes final. */
+stands: string | null,
+/** The consortium and its health. */
+consortium: Consortium,
+/** What `consilium doctor` finds; looked at once a minute. */
+checks: Array<Check>,
+/** The own worker. */
+worker: Worker,
+/** What the own people are to do now, the most pressing first. */
+todo: Array<Todo>,
+/** Motions that are voted on. */
+motions: Array<Motion>,
+/** All studies. */
+studies: Array<Brief>,
+/** What left this building. */
+egress: Egress,
+/** The study that the page has chosen. */
 study: Study | null, };
 
-/**
- * Whose page it is.
- */
-export type Own = { 
-/**
- * The institution's name.
- */
-name: string, 
-/**
- * Its id.
- */
-id: string, 
-/**
- * Its folder, as it is named in commands.
- */
+/** Whose page it is. */
+export type Own = {
+/** The institution's name. */
+name: string,
+/** Its id. */
+id: string,
+/** Its folder, as it is named in commands. */
 folder: string, };
 
-/**
- * The consortium.
- */
-export type Consortium = { 
-/**
- * Hash of block 0.
- */
-genesis: string, 
-/**
- * From one block to the next.
- */
-block_ms: number, 
-/**
- * The newest block.
- */
-best: number, 
-/**
- * When that was made, by the chain.
- */
-best_at_ms: number, 
-/**
- * The newest final block.
- */
-finalised: number, 
-/**
- * How much older that is.
- */
-behind_ms: number, 
-/**
- * How many nodes the own one is connected to.
- */
-peers: number, 
-/**
- * How many others have a node.
- */
-others: number, 
-/**
- * Whether the own node is catching up.
- */
-syncing: boolean, 
-/**
- * Version of the chain's runtime.
- */
-runtime: number, 
-/**
- * Version of the own node, as it says.
- */
-node: string, 
-/**
- * Version of the program that serves this page.
- */
-program: string, 
-/**
- * How far this machine's clock is off the others', ahead if positive; none while fewer than two are known.
- */
-clock_off_seconds: number | null, 
-/**
- * What is wrong with it.
- */
-clock_warning: string | null, 
-/**
- * How many validators must take part so that blocks become final.
- */
-needed: number, 
-/**
- * All institutions.
- */
+/** The consortium. */
+export type Consortium = {
+/** Hash of block 0. */
+genesis: string,
+/** From one block to the next. */
+block_ms: number,
+/** The newest block. */
+best: number,
+/** When that was made, by the chain. */
+best_at_ms: number,
+/** The newest final block. */
+finalised: number,
+/** How much older that is. */
+behind_ms: number,
+/** How many nodes the own one is connected to. */
+peers: number,
+/** How many others have a node. */
+others: number,
+/** Whether the own node is catching up. */
+syncing: boolean,
+/** Version of the chain's runtime. */
+runtime: number,
+/** Version of the own node, as it says. */
+node: string,
+/** Version of the program that serves this page. */
+program: string,
+/** How far this machine's clock is off the others', ahead if positive; none while fewer than two are known. */
+clock_off_seconds: number | null,
+/** What is wrong with it. */
+clock_warning: string | null,
+/** How many validators must take part so that blocks become final. */
+needed: number,
+/** All institutions. */
 institutions: Array<Institution>, };
 
-/**
- * An institution.
- */
-export type Institution = { 
-/**
- * Its name.
- */
-name: string, 
-/**
- * Its id.
- */
-id: string, 
-/**
- * Whether it is the own one.
- */
-own: boolean, 
-/**
- * Whether its node is to make blocks.
- */
-validator: boolean, 
-/**
- * Whether it is in the present set of those who do.
- */
-makes_blocks: boolean, 
-/**
- * Whether it may take part in studies.
- */
-participant: boolean, 
-/**
- * Whether it is suspended.
- */
-suspended: boolean, 
-/**
- * For how long its node has made no block while the chain was awake; none for those that make none.
- */
+/** An institution. */
+export type Institution = {
+/** Its name. */
+name: string,
+/** Its id. */
+id: string,
+/** Whether it is the own one. */
+own: boolean,
+/** Whether its node is to make blocks. */
+validator: boolean,
+/** Whether it is in the present set of those who do. */
+makes_blocks: boolean,
+/** Whether it may take part in studies. */
+participant: boolean,
+/** Whether it is suspended. */
+suspended: boolean,
+/** For how long its node has made no block while the chain was awake; none for those that make none. */
 silent_ms: number | null, };
 
-/**
- * A line of `consilium doctor`.
- */
-export type Check = { 
-/**
- * What was looked at.
- */
-what: string, 
-/**
- * Whether it is as it should be.
- */
-well: boolean, 
-/**
- * What was found, or what to mend.
- */
+/** A line of `consilium doctor`. */
+export type Check = {
+/** What was looked at. */
+what: string,
+/** Whether it is as it should be. */
+well: boolean,
+/** What was found, or what to mend. */
 words: string, };
 
-/**
- * The own worker.
- */
-export type Worker = { 
-/**
- * Whether it answers.
- */
-answers: boolean, 
-/**
- * How it is.
- */
-words: string, 
-/**
- * What it works on.
- */
+/** The own worker. */
+export type Worker = {
+/** Whether it answers. */
+answers: boolean,
+/** How it is. */
+words: string,
+/** What it works on. */
 duties: Array<Duty>, };
 
-/**
- * Something that the own worker does.
- */
-export type Duty = { 
-/**
- * Study.
- */
-study: number, 
-/**
- * Round.
- */
-round: number, 
-/**
- * What it does.
- */
-kind: string, 
-/**
- * How much of it is done, 0 to 1, where it knows.
- */
+/** Something that the own worker does. */
+export type Duty = {
+/** Study. */
+study: number,
+/** Round. */
+round: number,
+/** What it does. */
+kind: string,
+/** How much of it is done, 0 to 1, where it knows. */
 done: number | null, };
 
-/**
- * Something to do.
- */
-export type Todo = { 
-/**
- * Whether something stands still until it is done.
- */
-pressing: boolean, 
-/**
- * What and why.
- */
-words: string, 
-/**
- * What to type, line by line.
- */
+/** Something to do. */
+export type Todo = {
+/** Whether something stands still until it is done. */
+pressing: boolean,
+/** What and why. */
+words: string,
+/** What to type, line by line. */
 commands: Array<string>, };
 
-/**
- * A motion that is voted on.
- */
-export type Motion = { 
-/**
- * Number.
- */
-number: number, 
-/**
- * What it is about.
- */
-headline: string, 
-/**
- * More of it.
- */
-details: Array<string>, 
-/**
- * Who proposed it.
- */
-proposer: string, 
-/**
- * Who is for it.
- */
-ayes: Array<string>, 
-/**
- * Who is against it.
- */
-nays: Array<string>, 
-/**
- * Who can vote and has not.
- */
-silent: Array<string>, 
-/**
- * How many ayes decide.
- */
-needed: number, 
-/**
- * How many voices are counted.
- */
-electorate: number, 
-/**
- * For how much longer it can be voted on.
- */
-left_ms: number, 
-/**
- * Whether it waits for the own vote.
- */
+/** A motion that is voted on. */
+export type Motion = {
+/** Number. */
+number: number,
+/** What it is about. */
+headline: string,
+/** More of it. */
+details: Array<string>,
+/** Who proposed it. */
+proposer: string,
+/** Who is for it. */
+ayes: Array<string>,
+/** Who is against it. */
+nays: Array<string>,
+/** Who can vote and has not. */
+silent: Array<string>,
+/** How many ayes decide. */
+needed: number,
+/** How many voices are counted. */
+electorate: number,
+/** For how much longer it can be voted on. */
+left_ms: number,
+/** Whether it waits for the own vote. */
 ours: boolean, };
 
-/**
- * A study in the list.
- */
-export type Brief = { 
-/**
- * Number.
- */
-number: number, 
-/**
- * Title, as its proposer has written it.
- */
-title: string, 
-/**
- * Where it stands.
- */
-phase: string, 
-/**
- * `enrolling`, `running`, `paused`, `completed` or `ended`.
- */
-stage: string, 
-/**
- * The round it is in.
- */
-round: number, 
-/**
- * The most it may have.
- */
-max_rounds: number, 
-/**
- * How many take part.
- */
-members: number, 
-/**
- * Whether the own institution does.
- */
-ours: boolean, 
-/**
- * Whether it waits for something of the own institution.
- */
+/** A study in the list. */
+export type Brief = {
+/** Number. */
+number: number,
+/** Title, as its proposer has written it. */
+title: string,
+/** Where it stands. */
+phase: string,
+/** `enrolling`, `running`, `paused`, `completed` or `ended`. */
+stage: string,
+/** The round it is in. */
+round: number,
+/** The most it may have. */
+max_rounds: number,
+/** How many take part. */
+members: number,
+/** Whether the own institution does. */
+ours: boolean,
+/** Whether it waits for something of the own institution. */
 awaits_us: boolean, };
 
-/**
- * What left this building: what the own node gave to others' nodes.
- */
-export type Egress = { 
-/**
- * Why the log cannot be read.
- */
-missing: string | null, 
-/**
- * Where the log is.
- */
-file: string, 
-/**
- * All bytes.
- */
-bytes: number, 
-/**
- * All parts of files.
- */
-parts: number, 
-/**
- * The last time that something left.
- */
-last_at_ms: number | null, 
-/**
- * By receiver, study and kind.
- */
-sums: Array<Sum>, 
-/**
- * The last that left, newest first.
- */
+/** What left this building: what the own node gave to others' nodes. */
+export type Egress = {
+/** Why the log cannot be read. */
+missing: string | null,
+/** Where the log is. */
+file: string,
+/** All bytes. */
+bytes: number,
+/** All parts of files. */
+parts: number,
+/** The last time that something left. */
+last_at_ms: number | null,
+/** By receiver, study and kind. */
+sums: Array<Sum>,
+/** The last that left, newest first. */
 recent: Array<Left>, };
 
-/**
- * What went to one institution of one study and kind.
- */
-export type Sum = { 
-/**
- * To whom.
- */
-to: string, 
-/**
- * Of which study.
- */
-study: number, 
-/**
- * `update` or `merged`.
- */
-kind: string, 
-/**
- * How many different files.
- */
-files: number, 
-/**
- * Bytes.
- */
-bytes: number, 
-/**
- * The first time.
- */
-first_at_ms: number, 
-/**
- * The last time.
- */
+/** What went to one institution of one study and kind. */
+export type Sum = {
+/** To whom. */
+to: string,
+/** Of which study. */
+study: number,
+/** `update` or `merged`. */
+kind: string,
+/** How many different files. */
+files: number,
+/** Bytes. */
+bytes: number,
+/** The first time. */
+first_at_ms: number,
+/** The last time. */
 last_at_ms: number, };
 
-/**
- * Something that left.
- */
-export type Left = { 
-/**
- * When, by the node's clock.
- */
-at_ms: number, 
-/**
- * To whom.
- */
-to: string, 
-/**
- * Of which study.
- */
-study: number, 
-/**
- * Of which round; 0 for statistics.
- */
-round: number, 
-/**
- * `update` or `merged`.
- */
-kind: string, 
-/**
- * Bytes.
- */
-bytes: number, 
-/**
- * BLAKE3 hash of the whole file.
- */
+/** Something that left. */
+export type Left = {
+/** When, by the node's clock. */
+at_ms: number,
+/** To whom. */
+to: string,
+/** Of which study. */
+study: number,
+/** Of which round; 0 for statistics. */
+round: number,
+/** `update` or `merged`. */
+kind: string,
+/** Bytes. */
+bytes: number,
+/** BLAKE3 hash of the whole file. */
 hash: string, };
-
-/**
- * A study.
- */
-export type Study = { 
-/**
- * Number.
- */
-number: number, 
-/**
- * Title, as its proposer has written it.
- */
-title: string, 
-/**
- * Hash of what everybody has signed.
- */
-agreement: string, 
-/**
- * Who proposed it.
- */
-proposer: string, 
-/**
- * Where it stands.
- */
-phase: string, 
-/**
- * As in the list.
- */
-stage: string, 
-/**
- * The round it is in.
- */
-round: number, 
-/**
- * The most it may have.
- */
-max_rounds: number, 
-/**
- * The best round so far.
- */
-best: number | null, 
-/**
- * What is measured each round: `log_loss`, or what the specification says; lower is better.
- */
-metric: string, 
-/**
- * What was signed, sentence by sentence.
- */
-rules: Array<string>, 
-/**
- * Who takes part.
- */
-members: Array<Member>, 
-/**
- * What it waits for now.
- */
-waiting: Waiting | null, 
-/**
- * Why it stands still, whose part will not come, and what to do.
- */
-trouble: Array<string>, 
-/**
- * Whether `rounds` are all, or only those that are new or other than before.
- */
-whole: boolean, 
-/**
- * Closed rounds, in their order.
- */
-rounds: Array<Round>, 
-/**
- * Models to compare with, where they are known.
- */
-arms: Arms | null, 
-/**
- * What was certified.
- */
-certificate: Certificate | null, };
-
-/**
- * A participant of a study.
- */
-export type Member = { 
-/**
- * Its name.
- */
-name: string, 
-/**
- * Its id.
- */
-id: string, 
-/**
- * Whether it is the own one.
- */
-own: boolean, 
-/**
- * Training rows that it has signed.
- */
-samples: number, 
-/**
- * False once it has left.
- */
-active: boolean, 
-/**
- * The last round that it is left out of, where it is.
- */
-left_out_until: number | null, };
-
-/**
- * What a study waits for.
- */
-export type Waiting = { 
-/**
- * For what.
- */
-what: string, 
-/**
- * Since when.
- */
-since_at_ms: number, 
-/**
- * Until when at the latest.
- */
-until_at_ms: number, 
-/**
- * What comes then.
- */
-then: string, 
-/**
- * All participants, and who is invited and has not enrolled.
- */
-sites: Array<Site>, };
-
-/**
- * One site's part.
- */
-export type Site = { 
-/**
- * Its name.
- */
-name: string, 
-/**
- * Whether it is the own one.
- */
-own: boolean, 
-/**
- * Whether it has done its part, or is not asked.
- */
-done: boolean, 
-/**
- * Whether the study waits for it.
- */
-awaited: boolean, 
-/**
- * In words.
- */
-words: string, };
-
-/**
- * A closed round.
- */
-export type Round = { 
-/**
- * `statistics`, `initial` or `round`.
- */
-kind: string, 
-/**
- * Number; 0 for statistics and the initial model.
- */
-round: number, 
-/**
- * Hash of what it came to.
- */
-root: string, 
-/**
- * Hash of the model it began with.
- */
-base: string, 
-/**
- * Whose updates are in it, with the weight of each.
- */
-inputs: Array<[number, number]>, 
-/**
- * Who computed the same.
- */
-attesters: Array<number>, 
-/**
- * Who computed something else, and what.
- */
-dissenters: Array<[number, string]>, 
-/**
- * Who had said nothing when it closed.
- */
-silent: Array<number>, 
-/**
- * Whose update was dropped, and why.
- */
-dropped: Array<[number, string]>, 
-/**
- * Whose update the merge rule left out.
- */
-left_out: Array<number>, 
-/**
- * Whose step the merge rule shortened.
- */
-shortened: Array<number>, 
-/**
- * Each site's figure of this round's model, on its own validation rows.
- */
-losses: Array<[number, number]>, 
-/**
- * Their mean, each site counting by its signed rows; none where fewer sites than have a part in it told theirs.
- */
-mean: number | null, 
-/**
- * Attempts that the merge took.
- */
-attempts: number, 
-/**
- * The block that opened it.
- */
-opened: number, 
-/**
- * The block that closed it.
- */
-closed: number, 
-/**
- * When that was.
- */
-closed_at_ms: number, 
-/**
- * How long it took.
- */
-spans: Spans, 
-/**
- * For how long the own worker trained, by its own note.
- */
-own_training_ms: number | null, };
-
-/**
- * How long a round took, as the chain saw it.
- */
-export type Spans = { 
-/**
- * Until the last update was there, without the slot in which the chain took it in.
- */
-training_ms: number, 
-/**
- * From the freeze of the list to the end, without the slot in which the chain took the votes in: updates travel and are
- * merged, and the merge is measured.
- */
-transfer_ms: number, 
-/**
- * The rest: slots in which votes were taken in, and the grace for who is late.
- */
-chain_ms: number, 
-/**
- * Whether times of blocks were estimated by their numbers, since the node keeps their states no longer.
- */
-estimated: boolean, };
-
-/**
- * Models to compare with.
- */
-export type Arms = { 
-/**
- * Where the figures come from.
- */
-source: string, 
-/**
- * One for each site that has figures.
- */
-sites: Array<Arm>, };
-
-/**
- * One site's figures, on its own rows.
- */
-export type Arm = { 
-/**
- * Its name.
- */
-name: string, 
-/**
- * Whether it is the own one.
- */
-own: boolean, 
-/**
- * Which rows: `test file` or `validation`.
- */
-rows: string, 
-/**
- * How many.
- */
-count: number, 
-/**
- * The metric of a model of its own rows alone.
- */
-alone: number | null, 
-/**
- * Of the swarm's.
- */
-swarm: number | null, 
-/**
- * Of a model of all rows in one place.
- */
-central: number | null, 
-/**
- * Swarm less alone.
- */
-difference: number | null, 
-/**
- * The 95 % interval of that.
- */
-interval: [number, number] | null, 
-/**
- * `better`, `worse` or `cannot tell`.
- */
-verdict: string, };
-
-/**
- * What a finished study came to.
- */
-export type Certificate = { 
-/**
- * The round whose model it is.
- */
-round: number, 
-/**
- * Hash of the model.
- */
-root: string, 
-/**
- * Hash of the statistics that scale its rows.
- */
-statistics: string | null, 
-/**
- * Who holds it.
- */
-held: Array<number>, 
-/**
- * Who was asked.
- */
-asked: Array<number>, 
-/**
- * The whole certificate as text, to be copied.
- */
-text: string, 
-/**
- * What checks it, each with what it does.
- */
-commands: Array<[string, string]>, };

@@ -1,5 +1,6 @@
 // Numbers, times and lists as people read them.
-import type { Consortium, Member, Round } from './state';
+import type { Consortium } from './state';
+import type { Member, Round } from './study';
 
 const TIME = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit' });

@@ -4,19 +4,25 @@ mod commands;
 
 use anyhow::{bail, Context, Result};
 use clap::{Args, Parser, Subcommand};
-use commands::{apart::apart, compare::Compare, desk::Desk, nobody_reads, say, seeds::Seeds};
+use commands::{
+    apart::apart,
+    compare::Compare,
+    desk::Desk,
+    given::{hash, read_study},
+    nobody_reads, say,
+    seeds::Seeds,
+};
 use consilium_founding::EXIT_CONFIGURATION;
 use consilium_ml_worker::{
-    data::{demo, hash_data, hash_file, own_statistics, read_file, withheld, Prepared, Split, Table},
+    data::{demo, hash_data, own_statistics, read_file, withheld, Prepared, Split, Table},
     learn::kernels::vectors,
-    random::key,
     scratch::Scratch,
     server::{serve, Misconfigured, Settings},
     simulate::site_group_key,
     site::{read_secret, Home, Sites},
 };
 use consilium_primitives::Hash;
-use consilium_study::{Scaling, StudyFile, StudySpec, Task};
+use consilium_study::{Scaling, StudySpec, Task};
 use std::{
     fs,
     net::SocketAddr,
@@ -214,24 +220,6 @@ fn act(command: Command) -> Result<()> {
         Command::Compare(arguments) => commands::compare::compare(&arguments),
         Command::Table(arguments) => arguments.print(),
     }
-}
-
-fn read_study(path: &Path) -> Result<StudyFile> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    StudyFile::parse(&text).with_context(|| format!("{}", path.display()))
-}
-
-/// A secret that follows from a data file, for work at a desk: the same file gives the same training.
-fn secret_of(data: &Path) -> Result<[u8; 32]> {
-    Ok(key("consilium/desk/1", &[&hash_file(data)?.0]))
-}
-
-fn hash(what: &str, text: &str) -> Result<[u8; 32]> {
-    let mut hash = [0; 32];
-    if hex::decode_to_slice(text.trim_start_matches("0x"), &mut hash).is_err() {
-        bail!("{what}: must have 64 hexadecimal digits");
-    }
-    Ok(hash)
 }
 
 fn accept_data(dir: &Path, sites: &Path, agreement: &str) -> Result<()> {

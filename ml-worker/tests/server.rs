@@ -380,3 +380,18 @@ fn the_first_result_on_disk_stays_the_result() {
     let request = DutyRequest { version: PROTOCOL_VERSION, specs: vec![], orders: vec![statistics], ahead: vec![] };
     assert_eq!(again.answer(&request).answers[0].state, DutyState::Done(first));
 }
+
+/// A worker that measured on the CPU all the same would not notice that there is no such GPU.
+#[test]
+fn a_model_is_measured_on_the_gpu_that_the_site_names() {
+    for (gpu, found) in [("", true), ("gpu = 999\n", false)] {
+        let lab = Lab::new(0, unscaled(1));
+        fs::write(lab.dir.path().join("sites.toml"), entry(&AGREEMENT) + gpu).unwrap();
+        let lab = Lab { worker: start(lab.dir.path()), ..lab };
+        let order = lab.order(DutyKind::Evaluate, 1, Some(lab.zeros()), None);
+        match found {
+            true => assert!(matches!(lab.done(&order), DutyOutput::Metric(_))),
+            false => assert_eq!(lab.failed(&order), FailureCode::Internal),
+        }
+    }
+}

@@ -7,7 +7,7 @@
 
 use crate::{
     clock::{system, Clock},
-    service::{FullClient, FullPool, FullSelectChain, GrandpaImport},
+    types::{FullClient, FullPool, FullSelectChain, GrandpaImport},
 };
 use consilium_runtime::opaque::Block;
 use sc_basic_authorship::ProposerFactory;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::result_large_err)] // the SDK's own error types
 
+mod allowed;
 mod anew;
 mod authoring;
 mod chain_spec;
@@ -24,6 +25,7 @@ mod secrets;
 mod service;
 mod shipped;
 mod talk;
+mod types;
 mod wasm_cache;
 mod worker;
 

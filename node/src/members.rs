@@ -1,10 +1,10 @@
 //! Keeps the network's doors in step with the chain: nodes of the consortium's members, and no others, are let in and dialled.
 
 use crate::{
+    allowed::Allowed,
     anew::{Anew, APART},
     clock::Clock,
     courier::age,
-    network::Allowed,
 };
 use consilium_primitives::Member;
 use consilium_runtime::{opaque::Block, AccountId};

@@ -6,13 +6,13 @@
 //! for one private function of sc-service 0.62.0.
 
 use crate::{
+    allowed::Allowed,
     patient::Patient,
-    service::{FullClient, FullPool},
     talk,
+    types::{FullClient, FullPool},
 };
 use consilium_runtime::opaque::Block;
 use futures::StreamExt;
-use parking_lot::RwLock;
 use sc_client_api::{BlockchainEvents, HeaderBackend};
 use sc_consensus::{DefaultImportQueue, ImportQueue};
 use sc_network::{
@@ -35,12 +35,11 @@ use sc_network_sync::{
     SyncingService, WarpSyncConfig, WarpSyncPhase,
 };
 use sc_network_transactions::{TransactionsHandlerController, TransactionsHandlerPrototype};
-use sc_network_types::PeerId;
 use sc_service::{error::Error, Configuration, SpawnEssentialTaskHandle, SpawnTaskHandle, TransactionPoolAdapter};
 use sc_utils::mpsc::{tracing_unbounded, TracingUnboundedSender};
 use sp_consensus::block_validation::DefaultBlockAnnounceValidator;
 use sp_core::H256;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// The network's inner workings.
 pub type Network = Litep2pNetworkBackend;
@@ -55,35 +54,6 @@ const QUEUE: usize = 64;
 const WARP_WATCH: Duration = Duration::from_secs(20);
 /// Name of the tasks' group.
 const GROUP: Option<&str> = Some("networking");
-
-/// Peers that get an answer: those of the consortium's members, as the chain last had them, with their names.
-#[derive(Clone, Default)]
-pub struct Allowed(Arc<RwLock<HashMap<PeerId, String>>>);
-
-impl Allowed {
-    /// Whether it is one of them.
-    #[must_use]
-    pub fn contains(&self, peer: &PeerId) -> bool {
-        self.0.read().contains_key(peer)
-    }
-
-    /// Whose node it is, quoted, for people; nobody's where it is no member's.
-    #[must_use]
-    pub fn name(&self, peer: &PeerId) -> String {
-        self.0.read().get(peer).map_or_else(|| "nobody".into(), |name| format!("{name:?}"))
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.0.read().len()
-    }
-
-    /// These, and no others, from now on.
-    pub fn replace(&self, peers: HashMap<PeerId, String>) {
-        *self.0.write() = peers;
-    }
-}
 
 /// Lets nobody in whom the chain does not name, from the first moment on. What is not shut at start cannot well be shut
 /// later: the SDK then marks members' connections as closing, too.
@@ -348,6 +318,7 @@ async fn tell_final(client: Arc<FullClient>, sync: Arc<SyncingService<Block>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sc_network_types::PeerId;
 
     #[tokio::test]
     async fn of_others_than_members_nothing_reaches_the_one_who_answers() {
@@ -378,7 +349,7 @@ mod tests {
         // what is too much for the one who answers is refused, and holds up nothing
         let first = ask(member);
         assert!(ask(member).await.is_err());
-        allowed.replace(HashMap::new());
+        allowed.replace([].into());
         assert!(ask(member).await.is_err(), "a member no more");
         assert_eq!(answered.recv().await.expect("the first").peer, member);
         drop(first);

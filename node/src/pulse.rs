@@ -8,7 +8,7 @@
 //!
 //! [`OffchainWorkers::run`]: sc_offchain::OffchainWorkers::run
 
-use crate::service::FullClient;
+use crate::types::FullClient;
 use consilium_runtime::opaque::Block;
 use futures::{FutureExt, Stream, StreamExt};
 use parking_lot::Mutex;

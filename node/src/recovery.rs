@@ -5,7 +5,7 @@
 //! is not there yet starts without, follows the chain to the last final block, and ends, to be started again: applied earlier,
 //! the smaller set would judge blocks that the larger one has signed.
 
-use crate::service::FullClient;
+use crate::types::FullClient;
 use codec::Decode;
 use consilium_founding::RecoveryFile;
 use consilium_primitives::{Consent, FinalitySet, Recovery};

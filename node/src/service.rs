@@ -1,6 +1,7 @@
 //! The node's services, assembled from the SDK's parts.
 
 use crate::{
+    allowed::Allowed,
     authoring::Authoring,
     changes,
     cli::{gossip_for, CourierParams, WorkerParams},
@@ -9,10 +10,12 @@ use crate::{
     courier::{self, Courier},
     members::Members,
     metrics::Metrics,
-    network::{self, Allowed, Network, Protocols},
+    network::{self, Network, Protocols},
     pulse::{Nudge, Pulse},
     recovery::Recoveries,
-    rpc, wasm_cache, worker,
+    rpc,
+    types::{FullBackend, FullClient, FullPool, FullSelectChain, GrandpaImport},
+    wasm_cache, worker,
 };
 use consilium_runtime::{opaque::Block, RuntimeApi};
 use futures::{FutureExt, StreamExt};
@@ -27,17 +30,6 @@ use sp_consensus::SyncOracle;
 use sp_consensus_aura::sr25519::AuthorityPair as AuraPair;
 use sp_core::traits::SpawnNamed;
 use std::{path::PathBuf, sync::Arc, time::Duration};
-
-/// The chain.
-pub type FullClient = sc_service::TFullClient<Block, RuntimeApi, wasm_cache::Executor>;
-/// Transactions that wait.
-pub type FullPool = sc_transaction_pool::TransactionPoolHandle<Block, FullClient>;
-/// Where it is kept.
-pub type FullBackend = sc_service::TFullBackend<Block>;
-/// Which of its blocks is the best.
-pub type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
-/// How blocks come in, with what finality has to say.
-pub type GrandpaImport = sc_consensus_grandpa::GrandpaBlockImport<FullBackend, Block, FullClient, FullSelectChain>;
 type GrandpaLink = sc_consensus_grandpa::LinkHalf<Block, FullClient, FullSelectChain>;
 
 /// A justification is kept every so many blocks, for nodes that join later.

@@ -5,7 +5,7 @@
 //! The handler says of a transaction first to the network whose it is ([`Watched`]), and then hands it to the pool ([`Heard`]), in
 //! one task; later it says of each whether it was good. By that order each is charged to who sent it.
 
-use crate::{courier::Bucket, network::Allowed};
+use crate::{allowed::Allowed, courier::Bucket};
 use consilium_runtime::opaque::{Block, UncheckedExtrinsic};
 use futures::future::ready;
 use parking_lot::Mutex;

@@ -3,7 +3,8 @@
 use crate::{
     error::{wrong, SpecError},
     layer::{Initializer, Layer},
-    model::{Model, MAX_PARAMETERS},
+    limits::MAX_PARAMETERS,
+    model::Model,
     nodes::{Node, Op, Penalty, Start, Tensor},
 };
 use serde::Serialize;

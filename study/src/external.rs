@@ -5,7 +5,7 @@
 
 use crate::{
     error::{wrong, SpecError},
-    model::MAX_PARAMETERS,
+    limits::MAX_PARAMETERS,
     named::{hash_of, NamedFile},
 };
 use consilium_aggregation::{Layout, TensorShape};

@@ -348,7 +348,7 @@ impl StudyFile {
         let blocks = |seconds: f64| (seconds * 1000.0 / f64::from(block_ms.max(1))).ceil().max(1.0) as u32;
         let rules = StudyRules {
             training_blocks: blocks(f64::from(r.training_seconds)),
-            transfer_blocks: blocks(crate::transfer::seconds(update_len, participants, r.link_mbit)),
+            transfer_blocks: blocks(crate::link::seconds(update_len, participants, r.link_mbit)),
             enrolment_blocks: blocks(f64::from(r.enrolment_minutes) * 60.0),
             auto_start: false,
             min_participants: r.min_participants.unwrap_or(least.max(2)),

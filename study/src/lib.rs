@@ -20,6 +20,8 @@ mod file;
 mod init;
 mod initial;
 mod layer;
+mod limits;
+mod link;
 mod model;
 mod named;
 mod nodes;
@@ -33,8 +35,8 @@ mod transfer;
 pub use architecture::{Architecture, MAX_ACTIVATIONS};
 pub use canonical::CanonicalError;
 pub use data::{
-    same_value, BadRows, Categorical, DataSpec, Decimal, Features, Missing, OneClass, Others, PictureKind, Pictures,
-    Scaling, Task, Transform, Window,
+    same_value, BadRows, Categorical, DataSpec, Decimal, Encoding, Features, Layout, Missing, OneClass, Orientation,
+    Others, PictureKind, Pictures, Scaling, Task, Transform, Window,
 };
 pub use error::SpecError;
 pub use external::{tensor_line, External, Integers, Role};
@@ -42,7 +44,8 @@ pub use file::{BoundFile, Dataset, FileError, RuleName, RulesFile, ServerFile, S
 pub use init::initial_parameters;
 pub use initial::{roles, starting_parameters};
 pub use layer::{Activation, Initializer, Layer, Pool};
-pub use model::{Model, MAX_PARAMETERS};
+pub use limits::MAX_PARAMETERS;
+pub use model::Model;
 pub use named::NamedFile;
 pub use nodes::{Node, Op, Penalty, Start, Tensor};
 pub use optimizer::{EpsilonForm, Optimizer};

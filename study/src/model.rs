@@ -4,18 +4,10 @@ use crate::{
     error::{small, wrong, SpecError},
     external::External,
     layer::{Activation, Layer},
+    limits::{MAX_DEPTH, MAX_LAYERS, MAX_UNITS},
     preset::Preset,
 };
 use serde::{Deserialize, Serialize};
-
-/// Most layers, those of residual blocks counted.
-pub const MAX_LAYERS: usize = 256;
-/// Deepest nesting of residual blocks.
-pub const MAX_DEPTH: usize = 4;
-/// Most units, filters, or pixels along one side.
-pub const MAX_UNITS: u32 = 65_536;
-/// Most parameters of a model.
-pub const MAX_PARAMETERS: u64 = 200_000_000;
 
 /// A network. Its last layer, which gives one logit per output, need not be written down: it follows from the labels. How
 /// it begins can be named ([`Layer::Output`]).

@@ -1,6 +1,9 @@
 //! How long a round's updates take to move, beside how long they take to make.
 
-use crate::file::{FileError, StudyFile};
+use crate::{
+    file::{FileError, StudyFile},
+    link::seconds,
+};
 
 /// The two times from which every deadline of a round follows, and what the second one follows from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,13 +18,6 @@ pub struct Transfer {
     pub participants: u32,
     /// The slowest link, in megabits per second: `link_mbit` of the study file.
     pub link_mbit: f64,
-}
-
-/// Seconds in which one of so many sites takes all others' updates of this length in bytes, and gives its own to each of them,
-/// over a link of so many megabits per second.
-pub(crate) fn seconds(update_len: u64, participants: u32, link_mbit: f64) -> f64 {
-    let bits = update_len as f64 * 8.0 * f64::from(participants.saturating_sub(1)) * 2.0;
-    bits / (link_mbit * 1e6)
 }
 
 impl Transfer {

@@ -313,3 +313,30 @@ fn what_data_cannot_be_is_named() {
         "data.pictures: take the place of features",
     );
 }
+
+#[test]
+fn what_stands_for_a_missing_value_is_checked_and_older_specifications_keep_their_hash() {
+    let refused = |to: &str, words: &str| {
+        let text = FILE.replace("missing = \"refuse\"               # or \"mean\"", to);
+        let error = StudyFile::parse(&text).unwrap_err().to_string();
+        assert!(error.contains(words), "{to}: {error}");
+    };
+    refused("missing_values = [\"NULL\", \" \"]", "data.missing_values: must be at most 1024 texts");
+    refused("encoding = \"ebcdic\"", "encoding");
+    refused("orientation = \"across\"", "orientation");
+    refused("id = \"mean area\"", "\"mean area\", which data.");
+    refused("id = \" \"", "data.id: must name a column, or be left out");
+    refused("missing_values_of = { weight = [\"-1\"] }", "data.missing_values_of.weight: must name a feature column");
+    refused("missing_values_of = { \"mean area\" = [] }", "data.missing_values_of.mean area");
+    refused(
+        "missing_values = [\"9\"]\ncategorical = [{ column = \"sex\", levels = [\"1\", \"9.0\"] }]",
+        "\"9.0\" is a level of \"sex\" too",
+    );
+    let spec = StudyFile::parse(FILE).unwrap().spec();
+    let text = String::from_utf8(spec.canonical().unwrap()).unwrap();
+    assert!(["missing_values", "\"id\"", "encoding", "orientation"].iter().all(|key| !text.contains(key)), "{text}");
+    let mut with = spec.clone();
+    with.data.missing_values = vec!["-999".into()];
+    assert!(String::from_utf8(with.canonical().unwrap()).unwrap().contains("\"missing_values\":[\"-999\"]"));
+    assert_ne!(with.hash().unwrap(), spec.hash().unwrap());
+}

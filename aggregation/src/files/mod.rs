@@ -5,10 +5,12 @@
 //! Files are read, not mapped: the bytes that are hashed are then the very ones that are merged, whatever happens to the file
 //! meanwhile, and a file that is cut short is an error rather than the end of the process.
 
+mod error;
 mod output;
 mod reading;
 mod similarity;
 
+pub use error::FilesError;
 pub use similarity::{compare_files, Similarity, ALIKE};
 
 use crate::{
@@ -43,41 +45,6 @@ pub struct InputFile {
     pub duty: Hash,
     /// Its weight.
     pub weight: u32,
-}
-
-/// Why files were not merged.
-#[derive(Debug, thiserror::Error)]
-pub enum FilesError {
-    /// A file cannot be read or written.
-    #[error("{path}: {error}")]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// An input is not what it must be.
-    #[error("input {input} is invalid: {error}")]
-    Input {
-        /// Its position in canonical order.
-        input: usize,
-        /// What is wrong.
-        error: FileError,
-    },
-    /// The file of an input does not have the bytes that were committed.
-    #[error("the file of input {input} has the hash {found:?}, not the committed one")]
-    Differs {
-        /// Its position in canonical order.
-        input: usize,
-        /// Its hash.
-        found: Hash,
-    },
-    /// The model that the inputs stand on is not what it must be.
-    #[error("the model that the inputs stand on is invalid: {0}")]
-    Base(FileError),
-    /// The merge itself.
-    #[error(transparent)]
-    Merge(#[from] MergeError),
 }
 
 /// What merging files gave.

@@ -1,8 +1,8 @@
 //! Writing the merged file.
 
 use super::{
+    error::FilesError,
     reading::{from_file, Cuts},
-    FilesError,
 };
 use crate::{
     blob::{hash_open, Parts},

@@ -1,6 +1,6 @@
 //! Reading updates and models: in parts that whole threads take, and in pieces that are read at a time.
 
-use super::FilesError;
+use super::error::FilesError;
 use crate::{
     blob::Parts,
     layout::{Dtype, FileError, Layout},

@@ -1,7 +1,7 @@
 //! How far each update went, and how near updates are to their merge and to each other: what people look at when they ask
 //! what a rule did. Nothing here decides anything.
 
-use super::{gram_of, open_inputs, open_model, FilesError, InputFile};
+use super::{error::FilesError, gram_of, open_inputs, open_model, InputFile};
 use crate::{layout::Layout, rules::Gram};
 use std::path::Path;
 

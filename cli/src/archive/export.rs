@@ -8,8 +8,8 @@ use super::{
 use crate::{
     audit::blobs::{BlobSource, Sources},
     chain::Chain,
+    options::{Connection, Format},
     show::{self, print_json, short},
-    Connection, Format,
 };
 use age::x25519::Recipient;
 use anyhow::{bail, ensure, Context, Result};

@@ -155,7 +155,7 @@ impl AuthoritySet {
             authorities.push((AuthorityId::from(sp_core::ed25519::Public::from_raw(raw)), entry.weight));
         }
         ensure!(authorities.iter().any(|(_, weight)| *weight > 0), "{}: it names no key that has a weight", shown());
-        let genesis = super::hash_of("genesis", &file.genesis).with_context(shown)?;
+        let genesis = hash_of("genesis", &file.genesis).with_context(shown)?;
         Ok((genesis, Self { id: file.set_id, authorities }))
     }
 
@@ -171,4 +171,14 @@ impl AuthoritySet {
         let authorities = self.authorities.iter().map(entry).collect();
         Ok(serde_json::to_value(SetFile { genesis: hex::encode(genesis), set_id: self.id, authorities })?)
     }
+}
+
+/// A hash that somebody has given as `what`.
+///
+/// # Errors
+/// It is none.
+pub fn hash_of(what: &str, text: &str) -> Result<Hash> {
+    let bytes = hex::decode(text.trim_start_matches("0x")).unwrap_or_default();
+    let bytes = <[u8; 32]>::try_from(bytes).ok();
+    Ok(Hash::from(bytes.with_context(|| format!("{what} {text}: a hash has 64 hexadecimal digits"))?))
 }

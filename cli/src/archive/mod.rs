@@ -15,13 +15,13 @@ mod tests;
 use crate::{
     audit::{blobs::Sources, check, history::Expected},
     chain::BlockHeader,
+    options::Format,
     show::print_json,
-    Format,
 };
 use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
 use codec::DecodeAll;
-use consilium_primitives::Hash;
+pub use finality::hash_of;
 use finality::{AuthoritySet, FinalityProof};
 use format::{Blobs, Evidence};
 use serde_json::{json, Value};
@@ -186,14 +186,4 @@ pub fn verify(evidence: &Evidence, blobs: Blobs, trust: &Trust) -> Result<Opened
         "authorities_in_state": proven.set.json(&genesis)?,
     });
     Ok(Opened { proven, rests_on, rests_on_json, blobs })
-}
-
-/// A hash that somebody has given as `what`.
-///
-/// # Errors
-/// It is none.
-pub fn hash_of(what: &str, text: &str) -> Result<Hash> {
-    let bytes = hex::decode(text.trim_start_matches("0x")).unwrap_or_default();
-    let bytes = <[u8; 32]>::try_from(bytes).ok();
-    Ok(Hash::from(bytes.with_context(|| format!("{what} {text}: a hash has 64 hexadecimal digits"))?))
 }

@@ -17,8 +17,8 @@ mod tests;
 use crate::{
     archive,
     chain::{Block, Chain},
+    options::{Connection, Format},
     show::{self, print_json},
-    Connection, Format,
 };
 use anyhow::{bail, Context, Result};
 use blobs::Sources;

@@ -1,16 +1,24 @@
 //! What the own people are to do now, the most pressing first. Pure.
 
 use super::{
-    base::Listed,
+    site::Site,
     state::{Consortium, State, Todo},
-    Site,
 };
-use crate::localnet::why_paused;
+use crate::{chain::StudyInfo, show::why_paused};
 use consilium_primitives::{round::Phase, InstitutionId, StudyId};
 use std::collections::BTreeMap;
 
 /// For how long the chain lists a study for its files after its end.
 const LISTED_MS: u64 = 86_400_000;
+
+/// A study, and what its specification says of it.
+#[derive(Clone)]
+pub struct Listed {
+    /// As the chain has it.
+    pub info: StudyInfo,
+    /// Its title.
+    pub title: String,
+}
 
 /// What is to be done.
 pub fn advice(site: &Site, state: &State, studies: &BTreeMap<StudyId, Listed>) -> Vec<Todo> {

@@ -1,17 +1,17 @@
 //! What does not depend on the study that is looked at: read anew with every block, and at least once a second.
 
 use super::{
-    advice::advice,
+    advice::{advice, Listed},
     egress::Log,
+    site::Site,
     state::{Brief, Check, Consortium, Duty, Institution, Motion, Own, State, Worker, VERSION},
-    Site,
 };
 use crate::{
     chain::{consortium::Consortium as Here, Block, Chain, StudyInfo},
     institution::folder::TOKEN,
-    motions::{show::running, words::finality},
+    motions::words::finality,
     plain::{seen, told},
-    show::{names, phase, Names},
+    show::{names, phase, running, Names},
     study::waiting::waiting,
     up::{
         doctor,
@@ -62,15 +62,6 @@ pub struct Link {
     pub names: Arc<Names>,
     /// From one block to the next.
     pub block_ms: u32,
-}
-
-/// A study, and what its specification says of it.
-#[derive(Clone)]
-pub struct Listed {
-    /// As the chain has it.
-    pub info: StudyInfo,
-    /// Its title.
-    pub title: String,
 }
 
 /// What is looked at beside the chain.

@@ -15,92 +15,19 @@ mod document;
 mod egress;
 mod rounds;
 mod serve;
+mod site;
 mod state;
 mod study;
 #[cfg(test)]
 mod tests;
 
-use crate::{
-    institution::folder::SiteSettings,
-    localnet::Signals,
-    plain::seen,
-    programs::random,
-    up::{identity::Own, whole},
-};
+use crate::{programs::random, signals::Signals};
+pub use site::Options;
+use site::Site;
+
 use anyhow::{ensure, Context, Result};
-use clap::Args;
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::sync::Arc;
 use tokio::net::TcpListener;
-
-/// What `dashboard` takes.
-#[derive(Args)]
-#[command(after_help = "Example:\n  consilium dashboard --dir alder --listen 127.0.0.1:8800")]
-pub struct Options {
-    /// The institution's folder: its node and its worker are asked
-    #[arg(long, value_name = "DIR")]
-    dir: PathBuf,
-    /// Where the page is served: an address of this machine alone; port 0 is any free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
-    listen: SocketAddr,
-    /// A report of `localnet run`, with models to compare with. Left out: report.json beside the folder, where it is of that study
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
-    /// Folder of `consilium-node` and `ml-worker`. Left out: that of this program
-    #[arg(long, value_name = "DIR")]
-    bin_dir: Option<PathBuf>,
-}
-
-/// Whose page it is, and where everything is.
-pub struct Site {
-    /// Its folder, from the root.
-    pub dir: PathBuf,
-    /// The folder as it was given: so it stands in commands.
-    pub shown: String,
-    /// Its settings.
-    pub settings: SiteSettings,
-    /// Its account.
-    pub id: [u8; 32],
-    /// Its name, with what is not seen spelt out.
-    pub name: String,
-    /// Where a report may be.
-    pub report: PathBuf,
-    /// Folder of the programs, where it was given.
-    pub bin_dir: Option<PathBuf>,
-}
-
-impl Site {
-    fn of(options: &Options) -> Result<Self> {
-        let dir = whole(&options.dir)?;
-        let settings = SiteSettings::read(&dir)?;
-        let own = Own::read(&dir)?;
-        let beside = dir.parent().unwrap_or_else(|| Path::new(".")).join("report.json");
-        if let Some(report) = &options.report {
-            std::fs::metadata(report).with_context(|| format!("--report {}", report.display()))?;
-        }
-        Ok(Self {
-            shown: quoted(&options.dir.display().to_string()),
-            settings,
-            id: own.account,
-            name: seen(&own.name),
-            report: options.report.clone().unwrap_or(beside),
-            bin_dir: options.bin_dir.clone(),
-            dir,
-        })
-    }
-}
-
-/// A text as a shell takes it for one word.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "/._-+@%".contains(c);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text.into(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
-    }
-}
 
 /// Serves the page until told to stop.
 ///

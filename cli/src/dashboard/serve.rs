@@ -4,8 +4,8 @@ use super::{
     assets::{Asset, ASSETS},
     base::{self, Base},
     document::Known,
+    site::Site,
     study::Studies,
-    Site,
 };
 use crate::plain::{seen, told};
 use anyhow::Result;

@@ -1,6 +1,6 @@
 //! What the browser is told: one document, of this version, whole at first and then whenever something has changed.
 //!
-//! `dashboard/src/state.ts` is made from these types; a test compares the two. Times are milliseconds since 1970 where their name
+//! `dashboard/src/state.ts` and `study.ts` are made from these types; a test compares them. Times are milliseconds since 1970 where their name
 //! ends in `_at_ms`, spans milliseconds where it ends in `_ms`; blocks are numbers; hashes are hexadecimal without `0x`. Whatever
 //! others have written (names, titles, words) has its unseen characters spelt out. A site of a study is named by its place among
 //! the study's `members`.

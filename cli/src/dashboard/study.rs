@@ -4,8 +4,8 @@ use super::{
     arms::Report,
     base::{stage, titled, Link},
     rounds::{Frame, Rounds},
+    site::Site,
     state::{Certificate, Member, Round, Site as Part, Study, Waiting},
-    Site,
 };
 use crate::{
     chain::StudyInfo,

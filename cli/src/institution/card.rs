@@ -1,11 +1,11 @@
 //! `consilium card`: shows a card to people, and signs one where the institution's key is. ([`remake`] makes one again.)
 
 use super::{
-    folder::{sign, CARD, UNSIGNED_CARD},
+    folder::{find, sign, CARD, UNSIGNED_CARD},
     modes::check_modes,
     remake,
 };
-use crate::{key, programs::write_new, show::print_json, Format};
+use crate::{key, options::Format, programs::write_new, show::print_json};
 use anyhow::{ensure, Context, Result};
 use clap::{Args, Subcommand};
 use consilium_founding::Card;
@@ -62,26 +62,6 @@ pub async fn run(options: &Options) -> Result<()> {
         Some(Command::Make(command)) => remake::run(command).await,
         None => show(&options.file, options.format),
     }
-}
-
-/// The card at a path, or in an institution's folder; signed or not.
-pub fn find(path: &Path) -> PathBuf {
-    if !path.is_dir() {
-        return path.to_path_buf();
-    }
-    let signed = path.join(CARD);
-    if signed.exists() {
-        signed
-    } else {
-        path.join(UNSIGNED_CARD)
-    }
-}
-
-/// Whose folder this is, by its card: name and account. None where it has no card that can be read.
-pub fn whose(dir: &Path) -> Option<(String, [u8; 32])> {
-    let bytes = fs::read(find(dir)).ok()?;
-    let (card, identity) = Card::read(&bytes).or_else(|_| Card::read_unsigned(&bytes)).ok()?;
-    Some((card.name, identity.account))
 }
 
 fn show(path: &Path, format: Format) -> Result<()> {

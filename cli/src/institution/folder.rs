@@ -15,7 +15,7 @@ use std::{
     fs::{self, DirBuilder},
     io::ErrorKind,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 use subxt_signer::{bip39::Mnemonic, sr25519::Keypair};
@@ -291,6 +291,26 @@ pub async fn node_says(command: Command) -> Result<(Option<i32>, Result<serde_js
         serde_json::from_slice(&output.stdout).with_context(|| format!("{program} printed no JSON"))
     };
     Ok((output.status.code(), value))
+}
+
+/// The card at a path, or in an institution's folder; signed or not.
+pub fn find(path: &Path) -> PathBuf {
+    if !path.is_dir() {
+        return path.to_path_buf();
+    }
+    let signed = path.join(CARD);
+    if signed.exists() {
+        signed
+    } else {
+        path.join(UNSIGNED_CARD)
+    }
+}
+
+/// Whose folder this is, by its card: name and account. None where it has no card that can be read.
+pub fn whose(dir: &Path) -> Option<(String, [u8; 32])> {
+    let bytes = fs::read(find(dir)).ok()?;
+    let (card, identity) = Card::read(&bytes).or_else(|_| Card::read_unsigned(&bytes)).ok()?;
+    Some((card.name, identity.account))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::{
     differs,
     folder::{node_says, CARD, SETTINGS},
 };
-use crate::{out::put, programs::Programs, show::print_json, Format};
+use crate::{options::Format, out::put, programs::Programs, show::print_json};
 use anyhow::{ensure, Context, Result};
 use clap::Args;
 use consilium_founding::Terms;

@@ -1,6 +1,10 @@
 //! `consilium institutions`: who there is, and what each does.
 
-use crate::{plain::seen, show::print_json, Asked, Format};
+use crate::{
+    options::{Asked, Format},
+    plain::seen,
+    show::print_json,
+};
 use anyhow::Result;
 use consilium_primitives::InstitutionId;
 use pallet_consortium::Institution;

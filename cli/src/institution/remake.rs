@@ -2,9 +2,8 @@
 //! were rotated, or for another chain.
 
 use super::{
-    card::find,
     folder::{
-        chain_of, say_card, write_card, Account, Said, SiteSettings, CARD, INSTITUTION_KEY, KEYSTORE, NODE_KEY,
+        chain_of, find, say_card, write_card, Account, Said, SiteSettings, CARD, INSTITUTION_KEY, KEYSTORE, NODE_KEY,
         UNSIGNED_CARD,
     },
     modes::check_modes,
@@ -44,7 +43,7 @@ pub struct Make {
     #[arg(long)]
     contact: Option<String>,
     /// Whether it is to take part in studies. Left out: as the card of before says
-    #[arg(long, value_name = "yes|no", value_parser = crate::motions::propose::yes_or_no)]
+    #[arg(long, value_name = "yes|no", value_parser = crate::options::yes_or_no)]
     participant: Option<bool>,
     /// The institution's account, where its key is elsewhere. Left out: as the card of before says
     #[arg(long, value_name = "ADDRESS")]

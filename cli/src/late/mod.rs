@@ -11,8 +11,8 @@ mod words;
 
 use crate::{
     chain::Chain,
+    options::{Connection, Format},
     show::{self, print_json},
-    Connection, Format,
 };
 use anyhow::{Context, Result};
 use clap::Args;

@@ -1,9 +1,6 @@
 //! The blocks of a study in which something happened to it: the votes in them, and what the chain told.
 
-use crate::{
-    chain::{send::Happened, Block, Chain},
-    study::SWARM,
-};
+use crate::chain::{send::Happened, Block, Chain, SWARM};
 use anyhow::Result;
 use codec::Decode;
 use consilium_primitives::{round::Kind, Hash, StudyId, Vote};

@@ -4,10 +4,7 @@ use super::{
     read::At,
     tell::{By, Note, Round, Said, Stage, What, Which, Word},
 };
-use crate::{
-    localnet::{why_aborted, why_paused},
-    show::{name, Names},
-};
+use crate::show::{name, why_aborted, why_paused, Names};
 use consilium_primitives::{round::DropReason, InstitutionId, StudyId};
 use serde_json::{json, Value};
 use std::collections::BTreeMap;

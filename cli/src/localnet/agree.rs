@@ -2,9 +2,9 @@
 
 use super::{network::Network, plan::Plan, watch::Finished};
 use crate::{
-    chain::{agreement_hash, Chain},
+    chain::{agreement_hash, Chain, SWARM},
     programs::write_private,
-    study::{find, SWARM},
+    study::find,
 };
 use anyhow::{bail, Context, Result};
 use codec::Encode;

@@ -1,6 +1,6 @@
 //! What a run of a local network is asked for.
 
-use crate::Format;
+use crate::options::Format;
 use clap::Args;
 use std::path::PathBuf;
 

@@ -7,7 +7,7 @@ use super::{
     ports::check_free,
 };
 use crate::{
-    process::output,
+    process::answer,
     programs::{random, write_private, Programs},
 };
 use anyhow::{bail, Context, Result};
@@ -288,24 +288,6 @@ async fn check_data(programs: &Programs, study: &Path, site: &SitePlan) -> Resul
         command.arg("--secret").arg(secret);
     }
     answer(command).await.with_context(|| format!("site {}", site.name))
-}
-
-/// Runs a command of the worker that prints JSON.
-///
-/// # Errors
-/// What the worker says.
-pub async fn answer(command: Command) -> Result<Value> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = output(command).await.with_context(|| format!("cannot start {program}"))?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr);
-        let text = text.trim().trim_start_matches("error: ");
-        if text.is_empty() {
-            bail!("{program} failed ({})", output.status);
-        }
-        bail!("{text}");
-    }
-    serde_json::from_slice(&output.stdout).context("the worker printed no JSON")
 }
 
 /// Writes the embedded data out, as four sites' files.

@@ -1,12 +1,9 @@
 //! What a run leaves: the model, the report, and the table people read.
 
-use super::{
-    network::Network,
-    plan::{answer, Plan},
-    watch::Finished,
-};
+use super::{network::Network, plan::Plan, watch::Finished};
 use crate::{
     chain::Chain,
+    process::answer,
     show::{losses, record_json, study_json, Names},
 };
 use anyhow::{Context, Result};

@@ -4,11 +4,11 @@ use super::house::House;
 use crate::{
     chain::{Block, Chain, StudyInfo},
     process::complaints,
-    show::{name, phase, Names},
+    show::{done, name, phase, why_aborted, why_paused, Names},
 };
 use anyhow::{bail, Result};
 use consilium_primitives::{
-    round::{bit, AbortReason, Back, Ballot, Pause, PauseReason, Phase, Study},
+    round::{bit, Ballot, Phase, Study},
     InstitutionId, StudyId,
 };
 use std::{
@@ -76,28 +76,6 @@ pub async fn follow(chain: &Chain, study: StudyId, houses: &[House], names: &Nam
     }
 }
 
-/// Why a study is paused, for people.
-pub fn why_paused(reason: PauseReason) -> &'static str {
-    match reason {
-        PauseReason::TooFewUpdates => "fewer sites have sent their part than the agreement asks for",
-        PauseReason::TooFewMembers => "fewer sites take part than the agreement asks for",
-        PauseReason::TooFewInputs => "without the parts that were dropped, there are fewer than the agreement asks for",
-        PauseReason::NoAgreement => "the sites have merged to different results, or too few have merged at all",
-        PauseReason::NoCommonStart => "the sites do not start from the same model, or too few have answered",
-        PauseReason::NotHeld => "too few sites hold the final model",
-    }
-}
-
-/// Why a study has ended without a certificate, for people.
-pub fn why_aborted(reason: AbortReason) -> &'static str {
-    match reason {
-        AbortReason::TooFewEnrolled => "too few had enrolled in time, or nobody started it",
-        AbortReason::PausedTooLong => "it was paused, and nobody let it go on",
-        AbortReason::Stalled => "training stalled, and the agreement ends the study then (rules.on_stall)",
-        AbortReason::Decided => "its members decided so",
-    }
-}
-
 /// What people need to know of each site when a study stands still: whether it has done its part, what its worker
 /// complained about, and where to read on.
 fn sites(study: &Study, houses: &[House], names: &Names) -> String {
@@ -128,17 +106,6 @@ fn sites(study: &Study, houses: &[House], names: &Names) -> String {
         text.push('\n');
     }
     text.trim_end().to_owned()
-}
-
-/// Whether a member had done its part when the study was paused.
-pub fn done(pause: &Pause, index: u8) -> &'static str {
-    match &pause.back {
-        Back::Collecting { commitments, .. } if commitments.iter().any(|c| c.member == index) => " has committed",
-        Back::Collecting { .. } => " has NOT committed",
-        Back::Init => "",
-        Back::Certifying { held, .. } if held & bit(index) != 0 => " holds the final model",
-        Back::Certifying { .. } => " does NOT hold the final model",
-    }
 }
 
 /// A table that is drawn over and over on a terminal, and lines elsewhere.

@@ -19,23 +19,17 @@ pub mod words;
 
 use crate::{
     chain::Chain,
-    institution::{
-        card::whose,
-        folder::{SiteSettings, INSTITUTION_KEY, SETTINGS},
-    },
+    institution::folder::{whose, INSTITUTION_KEY},
     key,
+    options::{node_of, Connection, Format},
     plain::seen,
     show::{name, names},
-    Connection, Format, DEFAULT_URL,
 };
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Result};
 use clap::Args;
 use consilium_primitives::InstitutionId;
 use sp_core::crypto::AccountId32;
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 use subxt_signer::sr25519::Keypair;
 
 /// Who signs, and by which node.
@@ -138,30 +132,6 @@ fn not_its_own(dir: &Path, file: &Path, own: &str, theirs: &str) -> String {
     )
 }
 
-/// JSON-RPC address of a folder's node, where no other was named.
-///
-/// # Errors
-/// The folder's settings cannot be read.
-pub fn node_of(dir: Option<&Path>, url: &str) -> Result<String> {
-    let Some(dir) = dir else { return Ok(url.to_owned()) };
-    // another one's node would be asked in its place
-    ensure!(
-        dir.is_dir(),
-        "--dir {}: there is no such folder; name the one that `consilium init` has made",
-        dir.display()
-    );
-    if url != DEFAULT_URL {
-        return Ok(url.to_owned());
-    }
-    let file = dir.join(SETTINGS);
-    if !file.exists() {
-        return Ok(url.to_owned());
-    }
-    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let settings: SiteSettings = toml::from_str(&text).with_context(|| file.display().to_string())?;
-    Ok(format!("ws://127.0.0.1:{}", settings.rpc_port))
-}
-
 /// The account of a key.
 pub fn account(signer: &Keypair) -> AccountId32 {
     AccountId32::from(signer.public_key().0)
@@ -171,6 +141,7 @@ pub fn account(signer: &Keypair) -> AccountId32 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::options::DEFAULT_URL;
 
     #[test]
     fn a_key_that_is_not_the_folder_s_is_named_with_whose_it_is() {
@@ -194,23 +165,5 @@ mod tests {
         let said = acting.signer().err().unwrap().to_string();
         assert!(said.contains("institution.key: there is no such file") && said.contains("--key"), "{said}");
         assert_eq!(acting.asks(), format!(" --dir {}", dir.path().display()));
-    }
-
-    #[test]
-    fn a_folder_says_where_its_node_answers_unless_another_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        assert_eq!(node_of(Some(dir.path()), DEFAULT_URL).unwrap(), DEFAULT_URL);
-        let mut settings = SiteSettings::usual("x", true, 1, Vec::new());
-        settings.rpc_port = 7;
-        fs::write(dir.path().join(SETTINGS), toml::to_string(&settings).unwrap()).unwrap();
-        assert_eq!(node_of(Some(dir.path()), DEFAULT_URL).unwrap(), "ws://127.0.0.1:7");
-        assert_eq!(node_of(Some(dir.path()), "ws://127.0.0.1:8").unwrap(), "ws://127.0.0.1:8");
-        assert_eq!(node_of(None, DEFAULT_URL).unwrap(), DEFAULT_URL);
-        let nowhere = dir.path().join("nowhere");
-        for url in [DEFAULT_URL, "ws://127.0.0.1:8"] {
-            assert!(node_of(Some(&nowhere), url).unwrap_err().to_string().contains("consilium init"));
-        }
-        fs::write(dir.path().join(SETTINGS), "rpc_port").unwrap();
-        assert!(format!("{:#}", node_of(Some(dir.path()), DEFAULT_URL).unwrap_err()).contains(SETTINGS));
     }
 }

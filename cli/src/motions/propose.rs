@@ -11,6 +11,8 @@ use crate::{
         Chain,
     },
     institution::card::table,
+    options::yes_or_no,
+    show::running,
 };
 use anyhow::{ensure, Context, Result};
 use clap::{Args, Subcommand};
@@ -166,7 +168,7 @@ pub async fn run(command: Command) -> Result<()> {
 /// What the chain refused.
 pub async fn propose(acting: &Acting, chain: &Chain, here: &Consortium, motion: Motion) -> Result<()> {
     let signer = acting.signer()?;
-    explain(acting, here, &motion, &super::show::running(chain, here.at).await?);
+    explain(acting, here, &motion, &running(chain, here.at).await?);
     let done = chain.send(&signer, CONSORTIUM, "propose", motion.encode()).await?;
     let proposed = done.events.iter().find(|event| event.pallet == CONSORTIUM && event.name == "Proposed");
     let number = proposed.and_then(|event| event.fields.get(..4)).and_then(|bytes| bytes.try_into().ok());
@@ -260,18 +262,6 @@ async fn rescue(options: &Rescue, chain: &Chain, here: &Consortium) -> Result<Mo
     ensure!(bounds.contains(&options.delay.millis), "--delay {}: must be between 20s and 1h", options.delay);
     let delay = options.delay.millis.div_ceil(u64::from(here.block_ms.max(1)));
     Ok(Motion::Rescue { delay: u32::try_from(delay)?, best_final })
-}
-
-/// Reads an answer.
-///
-/// # Errors
-/// It is none.
-pub fn yes_or_no(text: &str) -> Result<bool, String> {
-    match text {
-        "yes" => Ok(true),
-        "no" => Ok(false),
-        _ => Err("must be yes or no".into()),
-    }
 }
 
 fn kind_and_share(text: &str) -> Result<(String, Share), String> {

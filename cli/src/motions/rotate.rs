@@ -1,14 +1,14 @@
 //! `consilium rotate`: new session keys, and a new key of the node. Votes are signed with whatever key the chain knows, so that
 //! none is lost.
 
-use super::{account, node_of, own::signs_for};
+use super::{account, own::signs_for};
 use crate::{
     chain::{consortium::CONSORTIUM, Chain},
     institution::folder::{make_keys, CARD, INSTITUTION_KEY, KEYSTORE, NODE_KEY},
     key,
+    options::{node_of, Connection, Format},
     programs::{random, write_new, Programs},
     show::print_json,
-    Connection, Format,
 };
 use anyhow::{ensure, Context, Result};
 use clap::{Args, Subcommand};

@@ -9,11 +9,11 @@ use crate::{
     chain::{
         calls::Calls,
         consortium::{Consortium, Motion, Open},
-        Block, Chain,
+        Chain,
     },
+    options::{Connection, Format},
     programs::Programs,
-    show::{phase, print_json},
-    Connection, Format,
+    show::{print_json, running},
 };
 use anyhow::{bail, Result};
 use clap::Args;
@@ -242,20 +242,6 @@ fn ended_json(here: &Consortium, number: u32, end: &Result<Decided>) -> Value {
         }),
         Err(error) => json!({ "number": number, "error": format!("{error:#}") }),
     }
-}
-
-/// Studies that have not ended.
-///
-/// # Errors
-/// The node does not answer.
-pub async fn running(chain: &Chain, at: Block) -> Result<Vec<String>> {
-    let mut running = Vec::new();
-    for number in 0..chain.study_count(at).await? {
-        if let Some(info) = chain.study(number, at).await?.filter(|info| !info.state.ended()) {
-            running.push(format!("study {number} ({})", phase(&info.state)));
-        }
-    }
-    Ok(running)
 }
 
 #[cfg(test)]

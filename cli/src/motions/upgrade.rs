@@ -1,6 +1,6 @@
 //! `consilium upgrade`: a new runtime, from its file to its first block.
 
-use super::{propose, show::running, Acting};
+use super::{propose, Acting};
 use crate::{
     chain::{
         calls::Calls,
@@ -8,9 +8,9 @@ use crate::{
         Block, Chain,
     },
     institution::folder::node_answer,
+    options::{Connection, Format},
     programs::Programs,
-    show::print_json,
-    Connection, Format,
+    show::{print_json, running},
 };
 use anyhow::{bail, ensure, Context, Result};
 use clap::{Args, Subcommand};

@@ -1,13 +1,13 @@
 //! `consilium vote` and `consilium close`, and what is said after each call about a motion.
 
-use super::{history::Outcome, show, tally::Tally, Acting};
+use super::{history::Outcome, tally::Tally, Acting};
 use crate::{
     chain::{
         consortium::{Consortium, Motion, CONSORTIUM},
         send::{Happened, Included},
         Chain,
     },
-    show::print_json,
+    show::{print_json, running},
 };
 use anyhow::{bail, Result};
 use clap::{Args, ValueEnum};
@@ -54,7 +54,7 @@ pub async fn vote(options: &Vote) -> Result<()> {
     let (signer, chain) = (acting.signer()?, acting.chain().await?);
     let here = chain.consortium(chain.best().await?).await?;
     let Some(open) = here.motions.get(&number) else { bail!("{}", not_open(&here, number, acting)) };
-    explain(acting, &here, &open.motion, &show::running(&chain, here.at).await?);
+    explain(acting, &here, &open.motion, &running(&chain, here.at).await?);
     let aye = options.voice == Voice::Aye;
     let done = chain.send(&signer, CONSORTIUM, "vote", (number, aye).encode()).await?;
     tell(acting, &chain, number, if aye { "voted aye" } else { "voted nay" }, &done).await

@@ -15,10 +15,10 @@ use crate::{
         Chain,
     },
     motions::{account, own::signs_for, Acting},
+    options::Connection,
     programs::write_new,
     show::print_json,
     up::arguments::CHAIN,
-    Connection,
 };
 use anyhow::{bail, ensure, Context, Result};
 use clap::{Args, Subcommand};
@@ -26,10 +26,7 @@ use codec::Encode;
 use consilium_founding::RecoveryFile;
 use serde_json::json;
 use sp_core::crypto::AccountId32;
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 use subxt_signer::sr25519::Keypair;
 
 /// What is done.
@@ -118,12 +115,6 @@ pub async fn run(command: &Command) -> Result<()> {
     }
 }
 
-fn read(file: &Path) -> Result<RecoveryFile> {
-    let shown = file.display();
-    let bytes = fs::read(file).with_context(|| format!("cannot read {shown}"))?;
-    RecoveryFile::parse(&bytes).with_context(|| shown.to_string())
-}
-
 /// The institution that signs, which must be one that remains.
 async fn signing(chain: &Chain, here: &Consortium, signer: &Keypair, file: &RecoveryFile) -> Result<AccountId32> {
     let who = signs_for(chain, here, account(signer)).await?;
@@ -175,7 +166,7 @@ async fn sign(options: &Sign) -> Result<()> {
     let acting = &options.acting;
     let (signer, chain) = (acting.signer()?, acting.chain().await?);
     let here = chain.consortium(chain.best().await?).await?;
-    let mut file = read(&options.file)?;
+    let mut file = show::read(&options.file)?;
     let stated = file.statement()?;
     ensure!(stated.genesis == chain.genesis(), "{}: it is for another chain", options.file.display());
     let (number, hash) = stated.last_final;
@@ -214,13 +205,13 @@ async fn sign(options: &Sign) -> Result<()> {
 }
 
 fn take(options: &Take) -> Result<()> {
-    let file = read(&options.file)?;
+    let file = show::read(&options.file)?;
     ensure!(options.dir.join(CHAIN).is_file(), "{}: no institution's folder with a {CHAIN}", options.dir.display());
     let place = options.dir.join(format!("recovery-{}.json", file.last_final.number));
     if place.exists() {
         // more have signed since
         ensure!(
-            read(&place)?.statement()? == file.statement()?,
+            show::read(&place)?.statement()? == file.statement()?,
             "{}: is another recovery from the same block; there must be one alone. Delete it, if this is the one that all have signed",
             place.display()
         );
@@ -236,7 +227,7 @@ fn take(options: &Take) -> Result<()> {
 async fn send(options: &Send) -> Result<()> {
     let acting = &options.acting;
     let (signer, chain) = (acting.signer()?, acting.chain().await?);
-    let file = read(&options.file)?;
+    let file = show::read(&options.file)?;
     let (stated, consents) = (file.statement()?, file.consents()?);
     let towards = show::Towards::of(&chain, &file).await?;
     let done = chain.send(&signer, CONSORTIUM, "recover", (stated, consents).encode()).await;

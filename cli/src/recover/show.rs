@@ -1,18 +1,18 @@
 //! A recovery as people read it, beside what the chain says.
 
-use super::{read, statement};
+use super::statement;
 use crate::{
     chain::{consortium::Consortium, Block, Chain},
-    motions::{node_of, words::span},
+    motions::words::span,
+    options::{node_of, Connection, Format},
     show::print_json,
-    Connection, Format,
 };
-use anyhow::Result;
+use anyhow::{Context, Result};
 use codec::{Decode, Encode};
 use consilium_founding::RecoveryFile;
 use serde_json::json;
 use sp_core::crypto::{AccountId32, Ss58Codec};
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 /// Where the chain stands towards a recovery.
 pub struct Towards {
@@ -120,4 +120,14 @@ pub fn print(file: &RecoveryFile, towards: Option<&Towards>) -> Result<()> {
     out!("If the lost come back with the old chain and the old keys, they can make another chain final from block {} on:", file.last_final.number);
     out!("be sure that they are gone, and never make a second recovery from this block.");
     Ok(())
+}
+
+/// The recovery in a file.
+///
+/// # Errors
+/// It cannot be read, or is none.
+pub fn read(file: &Path) -> Result<RecoveryFile> {
+    let shown = file.display();
+    let bytes = fs::read(file).with_context(|| format!("cannot read {shown}"))?;
+    RecoveryFile::parse(&bytes).with_context(|| shown.to_string())
 }

@@ -2,9 +2,8 @@
 //! longer.
 
 use crate::{
-    chain::{send::Happened, Block, Chain, StudyInfo},
-    localnet::{done, why_aborted, why_paused},
-    show::{name, Names},
+    chain::{send::Happened, Block, Chain, StudyInfo, SWARM},
+    show::{done, name, why_aborted, why_paused, Names},
 };
 use anyhow::{Context, Result};
 use codec::Decode;
@@ -14,8 +13,6 @@ use consilium_primitives::{
 };
 use pallet_swarm_learning::Progress;
 use serde_json::{json, Value};
-
-use super::SWARM;
 
 /// A site that has said that its part of a round will not come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,9 @@ use crate::{
     audit::blobs::{BlobSource, Sources},
     chain::{Block, Chain, StudyInfo},
     institution::folder::{BLOBS, WORKER_SECRET},
-    motions::node_of,
+    options::{node_of, Connection, Format},
     programs::write_new,
     show::{self, print_json, short},
-    Connection, Format,
 };
 use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
@@ -91,7 +90,7 @@ pub async fn run(options: Fetch) -> Result<()> {
     if let Some(bytes) = &statistics {
         put(STATISTICS, bytes)?;
     }
-    let pack = pack(&options.out, statistics.is_some(), &options.dir, &info.agreement);
+    let pack = pack(&options.out, &options.dir, &info.agreement);
     if options.connection.format == Format::Json {
         return print_json(&json!({
             "study": number, "folder": options.out, "round": certificate.round, "root": hex::encode(certificate.root),
@@ -141,7 +140,7 @@ fn whole(sources: &impl BlobSource, root: &Hash, what: &str) -> Result<Vec<u8>> 
 }
 
 /// The words of the command that packs these files; with the site's own table where `sites.toml` names it.
-fn pack(out: &Path, statistics: bool, dir: &Path, agreement: &Hash) -> Vec<String> {
+fn pack(out: &Path, dir: &Path, agreement: &Hash) -> Vec<String> {
     let text = |path: PathBuf| {
         let text = path.to_string_lossy().into_owned();
         let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
@@ -151,12 +150,8 @@ fn pack(out: &Path, statistics: bool, dir: &Path, agreement: &Hash) -> Vec<Strin
             format!("'{}'", text.replace('\'', "'\\''"))
         }
     };
-    let mut words: Vec<String> = ["ml-worker", "pack", "--spec"].map(str::to_owned).into();
-    words.extend([text(out.join(SPEC)), "--model".into(), text(out.join(MODEL))]);
-    if statistics {
-        words.extend(["--statistics".into(), text(out.join(STATISTICS))]);
-    }
-    words.extend(["--out".into(), text(out.join("ready"))]);
+    let mut words: Vec<String> = ["ml-worker", "pack", "--dir"].map(str::to_owned).into();
+    words.extend([text(out.to_owned()), "--out".into(), text(out.join("ready"))]);
     if let Some(data) = data_of(dir, agreement).filter(|data| fs::metadata(data).is_ok()) {
         words.extend(["--data".into(), text(data), "--secret".into(), text(dir.join(WORKER_SECRET))]);
     }
@@ -183,17 +178,17 @@ mod tests {
     }
 
     #[test]
-    fn the_command_that_packs_names_all_files_and_the_site_s_own_table() {
+    fn the_command_that_packs_names_the_folder_and_the_site_s_own_table() {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path().canonicalize().unwrap();
         let agreement = Hash::repeat_byte(3);
-        let words = pack(Path::new("model"), false, &dir, &agreement).join(" ");
-        assert_eq!(words, "ml-worker pack --spec model/spec.json --model model/model.safetensors --out model/ready");
+        let words = pack(Path::new("model"), &dir, &agreement).join(" ");
+        assert_eq!(words, "ml-worker pack --dir model --out model/ready");
         let data = dir.join("my table.csv");
         fs::write(&data, "a\n").unwrap();
         name_in_sites(&dir, &agreement, &data).unwrap();
-        let words = pack(Path::new("model"), true, &dir, &agreement).join(" ");
-        assert!(words.contains("--statistics model/statistics.safetensors --out"), "{words}");
+        let words = pack(Path::new("model"), &dir, &agreement).join(" ");
+        assert!(words.starts_with("ml-worker pack --dir model --out model/ready --data "), "{words}");
         assert!(words.contains("my table.csv' --secret ") && words.ends_with("worker/secret"), "{words}");
     }
 }

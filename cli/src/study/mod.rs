@@ -3,17 +3,19 @@
 //! * [`rows`]: the rows of a table that a site's worker will train on, and the table's entry in `sites.toml`;
 //! * [`fetch`]: a finished study's model;
 //! * [`sentences`]: what is signed, in words; [`voices`]: starting a study, leaving it, letting it go on, ending it;
+//! * [`view`]: studies for whoever asks what there is;
 //! * [`answers`]: whose part of a round will not come, and why; [`waiting`]: whose part is waited for, and until when.
 
 pub mod answers;
 mod fetch;
 pub mod rows;
 pub mod sentences;
+pub mod view;
 mod voices;
 pub mod waiting;
 
 use crate::{
-    chain::{agreement_hash, Chain},
+    chain::{agreement_hash, Chain, SWARM},
     motions::Acting,
     programs::Programs,
     show::{self, print_json},
@@ -29,10 +31,7 @@ use consilium_primitives::{
 use consilium_study::{StudyFile, StudySpec};
 use serde_json::json;
 use std::{collections::BTreeSet, fs, path::PathBuf};
-use voices::{speak, Voice};
-
-/// Pallet of the studies, as the runtime names it.
-pub const SWARM: &str = "SwarmLearning";
+use voices::{said, speak, Voice};
 
 /// What can be signed.
 #[derive(Subcommand)]
@@ -266,14 +265,6 @@ fn lengths_fit(spec: &[u8], rules: &StudyRules) -> Result<()> {
 fn is_table(text: &str) -> bool {
     let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     first.contains([',', ';', '\t']) && !first.contains('=') && !first.starts_with(['[', '#'])
-}
-
-fn said(acting: &Acting, study: StudyId, done: &str, own: &str, text: &str) -> Result<()> {
-    if acting.json() {
-        return print_json(&json!({ "study": study, "done": done, "institution": own }));
-    }
-    out!("{text}");
-    Ok(())
 }
 
 /// The number that the chain gave to the study with this agreement.

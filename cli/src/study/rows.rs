@@ -2,7 +2,7 @@
 
 use crate::{
     institution::folder::{SITES, WORKER_SECRET},
-    localnet::answer,
+    process::answer,
     programs::Programs,
 };
 use anyhow::{bail, Context, Result};

@@ -1,10 +1,11 @@
 //! `consilium study start`, `withdraw`, `resume` and `abort`: what an institution says of a study without more ado, and what came
 //! of it, in words.
 
-use super::{said, sentences::missing, SWARM};
+use super::sentences::missing;
 use crate::{
+    chain::SWARM,
     motions::Acting,
-    show::{self, name, phase, Names},
+    show::{self, name, phase, print_json, Names},
 };
 use anyhow::{Context, Result};
 use clap::Args;
@@ -13,6 +14,7 @@ use consilium_primitives::{
     round::{bit, Mask, Pause, Phase, Study},
     InstitutionId, StudyId,
 };
+use serde_json::json;
 
 /// What they take.
 #[derive(Args)]
@@ -137,6 +139,15 @@ fn outcome(voice: Voice, number: StudyId, study: &Study, own: &str, names: &Name
         }
         (Voice::Abort, _) => format!("study {number} has ended, as {own} asked"),
     }
+}
+
+/// Says what was signed.
+pub fn said(acting: &Acting, study: StudyId, done: &str, own: &str, text: &str) -> Result<()> {
+    if acting.json() {
+        return print_json(&json!({ "study": study, "done": done, "institution": own }));
+    }
+    out!("{text}");
+    Ok(())
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use std::{
     io::Read,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// Memory in MiB that should be available.
@@ -37,9 +37,6 @@ const MEMORY_MIB: u64 = 1_024;
 /// ahead.
 const AHEAD_MS: i64 = 500;
 const OLD_MS: i64 = 30_000;
-/// How long the worker and the node's figures may take.
-pub const PATIENCE: Duration = Duration::from_secs(3);
-
 /// What `doctor` takes.
 #[derive(Args)]
 pub struct Options {

@@ -3,10 +3,7 @@
 
 use super::rpc::Values;
 use crate::{
-    institution::{
-        card,
-        folder::{KEYSTORE, NODE_KEY},
-    },
+    institution::folder::{find, KEYSTORE, NODE_KEY},
     plain::seen,
 };
 use anyhow::{bail, ensure, Context, Result};
@@ -72,7 +69,7 @@ impl Own {
     /// # Errors
     /// What is missing or wrong, by file.
     pub fn read(dir: &Path) -> Result<Self> {
-        let file = card::find(dir);
+        let file = find(dir);
         let shown = file.display();
         let bytes = fs::read(&file).with_context(|| format!("cannot read {shown}"))?;
         let (card, identity) = match Card::read(&bytes) {

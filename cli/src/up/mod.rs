@@ -25,7 +25,7 @@ mod watch;
 
 pub use identity::genesis_values;
 
-use crate::{institution::folder::SiteSettings, localnet::Signals, plain::seen, programs::Programs, Format};
+use crate::{institution::folder::SiteSettings, options::Format, plain::seen, programs::Programs, signals::Signals};
 use anyhow::{Context, Result};
 use clap::Args;
 use consilium_founding::EXIT_CONFIGURATION;

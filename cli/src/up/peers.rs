@@ -1,7 +1,6 @@
 //! Each other member's connection, as `doctor` shows it: by the kernel's table, since a node names its peers to nobody.
 
 use super::{
-    doctor::PATIENCE,
     ports,
     rpc::Node,
     sockets::{directions, Connection, Table},
@@ -16,7 +15,11 @@ use consilium_primitives::Member;
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
+    time::Duration,
 };
+
+/// How long a node's figures may take.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Where a member's node is reached.
 struct Places {

@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     institution::folder::{SiteSettings, TOKEN},
+    options::Format,
     plain::{counted, seen, told},
     show::print_json,
-    Format,
 };
 use anyhow::Result;
 use consilium_primitives::StudyId;

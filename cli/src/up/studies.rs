@@ -4,10 +4,11 @@
 use crate::{
     chain::{Chain, StudyInfo},
     institution::folder::{SiteSettings, SITES},
-    localnet::{answer, get, why_paused},
+    localnet::get,
     plain::told,
+    process::answer,
     programs::Programs,
-    show::phase,
+    show::{phase, why_paused},
     study::{
         answers::{failures, why, Failure},
         rows::{data_of, naming},

@@ -1,7 +1,7 @@
 // Figures per round, of every site and of the swarm, with other models beside them where they are known; and whether it helped.
 import { useMemo } from 'preact/hooks';
 import type uPlot from 'uplot';
-import type { Arm, Study } from '../state';
+import type { Arm, Study } from '../study';
 import { axes, Chart, colour } from './chart';
 import { Copy, Part, Table, Tag } from './common';
 import { counted, figure, list, metric, named } from '../words';

@@ -1,5 +1,5 @@
 // Where the final model comes from, what certifies it and what checks that; and what was signed.
-import type { Study } from '../state';
+import type { Study } from '../study';
 import { Copy, Part, Tag } from './common';
 import { called, counted, list, named } from '../words';
 

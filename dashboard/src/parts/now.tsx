@@ -1,7 +1,8 @@
 // What to do now, and the round now: each site's state, who is awaited, since when and until when.
 import type { Live } from '../live';
 import { useNow } from '../live';
-import type { State, Study } from '../state';
+import type { State } from '../state';
+import type { Study } from '../study';
 import { Copy, Part, Table, Tag } from './common';
 import { clock, counted, list, quiet, span } from '../words';
 

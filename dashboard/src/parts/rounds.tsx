@@ -1,7 +1,7 @@
 // Who attested which round, with dissent and faults in red; and how long each round took.
 import { useMemo, useState } from 'preact/hooks';
 import uPlot from 'uplot';
-import type { Round, Study } from '../state';
+import type { Round, Study } from '../study';
 import { axes, Chart, colour } from './chart';
 import { Part, Table, Tag } from './common';
 import { called, clock, counted, list, named, short, span } from '../words';

@@ -148,7 +148,7 @@ fn two_hospitals_come_from_their_folders_to_the_evaluated_model_as_readme_says()
             assert!(end.contains("consilium study fetch 0 --dir alder"), "{end}");
             let said = trial.run(&line).unwrap();
             // what it says is what README says next, but for the folder's place
-            assert!(said.contains("ml-worker pack --spec model/spec.json --model model/model.safetensors"), "{said}");
+            assert!(said.contains("ml-worker pack --dir model --out model/ready --data "), "{said}");
         } else if line.starts_with("ml-worker evaluate ") {
             let said = trial.run(&line).unwrap();
             assert!(said.starts_with("rows") && said.contains("AUC ") && said.contains("at the cut"), "{said}");
@@ -160,6 +160,8 @@ fn two_hospitals_come_from_their_folders_to_the_evaluated_model_as_readme_says()
     }
     assert_eq!(running.len(), 2);
     assert!(done.len() > 15 && fs::read_to_string(folder.join("predictions.csv")).unwrap().lines().count() > 100);
+    let predictions = fs::read_to_string(folder.join("predictions.csv")).unwrap();
+    assert!(predictions.starts_with("row,patient,p(yes),"), "{predictions}");
     // both signed what their workers have trained on
     for name in ["alder", "birch"] {
         let said = trial.run(&format!("consilium doctor --dir {name}")).unwrap();

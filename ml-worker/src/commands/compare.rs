@@ -1,7 +1,6 @@
 //! `ml-worker compare`: swarm, local-only and central side by side.
 
-use super::{apart::apart, means::Means, say};
-use crate::hash;
+use super::{apart::apart, given::hash, means::Means, say};
 use anyhow::{bail, Context, Result};
 use clap::Args;
 use consilium_aggregation::{ModelFile, Statistics};

@@ -3,6 +3,7 @@
 use super::{
     apart::apart,
     evaluate::{evaluate, Bootstrap, Evaluate},
+    given::{read_study, secret_of},
     inspect::Inspect,
     means::Means,
     memory::Memory,
@@ -10,17 +11,17 @@ use super::{
     predict::{predict, Predict},
     say,
 };
-use crate::{read_study, secret_of};
 use anyhow::{bail, Context, Result};
 use clap::{Args, Subcommand};
 use consilium_ml_worker::{
-    data::{columns, preflight, purge, read_file, Table},
+    data::{columns_in, preflight, purge, read_file, Table},
     desk::{self, Plan},
     simulate::site_group_key,
     site::read_secret,
 };
-use consilium_study::DataSpec;
+use consilium_study::{DataSpec, Encoding, Layout, Orientation};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::de::DeserializeOwned;
 use serde_json::{json, Value};
 use std::{
     fs,
@@ -109,6 +110,17 @@ pub struct Columns {
     /// A column that is no feature either. Once for each
     #[arg(long, value_name = "COLUMN")]
     ignore: Vec<String>,
+    /// What bytes beyond ASCII stand for, as data.encoding in a study file
+    #[arg(long, value_name = "utf8|latin1", value_parser = named::<Encoding>, default_value = "utf8")]
+    encoding: Encoding,
+    /// Whether a line is a row or a column, as data.orientation in a study file
+    #[arg(long, value_name = "rows|columns", value_parser = named::<Orientation>, default_value = "rows")]
+    orientation: Orientation,
+}
+
+/// A value by the name that it has in study files.
+fn named<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(Value::String(text.into())).map_err(|error| error.to_string())
 }
 
 pub fn act(command: Desk) -> Result<()> {
@@ -119,9 +131,9 @@ pub fn act(command: Desk) -> Result<()> {
         Desk::Pack(arguments) => pack(&arguments),
         Desk::Inspect(arguments) => arguments.print(),
         Desk::Preflight(arguments) => look(&arguments),
-        Desk::Columns(Columns { data, named, ignore }) => {
+        Desk::Columns(Columns { data, named, ignore, encoding, orientation }) => {
             let named: Vec<&str> = named.iter().map(String::as_str).collect();
-            say(format_args!("{}\n", columns(&data, &named, ignore)?))
+            say(format_args!("{}\n", columns_in(&data, Layout { encoding, orientation }, &named, ignore)?))
         }
         Desk::Purge { dir } => {
             if !dir.is_dir() {

@@ -1,7 +1,6 @@
 //! `ml-worker inspect`: a network in words.
 
-use super::say;
-use crate::read_study;
+use super::{given::read_study, say};
 use anyhow::{bail, Result};
 use clap::Args;
 use consilium_ml_worker::{

@@ -4,6 +4,7 @@ pub mod apart;
 pub mod compare;
 pub mod desk;
 mod evaluate;
+pub mod given;
 mod inspect;
 mod means;
 pub mod memory;

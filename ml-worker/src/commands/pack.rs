@@ -17,14 +17,26 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// What is said of a study file in the place of a specification.
+const STUDY_FILE: &str =
+    "this is a study file, from which a specification follows, and not what was signed: take the spec.json that \
+                          `consilium study fetch` writes, or that of an archive (`consilium export`)";
+
 #[derive(Args)]
 pub struct Pack {
+    /// Folder that `consilium study fetch` wrote, or a finished `localnet run`: its spec.json, model.safetensors and, where it
+    /// is there, statistics.safetensors
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["spec", "model", "statistics"])]
+    dir: Option<PathBuf>,
     /// The specification, in canonical form
-    #[arg(long, value_name = "FILE")]
-    spec: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["dir", "study"])]
+    spec: Option<PathBuf>,
     /// The study's model: the blob of its canonical round
-    #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["dir", "study"])]
+    model: Option<PathBuf>,
+    /// What somebody gives who has the study file at hand; the answer says what is taken in its place
+    #[arg(long, value_name = "FILE", hide = true)]
+    study: Option<PathBuf>,
     /// The study's merged statistics, where its scaling asked for them
     #[arg(long, value_name = "FILE")]
     statistics: Option<PathBuf>,
@@ -59,10 +71,11 @@ pub fn pack(arguments: &Pack) -> Result<()> {
     if let Some(share) = arguments.sensitivity.filter(|share| !(*share > 0.0 && *share <= 1.0)) {
         bail!("--sensitivity {share}: must be above 0 and at most 1");
     }
-    let statistics = arguments.statistics.as_ref().map(read).transpose()?;
-    let (spec, model) = (read(&arguments.spec)?, read(&arguments.model)?);
+    let files = files(arguments)?;
+    let statistics = files.statistics.as_ref().map(read).transpose()?;
+    let (spec, model) = (read(&files.spec)?, read(&files.model)?);
     if let Some(problem) = no_spec(&spec) {
-        bail!("{}: {problem}", arguments.spec.display());
+        bail!("{}: {problem}", files.spec.display());
     }
     let bundle = match (&arguments.data, &arguments.secret) {
         (Some(data), Some(secret)) => {
@@ -104,6 +117,32 @@ pub fn pack(arguments: &Pack) -> Result<()> {
         ));
     }
     say(shown::packed(&bundle, &arguments.out.display().to_string()))
+}
+
+/// The files of a finished study.
+struct Files {
+    spec: PathBuf,
+    model: PathBuf,
+    statistics: Option<PathBuf>,
+}
+
+/// Those that are named one by one, or by their folder.
+fn files(arguments: &Pack) -> Result<Files> {
+    if let Some(study) = &arguments.study {
+        bail!("--study {}: {STUDY_FILE}, or name the folder that it wrote: --dir", study.display());
+    }
+    if let Some(dir) = &arguments.dir {
+        let statistics = dir.join("statistics.safetensors");
+        return Ok(Files {
+            spec: dir.join("spec.json"),
+            model: dir.join("model.safetensors"),
+            statistics: statistics.exists().then_some(statistics),
+        });
+    }
+    let (Some(spec), Some(model)) = (arguments.spec.clone(), arguments.model.clone()) else {
+        bail!("--dir, or --spec and --model, is needed")
+    };
+    Ok(Files { spec, model, statistics: arguments.statistics.clone() })
 }
 
 /// Refuses a table that the worker in whose folder the secret lies did not work with in this study: with another site's secret, or
@@ -148,8 +187,7 @@ fn no_spec(bytes: &[u8]) -> Option<&'static str> {
     }
     let text = std::str::from_utf8(bytes).unwrap_or_default();
     Some(if StudyFile::parse(text).is_ok() || text.lines().any(|line| line.trim() == "[training]") {
-        "this is a study file, from which a specification follows, and not what was signed: take the spec.json that `consilium \
-         study fetch` writes, or that of an archive (`consilium export`)"
+        STUDY_FILE
     } else {
         "this is no JSON, and so no specification: take the spec.json that `consilium study fetch` writes, or that of an archive \
          (`consilium export`)"

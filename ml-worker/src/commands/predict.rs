@@ -4,7 +4,7 @@ use super::{means::Means, memory::Memory, say};
 use anyhow::{bail, Context, Result};
 use clap::Args;
 use consilium_ml_worker::{
-    data::read_unlabelled,
+    data::{read_names, read_unlabelled},
     desk::{self, Bundle},
     learn::{figures::outputs, objective},
     site::write_whole,
@@ -20,6 +20,10 @@ pub struct Predict {
     /// New rows; label and group columns need not be there. Each row is predicted, or the first that cannot be is named
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
+    /// A column of the table that names its rows, written beside each prediction, as those are that the study names (data.id,
+    /// data.group), where the table has them
+    #[arg(long, value_name = "COLUMN")]
+    id: Option<String>,
     /// File to write to, which must not be there yet; left out, the predictions are printed
     #[arg(long, value_name = "CSV")]
     out: Option<PathBuf>,
@@ -43,6 +47,28 @@ fn cuts(bundle: &Bundle, outputs: usize) -> Vec<Cuts> {
     whole("Youden".into(), &bundle.cuts).into_iter().chain(wanted).collect()
 }
 
+/// What names the table's rows: columns, each with its text of every row.
+fn ids(arguments: &Predict, bundle: &Bundle) -> Result<Vec<(String, Vec<String>)>> {
+    let data = &bundle.spec.data;
+    let mut columns: Vec<&str> = Vec::new();
+    for column in data.id.iter().chain(&data.group).chain(&arguments.id).map(|column| column.trim()) {
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    }
+    let mut ids = Vec::new();
+    for column in columns {
+        match read_names(&arguments.data, data, column, &arguments.memory.reading())? {
+            Some(texts) => ids.push((column.to_owned(), texts)),
+            None if arguments.id.as_ref().is_some_and(|asked| asked.trim() == column) => {
+                bail!("{}: has no column {column:?}, which --id names", arguments.data.display())
+            }
+            None => {}
+        }
+    }
+    Ok(ids)
+}
+
 pub fn predict(arguments: &Predict) -> Result<()> {
     if let Some(path) = arguments.out.as_ref().filter(|path| path.exists()) {
         bail!("{} is there already, and is not overwritten: name a new file with --out", path.display());
@@ -50,6 +76,7 @@ pub fn predict(arguments: &Predict) -> Result<()> {
     let mut bundle = Bundle::read(&arguments.model)?;
     let _ready = arguments.means.equip(&mut bundle, &arguments.model)?;
     let table = read_unlabelled(&arguments.data, &bundle.spec.data, &arguments.memory.reading())?;
+    let ids = ids(arguments, &bundle)?;
     let (logits, _) = desk::logits(&bundle, &table).with_context(|| arguments.data.display().to_string())?;
     let goal = objective(&bundle.spec, None);
     let mut out = csv::Writer::from_writer(Vec::new());
@@ -60,6 +87,7 @@ pub fn predict(arguments: &Predict) -> Result<()> {
     let recalibration: Vec<_> = fitted.iter().copied().flatten().collect();
     let recalibrated = !classes && recalibration.len() == names.len();
     let mut header = vec!["row".to_owned()];
+    header.extend(ids.iter().map(|(column, _)| column.clone()));
     header.extend(bundle.spec.data.pictures.iter().map(|pictures| pictures.column.clone()));
     header.extend(names.iter().map(|name| format!("p({name})")));
     match classes {
@@ -76,6 +104,7 @@ pub fn predict(arguments: &Predict) -> Result<()> {
     let rows = goal.probabilities(&logits);
     for (row, (p, z)) in rows.chunks_exact(names.len()).zip(logits.chunks_exact(names.len())).enumerate() {
         let mut line = vec![(row + 1).to_string()];
+        line.extend(ids.iter().map(|(_, texts)| texts.get(row).cloned().unwrap_or_default()));
         line.extend(table.pictures.get(row).cloned());
         line.extend(p.iter().map(f64::to_string));
         if classes {

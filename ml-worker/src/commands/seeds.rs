@@ -1,7 +1,6 @@
 //! `ml-worker table`: a study over many seeds.
 
-use super::say;
-use crate::read_study;
+use super::{given::read_study, say};
 use anyhow::{Context, Result};
 use clap::Args;
 use consilium_ml_worker::{

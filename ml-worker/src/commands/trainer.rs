@@ -1,7 +1,6 @@
 //! `ml-worker trainer …`: what a study with a model of its own is made of, before anyone signs it.
 
-use super::{means::code_of, say};
-use crate::read_study;
+use super::{given::read_study, means::code_of, say};
 use anyhow::{bail, Context, Result};
 use clap::{Args, Subcommand};
 use consilium_ml_worker::{

@@ -1,6 +1,6 @@
 //! One arm: which of its rounds counts, and how good that model is.
 
-use super::Inputs;
+use super::inputs::Inputs;
 use crate::{
     data::{Rows, Scaler, Table},
     external::Step,

@@ -24,18 +24,18 @@
 //! The swarm's model sees each site's rows as that site's worker prepares them.
 
 mod arm;
+mod inputs;
 mod joining;
 mod text;
 
 pub use arm::{Arm, Choice, Measured};
+pub use inputs::Inputs;
 pub use joining::{Joining, Verdict};
 
 use crate::{
-    data::{own_statistics, Rows, Scaler, Split, Table},
-    external::Engine,
+    data::{own_statistics, Rows, Scaler},
     learn::figures::outputs,
     random::key,
-    simulate::{Site, Swarm},
 };
 use anyhow::{Context, Result};
 use arm::{Judges, Model, Sets};
@@ -70,28 +70,6 @@ pub struct Comparison {
     pub losing: Vec<String>,
     /// What has to be known to read the figures.
     pub notes: Vec<String>,
-}
-
-/// What is compared.
-pub struct Inputs<'a> {
-    /// The spec.
-    pub spec: &'a StudySpec,
-    /// Rounds that were run: every arm trains for as many.
-    pub rounds: u32,
-    /// Sites.
-    pub sites: &'a [Site],
-    /// Their splits.
-    pub splits: &'a [Split],
-    /// Each site's own held-out table; where there is none, its validation rows are used.
-    pub tests: &'a [Option<Table>],
-    /// Rows held out from everyone.
-    pub held_out: Option<&'a Table>,
-    /// The study's model.
-    pub swarm: Swarm<'a>,
-    /// Merged statistics of the study.
-    pub statistics: Option<&'a Statistics>,
-    /// What trains, where that is not this program alone.
-    pub engine: &'a Engine,
 }
 
 fn labels_per_row(spec: &StudySpec) -> usize {

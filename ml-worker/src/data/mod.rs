@@ -34,11 +34,12 @@ pub use rows::{
 };
 pub use table::{
     cells::Make,
-    columns,
+    columns, columns_in,
     copy::purge,
     hash_data,
     header::Header,
-    read_file, read_table, read_texts, read_unlabelled,
+    read_file, read_table, read_unlabelled,
     source::{hash_file, Reading},
+    texts::{read_names, read_texts},
     Read, Table,
 };

@@ -14,7 +14,7 @@ use crate::{
     },
     random::{key, Stream},
 };
-use consilium_study::DataSpec;
+use consilium_study::{DataSpec, Layout, Orientation};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs,
@@ -71,6 +71,11 @@ impl Pool {
             let problem = "names pictures; rows of all sites in one table are for columns of numbers";
             return Err(DataError::schema(problem).of(path));
         }
+        if spec.orientation == Orientation::Columns {
+            let problem =
+                "has a line for each column (data.orientation); rows of all sites in one table have a line each";
+            return Err(DataError::schema(problem).of(path));
+        }
         let table = read_table(path, spec, &[0; 32])?;
         if spec.group.is_none() {
             let others = table.groups.iter().collect::<HashSet<_>>().len();
@@ -88,7 +93,7 @@ impl Pool {
     }
 
     fn cut(path: &Path, spec: &DataSpec, site: &str) -> Result<Self, DataError> {
-        let text = text_of(path)?;
+        let text = text_of(path, spec.layout())?;
         let delimiter = header::delimiter(&text, &|names| header::fits(names, spec, Mode::All));
         let read = header::read_header(&text, delimiter).map_err(|_| DataError::schema("cannot be read as a table"))?;
         let names = header::names(&read).map_err(DataError::schema)?;
@@ -247,8 +252,8 @@ fn shares(sizes: &[usize], wanted: usize) -> Vec<usize> {
 }
 
 /// All of a file's text, unpacked, without a byte order mark.
-fn text_of(path: &Path) -> Result<Vec<u8>, DataError> {
-    let mut source = Source::open(path, &Reading::default())?;
+fn text_of(path: &Path, layout: Layout) -> Result<Vec<u8>, DataError> {
+    let mut source = Source::open(path, &Reading::default(), layout)?;
     if source.kind == Kind::Parquet {
         return Err(DataError::schema("is Parquet; rows of all sites in one table are read from text: save it as CSV"));
     }

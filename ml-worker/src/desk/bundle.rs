@@ -15,6 +15,8 @@ use std::{fs, path::Path};
 
 const MODEL: &str = "model.safetensors";
 const REST: &str = "model.json";
+/// What a study that was fetched has beside its model, and a folder of this kind has not.
+const FETCHED: &str = "spec.json";
 /// Tensors of a model of one's own that are not merged.
 pub const LOCAL: &str = "local.safetensors";
 
@@ -186,6 +188,13 @@ impl Bundle {
             let path = folder.join(name);
             fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
         };
+        if folder.join(FETCHED).exists() && !folder.join(REST).exists() {
+            bail!(
+                "{0} has a study's files as `consilium study fetch` writes them, and is no model yet: `ml-worker pack --dir {0} --out \
+                 {0}/ready` makes one (with --data and --secret also the cut and the recalibration), and --model names that folder",
+                folder.display()
+            );
+        }
         let (model, rest) = (read(MODEL)?, read(REST)?);
         let at = || folder.join(REST).display().to_string();
         let rest: Rest = serde_json::from_slice(&rest).with_context(at)?;

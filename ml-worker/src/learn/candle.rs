@@ -5,9 +5,16 @@
 //! not among them, nor is its source of chance: windows are taken apart into slices, norms are sums and products, masks of
 //! dropout are drawn here, so that both engines leave out the same units.
 
-use super::{kernels::elementwise::Mask, loss::Objective, net::mask, net::Chance, net::NetError, real::Real, Net};
+use super::{
+    kernels::elementwise::Mask,
+    loss::Objective,
+    memory::zeros,
+    net::{mask, Chance, Net, NetError},
+    real::Real,
+};
 use candle_core::{Device, Shape, Tensor, Var, WithDType, D};
 use consilium_study::{Activation, Node, Op};
+use std::ops::Range;
 
 /// A network on one device.
 pub struct CandleNet<'n> {
@@ -48,6 +55,33 @@ impl<'n> CandleNet<'n> {
         let tensors = self.tensors(parameters)?;
         let out = self.forward::<R>(&tensors, self.input(rows)?, None)?;
         Ok(out.flatten_all()?.to_vec1()?)
+    }
+
+    /// One row of logits per row, as [`logits`](super::logits) gives them. The parameters go to the device once.
+    ///
+    /// # Errors
+    /// What candle says, and what `gather` says.
+    pub fn logits_by<E: From<NetError>>(
+        &self,
+        parameters: &[f32],
+        rows: usize,
+        mut gather: impl FnMut(Range<usize>, &mut [f32]) -> Result<(), E>,
+    ) -> Result<Vec<f32>, E> {
+        let (tensors, width, piece) = (self.tensors(parameters)?, self.net.inputs(), self.net.piece(rows));
+        let (mut buffer, mut out) = (zeros(piece * width), Vec::new());
+        let mut start = 0;
+        while start < rows {
+            let end = rows.min(start + piece);
+            let part = &mut buffer[..(end - start) * width];
+            gather(start..end, part)?;
+            out.extend(self.told(&tensors, part)?);
+            start = end;
+        }
+        Ok(out)
+    }
+
+    fn told(&self, tensors: &[Var], rows: &[f32]) -> Result<Vec<f32>, NetError> {
+        Ok(self.forward::<f32>(tensors, self.input(rows)?, None)?.flatten_all()?.to_vec1()?)
     }
 
     /// Mean loss of a batch and its gradient, as [`Net::loss_and_gradient`] gives them.

@@ -11,10 +11,10 @@ use super::{
         norm::{self, Norm},
         pool::{self, Pool},
     },
+    learner::{Learner, Whole},
     loss::Objective,
     memory::zeros,
     real::Real,
-    step::{Learner, Whole},
 };
 use crate::random::key;
 use consilium_aggregation::{Layout, TensorShape};
@@ -230,6 +230,12 @@ impl Net {
         to
     }
 
+    /// How many of so many rows go through at a time where no gradient is asked for: about 64 MiB of f32.
+    pub(super) fn piece(&self, rows: usize) -> usize {
+        let most = (1usize << 24) / (self.architecture.activations(1) as usize).max(1);
+        most.clamp(1, 4096).min(rows.max(1))
+    }
+
     /// Number of parameters.
     pub fn parameters(&self) -> usize {
         self.parameters
@@ -374,9 +380,7 @@ pub fn logits<R: Real, E>(
     rows: usize,
     mut gather: impl FnMut(Range<usize>, &mut [R]) -> Result<(), E>,
 ) -> Result<Vec<R>, E> {
-    // about 64 MiB of f32 at a time
-    let most = (1usize << 24) / (net.architecture.activations(1) as usize).max(1);
-    let piece = most.clamp(1, 4096).min(rows.max(1));
+    let piece = net.piece(rows);
     let mut work = net.workspace(piece);
     let mut out = Vec::with_capacity(rows * net.sizes[net.output]);
     let mut start = 0;

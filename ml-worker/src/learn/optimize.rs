@@ -13,11 +13,11 @@ use super::{
     real::Real,
 };
 use codec::{Decode, Encode};
-use consilium_study::{Clip, EpsilonForm, Optimizer, Schedule, Training};
+use consilium_study::{Clip, Optimizer, Schedule, Training};
 use rayon::prelude::*;
 use std::ops::Range;
 pub(super) use update::Now;
-use update::{cut, update, Chunk};
+use update::{cut, update, Chunk, Part};
 
 /// What an optimiser remembers between steps. Numbers are kept by their bits, so that a saved state is the same state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -30,22 +30,10 @@ pub struct OptimizerState {
     pub second: Vec<u32>,
 }
 
-/// After so many steps a power of a decay counts as it was. Of a decay up to .9996 what is left then changes no bit of
-/// `1 − βᵗ` (`.9996^100000 < 2⁻⁵⁴`). Of one nearer to 1, the correction stays where it is: at .99999 `1 − βᵗ` is held at .632,
-/// and steps at √.632 = .795 (second moment) of what they would become after a million steps more.
+/// Up to so many steps a power of a decay is multiplied up step by step; beyond, where a state that is taken up would cost too
+/// many multiplications, each power is computed by itself. Of a decay up to .9996 nothing is left then that changes a bit of
+/// `1 − βᵗ` (`.9996^100000 < 2⁻⁵⁴`).
 const LAST_POWER: u64 = 100_000;
-
-/// Parameters that are treated alike: a part of one tensor.
-#[derive(Clone, Debug)]
-struct Part {
-    range: Range<usize>,
-    l1: f64,
-    l2: f64,
-    /// Weight decay acts on it.
-    kernel: bool,
-    /// Proximal gradient descent: L1's part of a step is no derivative but what comes after it.
-    shrinks: bool,
-}
 
 /// Penalties of a network's weights, and the term that holds them near the round's base.
 #[derive(Clone, Debug)]
@@ -177,8 +165,8 @@ impl<R: Real> Stepper<R> {
         self.first.copy_from_slice(first);
         self.second.copy_from_slice(second);
         self.powers = (1.0, 1.0);
-        for _ in 0..steps.min(LAST_POWER) {
-            self.raise();
+        if steps <= LAST_POWER {
+            (0..steps).for_each(|_| self.raise());
         }
         true
     }
@@ -188,9 +176,13 @@ impl<R: Real> Stepper<R> {
         &self.penalties
     }
 
+    /// The powers of the decays, of one step more.
     fn raise(&mut self) {
         if let Optimizer::Adam { beta1, beta2, .. } | Optimizer::AdamW { beta1, beta2, .. } = &self.optimizer {
-            self.powers = (self.powers.0 * beta1, self.powers.1 * beta2);
+            self.powers = match self.steps <= LAST_POWER {
+                true => (self.powers.0 * beta1, self.powers.1 * beta2),
+                false => (beta1.powf(self.steps as f64), beta2.powf(self.steps as f64)),
+            };
         }
     }
 
@@ -227,9 +219,7 @@ impl<R: Real> Stepper<R> {
     /// Begins a step.
     pub(super) fn begin(&mut self, round: f64, share: f64) -> Now {
         self.steps += 1;
-        if self.steps <= LAST_POWER {
-            self.raise();
-        }
+        self.raise();
         let bound = if let Some(Clip::Value(bound)) = self.clip { Some(bound) } else { None };
         Now { rate: self.rate(round, share), left: (1.0 - self.powers.0, 1.0 - self.powers.1), factor: 1.0, bound }
     }

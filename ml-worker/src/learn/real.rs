@@ -1,6 +1,6 @@
 //! The two number types that everything here computes in: `f32` in studies, `f64` where gradients are checked.
 
-use super::kernels::turn;
+use super::kernels::squares;
 use pulp::Simd;
 use std::{
     cell::Cell,
@@ -69,7 +69,7 @@ pub trait Real:
     fn plus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
     /// `a − b`.
     fn minus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
-    /// [`turn`](super::kernels::turn::turn) of squares.
+    /// [`turn`](super::kernels) of squares.
     fn turn_squares(to: &mut [Self], to_step: usize, from: &[Self], step: usize, shape: (usize, usize));
     /// Sum of a vector's numbers.
     fn total<S: Simd>(simd: S, vector: Self::Vector<S>) -> Self;
@@ -156,7 +156,7 @@ macro_rules! real {
                 simd.$minus(a, b)
             }
             fn turn_squares(to: &mut [Self], to_step: usize, from: &[Self], step: usize, shape: (usize, usize)) {
-                turn::$turn(to, to_step, from, step, shape);
+                squares::$turn(to, to_step, from, step, shape);
             }
             #[inline(always)]
             fn total<S: Simd>(simd: S, vector: S::$vector) -> Self {

@@ -5,148 +5,20 @@ use super::{
     curvature,
     loss::Objective,
     memory::{copy, zeros},
-    net::{logits, Chance, Net, NetError, Workspace},
-    optimize::{OptimizerState, Stepper},
+    net::Net,
+    optimize::Stepper,
 };
-use crate::{
-    data::Rows,
-    random::{key, Stream},
-};
-use candle_core::Device;
-use codec::{Decode, Encode};
-use consilium_primitives::FailureCode;
+use crate::{data::Rows, random::Stream};
 use consilium_study::{ClassWeights, Optimizer, StudySpec, Task};
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 mod run;
+mod session;
+#[cfg(test)]
+mod tests;
 
 use run::Run;
-
-/// Why training gave no update.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    /// The network cannot compute.
-    #[error(transparent)]
-    Net(#[from] NetError),
-    /// Loss or parameters left the finite numbers.
-    #[error("training left the finite numbers in epoch {epoch}: lower the learning rate, or scale the features")]
-    NotFinite {
-        /// Epoch, from 0.
-        epoch: u32,
-    },
-    /// Rows that are read while training goes on cannot be read any more.
-    #[error("rows cannot be read: {0}")]
-    Rows(#[from] io::Error),
-    /// Someone asked it to stop.
-    #[error("training was stopped")]
-    Halted,
-}
-
-impl From<consilium_study::SpecError> for TrainError {
-    fn from(error: consilium_study::SpecError) -> Self {
-        Self::Net(error.into())
-    }
-}
-
-impl TrainError {
-    /// What others learn of it.
-    pub fn code(&self) -> FailureCode {
-        match self {
-            Self::NotFinite { .. } => FailureCode::NotFinite,
-            Self::Rows(_) => FailureCode::DataUnreadable,
-            // a network that these data cannot train
-            Self::Net(NetError::NoGradient(_)) => FailureCode::SchemaMismatch,
-            Self::Net(_) | Self::Halted => FailureCode::Internal,
-        }
-    }
-}
-
-/// Keys of one site's streams in one round.
-#[derive(Clone, Copy, Debug)]
-pub struct Seeds {
-    shuffle: [u8; 32],
-    dropout: [u8; 32],
-    round: u32,
-}
-
-impl Seeds {
-    /// Those of a site's secret, a spec and a round (from 1).
-    pub fn new(secret: &[u8; 32], spec: &[u8; 32], round: u32) -> Self {
-        let of = |purpose| key(purpose, &[secret, spec, &round.to_le_bytes()]);
-        Self { shuffle: of("consilium/shuffle/1"), dropout: of("consilium/dropout/2"), round }
-    }
-
-    /// Where dropout comes from in the round's `step`-th step.
-    pub fn step(&self, step: u64) -> [u8; 32] {
-        key("consilium/step/1", &[&self.dropout, &step.to_le_bytes()])
-    }
-}
-
-/// What training gave.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Trained {
-    /// Parameters after it.
-    pub parameters: Vec<f32>,
-    /// What the optimiser remembers.
-    pub state: OptimizerState,
-    /// Mean loss of the last epoch's batches, without penalty.
-    pub loss: f64,
-    /// Epochs begun: fewer than agreed where training ended early.
-    pub epochs: u32,
-}
-
-/// A training in its middle: with the same rows and seeds it goes on to the same bits.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
-pub struct Checkpoint {
-    /// Steps done in this round.
-    step: u64,
-    parameters: Vec<u32>,
-    state: OptimizerState,
-    /// Sum of the losses of this epoch's rows so far, and the last whole epoch's mean, as bits.
-    sum: u64,
-    loss: u64,
-    best: Option<Best>,
-}
-
-/// The best epoch so far by validation loss.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-struct Best {
-    epoch: u32,
-    loss: u64,
-    parameters: Vec<u32>,
-}
-
-/// Whether to stop. Told the share done (0 to 1) after every step.
-pub type Halt<'a> = &'a dyn Fn(f64) -> bool;
-/// Keeps a checkpoint.
-pub type Keep<'a> = &'a dyn Fn(&Checkpoint);
-
-/// One site's training in one round.
-pub struct Session<'a> {
-    /// The agreement.
-    pub spec: &'a StudySpec,
-    /// The model that the round begins with.
-    pub base: &'a [f32],
-    /// Rows to learn from.
-    pub training: &'a Rows,
-    /// Rows that early stopping looks at; without them it does not stop early.
-    pub validation: Option<&'a Rows>,
-    /// What the optimiser remembers of earlier rounds.
-    pub state: &'a OptimizerState,
-    /// Where chance comes from.
-    pub seeds: &'a Seeds,
-    /// Where to go on.
-    pub from: Option<Checkpoint>,
-    /// Candle's device that computes gradients; none: the kernels of this program, on the CPU.
-    pub device: Option<Device>,
-    /// What is done with checkpoints. One is made every second, or less often where that would take more than a fiftieth
-    /// of the time, and when training is stopped.
-    pub keep: Option<Keep<'a>>,
-}
-
+pub use session::{logits_of, logits_on, Checkpoint, Halt, Keep, Seeds, Session, TrainError, Trained};
 /// The objective of a study, with class weights from these training rows.
 pub fn objective(spec: &StudySpec, training: Option<&Rows>) -> Objective {
     let task = spec.data.task();
@@ -167,19 +39,7 @@ pub fn objective(spec: &StudySpec, training: Option<&Rows>) -> Objective {
     Objective { task, loss: spec.training.loss, weights }
 }
 
-impl<'a> Session<'a> {
-    /// A training from its beginning, of which nothing is kept on the way.
-    pub fn new(
-        spec: &'a StudySpec,
-        base: &'a [f32],
-        training: &'a Rows,
-        validation: Option<&'a Rows>,
-        state: &'a OptimizerState,
-        seeds: &'a Seeds,
-    ) -> Self {
-        Self { spec, base, training, validation, state, seeds, from: None, device: None, keep: None }
-    }
-
+impl Session<'_> {
     /// Trains for the spec's number of epochs or batches. Each epoch goes through all rows in a fresh order; with proximal
     /// gradient descent it is one step over all of them.
     ///
@@ -251,39 +111,4 @@ impl<'a> Session<'a> {
         }
         Ok(run.done(per_epoch))
     }
-}
-
-impl Checkpoint {
-    /// Steps done in its round.
-    pub fn steps(&self) -> u64 {
-        self.step
-    }
-
-    /// Whether it can be of this network and so many steps.
-    fn fits(&self, net: &Net, steps: u64) -> bool {
-        self.step <= steps && self.parameters.len() == net.parameters()
-    }
-}
-
-/// Logits of all rows, without dropout.
-///
-/// # Errors
-/// Rows that cannot be read.
-pub fn logits_of(net: &Net, parameters: &[f32], rows: &Rows) -> io::Result<Vec<f32>> {
-    let mut places = Vec::new();
-    logits(net, parameters, rows.len(), |range, out| {
-        places.clear();
-        places.extend(range);
-        rows.gather(&places, out)
-    })
-}
-
-/// Mean loss without class weights. `None` without rows.
-fn mean_loss(net: &Net, objective: &Objective, parameters: &[f32], rows: &Rows) -> io::Result<Option<f64>> {
-    if rows.is_empty() {
-        return Ok(None);
-    }
-    let z = logits_of(net, parameters, rows)?;
-    let parts = z.chunks_exact(objective.task.outputs()).zip(rows.labels().chunks_exact(objective.labels_per_row()));
-    Ok(Some(parts.fold(0.0, |sum, (z, label)| sum + objective.row(z, label)) / rows.len() as f64))
 }

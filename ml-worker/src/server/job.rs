@@ -4,7 +4,7 @@ use super::{kept::Got, turns::Stop, Worker, RETRY};
 use crate::{
     data::{statistics_of, too_many_files, DataError},
     external::ExternalError,
-    learn::{figures::Figures, logits_of, micro_of, objective, Net, TrainError},
+    learn::{candle::CandleNet, figures::Figures, logits_of, logits_on, micro_of, objective, Net, TrainError},
     site::{OwnMerge, StudyKey},
 };
 use consilium_aggregation::{FileError, ModelFile};
@@ -207,7 +207,10 @@ impl Worker {
             }
             None => {
                 let net = Net::new(spec.architecture().map_err(other)?).map_err(TrainError::Net)?;
-                logits_of(&net, model, validation)?
+                match self.device(&duty.agreement)? {
+                    Some(device) => logits_on(&CandleNet::new(&net, device), model, validation)?,
+                    None => logits_of(&net, model, validation)?,
+                }
             }
         };
         let of = if duty.kind == DutyKind::Train { duty.round.saturating_sub(1) } else { duty.round };

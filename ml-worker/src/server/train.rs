@@ -10,6 +10,7 @@ use crate::{
     learn::{candle, Checkpoint, OptimizerState, Seeds, Session, TrainError, Trained},
     site::{state_name, StudyKey},
 };
+use candle_core::Device;
 use consilium_aggregation::{FileError, ModelFile};
 use consilium_primitives::{rules::PPM, DutyOrder, DutyOutput, DutyState, Hash};
 use consilium_study::StudySpec;
@@ -58,12 +59,10 @@ impl Worker {
         if let Some(from) = &from {
             tracing::info!("study {}, round {}: goes on after step {}", duty.study, duty.round, from.steps());
         }
-        let gpu = self.leave.lock().settings(&duty.agreement).and_then(|settings| settings.gpu);
-        // a trainer of one's own is given it as it starts
-        let gpu = gpu.filter(|_| trainer.is_none());
         let session = Session {
             from,
-            device: gpu.map(candle::gpu).transpose().map_err(TrainError::Net)?,
+            // a trainer of one's own is given it as it starts
+            device: if trainer.is_none() { self.device(&duty.agreement)? } else { None },
             keep: Some(&keep),
             ..Session::new(spec, &base, &got.rows.training, Some(&got.rows.validation), &state, &seeds)
         };
@@ -118,6 +117,15 @@ impl Worker {
         });
         self.home.put_note(&study, "training", duty.round, &note)?;
         Ok(DutyOutput::Update { root, metric })
+    }
+
+    /// The GPU that this site gives to a study, where it gives one.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub(super) fn device(&self, agreement: &Hash) -> Result<Option<Device>, TrainError> {
+        let gpu = self.leave.lock().settings(agreement).and_then(|settings| settings.gpu);
+        Ok(gpu.map(candle::gpu).transpose()?)
     }
 
     /// What the optimiser remembers of the round before: in memory, where that was the last training here.

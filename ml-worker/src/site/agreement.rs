@@ -2,7 +2,7 @@
 //! data, which rows train and which validate, and by which secret that was decided.
 
 use super::{
-    home::{read, OWN},
+    records::{read, OWN},
     store::{make_folder, write_whole},
     Home,
 };

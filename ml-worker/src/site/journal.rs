@@ -6,8 +6,8 @@
 //! carried along with its result, so that both take one wait.
 
 use super::{
-    home::{hashed, intact, OWN},
     later::force,
+    records::{hashed, intact, OWN},
     store::CARRIED,
 };
 use codec::{Decode, Encode};

@@ -1,7 +1,7 @@
 //! What a site keeps of its merges: what it has computed itself, and what becomes of it where the chain attests another.
 
 use super::{
-    home::{read, whole, with_hash, OWN},
+    records::{read, whole, with_hash, OWN},
     store::{make_folder, write_loosely, write_whole},
     Blobs, Home, StudyKey,
 };

@@ -6,6 +6,7 @@ mod journal;
 mod later;
 mod merges;
 mod moved;
+mod records;
 mod settings;
 mod store;
 mod study;

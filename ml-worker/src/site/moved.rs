@@ -1,6 +1,6 @@
 //! Folders of an earlier version, which kept what belongs to a study in the folder of its agreement.
 
-use super::{home::read, store::make_folder, Home, StudyKey};
+use super::{records::read, store::make_folder, Home, StudyKey};
 use anyhow::{Context, Result};
 use consilium_primitives::{DutyKind, Hash, StudyId};
 use std::{fs, path::Path};

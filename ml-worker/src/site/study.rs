@@ -3,7 +3,7 @@
 
 use super::{
     agreement::{parse_hash, write_hash},
-    home::{read, whole, with_hash, OWN},
+    records::{read, whole, with_hash, OWN},
     store::{make_folder, write_loosely, write_whole},
     Home,
 };

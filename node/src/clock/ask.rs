@@ -1,11 +1,11 @@
 //! The asking side: whom, when, what comes of the answers, and what people are told.
 
 use super::{
-    is_idle, millis, time_in,
+    exchange::time_in,
+    known::{is_idle, millis, Clock, LOG, SLOW},
     verdict::{span, Others, Reading, Track, WORTH_SAYING},
-    Clock, LOG, SLOW,
 };
-use crate::network::Allowed;
+use crate::allowed::Allowed;
 use futures::{
     stream::{FuturesUnordered, Stream},
     StreamExt,

@@ -1,14 +1,19 @@
 //! Clocks compared over a network of clocks that go wrong as a test wants it. That real nodes answer members, and nobody else, is
 //! tested in `tests/strangers`, and that real nodes with wrong clocks do no harm in the workspace's `e2e`.
 
-use super::*;
+use super::{
+    exchange::time_in,
+    known::{millis, GRACE, LENIENCE},
+    *,
+};
 use futures::{
     channel::{mpsc, oneshot},
     stream,
 };
 use sc_network::{Multiaddr, RequestFailure, Roles};
 use sc_network_types::PeerId;
-use std::collections::HashMap;
+use serde_json::Value;
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 /// What a node of the test's network does when it is asked.
 #[derive(Clone, Copy)]

@@ -1,6 +1,6 @@
 //! What the courier reads from the chain.
 
-use super::gate::Snapshot;
+use super::{gate::Snapshot, target::LOG};
 use crate::clock::Clock;
 use consilium_primitives::{blocks, Change, InstitutionNotice, StudyBlobs, StudyId};
 use consilium_runtime::{opaque::Block, SLOT_MILLIS};
@@ -46,7 +46,7 @@ impl Told {
         let now = snapshot.local.is_none();
         if now && !self.unregistered {
             log::warn!(
-                target: super::LOG,
+                target: LOG,
                 "no institution has registered this node's peer id {local}: nothing is fetched, and nothing served; \
                  register it with the institution's account"
             );
@@ -58,7 +58,7 @@ impl Told {
     pub fn behind(&mut self, now: bool, age: Duration) {
         if now && !self.behind {
             log::info!(
-                target: super::LOG,
+                target: LOG,
                 "nothing is served yet: the newest block is {} s old by this machine's clock",
                 age.as_secs()
             );

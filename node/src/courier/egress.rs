@@ -7,6 +7,7 @@
 use super::{
     files::{self, FILE_MODE},
     gate::Grant,
+    target::LOG,
     wire::kind_name,
 };
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -275,7 +276,7 @@ impl EgressLog {
         }
         state.open = Open { added: 0, ..Open::at(&self.path)? };
         state.synced = state.written;
-        log::info!(target: super::LOG, "egress log {}: folded", self.path.display());
+        log::info!(target: LOG, "egress log {}: folded", self.path.display());
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use super::{
     peers::{Outcome, Peers},
     quota::Usage,
     store::Store,
+    target::LOG,
     wire::{Asked, Entry},
 };
 use consilium_primitives::{BlobKind, BlobNotice, BlobRef};
@@ -157,7 +158,7 @@ impl<T: Transport> Fetcher<T> {
                             (begun, outcome)
                         });
                     },
-                    Err(error) => log::error!(target: super::LOG, "looking at the blob store failed: {error}"),
+                    Err(error) => log::error!(target: LOG, "looking at the blob store failed: {error}"),
                 },
                 Some((begun, outcome)) = sessions.next() => {
                     desk.active.remove(&begun.entry.blob);
@@ -283,9 +284,9 @@ impl<T: Transport> Fetcher<T> {
 fn tell(begun: &Begun, outcome: Outcome) {
     let Begun { entry, held, peer, .. } = begun;
     match outcome {
-        Outcome::Complete if *held => log::info!(target: super::LOG, "{entry}: here already, and shown by {peer}"),
-        Outcome::Complete => log::info!(target: super::LOG, "{entry}: {} bytes fetched from {peer}", entry.blob.len),
-        _ => log::debug!(target: super::LOG, "{entry} from {peer}: {outcome:?}"),
+        Outcome::Complete if *held => log::info!(target: LOG, "{entry}: here already, and shown by {peer}"),
+        Outcome::Complete => log::info!(target: LOG, "{entry}: {} bytes fetched from {peer}", entry.blob.len),
+        _ => log::debug!(target: LOG, "{entry} from {peer}: {outcome:?}"),
     }
 }
 
@@ -303,7 +304,7 @@ fn fits(usage: &io::Result<Usage>, under_way: &[BlobRef], desk: &mut Desk, now: 
     if desk.warned.is_none_or(|at| now.saturating_duration_since(at) >= WARN_EVERY) {
         desk.warned = Some(now);
         let name = under_way.last().map(|blob| hex::encode(blob.root.0)).unwrap_or_default();
-        log::warn!(target: super::LOG, "blob {name} is not fetched: {problem}");
+        log::warn!(target: LOG, "blob {name} is not fetched: {problem}");
     }
     false
 }

@@ -1,7 +1,7 @@
 //! What the courier counts for Prometheus. Labels are of these lists alone.
 
 use super::peers::Outcome;
-use crate::metrics::told;
+use crate::metrics::figure::told;
 use substrate_prometheus_endpoint::{Counter, CounterVec, Histogram, Opts, PrometheusError, Registry, U64};
 
 /// Why a request is not answered with what it asks for.

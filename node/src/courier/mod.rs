@@ -12,16 +12,19 @@ mod fetch;
 mod figures;
 mod files;
 mod gate;
+mod hashes;
 mod load;
 mod marker;
 mod notes;
 mod parked;
+mod parking;
 mod peers;
 mod proofs;
 mod quota;
 mod serve;
 mod session;
 mod store;
+mod target;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -58,11 +61,9 @@ use std::{
     time::{Duration, Instant},
 };
 use store::Store;
+use target::LOG;
 use tokio::sync::watch;
 use wire::Asked;
-
-/// Target of the courier's log lines.
-pub const LOG: &str = "courier";
 
 /// Requests that wait to be looked at; more are turned away by the network.
 const QUEUE: usize = 64;

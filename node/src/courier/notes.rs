@@ -3,6 +3,7 @@
 
 use super::{
     files::{self, named},
+    target::LOG,
     wire::{kind_name, Entry},
 };
 use consilium_primitives::{BlobKind, BlobRef};
@@ -60,7 +61,7 @@ impl Notes {
             match whole(&root, &bytes) {
                 Some(noted) => drop(known.insert(root, noted)),
                 None => log::warn!(
-                    target: super::LOG,
+                    target: LOG,
                     "{}: damaged, as by a power cut, and taken for none; what it was about is shown again before it is passed on",
                     path.display()
                 ),

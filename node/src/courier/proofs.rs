@@ -2,12 +2,14 @@
 
 use super::{
     files,
+    hashes::{hashes_of, SMALL},
     store::{Store, Unavailable},
+    target::LOG,
     wire,
 };
 use bao_tree::io::{
     outboard::PreOrderOutboard,
-    sync::{encode_ranges_validated, outboard, ReadAt},
+    sync::{encode_ranges_validated, ReadAt},
     EncodeError,
 };
 use consilium_primitives::BlobRef;
@@ -20,10 +22,6 @@ use std::{
     os::unix::fs::FileExt,
     time::SystemTime,
 };
-
-/// Blobs up to this length, which fit into one response, have no outboard on disk: to hash such a one whole takes no longer than
-/// to check the part of it that is given.
-pub const SMALL: u64 = wire::SPAN as u64;
 
 /// A file that is read at offsets.
 struct At(File);
@@ -67,7 +65,7 @@ impl Store {
             if let Some(slice) = encode(blob, At(file), hashes, range)? {
                 return Ok(slice);
             }
-            log::error!(target: super::LOG, "blob {}: it or its hashes changed on disk", hex::encode(blob.root.0));
+            log::error!(target: LOG, "blob {}: it or its hashes changed on disk", hex::encode(blob.root.0));
             files::remove(&self.outboard_path(blob))?;
         }
         Err(Unavailable::NotHeld)
@@ -107,7 +105,7 @@ impl Store {
     /// Remembers that a file has not the hash that is its name.
     fn spoilt(&self, blob: &BlobRef, stamp: (u64, SystemTime)) -> Unavailable {
         log::error!(
-            target: super::LOG,
+            target: LOG,
             "blob store: file {} has not the hash that is its name: it is not served, and fetched again if it is wanted",
             self.path(blob).display()
         );
@@ -136,18 +134,5 @@ fn encode(
         Ok(()) => Ok(Some(slice)),
         Err(EncodeError::Io(error)) => Err(error.into()),
         Err(_) => Ok(None),
-    }
-}
-
-/// The hash pairs of a blob in pre-order; none if the bytes are not that blob.
-pub fn hashes_of(data: impl Read, blob: &BlobRef) -> io::Result<Option<Vec<u8>>> {
-    let tree = wire::tree(blob);
-    let size = usize::try_from(tree.outboard_size()).map_err(io::Error::other)?;
-    let mut hashes = PreOrderOutboard { root: wire::root(blob), tree, data: vec![0; size] };
-    match outboard(data, tree, &mut hashes) {
-        Ok(found) => Ok((found == hashes.root).then_some(hashes.data)),
-        // shorter than it should be
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(error) => Err(error),
     }
 }

@@ -5,8 +5,9 @@ use super::{
     figures::{Figures, Why},
     gate::{may_serve, Bucket, Grant, Refusal, Snapshot},
     load::{Load, Place, Reading},
-    parked::Parking,
+    parking::Parking,
     store::{Store, Unavailable},
+    target::LOG,
     wire::{Asked, Entry, Malformed, Request, Response, GROUP},
 };
 use parking_lot::Mutex;
@@ -240,19 +241,19 @@ impl Server {
             return Err(Answer::plain(Response::Busy));
         }
         if snapshot.institution_of(&peer).is_none() {
-            log::debug!(target: super::LOG, "refused {peer}: {}", Refusal::Outsider);
+            log::debug!(target: LOG, "refused {peer}: {}", Refusal::Outsider);
             self.figures.refused(Why::Outsider);
             return Err(Answer::costly(Response::Refused, COST_OUTSIDER));
         }
         let rate = self.rates.lock().entry(peer).or_insert_with(|| Rate::new(now)).asks.take(1.0, now);
         if rate.is_err() {
-            log::debug!(target: super::LOG, "turned away {peer}: more than {RATE} requests a second");
+            log::debug!(target: LOG, "turned away {peer}: more than {RATE} requests a second");
             self.note_nuisance(&snapshot, &peer, now);
             self.figures.refused(Why::Rate);
             return Err(Answer::costly(Response::Busy, COST_FLOOD));
         }
         let malformed = |error: Malformed| {
-            log::debug!(target: super::LOG, "refused {peer}: {error}");
+            log::debug!(target: LOG, "refused {peer}: {error}");
             self.note_nuisance(&snapshot, &peer, now);
             self.figures.refused(Why::Malformed);
             Answer::costly(Response::Refused, COST_MALFORMED)
@@ -276,7 +277,7 @@ impl Server {
         let (peer, entry) = (*peer, request.entry);
         let granted = self.store.granted(&entry);
         let grant = may_serve(&snapshot, &peer, &entry, granted).map_err(|refusal| {
-            log::debug!(target: super::LOG, "not given to {peer}, {entry}: {refusal}");
+            log::debug!(target: LOG, "not given to {peer}, {entry}: {refusal}");
             match refusal {
                 // the block that lists it may come in a moment; nobody else than members asks here
                 Refusal::Unlisted => Off::NotYet { here: true },
@@ -299,7 +300,7 @@ impl Server {
         let Some(count) = self.rates.lock().get_mut(peer).and_then(|rate| rate.note(now)) else { return };
         let name = snapshot.institution_of(peer).map(|it| String::from_utf8_lossy(&it.name)).unwrap_or_default();
         log::warn!(
-            target: super::LOG,
+            target: LOG,
             "{name:?}'s node, {peer}, asks more than {RATE} times a second, or what makes no sense: {count} requests of it were turned \
              away since this was said last. Ask its people; if it goes on, suspend it"
         );
@@ -316,7 +317,7 @@ impl Server {
         let affords = budget.bytes.take(bytes, now).is_ok();
         if !affords && !std::mem::replace(&mut budget.told, true) {
             log::warn!(
-                target: super::LOG,
+                target: LOG,
                 "{peer} took {entry} {LENGTHS} times and {EXTRA} bytes more: it gets it by and by from now on"
             );
         }
@@ -339,19 +340,19 @@ impl Server {
             Err(Unavailable::NotHeld) => return self.without(Response::NotHeld, Why::NotHeld),
             Err(Unavailable::Building) => return self.without(Response::Busy, Why::Building),
             Err(error) => {
-                log::warn!(target: super::LOG, "{entry}: {error}");
+                log::warn!(target: LOG, "{entry}: {error}");
                 return self.without(Response::NotHeld, Why::NotHeld);
             }
         };
         let noted = self.egress.note(grant, peer, range).and_then(|line| self.egress.commit(line));
         if let Err(error) = noted {
             log::error!(
-                target: super::LOG,
+                target: LOG,
                 "egress log cannot be written, so nothing is served; make room or mend its permissions: {error}"
             );
             return self.without(Response::Busy, Why::EgressLog);
         }
-        log::trace!(target: super::LOG, "{entry}: {range:?} to {} ({peer})", grant.name);
+        log::trace!(target: LOG, "{entry}: {range:?} to {} ({peer})", grant.name);
         let slice = (self.served)(slice);
         self.figures.gave(slice.len());
         Response::Data(slice)

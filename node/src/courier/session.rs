@@ -5,6 +5,7 @@ use super::{
     fetch::{blocking, Begun, Fetcher, Transport},
     peers::{Outcome, FLOOR},
     store::NotAdopted,
+    target::LOG,
     wire::{verified, Asked, Entry, Request, Response, LONGEST_PATIENCE},
 };
 use futures::stream::{FuturesOrdered, StreamExt};
@@ -124,7 +125,7 @@ impl<T: Transport> Fetcher<T> {
             Ok(Ok(())) => Outcome::Complete,
             Ok(Err(NotAdopted::Io(error))) | Err(error) => self.local(&entry, &error),
             Ok(Err(error @ NotAdopted::OtherHash)) => {
-                log::error!(target: super::LOG, "{entry}: {error}");
+                log::error!(target: LOG, "{entry}: {error}");
                 Outcome::Local
             }
         }
@@ -179,7 +180,7 @@ impl<T: Transport> Fetcher<T> {
             Some(Response::Busy) => Reply::End(Outcome::Busy),
             Some(Response::NotYet) => Reply::End(Outcome::NotYet),
             None => {
-                log::warn!(target: super::LOG, "{peer}: {} bytes that are no response", bytes.len());
+                log::warn!(target: LOG, "{peer}: {} bytes that are no response", bytes.len());
                 self.transport.report(peer, COST_WRONG_BYTES);
                 Reply::End(Outcome::WrongBytes)
             }
@@ -188,7 +189,7 @@ impl<T: Transport> Fetcher<T> {
 
     fn wrong_bytes(&self, entry: &Entry, peer: PeerId, error: &str) -> Outcome {
         log::warn!(
-            target: super::LOG,
+            target: LOG,
             "{entry} from {peer}: what came is thrown away, these are wrong bytes: {error}"
         );
         self.transport.report(peer, COST_WRONG_BYTES);
@@ -196,7 +197,7 @@ impl<T: Transport> Fetcher<T> {
     }
 
     fn local(&self, entry: &Entry, error: &io::Error) -> Outcome {
-        log::error!(target: super::LOG, "{entry}: this node's disk: {error}");
+        log::error!(target: LOG, "{entry}: this node's disk: {error}");
         Outcome::Local
     }
 }

@@ -2,9 +2,10 @@
 
 use super::{
     files::{self, named},
+    hashes::{hashes_of, SMALL},
     notes::{Noted, Notes, Reason},
-    proofs::{hashes_of, SMALL},
     quota::Usage,
+    target::LOG,
     wire::Entry,
 };
 use consilium_primitives::{BlobRef, StudyId};
@@ -227,7 +228,7 @@ impl Store {
             let path = self.blobs.join(hex::encode(root));
             let gone = files::remove(&path).map_err(|error| named(&path, &error));
             match gone.and_then(|()| self.notes.forget(&root)) {
-                Ok(()) => noted.iter().for_each(|(entry, _)| log::info!(target: super::LOG, "{entry}: over, removed")),
+                Ok(()) => noted.iter().for_each(|(entry, _)| log::info!(target: LOG, "{entry}: over, removed")),
                 Err(error) if problem.is_ok() => problem = Err(error),
                 Err(_) => {}
             }

@@ -6,6 +6,7 @@ mod disk;
 mod egress_log;
 mod expiring;
 mod fetching;
+mod giving;
 mod grants;
 mod network;
 mod older;

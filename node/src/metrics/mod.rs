@@ -6,15 +6,17 @@
 //! peer chooses is ever one. A runtime that this node was not built with may tell what it does not understand: that counts
 //! for nothing.
 
+pub mod figure;
 mod rounds;
 mod votes;
 
 use crate::{
     clock::Clock,
     courier::{age, Figures},
-    service::FullClient,
+    types::FullClient,
 };
 use consilium_runtime::{opaque::Block, Header, Runtime, RuntimeEvent, SLOT_MILLIS};
+use figure::told;
 use futures::StreamExt;
 use pallet_swarm_learning::{Running, Studies, StudyInfo};
 use rounds::{Rounds, Told};
@@ -29,9 +31,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use substrate_prometheus_endpoint::{
-    exponential_buckets, register, Gauge, GaugeVec, HistogramOpts, Opts, PrometheusError, Registry, F64, U64,
-};
+use substrate_prometheus_endpoint::{Gauge, GaugeVec, Opts, PrometheusError, Registry, F64, U64};
 pub use votes::Votes;
 
 /// How often what changes without any block is looked at.
@@ -108,26 +108,6 @@ impl Metrics {
             }
         }
     }
-}
-
-/// A figure that is told where there is somebody to tell.
-///
-/// # Errors
-/// One of its name exists already.
-pub fn told<T: Clone + substrate_prometheus_endpoint::prometheus::core::Collector + 'static>(
-    figure: T,
-    registry: Option<&Registry>,
-) -> Result<T, PrometheusError> {
-    match registry {
-        Some(registry) => register(figure, registry),
-        None => Ok(figure),
-    }
-}
-
-/// Seconds, from hundredths of one to hours.
-fn seconds(name: &str, help: &str) -> Result<HistogramOpts, PrometheusError> {
-    let buckets = exponential_buckets(0.05, 2.0, 18)?;
-    Ok(HistogramOpts::new(name, help).buckets(buckets))
 }
 
 /// When blocks came, the newest ones.

@@ -1,7 +1,7 @@
 //! How rounds go: how many have closed, and how long each of their phases took, by the slots of the blocks in which they began and
 //! ended. What is told in blocks that are final is counted, so that nothing counts twice.
 
-use super::{seconds, told};
+use super::figure::{seconds, told};
 use consilium_primitives::{
     round::{Kind, Phase},
     StudyId,

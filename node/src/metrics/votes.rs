@@ -4,8 +4,8 @@
 //! sent. That of the last merge of a round is often closed over by the others: enough agree without it.
 
 use super::{
+    figure::{seconds, told},
     rounds::{Ended, Over},
-    seconds, told,
 };
 use codec::{Decode, Encode};
 use consilium_primitives::{DutyKind, InstitutionId, Vote};

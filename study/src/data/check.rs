@@ -1,7 +1,9 @@
 //! What a study's data part must hold so that sites can read their tables by it.
 
 use crate::{
-    data::{same_value, BadRows, DataSpec, Features, PictureKind, Scaling, Task, Transform, Window, MAX_LEVELS},
+    data::{
+        same_value, BadRows, DataSpec, Features, Orientation, PictureKind, Scaling, Task, Transform, Window, MAX_LEVELS,
+    },
     error::{wrong, SpecError},
 };
 
@@ -10,17 +12,19 @@ impl DataSpec {
     pub(crate) fn check(&self) -> Result<(), SpecError> {
         self.check_features()?;
         self.check_labels()?;
+        self.check_missing()?;
         let mut taken: Vec<(&str, &str)> =
             self.features.columns.iter().map(|n| ("features.columns", n.trim())).collect();
         taken.extend(self.categorical.iter().map(|c| ("categorical", c.column.trim())));
         taken.extend(self.pictures.iter().map(|p| ("pictures.column", p.column.trim())));
         taken.extend(self.group.iter().map(|g| ("group", g.trim())));
+        taken.extend(self.id.iter().map(|id| ("id", id.trim())));
         let which = if self.labels.is_empty() { "label" } else { "labels" };
         taken.extend(self.label_columns().into_iter().map(|name| (which, name)));
         if let Some((place, _)) = taken.iter().find(|(_, name)| name.is_empty()) {
             let problem = match *place {
                 "features.columns" => "must name at least one column, and no column without a name",
-                "group" => "must name a column, or be left out",
+                "group" | "id" => "must name a column, or be left out",
                 _ => "must name a column",
             };
             return Err(wrong(format!("data.{place}"), problem));
@@ -50,6 +54,9 @@ impl DataSpec {
         if let Some(pictures) = &self.pictures {
             if !columns.is_empty() || others.is_some() || !self.categorical.is_empty() {
                 return Err(wrong("data.pictures", "take the place of features: name no feature columns beside them"));
+            }
+            if self.orientation == Orientation::Columns {
+                return Err(wrong("data.orientation", "a table of pictures has a row for each: leave it out"));
             }
             if self.scaling != Scaling::None || self.transform != Transform::None {
                 return Err(wrong("data.scaling", "pictures are scaled by their own mean and deviation: set \"none\""));
@@ -105,6 +112,43 @@ impl DataSpec {
                         "the levels of {:?} must be 2 to {MAX_LEVELS} different texts, none empty",
                         categorical.column
                     ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Values that stand for nothing must be told from those that stand for something.
+    fn check_missing(&self) -> Result<(), SpecError> {
+        let of = self.missing_values_of.iter().map(|(column, values)| (Some(column), values));
+        for (column, values) in std::iter::once((None, &self.missing_values)).chain(of) {
+            let place = match column {
+                None => "data.missing_values".to_owned(),
+                Some(column) => format!("data.missing_values_of.{column}"),
+            };
+            if values.len() > MAX_LEVELS || values.iter().any(|value| value.trim().is_empty()) {
+                return Err(wrong(
+                    place,
+                    format!(
+                        "must be at most {MAX_LEVELS} texts or numbers, none empty: an empty cell is missing anyway"
+                    ),
+                ));
+            }
+            let Some(column) = column else { continue };
+            let named = |name: &String| name.trim() == column.trim();
+            let feature = self.features.columns.iter().any(named) || self.categorical.iter().any(|c| named(&c.column));
+            if values.is_empty() || !(feature || self.features.others.is_some()) {
+                return Err(wrong(place, "must name a feature column, and at least one value"));
+            }
+        }
+        for categorical in &self.categorical {
+            let codes = self.missing_in(&categorical.column);
+            if let Some(level) =
+                categorical.levels.iter().find(|level| codes.iter().any(|code| same_value(level, code)))
+            {
+                return Err(wrong(
+                    "data.missing_values",
+                    format!("{level:?} is a level of {:?} too; it cannot be both", categorical.column),
                 ));
             }
         }

@@ -1,8 +1,13 @@
 //! Columns of a site's table, or its pictures, and how they are read.
 
 mod check;
+mod layout;
 
+pub use layout::{Encoding, Layout, Orientation};
+
+use layout::is_default;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Most values of a categorical column, and most classes or labels.
 pub const MAX_LEVELS: usize = 1_024;
@@ -41,9 +46,20 @@ pub struct DataSpec {
     /// validation. Left out: every row stands alone, and equal rows stay together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Column that names a row for people, as a pseudonym: no feature, not read in training, and written beside each
+    /// prediction. A table need not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// What an empty cell means.
     #[serde(default)]
     pub missing: Missing,
+    /// Texts and numbers that stand for an empty cell in every feature column, and in that of the group, beside `NA` and
+    /// `NaN`: `NULL`, `.`, `-999`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_values: Vec<String>,
+    /// More of them, by feature column.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub missing_values_of: BTreeMap<String, Vec<String>>,
     /// What becomes of a row, or a picture, that cannot be read.
     #[serde(default, skip_serializing_if = "BadRows::is_refuse")]
     pub bad_rows: BadRows,
@@ -54,6 +70,12 @@ pub struct DataSpec {
     /// files. Left out: either, the same in a whole file, and refused where a comma may be a mark between thousands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decimal: Option<Decimal>,
+    /// What bytes beyond ASCII stand for in texts.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub encoding: Encoding,
+    /// Whether a line of a text is a row, or a column.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub orientation: Orientation,
     /// What is done to numeric features before they are scaled.
     #[serde(default, skip_serializing_if = "Transform::is_none")]
     pub transform: Transform,
@@ -327,6 +349,17 @@ impl DataSpec {
             Some(pictures) => vec![1, pictures.height as usize, pictures.width as usize],
             None => vec![self.inputs()],
         }
+    }
+
+    /// How its texts are written and laid out.
+    pub fn layout(&self) -> Layout {
+        Layout { encoding: self.encoding, orientation: self.orientation }
+    }
+
+    /// What stands for an empty cell in a feature column, beside `NA` and `NaN`.
+    pub fn missing_in(&self, column: &str) -> Vec<&str> {
+        let own = self.missing_values_of.iter().filter(|(name, _)| name.trim() == column.trim());
+        self.missing_values.iter().chain(own.flat_map(|(_, values)| values)).map(|value| value.trim()).collect()
     }
 
     /// Columns of the label or labels.

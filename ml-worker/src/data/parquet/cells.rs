@@ -1,6 +1,5 @@
 //! A column's values as they are decoded: numbers and texts, and which of them are refused.
 
-use super::{Column, Wanted, MAX_TEXT, MAX_TEXTS};
 use parquet::{
     basic::Type as Physical,
     column::reader::{ColumnReader, ColumnReaderImpl},
@@ -9,8 +8,29 @@ use parquet::{
     schema::types::ColumnDescPtr,
 };
 
+/// Bytes a text may have.
+pub const MAX_TEXT: usize = 1 << 16;
+/// Bytes of text that are handed over at once.
+pub const MAX_TEXTS: usize = 1 << 28;
 /// Beyond this, whole numbers are no longer all exact in 64-bit floating point.
 const MAX_WHOLE: u64 = 1 << 53;
+
+/// The values of one column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Column {
+    /// Truth values as 0 and 1, whole numbers up to 2^53, floating-point numbers as they are. NaN: missing.
+    Numbers(Vec<f64>),
+    /// UTF-8 texts. None: missing.
+    Texts(Vec<Option<String>>),
+}
+
+/// A wanted column.
+pub(super) struct Wanted {
+    pub name: String,
+    pub leaf: usize,
+    pub descr: ColumnDescPtr,
+    pub unsigned: bool,
+}
 
 /// Why a batch could not be read.
 pub(super) enum Why {

@@ -6,7 +6,7 @@
 
 use crate::data::error::{caught, refused, DataError};
 use axum::body::Bytes;
-use cells::{read_batch, Cells, Why};
+use cells::{read_batch, Cells, Wanted, Why};
 use consilium_primitives::FailureCode;
 use pages::{broken, Data, Pages};
 use parquet::{
@@ -29,25 +29,13 @@ use std::{
 mod cells;
 mod pages;
 
+pub use cells::{Column, MAX_TEXT, MAX_TEXTS};
 pub use pages::{MAX_FOOTER, MAX_PAGE};
 
-/// Bytes a text may have.
-pub const MAX_TEXT: usize = 1 << 16;
 /// Values that are handed over at once, of all columns together.
 pub const MAX_CELLS: usize = 1 << 27;
-/// Bytes of text that are handed over at once.
-pub const MAX_TEXTS: usize = 1 << 28;
 /// Rows that are decoded at once.
 const BATCH: usize = 1 << 13;
-
-/// The values of one column.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Column {
-    /// Truth values as 0 and 1, whole numbers up to 2^53, floating-point numbers as they are. NaN: missing.
-    Numbers(Vec<f64>),
-    /// UTF-8 texts. None: missing.
-    Texts(Vec<Option<String>>),
-}
 
 /// Columns by name, in the file's order, all of the same number of rows.
 pub type Block = Vec<(String, Column)>;
@@ -160,14 +148,6 @@ fn of(column: &str, error: DataError) -> DataError {
         FailureCode::SchemaMismatch => refused(format!("column {column:?}: {}", error.message)),
         _ => error,
     }
-}
-
-/// A wanted column.
-struct Wanted {
-    name: String,
-    leaf: usize,
-    descr: ColumnDescPtr,
-    unsigned: bool,
 }
 
 /// A file that is being read.

@@ -19,7 +19,7 @@ use crate::data::{
         cells::{Cells, Memory},
         copy::{self, purge_one},
         header, reading,
-        sink::{Outcome, Target},
+        sink::{axis, Outcome, Target},
         source::{Reading, Source},
     },
 };
@@ -134,7 +134,7 @@ pub fn preflight(path: &Path, spec: &StudySpec, group_key: &[u8; 32], how: &Read
 
 fn fill(report: &mut Report, path: &Path, spec: &StudySpec, key: &[u8; 32], how: &Reading) -> Result<(), DataError> {
     let Some(reduced) = columns(report, path, &spec.data, how)? else { return Ok(()) };
-    let mut source = Source::open(path, how)?;
+    let mut source = Source::open(path, how, spec.data.layout())?;
     let copy = how.folder.as_ref().map(|folder| copy::place(folder, path, b"preflight", key));
     let target = Target { reading: how, copy, path };
     let outcome = reading::read(&mut source, &target, &reduced, key, Mode::All)?;
@@ -187,7 +187,7 @@ fn fill(report: &mut Report, path: &Path, spec: &StudySpec, key: &[u8; 32], how:
 
 /// Looks at the header. What can be read all the same; `None` where labels or pictures are not there.
 fn columns(report: &mut Report, path: &Path, spec: &DataSpec, how: &Reading) -> Result<Option<DataSpec>, DataError> {
-    let mut source = Source::open(path, how)?;
+    let mut source = Source::open(path, how, spec.layout())?;
     let target = Target { reading: how, copy: None, path };
     let names = reading::names(&mut source, &target, &|names| header::fits(names, spec, Mode::All))?;
     let (plan, problems) = header::plan(&names, spec, Mode::All, usize::MAX);
@@ -248,7 +248,7 @@ fn problems(report: &mut Report, outcome: &Outcome, spec: &DataSpec) -> Vec<Coun
         }
         let place = match step {
             0 => String::new(),
-            _ => format!("column {column:?}: "),
+            _ => format!("{} {column:?}: ", axis(spec)),
         };
         let rows = if found.rows == 1 { "1 row".to_owned() } else { format!("{} rows", found.rows) };
         let words = what.words(&outcome.plan, spec);

@@ -89,7 +89,7 @@ impl fmt::Display for Report {
             writeln!(
                 f,
                 "suspicious: column {:?}: {} rows have the same number far outside all others; is it a code, as for \"not \
-                 known\"? Leave such cells empty",
+                 known\"? Say so in the study (data.missing_values), or leave such cells empty",
                 count.column, count.rows
             )?;
         }

@@ -70,16 +70,18 @@ pub(in crate::data) enum Mode {
     All,
     /// For prediction: the first one ends it, no row is left out for whatever reason, and labels and groups are not read.
     Predict,
+    /// The same of one column of texts, of which any may be empty.
+    Texts,
 }
 
 impl Mode {
     /// Whether labels and groups are read.
     pub fn labelled(self) -> bool {
-        self != Self::Predict
+        !matches!(self, Self::Predict | Self::Texts)
     }
 
     /// Whether the first row that cannot be read ends it.
     pub fn ends(self) -> bool {
-        matches!(self, Self::First | Self::Predict)
+        matches!(self, Self::First | Self::Predict | Self::Texts)
     }
 }

@@ -23,6 +23,37 @@ pub(in crate::data) struct Plan {
     pub group: Option<(usize, String)>,
     /// Files' names of pictures.
     pub picture: Option<(usize, String)>,
+    /// What stands for an empty cell, by feature column, numeric ones first; empty where nothing does.
+    pub codes: Vec<Codes>,
+    /// What does in the column of the group.
+    pub no_group: Codes,
+}
+
+/// What stands for an empty cell beside those texts that always do.
+#[derive(Clone, Debug, Default)]
+pub(in crate::data) struct Codes {
+    texts: Vec<Vec<u8>>,
+    /// Those that are numbers, by their bits.
+    numbers: Vec<u64>,
+}
+
+impl Codes {
+    fn of<'a>(values: impl IntoIterator<Item = &'a str> + Clone) -> Self {
+        let texts = values.clone().into_iter().map(|value| value.trim().as_bytes().to_vec()).collect();
+        Self { texts, numbers: values.into_iter().filter_map(|value| number_bits(value.trim())).collect() }
+    }
+
+    /// Whether a cell's text is one of them, or the same number written otherwise.
+    pub fn text(&self, text: &[u8]) -> bool {
+        let number = || number_bits(std::str::from_utf8(text).ok()?);
+        self.texts.iter().any(|code| code == text)
+            || !self.numbers.is_empty() && number().is_some_and(|bits| self.numbers.contains(&bits))
+    }
+
+    /// Whether a number is one of them.
+    pub fn number(&self, number: f64) -> bool {
+        !self.numbers.is_empty() && self.numbers.contains(&(number + 0.0).to_bits())
+    }
 }
 
 /// A categorical column.
@@ -119,7 +150,7 @@ pub(in crate::data) fn plan(names: &[String], spec: &DataSpec, mode: Mode, most:
         None => spec.features.columns.iter().filter_map(|name| find(name, "a feature", &mut problems)).collect(),
     };
     let levels = |levels: &[String]| levels.iter().zip(0..).map(|(l, n)| (l.trim().as_bytes().to_vec(), n)).collect();
-    let categorical = spec
+    let categorical: Vec<Levels> = spec
         .categorical
         .iter()
         .filter_map(|c| {
@@ -133,13 +164,20 @@ pub(in crate::data) fn plan(names: &[String], spec: &DataSpec, mode: Mode, most:
             Some(Levels { index, name, levels: levels(&c.levels), numbers })
         })
         .collect();
-    (Plan { cells: names.len(), numeric, categorical, labels, group, picture }, problems)
+    let features = numeric.iter().map(|(_, name)| name).chain(categorical.iter().map(|c| &c.name));
+    let codes = match spec.missing_values.is_empty() && spec.missing_values_of.is_empty() {
+        true => Vec::new(),
+        false => features.map(|name| Codes::of(spec.missing_in(name))).collect(),
+    };
+    let no_group = Codes::of(spec.missing_values.iter().map(String::as_str));
+    (Plan { cells: names.len(), numeric, categorical, labels, group, picture, codes, no_group }, problems)
 }
 
 /// The columns a specification names otherwise than as features.
 pub(in crate::data) fn named(spec: &DataSpec) -> Vec<&str> {
     let mut named = spec.label_columns();
     named.extend(spec.group.as_deref());
+    named.extend(spec.id.as_deref());
     named.extend(spec.pictures.as_ref().map(|p| p.column.as_str()));
     named.extend(spec.categorical.iter().map(|c| c.column.as_str()));
     named.iter().map(|name| name.trim()).collect()

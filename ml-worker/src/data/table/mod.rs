@@ -14,6 +14,7 @@ pub mod reading;
 pub mod record;
 pub mod sink;
 pub mod source;
+pub mod texts;
 mod words;
 
 use crate::data::{
@@ -29,7 +30,7 @@ use crate::data::{
     },
 };
 use consilium_primitives::{FailureCode, Hash};
-use consilium_study::{BadRows, DataSpec, Features, Missing, PictureKind, Pictures, Task};
+use consilium_study::{BadRows, DataSpec, Layout, Pictures, Task};
 use std::{collections::HashSet, io, path::Path, sync::Arc};
 
 /// A site's rows. Their values are in memory or in a working copy on disk; which of both changes no number.
@@ -182,30 +183,6 @@ pub fn read_unlabelled(path: &Path, spec: &DataSpec, how: &Reading) -> Result<Ta
     read_as(path, spec, &[0; 32], how, Mode::Predict)?.table
 }
 
-/// What stands in a column that the study need not know, for each row that [`read_file`] keeps, in its order, without blanks
-/// around it. For rows that are told apart by it, not for the network.
-///
-/// # Errors
-/// What [`read_file`] says; no such column; a row that has nothing there; rows of pictures that are skipped, which cannot be
-/// matched.
-pub fn read_texts(path: &Path, spec: &DataSpec, column: &str, how: &Reading) -> Result<Vec<String>, DataError> {
-    let mut spec = spec.clone();
-    if spec.bad_rows == BadRows::Refuse && spec.missing != Missing::DropRow {
-        // every row is kept: nothing else need be read
-        (spec.features, spec.categorical) = (Features::default(), Vec::new());
-    }
-    let no_pictures =
-        Pictures { column: String::new(), height: 1, width: 1, kind: PictureKind::Picture, mean: 0.0, deviation: 1.0 };
-    spec.pictures = Some(Pictures { column: column.to_owned(), ..no_pictures });
-    let target = Target { reading: how, copy: None, path };
-    let named = |error: DataError| {
-        let message = error.message.replace("which the study names as that of its pictures", "which was asked for");
-        DataError::new(error.code, message.replace("every row needs its picture", "every row needs a value there"))
-    };
-    let outcome = rows(&target, &spec, &[0; 32], mode(&spec)).map_err(named)?.1.map_err(named)?;
-    Ok(outcome.known.pictures)
-}
-
 /// The hash that [`read_file`] gives for a file and, where the specification names pictures, for these too: what a study
 /// holds a site's data to.
 ///
@@ -288,7 +265,7 @@ fn rows(
     mode: Mode,
 ) -> Result<(Hash, Result<Outcome, DataError>), DataError> {
     let path = target.path;
-    let mut source = Source::open(path, target.reading)?;
+    let mut source = Source::open(path, target.reading, spec.layout())?;
     let unreadable = |e: &io::Error| DataError::io("cannot be read", e).of(path);
     if source.kind == Kind::Parquet {
         // it is not read from its beginning to its end: a change meanwhile shows in the hash
@@ -351,10 +328,20 @@ fn with_pictures(
 /// # Errors
 /// The file cannot be read as a table, a named column is not there, or two of the others have the same name.
 pub fn columns(path: &Path, named: &[&str], ignore: Vec<String>) -> Result<Header, DataError> {
-    let how = Reading { allowance: 1 << 18, folder: None };
+    columns_in(path, Layout::default(), named, ignore)
+}
+
+/// [`columns`], of a file whose text is written and laid out so.
+///
+/// # Errors
+/// As [`columns`].
+pub fn columns_in(path: &Path, layout: Layout, named: &[&str], ignore: Vec<String>) -> Result<Header, DataError> {
+    // a text that is made anew is in memory whole
+    let allowance = if layout == Layout::default() { 1 << 18 } else { Reading::default().allowance };
+    let how = Reading { allowance, folder: None };
     let there =
         |names: &[String]| names.len() > 1 && named.iter().all(|column| names.iter().any(|name| name == column.trim()));
-    let mut source = Source::open(path, &how)?;
+    let mut source = Source::open(path, &how, layout)?;
     let target = Target { reading: &how, copy: None, path };
     let names = reading::names(&mut source, &target, &there).map_err(|e| e.of(path))?;
     for name in names.iter().filter(|name| header::numbers_rows(name) && !named.contains(&name.as_str())) {

@@ -13,9 +13,10 @@ use crate::data::{
     text::{
         number::Marks,
         pieces::{cut, each_record, line_feeds, stray, whole},
+        STRAY,
     },
 };
-use consilium_study::DataSpec;
+use consilium_study::{DataSpec, Orientation};
 use rayon::prelude::*;
 use std::ops::ControlFlow;
 
@@ -25,10 +26,6 @@ const BLOCK: (u64, u64) = (1 << 12, 1 << 23);
 const ROW: usize = 1 << 26;
 /// Bytes that are worth a piece.
 const PIECE: usize = 1 << 16;
-
-const STRAY: &str =
-    "has a cell that begins with a quotation mark which is not closed where the cell ends, so that rows would \
-                     be joined or lost; take the mark out, or close the cell and write marks within it twice";
 
 /// Text that has been read and not yet been used.
 struct Block {
@@ -93,7 +90,12 @@ pub(in crate::data) fn read(
     let form = Form::of(spec);
     let marks = Marks::of(spec.decimal, Some(delimiter));
     let mut reader = RowReader { spec, plan: &plan, form: &form, key, mode, marks };
-    let mut sink = Sink::new(target, spec, mode, "line");
+    // of a text that has a line for each column, a row is a column of the file
+    let unit = match spec.orientation {
+        Orientation::Rows => "line",
+        Orientation::Columns => "column",
+    };
+    let mut sink = Sink::new(target, spec, mode, unit);
     let mut next = Block::new(size(source, target.reading));
     // of the header's own lines
     sink.lines = line_feeds(&block.bytes[..at]);

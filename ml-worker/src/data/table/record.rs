@@ -3,7 +3,7 @@
 use crate::data::{
     table::{
         cell::{Cell, Mode, What},
-        header::{Form, Plan},
+        header::{Codes, Form, Plan},
         identity,
     },
     text::{
@@ -111,6 +111,11 @@ impl Part {
     }
 }
 
+/// Whether a text stands for nothing.
+fn nothing(text: &[u8], code: Option<&Codes>) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| is_missing(text.trim())) || code.is_some_and(|code| code.text(text))
+}
+
 /// Reads rows.
 pub(in crate::data) struct RowReader<'a> {
     pub spec: &'a DataSpec,
@@ -197,16 +202,23 @@ impl RowReader<'_> {
         };
         for (column, (index, _)) in self.plan.numeric.iter().enumerate() {
             row.step += 1;
+            let code = self.plan.codes.get(column);
             let read = match record.cell(*index) {
+                Cell::Text(bytes) if code.is_some_and(|code| code.text(bytes.trim_ascii())) => Ok((f64::NAN, None)),
                 Cell::Text(bytes) => {
                     row.long |= bytes.len() > identity::DIGITS;
-                    let read = number(bytes, self.marks);
+                    // a code may have the file's decimal mark
+                    let read = match number(bytes, self.marks) {
+                        Ok((value, _)) if code.is_some_and(|code| code.number(value)) => Ok((f64::NAN, None)),
+                        read => read,
+                    };
                     if let (true, false, Ok(read)) = (self.marks.doubt, row.part.certain, read) {
                         row.part.seen.resize(self.plan.numeric.len(), Seen::default());
                         row.part.certain = row.part.seen[column].see(bytes, read, (row.start, row.step));
                     }
                     read
                 }
+                Cell::Number(value) if code.is_some_and(|code| code.number(value)) => Ok((f64::NAN, None)),
                 Cell::Number(value) if value.is_infinite() => Err(What::NotFinite),
                 Cell::Number(value) | Cell::Truth(value) => {
                     row.long = true;
@@ -242,13 +254,14 @@ impl RowReader<'_> {
             }
             row.part.values.push(value);
         }
-        for column in &self.plan.categorical {
+        for (place, column) in self.plan.categorical.iter().enumerate() {
             row.step += 1;
+            let code = self.plan.codes.get(self.plan.numeric.len() + place);
             let text = record.cell(column.index).text();
             let text = text.as_ref();
             let value = match column.levels.get(text) {
                 Some(level) => f64::from(*level),
-                None if std::str::from_utf8(text).is_ok_and(|text| is_missing(text.trim())) => {
+                None if nothing(text, code) => {
                     missing += 1;
                     if refuse && !row.wrong(What::Missing) {
                         return 0;
@@ -279,8 +292,7 @@ impl RowReader<'_> {
         if let Some((index, _)) = &self.plan.group {
             row.step += 1;
             let text = record.cell(*index).text();
-            let missing = std::str::from_utf8(&text).is_ok_and(|text| is_missing(text.trim()));
-            if missing && !row.wrong(What::Group) {
+            if nothing(&text, Some(&self.plan.no_group)) && !row.wrong(What::Group) {
                 return 0;
             }
         }
@@ -288,7 +300,7 @@ impl RowReader<'_> {
             row.step += 1;
             let text = record.cell(*index).text();
             match std::str::from_utf8(&text).map(str::trim) {
-                Ok("") => _ = row.wrong(What::Picture),
+                Ok("") if self.mode != Mode::Texts => _ = row.wrong(What::Picture),
                 Ok(name) => row.part.pictures.push(name.to_owned()),
                 Err(_) => _ = row.wrong(What::NotUtf8),
             }

@@ -13,7 +13,7 @@ use crate::data::{
     text::{number::Mark, pieces::line_feeds},
 };
 use consilium_primitives::{rules::MAX_WEIGHT, FailureCode};
-use consilium_study::{BadRows, DataSpec};
+use consilium_study::{BadRows, DataSpec, Orientation};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -95,6 +95,14 @@ impl Here<'_> {
     }
 }
 
+/// What a study's columns are in a file.
+pub(in crate::data) fn axis(spec: &DataSpec) -> &'static str {
+    match spec.orientation {
+        Orientation::Rows => "column",
+        Orientation::Columns => "row",
+    }
+}
+
 /// Rows as they come, in their order.
 pub(in crate::data) struct Sink<'a> {
     target: &'a Target<'a>,
@@ -149,7 +157,10 @@ impl<'a> Sink<'a> {
         let first = part.first();
         let place = |sink: &Self, (record, step): (usize, usize)| match step {
             0 => format!("{} {}", sink.unit, sink.line(here, start + record)),
-            step => format!("{} {}, column {:?}", sink.unit, sink.line(here, start + record), plan.name(step)),
+            step => {
+                let axis = axis(sink.spec);
+                format!("{} {}, {axis} {:?}", sink.unit, sink.line(here, start + record), plan.name(step))
+            }
         };
         let mut marks = [(Mark::Comma, part.first_comma), (Mark::Point, part.first_point)];
         marks.sort_by_key(|(_, spot)| spot.unwrap_or((usize::MAX, 0)));
@@ -177,7 +188,7 @@ impl<'a> Sink<'a> {
         if let Some((spot, what)) = first {
             let said = format!("{}: {}", place(self, spot), what.words(plan, self.spec));
             match self.mode {
-                Mode::First | Mode::Predict => return Err(DataError::schema(said)),
+                Mode::First | Mode::Predict | Mode::Texts => return Err(DataError::schema(said)),
                 Mode::Skip => _ = self.skipped.get_or_insert(said),
                 Mode::All => {
                     for (kind, tally) in &part.problems {

@@ -1,11 +1,12 @@
 //! The bytes of a table's file: read once, in blocks, hashed as they are read, unpacked where they are packed.
 
-use crate::data::{error::DataError, table::memory};
+use crate::data::{error::DataError, table::memory, text::whole};
 use consilium_primitives::{FailureCode, Hash};
+use consilium_study::{Layout, Orientation};
 use flate2::bufread::MultiGzDecoder;
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Cursor, Read},
     path::{Path, PathBuf},
 };
 
@@ -52,6 +53,8 @@ impl Read for Hashing {
 enum Bytes {
     Plain(Box<BufReader<Hashing>>),
     Packed(Box<MultiGzDecoder<BufReader<Hashing>>>),
+    /// A text that was made of all of a file, and the file's hash.
+    Made(Cursor<Vec<u8>>, Hash),
 }
 
 /// What the first bytes say a file is.
@@ -74,7 +77,8 @@ pub(in crate::data) struct Source {
 }
 
 impl Source {
-    pub fn open(path: &Path, reading: &Reading) -> Result<Self, DataError> {
+    /// Opens a file whose text is written and laid out so.
+    pub fn open(path: &Path, reading: &Reading, layout: Layout) -> Result<Self, DataError> {
         let mut plain = hashing(path).map_err(|e| unreadable(&e).of(path))?;
         let start = plain.fill_buf().map_err(|e| unreadable(&e).of(path))?;
         if let Some(what) = workbook(start) {
@@ -93,7 +97,43 @@ impl Source {
             Kind::Gzip => Bytes::Packed(Box::new(MultiGzDecoder::new(plain))),
             Kind::Text | Kind::Parquet => Bytes::Plain(Box::new(plain)),
         };
-        Ok(Self { bytes, kind, length, read: 0, most: reading.allowance.saturating_mul(UNPACKED) })
+        let source = Self { bytes, kind, length, read: 0, most: reading.allowance.saturating_mul(UNPACKED) };
+        match kind {
+            Kind::Parquet if layout.orientation == Orientation::Columns => Err(DataError::schema(
+                "is Parquet, whose columns are all of one kind: a table with a line for each column (data.orientation) is a text",
+            )
+            .of(path)),
+            Kind::Text | Kind::Gzip if layout != Layout::default() => {
+                source.made(reading.allowance, layout).map_err(|e| e.of(path))
+            }
+            Kind::Text | Kind::Gzip | Kind::Parquet => Ok(source),
+        }
+    }
+
+    /// All of the text at once, made anew.
+    fn made(mut self, allowance: u64, layout: Layout) -> Result<Self, DataError> {
+        let (mut text, mut block) = (Vec::new(), vec![0; READ]);
+        loop {
+            let filled = self.fill(&mut block)?;
+            text.extend_from_slice(&block[..filled]);
+            if filled < block.len() {
+                break;
+            }
+            if text.len() as u64 > allowance {
+                return Err(DataError::new(
+                    FailureCode::OutOfMemory,
+                    format!(
+                        "has more than {allowance} bytes of text, which must be in memory at once where data.encoding or \
+                         data.orientation is given; save it as UTF-8 with a line for each row, or allow more memory"
+                    ),
+                ));
+            }
+        }
+        let most = self.most;
+        let hash = self.hash().map_err(|e| unreadable(&e))?;
+        let text = whole::made(text, layout)?;
+        let length = text.len() as u64;
+        Ok(Self { bytes: Bytes::Made(Cursor::new(text), hash), kind: Kind::Text, length, read: 0, most })
     }
 
     /// Fills a block; how many bytes of it. Fewer than it has room for: the file has ended.
@@ -104,6 +144,7 @@ impl Source {
             let read = match &mut self.bytes {
                 Bytes::Plain(bytes) => bytes.read(rest),
                 Bytes::Packed(bytes) => bytes.read(rest),
+                Bytes::Made(bytes, _) => bytes.read(rest),
             };
             match read {
                 Ok(0) => break,
@@ -131,6 +172,7 @@ impl Source {
         let mut plain = match self.bytes {
             Bytes::Plain(bytes) => *bytes,
             Bytes::Packed(bytes) => bytes.into_inner(),
+            Bytes::Made(_, hash) => return Ok(hash),
         };
         rest(&mut plain)
     }

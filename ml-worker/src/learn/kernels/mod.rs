@@ -10,7 +10,8 @@ pub mod norm;
 pub mod outer;
 pub mod pool;
 mod product;
-pub(super) mod turn;
+pub(super) mod squares;
+mod turn;
 pub mod vectors;
 mod winograd;
 

@@ -1,7 +1,20 @@
 //! What one step makes of a few numbers: of a parameter, its gradient, and what is remembered of it.
 
-use super::{EpsilonForm, Optimizer, Part};
 use crate::learn::real::Real;
+use consilium_study::{EpsilonForm, Optimizer};
+use std::ops::Range;
+
+/// Parameters that are treated alike: a part of one tensor.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub range: Range<usize>,
+    pub l1: f64,
+    pub l2: f64,
+    /// Weight decay acts on it.
+    pub kernel: bool,
+    /// Proximal gradient descent: L1's part of a step is no derivative but what comes after it.
+    pub shrinks: bool,
+}
 
 /// The numbers of one step that are the same for all parameters.
 #[derive(Clone, Copy)]

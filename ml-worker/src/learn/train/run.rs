@@ -1,6 +1,12 @@
 //! The steps of a training, one after the other.
 
-use super::*;
+use super::session::{mean_loss, Best, Checkpoint, Session, TrainError, Trained};
+use crate::learn::{
+    candle::CandleNet,
+    loss::Objective,
+    net::{Chance, Net, NetError, Workspace},
+    optimize::Stepper,
+};
 
 /// A round's training under way.
 pub(super) struct Run<'r> {
@@ -128,7 +134,8 @@ impl Run<'_> {
         else {
             return Ok(false);
         };
-        let Some(loss) = mean_loss(self.net, &self.objective, &self.parameters, validation)? else { return Ok(false) };
+        let engine = (self.net, self.candle.as_ref());
+        let Some(loss) = mean_loss(engine, &self.objective, &self.parameters, validation)? else { return Ok(false) };
         let better = self.best.as_ref().is_none_or(|best| loss < f64::from_bits(best.loss) - stop.min_delta);
         if better {
             self.best = Some(Best { epoch, loss: loss.to_bits(), parameters: bits(&self.parameters) });

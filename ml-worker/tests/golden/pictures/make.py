@@ -14,6 +14,7 @@ from pydicom.pixels.processing import apply_rescale, apply_windowing
 from pydicom.sequence import Sequence
 from pydicom.uid import (DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian,
                          JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, JPEGLSLossless, RLELossless)
+from resampling import areas, between
 
 HERE = pathlib.Path(__file__).parent
 W, H = 9, 7
@@ -98,19 +99,6 @@ png(HERE / "large.png", 8192, 8192, 8, 0, [b"\0"] * 3)
 
 
 # ---- resampling
-
-def areas(a, axis, m):
-    n = a.shape[axis]
-    return np.stack([b.mean(axis) for b in np.split(np.repeat(a, m, axis), m, axis)], axis) if m < n else a
-
-
-def between(a, axis, m):
-    n = a.shape[axis]
-    if m <= n:
-        return a
-    places = (np.arange(m) + 0.5) * n / m - 0.5
-    return np.apply_along_axis(lambda v: np.interp(places, np.arange(n), v), axis, a)
-
 
 source = rng.random((5, 7)).astype(np.float32)
 resized = []

@@ -4,7 +4,7 @@ use super::{fetching::*, network::Node, *};
 use crate::courier::{
     fetch::{Fetcher, Patience, PATIENCE},
     load::UNSENT_PER_PEER,
-    parked::{WAITING, WAITING_PER_PEER},
+    parking::{WAITING, WAITING_PER_PEER},
     peers::{Outcome, Peers, FIRST_NOT_YET, FIRST_REST, LONGEST_NOT_YET},
     serve as serve_requests,
     wire::{Asked, LONGEST_PATIENCE},

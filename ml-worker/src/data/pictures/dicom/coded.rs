@@ -5,9 +5,8 @@
 //! before it asks for memory.
 
 use super::{
-    broken,
-    elements::{Coding, Elements, Pixels},
-    Image,
+    elements::{broken, Coding, Elements, Pixels},
+    stored::Image,
 };
 use crate::data::{
     error::{refused, DataError},

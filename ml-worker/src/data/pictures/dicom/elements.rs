@@ -1,7 +1,6 @@
 //! The elements of a DICOM file, one after the other, of which few are looked at.
 
-use super::broken;
-use crate::data::error::{refused, DataError};
+use crate::data::error::{damaged, refused, DataError};
 
 /// Transfer syntaxes that are read.
 const SYNTAXES: [(&str, Coding); 9] = [
@@ -67,6 +66,10 @@ pub(super) enum Coding {
 pub(super) enum Pixels<'a> {
     Plain(&'a [u8]),
     Fragments(Vec<&'a [u8]>),
+}
+
+pub(super) fn broken() -> DataError {
+    damaged("DICOM file")
 }
 
 /// What is taken of a file.

@@ -6,7 +6,7 @@
 
 use super::{
     bits::{Bits, Table},
-    restart_marks, walk, Jpeg, LOSSLESS, PROGRESSIVE,
+    marks::{restart_marks, walk, Jpeg, LOSSLESS, PROGRESSIVE},
 };
 use std::ops::Range;
 

@@ -16,14 +16,10 @@ mod tests;
 
 use super::{product::Product, turn::turn, vectors::arch};
 use crate::learn::real::Real;
-use points::{Gather, Join, Spread};
+use points::{Gather, Join, Spread, LANES, TILES};
 
 /// Points at which products are made.
 const POINTS: usize = 16;
-/// Tiles that are transformed together: what belongs to one point stays in a core's first cache.
-const TILES: usize = 24;
-/// Channels stand in multiples of this, of any machine's vectors.
-const LANES: usize = 16;
 /// With fewer channels, or filters, transforms cost more than they save.
 const LEAST: usize = 8;
 

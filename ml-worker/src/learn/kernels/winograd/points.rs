@@ -1,9 +1,13 @@
 //! To the points at which Winograd's products are made, and back again.
 
-use super::{LANES, TILES};
 use crate::learn::real::Real;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
+
+/// Tiles that are transformed together: what belongs to one point stays in a core's first cache.
+pub const TILES: usize = 24;
+/// Channels stand in multiples of this, of any machine's vectors.
+pub const LANES: usize = 16;
 
 /// Brings tiles of a turned picture to the points: `Bᵀ·d·B` of 4×4 numbers, or `A·dY·Aᵀ` of 2×2.
 pub struct Spread<'a, R, const SIDE: usize> {

@@ -1,6 +1,8 @@
 //! A finished study's model, made ready for use at one of its sites.
 #![allow(clippy::unwrap_used)]
 
+mod hands;
+#[path = "../support/mod.rs"]
 mod support;
 
 use consilium_aggregation::ModelFile;
@@ -61,8 +63,13 @@ struct Study {
 
 impl Study {
     fn new(scaling: &str) -> Self {
+        Self::of(scaling, STUDY)
+    }
+
+    /// By this study file, in which `SCALING` is to be replaced.
+    fn of(scaling: &str, text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let file = StudyFile::parse(&STUDY.replace("SCALING", scaling)).unwrap();
+        let file = StudyFile::parse(&text.replace("SCALING", scaling)).unwrap();
         let spec = file.spec();
         let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
         let sites: Vec<Site> = (1u8..3)
@@ -167,11 +174,15 @@ fn a_sites_validation_rows_choose_cuts_and_recalibration_which_predict_and_evalu
     let z = study.logits(&scaler, &new, &all);
     let printed = study.run("predict --model ./packed --data ./new.csv");
     let mut lines = printed.lines();
-    let header =
-        format!("row,p(1),1 at 0.5,1 at {youden:.4} (Youden),1 at {cut:.4} (sensitivity 0.9),recalibrated p(1)");
+    let header = format!(
+        "row,patient,p(1),1 at 0.5,1 at {youden:.4} (Youden),1 at {cut:.4} (sensitivity 0.9),recalibrated p(1)"
+    );
     assert_eq!(lines.next(), Some(header.as_str()));
-    for (line, z) in lines.zip(&z) {
-        let cells: Vec<f64> = line.split(',').map(|cell| cell.parse().unwrap()).collect();
+    let text = fs::read_to_string(study.path("new.csv")).unwrap();
+    let patients = text.lines().skip(1).map(|line| line.split(',').next().unwrap());
+    for ((line, z), patient) in lines.zip(&z).zip(patients) {
+        let (row, rest) = line.split_once(&format!(",{patient},")).unwrap();
+        let cells: Vec<f64> = [row].into_iter().chain(rest.split(',')).map(|cell| cell.parse().unwrap()).collect();
         let p = sigmoid(*z);
         let at = |cut: f64| f64::from(u8::from(p >= cut));
         assert_eq!(&cells[2..5], [at(0.5), at(youden), at(cut)]);
@@ -249,7 +260,7 @@ fn what_each_site_scales_by_travels_with_the_model_that_is_packed_there() {
         let z = study.logits(&scaler, &new, &(0..new.rows()).collect::<Vec<_>>());
         let printed = study.run("predict --model ./packed --data ./new.csv");
         for (line, z) in printed.lines().skip(1).zip(&z) {
-            let p: f64 = line.split(',').nth(1).unwrap().parse().unwrap();
+            let p: f64 = line.split(',').nth(2).unwrap().parse().unwrap();
             assert!((p - sigmoid(*z)).abs() < 1e-12, "{line}");
         }
     }

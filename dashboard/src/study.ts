@@ -1,0 +1,184 @@
+// The document that the page is told, of the study that is looked at: made from cli/src/dashboard/state.rs, and compared with it by a test.
+// CONSILIUM_WRITE_TYPES=1 cargo test … the_page_s_types writes it anew.
+
+/** A study. */
+export type Study = {
+/** Number. */
+number: number,
+/** Title, as its proposer has written it. */
+title: string,
+/** Hash of what everybody has signed. */
+agreement: string,
+/** Who proposed it. */
+proposer: string,
+/** Where it stands. */
+phase: string,
+/** As in the list. */
+stage: string,
+/** The round it is in. */
+round: number,
+/** The most it may have. */
+max_rounds: number,
+/** The best round so far. */
+best: number | null,
+/** What is measured each round: `log_loss`, or what the specification says; lower is better. */
+metric: string,
+/** What was signed, sentence by sentence. */
+rules: Array<string>,
+/** Who takes part. */
+members: Array<Member>,
+/** What it waits for now. */
+waiting: Waiting | null,
+/** Why it stands still, whose part will not come, and what to do. */
+trouble: Array<string>,
+/** Whether `rounds` are all, or only those that are new or other than before. */
+whole: boolean,
+/** Closed rounds, in their order. */
+rounds: Array<Round>,
+/** Models to compare with, where they are known. */
+arms: Arms | null,
+/** What was certified. */
+certificate: Certificate | null, };
+
+/** A participant of a study. */
+export type Member = {
+/** Its name. */
+name: string,
+/** Its id. */
+id: string,
+/** Whether it is the own one. */
+own: boolean,
+/** Training rows that it has signed. */
+samples: number,
+/** False once it has left. */
+active: boolean,
+/** The last round that it is left out of, where it is. */
+left_out_until: number | null, };
+
+/** What a study waits for. */
+export type Waiting = {
+/** For what. */
+what: string,
+/** Since when. */
+since_at_ms: number,
+/** Until when at the latest. */
+until_at_ms: number,
+/** What comes then. */
+then: string,
+/** All participants, and who is invited and has not enrolled. */
+sites: Array<Site>, };
+
+/** One site's part. */
+export type Site = {
+/** Its name. */
+name: string,
+/** Whether it is the own one. */
+own: boolean,
+/** Whether it has done its part, or is not asked. */
+done: boolean,
+/** Whether the study waits for it. */
+awaited: boolean,
+/** In words. */
+words: string, };
+
+/** A closed round. */
+export type Round = {
+/** `statistics`, `initial` or `round`. */
+kind: string,
+/** Number; 0 for statistics and the initial model. */
+round: number,
+/** Hash of what it came to. */
+root: string,
+/** Hash of the model it began with. */
+base: string,
+/** Whose updates are in it, with the weight of each. */
+inputs: Array<[number, number]>,
+/** Who computed the same. */
+attesters: Array<number>,
+/** Who computed something else, and what. */
+dissenters: Array<[number, string]>,
+/** Who had said nothing when it closed. */
+silent: Array<number>,
+/** Whose update was dropped, and why. */
+dropped: Array<[number, string]>,
+/** Whose update the merge rule left out. */
+left_out: Array<number>,
+/** Whose step the merge rule shortened. */
+shortened: Array<number>,
+/** Each site's figure of this round's model, on its own validation rows. */
+losses: Array<[number, number]>,
+/** Their mean, each site counting by its signed rows; none where fewer sites than have a part in it told theirs. */
+mean: number | null,
+/** Attempts that the merge took. */
+attempts: number,
+/** The block that opened it. */
+opened: number,
+/** The block that closed it. */
+closed: number,
+/** When that was. */
+closed_at_ms: number,
+/** How long it took. */
+spans: Spans,
+/** For how long the own worker trained, by its own note. */
+own_training_ms: number | null, };
+
+/** How long a round took, as the chain saw it. */
+export type Spans = {
+/** Until the last update was there, without the slot in which the chain took it in. */
+training_ms: number,
+/**
+ * From the freeze of the list to the end, without the slot in which the chain took the votes in: updates travel and are
+ * merged, and the merge is measured.
+ */
+transfer_ms: number,
+/** The rest: slots in which votes were taken in, and the grace for who is late. */
+chain_ms: number,
+/** Whether times of blocks were estimated by their numbers, since the node keeps their states no longer. */
+estimated: boolean, };
+
+/** Models to compare with. */
+export type Arms = {
+/** Where the figures come from. */
+source: string,
+/** One for each site that has figures. */
+sites: Array<Arm>, };
+
+/** One site's figures, on its own rows. */
+export type Arm = {
+/** Its name. */
+name: string,
+/** Whether it is the own one. */
+own: boolean,
+/** Which rows: `test file` or `validation`. */
+rows: string,
+/** How many. */
+count: number,
+/** The metric of a model of its own rows alone. */
+alone: number | null,
+/** Of the swarm's. */
+swarm: number | null,
+/** Of a model of all rows in one place. */
+central: number | null,
+/** Swarm less alone. */
+difference: number | null,
+/** The 95 % interval of that. */
+interval: [number, number] | null,
+/** `better`, `worse` or `cannot tell`. */
+verdict: string, };
+
+/** What a finished study came to. */
+export type Certificate = {
+/** The round whose model it is. */
+round: number,
+/** Hash of the model. */
+root: string,
+/** Hash of the statistics that scale its rows. */
+statistics: string | null,
+/** Who holds it. */
+held: Array<number>,
+/** Who was asked. */
+asked: Array<number>,
+/** The whole certificate as text, to be copied. */
+text: string,
+/** What checks it, each with what it does. */
+commands: Array<[string, string]>, };

@@ -1,0 +1,39 @@
+//! What becomes of gradients on the way back through a network.
+
+use super::{
+    kernels::outer::{outer, COLUMNS},
+    real::Real,
+};
+use std::ops::Range;
+
+/// What becomes of gradients on the way back through a network.
+pub(super) trait Learner<R> {
+    /// The parameters, and where gradients are written.
+    fn both(&mut self) -> (&[R], &mut [R]);
+    /// Told the loss before anything else. False: the way back is not gone.
+    fn begins(&mut self, loss: f64) -> bool;
+    /// Takes the gradient `dyᵀ·x` of a dense layer's weights, which nothing asks for any more; `x` has rows of `inputs` numbers.
+    fn dense(&mut self, weight: &Range<usize>, dy: &[R], x: &[R], inputs: usize);
+}
+
+/// Keeps the gradient, and leaves the parameters as they are.
+pub(super) struct Whole<'a, R> {
+    pub parameters: &'a [R],
+    pub gradient: &'a mut [R],
+}
+
+impl<R: Real> Learner<R> for Whole<'_, R> {
+    fn both(&mut self) -> (&[R], &mut [R]) {
+        (self.parameters, self.gradient)
+    }
+
+    fn begins(&mut self, _: f64) -> bool {
+        true
+    }
+
+    fn dense(&mut self, weight: &Range<usize>, dy: &[R], x: &[R], inputs: usize) {
+        let rows = self.gradient[weight.clone()].chunks_exact_mut(inputs);
+        let pieces = rows.flat_map(|row| row.chunks_mut(COLUMNS)).collect();
+        outer(dy, x, inputs, pieces, |_, _| {}, |piece: &mut &mut [R], _, gradient| piece.copy_from_slice(gradient));
+    }
+}
