@@ -13,7 +13,7 @@ const [url, out] = process.argv.slice(2);
 const fail = (why) => { console.error(`error: ${why}`); process.exit(1); };
 if (!out) fail('give the address of a node and the folder of the run: node look.mjs ws://127.0.0.1:PORT OUT');
 const check = (holds, what) => { if (!holds) fail(what); console.log(`ok  ${what}`); };
-setTimeout(() => fail('not done within two minutes'), 120_000).unref();
+setTimeout(() => fail('not done within five minutes'), 300_000).unref();
 
 const provider = new WsProvider(url, 1_000);
 const api = await Promise.race([

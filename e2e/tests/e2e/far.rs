@@ -73,7 +73,7 @@ fn rounds_over(line: Line, rounds: u32) -> Vec<f64> {
     study(&houses[0], &members, &study_file(at, rounds, 1), "0");
     same_model(&houses.iter().collect::<Vec<_>>(), "0");
     clock.step(&format!("{rounds} rounds, and the certificate"));
-    let closed = houses[0].study("0").unwrap()["rounds"].clone();
+    let closed = houses[0].shown("0")["rounds"].clone();
     let all: BTreeSet<&str> = houses.iter().map(|house| house.name).collect();
     for round in closed.as_array().unwrap().iter().filter(|round| round["round"].as_u64() > Some(0)) {
         let inputs: BTreeSet<&str> =

@@ -121,6 +121,12 @@ impl<'a> House<'a> {
         fs::read_to_string(self.dir.join("logs/node.log")).unwrap_or_default()
     }
 
+    /// Starts the command line on its machine, and does not wait for it.
+    pub fn begin(&self, arguments: &[&str]) -> Child {
+        let mut command = self.on("consilium");
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
     /// Runs the command line on its machine.
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.on("consilium").args(arguments).stdin(Stdio::null()).output().unwrap()
@@ -237,6 +243,12 @@ impl<'a> House<'a> {
     /// Where a file of its folder lies for this test, on whatever disk.
     pub fn seen(&self, name: &str) -> PathBuf {
         self.hosts.seen(&self.dir.join(name))
+    }
+
+    /// What its node says of a study, as soon as it says anything: on a machine that is busy a question may go unanswered.
+    #[track_caller]
+    pub fn shown(&self, study: &str) -> Value {
+        self.until("the study", || self.study(study))
     }
 
     /// What its node says of a study.

@@ -99,7 +99,7 @@ fn hospitals_found_govern_guard_and_repair_a_chain_of_their_own() {
     let members = [&newcomer, mary, john];
     let root = same_model(&members, "1");
     let across = |number: &str| {
-        let study = mary.study(number).unwrap();
+        let study = mary.shown(number);
         let ran =
             |round: &Value| round["opened_at"].as_u64() < Some(block) && round["closed_at"].as_u64() >= Some(block);
         let rounds = study["rounds"].as_array().unwrap();

@@ -71,7 +71,7 @@ fn stands_still(so_long: Duration) {
     clock.step("four run a study");
     processes(hill).into_iter().for_each(|process| kill(process, Signal::SIGSTOP).unwrap());
     sleep(so_long);
-    let without = closed(mary, "0").unwrap().len();
+    let without = mary.until("its rounds", || closed(mary, "0")).len();
     processes(hill).into_iter().for_each(|process| kill(process, Signal::SIGCONT).unwrap());
     let back = Instant::now();
     let missed = takes_part(hill, mary, "0");

@@ -61,7 +61,7 @@ fn one_is_cut(cut: Duration) {
     clock.step("four run a study");
     hosts.cable(lake.n, false).unwrap();
     sleep(cut);
-    let (without, rejoined) = (closed(mary, "0").unwrap().len(), Instant::now());
+    let (without, rejoined) = (mary.until("its rounds", || closed(mary, "0")).len(), Instant::now());
     clock.step(&format!("one was cut off for {cut:?}, and the others are in round {without}"));
     hosts.cable(lake.n, true).unwrap();
     let missed = takes_part(lake, mary, "0");

@@ -102,7 +102,7 @@ fn over(houses: &[House], number: &str, rounds: u64) -> Vec<Value> {
         let audited: Value = serde_json::from_str(&said).unwrap();
         assert_eq!(audited["merges"], rounds + 2, "{}: {audited:#}", house.name);
     }
-    let closed = closed(&houses[0], number).unwrap();
+    let closed = houses[0].until("its rounds", || closed(&houses[0], number));
     let numbers: Vec<u64> = closed.iter().map(|round| round["round"].as_u64().unwrap()).collect();
     assert_eq!(numbers, (0..=rounds).collect::<Vec<_>>(), "each round is closed once");
     for pair in closed.windows(2) {
@@ -136,7 +136,7 @@ fn undisturbed(houses: &[House], tables: &[PathBuf; 4], at: &Path, number: &str,
 
 /// Hashes of the models of every round, the initial one too, where nothing happens: the same study as a plain loop in one process.
 fn plain_loop(houses: &[House], tables: &[PathBuf; 4], at: &Path, number: &str) -> Vec<String> {
-    let shown = houses[0].study(number).unwrap();
+    let shown = houses[0].shown(number);
     let (rules, sites) = (at.join("rules.json"), at.join("sites.json"));
     let mut agreed = shown["rules"].clone();
     agreed["invited"] = json!([]);
