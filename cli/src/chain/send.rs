@@ -23,6 +23,8 @@ const MORTALITY: u64 = 256;
 const SETTLED: u32 = 4;
 /// How long a call may take to get into a block.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// A call that another one with its number stands in the way of is made anew after so long.
+const AGAIN: Duration = Duration::from_millis(500);
 /// After so long, people are told what is waited for.
 const SILENCE: Duration = Duration::from_secs(3);
 
@@ -64,13 +66,22 @@ impl Chain {
     pub async fn send(&self, signer: &Keypair, pallet: &str, call: &str, arguments: Vec<u8>) -> Result<Included> {
         let what = format!("{pallet}.{call}");
         let account = AccountId32(signer.public_key().0);
-        let nonce = self.legacy.system_account_next_index(&account).await.with_context(|| what.clone())?;
         let payload = DynamicPayload::new(pallet, call, Arguments(arguments));
-        let params = DefaultExtrinsicParamsBuilder::new().nonce(nonce).mortal(MORTALITY).build();
-        let at = self.of_one_runtime().await.with_context(|| what.clone())?;
-        let sent = at.transactions().sign_and_submit_then_watch(&payload, signer, params).await;
-        let mut progress = sent.map_err(|error| not_taken(error.into(), &what))?;
         let until = Instant::now() + PATIENCE;
+        let (at, mut progress) = loop {
+            let nonce = self.legacy.system_account_next_index(&account).await.with_context(|| what.clone())?;
+            let params = DefaultExtrinsicParamsBuilder::new().nonce(nonce).mortal(MORTALITY).build();
+            let at = self.of_one_runtime().await.with_context(|| what.clone())?;
+            let sent = at.transactions().sign_and_submit_then_watch(&payload, signer, params).await;
+            match sent.map_err(anyhow::Error::from) {
+                Ok(progress) => break (at, progress),
+                // a call of before whose block was taken back waits in the pool with this number
+                Err(error) if is_numbered_twice(&error) && Instant::now() < until => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                Err(error) => return Err(not_taken(error, &what)),
+            }
+        };
         let (held, events) = loop {
             let held = self.patiently(included(&mut progress, &what), &what, until).await?;
             match held.wait_for_success().await {
@@ -266,7 +277,12 @@ fn an_event(pallet: &str, name: &str, fields: &[u8], metadata: &ArcMetadata) -> 
     Happened { pallet: pallet.into(), name: name.into(), fields: fields.to_vec(), why }
 }
 
-/// An error of the chain by its name, with what the chain itself says of it.
+/// Whether the pool has another call of this account with the same number.
+fn is_numbered_twice(error: &anyhow::Error) -> bool {
+    // the number of JSON-RPC for it
+    format!("{error:#}").contains("(1014)")
+}
+
 /// What a node says of a call that it does not even pass on, in words.
 fn not_taken(error: anyhow::Error, what: &str) -> anyhow::Error {
     // the number of JSON-RPC for a call that is not valid now
@@ -280,6 +296,7 @@ fn not_taken(error: anyhow::Error, what: &str) -> anyhow::Error {
     error.context(what.to_owned())
 }
 
+/// An error of the chain by its name, with what the chain itself says of it.
 fn told(error: &DispatchError) -> String {
     let DispatchError::Module(module) = error else { return error.to_string() };
     let said = module.details().map(|details| details.variant.docs.join(" ")).unwrap_or_default();
