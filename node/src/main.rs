@@ -2,5 +2,5 @@
 #![forbid(unsafe_code)]
 
 fn main() -> std::process::ExitCode {
-    consilium_node::run(std::convert::identity)
+    consilium_node::run(consilium_program::version!(), std::convert::identity)
 }

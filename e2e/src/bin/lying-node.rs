@@ -9,7 +9,7 @@ fn main() -> Result<ExitCode> {
     if Lie::of(&arguments)?.map(|(lie, _)| lie) != Some(Lie::CorruptChunks) {
         become_real("consilium-node", &arguments)?;
     }
-    Ok(consilium_node::run(|mut slice| {
+    Ok(consilium_node::run(consilium_program::version!(), |mut slice| {
         // the last byte belongs to the content: hashes come before what they are of
         if let Some(last) = slice.last_mut() {
             *last ^= 1;
