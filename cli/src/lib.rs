@@ -23,6 +23,7 @@ mod archive;
 mod audit;
 mod chain;
 mod dashboard;
+mod examples;
 mod firewall;
 mod institution;
 mod key;
@@ -45,7 +46,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 /// Swarm learning on a chain that the participating institutions own together.
 #[derive(Parser)]
-#[command(name = "consilium", propagate_version = true)]
+#[command(name = "consilium", version, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -202,7 +203,7 @@ enum Format {
 
 /// The program's whole command line, as its build describes itself.
 fn command_line(version: Version) -> clap::Command {
-    Cli::command().version(version.to_string())
+    examples::with(Cli::command()).version(version.to_string())
 }
 
 /// Does what the command line says, and gives the program's exit code.

@@ -64,8 +64,8 @@ fn each_command_has_a_manual_page_and_each_shell_its_completions() {
     let page = |name: &str| {
         fs::read_to_string(out.join("man/man1").join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     };
-    // a command of a command; the node's and the worker's
-    assert!(page("consilium-study-register.1").contains("invite"));
+    // a command of a command, with its example; the node's and the worker's
+    assert!(page("consilium-study-register.1").contains("consilium study register study.toml"));
     assert!(page("consilium-node-key-insert.1").contains("keystore") && page("ml-worker-serve.1").contains("token"));
     assert!(!out.join("man/man1/consilium-manuals.1").exists());
 }

@@ -27,7 +27,7 @@ use std::{
 
 /// Trains, merges and evaluates for one institution of a swarm-learning consortium.
 #[derive(Parser)]
-#[command(name = "ml-worker", propagate_version = true)]
+#[command(name = "ml-worker", version, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
