@@ -40,10 +40,19 @@ stand_in() {
     fi
     realpath "$at"
 }
-# no folder of this machine gets into the runtime
+# no folder of this machine gets into the runtime, nor into the programs
 if [ "${CONSILIUM_CHECKOUT:-}" != "$WASM_BUILD_WORKSPACE_HINT" ]; then
-    case ${RUSTC_WRAPPER:-} in */stand-ins/remap.*) ;; *) export CONSILIUM_RUSTC_WRAPPER=${RUSTC_WRAPPER:-} ;; esac
+    case ${RUSTC_WRAPPER:-} in */stand-ins/remap.*) ;; *) CONSILIUM_OTHER_WRAPPER=${RUSTC_WRAPPER:-} ;; esac
+    export CONSILIUM_OTHER_WRAPPER
     export CONSILIUM_CHECKOUT=$WASM_BUILD_WORKSPACE_HINT
+    CONSILIUM_RUSTC_WRAPPER="$(stand_in trim) ${CONSILIUM_OTHER_WRAPPER:-}"
     RUSTC_WRAPPER=$(stand_in remap)
-    export RUSTC_WRAPPER
+    export CONSILIUM_RUSTC_WRAPPER RUSTC_WRAPPER
+fi
+# what `--version` names: the commit, and whether the sources are others by now. A build from a tarball has none, and says so,
+# unless whoever builds it names one by this variable.
+if [ -e .git ] && git rev-parse --verify --quiet HEAD >/dev/null 2>&1; then
+    CONSILIUM_COMMIT=$(git rev-parse --short=11 HEAD)
+    git diff --quiet HEAD -- 2>/dev/null || CONSILIUM_COMMIT="$CONSILIUM_COMMIT with changes"
+    export CONSILIUM_COMMIT
 fi

@@ -3,7 +3,7 @@
 mod commands;
 
 use anyhow::{bail, Context, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use commands::{
     apart::apart,
     compare::Compare,
@@ -22,6 +22,7 @@ use consilium_ml_worker::{
     site::{read_secret, Home, Sites},
 };
 use consilium_primitives::Hash;
+use consilium_program::{version, Manuals};
 use consilium_study::{Scaling, StudySpec, Task};
 use std::{
     fs,
@@ -32,7 +33,7 @@ use std::{
 
 /// Trains, merges and evaluates for one institution of a swarm-learning consortium.
 #[derive(Parser)]
-#[command(name = "ml-worker", version)]
+#[command(name = "ml-worker", version, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -92,6 +93,9 @@ enum Command {
     /// A study in one process over many seeds: the table of what swarm learning gains. Of the demo's data, or of one table
     /// with a column that names each row's site
     Table(Seeds),
+    /// Write manual pages and the shells' completions, as packages have them
+    #[command(hide = true)]
+    Manuals(Manuals),
 }
 
 #[derive(Args)]
@@ -145,6 +149,11 @@ struct Folder {
     dir: PathBuf,
 }
 
+/// The whole command line, as this build describes itself.
+fn command_line() -> clap::Command {
+    Cli::command().version(version!().to_string())
+}
+
 fn main() -> ExitCode {
     // the JPEG 2000 decoder tells of each picture how it begins and ends
     let said = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,jpeg2k=warn".into());
@@ -154,7 +163,7 @@ fn main() -> ExitCode {
         .with_ansi(false)
         .with_target(false)
         .init();
-    let cli = match Cli::try_parse() {
+    let cli = match command_line().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() && std::env::args().nth(1).is_some_and(|command| command == "serve") => {
             // nothing can be done for who cannot be told
@@ -219,6 +228,7 @@ fn act(command: Command) -> Result<()> {
         }
         Command::Compare(arguments) => commands::compare::compare(&arguments),
         Command::Table(arguments) => arguments.print(),
+        Command::Manuals(manuals) => manuals.write(command_line()).context("cannot write manuals"),
     }
 }
 

@@ -222,6 +222,10 @@ pub enum Subcommand {
 
     /// Delete a chain's database.
     PurgeChain(sc_cli::PurgeChainCmd),
+
+    /// Write manual pages and the shells' completions, as packages have them.
+    #[command(hide = true)]
+    Manuals(consilium_program::Manuals),
 }
 
 #[cfg(test)]

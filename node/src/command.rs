@@ -7,12 +7,16 @@ use crate::{
     recovery::Recoveries,
     secrets, service, wasm_cache, Faults,
 };
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use consilium_founding::EXIT_CONFIGURATION;
+use consilium_program::Version;
 use nix::sys::stat::{umask, Mode};
 use sc_cli::SubstrateCli;
 use sc_service::{ChainType, Error as ServiceError};
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, sync::OnceLock, time::Duration};
+
+/// Which build this is, for [`SubstrateCli`], which asks without an object. Set once, by [`run`].
+static VERSION: OnceLock<Version> = OnceLock::new();
 
 impl SubstrateCli for Cli {
     fn impl_name() -> String {
@@ -20,7 +24,7 @@ impl SubstrateCli for Cli {
     }
 
     fn impl_version() -> String {
-        env!("SUBSTRATE_CLI_IMPL_VERSION").into()
+        VERSION.get().map_or_else(|| env!("CARGO_PKG_VERSION").into(), Version::word)
     }
 
     fn description() -> String {
@@ -50,10 +54,17 @@ const TRIE_CACHE: usize = 8 * 1024 * 1024;
 /// For so long a transaction that was refused is not looked at again, unless `--tx-ban-seconds` says otherwise.
 const TX_BAN_SECONDS: u64 = 10;
 
+/// The whole command line, as this build describes itself.
+fn command_line(version: Version) -> clap::Command {
+    Cli::command().version(version.to_string())
+}
+
 /// Does what the command line says, and gives the program's exit code: 78 for what starting again does not mend. `faults` are none
 /// but in tests.
-pub fn run(faults: Faults) -> ExitCode {
-    let cli = match Cli::try_parse() {
+pub fn run(version: Version, faults: Faults) -> ExitCode {
+    VERSION.get_or_init(|| version);
+    let parsed = command_line(version).try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             let failed = error.use_stderr();
@@ -65,7 +76,7 @@ pub fn run(faults: Faults) -> ExitCode {
     if cli.subcommand.is_some() {
         end_when_nobody_reads();
     }
-    match act(cli, faults) {
+    match act(cli, version, faults) {
         Ok(code) => code,
         Err(sc_cli::Error::Input(text)) => {
             eprintln!("error: {text}");
@@ -100,7 +111,7 @@ fn failed(text: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn act(mut cli: Cli, faults: Faults) -> sc_cli::Result<ExitCode> {
+fn act(mut cli: Cli, version: Version, faults: Faults) -> sc_cli::Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match &cli.subcommand {
         Some(Subcommand::MakeKeys(cmd)) => {
@@ -120,6 +131,10 @@ fn act(mut cli: Cli, faults: Faults) -> sc_cli::Result<ExitCode> {
                 Key::Insert(cmd) => cmd.run(&cli),
             }
             .map(done)
+        }
+        Some(Subcommand::Manuals(cmd)) => {
+            let made = cmd.write(command_line(version)).map_err(|error| format!("cannot write manuals: {error}"));
+            Ok(made.map_or_else(|error| failed(&error), done))
         }
         Some(Subcommand::ExportChainSpec(cmd)) => {
             let spec = cli.load_spec(&cmd.chain)?;

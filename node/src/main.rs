@@ -2,5 +2,5 @@
 #![forbid(unsafe_code)]
 
 fn main() -> std::process::ExitCode {
-    consilium_node::run(consilium_node::Faults::default())
+    consilium_node::run(consilium_program::version!(), consilium_node::Faults::default())
 }

@@ -14,7 +14,6 @@ use std::{
 
 /// What `dashboard` takes.
 #[derive(Args)]
-#[command(after_help = "Example:\n  consilium dashboard --dir alder --listen 127.0.0.1:8800")]
 pub struct Options {
     /// The institution's folder: its node and its worker are asked
     #[arg(long, value_name = "DIR")]

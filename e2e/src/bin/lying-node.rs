@@ -29,5 +29,5 @@ fn main() -> Result<ExitCode> {
         }
         _ => become_real("consilium-node", &arguments)?,
     }
-    Ok(consilium_node::run(faults))
+    Ok(consilium_node::run(consilium_program::version!(), faults))
 }

@@ -23,6 +23,7 @@ mod archive;
 mod audit;
 mod chain;
 mod dashboard;
+mod examples;
 mod firewall;
 mod institution;
 mod key;
@@ -40,7 +41,9 @@ mod site;
 mod study;
 mod up;
 
-use clap::{Parser, Subcommand};
+use anyhow::Context;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use consilium_program::{Manuals, Version};
 use options::Asked;
 use std::process::ExitCode;
 
@@ -124,6 +127,9 @@ enum Command {
     Addresses(motions::own::Addresses),
     /// Take this institution out of the consortium
     Leave(motions::own::Leave),
+    /// Write manual pages and the shells' completions, as packages have them
+    #[command(hide = true)]
+    Manuals(Manuals),
 }
 
 #[derive(Subcommand)]
@@ -132,11 +138,18 @@ enum Localnet {
     Run(localnet::Options),
 }
 
+/// The program's whole command line, as its build describes itself.
+fn command_line(version: Version) -> clap::Command {
+    examples::with(Cli::command()).version(version.to_string())
+}
+
+/// Does what the command line says, and gives the program's exit code.
 // One thread: children ask the kernel to be killed with the thread that started them, which therefore must live as
 // long as this process.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+pub async fn program(version: Version) -> ExitCode {
+    let parsed = command_line(version).try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // the parser's own exit code for a wrong command line, 2, is the one of an audit that found a difference
@@ -144,7 +157,7 @@ async fn main() -> ExitCode {
             return if error.print().is_ok() && !failed { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
     };
-    match run(cli.command).await {
+    match run(cli.command, version).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", plain::told(&error));
@@ -153,7 +166,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> anyhow::Result<ExitCode> {
+async fn run(command: Command, version: Version) -> anyhow::Result<ExitCode> {
     match command {
         Command::Audit(options) => return audit::run(options).await,
         Command::Found(options) => return institution::found::run(*options).await,
@@ -180,6 +193,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Recover(command) => recover::run(&command).await,
         Command::Addresses(command) => motions::own::addresses(&command).await,
         Command::Leave(options) => motions::own::leave(&options).await,
+        Command::Manuals(manuals) => manuals.write(command_line(version)).context("cannot write manuals"),
     }?;
     Ok(ExitCode::SUCCESS)
 }
@@ -214,7 +228,6 @@ mod tests {
 
     #[test]
     fn the_command_line_has_no_contradiction() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 }

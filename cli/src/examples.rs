@@ -1,0 +1,142 @@
+//! An example for each command, at the end of its `--help` and of its manual page.
+
+use clap::Command;
+
+/// Commands, and lines that can be typed for them, in the words of the README's two hospitals: folders `alder` and `birch`.
+const EXAMPLES: &[(&str, &[&str])] = &[
+    ("init", &["consilium init --consortium north-lungs --name \"Alder Clinic\" --dir alder"]),
+    ("card", &["consilium card birch/card.json"]),
+    ("card sign", &["consilium card sign card.unsigned.json --key institution.key"]),
+    ("card make", &["consilium card make --dir alder"]),
+    (
+        "found",
+        &[
+            "consilium found --consortium north-lungs --cards cards --out alder/chain.json",
+            "consilium found --consortium north-lungs --cards cards --check alder/chain.json",
+        ],
+    ),
+    ("up", &["consilium up --dir alder", "consilium up --dir alder --status"]),
+    ("units", &["consilium units --dir /srv/alder --user consilium --worker-user consilium-worker --out ."]),
+    ("doctor", &["consilium doctor --dir alder"]),
+    ("dashboard", &["consilium dashboard --dir alder --listen 127.0.0.1:8800"]),
+    ("localnet run", &["consilium localnet run --study examples/own-csv/study.toml --keep"]),
+    ("studies", &["consilium studies --dir alder"]),
+    ("study", &["consilium study 0 --dir alder", "consilium study 0 --dir alder --format json"]),
+    ("study register", &["consilium study register study.toml --dir alder"]),
+    ("study enrol", &["consilium study enrol 0 --agreement HASH --data alder.csv --dir alder"]),
+    ("study start", &["consilium study start 0 --dir alder"]),
+    ("study withdraw", &["consilium study withdraw 0 --dir alder"]),
+    ("study resume", &["consilium study resume 0 --dir alder"]),
+    ("study abort", &["consilium study abort 0 --dir alder"]),
+    ("study accept", &["consilium study accept 0 --round 3 --dir alder"]),
+    ("study fetch", &["consilium study fetch 0 --dir alder --out model"]),
+    ("study reasons", &["consilium study reasons 0 --round 3 --dir alder"]),
+    ("late", &["consilium late 0 --last 5"]),
+    ("audit", &["consilium audit 0 --blobs alder/blobs", "consilium audit --archive study-0.tar --blobs alder/blobs"]),
+    ("export", &["consilium export 0 --blobs alder/blobs --out study-0.tar"]),
+    ("institutions", &["consilium institutions --dir alder"]),
+    ("firewall", &["consilium firewall --nft --also 10.8.0.0/24"]),
+    ("motions", &["consilium motions", "consilium motions 5 --card card.json"]),
+    ("propose admit", &["consilium propose admit card.json --dir alder"]),
+    ("propose suspend", &["consilium propose suspend \"Birch Hospital\" --dir alder"]),
+    ("propose reinstate", &["consilium propose reinstate \"Birch Hospital\" --dir alder"]),
+    ("propose remove", &["consilium propose remove \"Birch Hospital\" --dir alder"]),
+    ("propose flags", &["consilium propose flags \"Birch Hospital\" --validator no --dir alder"]),
+    ("propose thresholds", &["consilium propose thresholds admit=3/4 suspend=+1/2 --dir alder"]),
+    ("propose account", &["consilium propose account \"Birch Hospital\" --to ADDRESS --dir alder"]),
+    ("propose cancel-upgrade", &["consilium propose cancel-upgrade --dir alder"]),
+    ("propose rescue", &["consilium propose rescue --from-block 81234 --dir alder"]),
+    ("vote", &["consilium vote 5 aye --dir alder"]),
+    ("close", &["consilium close 5 --dir alder"]),
+    ("upgrade propose", &["consilium upgrade propose --wasm consilium_runtime.compact.compressed.wasm --dir alder"]),
+    ("upgrade apply", &["consilium upgrade apply --wasm consilium_runtime.compact.compressed.wasm"]),
+    ("upgrade status", &["consilium upgrade status"]),
+    ("recover propose", &["consilium recover propose --lost \"Birch Hospital\" --out recovery.json --dir alder"]),
+    ("recover sign", &["consilium recover sign recovery.json --dir alder"]),
+    ("recover show", &["consilium recover show recovery.json --dir alder"]),
+    ("recover take", &["consilium recover take recovery.json --dir alder"]),
+    ("recover send", &["consilium recover send recovery.json --dir alder"]),
+    ("rotate session", &["consilium rotate session --dir alder"]),
+    ("rotate node", &["consilium rotate node --dir alder"]),
+    ("addresses set", &["consilium addresses set /dns/node.alder.example/tcp/30333 --dir alder"]),
+    ("leave", &["consilium leave \"Alder Clinic\" --dir alder"]),
+];
+
+/// The command line with each command's examples below its options.
+pub fn with(command: Command) -> Command {
+    within(command, "")
+}
+
+fn within(command: Command, path: &str) -> Command {
+    command.mut_subcommands(|sub| {
+        let path = format!("{path} {}", sub.get_name()).trim_start().to_owned();
+        let found = EXAMPLES.iter().find(|(of, _)| *of == path);
+        let sub = within(sub, &path);
+        match found {
+            Some((_, [line])) => sub.after_help(format!("Example:\n  {line}")),
+            Some((_, lines)) => sub.after_help(format!("Examples:\n  {}", lines.join("\n  "))),
+            None => sub,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::Cli;
+    use clap::CommandFactory;
+    use std::collections::BTreeSet;
+
+    /// The words of a line, as a shell reads it; with quotation marks, and nothing else that a shell knows.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        for (at, part) in line.split('"').enumerate() {
+            if at % 2 == 1 {
+                words.push(part.to_owned());
+            } else {
+                words.extend(part.split_whitespace().map(str::to_owned));
+            }
+        }
+        words
+    }
+
+    /// Every command that does something by itself, by its path, with what stands below its options.
+    fn commands(command: &Command, path: &str, found: &mut Vec<(String, Option<String>)>) {
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+            let path = format!("{path} {}", sub.get_name()).trim_start().to_owned();
+            if !sub.is_subcommand_required_set() {
+                found.push((path.clone(), sub.get_after_help().map(ToString::to_string)));
+            }
+            commands(sub, &path, found);
+        }
+    }
+
+    #[test]
+    fn every_command_has_an_example_that_its_own_line_takes() {
+        let whole = with(Cli::command());
+        let mut all = Vec::new();
+        commands(&whole, "", &mut all);
+        assert!(all.len() > 40, "{all:?}");
+        for (path, text) in all {
+            let text = text.unwrap_or_else(|| panic!("{path}: no example"));
+            let mut lines = text.lines();
+            assert!(lines.next().is_some_and(|line| line.starts_with("Example")), "{path}: {text}");
+            for line in lines {
+                assert!(line.trim().starts_with(&format!("consilium {path}")), "{path}: {line}");
+                let parsed = whole.clone().try_get_matches_from(words(line));
+                assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+            }
+        }
+    }
+
+    #[test]
+    fn no_example_is_of_a_command_that_is_not_there() {
+        let mut all = Vec::new();
+        commands(&Cli::command(), "", &mut all);
+        let there: BTreeSet<String> = all.into_iter().map(|(path, _)| path).collect();
+        for (path, _) in EXAMPLES {
+            assert!(there.contains(*path), "{path}");
+        }
+    }
+}
