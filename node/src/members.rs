@@ -243,13 +243,14 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use consilium_primitives::Address;
 
     fn member(account: u8, peers: &[PeerId], addresses: &[&str]) -> Member<AccountId> {
         Member {
             account: [account; 32].into(),
-            name: Vec::new(),
+            name: Default::default(),
             peer_ids: peers.iter().map(|peer| peer.to_bytes()).collect(),
-            addresses: addresses.iter().map(|text| text.as_bytes().to_vec()).collect(),
+            addresses: addresses.iter().map(|text| Address::truncate_from(text.as_bytes().to_vec())).collect(),
             validator: true,
             participant: true,
             suspended: false,

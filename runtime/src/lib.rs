@@ -395,7 +395,7 @@ fn institutions() -> Vec<consilium_primitives::InstitutionNotice> {
         id: InstitutionId(*account.as_ref()),
         validator: it.is_active_validator(),
         participant: it.is_active_participant(),
-        name: it.name.into_inner(),
+        name: it.name,
         peer_id: it.peer_id.map(|id| id.into_inner()),
     };
     <Consortium as pallet_consortium::Institutions<_>>::all().into_iter().map(notice).chain(leaving).collect()

@@ -215,7 +215,7 @@ fn who_leaves_while_validators_need_it_can_be_asked_for_what_it_has_made_and_who
         let listed = || crate::institutions().into_iter().find(|it| it.id == InstitutionId(Dave.to_raw_public()));
         let before = listed().expect("it is an institution");
         let departed = |at_once| pallet_consortium::Departed {
-            name: before.name.clone().try_into().expect("a name"),
+            name: before.name.clone(),
             peer_ids: Default::default(),
             addresses: Default::default(),
             at_once,

@@ -99,7 +99,8 @@ mod tests;
 mod types;
 pub mod weights;
 
-pub use addresses::{is_valid_address, Address, AddressList, MAX_ADDRESSES, MAX_ADDRESS_LEN};
+pub use addresses::{is_valid_address, AddressList, MAX_ADDRESSES};
+pub use consilium_primitives::text::{Address, Name, MAX_ADDRESS_LEN, MAX_NAME_LEN};
 pub use departure::Departed;
 pub use execute::{RESCUE_LEAST, RESCUE_MOST};
 pub use motion::{Admission, Motion, Open, MAX_PROPOSED, MAX_VOICES, VOICE_MILLIS};
@@ -112,8 +113,8 @@ pub use terms::{Founding, Share, Thresholds};
 #[cfg(any(feature = "runtime-benchmarks", test))]
 pub use types::BenchmarkHelper;
 pub use types::{
-    node_key_of, peer_id_claim, peer_id_of, Institution, Institutions, Name, NoteStalled, OnDeparture, PeerId, Profile,
-    Witness, MAX_NAME_LEN, MAX_PEER_ID_LEN, MAX_PROFILE_LEN, PEER_ID_CONTEXT, PEER_ID_LEN,
+    node_key_of, peer_id_claim, peer_id_of, Institution, Institutions, NoteStalled, OnDeparture, PeerId, Profile, Witness,
+    MAX_PEER_ID_LEN, MAX_PROFILE_LEN, PEER_ID_CONTEXT, PEER_ID_LEN,
 };
 pub use weights::WeightInfo;
 

@@ -282,6 +282,8 @@ pub mod pallet {
         BadMask,
         /// Not the canonical model.
         WrongRoot,
+        /// The spec is not UTF-8: give it as text.
+        SpecNotText,
     }
 
     #[pallet::hooks]

@@ -44,6 +44,8 @@ impl<T: Config> Pallet<T> {
 
     pub(crate) fn do_register(proposer: InstitutionId, rules: StudyRules, spec: Spec) -> DispatchResult {
         ensure!(!spec.is_empty(), Error::<T>::EmptySpec);
+        // the metadata calls it text, and clients read it as such
+        ensure!(core::str::from_utf8(&spec).is_ok(), Error::<T>::SpecNotText);
         let mut running = Running::<T>::get();
         let proposed = running.iter().filter(|(_, p)| *p == proposer).count();
         ensure!((proposed as u32) < MAX_PROPOSED, Error::<T>::TooManyProposals);

@@ -97,6 +97,8 @@ fn rules_that_make_no_sense_are_refused_by_name() {
             refuses(|r| r.merge = merge, Error::BadWeights);
         }
         assert_noop!(Swarm::register(signed(0), Box::new(rules()), Default::default()), Error::<Test>::EmptySpec);
+        let bytes = b"{\xff}".to_vec().try_into().unwrap();
+        assert_noop!(Swarm::register(signed(0), Box::new(rules()), bytes), Error::<Test>::SpecNotText);
     });
 }
 

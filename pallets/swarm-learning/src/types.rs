@@ -7,16 +7,15 @@ use consilium_primitives::{
     duty::HELD_BASE,
     round::{AbortReason, DropReason, Effect, Kind, PauseReason, PerMember, Refusal, Study, Surroundings},
     rules::{RulesError, MAX_SPEC_LEN},
-    FailureCode, Hash, InstitutionId, StudyId, StudyRules, VoteBody,
+    FailureCode, Hash, InstitutionId, StudyId, StudyRules, Text, VoteBody,
 };
 use core::marker::PhantomData;
-use frame_support::{pallet_prelude::ConstU32, BoundedVec};
 use scale_info::TypeInfo;
 use sp_core::crypto::AccountId32;
 use sp_runtime::transaction_validity::InvalidTransaction;
 
-/// A spec in the bytes that people signed.
-pub type Spec = BoundedVec<u8, ConstU32<MAX_SPEC_LEN>>;
+/// A spec in the bytes that people signed: UTF-8.
+pub type Spec = Text<MAX_SPEC_LEN>;
 
 /// Who belongs to the consortium; given by the runtime.
 pub trait Membership {
