@@ -58,6 +58,7 @@ pub const MAX_KEPT_ROUNDS: u32 = 3;
     Serialize,
     Deserialize,
 )]
+#[scale_info(capture_docs = "always")]
 #[serde(rename_all = "snake_case")]
 pub enum OnStall {
     /// The study pauses, and waits for people.
@@ -72,6 +73,7 @@ pub enum OnStall {
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Serialize, Deserialize,
 )]
+#[scale_info(capture_docs = "always")]
 #[serde(rename_all = "snake_case")]
 pub enum Weighting {
     /// Everyone counts once.
@@ -86,6 +88,7 @@ pub enum Weighting {
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Serialize, Deserialize,
 )]
+#[scale_info(capture_docs = "always")]
 #[serde(rename_all = "snake_case")]
 pub enum MergeRule {
     /// The weighted mean of every coordinate (McMahan et al. 2017). Tolerates no liar.
@@ -120,6 +123,7 @@ pub enum MergeRule {
     Serialize,
     Deserialize,
 )]
+#[scale_info(capture_docs = "always")]
 #[serde(rename_all = "snake_case")]
 pub enum NormBound {
     /// This length, in millionths.
@@ -143,6 +147,7 @@ pub enum NormBound {
     Serialize,
     Deserialize,
 )]
+#[scale_info(capture_docs = "always")]
 #[serde(rename_all = "snake_case")]
 pub enum ServerOptimizer {
     /// `v ← β·v + D; w ← w + η·v`.
@@ -175,6 +180,7 @@ pub enum ServerOptimizer {
     Serialize,
     Deserialize,
 )]
+#[scale_info(capture_docs = "always")]
 #[serde(rename_all = "snake_case")]
 pub struct Adaptive {
     /// η.
@@ -210,6 +216,7 @@ impl ServerOptimizer {
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Serialize, Deserialize,
 )]
+#[scale_info(capture_docs = "always")]
 #[serde(rename_all = "snake_case")]
 pub struct Merge {
     /// The rule.
@@ -272,12 +279,13 @@ impl Merge {
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Serialize, Deserialize,
 )]
+#[scale_info(capture_docs = "always")]
 pub struct StudyRules {
-    /// `T`: expected time of local training, at least 1.
+    /// `T`: expected time of local training, in blocks, at least 1.
     pub training_blocks: u32,
-    /// `X`: expected transfer of all inputs over the slowest link, at least 1.
+    /// `X`: expected time of the transfer of all inputs over the slowest link, in blocks, at least 1.
     pub transfer_blocks: u32,
-    /// `E`: how long enrolment stays open.
+    /// `E`: how long enrolment stays open, in blocks.
     pub enrolment_blocks: u32,
     /// Whether the end of enrolment starts the study when enough have enrolled.
     pub auto_start: bool,

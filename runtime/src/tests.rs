@@ -1,6 +1,8 @@
 //! What only the whole runtime shows: what may be called and by whom, what follows from a departure, and that every call
 //! fits in a block.
 
+mod metadata;
+
 use crate::*;
 use consilium_primitives::{
     round::Phase, rules::MAX_SPEC_LEN, Merge, MergeRule, OnStall, StudyRules, VoteBody, Weighting,

@@ -17,6 +17,7 @@ use scale_info::TypeInfo;
 
 /// An institution that is none any more, but is still in the active or the queued set of validators.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Departed {
     /// Its name.
     pub name: Name,

@@ -18,11 +18,11 @@ mod errors {
         InvalidName,
         /// The profile is not UTF-8 or has control or format characters. Give it as plain text; line feeds are allowed.
         InvalidProfile,
-        /// The institution has no session keys, without which a validator makes no blocks. Let it register some with
-        /// `rotate_keys`, then set the flag.
+        /// The institution has no session keys, without which a validator makes no blocks.
+        ///
+        /// Let it register some with `rotate_keys`, then set the flag.
         NoSessionKeys,
-        /// Fewer validators with session keys would remain than the chain needs. Make another institution a validator
-        /// first.
+        /// Fewer validators with session keys would remain than the chain needs: make another one a validator first.
         TooFewValidators,
         /// The institution is suspended already. Reinstate or remove it.
         AlreadySuspended,
@@ -66,8 +66,9 @@ mod errors {
         NothingPending,
         /// The block is in the future: it cannot be final.
         NotFinalYet,
-        /// A rescue waits 20 seconds at least and an hour at most, in blocks: others must see it, and it holds up every other
-        /// change of finality's voters.
+        /// A rescue waits 20 seconds at least and an hour at most, in blocks.
+        ///
+        /// Others must see it, and it holds up every other change of finality's voters.
         RescueDelay,
         /// The last change of the validators is not in force yet, or a rescue is under way. Try again in half a minute.
         StillSettling,

@@ -182,6 +182,22 @@ pub mod pallet {
         type BenchmarkHelper: crate::BenchmarkHelper<Self::AccountId, Self::ReadyKey>;
     }
 
+    /// Limits of the pallet itself, which no runtime sets.
+    #[pallet::extra_constants]
+    impl<T: Config> Pallet<T> {
+        /// Most motions that one institution may have open.
+        #[pallet::constant_name(MaxOpenMotions)]
+        fn max_open_motions() -> u32 {
+            crate::MAX_PROPOSED
+        }
+
+        /// A slot, in milliseconds: one block, where nobody is away.
+        #[pallet::constant_name(SlotMillis)]
+        fn slot_millis() -> u64 {
+            consilium_primitives::SLOT_MILLIS
+        }
+    }
+
     /// The consortium at the first block.
     ///
     /// Building it panics if the list is too long or names an account twice, if a name or a peer id has not the form
@@ -275,8 +291,10 @@ pub mod pallet {
             Self::do_set_peer_id(Self::institution_of(origin)?, node_key, signature)
         }
 
-        /// Takes the signing institution out of the consortium, with effect at once on its studies, its session keys and its
-        /// account, and on the set of validators once two sessions have ended.
+        /// Takes the signing institution out of the consortium.
+        ///
+        /// With effect at once on its studies, its session keys and its account, and on the set of validators once two
+        /// sessions have ended.
         ///
         /// Errors: `TooFewValidators`.
         #[pallet::call_index(7)]
@@ -294,7 +312,9 @@ pub mod pallet {
             Self::do_propose(Self::institution_of(origin)?, motion)
         }
 
-        /// Votes on motion `id`. May be changed until the motion is decided; the deciding vote executes it.
+        /// Votes on motion `id`.
+        ///
+        /// May be changed until the motion is decided; the deciding vote executes it.
         ///
         /// Errors: `NoVoice`, `NoSuchMotion`, `MotionExpired`.
         #[pallet::call_index(9)]
@@ -321,9 +341,10 @@ pub mod pallet {
             Self::do_set_addresses(Self::institution_of(origin)?, addresses)
         }
 
-        /// Replaces the signing institution's session keys: `keys` and `proof` as `pallet_session`'s `set_keys` takes them,
-        /// the proof for the institution's first account. Votes are signed with the new keys at once; blocks once two
-        /// sessions have ended, which this hastens once an hour.
+        /// Replaces the signing institution's session keys.
+        ///
+        /// `keys` and `proof` are as `pallet_session`'s `set_keys` takes them, the proof for the institution's first account.
+        /// Votes are signed with the new keys at once; blocks once two sessions have ended, which this hastens once an hour.
         ///
         /// Errors: `InvalidSessionKeys`, and those of `pallet_session`.
         #[pallet::call_index(12)]
@@ -333,6 +354,7 @@ pub mod pallet {
         }
 
         /// Says that the node of `institution`, a validator that was admitted or reinstated in block `since`, is in step.
+        ///
         /// Sent by that node, signed by its [`Config::ReadyKey`] over [`ready_payload`](crate::ready_payload). Operational,
         /// as votes are.
         #[pallet::call_index(13)]
@@ -349,8 +371,9 @@ pub mod pallet {
             Self::do_ready(institution, since)
         }
 
-        /// Takes those out of the consortium whose nodes are gone for good, by the word of those who remain. Sent by any of
-        /// them.
+        /// Takes those out of the consortium whose nodes are gone for good, by the word of those who remain.
+        ///
+        /// Sent by any of them.
         ///
         /// Errors: those of [`check_recovery`](Self::check_recovery), `RecoveryTooOld`, `RecoveredAlready`, `StillHeard`,
         /// `TooFewValidators`, `TooManyRemoved`.

@@ -20,6 +20,7 @@ pub type PeerId = BoundedVec<u8, ConstU32<MAX_PEER_ID_LEN>>;
 ///
 /// The two flags are independent: a validator makes blocks, a participant takes part in studies.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Institution {
     /// Name given at admission.
     pub name: Name,

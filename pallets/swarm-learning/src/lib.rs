@@ -119,6 +119,7 @@ pub mod pallet {
     use alloc::boxed::Box;
     use consilium_primitives::{
         round::{Event as RoundEvent, Kind, PerMember, RoundRecord},
+        rules::{MAX_PARTICIPANTS, MAX_ROUNDS, MAX_SPEC_LEN, PPM},
         Hash, InstitutionId, StudyId, StudyRules, Vote,
     };
     use frame_support::pallet_prelude::*;
@@ -149,6 +150,46 @@ pub mod pallet {
         type Membership: Membership;
         /// Measured weights.
         type WeightInfo: WeightInfo;
+    }
+
+    /// Limits of the pallet itself, which no runtime sets.
+    #[pallet::extra_constants]
+    impl<T: Config> Pallet<T> {
+        /// Most studies that may run at once.
+        #[pallet::constant_name(MaxRunning)]
+        fn max_running() -> u32 {
+            MAX_RUNNING
+        }
+
+        /// Most studies of one proposer that may run at once.
+        #[pallet::constant_name(MaxProposed)]
+        fn max_proposed() -> u32 {
+            MAX_PROPOSED
+        }
+
+        /// Most participants that one study can have.
+        #[pallet::constant_name(MaxParticipants)]
+        fn max_participants() -> u32 {
+            MAX_PARTICIPANTS
+        }
+
+        /// Most rounds that one study can have.
+        #[pallet::constant_name(MaxRounds)]
+        fn max_rounds() -> u32 {
+            MAX_ROUNDS
+        }
+
+        /// Longest spec, in bytes of UTF-8.
+        #[pallet::constant_name(MaxSpecBytes)]
+        fn max_spec_bytes() -> u32 {
+            MAX_SPEC_LEN
+        }
+
+        /// What a loss of 1 is counted as.
+        #[pallet::constant_name(MicroUnits)]
+        fn micro_units() -> u32 {
+            PPM
+        }
     }
 
     /// Number of the next study.
@@ -187,7 +228,7 @@ pub mod pallet {
     #[pallet::storage]
     pub type History<T> = StorageDoubleMap<_, Twox64Concat, StudyId, Twox64Concat, (Kind, u32), RoundRecord>;
 
-    /// Losses that participants reported for the merge of a round: study, round; micro-units.
+    /// Losses that participants reported for the merge of a round, in micro-units; by study and round.
     #[pallet::storage]
     pub type Losses<T> =
         StorageDoubleMap<_, Twox64Concat, StudyId, Twox64Concat, u32, PerMember<(InstitutionId, u32)>, ValueQuery>;
@@ -245,8 +286,10 @@ pub mod pallet {
         BadWeights,
         /// `keep_updates` is above 3.
         BadKept,
-        /// The merge is to tolerate liars, and its rule can tolerate none or needs more than 64 inputs for so many; it mixes
-        /// without liars to leave out; or one of its numbers is 0 or not below one.
+        /// The merge's rule cannot hold what it is to promise, or one of its numbers is out of range.
+        ///
+        /// It is to tolerate liars, and its rule can tolerate none or needs more than 64 inputs for so many; it mixes without
+        /// liars to leave out; or a number is 0 or not below one.
         BadMerge,
         /// `rule_min` is below what the merge needs for its liars, or above `min_participants`.
         BadRuleMin,
@@ -325,20 +368,26 @@ pub mod pallet {
 
     #[pallet::call(weight = <T as Config>::WeightInfo)]
     impl<T: Config> Pallet<T> {
-        /// Proposes a study. The caller becomes its proposer, and must still enrol to take part.
+        /// Proposes a study.
+        ///
+        /// The caller becomes its proposer, and must still enrol to take part. The spec is text in UTF-8.
         #[pallet::call_index(0)]
         #[pallet::weight(<T as Config>::WeightInfo::register(spec.len() as u32))]
         pub fn register(origin: OriginFor<T>, rules: Box<StudyRules>, spec: Spec) -> DispatchResult {
             Self::do_register(Self::ensure_participant(origin)?, *rules, spec)
         }
 
-        /// Enrols in exactly this agreement. `samples` counts this site's rows and binds for the whole study.
+        /// Enrols in exactly this agreement.
+        ///
+        /// `samples` counts this site's training rows and binds for the whole study.
         #[pallet::call_index(1)]
         pub fn enrol(origin: OriginFor<T>, study: StudyId, agreement: Hash, samples: u32) -> DispatchResult {
             Self::do_enrol(Self::ensure_participant(origin)?, study, agreement, samples)
         }
 
-        /// Takes no further part. What is frozen already stays.
+        /// Takes no further part in a study.
+        ///
+        /// What is frozen already stays.
         #[pallet::call_index(2)]
         pub fn withdraw(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
             let who = institution(&Self::ensure_institution(origin)?);
@@ -347,30 +396,38 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Starts a study before its enrolment ends. Only its proposer may.
+        /// Starts a study before its enrolment ends.
+        ///
+        /// Only its proposer may.
         #[pallet::call_index(3)]
         pub fn start(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
             let who = Self::ensure_participant(origin)?;
             Self::apply(study, RoundEvent::Start { who })
         }
 
-        /// Lets a paused study go on: at once by its proposer, else when more than half of its members ask (more than two
-        /// thirds in a strict study). One that waits for sites goes on by itself once enough of them are there.
+        /// Lets a paused study go on.
+        ///
+        /// At once by its proposer, else when more than half of its members ask (more than two thirds in a strict study). One that
+        /// waits for sites goes on by itself once enough of them are there.
         #[pallet::call_index(4)]
         pub fn resume(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
             let who = Self::ensure_participant(origin)?;
             Self::apply(study, RoundEvent::Resume { who })
         }
 
-        /// Ends a study in enrolment (its proposer), or a paused one (its proposer, or as many as let it go on).
+        /// Ends a study that enrols or is paused.
+        ///
+        /// In enrolment its proposer may; a paused one its proposer, or as many members as let it go on.
         #[pallet::call_index(5)]
         pub fn abort(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
             let who = Self::ensure_participant(origin)?;
             Self::apply(study, RoundEvent::Abort { who })
         }
 
-        /// Answers a duty. Signed by the institution's `swarm` key over [`Vote::payload`]. Operational: calls that fill a block
-        /// leave a quarter of it to votes.
+        /// Answers a duty.
+        ///
+        /// Nodes send it, signed by the institution's `swarm` key over [`Vote::payload`], without an account, nonce or fee.
+        /// Operational: calls that fill a block leave a quarter of it to votes.
         #[pallet::call_index(6)]
         #[pallet::weight((<T as Config>::WeightInfo::vote(), DispatchClass::Operational))]
         #[pallet::authorize(Self::authorize_vote)]

@@ -24,10 +24,11 @@ pub fn bit(index: u8) -> Mask {
 
 /// One institution in one study. Members are never removed, so that their positions stay.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Member {
     /// Who.
     pub id: InstitutionId,
-    /// Sample count, signed at enrolment.
+    /// Sample count, in training rows, signed at enrolment.
     pub samples: u32,
     /// Weight before the cap.
     pub weight: u32,
@@ -43,6 +44,7 @@ pub struct Member {
 
 /// A study on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Study {
     /// Who proposed it.
     pub proposer: InstitutionId,
@@ -87,6 +89,7 @@ pub struct Study {
 
 /// What a merge came to, as long as its authors may still attest it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Closed {
     /// Statistics or models.
     pub kind: Kind,
@@ -110,10 +113,11 @@ pub struct Closed {
 
 /// Where a study stands.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub enum Phase {
     /// Institutions read the agreement and enrol.
     Enrolling {
-        /// Deadline.
+        /// Deadline: a block.
         until: u32,
     },
     /// Statistics or updates are collected.
@@ -124,7 +128,7 @@ pub enum Phase {
         roster: Mask,
         /// Votes so far: member and root.
         votes: PerMember<(u8, Hash)>,
-        /// Deadline.
+        /// Deadline: a block.
         until: u32,
     },
     /// A frozen list of inputs is merged.
@@ -135,7 +139,7 @@ pub enum Phase {
         roster: Mask,
         /// Members that have reported.
         reported: Mask,
-        /// Deadline.
+        /// Deadline: a block.
         until: u32,
     },
     /// Participants say that they hold the canonical model.
@@ -153,6 +157,7 @@ pub enum Phase {
 
 /// A committed update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Commitment {
     /// Position of its author.
     pub member: u8,
@@ -166,6 +171,7 @@ pub struct Commitment {
 
 /// Statistics, or Training of a round.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Collecting {
     /// Statistics or models.
     pub kind: Kind,
@@ -177,9 +183,9 @@ pub struct Collecting {
     pub commitments: PerMember<Commitment>,
     /// Block in which it began.
     pub start: u32,
-    /// Set by the k-th commitment, once: when the list freezes even if not all are in.
+    /// Block in which the list freezes even if not all are in; set by the k-th commitment, once.
     pub freeze_at: Option<u32>,
-    /// When it stalls, without enough commitments.
+    /// Block in which it stalls, without enough commitments.
     pub limit: u32,
     /// Whether the limit was extended already.
     pub extended: bool,
@@ -187,6 +193,7 @@ pub struct Collecting {
 
 /// A frozen input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Input {
     /// The commitment.
     pub commitment: Commitment,
@@ -196,6 +203,7 @@ pub struct Input {
 
 /// What an attester has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub enum Ballot {
     /// Merged all inputs to this root; what the rule did to them.
     Root(Hash, Marks),
@@ -212,6 +220,7 @@ pub enum Ballot {
 
 /// A merge in its n-th attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Merging {
     /// Statistics or models.
     pub kind: Kind,
@@ -227,7 +236,7 @@ pub struct Merging {
     pub ballots: PerMember<Option<Ballot>>,
     /// Block of the freeze.
     pub frozen_at: u32,
-    /// Window of this attempt.
+    /// Window of this attempt, in blocks.
     pub window: u32,
     /// Block in which the window began: that of the freeze, or in which its clock went on after it had stood.
     pub began: u32,
@@ -235,7 +244,7 @@ pub struct Merging {
     pub stands: bool,
     /// Block in which it first stood in this attempt.
     pub stood: Option<u32>,
-    /// Deadline: the end of the window; while the clock stands, that of the longest pause since it first stood.
+    /// Deadline, a block: the end of the window; while the clock stands, that of the longest pause since it first stood.
     pub until: u32,
     /// Inputs dropped in earlier attempts.
     pub dropped: PerMember<(u8, DropReason)>,
@@ -243,6 +252,7 @@ pub struct Merging {
 
 /// Participants say that they hold the canonical model.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Certifying {
     /// Members of the last round that were active at its start.
     pub roster: Mask,
@@ -252,7 +262,7 @@ pub struct Certifying {
     pub root: Hash,
     /// Members that hold it.
     pub held: Mask,
-    /// Deadline.
+    /// Deadline: a block.
     pub until: u32,
     /// Whether the deadline was extended already.
     pub extended: bool,
@@ -260,6 +270,7 @@ pub struct Certifying {
 
 /// What a completed study says: these bytes came out of the agreed rounds, and these members hold them.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Certificate {
     /// Round whose merge is canonical.
     pub round: u32,
@@ -273,10 +284,11 @@ pub struct Certificate {
 
 /// A pause, and what it goes back to.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Pause {
     /// Why.
     pub reason: PauseReason,
-    /// When it becomes an end.
+    /// Block in which it becomes an end.
     pub until: u32,
     /// Members that may vote on it.
     pub roster: Mask,
@@ -290,16 +302,18 @@ pub struct Pause {
 
 /// Who has said to be there since a study was paused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Presence {
     /// Members that have said that they are there, and which merged models they hold: bits of
     /// [`VoteBody::Present`](crate::VoteBody::Present).
     pub voices: PerMember<(u8, u16)>,
-    /// Where enough are there and too few hold the model that it stands on: until when these have time to fetch it.
+    /// Where enough are there and too few hold the model that it stands on: the block until which these have time to fetch it.
     pub settles: Option<u32>,
 }
 
 /// Where a paused study goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub enum Back {
     /// Collecting again, with the commitments there are.
     Collecting {
@@ -327,6 +341,7 @@ pub enum Back {
 
 /// Why a study is paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub enum PauseReason {
     /// Fewer commitments than a freeze needs.
     TooFewUpdates,
@@ -344,6 +359,7 @@ pub enum PauseReason {
 
 /// Why a study has ended without a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub enum AbortReason {
     /// Too few had enrolled at the end of enrolment, or nobody started it.
     TooFewEnrolled,
@@ -357,6 +373,7 @@ pub enum AbortReason {
 
 /// Why an input was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub enum DropReason {
     /// Too few others could get it.
     Withheld,
@@ -366,6 +383,7 @@ pub enum DropReason {
 
 /// What stays of a closed round.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct RoundRecord {
     /// Statistics or models; for Init a model without inputs.
     pub kind: Kind,
@@ -401,6 +419,7 @@ pub struct RoundRecord {
 
 /// One input, as it stays in the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct RecordedInput {
     /// Author.
     pub institution: InstitutionId,
