@@ -55,6 +55,7 @@ extern crate alloc;
 #[cfg(any(feature = "runtime-benchmarks", test))]
 mod benchmarking;
 mod conductor;
+mod events;
 mod migration;
 #[cfg(test)]
 mod mock;
@@ -80,12 +81,18 @@ mod tests_notes;
 mod tests_orders;
 #[cfg(test)]
 mod tests_pauses;
+#[cfg(test)]
+mod tests_told;
+mod told;
 mod types;
 pub mod weights;
 
 pub use pallet::*;
+pub use told::Progress;
 pub use types::*;
 pub use weights::WeightInfo;
+
+use frame_support::pallet_macros::import_section;
 
 /// Session keys of institutions that take part in studies.
 pub const KEY_TYPE: sp_core::crypto::KeyTypeId = sp_core::crypto::KeyTypeId(*b"swrm");
@@ -112,15 +119,16 @@ pub mod sr25519 {
     pub type AuthorityId = app::Public;
 }
 
+#[import_section(events::events)]
 #[frame_support::pallet]
 #[allow(missing_docs, clippy::expect_used, clippy::large_enum_variant)] // items the macros generate
 pub mod pallet {
     use super::*;
     use alloc::boxed::Box;
     use consilium_primitives::{
-        round::{Event as RoundEvent, Kind, PerMember, RoundRecord},
+        round::{AbortReason, DropReason, Event as RoundEvent, Kind, PauseReason, PerMember, RoundRecord},
         rules::{MAX_PARTICIPANTS, MAX_ROUNDS, MAX_SPEC_LEN, PPM},
-        Hash, InstitutionId, StudyId, StudyRules, Vote,
+        FailureCode, Hash, InstitutionId, StudyId, StudyRules, Vote,
     };
     use frame_support::pallet_prelude::*;
     use frame_system::{
@@ -236,23 +244,6 @@ pub mod pallet {
     /// How many steps a study has made: what the chain says of its blobs changes with no other cause than one, or time.
     #[pallet::storage]
     pub type Steps<T> = StorageMap<_, Twox64Concat, StudyId, u64, ValueQuery>;
-
-    #[pallet::event]
-    #[pallet::generate_deposit(pub(super) fn deposit_event)]
-    pub enum Event<T: Config> {
-        /// A study was proposed, and is open for enrolment.
-        Registered { study: StudyId, proposer: InstitutionId, agreement: Hash },
-        /// An institution has enrolled, with this sample count.
-        Enrolled { study: StudyId, institution: InstitutionId, samples: u32 },
-        /// An institution takes no further part.
-        Withdrawn { study: StudyId, institution: InstitutionId },
-        /// What a round or its end brought.
-        Progress { study: StudyId, round: u32, what: Progress },
-        /// A round is closed; its record stands in the history.
-        RoundClosed { study: StudyId, kind: Kind, round: u32, root: Hash, attesters: u32, attempts: u32 },
-        /// A participant attested another merge than the others.
-        Dissent { study: StudyId, round: u32, institution: InstitutionId, attested: Hash, root: Hash },
-    }
 
     #[pallet::error]
     pub enum Error<T> {

@@ -63,18 +63,13 @@ fn a_round_closes_and_the_next_one_freezes_in_one_block_and_all_of_it_is_told() 
         let committed: Vec<u32> = told
             .iter()
             .filter_map(|event| match event {
-                Event::Progress { round, what: Progress::Committed { .. }, .. } => Some(*round),
+                Event::Committed { round, .. } => Some(*round),
                 _ => None,
             })
             .collect();
         assert_eq!(committed, [2; 4]);
-        assert!(told
-            .iter()
-            .any(|event| matches!(event, Event::Progress { round: 2, what: Progress::Frozen { .. }, .. })));
-        assert!(told.iter().any(|event| matches!(
-            event,
-            Event::Progress { what: Progress::AttestedLate { round: 1, agrees: true, .. }, .. }
-        )));
+        assert!(told.iter().any(|event| matches!(event, Event::Frozen { round: 2, .. })));
+        assert!(told.iter().any(|event| matches!(event, Event::AttestedLate { round: 1, agrees: true, .. })));
         Swarm::do_try_state().unwrap();
     });
 }

@@ -42,9 +42,9 @@ fn in_round_two(study: StudyId) {
     assert_eq!((paused(study), info(study).state.round), (PauseReason::TooFewUpdates, 2));
 }
 
-fn events() -> Vec<Progress> {
+fn events() -> Vec<Event<Test>> {
     let told = System::events().into_iter().filter_map(|record| match record.event {
-        RuntimeEvent::Swarm(Event::Progress { what, .. }) => Some(what),
+        RuntimeEvent::Swarm(event) => Some(event),
         _ => None,
     });
     told.collect()
@@ -62,8 +62,10 @@ fn the_third_of_four_voices_takes_a_study_up_once_an_hour() {
         let first = System::block_number();
         assert!(matches!(info(study).state.phase, Phase::Init { .. }));
         let end = events().split_off(events().len() - 4);
-        let said = Progress::Present { who: id(1), held: HELD_BASE };
-        assert_eq!(end, [said, Progress::EnoughPresent, Progress::Resumed, Progress::InitOpened]);
+        let round = 0;
+        let said = Event::Present { study, round, institution: id(1), held: HELD_BASE };
+        let then = [Event::EnoughPresent { study, round }, Event::Resumed { study, round }];
+        assert_eq!(end, [&[said], &then[..], &[Event::InitOpened { study, round }]].concat());
         to_block(info(study).state.deadline().unwrap());
         assert_eq!(paused(study), PauseReason::NoCommonStart);
         to_block(first + TAKE_UP_BLOCKS - 1);
@@ -150,7 +152,7 @@ fn a_model_that_nobody_holds_falls_back_and_is_told() {
         in_round_two(study);
         (0..2).for_each(|n| answer(n, study, VoteBody::Present { held: 0 }));
         to_block(info(study).state.deadline().unwrap());
-        assert!(events().contains(&Progress::FellBack { from: 1, to: 0 }));
+        assert!(events().contains(&Event::FellBack { study, round: 2, from: 1, to: 0 }));
         let order = Swarm::orders(&id(0)).remove(0);
         assert_eq!((order.duty.kind, order.duty.round, order.duty.base), (DutyKind::Train, 2, hash(100)));
         assert_eq!(order.attested[0].root, hash(100), "who knows that it is the initial one can make it again");
