@@ -21,7 +21,7 @@ use codec::{Decode, Encode};
 use consilium_primitives::InstitutionId;
 use frame_support::{
     derive_impl, parameter_types,
-    traits::{ConstBool, ConstU32, ConstU64, Contains},
+    traits::{ConstBool, ConstU32, ConstU64, Contains, Get},
     weights::{constants::WEIGHT_REF_TIME_PER_MILLIS, Weight},
 };
 use frame_system::limits::{BlockLength, BlockWeights};
@@ -232,11 +232,16 @@ impl pallet_consortium::OnDeparture<AccountId> for TellStudies {
         SwarmLearning::departed(who);
     }
 
+    fn serving() -> Vec<AccountId> {
+        SwarmLearning::serving().into_iter().map(|who| AccountId::from(who.0)).collect()
+    }
+
     fn weight() -> Weight {
-        // at most: a withdrawal from every study that runs, none of which looks back over rounds
+        // at most: a withdrawal from every study that runs, none of which looks back over rounds, and one look at each
         let one =
             <<Runtime as pallet_swarm_learning::Config>::WeightInfo as pallet_swarm_learning::WeightInfo>::withdraw();
-        one.saturating_mul(u64::from(pallet_swarm_learning::MAX_RUNNING))
+        let look = <Runtime as frame_system::Config>::DbWeight::get().reads(1);
+        one.saturating_add(look).saturating_mul(u64::from(pallet_swarm_learning::MAX_RUNNING))
     }
 }
 
@@ -363,8 +368,8 @@ where
     }
 }
 
-/// All institutions, for the node; and those that have left or were removed, as long as the validators need them: what they have made
-/// for a merge that runs, they still give away. Who is to be cut off at once is not among them.
+/// All institutions, for the node; and those that have left or were removed, as long as the validators or a merge that runs need them:
+/// what they have made for it, they still give away. Who is to be cut off at once is not among them.
 fn institutions() -> Vec<consilium_primitives::InstitutionNotice> {
     let leaving = Consortium::members().into_iter().filter(|member| member.leaving && !member.at_once);
     let leaving = leaving.map(|member| consilium_primitives::InstitutionNotice {

@@ -232,6 +232,69 @@ fn who_leaves_while_validators_need_it_can_be_asked_for_what_it_has_made_and_who
 }
 
 #[test]
+fn who_is_no_validator_and_leaves_gives_its_update_away_until_the_merge_has_closed() {
+    use consilium_primitives::round::{bit, Commitment, Input, Kind, Merging, PerMember};
+    use frame_support::traits::Hooks;
+    chain().execute_with(|| {
+        let spec = b"{}".to_vec().try_into().expect("short");
+        let alice = RuntimeOrigin::signed(Alice.to_account_id());
+        assert_ok!(SwarmLearning::register(alice.clone(), alloc::boxed::Box::new(rules()), spec));
+        let agreement = pallet_swarm_learning::Studies::<Runtime>::get(0).expect("registered").agreement;
+        for who in [Alice, Bob, Dave] {
+            assert_ok!(SwarmLearning::enrol(RuntimeOrigin::signed(who.to_account_id()), 0, agreement, 10));
+        }
+        assert_ok!(SwarmLearning::start(alice, 0));
+        // all three have sent their part, and nobody has merged yet
+        let input = |member| {
+            let commitment = Commitment { member, duty: Default::default(), root: Default::default(), at: 1 };
+            Input { commitment, weight: 10 }
+        };
+        let merging = Merging {
+            kind: Kind::Model,
+            attempt: 1,
+            needs: 2,
+            inputs: PerMember::truncate_from((0..3).map(input).collect()),
+            inputs_root: Default::default(),
+            ballots: PerMember::truncate_from(alloc::vec![None; 3]),
+            frozen_at: 1,
+            window: 1_000,
+            began: 1,
+            stands: false,
+            stood: None,
+            until: 1_000,
+            dropped: PerMember::new(),
+        };
+        pallet_swarm_learning::Studies::<Runtime>::mutate(0, |info| {
+            info.as_mut().expect("registered").state.phase = Phase::Merging(merging);
+        });
+        let who = Dave.to_account_id();
+        pallet_session::Validators::<Runtime>::mutate(|all| all.retain(|it| *it != who));
+        pallet_session::QueuedKeys::<Runtime>::mutate(|all| all.retain(|(it, _)| *it != who));
+
+        decide(Motion::Remove { who: who.clone(), at_once: false });
+        let state = || pallet_swarm_learning::Studies::<Runtime>::get(0).expect("registered").state;
+        assert_eq!(state().active() & bit(2), 0, "it has no part in what follows");
+        let listed = || crate::institutions().into_iter().find(|it| it.id == InstitutionId(Dave.to_raw_public()));
+        assert!(listed().is_some_and(|it| !it.validator && !it.participant));
+        assert!(Consortium::keep_connected().contains(&who));
+        let settle = consilium_primitives::blocks(pallet_consortium::SETTLE_MILLIS);
+        let look = |turn: u32| {
+            System::set_block_number(turn * settle);
+            Consortium::on_initialize(turn * settle);
+        };
+        look(1);
+        assert!(listed().is_some());
+
+        pallet_swarm_learning::Studies::<Runtime>::mutate(0, |info| {
+            info.as_mut().expect("registered").state.phase = Phase::Enrolling { until: 1_000 };
+        });
+        look(2);
+        assert_eq!(listed(), None);
+        assert!(!Consortium::keep_connected().contains(&who));
+    });
+}
+
+#[test]
 fn every_call_fits_in_a_block() {
     let most = RuntimeBlockWeights::get()
         .get(frame_support::dispatch::DispatchClass::Normal)

@@ -38,7 +38,7 @@ mod errors {
         InvalidSessionKeys,
         /// The account belongs to this or another institution already. Take one that does not.
         AccountTaken,
-        /// The institution was removed or has left, and is still in a set of validators. Wait for two sessions to end.
+        /// The institution was removed or has left, and its node is still needed: wait for two sessions, or the running merge.
         StillLeaving,
         /// Too many institutions were removed within fourteen days. Wait.
         TooManyRemoved,

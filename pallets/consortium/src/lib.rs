@@ -17,7 +17,8 @@
 //!   that it is in step ([`ready`](Pallet::ready)): a validator without either makes no blocks.
 //! * **Peer id**: the name of an institution's node in the network, derived from the node's ed25519 key.
 //! * **Departure**: an institution may no longer take part in studies; see [`OnDeparture`].
-//! * **Leaving**: removed or gone of its own will, and still in a set of validators.
+//! * **Leaving**: removed or gone of its own will, and still in a set of validators, or with something of its own in a merge
+//!   that runs.
 //!
 //! # States of an institution
 //!
@@ -25,7 +26,7 @@
 //!             admit                 suspend
 //! (unknown) ─────────► member ◄──────────────► suspended
 //!     ▲                  │        reinstate        │
-//!     │   sets without it│                         │
+//!     │ needed no more   │                         │
 //!     └───────────── leaving ◄─────────────────────┘
 //!                          leave, remove
 //! ```
@@ -233,8 +234,11 @@ pub mod pallet {
         fn on_initialize(now: BlockNumberFor<T>) -> Weight {
             Self::authorize_upgrade(now.unique_saturated_into());
             Self::note_author();
+            let turn = UniqueSaturatedInto::<u32>::unique_saturated_into(now)
+                .checked_rem(consilium_primitives::blocks(crate::SETTLE_MILLIS));
+            let released = if turn == Some(0) { Self::release_served() } else { Weight::zero() };
             // of the upgrade, of whether the session ends, and of who has made the block
-            T::DbWeight::get().reads_writes(6, 3)
+            T::DbWeight::get().reads_writes(6, 3).saturating_add(released)
         }
 
         fn on_runtime_upgrade() -> Weight {

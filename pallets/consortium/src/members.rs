@@ -38,8 +38,18 @@ impl<T: Config> Pallet<T> {
         members
     }
 
-    /// The accounts in the active and in the queued set of validators, ascending.
+    /// The accounts in the active and in the queued set of validators, and those of who has left or was removed and goes on
+    /// serving a merge; ascending.
     pub fn keep_connected() -> Vec<T::AccountId> {
+        let mut all = Self::sets();
+        all.extend(Leaving::<T>::iter().filter(|(_, it)| !it.at_once).map(|(who, _)| who));
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// The accounts in the active and in the queued set of validators, ascending.
+    pub(crate) fn sets() -> Vec<T::AccountId> {
         let queued = pallet_session::Pallet::<T>::queued_keys().into_iter().map(|(who, _)| who);
         let mut all: Vec<_> = pallet_session::Pallet::<T>::validators().into_iter().chain(queued).collect();
         all.sort();

@@ -9,9 +9,10 @@ mod storage {
     #[pallet::storage]
     pub type Institutions<T: Config> = CountedStorageMap<_, Blake2_128Concat, T::AccountId, Institution>;
 
-    /// Institutions that were removed or have left, while they are in the active or the queued set of validators.
+    /// Institutions that were removed or have left, while they are in the active or the queued set of validators, or in a merge.
     ///
-    /// As many as these sets have members, at most.
+    /// As many as these sets have members, at most, and as many again as there may be institutions for what they have made for
+    /// a merge that runs.
     #[pallet::storage]
     pub type Leaving<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, Departed>;
 

@@ -121,7 +121,13 @@ pub trait OnDeparture<AccountId> {
     /// `who` departed: nothing may wait for it any longer.
     fn departed(who: &AccountId);
 
-    /// Most weight that [`departed`](Self::departed) may take. Added to the weight of every call that may lead to it.
+    /// Of whom something is in a merge that runs: others may still ask these for it, also after they departed.
+    fn serving() -> Vec<AccountId> {
+        Vec::new()
+    }
+
+    /// Most weight that [`departed`](Self::departed) and [`serving`](Self::serving) may take together. Added to the weight of
+    /// every call that may lead to them.
     fn weight() -> Weight {
         Weight::zero()
     }
