@@ -21,7 +21,12 @@ macro_rules! items {
             variants::<$pallet::Call<Runtime>>(&format!("{name}::Call")),
             variants::<$pallet::Event<Runtime>>(&format!("{name}::Event")),
             variants::<$pallet::Error<Runtime>>(&format!("{name}::Error")),
-            stored.into_iter().map(|it| (format!("{name}::{}", it.name), it.docs)).collect(),
+            // the counters of maps are FRAME's own
+            stored
+                .into_iter()
+                .filter(|it| !it.name.starts_with("CounterFor"))
+                .map(|it| (format!("{name}::{}", it.name), it.docs))
+                .collect(),
             constants.into_iter().map(|it| (format!("{name}::{}", it.name), it.docs)).collect(),
         ]
         .concat()
