@@ -97,7 +97,10 @@ impl<T: Config> Pallet<T> {
         let sets = Self::sets();
         for (who, departed) in Leaving::<T>::iter() {
             ensure!(!Institutions::<T>::contains_key(&who), "an institution is said to be leaving");
-            ensure!(!departed.at_once || sets.contains(&who), "who is cut off at once is kept, and in no set of validators");
+            ensure!(
+                !departed.at_once || sets.contains(&who),
+                "who is cut off at once is kept, and in no set of validators"
+            );
         }
         let most = usize::try_from(T::MaxInstitutions::get()).unwrap_or(usize::MAX);
         let serving = Leaving::<T>::iter_keys().filter(|who| !sets.contains(who)).count();

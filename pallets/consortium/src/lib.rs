@@ -114,8 +114,8 @@ pub use terms::{Founding, Share, Thresholds};
 #[cfg(any(feature = "runtime-benchmarks", test))]
 pub use types::BenchmarkHelper;
 pub use types::{
-    node_key_of, peer_id_claim, peer_id_of, Institution, Institutions, NoteStalled, OnDeparture, PeerId, Profile, Witness,
-    MAX_PEER_ID_LEN, MAX_PROFILE_LEN, PEER_ID_CONTEXT, PEER_ID_LEN,
+    node_key_of, peer_id_claim, peer_id_of, Institution, Institutions, NoteStalled, OnDeparture, PeerId, Profile,
+    Witness, MAX_PEER_ID_LEN, MAX_PROFILE_LEN, PEER_ID_CONTEXT, PEER_ID_LEN,
 };
 pub use weights::WeightInfo;
 

@@ -55,34 +55,16 @@ extern crate alloc;
 #[cfg(any(feature = "runtime-benchmarks", test))]
 mod benchmarking;
 mod conductor;
+mod errors;
 mod events;
 mod migration;
 #[cfg(test)]
 mod mock;
 mod orders;
 mod shell;
+mod storage;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_ahead;
-#[cfg(test)]
-mod tests_blobs;
-#[cfg(test)]
-mod tests_changes;
-#[cfg(test)]
-mod tests_conductor;
-#[cfg(test)]
-mod tests_early;
-#[cfg(test)]
-mod tests_migration;
-#[cfg(test)]
-mod tests_notes;
-#[cfg(test)]
-mod tests_orders;
-#[cfg(test)]
-mod tests_pauses;
-#[cfg(test)]
-mod tests_told;
 mod told;
 mod types;
 pub mod weights;
@@ -120,6 +102,8 @@ pub mod sr25519 {
 }
 
 #[import_section(events::events)]
+#[import_section(errors::errors)]
+#[import_section(storage::storage)]
 #[frame_support::pallet]
 #[allow(missing_docs, clippy::expect_used, clippy::large_enum_variant)] // items the macros generate
 pub mod pallet {
@@ -198,126 +182,6 @@ pub mod pallet {
         fn micro_units() -> u32 {
             PPM
         }
-    }
-
-    /// Number of the next study.
-    #[pallet::storage]
-    pub type NextStudy<T> = StorageValue<_, StudyId, ValueQuery>;
-
-    /// All studies there ever were.
-    #[pallet::storage]
-    pub type Studies<T> = StorageMap<_, Twox64Concat, StudyId, StudyInfo>;
-
-    /// Their specs, in the bytes that were signed.
-    #[pallet::storage]
-    pub type Specs<T> = StorageMap<_, Twox64Concat, StudyId, Spec>;
-
-    /// Studies that have not ended, with their proposers.
-    #[pallet::storage]
-    pub type Running<T> = StorageValue<_, BoundedVec<(StudyId, InstitutionId), ConstU32<MAX_RUNNING>>, ValueQuery>;
-
-    /// Running studies by the hash of their agreement: no two have the same.
-    #[pallet::storage]
-    pub type Agreements<T> = StorageMap<_, Identity, Hash, StudyId>;
-
-    /// Studies that ended lately, oldest first: late acknowledgements are still asked for, and blobs served.
-    #[pallet::storage]
-    pub type Ended<T> = StorageValue<_, BoundedVec<StudyId, ConstU32<MAX_RUNNING>>, ValueQuery>;
-
-    /// Studies whose deadline is this block.
-    #[pallet::storage]
-    pub type Agenda<T> = StorageMap<_, Twox64Concat, u32, BoundedVec<StudyId, ConstU32<MAX_RUNNING>>, ValueQuery>;
-
-    /// Where in the agenda a running study stands.
-    #[pallet::storage]
-    pub type Scheduled<T> = StorageMap<_, Twox64Concat, StudyId, u32>;
-
-    /// Closed rounds: study, then (kind, round).
-    #[pallet::storage]
-    pub type History<T> = StorageDoubleMap<_, Twox64Concat, StudyId, Twox64Concat, (Kind, u32), RoundRecord>;
-
-    /// Losses that participants reported for the merge of a round, in micro-units; by study and round.
-    #[pallet::storage]
-    pub type Losses<T> =
-        StorageDoubleMap<_, Twox64Concat, StudyId, Twox64Concat, u32, PerMember<(InstitutionId, u32)>, ValueQuery>;
-
-    /// How many steps a study has made: what the chain says of its blobs changes with no other cause than one, or time.
-    #[pallet::storage]
-    pub type Steps<T> = StorageMap<_, Twox64Concat, StudyId, u64, ValueQuery>;
-
-    #[pallet::error]
-    pub enum Error<T> {
-        /// There is no study of this number.
-        NoSuchStudy,
-        /// The caller signs for no participant of the consortium: it must be admitted as one first.
-        NotAParticipant,
-        /// The hash is not that of this study's agreement: read the agreement again before you sign.
-        OtherAgreement,
-        /// As many studies run as may: wait for one to end.
-        TooManyStudies,
-        /// The proposer has as many studies running as it may: end one first.
-        TooManyProposals,
-        /// A study with exactly this agreement runs already: end it first, or change something.
-        AlreadyRuns,
-        /// The spec is empty.
-        EmptySpec,
-        /// A time of the rules is 0 or too long.
-        BadWindow,
-        /// `min_participants` is below 2, or it or `rule_min` is above 64.
-        BadParticipants,
-        /// `max_rounds` is 0 or above 1,000.
-        BadRounds,
-        /// `max_share` is 0 or above one.
-        BadShare,
-        /// A file length is 0 or too large.
-        BadLength,
-        /// The list of invited institutions is unsorted, repeats itself or is too short.
-        BadInvited,
-        /// The list of declared weights is too short, unsorted, repeats itself or has a weight out of range.
-        BadWeights,
-        /// `keep_updates` is above 3.
-        BadKept,
-        /// The merge's rule cannot hold what it is to promise, or one of its numbers is out of range.
-        ///
-        /// It is to tolerate liars, and its rule can tolerate none or needs more than 64 inputs for so many; it mixes without
-        /// liars to leave out; or a number is 0 or not below one.
-        BadMerge,
-        /// `rule_min` is below what the merge needs for its liars, or above `min_participants`.
-        BadRuleMin,
-        /// The study is in another state.
-        WrongPhase,
-        /// The rules name who is invited, and the caller is not among them.
-        NotInvited,
-        /// Enrolled already.
-        AlreadyEnrolled,
-        /// The study is full.
-        Full,
-        /// The sample count is 0, not below 2^29, or not the one signed before.
-        BadSampleCount,
-        /// The declared weights have no entry for the caller.
-        NoDeclaredWeight,
-        /// Not an active member of this study.
-        NotAMember,
-        /// Only the proposer may.
-        NotTheProposer,
-        /// Too few have enrolled: wait for more.
-        TooFewEnrolled,
-        /// The vote answers another study, round, attempt or duty than the one that is open.
-        NoSuchDuty,
-        /// Answered already: the first answer binds.
-        AlreadyAnswered,
-        /// The answer does not belong to this kind of duty.
-        WrongAnswer,
-        /// The file's length is not the agreed one.
-        WrongLength,
-        /// The fetch window has not passed: missing inputs are not reported yet.
-        TooEarly,
-        /// Bits for inputs or rounds that do not exist, or one input both held and invalid.
-        BadMask,
-        /// Not the canonical model.
-        WrongRoot,
-        /// The spec is not UTF-8: give it as text.
-        SpecNotText,
     }
 
     #[pallet::hooks]

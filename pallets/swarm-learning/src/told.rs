@@ -195,9 +195,7 @@ impl Progress {
             "Present" => Self::Present { who: get(fields)?, held: get(fields)? },
             "EnoughPresent" => Self::EnoughPresent,
             "FellBack" => Self::FellBack { from: get(fields)?, to: get(fields)? },
-            "AttestedLate" => {
-                Self::AttestedLate { round, who: get(fields)?, root: get(fields)?, agrees: get(fields)? }
-            }
+            "AttestedLate" => Self::AttestedLate { round, who: get(fields)?, root: get(fields)?, agrees: get(fields)? },
             _ => return None,
         })
     }

@@ -1,5 +1,4 @@
 //! That programs read of every event what the pallet tells in it, and what it told in the one event before version 7.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use crate::{mock::*, *};
 use codec::Encode;

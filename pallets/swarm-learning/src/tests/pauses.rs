@@ -1,9 +1,11 @@
 //! Pauses that end by themselves, as the chain and the offchain worker see them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::{
     mock::*,
-    tests_conductor::{conduct_with, done, says, Answer},
+    tests::{
+        conductor::says,
+        host::{conduct_with, done, Answer},
+    },
     *,
 };
 use codec::Decode;
@@ -215,7 +217,7 @@ fn a_worker_of_an_earlier_version_does_its_other_duties_beside_a_pause() {
         (0..2).for_each(|n| answer(n, study, VoteBody::Root(hash(n))));
         started(rules(), &[0, 1]);
     };
-    let versions = |outcome: &crate::tests_conductor::Outcome| -> Vec<(u8, usize)> {
+    let versions = |outcome: &crate::tests::host::Outcome| -> Vec<(u8, usize)> {
         let requests = outcome.log.lock().requests.iter().map(|sent| sent.3.clone()).collect::<Vec<_>>();
         let read = |bytes: &Vec<u8>| DutyRequest::decode(&mut &bytes[..]).unwrap();
         requests.iter().map(read).map(|request| (request.version, request.orders.len())).collect()
