@@ -1,10 +1,7 @@
 //! What blocks tell of studies, in the words of this version's runtime and of those before version 7.
 
 use codec::{Compact, Decode, Encode};
-use consilium_primitives::{
-    round::{Kind, PerMember},
-    Hash, InstitutionId, StudyId,
-};
+use consilium_primitives::{round::Kind, Hash, InstitutionId, StudyId};
 use consilium_runtime::{Runtime, RuntimeEvent};
 use frame_system::{EventRecord, Phase};
 use pallet_swarm_learning::{Event, Progress};
@@ -99,6 +96,7 @@ fn before_7(events: &mut &[u8]) -> Result<Vec<Said>, codec::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use consilium_primitives::round::PerMember;
 
     fn record(event: impl Encode) -> Vec<u8> {
         (Phase::ApplyExtrinsic(1), event, Vec::<H256>::new()).encode()

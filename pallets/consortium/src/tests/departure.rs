@@ -24,7 +24,7 @@ fn a_validator_is_leaving_until_it_is_in_no_set() {
             let member = Consortium::members().remove(2);
             assert_eq!((member.account, member.leaving, member.at_once), (3, true, at_once));
             assert!(!member.validator && !member.participant && !member.suspended);
-            assert_eq!((member.peer_ids, member.addresses), (vec![peer_id.clone()], vec![text]));
+            assert_eq!((member.peer_ids, member.addresses), (vec![peer_id.clone()], vec![text.try_into().unwrap()]));
             assert_eq!(Consortium::keep_connected(), vec![1, 2, 3]);
             // once where the motion was tried, and taken back, and once for good
             assert_eq!(Departed::get(), vec![3, 3]);
