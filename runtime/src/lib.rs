@@ -21,7 +21,7 @@ use codec::{Decode, Encode};
 use consilium_primitives::InstitutionId;
 use frame_support::{
     derive_impl, parameter_types,
-    traits::{ConstBool, ConstU32, ConstU64, Contains, Get},
+    traits::{ConstBool, ConstU32, ConstU64, Contains},
     weights::{constants::WEIGHT_REF_TIME_PER_MILLIS, Weight},
 };
 use frame_system::limits::{BlockLength, BlockWeights};

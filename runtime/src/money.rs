@@ -8,7 +8,7 @@ use frame_support::{
     traits::{
         fungible::{self, Dust},
         tokens::{DepositConsequence, Fortitude, Preservation, Provenance, WithdrawConsequence},
-        Get, OnRuntimeUpgrade,
+        OnRuntimeUpgrade,
     },
     weights::Weight,
 };
