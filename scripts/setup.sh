@@ -4,7 +4,7 @@
 #
 # What it installs:
 #   - Debian packages that native dependencies need (protoc, clang, lld, cmake, OpenSSL headers).
-# With the argument `tests`, also what the tests need: rustfmt and clippy, the polkadot-js library, what builds and looks at the
+# With the argument `tests`, also what the tests need: rustfmt and clippy, two libraries of other clients, what builds and looks at the
 # page of `consilium dashboard` (its packages, and a Chromium without windows), and numpy in an environment of its own. With the argument `wasm`, what compiling the runtime anew needs: the library files of the target
 # wasm32v1-none, from rustup where it can download them, otherwise built once from Debian's own Rust sources (on x86-64).
 # What a build needs in its environment is in scripts/env.sh.
@@ -109,7 +109,7 @@ if [ "${1:-}" = wasm ] && ! wasm_ready; then
     wasm_ready || die "wasm32v1-none is still missing: run 'rustup target add wasm32v1-none' by hand"
 fi
 
-# The library under the polkadot-js page, for the tests of e2e/; users of the demo do not need it.
+# Libraries of other clients, for the tests of e2e/; users of the demo do not need them.
 if [ "${1:-}" = tests ]; then
     for component in rustfmt clippy; do
         cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 && continue
@@ -120,20 +120,18 @@ if [ "${1:-}" = tests ]; then
     need_packages iproute2 util-linux libfaketime
     # Debian's Node.js comes without it
     if command -v node >/dev/null && ! command -v npm >/dev/null; then need_packages npm; fi
-    command -v npm >/dev/null || die "no npm: install Node.js 20.19 or newer with npm, which the tests of e2e/polkadot-js and dashboard/ need"
+    command -v npm >/dev/null || die "no npm: install Node.js 20.19 or newer with npm, which the tests of e2e/ and dashboard/ need"
     node_version=$(node --version 2>/dev/null || true)
     node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null \
         || die "Node.js ${node_version:-(none)}: 20.19 or newer is needed"
-    if ! cmp -s e2e/polkadot-js/package-lock.json e2e/polkadot-js/node_modules/.installed-lock; then
-        say "installing what e2e/polkadot-js needs (a few seconds)"
-        (cd e2e/polkadot-js && npm ci --no-audit --no-fund --loglevel=error >&2) || die "npm ci failed in e2e/polkadot-js"
-        cp e2e/polkadot-js/package-lock.json e2e/polkadot-js/node_modules/.installed-lock
-    fi
-    if ! cmp -s dashboard/package-lock.json dashboard/node_modules/.installed-lock; then
-        say "installing what dashboard/ needs (a few seconds)"
-        (cd dashboard && npm ci --no-audit --no-fund --loglevel=error >&2) || die "npm ci failed in dashboard"
-        cp dashboard/package-lock.json dashboard/node_modules/.installed-lock
-    fi
+    for folder in e2e/polkadot-js e2e/papi dashboard; do
+        cmp -s $folder/package-lock.json $folder/node_modules/.installed-lock && continue
+        say "installing what $folder needs (a few seconds)"
+        # the packages of a library bring tools to build with that make themselves ready: nothing here asks for them
+        scripts=(); [ $folder = e2e/papi ] && scripts=(--ignore-scripts)
+        (cd $folder && npm ci "${scripts[@]}" --no-audit --no-fund --loglevel=error >&2) || die "npm ci failed in $folder"
+        cp $folder/package-lock.json $folder/node_modules/.installed-lock
+    done
     # a browser of the machine's own is taken as well
     if [ -z "${CONSILIUM_CHROMIUM:-}" ] && ! ls /usr/bin/chromium* /usr/bin/google-chrome >/dev/null 2>&1; then
         if apt-cache show chromium-headless-shell >/dev/null 2>&1; then need_packages chromium-headless-shell; else need_packages chromium; fi

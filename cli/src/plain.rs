@@ -88,7 +88,7 @@ fn scalar(value: &Value) -> String {
 mod tests {
     use super::*;
     use crate::show::names;
-    use consilium_primitives::{InstitutionId, InstitutionNotice};
+    use consilium_primitives::{InstitutionId, InstitutionNotice, Name};
     use serde_json::json;
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
         }
         let notice = InstitutionNotice {
             id: InstitutionId([1; 32]),
-            name: "A\u{202e}B\u{1b}c Süd".into(),
+            name: Name::truncate_from("A\u{202e}B\u{1b}c Süd".into()),
             peer_id: None,
             validator: false,
             participant: true,

@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { ApiPromise, Keyring, WsProvider } from '@polkadot/api';
 import { blake2AsU8a } from '@polkadot/util-crypto';
-import { u8aConcat, u8aToHex } from '@polkadot/util';
+import { u8aConcat } from '@polkadot/util';
 
 const [url, out] = process.argv.slice(2);
 const fail = (why) => { console.error(`error: ${why}`); process.exit(1); };
@@ -25,11 +25,13 @@ const [proposer, other] = ['hospital-a', 'hospital-b'].map((name) => keys.addFro
 
 // Institutions and studies, from storage, by the types in the node's metadata.
 const institutions = await api.query.consortium.institutions.entries();
-const names = new Map(institutions.map(([key, value]) => [key.args[0].toHex(), value.unwrap().name.toUtf8()]));
+const names = new Map(institutions.map(([key, value]) => [key.args[0].toHex(), value.unwrap().name.toString()]));
 check(institutions.length === 4 && [...names.values()].includes('hospital-a'), `institutions: ${[...names.values()].sort().join(', ')}`);
 const study = (await api.query.swarmLearning.studies(0)).unwrap();
 const spec = (await api.query.swarmLearning.specs(0)).unwrap();
-check(JSON.parse(spec.toUtf8()).version === 1, `study 0: ${JSON.parse(spec.toUtf8()).title}`);
+check(JSON.parse(spec.toString()).version === 1, `study 0: ${JSON.parse(spec.toString()).title}`);
+const addresses = new Set(institutions.map(([key]) => key.args[0].toString()));
+check(study.state.members.every((member) => addresses.has(member.id.toString())), 'its members are the institutions, by the same addresses');
 const history = await api.query.swarmLearning.history.entries(0);
 const rounds = history.map(([key, record]) => [key.args[1].toHuman(), record.unwrap()]);
 const merges = rounds.filter(([, r]) => r.kind.isModel && !r.round.eqn(0)).sort((a, b) => a[1].round.cmp(b[1].round));
@@ -37,6 +39,12 @@ check(merges.length > 0, `${merges.length} merge rounds, the last closed in bloc
 for (const [, r] of merges) {
   console.log(`    round ${r.round}: root ${r.root.toHex().slice(0, 18)}..., ${r.inputs.length} inputs, attested by ${r.attesters.map((a) => names.get(a.toHex())).join(', ')}`);
 }
+
+// What it costs, and who may not: an outsider is told that its address signs for nothing.
+const fee = await api.tx.swarmLearning.withdraw(0).paymentInfo(proposer);
+check(fee.partialFee.isZero() && !fee.weight.refTime.toBn().isZero(), `a call weighs ${fee.weight.refTime.toHuman()} and costs nothing`);
+const outsider = await api.tx.swarmLearning.withdraw(0).signAndSend(keys.addFromUri('//Eve')).then(() => 'taken', (e) => e.message);
+check(outsider.includes('Invalid signing address'), `an outsider is told: ${outsider}`);
 
 // Signed extrinsics, their events, and an error of this chain by its name.
 const send = (call, who) => new Promise((yes, no) => {
@@ -51,7 +59,7 @@ const send = (call, who) => new Promise((yes, no) => {
 });
 const named = (events, method) => events.find((e) => e.section === 'swarmLearning' && e.method === method);
 const rules = study.state.rules;
-const registered = named(await send(api.tx.swarmLearning.register(rules, u8aToHex(spec.toU8a(true))), proposer), 'Registered');
+const registered = named(await send(api.tx.swarmLearning.register(rules, spec), proposer), 'Registered');
 check(registered, `registered: ${JSON.stringify(registered?.toHuman().data)}`);
 const number = (await api.query.swarmLearning.nextStudy()).toNumber() - 1;
 const agreement = blake2AsU8a(u8aConcat(api.genesisHash.toU8a(), proposer.publicKey, rules.toU8a(), spec.toU8a(true)), 256);
@@ -62,13 +70,17 @@ const enrolled = named(await send(api.tx.swarmLearning.enrol(number, agreement, 
 check(enrolled, `enrolled: ${JSON.stringify(enrolled?.toHuman().data)}`);
 
 // A block with round votes: general transactions, without a signer. Version 16.5.6 throws where `.signer` of such a one
-// is asked for, so that toHuman() of the whole block fails; its call is read by `.method`.
+// is asked for, and its `.hash` is not the chain's; the block as a whole, the vote as a call, and the events are read.
 const closed = merges[0][1].closedAt.toNumber();
 let votes = 0, thrown = 0;
+const told = new Set();
 for (let block = closed; block > closed - 12 && block > 0; block -= 1) {
   const hash = await api.rpc.chain.getBlockHash(block);
   const events = await api.query.system.events.at(hash);
-  const { block: { extrinsics } } = await api.rpc.chain.getBlock(hash);
+  const { block: whole } = await api.rpc.chain.getBlock(hash);
+  const { extrinsics } = whole;
+  if (whole.toHuman().extrinsics.length !== extrinsics.length) fail(`block ${block} is not shown whole`);
+  for (const { event } of events) if (event.section === 'swarmLearning') told.add(event.method);
   for (const [index, extrinsic] of extrinsics.entries()) {
     if (extrinsic.method.section !== 'swarmLearning' || extrinsic.method.method !== 'vote') continue;
     const vote = extrinsic.method.args[0];
@@ -78,6 +90,7 @@ for (let block = closed; block > closed - 12 && block > 0; block -= 1) {
     if (votes++ < 8) console.log(`    block ${block}: ${names.get(vote.institution.toHex())}, round ${vote.round}, ${vote.kind.type}: ${vote.body.type}`);
   }
 }
-check(votes > 0, `${votes} round votes decoded; asking for the signer threw ${thrown} times`);
+check(votes > 0, `${votes} round votes decoded, in blocks that are shown whole; asking for the signer threw ${thrown} times`);
+check(['Committed', 'Frozen', 'Attested', 'RoundClosed'].every((name) => told.has(name)), `each step is an event of its own: ${[...told].sort().join(', ')}`);
 await api.disconnect();
 process.exit(0);

@@ -62,7 +62,8 @@ pub struct Members<C> {
 struct Word {
     /// The institutions at the best block.
     listed: Vec<Member<AccountId>>,
-    /// Those in a set of validators at the best block: whoever is leaving goes only when it is in none.
+    /// Those that must stay connected, at the best block or the finalised one: whoever is leaving goes only when it is in no set of
+    /// validators, and nothing of it is in a merge that runs.
     kept: BTreeSet<AccountId>,
     /// Those to be cut at once at the finalised block.
     cut: BTreeSet<AccountId>,
@@ -283,13 +284,14 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use consilium_primitives::Address;
 
     fn member(account: u8, peers: &[PeerId], addresses: &[&str]) -> Member<AccountId> {
         Member {
             account: [account; 32].into(),
-            name: Vec::new(),
+            name: Default::default(),
             peer_ids: peers.iter().map(|peer| peer.to_bytes()).collect(),
-            addresses: addresses.iter().map(|text| text.as_bytes().to_vec()).collect(),
+            addresses: addresses.iter().map(|text| Address::truncate_from(text.as_bytes().to_vec())).collect(),
             validator: true,
             participant: true,
             suspended: false,
@@ -353,7 +355,7 @@ mod tests {
         let of = |word: &Word| word.decide(&Table::new(), &HashSet::new()).into_keys().collect::<HashSet<_>>();
         listed[1].leaving = true;
         let mut word = word(listed, false);
-        assert_eq!(of(&word), [peers[0], peers[2]].into(), "it is in no set of validators");
+        assert_eq!(of(&word), [peers[0], peers[2]].into(), "nobody needs it");
         word.kept = [[1; 32].into(), [2; 32].into()].into();
         assert_eq!(of(&word), peers.into());
         // the best block says so, and might be taken back

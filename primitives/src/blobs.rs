@@ -1,6 +1,9 @@
 //! What the chain says about blobs: who made them, who should hold them, who may have them.
 
-use crate::ids::{BlobRef, Hash, InstitutionId, StudyId};
+use crate::{
+    ids::{BlobRef, Hash, InstitutionId, StudyId},
+    text::Name,
+};
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
 use scale_info::TypeInfo;
@@ -122,7 +125,7 @@ pub struct InstitutionNotice {
     /// Its account.
     pub id: InstitutionId,
     /// Its name.
-    pub name: Vec<u8>,
+    pub name: Name,
     /// Multihash bytes of its node's peer id, once registered.
     pub peer_id: Option<Vec<u8>>,
     /// Whether it makes and finalises blocks.

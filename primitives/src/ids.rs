@@ -4,6 +4,7 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use core::fmt;
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
+use sp_core::crypto::AccountId32;
 
 /// 32 bytes: a BLAKE3 hash where it names a blob, a BLAKE2b-256 hash where the chain computed it.
 pub type Hash = sp_core::H256;
@@ -24,11 +25,19 @@ pub type StudyId = u32;
     Decode,
     DecodeWithMemTracking,
     MaxEncodedLen,
-    TypeInfo,
     Serialize,
     Deserialize,
 )]
 pub struct InstitutionId(pub [u8; 32]);
+
+/// The metadata calls it what it is, so that every client shows it as the address that it has everywhere else.
+impl TypeInfo for InstitutionId {
+    type Identity = AccountId32;
+
+    fn type_info() -> scale_info::Type {
+        AccountId32::type_info()
+    }
+}
 
 impl fmt::Debug for InstitutionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

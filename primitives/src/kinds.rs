@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is collected, merged and attested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub enum Kind {
     /// Column statistics, once per study.
     Statistics,
@@ -31,6 +32,7 @@ pub enum Kind {
     Serialize,
     Deserialize,
 )]
+#[scale_info(capture_docs = "always")]
 #[serde(rename_all = "snake_case")]
 pub enum DutyKind {
     /// Count, mean and squared deviations of each column, over this site's training rows.
@@ -66,6 +68,7 @@ pub enum DutyKind {
     Serialize,
     Deserialize,
 )]
+#[scale_info(capture_docs = "always")]
 pub enum FailureCode {
     /// The data file could not be read.
     DataUnreadable,
@@ -107,6 +110,7 @@ pub enum FailureCode {
     Serialize,
     Deserialize,
 )]
+#[scale_info(capture_docs = "always")]
 pub struct Marks {
     /// Inputs that have no part in the merged model.
     pub left_out: u64,
@@ -136,6 +140,7 @@ impl Marks {
     Serialize,
     Deserialize,
 )]
+#[scale_info(capture_docs = "always")]
 pub enum Next {
     /// The next round's update is committed.
     Update {

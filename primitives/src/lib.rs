@@ -51,5 +51,6 @@ pub use ids::{BlobRef, Hash, InstitutionId, StudyId};
 pub use members::Member;
 pub use recovery::{Consent, FinalitySet, Recovery};
 pub use rules::{Merge, MergeRule, OnStall, StudyRules, Weighting, Windows};
+pub use text::{Address, Name, Text};
 pub use time::{as_blocks, blocks, restated, BlockNumber, SLOT_MILLIS, SLOT_MILLIS_BEFORE_5};
 pub use vote::{Marks, Next, Vote, VoteBody};

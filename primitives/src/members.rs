@@ -1,5 +1,6 @@
 //! What the chain says about the members of a consortium to the node.
 
+use crate::text::{Address, Name};
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
 use scale_info::TypeInfo;
@@ -9,12 +10,12 @@ use scale_info::TypeInfo;
 pub struct Member<AccountId> {
     /// The institution.
     pub account: AccountId,
-    /// Its name, in UTF-8.
-    pub name: Vec<u8>,
+    /// Its name.
+    pub name: Name,
     /// Multihash bytes of its node's peer id, once registered; for an hour after a change the one before, too, as the second.
     pub peer_ids: Vec<Vec<u8>>,
-    /// Where its node can be reached: multiaddresses as UTF-8 text, without the peer id. None: it only dials.
-    pub addresses: Vec<Vec<u8>>,
+    /// Where its node can be reached: multiaddresses without the peer id. None: it only dials.
+    pub addresses: Vec<Address>,
     /// Is to make and finalise blocks: has the flag and is not suspended.
     pub validator: bool,
     /// May take part in studies.

@@ -14,6 +14,7 @@ pub const RECOVERY_CONTEXT: &[u8] = b"consilium/recovery/1";
 
 /// What the survivors sign.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Recovery<AccountId> {
     /// Hash of block 0.
     pub genesis: Hash,
@@ -27,6 +28,7 @@ pub struct Recovery<AccountId> {
 
 /// A set of those who vote on finality, without those that are lost.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct FinalitySet {
     /// Its number, as nodes count.
     pub id: u64,
@@ -38,6 +40,7 @@ pub struct FinalitySet {
 
 /// A survivor's word for a recovery.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Consent<AccountId> {
     /// The institution.
     pub institution: AccountId,

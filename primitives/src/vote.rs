@@ -28,6 +28,7 @@ pub const VOTE_CONTEXT: &[u8] = b"consilium/vote/1";
     Serialize,
     Deserialize,
 )]
+#[scale_info(capture_docs = "always")]
 pub struct Vote {
     /// Study.
     pub study: StudyId,
@@ -62,6 +63,7 @@ pub struct Vote {
     Serialize,
     Deserialize,
 )]
+#[scale_info(capture_docs = "always")]
 pub enum VoteBody {
     /// Statistics, Train: an update is committed.
     Update {

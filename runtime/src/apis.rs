@@ -125,6 +125,21 @@ impl_runtime_apis! {
         }
     }
 
+    impl money::TransactionPaymentApi<Block, Balance> for Runtime {
+        fn query_info(uxt: <Block as BlockT>::Extrinsic, _len: u32) -> money::RuntimeDispatchInfo<Balance> {
+            money::RuntimeDispatchInfo::free(&uxt)
+        }
+        fn query_fee_details(_uxt: <Block as BlockT>::Extrinsic, _len: u32) -> money::FeeDetails<Balance> {
+            money::FeeDetails::NONE
+        }
+        fn query_weight_to_fee(_weight: Weight) -> Balance {
+            0
+        }
+        fn query_length_to_fee(_length: u32) -> Balance {
+            0
+        }
+    }
+
     #[api_version(2)]
     impl pallet_swarm_learning_runtime_api::SwarmApi<Block> for Runtime {
         fn institutions() -> Vec<InstitutionNotice> {

@@ -1,8 +1,7 @@
 //! The chain that a consortium of hospitals owns together: Aura and GRANDPA, the institutions, their studies.
 //!
 //! There is no token economy. Who signs for an institution is let in, within its quota, and nobody else, so there are no
-//! fees; the balances pallet is here because the session pallet wants a currency, and its calls are closed. Nobody is root:
-//! what concerns all is decided by motions of the institutions.
+//! fees, and nobody has money ([`money`]). Nobody is root: what concerns all is decided by motions of the institutions.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![recursion_limit = "256"]
 #![allow(missing_docs)] // items the macros generate
@@ -13,6 +12,7 @@ mod apis;
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarks;
 mod genesis_config_presets;
+mod money;
 #[cfg(test)]
 mod tests;
 
@@ -62,7 +62,7 @@ pub const VERSION: RuntimeVersion = RuntimeVersion {
     spec_name: alloc::borrow::Cow::Borrowed("consilium"),
     impl_name: alloc::borrow::Cow::Borrowed("consilium"),
     authoring_version: 1,
-    spec_version: 6,
+    spec_version: 7,
     impl_version: 1,
     apis: apis::RUNTIME_API_VERSIONS,
     transaction_version: 2,
@@ -120,8 +120,7 @@ mod runtime {
     pub type System = frame_system;
     #[runtime::pallet_index(1)]
     pub type Timestamp = pallet_timestamp;
-    #[runtime::pallet_index(2)]
-    pub type Balances = pallet_balances;
+    // 2 was the pallet of balances, before version 7
     #[runtime::pallet_index(3)]
     pub type Consortium = pallet_consortium;
     #[runtime::pallet_index(4)]
@@ -152,7 +151,7 @@ parameter_types! {
         .build();
 }
 
-/// What may be called. Nothing is paid on this chain, so nothing can be transferred. Session keys are replaced by
+/// What may be called. Session keys are replaced by
 /// `consortium.rotate_keys`, which ends the session soon, or go with their institution, and are never purged: a validator
 /// without keys makes no blocks, and a chain whose last one did so would stand. Finality is helped on by a motion alone. Of
 /// the system's calls, the one that applies a runtime that was decided.
@@ -162,7 +161,7 @@ impl Contains<RuntimeCall> for Allowed {
         match call {
             RuntimeCall::System(call) => matches!(call, frame_system::Call::apply_authorized_upgrade { .. }),
             RuntimeCall::Timestamp(_) | RuntimeCall::Consortium(_) | RuntimeCall::SwarmLearning(_) => true,
-            RuntimeCall::Balances(_) | RuntimeCall::Session(_) | RuntimeCall::Grandpa(_) => false,
+            RuntimeCall::Session(_) | RuntimeCall::Grandpa(_) => false,
         }
     }
 }
@@ -180,7 +179,8 @@ impl frame_system::Config for Runtime {
     type BlockHashCount = BlockHashCount;
     type DbWeight = frame_support::weights::constants::ParityDbWeight;
     type Version = Version;
-    type AccountData = pallet_balances::AccountData<Balance>;
+    type AccountData = ();
+    type SingleBlockMigrations = money::ForgetBalances;
     type SS58Prefix = SS58Prefix;
     type MaxConsumers = ConstU32<16>;
 }
@@ -189,23 +189,6 @@ impl pallet_timestamp::Config for Runtime {
     type Moment = u64;
     type OnTimestampSet = Aura;
     type MinimumPeriod = ConstU64<{ SLOT_MILLIS / 2 }>;
-    type WeightInfo = ();
-}
-
-impl pallet_balances::Config for Runtime {
-    type RuntimeEvent = RuntimeEvent;
-    type RuntimeHoldReason = RuntimeHoldReason;
-    type RuntimeFreezeReason = RuntimeFreezeReason;
-    type Balance = Balance;
-    type DustRemoval = ();
-    type ExistentialDeposit = frame_support::traits::ConstU128<1>;
-    type AccountStore = System;
-    type ReserveIdentifier = [u8; 8];
-    type FreezeIdentifier = ();
-    type MaxLocks = ConstU32<0>;
-    type MaxReserves = ConstU32<0>;
-    type MaxFreezes = ConstU32<0>;
-    type DoneSlashHandler = ();
     type WeightInfo = ();
 }
 
@@ -220,7 +203,7 @@ impl pallet_session::Config for Runtime {
     type Keys = SessionKeys;
     type DisablingStrategy = ();
     type WeightInfo = ();
-    type Currency = Balances;
+    type Currency = money::NoMoney;
     type KeyDeposit = frame_support::traits::ConstU128<0>;
 }
 
@@ -249,11 +232,16 @@ impl pallet_consortium::OnDeparture<AccountId> for TellStudies {
         SwarmLearning::departed(who);
     }
 
+    fn serving() -> Vec<AccountId> {
+        SwarmLearning::serving().into_iter().map(|who| AccountId::from(who.0)).collect()
+    }
+
     fn weight() -> Weight {
-        // at most: a withdrawal from every study that runs, none of which looks back over rounds
+        // at most: a withdrawal from every study that runs, none of which looks back over rounds, and one look at each
         let one =
             <<Runtime as pallet_swarm_learning::Config>::WeightInfo as pallet_swarm_learning::WeightInfo>::withdraw();
-        one.saturating_mul(u64::from(pallet_swarm_learning::MAX_RUNNING))
+        let look = <Runtime as frame_system::Config>::DbWeight::get().reads(1);
+        one.saturating_add(look).saturating_mul(u64::from(pallet_swarm_learning::MAX_RUNNING))
     }
 }
 
@@ -380,8 +368,8 @@ where
     }
 }
 
-/// All institutions, for the node; and those that have left or were removed, as long as the validators need them: what they have made
-/// for a merge that runs, they still give away. Who is to be cut off at once is not among them.
+/// All institutions, for the node; and those that have left or were removed, as long as the validators or a merge that runs need them:
+/// what they have made for it, they still give away. Who is to be cut off at once is not among them.
 fn institutions() -> Vec<consilium_primitives::InstitutionNotice> {
     let leaving = Consortium::members().into_iter().filter(|member| member.leaving && !member.at_once);
     let leaving = leaving.map(|member| consilium_primitives::InstitutionNotice {
@@ -395,7 +383,7 @@ fn institutions() -> Vec<consilium_primitives::InstitutionNotice> {
         id: InstitutionId(*account.as_ref()),
         validator: it.is_active_validator(),
         participant: it.is_active_participant(),
-        name: it.name.into_inner(),
+        name: it.name,
         peer_id: it.peer_id.map(|id| id.into_inner()),
     };
     <Consortium as pallet_consortium::Institutions<_>>::all().into_iter().map(notice).chain(leaving).collect()

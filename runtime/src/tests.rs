@@ -1,6 +1,9 @@
 //! What only the whole runtime shows: what may be called and by whom, what follows from a departure, and that every call
 //! fits in a block.
 
+mod metadata;
+mod money;
+
 use crate::*;
 use consilium_primitives::{
     round::Phase, rules::MAX_SPEC_LEN, Merge, MergeRule, OnStall, StudyRules, VoteBody, Weighting,
@@ -112,7 +115,7 @@ fn who_has_left_or_was_removed_signs_nothing_that_is_let_in() {
         assert_eq!(pool(signed(Dave, profile(), 0)), Err(InvalidTransaction::BadSigner.into()));
         assert!(!pallet_session::NextKeys::<Runtime>::contains_key(Dave.to_account_id()));
         // an outsider never had an account
-        assert_eq!(pool(signed(Sr25519Keyring::Eve, profile(), 0)), Err(InvalidTransaction::Payment.into()));
+        assert_eq!(pool(signed(Sr25519Keyring::Eve, profile(), 0)), Err(InvalidTransaction::BadSigner.into()));
     });
 }
 
@@ -171,11 +174,9 @@ fn the_quota_is_check_nonce_on_the_wire() {
 }
 
 #[test]
-fn nobody_transfers_and_nobody_sets_or_purges_keys_but_by_the_consortium() {
+fn nobody_sets_or_purges_keys_but_by_the_consortium() {
     chain().execute_with(|| {
         let alice = || RuntimeOrigin::signed(Alice.to_account_id());
-        let transfer = pallet_balances::Call::transfer_all { dest: Bob.to_account_id().into(), keep_alive: false };
-        assert_eq!(call(transfer, alice()), Err(frame_system::Error::<Runtime>::CallFiltered.into()));
         let purge = pallet_session::Call::purge_keys {};
         assert_eq!(call(purge, alice()), Err(frame_system::Error::<Runtime>::CallFiltered.into()));
         let keys = pallet_session::NextKeys::<Runtime>::get(Alice.to_account_id()).expect("a founder has keys");
@@ -215,7 +216,7 @@ fn who_leaves_while_validators_need_it_can_be_asked_for_what_it_has_made_and_who
         let listed = || crate::institutions().into_iter().find(|it| it.id == InstitutionId(Dave.to_raw_public()));
         let before = listed().expect("it is an institution");
         let departed = |at_once| pallet_consortium::Departed {
-            name: before.name.clone().try_into().expect("a name"),
+            name: before.name.clone(),
             peer_ids: Default::default(),
             addresses: Default::default(),
             at_once,
@@ -227,6 +228,69 @@ fn who_leaves_while_validators_need_it_can_be_asked_for_what_it_has_made_and_who
         assert!(!leaving.validator && !leaving.participant && leaving.name == before.name);
         pallet_consortium::pallet::Leaving::<Runtime>::insert(&who, departed(true));
         assert_eq!(listed(), None);
+    });
+}
+
+#[test]
+fn who_is_no_validator_and_leaves_gives_its_update_away_until_the_merge_has_closed() {
+    use consilium_primitives::round::{bit, Commitment, Input, Kind, Merging, PerMember};
+    use frame_support::traits::Hooks;
+    chain().execute_with(|| {
+        let spec = b"{}".to_vec().try_into().expect("short");
+        let alice = RuntimeOrigin::signed(Alice.to_account_id());
+        assert_ok!(SwarmLearning::register(alice.clone(), alloc::boxed::Box::new(rules()), spec));
+        let agreement = pallet_swarm_learning::Studies::<Runtime>::get(0).expect("registered").agreement;
+        for who in [Alice, Bob, Dave] {
+            assert_ok!(SwarmLearning::enrol(RuntimeOrigin::signed(who.to_account_id()), 0, agreement, 10));
+        }
+        assert_ok!(SwarmLearning::start(alice, 0));
+        // all three have sent their part, and nobody has merged yet
+        let input = |member| {
+            let commitment = Commitment { member, duty: Default::default(), root: Default::default(), at: 1 };
+            Input { commitment, weight: 10 }
+        };
+        let merging = Merging {
+            kind: Kind::Model,
+            attempt: 1,
+            needs: 2,
+            inputs: PerMember::truncate_from((0..3).map(input).collect()),
+            inputs_root: Default::default(),
+            ballots: PerMember::truncate_from(alloc::vec![None; 3]),
+            frozen_at: 1,
+            window: 1_000,
+            began: 1,
+            stands: false,
+            stood: None,
+            until: 1_000,
+            dropped: PerMember::new(),
+        };
+        pallet_swarm_learning::Studies::<Runtime>::mutate(0, |info| {
+            info.as_mut().expect("registered").state.phase = Phase::Merging(merging);
+        });
+        let who = Dave.to_account_id();
+        pallet_session::Validators::<Runtime>::mutate(|all| all.retain(|it| *it != who));
+        pallet_session::QueuedKeys::<Runtime>::mutate(|all| all.retain(|(it, _)| *it != who));
+
+        decide(Motion::Remove { who: who.clone(), at_once: false });
+        let state = || pallet_swarm_learning::Studies::<Runtime>::get(0).expect("registered").state;
+        assert_eq!(state().active() & bit(2), 0, "it has no part in what follows");
+        let listed = || crate::institutions().into_iter().find(|it| it.id == InstitutionId(Dave.to_raw_public()));
+        assert!(listed().is_some_and(|it| !it.validator && !it.participant));
+        assert!(Consortium::keep_connected().contains(&who));
+        let settle = consilium_primitives::blocks(pallet_consortium::SETTLE_MILLIS);
+        let look = |turn: u32| {
+            System::set_block_number(turn * settle);
+            Consortium::on_initialize(turn * settle);
+        };
+        look(1);
+        assert!(listed().is_some());
+
+        pallet_swarm_learning::Studies::<Runtime>::mutate(0, |info| {
+            info.as_mut().expect("registered").state.phase = Phase::Enrolling { until: 1_000 };
+        });
+        look(2);
+        assert_eq!(listed(), None);
+        assert!(!Consortium::keep_connected().contains(&who));
     });
 }
 

@@ -9,6 +9,7 @@ use subxt::{
     client::{OnlineClientAtBlock, OnlineClientAtBlockT},
     config::{substrate::SubstrateConfig, DefaultExtrinsicParamsBuilder, Header},
     error::{DispatchError, TransactionEventsError},
+    events::Events,
     ext::scale_encode::{EncodeAsFields, Error as EncodeError, FieldIter, TypeResolver},
     metadata::ArcMetadata,
     tx::{DynamicPayload, TransactionInBlock, TransactionProgress, TransactionStatus},
@@ -196,13 +197,15 @@ impl Chain {
     /// The node does not answer, or keeps the state of that block no longer.
     pub async fn events(&self, block: Block) -> Result<Vec<Happened>> {
         let at = self.api.at_block(subxt::utils::H256::from(block.hash.0)).await?;
-        let (events, metadata) = (at.events().fetch().await?, at.metadata());
-        let mut happened = Vec::new();
-        for event in events.iter() {
-            let event = event?;
-            happened.push(an_event(event.pallet_name(), event.event_name(), event.field_bytes(), &metadata));
-        }
-        Ok(happened)
+        let events = at.events().fetch().await?;
+        let error = match all_of(&events, &at.metadata()) {
+            Ok(all) => return Ok(all),
+            Err(error) => error,
+        };
+        // what happened in the block that brings a new runtime is told in the words of the one before
+        let before = self.block_at(block.number.saturating_sub(1)).await?;
+        let before = self.api.at_block(subxt::utils::H256::from(before.hash.0)).await?;
+        all_of(&before.events().from_bytes(events.bytes().to_vec()), &before.metadata()).map_err(|_| error)
     }
 
     /// The votes on studies in a block, in their order.
@@ -264,6 +267,16 @@ async fn included<C: OnlineClientAtBlockT<SubstrateConfig>>(
         }
     }
     Err(anyhow!("{what}: the node stopped reporting on it"))
+}
+
+/// Events in the words of a runtime with this metadata.
+fn all_of(events: &Events<SubstrateConfig>, metadata: &ArcMetadata) -> Result<Vec<Happened>> {
+    let mut happened = Vec::new();
+    for event in events.iter() {
+        let event = event?;
+        happened.push(an_event(event.pallet_name(), event.event_name(), event.field_bytes(), metadata));
+    }
+    Ok(happened)
 }
 
 fn an_event(pallet: &str, name: &str, fields: &[u8], metadata: &ArcMetadata) -> Happened {

@@ -92,16 +92,15 @@ fn about(study: StudyId, event: &Happened) -> Option<Told> {
     }
     let fields = &mut &event.fields[..];
     let (of, told) = match event.name.as_str() {
-        "Progress" => {
-            let (of, _, what) = <(StudyId, u32, Progress)>::decode(fields).ok()?;
-            (of, Told::Progress(what))
-        }
         "RoundClosed" => {
             let (of, kind, round, ..) = <(StudyId, Kind, u32, Hash, u32, u32)>::decode(fields).ok()?;
             (of, Told::Closed { kind, round })
         }
         "Withdrawn" => (StudyId::decode(fields).ok()?, Told::Left),
-        _ => return None,
+        name => {
+            let (of, _, what) = Progress::read(name, fields)?;
+            (of, Told::Progress(what))
+        }
     };
     (of == study).then_some(told)
 }
@@ -117,14 +116,18 @@ mod tests {
         let event =
             |name: &str, fields: Vec<u8>| Happened { pallet: SWARM.into(), name: name.into(), fields, why: None };
         let committed = Progress::Committed { who: InstitutionId([1; 32]), root: Hash::zero() };
-        let progress = event("Progress", (4u32, 2u32, &committed).encode());
-        assert_eq!(about(4, &progress), Some(Told::Progress(committed)));
-        assert_eq!(about(5, &progress), None);
+        let (who, root) = (InstitutionId([1; 32]), Hash::zero());
+        let now = event("Committed", (4u32, 2u32, who, root).encode());
+        let before_7 = event("Progress", (4u32, 2u32, &committed).encode());
+        for progress in [now, before_7] {
+            assert_eq!(about(4, &progress), Some(Told::Progress(committed.clone())));
+            assert_eq!(about(5, &progress), None);
+        }
         let closed = event("RoundClosed", (4u32, Kind::Model, 7u32, Hash::zero(), 3u32, 1u32).encode());
         assert_eq!(about(4, &closed), Some(Told::Closed { kind: Kind::Model, round: 7 }));
         let left = event("Withdrawn", (4u32, InstitutionId([1; 32])).encode());
         assert_eq!(about(4, &left), Some(Told::Left));
         assert_eq!(about(4, &event("Registered", 4u32.encode())), None);
-        assert_eq!(about(4, &event("Progress", vec![4, 0])), None, "cut off");
+        assert_eq!(about(4, &event("Committed", vec![4, 0])), None, "cut off");
     }
 }

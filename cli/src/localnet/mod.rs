@@ -111,6 +111,8 @@ async fn conduct(options: &Options, plan: &Plan, network: &Network, began: Insta
                 out!("chain   {page} (or any polkadot-js page with this address)");
             }
             say(&format!("look around: {page}"));
+            say("  (the browser asks whether that page may reach this device: allow it)");
+            say(&format!("or with nothing from outside: consilium dashboard --dir {}", first.dir.display()));
             say("the network keeps running; Ctrl-C stops it");
         }
         (false, Format::Text) => {

@@ -6,7 +6,6 @@ use crate::{
     show::{done, name, why_aborted, why_paused, Names},
 };
 use anyhow::{Context, Result};
-use codec::Decode;
 use consilium_primitives::{
     round::{bit, Collecting, Phase, Study},
     FailureCode, InstitutionId, StudyId,
@@ -97,8 +96,8 @@ pub fn standstill(study: &Study, failed: &[Failure], names: &Names, number: Stud
 
 /// Failures of a study that a block tells of.
 fn told(study: StudyId, block: u32, events: &[Happened]) -> Vec<Failure> {
-    let about = events.iter().filter(|event| event.pallet == SWARM && event.name == "Progress");
-    let said = about.filter_map(|event| <(StudyId, u32, Progress)>::decode(&mut &event.fields[..]).ok());
+    let about = events.iter().filter(|event| event.pallet == SWARM);
+    let said = about.filter_map(|event| Progress::read(&event.name, &event.fields));
     said.filter_map(|(of, round, what)| match what {
         Progress::Failed { who, code } if of == study => Some(Failure { who, code, round, block }),
         _ => None,
@@ -208,9 +207,8 @@ mod tests {
         Hash,
     };
 
-    fn event(study: StudyId, what: &Progress) -> Happened {
-        let fields = (study, 3u32, what).encode();
-        Happened { pallet: SWARM.into(), name: "Progress".into(), fields, why: None }
+    fn event(name: &str, fields: Vec<u8>) -> Happened {
+        Happened { pallet: SWARM.into(), name: name.into(), fields, why: None }
     }
 
     #[test]
@@ -218,9 +216,14 @@ mod tests {
         let who = InstitutionId([7; 32]);
         let failed = Progress::Failed { who, code: FailureCode::SchemaMismatch };
         let paused = Progress::Paused { reason: PauseReason::TooFewUpdates };
-        let events = [event(0, &failed), event(0, &paused), event(1, &failed)];
+        let now = |study: u32| event("Failed", (study, 3u32, who, FailureCode::SchemaMismatch).encode());
+        let before_7 = |study: u32, what: &Progress| event("Progress", (study, 3u32, what).encode());
+        let pause = event("Paused", (0u32, 3u32, PauseReason::TooFewUpdates).encode());
+        let failure = [Failure { who, code: FailureCode::SchemaMismatch, round: 3, block: 40 }];
+        assert_eq!(told(0, 40, &[now(0), pause, now(1)]), failure);
+        let events = [before_7(0, &failed), before_7(0, &paused), before_7(1, &failed)];
         let told = told(0, 40, &events);
-        assert_eq!(told, [Failure { who, code: FailureCode::SchemaMismatch, round: 3, block: 40 }]);
+        assert_eq!(told, failure);
         let names = Names::from([(who, "Birch".to_owned())]);
         let words = told[0].words(&names);
         assert!(words.contains("Birch: SchemaMismatch") && words.contains("doctor"), "{words}");

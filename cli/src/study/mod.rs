@@ -290,7 +290,7 @@ fn invited(
 ) -> Result<(Vec<InstitutionId>, Option<String>)> {
     let mut ids = BTreeSet::new();
     for text in texts {
-        let of = |i: &&InstitutionNotice| i.name == text.as_bytes() || i.id.to_string() == *text;
+        let of = |i: &&InstitutionNotice| i.name.as_slice() == text.as_bytes() || i.id.to_string() == *text;
         let Some(institution) = institutions.iter().find(of) else {
             let names = show::names(institutions).into_values().collect::<Vec<_>>().join(", ");
             bail!("--invite {text}: no institution of this name or id; there are {names}");
@@ -310,12 +310,13 @@ fn invited(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use consilium_primitives::Name;
 
     #[test]
     fn who_proposes_is_invited_with_those_it_names_and_told_so() {
         let notice = |n: u8, name: &str, participant| InstitutionNotice {
             id: InstitutionId([n; 32]),
-            name: name.into(),
+            name: Name::truncate_from(name.into()),
             peer_id: None,
             validator: true,
             participant,

@@ -1,5 +1,5 @@
 //! A finished network as other programs see it: the library under the polkadot-js page reads it, enrols in it, decodes
-//! its votes; and nothing of a model or of a row is on its chain.
+//! its votes; it and PAPI walk all that the metadata names; and nothing of a model or of a row is on its chain.
 
 use super::{SITES, STUDY};
 use consilium_e2e::{workspace, Run};
@@ -7,9 +7,10 @@ use serde_json::Value;
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command, time::Duration};
 
 fn node(script: &str, url: &str, out: &Path, more: &[&str]) -> (bool, String) {
+    let (folder, file) = script.split_once('/').unwrap();
     let mut command = Command::new("node");
-    command.current_dir(workspace().join("e2e/polkadot-js")).args([script, url]);
-    if script == "leak.mjs" {
+    command.current_dir(workspace().join("e2e").join(folder)).args([file, url]);
+    if file == "leak.mjs" {
         command.arg("--blobs");
         for site in SITES {
             command.arg(out.join(site).join("blobs"));
@@ -27,9 +28,11 @@ fn node(script: &str, url: &str, out: &Path, more: &[&str]) -> (bool, String) {
 }
 
 #[test]
-fn a_kept_network_can_be_read_by_polkadot_js_and_holds_no_piece_of_a_model_or_a_row() {
-    let modules = workspace().join("e2e/polkadot-js/node_modules");
-    assert!(modules.exists(), "{} is missing: scripts/setup.sh installs it", modules.display());
+fn a_kept_network_can_be_read_by_other_clients_and_holds_no_piece_of_a_model_or_a_row() {
+    for folder in ["polkadot-js", "papi"] {
+        let modules = workspace().join("e2e").join(folder).join("node_modules");
+        assert!(modules.exists(), "{} is missing: scripts/setup.sh tests installs it", modules.display());
+    }
     let scratch = tempfile::tempdir().unwrap();
     let out = scratch.path().join("out");
     // on the chain that ships, as scripts/demo.sh starts it
@@ -51,7 +54,14 @@ fn a_kept_network_can_be_read_by_polkadot_js_and_holds_no_piece_of_a_model_or_a_
     let said = run.said();
     let url = said.split("?rpc=").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap().to_owned();
 
-    for (script, more) in [("leak.mjs", &[][..]), ("leak.mjs", &["--plant"]), ("look.mjs", &[out.to_str().unwrap()])] {
+    let folder = out.to_str().unwrap();
+    for (script, more) in [
+        ("polkadot-js/leak.mjs", &[][..]),
+        ("polkadot-js/leak.mjs", &["--plant"]),
+        ("polkadot-js/walk.mjs", &[]),
+        ("polkadot-js/look.mjs", &[folder]),
+        ("papi/walk.mjs", &[]),
+    ] {
         let (worked, said) = node(script, &url, &out, more);
         assert!(worked, "{script} {more:?}:\n{said}");
     }

@@ -27,7 +27,7 @@ use super::{
     wire::{Entry, Request, Response, SPAN},
 };
 use codec::Encode;
-use consilium_primitives::{BlobKind, BlobNotice, BlobRef, Hash, InstitutionId, InstitutionNotice};
+use consilium_primitives::{BlobKind, BlobNotice, BlobRef, Hash, InstitutionId, InstitutionNotice, Name};
 use sc_network_types::PeerId;
 use std::{fs, path::PathBuf, sync::Arc};
 
@@ -76,7 +76,7 @@ fn chain(local: u8, best: &[BlobNotice], finalised: &[BlobNotice]) -> Arc<Snapsh
 fn chain_of(local: &PeerId, nodes: &[(u8, PeerId)], best: &[BlobNotice], finalised: &[BlobNotice]) -> Arc<Snapshot> {
     let institution = |(n, peer): &(u8, PeerId)| InstitutionNotice {
         id: site(*n),
-        name: format!("hospital {n}").into_bytes(),
+        name: Name::truncate_from(format!("hospital {n}").into_bytes()),
         peer_id: Some(peer.to_bytes()),
         validator: true,
         participant: true,

@@ -8,6 +8,7 @@
 
 pub mod figure;
 mod rounds;
+mod said;
 mod votes;
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     courier::{age, Figures},
     types::FullClient,
 };
-use consilium_runtime::{opaque::Block, Header, Runtime, RuntimeEvent, SLOT_MILLIS};
+use consilium_runtime::{opaque::Block, Header, Runtime, SLOT_MILLIS};
 use figure::told;
 use futures::StreamExt;
 use pallet_swarm_learning::{Running, Studies, StudyInfo};
@@ -169,8 +170,7 @@ impl Follower {
             self.votes(hash).for_each(|vote| self.metrics.votes.in_block(&vote, now));
             let Some(at) = self.header(hash).and_then(|header| slot_millis(&header)) else { continue };
             let past = self.clock.now().saturating_sub(Duration::from_millis(at)) > PAST;
-            let events = self.events(hash);
-            for told in self.metrics.rounds.block(at, &events) {
+            for told in self.metrics.rounds.block(at, &self.said(hash)) {
                 if told == Told::Froze && !past {
                     if let Some(ago) = self.seen.ago(&hash, now) {
                         self.metrics.rounds.finality(ago);
@@ -209,15 +209,11 @@ impl Follower {
         body.into_iter().filter_map(|extrinsic| votes::vote_in(&extrinsic))
     }
 
-    /// What the studies' pallet told in a block.
-    fn events(&self, hash: H256) -> Vec<pallet_swarm_learning::Event<Runtime>> {
+    /// What a block tells of studies.
+    fn said(&self, hash: H256) -> Vec<said::Said> {
         let key = frame_support::storage::storage_prefix(b"System", b"Events").to_vec();
-        let all: Option<Vec<frame_system::EventRecord<RuntimeEvent, H256>>> = self.read(hash, key);
-        let ours = all.unwrap_or_default().into_iter().filter_map(|record| match record.event {
-            RuntimeEvent::SwarmLearning(event) => Some(event),
-            _ => None,
-        });
-        ours.collect()
+        let events = self.client.storage(hash, &StorageKey(key)).ok().flatten();
+        events.map_or_else(Vec::new, |events| said::of(&events.0))
     }
 
     /// Counts the studies that run, by where they stand.

@@ -1,13 +1,15 @@
 //! How rounds go: how many have closed, and how long each of their phases took, by the slots of the blocks in which they began and
 //! ended. What is told in blocks that are final is counted, so that nothing counts twice.
 
-use super::figure::{seconds, told};
+use super::{
+    figure::{seconds, told},
+    said::Said,
+};
 use consilium_primitives::{
     round::{Kind, Phase},
     StudyId,
 };
-use consilium_runtime::Runtime;
-use pallet_swarm_learning::{Event, Progress};
+use pallet_swarm_learning::Progress;
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use substrate_prometheus_endpoint::{CounterVec, Histogram, HistogramVec, Opts, PrometheusError, Registry, U64};
@@ -118,13 +120,13 @@ impl Rounds {
         self.phases.with_label_values(&["finality"]).observe(after.as_secs_f64());
     }
 
-    /// Takes what the studies' pallet told in a final block whose slot was at this time, in milliseconds since 1970.
-    pub fn block(&self, at: u64, events: &[Event<Runtime>]) -> Vec<Told> {
+    /// Takes what a final block tells of studies whose slot was at this time, in milliseconds since 1970.
+    pub fn block(&self, at: u64, said: &[Said]) -> Vec<Told> {
         let mut stages = self.stages.lock();
         let mut told = Vec::new();
-        for event in events {
-            match event {
-                Event::RoundClosed { study, kind, round, .. } => {
+        for said in said {
+            match said {
+                Said::Closed { study, kind, round } => {
                     let what = match (kind, round) {
                         (Kind::Statistics, _) => continue,
                         (Kind::Model, 0) => Ended::Init,
@@ -135,14 +137,13 @@ impl Rounds {
                     };
                     told.push(Told::Over(Over { study: *study, what }));
                 }
-                Event::Progress { study, round, what } => {
+                Said::Progress { study, round, what } => {
                     let stage = stages.entry(*study).or_insert_with(|| Stage { phase: None, round: *round });
                     told.extend(self.progress(at, *study, stage, what));
                     if matches!(what, Progress::Completed { .. } | Progress::Aborted { .. }) {
                         stages.remove(study);
                     }
                 }
-                _ => {}
             }
         }
         told
@@ -213,12 +214,12 @@ mod tests {
         Hash,
     };
 
-    fn progress(study: StudyId, round: u32, what: Progress) -> Event<Runtime> {
-        Event::Progress { study, round, what }
+    fn progress(study: StudyId, round: u32, what: Progress) -> Said {
+        Said::Progress { study, round, what }
     }
 
-    fn closed(study: StudyId, kind: Kind, round: u32) -> Event<Runtime> {
-        Event::RoundClosed { study, kind, round, root: Hash::zero(), attesters: 3, attempts: 1 }
+    fn closed(study: StudyId, kind: Kind, round: u32) -> Said {
+        Said::Closed { study, kind, round }
     }
 
     fn opened(kind: Kind, round: u32) -> Progress {
@@ -238,7 +239,7 @@ mod tests {
     #[test]
     fn a_study_s_phases_are_timed_from_block_to_block() {
         let rounds = Rounds::new(None).expect("figures");
-        let blocks: [(u64, Vec<Event<Runtime>>); 9] = [
+        let blocks: [(u64, Vec<Said>); 9] = [
             (1_000, vec![progress(0, 0, opened(Kind::Statistics, 0))]),
             (2_000, vec![progress(0, 0, frozen(1))]),
             (2_500, vec![closed(0, Kind::Statistics, 0), progress(0, 0, Progress::InitOpened)]),

@@ -1,16 +1,13 @@
 //! Where an institution's node can be reached: multiaddresses, as text.
 
 use alloc::vec::Vec;
+use consilium_primitives::text::{Address, MAX_ADDRESS_LEN};
 use core::net::{Ipv4Addr, Ipv6Addr};
 use frame_support::{traits::ConstU32, BoundedVec};
 
 /// Most addresses of an institution.
 pub const MAX_ADDRESSES: u32 = 4;
-/// Longest address, in bytes.
-pub const MAX_ADDRESS_LEN: u32 = 128;
 
-/// A multiaddress as UTF-8 text, `/dns/node.hospital.example/tcp/30333` for example, without the peer id.
-pub type Address = BoundedVec<u8, ConstU32<MAX_ADDRESS_LEN>>;
 /// The addresses of an institution's node.
 pub type AddressList = BoundedVec<Address, ConstU32<MAX_ADDRESSES>>;
 

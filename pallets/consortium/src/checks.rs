@@ -28,7 +28,7 @@ impl<T: Config> Pallet<T> {
     /// * Signers and institutions are each other's inverse, and no signer is an institution.
     /// * Peer ids are well-formed, and [`PeerIds`] is exactly the inverse of what the institutions have and had, and of what
     ///   those have that are leaving.
-    /// * Who is leaving is no institution, and in a set of validators.
+    /// * Who is leaving is no institution; who is cut off at once, in a set of validators; the others in none are not too many.
     /// * Nobody has more motions open than allowed or two voices, and the thresholds are sound.
     /// * Once validators were handed over, at least `MinValidators` institutions are active validators; the planned
     ///   validators are ascending, without duplicates; a change of them waits for three shortest sessions at most; and of each
@@ -94,11 +94,17 @@ impl<T: Config> Pallet<T> {
     }
 
     fn check_departed() -> Result<(), TryRuntimeError> {
-        let connected = Self::keep_connected();
-        for who in Leaving::<T>::iter_keys() {
+        let sets = Self::sets();
+        for (who, departed) in Leaving::<T>::iter() {
             ensure!(!Institutions::<T>::contains_key(&who), "an institution is said to be leaving");
-            ensure!(connected.contains(&who), "who is leaving is in no set of validators");
+            ensure!(
+                !departed.at_once || sets.contains(&who),
+                "who is cut off at once is kept, and in no set of validators"
+            );
         }
+        let most = usize::try_from(T::MaxInstitutions::get()).unwrap_or(usize::MAX);
+        let serving = Leaving::<T>::iter_keys().filter(|who| !sets.contains(who)).count();
+        ensure!(serving <= most, "more are kept for merges that run than there may be institutions");
         let removed = Removed::<T>::get();
         ensure!(removed.iter().all(|(_, at)| *at <= Self::now()), "somebody was removed in the future");
         Ok(())

@@ -1,4 +1,4 @@
-//! How an institution goes, and what is kept of it until it is in no set of validators any more.
+//! How an institution goes, and what is kept of it until it is in no set of validators and no running merge any more.
 
 use crate::{
     pallet::{Addresses, Config, Error, Event, Institutions, Leaving, Pallet, PeerIds, PreviousPeer, Quota, Removed},
@@ -7,16 +7,19 @@ use crate::{
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{
-    dispatch::DispatchResult,
+    dispatch::{DispatchClass, DispatchResult},
     ensure,
-    traits::{ConstU32, ValidatorRegistration},
+    traits::{ConstU32, Get, ValidatorRegistration},
+    weights::Weight,
     BoundedVec,
 };
 use frame_system::RawOrigin;
 use scale_info::TypeInfo;
 
-/// An institution that is none any more, but is still in the active or the queued set of validators.
+/// An institution that is none any more, but is still in the active or the queued set of validators, or has something in a
+/// merge that runs.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Departed {
     /// Its name.
     pub name: Name,
@@ -50,13 +53,6 @@ impl<T: Config> Pallet<T> {
         let addresses = Addresses::<T>::take(who);
         let previous = PreviousPeer::<T>::take(who).map(|(peer_id, _)| peer_id);
         let peer_ids: Vec<PeerId> = institution.peer_id.into_iter().chain(previous).collect();
-        if Self::keep_connected().contains(who) {
-            let peer_ids = BoundedVec::truncate_from(peer_ids);
-            Leaving::<T>::insert(who, Departed { name: institution.name, peer_ids, addresses, at_once });
-            Self::mark_changed();
-        } else {
-            peer_ids.iter().for_each(PeerIds::<T>::remove);
-        }
         Self::forget_signer(who);
         // the keys of who was no validator and had none are not there to be purged
         let _ = pallet_session::Pallet::<T>::purge_keys(RawOrigin::Signed(who.clone()).into());
@@ -65,22 +61,63 @@ impl<T: Config> Pallet<T> {
             log::debug!(target: LOG_TARGET, "account {who:?} is still needed and stays");
         }
         T::OnDeparture::departed(who);
+        let validates = Self::sets().contains(who);
+        if validates || (!at_once && Self::serves(who)) {
+            let peer_ids = BoundedVec::truncate_from(peer_ids);
+            Leaving::<T>::insert(who, Departed { name: institution.name, peer_ids, addresses, at_once });
+        } else {
+            peer_ids.iter().for_each(PeerIds::<T>::remove);
+        }
+        if validates {
+            Self::mark_changed();
+        }
         Ok(())
     }
 
-    /// Lets go of those that are neither in the active set nor in the one that is being queued.
+    /// Whether somebody may still ask `who`, which is in no set, for what it has made: as long as there are not more of its kind
+    /// than there may be institutions.
+    fn serves(who: &T::AccountId) -> bool {
+        let room = u32::try_from(Leaving::<T>::iter_keys().count()).is_ok_and(|all| all < T::MaxInstitutions::get());
+        room && T::OnDeparture::serving().contains(who)
+    }
+
+    /// Lets go of those that are in no set, where merges have closed since: to be called now and then. Returns its weight.
+    pub(crate) fn release_served() -> Weight {
+        if Leaving::<T>::iter_keys().next().is_none() {
+            return T::DbWeight::get().reads(1);
+        }
+        let sets = Self::sets();
+        let gone = Self::let_go(|who| sets.contains(who));
+        let most = u64::from(T::MaxInstitutions::get()).saturating_mul(3);
+        T::OnDeparture::weight().saturating_add(T::DbWeight::get().reads_writes(most, gone.saturating_mul(3)))
+    }
+
+    /// Lets go of those that are neither in the active set nor in the one that is being queued, and serve no merge.
     pub(crate) fn release_departed(active: &[T::AccountId], queued: &[T::AccountId]) {
+        if Leaving::<T>::iter_keys().next().is_none() {
+            return;
+        }
+        // asked from a hook of the session pallet
+        frame_system::Pallet::<T>::register_extra_weight_unchecked(T::OnDeparture::weight(), DispatchClass::Mandatory);
+        Self::let_go(|who| {
+            active.contains(who) || (queued.contains(who) && pallet_session::Pallet::<T>::is_registered(who))
+        });
+    }
+
+    /// Lets go of all that do not validate and serve no merge. Returns how many these are.
+    fn let_go(validates: impl Fn(&T::AccountId) -> bool) -> u64 {
+        let serving = T::OnDeparture::serving();
         let gone: Vec<_> = Leaving::<T>::iter()
-            .filter(|(who, _)| {
-                let waits = queued.contains(who) && pallet_session::Pallet::<T>::is_registered(who);
-                !active.contains(who) && !waits
-            })
+            .filter(|(who, departed)| !validates(who) && (departed.at_once || !serving.contains(who)))
             .collect();
+        let mut count: u64 = 0;
         for (who, departed) in gone {
             Leaving::<T>::remove(&who);
             departed.peer_ids.iter().for_each(PeerIds::<T>::remove);
             Self::deposit_event(Event::Gone { institution: who });
+            count = count.saturating_add(1);
         }
+        count
     }
 
     /// Keeps `who` in the electorate of what is weighty, if it is there now.

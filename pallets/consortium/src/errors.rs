@@ -18,11 +18,11 @@ mod errors {
         InvalidName,
         /// The profile is not UTF-8 or has control or format characters. Give it as plain text; line feeds are allowed.
         InvalidProfile,
-        /// The institution has no session keys, without which a validator makes no blocks. Let it register some with
-        /// `rotate_keys`, then set the flag.
+        /// The institution has no session keys, without which a validator makes no blocks.
+        ///
+        /// Let it register some with `rotate_keys`, then set the flag.
         NoSessionKeys,
-        /// Fewer validators with session keys would remain than the chain needs. Make another institution a validator
-        /// first.
+        /// Fewer validators with session keys would remain than the chain needs: make another one a validator first.
         TooFewValidators,
         /// The institution is suspended already. Reinstate or remove it.
         AlreadySuspended,
@@ -38,7 +38,7 @@ mod errors {
         InvalidSessionKeys,
         /// The account belongs to this or another institution already. Take one that does not.
         AccountTaken,
-        /// The institution was removed or has left, and is still in a set of validators. Wait for two sessions to end.
+        /// The institution was removed or has left, and its node is still needed: wait for two sessions, or the running merge.
         StillLeaving,
         /// Too many institutions were removed within fourteen days. Wait.
         TooManyRemoved,
@@ -66,8 +66,9 @@ mod errors {
         NothingPending,
         /// The block is in the future: it cannot be final.
         NotFinalYet,
-        /// A rescue waits 20 seconds at least and an hour at most, in blocks: others must see it, and it holds up every other
-        /// change of finality's voters.
+        /// A rescue waits 20 seconds at least and an hour at most, in blocks.
+        ///
+        /// Others must see it, and it holds up every other change of finality's voters.
         RescueDelay,
         /// The last change of the validators is not in force yet, or a rescue is under way. Try again in half a minute.
         StillSettling,

@@ -78,7 +78,7 @@ mod events {
             /// The institution.
             institution: T::AccountId,
         },
-        /// An institution that was removed or has left is in no set of validators any more.
+        /// An institution that was removed or has left is needed no more, neither for finality nor for a merge that runs.
         Gone {
             /// The institution.
             institution: T::AccountId,

@@ -17,7 +17,8 @@
 //!   that it is in step ([`ready`](Pallet::ready)): a validator without either makes no blocks.
 //! * **Peer id**: the name of an institution's node in the network, derived from the node's ed25519 key.
 //! * **Departure**: an institution may no longer take part in studies; see [`OnDeparture`].
-//! * **Leaving**: removed or gone of its own will, and still in a set of validators.
+//! * **Leaving**: removed or gone of its own will, and still in a set of validators, or with something of its own in a merge
+//!   that runs.
 //!
 //! # States of an institution
 //!
@@ -25,7 +26,7 @@
 //!             admit                 suspend
 //! (unknown) ─────────► member ◄──────────────► suspended
 //!     ▲                  │        reinstate        │
-//!     │   sets without it│                         │
+//!     │ needed no more   │                         │
 //!     └───────────── leaving ◄─────────────────────┘
 //!                          leave, remove
 //! ```
@@ -99,7 +100,8 @@ mod tests;
 mod types;
 pub mod weights;
 
-pub use addresses::{is_valid_address, Address, AddressList, MAX_ADDRESSES, MAX_ADDRESS_LEN};
+pub use addresses::{is_valid_address, AddressList, MAX_ADDRESSES};
+pub use consilium_primitives::text::{Address, Name, MAX_ADDRESS_LEN, MAX_NAME_LEN};
 pub use departure::Departed;
 pub use execute::{RESCUE_LEAST, RESCUE_MOST};
 pub use motion::{Admission, Motion, Open, MAX_PROPOSED, MAX_VOICES, VOICE_MILLIS};
@@ -112,8 +114,8 @@ pub use terms::{Founding, Share, Thresholds};
 #[cfg(any(feature = "runtime-benchmarks", test))]
 pub use types::BenchmarkHelper;
 pub use types::{
-    node_key_of, peer_id_claim, peer_id_of, Institution, Institutions, Name, NoteStalled, OnDeparture, PeerId, Profile,
-    Witness, MAX_NAME_LEN, MAX_PEER_ID_LEN, MAX_PROFILE_LEN, PEER_ID_CONTEXT, PEER_ID_LEN,
+    node_key_of, peer_id_claim, peer_id_of, Institution, Institutions, NoteStalled, OnDeparture, PeerId, Profile,
+    Witness, MAX_PEER_ID_LEN, MAX_PROFILE_LEN, PEER_ID_CONTEXT, PEER_ID_LEN,
 };
 pub use weights::WeightInfo;
 
@@ -181,6 +183,22 @@ pub mod pallet {
         type BenchmarkHelper: crate::BenchmarkHelper<Self::AccountId, Self::ReadyKey>;
     }
 
+    /// Limits of the pallet itself, which no runtime sets.
+    #[pallet::extra_constants]
+    impl<T: Config> Pallet<T> {
+        /// Most motions that one institution may have open.
+        #[pallet::constant_name(MaxOpenMotions)]
+        fn max_open_motions() -> u32 {
+            crate::MAX_PROPOSED
+        }
+
+        /// A slot, in milliseconds: one block, where nobody is away.
+        #[pallet::constant_name(SlotMillis)]
+        fn slot_millis() -> u64 {
+            consilium_primitives::SLOT_MILLIS
+        }
+    }
+
     /// The consortium at the first block.
     ///
     /// Building it panics if the list is too long or names an account twice, if a name or a peer id has not the form
@@ -216,8 +234,11 @@ pub mod pallet {
         fn on_initialize(now: BlockNumberFor<T>) -> Weight {
             Self::authorize_upgrade(now.unique_saturated_into());
             Self::note_author();
+            let turn = UniqueSaturatedInto::<u32>::unique_saturated_into(now)
+                .checked_rem(consilium_primitives::blocks(crate::SETTLE_MILLIS));
+            let released = if turn == Some(0) { Self::release_served() } else { Weight::zero() };
             // of the upgrade, of whether the session ends, and of who has made the block
-            T::DbWeight::get().reads_writes(6, 3)
+            T::DbWeight::get().reads_writes(6, 3).saturating_add(released)
         }
 
         fn on_runtime_upgrade() -> Weight {
@@ -274,8 +295,10 @@ pub mod pallet {
             Self::do_set_peer_id(Self::institution_of(origin)?, node_key, signature)
         }
 
-        /// Takes the signing institution out of the consortium, with effect at once on its studies, its session keys and its
-        /// account, and on the set of validators once two sessions have ended.
+        /// Takes the signing institution out of the consortium.
+        ///
+        /// With effect at once on its studies, its session keys and its account, and on the set of validators once two
+        /// sessions have ended.
         ///
         /// Errors: `TooFewValidators`.
         #[pallet::call_index(7)]
@@ -293,7 +316,9 @@ pub mod pallet {
             Self::do_propose(Self::institution_of(origin)?, motion)
         }
 
-        /// Votes on motion `id`. May be changed until the motion is decided; the deciding vote executes it.
+        /// Votes on motion `id`.
+        ///
+        /// May be changed until the motion is decided; the deciding vote executes it.
         ///
         /// Errors: `NoVoice`, `NoSuchMotion`, `MotionExpired`.
         #[pallet::call_index(9)]
@@ -320,9 +345,10 @@ pub mod pallet {
             Self::do_set_addresses(Self::institution_of(origin)?, addresses)
         }
 
-        /// Replaces the signing institution's session keys: `keys` and `proof` as `pallet_session`'s `set_keys` takes them,
-        /// the proof for the institution's first account. Votes are signed with the new keys at once; blocks once two
-        /// sessions have ended, which this hastens once an hour.
+        /// Replaces the signing institution's session keys.
+        ///
+        /// `keys` and `proof` are as `pallet_session`'s `set_keys` takes them, the proof for the institution's first account.
+        /// Votes are signed with the new keys at once; blocks once two sessions have ended, which this hastens once an hour.
         ///
         /// Errors: `InvalidSessionKeys`, and those of `pallet_session`.
         #[pallet::call_index(12)]
@@ -332,6 +358,7 @@ pub mod pallet {
         }
 
         /// Says that the node of `institution`, a validator that was admitted or reinstated in block `since`, is in step.
+        ///
         /// Sent by that node, signed by its [`Config::ReadyKey`] over [`ready_payload`](crate::ready_payload). Operational,
         /// as votes are.
         #[pallet::call_index(13)]
@@ -348,8 +375,9 @@ pub mod pallet {
             Self::do_ready(institution, since)
         }
 
-        /// Takes those out of the consortium whose nodes are gone for good, by the word of those who remain. Sent by any of
-        /// them.
+        /// Takes those out of the consortium whose nodes are gone for good, by the word of those who remain.
+        ///
+        /// Sent by any of them.
         ///
         /// Errors: those of [`check_recovery`](Self::check_recovery), `RecoveryTooOld`, `RecoveredAlready`, `StillHeard`,
         /// `TooFewValidators`, `TooManyRemoved`.

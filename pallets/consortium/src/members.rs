@@ -2,7 +2,7 @@
 
 use crate::{
     pallet::{Addresses, Config, Institutions, Leaving, Pallet},
-    Address, PeerId,
+    PeerId,
 };
 use alloc::vec::Vec;
 use consilium_primitives::Member;
@@ -18,8 +18,8 @@ impl<T: Config> Pallet<T> {
                 leaving: false,
                 at_once: false,
                 peer_ids: Self::peer_ids_of(&account, &it),
-                addresses: Addresses::<T>::get(&account).into_iter().map(Address::into_inner).collect(),
-                name: it.name.into_inner(),
+                addresses: Addresses::<T>::get(&account).into_inner(),
+                name: it.name,
                 account,
             })
             .chain(Leaving::<T>::iter().map(|(account, it)| Member {
@@ -29,8 +29,8 @@ impl<T: Config> Pallet<T> {
                 leaving: true,
                 at_once: it.at_once,
                 peer_ids: it.peer_ids.into_iter().map(PeerId::into_inner).collect(),
-                addresses: it.addresses.into_iter().map(Address::into_inner).collect(),
-                name: it.name.into_inner(),
+                addresses: it.addresses.into_inner(),
+                name: it.name,
                 account,
             }))
             .collect();
@@ -38,8 +38,18 @@ impl<T: Config> Pallet<T> {
         members
     }
 
-    /// The accounts in the active and in the queued set of validators, ascending.
+    /// The accounts in the active and in the queued set of validators, and those of who has left or was removed and goes on
+    /// serving a merge; ascending.
     pub fn keep_connected() -> Vec<T::AccountId> {
+        let mut all = Self::sets();
+        all.extend(Leaving::<T>::iter().filter(|(_, it)| !it.at_once).map(|(who, _)| who));
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// The accounts in the active and in the queued set of validators, ascending.
+    pub(crate) fn sets() -> Vec<T::AccountId> {
         let queued = pallet_session::Pallet::<T>::queued_keys().into_iter().map(|(who, _)| who);
         let mut all: Vec<_> = pallet_session::Pallet::<T>::validators().into_iter().chain(queued).collect();
         all.sort();

@@ -65,6 +65,7 @@ impl pallet_session::Config for Test {
 
 parameter_types! {
     pub static Departed: Vec<u64> = Vec::new();
+    pub static Serving: Vec<u64> = Vec::new();
 }
 
 /// Remembers who departed, and that the change was stored by then.
@@ -74,6 +75,10 @@ impl OnDeparture<u64> for RememberDeparted {
     fn departed(who: &u64) {
         assert!(!<Consortium as crate::Institutions<u64>>::is_participant(who));
         Departed::mutate(|departed| departed.push(*who));
+    }
+
+    fn serving() -> Vec<u64> {
+        Serving::get()
     }
 }
 
@@ -211,6 +216,7 @@ pub fn ext_with(
     let mut ext = sp_io::TestExternalities::new(storage);
     ext.execute_with(|| {
         Departed::take();
+        Serving::take();
         Author::take();
         System::set_block_number(1);
     });

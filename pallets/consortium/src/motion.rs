@@ -24,6 +24,7 @@ pub type Proof = BoundedVec<u8, ConstU32<512>>;
 
 /// A newcomer, in one act.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Admission<AccountId> {
     /// Its account.
     pub who: AccountId,
@@ -47,6 +48,7 @@ pub struct Admission<AccountId> {
 
 /// What can be decided.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub enum Motion<AccountId, Hash> {
     /// Admit an institution.
     Admit(Admission<AccountId>),
@@ -82,14 +84,14 @@ pub enum Motion<AccountId, Hash> {
     Upgrade {
         /// Hash of the code.
         code: Hash,
-        /// Blocks.
+        /// How long it waits, in blocks.
         delay: u32,
     },
     /// Call the pending runtime off.
     CancelUpgrade,
     /// Let GRANDPA go on with the validators that are left, after so many blocks, from this finalised block.
     Rescue {
-        /// Blocks.
+        /// How long it waits, in blocks.
         delay: u32,
         /// Number of the last finalised block.
         best_final: u32,
@@ -105,6 +107,7 @@ pub enum Motion<AccountId, Hash> {
 
 /// A motion that is voted on.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Open<AccountId, Hash> {
     /// What is to be decided.
     pub motion: Motion<AccountId, Hash>,

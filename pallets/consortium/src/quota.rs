@@ -70,7 +70,7 @@ impl<T: Config> Pallet<T> {
 /// institution has tokens ([`BURST`], [`REFILL_MILLIS`], [`BYTES_PER_TOKEN`]). On the wire it is `CheckNonce`, under that
 /// name, so that clients need to know nothing of it. Calls that are not signed pass.
 ///
-/// Refusals: those of [`CheckNonce`] first; `BadSigner` to who signs for no institution; `Future` where the nonce is more than
+/// Refusals: `BadSigner` to who signs for no institution; those of [`CheckNonce`]; `Future` where the nonce is more than
 /// [`MOST_AHEAD`] ahead; `ExhaustsResources` where the tokens do not suffice. A transaction longer than all of them pay for
 /// is never taken.
 #[derive(Encode, Decode, DecodeWithMemTracking, Clone, Eq, PartialEq, TypeInfo)]
@@ -125,8 +125,9 @@ where
             return Ok((ValidTransaction::default(), None, origin));
         };
         let nonce = self.0 .0;
-        let valid = CheckNonce::<T>::validate_nonce_for_account(signer, nonce)?;
+        // first: an outsider has no account either, and would be told that it has too little money
         let institution = Pallet::<T>::signs_for(signer).ok_or(InvalidTransaction::BadSigner)?;
+        let valid = CheckNonce::<T>::validate_nonce_for_account(signer, nonce)?;
         if nonce.saturating_sub(System::<T>::account_nonce(signer)) > MOST_AHEAD.into() {
             return Err(InvalidTransaction::Future.into());
         }

@@ -9,13 +9,16 @@ mod storage {
     #[pallet::storage]
     pub type Institutions<T: Config> = CountedStorageMap<_, Blake2_128Concat, T::AccountId, Institution>;
 
-    /// Institutions that were removed or have left, while they are in the active or the queued set of validators. As many as
-    /// these sets have members, at most.
+    /// Institutions that were removed or have left, while they are in the active or the queued set of validators, or in a merge.
+    ///
+    /// As many as these sets have members, at most, and as many again as there may be institutions for what they have made for
+    /// a merge that runs.
     #[pallet::storage]
     pub type Leaving<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, Departed>;
 
-    /// Who was removed within fourteen days, with the block from which on they are counted: see
-    /// [`VOICE_MILLIS`](crate::VOICE_MILLIS).
+    /// Who was removed within fourteen days, with the block from which on they are counted.
+    ///
+    /// See [`VOICE_MILLIS`](crate::VOICE_MILLIS).
     #[pallet::storage]
     pub type Removed<T: Config> = StorageValue<_, BoundedVec<(T::AccountId, u32), T::MaxInstitutions>, ValueQuery>;
 
@@ -75,13 +78,15 @@ mod storage {
     #[pallet::storage]
     pub type PendingUpgrade<T: Config> = StorageValue<_, (T::Hash, u32)>;
 
-    /// Slot of the last block, and for how many slots the chain has been awake since it has counted them: the slots between
-    /// two blocks, but no more than two turns of all validators, for then it stood.
+    /// Slot of the last block, and for how many slots the chain has been awake since it has counted them.
+    ///
+    /// Counted are the slots between two blocks, but no more than two turns of all validators, for then it stood.
     #[pallet::storage]
     pub type Awake<T: Config> = StorageValue<_, (u64, u64), ValueQuery>;
 
-    /// The active validators, in their order, with how long the chain had been awake at each one's last block; of who has made
-    /// none yet, at the block since which it is one.
+    /// The active validators, in their order, with how long the chain had been awake at each one's last block, in slots.
+    ///
+    /// Of who has made none yet, at the block since which it is one.
     #[pallet::storage]
     pub type Heard<T: Config> = StorageValue<_, BoundedVec<(T::AccountId, u64), T::MaxInstitutions>, ValueQuery>;
 

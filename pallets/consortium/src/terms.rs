@@ -11,13 +11,14 @@ const DAY: u64 = 24 * HOUR;
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Serialize, Deserialize,
 )]
+#[scale_info(capture_docs = "always")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Founding {
-    /// Least time between the vote on a new runtime and its effect.
+    /// Least time between the vote on a new runtime and its effect, in milliseconds.
     pub upgrade_delay: u64,
-    /// For how long a validator must have been silent before a recovery may take it out.
+    /// For how long a validator must have been silent before a recovery may take it out, in milliseconds.
     pub silence: u64,
-    /// For how long a motion may be voted on.
+    /// For how long a motion may be voted on, in milliseconds.
     pub motion_life: u64,
     /// Nodes may have addresses that are not reachable from everywhere: a private network, or one machine.
     pub private_addresses: bool,
@@ -44,6 +45,7 @@ impl Default for Founding {
     Serialize,
     Deserialize,
 )]
+#[scale_info(capture_docs = "always")]
 #[serde(deny_unknown_fields)]
 pub struct Share {
     /// Numerator.
@@ -87,6 +89,7 @@ impl Share {
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Serialize, Deserialize,
 )]
+#[scale_info(capture_docs = "always")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Thresholds {
     /// Admitting an institution.

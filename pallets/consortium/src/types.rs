@@ -2,21 +2,17 @@
 
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-use consilium_primitives::text::unseen;
+use consilium_primitives::text::{unseen, Name, Text};
 use frame_support::{traits::ConstU32, weights::Weight, BoundedVec};
 use scale_info::TypeInfo;
 
-/// Longest name of an institution, in bytes of UTF-8.
-pub const MAX_NAME_LEN: u32 = 64;
 /// Longest profile of an institution, in bytes of UTF-8.
 pub const MAX_PROFILE_LEN: u32 = 512;
 /// Longest peer id that the storage can hold, in bytes. The only form accepted today has [`PEER_ID_LEN`] bytes.
 pub const MAX_PEER_ID_LEN: u32 = 64;
 
-/// Name of an institution: UTF-8, not empty, no control or format characters.
-pub type Name = BoundedVec<u8, ConstU32<MAX_NAME_LEN>>;
 /// What an institution says about itself: UTF-8, no control or format characters but the line feed.
-pub type Profile = BoundedVec<u8, ConstU32<MAX_PROFILE_LEN>>;
+pub type Profile = Text<MAX_PROFILE_LEN>;
 /// A libp2p peer id as bytes: an identity multihash of the node's ed25519 key.
 pub type PeerId = BoundedVec<u8, ConstU32<MAX_PEER_ID_LEN>>;
 
@@ -24,6 +20,7 @@ pub type PeerId = BoundedVec<u8, ConstU32<MAX_PEER_ID_LEN>>;
 ///
 /// The two flags are independent: a validator makes blocks, a participant takes part in studies.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Institution {
     /// Name given at admission.
     pub name: Name,
@@ -124,7 +121,13 @@ pub trait OnDeparture<AccountId> {
     /// `who` departed: nothing may wait for it any longer.
     fn departed(who: &AccountId);
 
-    /// Most weight that [`departed`](Self::departed) may take. Added to the weight of every call that may lead to it.
+    /// Of whom something is in a merge that runs: others may still ask these for it, also after they departed.
+    fn serving() -> Vec<AccountId> {
+        Vec::new()
+    }
+
+    /// Most weight that [`departed`](Self::departed) and [`serving`](Self::serving) may take together. Added to the weight of
+    /// every call that may lead to them.
     fn weight() -> Weight {
         Weight::zero()
     }

@@ -5,20 +5,24 @@
 //! repeated or made on a block that is taken back later do no harm. A vote that is still missing in the state is signed
 //! anew and sent again every few blocks.
 
+mod worker;
+
+#[cfg(test)]
+pub(crate) use worker::{TOKEN_KEY, URL_KEY};
+
 use crate::{
     orders::Asked,
     sr25519::AuthorityId,
     types::{class, genesis},
-    Call, Config, Pallet, Specs, Studies, KEY_TYPE,
+    Call, Config, Pallet, Studies, KEY_TYPE,
 };
-use alloc::{string::String, vec, vec::Vec};
-use codec::{DecodeAll, Encode};
+use alloc::vec::Vec;
+use codec::Encode;
 use consilium_primitives::{
     blocks,
     duty::{HELD_BASE, MAX_ORDERS, OLDER_PROTOCOL, PRESENT_PROTOCOL, PROTOCOL_VERSION},
     rules::FETCH_SLACK,
-    DutyAnswer, DutyKind, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, Hash, InstitutionId, Vote,
-    VoteBody,
+    DutyAnswer, DutyKind, DutyOutput, DutyState, FailureCode, Hash, InstitutionId, Vote, VoteBody,
 };
 use frame_system::offchain::SubmitTransaction;
 use sp_application_crypto::RuntimeAppPublic;
@@ -27,16 +31,12 @@ use sp_core::{
     offchain::{Duration, Timestamp},
 };
 use sp_runtime::offchain::{
-    http,
     storage::{MutateStorageError, StorageValueRef},
     storage_lock::{StorageLock, Time},
 };
+use worker::{ask, worker, CallError};
 
 const LOG: &str = "swarm";
-/// Where the node leaves the worker's address: SCALE-encoded bytes of `http://127.0.0.1:PORT`.
-pub const URL_KEY: &[u8] = b"consilium/worker/url";
-/// Where the node leaves the worker's token: SCALE-encoded bytes.
-pub const TOKEN_KEY: &[u8] = b"consilium/worker/token";
 /// Where the node leaves the number of the newest finalised block: a SCALE-encoded `u32`.
 pub const FINALISED_KEY: &[u8] = b"consilium/conductor/finalised";
 const LOCK_KEY: &[u8] = b"consilium/conductor/lock";
@@ -57,38 +57,9 @@ const LOCK_MS: u64 = 4 * BUDGET_MS;
 const RESEND_BLOCKS: u32 = blocks(1_000);
 /// A worker that is away for a shorter time, in blocks, is being restarted, not missing.
 const RESTART_BLOCKS: u32 = blocks(20_000);
-/// Longest answer that is read.
-const MAX_REPLY: usize = 64 * 1024;
 
 /// A duty and two blocks.
 type Stretches = Vec<(Hash, u32, u32)>;
-
-/// What went wrong with one call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum CallError {
-    /// The node was started without a worker.
-    NoWorker,
-    /// The address or the token is not text, or the address is not of this machine.
-    BadSettings,
-    /// No connection, or it broke.
-    Io,
-    /// Not in time.
-    Deadline,
-    /// Another answer than 200.
-    Status(u16),
-    /// Longer than allowed.
-    TooLong,
-    /// Not an answer to this request.
-    Garbage,
-}
-
-type Answers = Result<Vec<DutyAnswer>, CallError>;
-
-struct Worker {
-    url: String,
-    token: String,
-    deadline: Timestamp,
-}
 
 /// One run.
 pub(crate) fn conduct<T: Config>(now: u32) {
@@ -218,30 +189,6 @@ fn report_missing<T: Config>(now: u32, asked: &[(AuthorityId, Asked)]) {
     }
 }
 
-fn worker(deadline: Timestamp) -> Result<Worker, CallError> {
-    let (url, token) = settings().ok_or(CallError::NoWorker)?;
-    let text = |bytes| String::from_utf8(bytes).map_err(|_| CallError::BadSettings);
-    let (url, token) = (text(url)?, text(token)?);
-    // the node has looked at it when it started; what stands in its database may have been put there by somebody else
-    if !on_this_machine(&url) {
-        return Err(CallError::BadSettings);
-    }
-    Ok(Worker { url, token, deadline })
-}
-
-/// Whether an address is that of a port of this machine: duties and token go nowhere else.
-fn on_this_machine(url: &str) -> bool {
-    let Some(host) = url.strip_prefix("http://") else { return false };
-    ["127.0.0.1:", "localhost:", "[::1]:"]
-        .iter()
-        .any(|prefix| host.strip_prefix(prefix).is_some_and(|port| port.parse::<u16>().is_ok()))
-}
-
-fn settings() -> Option<(Vec<u8>, Vec<u8>)> {
-    let read = |key| StorageValueRef::persistent(key).get::<Vec<u8>>().ok().flatten();
-    Some((read(URL_KEY)?, read(TOKEN_KEY)?))
-}
-
 /// The institutions whose `swarm` key lies in this node's keystore. The chain says who owns a key, so that a node needs
 /// no other word of it, and a rotated key counts at once.
 fn institutions<T: Config>() -> Vec<(AuthorityId, InstitutionId)> {
@@ -253,69 +200,6 @@ fn institutions<T: Config>() -> Vec<(AuthorityId, InstitutionId)> {
             Some((key, InstitutionId(*owner.as_ref())))
         })
         .collect()
-}
-
-/// Asks about all duties; where the worker lacks specs, once more with these.
-fn ask<T: Config>(worker: &Worker, version: u8, asked: &[(AuthorityId, Asked)]) -> Answers {
-    let answers = call(worker, version, asked, Vec::new())?;
-    let mut specs: Vec<Vec<u8>> = Vec::new();
-    for ((_, asked), answer) in asked.iter().zip(&answers) {
-        if answer.state != DutyState::NeedSpec {
-            continue;
-        }
-        if let Some(spec) = Specs::<T>::get(asked.order.duty.study).map(|spec| spec.into_inner()) {
-            if !specs.contains(&spec) {
-                specs.push(spec);
-            }
-        }
-    }
-    if specs.is_empty() {
-        Ok(answers)
-    } else {
-        call(worker, version, asked, specs)
-    }
-}
-
-fn call(worker: &Worker, version: u8, asked: &[(AuthorityId, Asked)], specs: Vec<Vec<u8>>) -> Answers {
-    let orders = asked.iter().map(|(_, asked)| asked.order.clone()).collect();
-    let ahead = asked.iter().map(|(_, asked)| asked.ahead).collect();
-    let request = DutyRequest { version, specs, orders, ahead };
-    let url = alloc::format!("{}/v1/duties", worker.url);
-    let pending = http::Request::default()
-        .method(http::Method::Put)
-        .url(&url)
-        .body(vec![request.encode()])
-        .add_header("authorization", &alloc::format!("Bearer {}", worker.token))
-        .add_header("content-type", "application/octet-stream")
-        .deadline(worker.deadline)
-        .send()
-        .map_err(|_| CallError::Io)?;
-    let response = pending.try_wait(worker.deadline).map_err(|_| CallError::Deadline)?.map_err(|_| CallError::Io)?;
-    if response.code != 200 {
-        return Err(CallError::Status(response.code));
-    }
-    let mut body = response.body();
-    body.deadline(worker.deadline);
-    let bytes: Vec<u8> = body.by_ref().take(MAX_REPLY.saturating_add(1)).collect();
-    if bytes.len() > MAX_REPLY {
-        return Err(CallError::TooLong);
-    }
-    if let Some(error) = body.error() {
-        return Err(if matches!(error, sp_core::offchain::HttpError::DeadlineReached) {
-            CallError::Deadline
-        } else {
-            CallError::Io
-        });
-    }
-    let reply = DutyReply::decode_all(&mut bytes.as_slice()).map_err(|_| CallError::Garbage)?;
-    let fits = reply.version == version
-        && reply.answers.len() == asked.len()
-        && reply.answers.iter().zip(asked).all(|(answer, (_, asked))| answer.duty == asked.order.duty.hash());
-    if fits {
-        Ok(reply.answers)
-    } else {
-        Err(CallError::Garbage)
-    }
 }
 
 /// What an answer says on chain; `None` while there is nothing to say.

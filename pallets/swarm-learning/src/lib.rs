@@ -55,37 +55,26 @@ extern crate alloc;
 #[cfg(any(feature = "runtime-benchmarks", test))]
 mod benchmarking;
 mod conductor;
+mod errors;
+mod events;
 mod migration;
 #[cfg(test)]
 mod mock;
 mod orders;
 mod shell;
+mod storage;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_ahead;
-#[cfg(test)]
-mod tests_blobs;
-#[cfg(test)]
-mod tests_changes;
-#[cfg(test)]
-mod tests_conductor;
-#[cfg(test)]
-mod tests_early;
-#[cfg(test)]
-mod tests_migration;
-#[cfg(test)]
-mod tests_notes;
-#[cfg(test)]
-mod tests_orders;
-#[cfg(test)]
-mod tests_pauses;
+mod told;
 mod types;
 pub mod weights;
 
 pub use pallet::*;
+pub use told::Progress;
 pub use types::*;
 pub use weights::WeightInfo;
+
+use frame_support::pallet_macros::import_section;
 
 /// Session keys of institutions that take part in studies.
 pub const KEY_TYPE: sp_core::crypto::KeyTypeId = sp_core::crypto::KeyTypeId(*b"swrm");
@@ -112,14 +101,18 @@ pub mod sr25519 {
     pub type AuthorityId = app::Public;
 }
 
+#[import_section(events::events)]
+#[import_section(errors::errors)]
+#[import_section(storage::storage)]
 #[frame_support::pallet]
 #[allow(missing_docs, clippy::expect_used, clippy::large_enum_variant)] // items the macros generate
 pub mod pallet {
     use super::*;
     use alloc::boxed::Box;
     use consilium_primitives::{
-        round::{Event as RoundEvent, Kind, PerMember, RoundRecord},
-        Hash, InstitutionId, StudyId, StudyRules, Vote,
+        round::{AbortReason, DropReason, Event as RoundEvent, Kind, PauseReason, PerMember, RoundRecord},
+        rules::{MAX_PARTICIPANTS, MAX_ROUNDS, MAX_SPEC_LEN, PPM},
+        FailureCode, Hash, InstitutionId, StudyId, StudyRules, Vote,
     };
     use frame_support::pallet_prelude::*;
     use frame_system::{
@@ -151,137 +144,44 @@ pub mod pallet {
         type WeightInfo: WeightInfo;
     }
 
-    /// Number of the next study.
-    #[pallet::storage]
-    pub type NextStudy<T> = StorageValue<_, StudyId, ValueQuery>;
+    /// Limits of the pallet itself, which no runtime sets.
+    #[pallet::extra_constants]
+    impl<T: Config> Pallet<T> {
+        /// Most studies that may run at once.
+        #[pallet::constant_name(MaxRunning)]
+        fn max_running() -> u32 {
+            MAX_RUNNING
+        }
 
-    /// All studies there ever were.
-    #[pallet::storage]
-    pub type Studies<T> = StorageMap<_, Twox64Concat, StudyId, StudyInfo>;
+        /// Most studies of one proposer that may run at once.
+        #[pallet::constant_name(MaxProposed)]
+        fn max_proposed() -> u32 {
+            MAX_PROPOSED
+        }
 
-    /// Their specs, in the bytes that were signed.
-    #[pallet::storage]
-    pub type Specs<T> = StorageMap<_, Twox64Concat, StudyId, Spec>;
+        /// Most participants that one study can have.
+        #[pallet::constant_name(MaxParticipants)]
+        fn max_participants() -> u32 {
+            MAX_PARTICIPANTS
+        }
 
-    /// Studies that have not ended, with their proposers.
-    #[pallet::storage]
-    pub type Running<T> = StorageValue<_, BoundedVec<(StudyId, InstitutionId), ConstU32<MAX_RUNNING>>, ValueQuery>;
+        /// Most rounds that one study can have.
+        #[pallet::constant_name(MaxRounds)]
+        fn max_rounds() -> u32 {
+            MAX_ROUNDS
+        }
 
-    /// Running studies by the hash of their agreement: no two have the same.
-    #[pallet::storage]
-    pub type Agreements<T> = StorageMap<_, Identity, Hash, StudyId>;
+        /// Longest spec, in bytes of UTF-8.
+        #[pallet::constant_name(MaxSpecBytes)]
+        fn max_spec_bytes() -> u32 {
+            MAX_SPEC_LEN
+        }
 
-    /// Studies that ended lately, oldest first: late acknowledgements are still asked for, and blobs served.
-    #[pallet::storage]
-    pub type Ended<T> = StorageValue<_, BoundedVec<StudyId, ConstU32<MAX_RUNNING>>, ValueQuery>;
-
-    /// Studies whose deadline is this block.
-    #[pallet::storage]
-    pub type Agenda<T> = StorageMap<_, Twox64Concat, u32, BoundedVec<StudyId, ConstU32<MAX_RUNNING>>, ValueQuery>;
-
-    /// Where in the agenda a running study stands.
-    #[pallet::storage]
-    pub type Scheduled<T> = StorageMap<_, Twox64Concat, StudyId, u32>;
-
-    /// Closed rounds: study, then (kind, round).
-    #[pallet::storage]
-    pub type History<T> = StorageDoubleMap<_, Twox64Concat, StudyId, Twox64Concat, (Kind, u32), RoundRecord>;
-
-    /// Losses that participants reported for the merge of a round: study, round; micro-units.
-    #[pallet::storage]
-    pub type Losses<T> =
-        StorageDoubleMap<_, Twox64Concat, StudyId, Twox64Concat, u32, PerMember<(InstitutionId, u32)>, ValueQuery>;
-
-    /// How many steps a study has made: what the chain says of its blobs changes with no other cause than one, or time.
-    #[pallet::storage]
-    pub type Steps<T> = StorageMap<_, Twox64Concat, StudyId, u64, ValueQuery>;
-
-    #[pallet::event]
-    #[pallet::generate_deposit(pub(super) fn deposit_event)]
-    pub enum Event<T: Config> {
-        /// A study was proposed, and is open for enrolment.
-        Registered { study: StudyId, proposer: InstitutionId, agreement: Hash },
-        /// An institution has enrolled, with this sample count.
-        Enrolled { study: StudyId, institution: InstitutionId, samples: u32 },
-        /// An institution takes no further part.
-        Withdrawn { study: StudyId, institution: InstitutionId },
-        /// What a round or its end brought.
-        Progress { study: StudyId, round: u32, what: Progress },
-        /// A round is closed; its record stands in the history.
-        RoundClosed { study: StudyId, kind: Kind, round: u32, root: Hash, attesters: u32, attempts: u32 },
-        /// A participant attested another merge than the others.
-        Dissent { study: StudyId, round: u32, institution: InstitutionId, attested: Hash, root: Hash },
-    }
-
-    #[pallet::error]
-    pub enum Error<T> {
-        /// There is no study of this number.
-        NoSuchStudy,
-        /// The caller signs for no participant of the consortium: it must be admitted as one first.
-        NotAParticipant,
-        /// The hash is not that of this study's agreement: read the agreement again before you sign.
-        OtherAgreement,
-        /// As many studies run as may: wait for one to end.
-        TooManyStudies,
-        /// The proposer has as many studies running as it may: end one first.
-        TooManyProposals,
-        /// A study with exactly this agreement runs already: end it first, or change something.
-        AlreadyRuns,
-        /// The spec is empty.
-        EmptySpec,
-        /// A time of the rules is 0 or too long.
-        BadWindow,
-        /// `min_participants` is below 2, or it or `rule_min` is above 64.
-        BadParticipants,
-        /// `max_rounds` is 0 or above 1,000.
-        BadRounds,
-        /// `max_share` is 0 or above one.
-        BadShare,
-        /// A file length is 0 or too large.
-        BadLength,
-        /// The list of invited institutions is unsorted, repeats itself or is too short.
-        BadInvited,
-        /// The list of declared weights is too short, unsorted, repeats itself or has a weight out of range.
-        BadWeights,
-        /// `keep_updates` is above 3.
-        BadKept,
-        /// The merge is to tolerate liars, and its rule can tolerate none or needs more than 64 inputs for so many; it mixes
-        /// without liars to leave out; or one of its numbers is 0 or not below one.
-        BadMerge,
-        /// `rule_min` is below what the merge needs for its liars, or above `min_participants`.
-        BadRuleMin,
-        /// The study is in another state.
-        WrongPhase,
-        /// The rules name who is invited, and the caller is not among them.
-        NotInvited,
-        /// Enrolled already.
-        AlreadyEnrolled,
-        /// The study is full.
-        Full,
-        /// The sample count is 0, not below 2^29, or not the one signed before.
-        BadSampleCount,
-        /// The declared weights have no entry for the caller.
-        NoDeclaredWeight,
-        /// Not an active member of this study.
-        NotAMember,
-        /// Only the proposer may.
-        NotTheProposer,
-        /// Too few have enrolled: wait for more.
-        TooFewEnrolled,
-        /// The vote answers another study, round, attempt or duty than the one that is open.
-        NoSuchDuty,
-        /// Answered already: the first answer binds.
-        AlreadyAnswered,
-        /// The answer does not belong to this kind of duty.
-        WrongAnswer,
-        /// The file's length is not the agreed one.
-        WrongLength,
-        /// The fetch window has not passed: missing inputs are not reported yet.
-        TooEarly,
-        /// Bits for inputs or rounds that do not exist, or one input both held and invalid.
-        BadMask,
-        /// Not the canonical model.
-        WrongRoot,
+        /// What a loss of 1 is counted as.
+        #[pallet::constant_name(MicroUnits)]
+        fn micro_units() -> u32 {
+            PPM
+        }
     }
 
     #[pallet::hooks]
@@ -323,20 +223,26 @@ pub mod pallet {
 
     #[pallet::call(weight = <T as Config>::WeightInfo)]
     impl<T: Config> Pallet<T> {
-        /// Proposes a study. The caller becomes its proposer, and must still enrol to take part.
+        /// Proposes a study.
+        ///
+        /// The caller becomes its proposer, and must still enrol to take part. The spec is text in UTF-8.
         #[pallet::call_index(0)]
         #[pallet::weight(<T as Config>::WeightInfo::register(spec.len() as u32))]
         pub fn register(origin: OriginFor<T>, rules: Box<StudyRules>, spec: Spec) -> DispatchResult {
             Self::do_register(Self::ensure_participant(origin)?, *rules, spec)
         }
 
-        /// Enrols in exactly this agreement. `samples` counts this site's rows and binds for the whole study.
+        /// Enrols in exactly this agreement.
+        ///
+        /// `samples` counts this site's training rows and binds for the whole study.
         #[pallet::call_index(1)]
         pub fn enrol(origin: OriginFor<T>, study: StudyId, agreement: Hash, samples: u32) -> DispatchResult {
             Self::do_enrol(Self::ensure_participant(origin)?, study, agreement, samples)
         }
 
-        /// Takes no further part. What is frozen already stays.
+        /// Takes no further part in a study.
+        ///
+        /// What is frozen already stays.
         #[pallet::call_index(2)]
         pub fn withdraw(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
             let who = institution(&Self::ensure_institution(origin)?);
@@ -345,30 +251,38 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Starts a study before its enrolment ends. Only its proposer may.
+        /// Starts a study before its enrolment ends.
+        ///
+        /// Only its proposer may.
         #[pallet::call_index(3)]
         pub fn start(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
             let who = Self::ensure_participant(origin)?;
             Self::apply(study, RoundEvent::Start { who })
         }
 
-        /// Lets a paused study go on: at once by its proposer, else when more than half of its members ask (more than two
-        /// thirds in a strict study). One that waits for sites goes on by itself once enough of them are there.
+        /// Lets a paused study go on.
+        ///
+        /// At once by its proposer, else when more than half of its members ask (more than two thirds in a strict study). One that
+        /// waits for sites goes on by itself once enough of them are there.
         #[pallet::call_index(4)]
         pub fn resume(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
             let who = Self::ensure_participant(origin)?;
             Self::apply(study, RoundEvent::Resume { who })
         }
 
-        /// Ends a study in enrolment (its proposer), or a paused one (its proposer, or as many as let it go on).
+        /// Ends a study that enrols or is paused.
+        ///
+        /// In enrolment its proposer may; a paused one its proposer, or as many members as let it go on.
         #[pallet::call_index(5)]
         pub fn abort(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
             let who = Self::ensure_participant(origin)?;
             Self::apply(study, RoundEvent::Abort { who })
         }
 
-        /// Answers a duty. Signed by the institution's `swarm` key over [`Vote::payload`]. Operational: calls that fill a block
-        /// leave a quarter of it to votes.
+        /// Answers a duty.
+        ///
+        /// Nodes send it, signed by the institution's `swarm` key over [`Vote::payload`], without an account, nonce or fee.
+        /// Operational: calls that fill a block leave a quarter of it to votes.
         #[pallet::call_index(6)]
         #[pallet::weight((<T as Config>::WeightInfo::vote(), DispatchClass::Operational))]
         #[pallet::authorize(Self::authorize_vote)]

@@ -1,7 +1,10 @@
 //! What the chain asks of an institution, and what it says about blobs: the read side, for offchain worker and node.
 
 use crate::{types::Around, Config, Ended, History, Membership, Pallet, Running, Steps, Studies, StudyInfo};
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 use consilium_primitives::{
     duty::{ATTESTED_ROUNDS, COMMITTED_ROUNDS},
     round::{Kind, Phase},
@@ -40,6 +43,12 @@ impl<T: Config> Pallet<T> {
 
     pub(crate) fn asked(who: &InstitutionId) -> Vec<Asked> {
         Self::listed().into_iter().filter_map(|(study, info)| Self::asked_in(study, &info, who)).collect()
+    }
+
+    /// Institutions of which something is in a merge that runs: others may ask them for it until it has closed.
+    pub fn serving() -> BTreeSet<InstitutionId> {
+        let studies = Running::<T>::get().into_iter().filter_map(|(study, _)| Studies::<T>::get(study));
+        studies.flat_map(|info| info.state.serving()).collect()
     }
 
     /// Studies that run, and those that ended lately.

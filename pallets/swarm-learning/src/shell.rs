@@ -44,6 +44,8 @@ impl<T: Config> Pallet<T> {
 
     pub(crate) fn do_register(proposer: InstitutionId, rules: StudyRules, spec: Spec) -> DispatchResult {
         ensure!(!spec.is_empty(), Error::<T>::EmptySpec);
+        // the metadata calls it text, and clients read it as such
+        ensure!(core::str::from_utf8(&spec).is_ok(), Error::<T>::SpecNotText);
         let mut running = Running::<T>::get();
         let proposed = running.iter().filter(|(_, p)| *p == proposer).count();
         ensure!((proposed as u32) < MAX_PROPOSED, Error::<T>::TooManyProposals);
@@ -151,27 +153,26 @@ impl<T: Config> Pallet<T> {
                     Self::deposit_event(Event::Dissent { study, round, institution, attested, root });
                 }
                 History::<T>::insert(study, (kind, round), record);
-                Self::deposit_event(Event::Progress {
-                    study,
-                    round,
-                    what: Progress::AttestedLate { round, who, root, agrees },
-                });
-            }
-            Effect::Loss { round, who, value } => {
-                Losses::<T>::mutate(study, round, |losses| {
-                    losses.retain(|(id, _)| *id != who);
-                    // one entry per member, and the list is as long as a study has members
-                    let stored = losses.try_push((who, value));
-                    debug_assert!(stored.is_ok());
-                });
-                Self::deposit_event(Event::Progress { study, round, what: Progress::Loss { who, value } });
+                Self::deposit_event(Event::AttestedLate { study, round, institution: who, root, agrees });
             }
             other => {
-                if let Some(what) = Progress::of(other) {
-                    Self::deposit_event(Event::Progress { study, round, what });
+                if let Effect::Loss { round, who, value } = &other {
+                    Self::store_loss(study, *round, (*who, *value));
+                }
+                if let Some(event) = Event::of(study, round, other) {
+                    Self::deposit_event(event);
                 }
             }
         }
+    }
+
+    fn store_loss(study: StudyId, round: u32, reported: (InstitutionId, u32)) {
+        Losses::<T>::mutate(study, round, |losses| {
+            losses.retain(|(id, _)| *id != reported.0);
+            // one entry per member, and the list is as long as a study has members
+            let stored = losses.try_push(reported);
+            debug_assert!(stored.is_ok());
+        });
     }
 
     pub(crate) fn schedule(study: StudyId, at: Option<u32>) {

@@ -5,18 +5,17 @@ use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use consilium_primitives::{
     duty::HELD_BASE,
-    round::{AbortReason, DropReason, Effect, Kind, PauseReason, PerMember, Refusal, Study, Surroundings},
+    round::{Kind, Refusal, Study, Surroundings},
     rules::{RulesError, MAX_SPEC_LEN},
-    FailureCode, Hash, InstitutionId, StudyId, StudyRules, VoteBody,
+    Hash, InstitutionId, StudyId, StudyRules, Text, VoteBody,
 };
 use core::marker::PhantomData;
-use frame_support::{pallet_prelude::ConstU32, BoundedVec};
 use scale_info::TypeInfo;
 use sp_core::crypto::AccountId32;
 use sp_runtime::transaction_validity::InvalidTransaction;
 
-/// A spec in the bytes that people signed.
-pub type Spec = BoundedVec<u8, ConstU32<MAX_SPEC_LEN>>;
+/// A spec in the bytes that people signed: UTF-8.
+pub type Spec = Text<MAX_SPEC_LEN>;
 
 /// Who belongs to the consortium; given by the runtime.
 pub trait Membership {
@@ -42,184 +41,6 @@ pub struct StudyInfo {
     pub registered_at: u32,
     /// Where it stands.
     pub state: Study,
-}
-
-/// What a round or its end brought; the part of [`Effect`] that is told in events.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
-pub enum Progress {
-    /// Statistics or updates are asked for.
-    Opened {
-        /// Which.
-        kind: Kind,
-        /// Round.
-        round: u32,
-    },
-    /// The initial model is asked for.
-    InitOpened,
-    /// An update was committed.
-    Committed {
-        /// By whom.
-        who: InstitutionId,
-        /// BLAKE3 hash of the file.
-        root: Hash,
-    },
-    /// No update will come from this participant in this round.
-    Failed {
-        /// From whom.
-        who: InstitutionId,
-        /// Why.
-        code: FailureCode,
-    },
-    /// A participant's loss of this round's merge, micro-units.
-    Loss {
-        /// Whose.
-        who: InstitutionId,
-        /// Micro-units.
-        value: u32,
-    },
-    /// A window was extended once; these have not answered.
-    Extended {
-        /// The silent.
-        silent: PerMember<InstitutionId>,
-    },
-    /// Inputs, order and weights are fixed.
-    Frozen {
-        /// Attempt.
-        attempt: u32,
-        /// Hash over all of it.
-        inputs_root: Hash,
-    },
-    /// A participant has attested.
-    Attested {
-        /// Who.
-        who: InstitutionId,
-        /// What.
-        root: Hash,
-    },
-    /// A participant cannot merge yet; bits by position in the frozen list.
-    InputsMissing {
-        /// Who.
-        who: InstitutionId,
-        /// Holds.
-        have: u64,
-        /// Found invalid.
-        invalid: u64,
-        /// The freeze is not final there.
-        not_final: bool,
-    },
-    /// The merge waits: its freeze is not final for too many.
-    Stood,
-    /// It goes on, and its window begins anew.
-    WentOn,
-    /// An input was dropped.
-    Dropped {
-        /// Its author.
-        who: InstitutionId,
-        /// Why.
-        reason: DropReason,
-    },
-    /// A participant is left out for some rounds.
-    Benched {
-        /// Who.
-        who: InstitutionId,
-        /// Last such round.
-        until_round: u32,
-    },
-    /// The last merge is to be evaluated.
-    EvaluationOpened,
-    /// This round's merge is canonical, if enough hold it.
-    Canonical {
-        /// Round.
-        round: u32,
-        /// Root.
-        root: Hash,
-    },
-    /// A participant holds the canonical model.
-    Acknowledged {
-        /// Who.
-        who: InstitutionId,
-    },
-    /// The certificate stands.
-    Completed {
-        /// Round.
-        round: u32,
-        /// Root.
-        root: Hash,
-    },
-    /// Too few sites answer, and it waits for them; or people must decide.
-    Paused {
-        /// Why.
-        reason: PauseReason,
-    },
-    /// It goes on.
-    Resumed,
-    /// It ended without a certificate.
-    Aborted {
-        /// Why.
-        reason: AbortReason,
-    },
-    /// While it pauses: a participant's node and worker are there.
-    Present {
-        /// Whose.
-        who: InstitutionId,
-        /// Merged models that it holds, as in its vote.
-        held: u16,
-    },
-    /// As many are there as the round needs: the pause ends by itself.
-    EnoughPresent,
-    /// Too few of those that are there hold the model that the study stood on, or was to be certified: it goes on from another
-    /// one. Rounds after that stay in the history, and count for nothing.
-    FellBack {
-        /// The round whose model it was.
-        from: u32,
-        /// The round whose model it is now.
-        to: u32,
-    },
-    /// A participant has attested a merge that had closed without it.
-    AttestedLate {
-        /// Of which round; 0 for statistics.
-        round: u32,
-        /// Whose.
-        who: InstitutionId,
-        /// What.
-        root: Hash,
-        /// Whether that, and what the rule did, is what the others have attested.
-        agrees: bool,
-    },
-}
-
-impl Progress {
-    /// The event of an effect; `None` for those that have events of their own.
-    pub(crate) fn of(effect: Effect) -> Option<Self> {
-        Some(match effect {
-            Effect::Closed(_) | Effect::AttestedLate { .. } => return None,
-            Effect::Loss { who, value, .. } => Self::Loss { who, value },
-            Effect::Opened { kind, round } => Self::Opened { kind, round },
-            Effect::InitOpened => Self::InitOpened,
-            Effect::Committed { who, root } => Self::Committed { who, root },
-            Effect::FailureReported { who, code } => Self::Failed { who, code },
-            Effect::Extended { silent } => Self::Extended { silent },
-            Effect::Frozen { attempt, inputs_root, .. } => Self::Frozen { attempt, inputs_root },
-            Effect::Attested { who, root } => Self::Attested { who, root },
-            Effect::PartialReported { who, have, invalid, not_final } => {
-                Self::InputsMissing { who, have, invalid, not_final }
-            }
-            Effect::Stood => Self::Stood,
-            Effect::WentOn => Self::WentOn,
-            Effect::Dropped { who, reason } => Self::Dropped { who, reason },
-            Effect::Benched { who, until_round } => Self::Benched { who, until_round },
-            Effect::EvaluationOpened => Self::EvaluationOpened,
-            Effect::Canonical { round, root } => Self::Canonical { round, root },
-            Effect::Acknowledged { who } => Self::Acknowledged { who },
-            Effect::Completed { round, root } => Self::Completed { round, root },
-            Effect::Paused { reason } => Self::Paused { reason },
-            Effect::Present { who, held } => Self::Present { who, held },
-            Effect::EnoughPresent => Self::EnoughPresent,
-            Effect::FellBack { from, to } => Self::FellBack { from, to },
-            Effect::Resumed => Self::Resumed,
-            Effect::Aborted { reason } => Self::Aborted { reason },
-        })
-    }
 }
 
 /// What everybody signs at enrolment: `blake2_256(SCALE(genesis, proposer, rules) ‖ spec)`.

@@ -46,6 +46,13 @@ impl Study {
         (0u8..).zip(self.members.iter()).fold(0, |mask, (i, m)| if keep(m) { mask | bit(i) } else { mask })
     }
 
+    /// Of whom something is in a merge that runs: until it has closed, others may ask these for it, also those that have
+    /// withdrawn since.
+    pub fn serving(&self) -> PerMember<InstitutionId> {
+        let Phase::Merging(merging) = &self.phase else { return PerMember::new() };
+        self.named(merging.inputs.iter().fold(0, |mask, input| mask | bit(input.commitment.member)))
+    }
+
     /// Active members that are not benched; all active ones where the others would be too few for a round.
     pub(super) fn roster(&self) -> Mask {
         let active = self.active();

@@ -46,6 +46,8 @@ mod listing;
 mod members;
 mod merge;
 mod pause;
+mod phase;
+mod record;
 mod restate;
 mod state;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the machine remembers of one study.
 
+pub use super::{phase::*, record::*};
 pub use crate::kinds::Kind;
 
 use crate::{
@@ -24,10 +25,11 @@ pub fn bit(index: u8) -> Mask {
 
 /// One institution in one study. Members are never removed, so that their positions stay.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Member {
     /// Who.
     pub id: InstitutionId,
-    /// Sample count, signed at enrolment.
+    /// Sample count, in training rows, signed at enrolment.
     pub samples: u32,
     /// Weight before the cap.
     pub weight: u32,
@@ -43,6 +45,7 @@ pub struct Member {
 
 /// A study on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Study {
     /// Who proposed it.
     pub proposer: InstitutionId,
@@ -87,6 +90,7 @@ pub struct Study {
 
 /// What a merge came to, as long as its authors may still attest it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
 pub struct Closed {
     /// Statistics or models.
     pub kind: Kind,
@@ -106,310 +110,4 @@ pub struct Closed {
     pub authors: Mask,
     /// Those that have attested it, or another one.
     pub said: Mask,
-}
-
-/// Where a study stands.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub enum Phase {
-    /// Institutions read the agreement and enrol.
-    Enrolling {
-        /// Deadline.
-        until: u32,
-    },
-    /// Statistics or updates are collected.
-    Collecting(Collecting),
-    /// Everyone computes the initial model.
-    Init {
-        /// Members that were active at its start.
-        roster: Mask,
-        /// Votes so far: member and root.
-        votes: PerMember<(u8, Hash)>,
-        /// Deadline.
-        until: u32,
-    },
-    /// A frozen list of inputs is merged.
-    Merging(Merging),
-    /// The last merge is evaluated.
-    FinalEvaluation {
-        /// Members of the last round that were active at its end.
-        roster: Mask,
-        /// Members that have reported.
-        reported: Mask,
-        /// Deadline.
-        until: u32,
-    },
-    /// Participants say that they hold the canonical model.
-    Certifying(Certifying),
-    /// Too few sites answer, and it waits for them; or people must decide.
-    Paused(Pause),
-    /// The certificate stands. Later acknowledgements are added.
-    Completed(Certificate),
-    /// It ended without one.
-    Aborted {
-        /// Why.
-        reason: AbortReason,
-    },
-}
-
-/// A committed update.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub struct Commitment {
-    /// Position of its author.
-    pub member: u8,
-    /// Duty it answers.
-    pub duty: Hash,
-    /// BLAKE3 hash of the file.
-    pub root: Hash,
-    /// Block of the vote.
-    pub at: u32,
-}
-
-/// Statistics, or Training of a round.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub struct Collecting {
-    /// Statistics or models.
-    pub kind: Kind,
-    /// Members awaited at its start, fixed.
-    pub roster: Mask,
-    /// Members still awaited.
-    pub awaited: Mask,
-    /// Commitments so far.
-    pub commitments: PerMember<Commitment>,
-    /// Block in which it began.
-    pub start: u32,
-    /// Set by the k-th commitment, once: when the list freezes even if not all are in.
-    pub freeze_at: Option<u32>,
-    /// When it stalls, without enough commitments.
-    pub limit: u32,
-    /// Whether the limit was extended already.
-    pub extended: bool,
-}
-
-/// A frozen input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub struct Input {
-    /// The commitment.
-    pub commitment: Commitment,
-    /// Its capped weight.
-    pub weight: u32,
-}
-
-/// What an attester has said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub enum Ballot {
-    /// Merged all inputs to this root; what the rule did to them.
-    Root(Hash, Marks),
-    /// Could not: what it holds, and what it found invalid, by position in the inputs.
-    Partial {
-        /// Holds.
-        have: u64,
-        /// Found invalid.
-        invalid: u64,
-        /// The freeze is not final there: it cannot have got them.
-        not_final: bool,
-    },
-}
-
-/// A merge in its n-th attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub struct Merging {
-    /// Statistics or models.
-    pub kind: Kind,
-    /// From 1.
-    pub attempt: u32,
-    /// How many inputs make the round: as many as a freeze needs or, where it was shrunk, the agreed minimum.
-    pub needs: u32,
-    /// Frozen inputs, in canonical order (by institution id).
-    pub inputs: PerMember<Input>,
-    /// Hash over inputs, order, weights, rule and base.
-    pub inputs_root: Hash,
-    /// One entry per input: what its author has said.
-    pub ballots: PerMember<Option<Ballot>>,
-    /// Block of the freeze.
-    pub frozen_at: u32,
-    /// Window of this attempt.
-    pub window: u32,
-    /// Block in which the window began: that of the freeze, or in which its clock went on after it had stood.
-    pub began: u32,
-    /// Whether the clock stands, because the freeze is not final for so many that an input would be invalid by as many.
-    pub stands: bool,
-    /// Block in which it first stood in this attempt.
-    pub stood: Option<u32>,
-    /// Deadline: the end of the window; while the clock stands, that of the longest pause since it first stood.
-    pub until: u32,
-    /// Inputs dropped in earlier attempts.
-    pub dropped: PerMember<(u8, DropReason)>,
-}
-
-/// Participants say that they hold the canonical model.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub struct Certifying {
-    /// Members of the last round that were active at its start.
-    pub roster: Mask,
-    /// Round whose merge is canonical.
-    pub round: u32,
-    /// Its root.
-    pub root: Hash,
-    /// Members that hold it.
-    pub held: Mask,
-    /// Deadline.
-    pub until: u32,
-    /// Whether the deadline was extended already.
-    pub extended: bool,
-}
-
-/// What a completed study says: these bytes came out of the agreed rounds, and these members hold them.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub struct Certificate {
-    /// Round whose merge is canonical.
-    pub round: u32,
-    /// Its root.
-    pub root: Hash,
-    /// Members that were asked.
-    pub roster: Mask,
-    /// Members that hold it.
-    pub held: Mask,
-}
-
-/// A pause, and what it goes back to.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub struct Pause {
-    /// Why.
-    pub reason: PauseReason,
-    /// When it becomes an end.
-    pub until: u32,
-    /// Members that may vote on it.
-    pub roster: Mask,
-    /// Members for going on.
-    pub resume: Mask,
-    /// Members for ending it.
-    pub abort: Mask,
-    /// Where it goes on.
-    pub back: Back,
-}
-
-/// Who has said to be there since a study was paused.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub struct Presence {
-    /// Members that have said that they are there, and which merged models they hold: bits of
-    /// [`VoteBody::Present`](crate::VoteBody::Present).
-    pub voices: PerMember<(u8, u16)>,
-    /// Where enough are there and too few hold the model that it stands on: until when these have time to fetch it.
-    pub settles: Option<u32>,
-}
-
-/// Where a paused study goes on.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub enum Back {
-    /// Collecting again, with the commitments there are.
-    Collecting {
-        /// Statistics or models.
-        kind: Kind,
-        /// Commitments that stay valid.
-        commitments: PerMember<Commitment>,
-        /// Members whose inputs were dropped in this round. They are not asked again where the others are enough.
-        dropped: Mask,
-    },
-    /// Init again.
-    Init,
-    /// Certifying again.
-    Certifying {
-        /// Members that are asked.
-        roster: Mask,
-        /// Round whose merge is canonical.
-        round: u32,
-        /// Its root.
-        root: Hash,
-        /// Members that hold it.
-        held: Mask,
-    },
-}
-
-/// Why a study is paused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub enum PauseReason {
-    /// Fewer commitments than a freeze needs.
-    TooFewUpdates,
-    /// Fewer active members than a freeze needs.
-    TooFewMembers,
-    /// Without the dropped inputs, fewer than a freeze needs.
-    TooFewInputs,
-    /// No root found enough voices.
-    NoAgreement,
-    /// No initial model found enough voices.
-    NoCommonStart,
-    /// Too few hold the canonical model.
-    NotHeld,
-}
-
-/// Why a study has ended without a certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub enum AbortReason {
-    /// Too few had enrolled at the end of enrolment, or nobody started it.
-    TooFewEnrolled,
-    /// Nobody resumed it.
-    PausedTooLong,
-    /// Its rules say so when training stalls.
-    Stalled,
-    /// The proposer, or enough members, decided so.
-    Decided,
-}
-
-/// Why an input was dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub enum DropReason {
-    /// Too few others could get it.
-    Withheld,
-    /// Enough others found it invalid.
-    Invalid,
-}
-
-/// What stays of a closed round.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub struct RoundRecord {
-    /// Statistics or models; for Init a model without inputs.
-    pub kind: Kind,
-    /// Round.
-    pub round: u32,
-    /// Root it started from.
-    pub base: Hash,
-    /// Inputs in canonical order.
-    pub inputs: PerMember<RecordedInput>,
-    /// Hash over inputs, order, weights, rule and base.
-    pub inputs_root: Hash,
-    /// The attested root.
-    pub root: Hash,
-    /// What the rule did to the inputs, as attested with the root.
-    pub marks: Marks,
-    /// Who attested both.
-    pub attesters: PerMember<InstitutionId>,
-    /// Who attested another root, or this one with other marks.
-    pub dissenters: PerMember<(InstitutionId, Hash)>,
-    /// Who attested nothing.
-    pub silent: PerMember<InstitutionId>,
-    /// Whose input was dropped.
-    pub dropped: PerMember<(InstitutionId, DropReason)>,
-    /// Attempts it took.
-    pub attempts: u32,
-    /// Block that opened it.
-    pub opened_at: u32,
-    /// Block that froze the last attempt's inputs.
-    pub frozen_at: u32,
-    /// Block that closed it.
-    pub closed_at: u32,
-}
-
-/// One input, as it stays in the record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub struct RecordedInput {
-    /// Author.
-    pub institution: InstitutionId,
-    /// Duty it answers.
-    pub duty: Hash,
-    /// BLAKE3 hash of the file.
-    pub root: Hash,
-    /// Capped weight.
-    pub weight: u32,
-    /// Block of the commitment.
-    pub committed_at: u32,
 }

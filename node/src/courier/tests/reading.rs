@@ -60,7 +60,13 @@ impl Ask for Fake {
     fn institutions(&self, at: H256) -> Result<Vec<InstitutionNotice>, Infallible> {
         self.tell("institutions");
         let peer_id = Some(peer(self.blocks[&at].members).to_bytes());
-        Ok(vec![InstitutionNotice { id: site(1), name: Vec::new(), peer_id, validator: true, participant: true }])
+        Ok(vec![InstitutionNotice {
+            id: site(1),
+            name: Default::default(),
+            peer_id,
+            validator: true,
+            participant: true,
+        }])
     }
     fn blobs(&self, at: H256) -> Result<Vec<StudyBlobs>, Infallible> {
         self.tell("blobs");

@@ -12,9 +12,10 @@ sp_api::decl_runtime_apis! {
     /// Members, and who must stay connected.
     pub trait ConsortiumApi<AccountId> where AccountId: Codec {
         /// All institutions by account, in ascending order, with those that were removed or have left and are still in a set
-        /// of validators.
+        /// of validators or in a merge that runs.
         fn members() -> Vec<Member<AccountId>>;
-        /// The accounts in the active and in the queued set of validators, ascending.
+        /// The accounts in the active and in the queued set of validators, and those of who has left or was removed and goes on
+        /// serving a merge; ascending.
         fn keep_connected() -> Vec<AccountId>;
         /// What speaks, in this state, against going on by a recovery: the name of the pallet's error, in UTF-8.
         #[api_version(2)]

@@ -198,9 +198,9 @@ fn shares_are_rounded_up_and_strict_ones_ask_for_more() {
 fn removing_by_motion_takes_the_entry_and_the_addresses() {
     run(|| {
         let text = b"/dns/node.d.example/tcp/30333".to_vec();
-        let list = crate::AddressList::truncate_from(vec![crate::Address::truncate_from(text.clone())]);
+        let list = crate::AddressList::truncate_from(vec![crate::Address::truncate_from(text)]);
         assert_ok!(Consortium::set_addresses(RuntimeOrigin::signed(4), list.clone()));
-        assert_eq!(Consortium::members()[3].addresses, vec![text]);
+        assert_eq!(Consortium::members()[3].addresses, list.to_vec());
         assert_noop!(Consortium::set_addresses(RuntimeOrigin::signed(9), list), Error::<Test>::NotAnInstitution);
         for bad in [&b"here"[..], b"/ip4/10.0.0.1/tcp/1", b"/dns/a.example/tcp/0"] {
             let list = crate::AddressList::truncate_from(vec![crate::Address::truncate_from(bad.to_vec())]);

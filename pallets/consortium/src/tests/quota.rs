@@ -138,7 +138,8 @@ fn a_nonce_may_be_eight_ahead() {
 #[test]
 fn who_signs_for_no_institution_is_turned_away() {
     run(|| {
-        assert_eq!(pool(9, 0, &call(), 200), refusal(InvalidTransaction::Payment));
+        assert_eq!(System::providers(&9), 0);
+        assert_eq!(pool(9, 0, &call(), 200), refusal(InvalidTransaction::BadSigner));
         // an account that something else keeps alive is none of an institution's either
         System::inc_providers(&9);
         assert_eq!(pool(9, 0, &call(), 200), refusal(InvalidTransaction::BadSigner));

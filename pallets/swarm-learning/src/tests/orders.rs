@@ -1,5 +1,4 @@
 //! What orders say beside the duty.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::{mock::*, Error, Event, Studies};
 use consilium_primitives::*;

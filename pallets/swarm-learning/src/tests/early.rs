@@ -1,5 +1,4 @@
 //! Votes that a pool gets before its node has seen the block that asks for them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::{mock::*, *};
 use codec::Encode;

@@ -1,5 +1,4 @@
 //! Studies that an older runtime has stored.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::{mock::*, *};
 use codec::Encode;

@@ -1,10 +1,12 @@
 //! What the offchain worker keeps between its runs, and what others may have put there.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::{
     conductor,
     mock::*,
-    tests_conductor::{conduct_with, done, set, to_training, Answer},
+    tests::{
+        conductor::to_training,
+        host::{conduct_with, done, set, Answer},
+    },
 };
 use codec::Encode;
 use consilium_primitives::{round::Phase, DutyState, Hash, VoteBody};

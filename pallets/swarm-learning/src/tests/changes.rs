@@ -1,5 +1,4 @@
 //! What tells that what is said of blobs has changed: never silent where it has.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::{mock::*, *};
 use consilium_primitives::{rules::UPDATES_AFTER_END, *};

@@ -1,9 +1,11 @@
 //! Pauses that end by themselves, as the chain and the offchain worker see them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::{
     mock::*,
-    tests_conductor::{conduct_with, done, says, Answer},
+    tests::{
+        conductor::says,
+        host::{conduct_with, done, Answer},
+    },
     *,
 };
 use codec::Decode;
@@ -42,9 +44,9 @@ fn in_round_two(study: StudyId) {
     assert_eq!((paused(study), info(study).state.round), (PauseReason::TooFewUpdates, 2));
 }
 
-fn events() -> Vec<Progress> {
+fn events() -> Vec<Event<Test>> {
     let told = System::events().into_iter().filter_map(|record| match record.event {
-        RuntimeEvent::Swarm(Event::Progress { what, .. }) => Some(what),
+        RuntimeEvent::Swarm(event) => Some(event),
         _ => None,
     });
     told.collect()
@@ -62,8 +64,10 @@ fn the_third_of_four_voices_takes_a_study_up_once_an_hour() {
         let first = System::block_number();
         assert!(matches!(info(study).state.phase, Phase::Init { .. }));
         let end = events().split_off(events().len() - 4);
-        let said = Progress::Present { who: id(1), held: HELD_BASE };
-        assert_eq!(end, [said, Progress::EnoughPresent, Progress::Resumed, Progress::InitOpened]);
+        let round = 0;
+        let said = Event::Present { study, round, institution: id(1), held: HELD_BASE };
+        let then = [Event::EnoughPresent { study, round }, Event::Resumed { study, round }];
+        assert_eq!(end, [&[said], &then[..], &[Event::InitOpened { study, round }]].concat());
         to_block(info(study).state.deadline().unwrap());
         assert_eq!(paused(study), PauseReason::NoCommonStart);
         to_block(first + TAKE_UP_BLOCKS - 1);
@@ -150,7 +154,7 @@ fn a_model_that_nobody_holds_falls_back_and_is_told() {
         in_round_two(study);
         (0..2).for_each(|n| answer(n, study, VoteBody::Present { held: 0 }));
         to_block(info(study).state.deadline().unwrap());
-        assert!(events().contains(&Progress::FellBack { from: 1, to: 0 }));
+        assert!(events().contains(&Event::FellBack { study, round: 2, from: 1, to: 0 }));
         let order = Swarm::orders(&id(0)).remove(0);
         assert_eq!((order.duty.kind, order.duty.round, order.duty.base), (DutyKind::Train, 2, hash(100)));
         assert_eq!(order.attested[0].root, hash(100), "who knows that it is the initial one can make it again");
@@ -213,7 +217,7 @@ fn a_worker_of_an_earlier_version_does_its_other_duties_beside_a_pause() {
         (0..2).for_each(|n| answer(n, study, VoteBody::Root(hash(n))));
         started(rules(), &[0, 1]);
     };
-    let versions = |outcome: &crate::tests_conductor::Outcome| -> Vec<(u8, usize)> {
+    let versions = |outcome: &crate::tests::host::Outcome| -> Vec<(u8, usize)> {
         let requests = outcome.log.lock().requests.iter().map(|sent| sent.3.clone()).collect::<Vec<_>>();
         let read = |bytes: &Vec<u8>| DutyRequest::decode(&mut &bytes[..]).unwrap();
         requests.iter().map(read).map(|request| (request.version, request.orders.len())).collect()

@@ -1,5 +1,4 @@
 //! Votes that answer the next duty together with a merge, and votes on a merge that has closed, as the chain keeps and tells them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::{mock::*, *};
 use consilium_primitives::{
@@ -63,18 +62,13 @@ fn a_round_closes_and_the_next_one_freezes_in_one_block_and_all_of_it_is_told() 
         let committed: Vec<u32> = told
             .iter()
             .filter_map(|event| match event {
-                Event::Progress { round, what: Progress::Committed { .. }, .. } => Some(*round),
+                Event::Committed { round, .. } => Some(*round),
                 _ => None,
             })
             .collect();
         assert_eq!(committed, [2; 4]);
-        assert!(told
-            .iter()
-            .any(|event| matches!(event, Event::Progress { round: 2, what: Progress::Frozen { .. }, .. })));
-        assert!(told.iter().any(|event| matches!(
-            event,
-            Event::Progress { what: Progress::AttestedLate { round: 1, agrees: true, .. }, .. }
-        )));
+        assert!(told.iter().any(|event| matches!(event, Event::Frozen { round: 2, .. })));
+        assert!(told.iter().any(|event| matches!(event, Event::AttestedLate { round: 1, agrees: true, .. })));
         Swarm::do_try_state().unwrap();
     });
 }
@@ -145,8 +139,7 @@ fn the_worker_is_told_what_follows_and_what_it_answers_is_signed() {
             (0..2).for_each(|n| answer(n, study, update(10 + n, None)));
         }
     };
-    let outcome =
-        crate::tests_conductor::conduct_with(crate::tests_conductor::Answer::State(state), &[1], true, to_a_merge);
+    let outcome = super::host::conduct_with(super::host::Answer::State(state), &[1], true, to_a_merge);
     let bodies: Vec<_> = outcome.votes.iter().map(|(vote, _)| vote.body).collect();
     assert_eq!(bodies, [VoteBody::Ahead { root: hash(2), marks: Marks::default(), next }]);
     let request = outcome.log.lock().requests[0].3.clone();

@@ -1,5 +1,4 @@
 //! What the chain says about blobs: who may have them, which must stay, for how long, and what it costs to say it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::{mock::*, *};
 use codec::Encode;

@@ -1,0 +1,83 @@
+//! What the pallet refuses.
+
+use frame_support::pallet_macros::pallet_section;
+
+/// The errors of the pallet.
+#[pallet_section]
+mod errors {
+    /// Why a call was refused, and what to do.
+    #[pallet::error]
+    pub enum Error<T> {
+        /// There is no study of this number.
+        NoSuchStudy,
+        /// The caller signs for no participant of the consortium: it must be admitted as one first.
+        NotAParticipant,
+        /// The hash is not that of this study's agreement: read the agreement again before you sign.
+        OtherAgreement,
+        /// As many studies run as may: wait for one to end.
+        TooManyStudies,
+        /// The proposer has as many studies running as it may: end one first.
+        TooManyProposals,
+        /// A study with exactly this agreement runs already: end it first, or change something.
+        AlreadyRuns,
+        /// The spec is empty.
+        EmptySpec,
+        /// A time of the rules is 0 or too long.
+        BadWindow,
+        /// `min_participants` is below 2, or it or `rule_min` is above 64.
+        BadParticipants,
+        /// `max_rounds` is 0 or above 1,000.
+        BadRounds,
+        /// `max_share` is 0 or above one.
+        BadShare,
+        /// A file length is 0 or too large.
+        BadLength,
+        /// The list of invited institutions is unsorted, repeats itself or is too short.
+        BadInvited,
+        /// The list of declared weights is too short, unsorted, repeats itself or has a weight out of range.
+        BadWeights,
+        /// `keep_updates` is above 3.
+        BadKept,
+        /// The merge's rule cannot hold what it is to promise, or one of its numbers is out of range.
+        ///
+        /// It is to tolerate liars, and its rule can tolerate none or needs more than 64 inputs for so many; it mixes without
+        /// liars to leave out; or a number is 0 or not below one.
+        BadMerge,
+        /// `rule_min` is below what the merge needs for its liars, or above `min_participants`.
+        BadRuleMin,
+        /// The study is in another state.
+        WrongPhase,
+        /// The rules name who is invited, and the caller is not among them.
+        NotInvited,
+        /// Enrolled already.
+        AlreadyEnrolled,
+        /// The study is full.
+        Full,
+        /// The sample count is 0, not below 2^29, or not the one signed before.
+        BadSampleCount,
+        /// The declared weights have no entry for the caller.
+        NoDeclaredWeight,
+        /// Not an active member of this study.
+        NotAMember,
+        /// Only the proposer may.
+        NotTheProposer,
+        /// Too few have enrolled: wait for more.
+        TooFewEnrolled,
+        /// The vote answers another study, round, attempt or duty than the one that is open.
+        NoSuchDuty,
+        /// Answered already: the first answer binds.
+        AlreadyAnswered,
+        /// The answer does not belong to this kind of duty.
+        WrongAnswer,
+        /// The file's length is not the agreed one.
+        WrongLength,
+        /// The fetch window has not passed: missing inputs are not reported yet.
+        TooEarly,
+        /// Bits for inputs or rounds that do not exist, or one input both held and invalid.
+        BadMask,
+        /// Not the canonical model.
+        WrongRoot,
+        /// The spec is not UTF-8: give it as text.
+        SpecNotText,
+    }
+}

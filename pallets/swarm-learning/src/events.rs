@@ -1,0 +1,367 @@
+//! What the pallet tells.
+
+use frame_support::pallet_macros::pallet_section;
+
+/// The events of the pallet.
+#[pallet_section]
+mod events {
+    /// What happened.
+    #[pallet::event]
+    #[pallet::generate_deposit(pub(super) fn deposit_event)]
+    pub enum Event<T: Config> {
+        /// A study was proposed, and is open for enrolment.
+        #[codec(index = 0)]
+        Registered {
+            /// The study.
+            study: StudyId,
+            /// Who proposed it.
+            proposer: InstitutionId,
+            /// Hash of the agreement.
+            agreement: Hash,
+        },
+        /// An institution has enrolled.
+        #[codec(index = 1)]
+        Enrolled {
+            /// The study.
+            study: StudyId,
+            /// The institution.
+            institution: InstitutionId,
+            /// How many training rows it has.
+            samples: u32,
+        },
+        /// An institution takes no further part.
+        #[codec(index = 2)]
+        Withdrawn {
+            /// The study.
+            study: StudyId,
+            /// The institution.
+            institution: InstitutionId,
+        },
+        // 3 told before version 7 what has events of its own now: programs tell both apart by it
+        /// A round is closed; its record stands in the history.
+        #[codec(index = 4)]
+        RoundClosed {
+            /// The study.
+            study: StudyId,
+            /// Statistics or models; the initial model is that of round 0.
+            kind: Kind,
+            /// The round.
+            round: u32,
+            /// BLAKE3 hash of what was merged.
+            root: Hash,
+            /// How many attested it.
+            attesters: u32,
+            /// How many attempts it took.
+            attempts: u32,
+        },
+        /// A participant attested another merge than the others.
+        #[codec(index = 5)]
+        Dissent {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// The participant.
+            institution: InstitutionId,
+            /// What it attested.
+            attested: Hash,
+            /// What the others have attested.
+            root: Hash,
+        },
+        /// Statistics or updates are asked for.
+        #[codec(index = 6)]
+        Opened {
+            /// The study.
+            study: StudyId,
+            /// The round that is opened; 0 for statistics.
+            round: u32,
+            /// Statistics or models.
+            kind: Kind,
+        },
+        /// The initial model is asked for.
+        #[codec(index = 7)]
+        InitOpened {
+            /// The study.
+            study: StudyId,
+            /// The round: 0.
+            round: u32,
+        },
+        /// A participant has committed an update.
+        #[codec(index = 8)]
+        Committed {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// The participant.
+            institution: InstitutionId,
+            /// BLAKE3 hash of its file.
+            root: Hash,
+        },
+        /// No update will come from a participant in this round.
+        #[codec(index = 9)]
+        Failed {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// The participant.
+            institution: InstitutionId,
+            /// Why.
+            code: FailureCode,
+        },
+        /// A participant reported its loss of a round's merge.
+        #[codec(index = 10)]
+        Loss {
+            /// The study.
+            study: StudyId,
+            /// The round whose merge was evaluated.
+            round: u32,
+            /// The participant.
+            institution: InstitutionId,
+            /// The loss, in micro-units.
+            micro_units: u32,
+        },
+        /// A window was extended once.
+        #[codec(index = 11)]
+        Extended {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// Who has not answered.
+            silent: PerMember<InstitutionId>,
+        },
+        /// A merge's inputs, their order and weights are fixed.
+        #[codec(index = 12)]
+        Frozen {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// The attempt, from 1.
+            attempt: u32,
+            /// Hash over inputs, order, weights, rule and base.
+            inputs_root: Hash,
+        },
+        /// A participant has attested a merge.
+        #[codec(index = 13)]
+        Attested {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// The participant.
+            institution: InstitutionId,
+            /// BLAKE3 hash of what it merged.
+            root: Hash,
+        },
+        /// A participant cannot merge yet.
+        #[codec(index = 14)]
+        InputsMissing {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// The participant.
+            institution: InstitutionId,
+            /// Inputs that it holds: bits by position in the frozen list.
+            have: u64,
+            /// Inputs that it found invalid: bits by position in the frozen list.
+            invalid: u64,
+            /// Whether the freeze is not final there.
+            not_final: bool,
+        },
+        /// The merge waits: its freeze is not final for too many.
+        #[codec(index = 15)]
+        Stood {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+        },
+        /// The merge that waited goes on, and its window begins anew.
+        #[codec(index = 16)]
+        WentOn {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+        },
+        /// An input was dropped.
+        #[codec(index = 17)]
+        Dropped {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// Its author.
+            institution: InstitutionId,
+            /// Why.
+            reason: DropReason,
+        },
+        /// A participant is left out for some rounds.
+        #[codec(index = 18)]
+        Benched {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// The participant.
+            institution: InstitutionId,
+            /// The last round without it.
+            until_round: u32,
+        },
+        /// The last merge is to be evaluated.
+        #[codec(index = 19)]
+        EvaluationOpened {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+        },
+        /// The merge of a round is canonical, if enough participants hold it.
+        #[codec(index = 20)]
+        Canonical {
+            /// The study.
+            study: StudyId,
+            /// The round whose merge it is.
+            round: u32,
+            /// Its BLAKE3 hash.
+            root: Hash,
+        },
+        /// A participant holds the canonical model.
+        #[codec(index = 21)]
+        Acknowledged {
+            /// The study.
+            study: StudyId,
+            /// The last round.
+            round: u32,
+            /// The participant.
+            institution: InstitutionId,
+        },
+        /// A study has ended with a certificate.
+        #[codec(index = 22)]
+        Completed {
+            /// The study.
+            study: StudyId,
+            /// The round whose merge is canonical.
+            round: u32,
+            /// Its BLAKE3 hash.
+            root: Hash,
+        },
+        /// A study is paused: too few sites answer, and it waits for them; or people must decide.
+        #[codec(index = 23)]
+        Paused {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// Why.
+            reason: PauseReason,
+        },
+        /// A study that was paused goes on.
+        #[codec(index = 24)]
+        Resumed {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+        },
+        /// A study has ended without a certificate.
+        #[codec(index = 25)]
+        Aborted {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// Why.
+            reason: AbortReason,
+        },
+        /// A participant's node and worker are there, while a study is paused.
+        #[codec(index = 26)]
+        Present {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// The participant.
+            institution: InstitutionId,
+            /// Merged models that it holds: bits, as in its vote.
+            held: u16,
+        },
+        /// As many are there as the round needs: the pause ends by itself.
+        #[codec(index = 27)]
+        EnoughPresent {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+        },
+        /// A study goes on from an older model, since too few of those that are there hold the one that it stood on.
+        ///
+        /// Rounds after the older one stay in the history, and count for nothing.
+        #[codec(index = 28)]
+        FellBack {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// The round whose model it stood on, or that was to be certified.
+            from: u32,
+            /// The round whose model takes its place.
+            to: u32,
+        },
+        /// A participant has attested a merge that had closed without it.
+        #[codec(index = 29)]
+        AttestedLate {
+            /// The study.
+            study: StudyId,
+            /// The round of the merge; 0 for statistics.
+            round: u32,
+            /// The participant.
+            institution: InstitutionId,
+            /// BLAKE3 hash of what it merged.
+            root: Hash,
+            /// Whether that, and what the rule did, is what the others have attested.
+            agrees: bool,
+        },
+    }
+}
+
+use crate::pallet::{Config, Event};
+use consilium_primitives::{round::Effect, StudyId};
+
+impl<T: Config> Event<T> {
+    /// The event of what a step brought about while a study was in a `round`; none for what is told with what is stored of it.
+    pub(crate) fn of(study: StudyId, round: u32, effect: Effect) -> Option<Self> {
+        Some(match effect {
+            Effect::Closed(_) | Effect::AttestedLate { .. } => return None,
+            Effect::Opened { kind, round } => Self::Opened { study, round, kind },
+            Effect::InitOpened => Self::InitOpened { study, round },
+            Effect::Committed { who, root } => Self::Committed { study, round, institution: who, root },
+            Effect::FailureReported { who, code } => Self::Failed { study, round, institution: who, code },
+            Effect::Loss { round, who, value } => Self::Loss { study, round, institution: who, micro_units: value },
+            Effect::Extended { silent } => Self::Extended { study, round, silent },
+            Effect::Frozen { round, attempt, inputs_root } => Self::Frozen { study, round, attempt, inputs_root },
+            Effect::Attested { who, root } => Self::Attested { study, round, institution: who, root },
+            Effect::PartialReported { who, have, invalid, not_final } => {
+                Self::InputsMissing { study, round, institution: who, have, invalid, not_final }
+            }
+            Effect::Stood => Self::Stood { study, round },
+            Effect::WentOn => Self::WentOn { study, round },
+            Effect::Dropped { who, reason } => Self::Dropped { study, round, institution: who, reason },
+            Effect::Benched { who, until_round } => Self::Benched { study, round, institution: who, until_round },
+            Effect::EvaluationOpened => Self::EvaluationOpened { study, round },
+            Effect::Canonical { round, root } => Self::Canonical { study, round, root },
+            Effect::Acknowledged { who } => Self::Acknowledged { study, round, institution: who },
+            Effect::Completed { round, root } => Self::Completed { study, round, root },
+            Effect::Paused { reason } => Self::Paused { study, round, reason },
+            Effect::Resumed => Self::Resumed { study, round },
+            Effect::Aborted { reason } => Self::Aborted { study, round, reason },
+            Effect::Present { who, held } => Self::Present { study, round, institution: who, held },
+            Effect::EnoughPresent => Self::EnoughPresent { study, round },
+            Effect::FellBack { from, to } => Self::FellBack { study, round, from, to },
+        })
+    }
+}

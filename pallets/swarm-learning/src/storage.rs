@@ -1,0 +1,52 @@
+//! What the pallet keeps.
+
+use frame_support::pallet_macros::pallet_section;
+
+/// The storage of the pallet.
+#[pallet_section]
+mod storage {
+    /// Number of the next study.
+    #[pallet::storage]
+    pub type NextStudy<T> = StorageValue<_, StudyId, ValueQuery>;
+
+    /// All studies there ever were.
+    #[pallet::storage]
+    pub type Studies<T> = StorageMap<_, Twox64Concat, StudyId, StudyInfo>;
+
+    /// Their specs, in the bytes that were signed.
+    #[pallet::storage]
+    pub type Specs<T> = StorageMap<_, Twox64Concat, StudyId, Spec>;
+
+    /// Studies that have not ended, with their proposers.
+    #[pallet::storage]
+    pub type Running<T> = StorageValue<_, BoundedVec<(StudyId, InstitutionId), ConstU32<MAX_RUNNING>>, ValueQuery>;
+
+    /// Running studies by the hash of their agreement: no two have the same.
+    #[pallet::storage]
+    pub type Agreements<T> = StorageMap<_, Identity, Hash, StudyId>;
+
+    /// Studies that ended lately, oldest first: late acknowledgements are still asked for, and blobs served.
+    #[pallet::storage]
+    pub type Ended<T> = StorageValue<_, BoundedVec<StudyId, ConstU32<MAX_RUNNING>>, ValueQuery>;
+
+    /// Studies whose deadline is this block.
+    #[pallet::storage]
+    pub type Agenda<T> = StorageMap<_, Twox64Concat, u32, BoundedVec<StudyId, ConstU32<MAX_RUNNING>>, ValueQuery>;
+
+    /// Where in the agenda a running study stands.
+    #[pallet::storage]
+    pub type Scheduled<T> = StorageMap<_, Twox64Concat, StudyId, u32>;
+
+    /// Closed rounds: study, then (kind, round).
+    #[pallet::storage]
+    pub type History<T> = StorageDoubleMap<_, Twox64Concat, StudyId, Twox64Concat, (Kind, u32), RoundRecord>;
+
+    /// Losses that participants reported for the merge of a round, in micro-units; by study and round.
+    #[pallet::storage]
+    pub type Losses<T> =
+        StorageDoubleMap<_, Twox64Concat, StudyId, Twox64Concat, u32, PerMember<(InstitutionId, u32)>, ValueQuery>;
+
+    /// How many steps a study has made: what the chain says of its blobs changes with no other cause than one, or time.
+    #[pallet::storage]
+    pub type Steps<T> = StorageMap<_, Twox64Concat, StudyId, u64, ValueQuery>;
+}
