@@ -7,6 +7,7 @@ mod evaluate;
 mod inspect;
 mod means;
 pub mod memory;
+pub mod own_arm;
 mod pack;
 mod predict;
 pub mod seeds;

@@ -2,6 +2,8 @@
 // every test program uses its own part of this
 #![allow(dead_code)]
 
+pub mod finished;
+
 use codec::{Decode, Encode};
 use consilium_aggregation::{blob_hash, ModelFile};
 use consilium_ml_worker::{
