@@ -10,13 +10,13 @@
 mod advice;
 mod arms;
 mod assets;
-mod base;
+pub mod base;
 mod document;
-mod egress;
+pub mod egress;
 mod rounds;
 mod serve;
-mod state;
-mod study;
+pub mod state;
+pub mod study;
 #[cfg(test)]
 mod tests;
 
@@ -73,21 +73,26 @@ pub struct Site {
 }
 
 impl Site {
-    fn of(options: &Options) -> Result<Self> {
-        let dir = whole(&options.dir)?;
+    /// An institution's folder. `report`: a report of `localnet run`, which otherwise is looked for beside the folder.
+    ///
+    /// # Errors
+    /// It is none of an institution's, or the report is not there.
+    pub fn open(dir: &Path, report: Option<&Path>, bin_dir: Option<&Path>) -> Result<Self> {
+        let shown = quoted(&dir.display().to_string());
+        let dir = whole(dir)?;
         let settings = SiteSettings::read(&dir)?;
         let own = Own::read(&dir)?;
         let beside = dir.parent().unwrap_or_else(|| Path::new(".")).join("report.json");
-        if let Some(report) = &options.report {
+        if let Some(report) = report {
             std::fs::metadata(report).with_context(|| format!("--report {}", report.display()))?;
         }
         Ok(Self {
-            shown: quoted(&options.dir.display().to_string()),
+            shown,
             settings,
             id: own.account,
             name: seen(&own.name),
-            report: options.report.clone().unwrap_or(beside),
-            bin_dir: options.bin_dir.clone(),
+            report: report.map_or(beside, Path::to_owned),
+            bin_dir: bin_dir.map(Path::to_owned),
             dir,
         })
     }
@@ -107,7 +112,7 @@ fn quoted(text: &str) -> String {
 /// # Errors
 /// The folder is none of an institution's, or the address cannot be listened at.
 pub async fn run(options: Options) -> Result<()> {
-    let site = Arc::new(Site::of(&options)?);
+    let site = Arc::new(Site::open(&options.dir, options.report.as_deref(), options.bin_dir.as_deref())?);
     let at = options.listen;
     ensure!(
         at.ip().is_loopback(),
