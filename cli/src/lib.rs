@@ -3,6 +3,7 @@
 //! * `consilium init`, `card`, `found`: an institution's folder and card, and the chain of all founders' cards;
 //! * `consilium up`, `units`, `doctor`: an institution's node and worker, running, as services, and looked through;
 //! * `consilium dashboard`: a page on this machine that shows what an institution's node and worker know;
+//! * `consilium report`: the report that a study ends with;
 //! * `consilium localnet run`: a whole consortium on this machine, from a study file to a certificate;
 //! * `consilium studies`, `consilium study N`, `consilium institutions`: what a running network says;
 //! * `consilium late`: in which block each vote came, and what each phase waited for;
@@ -35,6 +36,7 @@ mod plain;
 mod process;
 mod programs;
 mod recover;
+mod report;
 mod show;
 mod signals;
 mod site;
@@ -73,6 +75,8 @@ enum Command {
     Doctor(up::doctor::Options),
     /// Serve a page on this machine that shows an institution's people what its node and worker know
     Dashboard(dashboard::Options),
+    /// Write the report on a study: one page that people read, print and cite, and the same as JSON
+    Report(report::Options),
     /// Networks on this machine, for trying things out
     #[command(subcommand)]
     Localnet(Localnet),
@@ -177,6 +181,7 @@ async fn run(command: Command, version: Version) -> anyhow::Result<ExitCode> {
         Command::Init(options) => institution::init::run(*options).await,
         Command::Card(options) => institution::card::run(&options).await,
         Command::Dashboard(options) => dashboard::run(options).await,
+        Command::Report(options) => report::run(options).await,
         Command::Localnet(Localnet::Run(options)) => localnet::run(options).await,
         Command::Studies(asked) => study::view::studies(&asked).await,
         Command::Study { command: Some(command), .. } => study::run(command).await,

@@ -90,6 +90,9 @@ enum Command {
     },
     /// Swarm, local-only and central side by side, where all data lie on this machine; prints JSON
     Compare(Compare),
+    /// After a study: a model of this site's rows alone, trained for as many rounds, beside the study's, on this site's own rows;
+    /// prints JSON, which `consilium study figures` signs and `consilium report` takes in
+    OwnArm(Box<commands::own_arm::OwnArm>),
     /// A study in one process over many seeds: the table of what swarm learning gains. Of the demo's data, or of one table
     /// with a column that names each row's site
     Table(Seeds),
@@ -227,6 +230,7 @@ fn act(command: Command) -> Result<()> {
             say(format_args!("{}\n", serde_json::json!(demo::SITES.map(|(name, ..)| name))))
         }
         Command::Compare(arguments) => commands::compare::compare(&arguments),
+        Command::OwnArm(arguments) => commands::own_arm::own_arm(&arguments),
         Command::Table(arguments) => arguments.print(),
         Command::Manuals(manuals) => manuals.write(command_line()).context("cannot write manuals"),
     }

@@ -4,6 +4,7 @@
 //!   the one text of it that counts.
 //! * [`StudyFile`]: what a person writes (TOML): the specification together with the wishes from which the chain's
 //!   rules are computed.
+//! * [`SiteFigures`]: what is measured of a finished study's model at a site, as it is signed and reported;
 //! * [`initial_parameters`]: the model that training starts from, by the specification's seed or from a file that it names; [`random`]: the streams
 //!   that its numbers come from.
 //!
@@ -16,6 +17,7 @@ mod canonical;
 mod data;
 mod error;
 mod external;
+mod figures;
 mod file;
 mod init;
 mod initial;
@@ -40,6 +42,10 @@ pub use data::{
 };
 pub use error::SpecError;
 pub use external::{tensor_line, External, Integers, Role};
+pub use figures::{
+    Bin, Curves, CutFigures, Difference, FiguresError, FiguresFile, MeasuredOn, ModelFigures, ReadError, Signed,
+    SiteFigures, Verdict, CALIBRATION_BINS, FIGURES_VERSION, MIN_FOR_CURVES, ROC_STEPS,
+};
 pub use file::{BoundFile, Dataset, FileError, RuleName, RulesFile, ServerFile, ServerName, StudyFile, WeightingName};
 pub use init::initial_parameters;
 pub use initial::{roles, starting_parameters};

@@ -10,20 +10,19 @@
 mod advice;
 mod arms;
 mod assets;
-mod base;
+pub mod base;
 mod document;
-mod egress;
+pub mod egress;
 mod rounds;
 mod serve;
 mod site;
-mod state;
-mod study;
+pub mod state;
+pub mod study;
 #[cfg(test)]
 mod tests;
 
 use crate::{programs::random, signals::Signals};
-pub use site::Options;
-use site::Site;
+pub use site::{Options, Site};
 
 use anyhow::{ensure, Context, Result};
 use std::sync::Arc;
@@ -34,7 +33,7 @@ use tokio::net::TcpListener;
 /// # Errors
 /// The folder is none of an institution's, or the address cannot be listened at.
 pub async fn run(options: Options) -> Result<()> {
-    let site = Arc::new(Site::of(&options)?);
+    let site = Arc::new(options.site()?);
     let at = options.listen;
     ensure!(
         at.ip().is_loopback(),

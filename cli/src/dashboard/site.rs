@@ -29,6 +29,16 @@ pub struct Options {
     bin_dir: Option<PathBuf>,
 }
 
+impl Options {
+    /// Whose page is asked for.
+    ///
+    /// # Errors
+    /// As [`Site::open`].
+    pub fn site(&self) -> Result<Site> {
+        Site::open(&self.dir, self.report.as_deref(), self.bin_dir.as_deref())
+    }
+}
+
 /// Whose page it is, and where everything is.
 pub struct Site {
     /// Its folder, from the root.
@@ -48,25 +58,26 @@ pub struct Site {
 }
 
 impl Site {
-    /// By what was asked.
+    /// An institution's folder. `report`: a report of `localnet run`, which otherwise is looked for beside the folder.
     ///
     /// # Errors
-    /// The folder is none of an institution's, or the report cannot be read.
-    pub fn of(options: &Options) -> Result<Self> {
-        let dir = whole(&options.dir)?;
+    /// It is none of an institution's, or the report is not there.
+    pub fn open(dir: &Path, report: Option<&Path>, bin_dir: Option<&Path>) -> Result<Self> {
+        let shown = quoted(&dir.display().to_string());
+        let dir = whole(dir)?;
         let settings = SiteSettings::read(&dir)?;
         let own = Own::read(&dir)?;
         let beside = dir.parent().unwrap_or_else(|| Path::new(".")).join("report.json");
-        if let Some(report) = &options.report {
+        if let Some(report) = report {
             std::fs::metadata(report).with_context(|| format!("--report {}", report.display()))?;
         }
         Ok(Self {
-            shown: quoted(&options.dir.display().to_string()),
+            shown,
             settings,
             id: own.account,
             name: seen(&own.name),
-            report: options.report.clone().unwrap_or(beside),
-            bin_dir: options.bin_dir.clone(),
+            report: report.map_or(beside, Path::to_owned),
+            bin_dir: bin_dir.map(Path::to_owned),
             dir,
         })
     }

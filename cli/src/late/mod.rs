@@ -3,8 +3,8 @@
 //!
 //! * [`read`]: the blocks in which something happened; [`tell`]: what they say, a pure function; [`words`]: in words and for programs.
 
-mod read;
-mod tell;
+pub mod read;
+pub mod tell;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -30,6 +30,14 @@ pub struct Options {
     connection: Connection,
 }
 
+/// What the blocks of a study from the first to the last of these say of its rounds; `slot` in milliseconds.
+///
+/// # Errors
+/// The node does not answer, or keeps the states of those blocks no longer.
+pub async fn history(chain: &Chain, number: StudyId, range: (u32, u32), slot: u32) -> Result<Vec<tell::Round>> {
+    Ok(tell::tell(&read::blocks(chain, number, range, slot).await?))
+}
+
 /// Reads a study's blocks, and prints what each of its rounds waited for.
 ///
 /// # Errors
@@ -47,14 +55,13 @@ pub async fn run(options: Options) -> Result<()> {
         None => None,
     };
     let range = (first.unwrap_or(info.registered_at), best.number);
-    let seen = read::blocks(&chain, number, range, slot).await.with_context(|| {
+    let told = history(&chain, number, range, slot).await.with_context(|| {
         format!(
             "the blocks {} to {} of study {number} cannot be read here: that takes the states of older blocks (pruning = \
              \"archive-canonical\" in the consilium.toml of the node that is asked)",
             range.0, range.1
         )
     })?;
-    let told = tell::tell(&seen);
     let frame = words::Frame { study: number, phase: show::phase(&info.state), best: best.number, slot, names: &names };
     match connection.format {
         Format::Json => print_json(&frame.json(&told)),

@@ -3,7 +3,9 @@
 use super::{network::Network, plan::Plan, watch::Finished};
 use crate::{
     chain::Chain,
+    dashboard::base::Link,
     process::answer,
+    report::of_localnet,
     show::{losses, record_json, study_json, Names},
 };
 use anyhow::{Context, Result};
@@ -16,6 +18,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
     time::Instant,
 };
 
@@ -38,7 +41,8 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Writes `model.safetensors`, `statistics.safetensors` and `report.json`; gives the report.
+    /// Writes `model.safetensors`, `statistics.safetensors`, `report.html`, `README.md` (a model card) and `report.json`; gives the
+    /// last.
     ///
     /// # Errors
     /// A file that cannot be read or written; the comparison failed.
@@ -91,6 +95,7 @@ impl Run<'_> {
                 })
             })
             .collect();
+        let page = self.page(&comparison).await.context("the report's page cannot be made")?;
         let document = json!({
             "study": study_json(self.study, &self.finished.info, self.names),
             "spec": self.plan.study,
@@ -110,12 +115,22 @@ impl Run<'_> {
             "losing": comparison["losing"],
             "notes": comparison["notes"],
             "tables": comparison["tables"],
+            "report": page,
             "seconds": began.elapsed().as_secs_f64(),
         });
         let file = dir.join("report.json");
         fs::write(&file, serde_json::to_vec_pretty(&document)?)
             .with_context(|| format!("cannot write {}", file.display()))?;
         Ok(document)
+    }
+
+    /// The report that people read, and a model card; gives the former's document.
+    async fn page(&self, comparison: &Value) -> Result<Value> {
+        let house = self.network.houses.first().context("a network without institutions")?;
+        let chain = Chain::connect(&house.url()).await?;
+        let (block_ms, names) = (chain.block_ms().await?, Arc::new(self.names.clone()));
+        let link = Link { chain: Arc::new(chain), at: self.finished.at, names, block_ms };
+        of_localnet(&house.dir, &link, self.study, comparison, &self.plan.dir).await
     }
 
     /// Seconds each site trained in a round, from its worker's own notes.

@@ -1,5 +1,6 @@
 //! What people read at the end of a run.
 
+use crate::report::PAGE;
 use serde_json::Value;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ pub fn print(report: &Value, dir: &Path) {
     out!("\n{}\n", word(&report["tables"]));
     out!("{}\n", cost(report));
     out!("model   {}", dir.join("model.safetensors").display());
-    out!("report  {}", dir.join("report.json").display());
+    out!("report  {} (the same for programs: report.json)", dir.join(PAGE).display());
     out!("logs    {}/hospital-*/node.log, worker.log", dir.display());
 }
 

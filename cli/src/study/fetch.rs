@@ -6,7 +6,9 @@ use crate::{
     chain::{Block, Chain, StudyInfo},
     institution::folder::{BLOBS, WORKER_SECRET},
     options::{node_of, Connection, Format},
+    plain::told,
     programs::write_new,
+    report::{self, card},
     show::{self, print_json, short},
 };
 use anyhow::{bail, ensure, Context, Result};
@@ -90,6 +92,12 @@ pub async fn run(options: Fetch) -> Result<()> {
     if let Some(bytes) = &statistics {
         put(STATISTICS, bytes)?;
     }
+    // what whoever finds the model must know of it
+    match report::card_of(&options.dir, chain, number).await {
+        Ok(text) => put(card::FILE, text.as_bytes())?,
+        // the model is there without it
+        Err(error) => eprintln!("warning: no model card was written: {}", told(&error)),
+    }
     let pack = pack(&options.out, &options.dir, &info.agreement);
     if options.connection.format == Format::Json {
         return print_json(&json!({
@@ -108,7 +116,10 @@ pub async fn run(options: Fetch) -> Result<()> {
 }
 
 /// A final block in which a study that has its certificate has it for good.
-async fn settled(chain: &Chain, number: StudyId) -> Result<(Block, StudyInfo)> {
+///
+/// # Errors
+/// The node does not answer; the certificate does not become final.
+pub async fn settled(chain: &Chain, number: StudyId) -> Result<(Block, StudyInfo)> {
     let until = Instant::now() + PATIENCE;
     loop {
         let at = chain.finalised().await?;
@@ -125,7 +136,10 @@ async fn settled(chain: &Chain, number: StudyId) -> Result<(Block, StudyInfo)> {
 }
 
 /// The bytes of a file that the chain names.
-fn whole(sources: &impl BlobSource, root: &Hash, what: &str) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// It is not there, or is damaged.
+pub fn whole(sources: &impl BlobSource, root: &Hash, what: &str) -> Result<Vec<u8>> {
     match sources.read(root).with_context(|| format!("cannot read {what} ({})", short(root)))? {
         None => bail!(
             "{what}, {}, is not in this folder's {BLOBS}: its node fetches it while the chain lists it (a day after the study's \

@@ -7,7 +7,7 @@
 //! * [`answers`]: whose part of a round will not come, and why; [`waiting`]: whose part is waited for, and until when.
 
 pub mod answers;
-mod fetch;
+pub mod fetch;
 pub mod rows;
 pub mod sentences;
 pub mod view;
@@ -55,6 +55,8 @@ pub enum Command {
     Accept(site::Accept),
     /// Writes a finished study's model, statistics and specification to a folder, from this site's own files
     Fetch(fetch::Fetch),
+    /// Trains a model of this site's rows alone, after the study, and signs how it fares beside the study's
+    Figures(Box<crate::report::own::Figures>),
     /// What the merge rule did to each update of a round, and how near updates were to the merge and to each other
     Reasons(site::Reasons),
 }
@@ -108,6 +110,7 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Abort(options) => speak(Voice::Abort, options).await,
         Command::Accept(options) => site::accept(options).await,
         Command::Fetch(options) => fetch::run(options).await,
+        Command::Figures(options) => crate::report::own::run(*options).await,
         Command::Reasons(options) => site::reasons(options).await,
     }
 }

@@ -77,6 +77,29 @@ fn a_run_ends_with_a_certificate_and_gives_the_bits_of_a_plain_loop() {
     assert_eq!(chain, plain, "every round's merge has the bits of the plain loop's");
     assert_eq!(simulated["canonical"], report["study"]["certificate"]["round"]);
 
+    // the same for people: one page by itself, and a card beside the model
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(!page.contains("<script") && !page.contains("src=") && page.contains("default-src 'none'"));
+    let told = &report["report"];
+    assert_eq!((&told["consilium_report"], &told["made"]["localnet"]), (&1.into(), &true.into()));
+    assert_eq!(told["study"]["certificate"]["root"], report["final_root"]);
+    assert_eq!(told["faults"].as_array().unwrap().len(), 0, "{}", told["faults"]);
+    assert_eq!(told["unread"].as_array().unwrap().len(), 0, "{}", told["unread"]);
+    let told = told["figures"].as_array().unwrap();
+    assert_eq!(told.len(), SITES.len());
+    for joining in report["joining"].as_array().unwrap() {
+        let site = told.iter().find(|told| told["site"] == joining["site"]).unwrap();
+        assert_eq!(site["verdict"], joining["verdict"]);
+        let (is, wanted) = (&site["figures"]["difference"], &joining["difference"]);
+        assert_eq!((&is["value"], &is["interval"]), (&wanted["difference"], &wanted["interval"]));
+        // none of the four has 50 rows of either class to measure on
+        assert!(site["figures"]["swarm"]["curves"].is_null(), "{site}");
+        assert_eq!(site["figures"]["alone"]["by_round"].as_array().unwrap().len(), 10);
+    }
+    assert!(page.contains("On 114 rows held out from everyone") && page.contains("too few."), "{page}");
+    let card = fs::read_to_string(out.join("README.md")).unwrap();
+    assert!(card.starts_with("---\nlibrary_name: consilium\n") && card.contains("Out-of-scope use"), "{card}");
+
     // numpy and the safetensors package know nothing of our code
     let merges = python("recompute.py", &out);
     assert!(merges.contains("10 merges recomputed, all equal to the bit"), "{merges}");

@@ -149,6 +149,11 @@ fn two_hospitals_come_from_their_folders_to_the_evaluated_model_as_readme_says()
             let said = trial.run(&line).unwrap();
             // what it says is what README says next, but for the folder's place
             assert!(said.contains("ml-worker pack --dir model --out model/ready --data "), "{said}");
+            let card = fs::read_to_string(folder.join("model/README.md")).unwrap();
+            assert!(
+                card.contains("Admission to intensive care from three values") && card.contains("Birch Hospital"),
+                "{card}"
+            );
         } else if line.starts_with("ml-worker evaluate ") {
             let said = trial.run(&line).unwrap();
             assert!(said.starts_with("rows") && said.contains("AUC ") && said.contains("at the cut"), "{said}");
@@ -172,4 +177,42 @@ fn two_hospitals_come_from_their_folders_to_the_evaluated_model_as_readme_says()
     assert_eq!(members.len(), 2);
     let names: Vec<&str> = members.iter().filter_map(|member| member["name"].as_str()).collect();
     assert!(names.contains(&"Alder Clinic") && names.contains(&"Birch Hospital"), "{names:?}");
+    report(&trial);
+}
+
+/// The report that the study ends with: Alder's own, with what Birch has signed.
+fn report(trial: &Trial) {
+    let read = |name: &str| fs::read_to_string(trial.folder.join(name)).unwrap();
+    trial.run("consilium report 0 --dir alder --out bare.html").unwrap();
+    let bare = read("bare.html");
+    assert!(
+        bare.contains("Not known: to tell, each site must train a model of its own") && bare.contains("Birch Hospital"),
+        "{bare}"
+    );
+    for name in ["alder", "birch"] {
+        let said = trial.run(&format!("consilium study figures 0 --dir {name} --out {name}.json")).unwrap();
+        assert!(said.contains("signed for"), "{said}");
+    }
+    // one that was changed on the way is refused, and nothing is written
+    let changed = read("birch.json").replacen("\"rows\": ", "\"rows\": 1", 1);
+    fs::write(trial.folder.join("changed.json"), changed).unwrap();
+    let said = trial.run("consilium report 0 --dir alder --figures changed.json --out report.html").unwrap_err();
+    assert!(said.contains("the signature is wrong") && !trial.folder.join("report.html").exists(), "{said}");
+    trial.run("consilium report 0 --dir alder --figures alder.json --figures birch.json --out report.html").unwrap();
+    let (page, document): (String, Value) = (read("report.html"), serde_json::from_str(&read("report.json")).unwrap());
+    let figures = document["figures"].as_array().unwrap();
+    let sites: Vec<&str> = figures.iter().filter_map(|told| told["site"].as_str()).collect();
+    assert!(sites.contains(&"Alder Clinic") && sites.contains(&"Birch Hospital"), "{sites:?}");
+    assert!(figures.iter().all(|told| told["source"] == "signed"), "{document}");
+    assert_eq!(document["study"]["certificate"]["round"], trial.study()["certificate"]["round"]);
+    assert!(
+        document["left"].as_array().unwrap().iter().any(|sum| sum["to"] == "Birch Hospital"),
+        "{}",
+        document["left"]
+    );
+    for part in ["Whom is this model for?", "How sure is it?", "What should I not do with it?", "Alder Clinic", "AUC"] {
+        assert!(page.contains(part), "{part} in\n{page}");
+    }
+    // no address of this machine's folders is in what is given away
+    assert!(!page.contains(trial.folder.to_str().unwrap()) && page.contains("FOLDER/blobs"), "{page}");
 }

@@ -8,6 +8,7 @@ pub mod given;
 mod inspect;
 mod means;
 pub mod memory;
+pub mod own_arm;
 mod pack;
 mod predict;
 pub mod seeds;

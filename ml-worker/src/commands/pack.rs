@@ -4,7 +4,7 @@ use super::{means::Means, memory::Memory, say, shown};
 use anyhow::{bail, Context, Result};
 use clap::Args;
 use consilium_ml_worker::{
-    data::{hash_data, read_file, Split},
+    data::{hash_data, read_file, Split, Table},
     desk::{Bundle, Own},
     simulate::site_group_key,
     site::{read_secret, Home},
@@ -82,26 +82,8 @@ pub fn pack(arguments: &Pack) -> Result<()> {
             let study = StudySpec::from_canonical(&spec)?;
             let key = site_group_key(&study, &read_secret(secret)?)?;
             let table = read_file(data, &study.data, &key, &arguments.memory.reading())?.table?;
-            let split = match &arguments.split {
-                Some(path) => {
-                    let kept: Split = serde_json::from_slice(&read(path)?)
-                        .with_context(|| format!("{}: no split", path.display()))?;
-                    if !kept.knows(&table) {
-                        bail!(
-                            "{}: knows none of the rows of {}; is it this site's, and this secret?",
-                            path.display(),
-                            data.display()
-                        );
-                    }
-                    kept
-                }
-                None => {
-                    if let Some(folder) = secret.parent() {
-                        of_this_study(folder, &spec, &study, data)?;
-                    }
-                    Split::of(&table, study.evaluation.validation_share)
-                }
-            };
+            let worked = Worked { spec: &spec, study: &study, data, secret, split: arguments.split.as_deref() };
+            let split = worked.split(&table)?;
             let own = Own { table: &table, split: &split, sensitivity: arguments.sensitivity };
             let ready = arguments.means.ready(&study)?;
             Bundle::of_study_by(&ready.engine, &spec, &model, statistics.as_deref(), Some(&own))
@@ -145,6 +127,41 @@ fn files(arguments: &Pack) -> Result<Files> {
     Ok(Files { spec, model, statistics: arguments.statistics.clone() })
 }
 
+/// A site's table, and what its worker has worked with.
+pub(super) struct Worked<'a> {
+    /// The specification, and its canonical bytes.
+    pub study: &'a StudySpec,
+    pub spec: &'a [u8],
+    /// The table's file.
+    pub data: &'a Path,
+    /// The file of the site's secret.
+    pub secret: &'a Path,
+    /// The split that the worker kept, where it is named.
+    pub split: Option<&'a Path>,
+}
+
+impl Worked<'_> {
+    /// Which of the table's rows trained, and which validated.
+    pub fn split(&self, table: &Table) -> Result<Split> {
+        let Some(path) = self.split else {
+            if let Some(folder) = self.secret.parent() {
+                of_this_study(folder, self.spec, self.study, self.data)?;
+            }
+            return Ok(Split::of(table, self.study.evaluation.validation_share));
+        };
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let kept: Split = serde_json::from_slice(&bytes).with_context(|| format!("{}: no split", path.display()))?;
+        if !kept.knows(table) {
+            bail!(
+                "{}: knows none of the rows of {}; is it this site's, and this secret?",
+                path.display(),
+                self.data.display()
+            );
+        }
+        Ok(kept)
+    }
+}
+
 /// Refuses a table that the worker in whose folder the secret lies did not work with in this study: with another site's secret, or
 /// another site's table, rows that trained would choose the cut. Where the folder knows nothing of the study, nothing is known.
 fn of_this_study(folder: &Path, spec: &[u8], study: &StudySpec, data: &Path) -> Result<()> {
@@ -180,7 +197,7 @@ fn of_this_study(folder: &Path, spec: &[u8], study: &StudySpec, data: &Path) -> 
 }
 
 /// What somebody has taken for a specification that is none, and where the right file comes from.
-fn no_spec(bytes: &[u8]) -> Option<&'static str> {
+pub(super) fn no_spec(bytes: &[u8]) -> Option<&'static str> {
     if serde_json::from_slice::<serde_json::Value>(bytes).is_ok() {
         // whether it is a specification is for the reader of one to say
         return None;

@@ -43,6 +43,9 @@ pub struct Arm {
     pub training_rows: usize,
     /// Which of its rounds the figures are of.
     pub choice: Choice,
+    /// The agreed metric after each round on the rows that judge the arm's rounds; none where these are too few. Empty of the
+    /// swarm's, which the chain has.
+    pub by_round: Vec<Option<f64>>,
     /// The chosen model's figures.
     #[serde(flatten)]
     pub chosen: Measured,
@@ -56,6 +59,7 @@ pub(super) struct Model {
     /// `None`: not there.
     pub last: Option<Vec<f32>>,
     pub choice: Choice,
+    pub by_round: Vec<Option<f64>>,
 }
 
 /// How rows are scaled for a model.
@@ -75,8 +79,8 @@ pub(super) enum Judges<'a> {
 }
 
 /// Cuts of a model: at each site, and on rows that are no site's.
-struct Cuts {
-    sites: Vec<Vec<Option<f64>>>,
+pub(super) struct Cuts {
+    pub sites: Vec<Vec<Option<f64>>>,
     common: Vec<Option<f64>>,
 }
 
@@ -95,6 +99,7 @@ impl Inputs<'_> {
         self.engine.fresh()?;
         let mut state = OptimizerState::default();
         let mut best: Option<(u32, u32, Vec<f32>)> = None;
+        let mut by_round = Vec::new();
         for round in 1..=self.rounds {
             let step = Step { base: &parameters, rows: (rows, validation), state: &state, chance: (secret, round) };
             let trained = self.engine.train(self.spec, &step, &|_| false)?;
@@ -103,7 +108,9 @@ impl Inputs<'_> {
                 state = trained.state;
             }
             let z = self.engine.logits(self.spec, &parameters, validation)?;
-            if let Some(loss) = micro_of(self.spec, &z, validation) {
+            let loss = micro_of(self.spec, &z, validation);
+            by_round.push(loss.map(|micro| f64::from(micro) / 1e6));
+            if let Some(loss) = loss {
                 if best.as_ref().is_none_or(|(lowest, ..)| loss <= *lowest) {
                     best = Some((loss, round, parameters.clone()));
                 }
@@ -115,24 +122,25 @@ impl Inputs<'_> {
             None => (self.rounds, parameters.clone()),
         };
         let choice = Choice { round, rounds: self.rounds, validation_rows: validation.len(), too_few };
-        Ok(Model { chosen, last: Some(parameters), choice })
+        Ok(Model { chosen, last: Some(parameters), choice, by_round })
     }
 
-    /// Figures of an arm's models, and what the chosen one says of each site's own held-out rows.
+    /// Figures of an arm's models, what the chosen one says of each site's own held-out rows, and its cuts.
     pub(super) fn arm(
         &self,
         name: &str,
         model: &Model,
         (sets, judges): (&Sets, &Judges<'_>),
         training_rows: usize,
-    ) -> Result<(Arm, Vec<Said>)> {
-        let (chosen, said) = self.measure(&model.chosen, sets, judges)?;
+    ) -> Result<(Arm, Vec<Said>, Cuts)> {
+        let (chosen, said, cuts) = self.measure(&model.chosen, sets, judges)?;
         let last = match &model.last {
             Some(_) if model.choice.round == model.choice.rounds => Some(chosen.clone()),
             Some(last) => Some(self.measure(last, sets, judges)?.0),
             None => None,
         };
-        Ok((Arm { name: name.to_owned(), training_rows, choice: model.choice, chosen, last }, said))
+        let (name, by_round) = (name.to_owned(), model.by_round.clone());
+        Ok((Arm { name, training_rows, choice: model.choice, by_round, chosen, last }, said, cuts))
     }
 
     fn say(&self, parameters: &[f32], scaler: &Scaler, table: &Table, places: &[usize]) -> Result<Said> {
@@ -165,7 +173,7 @@ impl Inputs<'_> {
         Ok(Cuts { sites, common: of(&logits, &labels) })
     }
 
-    fn measure(&self, parameters: &[f32], sets: &Sets, judges: &Judges<'_>) -> Result<(Measured, Vec<Said>)> {
+    fn measure(&self, parameters: &[f32], sets: &Sets, judges: &Judges<'_>) -> Result<(Measured, Vec<Said>, Cuts)> {
         let goal = objective(self.spec, None);
         let cuts = self.cuts(parameters, sets, judges)?;
         let say = |scaler: &Scaler, table: &Table, places: &[usize]| self.say(parameters, scaler, table, places);
@@ -187,6 +195,6 @@ impl Inputs<'_> {
             Some(table) => figures(&say(&sets.common, table, &all(table))?, &cuts.common),
             None => None,
         };
-        Ok((Measured { held_out, sites }, own))
+        Ok((Measured { held_out, sites }, own, cuts))
     }
 }

@@ -26,21 +26,23 @@
 mod arm;
 mod inputs;
 mod joining;
+mod site;
 mod text;
 
 pub use arm::{Arm, Choice, Measured};
+pub use consilium_study::Verdict;
 pub use inputs::Inputs;
-pub use joining::{Joining, Verdict};
+pub use joining::Joining;
 
 use crate::{
     data::{own_statistics, Rows, Scaler},
     learn::figures::outputs,
     random::key,
 };
-use anyhow::{Context, Result};
-use arm::{Judges, Model, Sets};
+use anyhow::{ensure, Context, Result};
+use arm::{Judges, Model, Said, Sets};
 use consilium_aggregation::Statistics;
-use consilium_study::{Scaling, StudySpec, Task};
+use consilium_study::{Scaling, SiteFigures, StudySpec, Task};
 use serde::Serialize;
 
 /// All arms.
@@ -68,8 +70,17 @@ pub struct Comparison {
     pub joining: Vec<Joining>,
     /// Sites of which [`joining`](Self::joining) says that they lose.
     pub losing: Vec<String>,
+    /// Each site's figures as a report shows them; sites without rows to measure on are left out.
+    pub figures: Vec<(String, SiteFigures)>,
     /// What has to be known to read the figures.
     pub notes: Vec<String>,
+}
+
+/// A site's own model, what it says of that site's held-out rows, and the statistics of the rows that it was trained on.
+struct Alone {
+    arm: Arm,
+    said: Said,
+    own: Statistics,
 }
 
 fn labels_per_row(spec: &StudySpec) -> usize {
@@ -124,6 +135,52 @@ impl Inputs<'_> {
         Ok(pooled)
     }
 
+    /// A site's own model, from its rows alone.
+    fn alone(&self, n: usize) -> Result<Alone> {
+        let (site, split) = (&self.sites[n], &self.splits[n]);
+        let (training, validation) = split.rows(&site.table);
+        let own = own_statistics(&site.table, &training)?;
+        let scaler = self.scaler(&own);
+        let rows = scaler.apply(&site.table, &training)?;
+        let validation = scaler.apply(&site.table, &validation)?;
+        let model =
+            self.fit(&rows, &validation, &site.secret).with_context(|| format!("local-only model of {}", site.name))?;
+        let sets = Sets { sites: vec![scaler.clone(); self.sites.len()], common: scaler };
+        let (arm, mut on, _) = self.arm(&site.name, &model, (&sets, &Judges::One(&validation)), rows.len())?;
+        Ok(Alone { arm, said: on.swap_remove(n), own })
+    }
+
+    /// What one site can tell by itself: its own model, trained for as many rounds, beside the study's, on its own rows. `None`
+    /// where it has no rows to measure on.
+    ///
+    /// # Errors
+    /// More sites than one; what data or training say.
+    pub fn own(&self) -> Result<Option<SiteFigures>> {
+        ensure!(self.sites.len() == 1, "what a site tells by itself is of one site");
+        let Alone { arm: alone, said, own: _ } = self.alone(0)?;
+        let workers = self.workers(0)?;
+        let sets = Sets { sites: vec![workers.clone()], common: workers };
+        let validation_rows = self.splits[0].rows(&self.sites[0].table).1.len();
+        let choice = Choice { round: self.swarm.round, rounds: self.rounds, validation_rows, too_few: false };
+        let swarm = Model { chosen: self.swarm.chosen.to_vec(), last: None, choice, by_round: Vec::new() };
+        let (swarm, joined, cuts) = self.arm("swarm", &swarm, (&sets, &Judges::EachSite), 0)?;
+        let told = site::figures(
+            self.spec,
+            self.tests[0].is_some(),
+            (
+                site::Measured { arm: &swarm, site: 0, said: joined.first() },
+                site::Measured { arm: &alone, site: 0, said: Some(&said) },
+            ),
+            None,
+            cuts.sites[0].first().copied().flatten(),
+        );
+        Ok(told.map(|mut figures| {
+            // others' rows are not known here
+            figures.swarm.training_rows = None;
+            figures
+        }))
+    }
+
     /// Trains the other arms, and measures all.
     ///
     /// # Errors
@@ -132,20 +189,11 @@ impl Inputs<'_> {
         let sites = 0..self.sites.len();
         let (mut local, mut alone, mut parts) = (Vec::new(), Vec::new(), Vec::new());
         let mut judges = 0;
-        for (n, (site, split)) in self.sites.iter().zip(self.splits).enumerate() {
-            let (training, validation) = split.rows(&site.table);
-            let own = own_statistics(&site.table, &training)?;
-            let scaler = self.scaler(&own);
-            let rows = scaler.apply(&site.table, &training)?;
-            let validation = scaler.apply(&site.table, &validation)?;
-            let model = self
-                .fit(&rows, &validation, &site.secret)
-                .with_context(|| format!("local-only model of {}", site.name))?;
-            judges += usize::from(!model.choice.too_few);
-            let sets = Sets { sites: vec![scaler.clone(); self.sites.len()], common: scaler };
-            let (arm, mut on) = self.arm(&site.name, &model, (&sets, &Judges::One(&validation)), rows.len())?;
+        for n in sites.clone() {
+            let Alone { arm, said, own } = self.alone(n)?;
+            judges += usize::from(!arm.choice.too_few);
             local.push(arm);
-            alone.push(on.swap_remove(n));
+            alone.push(said);
             parts.push(own);
         }
         let merged = match self.statistics {
@@ -160,7 +208,8 @@ impl Inputs<'_> {
         let one = Sets { sites: vec![common.clone(); self.sites.len()], common };
         let by_site = self.spec.data.scaling == Scaling::Site;
         let sets = if by_site { &workers } else { &one };
-        let central = self.arm("central", &central, (sets, &Judges::One(&validation)), pooled.len())?.0;
+        let (central, everywhere, _) =
+            self.arm("central", &central, (sets, &Judges::One(&validation)), pooled.len())?;
         let choice = Choice {
             round: self.swarm.round,
             rounds: self.rounds,
@@ -169,14 +218,26 @@ impl Inputs<'_> {
             too_few: judges * 2 <= self.sites.len(),
         };
         let last = self.swarm.last.or((choice.round == choice.rounds).then_some(self.swarm.chosen));
-        let swarm = Model { chosen: self.swarm.chosen.to_vec(), last: last.map(<[f32]>::to_vec), choice };
-        let (swarm, joined) = self.arm("swarm", &swarm, (&workers, &Judges::EachSite), pooled.len())?;
+        let last = last.map(<[f32]>::to_vec);
+        let swarm = Model { chosen: self.swarm.chosen.to_vec(), last, choice, by_round: Vec::new() };
+        let (swarm, joined, cuts) = self.arm("swarm", &swarm, (&workers, &Judges::EachSite), pooled.len())?;
         let joining: Vec<Joining> = self
             .sites
             .iter()
             .zip(alone.iter().zip(&joined))
             .filter_map(|(site, (alone, joined))| Joining::of(self.spec, &site.name, alone, joined))
             .collect();
+        let figures = (0..self.sites.len()).filter_map(|n| {
+            let told = site::figures(
+                self.spec,
+                self.tests[n].is_some(),
+                (site::Measured::at(&swarm, &joined, n), site::Measured::at(&local[n], &alone, n)),
+                Some(site::Measured::at(&central, &everywhere, n)),
+                cuts.sites[n].first().copied().flatten(),
+            )?;
+            Some((self.sites[n].name.clone(), told))
+        });
+        let figures = figures.collect();
         let losing = joining.iter().filter(|j| j.verdict == Verdict::Worse).map(|j| j.site.clone()).collect();
         let mut notes = Vec::new();
         if by_site {
@@ -198,6 +259,7 @@ impl Inputs<'_> {
             central,
             joining,
             losing,
+            figures,
             notes,
         })
     }

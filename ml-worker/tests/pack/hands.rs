@@ -1,6 +1,6 @@
 //! What newcomers type, and what they look for in what is printed.
 
-use super::{Study, STUDY};
+use super::support::finished::{Study, STUDY};
 use std::fs;
 
 /// What somebody types who has read no more than what `study fetch` printed.

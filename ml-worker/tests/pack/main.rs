@@ -7,135 +7,21 @@ mod support;
 
 use consilium_aggregation::ModelFile;
 use consilium_ml_worker::{
-    data::{hash_data, own_statistics, read_table, Scaler, Split, Table},
+    data::{hash_data, own_statistics, Scaler, Split, Table},
     desk::Bundle,
     learn::{
         figures::groups,
-        logits_of,
         metrics::{validated_cut, Calibration, Metrics, PairedAuc, Recalibration, Resampling},
-        Net,
     },
-    simulate::{run, site_group_key, Outcome, Site},
     site::Home,
 };
-use consilium_primitives::{Hash, InstitutionId};
-use consilium_study::{StudyFile, StudySpec};
-use serde_json::Value;
-use std::{
-    fmt::Write,
-    fs,
-    path::{Path, PathBuf},
+use consilium_primitives::Hash;
+use consilium_study::StudySpec;
+use std::{fs, path::Path};
+use support::{
+    finished::{rows, Study},
+    program, says,
 };
-use support::{program, says};
-
-const STUDY: &str =
-    "title = \"t\"\n[data]\nfeatures = { columns = [\"a\", \"b\"] }\nlabel = \"ill\"\npositive = \"1\"\n\
-    negative = \"0\"\ngroup = \"patient\"\nmissing = \"mean\"\nscaling = \"SCALING\"\n[model.dense]\nhidden = [12]\n\
-    activation = \"relu\"\n[training]\noptimizer = { adam = { learning_rate = 0.05 } }\nbatch_size = 8\nepochs = 3\n\
-    [evaluation]\nvalidation_share = 0.4\n[rules]\nrounds = 6\ntraining_seconds = 1\n";
-
-/// Rows of patients, two of each; one in five is ill.
-fn rows(seed: u64, patients: usize) -> String {
-    let mut state = seed;
-    let mut next = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f64 / (1u64 << 24) as f64
-    };
-    let mut text = String::from("patient,sex,a,b,ill\n");
-    for p in 0..patients {
-        let ill = p.is_multiple_of(5);
-        for visit in 0..2 {
-            let a = 40.0 + 10.0 * (next() + next() + next()) + if ill { 8.0 } else { 0.0 };
-            let b = if (p + visit) % 7 == 0 { String::new() } else { format!("{}", next()) };
-            writeln!(text, "P{seed}-{p},{},{a},{b},{}", ["f", "m"][p % 2], u8::from(ill)).unwrap();
-        }
-    }
-    text
-}
-
-/// A study of two sites that has run in this process, as files.
-struct Study {
-    folder: tempfile::TempDir,
-    spec: StudySpec,
-    sites: Vec<Site>,
-    outcome: Outcome,
-}
-
-impl Study {
-    fn new(scaling: &str) -> Self {
-        Self::of(scaling, STUDY)
-    }
-
-    /// By this study file, in which `SCALING` is to be replaced.
-    fn of(scaling: &str, text: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = StudyFile::parse(&text.replace("SCALING", scaling)).unwrap();
-        let spec = file.spec();
-        let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
-        let sites: Vec<Site> = (1u8..3)
-            .map(|n| {
-                let (secret, name) = ([n; 32], format!("{n}.csv"));
-                write(&name, rows(u64::from(n), 150).as_bytes());
-                write(&format!("{n}.secret"), hex::encode(secret).as_bytes());
-                let key = site_group_key(&spec, &secret).unwrap();
-                let table = read_table(&folder.path().join(&name), &spec.data, &key).unwrap();
-                Site { name, id: InstitutionId([n; 32]), secret, samples: 10, table }
-            })
-            .collect();
-        let outcome = run(&spec, &file.rules(2_000, 2).unwrap(), &sites, &|_, _, loss| loss).unwrap();
-        write("spec.json", &spec.canonical().unwrap());
-        let model = ModelFile { layout: spec.layout().unwrap(), duty: None, data: outcome.model.clone() };
-        write("model.safetensors", &model.encode().unwrap());
-        if let Some(statistics) = &outcome.statistics {
-            write("statistics.safetensors", &statistics.encode(None).unwrap());
-        }
-        write("new.csv", rows(77, 60).as_bytes());
-        Self { folder, spec, sites, outcome }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn arguments(&self, line: &str) -> Vec<String> {
-        let word = |word: &str| match word.strip_prefix("./") {
-            Some(file) => self.path(file).display().to_string(),
-            None => word.to_owned(),
-        };
-        line.split(' ').map(word).collect()
-    }
-
-    fn run(&self, line: &str) -> String {
-        String::from_utf8(says(&self.arguments(line))).unwrap()
-    }
-
-    fn json(&self, line: &str) -> Value {
-        serde_json::from_str(&self.run(line)).unwrap()
-    }
-
-    fn fails(&self, line: &str) -> String {
-        let output = program(&self.arguments(line));
-        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
-        String::from_utf8(output.stderr).unwrap()
-    }
-
-    fn pack(&self) -> String {
-        let statistics = match self.outcome.statistics {
-            Some(_) => " --statistics ./statistics.safetensors",
-            None => "",
-        };
-        format!("pack --spec ./spec.json --model ./model.safetensors --out ./packed{statistics}")
-    }
-
-    fn logits(&self, scaler: &Scaler, table: &Table, rows: &[usize]) -> Vec<f32> {
-        let net = Net::new(self.spec.architecture().unwrap()).unwrap();
-        logits_of(&net, &self.outcome.model, &scaler.apply(table, rows).unwrap()).unwrap()
-    }
-
-    fn table(&self, name: &str) -> Table {
-        read_table(&self.path(name), &self.spec.data, &[0; 32]).unwrap()
-    }
-}
 
 fn truths(table: &Table, rows: &[usize]) -> Vec<bool> {
     rows.iter().map(|row| table.label(*row) == [1]).collect()

@@ -2,6 +2,7 @@
 // every test program uses its own part of this
 #![allow(dead_code, unused_imports)]
 
+pub mod finished;
 mod process;
 
 use codec::{Decode, Encode};

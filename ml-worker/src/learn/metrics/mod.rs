@@ -7,6 +7,7 @@
 mod bootstrap;
 mod calibration;
 mod clusters;
+mod curves;
 mod mean;
 mod multi_class;
 mod multi_label;
@@ -20,6 +21,7 @@ mod threshold;
 
 pub use bootstrap::{Drawn, Resampling};
 pub use calibration::BINS;
+pub use curves::curves;
 pub use mean::Mean;
 pub use multi_class::{Averages, ClassFigures, MultiClass, MAX_CLASSES};
 pub use multi_label::MultiLabel;

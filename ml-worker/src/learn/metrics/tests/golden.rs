@@ -193,3 +193,27 @@ fn the_file_says_what_made_it() {
         assert!(all["made_by"][program].is_string(), "{program}");
     }
 }
+
+#[test]
+fn curves_of_two_classes() {
+    let all: Value = serde_json::from_str(include_str!("../../../../tests/golden/curves.json")).unwrap();
+    for case in all["cases"].as_array().unwrap() {
+        let (z, labels, name) = (floats(&case["logits"]), bools(&case["labels"]), case["name"].as_str().unwrap());
+        let p: Vec<f64> = z.iter().map(|z| crate::learn::loss::sigmoid(*z)).collect();
+        let ours = curves(&z, &p, &labels, true).unwrap();
+        same(&value(&ours), &case["curves"], name);
+        let flat = curves(&z, &p, &labels, false).unwrap();
+        assert_eq!((flat.slope, flat.in_the_large, flat.roc), (None, None, ours.roc), "outputs that are no logits");
+    }
+}
+
+#[test]
+fn of_fewer_than_fifty_rows_of_a_class_there_are_no_curves() {
+    let labels = |positives: usize| (0..150).map(|n| n < positives).collect::<Vec<bool>>();
+    let z: Vec<f64> = (0..150).map(|n| f64::from(n % 17) - 8.0).collect();
+    let p: Vec<f64> = z.iter().map(|z| crate::learn::loss::sigmoid(*z)).collect();
+    for (positives, some) in [(49, false), (50, true), (100, true), (101, false), (0, false)] {
+        assert_eq!(curves(&z, &p, &labels(positives), true).is_some(), some, "{positives}");
+    }
+    assert_eq!(curves(&[f64::NAN], &[0.5], &[true], true), None);
+}

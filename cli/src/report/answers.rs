@@ -1,0 +1,280 @@
+//! Three questions of whoever is to use the model, answered from what is known; and what a report does not show.
+
+use super::{
+    document::{HeldOut, Source, Told},
+    question::Question,
+};
+use crate::{
+    dashboard::state::{Round, Study},
+    plain::counted,
+};
+use consilium_study::{MeasuredOn, Metric, ModelFigures, SiteFigures, Verdict, MIN_FOR_CURVES};
+use serde::Serialize;
+
+/// Answers, sentence by sentence.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Answers {
+    /// Whom is this model for?
+    pub whom: Vec<String>,
+    /// How sure is it?
+    pub sure: Vec<String>,
+    /// What should I not do with it?
+    pub not: Vec<String>,
+}
+
+/// What answers rest on.
+pub struct Known<'a> {
+    /// The study.
+    pub study: &'a Study,
+    /// Its question.
+    pub question: &'a Question,
+    /// Figures of sites.
+    pub figures: &'a [Told],
+    /// Figures on common rows.
+    pub held_out: Option<&'a HeldOut>,
+    /// What could not be looked at.
+    pub unread: &'a [String],
+}
+
+/// A figure with three decimals.
+pub fn number(value: f64) -> String {
+    format!("{value:.3}")
+}
+
+/// Names as a list in a sentence.
+pub fn list<S: AsRef<str>>(names: &[S]) -> String {
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    match names.split_last() {
+        None => "nobody".into(),
+        Some((last, [])) => (*last).into(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+/// The agreed metric's name.
+pub fn metric(metric: &str) -> &'static str {
+    if metric == "brier" {
+        "Brier score"
+    } else {
+        "log-loss"
+    }
+}
+
+/// What a model that says the same of everybody would have, the share of positives among these very rows; none of several classes.
+pub fn constant(figures: &SiteFigures) -> Option<f64> {
+    let share = f64::from(figures.positives?) / f64::from(figures.rows);
+    let part = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
+    (figures.rows > 0).then(|| match figures.metric {
+        Metric::LogLoss => part(share) + part(1.0 - share),
+        Metric::Brier => share * (1.0 - share),
+    })
+}
+
+impl Known<'_> {
+    /// The three answers.
+    pub fn answers(&self) -> Answers {
+        Answers { whom: self.whom(), sure: self.sure(), not: self.not() }
+    }
+
+    /// The round that was certified.
+    fn certified(&self) -> Option<&Round> {
+        let round = self.study.certificate.as_ref()?.round;
+        self.study.rounds.iter().find(|closed| closed.kind != "statistics" && closed.round == round)
+    }
+
+    fn whom(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.study.certificate.is_none() {
+            lines.push(format!("There is no certified model: the study is {}.", self.study.phase));
+        }
+        match &self.question.missing {
+            Some(why) => lines.push(format!("What it asks is not known here: {why}.")),
+            None => lines.push(format!("It says {}, from {}.", self.question.outcome, self.question.rows)),
+        }
+        if !self.question.description.is_empty() {
+            lines.push(format!(
+                "Its proposer, {}, says of it: “{}”",
+                self.study.proposer,
+                self.question.description.replace('\n', " ")
+            ));
+        }
+        let rows: u64 = self.study.members.iter().map(|member| u64::from(member.samples)).sum();
+        let names: Vec<&str> = self.study.members.iter().map(|member| member.name.as_str()).collect();
+        lines.push(format!(
+            "It learned from {} of {}. It is for people like those, measured in the same way and in the same units; whether yours are \
+             like them, only rows of your own can show.",
+            counted(rows, "row"),
+            list(&names)
+        ));
+        lines
+    }
+
+    fn sure(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for told in self.figures {
+            lines.push(one(told));
+        }
+        if let Some(held) = self.held_out {
+            if let Some(swarm) = held.models.iter().find(|model| model.name == "swarm") {
+                let auc = auc(swarm.auc, swarm.auc_interval);
+                lines.push(format!("On {} that were held out from everyone: {auc}.", counted(held.rows, "row")));
+            }
+        }
+        let losing: Vec<&str> =
+            self.figures.iter().filter(|told| told.verdict == Verdict::Worse).map(|told| told.site.as_str()).collect();
+        if !losing.is_empty() {
+            lines.push(format!("{} lost by joining: there the own model is better.", list(&losing)));
+        }
+        if self.figures.is_empty() {
+            let losses = self.certified().map(|round| &round.losses).filter(|losses| !losses.is_empty());
+            lines.push("How well it tells ill from well is not known here: no site's figures were taken in.".into());
+            match losses {
+                Some(losses) => {
+                    let each: Vec<String> = losses
+                        .iter()
+                        .map(|(place, loss)| format!("{} {}", self.member(*place), number(*loss)))
+                        .collect();
+                    lines.push(format!(
+                        "The chain has one figure of each site, the {} on its own validation rows, without an interval: {}. By it alone \
+                         nobody can tell whether the model is good enough for anything.",
+                        metric(&self.study.metric),
+                        each.join(", ")
+                    ));
+                }
+                None => lines.push("The chain has no figure of this model either.".into()),
+            }
+        }
+        lines
+    }
+
+    fn not(&self) -> Vec<String> {
+        let mut lines = vec![
+            "Do not let it decide about a person: it is the outcome of a study, no medical device, and has not been tested in care."
+                .to_owned(),
+            "Do not use it for people, machines or laboratories unlike those that it learned from, before it was measured on rows of \
+             theirs."
+                .into(),
+        ];
+        let losing: Vec<&str> =
+            self.figures.iter().filter(|told| told.verdict == Verdict::Worse).map(|told| told.site.as_str()).collect();
+        if !losing.is_empty() {
+            lines.push(format!("Do not use it at {} in place of the own model, which is better there.", list(&losing)));
+        }
+        if self.question.binary {
+            lines.push(
+                "Do not say yes from .5 on unless .5 is the cut that your own rows ask for, and do not read its probability as a risk \
+                 before it was calibrated on your own rows: `ml-worker pack --data` does both."
+                    .into(),
+            );
+        }
+        if self.figures.iter().any(|told| told.figures.on == MeasuredOn::Validation) {
+            lines.push(
+                "Do not quote figures on validation rows as what it will do on new patients: these rows have chosen the round, so that \
+                 they flatter."
+                    .into(),
+            );
+        }
+        lines.push(
+            "Do not hand the model on as if it held nothing of its patients: what was trained on rows can reveal something about them, and \
+             neither noise nor masking was added."
+                .into(),
+        );
+        lines
+    }
+
+    /// What it does not show.
+    pub fn limits(&self) -> Vec<String> {
+        let mut lines = vec![
+            "That each site trained honestly, and on real rows: the certificate says that the model came out of the sites' updates by \
+             the agreed rule, and who computed the same."
+                .to_owned(),
+            "How it does in subgroups (age, sex, machine), on rows of other years, or in care. `ml-worker evaluate --by COLUMN` measures \
+             the former on a site's own rows."
+                .into(),
+            "Whether one patient's rows lie at two sites: nobody can see the rows of both.".into(),
+        ];
+        let silent: Vec<&str> = self
+            .study
+            .members
+            .iter()
+            .filter(|member| !self.figures.iter().any(|told| told.site == member.name))
+            .map(|member| member.name.as_str())
+            .collect();
+        if !silent.is_empty() {
+            lines.push(format!("What joining gave to {}: no figures of theirs were taken in.", list(&silent)));
+        }
+        if !self.figures.is_empty() {
+            lines.push(
+                "Anything about all sites at once: each interval is of one site, and of twenty sites that neither gain nor lose, one is \
+                 called better or worse by chance."
+                    .into(),
+            );
+            if self.figures.iter().all(|told| told.figures.central.is_none()) {
+                lines.push("What a model of all rows in one place would do: nobody has all rows.".into());
+            }
+        }
+        if self.figures.iter().any(|told| told.source != Source::OneMachine) {
+            lines.push(
+                "That a site's figures are true: its signature says that the site stands by them, and nobody else can compute them."
+                    .into(),
+            );
+        }
+        if self.question.binary && self.figures.iter().any(|told| !told.figures.enough_for_curves()) {
+            lines.push(format!(
+                "A ROC curve or a calibration curve of a site with fewer than {MIN_FOR_CURVES} rows of either class: such a curve shows \
+                 single rows rather than a model."
+            ));
+        }
+        lines.extend(self.unread.iter().cloned());
+        lines
+    }
+
+    fn member(&self, place: u8) -> String {
+        let found = self.study.members.get(usize::from(place));
+        found.map_or_else(|| format!("member {place}"), |member| member.name.clone())
+    }
+}
+
+/// An AUC in words.
+pub fn auc(auc: Option<f64>, interval: Option<(f64, f64)>) -> String {
+    match (auc, interval) {
+        (None, _) => "an AUC is not defined".into(),
+        (Some(auc), Some((low, high))) => {
+            format!("AUC {} (95 % interval {} to {})", number(auc), number(low), number(high))
+        }
+        (Some(auc), None) => format!("AUC {}, without an interval", number(auc)),
+    }
+}
+
+/// One site's figures in a sentence.
+fn one(told: &Told) -> String {
+    let figures = &told.figures;
+    let on = match figures.on {
+        MeasuredOn::TestFile => "rows of a table of its own",
+        MeasuredOn::Validation => "validation rows",
+    };
+    let share = match figures.positives {
+        Some(some) => format!(", {some} of them positive"),
+        None => String::new(),
+    };
+    let ModelFigures { auc: area, auc_interval, .. } = &figures.swarm;
+    let versus = match (told.verdict, figures.difference) {
+        (Verdict::Better, _) => "better than its own model",
+        (Verdict::Worse, _) => "worse than its own model",
+        (Verdict::CannotTell, Some(difference)) if difference.interval.is_some() => {
+            "not told apart from its own model (cannot tell)"
+        }
+        (Verdict::CannotTell, _) => "cannot tell whether better than its own model: too few rows",
+    };
+    let difference = match figures.difference.and_then(|difference| Some((difference.value, difference.interval?))) {
+        Some((value, (low, high))) => {
+            let name = match figures.metric {
+                Metric::LogLoss => "log-loss",
+                Metric::Brier => "Brier score",
+            };
+            format!(" ({name} {value:+.3}, 95 % interval {low:+.3} to {high:+.3})")
+        }
+        None => String::new(),
+    };
+    format!("At {}, on {} {on}{share}: {}; {versus}{difference}.", told.site, figures.rows, auc(*area, *auc_interval))
+}

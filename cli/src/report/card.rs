@@ -1,0 +1,217 @@
+//! A model card: what whoever finds the model's file must know of it, in the form of Hugging Face (a `README.md` with YAML in front).
+
+use super::{
+    answers::{auc, list, metric, number},
+    document::{Document, Told},
+};
+use crate::plain::{counted, seen};
+use consilium_study::{MeasuredOn, Metric};
+use serde_json::Value;
+
+/// Its name, beside the model's file.
+pub const FILE: &str = "README.md";
+
+/// Characters that mean something in Markdown, or begin HTML.
+const MARKS: &str = "\\`*_{}[]<>()#+-.!|~$&\"'@:";
+
+/// A text of others as text in Markdown: what means something there is spelt out, and so is what is not seen.
+fn plain(text: &str) -> String {
+    let mut out = String::new();
+    for c in seen(text).chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            // plain signs of sentences, which begin nothing inside a line
+            '-' | '.' | '\'' | '"' | '(' | ')' | ':' | '+' | '!' => out.push(c),
+            c if MARKS.contains(c) => {
+                out.push('\\');
+                out.push(c);
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A text of others as a scalar in YAML: a JSON string is one, whatever stands in it.
+fn quoted(text: &str) -> String {
+    Value::String(seen(text)).to_string()
+}
+
+/// A hash between backticks, in which nothing can be spelt out: what is no digit of one is left out.
+fn hash(text: &str) -> String {
+    format!("`{}`", text.chars().filter(char::is_ascii_hexdigit).collect::<String>())
+}
+
+fn bullets(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("- {}\n", plain(line))).collect()
+}
+
+/// The card.
+pub fn text(document: &Document) -> String {
+    let (study, question) = (&document.study, &document.question);
+    let mut text = front(document);
+    text += &format!("\n# {}\n\n", plain(&study.title));
+    let root = hash(study.certificate.as_ref().map(|found| found.root.as_str()).unwrap_or_default());
+    text += &format!(
+        "The model of study {} of the Consilium consortium with genesis {}, trained by swarm learning: the rows of {} stayed at these \
+         sites, and every merge of their updates was computed alike by several of them. Certified of round {}; the file's BLAKE3 is \
+         {root}.\n",
+        study.number,
+        hash(&document.made.genesis),
+        plain(&list(&study.members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>())),
+        study.certificate.as_ref().map_or(0, |found| found.round),
+    );
+    text += "\n## Model details\n\n";
+    let mut details = vec![
+        format!("Model: {}; {}", question.model, counted(question.parameters, "number")),
+        format!("Proposed by: {}", study.proposer),
+        format!("Training, in each round: {}", question.training.join("; ")),
+        format!("Rounds: {}", study.rounds.iter().filter(|round| round.kind == "round").count()),
+    ];
+    details.extend(study.rules.iter().map(|rule| format!("Agreed: {rule}")));
+    text += &bullets(&details);
+    text += "\n## Uses\n\n### Whom it is for\n\n";
+    text += &bullets(&document.answers.whom);
+    text += "\n### Out-of-scope use\n\n";
+    text += &bullets(&document.answers.not);
+    text += "\n## Bias, risks and limitations\n\nThis card does not show:\n\n";
+    text += &bullets(&document.limits);
+    text += "\n## Training data\n\n| site | training rows, signed |\n|---|---|\n";
+    for member in &study.members {
+        text += &format!("| {} | {} |\n", plain(&member.name), member.samples);
+    }
+    let columns = match question.columns.as_slice() {
+        [] => "The specification names the columns by the hash of their names, or the rows are pictures.".to_owned(),
+        some => {
+            format!("Columns, in this order: {}.", some.iter().map(|name| plain(name)).collect::<Vec<_>>().join(", "))
+        }
+    };
+    text += &format!("\nThe model says {}, from {}. {columns}\n\n", plain(&question.outcome), plain(&question.rows));
+    text += &bullets(&question.reading);
+    text += "\n## Evaluation\n\n";
+    text += &bullets(&document.answers.sure);
+    text += &table(document);
+    text += USE;
+    text += &format!(
+        "\n## How to check it\n\n```\n{}\n```\n\nSpecification (BLAKE2b-256) {}, agreement {}{}.\n",
+        study
+            .certificate
+            .iter()
+            .flat_map(|found| found.commands.iter().map(|(_, command)| seen(command)))
+            .collect::<Vec<_>>()
+            .join("\n"),
+        hash(&document.made.spec),
+        hash(&study.agreement),
+        match study.certificate.as_ref().and_then(|found| found.statistics.as_ref()) {
+            Some(root) => format!(", statistics (BLAKE3) {}", hash(root)),
+            None => String::new(),
+        }
+    );
+    text
+}
+
+/// How the file is opened and used.
+const USE: &str = "
+## How to use it
+
+`model.safetensors` has the parameters, `spec.json` how rows become its input, `statistics.safetensors`, where it is there, what values are
+scaled by. At a site, with a table of its own, `ml-worker pack` makes them ready, with a cut and a calibration that the site's own rows ask
+for; then `ml-worker predict` and `ml-worker evaluate`. In Python the parameters open with the `safetensors` package:
+
+```python
+from safetensors.numpy import load_file
+tensors = load_file(\"model.safetensors\")
+```
+";
+
+fn table(document: &Document) -> String {
+    if document.figures.is_empty() {
+        return String::new();
+    }
+    let mut text = "\n| site | rows | own model | this model | swarm less own (95 %) | joining | AUC of this model |\n|---|---|---|---|---|---|---|\n"
+        .to_owned();
+    for Told { site, verdict, figures, .. } in &document.figures {
+        let value = |value: Option<f64>| value.map_or_else(|| "-".into(), number);
+        let difference = match figures.difference {
+            Some(difference) => match difference.interval {
+                Some((low, high)) => format!("{:+.3} ({low:+.3} to {high:+.3})", difference.value),
+                None => format!("{:+.3}", difference.value),
+            },
+            None => "-".into(),
+        };
+        text += &format!(
+            "| {} | {} | {} | {} | {difference} | {verdict} | {} |\n",
+            plain(site),
+            figures.rows,
+            value(figures.alone.metric),
+            value(figures.swarm.metric),
+            auc(figures.swarm.auc, figures.swarm.auc_interval)
+        );
+    }
+    text + "\nOwn and this model: the agreed metric, lower is better.\n"
+}
+
+/// What programs read: tags, metrics, and results by site. A licence is for those whose rows it learned from to say.
+fn front(document: &Document) -> String {
+    let mut text = "---\nlibrary_name: consilium\nlicense: unknown\ntags:\n- swarm-learning\n- federated-learning\n- safetensors\n".to_owned();
+    if document.question.column_count > 0 {
+        text += "- tabular\npipeline_tag: tabular-classification\n";
+    } else if document.question.missing.is_none() {
+        text += "pipeline_tag: image-classification\n";
+    }
+    let name = format!("consilium-study-{}", document.study.number);
+    let results: String = document.figures.iter().filter_map(|told| result(document, told)).collect();
+    if !results.is_empty() {
+        text += &format!("metrics:\n- roc_auc\nmodel-index:\n- name: {name}\n  results:\n{results}");
+    }
+    text + "---\n"
+}
+
+/// One site's results.
+fn result(document: &Document, told: &Told) -> Option<String> {
+    let figures = &told.figures;
+    let kind = if document.question.column_count > 0 { "tabular-classification" } else { "image-classification" };
+    let on = match figures.on {
+        MeasuredOn::TestFile => "test",
+        MeasuredOn::Validation => "validation",
+    };
+    let mut metrics = String::new();
+    for (name, value) in [
+        ("roc_auc", figures.swarm.auc),
+        (if figures.metric == Metric::Brier { "brier_score" } else { "log_loss" }, figures.swarm.metric),
+    ] {
+        if let Some(value) = value {
+            metrics += &format!(
+                "    - type: {name}\n      value: {value:.6}\n      name: {}\n",
+                quoted(title(name, document))
+            );
+        }
+    }
+    (!metrics.is_empty()).then(|| {
+        format!(
+            "  - task:\n      type: {kind}\n    dataset:\n      type: private\n      name: {}\n      split: {on}\n    metrics:\n{metrics}",
+            quoted(&format!("rows of {}", told.site))
+        )
+    })
+}
+
+fn title(name: &str, document: &Document) -> &'static str {
+    match name {
+        "roc_auc" => "AUC",
+        _ => metric(&document.study.metric),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_others_are_text_in_markdown_and_in_yaml() {
+        let said = plain("# [x](javascript:a) <b>|`*_\u{202e}\n- y");
+        assert_eq!(said, "\\# \\[x\\](javascript:a) &lt;b&gt;\\|\\`\\*\\_\\\\u\\{202e\\}\\\\u\\{a\\}- y");
+        assert_eq!(quoted("a: \"b\"\n---"), "\"a: \\\"b\\\"\\\\u{a}---\"");
+    }
+}

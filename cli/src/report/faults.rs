@@ -1,0 +1,193 @@
+//! What went wrong in a study, and what came of it: from its closed rounds, and from what its blocks tell.
+
+use crate::{
+    dashboard::state::{Round, Study},
+    late::tell::{self, By, Note, Said, What, Which},
+    plain::counted,
+    show::{name, why_paused, Names},
+    study::answers::why,
+};
+use consilium_primitives::{round::DropReason, InstitutionId};
+use serde::Serialize;
+
+/// Something that did not go as it should.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// In which part of the study.
+    pub place: String,
+    /// In which block; none where only the round is known.
+    pub block: Option<u32>,
+    /// `dropped`, `dissent`, `failure`, `slow`, `pause`, `fell_back`, `stood` or `attempts`.
+    pub kind: &'static str,
+    /// Whose.
+    pub sites: Vec<String>,
+    /// What happened, in words.
+    pub words: String,
+}
+
+/// How a round is called.
+pub fn called(round: &Round) -> String {
+    match round.kind.as_str() {
+        "statistics" => "statistics".into(),
+        "initial" => "initial model".into(),
+        _ => format!("round {}", round.round),
+    }
+}
+
+/// All of them, in the order of rounds: what the records of closed rounds have, and what blocks tell, where these were read.
+pub fn faults(study: &Study, told: Option<&[tell::Round]>, names: &Names) -> Vec<Fault> {
+    let who = |place: &u8| {
+        study.members.get(usize::from(*place)).map_or_else(|| format!("member {place}"), |m| m.name.clone())
+    };
+    let mut all = Vec::new();
+    for round in &study.rounds {
+        let fault = |kind, sites, words| Fault { place: called(round), block: Some(round.closed), kind, sites, words };
+        for (place, why) in &round.dropped {
+            all.push(fault("dropped", vec![who(place)], format!("{}'s update was dropped: {why}", who(place))));
+        }
+        for (place, root) in &round.dissenters {
+            let words =
+                format!("{} computed another result than the others: {}…", who(place), root.get(..12).unwrap_or(root));
+            all.push(fault("dissent", vec![who(place)], words));
+        }
+        if round.attempts > 1 {
+            all.push(fault(
+                "attempts",
+                Vec::new(),
+                format!("the merge took {}", counted(round.attempts.into(), "attempt")),
+            ));
+        }
+    }
+    all.extend(told.into_iter().flatten().flat_map(|round| of_blocks(round, names)));
+    // by blocks, which is the order in which it happened
+    all.sort_by_key(|fault| fault.block);
+    all
+}
+
+/// What the blocks of a round tell beyond its record.
+fn of_blocks(round: &tell::Round, names: &Names) -> Vec<Fault> {
+    let place = match round.which {
+        Which::Statistics => "statistics".to_owned(),
+        Which::Initial => "initial model".into(),
+        Which::Round(round) => format!("round {round}"),
+        Which::End => "end".into(),
+    };
+    let who = |id: &InstitutionId| name(names, id);
+    let mut all = Vec::new();
+    for stage in &round.stages {
+        let mut push = |block: u32, kind, sites: Vec<String>, words| {
+            all.push(Fault { place: place.clone(), block: Some(block), kind, sites, words });
+        };
+        for word in &stage.words {
+            if let Said::Fails(code) = word.said {
+                let site = who(&word.who);
+                push(
+                    word.at.block,
+                    "failure",
+                    vec![site.clone()],
+                    format!("no part came from {site}: {code:?}, {}", why(code)),
+                );
+            }
+        }
+        for (at, note) in &stage.notes {
+            match note {
+                Note::Extended(silent) => {
+                    let sites: Vec<String> = silent.iter().map(who).collect();
+                    let words = format!("the time was doubled once: {} had not answered", sites.join(", "));
+                    push(at.block, "slow", sites, words);
+                }
+                Note::Stood => {
+                    let words = "the merge's clock stood: the list of inputs was not final yet for too many".into();
+                    push(at.block, "stood", Vec::new(), words);
+                }
+                Note::FellBack(from, to) => {
+                    let words = format!("the study went on from the model of round {to} in place of round {from}");
+                    push(at.block, "fell_back", Vec::new(), words);
+                }
+                // the record of a round that has closed names it; a round that has not has no record
+                Note::Dropped(id, reason) if round.closed.is_none() => {
+                    let words = match reason {
+                        DropReason::Withheld => "its update was dropped: too few others could get it",
+                        DropReason::Invalid => "its update was dropped: enough others found it to be no valid answer",
+                    };
+                    push(at.block, "dropped", vec![who(id)], format!("{}: {words}", who(id)));
+                }
+                Note::Dropped(..) | Note::WentOn => {}
+            }
+        }
+        if let What::Pause(reason) = stage.what {
+            let end = match stage.ended {
+                None => "; it has not gone on".into(),
+                Some((at, by)) => {
+                    let how = match by {
+                        By::There => "went on by itself, once enough sites were there",
+                        By::People => "went on when its people let it",
+                        By::End(_) => "ended",
+                        _ => "went on",
+                    };
+                    format!("; it {how} in block {}", at.block)
+                }
+            };
+            push(stage.asked.block, "pause", Vec::new(), format!("the study was paused: {}{end}", why_paused(reason)));
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dashboard::state::Member,
+        late::{
+            read::At,
+            tell::{Stage, Word},
+        },
+    };
+    use consilium_primitives::{round::PauseReason, FailureCode};
+
+    fn at(block: u32) -> At {
+        At { block, millis: 0 }
+    }
+
+    #[test]
+    fn what_records_and_blocks_tell_stands_in_one_order_with_names_and_reasons() {
+        let member = |name: &str| Member { name: name.into(), active: true, ..Member::default() };
+        let round = Round {
+            kind: "round".into(),
+            round: 2,
+            closed: 40,
+            dropped: vec![(1, "too few others could get its update".into())],
+            dissenters: vec![(0, "ab".repeat(32))],
+            attempts: 2,
+            ..Round::default()
+        };
+        let study = Study { members: vec![member("Alder"), member("Birch")], rounds: vec![round], ..Study::default() };
+        let birch = InstitutionId([2; 32]);
+        let names = Names::from([(birch, "Birch".to_owned())]);
+        let stage =
+            |what, asked, words, notes, ended| Stage { what, asked: at(asked), words, late: Vec::new(), notes, ended };
+        let failed = Word { who: birch, at: at(12), said: Said::Fails(FailureCode::OutOfDisk), ahead: false };
+        let told = [tell::Round {
+            which: Which::Round(1),
+            stages: vec![
+                stage(What::Updates, 10, vec![failed], vec![(at(14), Note::Extended(vec![birch]))], None),
+                stage(What::Pause(PauseReason::TooFewUpdates), 16, Vec::new(), Vec::new(), Some((at(30), By::There))),
+            ],
+            closed: Some(at(35)),
+        }];
+        let all = faults(&study, Some(&told), &names);
+        let kinds: Vec<(u32, &str)> = all.iter().map(|fault| (fault.block.unwrap(), fault.kind)).collect();
+        let wanted = [(12, "failure"), (14, "slow"), (16, "pause"), (40, "dropped"), (40, "dissent"), (40, "attempts")];
+        assert_eq!(kinds, wanted);
+        assert!(all[0].words.contains("Birch: OutOfDisk, its disk is full"), "{}", all[0].words);
+        assert!(
+            all[2].words.contains("fewer sites have sent") && all[2].words.contains("in block 30"),
+            "{}",
+            all[2].words
+        );
+        assert!(all[4].words.starts_with("Alder computed another result") && all[4].place == "round 2");
+        // without blocks, the records alone
+        assert_eq!(faults(&study, None, &names).len(), 3);
+    }
+}

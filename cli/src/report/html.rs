@@ -1,0 +1,172 @@
+//! A page of its own: no script, no outside host, legible on a screen and on paper.
+
+use crate::plain::seen;
+
+/// A text of others as text in HTML, also inside an attribute: marks of the language are spelt out, and so is what is not seen.
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in seen(text).chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// A paragraph of a text.
+pub fn paragraph(text: &str) -> String {
+    format!("<p>{}</p>", escaped(text))
+}
+
+/// A list of texts.
+pub fn list<S: AsRef<str>>(texts: &[S]) -> String {
+    let items: String = texts.iter().map(|text| format!("<li>{}</li>", escaped(text.as_ref()))).collect();
+    format!("<ul>{items}</ul>")
+}
+
+/// A part of the page; `body` is HTML.
+pub fn section(id: &str, title: &str, body: &str) -> String {
+    format!("<section id=\"{}\"><h2>{}</h2>{body}</section>", escaped(id), escaped(title))
+}
+
+/// A table. Heads are texts; cells are texts, numbers to the right.
+pub fn table(heads: &[&str], rows: &[Vec<Cell>]) -> String {
+    let head: String = heads.iter().map(|head| format!("<th scope=\"col\">{}</th>", escaped(head))).collect();
+    let row = |cells: &Vec<Cell>| {
+        let cells: String = cells.iter().map(Cell::html).collect();
+        format!("<tr>{cells}</tr>")
+    };
+    let body: String = rows.iter().map(row).collect();
+    format!("<div class=\"wide\"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>")
+}
+
+/// A cell of a table.
+pub enum Cell {
+    /// A text.
+    Text(String),
+    /// A text that names its row.
+    Head(String),
+    /// A number, or what stands in its place.
+    Number(String),
+    /// A text in a class of its own, such as `bad`.
+    Marked(&'static str, String),
+}
+
+impl Cell {
+    fn html(&self) -> String {
+        match self {
+            Self::Text(text) => format!("<td>{}</td>", escaped(text)),
+            Self::Head(text) => format!("<th scope=\"row\">{}</th>", escaped(text)),
+            Self::Number(text) => format!("<td class=\"n\">{}</td>", escaped(text)),
+            Self::Marked(class, text) => format!("<td class=\"{class}\">{}</td>", escaped(text)),
+        }
+    }
+}
+
+/// Names and what they stand for.
+pub fn pairs(pairs: &[(&str, String)]) -> String {
+    let each: String =
+        pairs.iter().map(|(name, value)| format!("<dt>{}</dt><dd>{}</dd>", escaped(name), escaped(value))).collect();
+    format!("<dl>{each}</dl>")
+}
+
+/// Commands, or what else is copied as it is.
+pub fn code(text: &str) -> String {
+    // lines stay lines: each is escaped by itself
+    let lines: Vec<String> = text.lines().map(escaped).collect();
+    format!("<pre>{}</pre>", lines.join("\n"))
+}
+
+const STYLE: &str = "
+:root{color-scheme:light}
+*{box-sizing:border-box}
+body{margin:0 auto;padding:1.5rem;max-width:62rem;font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'Liberation Sans',sans-serif;color:#1a1a1a;background:#fff;overflow-wrap:anywhere}
+h1{font-size:1.7rem;line-height:1.25;margin:.2rem 0}
+h2{font-size:1.2rem;margin:2rem 0 .6rem;border-bottom:1px solid #ccc;padding-bottom:.2rem}
+h3{font-size:1rem;margin:1.2rem 0 .3rem}
+p,ul{margin:.4rem 0}
+ul{padding-left:1.2rem}
+li{margin:.2rem 0}
+.by{color:#555}
+.state{display:inline-block;padding:.1rem .6rem;border-radius:1rem;border:1px solid #555;font-weight:600}
+.state.done{background:#e6f3ec;border-color:#00795a}
+.state.none{background:#fdecea;border-color:#b3261e}
+.three{display:grid;grid-template-columns:repeat(auto-fit,minmax(17rem,1fr));gap:1rem}
+.three>div{border:1px solid #ccc;border-radius:.4rem;padding:.2rem 1rem .6rem;background:#fafafa}
+.three h3{margin-top:.6rem}
+.three ul{padding-left:1.1rem}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:.4rem 0}
+dt{color:#555}
+dd{margin:0}
+table{border-collapse:collapse;margin:.5rem 0;font-size:.92rem}
+th,td{text-align:left;padding:.22rem .7rem .22rem 0;border-bottom:1px solid #e2e2e2;vertical-align:top}
+th{font-weight:600}
+thead th{border-bottom:1px solid #888}
+.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+thead th{white-space:nowrap}
+.bad{color:#b3261e;font-weight:600}
+.good{color:#00694e;font-weight:600}
+.dim{color:#666}
+.wide{overflow-x:auto}
+pre{background:#f4f4f4;border:1px solid #ddd;border-radius:.3rem;padding:.6rem .8rem;white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.45 ui-monospace,'DejaVu Sans Mono',monospace}
+svg{display:block;width:100%;height:auto;font:11px system-ui,sans-serif;fill:#333}
+svg .grid{stroke:#e4e4e4;stroke-width:1}
+svg .axis{stroke:#666;stroke-width:1}
+svg .mark{stroke:#111;stroke-width:1;stroke-dasharray:2 2}
+svg .bar{stroke:#0072b2;stroke-width:2}
+svg .dot{fill:#0072b2}
+.legend{display:flex;flex-wrap:wrap;gap:.1rem 1.1rem;list-style:none;padding:0;font-size:.88rem}
+.legend li{display:flex;align-items:center;gap:.4rem}
+svg.key{width:26px;height:8px;flex:none}
+.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(18rem,1fr));gap:.5rem 1.5rem;max-width:46rem}
+figure{margin:.6rem 0}
+figcaption{font-size:.88rem;color:#555}
+@media print{
+@page{margin:16mm}
+body{max-width:none;padding:0;font-size:10.5pt}
+h2{break-after:avoid}
+h3{break-after:avoid}
+tr,figure,.three>div,pre{break-inside:avoid}
+.wide{overflow:visible}
+.three{grid-template-columns:1fr}
+}
+";
+
+/// The whole page; `body` is HTML.
+pub fn page(title: &str, body: &str) -> String {
+    let title = escaped(title);
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, \
+         initial-scale=1\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
+         base-uri 'none'; form-action 'none'\">\n<title>{title}</title>\n<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_write_is_text_and_shows_what_is_not_seen() {
+        let said = escaped("<img src=x onerror=\"a()\">&'\u{202e}\n\u{1b}[2J");
+        assert_eq!(said, "&lt;img src=x onerror=&quot;a()&quot;&gt;&amp;&#39;\\u{202e}\\u{a}\\u{1b}[2J");
+        assert_eq!(code("a\n<b>\r"), "<pre>a\n&lt;b&gt;\\u{d}</pre>");
+        let cells = vec![vec![Cell::Head("<a>".into()), Cell::Marked("bad", "<b>".into())]];
+        let said = table(&["<h>"], &cells);
+        assert!(!said.contains("<a>") && !said.contains("<b>") && !said.contains("<h>"), "{said}");
+    }
+
+    #[test]
+    fn a_page_loads_nothing_and_has_no_script() {
+        let page = page("a</title><script>", "body");
+        assert!(page.contains("default-src 'none'") && !page.contains("<script"), "{page}");
+        for outside in ["http://", "https://", "url(", "@import", "src="] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+    }
+}
