@@ -1,10 +1,12 @@
 //! What the offchain worker sends, and what it makes of every kind of answer.
 
 use super::host::*;
-use crate::{conductor, mock::*, sr25519, KEY_TYPE};
+use crate::mock::*;
+use codec::{Decode, Encode};
 use consilium_primitives::{
-    DutyAnswer, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, Marks, Vote, VoteBody,
+    duty::OLDER_PROTOCOL, DutyAnswer, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, Marks, VoteBody,
 };
+use sp_core::offchain::Timestamp;
 
 #[test]
 fn a_done_duty_becomes_a_signed_vote_that_the_chain_takes() {

@@ -2,9 +2,7 @@
 
 use crate::{conductor, mock::*, sr25519, KEY_TYPE};
 use codec::{Decode, Encode};
-use consilium_primitives::{
-    duty::OLDER_PROTOCOL, DutyAnswer, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode, Marks, Vote, VoteBody,
-};
+use consilium_primitives::{duty::OLDER_PROTOCOL, DutyAnswer, DutyOutput, DutyReply, DutyRequest, DutyState, Vote};
 use parking_lot::Mutex;
 use sp_core::{
     offchain::{
@@ -44,7 +42,7 @@ pub(crate) type Sent = (String, String, Vec<(String, String)>, Vec<u8>);
 #[derive(Default)]
 pub(crate) struct Log {
     pub requests: Vec<Sent>,
-    deadlines: Vec<Option<Timestamp>>,
+    pub deadlines: Vec<Option<Timestamp>>,
 }
 
 struct Host {
@@ -161,7 +159,7 @@ pub(crate) fn conduct_with(answer: Answer, blocks: &[u32], settings: bool, befor
     conduct_as(&seed, answer, blocks, settings, before)
 }
 
-fn conduct_as(seed: &str, answer: Answer, blocks: &[u32], settings: bool, before: impl Fn(u32)) -> Outcome {
+pub(crate) fn conduct_as(seed: &str, answer: Answer, blocks: &[u32], settings: bool, before: impl Fn(u32)) -> Outcome {
     let log = Arc::new(Mutex::new(Log::default()));
     let (database, _) = TestOffchainExt::new();
     let (pool, pool_state) = TestTransactionPoolExt::new();

@@ -3,15 +3,11 @@
 use crate::{mock::*, *};
 use codec::Encode;
 use consilium_primitives::{
-    round::{AbortReason, Kind, PauseReason, Phase},
+    round::{AbortReason, Phase},
     *,
 };
 use frame_support::{assert_noop, assert_ok};
-use sp_core::Pair;
-use sp_runtime::{
-    traits::BadOrigin,
-    transaction_validity::{InvalidTransaction, TransactionValidityError},
-};
+use sp_runtime::traits::BadOrigin;
 
 fn refuses(change: impl FnOnce(&mut StudyRules), error: Error<Test>) {
     let mut bad = rules();

@@ -1,17 +1,11 @@
 //! Whole studies: from registration to certificate, and those that stand still or end before.
 
 use crate::{mock::*, *};
-use codec::Encode;
 use consilium_primitives::{
-    round::{AbortReason, Kind, PauseReason, Phase},
+    round::{Kind, PauseReason, Phase},
     *,
 };
 use frame_support::{assert_noop, assert_ok};
-use sp_core::Pair;
-use sp_runtime::{
-    traits::BadOrigin,
-    transaction_validity::{InvalidTransaction, TransactionValidityError},
-};
 
 #[test]
 fn a_study_runs_from_registration_to_certificate() {

@@ -2,17 +2,10 @@
 
 use super::custom;
 use crate::{mock::*, *};
-use codec::Encode;
-use consilium_primitives::{
-    round::{AbortReason, Kind, PauseReason, Phase},
-    *,
-};
+use consilium_primitives::{round::Phase, *};
 use frame_support::{assert_noop, assert_ok};
 use sp_core::Pair;
-use sp_runtime::{
-    traits::BadOrigin,
-    transaction_validity::{InvalidTransaction, TransactionValidityError},
-};
+use sp_runtime::{traits::BadOrigin, transaction_validity::InvalidTransaction};
 
 #[test]
 fn a_vote_is_good_for_one_chain_study_round_attempt_and_institution() {
