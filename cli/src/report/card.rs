@@ -34,9 +34,10 @@ fn plain(text: &str) -> String {
     out
 }
 
-/// A text of others as a scalar in YAML: a JSON string is one, whatever stands in it.
+/// A text of others as a scalar in YAML: a JSON string is one, whatever stands in it. What begins HTML is spelt out, for pages that
+/// show the front matter as it stands.
 fn quoted(text: &str) -> String {
-    Value::String(seen(text)).to_string()
+    Value::String(seen(text)).to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
 /// A hash between backticks, in which nothing can be spelt out: what is no digit of one is left out.
