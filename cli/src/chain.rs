@@ -7,14 +7,16 @@
 //! * [`calls`]: what a runtime can be asked to do;
 //! * [`consortium`]: what the chain knows of its institutions and of what they decide;
 //! * [`pulse`]: whether the chain moves;
-//! * [`send`]: calls, and what came of them.
+//! * [`send`]: calls, and what came of them;
+//! * [`state`]: what is asked of a block's state.
 
 pub mod calls;
 pub mod consortium;
 pub mod pulse;
 pub mod send;
+mod state;
 
-use anyhow::{anyhow, bail, Context, Result};
+use anyhow::{bail, Context, Result};
 use codec::{Decode, Encode};
 use consilium_primitives::{
     round::{Kind, RoundRecord, Study},
@@ -180,20 +182,6 @@ impl Chain {
         Ok(header)
     }
 
-    /// The nodes of the state's trie at a block that prove the values, or the absence, of these keys.
-    ///
-    /// # Errors
-    /// The node does not answer, or keeps the state of that block no longer.
-    pub async fn read_proof(&self, keys: &[Vec<u8>], at: Block) -> Result<Vec<Vec<u8>>> {
-        let keys = keys.iter().map(Vec::as_slice);
-        let proof = self
-            .legacy
-            .state_get_read_proof(keys, Some(at.hash.0.into()))
-            .await
-            .with_context(|| format!("the node gives no proof of the state of block {}", at.number))?;
-        Ok(proof.proof.into_iter().map(|node| node.0).collect())
-    }
-
     /// The next block that GRANDPA finalises, with the justification of it in SCALE. (A node can prove later which blocks were
     /// final only once the authorities have changed: `grandpa_proveFinality` knows nothing of a chain's first set.)
     ///
@@ -226,8 +214,7 @@ impl Chain {
     /// The node does not answer, or its runtime has no such call.
     pub async fn institutions(&self, at: Block) -> Result<Vec<InstitutionNotice>> {
         let bytes = self
-            .legacy
-            .state_call("SwarmApi_institutions", None, Some(at.hash.0.into()))
+            .state_call("SwarmApi_institutions", &[], at)
             .await
             .context("this chain has no list of institutions: is it a Consilium chain?")?;
         Ok(Decode::decode(&mut &bytes[..])?)
@@ -238,7 +225,7 @@ impl Chain {
     /// # Errors
     /// The node does not answer, or its runtime has no such call.
     pub async fn members(&self, at: Block) -> Result<Vec<Member<[u8; 32]>>> {
-        let call = self.legacy.state_call("ConsortiumApi_members", None, Some(at.hash.0.into())).await;
+        let call = self.state_call("ConsortiumApi_members", &[], at).await;
         let bytes = call
             .context("this chain keeps no addresses of its members' nodes: is its runtime older than this program?")?;
         Ok(Decode::decode(&mut &bytes[..])?)
@@ -329,14 +316,6 @@ impl Chain {
     /// The node does not answer.
     pub async fn slot(&self, at: Block) -> Result<Option<u64>> {
         self.value([twox_128(b"Aura"), twox_128(b"CurrentSlot")].concat(), at).await
-    }
-
-    async fn value<T: Decode>(&self, key: Vec<u8>, at: Block) -> Result<Option<T>> {
-        let bytes = self.legacy.state_get_storage(&key, Some(at.hash.0.into())).await?;
-        let decoded = bytes.map(|b| T::decode(&mut &b[..])).transpose();
-        // the decoder's own account of nested types says nothing to people
-        decoded
-            .map_err(|_| anyhow!("the chain stores what this program cannot read: are it and the node of one version?"))
     }
 }
 

@@ -81,8 +81,8 @@ impl Chain {
     /// The node does not answer, or its runtime has no metadata of that version.
     pub async fn calls(&self, at: Block) -> Result<Calls> {
         let asked = METADATA.encode();
-        let answer = self.legacy.state_call("Metadata_metadata_at_version", Some(&asked), Some(at.hash.0.into()));
-        let answer = answer.await.context("the chain's runtime does not tell its calls")?;
+        let answer = self.state_call("Metadata_metadata_at_version", &asked, at).await;
+        let answer = answer.context("the chain's runtime does not tell its calls")?;
         let metadata = Option::<Vec<u8>>::decode(&mut &answer[..]).context("the chain's metadata cannot be read")?;
         Calls::of(&metadata.with_context(|| format!("the chain has no metadata of version {METADATA}"))?)
     }

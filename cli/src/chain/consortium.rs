@@ -180,14 +180,6 @@ impl Chain {
         Ok(heard.into_iter().map(|(who, at)| (who, awake.saturating_sub(at))).collect())
     }
 
-    /// What the runtime answers to a call with these arguments.
-    ///
-    /// # Errors
-    /// The node does not answer, or keeps the state of that block no longer.
-    pub async fn state_call(&self, call: &str, arguments: &[u8], at: Block) -> Result<Vec<u8>> {
-        Ok(self.legacy.state_call(call, Some(arguments), Some(at.hash.0.into())).await?)
-    }
-
     /// All entries of a map whose keys follow a hash of so many bytes.
     async fn entries<K: Decode + Ord, V: Decode>(
         &self,
@@ -195,8 +187,7 @@ impl Chain {
         hash: usize,
         at: Block,
     ) -> Result<BTreeMap<K, V>> {
-        let block = Some(at.hash.0.into());
-        let keys = self.legacy.state_get_keys_paged(&prefix, MOST, None, block).await?;
+        let keys = self.keys(&prefix, MOST, at).await?;
         let mut entries = BTreeMap::new();
         for key in keys {
             let mut name = key.get(prefix.len() + hash..).context("the chain has a key that is too short")?;
