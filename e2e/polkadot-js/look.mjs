@@ -71,15 +71,18 @@ check(enrolled, `enrolled: ${JSON.stringify(enrolled?.toHuman().data)}`);
 
 // A block with round votes: general transactions, without a signer. Version 16.5.6 throws where `.signer` of such a one
 // is asked for, and its `.hash` is not the chain's; the block as a whole, the vote as a call, and the events are read.
+// toHuman() of a call that somebody has signed throws: it asks for a tip, which this chain's transactions do not have.
 const closed = merges[0][1].closedAt.toNumber();
-let votes = 0, thrown = 0;
+let votes = 0, thrown = 0, signed = 0;
 const told = new Set();
 for (let block = closed; block > closed - 12 && block > 0; block -= 1) {
   const hash = await api.rpc.chain.getBlockHash(block);
   const events = await api.query.system.events.at(hash);
   const { block: whole } = await api.rpc.chain.getBlock(hash);
   const { extrinsics } = whole;
-  if (whole.toHuman().extrinsics.length !== extrinsics.length) fail(`block ${block} is not shown whole`);
+  if (extrinsics.some((extrinsic) => extrinsic.isSigned)) {
+    try { whole.toHuman(); } catch { signed += 1; }
+  } else if (whole.toHuman().extrinsics.length !== extrinsics.length) fail(`block ${block} is not shown whole`);
   for (const { event } of events) if (event.section === 'swarmLearning') told.add(event.method);
   for (const [index, extrinsic] of extrinsics.entries()) {
     if (extrinsic.method.section !== 'swarmLearning' || extrinsic.method.method !== 'vote') continue;
@@ -90,7 +93,7 @@ for (let block = closed; block > closed - 12 && block > 0; block -= 1) {
     if (votes++ < 8) console.log(`    block ${block}: ${names.get(vote.institution.toHex())}, round ${vote.round}, ${vote.kind.type}: ${vote.body.type}`);
   }
 }
-check(votes > 0, `${votes} round votes decoded, in blocks that are shown whole; asking for the signer threw ${thrown} times`);
+check(votes > 0, `${votes} round votes decoded, in blocks that are shown whole; asking for the signer threw ${thrown} times, toHuman() of blocks with signed calls ${signed} times`);
 check(['Committed', 'Frozen', 'Attested', 'RoundClosed'].every((name) => told.has(name)), `each step is an event of its own: ${[...told].sort().join(', ')}`);
 await api.disconnect();
 process.exit(0);
