@@ -1,8 +1,10 @@
-//! `consilium study enrol`: an institution signs exactly one agreement, with the number of its training rows.
+//! `consilium study enrol`: an institution signs exactly one agreement, with the number of its training rows, after it was shown
+//! what that is ([`super::consent`]).
 
-use super::{rows, voices::said};
+use super::{consent::Screen, rows, voices::said};
 use crate::{
-    chain::{agreement_hash, SWARM},
+    ask,
+    chain::{agreement_hash, Chain, StudyInfo, SWARM},
     motions::Acting,
     programs::Programs,
     show,
@@ -10,9 +12,9 @@ use crate::{
 use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
 use codec::Encode;
-use consilium_primitives::{Hash, StudyId, StudyRules};
+use consilium_primitives::{Hash, InstitutionId, StudyId, StudyRules};
 use consilium_study::StudySpec;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What `enrol` takes.
 #[derive(Args)]
@@ -31,6 +33,9 @@ pub struct Enrol {
     /// Folder of `consilium-node` and `ml-worker`. Left out: that of this program
     #[arg(long, value_name = "DIR", requires = "data")]
     bin_dir: Option<PathBuf>,
+    /// Sign without showing what is signed and asking whether it is meant; for scripts
+    #[arg(long)]
+    yes: bool,
     #[command(flatten)]
     acting: Acting,
 }
@@ -45,6 +50,12 @@ pub async fn run(options: Enrol) -> Result<()> {
         options.samples.is_some() || options.data.is_some(),
         "with which table? Give --data FILE with --dir FOLDER: its training rows are counted, and the worker is told of it. (Away from \
          the site: --samples ROWS, as `ml-worker check` counts them there)"
+    );
+    ensure!(
+        options.yes || ask::somebody(),
+        "nobody is there to be asked whether this is meant, and nothing was signed: read `consilium study {}{}`, then give --yes",
+        options.number,
+        acting.asks()
     );
     let signer = acting.signer()?;
     let wanted = options.agreement.trim_start_matches("0x");
@@ -74,10 +85,16 @@ pub async fn run(options: Enrol) -> Result<()> {
         );
     }
     lengths_fit(&spec, &info.state.rules)?;
-    let samples = match (options.samples, &options.data, &acting.dir) {
+    let data = match &options.data {
+        Some(data) => Some(data.canonicalize().with_context(|| format!("--data {}", data.display()))?),
+        None => None,
+    };
+    if !options.yes {
+        asked(&options, &chain, &info, &spec, data.as_deref()).await?;
+    }
+    let samples = match (options.samples, data, &acting.dir) {
         (Some(samples), _, _) => samples,
         (None, Some(data), Some(dir)) => {
-            let data = data.canonicalize().with_context(|| format!("--data {}", data.display()))?;
             let programs = Programs::find(options.bin_dir.as_deref())?;
             let rows = rows::count(&programs, dir, &spec, &data).await?;
             rows::name_in_sites(dir, &wanted, &data)?;
@@ -95,6 +112,43 @@ pub async fn run(options: Enrol) -> Result<()> {
         );
     }
     said(acting, options.number, "enrolled", &own, &text)
+}
+
+/// Shows what is signed, and asks whether it is meant.
+///
+/// # Errors
+/// It is not; the study cannot train on the table.
+async fn asked(options: &Enrol, chain: &Chain, info: &StudyInfo, spec: &[u8], data: Option<&Path>) -> Result<()> {
+    let acting = &options.acting;
+    let (own, _) = Acting::institution(chain, &acting.signer()?).await?;
+    let institutions = chain.institutions(chain.best().await?).await?;
+    let participants: Vec<InstitutionId> = institutions.iter().filter(|it| it.participant).map(|it| it.id).collect();
+    let looked = match data {
+        Some(data) => {
+            let programs = Programs::find(options.bin_dir.as_deref())?;
+            Some(rows::look(&programs, acting.dir.as_deref(), spec, data).await?)
+        }
+        None => None,
+    };
+    let screen = Screen {
+        number: options.number,
+        agreement: info.agreement,
+        study: &info.state,
+        spec: &StudySpec::from_canonical(spec).context("no worker takes this specification")?,
+        own,
+        participants: &participants,
+        names: &show::names(&institutions),
+        looked: looked.as_ref(),
+        samples: options.samples,
+    };
+    for line in screen.lines() {
+        eprintln!("{line}");
+    }
+    ensure!(
+        looked.is_none_or(|looked| looked.usable),
+        "the study cannot train on this table, for what stands under OUR DATA: nothing was signed"
+    );
+    ask::consent(ask::line("Type yes to sign it: "), "nothing was signed")
 }
 
 /// Whether the lengths of files in the rules are those that follow from the specification. The chain takes any, and refuses

@@ -1,6 +1,6 @@
 //! `consilium study register`, `enrol`, `start` and so on: what an institution's people sign, and what they decide at home.
 //!
-//! * [`register`], [`enrol`]: a study is proposed, and signed;
+//! * [`register`], [`enrol`]: a study is proposed, and signed; [`consent`]: what is read before;
 //! * [`rows`]: the rows of a table that a site's worker will train on, and the table's entry in `sites.toml`;
 //! * [`fetch`]: a finished study's model;
 //! * [`sentences`]: what is signed, in words; [`voices`]: starting a study, leaving it, letting it go on, ending it;
@@ -9,6 +9,7 @@
 //! * [`losses`]: what sites have reported of a round's model; [`standstill`]: why a study stands still, and what to do next.
 
 pub mod answers;
+mod consent;
 mod enrol;
 pub mod fetch;
 mod losses;
@@ -31,7 +32,7 @@ use voices::{speak, Voice};
 pub enum Command {
     /// Proposes a study; the others, and the proposer too, enrol afterwards
     Register(register::Register),
-    /// Enrols in exactly one agreement
+    /// Enrols in exactly one agreement, after showing what is signed, what leaves the building and what stays on the chain
     Enrol(enrol::Enrol),
     /// Starts a study before its enrolment ends (its proposer)
     Start(voices::Plain),

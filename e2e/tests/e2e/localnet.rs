@@ -272,7 +272,7 @@ fn two_studies_with_different_members_run_at_once_and_both_finish() {
         assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
         let checked: Value = serde_json::from_slice(&checked.stdout).unwrap();
         let samples = checked["training"]["rows"].to_string();
-        call(&["study", "enrol", "1", "--agreement", agreement, "--samples", &samples, "--key", &key(site)]);
+        call(&["study", "enrol", "1", "--agreement", agreement, "--samples", &samples, "--key", &key(site), "--yes"]);
     }
     call(&["study", "start", "1", "--key", &proposer]);
 

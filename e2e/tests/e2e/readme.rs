@@ -135,8 +135,12 @@ fn two_hospitals_come_from_their_folders_to_the_evaluated_model_as_readme_says()
             );
         } else if line.contains("HASH") {
             let agreement = trial.study()["agreement"].as_str().unwrap().to_owned();
+            let line = line.replace("HASH", &agreement);
+            // nobody is at a terminal here to read what is signed
+            let said = trial.run(&line).unwrap_err();
+            assert!(said.contains("nobody is there to be asked") && said.contains("--yes"), "{said}");
             // the other's node hears of the study a moment later
-            trial.until(&line.replace("HASH", &agreement), |text| text.contains("training rows"));
+            trial.until(&format!("{line} --yes"), |text| text.contains("training rows"));
         } else if line == "consilium study 0 --dir birch" {
             let said = trial.until(&line, |text| {
                 text.contains("not enrolled yet: Alder Clinic, Birch Hospital")
