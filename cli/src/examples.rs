@@ -30,6 +30,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "consilium study enrol 0 --agreement HASH --samples 120 --key institution.key --yes",
         ],
     ),
+    (
+        "study watch",
+        &["consilium study watch 0 --dir alder", "consilium study watch 0 --dir alder --on paused ./tell-us.sh"],
+    ),
     ("study start", &["consilium study start 0 --dir alder"]),
     ("study withdraw", &["consilium study withdraw 0 --dir alder"]),
     ("study resume", &["consilium study resume 0 --dir alder"]),

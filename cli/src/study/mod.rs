@@ -6,6 +6,7 @@
 //! * [`sentences`]: what is signed, in words; [`voices`]: starting a study, leaving it, letting it go on, ending it;
 //! * [`view`]: studies for whoever asks what there is;
 //! * [`answers`]: whose part of a round will not come, and why; [`waiting`]: whose part is waited for, and until when;
+//! * [`watch`]: a study as it goes, to its end;
 //! * [`losses`]: what sites have reported of a round's model; [`standstill`]: why a study stands still, and what to do next.
 
 pub mod answers;
@@ -20,6 +21,7 @@ pub mod standstill;
 pub mod view;
 mod voices;
 pub mod waiting;
+mod watch;
 
 use crate::{chain::Chain, site};
 use anyhow::{bail, Result};
@@ -34,6 +36,8 @@ pub enum Command {
     Register(register::Register),
     /// Enrols in exactly one agreement, after showing what is signed, what leaves the building and what stays on the chain
     Enrol(enrol::Enrol),
+    /// Shows a study as it goes, to its end, and runs commands when something happens to it
+    Watch(watch::Watch),
     /// Starts a study before its enrolment ends (its proposer)
     Start(voices::Plain),
     /// Takes no further part in a study
@@ -63,6 +67,7 @@ pub async fn run(command: Command) -> Result<()> {
     match command {
         Command::Register(options) => register::run(options).await,
         Command::Enrol(options) => enrol::run(options).await,
+        Command::Watch(options) => watch::run(options).await,
         Command::Start(options) => speak(Voice::Start, options).await,
         Command::Withdraw(options) => speak(Voice::Withdraw, options).await,
         Command::Resume(options) => speak(Voice::Resume, options).await,
