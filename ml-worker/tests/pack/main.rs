@@ -19,7 +19,7 @@ use consilium_primitives::Hash;
 use consilium_study::StudySpec;
 use std::{fs, path::Path};
 use support::{
-    finished::{rows, Study},
+    finished::{rows, Study, STUDY},
     program, says,
 };
 

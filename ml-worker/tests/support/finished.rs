@@ -39,7 +39,7 @@ pub fn rows(seed: u64, patients: usize) -> String {
 
 /// A study of two sites that has run in this process, as files.
 pub struct Study {
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
     pub spec: StudySpec,
     pub sites: Vec<Site>,
     pub outcome: Outcome,
