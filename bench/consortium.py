@@ -187,7 +187,7 @@ class Consortium:
         told = json.loads(first.cli("study", "register", file, "--dir", first.dir, "--format", "json"))
         number = str(told["study"])
         for each, table in zip(self.all, tables):
-            each.cli("study", "enrol", number, "--agreement", told["agreement"], "--data", table, "--dir", each.dir, "--bin-dir", self.programs)
+            each.cli("study", "enrol", number, "--agreement", told["agreement"], "--data", table, "--dir", each.dir, "--bin-dir", self.programs, "--yes")
             if "worker" not in each.running:
                 each.start("worker")
         first.cli("study", "start", number, "--dir", first.dir)

@@ -23,7 +23,17 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("studies", &["consilium studies --dir alder"]),
     ("study", &["consilium study 0 --dir alder", "consilium study 0 --dir alder --format json"]),
     ("study register", &["consilium study register study.toml --dir alder"]),
-    ("study enrol", &["consilium study enrol 0 --agreement HASH --data alder.csv --dir alder"]),
+    (
+        "study enrol",
+        &[
+            "consilium study enrol 0 --agreement HASH --data alder.csv --dir alder",
+            "consilium study enrol 0 --agreement HASH --samples 120 --key institution.key --yes",
+        ],
+    ),
+    (
+        "study watch",
+        &["consilium study watch 0 --dir alder", "consilium study watch 0 --dir alder --on paused ./tell-us.sh"],
+    ),
     ("study start", &["consilium study start 0 --dir alder"]),
     ("study withdraw", &["consilium study withdraw 0 --dir alder"]),
     ("study resume", &["consilium study resume 0 --dir alder"]),

@@ -21,6 +21,7 @@
 mod out;
 
 mod archive;
+mod ask;
 mod audit;
 mod chain;
 mod dashboard;

@@ -1,12 +1,16 @@
 //! What several commands print or read alike: names, phases, reasons, and studies and rounds for programs.
 
+mod codes;
+
+pub use codes::{abort_name, dropped_name, failure_name, pause_name, why_aborted, why_paused};
+
 use crate::{
     chain::{Block, Chain, StudyInfo},
     plain::seen,
 };
 use anyhow::{Context, Result};
 use consilium_primitives::{
-    round::{bit, AbortReason, Back, Kind, Mask, Pause, PauseReason, Phase, RoundRecord, Study},
+    round::{bit, Back, Kind, Mask, Pause, Phase, RoundRecord, Study},
     Hash, InstitutionId, InstitutionNotice, StudyId, StudyRules,
 };
 use serde_json::{json, Value};
@@ -62,6 +66,18 @@ pub async fn history(chain: &Chain, number: StudyId, study: &Study, at: Block) -
     Ok(records)
 }
 
+/// A study's title, as its proposer has written it; none where the specification is gone, or cannot be read.
+pub fn title(spec: Option<&[u8]>) -> Option<String> {
+    let spec: Value = serde_json::from_slice(spec?).ok()?;
+    spec["title"].as_str().map(seen)
+}
+
+/// What a study measures each round, by its name in the specification; lower is better.
+pub fn metric(spec: Option<&[u8]>) -> String {
+    let spec: Value = spec.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or(Value::Null);
+    spec["evaluation"]["metric"].as_str().map_or_else(|| "log_loss".into(), seen)
+}
+
 /// A study for programs.
 pub fn study_json(number: StudyId, info: &StudyInfo, names: &Names) -> Value {
     let state = &info.state;
@@ -83,11 +99,12 @@ pub fn study_json(number: StudyId, info: &StudyInfo, names: &Names) -> Value {
         "phase": phase(state),
         "round": state.round,
         "rules": rules_json(&state.rules),
-        "members": state.members.iter().map(|m| json!({
+        "members": (0u8..).zip(state.members.iter()).map(|(index, m)| json!({
             "name": name(names, &m.id),
             "id": m.id.to_string(),
             "samples": m.samples,
             "active": m.active,
+            "comes_back_in_round": comes_back(state, index),
         })).collect::<Vec<_>>(),
         "certificate": certificate,
     })
@@ -116,7 +133,7 @@ pub fn record_json(record: &RoundRecord, losses: &[(InstitutionId, u32)], names:
         "left_out": marked(record, record.marks.left_out, names),
         "shortened": marked(record, record.marks.shortened, names),
         "dropped": record.dropped.iter().map(|(i, why)| json!({
-            "site": name(names, i), "reason": format!("{why:?}"),
+            "site": name(names, i), "reason": dropped_name(*why),
         })).collect::<Vec<_>>(),
         "losses": losses.iter().map(|(i, value)| json!({
             "site": name(names, i), "log_loss": f64::from(*value) / 1e6,
@@ -159,12 +176,26 @@ pub fn phase(study: &Study) -> String {
         Phase::Certifying(_) => "certifying".into(),
         Phase::Paused(p) if p.reason.passes() => {
             let (there, all) = (study.presence.there().count_ones(), p.roster.count_ones());
-            format!("paused: {:?}, waiting for sites ({there} of {all} have said that they are there)", p.reason)
+            let why = why_paused(p.reason);
+            format!("paused: {why}; waiting for sites ({there} of {all} have said that they are there)")
         }
-        Phase::Paused(p) => format!("paused: {:?}", p.reason),
+        Phase::Paused(p) => format!("paused: {}", why_paused(p.reason)),
         Phase::Completed(_) => "completed".into(),
         Phase::Aborted { reason } => format!("ended without a model: {}", why_aborted(*reason)),
     }
+}
+
+/// The round in which a member that is left out for some rounds takes part again; none where it is not left out, or was called
+/// back early because the others were too few.
+pub fn comes_back(study: &Study, index: u8) -> Option<u32> {
+    let member = study.member(index)?;
+    let until = member.benched_until.filter(|until| *until >= study.round)?;
+    let takes_part = match &study.phase {
+        Phase::Collecting(c) => c.roster & bit(index) != 0,
+        Phase::Merging(m) => m.inputs.iter().any(|input| input.commitment.member == index),
+        _ => false,
+    };
+    (member.active && !study.ended() && !takes_part).then(|| until.saturating_add(1))
 }
 
 /// Names of the members that a mask holds.
@@ -198,36 +229,23 @@ pub fn short(hash: &Hash) -> String {
     hex::encode(&hash.as_bytes()[..6])
 }
 
-/// Why a study is paused, for people.
-pub fn why_paused(reason: PauseReason) -> &'static str {
-    match reason {
-        PauseReason::TooFewUpdates => "fewer sites have sent their part than the agreement asks for",
-        PauseReason::TooFewMembers => "fewer sites take part than the agreement asks for",
-        PauseReason::TooFewInputs => "without the parts that were dropped, there are fewer than the agreement asks for",
-        PauseReason::NoAgreement => "the sites have merged to different results, or too few have merged at all",
-        PauseReason::NoCommonStart => "the sites do not start from the same model, or too few have answered",
-        PauseReason::NotHeld => "too few sites hold the final model",
-    }
-}
-
-/// Why a study has ended without a certificate, for people.
-pub fn why_aborted(reason: AbortReason) -> &'static str {
-    match reason {
-        AbortReason::TooFewEnrolled => "too few had enrolled in time, or nobody started it",
-        AbortReason::PausedTooLong => "it was paused, and nobody let it go on",
-        AbortReason::Stalled => "training stalled, and the agreement ends the study then (rules.on_stall)",
-        AbortReason::Decided => "its members decided so",
-    }
-}
-
-/// Whether a member had done its part when the study was paused.
-pub fn done(pause: &Pause, index: u8) -> &'static str {
+/// Whether a member had done its part when the study was paused; none where nothing of the kind was asked.
+pub fn part(pause: &Pause, index: u8) -> Option<bool> {
     match &pause.back {
-        Back::Collecting { commitments, .. } if commitments.iter().any(|c| c.member == index) => " has committed",
-        Back::Collecting { .. } => " has NOT committed",
-        Back::Init => "",
-        Back::Certifying { held, .. } if held & bit(index) != 0 => " holds the final model",
-        Back::Certifying { .. } => " does NOT hold the final model",
+        Back::Collecting { commitments, .. } => Some(commitments.iter().any(|c| c.member == index)),
+        Back::Init => None,
+        Back::Certifying { held, .. } => Some(held & bit(index) != 0),
+    }
+}
+
+/// [`part`] in words, after the member's name.
+pub fn done(pause: &Pause, index: u8) -> &'static str {
+    match (&pause.back, part(pause, index)) {
+        (Back::Collecting { .. }, Some(true)) => " has committed",
+        (Back::Collecting { .. }, _) => " has NOT committed",
+        (Back::Init, _) => "",
+        (Back::Certifying { .. }, Some(true)) => " holds the final model",
+        (Back::Certifying { .. }, _) => " does NOT hold the final model",
     }
 }
 
@@ -255,6 +273,8 @@ pub fn print_json(document: &Value) -> Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::audit::testing::World;
+    use consilium_primitives::round::{Collecting, PauseReason, PerMember};
 
     #[test]
     fn the_invited_are_printed_by_their_ids() {
@@ -262,5 +282,56 @@ mod tests {
         let mut rules = consilium_study::StudyFile::parse(text).unwrap().rules(2_000, 4).unwrap();
         rules.invited.try_push(InstitutionId([7; 32])).unwrap();
         assert_eq!(rules_json(&rules)["invited"], json!([format!("0x{}", "07".repeat(32))]));
+    }
+
+    #[test]
+    fn a_pause_is_told_in_words() {
+        let mut study = World::new().history.info.state;
+        for reason in [PauseReason::TooFewUpdates, PauseReason::TooFewMembers] {
+            study.phase = paused(reason);
+            let said = phase(&study);
+            assert!(said.starts_with(&format!("paused: {}", why_paused(reason))), "{said}");
+            assert!(!said.contains(pause_name(reason)), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_site_that_is_left_out_has_the_round_that_it_comes_back_in() {
+        let mut study = World::new().history.info.state;
+        (study.round, study.members[1].benched_until) = (2, Some(6));
+        let collecting = |roster| {
+            Phase::Collecting(Collecting {
+                kind: Kind::Model,
+                roster,
+                awaited: roster,
+                commitments: PerMember::new(),
+                start: 1,
+                freeze_at: None,
+                limit: 99,
+                extended: false,
+            })
+        };
+        study.phase = collecting(0b101);
+        assert_eq!([0, 1, 2].map(|index| comes_back(&study, index)), [None, Some(7), None]);
+        // called back, since the others were too few
+        study.phase = collecting(0b111);
+        assert_eq!(comes_back(&study, 1), None);
+        // over
+        (study.phase, study.round) = (collecting(0b101), 7);
+        assert_eq!(comes_back(&study, 1), None);
+        (study.round, study.members[1].active) = (2, false);
+        assert_eq!(comes_back(&study, 1), None);
+    }
+
+    fn paused(reason: PauseReason) -> Phase {
+        let back = Back::Collecting { kind: Kind::Model, commitments: PerMember::new(), dropped: 0 };
+        Phase::Paused(Pause { reason, until: 99, roster: 7, resume: 0, abort: 0, back })
+    }
+
+    #[test]
+    fn a_title_is_read_where_there_is_a_specification() {
+        let spec = br#"{"title":"one\u001b","evaluation":{"metric":"brier"}}"#;
+        assert_eq!((title(Some(spec)).unwrap(), metric(Some(spec))), ("one\\u{1b}".into(), "brier".into()));
+        assert_eq!((title(None), title(Some(b"no")), metric(None)), (None, None, "log_loss".into()));
     }
 }

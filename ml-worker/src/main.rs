@@ -2,13 +2,13 @@
 
 mod commands;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use commands::{
     apart::apart,
     compare::Compare,
     desk::Desk,
-    given::{hash, read_study},
+    given::{hash, read_spec},
     nobody_reads, say,
     seeds::Seeds,
 };
@@ -25,7 +25,6 @@ use consilium_primitives::Hash;
 use consilium_program::{version, Manuals};
 use consilium_study::{Scaling, StudySpec, Task};
 use std::{
-    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -261,14 +260,7 @@ fn accept_data(dir: &Path, sites: &Path, agreement: &str) -> Result<()> {
 
 fn check(arguments: &Check) -> Result<()> {
     let data = &arguments.data;
-    let spec = match (&arguments.study, &arguments.spec) {
-        (Some(study), _) => read_study(study)?.spec(),
-        (None, Some(spec)) => {
-            let bytes = fs::read(spec).with_context(|| format!("cannot read {}", spec.display()))?;
-            StudySpec::from_canonical(&bytes).with_context(|| spec.display().to_string())?
-        }
-        (None, None) => bail!("--study or --spec is needed"),
-    };
+    let spec = read_spec(arguments.study.as_deref(), arguments.spec.as_deref())?;
     let key = match &arguments.secret {
         Some(file) => site_group_key(&spec, &read_secret(file)?)?,
         None => [0; 32],

@@ -287,6 +287,8 @@ fn rows_that_are_counted_without_the_secret_are_not_called_the_worker_s() {
     let file = consilium_study::StudyFile::parse(&fs::read_to_string(dir.join("study.toml")).unwrap()).unwrap();
     fs::write(dir.join("spec.json"), file.spec().canonical().unwrap()).unwrap();
     assert_eq!(json(dir, &format!("check --spec ./spec.json --data {data} --secret {secret}")), counted);
+    let by_spec = run(dir, &format!("preflight --spec ./spec.json --data {data} --secret {secret}"));
+    assert_eq!(by_spec, said);
     let said = fails(dir, &format!("check --spec ./study.toml --data {data} --secret {secret}"));
     assert!(said.contains("study.toml"), "{said}");
     // and in the place of a specification, a study file is called one

@@ -6,6 +6,7 @@ use super::{
     state::{self, Proven},
 };
 use crate::{
+    ask,
     audit::blobs::{BlobSource, Sources},
     chain::Chain,
     options::{Connection, Format},
@@ -20,7 +21,7 @@ use consilium_primitives::{Hash, StudyId};
 use serde_json::{json, Value};
 use std::{
     fs::Permissions,
-    io::{self, BufWriter, IsTerminal, Write},
+    io::{self, BufWriter, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -75,11 +76,7 @@ pub async fn run(options: Options) -> Result<()> {
     }
     let sources = Sources::folders(options.blobs)?;
     if options.with_updates {
-        consent(options.yes, io::stdin().is_terminal(), || {
-            let mut line = String::new();
-            io::stdin().read_line(&mut line)?;
-            Ok(line)
-        })?;
+        consent(options.yes, ask::somebody(), || ask::line("Type yes to go on: "))?;
     }
     let chain = Chain::connect(&options.connection.url).await?;
     let (evidence, proven) = gather(&chain, options.study, options.with_updates, &options.connection).await?;
@@ -127,10 +124,7 @@ fn consent(yes: bool, terminal: bool, answer: impl FnOnce() -> io::Result<String
         return Ok(());
     }
     ensure!(terminal, "nobody is there to be asked whether the updates may go: give --yes if they may");
-    eprint!("Type yes to go on: ");
-    io::stderr().flush()?;
-    ensure!(answer()?.trim() == "yes", "nothing was exported: the answer was not yes");
-    Ok(())
+    ask::consent(answer(), "nothing was exported")
 }
 
 /// Header, finality and state of the newest finalised block, checked as an auditor will check them.

@@ -11,7 +11,7 @@ use crate::{
     institution::folder::TOKEN,
     motions::words::finality,
     plain::{seen, told},
-    show::{names, phase, running, Names},
+    show::{metric, names, phase, running, title, Names},
     study::waiting::waiting,
     up::{
         doctor,
@@ -80,10 +80,7 @@ pub fn now_ms() -> u64 {
 
 /// Title and metric of a specification, as far as it can be read.
 pub fn titled(spec: Option<&[u8]>) -> (String, String) {
-    let spec: Value = spec.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or(Value::Null);
-    let text = |value: &Value| value.as_str().map(seen);
-    let title = text(&spec["title"]).unwrap_or_else(|| "(its specification cannot be read)".into());
-    (title, text(&spec["evaluation"]["metric"]).unwrap_or_else(|| "log_loss".into()))
+    (title(spec).unwrap_or_else(|| "(its specification cannot be read)".into()), metric(spec))
 }
 
 /// Reads all the time, and tells what it has read; ends when nobody listens.

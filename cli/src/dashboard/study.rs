@@ -12,8 +12,9 @@ use crate::{
     plain::{seen, told},
     show::{name, phase},
     study::{
-        answers::{failures, standstill},
+        answers::failures,
         sentences::rules,
+        standstill::trouble,
         waiting::{waiting, Times},
     },
 };
@@ -88,10 +89,10 @@ impl Studies {
                 })
             }
         };
-        let trouble = match state.ended() && !matches!(state.phase, Phase::Aborted { .. }) {
+        let said = match state.ended() && !matches!(state.phase, Phase::Aborted { .. }) {
             true => Vec::new(),
             false => match failures(chain, number, &info, *at).await {
-                Ok(failed) => standstill(state, &failed, names, number),
+                Ok(failed) => trouble(state, None, &failed, names, number),
                 Err(error) => vec![seen(&told(&error))],
             },
         };
@@ -108,10 +109,7 @@ impl Studies {
             rules: rules(state, names),
             members: members.collect(),
             waiting: waits,
-            trouble: trouble
-                .iter()
-                .map(|line| line.replace("--dir FOLDER", &format!("--dir {}", site.shown)))
-                .collect(),
+            trouble: said.iter().map(|line| line.replace("--dir FOLDER", &format!("--dir {}", site.shown))).collect(),
             whole: true,
             certificate: certificate(site, link, number, &info, &rounds),
             rounds,

@@ -4,7 +4,7 @@ use super::{
     read::At,
     tell::{By, Note, Round, Said, Stage, What, Which, Word},
 };
-use crate::show::{name, why_aborted, why_paused, Names};
+use crate::show::{failure_name, name, why_aborted, why_paused, Names};
 use consilium_primitives::{round::DropReason, InstitutionId, StudyId};
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
@@ -126,7 +126,9 @@ impl Frame<'_> {
         for word in words {
             let said = match word.said {
                 Said::Done => self.site(&word.who),
-                Said::Fails(code) => format!("{} (its part will not come: {code:?})", self.site(&word.who)),
+                Said::Fails(code) => {
+                    format!("{} (its part will not come: {})", self.site(&word.who), failure_name(code))
+                }
                 Said::Lacks { not_final: false } => format!("{} (lacks inputs)", self.site(&word.who)),
                 Said::Lacks { not_final: true } => format!("{} (not final there)", self.site(&word.who)),
             };
@@ -288,7 +290,7 @@ impl Frame<'_> {
         let (later, millis) = after(from, word.at);
         let (said, code) = match word.said {
             Said::Done => ("done", Value::Null),
-            Said::Fails(code) => ("fails", json!(format!("{code:?}"))),
+            Said::Fails(code) => ("fails", json!(failure_name(code))),
             Said::Lacks { not_final: false } => ("lacks inputs", Value::Null),
             Said::Lacks { not_final: true } => ("not final", Value::Null),
         };

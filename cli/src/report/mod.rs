@@ -16,7 +16,7 @@ mod gather;
 mod html;
 mod measured;
 pub mod own;
-mod question;
+pub mod question;
 mod sections;
 mod taken;
 #[cfg(test)]

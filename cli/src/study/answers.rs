@@ -3,11 +3,11 @@
 
 use crate::{
     chain::{send::Happened, Block, Chain, StudyInfo, SWARM},
-    show::{done, name, why_aborted, why_paused, Names},
+    show::{failure_name, name, Names},
 };
 use anyhow::{Context, Result};
 use consilium_primitives::{
-    round::{bit, Collecting, Phase, Study},
+    round::{bit, Collecting, Phase},
     FailureCode, InstitutionId, StudyId,
 };
 use pallet_swarm_learning::Progress;
@@ -29,13 +29,14 @@ pub struct Failure {
 impl Failure {
     /// For people.
     pub fn words(&self, names: &Names) -> String {
-        format!("no part will come from {}: {:?}, {}", name(names, &self.who), self.code, why(self.code))
+        format!("no part will come from {}: {} ({})", name(names, &self.who), why(self.code), failure_name(self.code))
     }
 
     /// For programs.
     pub fn json(&self, names: &Names) -> Value {
         json!({
-            "site": name(names, &self.who), "code": format!("{:?}", self.code), "round": self.round, "block": self.block,
+            "site": name(names, &self.who), "code": failure_name(self.code), "why": why(self.code), "round": self.round,
+            "block": self.block,
         })
     }
 }
@@ -63,35 +64,6 @@ pub fn why(code: FailureCode) -> &'static str {
         }
         FailureCode::Internal => "a fault of its worker, whose log says more",
     }
-}
-
-/// What people must know where a study waits for them or for some sites: why, who has done what, whose part will not come and
-/// why, and what to do.
-pub fn standstill(study: &Study, failed: &[Failure], names: &Names, number: StudyId) -> Vec<String> {
-    let mut lines = Vec::new();
-    match &study.phase {
-        Phase::Paused(pause) => {
-            lines.push(format!("it is paused in round {}: {}", study.round, why_paused(pause.reason)));
-            for (index, member) in (0u8..).zip(study.members.iter()).filter(|(_, member)| member.active) {
-                lines.push(format!("  {}{}", name(names, &member.id), done(pause, index)));
-            }
-        }
-        Phase::Aborted { reason } => lines.push(format!("it has ended: {}", why_aborted(*reason))),
-        _ => {}
-    }
-    lines.extend(failed.iter().map(|failure| failure.words(names)));
-    if let Phase::Paused(pause) = &study.phase {
-        let by_itself = match pause.reason.passes() {
-            true => {
-                "it goes on by itself within the hour, once that is mended and enough sites are there; at once where"
-            }
-            false => "once that is mended",
-        };
-        lines.push(format!(
-            "{by_itself} its proposer, or enough of its members, let it go on: consilium study resume {number} --dir FOLDER"
-        ));
-    }
-    lines
 }
 
 /// Failures of a study that a block tells of.
@@ -203,7 +175,7 @@ mod tests {
     use super::*;
     use codec::Encode;
     use consilium_primitives::{
-        round::{Back, Commitment, Kind, Pause, PauseReason, PerMember},
+        round::{Commitment, Kind, PauseReason, PerMember},
         Hash,
     };
 
@@ -226,28 +198,9 @@ mod tests {
         assert_eq!(told, failure);
         let names = Names::from([(who, "Birch".to_owned())]);
         let words = told[0].words(&names);
-        assert!(words.contains("Birch: SchemaMismatch") && words.contains("doctor"), "{words}");
+        assert!(words.contains("from Birch: its data do not fit") && words.ends_with("(SchemaMismatch)"), "{words}");
         let document = told[0].json(&names);
         assert_eq!((&document["site"], &document["round"]), (&json!("Birch"), &json!(3)));
-    }
-
-    #[test]
-    fn a_study_that_stands_still_says_why_whom_it_lacks_and_what_to_do() {
-        let world = crate::audit::testing::World::new();
-        let mut study = world.history.info.state.clone();
-        let names = &world.history.names;
-        let who = study.members[1].id;
-        let failed = [Failure { who, code: FailureCode::SchemaMismatch, round: 0, block: 9 }];
-        assert!(standstill(&study, &[], names, 4).is_empty());
-        let back = Back::Collecting { kind: Kind::Statistics, commitments: PerMember::new(), dropped: 0 };
-        let reason = PauseReason::TooFewUpdates;
-        study.phase = Phase::Paused(Pause { reason, until: 99, roster: 7, resume: 0, abort: 0, back });
-        let lines = standstill(&study, &failed, names, 4);
-        assert!(lines[0].contains("fewer sites have sent their part"), "{lines:?}");
-        assert_eq!(lines.iter().filter(|line| line.contains("has NOT committed")).count(), 3, "{lines:?}");
-        let said = lines.iter().find(|line| line.contains("SchemaMismatch")).unwrap();
-        assert!(said.contains(&name(names, &who)), "{said}");
-        assert!(lines.last().unwrap().contains("consilium study resume 4"), "{lines:?}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::{
     institution::folder::{SITES, WORKER_SECRET},
-    process::answer,
+    process::{answer, output},
     programs::Programs,
 };
 use anyhow::{bail, Context, Result};
@@ -21,8 +21,7 @@ use std::{
 /// # Errors
 /// The table does not fit the specification, as the worker says; the secret cannot be read, or nothing is left to train on.
 pub async fn count(programs: &Programs, dir: &Path, spec: &[u8], data: &Path) -> Result<u32> {
-    let file = tempfile::NamedTempFile::new().context("cannot write among temporary files")?;
-    fs::write(file.path(), spec).with_context(|| format!("cannot write {}", file.path().display()))?;
+    let file = written(spec)?;
     let mut command = Command::new(&programs.worker);
     command.arg("check").arg("--spec").arg(file.path()).arg("--data").arg(data);
     command.arg("--secret").arg(dir.join(WORKER_SECRET));
@@ -32,6 +31,41 @@ pub async fn count(programs: &Programs, dir: &Path, spec: &[u8], data: &Path) ->
         bail!("{}: no row is left to train on", data.display());
     }
     Ok(u32::try_from(rows)?)
+}
+
+/// A specification in a file that goes away with what is returned.
+fn written(spec: &[u8]) -> Result<tempfile::NamedTempFile> {
+    let file = tempfile::NamedTempFile::new().context("cannot write among temporary files")?;
+    fs::write(file.path(), spec).with_context(|| format!("cannot write {}", file.path().display()))?;
+    Ok(file)
+}
+
+/// What `ml-worker preflight` says of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// Whether a study can train on it.
+    pub usable: bool,
+    /// In words, line by line. Nothing in them is a cell's content.
+    pub words: String,
+}
+
+/// What is found in a table by a study's specification; with the worker's secret, where there is a folder, its very split.
+///
+/// # Errors
+/// The worker's program cannot be started, or cannot read the specification.
+pub async fn look(programs: &Programs, dir: Option<&Path>, spec: &[u8], data: &Path) -> Result<Looked> {
+    let file = written(spec)?;
+    let mut command = Command::new(&programs.worker);
+    command.arg("preflight").arg("--spec").arg(file.path()).arg("--data").arg(data);
+    if let Some(dir) = dir {
+        command.arg("--secret").arg(dir.join(WORKER_SECRET));
+    }
+    let said = output(command).await.with_context(|| format!("cannot start {}", programs.worker.display()))?;
+    let words = String::from_utf8_lossy(&said.stdout).into_owned();
+    if words.is_empty() {
+        bail!("{}", String::from_utf8_lossy(&said.stderr).trim().trim_start_matches("error: "));
+    }
+    Ok(Looked { usable: said.status.success(), words })
 }
 
 /// An agreement's entry of `sites.toml`.

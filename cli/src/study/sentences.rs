@@ -11,7 +11,7 @@ use consilium_primitives::{
 };
 
 /// A span of milliseconds, for people.
-fn span(millis: u64) -> String {
+pub fn span(millis: u64) -> String {
     let seconds = millis / 1_000;
     match millis {
         0..=9_999 => format!("{:.1} s", millis as f64 / 1_000.0),

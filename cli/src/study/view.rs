@@ -1,26 +1,31 @@
 //! `consilium studies`, `consilium study N`.
 
 use super::{
-    answers::{failures, standstill},
+    answers::{failures, Failure},
+    losses::{mean, without},
     sentences::{missing, rules},
-    waiting::{waiting, Times},
+    standstill::{absent, before_end, standstill, trouble},
+    waiting::{waiting, Times, Waiting},
 };
 use crate::{
-    chain::StudyInfo,
+    chain::{Block, Chain, StudyInfo},
     options::{Asked, Format},
     out::put,
     plain::{counted, lines},
     show::{
-        existing, history, losses, marked, members, name, names, phase, print_json, record_json, short, study_json,
-        Names,
+        comes_back, existing, history, losses, marked, members, metric, name, names, phase, print_json, record_json,
+        short, study_json, title, Names,
     },
 };
 use anyhow::Result;
 use consilium_primitives::{
-    round::{DropReason, Kind, Phase, RoundRecord},
-    StudyId,
+    round::{DropReason, Kind, Phase, RoundRecord, Study},
+    InstitutionId, StudyId,
 };
 use serde_json::{json, Value};
+
+/// How many of the last rounds' losses are shown to people.
+const LAST: usize = 5;
 
 /// Prints all studies.
 pub async fn studies(asked: &Asked) -> Result<()> {
@@ -30,11 +35,17 @@ pub async fn studies(asked: &Asked) -> Result<()> {
     let mut rows = Vec::new();
     for number in 0..chain.study_count(at).await? {
         if let Some(info) = chain.study(number, at).await? {
-            rows.push((number, info));
+            let title = title(chain.spec(number, at).await?.as_deref());
+            rows.push((number, info, title));
         }
     }
     if connection.format == Format::Json {
-        let list: Vec<Value> = rows.iter().map(|(number, info)| study_json(*number, info, &names)).collect();
+        let told = |(number, info, title): &(StudyId, StudyInfo, Option<String>)| {
+            let mut document = study_json(*number, info, &names);
+            document["title"] = json!(title);
+            document
+        };
+        let list: Vec<Value> = rows.iter().map(told).collect();
         return print_json(&json!(list));
     }
     if let Some(words) = chain.stands().await {
@@ -43,9 +54,10 @@ pub async fn studies(asked: &Asked) -> Result<()> {
     if rows.is_empty() {
         out!("No study has been registered on this chain (block {}).", at.number);
     }
-    for (number, info) in rows {
+    for (number, info, title) in rows {
         out!(
-            "study {number}: {} · round {} of {} · {} · proposed by {} · agreement {}",
+            "study {number}, {}: {} · round {} of {} · {} · proposed by {} · agreement {}",
+            titled(title.as_deref()),
             phase(&info.state),
             info.state.round,
             info.state.rules.max_rounds,
@@ -57,14 +69,34 @@ pub async fn studies(asked: &Asked) -> Result<()> {
     Ok(())
 }
 
+/// A title as it is shown.
+fn titled(title: Option<&str>) -> String {
+    title.map_or_else(|| "(the chain keeps its specification no longer)".into(), |title| format!("“{title}”"))
+}
+
+/// A study as the node that is asked knows it.
+struct Seen<'a> {
+    asked: &'a Asked,
+    number: StudyId,
+    at: Block,
+    names: Names,
+    info: StudyInfo,
+    spec: Option<Vec<u8>>,
+    /// Closed rounds.
+    records: Vec<RoundRecord>,
+    /// Whose part will not come; an error where this node cannot tell.
+    failed: Result<Vec<Failure>>,
+    waits: Option<(Waiting, Times)>,
+    /// What it was before it ended without a model.
+    before: Option<Study>,
+}
+
 /// Prints one study with its rounds.
 pub async fn study(number: StudyId, asked: &Asked) -> Result<()> {
     let (chain, connection) = (asked.chain().await?, &asked.connection);
     let at = chain.best().await?;
     let names = names(&chain.institutions(at).await?);
     let info = existing(&chain, number, at, &asked.hint()).await?;
-    let records = history(&chain, number, &info.state, at).await?;
-    let spec = chain.spec(number, at).await?;
     let failed = match info.state.ended() && !matches!(info.state.phase, Phase::Aborted { .. }) {
         true => Ok(Vec::new()),
         false => failures(&chain, number, &info, at).await,
@@ -76,90 +108,180 @@ pub async fn study(number: StudyId, asked: &Asked) -> Result<()> {
         }
         None => None,
     };
-    if connection.format == Format::Json {
-        let mut document = study_json(number, &info, &names);
-        document["spec"] = spec.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or(Value::Null);
+    let seen = Seen {
+        asked,
+        number,
+        at,
+        records: history(&chain, number, &info.state, at).await?,
+        spec: chain.spec(number, at).await?,
+        before: before_end(&chain, number, &info).await?,
+        names,
+        info,
+        failed,
+        waits,
+    };
+    match connection.format {
+        Format::Json => print_json(&seen.json(&chain).await?),
+        Format::Text => seen.print(&chain).await,
+    }
+}
+
+impl Seen<'_> {
+    /// For programs.
+    async fn json(&self, chain: &Chain) -> Result<Value> {
+        let Self { number, at, names, info, .. } = self;
+        let spec = self.spec.as_deref();
+        let mut document = study_json(*number, info, names);
+        document["title"] = json!(title(spec));
+        document["metric"] = json!(metric(spec));
+        document["spec"] = spec.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or(Value::Null);
         let mut rounds = Vec::new();
-        for record in &records {
-            let losses = losses(&chain, number, record, at).await?;
-            rounds.push(record_json(record, &losses, &names));
+        for record in &self.records {
+            let losses = losses(chain, *number, record, *at).await?;
+            let mut round = record_json(record, &losses, names);
+            round["mean_loss"] = mean(&info.state, record, &losses).map_or(Value::Null, |mean| mean.json(names));
+            round["without"] = json!(self.named(&without(&info.state, record)));
+            rounds.push(round);
         }
         document["rounds"] = json!(rounds);
+        let last = chain.finalised().await?;
+        document["chain"] = json!({ "best": at.number, "final": last.number, "stands": chain.stands().await });
         // null: this node cannot tell
-        document["waiting"] = waits.as_ref().map_or(Value::Null, |(waits, times)| waits.json(times, &names));
-        document["failed"] = failed.ok().map_or(Value::Null, |failed| failed.iter().map(|f| f.json(&names)).collect());
-        return print_json(&document);
+        document["waiting"] = self.waits.as_ref().map_or(Value::Null, |(waits, times)| waits.json(times, names));
+        document["failed"] = match &self.failed {
+            Ok(failed) => failed.iter().map(|f| f.json(names)).collect(),
+            Err(_) => Value::Null,
+        };
+        // null: it goes on, or has its model
+        document["standstill"] = match standstill(&info.state, self.before.as_ref(), *number) {
+            Some(stands) => stands.json(&self.asked.pasted(stands.next()), names),
+            None => Value::Null,
+        };
+        Ok(document)
     }
-    if let Some(words) = chain.stands().await {
-        out!("{words}");
-    }
-    out!("study {number}, {} (block {})", phase(&info.state), at.number);
-    out!("  agreement {}, registered in block {}", hex::encode(info.agreement), info.registered_at);
-    out!("  proposed by {}", name(&names, &info.state.proposer));
-    for member in &info.state.members {
-        out!(
-            "  member {}: {}{}",
-            name(&names, &member.id),
-            counted(member.samples.into(), "training row"),
-            if member.active { "" } else { ", has withdrawn" }
-        );
-    }
-    if matches!(info.state.phase, Phase::Enrolling { .. }) {
-        match missing(&info.state, &names).as_slice() {
-            [] if info.state.rules.invited.is_empty() => {}
-            [] => out!("  all who are invited have enrolled"),
-            some => out!("  not enrolled yet: {}", some.join(", ")),
+
+    /// For people.
+    async fn print(&self, chain: &Chain) -> Result<()> {
+        let Self { asked, number, at, names, info, .. } = self;
+        if let Some(words) = chain.stands().await {
+            out!("{words}");
         }
+        let spec = self.spec.as_deref();
+        out!("study {number}, {} (block {})", phase(&info.state), at.number);
+        out!("  {}", titled(title(spec).as_deref()));
+        out!("  agreement {}, registered in block {}", hex::encode(info.agreement), info.registered_at);
+        out!("  proposed by {}", name(names, &info.state.proposer));
+        member_lines(&info.state, names).iter().for_each(|line| out!("  {line}"));
+        if matches!(info.state.phase, Phase::Enrolling { .. }) {
+            match missing(&info.state, names).as_slice() {
+                [] if info.state.rules.invited.is_empty() => {}
+                [] => out!("  all who are invited have enrolled"),
+                some => out!("  not enrolled yet: {}", some.join(", ")),
+            }
+        }
+        for record in &self.records {
+            self.round(record).iter().for_each(|line| out!("  {line}"));
+        }
+        self.last_losses(chain).await?.iter().for_each(|line| out!("  {line}"));
+        if let Some((waits, times)) = &self.waits {
+            // who has enrolled and who has not stands above
+            let lines = if matches!(info.state.phase, Phase::Enrolling { .. }) { 3 } else { usize::MAX };
+            waits.lines(times, names).iter().take(lines).for_each(|line| out!("  {line}"));
+        }
+        let (none, cannot) = match &self.failed {
+            Ok(failed) => (failed.as_slice(), None),
+            Err(error) => (&[][..], Some(error)),
+        };
+        if let Some(error) = cannot {
+            out!("  {error:#}");
+        }
+        match absent(&info.state, names).as_slice() {
+            [] => {}
+            some => out!("  had not enrolled when it ended: {}", some.join(", ")),
+        }
+        let trouble = trouble(&info.state, self.before.as_ref(), none, names, *number);
+        trouble.iter().for_each(|line| out!("  {}", asked.pasted(line)));
+        if let Phase::Completed(certificate) = &info.state.phase {
+            out!("  certificate: round {}, root {}", certificate.round, hex::encode(certificate.root));
+            if let Some(root) = info.state.statistics {
+                out!("  its statistics, which rows are scaled by: {}", hex::encode(root));
+            }
+            out!("  held by {}", members(&info.state, certificate.held, names).join(", "));
+            let fetch = format!("at a member that holds it: consilium study fetch {number} --dir FOLDER --out model");
+            out!("  {}", asked.pasted(&fetch));
+        }
+        match &info.state.phase {
+            Phase::Enrolling { .. } => signed(info, spec, names),
+            _ => out!(
+                "  what was signed, the specification and the rules: consilium study {number}{} --format json",
+                asked.hint()
+            ),
+        }
+        Ok(())
     }
-    for record in &records {
-        out!("  {}", in_a_line(record));
+
+    fn named(&self, who: &[InstitutionId]) -> Vec<String> {
+        who.iter().map(|who| name(&self.names, who)).collect()
+    }
+
+    /// A closed round, and what people must know of it.
+    fn round(&self, record: &RoundRecord) -> Vec<String> {
+        let names = &self.names;
+        let mut lines = vec![in_a_line(record, &self.named(&without(&self.info.state, record)))];
         for (what, marks) in [("left out by the rule", record.marks.left_out), ("shortened", record.marks.shortened)] {
             if marks != 0 {
-                out!("    {what}: {}", marked(record, marks, &names).join(", "));
+                lines.push(format!("  {what}: {}", marked(record, marks, names).join(", ")));
             }
         }
         for (who, why) in &record.dropped {
-            out!("    dropped: {} ({})", name(&names, who), dropped(*why));
+            lines.push(format!("  dropped: {} ({})", name(names, who), dropped(*why)));
         }
         for (who, root) in &record.dissenters {
-            out!("    dissented: {}, with {}", name(&names, who), short(root));
+            lines.push(format!("  dissented: {}, with {}", name(names, who), short(root)));
         }
         if !record.silent.is_empty() {
-            let silent: Vec<String> = record.silent.iter().map(|who| name(&names, who)).collect();
-            out!("    not heard when it closed: {}", silent.join(", "));
+            lines.push(format!("  enough had agreed without the vote of {}", self.named(&record.silent).join(", ")));
         }
+        lines
     }
-    if let Some((waits, times)) = &waits {
-        // who has enrolled and who has not stands above
-        let lines = if matches!(info.state.phase, Phase::Enrolling { .. }) { 3 } else { usize::MAX };
-        waits.lines(times, &names).iter().take(lines).for_each(|line| out!("  {line}"));
-    }
-    match &failed {
-        Ok(failed) => {
-            standstill(&info.state, failed, &names, number).iter().for_each(|line| out!("  {}", asked.pasted(line)));
+
+    /// The losses of the last rounds for which any was reported.
+    async fn last_losses(&self, chain: &Chain) -> Result<Vec<String>> {
+        let mut told = Vec::new();
+        for record in self.records.iter().rev().take(LAST + 1) {
+            let losses = losses(chain, self.number, record, self.at).await?;
+            if let Some(mean) = mean(&self.info.state, record, &losses) {
+                told.push(format!("  round {}: {}", record.round, mean.words(&self.names)));
+            }
         }
-        Err(error) => out!("  {error:#}"),
-    }
-    if let Phase::Completed(certificate) = &info.state.phase {
-        out!("  certificate: round {}, root {}", certificate.round, hex::encode(certificate.root));
-        if let Some(root) = info.state.statistics {
-            out!("  its statistics, which rows are scaled by: {}", hex::encode(root));
+        told.truncate(LAST);
+        if !told.is_empty() {
+            let metric = metric(self.spec.as_deref()).replace('_', "-");
+            told.push(format!(
+                "{metric} of each round's model on the sites' own validation rows, mean by training rows (lower is better):"
+            ));
         }
-        out!("  held by {}", members(&info.state, certificate.held, &names).join(", "));
-        out!(
-            "  {}",
-            asked
-                .pasted(&format!("at a member that holds it: consilium study fetch {number} --dir FOLDER --out model"))
-        );
+        told.reverse();
+        Ok(told)
     }
-    match &info.state.phase {
-        Phase::Enrolling { .. } => signed(&info, spec.as_deref(), &names),
-        _ => out!(
-            "  what was signed, the specification and the rules: consilium study {number}{} --format json",
-            asked.hint()
-        ),
-    }
-    Ok(())
+}
+
+/// Members, one a line.
+fn member_lines(study: &Study, names: &Names) -> Vec<String> {
+    let line = |(index, member): (u8, &consilium_primitives::round::Member)| {
+        let state = match (member.active, comes_back(study, index)) {
+            (false, _) => ", has withdrawn".into(),
+            (true, None) => String::new(),
+            (true, Some(back)) if back > study.rules.max_rounds => {
+                ", is left out for the rest of the study: it was late, or its updates were dropped, twice".into()
+            }
+            (true, Some(back)) => {
+                format!(", is left out for some rounds (it was late, or its updates were dropped, twice); comes back in round {back}")
+            }
+        };
+        format!("member {}: {}{state}", name(names, &member.id), counted(member.samples.into(), "training row"))
+    };
+    (0u8..).zip(study.members.iter()).map(line).collect()
 }
 
 /// Prints what is signed by whoever enrols.
@@ -174,12 +296,18 @@ fn signed(info: &StudyInfo, spec: Option<&[u8]>, names: &Names) {
     }
 }
 
-/// A closed round in a line.
-fn in_a_line(record: &RoundRecord) -> String {
+/// A closed round in a line; `without`: members that have no part in it.
+fn in_a_line(record: &RoundRecord, without: &[String]) -> String {
+    let absent = match without {
+        [] => String::new(),
+        some => format!(" (none from {})", some.join(", ")),
+    };
     let what = match (record.kind, record.round) {
-        (Kind::Statistics, _) => format!("the statistics, of {}", counted(record.inputs.len() as u64, "site")),
+        (Kind::Statistics, _) => format!("the statistics, of {}{absent}", counted(record.inputs.len() as u64, "site")),
         (Kind::Model, 0) => "the initial model, which each site has made alike".into(),
-        (Kind::Model, round) => format!("round {round}, merged of {}", counted(record.inputs.len() as u64, "update")),
+        (Kind::Model, round) => {
+            format!("round {round}, merged of {}{absent}", counted(record.inputs.len() as u64, "update"))
+        }
     };
     let dissent = match record.dissenters.len() {
         0 => String::new(),
@@ -199,5 +327,56 @@ fn dropped(why: DropReason) -> &'static str {
     match why {
         DropReason::Withheld => "too few others could get it",
         DropReason::Invalid => "enough others found that it is no valid answer to its duty",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::audit::testing::World;
+    use consilium_primitives::round::Collecting;
+
+    #[test]
+    fn a_round_that_somebody_has_no_part_in_names_it() {
+        let mut world = World::new();
+        let record = world.round(2).clone();
+        assert!(in_a_line(&record, &[]).starts_with("round 2, merged of 3 updates: computed alike by 3 sites"));
+        let said = in_a_line(&record, &["Birch Hospital".into()]);
+        assert!(said.starts_with("round 2, merged of 3 updates (none from Birch Hospital): computed"), "{said}");
+    }
+
+    #[test]
+    fn a_member_that_is_left_out_is_told_with_the_round_it_comes_back_in() {
+        let world = World::new();
+        let mut study = world.history.info.state.clone();
+        study.rules.max_rounds = 10;
+        (study.round, study.members[1].benched_until) = (2, Some(6));
+        study.phase = Phase::Collecting(Collecting {
+            kind: Kind::Model,
+            roster: 0b101,
+            awaited: 0b101,
+            commitments: Default::default(),
+            start: 1,
+            freeze_at: None,
+            limit: 99,
+            extended: false,
+        });
+        study.members[2].active = false;
+        let lines = member_lines(&study, &world.history.names);
+        assert_eq!(lines[0], "member site 1: 100 training rows");
+        assert!(
+            lines[1].contains("site 2: 60 training rows, is left out") && lines[1].ends_with("in round 7"),
+            "{lines:?}"
+        );
+        assert!(lines[2].ends_with("has withdrawn"), "{lines:?}");
+        study.rules.max_rounds = 6;
+        assert!(member_lines(&study, &world.history.names)[1].contains("rest of the study"));
+    }
+
+    #[test]
+    fn a_title_that_is_gone_is_not_made_up() {
+        assert_eq!(titled(Some("Sepsis")), "“Sepsis”");
+        assert!(titled(None).contains("no longer"));
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     plain::told,
     process::answer,
     programs::Programs,
-    show::{phase, why_paused},
+    show::{failure_name, phase, why_paused},
     study::{
         answers::{failures, why, Failure},
         rows::{data_of, naming},
@@ -150,7 +150,7 @@ fn line(
         bail!("this site stands still in it until its people decide: see {}, and docs/worker.md", file.display());
     }
     if let Some(Failure { code, round, block, .. }) = told {
-        bail!("round {round} was refused here: {code:?} (block {block}): {}{then}", why(code));
+        bail!("round {round} was refused here: {} (block {block}): {}{then}", failure_name(code), why(code));
     }
     if let Phase::Paused(pause) = &info.state.phase {
         let why = why_paused(pause.reason);

@@ -270,7 +270,8 @@ impl<'a> House<'a> {
         let checked: Value = serde_json::from_slice(&checked.output().unwrap().stdout).unwrap();
         let rows = checked["training"]["rows"].to_string();
         self.until("the study is here", || self.study(study));
-        self.done(&["study", "enrol", study, "--agreement", agreement, "--samples", &rows, "--key", &self.key()]);
+        let signed = ["--agreement", agreement, "--samples", &rows, "--key", &self.key(), "--yes"];
+        self.done(&[&["study", "enrol", study], &signed[..]].concat());
     }
 }
 

@@ -272,7 +272,7 @@ fn two_studies_with_different_members_run_at_once_and_both_finish() {
         assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
         let checked: Value = serde_json::from_slice(&checked.stdout).unwrap();
         let samples = checked["training"]["rows"].to_string();
-        call(&["study", "enrol", "1", "--agreement", agreement, "--samples", &samples, "--key", &key(site)]);
+        call(&["study", "enrol", "1", "--agreement", agreement, "--samples", &samples, "--key", &key(site), "--yes"]);
     }
     call(&["study", "start", "1", "--key", &proposer]);
 
@@ -292,6 +292,12 @@ fn two_studies_with_different_members_run_at_once_and_both_finish() {
     assert_eq!(listed("number"), [0, 1]);
     assert_eq!(listed("phase"), ["completed", "completed"]);
     assert_eq!(listed("agreement"), [first["agreement"].clone(), agreement.into()]);
+    assert!(listed("title").iter().all(|title| title == &first["spec"]["title"]), "{studies}");
+    // of a round that went well: a mean over all of its sites, and nobody is missing
+    let round = &second["rounds"][2];
+    assert_eq!((&round["kind"], &round["without"]), (&"round".into(), &serde_json::json!([])), "{round}");
+    assert_eq!(round["mean_loss"]["sites"], 3, "{round}");
+    assert!(second["standstill"].is_null() && second["chain"]["final"].as_u64() <= second["chain"]["best"].as_u64());
     let institutions = call(&["institutions"]);
     let known: BTreeSet<&str> = institutions.as_array().unwrap().iter().map(|i| i["name"].as_str().unwrap()).collect();
     assert_eq!(known, BTreeSet::from(SITES));
@@ -303,6 +309,8 @@ fn two_studies_with_different_members_run_at_once_and_both_finish() {
     let text = String::from_utf8(text.stdout).unwrap();
     // once it is over, what came of it is told, and what was signed to programs alone
     assert!(text.contains("round 3, merged of 3 updates: computed alike by 3 sites"), "{text}");
+    assert!(text.contains("log-loss of each round's model") && text.contains(" over 3 of 3 sites"), "{text}");
+    assert!(text.contains(&format!("“{}”", second["spec"]["title"].as_str().unwrap())), "{text}");
     assert_eq!(second["spec"]["training"]["batch_size"], 32);
     assert_eq!(second["rules"]["max_rounds"], 3);
     let of = |study: &Value, edge: &str| -> Vec<u64> {

@@ -135,14 +135,26 @@ fn two_hospitals_come_from_their_folders_to_the_evaluated_model_as_readme_says()
             );
         } else if line.contains("HASH") {
             let agreement = trial.study()["agreement"].as_str().unwrap().to_owned();
+            let line = line.replace("HASH", &agreement);
+            // nobody is at a terminal here to read what is signed
+            let said = trial.run(&line).unwrap_err();
+            assert!(said.contains("nobody is there to be asked") && said.contains("--yes"), "{said}");
             // the other's node hears of the study a moment later
-            trial.until(&line.replace("HASH", &agreement), |text| text.contains("training rows"));
+            trial.until(&format!("{line} --yes"), |text| text.contains("training rows"));
         } else if line == "consilium study 0 --dir birch" {
             let said = trial.until(&line, |text| {
                 text.contains("not enrolled yet: Alder Clinic, Birch Hospital")
                     || text.contains("not enrolled yet: Birch Hospital, Alder Clinic")
             });
             assert!(said.contains("at most 5 rounds") && said.contains("train for 10 s"), "{said}");
+        } else if line.contains(" study watch ") {
+            let said = trial.run(&format!("{line} --on finished 'touch finished' --on round 'touch closed'")).unwrap();
+            assert!(said.contains("round 5 of 5: merged of 2 updates in "), "{said}");
+            assert!(said.contains("it has its certificate") && said.contains("study fetch 0 --dir alder"), "{said}");
+            // its commands have run before it ends
+            assert!(folder.join("finished").exists() && folder.join("closed").exists(), "{said}");
+            let wrong = trial.run("consilium study watch 0 --dir alder --on done true").unwrap_err();
+            assert!(wrong.contains("round, paused, aborted, finished, late"), "{wrong}");
         } else if line.contains(" study fetch ") {
             let end = trial.until("consilium study 0 --dir alder", |text| text.contains("certificate:"));
             assert!(end.contains("consilium study fetch 0 --dir alder"), "{end}");

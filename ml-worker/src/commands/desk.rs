@@ -3,7 +3,7 @@
 use super::{
     apart::apart,
     evaluate::{evaluate, Bootstrap, Evaluate},
-    given::{read_study, secret_of},
+    given::{read_spec, read_study, secret_of},
     inspect::Inspect,
     means::Means,
     memory::Memory,
@@ -83,8 +83,11 @@ pub struct Train {
 #[derive(Args)]
 pub struct Preflight {
     /// Study file
+    #[arg(long, value_name = "FILE", required_unless_present = "spec", conflicts_with = "spec")]
+    study: Option<PathBuf>,
+    /// In its place the specification that was agreed, in canonical form
     #[arg(long, value_name = "FILE")]
-    study: PathBuf,
+    spec: Option<PathBuf>,
     /// Data file
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
@@ -205,12 +208,14 @@ fn train(arguments: &Train) -> Result<()> {
 }
 
 fn look(arguments: &Preflight) -> Result<()> {
-    let file = read_study(&arguments.study)?;
-    let spec = file.spec();
-    // with as few sites as may take part: with more it takes longer
-    let fewest = file.rules(1_000, 2)?.min_participants;
-    if let Some(warning) = file.transfer(fewest)?.warning() {
-        eprintln!("warning: {}: {warning}", arguments.study.display());
+    let spec = read_spec(arguments.study.as_deref(), arguments.spec.as_deref())?;
+    if let Some(study) = &arguments.study {
+        let file = read_study(study)?;
+        // with as few sites as may take part: with more it takes longer
+        let fewest = file.rules(1_000, 2)?.min_participants;
+        if let Some(warning) = file.transfer(fewest)?.warning() {
+            eprintln!("warning: {}: {warning}", study.display());
+        }
     }
     let key = match &arguments.secret {
         Some(file) => site_group_key(&spec, &read_secret(file)?)?,

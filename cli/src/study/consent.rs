@@ -1,0 +1,235 @@
+//! What an institution's people read before they sign: what the study is, what was found in their data, what will leave their
+//! building, and what stays on the chain.
+
+use super::{rows::Looked, sentences::rules};
+use crate::{
+    plain::{counted, seen},
+    report::question::Question,
+    show::{name, Names},
+};
+use consilium_aggregation::MIN_ROWS;
+use consilium_primitives::{round::Study, rules::MAX_PARTICIPANTS, Hash, InstitutionId, StudyId};
+use consilium_study::{Metric, StudySpec};
+
+/// What is shown.
+pub struct Screen<'a> {
+    /// Number of the study.
+    pub number: StudyId,
+    /// What is signed.
+    pub agreement: Hash,
+    /// The study, as the chain has it.
+    pub study: &'a Study,
+    /// Its specification.
+    pub spec: &'a StudySpec,
+    /// Who signs.
+    pub own: InstitutionId,
+    /// The consortium's participants.
+    pub participants: &'a [InstitutionId],
+    /// Names of institutions.
+    pub names: &'a Names,
+    /// What was found in the own data; none where only a number of rows was given.
+    pub looked: Option<&'a Looked>,
+    /// Rows that are signed, where they were given.
+    pub samples: Option<u32>,
+}
+
+impl Screen<'_> {
+    /// All of it, line by line.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![
+            format!("This is what you sign: study {}, “{}”", self.number, seen(&self.spec.title)),
+            format!(
+                "agreement {}, proposed by {}",
+                hex::encode(self.agreement),
+                name(self.names, &self.study.proposer)
+            ),
+        ];
+        let parts = [
+            ("THE STUDY", self.question()),
+            ("ITS RULES", rules(self.study, self.names)),
+            ("OUR DATA", self.data()),
+            ("WHAT WILL LEAVE OUR BUILDING", self.leaves()),
+            ("WHAT STAYS ON THE CHAIN FOR EVER", self.stays()),
+        ];
+        for (title, said) in parts {
+            lines.push(String::new());
+            lines.push(title.into());
+            lines.extend(said.into_iter().map(|line| format!("  {line}")));
+        }
+        lines.push(String::new());
+        lines
+    }
+
+    fn question(&self) -> Vec<String> {
+        let question = Question::of(self.spec);
+        let mut lines: Vec<String> = question.description.lines().map(str::to_owned).collect();
+        lines.push(format!("its model says {}, from {}", question.outcome, question.rows));
+        let more = (question.column_count as usize).saturating_sub(question.columns.len());
+        match (question.columns.as_slice(), more) {
+            ([], 0) => {}
+            ([], all) => lines.push(format!("columns: all but those named, {all} by the hash of their names")),
+            (some, 0) => lines.push(format!("columns: {}", some.join(", "))),
+            (some, more) => lines.push(format!("columns: {}, and {more} more", some.join(", "))),
+        }
+        lines.extend(question.reading);
+        lines.push(format!("model: {}; {}", question.model, counted(question.parameters, "number")));
+        lines.extend(question.training);
+        lines
+    }
+
+    fn data(&self) -> Vec<String> {
+        match (self.looked, self.samples) {
+            (Some(looked), _) => looked.words.lines().map(seen).collect(),
+            (None, samples) => vec![format!(
+                "were not looked at here: {} were given by --samples, and are what counts; where the table lies, \
+                 `ml-worker preflight` says what it holds",
+                counted(samples.unwrap_or_default().into(), "training row")
+            )],
+        }
+    }
+
+    /// Who may get what leaves, and how many that can be at most.
+    fn others(&self) -> (String, usize) {
+        let invited = &self.study.rules.invited;
+        let all = if invited.is_empty() { self.participants } else { invited.as_slice() };
+        let others: Vec<String> = all.iter().filter(|who| **who != self.own).map(|who| name(self.names, who)).collect();
+        let most = others.len().min(MAX_PARTICIPANTS as usize - 1);
+        match invited.is_empty() {
+            true => (format!("whoever else enrols (it may be any of {})", others.join(", ")), most),
+            false => (format!("those of the others who enrol ({})", others.join(", ")), most),
+        }
+    }
+
+    fn leaves(&self) -> Vec<String> {
+        let rules = &self.study.rules;
+        let (whom, most) = self.others();
+        let (rounds, update) = (u64::from(rules.max_rounds), rules.update_len);
+        let all = update.saturating_mul(rounds).saturating_mul(most as u64);
+        let numbers = self.spec.layout().map_or(0, |layout| layout.elements() as u64);
+        let metric = match self.spec.evaluation.metric {
+            Metric::LogLoss => "log-loss",
+            Metric::Brier => "Brier score",
+        };
+        let mut lines = vec![
+            format!(
+                "an update in each round: {update} bytes with {} of a model, as training on our rows has changed it",
+                counted(numbers, "number")
+            ),
+            format!(
+                "  to the nodes of {whom}: at most {} and {} times {}, {all} bytes in all",
+                counted(rounds, "round"),
+                most,
+                counted(update, "byte")
+            ),
+        ];
+        if rules.statistics_len > 0 {
+            lines.push(format!(
+                "once, before the first round, to the same: {} bytes of statistics, the number, mean and spread of each numeric \
+                 column of our training rows (a column with fewer than {MIN_ROWS} values is withheld)",
+                rules.statistics_len
+            ));
+        }
+        lines.push(format!(
+            "to everybody who reads the chain: that we take part, with how many training rows; the hashes of these files; in each \
+             round one {metric} over our validation rows, if they are {} or more; when we answered, and where we cannot, one word why",
+            self.spec.evaluation.min_rows
+        ));
+        lines.push(
+            "merged models, which hold what all have sent, to whoever of the members asks our node for them".into(),
+        );
+        lines.push(
+            "no row, no cell and no picture: the worker, which reads them, reaches nothing but our own node".into(),
+        );
+        lines.push(
+            "an update can reveal something about the records that it was trained on: whether a person was among them, and features \
+             of patients who are rare. Whoever has it can try that, now and later; that it is deleted in time is agreed, not enforced"
+                .into(),
+        );
+        lines
+    }
+
+    fn stays(&self) -> Vec<String> {
+        vec![
+            "the specification and the rules above, and that we have signed them, with our name and number of training rows".into(),
+            "of each round: whose updates were merged, by their hashes; who computed the same and who did not; the reported figures"
+                .into(),
+            "nothing of it can be taken back. `consilium study withdraw` ends our part from then on: what was merged stays in the model"
+                .into(),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::audit::testing::{id, World};
+
+    #[test]
+    fn whoever_signs_reads_what_the_study_is_what_leaves_and_what_stays() {
+        let world = World::new();
+        let (study, names) = (&world.history.info.state, &world.history.names);
+        let spec = StudySpec::from_canonical(world.history.spec.as_ref().unwrap()).unwrap();
+        let all = [id(1), id(2), id(3)];
+        let looked =
+            Looked { usable: true, words: "t.csv: the study can train on it\ntraining: 70 rows\u{1b}[2J".into() };
+        let screen = Screen {
+            number: 4,
+            agreement: Hash::repeat_byte(0xab),
+            study,
+            spec: &spec,
+            own: id(2),
+            participants: &all,
+            names,
+            looked: Some(&looked),
+            samples: None,
+        };
+        let text = screen.lines().join("\n");
+        // 3 rounds, 2 others, as many bytes as the specification gives an update
+        let len = spec.update_len().unwrap();
+        for part in [
+            &format!("study 4, “{}”", spec.title) as &str,
+            &"ab".repeat(32),
+            "proposed by site 1",
+            "mean radius",
+            "updates are merged by their mean",
+            "t.csv: the study can train on it\n  training: 70 rows\\u{1b}",
+            &format!("{len} bytes with 513 numbers"),
+            "any of site 1, site 3)",
+            &format!("at most 3 rounds and 2 times {len} bytes, {} bytes in all", 6 * len),
+            &format!("{} bytes of statistics", spec.statistics_len().unwrap()),
+            "one log-loss over our validation rows, if they are 20 or more",
+            "can reveal something about the records",
+            "nothing of it can be taken back",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        // parameters of 30 inputs, 16 hidden units and one output: 30 * 16 + 16 + 16 + 1
+        assert_eq!(Question::of(&spec).parameters, 513);
+        // away from the table
+        let text = Screen { looked: None, samples: Some(70), ..screen }.lines().join("\n");
+        assert!(text.contains("70 training rows were given by --samples"), "{text}");
+    }
+
+    #[test]
+    fn of_an_invited_circle_nobody_else_is_said_to_get_anything() {
+        let world = World::new();
+        let mut study = world.history.info.state.clone();
+        study.rules.invited = vec![id(1), id(2)].try_into().unwrap();
+        let spec = StudySpec::from_canonical(world.history.spec.as_ref().unwrap()).unwrap();
+        let screen = Screen {
+            number: 4,
+            agreement: Hash::zero(),
+            study: &study,
+            spec: &spec,
+            own: id(2),
+            participants: &[id(1), id(2), id(3)],
+            names: &world.history.names,
+            looked: None,
+            samples: Some(70),
+        };
+        assert_eq!(screen.others(), ("those of the others who enrol (site 1)".into(), 1));
+        let text = screen.leaves().join("\n");
+        assert!(!text.contains("site 3"), "{text}");
+    }
+}
