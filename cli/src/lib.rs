@@ -7,10 +7,10 @@
 //! * `consilium localnet run`: a whole consortium on this machine, from a study file to a certificate;
 //! * `consilium studies`, `consilium study N`, `consilium institutions`: what a running network says;
 //! * `consilium late`: in which block each vote came, and what each phase waited for;
-//! * `consilium audit`, `consilium export`: whether what the chain says can be recomputed, here or elsewhere;
+//! * `consilium audit`, `consilium export`, `consilium authorities`: whether what the chain says can be recomputed, here or elsewhere;
 //! * `consilium study register`, `enrol`, `start` and so on: what an institution's people sign; `study fetch`: a model;
 //! * `consilium motions`, `propose`, `vote`, `close`, `upgrade`: what institutions decide together;
-//! * `consilium rotate`, `addresses`, `leave`: what each does for itself.
+//! * `consilium rotate`, `addresses`, `profile`, `leave`: what each does for itself.
 //!
 //! Standard output is written through [`out`] alone, which knows what to do when nobody reads.
 //!
@@ -104,6 +104,8 @@ enum Command {
     Audit(audit::Options),
     /// Makes an archive of a study, which can be audited without a node
     Export(archive::export::Options),
+    /// Who finalises blocks, also as the file that `audit --trust-authorities` takes
+    Authorities(archive::authorities::Options),
     /// All institutions of the consortium
     Institutions(Asked),
     /// Prints firewall rules that let in nodes from the members' addresses alone, as the chain has them
@@ -129,6 +131,9 @@ enum Command {
     /// Where the others reach this institution's node
     #[command(subcommand)]
     Addresses(motions::own::Addresses),
+    /// What institutions say about themselves
+    #[command(subcommand)]
+    Profile(motions::profile::Command),
     /// Take this institution out of the consortium
     Leave(motions::own::Leave),
     /// Write manual pages and the shells' completions, as packages have them
@@ -190,6 +195,7 @@ async fn run(command: Command, version: Version) -> anyhow::Result<ExitCode> {
         Command::Institutions(asked) => institution::list::run(&asked).await,
         Command::Firewall(options) => firewall::run(&options).await,
         Command::Export(options) => archive::export::run(options).await,
+        Command::Authorities(options) => archive::authorities::run(&options).await,
         Command::Motions(options) => motions::show::run(&options).await,
         Command::Propose(command) => motions::propose::run(*command).await,
         Command::Vote(options) => motions::vote::vote(&options).await,
@@ -197,6 +203,7 @@ async fn run(command: Command, version: Version) -> anyhow::Result<ExitCode> {
         Command::Upgrade(command) => motions::upgrade::run(&command).await,
         Command::Recover(command) => recover::run(&command).await,
         Command::Addresses(command) => motions::own::addresses(&command).await,
+        Command::Profile(command) => motions::profile::run(&command).await,
         Command::Leave(options) => motions::own::leave(&options).await,
         Command::Manuals(manuals) => manuals.write(command_line(version)).context("cannot write manuals"),
     }?;
