@@ -20,6 +20,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("doctor", &["consilium doctor --dir alder"]),
     ("dashboard", &["consilium dashboard --dir alder --listen 127.0.0.1:8800"]),
     ("localnet run", &["consilium localnet run --study examples/own-csv/study.toml --keep"]),
+    ("localnet resume", &["consilium localnet resume consilium-run-1"]),
     ("studies", &["consilium studies --dir alder"]),
     ("study", &["consilium study 0 --dir alder", "consilium study 0 --dir alder --format json"]),
     ("study register", &["consilium study register study.toml --dir alder"]),

@@ -4,7 +4,8 @@
 //! * `consilium up`, `units`, `doctor`: an institution's node and worker, running, as services, and looked through;
 //! * `consilium dashboard`: a page on this machine that shows what an institution's node and worker know;
 //! * `consilium report`: the report that a study ends with;
-//! * `consilium localnet run`: a whole consortium on this machine, from a study file to a certificate;
+//! * `consilium localnet run`: a whole consortium on this machine, from a study file to a certificate; `localnet resume`: the rest of
+//!   one that has ended before;
 //! * `consilium studies`, `consilium study N`, `consilium institutions`: what a running network says;
 //! * `consilium late`: in which block each vote came, and what each phase waited for;
 //! * `consilium audit`, `consilium export`, `consilium authorities`: whether what the chain says can be recomputed, here or elsewhere;
@@ -145,6 +146,8 @@ enum Command {
 enum Localnet {
     /// Runs a study on a network of its own, from a study file to a certificate
     Run(localnet::Options),
+    /// Takes up again a run that has ended before its study, from its folder
+    Resume(localnet::resume::Options),
 }
 
 /// The program's whole command line, as its build describes itself.
@@ -188,6 +191,7 @@ async fn run(command: Command, version: Version) -> anyhow::Result<ExitCode> {
         Command::Dashboard(options) => dashboard::run(options).await,
         Command::Report(options) => report::run(options).await,
         Command::Localnet(Localnet::Run(options)) => localnet::run(options).await,
+        Command::Localnet(Localnet::Resume(options)) => localnet::resume(options).await,
         Command::Studies(asked) => study::view::studies(&asked).await,
         Command::Study { command: Some(command), .. } => study::run(command).await,
         Command::Study { number, asked, .. } => study::view::study(number.unwrap_or_default(), &asked).await,

@@ -22,7 +22,7 @@ fn arguments<'a>(out: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// The same study as a plain loop in one process.
-fn plain_loop(out: &Path, rounds: u32) -> Value {
+pub fn plain_loop(out: &Path, rounds: u32) -> Value {
     let mut command = Command::new(bin_dir().unwrap().join("ml-worker"));
     command.arg("compare").arg("--spec").arg(out.join("spec.json")).arg("--rules").arg(out.join("rules.json"));
     command.arg("--sites").arg(out.join("sites.json")).arg("--rounds").arg(rounds.to_string());
@@ -194,6 +194,11 @@ fn a_process_that_dies_is_named_and_the_others_are_stopped() {
     let outcome = run.finish(Duration::from_secs(30)).unwrap();
     assert_eq!(outcome.status.code(), Some(1));
     assert!(outcome.stderr.contains("the worker of hospital-c has ended"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains(&format!("to go on: consilium localnet resume {}", out.display())),
+        "{}",
+        outcome.stderr
+    );
     assert!(outcome.orphans.is_empty());
 }
 

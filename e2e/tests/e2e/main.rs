@@ -16,6 +16,7 @@ mod polkadot;
 mod readme;
 mod refusals;
 mod rejoin;
+mod resume;
 mod site;
 mod story;
 
