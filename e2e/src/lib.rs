@@ -8,6 +8,7 @@ pub mod clock;
 pub mod far;
 pub mod hosts;
 pub mod lies;
+pub mod page;
 pub mod runtime;
 
 use anyhow::{bail, Context, Result};

@@ -6,6 +6,7 @@ mod audit;
 mod checks;
 mod clock;
 mod dashboard;
+mod errors;
 mod far;
 mod faults;
 mod house;
