@@ -10,6 +10,7 @@ pub mod hosts;
 pub mod lies;
 pub mod page;
 pub mod runtime;
+pub mod schema;
 
 use anyhow::{bail, Context, Result};
 use nix::{

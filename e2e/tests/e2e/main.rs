@@ -10,6 +10,7 @@ mod errors;
 mod far;
 mod faults;
 mod house;
+mod json;
 mod liars;
 mod localnet;
 mod lost;
