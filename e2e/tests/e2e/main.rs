@@ -21,6 +21,7 @@ mod rejoin;
 mod resume;
 mod site;
 mod story;
+mod tutorial;
 
 /// The study that ships, and its sites.
 const STUDY: &str = "examples/breast-cancer/study.toml";
