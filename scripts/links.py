@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Checks that what pages of this folder point to is there: files, and headings in them. Nothing outside is asked for.
+"""Checks that what pages of this folder point to is there: files, and headings in them; and that the book's list of contents,
+docs/SUMMARY.md, has each page of docs/ once. Nothing outside is asked for.
 
     scripts/links.py
 
-Exit code 1, and a line for each link that leads nowhere.
+Exit code 1, and a line for each link that leads nowhere and each page that is not in the book.
 """
 
 import re
@@ -44,10 +45,19 @@ def wrong(page):
             yield f"{link}: that page has no such heading"
 
 
+def unlisted():
+    """Pages of docs/ that the book's list of contents does not have, or has twice."""
+    summary = ROOT / "docs/SUMMARY.md"
+    listed = [link.partition("#")[0] for link in LINK.findall(summary.read_text())]
+    for page in sorted(path.name for path in summary.parent.glob("*.md") if path != summary):
+        if listed.count(page) != 1:
+            yield f"docs/SUMMARY.md: has {page} {listed.count(page)} times, and must have it once"
+
+
 def main():
     listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
     pages = [ROOT / name for name in listed if name]
-    faults = [f"{page.relative_to(ROOT)}: {fault}" for page in pages for fault in wrong(page)]
+    faults = [f"{page.relative_to(ROOT)}: {fault}" for page in pages for fault in wrong(page)] + list(unlisted())
     print("\n".join(faults) or f"the links of {len(pages)} pages lead somewhere")
     sys.exit(bool(faults))
 

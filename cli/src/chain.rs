@@ -6,12 +6,13 @@
 //!
 //! * [`calls`]: what a runtime can be asked to do;
 //! * [`consortium`]: what the chain knows of its institutions and of what they decide;
-//! * [`pulse`]: whether the chain moves;
+//! * [`pulse`]: whether the chain moves; [`finality`]: its next final block;
 //! * [`send`]: calls, and what came of them;
 //! * [`state`]: what is asked of a block's state.
 
 pub mod calls;
 pub mod consortium;
+mod finality;
 pub mod pulse;
 pub mod send;
 mod state;
@@ -22,9 +23,8 @@ use consilium_primitives::{
     round::{Kind, RoundRecord, Study},
     Hash, InstitutionId, InstitutionNotice, Member, StudyId, StudyRules,
 };
-use sp_consensus_grandpa::GrandpaJustification;
 use sp_crypto_hashing::{blake2_256, twox_128, twox_64};
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 use subxt::{
     backend::LegacyBackend,
     config::{substrate::SubstrateConfig, Header, RpcConfigFor},
@@ -34,8 +34,6 @@ use subxt::{
 
 /// Pallet of the studies, as the runtime names it.
 pub const SWARM: &str = "SwarmLearning";
-/// How long a node may take to finalise another block.
-const FINALITY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A study as the chain keeps it; the layout of `pallet_swarm_learning::StudyInfo`.
 #[derive(Clone, Debug, Encode, Decode)]
@@ -180,32 +178,6 @@ impl Chain {
             bail!("the node gives a header for block {} that has another hash than the block", at.number);
         }
         Ok(header)
-    }
-
-    /// The next block that GRANDPA finalises, with the justification of it in SCALE. (A node can prove later which blocks were
-    /// final only once the authorities have changed: `grandpa_proveFinality` knows nothing of a chain's first set.)
-    ///
-    /// # Errors
-    /// The node does not answer, has no such method, or finalises nothing for a minute.
-    pub async fn next_final(&self) -> Result<(Block, Vec<u8>)> {
-        let subscribed = self.rpc.subscribe::<String>(
-            "grandpa_subscribeJustifications",
-            rpc_params![],
-            "grandpa_unsubscribeJustifications",
-        );
-        let mut stream = subscribed.await.context(
-            "the node tells nothing of what it finalises (grandpa_subscribeJustifications): is it up to date?",
-        )?;
-        let next = tokio::time::timeout(FINALITY_PATIENCE, stream.next()).await;
-        let text = next
-            .map_err(|_| anyhow::anyhow!("the node has finalised nothing for a minute"))?
-            .context("the node has ended the connection")??;
-        let justification =
-            hex::decode(text.trim_start_matches("0x")).context("the justification is no hexadecimal")?;
-        let decoded = GrandpaJustification::<BlockHeader>::decode(&mut &justification[..])
-            .context("the node's justification cannot be read")?;
-        let commit = decoded.commit;
-        Ok((Block { number: commit.target_number, hash: commit.target_hash }, justification))
     }
 
     /// All institutions, sorted by id.

@@ -20,6 +20,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("doctor", &["consilium doctor --dir alder"]),
     ("dashboard", &["consilium dashboard --dir alder --listen 127.0.0.1:8800"]),
     ("localnet run", &["consilium localnet run --study examples/own-csv/study.toml --keep"]),
+    ("localnet resume", &["consilium localnet resume consilium-run-1"]),
     ("studies", &["consilium studies --dir alder"]),
     ("study", &["consilium study 0 --dir alder", "consilium study 0 --dir alder --format json"]),
     ("study register", &["consilium study register study.toml --dir alder"]),
@@ -46,6 +47,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("late", &["consilium late 0 --last 5"]),
     ("audit", &["consilium audit 0 --blobs alder/blobs", "consilium audit --archive study-0.tar --blobs alder/blobs"]),
     ("export", &["consilium export 0 --blobs alder/blobs --out study-0.tar"]),
+    (
+        "authorities",
+        &[
+            "consilium authorities --dir alder --out authorities.json",
+            "consilium authorities --archive study-0.tar --out authorities.json",
+        ],
+    ),
     ("institutions", &["consilium institutions --dir alder"]),
     ("firewall", &["consilium firewall --nft --also 10.8.0.0/24"]),
     ("motions", &["consilium motions", "consilium motions 5 --card card.json"]),
@@ -71,6 +79,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("rotate session", &["consilium rotate session --dir alder"]),
     ("rotate node", &["consilium rotate node --dir alder"]),
     ("addresses set", &["consilium addresses set /dns/node.alder.example/tcp/30333 --dir alder"]),
+    ("profile set", &["consilium profile set \"studies@alder.example, +49 221 0\" --dir alder"]),
+    ("profile show", &["consilium profile show --dir alder", "consilium profile show \"Birch Hospital\" --dir alder"]),
     ("leave", &["consilium leave \"Alder Clinic\" --dir alder"]),
 ];
 

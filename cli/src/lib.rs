@@ -4,13 +4,14 @@
 //! * `consilium up`, `units`, `doctor`: an institution's node and worker, running, as services, and looked through;
 //! * `consilium dashboard`: a page on this machine that shows what an institution's node and worker know;
 //! * `consilium report`: the report that a study ends with;
-//! * `consilium localnet run`: a whole consortium on this machine, from a study file to a certificate;
+//! * `consilium localnet run`: a whole consortium on this machine, from a study file to a certificate; `localnet resume`: the rest of
+//!   one that has ended before;
 //! * `consilium studies`, `consilium study N`, `consilium institutions`: what a running network says;
 //! * `consilium late`: in which block each vote came, and what each phase waited for;
-//! * `consilium audit`, `consilium export`: whether what the chain says can be recomputed, here or elsewhere;
+//! * `consilium audit`, `consilium export`, `consilium authorities`: whether what the chain says can be recomputed, here or elsewhere;
 //! * `consilium study register`, `enrol`, `start` and so on: what an institution's people sign; `study fetch`: a model;
 //! * `consilium motions`, `propose`, `vote`, `close`, `upgrade`: what institutions decide together;
-//! * `consilium rotate`, `addresses`, `leave`: what each does for itself.
+//! * `consilium rotate`, `addresses`, `profile`, `leave`: what each does for itself.
 //!
 //! Standard output is written through [`out`] alone, which knows what to do when nobody reads.
 //!
@@ -105,6 +106,8 @@ enum Command {
     Audit(audit::Options),
     /// Makes an archive of a study, which can be audited without a node
     Export(archive::export::Options),
+    /// Who finalises blocks, also as the file that `audit --trust-authorities` takes
+    Authorities(archive::authorities::Options),
     /// All institutions of the consortium
     Institutions(Asked),
     /// Prints firewall rules that let in nodes from the members' addresses alone, as the chain has them
@@ -130,6 +133,9 @@ enum Command {
     /// Where the others reach this institution's node
     #[command(subcommand)]
     Addresses(motions::own::Addresses),
+    /// What institutions say about themselves
+    #[command(subcommand)]
+    Profile(motions::profile::Command),
     /// Take this institution out of the consortium
     Leave(motions::own::Leave),
     /// Write manual pages and the shells' completions, as packages have them
@@ -141,6 +147,8 @@ enum Command {
 enum Localnet {
     /// Runs a study on a network of its own, from a study file to a certificate
     Run(localnet::Options),
+    /// Takes up again a run that has ended before its study, from its folder
+    Resume(localnet::resume::Options),
 }
 
 /// The program's whole command line, as its build describes itself.
@@ -184,6 +192,7 @@ async fn run(command: Command, version: Version) -> anyhow::Result<ExitCode> {
         Command::Dashboard(options) => dashboard::run(options).await,
         Command::Report(options) => report::run(options).await,
         Command::Localnet(Localnet::Run(options)) => localnet::run(options).await,
+        Command::Localnet(Localnet::Resume(options)) => localnet::resume(options).await,
         Command::Studies(asked) => study::view::studies(&asked).await,
         Command::Study { command: Some(command), .. } => study::run(command).await,
         Command::Study { number, asked, .. } => study::view::study(number.unwrap_or_default(), &asked).await,
@@ -191,6 +200,7 @@ async fn run(command: Command, version: Version) -> anyhow::Result<ExitCode> {
         Command::Institutions(asked) => institution::list::run(&asked).await,
         Command::Firewall(options) => firewall::run(&options).await,
         Command::Export(options) => archive::export::run(options).await,
+        Command::Authorities(options) => archive::authorities::run(&options).await,
         Command::Motions(options) => motions::show::run(&options).await,
         Command::Propose(command) => motions::propose::run(*command).await,
         Command::Vote(options) => motions::vote::vote(&options).await,
@@ -198,6 +208,7 @@ async fn run(command: Command, version: Version) -> anyhow::Result<ExitCode> {
         Command::Upgrade(command) => motions::upgrade::run(&command).await,
         Command::Recover(command) => recover::run(&command).await,
         Command::Addresses(command) => motions::own::addresses(&command).await,
+        Command::Profile(command) => motions::profile::run(&command).await,
         Command::Leave(options) => motions::own::leave(&options).await,
         Command::Manuals(manuals) => manuals.write(command_line(version)).context("cannot write manuals"),
     }?;

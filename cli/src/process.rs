@@ -41,12 +41,16 @@ struct Process {
 pub struct Processes(Vec<Process>);
 
 impl Processes {
-    /// Starts a process; its output goes to `log`.
+    /// Starts a process; its output goes to the end of `log`.
     ///
     /// # Errors
     /// The log cannot be written, or the program cannot be started.
     pub fn start(&mut self, name: String, program: &Path, arguments: &[String], log: PathBuf) -> Result<()> {
-        let out = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let out = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new(program);
         command.args(arguments).stderr(out.try_clone()?).stdout(out);
         let child = spawn(&mut command).with_context(|| format!("cannot start {name} ({})", program.display()))?;

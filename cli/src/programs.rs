@@ -84,6 +84,19 @@ pub fn write_private(file: &Path, text: &str) -> Result<()> {
     write().with_context(|| format!("cannot write {}", file.display()))
 }
 
+/// Writes a file that nobody else on this machine can read, in the place of one that is there.
+///
+/// # Errors
+/// What the file system says.
+pub fn replace_private(file: &Path, bytes: &[u8]) -> Result<()> {
+    let cannot = || format!("cannot write {}", file.display());
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(cannot),
+        _ => {}
+    }
+    write_new(file, bytes, 0o600)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -3,12 +3,13 @@
 
 use crate::{
     chain::{Chain, StudyInfo},
-    options::{Connection, Format},
+    options::{node_of, Connection, Format},
     show::{self, name, print_json, short, Names},
+    study::sentences,
 };
 use anyhow::{bail, Context, Result};
 use clap::Args;
-use consilium_primitives::{round::Kind, StudyId};
+use consilium_primitives::{round::Kind, rules::Merge, StudyId};
 use serde_json::{json, Value};
 use std::{
     fs::{self, OpenOptions},
@@ -96,7 +97,7 @@ fn rounds(folder: &Path, kind: &str) -> Result<Vec<u32>> {
 /// # Errors
 /// This site does not dissent there, or the chain attests yet another hash; the dissent has ended then.
 pub async fn accept(options: Accept) -> Result<()> {
-    let chain = Chain::connect(&options.connection.url).await?;
+    let chain = Chain::connect(&node_of(Some(&options.dir), &options.connection.url)?).await?;
     let at = chain.finalised().await?;
     let info = show::existing(&chain, options.number, at, &options.connection.hint()).await?;
     let folder = folder(&options.dir, options.number, &info)?;
@@ -161,7 +162,7 @@ pub async fn accept(options: Accept) -> Result<()> {
 /// # Errors
 /// The worker has noted nothing of it.
 pub async fn reasons(options: Reasons) -> Result<()> {
-    let chain = Chain::connect(&options.connection.url).await?;
+    let chain = Chain::connect(&node_of(Some(&options.dir), &options.connection.url)?).await?;
     let at = chain.best().await?;
     let info = show::existing(&chain, options.number, at, &options.connection.hint()).await?;
     let folder = folder(&options.dir, options.number, &info)?;
@@ -185,13 +186,21 @@ pub async fn reasons(options: Reasons) -> Result<()> {
         Some(attested) => out!("  attested was another: {}", short(&attested)),
         None => out!("  the round has not closed yet"),
     }
-    out!("  {}", note["rules"]);
+    out!("  {}", rule(&note["rules"], &names));
     out!("  {:<24} {:>9} {:>7} {:>11} {:>7}", "site", "weight", "part", "step length", "cosine");
     for update in note["updates"].as_array().into_iter().flatten() {
         out!("{}", line(update));
     }
     out!("  {:<24} {:>9} {:>7} {:>11}", "the merge", "", "", figure(&note["merged_norm"], 4));
     Ok(())
+}
+
+/// The rule that a worker has noted, in words.
+fn rule(noted: &Value, names: &Names) -> String {
+    match serde_json::from_value::<Merge>(noted.clone()) {
+        Ok(rule) => sentences::merge(&rule, names),
+        Err(_) => "by a rule that this program does not know: are it and the worker of one version?".into(),
+    }
 }
 
 fn figure(value: &Value, digits: usize) -> String {
@@ -250,7 +259,10 @@ fn named(mut note: Value, names: &Names) -> Value {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use consilium_primitives::InstitutionId;
+    use consilium_primitives::{
+        rules::{MergeRule, NormBound, Weighting},
+        InstitutionId,
+    };
 
     #[test]
     fn what_was_done_to_an_update_is_said_in_words_and_with_names() {
@@ -280,6 +292,25 @@ mod tests {
         let second = line(&note["updates"][1]);
         assert!(second.contains("almost the same as that of north") && !second.contains("left out"), "{second}");
         assert!(!second.contains("shortened") && second.contains(" - "), "{second}");
+    }
+
+    #[test]
+    fn the_rule_of_a_merge_is_said_in_words_as_the_worker_has_noted_it() {
+        let names = Names::from([(InstitutionId([1; 32]), "north".to_owned())]);
+        let noted = serde_json::to_value(Merge {
+            liars: 1,
+            bound: Some(NormBound::Median),
+            ..Merge::by(MergeRule::Median(Weighting::Samples))
+        });
+        assert_eq!(
+            rule(&noted.unwrap(), &names),
+            "updates are merged by the median of every number, each site counting by its training rows; 1 liar among them borne; a \
+             step longer than their median is shortened"
+        );
+        let declared = Weighting::Declared(vec![(InstitutionId([1; 32]), 3)].try_into().unwrap());
+        let noted = serde_json::to_value(Merge::by(MergeRule::Mean(declared))).unwrap();
+        assert!(rule(&noted, &names).contains("counting north by 3"), "{}", rule(&noted, &names));
+        assert!(rule(&json!({ "rule": "another" }), &names).contains("of one version"));
     }
 
     #[test]

@@ -8,7 +8,9 @@ pub mod clock;
 pub mod far;
 pub mod hosts;
 pub mod lies;
+pub mod page;
 pub mod runtime;
+pub mod schema;
 
 use anyhow::{bail, Context, Result};
 use nix::{

@@ -156,7 +156,8 @@ impl Card {
         let account = sr25519::Public::from_raw(identity.account);
         ensure!(
             sr25519::Pair::verify(&signature, self.digest(), &account),
-            "account_signature: the institution's key has not signed this card as it is"
+            "account_signature: the institution's key has not signed this card as it is: it was changed since, be it by one \
+             character; ask its institution for the file again"
         );
         Ok(identity)
     }
@@ -207,7 +208,8 @@ impl Card {
         let signature = ed25519::Signature::from_raw(hex_bytes("node_signature", &self.node_signature)?);
         ensure!(
             ed25519::Pair::verify(&signature, self.digest(), &node),
-            "node_signature: the node's key has not signed this card as it is"
+            "node_signature: the node's key has not signed this card as it is: it was changed since, be it by one character; ask \
+             its institution for the file again"
         );
         match (&self.peer_claim, &identity.chain) {
             (None, None) => Ok(()),

@@ -1,8 +1,9 @@
 //! An archive of one study, for an auditor who was never part of it.
 //!
 //! * [`format`]: what is in the file; [`state`]: the chain's state with its proof; [`finality`]: who finalised it;
-//!   [`export`]: how an archive is made.
+//!   [`export`]: how an archive is made; [`authorities`]: who finalises, as a file that an auditor trusts.
 
+pub mod authorities;
 pub mod export;
 pub mod finality;
 pub mod format;
@@ -37,7 +38,7 @@ pub struct Trust {
     #[arg(long, value_name = "HASH", requires = "archive", conflicts_with = "trust_authorities")]
     pub trust_block: Option<String>,
     /// The authorities that you trust to finalise blocks: a JSON file with `genesis` (the hash of their chain's block 0),
-    /// `set_id` and `authorities`, each with `key` (hexadecimal) and `weight`
+    /// `set_id` and `authorities`, each with `key` (hexadecimal) and `weight`; `consilium authorities` writes one
     #[arg(long, value_name = "FILE", requires = "archive")]
     pub trust_authorities: Option<PathBuf>,
     /// Look at an archive with no block and no authorities to trust: whoever made it could have made up all of it

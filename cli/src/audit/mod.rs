@@ -66,6 +66,9 @@ pub async fn run(options: Options) -> Result<ExitCode> {
     let Some(number) = options.study else { bail!("say which study: consilium audit STUDY --blobs DIR") };
     let chain = Chain::connect(&options.connection.url).await?;
     let at = chain.finalised().await?;
+    if let Some(words) = chain.behind().await {
+        eprintln!("note: {words}; what is audited is block {}, the newest that is final", at.number);
+    }
     let history = history(&chain, number, at, &options.connection).await?;
     expected.check(&history)?;
     let report = audit(&history, &sources);

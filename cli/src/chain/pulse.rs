@@ -78,6 +78,18 @@ impl Pulse {
         format!("the newest is {}, {} s old{absent}", self.best.number, self.age_ms / 1_000)
     }
 
+    /// What is waited for by whoever waits for a final block.
+    pub fn unsettled(&self, look: &str) -> String {
+        let absent = self.absent(look).map(|words| format!("; {words}")).unwrap_or_default();
+        let ((last, behind_ms), number) = (self.settled, self.best.number);
+        let stands = match (self.age_ms > OLD_MS, number.saturating_sub(last)) {
+            (true, _) => format!("no block was made for {} s", self.age_ms / 1_000),
+            (false, 0) => format!("final is block {last}, which is the newest"),
+            (false, _) => format!("final is block {last} of {number}, {} s before the newest", behind_ms / 1_000),
+        };
+        stands + &absent
+    }
+
     /// Who is not connected, as far as a count of connections tells.
     fn absent(&self, look: &str) -> Option<String> {
         let all = self.others.len();
@@ -127,5 +139,15 @@ mod tests {
             "the newest is 198, 4 s old; not connected: Birch Hospital, Cedar (`consilium doctor --dir alder`)"
         );
         assert_eq!(pulse(200, (197, 500), 2).waits(""), "the newest is 198, 0 s old");
+    }
+
+    #[test]
+    fn who_waits_for_finality_is_told_how_far_it_is_behind_and_who_is_not_connected() {
+        assert_eq!(
+            pulse(400, (150, 24_000), 1).unsettled(""),
+            "final is block 150 of 198, 24 s before the newest; 1 of 2 others are connected (`consilium doctor` says who is not)"
+        );
+        assert_eq!(pulse(400, (198, 0), 2).unsettled(""), "final is block 198, which is the newest");
+        assert_eq!(pulse(90_000, (150, 24_000), 2).unsettled(""), "no block was made for 90 s");
     }
 }

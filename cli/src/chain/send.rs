@@ -309,14 +309,23 @@ fn not_taken(error: anyhow::Error, what: &str) -> anyhow::Error {
     error.context(what.to_owned())
 }
 
-/// An error of the chain by its name, with what the chain itself says of it.
+/// An error of the chain in the sentence that its metadata has for it, with its name.
 fn told(error: &DispatchError) -> String {
     let DispatchError::Module(module) = error else { return error.to_string() };
-    let said = module.details().map(|details| details.variant.docs.join(" ")).unwrap_or_default();
-    if said.is_empty() {
-        module.to_string()
+    match module.details() {
+        Ok(details) => sentence(&module.to_string(), &details.variant.docs),
+        // of another runtime than the one whose metadata were read
+        Err(_) => module.to_string(),
+    }
+}
+
+/// A name with the lines of its documentation, as one sentence or more; the name alone where there are none.
+fn sentence(name: &str, docs: &[String]) -> String {
+    let words = docs.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    if words.is_empty() {
+        name.to_owned()
     } else {
-        format!("{module}: {said}")
+        format!("{words} ({name})")
     }
 }
 
@@ -332,5 +341,21 @@ impl EncodeAsFields for Arguments {
     ) -> Result<(), EncodeError> {
         out.extend_from_slice(&self.0);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_once_in_the_chain_s_own_sentence() {
+        let docs =
+            [" The rules name who is invited,".to_owned(), " and the caller is not among them.".into(), String::new()];
+        assert_eq!(
+            sentence("SwarmLearning::NotInvited", &docs),
+            "The rules name who is invited, and the caller is not among them. (SwarmLearning::NotInvited)"
+        );
+        assert_eq!(sentence("SwarmLearning::NotInvited", &[]), "SwarmLearning::NotInvited");
     }
 }

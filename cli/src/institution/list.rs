@@ -44,6 +44,7 @@ fn institution_json(who: &AccountId32, it: &Institution, makes_blocks: bool) -> 
     json!({
         "id": id_of(who),
         "name": String::from_utf8_lossy(&it.name),
+        "profile": String::from_utf8_lossy(&it.profile),
         "peer_id": peer_of(it),
         "validator": it.validator,
         "participant": it.participant,

@@ -1,10 +1,10 @@
 //! From a plan to an agreement: registration, enrolment, start; and at the end the comparison of everyone's model.
 
-use super::{network::Network, plan::Plan, watch::Finished};
+use super::{house::House, network::Network, plan::Plan, watch::Finished};
 use crate::{
     chain::{agreement_hash, Chain, SWARM},
     programs::write_private,
-    study::find,
+    study::{find, registered},
 };
 use anyhow::{bail, Context, Result};
 use codec::Encode;
@@ -29,12 +29,14 @@ pub fn agreement(chain: &Chain, plan: &Plan, network: &Network) -> Result<Hash> 
 }
 
 /// Gives every site's worker its secret and the files that the study names, and tells it which data the agreement may use and which
-/// trainer.
+/// trainer. One that was told already keeps what it has.
 ///
 /// # Errors
 /// A file cannot be written.
 pub fn allow(plan: &Plan, network: &Network, agreement: &Hash) -> Result<()> {
-    for (site, house) in plan.sites.iter().zip(&network.houses) {
+    let known =
+        |house: &House| fs::read_to_string(house.sites_file()).is_ok_and(|text| text.contains(&hex::encode(agreement)));
+    for (site, house) in plan.sites.iter().zip(&network.houses).filter(|(_, house)| !known(house)) {
         let file = site.secret.as_ref().with_context(|| format!("{} has no secret", site.name))?;
         let secret = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         write_private(&house.secret_file(), &secret)?;
@@ -61,16 +63,33 @@ pub fn allow(plan: &Plan, network: &Network, agreement: &Hash) -> Result<()> {
     Ok(())
 }
 
-/// Registers the study, enrols every site in it, and starts it.
+/// Registers the study, enrols every site in it, and starts it; what of that an earlier run has done is not done again. One that is
+/// paused goes on.
 ///
 /// # Errors
 /// The chain refused one of these.
 pub async fn enrol_all(chain: &Chain, plan: &Plan, network: &Network, agreement: &Hash) -> Result<StudyId> {
     let proposer = &network.houses.first().context("a network without institutions")?;
-    let register = (&plan.rules, &plan.spec).encode();
-    chain.submit(&proposer.signer, SWARM, "register", register).await.context("cannot register the study")?;
-    let study = find(chain, agreement).await?;
-    let enrolments = plan.sites.iter().zip(&network.houses).map(|(site, house)| async move {
+    let study = match registered(chain, agreement).await? {
+        Some(study) => study,
+        None => {
+            let register = (&plan.rules, &plan.spec).encode();
+            chain.submit(&proposer.signer, SWARM, "register", register).await.context("cannot register the study")?;
+            find(chain, agreement).await?
+        }
+    };
+    let info = chain.study(study, chain.best().await?).await?.context("the study was registered, and is not there")?;
+    match info.state.phase {
+        Phase::Enrolling { .. } => {}
+        Phase::Paused(_) => {
+            go_on(chain, study, proposer).await?;
+            return Ok(study);
+        }
+        _ => return Ok(study),
+    }
+    let enrolled = |house: &House| info.state.members.iter().any(|member| member.id == house.id() && member.active);
+    let rest = plan.sites.iter().zip(&network.houses).filter(|(_, house)| !enrolled(house));
+    let enrolments = rest.map(|(site, house)| async move {
         let arguments = (study, agreement, site.samples).encode();
         let enrolled = chain.submit(&house.signer, SWARM, "enrol", arguments).await;
         enrolled.with_context(|| format!("cannot enrol {} with {} samples", site.name, site.samples))
@@ -78,6 +97,23 @@ pub async fn enrol_all(chain: &Chain, plan: &Plan, network: &Network, agreement:
     futures::future::try_join_all(enrolments).await?;
     chain.submit(&proposer.signer, SWARM, "start", study.encode()).await.context("cannot start the study")?;
     Ok(study)
+}
+
+/// Lets a paused study go on, as its proposer, and waits until that is final.
+async fn go_on(chain: &Chain, study: StudyId, proposer: &House) -> Result<()> {
+    let asked = chain.submit(&proposer.signer, SWARM, "resume", study.encode()).await;
+    asked.with_context(|| format!("study {study} is paused, and cannot go on"))?;
+    let until = Instant::now() + COPY_PATIENCE;
+    loop {
+        let info = chain.study(study, chain.finalised().await?).await?;
+        match info.map(|info| info.state.phase) {
+            Some(Phase::Paused(_)) if Instant::now() > until => {
+                bail!("study {study} was asked to go on, and that is not final after {} s", COPY_PATIENCE.as_secs())
+            }
+            Some(Phase::Paused(_)) => sleep(Duration::from_millis(200)).await,
+            _ => return Ok(()),
+        }
+    }
 }
 
 /// Hashes every site's copy of the canonical model, asks every node for the finalised certificate, and gives the

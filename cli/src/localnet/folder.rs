@@ -44,6 +44,11 @@ impl Folder {
         Ok(Self { path, made })
     }
 
+    /// One that an earlier run has made.
+    pub fn there(path: PathBuf) -> Self {
+        Self { path, made: false }
+    }
+
     /// Whether a folder that is there already can be taken.
     ///
     /// # Errors

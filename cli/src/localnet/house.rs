@@ -1,7 +1,11 @@
 //! One institution of a local network.
 
-use crate::institution::folder::{SiteSettings, SITES, TOKEN};
+use crate::{
+    institution::folder::{SiteSettings, CARD, INSTITUTION_KEY, SITES, TOKEN},
+    key,
+};
 use anyhow::{bail, Context, Result};
+use consilium_founding::Card;
 use consilium_primitives::InstitutionId;
 use serde_json::Value;
 use std::{fs, path::PathBuf, time::Duration};
@@ -32,6 +36,18 @@ pub struct House {
 }
 
 impl House {
+    /// One that an earlier run has made, by its folder.
+    ///
+    /// # Errors
+    /// A file of it that is missing or damaged.
+    pub fn read(name: &'static str, dir: PathBuf) -> Result<Self> {
+        let card = dir.join(CARD);
+        let bytes = fs::read(&card).with_context(|| format!("cannot read {}", card.display()))?;
+        let (said, _) = Card::read(&bytes).with_context(|| card.display().to_string())?;
+        let signer = key::read(&dir.join(INSTITUTION_KEY))?;
+        Ok(Self { name, signer, peer: said.peer, settings: SiteSettings::read(&dir)?, dir })
+    }
+
     /// Its id on the chain.
     pub fn id(&self) -> InstitutionId {
         InstitutionId(self.signer.public_key().0)

@@ -1,4 +1,9 @@
 //! `consilium localnet run`: a consortium of real processes on this machine, from a study file to a certificate.
+//!
+//! * [`plan`], [`folder`], [`founding`], [`ports`]: what is checked and made first;
+//! * [`network`], [`house`]: the processes; [`agree`], [`watch`]: the study;
+//! * [`report`], [`table`]: what a run leaves; [`so_far`]: what one leaves that has ended before its study;
+//! * [`record`], [`mod@resume`]: how it is taken up again from its folder.
 
 mod agree;
 mod folder;
@@ -8,14 +13,19 @@ mod network;
 mod options;
 mod plan;
 mod ports;
+mod record;
 mod report;
+pub mod resume;
+mod so_far;
 mod table;
 mod watch;
 
 use crate::{
     options::Format,
+    plain::told,
     show::{self, Names},
     signals::Signals,
+    study::registered,
 };
 use anyhow::{Context, Result};
 pub use house::get;
@@ -23,12 +33,21 @@ use house::PAGE;
 use network::Network;
 pub use options::Options;
 use plan::Plan;
+use record::Record;
 use std::time::Instant;
+use tokio::time::timeout;
+
+/// Whether a network stays after its study, and how the result is printed.
+#[derive(Clone, Copy)]
+struct How {
+    keep: bool,
+    format: Format,
+}
 
 /// Runs a study on a network of its own.
 ///
 /// # Errors
-/// Anything that stood in the way. Nothing is left running then.
+/// Anything that stood in the way. Nothing is left running then; what there is of the study is written down, and said how to go on.
 pub async fn run(options: Options) -> Result<()> {
     let mut signals = Signals::listen()?;
     let began = Instant::now();
@@ -36,20 +55,47 @@ pub async fn run(options: Options) -> Result<()> {
         ready = prepare(&options) => ready?,
         () = signals.any() => return Err(interrupted()),
     };
-    let outcome = tokio::select! {
-        outcome = conduct(&options, &plan, &network, began) => outcome,
-        died = network.watch() => died,
-        () = signals.any() => Err(interrupted()),
+    carry(How { keep: options.keep, format: options.format }, &plan, &network, began, &mut signals).await
+}
+
+/// Takes up a run again that has ended before its study, from its folder.
+///
+/// # Errors
+/// As [`run`].
+pub async fn resume(options: resume::Options) -> Result<()> {
+    let mut signals = Signals::listen()?;
+    let began = Instant::now();
+    let (plan, network) = resume::open(&options)?;
+    carry(How { keep: options.keep, format: options.format }, &plan, &network, began, &mut signals).await
+}
+
+/// Carries a study through, and says what there is of it where that fails.
+async fn carry(how: How, plan: &Plan, network: &Network, began: Instant, signals: &mut Signals) -> Result<()> {
+    let (outcome, told_to_stop) = tokio::select! {
+        outcome = conduct(how, plan, network, began) => (outcome, false),
+        died = network.watch() => (died, false),
+        () = signals.any() => (Err(interrupted()), true),
     };
     let logs = plan.dir.display();
     let outcome = match outcome {
         // the study is done, its certificate final and its report written: being told to stop is no failure any more
-        Ok(()) if options.keep => tokio::select! {
-            died = network.watch() => died.context("the run is complete, but its network could not be kept"),
+        Ok(()) if how.keep => tokio::select! {
+            died = network.watch() => died.with_context(|| {
+                let again = so_far::resume_line(plan);
+                format!("the run is complete, but its network could not be kept; `{again} --keep` starts it again")
+            }),
             () = signals.any() => Ok(()),
         },
         Ok(()) => Ok(()),
         Err(error) => {
+            if told_to_stop {
+                say(&format!("to go on: {}", so_far::resume_line(plan)));
+            } else {
+                tokio::select! {
+                    () = leave(plan, network, &error) => {}
+                    () = signals.any() => {}
+                }
+            }
             Err(error.context(format!("the run has failed, and all its processes are stopped; its logs are in {logs}")))
         }
     };
@@ -57,9 +103,34 @@ pub async fn run(options: Options) -> Result<()> {
     outcome
 }
 
+/// Writes what there is of a run that has failed, and says what that is and how to go on.
+async fn leave(plan: &Plan, network: &Network, why: &anyhow::Error) {
+    let written = timeout(so_far::PATIENCE, so_far::write(plan, network, why)).await;
+    match written.unwrap_or_else(|_| Err(anyhow::anyhow!("that took longer than {} s", so_far::PATIENCE.as_secs()))) {
+        Ok(Some(written)) => {
+            let files: Vec<String> = written.files.iter().map(|file| file.display().to_string()).collect();
+            say(&format!("what there is of it, {} of {} rounds: {}", written.rounds, written.agreed, files.join(", ")));
+            if written.goes_on {
+                say(&format!("to go on: {}", so_far::resume_line(plan)));
+            }
+        }
+        Ok(None) => say(&format!("no round was made; to go on: {}", so_far::resume_line(plan))),
+        Err(error) => say(&format!(
+            "what there is of it cannot be told now ({}); to go on: {}",
+            told(&error),
+            so_far::resume_line(plan)
+        )),
+    }
+}
+
 async fn prepare(options: &Options) -> Result<(Plan, Network)> {
     let plan = Plan::check(options).await?;
-    match Network::found(&plan, options).await {
+    let ahead = !options.no_ahead;
+    let founded = match Network::found(&plan, options).await {
+        Ok(network) => Record::of(&plan, ahead).write().map(|()| network),
+        Err(error) => Err(error),
+    };
+    match founded {
         Ok(network) => Ok((plan, network)),
         Err(error) => {
             plan.discard();
@@ -72,7 +143,7 @@ fn interrupted() -> anyhow::Error {
     anyhow::anyhow!("interrupted")
 }
 
-async fn conduct(options: &Options, plan: &Plan, network: &Network, began: Instant) -> Result<()> {
+async fn conduct(how: How, plan: &Plan, network: &Network, began: Instant) -> Result<()> {
     say(&format!(
         "{} sites, {} rounds; everything goes to {}",
         plan.sites.len(),
@@ -90,21 +161,29 @@ async fn conduct(options: &Options, plan: &Plan, network: &Network, began: Insta
     network.start_workers(plan.sites.len()).await?;
     say(&format!("{} processes run; the nodes are looking for each other", network.size()));
     network.meet(&chains).await?;
+    let begun = registered(chain, &agreement).await?.is_some();
     let study = agree::enrol_all(chain, plan, network, &agreement).await?;
     let names: Names = plan.sites.iter().zip(&network.houses).map(|(s, h)| (h.id(), s.name.clone())).collect();
-    say(&format!("study {study} is registered, and {} institutions have enrolled", plan.sites.len()));
+    match chain.study(study, chain.best().await?).await?.filter(|_| begun) {
+        None => say(&format!("study {study} is registered, and {} institutions have enrolled", plan.sites.len())),
+        Some(info) => say(&format!("study {study} goes on, in round {}", info.state.round)),
+    }
     let finished = watch::follow(chain, study, &network.houses, &names).await?;
     let model = agree::compare_copies(&chains, study, &finished, plan, network).await?;
     say("the certificate is final, and every site holds the same bytes; now the comparison");
     let records = show::history(chain, study, &finished.info.state, finished.at).await?;
     let run = report::Run { plan, network, chain, study, finished: &finished, records: &records, names: &names };
-    let document = run.write(&model, began).await?;
-    match options.format {
+    let document = match report::written(&plan.dir, &finished) {
+        Some(document) => document,
+        None => run.write(&model, began).await?,
+    };
+    so_far::remove(plan);
+    match how.format {
         Format::Json => show::print_json(&document)?,
         Format::Text => table::print(&document, &plan.dir),
     }
     let first = network.houses.first().context("a network without institutions")?;
-    match (options.keep, options.format) {
+    match (how.keep, how.format) {
         (true, format) => {
             let page = format!("{PAGE}/apps/?rpc={}", first.url());
             if format == Format::Text {
@@ -116,7 +195,7 @@ async fn conduct(options: &Options, plan: &Plan, network: &Network, began: Insta
             say("the network keeps running; Ctrl-C stops it");
         }
         (false, Format::Text) => {
-            out!("chain   to keep it running and look around with polkadot-js: the same command with --keep");
+            out!("chain   to start it again and look around: consilium localnet resume {} --keep", plan.dir.display());
         }
         (false, Format::Json) => {}
     }

@@ -1,13 +1,19 @@
 //! The processes of a local network: a node and a worker for every institution, on this machine's loopback interface.
 
-use super::{founding, house::House, options::Options, plan::Plan};
+use super::{
+    founding::{self, NAMES},
+    house::House,
+    options::Options,
+    plan::Plan,
+};
 use crate::{
     chain::Chain,
     institution::folder::{KEYSTORE, NODE_KEY},
     process::{tail, Processes},
     programs::Programs,
+    up::{arguments::CHAIN, ports::check_ports},
 };
-use anyhow::{bail, Result};
+use anyhow::{bail, ensure, Context, Result};
 use std::{
     cell::RefCell,
     path::{Path, PathBuf},
@@ -46,6 +52,33 @@ impl Network {
             chain,
             wasm: founding::wasm_cache(&plan.dir),
             ahead: !options.no_ahead,
+        })
+    }
+
+    /// A network that an earlier run has founded. Nothing is started yet.
+    ///
+    /// # Errors
+    /// A file that is missing or damaged, or ports that are taken: by the same network, perhaps.
+    pub fn of_folder(plan: &Plan, ahead: bool) -> Result<Self> {
+        let houses: Result<Vec<House>> = NAMES.into_iter().map(|name| House::read(name, plan.dir.join(name))).collect();
+        let houses = houses?;
+        for house in &houses {
+            check_ports(&house.settings)
+                .with_context(|| format!("is the network in {} running still? {}", plan.dir.display(), house.name))?;
+        }
+        let chain = plan.dir.join(CHAIN);
+        ensure!(
+            chain.exists(),
+            "{} is missing: the run has ended before there was a chain; begin it anew",
+            chain.display()
+        );
+        Ok(Self {
+            houses,
+            processes: RefCell::default(),
+            programs: plan.programs.clone(),
+            chain,
+            wasm: founding::wasm_cache(&plan.dir),
+            ahead,
         })
     }
 

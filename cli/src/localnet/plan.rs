@@ -5,14 +5,17 @@ use super::{
     founding::{Asked, NAMES, PARTS},
     options::Options,
     ports::check_free,
+    record::RUN,
 };
 use crate::{
+    plain::counted,
     process::answer,
     programs::{random, write_private, Programs},
 };
 use anyhow::{bail, Context, Result};
 use consilium_primitives::{StudyRules, SLOT_MILLIS};
 use consilium_study::{Dataset, NamedFile, StudyFile, StudySpec};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
@@ -25,7 +28,8 @@ use std::{
 const STUDY: &str = "study.toml";
 
 /// One site of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SitePlan {
     /// Its name.
     pub name: String,
@@ -46,7 +50,7 @@ pub struct SitePlan {
 pub struct Plan {
     /// Where everything goes.
     pub dir: PathBuf,
-    folder: Folder,
+    pub(super) folder: Folder,
     /// Its programs.
     pub programs: Programs,
     /// The chain's runtime, where it is not the node's own.
@@ -66,7 +70,8 @@ pub struct Plan {
 }
 
 /// Files that a study needs beside its specification, by whole paths.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Means {
     /// What it begins with.
     pub initial: Option<PathBuf>,
@@ -185,7 +190,7 @@ impl Plan {
 
     /// Takes away what has been written, after a failure before anything was started.
     pub fn discard(&self) {
-        self.folder.remove(&[&["data", "spec.json", "rules.json", STUDY][..], &PARTS].concat());
+        self.folder.remove(&[&["data", "spec.json", "rules.json", STUDY, RUN][..], &PARTS].concat());
     }
 
     /// Writes what a run begins with into its folder, and counts the rows that each site's worker will train on.
@@ -271,7 +276,11 @@ fn sites(texts: &[String]) -> Result<Vec<SitePlan>> {
         sites.push(SitePlan { name: name.into(), train, test, secret: None, samples: 0, data: Value::Null });
     }
     if sites.len() == 1 || sites.len() > NAMES.len() {
-        bail!("{} sites were given; this local network takes 2 to {} sites", sites.len(), NAMES.len());
+        bail!(
+            "--site: {} given; this local network takes 2 to {} sites",
+            counted(sites.len() as u64, "site"),
+            NAMES.len()
+        );
     }
     Ok(sites)
 }

@@ -1,11 +1,11 @@
 //! What a run leaves: the model, the report, and the table people read.
 
-use super::{network::Network, plan::Plan, watch::Finished};
+use super::{house::House, network::Network, plan::Plan, watch::Finished};
 use crate::{
     chain::Chain,
     dashboard::base::Link,
     process::answer,
-    report::of_localnet,
+    report::{localnet_so_far, of_localnet, PAGE},
     show::{losses, record_json, study_json, Names},
 };
 use anyhow::{Context, Result};
@@ -21,6 +21,10 @@ use std::{
     sync::Arc,
     time::Instant,
 };
+
+/// The report for programs, and the study's model.
+const FILE: &str = "report.json";
+const MODEL: &str = "model.safetensors";
 
 /// A finished run.
 pub struct Run<'a> {
@@ -40,6 +44,14 @@ pub struct Run<'a> {
     pub names: &'a Names,
 }
 
+/// The report that an earlier part of this run has written, where it is of this study's model.
+pub fn written(dir: &Path, finished: &Finished) -> Option<Value> {
+    let Phase::Completed(certificate) = &finished.info.state.phase else { return None };
+    let document: Value = serde_json::from_slice(&fs::read(dir.join(FILE)).ok()?).ok()?;
+    let whole = dir.join(PAGE).exists() && dir.join(MODEL).exists();
+    (whole && document["final_root"] == hex::encode(certificate.root)).then_some(document)
+}
+
 impl Run<'_> {
     /// Writes `model.safetensors`, `statistics.safetensors`, `report.html`, `README.md` (a model card) and `report.json`; gives the
     /// last.
@@ -52,22 +64,14 @@ impl Run<'_> {
             fs::copy(from, dir.join(name))
                 .with_context(|| format!("cannot copy {} to {}", from.display(), dir.display()))
         };
-        copy(model, "model.safetensors")?;
+        copy(model, MODEL)?;
         let house = self.network.houses.first().context("a network without institutions")?;
         let statistics = self.finished.info.state.statistics;
         if let Some(root) = statistics {
             copy(&house.blobs().join(hex::encode(root)), "statistics.safetensors")?;
         }
         let comparison = self.compare(statistics.is_some()).await?;
-        let mut rounds = Vec::new();
-        for record in self.records {
-            let losses = losses(self.chain, self.study, record, self.finished.at).await?;
-            let mut entry = record_json(record, &losses, self.names);
-            let (opened, closed) = (self.chain.time(record.opened_at).await?, self.chain.time(record.closed_at).await?);
-            entry["seconds"] = json!((closed.saturating_sub(opened)) as f64 / 1000.0);
-            entry["training"] = self.training(record);
-            rounds.push(entry);
-        }
+        let rounds = self.rounds().await?;
         let root = match &self.finished.info.state.phase {
             Phase::Completed(c) => hex::encode(c.root),
             _ => String::new(),
@@ -118,19 +122,47 @@ impl Run<'_> {
             "report": page,
             "seconds": began.elapsed().as_secs_f64(),
         });
-        let file = dir.join("report.json");
+        let file = dir.join(FILE);
         fs::write(&file, serde_json::to_vec_pretty(&document)?)
             .with_context(|| format!("cannot write {}", file.display()))?;
         Ok(document)
     }
 
+    /// The closed rounds, with the seconds that they and their trainings took.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn rounds(&self) -> Result<Vec<Value>> {
+        let mut rounds = Vec::new();
+        for record in self.records {
+            let losses = losses(self.chain, self.study, record, self.finished.at).await?;
+            let mut entry = record_json(record, &losses, self.names);
+            let (opened, closed) = (self.chain.time(record.opened_at).await?, self.chain.time(record.closed_at).await?);
+            entry["seconds"] = json!((closed.saturating_sub(opened)) as f64 / 1000.0);
+            entry["training"] = self.training(record);
+            rounds.push(entry);
+        }
+        Ok(rounds)
+    }
+
     /// The report that people read, and a model card; gives the former's document.
     async fn page(&self, comparison: &Value) -> Result<Value> {
         let house = self.network.houses.first().context("a network without institutions")?;
+        of_localnet(&house.dir, &self.link(house).await?, self.study, comparison, &self.plan.dir).await
+    }
+
+    /// The page of a study that has not ended, by a house whose node answers; gives its document.
+    ///
+    /// # Errors
+    /// The node does not answer, or the page cannot be written.
+    pub async fn page_so_far(&self, house: &House, page: &Path) -> Result<Value> {
+        localnet_so_far(&house.dir, &self.link(house).await?, self.study, page).await
+    }
+
+    async fn link(&self, house: &House) -> Result<Link> {
         let chain = Chain::connect(&house.url()).await?;
         let (block_ms, names) = (chain.block_ms().await?, Arc::new(self.names.clone()));
-        let link = Link { chain: Arc::new(chain), at: self.finished.at, names, block_ms };
-        of_localnet(&house.dir, &link, self.study, comparison, &self.plan.dir).await
+        Ok(Link { chain: Arc::new(chain), at: self.finished.at, names, block_ms })
     }
 
     /// Seconds each site trained in a round, from its worker's own notes.
@@ -186,7 +218,7 @@ impl Run<'_> {
         let mut command = Command::new(&self.plan.programs.worker);
         command.arg("compare").arg("--spec").arg(dir.join("spec.json")).arg("--rules").arg(dir.join("rules.json"));
         command.arg("--sites").arg(self.write_sites()?).arg("--rounds").arg(rounds.to_string());
-        command.arg("--model").arg(dir.join("model.safetensors")).arg("--statistics");
+        command.arg("--model").arg(dir.join(MODEL)).arg("--statistics");
         command.arg(if statistics { dir.join("statistics.safetensors") } else { "none".into() });
         if let Phase::Completed(certificate) = &self.finished.info.state.phase {
             command.arg("--canonical").arg(certificate.round.to_string());

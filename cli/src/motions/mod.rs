@@ -3,11 +3,12 @@
 //! * [`show`]: what is open and what was decided; [`history`] finds the latter;
 //! * [`propose`], [`vote`]: what is signed about motions;
 //! * [`upgrade`]: a new runtime, from its file to its first block;
-//! * [`own`], [`rotate`]: what an institution does for itself;
+//! * [`own`], [`rotate`], [`profile`]: what an institution does for itself;
 //! * [`words`], [`tally`], [`who`]: motions, votes and names as people read them.
 
 pub mod history;
 pub mod own;
+pub mod profile;
 pub mod propose;
 pub mod rotate;
 pub mod show;

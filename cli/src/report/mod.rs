@@ -26,7 +26,7 @@ use crate::{
     chain::{Chain, StudyInfo},
     dashboard::{base::Link, Site},
     options::{node_of, Connection, Format},
-    programs::write_new,
+    programs::{replace_private, write_new},
     show::{name, print_json},
 };
 use anyhow::{bail, ensure, Context, Result};
@@ -146,6 +146,23 @@ fn write(document: &Document, page: &Path, beside: &Path) -> Result<()> {
 /// # Errors
 /// As [`run`].
 pub async fn of_localnet(house: &Path, link: &Link, number: StudyId, comparison: &Value, out: &Path) -> Result<Value> {
+    let document = localnet(house, link, number, Some(comparison)).await?;
+    replace_private(&out.join(PAGE), sections::render(&document).as_bytes())?;
+    replace_private(&out.join(card::FILE), card::text(&document).as_bytes())?;
+    Ok(serde_json::to_value(&document)?)
+}
+
+/// The report of such a network whose study has not ended, with no site's figures. Writes the page, and gives the document.
+///
+/// # Errors
+/// As [`run`].
+pub async fn localnet_so_far(house: &Path, link: &Link, number: StudyId, page: &Path) -> Result<Value> {
+    let document = localnet(house, link, number, None).await?;
+    replace_private(page, sections::render(&document).as_bytes())?;
+    Ok(serde_json::to_value(&document)?)
+}
+
+async fn localnet(house: &Path, link: &Link, number: StudyId, comparison: Option<&Value>) -> Result<Document> {
     let site = Site { shown: ANY.into(), ..Site::open(house, None, None)? };
     let study = link.chain.study(number, link.at).await?;
     // of many rounds that takes minutes
@@ -156,11 +173,8 @@ pub async fn of_localnet(house: &Path, link: &Link, number: StudyId, comparison:
     gathered.left.clear();
     gathered.made.by = "consilium localnet run".into();
     gathered.study.members.iter_mut().for_each(|member| member.own = false);
-    let (figures, held_out) = taken::compared(comparison)?;
-    let document = gathered.document(&link.names, figures, held_out);
-    write_new(&out.join(PAGE), sections::render(&document).as_bytes(), 0o600)?;
-    write_new(&out.join(card::FILE), card::text(&document).as_bytes(), 0o600)?;
-    Ok(serde_json::to_value(&document)?)
+    let (figures, held_out) = comparison.map(taken::compared).transpose()?.unwrap_or_default();
+    Ok(gathered.document(&link.names, figures, held_out))
 }
 
 /// The model card of a study's files, from what the own node and folder know.

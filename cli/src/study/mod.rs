@@ -84,11 +84,21 @@ pub async fn run(command: Command) -> Result<()> {
 /// # Errors
 /// There is none.
 pub async fn find(chain: &Chain, agreement: &Hash) -> Result<StudyId> {
+    registered(chain, agreement).await?.with_context(|| {
+        format!("the chain has registered another agreement than the one proposed ({})", hex::encode(agreement))
+    })
+}
+
+/// The number of the newest study with this agreement, if there is any.
+///
+/// # Errors
+/// The node does not answer.
+pub async fn registered(chain: &Chain, agreement: &Hash) -> Result<Option<StudyId>> {
     let at = chain.best().await?;
     for number in (0..chain.study_count(at).await?).rev() {
         if chain.study(number, at).await?.is_some_and(|info| info.agreement == *agreement) {
-            return Ok(number);
+            return Ok(Some(number));
         }
     }
-    bail!("the chain has registered another agreement than the one proposed ({})", hex::encode(agreement))
+    Ok(None)
 }

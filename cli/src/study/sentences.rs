@@ -104,7 +104,7 @@ fn updates(count: u32) -> String {
 }
 
 /// How updates become one model.
-fn merge(merge: &Merge, names: &Names) -> String {
+pub fn merge(merge: &Merge, names: &Names) -> String {
     let by = |weighting: &Weighting| match weighting {
         Weighting::Equal => "every site counting once".to_owned(),
         Weighting::Samples => "each site counting by its training rows".to_owned(),

@@ -4,7 +4,7 @@
 use super::{
     checks, identity,
     peers::peers,
-    ports,
+    ports, proxy,
     rpc::{Clock, Node},
     state::{is_up, State, Up},
     studies::{self, worker_status},
@@ -24,7 +24,7 @@ use clap::Args;
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
-    fs,
+    env, fs,
     io::Read,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -105,6 +105,9 @@ pub async fn look(dir: &Path, bin_dir: Option<&Path>, each: &mut (dyn FnMut(Line
     let gib = |bytes: u64| format!("{:.1} GiB free", bytes as f64 / f64::from(1 << 30));
     lines.put("disk", checks::check_disk(dir).map(gib));
     lines.put("memory", memory());
+    if let Some(words) = proxy::unused(|name| env::var_os(name)) {
+        lines.put("proxy", Ok(words));
+    }
     let programs = Programs::find(bin_dir);
     lines.put("data", data(dir, programs.as_ref().ok()).await);
     let founded = match &programs {

@@ -5,7 +5,7 @@
 //! * [`program`], [`logs`], [`watch`]: a program and its restarts, its log, and what the node tells;
 //! * [`state`], [`status`]: `up.json`, and what is read from it;
 //! * [`studies`]: what stands in a study's way here;
-//! * [`doctor`], [`peers`]: whether everything is as it should be, line by line.
+//! * [`doctor`], [`peers`], [`proxy`]: whether everything is as it should be, line by line.
 
 pub mod arguments;
 mod checks;
@@ -15,6 +15,7 @@ mod logs;
 mod peers;
 pub mod ports;
 mod program;
+mod proxy;
 pub mod rpc;
 mod sockets;
 mod state;

@@ -22,7 +22,7 @@ fn arguments<'a>(out: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// The same study as a plain loop in one process.
-fn plain_loop(out: &Path, rounds: u32) -> Value {
+pub fn plain_loop(out: &Path, rounds: u32) -> Value {
     let mut command = Command::new(bin_dir().unwrap().join("ml-worker"));
     command.arg("compare").arg("--spec").arg(out.join("spec.json")).arg("--rules").arg(out.join("rules.json"));
     command.arg("--sites").arg(out.join("sites.json")).arg("--rounds").arg(rounds.to_string());
@@ -194,19 +194,25 @@ fn a_process_that_dies_is_named_and_the_others_are_stopped() {
     let outcome = run.finish(Duration::from_secs(30)).unwrap();
     assert_eq!(outcome.status.code(), Some(1));
     assert!(outcome.stderr.contains("the worker of hospital-c has ended"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains(&format!("to go on: consilium localnet resume {}", out.display())),
+        "{}",
+        outcome.stderr
+    );
     assert!(outcome.orphans.is_empty());
 }
 
 #[test]
-fn a_study_that_pauses_ends_with_what_people_must_know_of_each_site() {
+fn a_study_that_pauses_ends_with_what_people_must_know_of_each_site_and_goes_on_once_that_is_mended() {
     let scratch = tempfile::tempdir().unwrap();
     let out = scratch.path().join("out");
     let mut run = Run::start(scratch.path(), &arguments(&out, &["--rounds", "100"])).unwrap();
     run.until(Duration::from_secs(300), |run| run.said().contains("round  1 of 100")).unwrap();
     // two of four change their tables in the middle of the study, and three are needed for a round
-    for site in &SITES[1..3] {
-        let table = out.join("data").join(format!("{site}.csv"));
-        fs::write(&table, fs::read_to_string(&table).unwrap() + "\n").unwrap();
+    let tables: Vec<_> = SITES[1..3].iter().map(|site| out.join("data").join(format!("{site}.csv"))).collect();
+    let before: Vec<String> = tables.iter().map(|table| fs::read_to_string(table).unwrap()).collect();
+    for (table, text) in tables.iter().zip(&before) {
+        fs::write(table, format!("{text}\n")).unwrap();
     }
     let outcome = run.finish(Duration::from_secs(300)).unwrap();
     assert_eq!(outcome.status.code(), Some(1));
@@ -220,6 +226,20 @@ fn a_study_that_pauses_ends_with_what_people_must_know_of_each_site() {
         assert!(part.contains(out.join(site).join("worker.log").to_str().unwrap()), "{site}: {}", outcome.stderr);
     }
     assert!(outcome.orphans.is_empty());
+    let line = format!("to go on: consilium localnet resume {}", out.display());
+    assert!(outcome.stderr.contains(&line), "{}", outcome.stderr);
+
+    // it is let go on by its proposer, without an hour's waiting
+    for (table, text) in tables.iter().zip(before) {
+        fs::write(table, text).unwrap();
+    }
+    let mut run = Run::start(scratch.path(), &["localnet", "resume", out.to_str().unwrap()]).unwrap();
+    let later = |said: &str| (3..30).any(|round| said.contains(&format!("round {round:>2} of 100")));
+    run.until(Duration::from_secs(300), |run| later(&run.said())).unwrap();
+    run.signal(Signal::SIGINT).unwrap();
+    let outcome = run.finish(Duration::from_secs(30)).unwrap();
+    assert_eq!(outcome.status.code(), Some(1));
+    assert!(outcome.stderr.contains(&line) && outcome.orphans.is_empty(), "{}", outcome.stderr);
 }
 
 /// What the command line says, as JSON.

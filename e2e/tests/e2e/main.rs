@@ -6,9 +6,11 @@ mod audit;
 mod checks;
 mod clock;
 mod dashboard;
+mod errors;
 mod far;
 mod faults;
 mod house;
+mod json;
 mod liars;
 mod localnet;
 mod lost;
@@ -16,8 +18,10 @@ mod polkadot;
 mod readme;
 mod refusals;
 mod rejoin;
+mod resume;
 mod site;
 mod story;
+mod tutorial;
 
 /// The study that ships, and its sites.
 const STUDY: &str = "examples/breast-cancer/study.toml";

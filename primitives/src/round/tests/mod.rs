@@ -14,6 +14,7 @@ mod properties;
 mod restated;
 mod simulate;
 mod stalls;
+mod states;
 mod steps;
 mod training;
 
@@ -25,7 +26,7 @@ use crate::{
     testing,
     vote::{Next, VoteBody},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn id(number: u8) -> InstitutionId {
     InstitutionId([number; 32])
@@ -78,6 +79,8 @@ pub(super) struct Shell {
     pub study: Study,
     pub world: World,
     pub log: Vec<Effect>,
+    /// From which state to which one the study went.
+    pub moves: BTreeSet<(&'static str, &'static str)>,
 }
 
 /// Rules without statistics, which most tests do not need.
@@ -99,7 +102,7 @@ impl Shell {
     pub fn enrolled(rules: StudyRules, samples: &[u32]) -> Self {
         let world = World::new();
         let study = Study::new(id(1), rules, 2, world.now).expect("rules are sound");
-        let mut shell = Self { study, world, log: Vec::new() };
+        let mut shell = Self { study, world, log: Vec::new(), moves: BTreeSet::new() };
         for (number, samples) in (1u8..).zip(samples) {
             shell.step(Event::Enrol { who: id(number), samples: *samples }).expect("may enrol");
         }
@@ -134,6 +137,7 @@ impl Shell {
         match &result {
             Err(_) => assert_eq!(self.study, before, "a refused input changed the study"),
             Ok(effects) => {
+                self.moves.extend(states::a_move(&before, &self.study));
                 for effect in effects {
                     self.keep(effect);
                 }

@@ -78,7 +78,7 @@ fn rules(members: u8) -> impl Strategy<Value = StudyRules> {
 }
 
 /// Studies of so many with `liars(n)` liars.
-fn scenario(
+pub(super) fn scenario(
     members: std::ops::RangeInclusive<u8>,
     mishaps: impl Strategy<Value = u32> + Clone,
     lies: bool,

@@ -102,7 +102,7 @@ pub(super) fn run(scenario: Scenario) -> Outcome {
     let world = World::new();
     let proposer = InstitutionId([200; 32]);
     let study = Study::new(proposer, scenario.rules.clone(), scenario.validators, world.now).expect("rules are sound");
-    let shell = Shell { study, world, log: Vec::new() };
+    let shell = Shell { study, world, log: Vec::new(), moves: BTreeSet::new() };
     let mut consortium = Consortium {
         random: scenario.seed,
         scenario,
