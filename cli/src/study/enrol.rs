@@ -51,12 +51,6 @@ pub async fn run(options: Enrol) -> Result<()> {
         "with which table? Give --data FILE with --dir FOLDER: its training rows are counted, and the worker is told of it. (Away from \
          the site: --samples ROWS, as `ml-worker check` counts them there)"
     );
-    ensure!(
-        options.yes || ask::somebody(),
-        "nobody is there to be asked whether this is meant, and nothing was signed: read `consilium study {}{}`, then give --yes",
-        options.number,
-        acting.asks()
-    );
     let signer = acting.signer()?;
     let wanted = options.agreement.trim_start_matches("0x");
     let wanted =
@@ -117,9 +111,15 @@ pub async fn run(options: Enrol) -> Result<()> {
 /// Shows what is signed, and asks whether it is meant.
 ///
 /// # Errors
-/// It is not; the study cannot train on the table.
+/// It is not, or nobody is there to say so; the study cannot train on the table.
 async fn asked(options: &Enrol, chain: &Chain, info: &StudyInfo, spec: &[u8], data: Option<&Path>) -> Result<()> {
     let acting = &options.acting;
+    ensure!(
+        ask::somebody(),
+        "nobody is there to be asked whether this is meant, and nothing was signed: read `consilium study {}{}`, then give --yes",
+        options.number,
+        acting.asks()
+    );
     let (own, _) = Acting::institution(chain, &acting.signer()?).await?;
     let institutions = chain.institutions(chain.best().await?).await?;
     let participants: Vec<InstitutionId> = institutions.iter().filter(|it| it.participant).map(|it| it.id).collect();

@@ -86,7 +86,7 @@ fn what_is_printed_for_programs_has_the_keys_of_the_page() {
     let register =
         ["study", "register", file.to_str().unwrap(), "--invite", "hospital-a", "--invite", "hospital-b", "--dir", a];
     let agreement = says("consilium study register", &register)["agreement"].as_str().unwrap().to_owned();
-    let enrol = ["study", "enrol", "1", "--agreement", &agreement, "--data", north, "--dir", b];
+    let enrol = ["study", "enrol", "1", "--agreement", &agreement, "--data", north, "--dir", b, "--yes"];
     assert_eq!(says("consilium study enrol", &enrol)["done"], "enrolled");
     let enrolling = says("consilium study N", &["study", "1", "--dir", b]);
     assert_eq!(enrolling["waiting"]["sites"].as_array().unwrap().len(), 2);
