@@ -24,7 +24,7 @@ pub mod waiting;
 mod watch;
 
 use crate::{chain::Chain, site};
-use anyhow::{bail, Result};
+use anyhow::{Context, Result};
 use clap::Subcommand;
 use consilium_primitives::{Hash, StudyId};
 use voices::{speak, Voice};
