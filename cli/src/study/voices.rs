@@ -121,6 +121,9 @@ fn refused(voice: Voice, number: StudyId, study: &Study, who: &InstitutionId, na
         (Voice::Resume, _) => format!("{stands} paused: it is {}, round {}", phase(study), study.round),
         (Voice::Abort, _) => format!("{stands} paused, and so cannot be ended: it is {}", phase(study)),
         (Voice::Withdraw, _) if own == 0 => format!("{} is no member of study {number}", name(names, who)),
+        (Voice::Withdraw, _) if study.ended() => {
+            format!("study {number} is over, and there is nothing to leave: it is {}", phase(study))
+        }
         (Voice::Withdraw, _) => return None,
     })
 }
@@ -155,7 +158,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::audit::testing::World;
-    use consilium_primitives::round::{Back, Kind, PauseReason, PerMember};
+    use consilium_primitives::round::{AbortReason, Back, Kind, PauseReason, PerMember};
 
     fn paused(resume: Mask) -> (Study, Names) {
         let world = World::new();
@@ -198,6 +201,11 @@ mod tests {
         assert!(said.contains(&format!("not enrolled yet: {absent}")), "{said}");
         let said = refused(Voice::Withdraw, 1, &study, &absent, &names).unwrap();
         assert!(said.contains("no member of study 1"), "{said}");
+        let own = study.members[0].id;
+        assert_eq!(refused(Voice::Withdraw, 1, &study, &own, &names), None);
+        study.phase = Phase::Aborted { reason: AbortReason::Decided };
+        let said = refused(Voice::Withdraw, 1, &study, &own, &names).unwrap();
+        assert!(said.contains("study 1 is over") && said.contains("its members decided so"), "{said}");
     }
 
     #[test]

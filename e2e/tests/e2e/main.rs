@@ -22,6 +22,7 @@ mod resume;
 mod site;
 mod story;
 mod tutorial;
+mod waits;
 
 /// The study that ships, and its sites.
 const STUDY: &str = "examples/breast-cancer/study.toml";
