@@ -150,7 +150,8 @@ fn in_each_phase(times: u64) {
         house.until("it runs", || house.chain()?["finalised"].as_u64().filter(|block| *block > 0));
     }
     let phases = [Phase::Training, Phase::Writing, Phase::Merging];
-    let all = 6 * times + 4;
+    // a round or two more may close while a program is down
+    let all = 8 * times + 4;
     begin(&houses, &tables, &large_study(at, all as u32), "0");
     houses[0].until("a round", || rounds(&houses[0]).filter(|closed| *closed >= 2));
     clock.step("four run a study");
