@@ -92,9 +92,9 @@ grep --quiet '^ExecStart=/usr/bin/ml-worker ' "$units/consilium-worker.service" 
 
 say "the two services' command lines, as their users, on a chain of two"
 inside sh -ec '
-    consilium init --consortium north-lungs --name Other --address /ip4/127.0.0.1/tcp/30399 --dir /root/other
-    mkdir /root/cards && cp /srv/st-mary/card.json /root/cards/a.json && cp /root/other/card.json /root/cards/b.json
-    consilium found --consortium north-lungs --private-addresses --cards /root/cards --out /srv/st-mary/chain.json
+    consilium init --consortium north-lungs --name Other --address /ip4/127.0.0.1/tcp/30399 --dir /srv/other
+    mkdir /srv/cards && cp /srv/st-mary/card.json /srv/cards/a.json && cp /srv/other/card.json /srv/cards/b.json
+    consilium found --consortium north-lungs --private-addresses --cards /srv/cards --out /srv/st-mary/chain.json
     chown consilium:consilium /srv/st-mary/chain.json' >&2
 # a unit's command line, as a shell reads it
 line() { sed -n '/^ExecStart=/,/[^\\]$/p' "$units/$1" | sed -e 's/^ExecStart=//' -e 's/\\$//' | tr -d '\n'; }
