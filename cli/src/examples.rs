@@ -23,6 +23,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("localnet resume", &["consilium localnet resume consilium-run-1"]),
     ("studies", &["consilium studies --dir alder"]),
     ("study", &["consilium study 0 --dir alder", "consilium study 0 --dir alder --format json"]),
+    ("study new", &["consilium study new --data alder.csv --label admitted --group patient"]),
+    ("study validate", &["consilium study validate study.toml --data alder.csv --dir alder"]),
     ("study register", &["consilium study register study.toml --dir alder"]),
     (
         "study enrol",

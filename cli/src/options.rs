@@ -2,7 +2,7 @@
 
 use crate::{
     chain::Chain,
-    institution::folder::{SiteSettings, SETTINGS},
+    institution::folder::{SiteSettings, BLOBS, SETTINGS},
 };
 use anyhow::{ensure, Context, Result};
 use clap::{Args, ValueEnum};
@@ -52,8 +52,21 @@ impl Asked {
     /// # Errors
     /// It does not answer, or the folder is none.
     pub async fn chain(&self) -> Result<Chain> {
-        let url = node_of(self.dir.as_deref(), &self.connection.url)?;
-        Ok(Chain::connect(&url).await?.of_folder(self.dir.as_deref()))
+        Ok(Chain::connect(&self.url()?).await?.of_folder(self.dir.as_deref()))
+    }
+
+    /// JSON-RPC address of the node.
+    ///
+    /// # Errors
+    /// The folder is none, or its settings cannot be read.
+    pub fn url(&self) -> Result<String> {
+        node_of(self.dir.as_deref(), &self.connection.url)
+    }
+
+    /// These folders of files, and after them that of the institution that was named.
+    pub fn and_own(&self, mut folders: Vec<PathBuf>) -> Vec<PathBuf> {
+        folders.extend(self.dir.iter().map(|dir| dir.join(BLOBS)));
+        folders
     }
 
     /// What a command that is shown to people needs at its end to reach the same node.

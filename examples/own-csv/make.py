@@ -1,4 +1,4 @@
-"""Makes north.csv and south.csv: two invented hospitals' exports, numbers drawn at random. No patient is in them."""
+"""Makes north.csv, south.csv and east.tsv: three invented hospitals' exports, numbers drawn at random. No patient is in them."""
 import random
 
 random.seed(7)
@@ -24,3 +24,8 @@ with open("south.csv", "w") as f:
     f.write("admitted,spo2,patient,crp,age\n")
     for p, age, crp, spo2, label in rows(110, .25):
         f.write(f"{label},{spo2},{p},{crp},{age}\n")
+# a third one, with tabs; its patients have other numbers, as where one register counts them all
+with open("east.tsv", "w") as f:
+    f.write("patient\tadmitted\tcrp\tage\tspo2\n")
+    for p, age, crp, spo2, label in rows(120, .3):
+        f.write(f"E{p[1:]}\t{label}\t{crp}\t{age}\t{spo2}\n")

@@ -142,6 +142,14 @@ fn rows_held_out_from_everyone_are_compared_with_every_sites() {
     let said = errors(&folder.compare(None, Some("common.csv")));
     assert!(said.contains("b.csv") && said.contains("rows of the same \"who\" are in both"), "{said}");
     assert!(!said.contains("PATIENT"), "{said}");
+    // patients of two sites are counted, and stop nothing
+    folder.write("b.csv", with_who(100, 180, 75));
+    let found: Value = serde_json::from_slice(&folder.compare(None, None).stdout).unwrap();
+    let note = found["notes"][0].as_str().unwrap();
+    assert!(note.starts_with("5 values of \"who\" are at more than one site (a, b)"), "{note}");
+    folder.write("b.csv", with_who(100, 180, 1_000));
+    let found: Value = serde_json::from_slice(&folder.compare(None, None).stdout).unwrap();
+    assert_eq!(found["notes"], json!([]), "{found}");
 }
 
 /// What the program ends with when its reader goes away after one byte.

@@ -3,6 +3,7 @@
 use crate::{
     canonical::CanonicalError,
     data::DataSpec,
+    documents::Documents,
     model::Model,
     named::NamedFile,
     spec::{StudySpec, VERSION},
@@ -28,6 +29,9 @@ pub struct StudyFile {
     /// The file that training begins with, in place of numbers from the seed.
     #[serde(default)]
     pub initial: Option<NamedFile>,
+    /// Papers that the study stands on.
+    #[serde(default)]
+    pub documents: Option<Documents>,
     /// The data that come with the program, for a study that brings none; not part of the agreement.
     #[serde(default)]
     pub dataset: Option<Dataset>,
@@ -251,6 +255,7 @@ impl StudyFile {
             evaluation: self.evaluation.clone(),
             seed: self.seed,
             initial: self.initial.clone(),
+            documents: self.documents.clone(),
         }
     }
 

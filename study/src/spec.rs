@@ -3,6 +3,7 @@
 use crate::{
     architecture::Architecture,
     data::{DataSpec, Scaling},
+    documents::Documents,
     error::{wrong, SpecError},
     model::Model,
     named::NamedFile,
@@ -43,6 +44,9 @@ pub struct StudySpec {
     /// The file that training begins with, in place of numbers from the seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial: Option<NamedFile>,
+    /// Papers that the study stands on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents: Option<Documents>,
 }
 
 impl StudySpec {
@@ -74,6 +78,9 @@ impl StudySpec {
         }
         if let Some(initial) = &self.initial {
             initial.check("initial")?;
+        }
+        if let Some(documents) = &self.documents {
+            documents.check()?;
         }
         if let Some(external) = self.model.external() {
             external.layout()?;

@@ -24,6 +24,32 @@ fn the_canonical_form_is_what_python_writes() {
     );
 }
 
+/// SHA-256 of the bytes `protocol` and `vote`, by Python's hashlib, and BLAKE2b-256 of the specification that names them, by
+/// `golden/canonical.py`.
+#[test]
+fn a_protocol_and_an_ethics_vote_are_part_of_what_is_signed() {
+    let (protocol, vote) = (
+        "2ea88c7a30351b12a4dcfc06cdce2af6eab18416176466c2500cb6ef74f745bf",
+        "ab274474a6aa82c100dddca63977facb556f66f489fb558c044a456f9ba919ce",
+    );
+    let with = |table: &str| StudyFile::parse(&FILE.replace("[data]\n", &format!("[documents]\n{table}\n[data]\n")));
+    let spec = with(&format!("protocol = \"{protocol}\"\nethics_vote = \"{vote}\"")).unwrap().spec();
+    assert_eq!(spec.documents.as_ref().unwrap().named(), [("protocol", protocol), ("ethics vote", vote)]);
+    assert_eq!(
+        format!("{:?}", spec.hash().unwrap()),
+        "0x34625fdf63cea8927f6bbb3fd0e0a16ce718b7ce8ee482fd2c3046f46a12d1d6"
+    );
+    assert_eq!(StudySpec::from_canonical(&spec.canonical().unwrap()).unwrap(), spec);
+    // one of them alone, and none
+    let alone = with(&format!("protocol = \"{protocol}\"")).unwrap().spec();
+    assert_eq!(alone.documents.as_ref().unwrap().named(), [("protocol", protocol)]);
+    let wrong = |table: &str| with(table).unwrap_err().to_string();
+    assert!(wrong("").contains("documents"));
+    assert!(wrong(&format!("protocol = \"{}\"", protocol.to_uppercase())).contains("sha256sum"));
+    assert!(wrong("ethics_vote = \"ab\"").contains("documents.ethics_vote"));
+    assert!(wrong("vote = \"ab\"").contains("unknown field"));
+}
+
 #[test]
 fn another_text_of_the_same_specification_is_refused() {
     let text = String::from_utf8(GOLDEN.to_vec()).unwrap();

@@ -9,7 +9,7 @@ use crate::{
     ask,
     audit::blobs::{BlobSource, Sources},
     chain::Chain,
-    options::{Connection, Format},
+    options::{Asked, Format},
     show::{self, print_json, short},
 };
 use age::x25519::Recipient;
@@ -42,8 +42,8 @@ of patients who are rare. Whoever can open the archive can try to find that out,
 pub struct Options {
     /// Number of the study
     study: StudyId,
-    /// Folder of files named by their BLAKE3 hash, such as a worker's blobs; give it once for each
-    #[arg(long, value_name = "DIR", required = true)]
+    /// Folder of files named by their BLAKE3 hash, such as a worker's blobs, beside that of --dir; give it once for each
+    #[arg(long, value_name = "DIR", required_unless_present = "dir")]
     blobs: Vec<PathBuf>,
     /// The archive to write
     #[arg(long, value_name = "FILE")]
@@ -61,7 +61,7 @@ pub struct Options {
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
-    connection: Connection,
+    asked: Asked,
 }
 
 /// Writes an archive of a study.
@@ -74,12 +74,12 @@ pub async fn run(options: Options) -> Result<()> {
     if options.out.exists() && !options.force {
         bail!("{shown} is there already: give another --out, or --force to replace it");
     }
-    let sources = Sources::folders(options.blobs)?;
+    let sources = Sources::folders(options.asked.and_own(options.blobs))?;
     if options.with_updates {
         consent(options.yes, ask::somebody(), || ask::line("Type yes to go on: "))?;
     }
-    let chain = Chain::connect(&options.connection.url).await?;
-    let (evidence, proven) = gather(&chain, options.study, options.with_updates, &options.connection).await?;
+    let chain = options.asked.chain().await?;
+    let (evidence, proven) = gather(&chain, options.study, options.with_updates, &options.asked.hint()).await?;
     let wanted = files(&proven, options.with_updates);
     let how = Target { path: &options.out, force: options.force, private: options.with_updates, recipient };
     let missing = write(&evidence, &wanted, &sources, &how)?;
@@ -87,7 +87,7 @@ pub async fn run(options: Options) -> Result<()> {
     for file in &missing {
         eprintln!("warning: {} is in none of the folders, and not in the archive", file.what);
     }
-    if options.connection.format == Format::Json {
+    if options.asked.connection.format == Format::Json {
         return print_json(&json!({
             "archive": shown.to_string(),
             "block": manifest.block,
@@ -128,10 +128,10 @@ fn consent(yes: bool, terminal: bool, answer: impl FnOnce() -> io::Result<String
 }
 
 /// Header, finality and state of the newest finalised block, checked as an auditor will check them.
-async fn gather(chain: &Chain, study: StudyId, updates: bool, connection: &Connection) -> Result<(Evidence, Proven)> {
+async fn gather(chain: &Chain, study: StudyId, updates: bool, hint: &str) -> Result<(Evidence, Proven)> {
     let mut tries = 1;
     loop {
-        match gather_once(chain, study, updates, connection).await {
+        match gather_once(chain, study, updates, hint).await {
             // in the very block in which the authorities change, state and signatures name different sets
             Err(Failed::Finality(_)) if tries < TRIES => {
                 tries += 1;
@@ -159,15 +159,10 @@ impl<E: Into<anyhow::Error>> From<E> for Failed {
     }
 }
 
-async fn gather_once(
-    chain: &Chain,
-    study: StudyId,
-    updates: bool,
-    connection: &Connection,
-) -> Result<(Evidence, Proven), Failed> {
+async fn gather_once(chain: &Chain, study: StudyId, updates: bool, hint: &str) -> Result<(Evidence, Proven), Failed> {
     let (at, justification) = chain.next_final().await?;
     let finality = FinalityProof { block: at.hash, justification, unknown_headers: Vec::new() };
-    let info = show::existing(chain, study, at, &connection.hint()).await?;
+    let info = show::existing(chain, study, at, hint).await?;
     let header = chain.header(at).await?;
     let proof = chain.read_proof(&state::keys(study, &info), at).await?;
     let proven =

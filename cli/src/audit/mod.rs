@@ -17,7 +17,7 @@ mod tests;
 use crate::{
     archive,
     chain::{Block, Chain},
-    options::{Connection, Format},
+    options::{Asked, Format},
     show::{self, print_json},
 };
 use anyhow::{bail, Context, Result};
@@ -38,8 +38,8 @@ pub struct Options {
     /// Hash of the agreement that was signed: the audit is refused where it is another
     #[arg(long, value_name = "HASH")]
     agreement: Option<String>,
-    /// Folder of files named by their BLAKE3 hash, such as a worker's blobs; give it once for each
-    #[arg(long, value_name = "DIR", required_unless_present = "archive")]
+    /// Folder of files named by their BLAKE3 hash, such as a worker's blobs, beside that of --dir; give it once for each
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["archive", "dir"])]
     blobs: Vec<PathBuf>,
     /// Audit this archive, made by `consilium export`, without any node
     #[arg(long, value_name = "FILE")]
@@ -47,7 +47,7 @@ pub struct Options {
     #[command(flatten)]
     trust: archive::Trust,
     #[command(flatten)]
-    connection: Connection,
+    asked: Asked,
 }
 
 /// Audits a study, prints what came out, and says it in the exit code: 0 all that is there is as the chain says, 2
@@ -56,25 +56,25 @@ pub struct Options {
 /// # Errors
 /// No node answers, there is no such study, or the archive is damaged or does not hold under what is trusted.
 pub async fn run(options: Options) -> Result<ExitCode> {
-    let format = options.connection.format;
-    let sources = Sources::folders(options.blobs)?;
+    let (asked, format) = (&options.asked, options.asked.connection.format);
+    let sources = Sources::folders(asked.and_own(options.blobs))?;
     let agreement = options.agreement.as_deref().map(|text| archive::hash_of("--agreement", text)).transpose()?;
     let expected = Expected { study: options.study, agreement };
     if let Some(path) = options.archive {
         return archive::audit(&path, &options.trust, &expected, sources, format);
     }
     let Some(number) = options.study else { bail!("say which study: consilium audit STUDY --blobs DIR") };
-    let chain = Chain::connect(&options.connection.url).await?;
+    let chain = asked.chain().await?;
     let at = chain.finalised().await?;
     if let Some(words) = chain.behind().await {
         eprintln!("note: {words}; what is audited is block {}, the newest that is final", at.number);
     }
-    let history = history(&chain, number, at, &options.connection).await?;
+    let history = history(&chain, number, at, &asked.hint()).await?;
     expected.check(&history)?;
     let report = audit(&history, &sources);
     if format == Format::Json {
         let rests_on = json!({
-            "node": options.connection.url,
+            "node": asked.url()?,
             "block": hex::encode(at.hash),
             "number": at.number,
             "genesis": hex::encode(history.genesis),
@@ -83,7 +83,7 @@ pub async fn run(options: Options) -> Result<ExitCode> {
         });
         print_json(&report.json(rests_on))?;
     } else {
-        let (url, hash) = (&options.connection.url, hex::encode(at.hash));
+        let (url, hash) = (&asked.url()?, hex::encode(at.hash));
         out!(
             "relative to what the node at {url} says of block {}, {hash}; study {number}, agreement {}, on the chain whose block \
              0 is {}",
@@ -100,8 +100,8 @@ pub async fn run(options: Options) -> Result<ExitCode> {
 ///
 /// # Errors
 /// There is no such study, or the node does not answer.
-pub async fn history(chain: &Chain, number: StudyId, at: Block, connection: &Connection) -> Result<History> {
-    let info = show::existing(chain, number, at, &connection.hint())
+pub async fn history(chain: &Chain, number: StudyId, at: Block, hint: &str) -> Result<History> {
+    let info = show::existing(chain, number, at, hint)
         .await
         .with_context(|| format!("at the newest finalised block, {}", at.number))?;
     Ok(History {

@@ -2,13 +2,16 @@
 
 use super::folder::{chain_of, make, say_card, Account, Said, SiteSettings, INSTITUTION_KEY};
 use crate::{
-    programs::Programs,
-    up::ports::{drift, port_of, shared, sockets},
+    programs::{write_new, Programs},
+    up::{
+        arguments::CHAIN,
+        ports::{drift, port_of, shared, sockets},
+    },
 };
 use anyhow::{bail, Context, Result};
 use clap::Args;
 use sp_core::crypto::{AccountId32, Ss58Codec};
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 /// What `init` takes.
 #[derive(Args)]
@@ -100,12 +103,17 @@ pub async fn run(options: Options) -> Result<()> {
     };
     let card = make(&programs, &options.dir, &said).await?;
     let dir = options.dir.display();
+    if let Some(file) = &options.join {
+        let own = options.dir.join(CHAIN);
+        let chain = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        write_new(&own, &chain, 0o644).with_context(|| format!("cannot copy {} into the folder", file.display()))?;
+    }
     out!("folder       {dir}");
     say_card(&options.dir, &card);
     if !elsewhere {
         out!(
             "{dir}/{INSTITUTION_KEY} signs studies and motions; node and worker never need it. A trial leaves it there. Before real \
-             use: write its words down on paper, twice, and keep it off this machine (`--key FILE` names it wherever it lies)."
+             use: write its phrase of 24 words down on paper, twice, and keep it off this machine (`--key FILE` names it wherever it lies)."
         );
     }
     out!("{listens}");

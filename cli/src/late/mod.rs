@@ -11,7 +11,7 @@ mod words;
 
 use crate::{
     chain::Chain,
-    options::{Connection, Format},
+    options::{Asked, Format},
     show::{self, print_json},
 };
 use anyhow::{Context, Result};
@@ -27,7 +27,7 @@ pub struct Options {
     #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(1..))]
     last: Option<u32>,
     #[command(flatten)]
-    connection: Connection,
+    asked: Asked,
 }
 
 /// What the blocks of a study from the first to the last of these say of its rounds; `slot` in milliseconds.
@@ -43,11 +43,11 @@ pub async fn history(chain: &Chain, number: StudyId, range: (u32, u32), slot: u3
 /// # Errors
 /// No node answers, there is no such study, or the node keeps the states of older blocks no longer.
 pub async fn run(options: Options) -> Result<()> {
-    let Options { study: number, last, connection } = options;
-    let chain = Chain::connect(&connection.url).await?;
+    let Options { study: number, last, asked } = options;
+    let chain = asked.chain().await?;
     let best = chain.best().await?;
     let names = show::names(&chain.institutions(best).await?);
-    let info = show::existing(&chain, number, best, &connection.hint()).await?;
+    let info = show::existing(&chain, number, best, &asked.hint()).await?;
     let slot = chain.block_ms().await?;
     let first = match last.and_then(|last| info.state.round.checked_sub(last)) {
         // from the end of the round before them on
@@ -63,7 +63,7 @@ pub async fn run(options: Options) -> Result<()> {
         )
     })?;
     let frame = words::Frame { study: number, phase: show::phase(&info.state), best: best.number, slot, names: &names };
-    match connection.format {
+    match asked.connection.format {
         Format::Json => print_json(&frame.json(&told)),
         Format::Text => {
             frame.lines(&told).iter().for_each(|line| out!("{line}"));

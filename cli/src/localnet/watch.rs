@@ -5,6 +5,7 @@ use crate::{
     chain::{Block, Chain, StudyInfo},
     process::complaints,
     show::{done, name, phase, why_aborted, why_paused, Names},
+    study::losses::mean_of,
 };
 use anyhow::{bail, Result};
 use consilium_primitives::{
@@ -46,9 +47,8 @@ pub async fn follow(chain: &Chain, study: StudyId, houses: &[House], names: &Nam
             bail!("the chain has stood at block {last_block} for three minutes; see node.log of each institution");
         }
         if let Some(info) = chain.study(study, best).await? {
-            let round = info.state.round;
-            let losses = match round.checked_sub(1) {
-                Some(before) => chain.losses(study, before, best).await?,
+            let losses = match screen.wants(&info.state) {
+                Some(round) => chain.losses(study, round, best).await?,
                 None => Vec::new(),
             };
             screen.show(&info.state, best, &losses, houses, names).await;
@@ -113,11 +113,21 @@ struct Screen {
     terminal: bool,
     drawn: usize,
     last: String,
+    /// The round whose mean loss was printed last.
+    told: Option<u32>,
 }
 
 impl Screen {
     fn new() -> Self {
-        Self { terminal: std::io::stderr().is_terminal(), drawn: 0, last: String::new() }
+        Self { terminal: std::io::stderr().is_terminal(), drawn: 0, last: String::new(), told: None }
+    }
+
+    /// The round whose losses are shown: on a terminal they come in one by one, and a line has them once.
+    fn wants(&self, study: &Study) -> Option<u32> {
+        match self.terminal {
+            true => study.round.checked_sub(1),
+            false => whole(study),
+        }
     }
 
     async fn show(
@@ -145,17 +155,23 @@ impl Screen {
             }
             self.draw(&lines);
         } else {
-            let loss = losses.iter().map(|(_, v)| f64::from(*v) / 1e6).sum::<f64>() / (losses.len().max(1) as f64);
             if head != self.last {
-                let shown = if losses.is_empty() {
-                    String::new()
-                } else {
-                    format!(" · mean loss of round {} {loss:.5}", study.round.saturating_sub(1))
-                };
-                eprintln!("block {:>5} · {head}{shown}", block.number);
+                let shown = self.new_mean(study, losses, names);
+                eprintln!("block {:>5} · {head}{}", block.number, shown.unwrap_or_default());
                 self.last = head;
             }
         }
+    }
+
+    /// The mean loss of the round that was measured last, once.
+    fn new_mean(&mut self, study: &Study, losses: &[(InstitutionId, u32)], names: &Names) -> Option<String> {
+        let round = whole(study)?;
+        if self.told == Some(round) {
+            return None;
+        }
+        let mean = mean_of(study, round, losses)?;
+        self.told = Some(round);
+        Some(format!(" · mean loss of round {round} {}", mean.words(names)))
     }
 
     fn draw(&mut self, lines: &[String]) {
@@ -173,6 +189,14 @@ impl Screen {
         let mut stderr = std::io::stderr().lock();
         // a terminal that has gone away is no reason to stop the run
         let _ = stderr.write_all(out.as_bytes()).and_then(|()| stderr.flush());
+    }
+}
+
+/// The newest round of which all have reported a loss who will: it comes with the update of the round after it.
+fn whole(study: &Study) -> Option<u32> {
+    match study.phase {
+        Phase::Collecting(_) => study.round.checked_sub(2),
+        _ => study.round.checked_sub(1),
     }
 }
 
@@ -210,4 +234,26 @@ fn progress(status: &serde_json::Value) -> Option<u64> {
     let duties = status.get("duties")?.as_array()?;
     let done = duties.iter().filter_map(|d| d.get("done").and_then(serde_json::Value::as_u64)).next_back()?;
     Some(done / 10_000)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::audit::testing::World;
+
+    #[test]
+    fn a_round_s_mean_loss_is_told_once_and_of_all_who_report_it() {
+        let World { history, .. } = World::new();
+        let (mut study, names) = (history.info.state, history.names);
+        let losses: Vec<(InstitutionId, u32)> = study.members.iter().map(|member| (member.id, 250_000)).collect();
+        let mut screen = Screen { terminal: false, drawn: 0, last: String::new(), told: None };
+        study.round = 3;
+        assert_eq!(screen.wants(&study), Some(2), "it is being merged, or has ended");
+        let said = screen.new_mean(&study, &losses, &names).unwrap();
+        assert!(said.starts_with(" · mean loss of round 2 0.25000 over "), "{said}");
+        assert_eq!(screen.new_mean(&study, &losses, &names), None);
+        study.round = 0;
+        assert_eq!(screen.wants(&study), None);
+    }
 }

@@ -11,7 +11,7 @@ use crate::{
         consortium::{Consortium, Motion, Open},
         Chain,
     },
-    options::{Connection, Format},
+    options::{Asked, Format},
     programs::Programs,
     show::{print_json, running},
 };
@@ -37,7 +37,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 5)]
     decided: u32,
     #[command(flatten)]
-    connection: Connection,
+    asked: Asked,
 }
 
 /// Shows motions.
@@ -45,7 +45,7 @@ pub struct Options {
 /// # Errors
 /// There is none of this number, a file cannot be read, or the node does not answer.
 pub async fn run(options: &Options) -> Result<()> {
-    let chain = Chain::connect(&options.connection.url).await?;
+    let chain = options.asked.chain().await?;
     let at = chain.best().await?;
     let mut here = chain.consortium(at).await?;
     for open in here.motions.clone().into_values() {
@@ -65,7 +65,7 @@ async fn all(chain: &Chain, mut here: Consortium, studies: &[String], options: &
         ended.push((number, ending(chain, &mut here, number).await));
     }
     let here = &here;
-    if options.connection.format == Format::Json {
+    if options.asked.connection.format == Format::Json {
         let open: Vec<Value> =
             here.motions.iter().map(|(number, open)| open_json(here, *number, open, studies)).collect();
         let ended: Vec<Value> = ended.iter().map(|(number, end)| ended_json(here, *number, end)).collect();
@@ -90,13 +90,13 @@ async fn one(chain: &Chain, mut here: Consortium, studies: &[String], number: u3
     if number >= here.next_motion {
         bail!(
             "there has been no motion {number} yet; `consilium motions{}` lists those that are open",
-            options.connection.hint()
+            options.asked.hint()
         );
     }
     if !here.motions.contains_key(&number) {
         let end = ending(chain, &mut here, number).await;
         let here = &here;
-        if options.connection.format == Format::Json {
+        if options.asked.connection.format == Format::Json {
             return print_json(&ended_json(here, number, &end));
         }
         let end = end?;
@@ -109,7 +109,7 @@ async fn one(chain: &Chain, mut here: Consortium, studies: &[String], number: u3
     }
     let here = &here;
     let Some(open) = here.motions.get(&number) else { return Ok(()) };
-    if options.connection.format == Format::Json {
+    if options.asked.connection.format == Format::Json {
         return print_json(&open_json(here, number, open, studies));
     }
     lines(here, number, open, studies).iter().for_each(|line| out!("{line}"));

@@ -8,7 +8,7 @@ use crate::{
         Block, Chain,
     },
     institution::folder::node_answer,
-    options::{Connection, Format},
+    options::{Asked, Format},
     programs::Programs,
     show::{print_json, running},
 };
@@ -39,7 +39,7 @@ pub enum Command {
     /// Give the chain the new runtime that was decided, after its delay; anybody can
     Apply(Apply),
     /// Which runtime the chain has, and which was decided
-    Status(Connection),
+    Status(Asked),
 }
 
 /// What `propose` takes.
@@ -65,7 +65,7 @@ pub struct Apply {
     #[arg(long, value_name = "FILE")]
     wasm: PathBuf,
     #[command(flatten)]
-    connection: Connection,
+    asked: Asked,
 }
 
 /// Does it.
@@ -76,7 +76,7 @@ pub async fn run(command: &Command) -> Result<()> {
     match command {
         Command::Propose(options) => propose_file(options).await,
         Command::Apply(options) => apply(options).await,
-        Command::Status(connection) => status(connection).await,
+        Command::Status(asked) => status(asked).await,
     }
 }
 
@@ -142,7 +142,7 @@ fn delay(here: &Consortium, wanted: Option<Span>) -> Result<u32> {
 
 async fn apply(options: &Apply) -> Result<()> {
     let (code, hash) = code_of(&options.wasm)?;
-    let chain = Chain::connect(&options.connection.url).await?;
+    let chain = options.asked.chain().await?;
     let at = chain.best().await?;
     let here = chain.consortium(at).await?;
     let shown = options.wasm.display();
@@ -166,7 +166,7 @@ async fn apply(options: &Apply) -> Result<()> {
     let (_, before) = chain.runtime(at).await?;
     let block = chain.send_unsigned("System", "apply_authorized_upgrade", code.encode()).await?;
     let after = replaced(&chain, block, hash, before).await?;
-    if options.connection.format == Format::Json {
+    if options.asked.connection.format == Format::Json {
         return print_json(&json!({ "block": block.number, "code": hash, "version": after, "version_before": before }));
     }
     out!("the chain has the new runtime, version {after} in place of {before}, code {hash:?} (block {})", block.number);
@@ -194,13 +194,13 @@ async fn replaced(chain: &Chain, block: Block, hash: Hash, before: u32) -> Resul
     }
 }
 
-async fn status(connection: &Connection) -> Result<()> {
-    let chain = Chain::connect(&connection.url).await?;
+async fn status(asked: &Asked) -> Result<()> {
+    let chain = asked.chain().await?;
     let here = chain.consortium(chain.best().await?).await?;
     let (name, version) = chain.runtime(here.at).await?;
     let code = chain.code_hash(here.at).await?;
     let studies = running(&chain, here.at).await?;
-    if connection.format == Format::Json {
+    if asked.connection.format == Format::Json {
         return print_json(&json!({
             "block": here.at.number, "name": name, "version": version, "code": code,
             "pending": here.pending.map(|(code, from)| json!({ "code": code, "from": from })),
@@ -211,7 +211,7 @@ async fn status(connection: &Connection) -> Result<()> {
     out!("code         {code:?}");
     match (here.authorised, here.pending) {
         (Some(code), _) => {
-            out!("decided      {code:?}, to be applied now: consilium upgrade apply --wasm FILE{}", connection.hint())
+            out!("decided      {code:?}, to be applied now: consilium upgrade apply --wasm FILE{}", asked.hint())
         }
         (None, Some((code, from))) => {
             out!(

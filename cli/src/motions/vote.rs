@@ -82,7 +82,7 @@ pub async fn close(options: &Close) -> Result<()> {
 }
 
 fn not_open(here: &Consortium, number: u32, acting: &Acting) -> String {
-    let hint = acting.connection.hint();
+    let hint = acting.asks();
     if number < here.next_motion {
         format!("motion {number} is decided already: `consilium motions {number}{hint}` says how")
     } else {
@@ -144,7 +144,9 @@ fn happened(here: &Consortium, done: &Included) -> Vec<String> {
     let of = |event: &Happened| {
         let who = AccountId32::decode(&mut &event.fields[..]).map(|who| here.bare_name(&who)).unwrap_or_default();
         Some(match event.name.as_str() {
-            "Admitted" => format!("{who} is an institution of this consortium now"),
+            "Admitted" => {
+                format!("{who} is an institution of this consortium now: its people start its node (consilium up)")
+            }
             "FlagsSet" => format!("the flags of {who} are set"),
             "Suspended" => format!("{who} is suspended"),
             "Reinstated" => format!("{who} is reinstated"),

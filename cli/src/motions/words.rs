@@ -131,7 +131,8 @@ impl Consortium {
                 if it.validator {
                     let (is, will) = (self.validators.len(), self.validators.len() + 1);
                     lines.push(format!(
-                        "finality needs {} of {is} validators now, and {} of {will} then: its node should run before",
+                        "its node is started right after the deciding vote, and makes blocks once it has said that it is in step: \
+                         until then finality needs {} of {is} validators, and from then on {} of {will}",
                         finality(is),
                         finality(will)
                     ));

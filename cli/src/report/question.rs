@@ -36,6 +36,8 @@ pub struct Question {
     pub parameters: u64,
     /// How it is trained in a round, sentence by sentence.
     pub training: Vec<String>,
+    /// Papers that the study stands on, each with SHA-256 of its file.
+    pub documents: Vec<(String, String)>,
     /// The agreed metric, in words.
     pub metric: String,
 }
@@ -96,6 +98,7 @@ impl Question {
             model: model(spec),
             parameters: layout.map_or(0, |layout| layout.elements() as u64),
             training: training(spec),
+            documents: documents(spec),
             metric: match spec.evaluation.metric {
                 Metric::LogLoss => "log-loss (mean, natural logarithm; lower is better, 0 is best)".into(),
                 Metric::Brier => "Brier score (mean squared error of probabilities; lower is better, 0 is best)".into(),
@@ -107,6 +110,12 @@ impl Question {
     pub fn unknown(why: &str) -> Self {
         Self { missing: Some(why.to_owned()), ..Self::default() }
     }
+}
+
+/// Papers that a specification names.
+pub fn documents(spec: &StudySpec) -> Vec<(String, String)> {
+    let all = spec.documents.iter().flat_map(|documents| documents.named());
+    all.map(|(what, hash)| (what.to_owned(), hash.to_owned())).collect()
 }
 
 /// A text of several lines, each with what is not seen spelt out.

@@ -94,6 +94,10 @@ fn question(document: &Document) -> String {
         ("Metric", question.metric.clone()),
         ("Proposed by", study.proposer.clone()),
     ];
+    for (what, hash) in &question.documents {
+        let named = if what == "protocol" { "Protocol (SHA-256)" } else { "Ethics vote (SHA-256)" };
+        all.push((named, hash.clone()));
+    }
     if !question.description.is_empty() {
         all.insert(0, ("Description", question.description.replace('\n', " ")));
     }

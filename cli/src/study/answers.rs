@@ -66,6 +66,19 @@ pub fn why(code: FailureCode) -> &'static str {
     }
 }
 
+/// The same, for the people of the site itself, by a command that looks at its folder.
+pub fn why_here(code: FailureCode) -> &'static str {
+    match code {
+        FailureCode::SchemaMismatch => "the data do not fit the study: the worker's log names file, line and column",
+        FailureCode::WorkerMissing => "the worker did not answer the node: is it as it should be now?",
+        FailureCode::Refused => {
+            "the worker does not allow this agreement, or stands still in it: see sites.toml, and the worker's log"
+        }
+        FailureCode::Internal => "a fault of the worker, whose log says more",
+        of_its_table_or_machine => why(of_its_table_or_machine),
+    }
+}
+
 /// Failures of a study that a block tells of.
 fn told(study: StudyId, block: u32, events: &[Happened]) -> Vec<Failure> {
     let about = events.iter().filter(|event| event.pallet == SWARM);

@@ -74,6 +74,12 @@ impl Screen<'_> {
         lines.extend(question.reading);
         lines.push(format!("model: {}; {}", question.model, counted(question.parameters, "number")));
         lines.extend(question.training);
+        if question.documents.is_empty() {
+            lines.push("neither a protocol nor an ethics vote is named in it".into());
+        }
+        for (what, hash) in question.documents {
+            lines.push(format!("{what}: the file with SHA-256 {hash} (compare: sha256sum FILE)"));
+        }
         lines
     }
 

@@ -23,6 +23,11 @@ pub fn mean(study: &Study, record: &RoundRecord, losses: &[(InstitutionId, u32)]
     if record.kind == Kind::Statistics {
         return None;
     }
+    mean_of(study, record.round, losses)
+}
+
+/// The same, of a round's number.
+pub fn mean_of(study: &Study, round: u32, losses: &[(InstitutionId, u32)]) -> Option<Mean> {
     let found = |who: &InstitutionId| losses.iter().find(|(id, _)| id == who).map(|(_, loss)| f64::from(*loss) / 1e6);
     let (mut sum, mut rows, mut told, mut silent) = (0.0, 0.0, 0, Vec::new());
     for member in &study.members {
@@ -32,7 +37,7 @@ pub fn mean(study: &Study, record: &RoundRecord, losses: &[(InstitutionId, u32)]
                 rows += f64::from(member.samples);
                 told += 1;
             }
-            None if member.active && member.since <= record.round => silent.push(member.id),
+            None if member.active && member.since <= round => silent.push(member.id),
             None => {}
         }
     }

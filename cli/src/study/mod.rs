@@ -11,13 +11,15 @@
 
 pub mod answers;
 mod consent;
+mod draft;
 mod enrol;
 pub mod fetch;
-mod losses;
+pub mod losses;
 mod register;
 pub mod rows;
 pub mod sentences;
 pub mod standstill;
+mod validate;
 pub mod view;
 mod voices;
 pub mod waiting;
@@ -32,6 +34,10 @@ use voices::{speak, Voice};
 /// What can be signed.
 #[derive(Subcommand)]
 pub enum Command {
+    /// Writes a study file with comments, from the columns of a table
+    New(draft::New),
+    /// Looks at a study file before anybody is asked to sign it; with a table, also whether the study can train on it
+    Validate(validate::Validate),
     /// Proposes a study; the others, and the proposer too, enrol afterwards
     Register(register::Register),
     /// Enrols in exactly one agreement, after showing what is signed, what leaves the building and what stays on the chain
@@ -65,6 +71,8 @@ pub enum Command {
 /// A file that cannot be used; what the chain refused, by the name of its error.
 pub async fn run(command: Command) -> Result<()> {
     match command {
+        Command::New(options) => draft::run(options).await,
+        Command::Validate(options) => validate::run(options).await,
         Command::Register(options) => register::run(options).await,
         Command::Enrol(options) => enrol::run(options).await,
         Command::Watch(options) => watch::run(options).await,

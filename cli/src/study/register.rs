@@ -1,21 +1,20 @@
 //! `consilium study register`: a study is proposed.
 
-use super::find;
+use super::{find, validate::study_file};
 use crate::{
     chain::{agreement_hash, SWARM},
     motions::Acting,
     show::{self, print_json},
 };
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{bail, Context, Result};
 use clap::Args;
 use codec::Encode;
 use consilium_primitives::{
     rules::{RulesError, MAX_PARTICIPANTS},
     InstitutionId, InstitutionNotice, StudyRules,
 };
-use consilium_study::StudyFile;
 use serde_json::json;
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf};
 
 /// What `register` takes.
 #[derive(Args)]
@@ -39,13 +38,7 @@ pub async fn run(options: Register) -> Result<()> {
     let acting = &options.acting;
     let signer = acting.signer()?;
     let shown = options.study.display();
-    let text = fs::read_to_string(&options.study).with_context(|| format!("cannot read the study file {shown}"))?;
-    let file = StudyFile::parse(&text);
-    ensure!(
-        file.is_ok() || !is_table(&text),
-        "{shown}: this is a table, and no study file: examples/own-csv/study.toml is one"
-    );
-    let file = file.with_context(|| shown.to_string())?;
+    let file = study_file(&options.study)?;
     let spec = file.spec().canonical()?;
     let chain = acting.chain().await?;
     let institutions = chain.institutions(chain.best().await?).await?;
@@ -118,12 +111,6 @@ fn wrong(error: RulesError) -> &'static str {
     }
 }
 
-/// Whether a text that is no study file is a table.
-fn is_table(text: &str) -> bool {
-    let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    first.contains([',', ';', '\t']) && !first.contains('=') && !first.starts_with(['[', '#'])
-}
-
 /// Ids of the invited, sorted as the chain wants them; and the proposer's name, where it is invited without having been
 /// named: who proposes a study takes part in it, where it takes part in any.
 fn invited(
@@ -154,6 +141,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use consilium_primitives::Name;
+    use consilium_study::StudyFile;
 
     #[test]
     fn who_proposes_is_invited_with_those_it_names_and_told_so() {
@@ -177,14 +165,6 @@ mod tests {
         assert_eq!(call(&[], 1).unwrap(), (Vec::new(), None));
         assert!(call(&["Cedar"], 1).unwrap_err().to_string().contains("there are Alder Clinic, Birch Hospital"));
         assert!(call(&["Notary"], 1).unwrap_err().to_string().contains("no participant"));
-    }
-
-    #[test]
-    fn a_table_in_the_place_of_a_study_file_is_told_from_one_that_is_wrong() {
-        assert!(is_table("age,crp,spo2\n1,2,3\n") && is_table("\nage;crp\n"));
-        for text in [include_str!("../../../examples/own-csv/study.toml"), "title = 1, 2", "[data], x", "# a, b", ""] {
-            assert!(!is_table(text), "{text}");
-        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::{
     options::{Asked, Format},
     out::put,
     plain::{counted, lines},
+    report::question::documents,
     show::{
         comes_back, existing, history, losses, marked, members, metric, name, names, phase, print_json, record_json,
         short, study_json, title, Names,
@@ -22,6 +23,7 @@ use consilium_primitives::{
     round::{DropReason, Kind, Phase, RoundRecord, Study},
     InstitutionId, StudyId,
 };
+use consilium_study::StudySpec;
 use serde_json::{json, Value};
 
 /// How many of the last rounds' losses are shown to people.
@@ -170,6 +172,10 @@ impl Seen<'_> {
         out!("study {number}, {} (block {})", phase(&info.state), at.number);
         out!("  {}", titled(title(spec).as_deref()));
         out!("  agreement {}, registered in block {}", hex::encode(info.agreement), info.registered_at);
+        let named = spec.and_then(|bytes| StudySpec::from_canonical(bytes).ok());
+        for (what, hash) in named.iter().flat_map(documents) {
+            out!("  {what}: SHA-256 {hash}");
+        }
         out!("  proposed by {}", name(names, &info.state.proposer));
         member_lines(&info.state, names).iter().for_each(|line| out!("  {line}"));
         if matches!(info.state.phase, Phase::Enrolling { .. }) {

@@ -6,7 +6,8 @@ use super::{
     peers::peers,
     ports, proxy,
     rpc::{Clock, Node},
-    state::{is_up, State, Up},
+    state::{is_up, now, State, Up},
+    status::silent,
     studies::{self, worker_status},
     watch::{built_in, standing},
     whole,
@@ -128,8 +129,8 @@ pub async fn look(dir: &Path, bin_dir: Option<&Path>, each: &mut (dyn FnMut(Line
             }
         }
         Err(error) => {
-            let start = format!("start it with `consilium up --dir {}`", dir.display());
-            lines.put("node", Err(error.context(start)));
+            let up = Up::read(dir).ok().flatten().filter(|_| is_up(dir).unwrap_or(false));
+            lines.put("node", Err(error.context(silent(up.as_ref().map(|up| &up.node), now(), dir))));
         }
     }
     lines.put("worker", worker.map(|(text, _)| text));

@@ -166,7 +166,8 @@ impl Supervisor {
             warn!("{words}");
         }
         match &found.standing {
-            (identity::Standing::Same, words) => info!("{words}"),
+            // of a newcomer a genesis knows nothing, as it should be
+            (identity::Standing::Same | identity::Standing::Unknown, words) => info!("{words}"),
             (_, words) => warn!("{words}"),
         }
         let up = Up {

@@ -17,6 +17,9 @@ use consilium_primitives::StudyId;
 use serde_json::json;
 use std::{fmt::Write, fs, path::Path, process::ExitCode};
 
+/// Seconds within which a node that was just started may be silent.
+const STARTING: u64 = 60;
+
 /// A span of seconds, for people.
 fn span(seconds: u64) -> String {
     match seconds {
@@ -49,6 +52,25 @@ fn line(note: &Note, at: u64, alive: bool) -> String {
         let _ = write!(text, "; ended last: {}", seen(how));
     }
     text
+}
+
+/// Why a node does not answer, by what its supervisor has noted where one runs, and what to do.
+pub fn silent(node: Option<&Note>, at: u64, dir: &Path) -> String {
+    let Some(node) = node else {
+        return format!("it is not started: start it with `consilium up --dir {}`, or its service", dir.display());
+    };
+    let since = at.saturating_sub(node.since);
+    let why = node.why.as_ref().map(|why| format!(": {}", seen(why))).unwrap_or_default();
+    match node.state {
+        State::Running if since < STARTING => {
+            format!("it was started {} ago, and does not answer yet: ask again in a few seconds", span(since))
+        }
+        State::Running => format!("it was started {} ago, and does not answer: its log says why", span(since)),
+        State::Waiting => format!("it is not started yet{why}"),
+        State::Resting => format!("it has ended, and is started again soon{why}; its log says why it ended"),
+        State::Refused => format!("it is configured wrongly, and not started again{why}"),
+        State::Stopped => format!("it was stopped{why}"),
+    }
 }
 
 /// Whether a program does what it can: it runs, or has nothing to do yet.
@@ -136,7 +158,10 @@ pub async fn run(dir: &Path, format: Format) -> Result<ExitCode> {
     }
     match health {
         Ok(health) => out!("chain        {}", chain(&health)),
-        Err(error) => out!("chain        {}", told(&error)),
+        Err(_) => out!(
+            "chain        the node does not answer: {}",
+            silent(up.as_ref().filter(|_| alive).map(|up| &up.node), now(), dir)
+        ),
     }
     for (number, found) in &studies {
         match found {
@@ -158,6 +183,19 @@ mod tests {
     fn spans_are_short() {
         let all: Vec<String> = [0, 119, 120, 7_199, 7_260, 172_800].map(span).into();
         assert_eq!(all, ["0 s", "119 s", "2 min", "119 min", "2 h 1 min", "2 days"]);
+    }
+
+    #[test]
+    fn a_node_that_is_starting_is_told_from_one_that_was_not_started() {
+        let (dir, mut note) = (
+            Path::new("alder"),
+            Note { state: State::Running, pid: Some(7), since: 40, restarts: 0, last_exit: None, why: None },
+        );
+        assert!(silent(None, 50, dir).contains("not started: start it with `consilium up --dir alder`"));
+        assert!(silent(Some(&note), 50, dir).contains("started 10 s ago, and does not answer yet"));
+        assert!(silent(Some(&note), 400, dir).contains("started 6 min ago, and does not answer: its log"));
+        (note.state, note.why) = (State::Refused, Some("a key".into()));
+        assert!(silent(Some(&note), 50, dir).ends_with("not started again: a key"));
     }
 
     #[test]

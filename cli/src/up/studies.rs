@@ -2,21 +2,22 @@
 //! not do, a decision that waits for its people.
 
 use crate::{
-    chain::{Chain, StudyInfo},
+    chain::{Block, Chain, StudyInfo},
     institution::folder::{SiteSettings, SITES},
     localnet::get,
     plain::told,
     process::answer,
     programs::Programs,
-    show::{failure_name, phase, why_paused},
+    show::{comes_back, failure_name, name, names, phase, why_paused, Names},
     study::{
-        answers::{failures, why, Failure},
+        answers::{failures, why_here, Failure},
+        losses::without,
         rows::{data_of, naming},
     },
 };
 use anyhow::{anyhow, bail, Context, Result};
 use consilium_primitives::{
-    round::{Member, Phase},
+    round::{Kind, Member, Phase, RoundRecord, Study},
     InstitutionId, StudyId,
 };
 use serde_json::Value;
@@ -91,6 +92,7 @@ async fn of_chain(
 ) -> Result<Vec<(StudyId, Result<String>)>> {
     let chain = Chain::connect(url).await?;
     let at = chain.best().await?;
+    let names = names(&chain.institutions(at).await?);
     let mut lines = Vec::new();
     for number in 0..chain.study_count(at).await? {
         let Some(info) = chain.study(number, at).await?.filter(|info| !info.state.ended()) else { continue };
@@ -100,9 +102,40 @@ async fn of_chain(
         // where the states of those blocks are gone, the worker may know
         let told = failures(&chain, number, &info, at).await.unwrap_or_default();
         let told = told.into_iter().find(|failure| failure.who == own);
-        lines.push((number, line(dir, number, &info, &member, status, told)));
+        let absent = match newest(&chain, number, &info.state, at).await? {
+            Some(record) => absent(&info.state, &record, &own, &names),
+            None => String::new(),
+        };
+        let line = line(dir, number, &info, &member, status, told).map(|words| words + &absent);
+        lines.push((number, line));
     }
     Ok(lines)
+}
+
+/// The round of a study that was merged last.
+async fn newest(chain: &Chain, number: StudyId, study: &Study, at: Block) -> Result<Option<RoundRecord>> {
+    for round in [Some(study.round), study.round.checked_sub(1)].into_iter().flatten().filter(|round| *round > 0) {
+        if let Some(record) = chain.record(number, Kind::Model, round, at).await? {
+            return Ok(Some(record));
+        }
+    }
+    Ok(None)
+}
+
+/// Who else has no part in the round that was merged last, and when each comes back; empty where all have.
+fn absent(study: &Study, record: &RoundRecord, own: &InstitutionId, names: &Names) -> String {
+    let of = |who: &InstitutionId| {
+        let back = (0u8..).zip(study.members.iter()).find(|(_, member)| member.id == *who);
+        match back.and_then(|(index, _)| comes_back(study, index)) {
+            Some(round) => format!("{}, which is left out until round {round}", name(names, who)),
+            None => name(names, who),
+        }
+    };
+    let others: Vec<String> = without(study, record).iter().filter(|who| *who != own).map(of).collect();
+    match others.as_slice() {
+        [] => String::new(),
+        some => format!("; round {} was merged without {}", record.round, some.join(" and ")),
+    }
 }
 
 /// How a study stands here.
@@ -150,7 +183,7 @@ fn line(
         bail!("this site stands still in it until its people decide: see {}, and docs/worker.md", file.display());
     }
     if let Some(Failure { code, round, block, .. }) = told {
-        bail!("round {round} was refused here: {} (block {block}): {}{then}", failure_name(code), why(code));
+        bail!("round {round} was refused here: {} (block {block}): {}{then}", failure_name(code), why_here(code));
     }
     if let Phase::Paused(pause) = &info.state.phase {
         let why = why_paused(pause.reason);
@@ -264,6 +297,23 @@ mod tests {
         }
         let text = said(&info, None, None);
         assert!(text.starts_with("ok it is paused") && text.contains("by itself"), "{text}");
+    }
+
+    #[test]
+    fn who_else_has_no_part_in_the_newest_round_is_named() {
+        let mut world = World::new();
+        let mut record = world.round(2).clone();
+        let study = &mut world.history.info.state;
+        let names = &world.history.names;
+        let (own, other) = (record.inputs[0].institution, record.inputs[1].institution);
+        assert_eq!(absent(study, &record, &own, names), "");
+        record.inputs = record.inputs.iter().take(1).cloned().collect::<Vec<_>>().try_into().unwrap();
+        let said = absent(study, &record, &own, names);
+        assert!(said.starts_with("; round 2 was merged without ") && said.contains(&name(names, &other)), "{said}");
+        assert!(!said.contains(&name(names, &own)), "{said}");
+        // of its own absence a site is told otherwise
+        record.inputs = Vec::new().try_into().unwrap();
+        assert_eq!(absent(study, &record, &own, names), "");
     }
 
     #[test]

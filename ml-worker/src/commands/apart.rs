@@ -3,7 +3,10 @@
 use anyhow::{bail, Result};
 use consilium_ml_worker::data::Table;
 use consilium_study::DataSpec;
-use std::{collections::HashSet, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 /// Refuses held-out rows of patients whose other rows are trained on. Both tables must have been read with the same key.
 ///
@@ -33,4 +36,21 @@ pub fn apart(spec: &DataSpec, train: (&Path, &Table), test: (&Path, &Table)) -> 
     );
     tracing::warn!("{words}");
     Ok(Some(words))
+}
+
+/// Says of two sites or more how many values of the group column are at more than one of them. All must have been read with the
+/// same key.
+pub fn at_several(group: &str, sites: &[(String, HashSet<[u8; 32]>)]) -> Option<String> {
+    let mut at: HashMap<&[u8; 32], usize> = HashMap::new();
+    sites.iter().flat_map(|(_, groups)| groups).for_each(|one| *at.entry(one).or_default() += 1);
+    let shared = |one: &[u8; 32]| at.get(one).is_some_and(|sites| *sites > 1);
+    let count = at.values().filter(|sites| **sites > 1).count();
+    let names = sites.iter().filter(|(_, groups)| groups.iter().any(shared)).map(|(name, _)| name.as_str());
+    let names = names.collect::<Vec<_>>().join(", ");
+    (count > 0).then(|| {
+        format!(
+            "{count} values of {group:?} are at more than one site ({names}): if they are the same patients, some are trained on at one \
+             site and measured on at another, and figures flatter; if each site numbers its own, all is well"
+        )
+    })
 }

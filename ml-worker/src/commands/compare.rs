@@ -1,6 +1,11 @@
 //! `ml-worker compare`: swarm, local-only and central side by side.
 
-use super::{apart::apart, given::hash, means::Means, say};
+use super::{
+    apart::{apart, at_several},
+    given::hash,
+    means::Means,
+    say,
+};
 use anyhow::{bail, Context, Result};
 use clap::Args;
 use consilium_aggregation::{ModelFile, Statistics};
@@ -86,6 +91,7 @@ pub fn compare(arguments: &Compare) -> Result<()> {
     let how = Reading { folder: Some(scratch.path().to_owned()), ..Reading::default() };
     let rows = |path: &Path, key: &[u8; 32]| -> Result<Table> { Ok(read_file(path, &spec.data, key, &how)?.table?) };
     let (mut sites, mut tests, mut equal) = (Vec::new(), Vec::new(), Vec::new());
+    let mut patients = Vec::new();
     let held_out = match &arguments.held_out {
         Some(path) => Some((path, rows(path, &NOBODY)?)),
         None => None,
@@ -98,15 +104,19 @@ pub fn compare(arguments: &Compare) -> Result<()> {
         if let (Some(path), Some(test)) = (&file.test, &test) {
             equal.extend(apart(&spec.data, (&file.train, &table), (path, test))?);
         }
-        if let Some((path, held_out)) = &held_out {
+        if held_out.is_some() || spec.data.group.is_some() {
             // with the common rows' key: a site's own gives other hashes
             let alike = rows(&file.train, &NOBODY)?;
-            equal.extend(apart(&spec.data, (&file.train, &alike), (path, held_out))?);
+            if let Some((path, held_out)) = &held_out {
+                equal.extend(apart(&spec.data, (&file.train, &alike), (path, held_out))?);
+            }
+            patients.push((file.name.clone(), alike.groups.into_iter().collect()));
         }
         let id = InstitutionId(hash(&format!("{}: id of {}", arguments.sites.display(), file.name), &file.id)?);
         sites.push(Site { name: file.name, id, secret, samples: file.samples, table });
         tests.push(test);
     }
+    equal.extend(spec.data.group.as_ref().and_then(|group| at_several(group, &patients)));
     let splits: Vec<Split> = sites.iter().map(|s| Split::of(&s.table, spec.evaluation.validation_share)).collect();
     let rounds = arguments.rounds;
     let model = |path: &PathBuf| -> Result<Vec<f32>> {

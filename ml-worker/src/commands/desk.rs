@@ -7,9 +7,11 @@ use super::{
     inspect::Inspect,
     means::Means,
     memory::Memory,
+    named,
     pack::{pack, Pack},
     predict::{predict, Predict},
     say,
+    survey::Survey,
 };
 use anyhow::{bail, Context, Result};
 use clap::{Args, Subcommand};
@@ -21,7 +23,6 @@ use consilium_ml_worker::{
 };
 use consilium_study::{DataSpec, Encoding, Layout, Orientation};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::de::DeserializeOwned;
 use serde_json::{json, Value};
 use std::{
     fs,
@@ -44,6 +45,8 @@ pub enum Desk {
     Preflight(Preflight),
     /// Prints the number and the hash of a table's columns, for a study with too many features to name
     Columns(Columns),
+    /// Prints what the columns of a table hold, for whoever writes a study file (`consilium study new`); prints JSON
+    Survey(Survey),
     /// Removes the working copies of large tables that were made in a folder
     Purge {
         /// The worker's own folder, or the folder given as --working-copies
@@ -121,11 +124,6 @@ pub struct Columns {
     orientation: Orientation,
 }
 
-/// A value by the name that it has in study files.
-fn named<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_json::from_value(Value::String(text.into())).map_err(|error| error.to_string())
-}
-
 pub fn act(command: Desk) -> Result<()> {
     match command {
         Desk::Train(arguments) => train(&arguments),
@@ -138,6 +136,7 @@ pub fn act(command: Desk) -> Result<()> {
             let named: Vec<&str> = named.iter().map(String::as_str).collect();
             say(format_args!("{}\n", columns_in(&data, Layout { encoding, orientation }, &named, ignore)?))
         }
+        Desk::Survey(arguments) => arguments.print(),
         Desk::Purge { dir } => {
             if !dir.is_dir() {
                 bail!("{} is no folder: name the one that working copies were made in", dir.display());

@@ -13,9 +13,12 @@ mod pack;
 mod predict;
 pub mod seeds;
 mod shown;
+mod survey;
 pub mod trainer;
 
 use anyhow::Result;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::{
     fmt::Display,
     io::{self, Write},
@@ -27,6 +30,14 @@ pub fn say(what: impl Display) -> Result<()> {
     let mut out = io::stdout().lock();
     write!(out, "{what}")?;
     Ok(out.flush()?)
+}
+
+/// A value by the name that it has in study files.
+///
+/// # Errors
+/// There is none of this name.
+pub fn named<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(Value::String(text.into())).map_err(|error| error.to_string())
 }
 
 /// Whether an error only says that nobody reads any more.

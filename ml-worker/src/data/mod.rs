@@ -7,6 +7,7 @@
 //! * [`table`]: from a file's bytes to a [`Table`], whose values lie in memory or in a working copy;
 //! * [`rows`]: from a table to [`Rows`] of the network: split, transform, scale;
 //! * [`preflight()`]: what a site's people learn of their file before;
+//! * [`survey()`]: what its columns hold, for whoever writes a study file;
 //! * [`Pool`]: one table of all sites' rows, shared out; [`demo`]: the demo's data.
 
 pub mod demo;
@@ -16,6 +17,7 @@ mod pictures;
 mod pool;
 mod preflight;
 mod rows;
+mod survey;
 mod table;
 mod text;
 
@@ -32,6 +34,7 @@ pub use rows::{
     split::Split,
     Rows,
 };
+pub use survey::{survey, Holds, Surveyed, TableSurvey};
 pub use table::{
     cells::Make,
     columns, columns_in,

@@ -1,0 +1,322 @@
+//! `consilium study new`: a study file with comments, from the columns of a table, or from answers at a terminal.
+
+use super::validate::study_file;
+use crate::{
+    ask,
+    plain::seen,
+    process::answer,
+    programs::{write_new, Programs},
+};
+use anyhow::{bail, ensure, Context, Result};
+use clap::Args;
+use consilium_study::StudyFile;
+use serde::Deserialize;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Words that stand for what is looked for, in the small letters of a label's values.
+const POSITIVE: [&str; 7] = ["yes", "true", "1", "positive", "pos", "case", "present"];
+
+/// What `new` takes.
+#[derive(Args)]
+pub struct New {
+    /// A table of this site: its columns become the study's
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+    /// The column that is to be predicted. Left out: it is asked for at the terminal
+    #[arg(long, value_name = "COLUMN")]
+    label: Option<String>,
+    /// The label's value that is looked for, of two
+    #[arg(long, value_name = "VALUE")]
+    positive: Option<String>,
+    /// The column that says which rows are one patient's
+    #[arg(long, value_name = "COLUMN")]
+    group: Option<String>,
+    /// A column that is no feature. Once for each
+    #[arg(long, value_name = "COLUMN")]
+    ignore: Vec<String>,
+    /// One line for people
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+    /// Rounds at most
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// The study file to write
+    #[arg(long, value_name = "FILE", default_value = "study.toml")]
+    out: PathBuf,
+    /// Folder of `consilium-node` and `ml-worker`. Left out: that of this program
+    #[arg(long, value_name = "DIR")]
+    bin_dir: Option<PathBuf>,
+}
+
+/// What `ml-worker survey` tells of a table.
+#[derive(Clone, Debug, Deserialize)]
+struct Survey {
+    rows: u64,
+    columns: Vec<Column>,
+    others: Option<Others>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Column {
+    name: String,
+    holds: String,
+    missing: u64,
+    values: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Others {
+    count: u32,
+    hash: String,
+}
+
+/// What people have said.
+#[derive(Clone, Debug, Default)]
+struct Said {
+    label: String,
+    positive: Option<String>,
+    group: Option<String>,
+    ignore: Vec<String>,
+    title: Option<String>,
+    rounds: u32,
+}
+
+/// Asks where a terminal is there to be asked.
+fn asked(question: &str, missing: &str) -> Result<String> {
+    ensure!(ask::somebody(), "{missing}");
+    Ok(ask::line(question)?.trim().to_owned())
+}
+
+/// Writes a study file for a table.
+///
+/// # Errors
+/// The table cannot be read; the label has one value, or too many; the file is there already.
+pub async fn run(options: New) -> Result<()> {
+    let programs = Programs::find(options.bin_dir.as_deref())?;
+    let label = match &options.label {
+        Some(label) => label.clone(),
+        None => asked("Which column is to be predicted? ", "which column is to be predicted? Give --label COLUMN")?,
+    };
+    let mut command = Command::new(&programs.worker);
+    command.arg("survey").arg("--data").arg(&options.data).args(["--label", &label]);
+    let survey: Survey = serde_json::from_value(answer(command).await?).context("the worker is of another version")?;
+    let mut said = Said {
+        label,
+        positive: options.positive,
+        group: options.group,
+        ignore: options.ignore,
+        title: options.title,
+        rounds: options.rounds,
+    };
+    let values = classes(&survey, &said.label)?;
+    if let [one, other] = values.as_slice() {
+        if said.positive.is_none() && guess(values).is_none() {
+            let which = format!("which of {one:?} and {other:?} is looked for");
+            said.positive = Some(asked(&format!("{which}? "), &format!("{which}? Give --positive VALUE"))?);
+        }
+    }
+    if said.group.is_none() && ask::somebody() {
+        let group = ask::line("Which column says which rows are one patient's (empty: none)? ")?.trim().to_owned();
+        said.group = Some(group).filter(|group| !group.is_empty());
+    }
+    let text = draft(&survey, &said, &options.data)?;
+    // what cannot be read would be a fault of this program
+    StudyFile::parse(&text).context("no study file follows from this table")?;
+    write_new(&options.out, text.as_bytes(), 0o644)?;
+    study_file(&options.out)?;
+    let (out, data) = (options.out.display(), options.data.display());
+    out!("{out}: read it, and change what is not meant; then");
+    out!("  consilium study validate {out} --data {data}");
+    out!("  ml-worker train --study {out} --data {data} --out model");
+    Ok(())
+}
+
+/// The label's values.
+fn classes<'a>(survey: &'a Survey, label: &str) -> Result<&'a Vec<String>> {
+    let column = survey.columns.iter().find(|column| column.name == label.trim());
+    let column = column.with_context(|| format!("--label {label}: there is no such column"))?;
+    match column.values.len() {
+        0 => bail!("--label {label}: it has no values, or too many for classes; this program learns classes alone"),
+        1 => bail!("--label {label}: it has one value only; nothing can be learned from that"),
+        _ => Ok(&column.values),
+    }
+}
+
+/// Which of two values is what is looked for, where their words say so.
+fn guess(values: &[String]) -> Option<usize> {
+    let says = |value: &String| POSITIVE.contains(&value.to_lowercase().as_str());
+    let mut found = values.iter().enumerate().filter(|(_, value)| says(value));
+    let first = found.next()?;
+    found.next().is_none().then_some(first.0)
+}
+
+/// A text as TOML writes it.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn list(texts: &[String]) -> String {
+    format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
+}
+
+/// The study file.
+fn draft(survey: &Survey, said: &Said, data: &Path) -> Result<String> {
+    let values = classes(survey, &said.label)?;
+    let known = |name: &String| survey.others.is_some() || survey.columns.iter().any(|column| column.name == *name);
+    for (option, name) in
+        said.group.iter().map(|name| ("--group", name)).chain(said.ignore.iter().map(|n| ("--ignore", n)))
+    {
+        ensure!(known(name), "{option} {name}: there is no such column");
+    }
+    let named = |column: &&Column| {
+        column.name != said.label.trim()
+            && Some(&column.name) != said.group.as_ref()
+            && !said.ignore.contains(&column.name)
+    };
+    let rest: Vec<&Column> = survey.columns.iter().filter(named).collect();
+    let of = |holds: &str| rest.iter().filter(|column| column.holds == holds).copied().collect::<Vec<&Column>>();
+    let (numbers, levels) = (of("numbers"), of("levels"));
+    ensure!(
+        survey.others.is_some() || !numbers.is_empty() || !levels.is_empty(),
+        "no column of numbers, or of few names, is left to predict {:?} from",
+        said.label
+    );
+    let file = data.file_name().map(|name| seen(&name.to_string_lossy())).unwrap_or_default();
+    let default = format!("{} from {} columns", said.label, numbers.len() + levels.len());
+    let mut text = format!(
+        "# Written by `consilium study new` from the columns of {file}, {} rows. Every key is explained in docs/study-file.md.\n\
+         # Other sites' columns must have the same names; their order may differ.\n\
+         title = {}\n\
+         # description = \"whom the model is for, and which rows each site takes\"\n\n[data]\nlabel = {}\n",
+        survey.rows,
+        quoted(said.title.as_deref().unwrap_or(&default)),
+        quoted(said.label.trim()),
+    );
+    match values.as_slice() {
+        [one, other] => {
+            let wanted = match (&said.positive, guess(values)) {
+                (Some(given), _) => values
+                    .iter()
+                    .find(|value| *value == given)
+                    .with_context(|| format!("--positive {given}: the label's values are {one:?} and {other:?}"))?,
+                (None, Some(0)) => one,
+                (None, Some(_)) => other,
+                (None, None) => bail!("which of {one:?} and {other:?} is looked for? Give --positive VALUE"),
+            };
+            let negative = if wanted == one { other } else { one };
+            text += &format!("positive = {}   # what is looked for\nnegative = {}\n", quoted(wanted), quoted(negative));
+        }
+        more => text += &format!("classes = {}\n", list(more)),
+    }
+    text += &match &said.group {
+        Some(group) => format!("group = {}   # rows of one patient are never parted\n", quoted(group)),
+        None => "# group = \"patient\"   # a column that says which rows are one patient's; do not do without where some have several\n"
+            .into(),
+    };
+    let gaps = survey.others.is_some() || numbers.iter().chain(&levels).any(|column| column.missing > 0);
+    text += match gaps {
+        true => "missing = \"mean\"   # an empty cell is the mean of its column; or \"drop_row\", or \"refuse\"\n",
+        false => "missing = \"refuse\"   # an empty cell is an error; or \"mean\" of its column, or \"drop_row\"\n",
+    };
+    if !numbers.is_empty() || survey.others.is_some() {
+        text += "scaling = \"swarm\"   # by mean and deviation of all sites' training rows; or \"none\"\n";
+    }
+    for column in &rest {
+        let why = match column.holds.as_str() {
+            "texts" => "texts, of which some stand in few rows: names of patients, or words",
+            "row_numbers" => "numbers that rise from row to row, as row numbers do",
+            "constant" => "one value only in this table",
+            "nothing" => "nothing but empty cells in this table",
+            _ => continue,
+        };
+        text += &format!("# left out: {} ({why})\n", seen(&column.name));
+    }
+    match &survey.others {
+        Some(Others { count, hash }) => {
+            // the hash is that of all columns but the label
+            ensure!(
+                said.group.is_none() && said.ignore.is_empty(),
+                "of a table with so many columns, all but the label are taken: name the others by hand, with the line that \
+                 `ml-worker columns --named` prints"
+            );
+            text += &format!("features = {{ others = {{ count = {count}, hash = \"{hash}\" }} }}\n");
+        }
+        None => {
+            text += "\n[data.features]   # in the model's order\ncolumns = [\n";
+            numbers.iter().for_each(|column| text += &format!("    {},\n", quoted(&column.name)));
+            text += "]\n";
+            for column in &levels {
+                let (name, levels) = (quoted(&column.name), list(&column.values));
+                text += &format!("\n[[data.categorical]]   # another value at any site is an error\ncolumn = {name}\nlevels = {levels}\n");
+            }
+        }
+    }
+    text += &format!(
+        "\n[model.logistic]   # or: [model.dense], hidden = [16], activation = \"relu\"\n\n\
+         [training]\noptimizer = {{ adam = {{ learning_rate = 0.05 }} }}\nbatch_size = {}\nepochs = 2   # passes over the rows in each round\n\n\
+         [evaluation]\nvalidation_share = 0.3   # of each site's rows, kept out of training to measure on\n\n\
+         [rules]\nrounds = {}\ntraining_seconds = 10   # what the slowest site is expected to need in a round\n\
+         # min_participants = 2, merge = \"mean\", max_share = 0.5, enrolment_minutes = 1440, link_mbit = 20.0: docs/study-file.md\n",
+        if survey.rows > 10_000 { 128 } else { 32 },
+        said.rounds,
+    );
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn column(name: &str, holds: &str, missing: u64, values: &[&str]) -> Column {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        Column { name: name.into(), holds: holds.into(), missing, values }
+    }
+
+    fn survey(label: &[&str]) -> Survey {
+        let columns = vec![
+            column("patient", "texts", 0, &[]),
+            column("age \"now\"", "numbers", 2, &[]),
+            column("sex", "levels", 0, &["f", "m"]),
+            column("site\u{1b}", "constant", 0, &[]),
+            column("ill", "texts", 0, label),
+        ];
+        Survey { rows: 60, columns, others: None }
+    }
+
+    fn said(positive: Option<&str>) -> Said {
+        let positive = positive.map(str::to_owned);
+        Said { label: "ill".into(), positive, group: Some("patient".into()), rounds: 7, ..Said::default() }
+    }
+
+    #[test]
+    fn what_is_written_is_the_study_of_the_columns() {
+        let text = draft(&survey(&["no", "yes"]), &said(None), Path::new("x/t.csv")).unwrap();
+        let file = StudyFile::parse(&text).unwrap();
+        assert_eq!(file.data.features.columns, ["age \"now\""]);
+        assert_eq!((file.data.categorical[0].column.as_str(), file.data.categorical[0].levels.len()), ("sex", 2));
+        assert_eq!((file.data.positive.as_str(), file.data.negative.as_str()), ("yes", "no"));
+        assert_eq!((file.data.group.as_deref(), file.rules.rounds), (Some("patient"), 7));
+        assert_eq!(file.data.missing, consilium_study::Missing::Mean);
+        assert!(text.contains("# left out: site\\u{1b} (one value only"), "{text}");
+        assert!(text.contains("columns of t.csv, 60 rows") && !text.contains("left out: patient"), "{text}");
+    }
+
+    #[test]
+    fn whose_value_is_looked_for_is_never_guessed_from_nothing() {
+        let error = |values: &[&str], positive| {
+            draft(&survey(values), &said(positive), Path::new("t")).unwrap_err().to_string()
+        };
+        assert!(error(&["B", "M"], None).contains("--positive VALUE"));
+        assert!(error(&["B", "M"], Some("X")).contains("the label's values are \"B\" and \"M\""));
+        assert!(error(&["B"], None).contains("one value only"));
+        assert!(error(&[], None).contains("too many"));
+        let text = draft(&survey(&["B", "M"]), &said(Some("M")), Path::new("t")).unwrap();
+        assert_eq!(StudyFile::parse(&text).unwrap().data.negative, "B");
+        let text = draft(&survey(&["a", "b", "c"]), &said(None), Path::new("t")).unwrap();
+        assert_eq!(StudyFile::parse(&text).unwrap().data.classes, ["a", "b", "c"]);
+    }
+}

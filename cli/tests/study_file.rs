@@ -1,0 +1,59 @@
+//! `consilium study new` writes a study file that is one, and that its own table passes.
+//!
+//! The worker lies beside the command line: `cargo build --release --workspace --bins` makes both.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+fn consilium(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_consilium")).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+}
+
+#[test]
+fn what_new_writes_passes_preflight_on_its_own_table() {
+    let scratch = tempfile::tempdir().unwrap();
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/own-csv/north.csv");
+    let made = scratch.path().join("made.csv");
+    let row = |n: usize| format!("{n},P{n},{}.5,{},{}\n", 40 + n * 7 % 31, ["f", "m"][n % 2], ["B", "M"][n / 2 % 2]);
+    fs::write(&made, format!("nr,name,age,sex,type\n{}", (0..200).map(row).collect::<String>())).unwrap();
+    let cases: [(&str, &[&str]); 2] = [
+        (own, &["--label", "admitted", "--group", "patient"]),
+        (made.to_str().unwrap(), &["--label", "type", "--positive", "M"]),
+    ];
+    for (n, (data, more)) in cases.into_iter().enumerate() {
+        let file = scratch.path().join(format!("study-{n}.toml"));
+        let file = file.to_str().unwrap();
+        let output = consilium(&[&["study", "new", "--data", data, "--out", file], more].concat());
+        assert!(output.status.success(), "{}", said(&output));
+        let worker = Path::new(env!("CARGO_BIN_EXE_consilium")).with_file_name("ml-worker");
+        let looked = Command::new(worker).args(["preflight", "--study", file, "--data", data]).output().unwrap();
+        assert!(looked.status.success(), "{}\n{}", said(&looked), fs::read_to_string(file).unwrap());
+        let output = consilium(&["study", "validate", file, "--data", data, "--format", "json"]);
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&told["usable"], &told["sites"]), (&true.into(), &2.into()), "{told}");
+        assert_eq!(told["spec_hash"].as_str().unwrap().len(), 64);
+        // what is there is not overwritten
+        let again = consilium(&[&["study", "new", "--data", data, "--out", file], more].concat());
+        assert!(!again.status.success() && said(&again).contains("is there already"), "{}", said(&again));
+    }
+}
+
+#[test]
+fn what_is_missing_is_asked_for_by_its_option_where_nobody_is_at_a_terminal() {
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/own-csv/north.csv");
+    let bare = consilium(&["study", "new", "--data", own]);
+    assert!(!bare.status.success() && said(&bare).contains("--label COLUMN"), "{}", said(&bare));
+    let wrong = consilium(&["study", "new", "--data", own, "--label", "admited"]);
+    assert!(!wrong.status.success() && said(&wrong).contains("no column \"admited\""), "{}", said(&wrong));
+    let table = consilium(&["study", "validate", own]);
+    assert!(!table.status.success() && said(&table).contains("this is a table"), "{}", said(&table));
+}
