@@ -3,6 +3,7 @@
 docs/SUMMARY.md, has each page of docs/ once. Nothing outside is asked for.
 
     scripts/links.py
+    scripts/links.py --book FOLDER    the same of the pages that mdBook has made of docs/
 
 Exit code 1, and a line for each link that leads nowhere and each page that is not in the book.
 """
@@ -11,6 +12,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -45,6 +47,26 @@ def wrong(page):
             yield f"{link}: that page has no such heading"
 
 
+def wrong_in_book(folder):
+    """Links of a made book's pages that lead to no file, or to no place in it."""
+    places = {}
+    for page in sorted(folder.rglob("*.html")):
+        # these two have the links of all others, and of none
+        if page.name in ("print.html", "404.html"):
+            continue
+        for link in re.findall(r'(?:href|src)="([^"]+)"', page.read_text()):
+            if re.match(r"[a-z]+:", link):
+                continue
+            path, _, place = map(unquote, link.partition("#"))
+            to = (page.parent / path).resolve() if path else page
+            if to not in places:
+                places[to] = set(re.findall(r'id="([^"]+)"', to.read_text())) if to.suffix == ".html" and to.exists() else set()
+            if not to.exists():
+                yield f"{page.name}: {link}: the book has no such file"
+            elif place and to.suffix == ".html" and place not in places[to]:
+                yield f"{page.name}: {link}: that page of the book has no such place"
+
+
 def unlisted():
     """Pages of docs/ that the book's list of contents does not have, or has twice."""
     summary = ROOT / "docs/SUMMARY.md"
@@ -55,6 +77,13 @@ def unlisted():
 
 
 def main():
+    if sys.argv[1:2] == ["--book"]:
+        folder = Path(sys.argv[2])
+        if not (folder / "index.html").exists():
+            sys.exit(f"{folder}: there is no book")
+        faults = list(wrong_in_book(folder))
+        print("\n".join(faults) or "the links of the book lead somewhere")
+        sys.exit(bool(faults))
     listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
     pages = [ROOT / name for name in listed if name]
     faults = [f"{page.relative_to(ROOT)}: {fault}" for page in pages for fault in wrong(page)] + list(unlisted())

@@ -5,7 +5,7 @@
 # What it installs:
 #   - Debian packages that native dependencies need (protoc, clang, lld, cmake, OpenSSL headers).
 # With the argument `tests`, also what the tests need: rustfmt and clippy, two libraries of other clients, what builds and looks at the
-# page of `consilium dashboard` (its packages, and a Chromium without windows), and numpy in an environment of its own. With the argument `wasm`, what compiling the runtime anew needs: the library files of the target
+# page of `consilium dashboard` (its packages, and a Chromium without windows), mdBook, and numpy in an environment of its own. With the argument `wasm`, what compiling the runtime anew needs: the library files of the target
 # wasm32v1-none, from rustup where it can download them, otherwise built once from Debian's own Rust sources (on x86-64).
 # What a build needs in its environment is in scripts/env.sh.
 set -euo pipefail
@@ -136,6 +136,8 @@ if [ "${1:-}" = tests ]; then
     if [ -z "${CONSILIUM_CHROMIUM:-}" ] && ! ls /usr/bin/chromium* /usr/bin/google-chrome >/dev/null 2>&1; then
         if apt-cache show chromium-headless-shell >/dev/null 2>&1; then need_packages chromium-headless-shell; else need_packages chromium; fi
     fi
+    # what makes the pages of docs/ a book
+    scripts/book.sh --install
     # numpy recomputes merges, and the safetensors package opens the model, independently of our own code
     venv=e2e/merges/.venv
     if ! cmp -s e2e/merges/requirements.txt "$venv/.installed" || ! "$venv/bin/python" -c '' 2>/dev/null; then

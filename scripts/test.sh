@@ -12,8 +12,8 @@ step() { printf '[test] %s\n' "$*" >&2; }
 step "format, and whether the shipped chain has the runtime of these sources"
 cargo fmt --all --check
 scripts/chain-specs.sh --check
-step "the links of the pages"
-scripts/links.py
+step "the links of the pages, and of the book that is made of them"
+scripts/book.sh --check
 step "the page of \`consilium dashboard\` is what its sources give (some seconds)"
 scripts/dashboard.sh --check
 step "builds, and lints every crate on the way (warnings are errors; the first time takes forty minutes)"
