@@ -1,6 +1,6 @@
 // Numbers, times and lists as people read them.
 import type { Consortium } from './state';
-import type { Member, Round } from './study';
+import type { Member, Round, Study } from './study';
 
 const TIME = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit' });
@@ -64,4 +64,24 @@ export const short = (hash: string) => `${hash.slice(0, 10)}…`;
 export function quiet(consortium: Consortium): number {
   const makers = consortium.institutions.filter((it) => it.makes_blocks).length;
   return Math.max(10_000, 4 * makers * consortium.block_ms);
+}
+
+/** Names of members that have no part in a round; nobody has in the initial model. */
+export const without = (round: Round, study: Study) => (round.kind === 'initial' ? [] : study.members.filter((_, at) => !round.inputs.some(([site]) => site === at)).map((member) => member.name));
+
+/** Whether a study needs nobody any more. */
+export const over = (study: Study) => study.stage === 'completed' || study.stage === 'ended';
+
+/** Who takes part, and has no update in the newest closed round of training: since when, in a sentence each. */
+export function missing(study: Study): string[] {
+  const trained = study.rounds.filter((round) => round.kind === 'round');
+  const newest = trained.at(-1);
+  if (!newest) return [];
+  const at = study.members.filter((member) => member.active && member.last_round !== newest.round);
+  return at.map((member) => {
+    const last = trained.find((round) => round.round === member.last_round);
+    const since = trained.filter((round) => round.round > (member.last_round ?? 0)).length;
+    const told = last ? `its last update is in round ${last.round}, which closed at ${clock(last.closed_at_ms)}` : 'no round has an update of it';
+    return `${member.name} is missing: ${told}; ${counted(since, 'round')} ${since === 1 ? 'has' : 'have'} closed without it`;
+  });
 }

@@ -9,13 +9,14 @@ const PROGRAMS = ['chromium-headless-shell', 'chromium', 'chromium-browser', 'go
 export const fail = (why) => { console.error(`error: ${why}`); process.exit(1); };
 export const check = (holds, what) => { if (!holds) fail(what); console.log(`ok  ${what}`); };
 
+/** Where the browser is. */
+export const program = () => process.env.CONSILIUM_CHROMIUM ?? PROGRAMS.find((name) => existsSync(name)) ?? fail('no Chromium here: scripts/setup.sh tests installs one, or name one in CONSILIUM_CHROMIUM');
+
 /** Starts the browser, and opens a page on which every fault is noted. */
 export async function open(shots) {
-  const executablePath = process.env.CONSILIUM_CHROMIUM ?? PROGRAMS.find((program) => existsSync(program));
-  if (!executablePath) fail('no Chromium here: scripts/setup.sh tests installs one, or name one in CONSILIUM_CHROMIUM');
   mkdirSync(shots, { recursive: true });
   // root has no sandbox; the pages are our own
-  const browser = await chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] });
+  const browser = await chromium.launch({ executablePath: program(), args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] });
   const page = await browser.newPage({ viewport: { width: 1440, height: 1000 }, colorScheme: 'light' });
   page.setDefaultTimeout(60_000);
   const faults = [];

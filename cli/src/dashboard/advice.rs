@@ -61,7 +61,8 @@ pub fn advice(site: &Site, state: &State, studies: &BTreeMap<StudyId, Listed>) -
         put(true, words, vec![format!("consilium doctor --dir {dir}")]);
     }
     for (number, listed) in studies {
-        let missing = listed.absent.iter().map(|gone| missing(site, (*number, &listed.title), gone, &state.consortium));
+        let missing =
+            listed.absent.iter().map(|gone| missing(site, (*number, listed.title.as_str()), gone, &state.consortium));
         let asked = of_study(site, *number, listed, &state.consortium).into_iter().chain(missing);
         asked.for_each(|(pressing, words, commands)| put(pressing, words, commands));
     }
