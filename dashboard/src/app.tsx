@@ -50,7 +50,7 @@ export function App({ first }: { first?: State }) {
             <Now study={study} state={state} live={live} />
             <Verdict study={study} folder={state.own.folder} />
             <Curves study={study} />
-            <Rounds key={study.number} study={study} />
+            <Rounds key={study.number} study={study} consortium={state.consortium} />
             <Times study={study} />
           </>
         ) : state.studies.length > 0 ? (

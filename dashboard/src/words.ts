@@ -60,6 +60,16 @@ export const named = (members: Member[], places: number[]) => places.map((at) =>
 /** The first digits of a hash. */
 export const short = (hash: string) => `${hash.slice(0, 10)}…`;
 
+/** Members of a study whose nodes make no blocks any more, in a sentence each; not those of whom it is said already that they are missing. */
+export function away(study: Study, consortium: Consortium): string[] {
+  const newest = study.rounds.filter((round) => round.kind === 'round').at(-1)?.round;
+  const there = study.members.filter((member) => member.active && (newest === undefined || member.last_round === newest));
+  return there.flatMap((member) => {
+    const silent = consortium.institutions.find((it) => it.id === member.id && it.makes_blocks)?.silent_ms ?? 0;
+    return silent > quiet(consortium) ? [`${member.name}'s node has made no block for ${span(silent)}: it is down or cut off`] : [];
+  });
+}
+
 /** For how many milliseconds a validator makes no block before it is told: each has its turn once in as many slots as there are. */
 export function quiet(consortium: Consortium): number {
   const makers = consortium.institutions.filter((it) => it.makes_blocks).length;

@@ -1,10 +1,11 @@
 // Who attested which round, with dissent and faults in red; and how long each round took.
 import { useMemo, useState } from 'preact/hooks';
 import uPlot from 'uplot';
+import type { Consortium } from '../state';
 import type { Round, Study } from '../study';
 import { axes, Chart, colour } from './chart';
 import { Part, Table, Tag } from './common';
-import { called, clock, counted, list, missing, named, over, short, span, without } from '../words';
+import { away, called, clock, counted, list, missing, named, over, short, span, without } from '../words';
 
 /** So many rounds stand in the table. */
 const SHOWN = 12;
@@ -56,7 +57,7 @@ function again(models: Round[]): string {
 }
 
 /** Who attested which round. */
-export function Rounds({ study }: { study: Study }) {
+export function Rounds({ study, consortium }: { study: Study; consortium: Consortium }) {
   const models = study.rounds;
   const newest = models.at(-1);
   const [asked, ask] = useState<number | undefined>();
@@ -67,6 +68,7 @@ export function Rounds({ study }: { study: Study }) {
   const partial = useMemo(() => models.filter((round) => without(round, study).length > 0), [models, study.members.length]);
   const apart = useMemo(() => models.filter((round) => wrong.includes(round) || partial.includes(round)), [wrong, partial]);
   const gone = missing(study);
+  const silent = over(study) ? [] : away(study, consortium);
   const rows = (onlyFaults ? apart : models).slice(-SHOWN).reverse();
   return (
     <Part id="rounds" title="Who attested which round" wide>
@@ -79,10 +81,11 @@ export function Rounds({ study }: { study: Study }) {
             </label>{' '}
             {apart.length > 0
               ? <label><input type="checkbox" checked={onlyFaults} onChange={(event) => setOnlyFaults(event.currentTarget.checked)} /> only {apart.length} with dissent, a fault or a site missing</label>
-              : <Tag kind="good">no dissent, no fault and no site missing</Tag>}
+              : silent.length === 0 ? <Tag kind="good">no dissent, no fault and no site missing in what has closed</Tag> : 'No dissent and no fault in what has closed.'}
           </p>
           <p>{trained.length} of at most {study.max_rounds} planned rounds of training {trained.length === 1 ? 'has' : 'have'} closed{beside(models)}.{again(models)}
             {wrong.length === 0 && apart.length > 0 && ' None had dissent or a fault.'}</p>
+          {silent.map((line) => <p key={line}><Tag kind="bad">{line}</Tag></p>)}
           {gone.map((line) => <p key={line}><Tag kind={over(study) ? 'plain' : 'bad'}>{line}</Tag></p>)}
           {gone.length === 0 && partial.length > 0 && <p><Tag kind="wait">{counted(partial.length, 'round')} {partial.length === 1 ? 'has' : 'have'} no part of some site; in the newest no site is missing</Tag></p>}
           {chosen ? <One round={chosen} study={study} /> : <p><Tag kind="bad">round {asked} has not closed</Tag></p>}
