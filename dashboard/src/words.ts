@@ -64,10 +64,10 @@ export const short = (hash: string) => `${hash.slice(0, 10)}…`;
 export function away(study: Study, consortium: Consortium): string[] {
   const newest = study.rounds.filter((round) => round.kind === 'round').at(-1)?.round;
   const there = study.members.filter((member) => member.active && (newest === undefined || member.last_round === newest));
-  return there.flatMap((member) => {
+  return few(there.flatMap((member) => {
     const silent = consortium.institutions.find((it) => it.id === member.id && it.makes_blocks)?.silent_ms ?? 0;
     return silent > quiet(consortium) ? [`${member.name}'s node has made no block for ${span(silent)}: it is down or cut off`] : [];
-  });
+  }), 'node', 'silent');
 }
 
 /** For how many milliseconds a validator makes no block before it is told: each has its turn once in as many slots as there are. */
@@ -79,6 +79,12 @@ export function quiet(consortium: Consortium): number {
 /** Names of members that have no part in a round; nobody has in the initial model. */
 export const without = (round: Round, study: Study) => (round.kind === 'initial' ? [] : study.members.filter((_, at) => !round.inputs.some(([site]) => site === at)).map((member) => member.name));
 
+/** So many sentences about sites are shown at most. */
+const MOST = 6;
+
+/** The first of some sentences, and how many more there are. */
+const few = (all: string[], what: string, how: string) => (all.length <= MOST ? all : [...all.slice(0, MOST), `${counted(all.length - MOST, `more ${what}`)} ${all.length - MOST === 1 ? 'is' : 'are'} ${how}`]);
+
 /** Whether a study needs nobody any more. */
 export const over = (study: Study) => study.stage === 'completed' || study.stage === 'ended';
 
@@ -88,10 +94,10 @@ export function missing(study: Study): string[] {
   const newest = trained.at(-1);
   if (!newest) return [];
   const at = study.members.filter((member) => member.active && member.last_round !== newest.round);
-  return at.map((member) => {
+  return few(at.map((member) => {
     const last = trained.find((round) => round.round === member.last_round);
     const since = trained.filter((round) => round.round > (member.last_round ?? 0)).length;
     const told = last ? `its last update is in round ${last.round}, which closed at ${clock(last.closed_at_ms)}` : 'no round has an update of it';
     return `${member.name} is missing: ${told}; ${counted(since, 'round')} ${since === 1 ? 'has' : 'have'} closed without it`;
-  });
+  }), 'site', 'missing');
 }

@@ -24,7 +24,8 @@ check((await light()) > 50_000 && (await light()) < 300_000, 'the page has less 
 // a round more, and then blocks without one: what each costs the page
 const news = (number) => {
   const closed = made(number, whole.study.members.map((_, at) => at), Date.now(), false);
-  const study = { ...whole.study, round: number + 1, whole: false, rounds: [closed] };
+  const members = whole.study.members.map((member) => ({ ...member, last_round: number }));
+  const study = { ...whole.study, round: number + 1, whole: false, rounds: [closed], members };
   const consortium = { ...whole.consortium, best: whole.consortium.best + number, best_at_ms: Date.now() };
   return { study, consortium, made_at_ms: Date.now() };
 };

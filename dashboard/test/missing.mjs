@@ -90,6 +90,7 @@ await page.waitForFunction(() => document.querySelector('#now h2').textContent =
 check((await text('#now')).includes('Hospital 3 has NOT committed') && (await text('#model')).includes('training stalled'), 'and its page who had sent nothing');
 check(!(await text('#verdict')).includes('study figures'), 'and asks for no comparison with a model that there is not');
 await shot('ended-light');
+check(!(await text('#now')).includes('left out'), 'nobody is left out of a study that has ended');
 await page.goto(`${served.url}?study=9`);
 await page.waitForFunction(() => document.body.innerText.includes('There is no study 9 on this chain'));
 check(true, 'one that there is not is told');

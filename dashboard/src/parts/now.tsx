@@ -56,7 +56,7 @@ function reason(name: string, state: State): string {
 /** The round now. */
 export function Now({ study, state, live }: { study: Study; state: State; live: Live }) {
   const duties = state.worker.duties.filter((duty) => duty.study === study.number);
-  const out = study.members.filter((member) => member.left_out_until !== null || !member.active);
+  const out = study.members.filter((member) => !member.active || (member.left_out_until !== null && !over(study)));
   const gone = over(study) ? [] : missing(study);
   const waits = study.waiting;
   const done = waits?.sites.filter((site) => site.done).length ?? 0;
