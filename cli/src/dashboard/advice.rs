@@ -160,7 +160,7 @@ fn fresh(info: &StudyInfo, best: u32, block_ms: u32) -> bool {
     u64::from(ended) * u64::from(block_ms) < LISTED_MS
 }
 
-/// The hash of a study's model, where the own node holds it and others' files of it are still listed.
+/// The hash of a study's model, where the own node holds it and the chain still lists its files.
 pub fn at_hand(own: &InstitutionId, info: &StudyInfo, best: u32, block_ms: u32) -> Option<Hash> {
     let Phase::Completed(found) = &info.state.phase else { return None };
     let at = info.state.position(own)?;
