@@ -54,7 +54,7 @@ export function App({ first }: { first?: State }) {
             <Times study={study} />
           </>
         ) : state.studies.length > 0 ? (
-          <section class="part wide" id="now"><h2>Study {chosen} now</h2><p class="empty">{state.studies.some((it) => it.number === chosen) ? 'Asking our node …' : `There is no study ${chosen} on this chain: choose one above, or from the list below.`}</p></section>
+          <section class="part wide" id="now"><h2>Study {chosen ?? ''} now</h2><p class="empty">{chosen === undefined || state.studies.some((it) => it.number === chosen) ? 'Asking our node …' : `There is no study ${chosen} on this chain: choose one above, or from the list below.`}</p></section>
         ) : null}
         <Egress state={state} study={study?.number} />
         <Motions state={state} />
