@@ -25,9 +25,16 @@ export function joined(before: Study | null | undefined, news: Study | null | un
   return { ...news, rounds: [...all.values()].sort((a, b) => order(a) - order(b)) };
 }
 
-/** Listens, for one study or (none chosen) for the newest of ours. */
-export function useLive(study: number | undefined): Live {
-  const [live, setLive] = useState<Live>({ told: { server: Date.now(), here: performance.now() }, connected: false });
+/** The state that came with the page: it is shown before the live one begins, and where nothing waits for that (paper, a screenshot). */
+export function begun(text: string | null | undefined): State | undefined {
+  if (!text) return undefined;
+  const state = JSON.parse(text) as State;
+  return state.version === VERSION ? state : undefined;
+}
+
+/** Listens, for one study or (none chosen) for the newest of ours; what came with the page is shown until the first event. */
+export function useLive(study: number | undefined, first: State | undefined): Live {
+  const [live, setLive] = useState<Live>({ state: first, told: { server: first?.made_at_ms ?? Date.now(), here: performance.now() }, connected: first !== undefined });
   useEffect(() => {
     const source = new EventSource(study === undefined ? 'events' : `events?study=${study}`);
     let state: State | undefined;

@@ -4,7 +4,7 @@
 import type { Study } from './study';
 
 /** Version of the document. */
-export const VERSION = 1;
+export const VERSION = 2;
 
 /** Everything. */
 export type State = {
@@ -96,7 +96,9 @@ participant: boolean,
 /** Whether it is suspended. */
 suspended: boolean,
 /** For how long its node has made no block while the chain was awake; none for those that make none. */
-silent_ms: number | null, };
+silent_ms: number | null,
+/** What it says about itself on the chain, such as whom to telephone; empty where it says nothing. */
+profile: string, };
 
 /** A line of `consilium doctor`. */
 export type Check = {

@@ -53,7 +53,9 @@ samples: number,
 /** False once it has left. */
 active: boolean,
 /** The last round that it is left out of, where it is. */
-left_out_until: number | null, };
+left_out_until: number | null,
+/** The last closed round of training that holds an update of it; none where none does. */
+last_round: number | null, };
 
 /** What a study waits for. */
 export type Waiting = {
@@ -131,7 +133,9 @@ training_ms: number,
  * merged, and the merge is measured.
  */
 transfer_ms: number,
-/** The rest: slots in which votes were taken in, and the grace for who is late. */
+/** From the last update to the freeze of the list: the wait for sites that are late (grace), and for merges tried again. */
+grace_ms: number,
+/** The rest: slots in which votes were taken in. */
 chain_ms: number,
 /** Whether times of blocks were estimated by their numbers, since the node keeps their states no longer. */
 estimated: boolean, };

@@ -1,6 +1,6 @@
 // Numbers, times and lists as people read them.
 import type { Consortium } from './state';
-import type { Member, Round } from './study';
+import type { Member, Round, Study } from './study';
 
 const TIME = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit' });
@@ -60,8 +60,44 @@ export const named = (members: Member[], places: number[]) => places.map((at) =>
 /** The first digits of a hash. */
 export const short = (hash: string) => `${hash.slice(0, 10)}…`;
 
+/** Members of a study whose nodes make no blocks any more, in a sentence each; not those of whom it is said already that they are missing. */
+export function away(study: Study, consortium: Consortium): string[] {
+  const newest = study.rounds.filter((round) => round.kind === 'round').at(-1)?.round;
+  const there = study.members.filter((member) => member.active && (newest === undefined || member.last_round === newest));
+  return few(there.flatMap((member) => {
+    const silent = consortium.institutions.find((it) => it.id === member.id && it.makes_blocks)?.silent_ms ?? 0;
+    return silent > quiet(consortium) ? [`${member.name}'s node has made no block for ${span(silent)}: it is down or cut off`] : [];
+  }), 'node', 'silent');
+}
+
 /** For how many milliseconds a validator makes no block before it is told: each has its turn once in as many slots as there are. */
 export function quiet(consortium: Consortium): number {
   const makers = consortium.institutions.filter((it) => it.makes_blocks).length;
   return Math.max(10_000, 4 * makers * consortium.block_ms);
+}
+
+/** Names of members that have no part in a round; nobody has in the initial model. */
+export const without = (round: Round, study: Study) => (round.kind === 'initial' ? [] : study.members.filter((_, at) => !round.inputs.some(([site]) => site === at)).map((member) => member.name));
+
+/** So many sentences about sites are shown at most. */
+const MOST = 6;
+
+/** The first of some sentences, and how many more there are. */
+const few = (all: string[], what: string, how: string) => (all.length <= MOST ? all : [...all.slice(0, MOST), `${counted(all.length - MOST, `more ${what}`)} ${all.length - MOST === 1 ? 'is' : 'are'} ${how}`]);
+
+/** Whether a study needs nobody any more. */
+export const over = (study: Study) => study.stage === 'completed' || study.stage === 'ended';
+
+/** Who takes part, and has no update in the newest closed round of training: since when, in a sentence each. */
+export function missing(study: Study): string[] {
+  const trained = study.rounds.filter((round) => round.kind === 'round');
+  const newest = trained.at(-1);
+  if (!newest) return [];
+  const at = study.members.filter((member) => member.active && member.last_round !== newest.round);
+  return few(at.map((member) => {
+    const last = trained.find((round) => round.round === member.last_round);
+    const since = trained.filter((round) => round.round > (member.last_round ?? 0)).length;
+    const told = last ? `its last update is in round ${last.round}, which closed at ${clock(last.closed_at_ms)}` : 'no round has an update of it';
+    return `${member.name} is missing: ${told}; ${counted(since, 'round')} ${since === 1 ? 'has' : 'have'} closed without it`;
+  }), 'site', 'missing');
 }

@@ -1,7 +1,9 @@
 // A headless Chromium of this machine, and what is asked of every page that it shows.
 import { chromium } from 'playwright-core';
+import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 const AXE = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
 const PROGRAMS = ['chromium-headless-shell', 'chromium', 'chromium-browser', 'google-chrome'].map((name) => `/usr/bin/${name}`);
@@ -9,13 +11,20 @@ const PROGRAMS = ['chromium-headless-shell', 'chromium', 'chromium-browser', 'go
 export const fail = (why) => { console.error(`error: ${why}`); process.exit(1); };
 export const check = (holds, what) => { if (!holds) fail(what); console.log(`ok  ${what}`); };
 
+/** Where the browser is. */
+export const program = () => process.env.CONSILIUM_CHROMIUM ?? PROGRAMS.find((name) => existsSync(name)) ?? fail('no Chromium here: scripts/setup.sh tests installs one, or name one in CONSILIUM_CHROMIUM');
+
+/** What a browser without a driver prints (`--dump-dom`) or writes (`--screenshot=FILE`) of a page as it has loaded. */
+export async function once(what, url) {
+  const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+  return (await promisify(execFile)(program(), ['--headless', ...sandbox, '--window-size=1400,3000', what, url], { timeout: 30_000, maxBuffer: 1e8 })).stdout;
+}
+
 /** Starts the browser, and opens a page on which every fault is noted. */
 export async function open(shots) {
-  const executablePath = process.env.CONSILIUM_CHROMIUM ?? PROGRAMS.find((program) => existsSync(program));
-  if (!executablePath) fail('no Chromium here: scripts/setup.sh tests installs one, or name one in CONSILIUM_CHROMIUM');
   mkdirSync(shots, { recursive: true });
   // root has no sandbox; the pages are our own
-  const browser = await chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] });
+  const browser = await chromium.launch({ executablePath: program(), args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] });
   const page = await browser.newPage({ viewport: { width: 1440, height: 1000 }, colorScheme: 'light' });
   page.setDefaultTimeout(60_000);
   const faults = [];

@@ -3,7 +3,7 @@
 //   node test/live.mjs ADDRESS SHOTS
 //
 // ADDRESS is what `consilium dashboard` printed, of the first site of a `consilium localnet run --keep` that may still be starting.
-import { accessible, check, fail, firstPaint, open } from './browser.mjs';
+import { accessible, check, fail, firstPaint, once, open } from './browser.mjs';
 
 const LATE_MS = 1_000;
 const [address, shots] = process.argv.slice(2);
@@ -64,6 +64,8 @@ await shot('4-certified-light');
 await accessible(page);
 await page.emulateMedia({ colorScheme: 'dark' });
 await shot('5-certified-dark');
+
+check((await once('--dump-dom', `${address}?study=0`)).includes('its model is certified'), 'a browser that looks once sees the state, too');
 
 const late = (await page.evaluate(() => globalThis.late.map((one) => one.ms))).sort((a, b) => a - b);
 const at = (part) => late[Math.min(late.length - 1, Math.floor(late.length * part))];

@@ -1,12 +1,22 @@
-//! What the own people are to do now, the most pressing first. Pure.
+//! What the own people are to do now, the most pressing first. Pure, but for where the own table lies.
 
 use super::{
-    site::Site,
+    absent::Absent,
+    fetched::Model,
+    missing::{missing, silent},
+    site::{quoted, Site},
     state::{Consortium, State, Todo},
 };
-use crate::{chain::StudyInfo, show::why_paused};
-use consilium_primitives::{round::Phase, InstitutionId, StudyId};
-use std::collections::BTreeMap;
+use crate::{
+    chain::StudyInfo,
+    show::{why_aborted, why_paused},
+    study::fetch::pack,
+};
+use consilium_primitives::{
+    round::{bit, Phase},
+    Hash, InstitutionId, StudyId,
+};
+use std::{collections::BTreeMap, path::Path};
 
 /// For how long the chain lists a study for its files after its end.
 const LISTED_MS: u64 = 86_400_000;
@@ -18,7 +28,14 @@ pub struct Listed {
     pub info: StudyInfo,
     /// Its title.
     pub title: String,
+    /// Whose updates are missing, where the own institution takes part and the study runs.
+    pub absent: Vec<Absent>,
+    /// Its model, where it lies on this machine already.
+    pub model: Option<Model>,
 }
+
+/// What is to be done: whether something stands still until it is, what and why, and what to type.
+pub type Asked = (bool, String, Vec<String>);
 
 /// What is to be done.
 pub fn advice(site: &Site, state: &State, studies: &BTreeMap<StudyId, Listed>) -> Vec<Todo> {
@@ -44,10 +61,12 @@ pub fn advice(site: &Site, state: &State, studies: &BTreeMap<StudyId, Listed>) -
         put(true, words, vec![format!("consilium doctor --dir {dir}")]);
     }
     for (number, listed) in studies {
-        if let Some((pressing, words, commands)) = of_study(site, *number, listed, &state.consortium) {
-            put(pressing, words, commands);
-        }
+        let missing =
+            listed.absent.iter().map(|gone| missing(site, (*number, listed.title.as_str()), gone, &state.consortium));
+        let asked = of_study(site, *number, listed, &state.consortium).into_iter().chain(missing);
+        asked.for_each(|(pressing, words, commands)| put(pressing, words, commands));
     }
+    silent(site, state, studies).for_each(|(pressing, words, commands)| put(pressing, words, commands));
     for motion in state.motions.iter().filter(|motion| motion.ours) {
         let number = motion.number;
         let words = format!("Motion {number} waits for our vote: {}", motion.headline);
@@ -67,7 +86,7 @@ pub fn advice(site: &Site, state: &State, studies: &BTreeMap<StudyId, Listed>) -
 }
 
 /// What a study asks of the own people.
-fn of_study(site: &Site, number: StudyId, listed: &Listed, chain: &Consortium) -> Option<(bool, String, Vec<String>)> {
+fn of_study(site: &Site, number: StudyId, listed: &Listed, chain: &Consortium) -> Option<Asked> {
     let (dir, title, study) = (&site.shown, &listed.title, &listed.info.state);
     let own = InstitutionId(site.id);
     let member = study.members.iter().find(|member| member.id == own);
@@ -97,18 +116,55 @@ fn of_study(site: &Site, number: StudyId, listed: &Listed, chain: &Consortium) -
                 format!("{named} is paused: {}. Mend what is named below; then it can go on", why_paused(pause.reason));
             Some((true, words, vec![format!("consilium study resume {number} --dir {dir}")]))
         }
-        Phase::Completed(found) => {
-            let at = study.members.iter().position(|member| member.id == own)?;
-            let holds = found.held >> at & 1 == 1;
-            let ended = chain.best.saturating_sub(study.ended_at.unwrap_or_default());
-            let fresh = u64::from(ended) * u64::from(chain.block_ms) < LISTED_MS;
-            let words = format!("{named} has its model: fetch it within a day of its end");
-            (holds && fresh).then(|| {
-                (false, words, vec![format!("consilium study fetch {number} --dir {dir} --out model-{number}")])
-            })
+        Phase::Completed(_) => {
+            at_hand(&own, &listed.info, chain.best, chain.block_ms)?;
+            let packed = |folder: &Path| pack(folder, &site.dir, &listed.info.agreement).join(" ");
+            let fetched = format!("model-{number}");
+            match &listed.model {
+                Some(model) if model.ready => None,
+                Some(model) => {
+                    let folder = quoted(&model.folder.display().to_string());
+                    let words = format!("{named} has its model, which lies in {folder}: make it ready for use");
+                    Some((false, words, vec![packed(&model.folder)]))
+                }
+                None => {
+                    let words = format!(
+                        "{named} has its model: within a day of its end fetch it, make it ready for use, and let our worker train \
+                         and measure a model of our rows alone to compare it with"
+                    );
+                    let commands = vec![
+                        format!("consilium study fetch {number} --dir {dir} --out {fetched}"),
+                        packed(Path::new(&fetched)),
+                        format!("consilium study figures {number} --dir {dir} --out figures-{number}.json"),
+                    ];
+                    Some((false, words, commands))
+                }
+            }
+        }
+        Phase::Aborted { reason }
+            if (member.is_some() || proposes) && fresh(&listed.info, chain.best, chain.block_ms) =>
+        {
+            let words = format!(
+                "{named} has ended without a model: {}. The line below shows who had not done what, and how to begin anew",
+                why_aborted(*reason)
+            );
+            Some((false, words, vec![format!("consilium study {number} --dir {dir}")]))
         }
         _ => None,
     }
+}
+
+/// Whether a study has ended less than a day ago.
+fn fresh(info: &StudyInfo, best: u32, block_ms: u32) -> bool {
+    let ended = best.saturating_sub(info.state.ended_at.unwrap_or_default());
+    u64::from(ended) * u64::from(block_ms) < LISTED_MS
+}
+
+/// The hash of a study's model, where the own node holds it and the chain still lists its files.
+pub fn at_hand(own: &InstitutionId, info: &StudyInfo, best: u32, block_ms: u32) -> Option<Hash> {
+    let Phase::Completed(found) = &info.state.phase else { return None };
+    let at = info.state.position(own)?;
+    (found.held & bit(at) != 0 && fresh(info, best, block_ms)).then_some(found.root)
 }
 
 #[cfg(test)]
@@ -119,7 +175,7 @@ mod tests {
         *,
     };
     use crate::{audit::testing::World, up::arguments::tests::settings};
-    use consilium_primitives::round::{Back, Kind, Pause, PauseReason, PerMember};
+    use consilium_primitives::round::{AbortReason, Back, Kind, Pause, PauseReason, PerMember};
 
     fn site(id: u8) -> Site {
         Site {
@@ -140,13 +196,28 @@ mod tests {
 
     #[test]
     fn what_waits_for_our_people_is_said_with_what_to_type_the_most_pressing_first() {
-        let mut listed = Listed { info: World::new().history.info, title: "Sepsis".into() };
+        let mut listed =
+            Listed { info: World::new().history.info, title: "Sepsis".into(), absent: Vec::new(), model: None };
         let member = listed.info.state.members[0].id.0[0];
         let mut state = State::default();
         (state.consortium.best, state.consortium.block_ms) = (900, 500);
         listed.info.state.ended_at = Some(890);
         let all = told(member, &state, &listed);
         assert!(all[0].1.contains("consilium study fetch 4 --dir alder") && !all[0].0, "{all:?}");
+        assert!(all[0]
+            .1
+            .contains("$ ml-worker pack --dir model-4 --out model-4/ready $ consilium study figures 4 --dir"));
+        // what is done is asked for no more
+        listed.model = Some(Model { folder: "got it".into(), ready: false });
+        let all = told(member, &state, &listed);
+        assert!(
+            all[0].1.contains("lies in 'got it'")
+                && all[0].1.ends_with("$ ml-worker pack --dir 'got it' --out 'got it/ready'"),
+            "{all:?}"
+        );
+        listed.model = Some(Model { folder: "got it".into(), ready: true });
+        assert!(told(member, &state, &listed).is_empty());
+        listed.model = None;
         // a day after its end the files may go
         state.consortium.best = 890 + 172_800;
         assert!(told(member, &state, &listed).is_empty());
@@ -172,5 +243,21 @@ mod tests {
         state.unreachable = Some("no node answers".into());
         let all = told(99, &state, &listed);
         assert!(all[0].1.contains("consilium up --dir alder") && all[1].1.contains("disk: 0.1 GiB"), "{all:?}");
+    }
+
+    #[test]
+    fn a_study_that_ended_without_a_model_is_told_for_a_day() {
+        let mut listed =
+            Listed { info: World::new().history.info, title: "Sepsis".into(), absent: Vec::new(), model: None };
+        let member = listed.info.state.members[0].id.0[0];
+        listed.info.state.phase = Phase::Aborted { reason: AbortReason::Stalled };
+        listed.info.state.ended_at = Some(890);
+        let mut state = State::default();
+        (state.consortium.best, state.consortium.block_ms) = (900, 500);
+        let all = told(member, &state, &listed);
+        assert!(all[0].1.contains("ended without a model: training stalled"), "{all:?}");
+        assert!(told(99, &state, &listed).is_empty(), "it was not theirs");
+        state.consortium.best = 890 + 172_800;
+        assert!(told(member, &state, &listed).is_empty());
     }
 }

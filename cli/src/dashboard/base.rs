@@ -1,8 +1,10 @@
 //! What does not depend on the study that is looked at: read anew with every block, and at least once a second.
 
 use super::{
-    advice::{advice, Listed},
+    absent::Sent,
+    advice::{advice, at_hand, Listed},
     egress::Log,
+    fetched::Fetched,
     site::Site,
     state::{Brief, Check, Consortium, Duty, Institution, Motion, Own, State, Worker, VERSION},
 };
@@ -87,7 +89,16 @@ pub fn titled(spec: Option<&[u8]>) -> (String, String) {
 pub async fn watch(site: Arc<Site>, tell: Sender<Arc<Base>>) {
     let beside = Arc::new(Mutex::new(Beside::default()));
     let look = tokio::spawn(look_beside(site.clone(), beside.clone()));
-    let mut reader = Reader { site, beside, log: None, node: None, studies: BTreeMap::new(), version: String::new() };
+    let mut reader = Reader {
+        site,
+        beside,
+        log: None,
+        node: None,
+        studies: BTreeMap::new(),
+        sent: BTreeMap::new(),
+        fetched: Fetched::default(),
+        version: String::new(),
+    };
     let mut base = Base::default();
     let (mut last, mut since) = (String::new(), None::<Instant>);
     while !tell.is_closed() {
@@ -177,6 +188,9 @@ struct Reader {
     log: Option<Log>,
     node: Option<(Node, Arc<Chain>)>,
     studies: BTreeMap<StudyId, Listed>,
+    /// Who sent what, of studies that run.
+    sent: BTreeMap<StudyId, Sent>,
+    fetched: Fetched,
     version: String,
 }
 
@@ -229,6 +243,7 @@ impl Reader {
         for open in here.motions.clone().into_values() {
             chain.recall(&mut here, [open.proposer.clone()], open.proposed_at).await;
         }
+        let own = self.site.id;
         for number in 0..chain.study_count(at).await? {
             if self.studies.get(&number).is_some_and(|known| known.info.state.ended()) {
                 continue;
@@ -238,9 +253,19 @@ impl Reader {
                 Some(known) => known.title.clone(),
                 None => titled(chain.spec(number, at).await?.as_deref()).0,
             };
-            self.studies.insert(number, Listed { info, title });
+            let ours = info.state.members.iter().any(|member| member.id.0 == own && member.active);
+            let mut absent = Vec::new();
+            if ours && !info.state.ended() {
+                let sent = self.sent.entry(number).or_default();
+                sent.read(chain, number, &info.state, at, here.block_ms).await?;
+                absent = sent.absent(&info.state);
+            }
+            self.studies.insert(number, Listed { info, title, absent, model: None });
         }
-        let own = self.site.id;
+        for listed in self.studies.values_mut() {
+            let root = at_hand(&InstitutionId(own), &listed.info, at.number, here.block_ms);
+            listed.model = root.and_then(|root| self.fetched.model(&self.site, &root).cloned());
+        }
         let ms = u64::from(here.block_ms);
         let institutions: Vec<Institution> = here
             .institutions
@@ -254,6 +279,7 @@ impl Reader {
                 participant: it.participant,
                 suspended: it.suspended,
                 silent_ms: silences.get(who).map(|slots| slots.saturating_mul(ms)),
+                profile: String::from_utf8_lossy(&it.profile).lines().map(seen).collect::<Vec<_>>().join("; "),
             })
             .collect();
         let others = here.institutions.values().filter(|it| it.peer_id.is_some()).count().saturating_sub(1);
@@ -321,7 +347,7 @@ pub fn stage(info: &StudyInfo) -> &'static str {
     }
 }
 
-fn brief(number: StudyId, Listed { info, title }: &Listed, own: &[u8; 32], chain: &Chain, now: u32) -> Brief {
+fn brief(number: StudyId, Listed { info, title, .. }: &Listed, own: &[u8; 32], chain: &Chain, now: u32) -> Brief {
     let own = InstitutionId(*own);
     let waits = waiting(chain.genesis(), number, info, now);
     let mine = waits.as_ref().and_then(|waits| waits.sites.iter().find(|site| site.who == own));

@@ -3,16 +3,20 @@
 //! * [`serve`]: the page and its live state over HTTP, on this machine alone; [`assets`]: the page's files, which are built in;
 //! * [`state`]: the document that the browser gets; [`document`]: what of it has changed;
 //! * [`base`]: what does not depend on the study that is looked at; [`study`], [`rounds`], [`arms`]: one study;
-//! * [`egress`]: what left this building; [`advice`]: what to do now.
+//! * [`egress`]: what left this building; [`fetched`]: models that lie here already; [`absent`], [`missing`]: whose updates are missing;
+//!   [`advice`]: what to do now.
 //!
 //! It only reads. Whatever changes something is a command that is shown and typed by people.
 
+mod absent;
 mod advice;
 mod arms;
 mod assets;
 pub mod base;
 mod document;
 pub mod egress;
+mod fetched;
+mod missing;
 mod rounds;
 mod serve;
 mod site;

@@ -162,8 +162,10 @@ impl Rounds {
 fn split(opened: u64, update: u64, frozen: u64, closed: u64, slot: u64, estimated: bool) -> Spans {
     let training_ms = update.saturating_sub(opened).saturating_sub(slot);
     let transfer_ms = closed.saturating_sub(frozen).saturating_sub(slot);
-    let all = closed.saturating_sub(opened);
-    Spans { training_ms, transfer_ms, chain_ms: all.saturating_sub(training_ms).saturating_sub(transfer_ms), estimated }
+    // no longer than what the other two leave, where times of blocks are estimated
+    let rest = closed.saturating_sub(opened).saturating_sub(training_ms).saturating_sub(transfer_ms);
+    let grace_ms = frozen.saturating_sub(update).min(rest);
+    Spans { training_ms, transfer_ms, grace_ms, chain_ms: rest - grace_ms, estimated }
 }
 
 /// The block with the last update that is in a round; of one without updates, its first.
@@ -208,10 +210,15 @@ mod tests {
     fn a_round_s_time_is_shared_out_without_rest() {
         // updates after 4 slots of training, one slot for their votes, a slot of grace, three of transfer and merge, one for votes
         let spans = split(10_000, 12_500, 13_000, 15_000, 500, false);
-        assert_eq!((spans.training_ms, spans.transfer_ms, spans.chain_ms), (2_000, 1_500, 1_500));
+        assert_eq!((spans.training_ms, spans.transfer_ms), (2_000, 1_500));
+        // the wait for who is late is no vote
+        assert_eq!((spans.grace_ms, spans.chain_ms), (500, 1_000));
         // what came ahead was there when the round was opened
         let spans = split(10_000, 10_000, 10_000, 10_500, 500, true);
         assert_eq!((spans.training_ms, spans.transfer_ms, spans.chain_ms, spans.estimated), (0, 0, 500, true));
+        // a site that never came: the others had sent theirs, and the grace of 20 slots went by
+        let spans = split(10_000, 11_000, 21_000, 22_000, 500, false);
+        assert_eq!((spans.training_ms, spans.transfer_ms, spans.grace_ms, spans.chain_ms), (500, 500, 10_000, 1_000));
     }
 
     #[test]

@@ -10,7 +10,8 @@ use super::{
 use crate::plain::{seen, told};
 use anyhow::Result;
 use axum::{
-    extract::{Path, Query, Request, State as Shared},
+    body::{Body, Bytes},
+    extract::{rejection::QueryRejection, Path, Query, Request, State as Shared},
     http::{header, HeaderValue, StatusCode},
     middleware::{self, Next},
     response::{
@@ -20,12 +21,13 @@ use axum::{
     routing::get,
     Router,
 };
-use futures::{stream, Stream};
+use futures::{stream, Stream, StreamExt};
 use serde::Deserialize;
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     sync::{watch, Mutex, OwnedSemaphorePermit, Semaphore},
+    time::timeout,
 };
 
 /// How many pages may be open at once.
@@ -34,6 +36,11 @@ const MOST_PAGES: usize = 8;
 const POLICY: &str =
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
+
+/// Where in the document its first state stands.
+const FIRST: &str = r#"<script type="application/json" id="first">"#;
+/// How long the end of the document waits for that.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 struct Door {
     site: Arc<Site>,
@@ -113,8 +120,45 @@ fn served(asset: &'static Asset) -> Response {
     ([(header::CONTENT_TYPE, asset.kind)], asset.bytes).into_response()
 }
 
-async fn page() -> Response {
-    ASSETS.iter().find(|asset| asset.name.is_empty()).map_or_else(|| StatusCode::NOT_FOUND.into_response(), served)
+/// The page, with its first state in it: a browser that looks once (for paper, a screenshot) sees all of it, too. What comes before
+/// the state is sent at once, so that something is painted while a node answers slowly.
+async fn page(Shared(door): Shared<Arc<Door>>, asked: Result<Query<Asked>, QueryRejection>) -> Response {
+    let Some(asset) = ASSETS.iter().find(|asset| asset.name.is_empty()) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let (head, tail) = halves(asset.bytes);
+    // what is no number names no study
+    let study = asked.ok().and_then(|Query(asked)| asked.study);
+    let parts = stream::iter([Bytes::from_static(head)])
+        .chain(stream::once(first(door, study)))
+        .chain(stream::iter([Bytes::from_static(tail)]));
+    let body = Body::from_stream(parts.map(Ok::<Bytes, Infallible>));
+    ([(header::CONTENT_TYPE, asset.kind)], body).into_response()
+}
+
+/// What comes before the first state, and what comes after it.
+fn halves(document: &'static [u8]) -> (&'static [u8], &'static [u8]) {
+    let at = document.windows(FIRST.len()).position(|found| found == FIRST.as_bytes());
+    document.split_at(at.map_or(document.len(), |at| at + FIRST.len()))
+}
+
+/// The first state; nothing where the node does not answer in time.
+async fn first(door: Arc<Door>, study: Option<u32>) -> Bytes {
+    let mut base = door.base.clone();
+    // read to its end also where it takes longer: the events that follow ask for the same
+    let read = tokio::spawn(async move {
+        let ready = base.wait_for(|base| base.state.version != 0).await.ok()?.clone();
+        Page::new(door, study).news(&ready).await.ok()
+    });
+    match timeout(PATIENCE, read).await {
+        Ok(Ok(Some(state))) => within(&state).into(),
+        _ => Bytes::new(),
+    }
+}
+
+/// JSON that can stand in a document, whatever names and titles hold.
+fn within(state: &serde_json::Value) -> String {
+    state.to_string().replace('<', "\\u003c")
 }
 
 async fn file(Path((_, name)): Path<(String, String)>) -> Response {
@@ -132,15 +176,13 @@ async fn events(Shared(door): Shared<Arc<Door>>, Query(asked): Query<Asked>) -> 
     }
 }
 
-/// What one page has been told, and what it holds while it is open.
+/// What one page has been told.
 struct Page {
     door: Arc<Door>,
-    base: watch::Receiver<Arc<Base>>,
     study: Option<u32>,
     known: Known,
     /// The study as it was read last: told again while the node does not answer.
     last: Option<super::state::Study>,
-    _permit: OwnedSemaphorePermit,
 }
 
 /// An event for everything that changes, and for everything at first.
@@ -151,24 +193,29 @@ fn news(
 ) -> impl Stream<Item = Result<Event, Infallible>> {
     let mut base = door.base.clone();
     base.mark_changed();
-    let page = Page { door, base, study, known: Known::default(), last: None, _permit: permit };
-    stream::unfold(page, |mut page| async move {
+    // it holds its permit while it is open
+    stream::unfold((Page::new(door, study), base, permit), |(mut page, mut base, permit)| async move {
         loop {
-            page.base.changed().await.ok()?;
-            let base = page.base.borrow_and_update().clone();
+            base.changed().await.ok()?;
+            let now = base.borrow_and_update().clone();
             // nothing was read yet
-            if base.state.version == 0 {
+            if now.state.version == 0 {
                 continue;
             }
-            let Ok(news) = page.news(&base).await else { continue };
+            let Ok(news) = page.news(&now).await else { continue };
             if let Ok(event) = Event::default().event("state").json_data(news) {
-                return Some((Ok(event), page));
+                return Some((Ok(event), (page, base, permit)));
             }
         }
     })
 }
 
 impl Page {
+    /// One that has been told nothing.
+    fn new(door: Arc<Door>, study: Option<u32>) -> Self {
+        Self { door, study, known: Known::default(), last: None }
+    }
+
     async fn news(&mut self, base: &Base) -> Result<serde_json::Value> {
         let mut state = base.state.clone();
         let newest =
@@ -189,7 +236,21 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn the_document_has_a_place_for_its_first_state_which_no_title_can_leave() {
+        let page = ASSETS.iter().find(|asset| asset.name.is_empty()).unwrap();
+        let (head, tail) = halves(page.bytes);
+        assert!(head.ends_with(FIRST.as_bytes()) && tail.starts_with(b"</script>"));
+        assert_eq!([head, tail].concat(), page.bytes);
+        assert_eq!(halves(b"none"), (&b"none"[..], &b""[..]));
+        let title = "</script><script>alert(1)</script><!--";
+        let text = within(&serde_json::json!({ "title": title }));
+        assert!(!text.contains('<'), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap()["title"], title);
+    }
 
     #[test]
     fn only_this_machine_s_own_names_are_answered_to() {

@@ -84,7 +84,7 @@ impl Site {
 }
 
 /// A text as a shell takes it for one word.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "/._-+@%".contains(c);
     match !text.is_empty() && text.chars().all(plain) {
         true => text.into(),

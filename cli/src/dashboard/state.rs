@@ -8,7 +8,7 @@
 use serde::Serialize;
 
 /// Version of this document. A page of another version reloads itself.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Derives what all parts of the document have in common.
 macro_rules! told {
@@ -118,6 +118,8 @@ told! {
         pub suspended: bool,
         /// For how long its node has made no block while the chain was awake; none for those that make none.
         pub silent_ms: Option<u64>,
+        /// What it says about itself on the chain, such as whom to telephone; empty where it says nothing.
+        pub profile: String,
     }
 
     /// A line of `consilium doctor`.

@@ -10,17 +10,17 @@ use super::{
 use crate::{
     chain::StudyInfo,
     plain::{seen, told},
-    show::{name, phase},
+    show::{name, phase, Names},
     study::{
-        answers::failures,
+        answers::{failures, Failure},
         sentences::rules,
-        standstill::trouble,
+        standstill::{absent, before_end, trouble},
         waiting::{waiting, Times},
     },
 };
 use anyhow::Result;
 use consilium_primitives::{
-    round::{bit, Phase},
+    round::{bit, Phase, Study as State},
     InstitutionId, StudyId,
 };
 use serde_json::json;
@@ -29,13 +29,15 @@ use std::collections::BTreeMap;
 /// Studies, as far as they were read.
 pub struct Studies {
     rounds: BTreeMap<StudyId, Rounds>,
+    /// Why those ended that have no model: nothing of it changes any more.
+    ended: BTreeMap<StudyId, Vec<String>>,
     report: Report,
 }
 
 impl Studies {
     /// None was read yet.
     pub fn new(site: &Site) -> Self {
-        Self { rounds: BTreeMap::new(), report: Report::of(&site.report) }
+        Self { rounds: BTreeMap::new(), ended: BTreeMap::new(), report: Report::of(&site.report) }
     }
 
     /// One study at a block; none where there is none of this number.
@@ -60,14 +62,16 @@ impl Studies {
             notes: &site.dir.join(format!("worker/studies/{agreement}/study-{number}")),
         };
         let rounds = self.rounds.entry(number).or_default().told(&frame).await?;
-        let members = state.members.iter().map(|member| Member {
+        let member = |(place, member): (u8, &consilium_primitives::round::Member)| Member {
             name: name(names, &member.id),
             id: member.id.to_string(),
             own: member.id == own,
             samples: member.samples,
             active: member.active,
             left_out_until: member.benched_until.filter(|until| *until >= state.round),
-        });
+            last_round: last_round(&rounds, place),
+        };
+        let members: Vec<Member> = (0u8..).zip(state.members.iter()).map(member).collect();
         let waits = match waiting(chain.genesis(), number, &info, at.number) {
             None => None,
             Some(waits) => {
@@ -89,13 +93,14 @@ impl Studies {
                 })
             }
         };
-        let said = match state.ended() && !matches!(state.phase, Phase::Aborted { .. }) {
-            true => Vec::new(),
-            false => match failures(chain, number, &info, *at).await {
-                Ok(failed) => trouble(state, None, &failed, names, number),
-                Err(error) => vec![seen(&told(&error))],
-            },
+        let said = match (&state.phase, self.ended.get(&number)) {
+            (Phase::Completed(_), _) => Vec::new(),
+            (_, Some(said)) => said.clone(),
+            _ => stands(link, number, &info).await?,
         };
+        if matches!(state.phase, Phase::Aborted { .. }) {
+            self.ended.insert(number, said.clone());
+        }
         Ok(Some(Study {
             number,
             title,
@@ -107,7 +112,7 @@ impl Studies {
             best: state.best,
             metric,
             rules: rules(state, names),
-            members: members.collect(),
+            members,
             waiting: waits,
             trouble: said.iter().map(|line| line.replace("--dir FOLDER", &format!("--dir {}", site.shown))).collect(),
             whole: true,
@@ -117,6 +122,40 @@ impl Studies {
             agreement,
         }))
     }
+}
+
+/// Why a study stands still or has ended without a model, and who had not done its part, as far as this node still knows.
+async fn stands(link: &Link, number: StudyId, info: &StudyInfo) -> Result<Vec<String>> {
+    let Link { chain, at, names, .. } = link;
+    let before = before_end(chain, number, info).await?;
+    Ok(reasons(info, before.as_ref(), failures(chain, number, info, *at).await, names, number))
+}
+
+/// The same of what was read: why it ended is told also where it cannot be told whose part had failed.
+fn reasons(
+    info: &StudyInfo,
+    before: Option<&State>,
+    failed: Result<Vec<Failure>>,
+    names: &Names,
+    number: StudyId,
+) -> Vec<String> {
+    let (failed, unknown) = match failed {
+        Ok(failed) => (failed, None),
+        Err(error) => (Vec::new(), Some(seen(&told(&error)))),
+    };
+    let mut said = trouble(&info.state, before, &failed, names, number);
+    let missing = absent(&info.state, names);
+    if !missing.is_empty() {
+        said.push(format!("had not enrolled when it ended: {}", missing.join(", ")));
+    }
+    said.extend(unknown);
+    said
+}
+
+/// The last closed round of training that holds an update of the site at a place.
+fn last_round(rounds: &[Round], place: u8) -> Option<u32> {
+    let holds = |round: &&Round| round.kind == "round" && round.inputs.iter().any(|(site, _)| *site == place);
+    rounds.iter().rev().find(holds).map(|round| round.round)
 }
 
 fn certificate(site: &Site, link: &Link, number: StudyId, info: &StudyInfo, rounds: &[Round]) -> Option<Certificate> {
@@ -168,4 +207,39 @@ fn certificate(site: &Site, link: &Link, number: StudyId, info: &StudyInfo, roun
         text: serde_json::to_string_pretty(&text).unwrap_or_default(),
         commands: commands.map(|(what, line)| (what.to_owned(), line)).into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::audit::testing::World;
+    use consilium_primitives::round::AbortReason;
+
+    #[test]
+    fn why_a_study_ended_is_told_also_where_the_states_before_are_gone() {
+        let history = World::new().history;
+        let (mut info, names) = (history.info, &history.names);
+        info.state.phase = Phase::Aborted { reason: AbortReason::TooFewEnrolled };
+        info.state.rules.invited.try_push(InstitutionId([9; 32])).unwrap();
+        let gone = || Err(anyhow::anyhow!("the state is discarded"));
+        let said = reasons(&info, None, gone(), names, 4);
+        assert!(said[0].contains("too few had enrolled in time") && said[1].contains("register it anew"), "{said:?}");
+        let absent = said.iter().any(|line| line.contains(&InstitutionId([9; 32]).to_string()));
+        assert!(absent && said.last().unwrap().contains("is discarded"), "{said:?}");
+        assert_eq!(reasons(&info, None, Ok(Vec::new()), names, 4).len(), 3, "nothing is unknown");
+    }
+
+    #[test]
+    fn the_last_round_with_an_update_of_a_site_is_known() {
+        let round = |kind: &str, round, sites: &[u8]| Round {
+            kind: kind.into(),
+            round,
+            inputs: sites.iter().map(|site| (*site, 100)).collect(),
+            ..Round::default()
+        };
+        // statistics are no update
+        let rounds = [round("statistics", 0, &[0, 1, 2]), round("round", 1, &[0, 1]), round("round", 2, &[0])];
+        assert_eq!([0, 1, 2].map(|place| last_round(&rounds, place)), [Some(2), Some(1), None]);
+    }
 }

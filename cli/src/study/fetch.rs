@@ -154,7 +154,7 @@ pub fn whole(sources: &impl BlobSource, root: &Hash, what: &str) -> Result<Vec<u
 }
 
 /// The words of the command that packs these files; with the site's own table where `sites.toml` names it.
-fn pack(out: &Path, dir: &Path, agreement: &Hash) -> Vec<String> {
+pub fn pack(out: &Path, dir: &Path, agreement: &Hash) -> Vec<String> {
     let text = |path: PathBuf| {
         let text = path.to_string_lossy().into_owned();
         let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);

@@ -1,7 +1,7 @@
 // Figures per round, of every site and of the swarm, with other models beside them where they are known; and whether it helped.
 import { useMemo } from 'preact/hooks';
 import type uPlot from 'uplot';
-import type { Arm, Study } from '../study';
+import type { Arm, Round, Study } from '../study';
 import { axes, Chart, colour } from './chart';
 import { Copy, Part, Table, Tag } from './common';
 import { counted, figure, list, metric, named } from '../words';
@@ -11,7 +11,7 @@ const COLOURS = 6;
 /** So many rounds stand in the table. */
 const SHOWN = 20;
 
-interface Line { name: string; stroke: string; width: number; dash?: number[]; values: (number | null)[] }
+interface Line { name: string; stroke: string; width: number; dash?: number[]; rings?: boolean; values: (number | null)[] }
 
 function lines(study: Study): { x: number[]; lines: Line[] } {
   const rounds = study.rounds.filter((round) => round.kind === 'round' && round.losses.length > 0);
@@ -30,7 +30,11 @@ function lines(study: Study): { x: number[]; lines: Line[] } {
   });
   // who stands above the others is drawn last
   const drawn = [...sites.filter((line) => line.stroke !== '--own'), ...sites.filter((line) => line.stroke === '--own')];
-  const all: Line[] = [...drawn, { name: 'swarm (mean of all sites)', stroke: '--text', width: 3, dash: [8, 4], values: rounds.map((round) => round.mean) }];
+  // a mean of fewer sites is of other rows: it is no step of the line
+  const whole = (round: Round) => round.losses.length === study.members.length;
+  const mean = (all: boolean) => rounds.map((round) => (whole(round) === all ? round.mean : null));
+  const all: Line[] = [...drawn, { name: `swarm (mean of all ${study.members.length} sites)`, stroke: '--text', width: 3, dash: [8, 4], values: mean(true) }];
+  if (mean(false).some((value) => value !== null)) all.push({ name: 'mean of fewer sites', stroke: '--text', width: 0, rings: true, values: mean(false) });
   const arm = study.arms?.sites.find((site) => site.own);
   const flat = (name: string, value: number | null | undefined, stroke: string) => {
     if (value !== null && value !== undefined) all.push({ name, stroke, width: 2, dash: [2, 4], values: rounds.map(() => value) });
@@ -38,6 +42,14 @@ function lines(study: Study): { x: number[]; lines: Line[] } {
   flat('our rows alone, on our rows', arm?.alone, '--alone');
   flat('all rows in one place, on our rows', arm?.central, '--central');
   return { x, lines: all };
+}
+
+/** What of a line is drawn as points: figures that stand alone between gaps, which a line cannot show; all of a line of rings. */
+function marked({ values, rings, stroke }: Line, count: number): Pick<uPlot.Series, 'points' | 'paths'> {
+  const fill = { stroke: colour(stroke), fill: colour('--card') };
+  if (rings) return { paths: () => null, points: { show: true, size: 8, width: 2, ...fill } };
+  const alone = values.flatMap((value, at) => (value !== null && (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null ? [at] : []));
+  return { points: { show: count < 3, filter: (_, __, show) => (show ? null : alone) } };
 }
 
 /** Figures per round. */
@@ -49,9 +61,10 @@ export function Curves({ study }: { study: Study }) {
   const last = rounds.filter((round) => round.kind === 'round' && round.losses.length > 0).slice(-SHOWN).reverse();
   const best = study.certificate?.round ?? study.best;
   const many = study.members.length > COLOURS + 1;
+  const rings = told.lines.some((line) => line.rings);
   return (
     <Part id="curves" title={`${what[0]?.toUpperCase()}${what.slice(1)} per round`} wide
-      note={`Lower is better. Each site measures each round's model on its own validation rows${best ? `; the best round so far is ${best}` : ''}. A gap: a site told nothing, and the mean of the others would not be comparable.`}>
+      note={`Lower is better. Each site measures each round's model on its own validation rows${best ? `; the best round so far is ${best}` : ''}. The dashed line is the mean of all ${study.members.length} sites, and has a gap where a site told no figure${rings ? '. A ring is the mean of fewer sites, where one has no part in the round: it is of other rows, and does not compare with the line' : ''}.`}>
       {told.x.length === 0 ? <p class="empty">No round has been measured yet.</p> : (
         <>
           <Chart label={`${what} of each site and of the swarm over ${counted(told.x.length, 'round')}; the table below has the figures`} height={340} data={data}
@@ -59,14 +72,14 @@ export function Curves({ study }: { study: Study }) {
             options={() => ({
               scales: { x: { time: false } }, axes: axes('round', what), legend: { show: !many, live: false },
               cursor: { focus: { prox: 24 } }, focus: { alpha: 0.35 },
-              series: [{ label: 'round' }, ...told.lines.map((line) => ({ label: line.name, stroke: colour(line.stroke), width: line.width, dash: line.dash, spanGaps: false, points: { show: told.x.length < 3 } }))],
+              series: [{ label: 'round' }, ...told.lines.map((line) => ({ label: line.name, stroke: colour(line.stroke), width: line.width, dash: line.dash, spanGaps: false, ...marked(line, told.x.length) }))],
             })} />
           {many && <p class="note">Thick blue: we. Dashed: the mean of all {members.length} sites. Thin: the others; the table names them.</p>}
           <details><summary>The last {Math.min(SHOWN, last.length)} rounds as a table</summary>
             <Table label="Figures of the last rounds" head={['Round', 'Swarm', ...members.map((member) => member.name)]} numbers={members.map((_, at) => at + 1).concat(members.length + 1)}>
               {last.map((round) => {
                 const by = new Map(round.losses);
-                return <tr key={round.round}><th scope="row">{round.round}</th><td class="number">{figure(round.mean)}</td>{members.map((member, at) => <td key={member.id} class="number">{figure(by.get(at))}</td>)}</tr>;
+                return <tr key={round.round}><th scope="row">{round.round}</th><td class="number">{figure(round.mean)}{round.mean !== null && round.losses.length < members.length && ` (of ${round.losses.length} sites)`}</td>{members.map((member, at) => <td key={member.id} class="number">{figure(by.get(at))}</td>)}</tr>;
               })}
             </Table>
           </details>
@@ -115,13 +128,21 @@ export function Verdict({ study, folder }: { study: Study; folder: string }) {
           </Table>
           <p class="note">From {study.arms!.source}: on this machine all sites' rows lie in one place. On a real chain nobody can measure at another site.</p>
         </>
-      ) : (
+      ) : study.stage === 'ended' ? <p>It has {study.phase}: there is nothing to compare with.</p> : (
         <>
           <p>No model of our rows alone is known here, so that there is nothing to compare with.{last && us >= 0 && ` On our validation rows the swarm's model of round ${last.round} has a ${what} of ${figure(last.losses.find(([site]) => site === us)?.[1])}.`}</p>
-          <p>To know it, train one from the same study file on the same table, and evaluate both on the same later patients:</p>
-          <Copy text={`ml-worker train --study study.toml --data our-table.csv --secret ${folder}/worker/secret --out alone`} />
-          <Copy text="ml-worker evaluate --model alone --data later.csv" />
-          <Copy text={`consilium study fetch ${study.number} --dir ${folder} --out swarm`} />
+          <p>To know it: {study.certificate ? 'within a day of the study\'s end' : 'once the study has its certificate, and within a day of its end'}, our worker trains one by the study's own rules, and measures both on our own rows; the report then has the answer.</p>
+          <Copy text={`consilium study figures ${study.number} --dir ${folder} --out figures-${study.number}.json`} />
+          <Copy text={`consilium report ${study.number} --dir ${folder} --figures figures-${study.number}.json --out report-${study.number}.html`} />
+          <details>
+            <summary>By hand, from the study file and our table, both measured on the same later patients</summary>
+            <Copy text={`ml-worker train --study study.toml --data our-table.csv --secret ${folder}/worker/secret --out alone`} />
+            <Copy text="ml-worker evaluate --model alone --data later.csv" />
+            <p>The swarm's model is fetched, and packed with our own table and secret, before it can be evaluated:</p>
+            <Copy text={`consilium study fetch ${study.number} --dir ${folder} --out model-${study.number}`} />
+            <Copy text={`ml-worker pack --dir model-${study.number} --out model-${study.number}/ready --data our-table.csv --secret ${folder}/worker/secret`} />
+            <Copy text={`ml-worker evaluate --model model-${study.number}/ready --data later.csv`} />
+          </details>
         </>
       )}
       {study.waiting && last && <p class="note">Whose figure of round {last.round} is in: {list(named(study.members, last.losses.map(([site]) => site)).slice(0, 12))}.</p>}

@@ -1,6 +1,6 @@
 // What left our building, and motions that wait for a vote.
 import { useState } from 'preact/hooks';
-import type { State } from '../state';
+import type { State, Sum } from '../state';
 import { Copy, Part, Table, Tag } from './common';
 import { bytes, clock, counted, list, short, span } from '../words';
 
@@ -12,19 +12,21 @@ export function Egress({ state, study }: { state: State; study?: number }) {
   const { egress } = state;
   const [all, setAll] = useState(false);
   const sums = egress.sums.filter((sum) => all || sum.study === study).sort((a, b) => b.bytes - a.bytes);
-  const receivers = new Set(egress.sums.map((sum) => sum.to)).size;
-  const here = sums.reduce((sum, one) => sum + one.bytes, 0);
+  const receivers = (of: Sum[]) => counted(new Set(of.map((sum) => sum.to)).size, 'institution');
+  const ours = egress.sums.filter((sum) => sum.study === study);
+  const first = (of: Sum[]) => clock(Math.min(...of.map((sum) => sum.first_at_ms)));
+  const last = (of: Sum[]) => clock(Math.max(...of.map((sum) => sum.last_at_ms)));
   return (
     <Part id="egress" title="What left our building">
       {egress.missing && <p><Tag kind="bad">{egress.missing}</Tag></p>}
-      {egress.bytes === 0 && !egress.missing ? <p class="lead">Nothing yet.</p> : (
+      {egress.sums.length === 0 ? (!egress.missing && <p class="lead">Nothing yet, of any study.</p>) : (
         <>
-          <p class="lead">{bytes(egress.bytes)} in all, to {counted(receivers, 'institution')}; last {egress.last_at_ms === null ? 'never' : clock(egress.last_at_ms)}.</p>
-          <p>{counted(egress.parts, 'part')} of files: model updates, statistics of columns, merged models. No rows: a node gives away nothing else, and notes each part before it is sent.</p>
+          {study !== undefined && <p class="lead">Study {study}: {ours.length === 0 ? 'nothing yet.' : <>{bytes(ours.reduce((sum, one) => sum + one.bytes, 0))} in all, to {receivers(ours)}, from {first(ours)} to {last(ours)}.</>}</p>}
+          <p>All studies together, since {first(egress.sums)}, when our node's log of it begins: {bytes(egress.bytes)} to {receivers(egress.sums)}, in {counted(egress.parts, 'part')} of files; last {last(egress.sums)}. They were model updates, statistics of columns and merged models. No rows: a node gives away nothing else, and notes each part before it is sent.</p>
           <p>
-            <label><input type="checkbox" checked={all} onChange={(event) => setAll(event.currentTarget.checked)} /> all studies, not only this one ({bytes(here)} here)</label>
+            <label><input type="checkbox" checked={all} onChange={(event) => setAll(event.currentTarget.checked)} /> the table has all studies, not only {study === undefined ? 'the one above' : `study ${study}`}</label>
           </p>
-          <Table label="What left, by receiver" head={['To', ...(all ? ['Study'] : []), 'What', 'Files', 'Bytes', 'First', 'Last']} numbers={all ? [3, 4] : [2, 3]}>
+          <Table label={all ? 'What left, all studies, by receiver' : `What left, study ${study}, by receiver`} head={['To', ...(all ? ['Study'] : []), 'What', 'Files', 'Bytes', 'First', 'Last']} numbers={all ? [3, 4] : [2, 3]}>
             {sums.slice(0, 200).map((sum) => (
               <tr key={`${sum.to} ${sum.study} ${sum.kind}`}>
                 <th scope="row">{sum.to}</th>{all && <td>{sum.study}</td>}<td>{kind(sum.kind)}</td>
@@ -32,7 +34,7 @@ export function Egress({ state, study }: { state: State; study?: number }) {
               </tr>
             ))}
           </Table>
-          <details><summary>The last {egress.recent.length} parts, one by one</summary>
+          <details><summary>The last {egress.recent.length} parts of all studies, one by one</summary>
             <Table label="The last parts that left" head={['When', 'To', 'Study', 'Round', 'What', 'Bytes', 'File']} numbers={[5]}>
               {egress.recent.map((left, at) => (
                 <tr key={`${left.at_ms} ${left.to} ${left.hash} ${at}`}>

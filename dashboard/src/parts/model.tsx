@@ -39,7 +39,7 @@ export function Model({ study }: { study: Study }) {
           <h3>What checks it</h3>
           <dl class="commands">{certificate.commands.map(([what, line]) => <><dt key={`t${line}`}>{what}</dt><dd key={line}><Copy text={line} /></dd></>)}</dl>
         </>
-      ) : <p class="empty">{study.stage === 'ended' ? 'It ended without a model.' : 'No model is certified yet.'}</p>}
+      ) : <p class="empty">{study.stage === 'ended' ? `It has ${study.phase}.` : 'No model is certified yet.'}</p>}
       <h3>Lineage</h3>
       <Lineage study={study} />
       <details><summary>What was signed, in sentences</summary><ul>{study.rules.map((line) => <li key={line}>{line}</li>)}</ul></details>

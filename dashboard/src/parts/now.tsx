@@ -4,7 +4,7 @@ import { useNow } from '../live';
 import type { State } from '../state';
 import type { Study } from '../study';
 import { Copy, Part, Table, Tag } from './common';
-import { clock, counted, list, quiet, span } from '../words';
+import { clock, counted, list, missing, over, quiet, span } from '../words';
 
 /** What our people are to do. */
 export function Todos({ state }: { state: State }) {
@@ -56,7 +56,8 @@ function reason(name: string, state: State): string {
 /** The round now. */
 export function Now({ study, state, live }: { study: Study; state: State; live: Live }) {
   const duties = state.worker.duties.filter((duty) => duty.study === study.number);
-  const out = study.members.filter((member) => member.left_out_until !== null || !member.active);
+  const out = study.members.filter((member) => !member.active || (member.left_out_until !== null && !over(study)));
+  const gone = over(study) ? [] : missing(study);
   const waits = study.waiting;
   const done = waits?.sites.filter((site) => site.done).length ?? 0;
   // what most have done and one has not
@@ -78,6 +79,7 @@ export function Now({ study, state, live }: { study: Study; state: State; live: 
           ))}
         </Table>
       )}
+      {gone.map((line) => <p key={line}><Tag kind="bad">{line}</Tag></p>)}
       {out.length > 0 && <p>{out.map((member) => member.active ? `${member.name} is left out up to round ${member.left_out_until}, since its part was missing twice.` : `${member.name} has left the study.`).join(' ')}</p>}
       <p>
         Our worker: {state.worker.answers ? <Tag kind={duties.length > 0 ? 'wait' : 'good'}>{duties.length > 0 ? duties.map((duty) => `${duty.kind.toLowerCase()}, round ${duty.round}${duty.done === null ? '' : `, ${Math.round(duty.done * 100)} %`}`).join('; ') : state.worker.words}</Tag> : <Tag kind="bad">{state.worker.words}</Tag>}

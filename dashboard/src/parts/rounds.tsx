@@ -1,10 +1,11 @@
 // Who attested which round, with dissent and faults in red; and how long each round took.
 import { useMemo, useState } from 'preact/hooks';
 import uPlot from 'uplot';
+import type { Consortium } from '../state';
 import type { Round, Study } from '../study';
 import { axes, Chart, colour } from './chart';
 import { Part, Table, Tag } from './common';
-import { called, clock, counted, list, named, short, span } from '../words';
+import { away, called, clock, counted, list, missing, named, over, short, span, without } from '../words';
 
 /** So many rounds stand in the table. */
 const SHOWN = 12;
@@ -27,13 +28,13 @@ function attested(round: Round, study: Study): string {
 function One({ round, study }: { round: Round; study: Study }) {
   const wrong = faults(round, study);
   const names = (places: number[]) => list(named(study.members, places));
-  const without = study.members.filter((_, at) => !round.inputs.some(([site]) => site === at)).map((member) => member.name);
+  const lacks = without(round, study);
   return (
     <div class="one" aria-live="polite">
       <p class="lead">{called(round)[0]?.toUpperCase()}{called(round).slice(1)} was attested by {names(round.attesters)}.</p>
       {wrong.map((line) => <p key={line}><Tag kind="bad">{line}</Tag></p>)}
       {round.silent.length > 0 && <p>Had not voted yet when it closed, which a majority was enough for: {names(round.silent)}.</p>}
-      {round.kind !== 'initial' && <p>It holds the {round.kind === 'round' ? 'updates' : 'statistics'} of {names(round.inputs.map(([site]) => site))}{without.length > 0 && <>, and none of <b>{list(without)}</b></>}.</p>}
+      {round.kind !== 'initial' && <p>It holds the {round.kind === 'round' ? 'updates' : 'statistics'} of {names(round.inputs.map(([site]) => site))}{lacks.length > 0 && <>, and none of <b>{list(lacks)}</b></>}.</p>}
       {round.left_out.length > 0 && <p>The merge rule left out {names(round.left_out)}.</p>}
       {round.shortened.length > 0 && <p>The merge rule shortened the step of {names(round.shortened)}.</p>}
       <p class="note">Blocks {round.opened} to {round.closed}, {clock(round.closed_at_ms)}{round.attempts > 1 ? `, ${round.attempts} attempts` : ''}. Model {short(round.root)}{round.kind === 'round' && <>, from {short(round.base)}</>}.</p>
@@ -41,8 +42,22 @@ function One({ round, study }: { round: Round; study: Study }) {
   );
 }
 
+/** What else was merged and attested: it is no round of training. */
+function beside(models: Round[]): string {
+  const kinds = models.filter((round) => round.kind !== 'round').map((round) => (round.kind === 'statistics' ? 'the statistics' : 'the initial model'));
+  return kinds.length > 0 ? `; before them ${list(kinds)} ${kinds.length === 1 ? 'was' : 'were'} agreed on, which the table also has` : '';
+}
+
+/** Attempts of merges beyond the first. */
+function again(models: Round[]): string {
+  const repeated = models.filter((round) => round.attempts > 1);
+  const more = repeated.reduce((sum, round) => sum + round.attempts - 1, 0);
+  if (more === 0) return '';
+  return ` ${counted(repeated.length, 'merge')} took more than one attempt, ${counted(more, 'attempt')} more in all: an attempt that fails is tried again in the same round, and counts as none.`;
+}
+
 /** Who attested which round. */
-export function Rounds({ study }: { study: Study }) {
+export function Rounds({ study, consortium }: { study: Study; consortium: Consortium }) {
   const models = study.rounds;
   const newest = models.at(-1);
   const [asked, ask] = useState<number | undefined>();
@@ -50,7 +65,11 @@ export function Rounds({ study }: { study: Study }) {
   const trained = models.filter((round) => round.kind === 'round');
   const chosen = asked === undefined ? newest : trained.find((round) => round.round === asked);
   const wrong = useMemo(() => models.filter((round) => faults(round, study).length > 0), [models]);
-  const rows = (onlyFaults ? wrong : models).slice(-SHOWN).reverse();
+  const partial = useMemo(() => models.filter((round) => without(round, study).length > 0), [models, study.members.length]);
+  const apart = useMemo(() => models.filter((round) => wrong.includes(round) || partial.includes(round)), [wrong, partial]);
+  const gone = missing(study);
+  const silent = over(study) ? [] : away(study, consortium);
+  const rows = (onlyFaults ? apart : models).slice(-SHOWN).reverse();
   return (
     <Part id="rounds" title="Who attested which round" wide>
       {!newest ? <p class="empty">No round has closed yet.</p> : (
@@ -60,10 +79,15 @@ export function Rounds({ study }: { study: Study }) {
               <input id="round" type="number" min={1} max={trained.at(-1)?.round ?? 1} placeholder="newest" value={asked ?? ''}
                 onInput={(event) => ask(event.currentTarget.value === '' ? undefined : Number(event.currentTarget.value))} />
             </label>{' '}
-            {wrong.length > 0
-              ? <label><input type="checkbox" checked={onlyFaults} onChange={(event) => setOnlyFaults(event.currentTarget.checked)} /> only the {counted(wrong.length, 'round')} with dissent or faults</label>
-              : <Tag kind="good">no dissent and no fault in {counted(models.length, 'closed round')}</Tag>}
+            {apart.length > 0
+              ? <label><input type="checkbox" checked={onlyFaults} onChange={(event) => setOnlyFaults(event.currentTarget.checked)} /> only {apart.length} with dissent, a fault or a site missing</label>
+              : silent.length === 0 ? <Tag kind="good">no dissent, no fault and no site missing in what has closed</Tag> : 'No dissent and no fault in what has closed.'}
           </p>
+          <p>{trained.length} of at most {study.max_rounds} planned rounds of training {trained.length === 1 ? 'has' : 'have'} closed{beside(models)}.{again(models)}
+            {wrong.length === 0 && apart.length > 0 && ' None had dissent or a fault.'}</p>
+          {silent.map((line) => <p key={line}><Tag kind="bad">{line}</Tag></p>)}
+          {gone.map((line) => <p key={line}><Tag kind={over(study) ? 'plain' : 'bad'}>{line}</Tag></p>)}
+          {gone.length === 0 && partial.length > 0 && <p><Tag kind="wait">{counted(partial.length, 'round')} {partial.length === 1 ? 'has' : 'have'} no part of some site; in the newest no site is missing</Tag></p>}
           {chosen ? <One round={chosen} study={study} /> : <p><Tag kind="bad">round {asked} has not closed</Tag></p>}
           <Table label="Rounds" head={['Round', 'Attested by', 'Dissent and faults', 'Updates of', 'Took', 'Model']} numbers={[4]}>
             {rows.map((round) => {
@@ -73,7 +97,7 @@ export function Rounds({ study }: { study: Study }) {
                   <th scope="row">{called(round)}</th>
                   <td>{attested(round, study)}</td>
                   <td>{lines.length > 0 ? <Tag kind="bad">{lines.join('; ')}</Tag> : 'none'}</td>
-                  <td>{round.kind === 'initial' ? '–' : `${round.inputs.length} of ${study.members.length}`}</td>
+                  <td>{round.kind === 'initial' ? '–' : `${round.inputs.length} of ${study.members.length}`}{without(round, study).length > 0 && `, none of ${list(without(round, study).slice(0, 4))}${without(round, study).length > 4 ? ' and others' : ''}`}</td>
                   <td class="number">{span(total(round))}</td>
                   <td><code>{short(round.root)}</code></td>
                 </tr>
@@ -87,7 +111,7 @@ export function Rounds({ study }: { study: Study }) {
   );
 }
 
-const total = ({ spans }: Round) => spans.training_ms + spans.transfer_ms + spans.chain_ms;
+const total = ({ spans }: Round) => spans.training_ms + spans.transfer_ms + spans.grace_ms + spans.chain_ms;
 
 /** How long each round took, and with what. */
 export function Times({ study }: { study: Study }) {
@@ -96,6 +120,7 @@ export function Times({ study }: { study: Study }) {
   const data = useMemo(() => [
     rounds.map((round) => round.round),
     rounds.map((round) => total(round) / 1_000),
+    rounds.map((round) => (round.spans.training_ms + round.spans.transfer_ms + round.spans.grace_ms) / 1_000),
     rounds.map((round) => (round.spans.training_ms + round.spans.transfer_ms) / 1_000),
     rounds.map((round) => round.spans.training_ms / 1_000),
   ] as uPlot.AlignedData, [rounds]);
@@ -109,14 +134,14 @@ export function Times({ study }: { study: Study }) {
     <Part id="times" title="Time per round">
       {rounds.length === 0 ? <p class="empty">No round of training has closed yet.</p> : (
         <>
-          <p>In the median a round takes {span(middle(total))}: training {span(middle((round) => round.spans.training_ms))}, transfer and merging {span(middle((round) => round.spans.transfer_ms))}, the chain's votes {span(middle((round) => round.spans.chain_ms))}.
+          <p>In the median a round takes {span(middle(total))}: training {span(middle((round) => round.spans.training_ms))}, transfer and merging {span(middle((round) => round.spans.transfer_ms))}, waiting for sites that are late {span(middle((round) => round.spans.grace_ms))}, the chain's votes {span(middle((round) => round.spans.chain_ms))}.
             {own.length > 0 && <> Our worker itself trained {span(own[Math.floor(own.length / 2)] ?? 0)}.</>}</p>
-          <Chart label="Seconds of each round: training, transfer and merging, chain" height={220} data={data} shape={`${study.number}`}
+          <Chart label="Seconds of each round: training, transfer and merging, waiting for late sites, the chain's votes" height={220} data={data} shape={`${study.number}`}
             options={() => ({
               scales: { x: { time: false }, y: { range: (_, __, max) => [0, Math.max(max, 0.5) * 1.05] } }, axes: axes('round', 'seconds'), legend: { live: false }, cursor: { show: false },
-              series: [{ label: 'round' }, ...([['chain (votes, grace)', '--chain'], ['transfer and merging', '--transfer'], ['training', '--training']] as const).map(([label, name]) => ({ label, stroke: colour(name), fill: colour(name), width: 0, paths: bars, points: { show: false } }))],
+              series: [{ label: 'round' }, ...([["the chain's votes", '--chain'], ['waiting for late sites (grace)', '--grace'], ['transfer and merging', '--transfer'], ['training', '--training']] as const).map(([label, name]) => ({ label, stroke: colour(name), fill: colour(name), width: 0, paths: bars, points: { show: false } }))],
             })} />
-          <p class="note">As the chain saw it, in slots{rounds.some((round) => round.spans.estimated) && '; times of old blocks are estimated by their numbers'}. An update that was trained ahead, while the merge before it was attested, is there when its round opens, and takes no time of it.</p>
+          <p class="note">As the chain saw it, in slots{rounds.some((round) => round.spans.estimated) && '; times of old blocks are estimated by their numbers'}. Waiting for late sites, also called grace: enough updates are in, and the chain waits a little for the others before it goes on without them; also what a merge takes that is tried again. The chain's votes: the slots in which it takes in what sites have sent. An update that was trained ahead, while the merge before it was attested, is there when its round opens, and takes no time of it.</p>
         </>
       )}
     </Part>

@@ -41,7 +41,7 @@ function Pulse({ state, live }: { state: State; live: Live }) {
 /** The head. */
 export function Head(props: { live: Live; state: State; chosen?: number; choose: (study: number) => void }) {
   const { state } = props;
-  const shown = state.study?.number ?? props.chosen;
+  const shown = props.chosen ?? state.study?.number;
   return (
     <header>
       <div class="who">
@@ -51,7 +51,8 @@ export function Head(props: { live: Live; state: State; chosen?: number; choose:
       <div class="choose">
         {state.studies.length > 0 && (
           <label>Study{' '}
-            <select id="study" value={shown} onChange={(event) => props.choose(Number(event.currentTarget.value))}>
+            <select id="study" value={state.studies.some((study) => study.number === shown) ? shown : ''} onChange={(event) => props.choose(Number(event.currentTarget.value))}>
+              {!state.studies.some((study) => study.number === shown) && <option value="">choose one</option>}
               {state.studies.map((study) => (
                 <option key={study.number} value={study.number}>
                   {study.number}: {study.title.slice(0, 70)} ({study.phase}{study.awaits_us ? ', waits for us' : ''})
@@ -63,7 +64,7 @@ export function Head(props: { live: Live; state: State; chosen?: number; choose:
         <Theme />
       </div>
       <nav aria-label="Parts of this page">
-        {[['todo', 'To do'], ['now', 'Round now'], ['verdict', 'Did it help?'], ['curves', 'Curves'], ['rounds', 'Who attested'], ['times', 'Time'], ['egress', 'What left'], ['motions', 'Motions'], ['model', 'Model'], ['consortium', 'Consortium']].map(([id, text]) => (
+        {[['todo', 'To do'], ['now', 'Round now'], ['verdict', 'Did it help?'], ['curves', 'Curves'], ['rounds', 'Who attested'], ['times', 'Time'], ['egress', 'What left'], ['motions', 'Motions'], ['model', 'Model'], ['studies', 'All studies'], ['consortium', 'Consortium']].map(([id, text]) => (
           <a key={id} href={`#${id}`}>{text}</a>
         ))}
       </nav>

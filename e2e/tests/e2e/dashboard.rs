@@ -78,6 +78,11 @@ fn the_page_stays_usable_with_the_largest_consortium_and_shows_names_as_text() {
 }
 
 #[test]
+fn the_page_says_who_is_missing_and_is_whole_for_a_browser_that_looks_once() {
+    eprintln!("{}", node("test/missing.mjs", &[shots("missing").to_str().unwrap()]));
+}
+
+#[test]
 fn the_page_is_served_to_this_machine_alone_from_an_institution_s_folder() {
     let scratch = tempfile::tempdir().unwrap();
     let refused = |arguments: &[&str]| {

@@ -57,6 +57,8 @@ told! {
         pub active: bool,
         /// The last round that it is left out of, where it is.
         pub left_out_until: Option<u32>,
+        /// The last closed round of training that holds an update of it; none where none does.
+        pub last_round: Option<u32>,
     }
 
     /// What a study waits for.
@@ -136,7 +138,9 @@ told! {
         /// From the freeze of the list to the end, without the slot in which the chain took the votes in: updates travel and are
         /// merged, and the merge is measured.
         pub transfer_ms: u64,
-        /// The rest: slots in which votes were taken in, and the grace for who is late.
+        /// From the last update to the freeze of the list: the wait for sites that are late (grace), and for merges tried again.
+        pub grace_ms: u64,
+        /// The rest: slots in which votes were taken in.
         pub chain_ms: u64,
         /// Whether times of blocks were estimated by their numbers, since the node keeps their states no longer.
         pub estimated: bool,

@@ -1,0 +1,115 @@
+// The page of a small consortium, made up, in which a site has been missing for some rounds: what it says of that, and what it shows of a
+// study that ended without a model, by its address, and to a browser that looks once.
+//
+//   node test/missing.mjs SHOTS
+import { accessible, check, fail, once, open } from './browser.mjs';
+import { state } from './made-up.mjs';
+import { serve } from './serve.mjs';
+
+const ROUNDS = 60;
+const shots = process.argv[2] ?? fail('name a folder for screenshots');
+setTimeout(() => fail('not done within three minutes'), 180_000).unref();
+
+/** The fourth site is missing from round 11 on: no update, no figure. Study 0 ended without a model; in study 1 it has gone just now. */
+function told(asked) {
+  const made = state({ institutions: 4, studies: 3, rounds: ROUNDS });
+  const { study } = made;
+  study.title = 'Sepsis';
+  Object.assign(study, { max_rounds: 80, stage: 'running' });
+  study.waiting.sites.forEach((site, at) => Object.assign(site, { name: `Hospital ${at}`, ...(at === 3 ? { done: false, words: 'is not asked in this round' } : {}) }));
+  study.members.forEach((member, at) => { member.name = `Hospital ${at}`; member.left_out_until = null; });
+  Object.assign(study.members[3], { last_round: 10, left_out_until: 63 });
+  for (const round of study.rounds) {
+    Object.assign(round, { dissenters: [], attesters: [0, 1, 2, 3] });
+    if (round.round <= 10) continue;
+    round.inputs = round.inputs.slice(0, 3);
+    round.losses = round.losses.slice(0, 3);
+    round.attesters = [0, 1, 2];
+    round.mean = round.losses.reduce((sum, [, loss]) => sum + loss, 0) / 3;
+    round.spans = { ...round.spans, grace_ms: 5_000 };
+  }
+  study.rounds[29].attempts = 3;
+  const beside = (kind) => ({ ...study.rounds[0], kind, round: 0, losses: [], mean: null, inputs: kind === 'initial' ? [] : study.rounds[0].inputs });
+  study.rounds.unshift(beside('statistics'), beside('initial'));
+  const why = 'ended without a model: training stalled, and the agreement ends the study then (rules.on_stall)';
+  Object.assign(made.studies[0], { title: 'Delirium', phase: why, stage: 'ended', ours: true });
+  Object.assign(made.studies[2], { title: 'Sepsis', phase: 'training', stage: 'running', max_rounds: 80 });
+  if (asked === 1) {
+    const whole = state({ institutions: 4, studies: 3, rounds: 40 }).study;
+    Object.assign(whole, { number: 1, title: 'Study of question 1' });
+    whole.members.forEach((member, at) => Object.assign(member, { name: `Hospital ${at}`, left_out_until: null }));
+    made.consortium.institutions[3].silent_ms = 90_000;
+    return { ...made, study: whole };
+  }
+  if (asked === undefined || asked === 2) return made;
+  if (asked > 2) return { ...made, study: null };
+  const other = { ...study, number: asked, title: made.studies[asked].title, phase: made.studies[asked].phase, stage: made.studies[asked].stage, waiting: null };
+  if (asked === 0) other.trouble = [`it has ${why}`, '  Hospital 3 has NOT committed', 'mend what is named here, then register it anew: consilium study register FILE --dir FOLDER'];
+  return { ...made, study: other };
+}
+
+const served = await serve(told);
+const { browser, page, faults, shot } = await open(shots);
+const text = (part) => page.evaluate((part) => document.querySelector(part)?.innerText ?? '', part);
+await page.goto(served.url);
+await page.waitForSelector('#rounds table tbody tr');
+
+const rounds = await text('#rounds');
+check(/Hospital 3 is missing: its last update is in round 10, which closed at .*; 50 rounds have closed without it/.test(rounds), 'who is missing is named, with since when');
+check(!rounds.includes('no dissent, no fault and no site missing'), 'and nothing green stands in its place');
+check(rounds.includes('60 of at most 80 planned rounds of training') && rounds.includes('the statistics and the initial model were agreed on'), 'rounds are counted without the statistics and the initial model');
+check(rounds.includes('1 merge took more than one attempt, 2 attempts more'), 'and attempts apart');
+check(rounds.includes('3 of 4, none of Hospital 3'), 'each round says of whom it has no update');
+check((await text('#now')).includes('Hospital 3 is missing'), 'the round now names it as well');
+const curves = await text('#curves');
+check(curves.includes('mean of all 4 sites') && curves.includes('mean of fewer sites') && curves.includes('A ring is the mean of fewer sites'), 'means of fewer sites are apart, and the caption says so');
+const times = await text('#times');
+check(/waiting for sites that are late 5\.0 s, the chain's votes 0\.5 s/.test(times) && times.includes('grace'), 'the wait for who is late is no vote');
+const verdict = await page.evaluate(() => document.querySelector('#verdict').textContent);
+for (const command of ['consilium study figures 2 --dir hospital-0', 'consilium report 2 --dir hospital-0 --figures', 'ml-worker pack --dir model-2 --out model-2/ready --data']) check(verdict.includes(command), `the way to compare has ${command}`);
+const egress = await text('#egress');
+check(/Study 2: .* to 3 institutions, from .* to /.test(egress) && /All studies together, since .*, when our node's log of it begins/.test(egress), 'each figure of what left says of which studies and since when');
+await page.locator('#verdict summary').click();
+await accessible(page);
+await shot('missing-light');
+
+check(!new URL(page.url()).searchParams.has('study'), 'the newest study needs no name in the address');
+await page.selectOption('#study', '1');
+await page.waitForFunction(() => document.querySelector('#now h2').textContent === 'Study 1 now');
+check(new URL(page.url()).searchParams.get('study') === '1', 'the study that is chosen stands in the address');
+check((await text('#rounds')).includes("Hospital 3's node has made no block for 90 s") && (await page.locator('#rounds .tag.good').count()) === 0, 'a node that is away is named, and nothing green stands beside it');
+await page.reload();
+await page.waitForSelector('#rounds');
+check((await text('#now h2')) === 'Study 1 now' && served.asked.at(-1) === 1, 'and is shown again by it');
+await page.goBack();
+await page.waitForFunction(() => document.querySelector('#now h2').textContent === 'Study 2 now');
+check(true, 'back is the one before');
+check((await text('#studies')).includes('ended without a model: training stalled'), 'the list says why a study ended');
+await page.click('#studies a[href="?study=0"]');
+await page.waitForFunction(() => document.querySelector('#now h2').textContent === 'Study 0 now');
+check((await text('#now')).includes('Hospital 3 has NOT committed') && (await text('#model')).includes('training stalled'), 'and its page who had sent nothing');
+check(!(await text('#verdict')).includes('study figures'), 'and asks for no comparison with a model that there is not');
+await shot('ended-light');
+check(!(await text('#now')).includes('left out'), 'nobody is left out of a study that has ended');
+await page.goto(`${served.url}?study=9`);
+await page.waitForFunction(() => document.body.innerText.includes('There is no study 9 on this chain'));
+check(true, 'one that there is not is told');
+check(faults.length === 0, `no fault in the page${faults.map((fault) => `\n${fault}`).join('')}`);
+await browser.close();
+
+// no driver, no wait: what the page is when it has loaded
+const loaded = await once('--dump-dom', `${served.url}?study=2`);
+check(loaded.includes('Hospital 3 is missing') && loaded.includes('All studies together'), 'a browser that looks once sees all of it');
+await once(`--screenshot=${shots}/plain.png`, `${served.url}?study=2`);
+served.close();
+
+// a slow node: the page is painted before its state is there
+const slow = await serve(told, 1_500);
+const again = await open(shots);
+const gone = again.page.goto(slow.url);
+await again.page.waitForSelector('text=Asking our node', { timeout: 1_200 });
+check(true, 'what is not known yet holds nothing up');
+await gone;
+await again.page.waitForSelector('#rounds');
+await again.browser.close();
+slow.close();
