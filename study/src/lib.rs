@@ -15,6 +15,7 @@
 mod architecture;
 mod canonical;
 mod data;
+mod decimals;
 mod error;
 mod external;
 mod figures;
@@ -40,6 +41,7 @@ pub use data::{
     same_value, BadRows, Categorical, DataSpec, Decimal, Encoding, Features, Layout, Missing, OneClass, Orientation,
     Others, PictureKind, Pictures, Scaling, Task, Transform, Window,
 };
+pub use decimals::{fixed, signed};
 pub use error::SpecError;
 pub use external::{tensor_line, External, Integers, Role};
 pub use figures::{

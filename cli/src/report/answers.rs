@@ -8,7 +8,7 @@ use crate::{
     dashboard::state::{Round, Study},
     plain::counted,
 };
-use consilium_study::{MeasuredOn, Metric, ModelFigures, SiteFigures, Verdict, MIN_FOR_CURVES};
+use consilium_study::{fixed, MeasuredOn, Metric, ModelFigures, SiteFigures, Verdict, MIN_FOR_CURVES};
 use serde::Serialize;
 
 /// Answers, sentence by sentence.
@@ -38,7 +38,12 @@ pub struct Known<'a> {
 
 /// A figure with three decimals.
 pub fn number(value: f64) -> String {
-    format!("{value:.3}")
+    fixed(value, 3)
+}
+
+/// A difference with three decimals and its sign: a true minus, as wide as a plus.
+pub fn signed(value: f64) -> String {
+    consilium_study::signed(value, 3).replace('-', "−")
 }
 
 /// Names as a list in a sentence.
@@ -272,7 +277,7 @@ fn one(told: &Told) -> String {
                 Metric::LogLoss => "log-loss",
                 Metric::Brier => "Brier score",
             };
-            format!(" ({name} {value:+.3}, 95 % interval {low:+.3} to {high:+.3})")
+            format!(" ({name} {}, 95 % interval {} to {})", signed(value), signed(low), signed(high))
         }
         None => String::new(),
     };

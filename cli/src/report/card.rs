@@ -1,7 +1,7 @@
 //! A model card: what whoever finds the model's file must know of it, in the form of Hugging Face (a `README.md` with YAML in front).
 
 use super::{
-    answers::{auc, list, metric, number},
+    answers::{auc, list, metric, number, signed},
     document::{Document, Told},
 };
 use crate::plain::{counted, seen};
@@ -137,8 +137,8 @@ fn table(document: &Document) -> String {
         let value = |value: Option<f64>| value.map_or_else(|| "-".into(), number);
         let difference = match figures.difference {
             Some(difference) => match difference.interval {
-                Some((low, high)) => format!("{:+.3} ({low:+.3} to {high:+.3})", difference.value),
-                None => format!("{:+.3}", difference.value),
+                Some((low, high)) => format!("{} ({} to {})", signed(difference.value), signed(low), signed(high)),
+                None => signed(difference.value),
             },
             None => "-".into(),
         };

@@ -1,7 +1,7 @@
 //! The part of the page that says what was measured at sites: the swarm's model beside each site's own.
 
 use super::{
-    answers::{auc, constant, number},
+    answers::{auc, constant, number, signed},
     chart::{intervals, Interval, Plot, Series, Style},
     document::{Document, Source, Told},
     html::{escaped, paragraph, section as part, table, Cell},
@@ -67,11 +67,6 @@ fn words(document: &Document) -> String {
 
 fn value(value: Option<f64>) -> Cell {
     Cell::Number(value.map_or_else(|| "–".into(), number))
-}
-
-fn signed(value: f64) -> String {
-    // a true minus, as wide as a plus
-    format!("{value:+.3}").replace('-', "−")
 }
 
 /// A difference with its interval.

@@ -1,6 +1,8 @@
 //! A made-up report, and what must hold of its page whatever others have written.
 #![allow(clippy::unwrap_used)]
 
+mod reading;
+
 use super::{
     answers::Known,
     card,

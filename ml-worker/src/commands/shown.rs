@@ -7,13 +7,13 @@ use consilium_ml_worker::{
         metrics::{AtCut, AucBound, Metrics},
     },
 };
-use consilium_study::Task;
+use consilium_study::{fixed, Task};
 use std::fmt::Write;
 
 /// A figure with three digits, or that there is none.
 fn figure(value: impl Into<Option<f64>>) -> String {
     match value.into().filter(|value| value.is_finite()) {
-        Some(value) => format!("{value:.3}"),
+        Some(value) => fixed(value, 3),
         None => "none".into(),
     }
 }
@@ -126,7 +126,7 @@ fn of_output(fitted: &Fitted, n: usize) -> String {
         None => format!("no cut: the {on}, and both classes are needed"),
     };
     let recalibration = match fitted.recalibration.get(n).copied().flatten() {
-        Some(by) => format!("recalibrated with slope {:.3} and intercept {:.3}", by.slope, by.intercept),
+        Some(by) => format!("recalibrated with slope {} and intercept {}", fixed(by.slope, 3), fixed(by.intercept, 3)),
         None => {
             "no recalibration: these rows are parted without an error, or are of one class, so that no line is the best"
                 .into()
