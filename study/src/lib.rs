@@ -45,8 +45,8 @@ pub use decimals::{fixed, signed};
 pub use error::SpecError;
 pub use external::{tensor_line, External, Integers, Role};
 pub use figures::{
-    Bin, Curves, CutFigures, Difference, FiguresError, FiguresFile, MeasuredOn, ModelFigures, ReadError, Signed,
-    SiteFigures, Verdict, CALIBRATION_BINS, FIGURES_VERSION, MIN_FOR_CURVES, ROC_STEPS,
+    wilson, Bin, Curves, CutFigures, Difference, FiguresError, FiguresFile, MeasuredOn, ModelFigures, ReadError,
+    Signed, SiteFigures, Verdict, CALIBRATION_BINS, FIGURES_VERSION, MIN_FOR_CURVES, ROC_STEPS,
 };
 pub use file::{BoundFile, Dataset, FileError, RuleName, RulesFile, ServerFile, ServerName, StudyFile, WeightingName};
 pub use init::initial_parameters;

@@ -199,8 +199,10 @@ mod tests {
             (one["round"], one["kind"]) = (round.into(), kind.into());
             format!("{one}\n")
         };
-        let parts = [(0, "update", "aa", 344), (1, "update", "bb", 256), (2, "update", "cc", 256), (0, "merged", "dd", 160)];
-        let text: String = parts.iter().map(|(round, kind, hash, bytes)| of_round(*round, kind, hash, *bytes)).collect();
+        let parts =
+            [(0, "update", "aa", 344), (1, "update", "bb", 256), (2, "update", "cc", 256), (0, "merged", "dd", 160)];
+        let text: String =
+            parts.iter().map(|(round, kind, hash, bytes)| of_round(*round, kind, hash, *bytes)).collect();
         fs::write(folder.join("egress.log"), text).unwrap();
         let told = Log::of(dir.path()).told();
         let sums: Vec<(&str, u32, u64)> =

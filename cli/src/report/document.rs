@@ -5,7 +5,7 @@
 
 use super::{answers::Answers, faults::Fault, question::Question};
 use crate::dashboard::state::{Study, Sum};
-use consilium_study::{SiteFigures, Verdict};
+use consilium_study::{CutFigures, SiteFigures, Verdict};
 use serde::Serialize;
 
 /// Version of this document.
@@ -108,6 +108,10 @@ pub struct HeldOutModel {
     pub auc: Option<f64>,
     /// 95 % interval of the AUC.
     pub auc_interval: Option<(f64, f64)>,
+    /// From which probability on it says yes, by its own validation rows; none of several classes, and where these are too few.
+    pub cut: Option<f64>,
+    /// Figures at that cut.
+    pub at_cut: Option<CutFigures>,
 }
 
 impl Document {

@@ -2,7 +2,7 @@
 //!
 //! * [`gather`]: what the own node's chain and the own folder know; [`taken`]: figures of sites, which come as files;
 //! * [`document`]: all of it as one document, with [`question`], [`faults`] and [`answers`], which are pure;
-//! * [`sections`], [`measured`], [`chart`], [`html`]: the page; [`card`]: a model card;
+//! * [`sections`], [`measured`], [`cut`], [`chart`], [`html`]: the page; [`card`]: a model card;
 //! * [`own`]: `consilium study figures`, with which a site trains its own model and signs what it finds.
 //!
 //! It only reads. All that comes from others is escaped, and nothing comes from a cell of a table.
@@ -10,6 +10,7 @@
 mod answers;
 pub mod card;
 mod chart;
+mod cut;
 mod document;
 mod faults;
 mod gather;

@@ -27,3 +27,26 @@ fn nothing_is_shown_as_a_negative_zero() {
         assert!(!text.contains("-0.000") && !text.contains("−0.000") && !text.contains("+0.000"), "{text}");
     }
 }
+
+#[test]
+fn a_clinician_finds_sensitivity_and_specificity_or_how_to_come_by_them() {
+    let document = document();
+    let page = render(&document);
+    let (_, part) = page.split_once("<h3>Sensitivity and specificity</h3>").unwrap();
+    let line = |who: &str| {
+        let (_, line) = part.split_once(&format!("<th scope=\"row\">{who}</th>")).unwrap();
+        line.split_once("</tr>").unwrap().0.to_owned()
+    };
+    let birch = line("Birch Hospital");
+    for part in ["400, 120 of them yes", ">0.420<", "0.800 (0.720 to 0.862)", "0.700 (0.644 to 0.751)", ">0.500 ("] {
+        assert!(birch.contains(part), "{part} in {birch}");
+    }
+    // 42 of 42, and of the rows that were held out from everyone
+    assert!(line("held out from everyone").contains("1.000 (0.916 to 1.000)"), "{part}");
+    // Alder's rows have chosen its cut
+    assert_eq!(line("Alder Clinic").matches(">–<").count(), 4, "{part}");
+    assert!(part.contains("consilium study figures 3 --dir FOLDER --test"), "{part}");
+    let page = render(&Document { figures: Vec::new(), held_out: None, ..document });
+    assert!(page.contains("Sensitivity and specificity are not in this report"), "{page}");
+    assert!(page.contains("consilium study figures 3 --dir FOLDER --test"), "{page}");
+}
