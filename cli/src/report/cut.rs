@@ -72,7 +72,7 @@ pub fn section(document: &Document) -> String {
             vec![
                 Cell::Head(line.who.clone()),
                 Cell::Text(match line.positives {
-                    Some(some) => format!("{}, {some} of them {yes}", line.rows),
+                    Some(some) => format!("{}, {some} {yes}", line.rows),
                     None => line.rows.to_string(),
                 }),
                 Cell::Number(line.cut.map_or_else(|| "no cut".into(), number)),
@@ -83,21 +83,14 @@ pub fn section(document: &Document) -> String {
             ]
         })
         .collect();
-    let heads = [
-        "Rows of",
-        "Rows",
-        "Says yes from",
-        "Sensitivity",
-        "Specificity",
-        "Called yes and are",
-        "Called no and are not",
-    ];
+    let heads = ["Site", "Rows", "Cut", "Sensitivity", "Specificity", "PPV", "NPV"];
     let mut body = format!("<h3>Sensitivity and specificity</h3>{}", table(&heads, &rows));
     body += &format!(
         "<p class=\"dim\">Sensitivity: of those who are {0}, the share that the model calls so. Specificity: of the others, the share that \
-         it does not call so. In brackets 95 % intervals (Wilson's, as if rows were independent). Called yes and are, called no and are \
-         not: the predictive values, which hold for a share of {0} like that among these rows alone. The cut is the site's own: the \
-         uncalibrated probability at which sensitivity and specificity together are highest on its validation rows (Youden).</p>",
+         it does not call so. PPV and NPV: of those called {0} the share that are, and of the others the share that are not; both hold only \
+         where as large a share is {0} as among these rows. In brackets 95 % intervals (Wilson's, as if rows were independent). Cut: the \
+         probability from which on the model is taken to say {0}, as it gives it, before any recalibration; it is the site's own, at \
+         which sensitivity and specificity together are highest on its validation rows (Youden).</p>",
         escaped(yes)
     );
     if lines.iter().any(|line| line.cut.is_none()) {

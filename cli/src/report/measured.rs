@@ -117,9 +117,9 @@ fn compared(document: &Document) -> String {
                 cells.push(value(figures.central.as_ref().and_then(|model| model.metric)));
             }
             let source = match told.source {
-                Source::OneMachine => "measured on one machine",
-                Source::Own => "our own, not signed",
-                Source::Signed => "signed by the site",
+                Source::OneMachine => "one machine",
+                Source::Own => "own, not signed",
+                Source::Signed => "signed",
             };
             cells.extend([
                 Cell::Number(difference(figures.difference)),

@@ -6,7 +6,7 @@ use super::{
     document::Document,
     faults::called,
     html::{code, escaped, list, page, pairs, paragraph, section, table, Cell},
-    measured,
+    measured, people,
 };
 use crate::{
     dashboard::state::Round,
@@ -24,7 +24,7 @@ pub fn render(document: &Document) -> String {
     let mut body = head(document);
     body += &short(document);
     body += &question(document);
-    body += &sites(document);
+    body += &people::section(document);
     body += &losses(document);
     body += &measured::section(document);
     body += &part(document);
@@ -99,39 +99,6 @@ fn question(document: &Document) -> String {
     }
     let rules = format!("<h3>Rules that were signed</h3>{}", list(&study.rules));
     section("question", "The question", &(pairs(&all) + &rules))
-}
-
-fn sites(document: &Document) -> String {
-    let study = &document.study;
-    let all: u64 = study.members.iter().map(|member| u64::from(member.samples)).sum();
-    let rows: Vec<Vec<Cell>> = study
-        .members
-        .iter()
-        .enumerate()
-        .map(|(place, member)| {
-            let place = u8::try_from(place).unwrap_or(u8::MAX);
-            let trained = study.rounds.iter().filter(|round| round.kind == "round");
-            let (took, of) = trained.fold((0u32, 0u32), |(took, of), round| {
-                (took + u32::from(round.inputs.iter().any(|(who, _)| *who == place)), of + 1)
-            });
-            let mut words = Vec::new();
-            if member.own {
-                words.push("made this report");
-            }
-            if !member.active {
-                words.push("has left the study");
-            }
-            vec![
-                Cell::Head(member.name.clone()),
-                Cell::Number(member.samples.to_string()),
-                Cell::Number(format!("{:.1} %", 100.0 * f64::from(member.samples) / (all as f64).max(1.0))),
-                Cell::Number(format!("{took} of {of}")),
-                Cell::Text(words.join(", ")),
-            ]
-        })
-        .collect();
-    let heads = ["Site", "Training rows, signed", "Share", "In rounds", ""];
-    section("sites", "Sites", &table(&heads, &rows))
 }
 
 fn losses(document: &Document) -> String {

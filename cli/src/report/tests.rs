@@ -6,7 +6,7 @@ mod reading;
 use super::{
     answers::Known,
     card,
-    document::{sorted, Document, HeldOut, HeldOutModel, Made, Source, Told, VERSION},
+    document::{sorted, Column, Document, HeldOut, HeldOutModel, LearnedFrom, Made, Source, Told, VERSION},
     faults::Fault,
     places,
     question::Question,
@@ -181,6 +181,11 @@ pub fn document() -> Document {
         },
         study,
         question,
+        learned_from: LearnedFrom {
+            columns: vec![Column { name: "crp".into(), values: 500, mean: Some(61.23), deviation: Some(48.61) }],
+            categories: vec!["sex".into()],
+            ..LearnedFrom::default()
+        },
         figures,
         held_out: Some(held_out),
         faults: vec![fault],
@@ -281,6 +286,8 @@ fn hostile() -> Document {
     for fault in &mut document.faults {
         (fault.place, fault.words, fault.sites) = (bad(), bad(), vec![bad()]);
     }
+    (document.learned_from.columns[0].name, document.learned_from.of) = (bad(), Some(bad()));
+    document.learned_from.categories = vec![bad()];
     document.unread = vec![bad()];
     document.left.iter_mut().for_each(|sum| (sum.to, sum.kind) = (bad(), bad()));
     let answers = &mut document.answers;

@@ -38,7 +38,7 @@ fn a_clinician_finds_sensitivity_and_specificity_or_how_to_come_by_them() {
         line.split_once("</tr>").unwrap().0.to_owned()
     };
     let birch = line("Birch Hospital");
-    for part in ["400, 120 of them yes", ">0.420<", "0.800 (0.720 to 0.862)", "0.700 (0.644 to 0.751)", ">0.500 ("] {
+    for part in ["400, 120 yes", ">0.420<", "0.800 (0.720 to 0.862)", "0.700 (0.644 to 0.751)", ">0.500 ("] {
         assert!(birch.contains(part), "{part} in {birch}");
     }
     // 42 of 42, and of the rows that were held out from everyone
@@ -49,4 +49,38 @@ fn a_clinician_finds_sensitivity_and_specificity_or_how_to_come_by_them() {
     let page = render(&Document { figures: Vec::new(), held_out: None, ..document });
     assert!(page.contains("Sensitivity and specificity are not in this report"), "{page}");
     assert!(page.contains("consilium study figures 3 --dir FOLDER --test"), "{page}");
+}
+
+#[test]
+fn a_share_of_rows_above_the_bound_is_explained_beside_the_weight() {
+    let mut document = document();
+    document.study.rules = vec!["no site has more than 50 % of the weight".into()];
+    for (member, samples) in document.study.members.iter_mut().zip([130, 102, 0]) {
+        member.samples = samples;
+    }
+    // as the chain bounds 130 of 232
+    document.study.rounds.iter_mut().for_each(|round| round.inputs = vec![(0, 102), (1, 102)]);
+    let page = render(&document);
+    assert!(page.contains(">Weight in round 3<") && page.contains(">56.0 %<") && page.contains(">50.0 %<"), "{page}");
+    let said = "bound it (no site has more than 50 % of the weight): Alder Clinic has 56.0 % of the rows, and counted with 50.0 %.";
+    assert!(page.contains(said), "{page}");
+    // nothing to explain where they are the same
+    document.study.members[0].samples = 102;
+    assert!(!render(&document).contains("are two things"), "{page}");
+}
+
+#[test]
+fn a_clinician_finds_whom_it_learned_from() {
+    let document = document();
+    let page = render(&document);
+    let line = "<th scope=\"row\">crp</th><td class=\"n\">500</td><td class=\"n\">61.2</td><td class=\"n\">48.6</td>";
+    assert!(page.contains(line), "{page}");
+    assert!(page.contains("Nobody counts the levels of sex across sites."), "{page}");
+    assert!(
+        page.contains("its figures were measured on: Birch Hospital 120 of 400 and Alder Clinic 30 of 90."),
+        "{page}"
+    );
+    let from = LearnedFrom { missing: Some("the rows are pictures".into()), ..LearnedFrom::default() };
+    let page = render(&Document { learned_from: from, ..document });
+    assert!(page.contains("not in this report: the rows are pictures."), "{page}");
 }
