@@ -281,5 +281,19 @@ fn one(told: &Told) -> String {
         }
         None => String::new(),
     };
-    format!("At {}, on {} {on}{share}: {}; {versus}{difference}.", told.site, figures.rows, auc(*area, *auc_interval))
+    let at = figures.at_cut.and_then(|at| Some((figures.cut?, at.sensitivity?, at.specificity?)));
+    let at = at.map_or_else(String::new, |(cut, sensitivity, specificity)| {
+        format!(
+            "; at the cut {}: sensitivity {}, specificity {}",
+            number(cut),
+            number(sensitivity),
+            number(specificity)
+        )
+    });
+    format!(
+        "At {}, on {} {on}{share}: {}{at}; {versus}{difference}.",
+        told.site,
+        figures.rows,
+        auc(*area, *auc_interval)
+    )
 }

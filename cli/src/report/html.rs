@@ -18,14 +18,33 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
+/// Whether what stands between backticks is a command, or the name of something that is typed.
+pub fn typed(part: &str) -> bool {
+    !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || " -./_=…".contains(c))
+}
+
+/// A text whose commands stand between backticks, which are shown as such.
+pub fn prose(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len() % 2 != 1 {
+        return escaped(text);
+    }
+    let shown = |(n, part): (usize, &&str)| match n % 2 {
+        1 if typed(part) => format!("<code>{}</code>", escaped(part)),
+        1 => format!("`{}`", escaped(part)),
+        _ => escaped(part),
+    };
+    parts.iter().enumerate().map(shown).collect()
+}
+
 /// A paragraph of a text.
 pub fn paragraph(text: &str) -> String {
-    format!("<p>{}</p>", escaped(text))
+    format!("<p>{}</p>", prose(text))
 }
 
 /// A list of texts.
 pub fn list<S: AsRef<str>>(texts: &[S]) -> String {
-    let items: String = texts.iter().map(|text| format!("<li>{}</li>", escaped(text.as_ref()))).collect();
+    let items: String = texts.iter().map(|text| format!("<li>{}</li>", prose(text.as_ref()))).collect();
     format!("<ul>{items}</ul>")
 }
 
@@ -121,6 +140,7 @@ td.bad,td.good,td.dim{white-space:nowrap}
 .dim{color:#666}
 .wide{overflow-x:auto;overflow-wrap:normal}
 pre{background:#f4f4f4;border:1px solid #ddd;border-radius:.3rem;padding:.6rem .8rem;white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.45 ui-monospace,'DejaVu Sans Mono',monospace}
+code{font:.92em ui-monospace,'DejaVu Sans Mono',monospace}
 svg{display:block;width:100%;height:auto;font:11px system-ui,sans-serif;fill:#333}
 svg .grid{stroke:#e4e4e4;stroke-width:1}
 svg .axis{stroke:#666;stroke-width:1}
@@ -164,6 +184,9 @@ mod tests {
         let said = escaped("<img src=x onerror=\"a()\">&'\u{202e}\n\u{1b}[2J");
         assert_eq!(said, "&lt;img src=x onerror=&quot;a()&quot;&gt;&amp;&#39;\\u{202e}\\u{a}\\u{1b}[2J");
         assert_eq!(code("a\n<b>\r"), "<pre>a\n&lt;b&gt;\\u{d}</pre>");
+        // what is typed is shown as such, and nothing else is
+        assert_eq!(prose("a `b --c D` & `<e>`"), "a <code>b --c D</code> &amp; `&lt;e&gt;`");
+        assert_eq!(prose("a ` <b>"), "a ` &lt;b&gt;");
         let cells = vec![vec![Cell::Head("<a>".into()), Cell::Marked("bad", "<b>".into())]];
         let said = table(&["<h>"], &cells);
         assert!(!said.contains("<a>") && !said.contains("<b>") && !said.contains("<h>"), "{said}");

@@ -218,6 +218,7 @@ fn the_page_answers_three_questions_and_puts_first_who_loses() {
         "consilium audit 3 --blobs FOLDER/blobs",
         "too few updates",
         "On 114 rows held out from everyone, 42 of them positive",
+        "; at the cut 0.420: sensitivity 0.800, specificity 0.700; worse than its own model",
     ] {
         assert!(text(part), "{part} in\n{page}");
     }
