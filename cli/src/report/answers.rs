@@ -125,6 +125,13 @@ impl Known<'_> {
                 lines.push(format!("On {} that were held out from everyone: {auc}.", counted(held.rows, "row")));
             }
         }
+        if lines.iter().any(|line| line.contains("AUC ")) {
+            lines.push(
+                "An AUC says how often the model gives the higher probability to the one of two people who has it: 0.5 is guessing, 1 is \
+                 without an error."
+                    .into(),
+            );
+        }
         let losing: Vec<&str> =
             self.figures.iter().filter(|told| told.verdict == Verdict::Worse).map(|told| told.site.as_str()).collect();
         if !losing.is_empty() {
@@ -168,7 +175,7 @@ impl Known<'_> {
         if self.question.binary {
             lines.push(
                 "Do not say yes from .5 on unless .5 is the cut that your own rows ask for, and do not read its probability as a risk \
-                 before it was calibrated on your own rows: `ml-worker pack --data` does both."
+                 before it was calibrated on your own rows: `ml-worker pack --data` finds that cut and that calibration."
                     .into(),
             );
         }
@@ -267,7 +274,7 @@ fn one(told: &Told) -> String {
         (Verdict::Better, _) => "better than its own model",
         (Verdict::Worse, _) => "worse than its own model",
         (Verdict::CannotTell, Some(difference)) if difference.interval.is_some() => {
-            "not told apart from its own model (cannot tell)"
+            "cannot tell whether better or worse than its own model"
         }
         (Verdict::CannotTell, _) => "cannot tell whether better than its own model: too few rows",
     };
@@ -277,7 +284,7 @@ fn one(told: &Told) -> String {
                 Metric::LogLoss => "log-loss",
                 Metric::Brier => "Brier score",
             };
-            format!(" ({name} {}, 95 % interval {} to {})", signed(value), signed(low), signed(high))
+            format!(" ({name}, swarm less own: {}, 95 % interval {} to {})", signed(value), signed(low), signed(high))
         }
         None => String::new(),
     };

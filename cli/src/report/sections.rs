@@ -46,8 +46,8 @@ fn head(document: &Document) -> String {
         ""
     };
     format!(
-        "<header><p class=\"by\">Report on study {} of the consortium with genesis {}…</p><h1>{}</h1><p><span class=\"state \
-         {state}\">{}</span></p><p class=\"by\">Made by {} from the final block {} of {}.</p></header>",
+        "<header><p class=\"by\">Report on study {} of the consortium whose chain begins with block {}…</p><h1>{}</h1><p><span class=\"state \
+         {state}\">{}</span></p><p class=\"by\">Made by {}, of what was final in block {} on {}.</p></header>",
         study.number,
         escaped(made.genesis.get(..12).unwrap_or(&made.genesis)),
         escaped(&study.title),
@@ -237,9 +237,10 @@ fn part(document: &Document) -> String {
         })
         .collect();
     let heads: Vec<&str> = std::iter::once("").chain(study.members.iter().map(|member| member.name.as_str())).collect();
-    let words = "<p class=\"dim\">● sent its part, and computed the merge alike · ○ sent its part, and said nothing of the merge before \
-                 the next one closed · checked: sent nothing, computed alike · – no part · differs: computed another result · dropped: its \
-                 part was not used · left out: by the merge rule</p>";
+    let words = "<p class=\"dim\">● sent its part, and computed the merge as the others did · ○ sent its part; enough others had computed \
+                 the merge before it, which is no fault · checked: sent nothing, and computed the merge as the others did · – no part · \
+                 differs: computed another result than the others · dropped: its part was not used · left out: the merge rule passed its \
+                 part over. Statistics are the sums of each column that scale the values, before the first round.</p>";
     section("part", "Who took part in which round", &(table(&heads, &rows) + words))
 }
 
@@ -271,6 +272,16 @@ fn faults(document: &Document) -> String {
     section("faults", "What went wrong", &body)
 }
 
+/// What left, in words.
+fn what(kind: &str) -> &str {
+    match kind {
+        "statistics" => "statistics of columns, before the first round",
+        "update" => "updates, one for each round",
+        "merged" => "merged models",
+        other => other,
+    }
+}
+
 fn left(document: &Document) -> String {
     if document.made.localnet {
         return String::new();
@@ -285,7 +296,7 @@ fn left(document: &Document) -> String {
         .map(|sum| {
             vec![
                 Cell::Head(sum.to.clone()),
-                Cell::Text(sum.kind.clone()),
+                Cell::Text(what(&sum.kind).to_owned()),
                 Cell::Number(sum.files.to_string()),
                 Cell::Number(sum.bytes.to_string()),
                 Cell::Text(clock(sum.first_at_ms)),
@@ -294,8 +305,11 @@ fn left(document: &Document) -> String {
         })
         .collect();
     let heads = ["To", "What", "Files", "Bytes", "First", "Last"];
-    let words =
-        format!("By the log of {}'s node; updates and merged models of this study, never rows.", document.made.by);
+    let words = format!(
+        "By the log of {}'s node, which notes every file before it is sent; never rows. An update is the model after a round's training \
+         at this site; statistics are each column's number of values, mean and spread.",
+        document.made.by
+    );
     section("left", "What left our building", &(table(&heads, &rows) + &paragraph(&words)))
 }
 
@@ -316,9 +330,13 @@ fn certificate(document: &Document) -> String {
         ("Agreement", study.agreement.clone()),
         ("Genesis", document.made.genesis.clone()),
         ("Held by", names(&found.held)),
-        ("Asked", names(&found.asked)),
+        ("Asked whether they hold it", names(&found.asked)),
     ];
-    let mut body = pairs(&all);
+    let mut body = paragraph(
+        "The certificate says by its hashes (fingerprints) which file is the study's model, of which question, and who has it. Whoever has \
+         the file can hold it to them; the commands below do.",
+    );
+    body += &pairs(&all);
     body += "<h3>To check it</h3>";
     for (what, command) in &found.commands {
         body += &paragraph(&format!("This {what} (FOLDER is an institution's own):"));

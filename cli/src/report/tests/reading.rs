@@ -84,3 +84,20 @@ fn a_clinician_finds_whom_it_learned_from() {
     let page = render(&Document { learned_from: from, ..document });
     assert!(page.contains("not in this report: the rows are pictures."), "{page}");
 }
+
+#[test]
+fn what_left_is_said_in_words_and_no_word_alarms_without_a_cause() {
+    let mut document = document();
+    let sum =
+        |kind: &str, files| Sum { to: "Birch Hospital".into(), study: 3, kind: kind.into(), files, ..Sum::default() };
+    document.left = vec![sum("statistics", 1), sum("update", 4)];
+    let page = render(&document);
+    for line in [
+        "statistics of columns, before the first round</td><td class=\"n\">1<",
+        "updates, one for each round</td><td class=\"n\">4<",
+    ] {
+        assert!(page.contains(line), "{line} in {page}");
+    }
+    assert!(page.contains("which is no fault") && !page.to_lowercase().contains("not heard"), "{page}");
+    assert!(page.contains("<code>ml-worker pack --data</code>"), "{page}");
+}
