@@ -125,7 +125,7 @@ impl Known<'_> {
                 lines.push(format!("On {} that were held out from everyone: {auc}.", counted(held.rows, "row")));
             }
         }
-        if lines.iter().any(|line| line.contains("AUC ")) {
+        if self.question.binary && lines.iter().any(|line| line.contains("AUC ")) {
             lines.push(
                 "An AUC says how often the model gives the higher probability to the one of two people who has it: 0.5 is guessing, 1 is \
                  without an error."

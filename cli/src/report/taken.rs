@@ -240,7 +240,8 @@ mod tests {
         let comparison = json!({
             "figures": [["a\u{1b}", figures()]],
             "local": [{ "name": "a", "held_out": { "log_loss": 0.3, "auc": 0.9, "auc_interval": [0.8, 0.95] } }],
-            "swarm": { "held_out": { "rows": 114, "positives": 42, "log_loss": 0.1, "auc": 0.99, "auc_interval": null } },
+            "swarm": { "held_out": { "rows": 114, "positives": 42, "log_loss": 0.1, "auc": 0.99, "auc_interval": null,
+                "at_cut": { "cut": 0.3, "sensitivity": 0.9, "specificity": 0.8, "ppv": null, "npv": 1.0, "mcc": 0.7 } } },
             "central": { "held_out": { "auc_macro": { "mean": 0.5 } } },
         });
         let (all, held) = compared(&comparison).unwrap();
@@ -249,6 +250,9 @@ mod tests {
         assert_eq!((held.rows, held.positives, held.models.len()), (114, Some(42), 3));
         assert_eq!((held.models[0].name.as_str(), held.models[0].auc_interval), ("only a", Some((0.8, 0.95))));
         assert_eq!(held.models[2].auc, Some(0.5));
+        let at = CutFigures { sensitivity: Some(0.9), specificity: Some(0.8), ppv: None, npv: Some(1.0) };
+        assert_eq!((held.models[1].cut, held.models[1].at_cut), (Some(0.3), Some(at)));
+        assert_eq!((held.models[2].cut, held.models[2].at_cut), (None, None));
         let none = json!({ "figures": [], "local": [], "swarm": { "held_out": null }, "central": {} });
         assert_eq!(compared(&none).unwrap(), (Vec::new(), None));
         assert!(compared(&json!({})).is_err());
