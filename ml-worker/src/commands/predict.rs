@@ -73,21 +73,19 @@ fn ids(arguments: &Predict, bundle: &Bundle) -> Result<Vec<(String, Vec<String>)
 fn guide(cut: bool, recalibrated: bool) -> &'static str {
     match (cut, recalibrated) {
         (true, true) => {
-            "  for yes or no: the column `if p(...) >= CUT (Youden)`, whose cut your own rows gave; a cut is held against p(...), the probability as the \
-             model gives it\n  for a risk: the column `recalibrated p(...)`; no cut is held against it, so that the two may lie on \
-             different sides of it\n"
+            "  for yes or no: a column `... if p(...) >= CUT`; the cut is of your own rows, and held against p(...), not recalibrated\n  \
+             for a risk: the column `recalibrated p(...)`; no cut is held against it\n"
         }
         (true, false) => {
-            "  for yes or no: the column `if p(...) >= CUT (Youden)`, whose cut your own rows gave; a cut is held against p(...), the probability as the \
-             model gives it\n  for a risk: none is here; p(...) was not recalibrated on rows of your own\n"
+            "  for yes or no: a column `... if p(...) >= CUT`; the cut is of your own rows, and held against p(...)\n  \
+             for a risk: none is here; p(...) was not recalibrated on rows of your own\n"
         }
         (false, true) => {
-            "  for yes or no: there is no cut of your own rows, and 0.5 is seldom the right one for p(...), the probability as the model gives \
-             it\n  for a risk: the column `recalibrated p(...)`\n"
+            "  for yes or no: no cut of your own rows is here, and 0.5 is seldom the right one\n  \
+             for a risk: the column `recalibrated p(...)`\n"
         }
         (false, false) => {
-            "  p(...) is the probability as the model gives it: it is no risk at your site, and 0.5 is seldom the right cut; `ml-worker pack \
-             --data` gives both, by rows of your own\n"
+            "  p(...) is as the model gives it: no risk at your site, and 0.5 is seldom the right cut; `ml-worker pack --data` gives both\n"
         }
     }
 }
@@ -174,15 +172,14 @@ mod tests {
     #[test]
     fn it_is_said_what_to_use_for_what_and_what_a_cut_is_held_against() {
         let both = guide(true, true);
+        let cut = "for yes or no: a column `... if p(...) >= CUT`; the cut is of your own rows, and held against p(...), not recalibrated";
+        assert!(both.contains(cut), "{both}");
+        assert!(both.contains("\n  for a risk: the column `recalibrated p(...)`; no cut is held against it"), "{both}");
         assert!(
-            both.contains("for yes or no: the column `if p(...) >= CUT (Youden)`")
-                && both.contains("as the model gives it"),
-            "{both}"
+            guide(true, false).contains("was not recalibrated") && guide(false, true).contains("no cut of your own")
         );
-        assert!(both.contains("for a risk: the column `recalibrated p(...)`; no cut is held against it"), "{both}");
         assert!(
-            guide(true, false).contains("not recalibrated") && guide(false, true).contains("no cut of your own rows")
+            guide(false, true).contains("for a risk: the column") && guide(false, false).contains("ml-worker pack")
         );
-        assert!(guide(false, false).contains("ml-worker pack"));
     }
 }
