@@ -134,7 +134,7 @@ th{font-weight:600}
 thead th{border-bottom:1px solid #888}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 thead .n{white-space:normal}
-td.bad,td.good,td.dim{white-space:nowrap}
+td.bad,td.good,td.dim,td.t{white-space:nowrap}
 .bad{color:#b3261e;font-weight:600}
 .good{color:#00694e;font-weight:600}
 .dim{color:#666}

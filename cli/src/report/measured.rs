@@ -130,7 +130,11 @@ fn compared(document: &Document) -> String {
         })
         .collect();
     let mut notes = vec![
-        "Own, swarm, central: the agreed metric; lower is better. Intervals take rows of one group (a patient) together.".to_owned(),
+        format!(
+            "Own and swarm: the {} of either model, which is the measure that was agreed; lower is better. Intervals take rows of one group \
+             (a patient) together.",
+            document.figures.first().map_or("metric", |told| named(told.figures.metric))
+        ),
     ];
     let constants: Vec<String> = document
         .figures
@@ -139,9 +143,12 @@ fn compared(document: &Document) -> String {
         .collect();
     if !constants.is_empty() {
         notes.push(format!(
-            "To compare with: whoever says of everybody the share of positives among these rows has {}.",
+            "To compare with: what knows nothing of a person, and says of everybody the share of positives among these rows, has {}.",
             constants.join(", ")
         ));
+    }
+    if central {
+        notes.push("Central: a model of all sites' rows in one place, which nobody has but on one machine.".into());
     }
     if document.figures.iter().any(|told| told.figures.on == MeasuredOn::Validation) {
         notes.push(
@@ -256,7 +263,7 @@ fn own_rounds(document: &Document) -> String {
     };
     format!(
         "<figure>{}{}<figcaption>Own models round by round, each on its site's validation rows. A line that rises again learns its rows by \
-         heart.</figcaption></figure>",
+         heart (overfitting).</figcaption></figure>",
         plot.svg(),
         plot.legend()
     )

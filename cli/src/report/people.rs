@@ -72,8 +72,8 @@ fn sites(document: &Document) -> String {
             Cell::Text(words.join(", ")),
         ]);
     }
-    let in_round = round.map_or_else(|| "Weight in a merge".to_owned(), |round| format!("Weight in round {round}"));
-    let heads = ["Site", "Training rows, signed", "Share of the rows", in_round.as_str(), "Rounds with its part", ""];
+    let in_round = round.map_or_else(|| "Weight".to_owned(), |round| format!("Weight, round {round}"));
+    let heads = ["Site", "Training rows", "Share of rows", in_round.as_str(), "In rounds", ""];
     let mut body = table(&heads, &rows);
     if !apart.is_empty() {
         let bound = study.rules.iter().find(|rule| rule.contains("of the weight"));

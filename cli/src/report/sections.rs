@@ -299,8 +299,8 @@ fn left(document: &Document) -> String {
                 Cell::Text(what(&sum.kind).to_owned()),
                 Cell::Number(sum.files.to_string()),
                 Cell::Number(sum.bytes.to_string()),
-                Cell::Text(clock(sum.first_at_ms)),
-                Cell::Text(clock(sum.last_at_ms)),
+                Cell::Marked("t", clock(sum.first_at_ms)),
+                Cell::Marked("t", clock(sum.last_at_ms)),
             ]
         })
         .collect();
