@@ -238,7 +238,7 @@ fn part(document: &Document) -> String {
         .collect();
     let heads: Vec<&str> = std::iter::once("").chain(study.members.iter().map(|member| member.name.as_str())).collect();
     let words = "<p class=\"dim\">● sent its part, and computed the merge as the others did · ○ sent its part; enough others had computed \
-                 the merge before it, which is no fault · checked: sent nothing, and computed the merge as the others did · – no part · \
+                 the merge before it, by itself no fault · checked: sent nothing, and computed the merge as the others did · – no part · \
                  differs: computed another result than the others · dropped: its part was not used · left out: the merge rule passed its \
                  part over. Statistics are the sums of each column that scale the values, before the first round.</p>";
     section("part", "Who took part in which round", &(table(&heads, &rows) + words))
