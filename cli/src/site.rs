@@ -304,8 +304,8 @@ mod tests {
         });
         assert_eq!(
             rule(&noted.unwrap(), &names),
-            "updates are merged by the median of every number, each site counting by its training rows; 1 liar among them borne; a \
-             step longer than their median is shortened"
+            "updates are merged by the median of every number, each site counting by its training rows; the rule is made to bear \
+             1 site with wrong updates; a step longer than their median is shortened"
         );
         let declared = Weighting::Declared(vec![(InstitutionId([1; 32]), 3)].try_into().unwrap());
         let noted = serde_json::to_value(Merge::by(MergeRule::Mean(declared))).unwrap();

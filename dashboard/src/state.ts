@@ -207,7 +207,7 @@ export type Sum = {
 to: string,
 /** Of which study. */
 study: number,
-/** `update` or `merged`. */
+/** `statistics` (before the first round), `update` or `merged`. */
 kind: string,
 /** How many different files. */
 files: number,
@@ -228,7 +228,7 @@ to: string,
 study: number,
 /** Of which round; 0 for statistics. */
 round: number,
-/** `update` or `merged`. */
+/** `statistics` (before the first round), `update` or `merged`. */
 kind: string,
 /** Bytes. */
 bytes: number,

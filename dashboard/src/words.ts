@@ -42,8 +42,11 @@ export function list(names: string[]): string {
   return `${names.slice(0, -1).join(', ')} and ${names[names.length - 1]}`;
 }
 
+/** A number with so many decimals. One of which nothing but zeros is left has no sign: nobody knows what a negative zero says. */
+export const fixed = (value: number, decimals: number) => value.toFixed(decimals).replace(/^-(?=[0.]+$)/, '');
+
 /** A figure, short. */
-export const figure = (value: number | null | undefined) => (value === null || value === undefined ? '–' : value.toFixed(4));
+export const figure = (value: number | null | undefined) => (value === null || value === undefined ? '–' : fixed(value, 4));
 
 /** The figure that is measured, in words. */
 export const metric = (name: string) => (name === 'log_loss' ? 'log-loss' : name.replaceAll('_', ' '));

@@ -92,7 +92,7 @@ fn a_model_of_one_table_is_trained_measured_and_used() {
     assert_eq!(fs::metadata(dir.join("p.csv")).unwrap().permissions().mode() & 0o777, 0o600);
     let lines: Vec<&str> = printed.lines().collect();
     assert_eq!(lines.len(), held_out.lines().count());
-    assert!(lines[0].starts_with("row,p(M),M at 0.5"), "{}", lines[0]);
+    assert!(lines[0].starts_with("row,p(M),M if p(M) >= 0.5"), "{}", lines[0]);
     let bundle = Bundle::read(&dir.join("model")).unwrap();
     let table = read_file(&dir.join("demo/held-out.csv"), &bundle.spec.data, &[0; 32], &Reading::default());
     let logits = desk::logits(&bundle, &table.unwrap().table.unwrap()).unwrap().0;
@@ -249,7 +249,7 @@ fn a_folder_of_pictures_is_worked_on_like_a_table() {
     fs::write(dir.join("new.csv"), format!("file\n{names}")).unwrap();
     let predicted = run(dir, "predict --model ./model --data ./new.csv");
     assert_eq!(predicted, run(dir, "predict --model ./model --data ./table.csv"));
-    assert!(predicted.starts_with("row,file,p(present),present at 0.5"), "{predicted}");
+    assert!(predicted.starts_with("row,file,p(present),present if p(present) >= 0.5"), "{predicted}");
     let right = predicted.lines().skip(1).enumerate().filter(|(n, line)| {
         let cells: Vec<&str> = line.split(',').collect();
         assert_eq!(cells[1], format!("{n}.png"));

@@ -15,6 +15,7 @@
 mod architecture;
 mod canonical;
 mod data;
+mod decimals;
 mod documents;
 mod error;
 mod external;
@@ -41,12 +42,13 @@ pub use data::{
     same_value, BadRows, Categorical, DataSpec, Decimal, Encoding, Features, Layout, Missing, OneClass, Orientation,
     Others, PictureKind, Pictures, Scaling, Task, Transform, Window,
 };
+pub use decimals::{fixed, signed};
 pub use documents::Documents;
 pub use error::SpecError;
 pub use external::{tensor_line, External, Integers, Role};
 pub use figures::{
-    Bin, Curves, CutFigures, Difference, FiguresError, FiguresFile, MeasuredOn, ModelFigures, ReadError, Signed,
-    SiteFigures, Verdict, CALIBRATION_BINS, FIGURES_VERSION, MIN_FOR_CURVES, ROC_STEPS,
+    wilson, Bin, Curves, CutFigures, Difference, FiguresError, FiguresFile, MeasuredOn, ModelFigures, ReadError,
+    Signed, SiteFigures, Verdict, CALIBRATION_BINS, FIGURES_VERSION, MIN_FOR_CURVES, ROC_STEPS,
 };
 pub use file::{BoundFile, Dataset, FileError, RuleName, RulesFile, ServerFile, ServerName, StudyFile, WeightingName};
 pub use init::initial_parameters;

@@ -31,6 +31,17 @@ struct Line {
     until: Option<u64>,
 }
 
+impl Line {
+    /// What left. The log calls whatever a site gives to a merge an update; what it gives before the first round are sums of its
+    /// columns, and no update of a model.
+    fn what(&self) -> String {
+        match (self.kind.as_str(), self.round) {
+            ("update", 0) => "statistics".into(),
+            (kind, _) => seen(kind),
+        }
+    }
+}
+
 /// What is kept of one receiver, study and kind.
 struct Account {
     files: HashSet<String>,
@@ -125,7 +136,7 @@ impl Log {
     }
 
     fn take(&mut self, line: Line) {
-        let (to, kind, last) = (seen(&line.name), seen(&line.kind), line.until.unwrap_or(line.time));
+        let (to, kind, last) = (seen(&line.name), line.what(), line.until.unwrap_or(line.time));
         self.parts = self.parts.saturating_add(line.parts.unwrap_or(1));
         let sum = self.sums.entry((to.clone(), line.study, kind.clone())).or_insert_with(|| Account {
             files: HashSet::new(),
@@ -176,6 +187,28 @@ mod tests {
             "last": bytes - 1, "peer": peer, "institution": institution, "name": name,
         });
         format!("{line}\n")
+    }
+
+    #[test]
+    fn statistics_are_not_counted_as_updates() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("node/courier");
+        fs::create_dir_all(&folder).unwrap();
+        let of_round = |round: u32, kind: &str, hash: &str, bytes: u64| {
+            let mut one: serde_json::Value = serde_json::from_str(&line(10, "Birch", hash, bytes)).unwrap();
+            (one["round"], one["kind"]) = (round.into(), kind.into());
+            format!("{one}\n")
+        };
+        let parts =
+            [(0, "update", "aa", 344), (1, "update", "bb", 256), (2, "update", "cc", 256), (0, "merged", "dd", 160)];
+        let text: String =
+            parts.iter().map(|(round, kind, hash, bytes)| of_round(*round, kind, hash, *bytes)).collect();
+        fs::write(folder.join("egress.log"), text).unwrap();
+        let told = Log::of(dir.path()).told();
+        let sums: Vec<(&str, u32, u64)> =
+            told.sums.iter().map(|sum| (sum.kind.as_str(), sum.files, sum.bytes)).collect();
+        assert_eq!(sums, [("merged", 1, 160), ("statistics", 1, 344), ("update", 2, 512)]);
+        assert_eq!(told.recent.iter().filter(|left| left.kind == "statistics").count(), 1);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
     dashboard::state::{Round, Study},
     plain::counted,
 };
-use consilium_study::{MeasuredOn, Metric, ModelFigures, SiteFigures, Verdict, MIN_FOR_CURVES};
+use consilium_study::{fixed, MeasuredOn, Metric, ModelFigures, SiteFigures, Verdict, MIN_FOR_CURVES};
 use serde::Serialize;
 
 /// Answers, sentence by sentence.
@@ -38,7 +38,12 @@ pub struct Known<'a> {
 
 /// A figure with three decimals.
 pub fn number(value: f64) -> String {
-    format!("{value:.3}")
+    fixed(value, 3)
+}
+
+/// A difference with three decimals and its sign: a true minus, as wide as a plus.
+pub fn signed(value: f64) -> String {
+    consilium_study::signed(value, 3).replace('-', "−")
 }
 
 /// Names as a list in a sentence.
@@ -120,6 +125,13 @@ impl Known<'_> {
                 lines.push(format!("On {} that were held out from everyone: {auc}.", counted(held.rows, "row")));
             }
         }
+        if self.question.binary && lines.iter().any(|line| line.contains("AUC ")) {
+            lines.push(
+                "An AUC says how often the model gives the higher probability to the one of two people who has it: 0.5 is guessing, 1 is \
+                 without an error."
+                    .into(),
+            );
+        }
         let losing: Vec<&str> =
             self.figures.iter().filter(|told| told.verdict == Verdict::Worse).map(|told| told.site.as_str()).collect();
         if !losing.is_empty() {
@@ -163,7 +175,7 @@ impl Known<'_> {
         if self.question.binary {
             lines.push(
                 "Do not say yes from .5 on unless .5 is the cut that your own rows ask for, and do not read its probability as a risk \
-                 before it was calibrated on your own rows: `ml-worker pack --data` does both."
+                 before it was calibrated on your own rows: `ml-worker pack --data` finds that cut and that calibration."
                     .into(),
             );
         }
@@ -262,7 +274,7 @@ fn one(told: &Told) -> String {
         (Verdict::Better, _) => "better than its own model",
         (Verdict::Worse, _) => "worse than its own model",
         (Verdict::CannotTell, Some(difference)) if difference.interval.is_some() => {
-            "not told apart from its own model (cannot tell)"
+            "cannot tell whether better or worse than its own model"
         }
         (Verdict::CannotTell, _) => "cannot tell whether better than its own model: too few rows",
     };
@@ -272,9 +284,23 @@ fn one(told: &Told) -> String {
                 Metric::LogLoss => "log-loss",
                 Metric::Brier => "Brier score",
             };
-            format!(" ({name} {value:+.3}, 95 % interval {low:+.3} to {high:+.3})")
+            format!(" ({name}, swarm less own: {}, 95 % interval {} to {})", signed(value), signed(low), signed(high))
         }
         None => String::new(),
     };
-    format!("At {}, on {} {on}{share}: {}; {versus}{difference}.", told.site, figures.rows, auc(*area, *auc_interval))
+    let at = figures.at_cut.and_then(|at| Some((figures.cut?, at.sensitivity?, at.specificity?)));
+    let at = at.map_or_else(String::new, |(cut, sensitivity, specificity)| {
+        format!(
+            "; at the cut {}: sensitivity {}, specificity {}",
+            number(cut),
+            number(sensitivity),
+            number(specificity)
+        )
+    });
+    format!(
+        "At {}, on {} {on}{share}: {}{at}; {versus}{difference}.",
+        told.site,
+        figures.rows,
+        auc(*area, *auc_interval)
+    )
 }

@@ -1,8 +1,9 @@
 //! A model card: what whoever finds the model's file must know of it, in the form of Hugging Face (a `README.md` with YAML in front).
 
 use super::{
-    answers::{auc, list, metric, number},
+    answers::{auc, list, metric, number, signed},
     document::{Document, Told},
+    html::typed,
 };
 use crate::plain::{counted, seen};
 use consilium_study::{MeasuredOn, Metric};
@@ -11,25 +12,52 @@ use serde_json::Value;
 /// Its name, beside the model's file.
 pub const FILE: &str = "README.md";
 
-/// Characters that mean something in Markdown, or begin HTML.
-const MARKS: &str = "\\`*_{}[]<>()#+-.!|~$&\"'@:";
+/// Characters that mean something in Markdown wherever they stand.
+const MARKS: &str = "`*[]|~$@";
 
-/// A text of others as text in Markdown: what means something there is spelt out, and so is what is not seen.
+/// A text as text in Markdown: what means something where it stands is spelt out, and so is what is not seen. Nothing else is: whoever
+/// opens the card in an editor reads every backslash. What is typed, between backticks, stays so.
 fn plain(text: &str) -> String {
+    let text = seen(text);
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len() % 2 != 1 {
+        return marked(&text, true);
+    }
+    let shown = |(n, part): (usize, &&str)| match n % 2 {
+        1 if typed(part) => format!("`{part}`"),
+        1 => format!("\\`{}\\`", marked(part, false)),
+        _ => marked(part, n == 0),
+    };
+    parts.iter().enumerate().map(shown).collect()
+}
+
+/// A part of a text with its marks spelt out; `first`: the text begins with it.
+fn marked(text: &str, first: bool) -> String {
     let mut out = String::new();
-    for c in seen(text).chars() {
+    let mut before = first.then_some(' ');
+    let mut left = text.chars().peekable();
+    while let Some(c) = left.next() {
+        let after = left.peek().copied();
+        let word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        let means = match c {
+            // inside a word it is a letter like others
+            '_' => !word(before) || !word(after),
+            // begins a heading, or ends one
+            '#' => before == Some(' ') || after.is_none(),
+            // only before a sign, and at the end of a line
+            '\\' => after.is_none_or(|c| c.is_ascii_punctuation()),
+            c => MARKS.contains(c),
+        };
         match c {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
-            // plain signs of sentences, which begin nothing inside a line
-            '-' | '.' | '\'' | '"' | '(' | ')' | ':' | '+' | '!' => out.push(c),
-            c if MARKS.contains(c) => {
-                out.push('\\');
+            c => {
+                out.extend(means.then_some('\\'));
                 out.push(c);
             }
-            c => out.push(c),
         }
+        before = Some(c);
     }
     out
 }
@@ -68,7 +96,7 @@ pub fn text(document: &Document) -> String {
     let mut details = vec![
         format!("Model: {}; {}", question.model, counted(question.parameters, "number")),
         format!("Proposed by: {}", study.proposer),
-        format!("Training, in each round: {}", question.training.join("; ")),
+        format!("Training: {}", question.training.join("; ")),
         format!("Rounds: {}", study.rounds.iter().filter(|round| round.kind == "round").count()),
     ];
     details.extend(study.rules.iter().map(|rule| format!("Agreed: {rule}")));
@@ -137,8 +165,8 @@ fn table(document: &Document) -> String {
         let value = |value: Option<f64>| value.map_or_else(|| "-".into(), number);
         let difference = match figures.difference {
             Some(difference) => match difference.interval {
-                Some((low, high)) => format!("{:+.3} ({low:+.3} to {high:+.3})", difference.value),
-                None => format!("{:+.3}", difference.value),
+                Some((low, high)) => format!("{} ({} to {})", signed(difference.value), signed(low), signed(high)),
+                None => signed(difference.value),
             },
             None => "-".into(),
         };
@@ -210,9 +238,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn words_that_mean_nothing_in_markdown_have_no_backslash() {
+        for text in
+            ["patient_id", "`ml-worker pack --data` does both.", "C# {a} 30 % (x): 1.5 - 2!", "age, sex (one of: f, m)"]
+        {
+            assert_eq!(plain(text), text);
+        }
+        assert_eq!((plain("_a_"), plain("a #")), ("\\_a\\_".into(), "a \\#".into()));
+    }
+
+    #[test]
     fn texts_of_others_are_text_in_markdown_and_in_yaml() {
         let said = plain("# [x](javascript:a) <b>|`*_\u{202e}\n- y");
-        assert_eq!(said, "\\# \\[x\\](javascript:a) &lt;b&gt;\\|\\`\\*\\_\\\\u\\{202e\\}\\\\u\\{a\\}- y");
+        assert_eq!(said, "\\# \\[x\\](javascript:a) &lt;b&gt;\\|\\`\\*\\_\\u{202e}\\u{a}- y");
+        // a backslash of theirs spells out nothing of ours
+        assert_eq!(plain("\\*a* \\_ \\"), "\\\\\\*a\\* \\\\\\_ \\\\");
+        assert_eq!(plain("a `<b>` `"), "a \\`&lt;b&gt;\\` \\`");
         assert_eq!(quoted("a: \"b\"\n---"), "\"a: \\\"b\\\"\\\\u{a}---\"");
     }
 }

@@ -1,6 +1,7 @@
 //! Curves as SVG: drawn here, without a script, so that a page with them reads the same on paper and in twenty years.
 
 use super::html::escaped;
+use consilium_study::fixed;
 use std::fmt::Write;
 
 /// Colours that also those tell apart who see few of them (Okabe and Ito, "Color universal design", 2008), dark enough for white paper.
@@ -75,11 +76,7 @@ pub fn ticks(low: f64, high: f64, most: usize) -> Vec<f64> {
 /// A tick's number, with as many decimals as its step needs.
 fn label(value: f64, step: f64) -> String {
     let decimals = (-step.abs().log10().floor()).clamp(0.0, 6.0) as usize;
-    let text = format!("{value:.decimals$}");
-    if text.trim_start_matches('-').chars().all(|c| c == '0' || c == '.') {
-        return text.trim_start_matches('-').into();
-    }
-    text
+    fixed(value, decimals)
 }
 
 fn finite(points: &[(f64, f64)]) -> impl Iterator<Item = &(f64, f64)> {

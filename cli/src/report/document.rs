@@ -5,7 +5,7 @@
 
 use super::{answers::Answers, faults::Fault, question::Question};
 use crate::dashboard::state::{Study, Sum};
-use consilium_study::{SiteFigures, Verdict};
+use consilium_study::{CutFigures, SiteFigures, Verdict};
 use serde::Serialize;
 
 /// Version of this document.
@@ -22,6 +22,8 @@ pub struct Document {
     pub study: Study,
     /// What is asked.
     pub question: Question,
+    /// Whom it learned from, as far as all sites know.
+    pub learned_from: LearnedFrom,
     /// Figures of the swarm's model beside each site's own, of the sites that are known; those that lose come first.
     pub figures: Vec<Told>,
     /// On rows that were held out from everyone, where there are any: `localnet run` alone has such.
@@ -59,6 +61,32 @@ pub struct Made {
     pub runtime: Option<u64>,
     /// Whether it is of a network of `localnet run`, on one machine.
     pub localnet: bool,
+}
+
+/// Mean and spread of columns over all sites' training rows, which the study's merged statistics have.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LearnedFrom {
+    /// Why there are none here.
+    pub missing: Option<String>,
+    /// Of what they are, where that is not the value itself.
+    pub of: Option<String>,
+    /// The columns, in the order of the specification.
+    pub columns: Vec<Column>,
+    /// Columns of categories, of which nothing is merged.
+    pub categories: Vec<String>,
+}
+
+/// A column over all sites' training rows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Values that are not missing; 0 where no site has enough of them to tell others.
+    pub values: u64,
+    /// Their mean.
+    pub mean: Option<f64>,
+    /// Their standard deviation.
+    pub deviation: Option<f64>,
 }
 
 /// Where a site's figures come from.
@@ -108,6 +136,10 @@ pub struct HeldOutModel {
     pub auc: Option<f64>,
     /// 95 % interval of the AUC.
     pub auc_interval: Option<(f64, f64)>,
+    /// From which probability on it says yes, by its own validation rows; none of several classes, and where these are too few.
+    pub cut: Option<f64>,
+    /// Figures at that cut.
+    pub at_cut: Option<CutFigures>,
 }
 
 impl Document {

@@ -93,11 +93,11 @@ fn of_blocks(round: &tell::Round, names: &Names) -> Vec<Fault> {
             match note {
                 Note::Extended(silent) => {
                     let sites: Vec<String> = silent.iter().map(who).collect();
-                    let words = format!("the time was doubled once: {} had not answered", sites.join(", "));
+                    let words = format!("the deadline was moved once, since {} had not answered yet", sites.join(", "));
                     push(at.block, "slow", sites, words);
                 }
                 Note::Stood => {
-                    let words = "the merge's clock stood: the list of inputs was not final yet for too many".into();
+                    let words = "the merge waited, and no time was counted: too many sites did not have the final list of its updates yet".into();
                     push(at.block, "stood", Vec::new(), words);
                 }
                 Note::FellBack(from, to) => {

@@ -2,7 +2,8 @@
 
 use super::{
     answers::Known,
-    document::{sorted, Document, HeldOut, Made, Told, VERSION},
+    columns,
+    document::{sorted, Document, HeldOut, LearnedFrom, Made, Told, VERSION},
     faults::faults,
     question::Question,
 };
@@ -36,6 +37,8 @@ pub struct Gathered {
     pub info: StudyInfo,
     /// Its question.
     pub question: Question,
+    /// Whom it learned from.
+    pub learned_from: LearnedFrom,
     /// What its blocks tell; none where they were not read.
     pub told: Option<Vec<Round>>,
     /// What could not be looked at.
@@ -89,6 +92,7 @@ pub async fn gather(site: &Site, link: &Link, number: StudyId, hint: &str, block
         Some(spec) => Question::of(spec),
         None => Question::unknown("the chain keeps the specification no longer, and the own worker has none"),
     };
+    let learned_from = columns::read(&site.dir, spec.as_ref(), info.state.statistics.as_ref());
     // models to compare with are taken in as figures, or not at all
     study.arms = None;
     if let Some(spec) = &spec {
@@ -136,6 +140,7 @@ pub async fn gather(site: &Site, link: &Link, number: StudyId, hint: &str, block
     Ok(Gathered {
         made,
         question,
+        learned_from,
         told: events,
         unread,
         left: egress.sums.into_iter().filter(|sum| sum.study == number).collect(),
@@ -162,6 +167,7 @@ impl Gathered {
             made: self.made,
             study: self.study,
             question: self.question,
+            learned_from: self.learned_from,
             figures,
             held_out,
             unread: self.unread,

@@ -18,14 +18,33 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
+/// Whether what stands between backticks is a command, or the name of something that is typed.
+pub fn typed(part: &str) -> bool {
+    !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || " -./_=…".contains(c))
+}
+
+/// A text whose commands stand between backticks, which are shown as such.
+pub fn prose(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len() % 2 != 1 {
+        return escaped(text);
+    }
+    let shown = |(n, part): (usize, &&str)| match n % 2 {
+        1 if typed(part) => format!("<code>{}</code>", escaped(part)),
+        1 => format!("`{}`", escaped(part)),
+        _ => escaped(part),
+    };
+    parts.iter().enumerate().map(shown).collect()
+}
+
 /// A paragraph of a text.
 pub fn paragraph(text: &str) -> String {
-    format!("<p>{}</p>", escaped(text))
+    format!("<p>{}</p>", prose(text))
 }
 
 /// A list of texts.
 pub fn list<S: AsRef<str>>(texts: &[S]) -> String {
-    let items: String = texts.iter().map(|text| format!("<li>{}</li>", escaped(text.as_ref()))).collect();
+    let items: String = texts.iter().map(|text| format!("<li>{}</li>", prose(text.as_ref()))).collect();
     format!("<ul>{items}</ul>")
 }
 
@@ -34,15 +53,21 @@ pub fn section(id: &str, title: &str, body: &str) -> String {
     format!("<section id=\"{}\"><h2>{}</h2>{body}</section>", escaped(id), escaped(title))
 }
 
-/// A table. Heads are texts; cells are texts, numbers to the right.
+/// A table. Heads are texts; cells are texts, numbers to the right, and so are the heads above them. No word is broken in it: one that
+/// is wider than the page moves in a box of its own.
 pub fn table(heads: &[&str], rows: &[Vec<Cell>]) -> String {
-    let head: String = heads.iter().map(|head| format!("<th scope=\"col\">{}</th>", escaped(head))).collect();
+    let number = |n: usize| rows.first().and_then(|row| row.get(n)).is_some_and(|cell| matches!(cell, Cell::Number(_)));
+    let class = |n: usize| if number(n) { " class=\"n\"" } else { "" };
+    let head = |(n, head): (usize, &&str)| format!("<th scope=\"col\"{}>{}</th>", class(n), escaped(head));
+    let head: String = heads.iter().enumerate().map(head).collect();
     let row = |cells: &Vec<Cell>| {
         let cells: String = cells.iter().map(Cell::html).collect();
         format!("<tr>{cells}</tr>")
     };
     let body: String = rows.iter().map(row).collect();
-    format!("<div class=\"wide\"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>")
+    format!(
+        "<div class=\"wide\" tabindex=\"0\"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
 }
 
 /// A cell of a table.
@@ -108,12 +133,14 @@ th,td{text-align:left;padding:.22rem .7rem .22rem 0;border-bottom:1px solid #e2e
 th{font-weight:600}
 thead th{border-bottom:1px solid #888}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-thead th{white-space:nowrap}
+thead .n{white-space:normal}
+td.bad,td.good,td.dim,td.t{white-space:nowrap}
 .bad{color:#b3261e;font-weight:600}
 .good{color:#00694e;font-weight:600}
 .dim{color:#666}
-.wide{overflow-x:auto}
+.wide{overflow-x:auto;overflow-wrap:normal}
 pre{background:#f4f4f4;border:1px solid #ddd;border-radius:.3rem;padding:.6rem .8rem;white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.45 ui-monospace,'DejaVu Sans Mono',monospace}
+code{font:.92em ui-monospace,'DejaVu Sans Mono',monospace}
 svg{display:block;width:100%;height:auto;font:11px system-ui,sans-serif;fill:#333}
 svg .grid{stroke:#e4e4e4;stroke-width:1}
 svg .axis{stroke:#666;stroke-width:1}
@@ -133,6 +160,7 @@ h2{break-after:avoid}
 h3{break-after:avoid}
 tr,figure,.three>div,pre{break-inside:avoid}
 .wide{overflow:visible}
+table{font-size:9pt}
 .three{grid-template-columns:1fr}
 }
 ";
@@ -156,9 +184,22 @@ mod tests {
         let said = escaped("<img src=x onerror=\"a()\">&'\u{202e}\n\u{1b}[2J");
         assert_eq!(said, "&lt;img src=x onerror=&quot;a()&quot;&gt;&amp;&#39;\\u{202e}\\u{a}\\u{1b}[2J");
         assert_eq!(code("a\n<b>\r"), "<pre>a\n&lt;b&gt;\\u{d}</pre>");
+        // what is typed is shown as such, and nothing else is
+        assert_eq!(prose("a `b --c D` & `<e>`"), "a <code>b --c D</code> &amp; `&lt;e&gt;`");
+        assert_eq!(prose("a ` <b>"), "a ` &lt;b&gt;");
         let cells = vec![vec![Cell::Head("<a>".into()), Cell::Marked("bad", "<b>".into())]];
         let said = table(&["<h>"], &cells);
         assert!(!said.contains("<a>") && !said.contains("<b>") && !said.contains("<h>"), "{said}");
+    }
+
+    #[test]
+    fn no_table_breaks_words_and_heads_stand_above_their_numbers() {
+        let page = page("t", &table(&["Site", "Rows"], &[vec![Cell::Head("Alder".into()), Cell::Number("24".into())]]));
+        // what breaks anywhere makes columns of one letter where a table is wider than the page
+        assert!(page.contains(".wide{overflow-x:auto;overflow-wrap:normal}"), "{page}");
+        assert!(page.contains("<th scope=\"col\">Site</th><th scope=\"col\" class=\"n\">Rows</th>"), "{page}");
+        // every table is in such a box
+        assert_eq!(page.matches("<table>").count(), page.matches("<div class=\"wide\" tabindex=\"0\"><table>").count());
     }
 
     #[test]

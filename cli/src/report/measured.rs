@@ -1,15 +1,14 @@
 //! The part of the page that says what was measured at sites: the swarm's model beside each site's own.
 
 use super::{
-    answers::{auc, constant, number},
+    answers::{auc, constant, number, signed},
     chart::{intervals, Interval, Plot, Series, Style},
+    cut,
     document::{Document, Source, Told},
     html::{escaped, paragraph, section as part, table, Cell},
 };
 use crate::plain::counted;
-use consilium_study::{
-    Curves, Difference, MeasuredOn, Metric, ModelFigures, SiteFigures, Verdict, MIN_FOR_CURVES, ROC_STEPS,
-};
+use consilium_study::{Curves, Difference, MeasuredOn, Metric, ModelFigures, Verdict, MIN_FOR_CURVES, ROC_STEPS};
 
 /// The whole part.
 pub fn section(document: &Document) -> String {
@@ -21,15 +20,18 @@ pub fn section(document: &Document) -> String {
              --figures figures.json …` takes in such files.",
             document.study.number
         );
-        return part("figures", title, &paragraph(&words));
+        let cut = if document.question.binary { cut::missing(document) } else { String::new() };
+        return part("figures", title, &(paragraph(&words) + &cut));
     }
     let mut body = words(document);
     body += &compared(document);
     body += &differences(document);
+    body += &areas(document);
     body += &own_rounds(document);
     if document.question.binary {
-        body += "<h3>ROC, calibration and cut at each site</h3>";
-        document.figures.iter().for_each(|told| body += &curves(told, document));
+        body += &cut::section(document);
+        body += "<h3>ROC and calibration at each site</h3>";
+        document.figures.iter().for_each(|told| body += &curves(told));
     }
     body += &held_out(document);
     part("figures", title, &body)
@@ -69,11 +71,6 @@ fn value(value: Option<f64>) -> Cell {
     Cell::Number(value.map_or_else(|| "–".into(), number))
 }
 
-fn signed(value: f64) -> String {
-    // a true minus, as wide as a plus
-    format!("{value:+.3}").replace('-', "−")
-}
-
 /// A difference with its interval.
 fn difference(difference: Option<Difference>) -> String {
     match difference {
@@ -91,7 +88,7 @@ fn compared(document: &Document) -> String {
     if central {
         heads.push("Central");
     }
-    heads.extend(["Swarm − own (95 %)", "", "AUC own", "AUC swarm", "AUC, swarm − own (95 %)", "Source"]);
+    heads.extend(["Swarm − own (95 %)", "Joining", "Figures"]);
     let rows: Vec<Vec<Cell>> = document
         .figures
         .iter()
@@ -121,22 +118,23 @@ fn compared(document: &Document) -> String {
             }
             let source = match told.source {
                 Source::OneMachine => "one machine",
-                Source::Own => "own, unsigned",
+                Source::Own => "own, not signed",
                 Source::Signed => "signed",
             };
             cells.extend([
                 Cell::Number(difference(figures.difference)),
                 Cell::Marked(class(told.verdict), told.verdict.to_string()),
-                value(figures.alone.auc),
-                value(figures.swarm.auc),
-                Cell::Number(difference(figures.auc_difference)),
                 Cell::Text(source.into()),
             ]);
             cells
         })
         .collect();
     let mut notes = vec![
-        "Own, swarm, central: the agreed metric; lower is better. Intervals take rows of one group (a patient) together.".to_owned(),
+        format!(
+            "Own and swarm: the {} of either model, which is the measure that was agreed; lower is better. Intervals take rows of one group \
+             (a patient) together.",
+            document.figures.first().map_or("metric", |told| named(told.figures.metric))
+        ),
     ];
     let constants: Vec<String> = document
         .figures
@@ -145,9 +143,12 @@ fn compared(document: &Document) -> String {
         .collect();
     if !constants.is_empty() {
         notes.push(format!(
-            "To compare with: whoever says of everybody the share of positives among these rows has {}.",
+            "To compare with: what knows nothing of a person, and says of everybody the share of positives among these rows, has {}.",
             constants.join(", ")
         ));
+    }
+    if central {
+        notes.push("Central: a model of all sites' rows in one place, which nobody has but on one machine.".into());
     }
     if document.figures.iter().any(|told| told.figures.on == MeasuredOn::Validation) {
         notes.push(
@@ -157,6 +158,41 @@ fn compared(document: &Document) -> String {
     }
     let notes: String = notes.iter().map(|note| format!("<p class=\"dim\">{}</p>", escaped(note))).collect();
     table(&heads, &rows) + &notes
+}
+
+/// The areas under the ROC curves, in a table of their own: one of all figures is wider than a page.
+fn areas(document: &Document) -> String {
+    let known = |told: &&Told| told.figures.alone.auc.is_some() || told.figures.swarm.auc.is_some();
+    let shown: Vec<&Told> = document.figures.iter().filter(known).collect();
+    if shown.is_empty() {
+        return String::new();
+    }
+    let area = |model: &ModelFigures| {
+        Cell::Number(match (model.auc, model.auc_interval) {
+            (None, _) => "–".into(),
+            (Some(auc), None) => number(auc),
+            (Some(auc), Some((low, high))) => format!("{} ({} to {})", number(auc), number(low), number(high)),
+        })
+    };
+    let central = shown.iter().any(|told| told.figures.central.is_some());
+    let mut heads = vec!["Site", "Own (95 %)", "Swarm (95 %)"];
+    if central {
+        heads.push("Central (95 %)");
+    }
+    heads.push("Swarm − own (95 %)");
+    let row = |told: &&Told| {
+        let figures = &told.figures;
+        let mut cells = vec![Cell::Head(told.site.clone()), area(&figures.alone), area(&figures.swarm)];
+        if central {
+            cells.push(figures.central.as_ref().map_or_else(|| Cell::Number("–".into()), area));
+        }
+        cells.push(Cell::Number(difference(figures.auc_difference)));
+        cells
+    };
+    let rows: Vec<Vec<Cell>> = shown.iter().map(row).collect();
+    let words = "<p class=\"dim\">AUC: of a positive and a negative row, how often the model gives the positive one the higher \
+                 probability; 0.5 is guessing, 1 is without an error; of several classes or labels the mean over them. Higher is better.</p>";
+    format!("<h3>AUC on the same rows</h3>{}{words}", table(&heads, &rows))
 }
 
 fn differences(document: &Document) -> String {
@@ -227,17 +263,16 @@ fn own_rounds(document: &Document) -> String {
     };
     format!(
         "<figure>{}{}<figcaption>Own models round by round, each on its site's validation rows. A line that rises again learns its rows by \
-         heart.</figcaption></figure>",
+         heart (overfitting).</figcaption></figure>",
         plot.svg(),
         plot.legend()
     )
 }
 
-/// What is said at one site of curves and cut.
-fn curves(told: &Told, document: &Document) -> String {
+/// What is said at one site of curves.
+fn curves(told: &Told) -> String {
     let figures = &told.figures;
     let mut body = format!("<h4>{}</h4>", escaped(&told.site));
-    body += &paragraph(&cut(figures, document));
     let Some(swarm) = &figures.swarm.curves else {
         let some = figures.positives.unwrap_or_default();
         return body
@@ -321,28 +356,6 @@ fn calibrated(curves: &Curves) -> String {
         _ => "Slope and intercept are not defined.".into(),
     };
     text
-}
-
-fn cut(figures: &SiteFigures, document: &Document) -> String {
-    let yes = document.question.classes.first().map_or("yes", String::as_str);
-    let Some(cut) = figures.cut else {
-        return "Cut: too few validation rows to choose one by, or none parts the classes.".into();
-    };
-    let share = |value: Option<f64>| value.map_or_else(|| "not defined".into(), number);
-    let measured = match figures.at_cut {
-        Some(at) => format!(
-            "On rows that did not choose it: sensitivity {}, specificity {}, of those called {yes} {} are, of the others {} are not.",
-            share(at.sensitivity),
-            share(at.specificity),
-            share(at.ppv),
-            share(at.npv)
-        ),
-        None => "No figures are shown at it: the rows at hand have chosen it.".into(),
-    };
-    format!(
-        "Cut: say {yes} from a probability of {} on (highest Youden's J on validation rows). {measured}",
-        number(cut)
-    )
 }
 
 fn held_out(document: &Document) -> String {

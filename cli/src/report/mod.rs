@@ -2,7 +2,8 @@
 //!
 //! * [`gather`]: what the own node's chain and the own folder know; [`taken`]: figures of sites, which come as files;
 //! * [`document`]: all of it as one document, with [`question`], [`faults`] and [`answers`], which are pure;
-//! * [`sections`], [`measured`], [`chart`], [`html`]: the page; [`card`]: a model card;
+//! * [`columns`]: what the study's merged statistics say of its patients;
+//! * [`sections`], [`people`], [`measured`], [`cut`], [`chart`], [`html`]: the page; [`card`]: a model card;
 //! * [`own`]: `consilium study figures`, with which a site trains its own model and signs what it finds.
 //!
 //! It only reads. All that comes from others is escaped, and nothing comes from a cell of a table.
@@ -10,12 +11,15 @@
 mod answers;
 pub mod card;
 mod chart;
+mod columns;
+mod cut;
 mod document;
 mod faults;
 mod gather;
 mod html;
 mod measured;
 pub mod own;
+mod people;
 pub mod question;
 mod sections;
 mod taken;

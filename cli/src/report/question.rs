@@ -208,8 +208,8 @@ fn training(spec: &StudySpec) -> Vec<String> {
     let mut lines = vec![format!("in each round {much} by {by}, {} rows a step", training.batch_size)];
     lines.push(
         match training.loss {
-            Loss::CrossEntropy => "what is made small is cross-entropy",
-            Loss::SquaredError => "what is made small is the squared error of the output",
+            Loss::CrossEntropy => "the loss that training makes small is cross-entropy",
+            Loss::SquaredError => "the loss that training makes small is the squared error of the output",
         }
         .into(),
     );

@@ -6,7 +6,7 @@ use super::{
     document::Document,
     faults::called,
     html::{code, escaped, list, page, pairs, paragraph, section, table, Cell},
-    measured,
+    measured, people,
 };
 use crate::{
     dashboard::state::Round,
@@ -24,7 +24,7 @@ pub fn render(document: &Document) -> String {
     let mut body = head(document);
     body += &short(document);
     body += &question(document);
-    body += &sites(document);
+    body += &people::section(document);
     body += &losses(document);
     body += &measured::section(document);
     body += &part(document);
@@ -46,8 +46,8 @@ fn head(document: &Document) -> String {
         ""
     };
     format!(
-        "<header><p class=\"by\">Report on study {} of the consortium with genesis {}…</p><h1>{}</h1><p><span class=\"state \
-         {state}\">{}</span></p><p class=\"by\">Made by {} from the final block {} of {}.</p></header>",
+        "<header><p class=\"by\">Report on study {} of the consortium whose chain begins with block {}…</p><h1>{}</h1><p><span class=\"state \
+         {state}\">{}</span></p><p class=\"by\">Made by {}, of what was final in block {} on {}.</p></header>",
         study.number,
         escaped(made.genesis.get(..12).unwrap_or(&made.genesis)),
         escaped(&study.title),
@@ -103,39 +103,6 @@ fn question(document: &Document) -> String {
     }
     let rules = format!("<h3>Rules that were signed</h3>{}", list(&study.rules));
     section("question", "The question", &(pairs(&all) + &rules))
-}
-
-fn sites(document: &Document) -> String {
-    let study = &document.study;
-    let all: u64 = study.members.iter().map(|member| u64::from(member.samples)).sum();
-    let rows: Vec<Vec<Cell>> = study
-        .members
-        .iter()
-        .enumerate()
-        .map(|(place, member)| {
-            let place = u8::try_from(place).unwrap_or(u8::MAX);
-            let trained = study.rounds.iter().filter(|round| round.kind == "round");
-            let (took, of) = trained.fold((0u32, 0u32), |(took, of), round| {
-                (took + u32::from(round.inputs.iter().any(|(who, _)| *who == place)), of + 1)
-            });
-            let mut words = Vec::new();
-            if member.own {
-                words.push("made this report");
-            }
-            if !member.active {
-                words.push("has left the study");
-            }
-            vec![
-                Cell::Head(member.name.clone()),
-                Cell::Number(member.samples.to_string()),
-                Cell::Number(format!("{:.1} %", 100.0 * f64::from(member.samples) / (all as f64).max(1.0))),
-                Cell::Number(format!("{took} of {of}")),
-                Cell::Text(words.join(", ")),
-            ]
-        })
-        .collect();
-    let heads = ["Site", "Training rows, signed", "Share", "In rounds", ""];
-    section("sites", "Sites", &table(&heads, &rows))
 }
 
 fn losses(document: &Document) -> String {
@@ -274,9 +241,10 @@ fn part(document: &Document) -> String {
         })
         .collect();
     let heads: Vec<&str> = std::iter::once("").chain(study.members.iter().map(|member| member.name.as_str())).collect();
-    let words = "<p class=\"dim\">● sent its part, and computed the merge alike · ○ sent its part, and said nothing of the merge before \
-                 the next one closed · checked: sent nothing, computed alike · – no part · differs: computed another result · dropped: its \
-                 part was not used · left out: by the merge rule</p>";
+    let words = "<p class=\"dim\">● sent its part, and computed the merge as the others did · ○ sent its part; enough others had computed \
+                 the merge before it, by itself no fault · checked: sent nothing, and computed the merge as the others did · – no part · \
+                 differs: computed another result than the others · dropped: its part was not used · left out: the merge rule passed its \
+                 part over. Statistics are the sums of each column that scale the values, before the first round.</p>";
     section("part", "Who took part in which round", &(table(&heads, &rows) + words))
 }
 
@@ -308,6 +276,16 @@ fn faults(document: &Document) -> String {
     section("faults", "What went wrong", &body)
 }
 
+/// What left, in words.
+fn what(kind: &str) -> &str {
+    match kind {
+        "statistics" => "statistics of columns, before the first round",
+        "update" => "updates, one for each round",
+        "merged" => "merged models",
+        other => other,
+    }
+}
+
 fn left(document: &Document) -> String {
     if document.made.localnet {
         return String::new();
@@ -322,17 +300,20 @@ fn left(document: &Document) -> String {
         .map(|sum| {
             vec![
                 Cell::Head(sum.to.clone()),
-                Cell::Text(sum.kind.clone()),
+                Cell::Text(what(&sum.kind).to_owned()),
                 Cell::Number(sum.files.to_string()),
                 Cell::Number(sum.bytes.to_string()),
-                Cell::Text(clock(sum.first_at_ms)),
-                Cell::Text(clock(sum.last_at_ms)),
+                Cell::Marked("t", clock(sum.first_at_ms)),
+                Cell::Marked("t", clock(sum.last_at_ms)),
             ]
         })
         .collect();
     let heads = ["To", "What", "Files", "Bytes", "First", "Last"];
-    let words =
-        format!("By the log of {}'s node; updates and merged models of this study, never rows.", document.made.by);
+    let words = format!(
+        "By the log of {}'s node, which notes every file before it is sent; never rows. An update is the model after a round's training \
+         at this site; statistics are each column's number of values, mean and spread.",
+        document.made.by
+    );
     section("left", "What left our building", &(table(&heads, &rows) + &paragraph(&words)))
 }
 
@@ -353,9 +334,13 @@ fn certificate(document: &Document) -> String {
         ("Agreement", study.agreement.clone()),
         ("Genesis", document.made.genesis.clone()),
         ("Held by", names(&found.held)),
-        ("Asked", names(&found.asked)),
+        ("Asked whether they hold it", names(&found.asked)),
     ];
-    let mut body = pairs(&all);
+    let mut body = paragraph(
+        "The certificate says by its hashes (fingerprints) which file is the study's model, of which question, and who has it. Whoever has \
+         the file can hold it to them; the commands below do.",
+    );
+    body += &pairs(&all);
     body += "<h3>To check it</h3>";
     for (what, command) in &found.commands {
         body += &paragraph(&format!("This {what} (FOLDER is an institution's own):"));

@@ -4,7 +4,7 @@ use super::document::{HeldOut, HeldOutModel, Source, Told};
 use crate::{chain::StudyInfo, plain::seen};
 use anyhow::{bail, ensure, Context, Result};
 use consilium_primitives::{round::Phase, Hash, StudyId};
-use consilium_study::{FiguresFile, Signed, SiteFigures};
+use consilium_study::{CutFigures, FiguresFile, Signed, SiteFigures};
 use serde_json::Value;
 use std::{fs, path::Path};
 use subxt_signer::sr25519::{verify, Keypair, PublicKey, Signature};
@@ -144,7 +144,21 @@ fn held_out(comparison: &Value) -> Option<HeldOut> {
         let mean = |key: &str| found[key].as_f64().or_else(|| found[format!("{key}_macro")]["mean"].as_f64());
         let ends =
             found["auc_interval"].as_array().and_then(|ends| Some((ends.first()?.as_f64()?, ends.get(1)?.as_f64()?)));
-        Some(HeldOutModel { name, log_loss: found["log_loss"].as_f64(), auc: mean("auc"), auc_interval: ends })
+        let at = &found["at_cut"];
+        let figures = at.is_object().then(|| CutFigures {
+            sensitivity: at["sensitivity"].as_f64(),
+            specificity: at["specificity"].as_f64(),
+            ppv: at["ppv"].as_f64(),
+            npv: at["npv"].as_f64(),
+        });
+        Some(HeldOutModel {
+            name,
+            log_loss: found["log_loss"].as_f64(),
+            auc: mean("auc"),
+            auc_interval: ends,
+            cut: at["cut"].as_f64(),
+            at_cut: figures,
+        })
     };
     let locals = comparison["local"].as_array().into_iter().flatten();
     let mut models: Vec<HeldOutModel> =
@@ -226,7 +240,8 @@ mod tests {
         let comparison = json!({
             "figures": [["a\u{1b}", figures()]],
             "local": [{ "name": "a", "held_out": { "log_loss": 0.3, "auc": 0.9, "auc_interval": [0.8, 0.95] } }],
-            "swarm": { "held_out": { "rows": 114, "positives": 42, "log_loss": 0.1, "auc": 0.99, "auc_interval": null } },
+            "swarm": { "held_out": { "rows": 114, "positives": 42, "log_loss": 0.1, "auc": 0.99, "auc_interval": null,
+                "at_cut": { "cut": 0.3, "sensitivity": 0.9, "specificity": 0.8, "ppv": null, "npv": 1.0, "mcc": 0.7 } } },
             "central": { "held_out": { "auc_macro": { "mean": 0.5 } } },
         });
         let (all, held) = compared(&comparison).unwrap();
@@ -235,6 +250,9 @@ mod tests {
         assert_eq!((held.rows, held.positives, held.models.len()), (114, Some(42), 3));
         assert_eq!((held.models[0].name.as_str(), held.models[0].auc_interval), ("only a", Some((0.8, 0.95))));
         assert_eq!(held.models[2].auc, Some(0.5));
+        let at = CutFigures { sensitivity: Some(0.9), specificity: Some(0.8), ppv: None, npv: Some(1.0) };
+        assert_eq!((held.models[1].cut, held.models[1].at_cut), (Some(0.3), Some(at)));
+        assert_eq!((held.models[2].cut, held.models[2].at_cut), (None, None));
         let none = json!({ "figures": [], "local": [], "swarm": { "held_out": null }, "central": {} });
         assert_eq!(compared(&none).unwrap(), (Vec::new(), None));
         assert!(compared(&json!({})).is_err());

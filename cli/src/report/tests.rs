@@ -1,10 +1,12 @@
 //! A made-up report, and what must hold of its page whatever others have written.
 #![allow(clippy::unwrap_used)]
 
+mod reading;
+
 use super::{
     answers::Known,
     card,
-    document::{sorted, Document, HeldOut, HeldOutModel, Made, Source, Told, VERSION},
+    document::{sorted, Column, Document, HeldOut, HeldOutModel, LearnedFrom, Made, Source, Told, VERSION},
     faults::Fault,
     places,
     question::Question,
@@ -142,8 +144,14 @@ pub fn document() -> Document {
     };
     let figures =
         sorted(vec![told("Alder Clinic", Source::Own, figures()), told("Birch Hospital", Source::Signed, many())]);
-    let held =
-        HeldOutModel { name: "swarm".into(), log_loss: Some(0.2), auc: Some(0.97), auc_interval: Some((0.95, 0.99)) };
+    let held = HeldOutModel {
+        name: "swarm".into(),
+        log_loss: Some(0.2),
+        auc: Some(0.97),
+        auc_interval: Some((0.95, 0.99)),
+        cut: Some(0.4),
+        at_cut: Some(CutFigures { sensitivity: Some(1.0), specificity: Some(0.9), ppv: Some(0.85), npv: Some(1.0) }),
+    };
     let held_out = HeldOut { rows: 114, positives: Some(42), models: vec![held] };
     let unread = vec!["Pauses: this node keeps old states no longer.".to_owned()];
     let known =
@@ -173,6 +181,11 @@ pub fn document() -> Document {
         },
         study,
         question,
+        learned_from: LearnedFrom {
+            columns: vec![Column { name: "crp".into(), values: 500, mean: Some(61.23), deviation: Some(48.61) }],
+            categories: vec!["sex".into()],
+            ..LearnedFrom::default()
+        },
         figures,
         held_out: Some(held_out),
         faults: vec![fault],
@@ -205,7 +218,7 @@ fn the_page_answers_three_questions_and_puts_first_who_loses() {
         "consilium audit 3 --blobs FOLDER/blobs",
         "too few updates",
         "On 114 rows held out from everyone, 42 of them positive",
-        "sensitivity 0.800, specificity 0.700",
+        "; at the cut 0.420: sensitivity 0.800, specificity 0.700; worse than its own model",
     ] {
         assert!(text(part), "{part} in\n{page}");
     }
@@ -274,6 +287,8 @@ fn hostile() -> Document {
     for fault in &mut document.faults {
         (fault.place, fault.words, fault.sites) = (bad(), bad(), vec![bad()]);
     }
+    (document.learned_from.columns[0].name, document.learned_from.of) = (bad(), Some(bad()));
+    document.learned_from.categories = vec![bad()];
     document.unread = vec![bad()];
     document.left.iter_mut().for_each(|sum| (sum.to, sum.kind) = (bad(), bad()));
     let answers = &mut document.answers;

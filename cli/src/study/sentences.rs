@@ -60,8 +60,10 @@ pub fn rules(study: &Study, names: &Names) -> Vec<String> {
         merge(&rules.merge, names),
         format!("no site has more than {} of the weight", percent(rules.max_share)),
         match rules.strict {
-            true => "a merge counts with more than two thirds of the sites, also at its deadline",
-            false => "a merge counts with more than two thirds of the sites, at its deadline with more than half",
+            true => "a merge counts once more than two thirds of the sites have computed it alike, also at its deadline",
+            false => {
+                "a merge counts once more than two thirds of the sites have computed it alike, at its deadline once more than half have"
+            }
         }
         .into(),
         match rules.on_stall {
@@ -121,8 +123,8 @@ pub fn merge(merge: &Merge, names: &Names) -> String {
         MergeRule::Krum { keep } => format!("updates are merged by Krum, which keeps {keep}"),
     };
     text += &match merge.liars {
-        0 => "; no liar among them is borne".to_owned(),
-        some => format!("; {} among them borne", counted(some.into(), "liar")),
+        0 => "; the rule does not guard against a site that sends wrong updates".to_owned(),
+        some => format!("; the rule is made to bear {} with wrong updates", sites(some)),
     };
     match merge.bound {
         None => {}

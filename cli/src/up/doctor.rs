@@ -235,7 +235,7 @@ fn judge_clock(age_ms: i64) -> Result<String> {
              `timedatectl`, and ask another institution for its newest block"
         );
     }
-    Ok(format!("the newest block is {seconds:.1} s old"))
+    Ok(format!("the newest block is {} s old", consilium_study::fixed(seconds, 1)))
 }
 
 fn memory() -> Result<String> {
@@ -344,8 +344,9 @@ mod tests {
 
     #[test]
     fn a_clock_is_judged_by_the_newest_block_s_age() {
-        for good in [-500, 0, 30_000] {
-            judge_clock(good).unwrap();
+        for good in [-500, -20, 0, 30_000] {
+            let said = judge_clock(good).unwrap();
+            assert!(!said.contains("-0.0"), "{said}");
         }
         let error = judge_clock(-10_200).unwrap_err().to_string();
         assert!(error.contains("10.2 s in the future") && error.contains("behind"), "{error}");

@@ -4,7 +4,7 @@ import type uPlot from 'uplot';
 import type { Arm, Round, Study } from '../study';
 import { axes, Chart, colour } from './chart';
 import { Copy, Part, Table, Tag } from './common';
-import { counted, figure, list, metric, named } from '../words';
+import { counted, figure, fixed, list, metric, named } from '../words';
 
 /** Up to so many sites have a colour of their own. */
 const COLOURS = 6;
@@ -100,7 +100,7 @@ function Row({ arm }: { arm: Arm }) {
       <th scope="row">{arm.name}{arm.own && ' (we)'}</th>
       <td><Tag kind={kind}>{word.toLowerCase()}</Tag></td>
       <td class="number">{figure(arm.swarm)}</td><td class="number">{figure(arm.alone)}</td><td class="number">{figure(arm.central)}</td>
-      <td class="number">{arm.interval ? `${arm.interval[0].toFixed(3)} to ${arm.interval[1].toFixed(3)}` : '–'}</td>
+      <td class="number">{arm.interval ? `${fixed(arm.interval[0], 3)} to ${fixed(arm.interval[1], 3)}` : '–'}</td>
       <td>{counted(arm.count, 'row')}, {arm.rows}</td>
     </tr>
   );
@@ -120,7 +120,7 @@ export function Verdict({ study, folder }: { study: Study; folder: string }) {
       {own ? (
         <>
           <p>On {counted(own.count, 'row')} of ours ({own.rows === 'validation' ? 'validation rows: they train nothing, but choose the round' : own.rows}), the {what} of the swarm's model is {figure(own.swarm)}, and of a model of our rows alone {figure(own.alone)}. {own.interval
-            ? <>The difference lies between {own.interval[0].toFixed(3)} and {own.interval[1].toFixed(3)} (95 % interval; below 0: the swarm is better){own.verdict === 'cannot tell' ? ': it holds 0, so that these rows do not tell' : ''}.</>
+            ? <>The difference lies between {fixed(own.interval[0], 3)} and {fixed(own.interval[1], 3)} (95 % interval; below 0: the swarm is better){own.verdict === 'cannot tell' ? ': it holds 0, so that these rows do not tell' : ''}.</>
             : 'They are too few for an interval.'}</p>
           {lost.length > 0 && <p><Tag kind="bad">{`Worse for ${list(lost)}`}</Tag></p>}
           <Table label="Every site's own comparison" head={['Site', 'Swarm is', 'Swarm', 'Own rows alone', 'All rows in one place', 'Difference, 95 %', 'Measured on']} numbers={[2, 3, 4, 5]}>

@@ -33,7 +33,7 @@ use std::{
 pub enum Desk {
     /// Trains a study's model on one site's data, without a chain; writes the model with its preprocessing
     Train(Train),
-    /// Measures a model on rows whose labels are known; prints JSON
+    /// Measures a model on rows whose labels are known; prints what is read first, or all of it as JSON
     Evaluate(Evaluate),
     /// Applies a model to new rows; writes CSV, one line per row
     Predict(Predict),

@@ -62,7 +62,7 @@ pub fn evaluate(arguments: &Evaluate) -> Result<()> {
     let found =
         desk::evaluate(&bundle, &table, arguments.bootstrap.draws(), by).with_context(|| data.display().to_string())?;
     match found {
-        Some(found) if !arguments.json => say(shown::evaluation(&found)),
+        Some(found) if !arguments.json => say(shown::evaluation(&found, &bundle.made)),
         None if !arguments.json => bail!("{}: has no row to measure on", data.display()),
         found => say(format_args!("{:#}\n", json!(found))),
     }

@@ -69,6 +69,27 @@ fn ids(arguments: &Predict, bundle: &Bundle) -> Result<Vec<(String, Vec<String>)
     Ok(ids)
 }
 
+/// Which column is for what: a yes or no, and a probability, stand side by side and are of two probabilities.
+fn guide(cut: bool, recalibrated: bool) -> &'static str {
+    match (cut, recalibrated) {
+        (true, true) => {
+            "  for yes or no: a column `... if p(...) >= CUT`; the cut is of your own rows, and held against p(...), not recalibrated\n  \
+             for a risk: the column `recalibrated p(...)`; no cut is held against it\n"
+        }
+        (true, false) => {
+            "  for yes or no: a column `... if p(...) >= CUT`; the cut is of your own rows, and held against p(...)\n  \
+             for a risk: none is here; p(...) was not recalibrated on rows of your own\n"
+        }
+        (false, true) => {
+            "  for yes or no: no cut of your own rows is here, and 0.5 is seldom the right one\n  \
+             for a risk: the column `recalibrated p(...)`\n"
+        }
+        (false, false) => {
+            "  p(...) is as the model gives it: no risk at your site, and 0.5 is seldom the right cut; `ml-worker pack --data` gives both\n"
+        }
+    }
+}
+
 pub fn predict(arguments: &Predict) -> Result<()> {
     if let Some(path) = arguments.out.as_ref().filter(|path| path.exists()) {
         bail!("{} is there already, and is not overwritten: name a new file with --out", path.display());
@@ -92,10 +113,11 @@ pub fn predict(arguments: &Predict) -> Result<()> {
     header.extend(names.iter().map(|name| format!("p({name})")));
     match classes {
         true => header.push("likeliest".into()),
-        false => header.extend(names.iter().map(|name| format!("{name} at 0.5"))),
+        false => header.extend(names.iter().map(|name| format!("{name} if p({name}) >= 0.5"))),
     }
     for (chosen, cuts) in &cuts {
-        header.extend(names.iter().zip(cuts).map(|(name, cut)| format!("{name} at {cut:.4} ({chosen})")));
+        let named = names.iter().zip(cuts).map(|(name, cut)| format!("{name} if p({name}) >= {cut:.4} ({chosen})"));
+        header.extend(named);
     }
     if recalibrated {
         header.extend(names.iter().map(|name| format!("recalibrated p({name})")));
@@ -122,18 +144,42 @@ pub fn predict(arguments: &Predict) -> Result<()> {
         out.write_record(&line)?;
     }
     let bytes = out.into_inner().map_err(|e| anyhow::anyhow!("{e}"))?;
+    let guide = if classes { "" } else { guide(!cuts.is_empty(), recalibrated) };
     match &arguments.out {
         // of patients, and nobody else's business
         Some(path) => {
             write_whole(path, &bytes, 0o600).with_context(|| format!("cannot write {}", path.display()))?;
             let count = table.rows();
             say(format_args!(
-                "{}: {count} prediction{}, one for each row of {} in its order\n",
+                "{}: {count} prediction{}, one for each row of {} in its order\n{guide}",
                 path.display(),
                 if count == 1 { "" } else { "s" },
                 arguments.data.display()
             ))
         }
-        None => say(String::from_utf8(bytes)?),
+        None => {
+            // not among the rows, which may go into a file
+            eprint!("{guide}");
+            say(String::from_utf8(bytes)?)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_said_what_to_use_for_what_and_what_a_cut_is_held_against() {
+        let both = guide(true, true);
+        let cut = "for yes or no: a column `... if p(...) >= CUT`; the cut is of your own rows, and held against p(...), not recalibrated";
+        assert!(both.contains(cut), "{both}");
+        assert!(both.contains("\n  for a risk: the column `recalibrated p(...)`; no cut is held against it"), "{both}");
+        assert!(
+            guide(true, false).contains("was not recalibrated") && guide(false, true).contains("no cut of your own")
+        );
+        assert!(
+            guide(false, true).contains("for a risk: the column") && guide(false, false).contains("ml-worker pack")
+        );
     }
 }

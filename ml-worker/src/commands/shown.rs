@@ -1,19 +1,19 @@
 //! What `evaluate` and `pack` say to people: the few figures that one reads first. All of them are in the JSON.
 
 use consilium_ml_worker::{
-    desk::{Bundle, Evaluation, Fitted, Output},
+    desk::{Bundle, Cut, Evaluation, Fitted, Made, Output},
     learn::{
         figures::{outputs, Figures},
-        metrics::{AtCut, AucBound, Metrics},
+        metrics::{AtCut, AucBound, Calibration, Metrics},
     },
 };
-use consilium_study::Task;
+use consilium_study::{fixed, Task};
 use std::fmt::Write;
 
 /// A figure with three digits, or that there is none.
 fn figure(value: impl Into<Option<f64>>) -> String {
     match value.into().filter(|value| value.is_finite()) {
-        Some(value) => format!("{value:.3}"),
+        Some(value) => fixed(value, 3),
         None => "none".into(),
     }
 }
@@ -42,27 +42,56 @@ fn auc(m: &Metrics) -> String {
 fn of_two(text: &mut String, m: &Metrics, output: Option<&Output>) {
     line(text, "AUC", &auc(m));
     let chosen = output.and_then(|output| output.cuts.first());
-    let at = |of: fn(&AtCut) -> Option<f64>, half: Option<f64>| match chosen {
-        Some(cut) => format!("{} at the cut {:.4}, {} at 0.5", figure(of(&cut.figures)), cut.figures.cut, figure(half)),
+    let at = |of: fn(&AtCut) -> Option<f64>, sure: fn(&Cut) -> Option<(f64, f64)>, half: Option<f64>| match chosen {
+        Some(cut) => format!(
+            "{}{} at the cut {:.4}, {} at 0.5",
+            figure(of(&cut.figures)),
+            sure(cut).map_or_else(String::new, |(low, high)| format!(" (95 % interval {low:.3} to {high:.3})")),
+            cut.figures.cut,
+            figure(half)
+        ),
         None => format!("{} at 0.5", figure(half)),
     };
-    line(text, "sensitivity", &at(|cut| cut.sensitivity, m.sensitivity));
-    line(text, "specificity", &at(|cut| cut.specificity, m.specificity));
+    line(text, "sensitivity", &at(|cut| cut.sensitivity, |cut| cut.sensitivity_interval, m.sensitivity));
+    line(text, "specificity", &at(|cut| cut.specificity, |cut| cut.specificity_interval, m.specificity));
     if let Some(cut) = chosen {
-        line(text, "the cut", &format!("{}: {}", figure(cut.figures.cut), cut.chosen));
+        let words = format!("{}: {}; of the probability as the model gives it", figure(cut.figures.cut), cut.chosen);
+        line(text, "the cut", &words);
     }
     if let Some(calibration) = output.and_then(|output| output.calibration.as_ref()) {
-        let words = format!(
-            "slope {} (1 is right), in the large {} (0 is right)",
-            figure(calibration.slope),
-            figure(calibration.in_the_large)
-        );
+        let words = format!("of the probability as the model gives it, not recalibrated: {}", calibrated(calibration));
         line(text, "calibration", &words);
+    }
+    if let Some(recalibrated) = output.and_then(|output| output.recalibrated.as_ref()) {
+        let words = format!(
+            "of the probability with the recalibration that came with the model: {}",
+            calibrated(&recalibrated.calibration)
+        );
+        line(text, "recalibrated", &words);
     }
 }
 
-/// What is read first of figures on some rows.
-pub fn evaluation(found: &Evaluation) -> String {
+/// What slope and intercept say.
+fn calibrated(calibration: &Calibration) -> String {
+    format!(
+        "slope {} (1 is right), in the large {} (0 is right)",
+        figure(calibration.slope),
+        figure(calibration.in_the_large)
+    )
+}
+
+/// Whose model it is.
+fn made(made: &Made) -> String {
+    match made {
+        Made::Desk { training_rows, .. } => format!("of one site, trained at a desk on {training_rows} rows"),
+        Made::Study { root } => {
+            format!("the study's (the swarm's), BLAKE3 {}…", root.get(..12).unwrap_or(root))
+        }
+    }
+}
+
+/// What is read first of a model's figures on some rows.
+pub fn evaluation(found: &Evaluation, of: &Made) -> String {
     let mut text = String::new();
     match &found.figures {
         Figures::Binary(m) => {
@@ -89,6 +118,7 @@ pub fn evaluation(found: &Evaluation) -> String {
             }
         }
     }
+    line(&mut text, "model", &made(of));
     if let Some(by) = &found.by {
         for (name, figures) in &by.subgroups {
             let (rows, auc) = match figures {
@@ -126,7 +156,7 @@ fn of_output(fitted: &Fitted, n: usize) -> String {
         None => format!("no cut: the {on}, and both classes are needed"),
     };
     let recalibration = match fitted.recalibration.get(n).copied().flatten() {
-        Some(by) => format!("recalibrated with slope {:.3} and intercept {:.3}", by.slope, by.intercept),
+        Some(by) => format!("recalibrated with slope {} and intercept {}", fixed(by.slope, 3), fixed(by.intercept, 3)),
         None => {
             "no recalibration: these rows are parted without an error, or are of one class, so that no line is the best"
                 .into()
@@ -139,6 +169,46 @@ fn of_output(fitted: &Fitted, n: usize) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use consilium_ml_worker::{desk::Recalibrated, learn::metrics::Recalibration};
+
+    #[test]
+    fn it_is_said_of_which_model_and_of_which_probability_figures_are() {
+        let labels = [false, true, false, true];
+        let z = [-2.0, -1.0, 1.0, 2.0];
+        let calibration = Calibration { slope: Some(0.5), intercept: Some(-0.000_1), in_the_large: Some(-0.000_1) };
+        let cut = Cut {
+            chosen: "highest Youden's J on 20 validation rows".into(),
+            sensitivity_interval: Some((0.095, 0.905)),
+            specificity_interval: None,
+            figures: AtCut::of(&[0.1, 0.3, 0.7, 0.9], &labels, 0.4).unwrap(),
+        };
+        let recalibrated = Recalibrated {
+            by: Recalibration { intercept: 0.1, slope: 0.6 },
+            log_loss: 0.6,
+            brier: 0.2,
+            ece: 0.1,
+            calibration: Calibration { slope: Some(0.9), ..calibration },
+        };
+        let output = Output {
+            name: "1".into(),
+            cuts: vec![cut],
+            calibration: Some(calibration),
+            recalibrated: Some(recalibrated),
+        };
+        let mut text = String::new();
+        of_two(&mut text, &Metrics::of(&z, &labels).unwrap(), Some(&output));
+        for part in [
+            "sensitivity          0.500 (95 % interval 0.095 to 0.905) at the cut 0.4000",
+            "specificity          0.500 at the cut 0.4000",
+            "rows; of the probability as the model gives it",
+            "calibration          of the probability as the model gives it, not recalibrated: slope 0.500 (1 is right), in the large 0.000",
+            "recalibrated         of the probability with the recalibration that came with the model: slope 0.900",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        assert!(made(&Made::Study { root: "ab".repeat(32) }).contains("the swarm's"));
+        assert!(made(&Made::Desk { training_rows: 9, rounds: 1 }).contains("9 rows"));
+    }
 
     #[test]
     fn what_is_not_there_is_said_to_be_not_there_and_why() {

@@ -5,7 +5,7 @@ use crate::learn::{
     figures::Figures,
     metrics::{AtCut, AucBound, Mean, Metrics, MultiClass, MultiLabel},
 };
-use consilium_study::Metric;
+use consilium_study::{fixed, signed, Metric};
 use std::fmt::{self, Write};
 
 /// Columns that names take.
@@ -151,15 +151,17 @@ impl Comparison {
                 continue;
             };
             let interval = match difference.interval {
-                Some((low, high)) => format!("{low:+.4} to {high:+.4}"),
+                Some((low, high)) => format!("{} to {}", signed(low, 4), signed(high, 4)),
                 None => "no interval".into(),
             };
             let of =
                 if *rows == difference.groups { String::new() } else { format!(" of {} groups", difference.groups) };
             let _ = writeln!(
                 text,
-                "{:NAME$}{:>+9.4}  {interval:<20} on {rows} rows{of}: {}",
-                arm.name, difference.difference, verdict
+                "{:NAME$}{:>9}  {interval:<20} on {rows} rows{of}: {}",
+                arm.name,
+                signed(difference.difference, 4),
+                verdict
             );
         }
         text.trim_end().to_owned()
@@ -182,7 +184,7 @@ fn lines<'a>(name: &str, arm: &'a Arm, on: impl Fn(&'a Measured) -> Option<&'a F
 }
 
 fn figure(value: Option<f64>) -> String {
-    value.filter(|v| !v.is_nan()).map_or_else(|| "n/a".into(), |v| format!("{v:.4}"))
+    value.filter(|v| !v.is_nan()).map_or_else(|| "n/a".into(), |v| fixed(v, 4))
 }
 
 /// A mean, and over how many it is where some have no value.

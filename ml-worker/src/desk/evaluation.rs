@@ -6,12 +6,12 @@ use crate::{
     learn::{
         figures::{groups, outputs, Figures},
         loss::Objective,
-        metrics::{AtCut, Calibration, Metrics, Recalibration, Resampling},
+        metrics::{AtCut, Calibration, Confusion, Metrics, Recalibration, Resampling},
         objective,
     },
 };
 use anyhow::{bail, Result};
-use consilium_study::{Loss, Task};
+use consilium_study::{wilson, Loss, Task};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -49,20 +49,32 @@ pub struct Output {
     pub name: String,
     /// At cuts that were chosen on other rows.
     pub cuts: Vec<Cut>,
-    /// How its logits are calibrated here. `None` of a model of squared error, which has none.
+    /// How its logits are calibrated here, as the model gives them: before any recalibration. `None` of a model of squared error,
+    /// which has none.
     pub calibration: Option<Calibration>,
     /// What the recalibration that came with the model makes of it.
     pub recalibrated: Option<Recalibrated>,
 }
 
-/// Figures at a cut.
+/// Figures at a cut, which is held against the probability as the model gives it: not against the recalibrated one.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cut {
     /// How the cut was chosen, and on which rows.
     pub chosen: String,
+    /// 95 % interval of the sensitivity (Wilson's, rows taken for independent).
+    pub sensitivity_interval: Option<(f64, f64)>,
+    /// 95 % interval of the specificity, likewise.
+    pub specificity_interval: Option<(f64, f64)>,
     /// The figures.
     #[serde(flatten)]
     pub figures: AtCut,
+}
+
+impl Cut {
+    fn of(chosen: String, figures: AtCut) -> Self {
+        let Confusion { tp, fp, tn, f_n } = figures.confusion;
+        Self { chosen, sensitivity_interval: wilson(tp, tp + f_n), specificity_interval: wilson(tn, tn + fp), figures }
+    }
 }
 
 /// Figures of probabilities that were recalibrated on other rows. What goes by the order of rows (the AUC) stays.
@@ -186,7 +198,7 @@ impl Said<'_> {
                 let youden = (format!("highest Youden's J on {on}"), self.bundle.cuts.get(n).copied().flatten());
                 let cuts = std::iter::once(youden)
                     .chain(wanted)
-                    .filter_map(|(chosen, cut)| Some(Cut { chosen, figures: AtCut::of(&p, &truths, cut?)? }))
+                    .filter_map(|(chosen, cut)| Some(Cut::of(chosen, AtCut::of(&p, &truths, cut?)?)))
                     .collect();
                 let calibration = (self.goal.loss == Loss::CrossEntropy).then(|| Calibration::of(&z, &truths));
                 let recalibration = fitted.and_then(|f| f.recalibration.get(n).copied().flatten());

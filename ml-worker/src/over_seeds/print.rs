@@ -2,6 +2,7 @@
 
 use super::{Arms, OverSeeds, Row};
 use crate::learn::metrics::PairedMean;
+use consilium_study::{fixed, signed};
 use std::fmt;
 
 /// The least and the largest, once where they are the same.
@@ -16,8 +17,10 @@ fn range(numbers: impl Iterator<Item = usize> + Clone) -> String {
 fn interval(difference: Option<PairedMean>) -> String {
     let Some(found) = difference else { return "no seed".into() };
     match found.interval {
-        Some((low, high)) => format!("{:+.4} (95 % interval {low:+.4} to {high:+.4})", found.difference),
-        None => format!("{:+.4} (no interval: fewer than ten seeds, or no spread)", found.difference),
+        Some((low, high)) => {
+            format!("{} (95 % interval {} to {})", signed(found.difference, 4), signed(low, 4), signed(high, 4))
+        }
+        None => format!("{} (no interval: fewer than ten seeds, or no spread)", signed(found.difference, 4)),
     }
 }
 
@@ -95,8 +98,9 @@ impl fmt::Display for OverSeeds {
         writeln!(f)?;
         writeln!(f, "swarm AUC: mean {:.4}, lowest {:.4}", self.swarm_auc(), self.lowest_swarm_auc())?;
         let (mean, largest) = (self.auc_behind_central(), self.furthest_behind_central());
-        writeln!(f, "central minus swarm AUC: mean {mean:.4}, largest {largest:.4}")?;
-        writeln!(f, "balanced accuracy, swarm minus mean of local: mean {:.4}", self.balanced_accuracy_gain())?;
+        writeln!(f, "central minus swarm AUC: mean {}, largest {}", fixed(mean, 4), fixed(largest, 4))?;
+        let gain = fixed(self.balanced_accuracy_gain(), 4);
+        writeln!(f, "balanced accuracy, swarm minus mean of local: mean {gain}")?;
         writeln!(f, "log-loss below the mean of local: {} of {n}", self.log_loss_below_local())?;
         writeln!(f, "log-loss below central: {} of {n}", self.log_loss_below_central())?;
         writeln!(f, "swarm AUC above the best local model's: {} of {n}", self.above_best_local())?;

@@ -61,7 +61,7 @@ fn a_sites_validation_rows_choose_cuts_and_recalibration_which_predict_and_evalu
     let printed = study.run("predict --model ./packed --data ./new.csv");
     let mut lines = printed.lines();
     let header = format!(
-        "row,patient,p(1),1 at 0.5,1 at {youden:.4} (Youden),1 at {cut:.4} (sensitivity 0.9),recalibrated p(1)"
+        "row,patient,p(1),1 if p(1) >= 0.5,1 if p(1) >= {youden:.4} (Youden),1 if p(1) >= {cut:.4} (sensitivity 0.9),recalibrated p(1)"
     );
     assert_eq!(lines.next(), Some(header.as_str()));
     let text = fs::read_to_string(study.path("new.csv")).unwrap();

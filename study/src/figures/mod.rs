@@ -20,6 +20,17 @@ pub const ROC_STEPS: u32 = 50;
 /// Most bins of a calibration curve.
 pub const CALIBRATION_BINS: usize = 10;
 
+/// 95 % interval of a share of rows, taken for independent (Wilson, "Probable inference, the law of succession, and statistical
+/// inference", 1927). None of no rows.
+pub fn wilson(some: u64, of: u64) -> Option<(f64, f64)> {
+    // the 97.5 % quantile of the normal distribution
+    const Z: f64 = 1.959_963_984_540_054;
+    let (n, share, square) = (of as f64, some as f64 / of as f64, Z * Z);
+    let middle = (share + square / (2.0 * n)) / (1.0 + square / n);
+    let half = Z / (1.0 + square / n) * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt();
+    (of > 0 && some <= of).then(|| ((middle - half).max(0.0), (middle + half).min(1.0)))
+}
+
 /// One of three words. Each is of one site's interval alone: of twenty sites that neither gain nor lose, one is called so
 /// by chance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

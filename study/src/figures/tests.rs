@@ -102,6 +102,16 @@ fn numbers_that_cannot_be_are_refused_and_what_is_no_such_file_is_named() {
 }
 
 #[test]
+fn an_interval_of_a_share_is_wilson_s() {
+    // statsmodels: proportion_confint(8, 10, method="wilson")
+    let (low, high) = wilson(8, 10).unwrap();
+    assert!((low - 0.490_162).abs() < 1e-6 && (high - 0.943_318).abs() < 1e-6, "{low} {high}");
+    let (low, high) = wilson(0, 10).unwrap();
+    assert!(low < 1e-9 && (high - 0.277_533).abs() < 1e-6, "{low} {high}");
+    assert_eq!((wilson(0, 0), wilson(2, 1)), (None, None));
+}
+
+#[test]
 fn a_verdict_follows_from_the_interval_alone() {
     assert_eq!(file().figures.verdict(), Verdict::Better);
     assert_eq!(Verdict::of(Some((0.1, 0.2))), Verdict::Worse);

@@ -1,10 +1,7 @@
 //! Curves of two classes: what can be had at each false-positive share, and what probabilities are worth.
 
-use super::{
-    recalibration::Calibration,
-    roc::{Ranked, Z},
-};
-use consilium_study::{Bin, Curves, CALIBRATION_BINS, MIN_FOR_CURVES, ROC_STEPS};
+use super::{recalibration::Calibration, roc::Ranked};
+use consilium_study::{wilson, Bin, Curves, CALIBRATION_BINS, MIN_FOR_CURVES, ROC_STEPS};
 
 /// Curves of a model's logits and probabilities. `None` with fewer than [`MIN_FOR_CURVES`] rows of either class, where lengths
 /// differ, and where a number is none.
@@ -66,15 +63,7 @@ fn bins(ranked: &Ranked<'_>) -> Vec<Bin> {
         rows: u32::try_from(sum.rows).unwrap_or(u32::MAX),
         said: (sum.said / sum.rows as f64).clamp(0.0, 1.0),
         found: sum.positives as f64 / sum.rows as f64,
-        interval: wilson(sum.positives, sum.rows),
+        interval: wilson(sum.positives, sum.rows).unwrap_or((0.0, 1.0)),
     };
     sums.iter().filter(|sum| sum.rows > 0).map(told).collect()
-}
-
-/// 95 % interval of a share (Wilson, "Probable inference, the law of succession, and statistical inference", 1927).
-fn wilson(some: u64, of: u64) -> (f64, f64) {
-    let (n, share, square) = (of as f64, some as f64 / of as f64, Z * Z);
-    let middle = (share + square / (2.0 * n)) / (1.0 + square / n);
-    let half = Z / (1.0 + square / n) * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt();
-    ((middle - half).max(0.0), (middle + half).min(1.0))
 }
