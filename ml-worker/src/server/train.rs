@@ -27,6 +27,12 @@ fn keeps_state(spec: &StudySpec) -> bool {
     spec.training.keep_optimizer_state && spec.model.external().is_none()
 }
 
+/// Rounds between the one trained last and this one, which this site had no part in.
+fn between(last: Option<u32>, round: u32) -> Option<(u32, u32)> {
+    let (from, to) = (last?.checked_add(1)?, round.checked_sub(1)?);
+    (from <= to).then_some((from, to))
+}
+
 impl Worker {
     /// Trains, measures the base model on the way, and puts the update into the blob store.
     pub(super) fn train(&self, order: &DutyOrder, hash: &Hash, spec: &StudySpec) -> Result<DutyOutput, JobError> {
@@ -115,6 +121,13 @@ impl Worker {
             "seconds": training, "loss": trained.loss, "rows": got.rows.training.len(), "reading": reading,
             "kept": got.kept, "preparing": preparing, "measuring": measuring, "writing": writing,
         });
+        let last = self.home.newest_note(&study, "training")?;
+        if let Some((from, to)) = between(last, duty.round) {
+            tracing::info!(
+                "study {}: nothing was asked of this site in rounds {from} to {to}, which were merged without it, and it takes part again",
+                duty.study
+            );
+        }
         self.home.put_note(&study, "training", duty.round, &note)?;
         Ok(DutyOutput::Update { root, metric })
     }
@@ -150,5 +163,17 @@ impl Worker {
             );
         }
         Ok(kept.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::between;
+
+    #[test]
+    fn rounds_without_this_site_are_those_between_two_that_it_trained() {
+        assert_eq!(between(None, 4), None);
+        assert_eq!((between(Some(3), 4), between(Some(4), 4)), (None, None));
+        assert_eq!((between(Some(2), 4), between(Some(1), 9)), (Some((3, 3)), Some((2, 8))));
     }
 }

@@ -168,6 +168,20 @@ impl Home {
         write_loosely(&path, &serde_json::to_vec_pretty(note)?, OWN)
             .with_context(|| format!("cannot write {}", path.display()))
     }
+
+    /// The newest round that there is such a note on.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn newest_note(&self, study: &StudyKey, name: &str) -> Result<Option<u32>> {
+        let folder = self.study(study)?;
+        let files = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        let round = |file: fs::DirEntry| {
+            let file = file.file_name();
+            file.to_str()?.strip_prefix(name)?.strip_prefix('-')?.strip_suffix(".json")?.parse().ok()
+        };
+        Ok(files.flatten().filter_map(round).max())
+    }
 }
 
 /// The name of the file of what the optimiser remembers after a duty.

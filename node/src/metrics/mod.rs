@@ -19,7 +19,8 @@ use crate::{
 use consilium_runtime::{opaque::Block, Header, Runtime, SLOT_MILLIS};
 use figure::told;
 use futures::StreamExt;
-use pallet_swarm_learning::{Running, Studies, StudyInfo};
+use pallet_consortium::{Institution, Institutions};
+use pallet_swarm_learning::{Progress, Running, Studies, StudyInfo};
 use rounds::{Rounds, Told};
 use sc_client_api::{BlockBackend, BlockImportNotification, BlockchainEvents, FinalityNotification, StorageProvider};
 use sc_consensus_aura::standalone::find_pre_digest;
@@ -170,7 +171,11 @@ impl Follower {
             self.votes(hash).for_each(|vote| self.metrics.votes.in_block(&vote, now));
             let Some(at) = self.header(hash).and_then(|header| slot_millis(&header)) else { continue };
             let past = self.clock.now().saturating_sub(Duration::from_millis(at)) > PAST;
-            for told in self.metrics.rounds.block(at, &self.said(hash)) {
+            let said = self.said(hash);
+            if !past {
+                said.iter().filter_map(|said| self.left_out(hash, said)).for_each(|words| log::info!("{words}"));
+            }
+            for told in self.metrics.rounds.block(at, &said) {
                 if told == Told::Froze && !past {
                     if let Some(ago) = self.seen.ago(&hash, now) {
                         self.metrics.rounds.finality(ago);
@@ -214,6 +219,18 @@ impl Follower {
         let key = frame_support::storage::storage_prefix(b"System", b"Events").to_vec();
         let events = self.client.storage(hash, &StorageKey(key)).ok().flatten();
         events.map_or_else(Vec::new, |events| said::of(&events.0))
+    }
+
+    /// Who is left out for some rounds, by its name, for people who read this node's log.
+    fn left_out(&self, hash: H256, said: &said::Said) -> Option<String> {
+        let said::Said::Progress { study, what: Progress::Benched { who, until_round }, .. } = said else {
+            return None;
+        };
+        let key = Institutions::<Runtime>::hashed_key_for(sp_core::crypto::AccountId32::from(who.0));
+        let known: Option<Institution> = self.read(hash, key);
+        let name = known.map_or_else(|| who.to_string(), |it| String::from_utf8_lossy(&it.name).into_owned());
+        let back = until_round.saturating_add(1);
+        Some(format!("study {study}: {name:?} is left out until round {back}, since its part did not come in two rounds that waited for it"))
     }
 
     /// Counts the studies that run, by where they stand.
