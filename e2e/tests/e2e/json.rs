@@ -108,6 +108,16 @@ fn what_is_printed_for_programs_has_the_keys_of_the_page() {
     assert_eq!(says("consilium motions", &["motions", "--url", &url])["decided"].as_array().unwrap().len(), 1);
     says("consilium upgrade status", &["upgrade", "status", "--url", &url]);
 
+    // what an institution does with its own keys, and leaving
+    let d = "out/hospital-d";
+    assert_eq!(says("consilium rotate session", &["rotate", "session", "--dir", d])["used"], true);
+    says("consilium rotate node", &["rotate", "node", "--dir", d]);
+    assert_eq!(says("consilium leave", &["leave", "hospital-d", "--dir", d])["done"], "left");
+
+    // a study file
+    let looked = says("consilium study validate", &["study", "validate", file.to_str().unwrap(), "--data", north]);
+    assert_eq!(looked["usable"], true);
+
     // folders and cards
     says("consilium up --status", &["up", "--status", "--dir", a]);
     says("consilium card", &["card", a]);

@@ -19,7 +19,7 @@ use crate::{
 use consilium_runtime::{opaque::Block, Header, Runtime, SLOT_MILLIS};
 use figure::told;
 use futures::StreamExt;
-use pallet_consortium::{Institution, Institutions};
+use pallet_consortium::{pallet::Institutions, Institution};
 use pallet_swarm_learning::{Progress, Running, Studies, StudyInfo};
 use rounds::{Rounds, Told};
 use sc_client_api::{BlockBackend, BlockImportNotification, BlockchainEvents, FinalityNotification, StorageProvider};
