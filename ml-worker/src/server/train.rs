@@ -27,7 +27,7 @@ fn keeps_state(spec: &StudySpec) -> bool {
     spec.training.keep_optimizer_state && spec.model.external().is_none()
 }
 
-/// Rounds between the one trained last and this one, which this site had no part in.
+/// Rounds between the one trained last and this one, which this site has trained nothing for.
 fn between(last: Option<u32>, round: u32) -> Option<(u32, u32)> {
     let (from, to) = (last?.checked_add(1)?, round.checked_sub(1)?);
     (from <= to).then_some((from, to))
@@ -124,7 +124,7 @@ impl Worker {
         let last = self.home.newest_note(&study, "training")?;
         if let Some((from, to)) = between(last, duty.round) {
             tracing::info!(
-                "study {}: nothing was asked of this site in rounds {from} to {to}, which were merged without it, and it takes part again",
+                "study {}: this site has trained nothing for rounds {from} to {to}: they were merged without it, and it takes part again",
                 duty.study
             );
         }
