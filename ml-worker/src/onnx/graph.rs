@@ -81,6 +81,15 @@ impl Graph {
         self.constant(name, element::DOUBLE, dims, bytes)
     }
 
+    /// A 64-bit float that is not a number.
+    pub fn nan(&mut self) -> String {
+        const NAN: &str = "nan";
+        match self.0.initializer.iter().any(|tensor| tensor.name == NAN) {
+            true => NAN.to_owned(),
+            false => self.doubles(NAN, &[], &[f64::NAN]),
+        }
+    }
+
     /// A constant of integers, one after the other.
     pub fn integers(&mut self, name: &str, numbers: &[i64]) -> String {
         let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();

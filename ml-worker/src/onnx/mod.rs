@@ -32,8 +32,8 @@ const MOST: usize = i32::MAX as usize;
 /// A model's file. `names`: the numeric columns' names, where the study only counts them (`data.features.others`), sorted as
 /// the model takes them; without them the file says how many there are, and their hash.
 ///
-/// Outputs are those of `predict` to 1e-5: the probabilities, and the logits, or 1e-5 of a logit that is larger than 1. Of a
-/// row that `predict` would refuse all outputs are NaN.
+/// Outputs are those of `predict` but for the order in which 32-bit floats are added up. Of a row that `predict` would refuse
+/// all outputs are NaN.
 ///
 /// # Errors
 /// What cannot be said in ONNX: a model that a program of its own computes with, rows that are scaled by each other; names
@@ -135,7 +135,7 @@ fn outputs(graph: &mut Graph, bundle: &Bundle, ready: &Ready, logits: &str) {
     let nan = graph.floats("nan32", &[], &[f32::NAN]);
     let known = graph.node("Where", &[&ready.unknown, &nan, logits]);
     graph.output(&known, "logits", element::FLOAT, &[count], "what the last layer gives");
-    let nan = graph.doubles("nan", &[], &[f64::NAN]);
+    let nan = graph.nan();
     let wide = graph.cast(logits, element::DOUBLE);
     let probabilities = match (spec.data.task(), spec.training.loss) {
         (Task::Binary, Loss::SquaredError) => {

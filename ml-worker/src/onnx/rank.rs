@@ -11,7 +11,7 @@ use super::{
 /// The row is sorted, empty cells last. Of the sorted numbers the first and the last place of a run of equal ones is the
 /// largest first, or smallest last, place up to it: a running maximum, by doubling the reach in each step (Hillis and Steele,
 /// "Data parallel algorithms", 1986). Their mean is the rank, which goes back to where the number stood.
-pub fn rank(graph: &mut Graph, values: &str, empty: &str, width: usize, nan: &str) -> String {
+pub fn rank(graph: &mut Graph, values: &str, empty: &str, width: usize) -> String {
     let (infinity, two) = (graph.doubles("infinity", &[], &[f64::INFINITY]), graph.doubles("two", &[], &[2.0]));
     let beyond = graph.node("IsInf", &[values]);
     let last_of_all = graph.node("Where", &[empty, &infinity, values]);
@@ -41,7 +41,8 @@ pub fn rank(graph: &mut Graph, values: &str, empty: &str, width: usize, nan: &st
         1 => rank,
         _ => graph.with("ScatterElements", &[values, &places, &rank], vec![AttributeProto::int("axis", 1)]),
     };
-    graph.node("Where", &[&beyond, nan, &rank])
+    let nan = graph.nan();
+    graph.node("Where", &[&beyond, &nan, &rank])
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! From raw values to the network's rows, as operations of ONNX: what `data::rows` does, in 64-bit floats and rounded once.
 //!
-//! Where `predict` refuses a row, its outputs here are NaN: each part says of which rows nothing can be said, and nothing that
-//! comes after can hide it, as a ReLU hides a NaN.
+//! Where `predict` refuses a row, its outputs here are NaN: each part says of which rows nothing can be said, and that goes past
+//! the network. What an operator makes of a NaN, ONNX does not say: a maximum over a window, or a row, may lose it.
 
 use super::{
     graph::Graph,
@@ -99,7 +99,6 @@ fn numeric(graph: &mut Graph, transform: Transform, numbers: &Numbers<'_>) -> St
         let is = graph.node("Equal", &[NUMERIC, &codes]);
         empty = graph.node("Or", &[&empty, &is]);
     }
-    let nan = graph.doubles("nan64", &[], &[f64::NAN]);
     let values = match transform {
         Transform::None => NUMERIC.to_owned(),
         Transform::Log1p => {
@@ -107,13 +106,14 @@ fn numeric(graph: &mut Graph, transform: Transform, numbers: &Numbers<'_>) -> St
             let more = graph.node("Add", &[NUMERIC, &one]);
             let log = graph.node("Log", &[&more]);
             let defined = graph.node("Greater", &[NUMERIC, &least]);
+            let nan = graph.nan();
             graph.node("Where", &[&defined, &log, &nan])
         }
-        Transform::Rank => rank(graph, NUMERIC, &empty, width, &nan),
+        Transform::Rank => rank(graph, NUMERIC, &empty, width),
     };
     let stands_in = match numbers.fill {
         Some(fill) => graph.doubles("fill", &[1, width], fill),
-        None => nan,
+        None => graph.nan(),
     };
     let mut values = graph.node("Where", &[&empty, &stands_in, &values]);
     if numbers.mean.iter().any(|mean| *mean != 0.0) {

@@ -46,7 +46,7 @@ fn rows_that_predict_refuses_are_nan_and_no_others() {
              positive = \"1\"\nnegative = \"0\"\nscaling = \"swarm\"\nmissing = \"{missing}\"\ntransform = \"{transform}\"\n"
         )
     };
-    // 1e300 by a deviation of some units is beyond 32 bits; a ReLU makes 0 of NaN where nothing keeps it
+    // 1e300 by a deviation of some units is beyond 32 bits
     let rows = ["40,1,f", ",1,f", "41,,m", "40,1,x", "40,1,", "40,1,F", "1e300,1,f", "-1e300,2,m", "39.5,0,m"];
     for missing in ["refuse", "drop_row"] {
         let found = each(dir, &table(missing, "none"), "a,few,sex", &rows);
