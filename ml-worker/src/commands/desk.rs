@@ -3,6 +3,7 @@
 use super::{
     apart::apart,
     evaluate::{evaluate, Bootstrap, Evaluate},
+    export::{export, Export},
     given::{read_spec, read_study, secret_of},
     inspect::Inspect,
     means::Means,
@@ -39,6 +40,8 @@ pub enum Desk {
     Predict(Predict),
     /// Makes a model that `predict` takes from a finished study's files
     Pack(Pack),
+    /// Writes a model with its preprocessing as a file of ONNX, which onnxruntime and others compute with
+    Export(Export),
     /// Shows a study's network layer by layer, or a model's; prints what training needs
     Inspect(Inspect),
     /// Reads a site's data against a study, and says in plain words what fits and what does not
@@ -130,6 +133,7 @@ pub fn act(command: Desk) -> Result<()> {
         Desk::Evaluate(arguments) => evaluate(&arguments),
         Desk::Predict(arguments) => predict(&arguments),
         Desk::Pack(arguments) => pack(&arguments),
+        Desk::Export(arguments) => export(&arguments),
         Desk::Inspect(arguments) => arguments.print(),
         Desk::Preflight(arguments) => look(&arguments),
         Desk::Columns(Columns { data, named, ignore, encoding, orientation }) => {

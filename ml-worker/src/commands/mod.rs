@@ -4,6 +4,7 @@ pub mod apart;
 pub mod compare;
 pub mod desk;
 mod evaluate;
+mod export;
 pub mod given;
 mod inspect;
 mod means;

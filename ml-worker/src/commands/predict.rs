@@ -33,20 +33,6 @@ pub struct Predict {
     memory: Memory,
 }
 
-/// A cut of each output, and how it was chosen; `None` where an output has none.
-type Cuts = (String, Vec<f64>);
-
-/// All cuts that every output has.
-fn cuts(bundle: &Bundle, outputs: usize) -> Vec<Cuts> {
-    let whole = |name: String, cuts: &[Option<f64>]| {
-        let cuts: Vec<f64> = cuts.iter().copied().flatten().collect();
-        (cuts.len() == outputs).then_some((name, cuts))
-    };
-    let wanted = bundle.fitted.as_ref().and_then(|fitted| fitted.sensitivity.as_ref());
-    let wanted = wanted.and_then(|w| whole(format!("sensitivity {}", w.sensitivity), &w.cuts));
-    whole("Youden".into(), &bundle.cuts).into_iter().chain(wanted).collect()
-}
-
 /// What names the table's rows: columns, each with its text of every row.
 fn ids(arguments: &Predict, bundle: &Bundle) -> Result<Vec<(String, Vec<String>)>> {
     let data = &bundle.spec.data;
@@ -103,10 +89,8 @@ pub fn predict(arguments: &Predict) -> Result<()> {
     let mut out = csv::Writer::from_writer(Vec::new());
     let names = outputs(&bundle.spec.data);
     let classes = matches!(goal.task, Task::Classes(_));
-    let cuts = if classes { Vec::new() } else { cuts(&bundle, names.len()) };
-    let fitted = bundle.fitted.as_ref().map_or(&[][..], |fitted| &fitted.recalibration[..]);
-    let recalibration: Vec<_> = fitted.iter().copied().flatten().collect();
-    let recalibrated = !classes && recalibration.len() == names.len();
+    let cuts = bundle.cuts_of_all();
+    let recalibration = bundle.recalibration();
     let mut header = vec!["row".to_owned()];
     header.extend(ids.iter().map(|(column, _)| column.clone()));
     header.extend(bundle.spec.data.pictures.iter().map(|pictures| pictures.column.clone()));
@@ -119,7 +103,7 @@ pub fn predict(arguments: &Predict) -> Result<()> {
         let named = names.iter().zip(cuts).map(|(name, cut)| format!("{name} if p({name}) >= {cut:.4} ({chosen})"));
         header.extend(named);
     }
-    if recalibrated {
+    if recalibration.is_some() {
         header.extend(names.iter().map(|name| format!("recalibrated p({name})")));
     }
     out.write_record(&header)?;
@@ -138,8 +122,8 @@ pub fn predict(arguments: &Predict) -> Result<()> {
         for (_, cuts) in &cuts {
             line.extend(p.iter().zip(cuts).map(|(p, cut)| u8::from(p >= cut).to_string()));
         }
-        if recalibrated {
-            line.extend(z.iter().zip(&recalibration).map(|(z, by)| by.probability(f64::from(*z)).to_string()));
+        if let Some(recalibration) = &recalibration {
+            line.extend(z.iter().zip(recalibration).map(|(z, by)| by.probability(f64::from(*z)).to_string()));
         }
         out.write_record(&line)?;
     }

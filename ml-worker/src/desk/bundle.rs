@@ -4,11 +4,12 @@ use super::{fit::Fitted, logits_of_rows};
 use crate::{
     data::{all_known, Preprocessing, Scaler, Split, Table},
     external::Engine,
-    learn::objective,
+    learn::{metrics::Recalibration, objective},
     site::write_whole,
 };
 use anyhow::{bail, Context, Result};
 use consilium_aggregation::{blob_hash, ModelFile, Statistics};
+use consilium_primitives::Hash;
 use consilium_study::{Scaling, StudySpec};
 use serde::{Deserialize, Serialize};
 use std::{fs, path::Path};
@@ -153,13 +154,53 @@ impl Bundle {
         Ok(())
     }
 
+    /// Whether it says what stands in for missing values, where the study takes the mean: the model of a study that scales
+    /// nothing does so only where a site's data were there when it was packed.
+    pub fn knows_means(&self) -> bool {
+        let from_elsewhere = matches!(self.made, Made::Study { .. }) && self.fitted.is_none();
+        !(from_elsewhere && self.spec.data.scaling == Scaling::None)
+    }
+
+    /// Each way in which cuts were chosen, with a cut for each output; without those that some output has none of. Of several
+    /// classes, of which the likeliest is taken, there are none.
+    pub fn cuts_of_all(&self) -> Vec<(String, Vec<f64>)> {
+        let outputs = self.spec.data.task().outputs();
+        let whole = |name: String, cuts: &[Option<f64>]| {
+            let cuts: Vec<f64> = cuts.iter().copied().flatten().collect();
+            (cuts.len() == outputs).then_some((name, cuts))
+        };
+        let wanted = self.fitted.as_ref().and_then(|fitted| fitted.sensitivity.as_ref());
+        let wanted = wanted.and_then(|w| whole(format!("sensitivity {}", w.sensitivity), &w.cuts));
+        whole("Youden".into(), &self.cuts).into_iter().chain(wanted).collect()
+    }
+
+    /// The recalibration of each output; none where some output has none, and of several classes.
+    pub fn recalibration(&self) -> Option<Vec<Recalibration>> {
+        let fitted = self.fitted.as_ref().map_or(&[][..], |fitted| &fitted.recalibration[..]);
+        let all: Vec<Recalibration> = fitted.iter().copied().flatten().collect();
+        (all.len() == self.spec.data.task().outputs()).then_some(all)
+    }
+
+    /// The file of its parameters.
+    fn model_file(&self) -> Result<Vec<u8>> {
+        Ok(ModelFile { layout: self.spec.layout()?, duty: None, data: self.parameters.clone() }.encode()?)
+    }
+
+    /// BLAKE3 of the file of its parameters, `model.safetensors` of its folder.
+    ///
+    /// # Errors
+    /// A specification whose model makes no file.
+    pub fn model_hash(&self) -> Result<Hash> {
+        Ok(blob_hash(&self.model_file()?))
+    }
+
     /// Writes the folder, for this user alone: means and deviations of patients' values are in it.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let file = ModelFile { layout: self.spec.layout()?, duty: None, data: self.parameters.clone() }.encode()?;
+        let file = self.model_file()?;
         let rest = Rest {
             spec: String::from_utf8(self.spec.canonical()?)?,
             scaler: self.preprocessing.scaler.clone(),

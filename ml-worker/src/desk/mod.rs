@@ -24,8 +24,7 @@ use consilium_study::{Architecture, Node, Op, Scaling, StudySpec};
 /// Missing values that nothing is known to stand in for; one row alone where rows are scaled by each other; rows that do not fit the model, or cannot be read.
 pub fn logits(bundle: &Bundle, table: &Table) -> Result<(Vec<f32>, Rows)> {
     let preprocessing: &Preprocessing = &bundle.preprocessing;
-    let from_elsewhere = matches!(bundle.made, Made::Study { .. }) && bundle.fitted.is_none();
-    if from_elsewhere && bundle.spec.data.scaling == Scaling::None && table.missing > 0 {
+    if !bundle.knows_means() && table.missing > 0 {
         bail!(
             "{} values are missing, and this study's model does not say what stands in for them: each site took the means \
              of its own training rows; fill them in, or pack the model with a site's data (pack --data)",

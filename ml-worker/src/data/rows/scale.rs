@@ -50,6 +50,15 @@ impl Scaler {
         Self(How::Fixed { mean: vec![0.0; width], deviation: vec![1.0; width], fill: statistics.mean.clone() })
     }
 
+    /// Mean, deviation, and what stands in for a missing value, of each numeric column; none where each set of rows has its
+    /// own.
+    pub fn fixed(&self) -> Option<[&[f64]; 3]> {
+        match &self.0 {
+            How::Fixed { mean, deviation, fill } => Some([mean, deviation, fill]),
+            How::EachSet => None,
+        }
+    }
+
     /// To mean 0 and deviation 1 of whichever rows are looked at together.
     pub fn transductive() -> Self {
         Self(How::EachSet)

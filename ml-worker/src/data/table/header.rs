@@ -339,6 +339,8 @@ pub struct Header {
     pub names: Vec<String>,
     /// All but those named otherwise, as a study names them (`data.features.others`).
     pub others: Others,
+    /// Their names, in the order in which the model takes them.
+    pub rest: Vec<String>,
 }
 
 impl std::fmt::Display for Header {
@@ -368,5 +370,5 @@ pub(in crate::data) fn header(names: Vec<String>, named: &[&str], ignore: Vec<St
     if rest.is_empty() {
         return Err(DataError::schema("has no other columns than those named"));
     }
-    Ok(Header { others: Others::of(&rest, ignore), names })
+    Ok(Header { others: Others::of(&rest, ignore), names, rest })
 }
