@@ -167,3 +167,57 @@ fn a_matrix_of_genes_by_samples_has_the_rows_of_the_table_that_it_is_when_turned
     let said = refused(&with, parquet);
     assert!(said.contains("is Parquet") && said.contains("data.orientation"), "{said}");
 }
+
+fn golden(name: &str) -> Vec<u8> {
+    fs::read(format!("{}/tests/golden/tables/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// The workbooks were written by openpyxl, xlwt and odfpy (golden/tables/books.py), the CSV by Python.
+#[test]
+fn a_workbook_has_the_rows_of_the_csv_that_is_saved_of_it() {
+    let of = |features: &str| {
+        spec(&format!(
+            "{features}\nlabel = \"ill\"\npositive = \"yes\"\nnegative = \"no\"\ngroup = \"patient\"\nmissing = \"mean\"\n\
+             categorical = [{{ column = \"smokes\", levels = [\"TRUE\", \"FALSE\"] }}, \
+             {{ column = \"remark\", levels = [\"plain\", \"with, comma\", \"\\\"quoted\\\"\", \"two lines\"] }}]"
+        ))
+    };
+    let with = of("features = { columns = [\"größe\", \"crp\"] }");
+    let wanted = read(&with, golden("book.csv")).unwrap();
+    assert_eq!((wanted.rows(), wanted.missing), (40, 6));
+    let folder = Folder::new();
+    for name in ["book.xlsx", "book.xls", "book.ods"] {
+        let bytes = golden(name);
+        let path = folder.write(name, &bytes);
+        let found = read_file(&path, &with.data, &[3; 32], &Reading::default()).unwrap();
+        assert_eq!(found.hash, consilium_aggregation::blob_hash(&bytes), "{name}: the hash is that of the file");
+        let table = found.table.unwrap();
+        assert_eq!(bits(&table.values().unwrap()), bits(&wanted.values().unwrap()), "{name}");
+        assert_eq!((&table.labels, &table.groups), (&wanted.labels, &wanted.groups), "{name}");
+        // a date is no number, though a workbook keeps it as one
+        let said = refused(&of("features = { columns = [\"seen\"] }"), &bytes);
+        assert!(said.contains("line 2, column \"seen\": is not a number"), "{name}: {said}");
+        let (report, words) = look(&with, &bytes);
+        assert!(report.usable && report.columns == 7, "{name}: {words}");
+    }
+    let said = refused(&with, golden("two.xlsx"));
+    assert!(said.contains("is a workbook of 2 sheets with cells"), "{said}");
+    // a study whose texts have decimal commas takes a workbook's numbers as they are
+    let comma = of("features = { columns = [\"größe\", \"crp\"] }\ndecimal = \"comma\"");
+    let path = folder.write("book.xlsx", golden("book.xlsx"));
+    let table = read_table(&path, &comma.data, &[3; 32]).unwrap();
+    assert_eq!(bits(&table.values().unwrap()), bits(&wanted.values().unwrap()));
+    // no room is made for all that lies between the table and a cell far away
+    let error = read(&with, golden("wide.xlsx")).unwrap_err();
+    assert_eq!(error.code, FailureCode::OutOfMemory, "{error}");
+    assert!(error.message.contains("spans 1048576 rows and 16384 columns"), "{error}");
+    let half = golden("book.xlsx");
+    let error = read(&with, &half[..half.len() / 2]).unwrap_err();
+    assert!(
+        error.code == FailureCode::DataUnreadable && error.message.contains("cannot be read as a workbook"),
+        "{error}"
+    );
+    let header =
+        columns_in(&folder.write("b.ods", golden("book.ods")), Layout::default(), &["ill"], Vec::new()).unwrap();
+    assert_eq!(header.names, ["patient", "größe", "crp", "remark", "seen", "smokes", "ill"]);
+}

@@ -80,7 +80,7 @@ fn a_table_with_a_text_where_a_number_should_stand_which_is_not_repeated() {
 
 #[test]
 fn a_table_that_is_no_text() {
-    refuses_table("PK\u{3}\u{4}\u{0}\u{1}no spreadsheet\n", &["is an Excel workbook", "save it there as CSV"]);
+    refuses_table("PK\u{3}\u{4}\u{0}\u{1}no spreadsheet\n", &["begins as an Excel workbook", "save it there as CSV"]);
 }
 
 #[test]

@@ -1,6 +1,13 @@
 //! The bytes of a table's file: read once, in blocks, hashed as they are read, unpacked where they are packed.
 
-use crate::data::{error::DataError, table::memory, text::whole};
+use crate::data::{
+    error::DataError,
+    table::memory,
+    text::{
+        whole,
+        workbook::{self, MAX_WORKBOOK},
+    },
+};
 use consilium_primitives::{FailureCode, Hash};
 use consilium_study::{Layout, Orientation};
 use flate2::bufread::MultiGzDecoder;
@@ -81,8 +88,8 @@ impl Source {
     pub fn open(path: &Path, reading: &Reading, layout: Layout) -> Result<Self, DataError> {
         let mut plain = hashing(path).map_err(|e| unreadable(&e).of(path))?;
         let start = plain.fill_buf().map_err(|e| unreadable(&e).of(path))?;
-        if let Some(what) = workbook(start) {
-            return Err(DataError::new(FailureCode::DataUnreadable, what).of(path));
+        if workbook(start) {
+            return Self::of_workbook(plain, layout).map_err(|e| e.of(path));
         }
         let kind = match start {
             [0x1f, 0x8b, ..] => Kind::Gzip,
@@ -108,6 +115,22 @@ impl Source {
             }
             Kind::Text | Kind::Gzip | Kind::Parquet => Ok(source),
         }
+    }
+
+    /// The text of a workbook.
+    fn of_workbook(mut plain: BufReader<Hashing>, layout: Layout) -> Result<Self, DataError> {
+        let mut bytes = Vec::new();
+        plain.by_ref().take(MAX_WORKBOOK + 1).read_to_end(&mut bytes).map_err(|e| unreadable(&e))?;
+        if bytes.len() as u64 > MAX_WORKBOOK {
+            return Err(DataError::new(
+                FailureCode::OutOfMemory,
+                format!("is a workbook of more than {} MiB: save it as CSV (UTF-8)", MAX_WORKBOOK >> 20),
+            ));
+        }
+        let hash = rest(&mut plain).map_err(|e| unreadable(&e))?;
+        let text = whole::made(workbook::text(&bytes)?, layout)?;
+        let length = text.len() as u64;
+        Ok(Self { bytes: Bytes::Made(Cursor::new(text), hash), kind: Kind::Text, length, read: 0, most: u64::MAX })
     }
 
     /// All of the text at once, made anew.
@@ -178,17 +201,9 @@ impl Source {
     }
 }
 
-/// What is said of a file that begins as a spreadsheet program's own files do.
-fn workbook(start: &[u8]) -> Option<&'static str> {
-    match start {
-        [b'P', b'K', 3, 4, ..] => Some(
-            "is an Excel workbook, or another program's (or a zip archive), and no table: save it there as CSV (UTF-8), or unpack it",
-        ),
-        [0xd0, 0xcf, 0x11, 0xe0, ..] => {
-            Some("is an Excel workbook of the older kind (xls), and no table: save it there as CSV (UTF-8)")
-        }
-        _ => None,
-    }
+/// Whether a file begins as a spreadsheet program's own files do.
+fn workbook(start: &[u8]) -> bool {
+    matches!(start, [b'P', b'K', 3, 4, ..] | [0xd0, 0xcf, 0x11, 0xe0, ..])
 }
 
 fn hashing(path: &Path) -> io::Result<BufReader<Hashing>> {

@@ -3,6 +3,7 @@
 pub mod number;
 pub mod pieces;
 pub(in crate::data) mod whole;
+pub(in crate::data) mod workbook;
 
 /// What is said of a quotation mark that is astray.
 pub(in crate::data) const STRAY: &str =

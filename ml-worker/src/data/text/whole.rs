@@ -7,13 +7,10 @@ use crate::data::{
 };
 use consilium_study::{Encoding, Layout, Orientation};
 use csv::{ByteRecord, ReaderBuilder, WriterBuilder};
+use encoding_rs::WINDOWS_1252;
 
-/// What Windows-1252 has between 0x80 and 0x9f, where Latin-1 has control characters; 0: nothing. The WHATWG's index gives five
-/// bytes more a meaning, as control characters, which are in no table.
-const WINDOWS: [u16; 32] = [
-    0x20ac, 0, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160, 0x2039, 0x0152, 0, 0x017d, 0, 0,
-    0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0, 0x017e, 0x0178,
-];
+/// Bytes to which Windows-1252 gives no character; the library makes control characters of them, which are in no table.
+const NOTHING: [u8; 5] = [0x81, 0x8d, 0x8f, 0x90, 0x9d];
 
 /// The text as it is read: UTF-8, a line for each row, without a byte order mark.
 pub(in crate::data) fn made(mut text: Vec<u8>, layout: Layout) -> Result<Vec<u8>, DataError> {
@@ -35,18 +32,13 @@ pub(in crate::data) fn made(mut text: Vec<u8>, layout: Layout) -> Result<Vec<u8>
 
 /// A text of Windows-1252.
 fn utf8(text: &[u8]) -> Result<Vec<u8>, DataError> {
-    let mut out = String::with_capacity(text.len() + text.len() / 8);
-    for (place, byte) in text.iter().enumerate() {
-        let character = match byte {
-            0x80..=0x9f => char::from_u32(u32::from(WINDOWS[usize::from(*byte) - 0x80])).filter(|c| *c != '\0'),
-            byte => Some(char::from(*byte)),
-        };
-        out.push(character.ok_or_else(|| {
-            let line = 1 + line_feeds(&text[..place]);
-            DataError::schema(format!("line {line}: has a byte that is neither UTF-8 nor Windows-1252 (data.encoding)"))
-        })?);
+    if let Some(place) = text.iter().position(|byte| NOTHING.contains(byte)) {
+        let line = 1 + line_feeds(&text[..place]);
+        return Err(DataError::schema(format!(
+            "line {line}: has a byte that is neither UTF-8 nor Windows-1252 (data.encoding)"
+        )));
     }
-    Ok(out.into_bytes())
+    Ok(WINDOWS_1252.decode_without_bom_handling(text).0.into_owned().into_bytes())
 }
 
 /// The mark between the cells of a text's first line: that of tab, semicolon and comma which is there most often.
