@@ -128,7 +128,7 @@ pub fn predict(arguments: &Predict) -> Result<()> {
         out.write_record(&line)?;
     }
     let bytes = out.into_inner().map_err(|e| anyhow::anyhow!("{e}"))?;
-    let guide = if classes { "" } else { guide(!cuts.is_empty(), recalibrated) };
+    let guide = if classes { "" } else { guide(!cuts.is_empty(), recalibration.is_some()) };
     match &arguments.out {
         // of patients, and nobody else's business
         Some(path) => {

@@ -168,7 +168,7 @@ fn people_read_the_first_figures_and_what_was_written() {
     ] {
         assert!(said.contains(part), "{part} in {said}");
     }
-    assert!(said.lines().count() < 12 && said.contains("--json"), "{said}");
+    assert!(said.lines().count() < 14 && said.contains("--json"), "{said}");
     let said = study.run("predict --model ./packed --data ./new.csv --out ./p.csv");
     assert!(said.contains("p.csv: 120 predictions, one for each row of "), "{said}");
     let written = fs::read(study.path("p.csv")).unwrap();
