@@ -9,6 +9,7 @@ import { Studies } from './parts/studies';
 import { Now, Todos } from './parts/now';
 import { Rounds, Times } from './parts/rounds';
 import { Head } from './parts/status';
+import { Words } from './parts/glossary';
 import type { State } from './state';
 
 /** The study that the page's address names. */
@@ -61,6 +62,7 @@ export function App({ first }: { first?: State }) {
         {study && <Model study={study} />}
         <Studies state={state} choose={choose} />
         <Consortium state={state} />
+        <Words />
       </main>
     </>
   );

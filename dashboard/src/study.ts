@@ -109,7 +109,7 @@ left_out: Array<number>,
 shortened: Array<number>,
 /** Each site's figure of this round's model, on its own validation rows. */
 losses: Array<[number, number]>,
-/** Their mean, each site counting by its signed rows; none where fewer sites than have a part in it told theirs. */
+/** Their mean by signed rows; none before the next round has closed, while fewer told theirs than have a part in it. */
 mean: number | null,
 /** Attempts that the merge took. */
 attempts: number,

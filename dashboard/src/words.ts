@@ -1,5 +1,5 @@
 // Numbers, times and lists as people read them.
-import type { Consortium } from './state';
+import type { Brief, Consortium } from './state';
 import type { Member, Round, Study } from './study';
 
 const TIME = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
@@ -14,6 +14,7 @@ export function clock(ms: number): string {
 /** A stretch of time. */
 export function span(ms: number): string {
   const s = Math.max(0, ms) / 1_000;
+  if (s < 0.1) return s > 0 && s < 0.001 ? 'less than 1 ms' : `${Math.round(s * 1_000)} ms`;
   if (s < 10) return `${s.toFixed(1)} s`;
   if (s < 120) return `${Math.round(s)} s`;
   if (s < 7_200) return `${Math.round(s / 60)} min`;
@@ -42,6 +43,9 @@ export function list(names: string[]): string {
   return `${names.slice(0, -1).join(', ')} and ${names[names.length - 1]}`;
 }
 
+/** A list of names that may be many. */
+export const several = (names: string[], most = 6) => (names.length <= most ? list(names) : `${names.slice(0, most).join(', ')} and ${names.length - most} more`);
+
 /** A number with so many decimals. One of which nothing but zeros is left has no sign: nobody knows what a negative zero says. */
 export const fixed = (value: number, decimals: number) => value.toFixed(decimals).replace(/^-(?=[0.]+$)/, '');
 
@@ -50,6 +54,12 @@ export const figure = (value: number | null | undefined) => (value === null || v
 
 /** The figure that is measured, in words. */
 export const metric = (name: string) => (name === 'log_loss' ? 'log-loss' : name.replaceAll('_', ' '));
+
+/** What the figures of a study are called. */
+export function measured(study: Study): string {
+  const what = metric(study.metric);
+  return `${what[0]?.toUpperCase()}${what.slice(1)} per round`;
+}
 
 /** What a round is called. */
 export function called(round: Round): string {
@@ -81,6 +91,36 @@ export function quiet(consortium: Consortium): number {
 
 /** Names of members that have no part in a round; nobody has in the initial model. */
 export const without = (round: Round, study: Study) => (round.kind === 'initial' ? [] : study.members.filter((_, at) => !round.inputs.some(([site]) => site === at)).map((member) => member.name));
+
+/** The round whose model is certified, or that is the best one so far. */
+export const chosen = (study: Study) => study.rounds.find((round) => round.kind === 'round' && round.round === (study.certificate?.round ?? study.best));
+
+/** How the chain has chosen that round. */
+export function choice(study: Study): string {
+  const round = chosen(study);
+  if (!round) return '';
+  const named = study.certificate ? `The certified round is ${round.round}, the best one by the chain's choice` : `The best round so far is ${round.round}`;
+  return `${named}: the chain compares each round with the best before it, by the sites that told a figure of both, and keeps the better one (by the middle one of their gains, where a site counts by its rows, up to a cap; on a tie the newer). The means play no part in it.`;
+}
+
+/** Who had no part in that round, and what that means; none where all had one. */
+export function uncounted(study: Study): string | null {
+  const round = chosen(study);
+  if (!round) return null;
+  const untrained = without(round, study);
+  const unheard = study.members.filter((_, at) => !round.losses.some(([site]) => site === at)).map((member) => member.name);
+  if (untrained.length === 0 && unheard.length === 0) return null;
+  const which = `${study.certificate ? 'The certified round' : 'The best round so far,'} ${round.round}${study.certificate ? '' : ','}`;
+  const same = untrained.join('|') === unheard.join('|');
+  const parts = [
+    ...(untrained.length > 0 ? [`has no update of ${several(untrained)}`] : []),
+    ...(unheard.length > 0 ? [`was chosen without a figure of ${same ? (unheard.length === 1 ? 'that site' : 'those sites') : several(unheard)}`] : []),
+  ];
+  return `${which} ${parts.join(', and ')}${unheard.length > 0 ? ': nothing says how its model does there, and the mean of the other sites does not compare with means of all' : ''}`;
+}
+
+/** For whom a study waits, where it is us. */
+export const waits = (study: Brief) => (study.stage === 'enrolling' ? 'waits for us to enrol' : "waits for our worker's part");
 
 /** So many sentences about sites are shown at most. */
 const MOST = 6;

@@ -42,7 +42,11 @@ function told(asked) {
     return { ...made, study: whole };
   }
   if (asked === undefined || asked === 2) return made;
-  if (asked > 2) return { ...made, study: null };
+  if (asked === 3) {
+    const certificate = { round: 57, root: study.rounds[58].root, statistics: null, held: [0, 1, 2, 3], asked: [0, 1, 2, 3], text: JSON.stringify({ all: study.rounds.slice(0, 30).map((round) => round.root) }, null, 2), commands: [] };
+    return { ...made, study: { ...study, number: 3, stage: 'completed', phase: 'completed', round: ROUNDS, max_rounds: ROUNDS, waiting: null, certificate } };
+  }
+  if (asked > 3) return { ...made, study: null };
   const other = { ...study, number: asked, title: made.studies[asked].title, phase: made.studies[asked].phase, stage: made.studies[asked].stage, waiting: null };
   if (asked === 0) other.trouble = [`it has ${why}`, '  Hospital 3 has NOT committed', 'mend what is named here, then register it anew: consilium study register FILE --dir FOLDER'];
   return { ...made, study: other };
@@ -62,10 +66,16 @@ check(rounds.includes('1 merge took more than one attempt, 2 attempts more'), 'a
 check(rounds.includes('3 of 4, none of Hospital 3'), 'each round says of whom it has no update');
 check((await text('#now')).includes('Hospital 3 is missing'), 'the round now names it as well');
 const curves = await text('#curves');
+check(curves.includes('The best round so far is 57: the chain compares each round with the best before it') && curves.includes('The best round so far, 57, has no update of Hospital 3, and was chosen without a figure of that site'), 'how the best round is chosen is said, and who had no part in it');
+check(curves.includes('by rows') && curves.includes('with its update of the next one'), 'means count by rows, and are told a round later');
+check(await page.evaluate(() => { const marks = [...document.querySelectorAll('#curves .u-legend .u-series')].map((it) => [it.textContent, getComputedStyle(it.querySelector('.u-marker') ?? it)]); const of = (name) => marks.find(([text]) => text.includes(name))[1]; return of('mean of all').borderTopStyle === 'dashed' && of('mean of all').borderLeftWidth === '0px' && of('mean of fewer').borderRadius === '50%' && of('mean of fewer').borderLeftWidth === '2px'; }), 'the legend draws a dashed line and a ring');
+check(rounds.includes('without an update of some site') && !rounds.includes('a fault or a site missing') && rounds.includes('None had dissent or a fault; 50 have no update of some site'), 'the filter and the sentence agree');
+check((await page.evaluate(() => [...document.querySelectorAll('.lineage li')].map((it) => it.value).join())) === '1,2,3,4,5,6,7,8,9' && (await text('.lineage')).includes('rounds 1 to 55, each from the model of the one before'), 'the lineage is numbered without a gap');
 check(curves.includes('mean of all 4 sites') && curves.includes('mean of fewer sites') && curves.includes('A ring is the mean of fewer sites'), 'means of fewer sites are apart, and the caption says so');
 const times = await text('#times');
 check(/waiting for sites that are late 5\.0 s, the chain's votes 0\.5 s/.test(times) && times.includes('grace'), 'the wait for who is late is no vote');
 const verdict = await page.evaluate(() => document.querySelector('#verdict').textContent);
+check(verdict.includes('Not measured yet') && !verdict.includes('Cannot tell') && verdict.includes('does not measure it by itself'), 'what was never measured is not what cannot be told');
 for (const command of ['consilium study figures 2 --dir hospital-0', 'consilium report 2 --dir hospital-0 --figures', 'ml-worker pack --dir model-2 --out model-2/ready --data']) check(verdict.includes(command), `the way to compare has ${command}`);
 const egress = await text('#egress');
 check(/Study 2: .* to 3 institutions, from .* to /.test(egress) && /All studies together, since .*, when our node's log of it begins/.test(egress), 'each figure of what left says of which studies and since when');
@@ -91,6 +101,15 @@ check((await text('#now')).includes('Hospital 3 has NOT committed') && (await te
 check(!(await text('#verdict')).includes('study figures'), 'and asks for no comparison with a model that there is not');
 await shot('ended-light');
 check(!(await text('#now')).includes('left out'), 'nobody is left out of a study that has ended');
+await page.goto(`${served.url}?study=3`);
+await page.waitForSelector('#verdict');
+const ended = await text('#verdict');
+check(/swarm's certified model, of round 57, has a log-loss of/.test(ended) && !ended.includes('round 60'), 'after the end the figure is that of the certified model');
+check((await text('#model')).includes('The certified round 57 has no update of Hospital 3') && (await text('#curves')).includes('The certified round is 57'), 'and who had no part in it is named');
+check((await text('#rounds')).includes('All 60 planned rounds of training closed'), 'rounds are not counted as if more came');
+check(!(await text('body')).includes('so far'), 'and nothing is so far');
+await accessible(page);
+await shot('certified-light');
 await page.goto(`${served.url}?study=9`);
 await page.waitForFunction(() => document.body.innerText.includes('There is no study 9 on this chain'));
 check(true, 'one that there is not is told');

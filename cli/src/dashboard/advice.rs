@@ -21,6 +21,9 @@ use std::{collections::BTreeMap, path::Path};
 /// For how long the chain lists a study for its files after its end.
 const LISTED_MS: u64 = 86_400_000;
 
+/// What a model of a finished study is not for.
+const LIMIT: &str = "It was not tested in care, so that no decision about a patient may rest on it: see the report";
+
 /// A study, and what its specification says of it.
 #[derive(Clone)]
 pub struct Listed {
@@ -118,19 +121,23 @@ fn of_study(site: &Site, number: StudyId, listed: &Listed, chain: &Consortium) -
         }
         Phase::Completed(_) => {
             at_hand(&own, &listed.info, chain.best, chain.block_ms)?;
-            let packed = |folder: &Path| pack(folder, &site.dir, &listed.info.agreement).join(" ");
+            let packed = |folder: &Path| {
+                let words = pack(folder, &site.dir, &listed.info.agreement);
+                words.into_iter().map(|word| near(site, word)).collect::<Vec<_>>().join(" ")
+            };
             let fetched = format!("model-{number}");
             match &listed.model {
                 Some(model) if model.ready => None,
                 Some(model) => {
                     let folder = quoted(&model.folder.display().to_string());
-                    let words = format!("{named} has its model, which lies in {folder}: make it ready for use");
+                    let words =
+                        format!("{named} has its model, in the folder {folder}: make it ready for use. {LIMIT}");
                     Some((false, words, vec![packed(&model.folder)]))
                 }
                 None => {
                     let words = format!(
                         "{named} has its model: within a day of its end fetch it, make it ready for use, and let our worker train \
-                         and measure a model of our rows alone to compare it with"
+                         and measure a model of our rows alone to compare it with. {LIMIT}"
                     );
                     let commands = vec![
                         format!("consilium study fetch {number} --dir {dir} --out {fetched}"),
@@ -151,6 +158,17 @@ fn of_study(site: &Site, number: StudyId, listed: &Listed, chain: &Consortium) -
             Some((false, words, vec![format!("consilium study {number} --dir {dir}")]))
         }
         _ => None,
+    }
+}
+
+/// A word of a command, with the own folder named in it as it is in the other commands.
+fn near(site: &Site, word: String) -> String {
+    let shown = site.shown.trim_end_matches('/');
+    // what is quoted stays as it is
+    let plain = !shown.starts_with('\'');
+    match word.strip_prefix(&site.dir.display().to_string()).filter(|rest| plain && rest.starts_with('/')) {
+        Some(rest) => format!("{shown}{rest}"),
+        None => word,
     }
 }
 
@@ -211,7 +229,8 @@ mod tests {
         listed.model = Some(Model { folder: "got it".into(), ready: false });
         let all = told(member, &state, &listed);
         assert!(
-            all[0].1.contains("lies in 'got it'")
+            all[0].1.contains("in the folder 'got it'")
+                && all[0].1.contains("not tested in care")
                 && all[0].1.ends_with("$ ml-worker pack --dir 'got it' --out 'got it/ready'"),
             "{all:?}"
         );
@@ -243,6 +262,17 @@ mod tests {
         state.unreachable = Some("no node answers".into());
         let all = told(99, &state, &listed);
         assert!(all[0].1.contains("consilium up --dir alder") && all[1].1.contains("disk: 0.1 GiB"), "{all:?}");
+    }
+
+    #[test]
+    fn the_own_folder_is_named_alike_in_all_commands() {
+        let mut site = site(1);
+        assert_eq!(near(&site, "/srv/alder/worker/secret".into()), "alder/worker/secret");
+        for other in ["/srv/alder-2/table.csv", "/srv/alder", "'/srv/alder/my table'", "--out"] {
+            assert_eq!(near(&site, other.into()), other);
+        }
+        site.shown = "'my alder'".into();
+        assert_eq!(near(&site, "/srv/alder/worker/secret".into()), "/srv/alder/worker/secret");
     }
 
     #[test]

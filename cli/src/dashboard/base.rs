@@ -14,7 +14,7 @@ use crate::{
     motions::words::finality,
     plain::{seen, told},
     show::{metric, names, phase, running, title, Names},
-    study::waiting::waiting,
+    study::waiting::{waiting, Site as Part},
     up::{
         doctor,
         rpc::{Clock, Node},
@@ -347,6 +347,11 @@ pub fn stage(info: &StudyInfo) -> &'static str {
     }
 }
 
+/// Whether a study waits for a site's part.
+pub fn awaited(info: &StudyInfo, site: &Part) -> bool {
+    !site.spoken && (site.duty.is_some() || matches!(info.state.phase, Phase::Enrolling { .. }))
+}
+
 fn brief(number: StudyId, Listed { info, title, .. }: &Listed, own: &[u8; 32], chain: &Chain, now: u32) -> Brief {
     let own = InstitutionId(*own);
     let waits = waiting(chain.genesis(), number, info, now);
@@ -360,6 +365,6 @@ fn brief(number: StudyId, Listed { info, title, .. }: &Listed, own: &[u8; 32], c
         max_rounds: info.state.rules.max_rounds,
         members: u32::try_from(info.state.members.len()).unwrap_or(u32::MAX),
         ours: info.state.members.iter().any(|member| member.id == own && member.active),
-        awaits_us: mine.is_some_and(|site| site.duty.is_some()),
+        awaits_us: mine.is_some_and(|site| awaited(info, site)),
     }
 }

@@ -81,7 +81,7 @@ impl Fetched {
 fn within(folder: &Path, here: Option<&Path>) -> PathBuf {
     match here.and_then(|here| folder.strip_prefix(here).ok()) {
         Some(within) if within.as_os_str().is_empty() => ".".into(),
-        Some(within) => within.to_owned(),
+        Some(within) => Path::new(".").join(within),
         None => folder.to_owned(),
     }
 }
@@ -128,7 +128,7 @@ mod tests {
         put(&dir.join("../model-4"), "model.safetensors", "two");
         fetched.look(&dir, Some(&here));
         let (one, two) = (blob_hash(b"one"), blob_hash(b"two"));
-        assert_eq!(fetched.found[&one], Model { folder: "my model".into(), ready: false });
+        assert_eq!(fetched.found[&one], Model { folder: "./my model".into(), ready: false });
         assert!(fetched.found[&two].folder.ends_with("sites/model-4"), "{:?}", fetched.found);
         assert_eq!(fetched.found.len(), 2);
         // packed, within the folder or elsewhere
@@ -138,7 +138,7 @@ mod tests {
         put(&dir.join("packed"), "model.safetensors", "two");
         put(&dir.join("packed"), READY, "{}");
         fetched.look(&dir, Some(&here));
-        assert_eq!(fetched.found[&one], Model { folder: "my model/ready".into(), ready: true });
+        assert_eq!(fetched.found[&one], Model { folder: "./my model/ready".into(), ready: true });
         assert!(fetched.found[&two].ready && fetched.found[&two].folder.ends_with("packed"));
         // where this program was started itself, such as beside a finished `localnet run`
         put(&here, "model.safetensors", "four");

@@ -35,7 +35,10 @@ pub fn missing(site: &Site, (number, title): (StudyId, &str), gone: &Absent, cha
     let out = out.unwrap_or_default();
     let look = format!("consilium study {number} --dir {dir}");
     if ours {
-        let words = format!("Our own part is missing in study {number}, “{title}”: {since}.{out}");
+        let words = format!(
+            "Our own part is missing in study {number}, “{title}”: {since}.{out} The first line below looks for the fault here, the \
+             second shows what the study waits for"
+        );
         return (true, words, vec![format!("consilium doctor --dir {dir}"), look]);
     }
     let id = gone.who.to_string();
@@ -45,18 +48,26 @@ pub fn missing(site: &Site, (number, title): (StudyId, &str), gone: &Absent, cha
         Some(silent) if silent > quiet(chain) => {
             format!(" Its node has made no block for {}: it is down or cut off.", span(silent))
         }
-        Some(_) => " Its node makes blocks: its worker is slow, or stands.".into(),
+        Some(_) => " Its node makes blocks: its worker is slow, or has stopped.".into(),
         None => String::new(),
     };
     let whom = it.map(whom).unwrap_or_default();
-    (false, format!("{name} is missing in study {number}, “{title}”: {since}.{out}{node} {whom}"), vec![look])
+    let words = format!(
+        "{name} is missing in study {number}, “{title}”: {since}.{out}{node} {whom} Nothing need be done for the study to go on: \
+         while enough others take part, each round goes on without it after the time that is named. The line below shows each \
+         site's part in the present round, and that time"
+    );
+    (false, words, vec![look])
 }
 
 /// Whom to call at an institution.
 fn whom(it: &Institution) -> String {
     match it.profile.is_empty() {
-        true => "Telephone its people; whom, it has not put on the chain (its own `consilium profile set`).".into(),
-        false => format!("Telephone its people; on the chain it says of itself: {}", it.profile),
+        true => {
+            "Telephone its people. They have not put on the chain whom to call; they do with: consilium profile set."
+                .into()
+        }
+        false => format!("Telephone its people; on the chain it says of itself: {}.", it.profile),
     }
 }
 
@@ -138,13 +149,16 @@ mod tests {
             "up to round 12",
             "no block for 3 min",
             "+49 221 0",
+            "Nothing need be done for the study to go on",
+            "The line below shows each site's part",
         ] {
             assert!(words.contains(part), "{part}: {words}");
         }
         assert_eq!((pressing, commands.join(" ")), (false, "consilium study 4 --dir alder".into()));
         // its node answers, and nobody knows whom to call
         let (_, words, _) = told(&state(0, ""), &gone);
-        assert!(words.contains("its worker is slow") && words.contains("consilium profile set"), "{words}");
+        assert!(!words.contains('`') && words.contains("its worker is slow, or has stopped"), "{words}");
+        assert!(words.contains("consilium profile set"), "{words}");
         // ours is for us to mend, at once
         let own = Absent { who: OWN, last: None, left_out_until: None, ..gone };
         let (pressing, words, commands) = told(&state(0, ""), &own);

@@ -43,6 +43,8 @@ pub struct Frame<'a> {
     pub study: StudyId,
     /// The round it is in.
     pub round: u32,
+    /// Whether it has ended: no figure comes any more.
+    pub ended: bool,
     /// Who takes part.
     pub members: &'a [Member],
     /// The own worker's notes on it.
@@ -119,6 +121,7 @@ impl Rounds {
             (Kind::Model, _) => "round",
         };
         let ended = self.time(frame, record.closed_at).0;
+        let settled = self.settled(record.round, frame.ended);
         Round {
             kind: kind.into(),
             round: record.round,
@@ -139,7 +142,7 @@ impl Rounds {
                 .collect(),
             left_out: marked(record.marks.left_out),
             shortened: marked(record.marks.shortened),
-            mean: mean(frame.members, &losses, record.inputs.len()),
+            mean: mean(frame.members, &losses, if settled { 0 } else { record.inputs.len() }),
             losses,
             attempts: record.attempts,
             opened: record.opened_at,
@@ -148,6 +151,12 @@ impl Rounds {
             spans: self.spans(frame, record),
             own_training_ms: (kind == "round").then(|| trained(frame.notes, record.round)).flatten(),
         }
+    }
+
+    /// Whether all figures of a round are there that will come: they come with the updates of the next one, and of a site without
+    /// a part in that one none does.
+    fn settled(&self, round: u32, ended: bool) -> bool {
+        ended || self.records.contains_key(&(1, round.saturating_add(1)))
     }
 
     fn spans(&self, frame: &Frame<'_>, record: &RoundRecord) -> Spans {
@@ -174,10 +183,10 @@ fn last_update(record: &RoundRecord) -> u32 {
     last.map_or(record.opened_at, |last| last.max(record.opened_at))
 }
 
-/// The mean of all sites' figures, each counting by its rows; none where fewer are known than have a part in the round, since the
-/// mean of others says nothing of how it went on.
-fn mean(members: &[Member], losses: &[(u8, f64)], parts: usize) -> Option<f64> {
-    if losses.is_empty() || losses.len() < parts {
+/// The mean of all sites' figures, each counting by its rows; none while fewer are known than are `awaited`, since it would change
+/// with each that comes.
+fn mean(members: &[Member], losses: &[(u8, f64)], awaited: usize) -> Option<f64> {
+    if losses.is_empty() || losses.len() < awaited {
         return None;
     }
     let weighted = |(at, loss): &(u8, f64)| {
@@ -222,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mean_is_of_all_sites_or_is_not_told() {
+    fn a_mean_is_of_all_sites_that_will_tell_a_figure_or_is_not_told_yet() {
         let member = |samples| Member {
             id: InstitutionId([1; 32]),
             samples,
@@ -236,5 +245,19 @@ mod tests {
         assert_eq!(mean(&members, &[(0, 0.4), (1, 0.2)], 2), Some(0.25));
         assert_eq!(mean(&members, &[(0, 0.4)], 2), None);
         assert_eq!(mean(&members, &[], 0), None);
+        // a site with a part in this round and none in the next one never tells its figure of it
+        assert_eq!(mean(&members, &[(0, 0.4)], 0), Some(0.4));
+    }
+
+    #[test]
+    fn figures_of_a_round_are_all_there_once_the_next_one_has_closed_or_the_study_has_ended() {
+        use crate::audit::testing::World;
+        let record = World::new().history.records[0].clone();
+        let mut rounds = Rounds::default();
+        rounds.records.insert((1, 25), (record.clone(), Vec::new()));
+        assert!(!rounds.settled(25, false));
+        assert!(rounds.settled(25, true));
+        rounds.records.insert((1, 26), (record, Vec::new()));
+        assert!(rounds.settled(25, false) && !rounds.settled(26, false));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     arms::Report,
-    base::{stage, titled, Link},
+    base::{awaited, stage, titled, Link},
     rounds::{Frame, Rounds},
     site::Site,
     state::{Certificate, Member, Round, Site as Part, Study, Waiting},
@@ -58,6 +58,7 @@ impl Studies {
             block_ms: *block_ms,
             study: number,
             round: state.round,
+            ended: state.ended(),
             members: &state.members,
             notes: &site.dir.join(format!("worker/studies/{agreement}/study-{number}")),
         };
@@ -76,12 +77,11 @@ impl Studies {
             None => None,
             Some(waits) => {
                 let times = Times::read(chain, *at, waits.since).await?;
-                let enrolling = matches!(state.phase, Phase::Enrolling { .. });
                 let part = |it: &crate::study::waiting::Site| Part {
                     name: name(names, &it.who),
                     own: it.who == own,
                     done: it.spoken,
-                    awaited: !it.spoken && (it.duty.is_some() || enrolling),
+                    awaited: awaited(&info, it),
                     words: it.state.clone(),
                 };
                 Some(Waiting {

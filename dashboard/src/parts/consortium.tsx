@@ -25,7 +25,7 @@ export function Consortium({ state }: { state: State }) {
         <li><b>Finality</b> {c.behind_ms > 10_000 ? <Tag kind="bad">{span(c.behind_ms)} behind, at block {c.finalised} of {c.best}</Tag> : <Tag kind="good">block {c.finalised} of {c.best}, {span(c.behind_ms)} behind</Tag>}</li>
         <li><b>Clock</b> {c.clock_warning ? <Tag kind="bad">{c.clock_warning}</Tag> : c.clock_off_seconds === null ? 'too few others are known to judge it' : <Tag kind="good">{fixed(c.clock_off_seconds, 2)} s off the others'</Tag>}</li>
         <li><b>Peers</b> {c.peers < c.others ? <Tag kind="wait">{c.peers} of {c.others} others connected</Tag> : <Tag kind="good">all {c.others} others connected</Tag>}{c.syncing && ' · catching up'}</li>
-        <li><b>Versions</b> runtime {c.runtime}; our node {c.node}; this page {c.program}. Others' programs tell nobody theirs.</li>
+        <li><b>Versions</b> runtime {c.runtime}; our node {c.node}; this page {c.program}. Which versions others run is not known here.</li>
       </ul>
       <Table label="Institutions" head={['Institution', 'Does', 'Last heard as a maker of blocks', 'Id']}>
         {shown.map((it) => (

@@ -4,7 +4,7 @@ import type uPlot from 'uplot';
 import type { Arm, Round, Study } from '../study';
 import { axes, Chart, colour } from './chart';
 import { Copy, Part, Table, Tag } from './common';
-import { counted, figure, fixed, list, metric, named } from '../words';
+import { choice, chosen, counted, figure, fixed, list, measured, metric, named, several, uncounted } from '../words';
 
 /** Up to so many sites have a colour of their own. */
 const COLOURS = 6;
@@ -33,8 +33,8 @@ function lines(study: Study): { x: number[]; lines: Line[] } {
   // a mean of fewer sites is of other rows: it is no step of the line
   const whole = (round: Round) => round.losses.length === study.members.length;
   const mean = (all: boolean) => rounds.map((round) => (whole(round) === all ? round.mean : null));
-  const all: Line[] = [...drawn, { name: `swarm (mean of all ${study.members.length} sites)`, stroke: '--text', width: 3, dash: [8, 4], values: mean(true) }];
-  if (mean(false).some((value) => value !== null)) all.push({ name: 'mean of fewer sites', stroke: '--text', width: 0, rings: true, values: mean(false) });
+  const all: Line[] = [...drawn, { name: `swarm (mean of all ${study.members.length} sites, by rows)`, stroke: '--text', width: 3, dash: [8, 4], values: mean(true) }];
+  if (mean(false).some((value) => value !== null)) all.push({ name: 'mean of fewer sites, by rows', stroke: '--text', width: 0, rings: true, values: mean(false) });
   const arm = study.arms?.sites.find((site) => site.own);
   const flat = (name: string, value: number | null | undefined, stroke: string) => {
     if (value !== null && value !== undefined) all.push({ name, stroke, width: 2, dash: [2, 4], values: rounds.map(() => value) });
@@ -59,22 +59,25 @@ export function Curves({ study }: { study: Study }) {
   const data = useMemo(() => [told.x, ...told.lines.map((line) => line.values)] as uPlot.AlignedData, [told]);
   const what = metric(study.metric);
   const last = rounds.filter((round) => round.kind === 'round' && round.losses.length > 0).slice(-SHOWN).reverse();
-  const best = study.certificate?.round ?? study.best;
+  const partial = uncounted(study);
   const many = study.members.length > COLOURS + 1;
   const rings = told.lines.some((line) => line.rings);
   return (
-    <Part id="curves" title={`${what[0]?.toUpperCase()}${what.slice(1)} per round`} wide
-      note={`Lower is better. Each site measures each round's model on its own validation rows${best ? `; the best round so far is ${best}` : ''}. The dashed line is the mean of all ${study.members.length} sites, and has a gap where a site told no figure${rings ? '. A ring is the mean of fewer sites, where one has no part in the round: it is of other rows, and does not compare with the line' : ''}.`}>
+    <Part id="curves" title={measured(study)} wide
+      note={`Lower is better. Each site measures each round's model on its own validation rows. The dashed line is the mean of all ${study.members.length} sites, each counting by its training rows, and has a gap where a site told no figure${rings ? '. A ring is the mean of fewer sites, where one told none: it is of other rows, and does not compare with the line. A site tells its figure of a round with its update of the next one: who has no update in rounds 26 to 28, say, has no figure of rounds 25 to 27' : ''}.`}>
+      {chosen(study) && <p>{choice(study)}</p>}
+      {partial && <p><Tag kind="wait">{partial}</Tag></p>}
       {told.x.length === 0 ? <p class="empty">No round has been measured yet.</p> : (
         <>
           <Chart label={`${what} of each site and of the swarm over ${counted(told.x.length, 'round')}; the table below has the figures`} height={340} data={data}
             shape={`${study.number} ${told.lines.map((line) => line.name).join('|')}`}
             options={() => ({
-              scales: { x: { time: false } }, axes: axes('round', what), legend: { show: !many, live: false },
+              scales: { x: { time: false } }, axes: axes('round', what),
+              legend: { show: !many, live: false, markers: { dash: (_, at) => (told.lines[at - 1]?.dash?.[0] === 2 ? 'dotted' : told.lines[at - 1]?.dash ? 'dashed' : 'solid') } },
               cursor: { focus: { prox: 24 } }, focus: { alpha: 0.35 },
-              series: [{ label: 'round' }, ...told.lines.map((line) => ({ label: line.name, stroke: colour(line.stroke), width: line.width, dash: line.dash, spanGaps: false, ...marked(line, told.x.length) }))],
+              series: [{ label: 'round' }, ...told.lines.map((line) => ({ label: line.name, stroke: colour(line.stroke), width: line.width, dash: line.dash, spanGaps: false, ...(line.rings ? { class: 'ring' } : {}), ...marked(line, told.x.length) }))],
             })} />
-          {many && <p class="note">Thick blue: we. Dashed: the mean of all {members.length} sites. Thin: the others; the table names them.</p>}
+          {many && <p class="note">Thick blue: we. Dashed: the mean of all {members.length} sites, by rows.{rings && ' Ring: that of fewer sites.'} Thin: the others; the table names them.</p>}
           <details><summary>The last {Math.min(SHOWN, last.length)} rounds as a table</summary>
             <Table label="Figures of the last rounds" head={['Round', 'Swarm', ...members.map((member) => member.name)]} numbers={members.map((_, at) => at + 1).concat(members.length + 1)}>
               {last.map((round) => {
@@ -112,8 +115,13 @@ export function Verdict({ study, folder }: { study: Study; folder: string }) {
   const own = study.arms?.sites.find((site) => site.own);
   const us = study.members.findIndex((member) => member.own);
   const last = study.rounds.filter((round) => round.losses.some(([site]) => site === us)).at(-1);
+  // after the end it is the certified model that counts, not that of the last round
+  const judged = study.certificate ? chosen(study) : last;
+  const figured = judged?.losses.find(([site]) => site === us)?.[1];
+  const which = `the swarm's ${study.certificate ? 'certified model, of' : 'model of'} round ${judged?.round}`;
+  const partial = uncounted(study);
   const lost = study.arms?.sites.filter((site) => site.verdict === 'worse').map((site) => site.name) ?? [];
-  const [kind, word] = WORDS[own?.verdict ?? 'cannot tell'] ?? ['plain', own?.verdict ?? ''];
+  const [kind, word] = own ? (WORDS[own.verdict] ?? ['plain', own.verdict]) : ['plain', study.stage === 'ended' ? 'No model' : 'Not measured yet'] as const;
   return (
     <Part id="verdict" title="Did the swarm beat our own model?">
       <p class="lead"><Tag kind={kind}>{word}</Tag></p>
@@ -130,8 +138,8 @@ export function Verdict({ study, folder }: { study: Study; folder: string }) {
         </>
       ) : study.stage === 'ended' ? <p>It has {study.phase}: there is nothing to compare with.</p> : (
         <>
-          <p>No model of our rows alone is known here, so that there is nothing to compare with.{last && us >= 0 && ` On our validation rows the swarm's model of round ${last.round} has a ${what} of ${figure(last.losses.find(([site]) => site === us)?.[1])}.`}</p>
-          <p>To know it: {study.certificate ? 'within a day of the study\'s end' : 'once the study has its certificate, and within a day of its end'}, our worker trains one by the study's own rules, and measures both on our own rows; the report then has the answer.</p>
+          <p>No model of our rows alone is known here, so that there is nothing to compare with.{judged && us >= 0 && (figured === undefined ? ` Our worker told no figure of ${which}.` : ` On our validation rows ${which}${study.certificate ? ',' : ''} has a ${what} of ${figure(figured)}.`)}</p>
+          <p>Our worker does not measure it by itself. {study.certificate ? 'These lines make it do so, within a day of the study\'s end' : 'Once the study has its certificate, and within a day of its end, these lines make it do so'}: the first makes it train a model of our rows alone, by the study's own rules, and measure both on our own rows; the second writes the report, which has the answer.</p>
           <Copy text={`consilium study figures ${study.number} --dir ${folder} --out figures-${study.number}.json`} />
           <Copy text={`consilium report ${study.number} --dir ${folder} --figures figures-${study.number}.json --out report-${study.number}.html`} />
           <details>
@@ -145,7 +153,8 @@ export function Verdict({ study, folder }: { study: Study; folder: string }) {
           </details>
         </>
       )}
-      {study.waiting && last && <p class="note">Whose figure of round {last.round} is in: {list(named(study.members, last.losses.map(([site]) => site)).slice(0, 12))}.</p>}
+      {partial && <p class="note">{partial}.</p>}
+      {study.waiting && last && <p class="note">{counted(last.losses.length, 'site')} of {study.members.length} {last.losses.length === 1 ? 'has' : 'have'} told a figure of round {last.round} so far: {several(named(study.members, last.losses.map(([site]) => site)), 12)}.</p>}
     </Part>
   );
 }

@@ -50,7 +50,7 @@ function reason(name: string, state: State): string {
   if (!it?.makes_blocks || it.silent_ms === null) return '';
   return it.silent_ms > quiet(state.consortium)
     ? `. Its node has made no block for ${span(it.silent_ms)}: it is down or cut off`
-    : '. Its node makes blocks: its worker is slow, or stands';
+    : '. Its node makes blocks: its worker is slow, or has stopped';
 }
 
 /** The round now. */

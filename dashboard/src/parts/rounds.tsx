@@ -56,6 +56,12 @@ function again(models: Round[]): string {
   return ` ${counted(repeated.length, 'merge')} took more than one attempt, ${counted(more, 'attempt')} more in all: an attempt that fails is tried again in the same round, and counts as none.`;
 }
 
+/** How many rounds of training have closed, of how many. */
+function closed(study: Study, count: number): string {
+  if (!over(study)) return `${count} of at most ${study.max_rounds} planned rounds of training ${count === 1 ? 'has' : 'have'} closed`;
+  return count === study.max_rounds ? `All ${counted(count, 'planned round')} of training closed` : `${counted(count, 'round')} of training closed, of ${study.max_rounds} planned at most`;
+}
+
 /** Who attested which round. */
 export function Rounds({ study, consortium }: { study: Study; consortium: Consortium }) {
   const models = study.rounds;
@@ -67,6 +73,7 @@ export function Rounds({ study, consortium }: { study: Study; consortium: Consor
   const wrong = useMemo(() => models.filter((round) => faults(round, study).length > 0), [models]);
   const partial = useMemo(() => models.filter((round) => without(round, study).length > 0), [models, study.members.length]);
   const apart = useMemo(() => models.filter((round) => wrong.includes(round) || partial.includes(round)), [wrong, partial]);
+  const what = partial.length === 0 ? 'with dissent or a fault' : wrong.length === 0 ? 'without an update of some site' : 'with dissent, a fault or no update of some site';
   const gone = missing(study);
   const silent = over(study) ? [] : away(study, consortium);
   const rows = (onlyFaults ? apart : models).slice(-SHOWN).reverse();
@@ -80,14 +87,14 @@ export function Rounds({ study, consortium }: { study: Study; consortium: Consor
                 onInput={(event) => ask(event.currentTarget.value === '' ? undefined : Number(event.currentTarget.value))} />
             </label>{' '}
             {apart.length > 0
-              ? <label><input type="checkbox" checked={onlyFaults} onChange={(event) => setOnlyFaults(event.currentTarget.checked)} /> only {apart.length} with dissent, a fault or a site missing</label>
+              ? <label><input type="checkbox" checked={onlyFaults} onChange={(event) => setOnlyFaults(event.currentTarget.checked)} /> only the {apart.length} {what}</label>
               : silent.length === 0 ? <Tag kind="good">no dissent, no fault and no site missing in what has closed</Tag> : 'No dissent and no fault in what has closed.'}
           </p>
-          <p>{trained.length} of at most {study.max_rounds} planned rounds of training {trained.length === 1 ? 'has' : 'have'} closed{beside(models)}.{again(models)}
-            {wrong.length === 0 && apart.length > 0 && ' None had dissent or a fault.'}</p>
+          <p>{closed(study, trained.length)}{beside(models)}.{again(models)}
+            {wrong.length === 0 && apart.length > 0 && ` None had dissent or a fault; ${partial.length} ${partial.length === 1 ? 'has' : 'have'} no update of some site.`}</p>
           {silent.map((line) => <p key={line}><Tag kind="bad">{line}</Tag></p>)}
           {gone.map((line) => <p key={line}><Tag kind={over(study) ? 'plain' : 'bad'}>{line}</Tag></p>)}
-          {gone.length === 0 && partial.length > 0 && <p><Tag kind="wait">{counted(partial.length, 'round')} {partial.length === 1 ? 'has' : 'have'} no part of some site; in the newest no site is missing</Tag></p>}
+          {gone.length === 0 && partial.length > 0 && <p><Tag kind="wait">{counted(partial.length, 'round')} {partial.length === 1 ? 'has' : 'have'} no update of some site; {over(study) ? 'the last one has those of all' : 'in the newest no site is missing'}</Tag></p>}
           {chosen ? <One round={chosen} study={study} /> : <p><Tag kind="bad">round {asked} has not closed</Tag></p>}
           <Table label="Rounds" head={['Round', 'Attested by', 'Dissent and faults', 'Updates of', 'Took', 'Model']} numbers={[4]}>
             {rows.map((round) => {

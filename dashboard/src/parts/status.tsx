@@ -4,7 +4,7 @@ import type { Live } from '../live';
 import { useNow } from '../live';
 import type { State } from '../state';
 import { Tag } from './common';
-import { span } from '../words';
+import { measured, span, waits } from '../words';
 
 /** How old the newest block may be. */
 const OLD_MS = 10_000;
@@ -41,6 +41,7 @@ function Pulse({ state, live }: { state: State; live: Live }) {
 /** The head. */
 export function Head(props: { live: Live; state: State; chosen?: number; choose: (study: number) => void }) {
   const { state } = props;
+  const { study } = state;
   const shown = props.chosen ?? state.study?.number;
   return (
     <header>
@@ -55,7 +56,7 @@ export function Head(props: { live: Live; state: State; chosen?: number; choose:
               {!state.studies.some((study) => study.number === shown) && <option value="">choose one</option>}
               {state.studies.map((study) => (
                 <option key={study.number} value={study.number}>
-                  {study.number}: {study.title.slice(0, 70)} ({study.phase}{study.awaits_us ? ', waits for us' : ''})
+                  {study.number}: {study.title.slice(0, 70)} ({study.phase}{study.awaits_us ? `, ${waits(study)}` : ''})
                 </option>
               ))}
             </select>
@@ -64,7 +65,7 @@ export function Head(props: { live: Live; state: State; chosen?: number; choose:
         <Theme />
       </div>
       <nav aria-label="Parts of this page">
-        {[['todo', 'To do'], ['now', 'Round now'], ['verdict', 'Did it help?'], ['curves', 'Curves'], ['rounds', 'Who attested'], ['times', 'Time'], ['egress', 'What left'], ['motions', 'Motions'], ['model', 'Model'], ['studies', 'All studies'], ['consortium', 'Consortium']].map(([id, text]) => (
+        {[['todo', 'What we are to do now'], ...(study ? [['now', `Study ${study.number} now`], ['verdict', 'Did the swarm beat our own model?'], ['curves', measured(study)], ['rounds', 'Who attested which round'], ['times', 'Time per round']] : []), ['egress', 'What left our building'], ['motions', 'Motions'], ...(study ? [['model', 'The model, and where it comes from']] : []), ['studies', 'All studies'], ['consortium', 'The consortium and its health'], ['words', 'Words of this page']].map(([id, text]) => (
           <a key={id} href={`#${id}`}>{text}</a>
         ))}
       </nav>

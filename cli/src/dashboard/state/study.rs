@@ -115,7 +115,7 @@ told! {
         pub shortened: Vec<u8>,
         /// Each site's figure of this round's model, on its own validation rows.
         pub losses: Vec<(u8, f64)>,
-        /// Their mean, each site counting by its signed rows; none where fewer sites than have a part in it told theirs.
+        /// Their mean by signed rows; none before the next round has closed, while fewer told theirs than have a part in it.
         pub mean: Option<f64>,
         /// Attempts that the merge took.
         pub attempts: u32,
