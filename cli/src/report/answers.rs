@@ -1,6 +1,7 @@
 //! Three questions of whoever is to use the model, answered from what is known; and what a report does not show.
 
 use super::{
+    certified,
     document::{HeldOut, Source, Told},
     question::Question,
 };
@@ -115,7 +116,7 @@ impl Known<'_> {
     }
 
     fn sure(&self) -> Vec<String> {
-        let mut lines = Vec::new();
+        let mut lines = certified::told(self.study, self.figures);
         for told in self.figures {
             lines.push(one(told));
         }

@@ -4,8 +4,9 @@ use super::html::escaped;
 use consilium_study::fixed;
 use std::fmt::Write;
 
-/// Colours that also those tell apart who see few of them (Okabe and Ito, "Color universal design", 2008), dark enough for white paper.
-const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#00795a", "#a8427f", "#8a6a00", "#3b7ea8", "#5b5b5b"];
+/// The dashboard's colours of the own site and of six others (`--own` and `--site-1` to `--site-6` of its light style), so that a site
+/// looks the same there and on paper.
+const COLOURS: [&str; 7] = ["#1f66c1", "#0f8a7e", "#b45f06", "#9b3d9a", "#5b7a12", "#b0304f", "#5f6670"];
 /// How lines are dashed, once all colours are used.
 const DASHES: [&str; 4] = ["", "6 3", "2 3", "9 3 2 3"];
 /// Room around the plot.
@@ -35,6 +36,8 @@ pub enum Style {
     Thin,
     /// A dashed line of reference.
     Reference,
+    /// A ring at each point, and no line: values that do not follow from each other.
+    Rings,
 }
 
 /// A plot.
@@ -178,9 +181,12 @@ impl Plot<'_> {
     pub fn legend(&self) -> String {
         let named = self.series.iter().filter_map(|series| Some((series.name.as_ref()?, series.style)));
         let entry = |(name, style): (&String, Style)| {
+            let shape = match style {
+                Style::Rings => "circle cx=\"13\" cy=\"4\" r=\"3\"",
+                _ => "line x1=\"0\" y1=\"4\" x2=\"26\" y2=\"4\"",
+            };
             format!(
-                "<li><svg viewBox=\"0 0 26 8\" class=\"key\" aria-hidden=\"true\"><line x1=\"0\" y1=\"4\" x2=\"26\" y2=\"4\" {}/></svg> \
-                 {}</li>",
+                "<li><svg viewBox=\"0 0 26 8\" class=\"key\" aria-hidden=\"true\"><{shape} {}/></svg> {}</li>",
                 pen(style),
                 escaped(name)
             )
@@ -199,6 +205,7 @@ fn pen(style: Style) -> String {
         Style::Main => ("#111111", 2.8, ""),
         Style::Thin => ("#999999", 0.8, ""),
         Style::Reference => ("#777777", 1.0, "4 4"),
+        Style::Rings => ("#111111", 1.2, ""),
     };
     let dash = if dash.is_empty() { String::new() } else { format!(" stroke-dasharray=\"{dash}\"") };
     format!("fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\"{dash}")
@@ -206,6 +213,13 @@ fn pen(style: Style) -> String {
 
 fn drawn(series: &Series, at_x: &impl Fn(f64) -> f64, at_y: &impl Fn(f64) -> f64) -> String {
     let mut svg = String::new();
+    if series.style == Style::Rings {
+        for (x, y) in finite(&series.points) {
+            let _ =
+                write!(svg, "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\" {}/>", at_x(*x), at_y(*y), pen(series.style));
+        }
+        return svg;
+    }
     for part in series.points.split(|(x, y)| !x.is_finite() || !y.is_finite()) {
         match part {
             [] => {}
@@ -348,6 +362,14 @@ mod tests {
             "{}",
             plot.legend()
         );
+    }
+
+    #[test]
+    fn rings_are_never_joined() {
+        let mut plot = plot(vec![(1.0, 0.5), (2.0, 0.4), (3.0, f64::NAN), (4.0, 0.3)]);
+        plot.series[0].style = Style::Rings;
+        assert_eq!((plot.svg().matches("<polyline").count(), plot.svg().matches("<circle").count()), (0, 3));
+        assert!(plot.legend().contains("<circle"), "{}", plot.legend());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What went wrong in a study, and what came of it: from its closed rounds, and from what its blocks tell.
 
+use super::certified::{merged, names as names_of, Lacks};
 use crate::{
     dashboard::state::{Round, Study},
     late::tell::{self, By, Note, Said, What, Which},
@@ -17,7 +18,8 @@ pub struct Fault {
     pub place: String,
     /// In which block; none where only the round is known.
     pub block: Option<u32>,
-    /// `dropped`, `dissent`, `failure`, `slow`, `pause`, `fell_back`, `stood` or `attempts`.
+    /// `dropped`, `dissent`, `failure`, `slow`, `pause`, `fell_back`, `stood`, `attempts`, `absent` (of rounds in a row: in the block that
+    /// closed the first one) or `not_measured` (of the certified round).
     pub kind: &'static str,
     /// Whose.
     pub sites: Vec<String>,
@@ -58,10 +60,55 @@ pub fn faults(study: &Study, told: Option<&[tell::Round]>, names: &Names) -> Vec
             ));
         }
     }
+    all.extend(absences(study));
     all.extend(told.into_iter().flatten().flat_map(|round| of_blocks(round, names)));
     // by blocks, which is the order in which it happened
     all.sort_by_key(|fault| fault.block);
     all
+}
+
+/// Which sites did not take part in which rounds of training, rounds in a row as one; and who did not measure the certified one.
+fn absences(study: &Study) -> Vec<Fault> {
+    let trained: Vec<&Round> =
+        study.rounds.iter().filter(|round| round.kind == "round" && !round.inputs.is_empty()).collect();
+    let mut all = Vec::new();
+    for (place, member) in study.members.iter().enumerate() {
+        let dropped = |round: &Round| round.dropped.iter().any(|(who, _)| usize::from(*who) == place);
+        let gone = |round: &Round| !merged(round, place) && !dropped(round);
+        for run in trained.chunk_by(|a, b| gone(a) == gone(b)) {
+            if let (Some(first), Some(last)) = (run.first(), run.last()) {
+                all.extend(gone(first).then(|| absence(&member.name, first, last)));
+            }
+        }
+    }
+    if let Some(lacks) = Lacks::of(study).filter(|lacks| !lacks.figures.is_empty()) {
+        let who = names_of(study, &lacks.figures);
+        all.push(Fault {
+            place: called(lacks.round),
+            block: Some(lacks.round.closed),
+            kind: "not_measured",
+            sites: lacks.figures.iter().filter_map(|place| Some(study.members.get(*place)?.name.clone())).collect(),
+            words: format!(
+                "the round was certified without a figure of {who} on its own rows, which had no say in the choice"
+            ),
+        });
+    }
+    all
+}
+
+/// A site that is in none of these rounds.
+fn absence(name: &str, first: &Round, last: &Round) -> Fault {
+    let place = match first.round == last.round {
+        true => called(first),
+        false => format!("rounds {} to {}", first.round, last.round),
+    };
+    Fault {
+        place,
+        block: Some(first.closed),
+        kind: "absent",
+        sites: vec![name.to_owned()],
+        words: format!("{name} did not take part: no update of its rows was merged"),
+    }
 }
 
 /// What the blocks of a round tell beyond its record.

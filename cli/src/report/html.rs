@@ -42,6 +42,20 @@ pub fn paragraph(text: &str) -> String {
     format!("<p>{}</p>", prose(text))
 }
 
+/// A paragraph beside what matters: how to read it.
+pub fn note(text: &str) -> String {
+    format!("<p class=\"dim\">{}</p>", prose(text))
+}
+
+/// Texts that nobody must miss; nothing where there are none.
+pub fn loud<S: AsRef<str>>(texts: &[S]) -> String {
+    let each: String = texts.iter().map(|text| paragraph(text.as_ref())).collect();
+    if each.is_empty() {
+        return each;
+    }
+    format!("<div class=\"loud\">{each}</div>")
+}
+
 /// A list of texts.
 pub fn list<S: AsRef<str>>(texts: &[S]) -> String {
     let items: String = texts.iter().map(|text| format!("<li>{}</li>", prose(text.as_ref()))).collect();
@@ -51,6 +65,16 @@ pub fn list<S: AsRef<str>>(texts: &[S]) -> String {
 /// A part of the page; `body` is HTML.
 pub fn section(id: &str, title: &str, body: &str) -> String {
     format!("<section id=\"{}\"><h2>{}</h2>{body}</section>", escaped(id), escaped(title))
+}
+
+/// Links to the parts of a page, which [`section`] has made, so that none is missed below a long table.
+pub fn contents(parts: &str) -> String {
+    let each = parts.split("<section id=\"").skip(1).filter_map(|part| {
+        let (id, rest) = part.split_once("\"><h2>")?;
+        let (title, _) = rest.split_once("</h2>")?;
+        Some(format!("<a href=\"#{id}\">{title}</a>"))
+    });
+    format!("<nav aria-label=\"contents\">{}</nav>", each.collect::<Vec<_>>().join(" "))
 }
 
 /// A table. Heads are texts; cells are texts, numbers to the right, and so are the heads above them. No word is broken in it: one that
@@ -118,6 +142,9 @@ p,ul{margin:.4rem 0}
 ul{padding-left:1.2rem}
 li{margin:.2rem 0}
 .by{color:#555}
+.loud{border-left:.35rem solid #b3261e;background:#fdecea;padding:.2rem .9rem;margin:.6rem 0;font-weight:600}
+nav{margin:.6rem 0;font-size:.92rem}
+nav a{color:#0b4f8a;margin-right:1rem;white-space:nowrap}
 .state{display:inline-block;padding:.1rem .6rem;border-radius:1rem;border:1px solid #555;font-weight:600}
 .state.done{background:#e6f3ec;border-color:#00795a}
 .state.none{background:#fdecea;border-color:#b3261e}
@@ -156,9 +183,10 @@ figcaption{font-size:.88rem;color:#555}
 @media print{
 @page{margin:16mm}
 body{max-width:none;padding:0;font-size:10.5pt}
+nav{display:none}
 h2{break-after:avoid}
 h3{break-after:avoid}
-tr,figure,.three>div,pre{break-inside:avoid}
+tr,figure,.three>div,.loud,pre{break-inside:avoid}
 .wide{overflow:visible}
 table{font-size:9pt}
 .three{grid-template-columns:1fr}
@@ -190,6 +218,13 @@ mod tests {
         let cells = vec![vec![Cell::Head("<a>".into()), Cell::Marked("bad", "<b>".into())]];
         let said = table(&["<h>"], &cells);
         assert!(!said.contains("<a>") && !said.contains("<b>") && !said.contains("<h>"), "{said}");
+    }
+
+    #[test]
+    fn every_part_is_within_reach_from_the_top() {
+        let parts = section("limits", "What it <does>", "<p>x</p>") + &section("made", "Versions", "");
+        let links = "<a href=\"#limits\">What it &lt;does&gt;</a> <a href=\"#made\">Versions</a>";
+        assert_eq!(contents(&parts), format!("<nav aria-label=\"contents\">{links}</nav>"));
     }
 
     #[test]

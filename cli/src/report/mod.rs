@@ -3,13 +3,15 @@
 //! * [`gather`]: what the own node's chain and the own folder know; [`taken`]: figures of sites, which come as files;
 //! * [`document`]: all of it as one document, with [`question`], [`faults`] and [`answers`], which are pure;
 //! * [`columns`]: what the study's merged statistics say of its patients;
-//! * [`sections`], [`people`], [`measured`], [`cut`], [`chart`], [`html`]: the page; [`card`]: a model card;
+//! * [`certified`]: how the certified round was chosen, and whom it lacks;
+//! * [`sections`], [`people`], [`losses`], [`measured`], [`cut`], [`chart`], [`html`]: the page; [`card`]: a model card;
 //! * [`own`]: `consilium study figures`, with which a site trains its own model and signs what it finds.
 //!
 //! It only reads. All that comes from others is escaped, and nothing comes from a cell of a table.
 
 mod answers;
 pub mod card;
+mod certified;
 mod chart;
 mod columns;
 mod cut;
@@ -17,6 +19,7 @@ mod document;
 mod faults;
 mod gather;
 mod html;
+mod losses;
 mod measured;
 pub mod own;
 mod people;

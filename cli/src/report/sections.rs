@@ -1,12 +1,11 @@
 //! The parts of a report's page.
 
 use super::{
-    answers::{metric, number},
-    chart::{Plot, Series, Style},
+    certified,
     document::Document,
     faults::called,
-    html::{code, escaped, list, page, pairs, paragraph, section, table, Cell},
-    measured, people,
+    html::{code, contents, escaped, list, loud, page, pairs, paragraph, section, table, Cell},
+    losses, measured, people,
 };
 use crate::{
     dashboard::state::Round,
@@ -15,24 +14,27 @@ use crate::{
 
 /// Most faults that the page lists; all of them are in the document.
 const MOST_FAULTS: usize = 200;
-/// From so many sites on, lines of the others are thin and grey: nobody tells twenty colours apart.
-const MANY: usize = 13;
+
+/// What nobody must take for a study of hospitals.
+pub const REHEARSAL: &str =
+    "A rehearsal: the “sites” of this report were folders on one computer, started by one person, and all rows lay \
+    there. No hospital took part, whatever the sites are called.";
 
 /// The page of a report.
 pub fn render(document: &Document) -> String {
     let study = &document.study;
-    let mut body = head(document);
-    body += &short(document);
-    body += &question(document);
-    body += &people::section(document);
-    body += &losses(document);
-    body += &measured::section(document);
-    body += &part(document);
-    body += &faults(document);
-    body += &left(document);
-    body += &certificate(document);
-    body += &section("limits", "What this report does not show", &list(&document.limits));
-    body += &made(document);
+    let mut parts = short(document);
+    parts += &question(document);
+    parts += &people::section(document);
+    parts += &losses::section(document);
+    parts += &measured::section(document);
+    parts += &part(document);
+    parts += &faults(document);
+    parts += &left(document);
+    parts += &certificate(document);
+    parts += &section("limits", "What this report does not show", &list(&document.limits));
+    parts += &made(document);
+    let body = head(document) + &contents(&parts) + &parts;
     page(&format!("Study {}: {}", study.number, study.title), &body)
 }
 
@@ -45,9 +47,10 @@ fn head(document: &Document) -> String {
     } else {
         ""
     };
+    let rehearsal = if made.localnet { loud(&[REHEARSAL]) } else { String::new() };
     format!(
-        "<header><p class=\"by\">Report on study {} of the consortium whose chain begins with block {}…</p><h1>{}</h1><p><span class=\"state \
-         {state}\">{}</span></p><p class=\"by\">Made by {}, of what was final in block {} on {}.</p></header>",
+        "<header><p class=\"by\">Report on study {} of the consortium whose chain begins with block {}…</p><h1>{}</h1>{rehearsal}<p><span \
+         class=\"state {state}\">{}</span></p><p class=\"by\">Made by {}, of what was final in block {} on {}.</p></header>",
         study.number,
         escaped(made.genesis.get(..12).unwrap_or(&made.genesis)),
         escaped(&study.title),
@@ -66,7 +69,8 @@ fn short(document: &Document) -> String {
         card("How sure is it?", &answers.sure),
         card("What should I not do with it?", &answers.not),
     ];
-    section("short", "In short", &format!("<div class=\"three\">{}</div>", cards.concat()))
+    let warning: Vec<String> = certified::warning(&document.study).into_iter().collect();
+    section("short", "In short", &format!("{}<div class=\"three\">{}</div>", loud(&warning), cards.concat()))
 }
 
 fn question(document: &Document) -> String {
@@ -103,86 +107,6 @@ fn question(document: &Document) -> String {
     }
     let rules = format!("<h3>Rules that were signed</h3>{}", list(&study.rules));
     section("question", "The question", &(pairs(&all) + &rules))
-}
-
-fn losses(document: &Document) -> String {
-    let study = &document.study;
-    let name = metric(&study.metric);
-    let trained: Vec<&Round> = study.rounds.iter().filter(|round| round.kind != "statistics").collect();
-    if trained.iter().all(|round| round.losses.is_empty()) {
-        let words = format!("No site has reported a {name}: too few validation rows, or no round has closed.");
-        return section("losses", "Loss by round", &paragraph(&words));
-    }
-    let many = study.members.len() >= MANY;
-    let mut series: Vec<Series> = Vec::new();
-    for (place, member) in study.members.iter().enumerate() {
-        let at = |round: &&Round| {
-            let found = round.losses.iter().find(|(who, _)| usize::from(*who) == place);
-            (f64::from(round.round), found.map_or(f64::NAN, |(_, loss)| *loss))
-        };
-        let points: Vec<(f64, f64)> = trained.iter().map(at).collect();
-        if points.iter().all(|(_, loss)| loss.is_nan()) {
-            continue;
-        }
-        let style = if many && !member.own { Style::Thin } else { Style::Line(place) };
-        let named = style != Style::Thin;
-        series.push(Series { name: named.then(|| member.name.clone()), points, style });
-    }
-    let mean = |round: &&Round| (f64::from(round.round), round.mean.unwrap_or(f64::NAN));
-    let name_of_mean = "all sites, by their rows".to_owned();
-    series.push(Series { name: Some(name_of_mean), points: trained.iter().map(mean).collect(), style: Style::Main });
-    let plot = Plot {
-        title: format!("{name} of the merged model after each round, by site"),
-        x: "round",
-        y: name,
-        range: None,
-        whole: true,
-        size: (760.0, 300.0),
-        bars: Vec::new(),
-        mark: study
-            .certificate
-            .as_ref()
-            .map(|found| (f64::from(found.round), format!("certified: round {}", found.round))),
-        series,
-    };
-    let caption = format!(
-        "<figcaption>Each site measures the merged model on its own validation rows, which do not train. Lower is better; round 0 is the \
-         model that training began with. Of {} closed rounds the one with the lowest figure was certified.</figcaption>",
-        trained.iter().filter(|round| round.kind == "round").count()
-    );
-    let mut body = format!("<figure>{}{}{caption}</figure>", plot.svg(), plot.legend());
-    let ends: Vec<&&Round> = trained.iter().filter(|round| !round.losses.is_empty()).collect();
-    let chosen = study.certificate.as_ref().map(|found| found.round);
-    let mut shown: Vec<&Round> = Vec::new();
-    for round in
-        [ends.first().copied(), ends.iter().find(|round| Some(round.round) == chosen).copied(), ends.last().copied()]
-            .into_iter()
-            .flatten()
-    {
-        if !shown.iter().any(|other| other.round == round.round) {
-            shown.push(round);
-        }
-    }
-    let titles: Vec<String> = shown
-        .iter()
-        .map(|round| match Some(round.round) == chosen {
-            true => format!("Round {}, certified", round.round),
-            false => format!("Round {}", round.round),
-        })
-        .collect();
-    let heads: Vec<&str> = std::iter::once("Site").chain(titles.iter().map(String::as_str)).collect();
-    let cell = |value: Option<f64>| Cell::Number(value.map_or_else(|| "–".into(), number));
-    let mut rows: Vec<Vec<Cell>> = Vec::new();
-    for (place, member) in study.members.iter().enumerate() {
-        let of = |round: &&Round| {
-            cell(round.losses.iter().find(|(who, _)| usize::from(*who) == place).map(|(_, loss)| *loss))
-        };
-        rows.push(std::iter::once(Cell::Head(member.name.clone())).chain(shown.iter().map(of)).collect());
-    }
-    let means = shown.iter().map(|round| cell(round.mean));
-    rows.push(std::iter::once(Cell::Head("all sites, by their rows".into())).chain(means).collect());
-    body += &table(&heads, &rows);
-    section("losses", "Loss by round", &body)
 }
 
 /// What each site did in a round, one letter each.
@@ -242,7 +166,7 @@ fn part(document: &Document) -> String {
         .collect();
     let heads: Vec<&str> = std::iter::once("").chain(study.members.iter().map(|member| member.name.as_str())).collect();
     let words = "<p class=\"dim\">● sent its part, and computed the merge as the others did · ○ sent its part; enough others had computed \
-                 the merge before it, by itself no fault · checked: sent nothing, and computed the merge as the others did · – no part · \
+                 the merge before it, by itself no fault · checked: sent nothing, and computed the merge as the others did · – did not take part · \
                  differs: computed another result than the others · dropped: its part was not used · left out: the merge rule passed its \
                  part over. Statistics are the sums of each column that scale the values, before the first round.</p>";
     section("part", "Who took part in which round", &(table(&heads, &rows) + words))
@@ -250,13 +174,20 @@ fn part(document: &Document) -> String {
 
 fn faults(document: &Document) -> String {
     let all = &document.faults;
+    let unread = match document.unread.is_empty() {
+        true => "",
+        false => {
+            "<p>Not all was looked at: <a href=\"#limits\">What this report does not show</a> says what was not.</p>"
+        }
+    };
     if all.is_empty() {
         let words = if document.unread.is_empty() {
-            "None: no update was dropped, no site dissented or failed, and the study was never paused."
+            "Nothing: every site took part in every round, no update was dropped, no site computed another result or failed, and the study \
+             was never paused."
         } else {
-            "None that the records of closed rounds know of. What could not be looked at stands under “What this report does not show”."
+            "Nothing in the closed rounds: every site took part in each, no update was dropped, and no site computed another result."
         };
-        return section("faults", "What went wrong", &paragraph(words));
+        return section("faults", "What went wrong", &(paragraph(words) + unread));
     }
     let rows: Vec<Vec<Cell>> = all
         .iter()
@@ -273,7 +204,7 @@ fn faults(document: &Document) -> String {
     if all.len() > MOST_FAULTS {
         body += &paragraph(&format!("and {} more, in the JSON beside this page.", all.len() - MOST_FAULTS));
     }
-    section("faults", "What went wrong", &body)
+    section("faults", "What went wrong", &(body + unread))
 }
 
 /// What left, in words.

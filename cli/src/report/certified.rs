@@ -1,0 +1,120 @@
+//! The round that was certified: how the chain came to it, and which members' updates or figures it lacks.
+
+use super::{
+    answers::{list, metric, number},
+    document::Told,
+};
+use crate::dashboard::state::{Round, Study};
+use consilium_study::MeasuredOn;
+
+/// How the chain chooses a round: no mean over sites does.
+pub const CHOICE: &str = "How the certified round was chosen: not by the mean, and not as the lowest of all rounds. The chain compares each \
+    round with the best one before it. The sites that measured both say by how much the newer one is better or worse on their rows, and the \
+    middle one of these answers decides (the lower weighted median: each site weighs by its rows, bounded so that no site decides alone); \
+    where it is no worse, the newer round is the best from then on. So it is, too, where the sites that measured both are not more than half \
+    of those that take part, by weight and by number. A round that no such majority measured cannot become the best.";
+
+/// What the certified round lacks; members by their place.
+pub struct Lacks<'a> {
+    /// The round.
+    pub round: &'a Round,
+    /// Whose update was not merged in it.
+    pub updates: Vec<usize>,
+    /// Who told the chain no figure of it.
+    pub figures: Vec<usize>,
+}
+
+impl<'a> Lacks<'a> {
+    /// None where all members are in the certified round, or there is no such round.
+    pub fn of(study: &'a Study) -> Option<Self> {
+        let certified = study.certificate.as_ref()?.round;
+        let round = study.rounds.iter().find(|closed| closed.kind == "round" && closed.round == certified)?;
+        let all = || 0..study.members.len();
+        let updates = all().filter(|place| !round.inputs.is_empty() && !merged(round, *place)).collect();
+        let measured = |place: usize| round.losses.iter().any(|(who, _)| usize::from(*who) == place);
+        // where no site has a figure, the page says that
+        let figures = all().filter(|place| !round.losses.is_empty() && !measured(*place)).collect();
+        let lacks = Self { round, updates, figures };
+        (!lacks.updates.is_empty() || !lacks.figures.is_empty()).then_some(lacks)
+    }
+}
+
+/// Whether a member's update was there to be merged in a round; a merge rule may still have passed it over.
+pub fn merged(round: &Round, place: usize) -> bool {
+    let is = |who: &u8| usize::from(*who) == place;
+    let there = round.inputs.iter().any(|(who, _)| is(who)) || round.left_out.iter().any(is);
+    there && !round.dropped.iter().any(|(who, _)| is(who))
+}
+
+/// The names of members.
+pub fn names(study: &Study, places: &[usize]) -> String {
+    let each = places.iter().filter_map(|place| study.members.get(*place));
+    list(&each.map(|member| member.name.as_str()).collect::<Vec<_>>())
+}
+
+/// In one sentence who is not in the certified round.
+pub fn warning(study: &Study) -> Option<String> {
+    let lacks = Lacks::of(study)?;
+    let mut places = lacks.updates;
+    places.extend(lacks.figures);
+    places.sort_unstable();
+    places.dedup();
+    Some(format!(
+        "Not all sites are in round {}, the certified one: {} did not train in it, or did not measure it. “How sure is it?” says what that \
+         means.",
+        lacks.round.round,
+        names(study, &places)
+    ))
+}
+
+/// What the certified round lacks and what that means, in sentences.
+pub fn told(study: &Study, figures: &[Told]) -> Vec<String> {
+    let Some(lacks) = Lacks::of(study) else { return Vec::new() };
+    let (round, mut lines) = (lacks.round.round, Vec::new());
+    if !lacks.updates.is_empty() {
+        let before = || study.rounds.iter().filter(|closed| closed.kind == "round" && closed.round < round);
+        let each: Vec<String> = lacks
+            .updates
+            .iter()
+            .map(|place| {
+                let took = before().filter(|closed| merged(closed, *place)).count();
+                format!("{} trained in {took}", names(study, &[*place]))
+            })
+            .collect();
+        lines.push(format!(
+            "Round {round}, the certified one, was made without {}: no update of these rows was merged in it. Of the {} rounds before it, {}.",
+            names(study, &lacks.updates),
+            before().count(),
+            list(&each)
+        ));
+    }
+    if !lacks.figures.is_empty() {
+        let (who, some, all) = (names(study, &lacks.figures), lacks.round.losses.len(), study.members.len());
+        lines.push(format!(
+            "The chain chose round {round} by the figures of {some} of {all} sites, without any of {who}: whether it is better or worse on \
+             these rows than other rounds had no say, and the mean over {some} sites does not compare with that of rounds that all {all} \
+             measured."
+        ));
+        lines.extend(afterwards(study, &lacks, figures));
+    }
+    lines
+}
+
+/// What sites without a figure have measured of the certified round after the study, beside the mean that the chain has.
+fn afterwards(study: &Study, lacks: &Lacks, figures: &[Told]) -> Vec<String> {
+    let one = |place: &usize| {
+        let site = &study.members.get(*place)?.name;
+        let found = figures.iter().find(|told| told.site == *site)?;
+        let value = found.figures.swarm.metric.filter(|_| found.figures.on == MeasuredOn::Validation)?;
+        let beside = lacks.round.mean.map_or_else(String::new, |mean| {
+            format!("; the mean of the sites that measured it in time is {}", number(mean))
+        });
+        Some(format!(
+            "Measured after the study, on the {} validation rows of {site}: {} {}{beside}.",
+            found.figures.rows,
+            metric(&study.metric),
+            number(value)
+        ))
+    };
+    lacks.figures.iter().filter_map(one).collect()
+}
