@@ -116,7 +116,7 @@ export function uncounted(study: Study): string | null {
     ...(untrained.length > 0 ? [`has no update of ${several(untrained)}`] : []),
     ...(unheard.length > 0 ? [`was chosen without a figure of ${same ? (unheard.length === 1 ? 'that site' : 'those sites') : several(unheard)}`] : []),
   ];
-  return `${which} ${parts.join(', and ')}${unheard.length > 0 ? ': nothing says how its model does there, and the mean of the other sites does not compare with means of all' : ''}`;
+  return `${which} ${parts.join(', and ')}${unheard.length > 0 ? `: nothing here says how that model does at ${several(unheard)}, and the mean of the other sites does not compare with means of all` : ''}`;
 }
 
 /** For whom a study waits, where it is us. */
