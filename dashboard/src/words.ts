@@ -141,6 +141,6 @@ export function missing(study: Study): string[] {
     const last = trained.find((round) => round.round === member.last_round);
     const since = trained.filter((round) => round.round > (member.last_round ?? 0)).length;
     const told = last ? `its last update is in round ${last.round}, which closed at ${clock(last.closed_at_ms)}` : 'no round has an update of it';
-    return `${member.name} is missing: ${told}; ${counted(since, 'round')} ${since === 1 ? 'has' : 'have'} closed without it`;
+    return `${member.name} ${over(study) ? 'was missing at the end' : 'is missing'}: ${told}; ${counted(since, 'round')} ${since === 1 ? 'has' : 'have'} closed without it`;
   }), 'site', 'missing');
 }
