@@ -116,7 +116,7 @@ export function uncounted(study: Study): string | null {
     ...(untrained.length > 0 ? [`has no update of ${several(untrained)}`] : []),
     ...(unheard.length > 0 ? [`was chosen without a figure of ${same ? (unheard.length === 1 ? 'that site' : 'those sites') : several(unheard)}`] : []),
   ];
-  return `${which} ${parts.join(', and ')}${unheard.length > 0 ? ': nothing says how its model does there, and the mean of the other sites does not compare with means of all' : ''}`;
+  return `${which} ${parts.join(', and ')}${unheard.length > 0 ? `: nothing here says how that model does at ${several(unheard)}, and the mean of the other sites does not compare with means of all` : ''}`;
 }
 
 /** For whom a study waits, where it is us. */
@@ -141,6 +141,6 @@ export function missing(study: Study): string[] {
     const last = trained.find((round) => round.round === member.last_round);
     const since = trained.filter((round) => round.round > (member.last_round ?? 0)).length;
     const told = last ? `its last update is in round ${last.round}, which closed at ${clock(last.closed_at_ms)}` : 'no round has an update of it';
-    return `${member.name} is missing: ${told}; ${counted(since, 'round')} ${since === 1 ? 'has' : 'have'} closed without it`;
+    return `${member.name} ${over(study) ? 'was missing at the end' : 'is missing'}: ${told}; ${counted(since, 'round')} ${since === 1 ? 'has' : 'have'} closed without it`;
   }), 'site', 'missing');
 }

@@ -33,6 +33,7 @@ function told(asked) {
   study.rounds.unshift(beside('statistics'), beside('initial'));
   const why = 'ended without a model: training stalled, and the agreement ends the study then (rules.on_stall)';
   Object.assign(made.studies[0], { title: 'Delirium', phase: why, stage: 'ended', ours: true });
+  Object.assign(made.studies[1], { phase: 'enrolling', stage: 'enrolling', awaits_us: true });
   Object.assign(made.studies[2], { title: 'Sepsis', phase: 'training', stage: 'running', max_rounds: 80 });
   if (asked === 1) {
     const whole = state({ institutions: 4, studies: 3, rounds: 40 }).study;
@@ -95,6 +96,7 @@ await page.goBack();
 await page.waitForFunction(() => document.querySelector('#now h2').textContent === 'Study 2 now');
 check(true, 'back is the one before');
 check((await text('#studies')).includes('ended without a model: training stalled'), 'the list says why a study ended');
+check((await text('#studies')).includes('waits for us to enrol'), 'and which one waits for us, for what');
 await page.click('#studies a[href="?study=0"]');
 await page.waitForFunction(() => document.querySelector('#now h2').textContent === 'Study 0 now');
 check((await text('#now')).includes('Hospital 3 has NOT committed') && (await text('#model')).includes('training stalled'), 'and its page who had sent nothing');
@@ -107,6 +109,7 @@ const ended = await text('#verdict');
 check(/swarm's certified model, of round 57, has a log-loss of/.test(ended) && !ended.includes('round 60'), 'after the end the figure is that of the certified model');
 check((await text('#model')).includes('The certified round 57 has no update of Hospital 3') && (await text('#curves')).includes('The certified round is 57'), 'and who had no part in it is named');
 check((await text('#rounds')).includes('All 60 planned rounds of training closed'), 'rounds are not counted as if more came');
+check((await text('#rounds')).includes('Hospital 3 was missing at the end: its last update is in round 10'), 'who was missing at the end is told as past');
 check(!(await text('body')).includes('so far'), 'and nothing is so far');
 await accessible(page);
 await shot('certified-light');

@@ -53,7 +53,11 @@ pub fn advice(site: &Site, state: &State, studies: &BTreeMap<StudyId, Listed>) -
         );
     }
     if let Some(why) = &state.stands {
-        put(true, format!("The chain stands: {why}"), vec![format!("consilium doctor --dir {dir}")]);
+        put(
+            true,
+            format!("The chain has stopped, or its blocks do not become final: {why}"),
+            vec![format!("consilium doctor --dir {dir}")],
+        );
     }
     // what a check finds wrong names what to type
     for check in state.checks.iter().filter(|check| !check.well) {

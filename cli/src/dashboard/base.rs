@@ -368,3 +368,20 @@ fn brief(number: StudyId, Listed { info, title, .. }: &Listed, own: &[u8; 32], c
         awaits_us: mine.is_some_and(|site| awaited(info, site)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::testing::World;
+
+    #[test]
+    fn a_study_is_said_to_wait_for_a_site_by_one_rule_wherever_it_is_told() {
+        let mut info = World::new().history.info;
+        let mut part = Part { who: info.state.members[0].id, duty: None, spoken: false, state: String::new() };
+        assert!(!awaited(&info, &part), "nothing is asked of it");
+        info.state.phase = Phase::Enrolling { until: 99 };
+        assert!(awaited(&info, &part), "it is invited");
+        part.spoken = true;
+        assert!(!awaited(&info, &part));
+    }
+}

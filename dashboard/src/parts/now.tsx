@@ -29,7 +29,7 @@ function Sentence({ study, live }: { study: Study; live: Live }) {
   const now = useNow(live.told);
   const waits = study.waiting;
   const round = study.round > 0 ? `Round ${study.round} of ${study.max_rounds}` : `No round yet, of ${study.max_rounds}`;
-  if (!waits) return <p class="lead">{study.stage === 'completed' ? `Completed after ${counted(study.round, 'round')}: its model is certified.` : `${round}: ${study.phase}.`}</p>;
+  if (!waits) return <p class="lead">{study.stage === 'completed' ? `Completed after ${counted(study.round, 'round')}: its model is certified${study.certificate ? `, that of round ${study.certificate.round}` : ''}.` : `${round}: ${study.phase}.`}</p>;
   const awaited = waits.sites.filter((site) => site.awaited).map((site) => site.name);
   const done = waits.sites.filter((site) => site.done).length;
   return (
