@@ -29,7 +29,7 @@ fn called(name: &str) -> String {
 pub fn told(held: &HeldOut, study: &Study) -> Vec<String> {
     let Some(swarm) = swarm(held) else { return Vec::new() };
     let mut lines = vec![format!(
-        "On {} that were held out from everyone: {}.",
+        "On {} that were held out from everyone, before the sites got theirs: {}.",
         counted(held.rows, "row"),
         auc(swarm.auc, swarm.auc_interval)
     )];
@@ -43,13 +43,13 @@ pub fn told(held: &HeldOut, study: &Study) -> Vec<String> {
             let (some, all) = (round.losses.len(), study.members.len());
             let of = if some < all { format!("{some} of {all} sites") } else { format!("all {all} sites") };
             format!(
-                "Its log-loss on these rows is {}, and {} as the mean of {of} on the validation rows that chose the round: of new rows the \
+                "The swarm's model has a log-loss of {} on these rows, and of {} as the mean of {of} on the validation rows that chose the round: of new rows the \
                  former tells more.",
                 number(loss),
                 number(mean)
             )
         }
-        None => format!("Its log-loss on these rows is {}.", number(loss)),
+        None => format!("The swarm's model has a log-loss of {} on these rows.", number(loss)),
     });
     let better: Vec<String> = held
         .models
