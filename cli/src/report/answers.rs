@@ -3,6 +3,7 @@
 use super::{
     certified,
     document::{HeldOut, Source, Told},
+    held_out,
     question::Question,
 };
 use crate::{
@@ -36,6 +37,11 @@ pub struct Known<'a> {
     /// What could not be looked at.
     pub unread: &'a [String],
 }
+
+/// Why an AUC of 1 has no interval.
+pub const WITHOUT_ERROR: &str = "An AUC of 1.000 has no interval: where no two rows are in the wrong order, they do not show by how much other \
+    rows would differ, and few rows are often without an error by chance. The interval of a difference from such an AUC has the spread of \
+    the other model alone, and is too narrow.";
 
 /// A figure with three decimals.
 pub fn number(value: f64) -> String {
@@ -107,7 +113,7 @@ impl Known<'_> {
         let rows: u64 = self.study.members.iter().map(|member| u64::from(member.samples)).sum();
         let names: Vec<&str> = self.study.members.iter().map(|member| member.name.as_str()).collect();
         lines.push(format!(
-            "It learned from {} of {}. It is for people like those, measured in the same way and in the same units; whether yours are \
+            "It learned from {} of {}. It is for people like those whose rows these are, measured in the same way and in the same units; whether yours are \
              like them, only rows of your own can show.",
             counted(rows, "row"),
             list(&names)
@@ -121,10 +127,7 @@ impl Known<'_> {
             lines.push(one(told));
         }
         if let Some(held) = self.held_out {
-            if let Some(swarm) = held.models.iter().find(|model| model.name == "swarm") {
-                let auc = auc(swarm.auc, swarm.auc_interval);
-                lines.push(format!("On {} that were held out from everyone: {auc}.", counted(held.rows, "row")));
-            }
+            lines.extend(held_out::told(held, self.study));
         }
         if self.question.binary && lines.iter().any(|line| line.contains("AUC ")) {
             lines.push(
@@ -132,6 +135,9 @@ impl Known<'_> {
                  without an error."
                     .into(),
             );
+        }
+        if lines.iter().any(|line| line.contains("AUC 1.000, without an interval")) {
+            lines.push(WITHOUT_ERROR.into());
         }
         let losing: Vec<&str> =
             self.figures.iter().filter(|told| told.verdict == Verdict::Worse).map(|told| told.site.as_str()).collect();
@@ -164,8 +170,8 @@ impl Known<'_> {
         let mut lines = vec![
             "Do not let it decide about a person: it is the outcome of a study, no medical device, and has not been tested in care."
                 .to_owned(),
-            "Do not use it for people, machines or laboratories unlike those that it learned from, before it was measured on rows of \
-             theirs."
+            "Do not use it for people, machines or laboratories unlike those whose rows it learned from, before it was measured on \
+             rows of theirs."
                 .into(),
         ];
         let losing: Vec<&str> =
@@ -285,7 +291,7 @@ fn one(told: &Told) -> String {
                 Metric::LogLoss => "log-loss",
                 Metric::Brier => "Brier score",
             };
-            format!(" ({name}, swarm less own: {}, 95 % interval {} to {})", signed(value), signed(low), signed(high))
+            format!(" ({name}, swarm minus own: {}, 95 % interval {} to {})", signed(value), signed(low), signed(high))
         }
         None => String::new(),
     };

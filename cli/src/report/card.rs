@@ -4,6 +4,7 @@ use super::{
     answers::{auc, list, metric, number, signed},
     document::{Document, Told},
     html::typed,
+    sections::REHEARSAL,
 };
 use crate::plain::{counted, seen};
 use consilium_study::{MeasuredOn, Metric};
@@ -85,13 +86,16 @@ pub fn text(document: &Document) -> String {
     let root = hash(study.certificate.as_ref().map(|found| found.root.as_str()).unwrap_or_default());
     text += &format!(
         "The model of study {} of the Consilium consortium with genesis {}, trained by swarm learning: the rows of {} stayed at these \
-         sites, and every merge of their updates was computed alike by several of them. Certified of round {}; the file's BLAKE3 is \
+         sites, and several of them computed every merge of their updates, with the same result. Certified of round {}; the file's BLAKE3 is \
          {root}.\n",
         study.number,
         hash(&document.made.genesis),
         plain(&list(&study.members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>())),
         study.certificate.as_ref().map_or(0, |found| found.round),
     );
+    if document.made.localnet {
+        text += &format!("\n**{REHEARSAL}**\n");
+    }
     text += "\n## Model details\n\n";
     let mut details = vec![
         format!("Model: {}; {}", question.model, counted(question.parameters, "number")),
@@ -159,7 +163,7 @@ fn table(document: &Document) -> String {
     if document.figures.is_empty() {
         return String::new();
     }
-    let mut text = "\n| site | rows | own model | this model | swarm less own (95 %) | joining | AUC of this model |\n|---|---|---|---|---|---|---|\n"
+    let mut text = "\n| site | rows | own model | this model | swarm minus own (95 %) | this model is | AUC of this model |\n|---|---|---|---|---|---|---|\n"
         .to_owned();
     for Told { site, verdict, figures, .. } in &document.figures {
         let value = |value: Option<f64>| value.map_or_else(|| "-".into(), number);

@@ -4,6 +4,7 @@
 use super::{
     answers::number,
     document::Document,
+    held_out,
     html::{code, escaped, paragraph, table, Cell},
 };
 use consilium_study::{wilson, CutFigures};
@@ -84,23 +85,26 @@ pub fn section(document: &Document) -> String {
         })
         .collect();
     let heads = ["Site", "Rows", "Cut", "Sensitivity", "Specificity", "PPV", "NPV"];
-    let mut body = format!("<h3>Sensitivity and specificity</h3>{}", table(&heads, &rows));
+    let mut body =
+        format!("<h3>Sensitivity and specificity</h3>{}{}", paragraph("Of the swarm's model."), table(&heads, &rows));
     body += &format!(
         "<p class=\"dim\">Sensitivity: of those who are {0}, the share that the model calls so. Specificity: of the others, the share that \
          it does not call so. PPV and NPV: of those called {0} the share that are, and of the others the share that are not; both hold only \
          where as large a share is {0} as among these rows. In brackets 95 % intervals (Wilson's, as if rows were independent). Cut: the \
          probability from which on the model is taken to say {0}, as it gives it, before any recalibration; it is the site's own, at \
-         which sensitivity and specificity together are highest on its validation rows (Youden).</p>",
-        escaped(yes)
+         which sensitivity and specificity together are highest on its validation rows (Youden). {1}</p>",
+        escaped(yes),
+        document.held_out.as_ref().and_then(held_out::cut).unwrap_or_default()
     );
     if lines.iter().any(|line| line.cut.is_none()) {
         body += &paragraph("No cut: too few validation rows to choose one by, or none parts the two classes.");
     }
     if lines.iter().any(|line| line.cut.is_some() && line.at.is_none()) {
         body += &paragraph(
-            "A dash: these rows have chosen the cut themselves, and what they show at it would look too good. Rows that had no part in \
-             the study give these figures. At the site:",
+            "A dash: these rows have chosen the cut themselves, and what they show at it would look too good. Rows that neither \
+             trained nor chose anything give these figures.",
         );
+        body += &paragraph(place(document));
         body += &code(&how(document));
     }
     body
@@ -109,9 +113,17 @@ pub fn section(document: &Document) -> String {
 /// Where no site's figures were taken in: what is missing, and how to come by it.
 pub fn missing(document: &Document) -> String {
     paragraph(
-        "Sensitivity and specificity are not in this report either: they are measured at a site, on rows that had no part in the study. \
-         At a site:",
-    ) + &code(&how(document))
+        "Sensitivity and specificity are not in this report either: they are measured on rows that neither trained nor chose anything.",
+    ) + &paragraph(place(document))
+        + &code(&how(document))
+}
+
+/// Where that is typed: a rehearsal has no sites that could.
+fn place(document: &Document) -> &'static str {
+    match document.made.localnet {
+        true => "In a rehearsal, where all sites are folders, a new run takes such a table of each beside the one that trains:",
+        false => "At a site:",
+    }
 }
 
 /// What to type for sensitivity and specificity.

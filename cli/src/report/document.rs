@@ -4,7 +4,7 @@
 //! table: names of columns and of classes are those of the specification that everybody has signed.
 
 use super::{answers::Answers, faults::Fault, question::Question};
-use crate::dashboard::state::{Study, Sum};
+use crate::dashboard::state::{Member, Study, Sum};
 use consilium_study::{CutFigures, SiteFigures, Verdict};
 use serde::Serialize;
 
@@ -22,9 +22,10 @@ pub struct Document {
     pub study: Study,
     /// What is asked.
     pub question: Question,
-    /// Whom it learned from, as far as all sites know.
+    /// Which rows it learned from, as far as all sites know.
     pub learned_from: LearnedFrom,
-    /// Figures of the swarm's model beside each site's own, of the sites that are known; those that lose come first.
+    /// Figures of the swarm's model beside each site's own, of the sites that are known; those that lose come first, and the others in the
+    /// order of the members.
     pub figures: Vec<Told>,
     /// On rows that were held out from everyone, where there are any: `localnet run` alone has such.
     pub held_out: Option<HeldOut>,
@@ -136,7 +137,8 @@ pub struct HeldOutModel {
     pub auc: Option<f64>,
     /// 95 % interval of the AUC.
     pub auc_interval: Option<(f64, f64)>,
-    /// From which probability on it says yes, by its own validation rows; none of several classes, and where these are too few.
+    /// From which probability on it says yes, by its own validation rows, the swarm's by those of all sites together; none of several
+    /// classes, and where these are too few.
     pub cut: Option<f64>,
     /// Figures at that cut.
     pub at_cut: Option<CutFigures>,
@@ -150,12 +152,9 @@ impl Document {
     }
 }
 
-/// Puts sites that lose first, then those of whom it cannot be told; within, in the study's order.
-pub fn sorted(mut figures: Vec<Told>) -> Vec<Told> {
-    figures.sort_by_key(|told| match told.verdict {
-        Verdict::Worse => 0,
-        Verdict::CannotTell => 1,
-        Verdict::Better => 2,
-    });
+/// Puts sites that lose first; otherwise in the order of the study's members.
+pub fn sorted(mut figures: Vec<Told>, members: &[Member]) -> Vec<Told> {
+    let place = |told: &Told| members.iter().position(|member| member.name == told.site);
+    figures.sort_by_key(|told| (told.verdict != Verdict::Worse, place(told)));
     figures
 }

@@ -37,7 +37,7 @@ pub struct Gathered {
     pub info: StudyInfo,
     /// Its question.
     pub question: Question,
-    /// Whom it learned from.
+    /// Which rows it learned from.
     pub learned_from: LearnedFrom,
     /// What its blocks tell; none where they were not read.
     pub told: Option<Vec<Round>>,
@@ -152,7 +152,7 @@ pub async fn gather(site: &Site, link: &Link, number: StudyId, hint: &str, block
 impl Gathered {
     /// The whole document, with these figures.
     pub fn document(self, names: &Names, figures: Vec<Told>, held_out: Option<HeldOut>) -> Document {
-        let figures = sorted(figures);
+        let figures = sorted(figures, &self.study.members);
         let known = Known {
             study: &self.study,
             question: &self.question,

@@ -1,11 +1,14 @@
 //! The part of the page that says what was measured at sites: the swarm's model beside each site's own.
 
 use super::{
-    answers::{auc, constant, number, signed},
+    answers::{auc, constant, number, signed, WITHOUT_ERROR},
+    certified::{names, Lacks},
     chart::{intervals, Interval, Plot, Series, Style},
     cut,
     document::{Document, Source, Told},
-    html::{escaped, paragraph, section as part, table, Cell},
+    held_out,
+    html::{escaped, note, paragraph, section as part, table, Cell},
+    losses::{line, means, reading},
 };
 use crate::plain::counted;
 use consilium_study::{Curves, Difference, MeasuredOn, Metric, ModelFigures, Verdict, MIN_FOR_CURVES, ROC_STEPS};
@@ -32,8 +35,9 @@ pub fn section(document: &Document) -> String {
         body += &cut::section(document);
         body += "<h3>ROC and calibration at each site</h3>";
         document.figures.iter().for_each(|told| body += &curves(told));
+        body += &too_few(document);
     }
-    body += &held_out(document);
+    body += &held_out::section(document);
     part("figures", title, &body)
 }
 
@@ -58,10 +62,11 @@ fn words(document: &Document) -> String {
     let mut text = paragraph(&format!(
         "Each site's rows were given to the swarm's model and to one that was trained on that site's training rows alone, for as many \
          rounds, and chosen among them in the same way. Better or worse: the 95 % interval of the mean difference of the {metric} lies on \
-         one side of 0. Cannot tell: it holds 0, or there are too few rows for an interval. Sites that lose stand first."
+         one side of 0. Cannot tell: it holds 0, or there are too few rows for an interval."
     ));
     let losing = document.losing();
     if !losing.is_empty() {
+        text += &paragraph("Sites that lose stand first.");
         text += &format!("<p class=\"bad\">Lose by joining: {}.</p>", escaped(&super::answers::list(&losing)));
     }
     text
@@ -84,11 +89,11 @@ fn difference(difference: Option<Difference>) -> String {
 
 fn compared(document: &Document) -> String {
     let central = document.figures.iter().any(|told| told.figures.central.is_some());
-    let mut heads = vec!["Site", "Rows", "Own", "Swarm"];
+    let mut heads = vec!["Site", "Rows", "Own model", "Swarm's model"];
     if central {
-        heads.push("Central");
+        heads.push("All rows in one place");
     }
-    heads.extend(["Swarm − own (95 %)", "Joining", "Figures"]);
+    heads.extend(["Swarm − own (95 %)", "The swarm's model is", "Measured"]);
     let rows: Vec<Vec<Cell>> = document
         .figures
         .iter()
@@ -117,9 +122,9 @@ fn compared(document: &Document) -> String {
                 cells.push(value(figures.central.as_ref().and_then(|model| model.metric)));
             }
             let source = match told.source {
-                Source::OneMachine => "one machine",
-                Source::Own => "own, not signed",
-                Source::Signed => "signed",
+                Source::OneMachine => "on this computer",
+                Source::Own => "here, not signed",
+                Source::Signed => "there, signed",
             };
             cells.extend([
                 Cell::Number(difference(figures.difference)),
@@ -129,13 +134,20 @@ fn compared(document: &Document) -> String {
             cells
         })
         .collect();
-    let mut notes = vec![
-        format!(
-            "Own and swarm: the {} of either model, which is the measure that was agreed; lower is better. Intervals take rows of one group \
-             (a patient) together.",
-            document.figures.first().map_or("metric", |told| named(told.figures.metric))
-        ),
-    ];
+    let grouped = document.figures.iter().any(|told| told.figures.groups < told.figures.rows);
+    let mut notes = vec![format!(
+        "Own model and swarm's model: the {} of either, which is the measure that was agreed; lower is better. Intervals take {}.",
+        document.figures.first().map_or("metric", |told| named(told.figures.metric)),
+        if grouped { "rows of one group (a patient) together" } else { "each row for itself" }
+    )];
+    if let Some(lacks) = Lacks::of(&document.study).filter(|lacks| !lacks.figures.is_empty()) {
+        notes.push(format!(
+            "The figures were measured after the study, at all of these sites; while it ran, {} did not measure round {}, so that “Loss by \
+             round” has a dash there.",
+            names(&document.study, &lacks.figures),
+            lacks.round.round
+        ));
+    }
     let constants: Vec<String> = document
         .figures
         .iter()
@@ -148,7 +160,9 @@ fn compared(document: &Document) -> String {
         ));
     }
     if central {
-        notes.push("Central: a model of all sites' rows in one place, which nobody has but on one machine.".into());
+        notes.push(
+            "All rows in one place: a model that was trained on the rows of all sites together, which only a rehearsal has.".into(),
+        );
     }
     if document.figures.iter().any(|told| told.figures.on == MeasuredOn::Validation) {
         notes.push(
@@ -175,9 +189,9 @@ fn areas(document: &Document) -> String {
         })
     };
     let central = shown.iter().any(|told| told.figures.central.is_some());
-    let mut heads = vec!["Site", "Own (95 %)", "Swarm (95 %)"];
+    let mut heads = vec!["Site", "Own model (95 %)", "Swarm's model (95 %)"];
     if central {
-        heads.push("Central (95 %)");
+        heads.push("All rows in one place (95 %)");
     }
     heads.push("Swarm − own (95 %)");
     let row = |told: &&Told| {
@@ -190,8 +204,14 @@ fn areas(document: &Document) -> String {
         cells
     };
     let rows: Vec<Vec<Cell>> = shown.iter().map(row).collect();
-    let words = "<p class=\"dim\">AUC: of a positive and a negative row, how often the model gives the positive one the higher \
-                 probability; 0.5 is guessing, 1 is without an error; of several classes or labels the mean over them. Higher is better.</p>";
+    let mut words = note(
+        "AUC: of a positive and a negative row, how often the model gives the positive one the higher probability; 0.5 is guessing, 1 is \
+         without an error; of several classes or labels the mean over them. Higher is better.",
+    );
+    let whole = |model: &ModelFigures| model.auc.is_some_and(|auc| auc >= 1.0) && model.auc_interval.is_none();
+    if shown.iter().any(|told| whole(&told.figures.swarm) || whole(&told.figures.alone)) {
+        words += &note(WITHOUT_ERROR);
+    }
     format!("<h3>AUC on the same rows</h3>{}{words}", table(&heads, &rows))
 }
 
@@ -213,7 +233,7 @@ fn differences(document: &Document) -> String {
         return String::new();
     }
     let metric = document.figures.first().map_or("log-loss", |told| named(told.figures.metric));
-    let title = format!("difference of the {metric}, swarm less own, by site, with 95 % intervals");
+    let title = format!("difference of the {metric}, swarm minus own, by site, with 95 % intervals");
     let svg = intervals(&title, ("the swarm's model is better", "the own model is better"), &rows);
     format!("<figure>{svg}<figcaption>Mean difference of the {metric}, swarm − own, with 95 % intervals.</figcaption></figure>")
 }
@@ -230,14 +250,18 @@ fn own_rounds(document: &Document) -> String {
         let Some(told) = document.figures.iter().find(|told| told.site == member.name) else { continue };
         let points = points(&told.figures.alone);
         if points.iter().any(|(_, value)| value.is_finite()) {
-            series.push(Series { name: Some(format!("{}, own", member.name)), points, style: Style::Line(place) });
+            series.push(Series {
+                name: Some(format!("{}, own", member.name)),
+                points,
+                style: Style::Line(line(&document.study, place)),
+            });
         }
     }
     if let Some(central) = document.figures.iter().find_map(|told| told.figures.central.as_ref()) {
         let points = points(central);
         if points.iter().any(|(_, value)| value.is_finite()) {
             series.push(Series {
-                name: Some("central, on all validation rows".into()),
+                name: Some("a model of all rows in one place, on all validation rows".into()),
                 points,
                 style: Style::Reference,
             });
@@ -246,9 +270,7 @@ fn own_rounds(document: &Document) -> String {
     if series.is_empty() {
         return String::new();
     }
-    let mean = document.study.rounds.iter().filter(|round| round.kind == "round");
-    let mean: Vec<(f64, f64)> = mean.map(|round| (f64::from(round.round), round.mean.unwrap_or(f64::NAN))).collect();
-    series.push(Series { name: Some("swarm, all sites by their rows".into()), points: mean, style: Style::Main });
+    series.extend(means(&document.study, 1));
     let metric = document.figures.first().map_or("log-loss", |told| named(told.figures.metric));
     let plot = Plot {
         title: format!("{metric} of each site's own model after each round, beside the swarm's"),
@@ -263,24 +285,18 @@ fn own_rounds(document: &Document) -> String {
     };
     format!(
         "<figure>{}{}<figcaption>Own models round by round, each on its site's validation rows. A line that rises again learns its rows by \
-         heart (overfitting).</figcaption></figure>",
+         heart (overfitting). {}</figcaption></figure>",
         plot.svg(),
-        plot.legend()
+        plot.legend(),
+        reading(&document.study)
     )
 }
 
 /// What is said at one site of curves.
 fn curves(told: &Told) -> String {
     let figures = &told.figures;
+    let Some(swarm) = &figures.swarm.curves else { return String::new() };
     let mut body = format!("<h4>{}</h4>", escaped(&told.site));
-    let Some(swarm) = &figures.swarm.curves else {
-        let some = figures.positives.unwrap_or_default();
-        return body
-            + &paragraph(&format!(
-                "ROC and calibration: too few. {} of {} rows are positive; curves are shown from {MIN_FOR_CURVES} rows of each class on.",
-                some, figures.rows
-            ));
-    };
     let mut roc = vec![Series { name: None, points: vec![(0.0, 0.0), (1.0, 1.0)], style: Style::Reference }];
     if let Some(alone) = &figures.alone.curves {
         roc.push(Series { name: Some("own".into()), points: steps(alone), style: Style::Line(1) });
@@ -329,6 +345,28 @@ fn curves(told: &Told) -> String {
     body
 }
 
+/// Where there are no curves, and why.
+fn too_few(document: &Document) -> String {
+    let without = document.figures.iter().filter(|told| told.figures.swarm.curves.is_none());
+    let mut each: Vec<String> = without
+        .map(|told| format!("at {} {} of {}", told.site, told.figures.positives.unwrap_or_default(), told.figures.rows))
+        .collect();
+    let held = document.held_out.as_ref().and_then(|held| Some((held.rows, held.positives?)));
+    let few = held.filter(|(rows, some)| (*some).min(rows.saturating_sub(*some)) < u64::from(MIN_FOR_CURVES));
+    each.extend(few.map(|(rows, some)| format!("of the rows held out from everyone {some} of {rows}")));
+    let mut body = String::new();
+    if !each.is_empty() {
+        body += &paragraph(&format!(
+            "Too few rows for curves, which are shown from {MIN_FOR_CURVES} rows of each class on. Positive are {}.",
+            super::answers::list(&each)
+        ));
+    }
+    if held.is_some() && few.is_none() {
+        body += &paragraph("Of the rows held out from everyone no curves are drawn.");
+    }
+    body
+}
+
 /// A ROC curve's points: each step's sensitivity holds from its false-positive share on.
 fn steps(curves: &Curves) -> Vec<(f64, f64)> {
     let at = |k: usize| k as f64 / f64::from(ROC_STEPS);
@@ -356,22 +394,4 @@ fn calibrated(curves: &Curves) -> String {
         _ => "Slope and intercept are not defined.".into(),
     };
     text
-}
-
-fn held_out(document: &Document) -> String {
-    let Some(held) = &document.held_out else { return String::new() };
-    let rows: Vec<Vec<Cell>> = held
-        .models
-        .iter()
-        .map(|model| {
-            let interval = match model.auc_interval {
-                Some((low, high)) => format!("{} to {}", number(low), number(high)),
-                None => "–".into(),
-            };
-            vec![Cell::Head(model.name.clone()), value(model.log_loss), value(model.auc), Cell::Number(interval)]
-        })
-        .collect();
-    let some = held.positives.map_or_else(String::new, |some| format!(", {some} of them positive"));
-    format!("<h3>On {} held out from everyone{some}</h3>", counted(held.rows, "row"))
-        + &table(&["Model", "Log-loss", "AUC", "95 % interval of the AUC"], &rows)
 }

@@ -1,4 +1,4 @@
-//! The part of the page that says whom the model learned from: sites with their rows and their weights, and columns with mean and spread.
+//! The part of the page that says what the model learned from: sites with their rows and their weights, and columns with mean and spread.
 
 use super::{
     answers::list,
@@ -14,7 +14,7 @@ const SAME: f64 = 0.000_5;
 pub fn section(document: &Document) -> String {
     let mut body = sites(document);
     body += &patients(document);
-    part("sites", "Sites and patients", &body)
+    part("sites", "Sites and rows", &body)
 }
 
 fn percent(share: f64) -> String {
@@ -100,7 +100,7 @@ fn spread(column: &Column) -> (String, String) {
 
 fn patients(document: &Document) -> String {
     let (from, question) = (&document.learned_from, &document.question);
-    let mut body = "<h3>The patients that it learned from</h3>".to_owned();
+    let mut body = "<h3>The rows that it learned from</h3>".to_owned();
     if let Some(missing) = &from.missing {
         body += &format!("<p>Means and spreads of the columns are not in this report: {}.</p>", escaped(missing));
     } else {

@@ -1,6 +1,7 @@
 //! A made-up report, and what must hold of its page whatever others have written.
 #![allow(clippy::unwrap_used)]
 
+mod absent;
 mod reading;
 
 use super::{
@@ -142,8 +143,10 @@ pub fn document() -> Document {
         verdict: figures.verdict(),
         figures,
     };
-    let figures =
-        sorted(vec![told("Alder Clinic", Source::Own, figures()), told("Birch Hospital", Source::Signed, many())]);
+    let figures = sorted(
+        vec![told("Alder Clinic", Source::Own, figures()), told("Birch Hospital", Source::Signed, many())],
+        &study.members,
+    );
     let held = HeldOutModel {
         name: "swarm".into(),
         log_loss: Some(0.2),
@@ -213,7 +216,7 @@ fn the_page_answers_three_questions_and_puts_first_who_loses() {
         "Do not use it at Birch Hospital in place of the own model",
         "no medical device",
         "What joining gave to Cedar University: no figures of theirs were taken in.",
-        "ROC and calibration: too few. 30 of 90 rows are positive; curves are shown from 50 rows of each class on.",
+        "Positive are at Alder Clinic 30 of 90 and of the rows held out from everyone 42 of 114.",
         "certified: round 3",
         "consilium audit 3 --blobs FOLDER/blobs",
         "too few updates",

@@ -96,7 +96,7 @@ fn a_run_ends_with_a_certificate_and_gives_the_bits_of_a_plain_loop() {
         assert!(site["figures"]["swarm"]["curves"].is_null(), "{site}");
         assert_eq!(site["figures"]["alone"]["by_round"].as_array().unwrap().len(), 10);
     }
-    assert!(page.contains("On 114 rows held out from everyone") && page.contains("too few."), "{page}");
+    assert!(page.contains("On 114 rows held out from everyone") && page.contains("Too few rows for curves"), "{page}");
     let card = fs::read_to_string(out.join("README.md")).unwrap();
     assert!(card.starts_with("---\nlibrary_name: consilium\n") && card.contains("Out-of-scope use"), "{card}");
 

@@ -1,0 +1,101 @@
+//! What the models do on rows that were held out from everyone: `localnet run` alone has such, of its example data.
+
+use super::{
+    answers::{auc, list, number},
+    document::{Document, HeldOut, HeldOutModel},
+    html::{note, paragraph, table, Cell},
+};
+use crate::{dashboard::state::Study, plain::counted};
+
+/// Where these rows come from.
+const FROM: &str = "Held out from everyone: these rows were taken from the example data before the rest was shared out among the sites. \
+    No site had them, neither to train nor to choose a round by.";
+
+fn swarm(held: &HeldOut) -> Option<&HeldOutModel> {
+    held.models.iter().find(|model| model.name == "swarm")
+}
+
+/// What a model is called.
+fn called(name: &str) -> String {
+    match (name, name.strip_prefix("only ")) {
+        ("swarm", _) => "the swarm's model".into(),
+        ("central", _) => "a model of all rows in one place".into(),
+        (_, Some(site)) => format!("{site}'s own model"),
+        (name, None) => name.into(),
+    }
+}
+
+/// The swarm's model there, beside what sites found on the rows that chose the round, and whose own model is better.
+pub fn told(held: &HeldOut, study: &Study) -> Vec<String> {
+    let Some(swarm) = swarm(held) else { return Vec::new() };
+    let mut lines = vec![format!(
+        "On {} that were held out from everyone, before the sites got theirs: {}.",
+        counted(held.rows, "row"),
+        auc(swarm.auc, swarm.auc_interval)
+    )];
+    let Some(loss) = swarm.log_loss else { return lines };
+    let certified = study.certificate.as_ref().map(|found| found.round);
+    let round = study.rounds.iter().find(|closed| closed.kind == "round" && Some(closed.round) == certified);
+    // the chain's figure is comparable only where it is of the same measure
+    let chosen = round.filter(|_| study.metric == "log_loss").and_then(|round| Some((round, round.mean?)));
+    lines.push(match chosen {
+        Some((round, mean)) => {
+            let (some, all) = (round.losses.len(), study.members.len());
+            let of = if some < all { format!("{some} of {all} sites") } else { format!("all {all} sites") };
+            format!(
+                "The swarm's model has a log-loss of {} on these rows, and of {} as the mean of {of} on the validation rows that chose the round: of new rows the \
+                 former tells more.",
+                number(loss),
+                number(mean)
+            )
+        }
+        None => format!("The swarm's model has a log-loss of {} on these rows.", number(loss)),
+    });
+    let better: Vec<String> = held
+        .models
+        .iter()
+        .filter(|model| model.name.starts_with("only ") && model.log_loss.is_some_and(|own| own < loss))
+        .map(|model| format!("{} ({})", called(&model.name), number(model.log_loss.unwrap_or(f64::NAN))))
+        .collect();
+    if !better.is_empty() {
+        lines.push(format!(
+            "On these rows the swarm's model was not the best: a lower log-loss than its {} has {}. These differences have no interval, and \
+             may be chance.",
+            number(loss),
+            list(&better)
+        ));
+    }
+    lines
+}
+
+/// Whose the cut is at which these rows are measured.
+pub fn cut(held: &HeldOut) -> Option<String> {
+    let cut = swarm(held)?.cut?;
+    Some(format!(
+        "On the rows held out from everyone, which have no site, it is the one that the validation rows of all sites together ask for: {}.",
+        number(cut)
+    ))
+}
+
+/// The table of all models.
+pub fn section(document: &Document) -> String {
+    let Some(held) = &document.held_out else { return String::new() };
+    let value = |value: Option<f64>| Cell::Number(value.map_or_else(|| "–".into(), number));
+    let rows: Vec<Vec<Cell>> = held
+        .models
+        .iter()
+        .map(|model| {
+            let interval = match model.auc_interval {
+                Some((low, high)) => format!("{} to {}", number(low), number(high)),
+                None => "–".into(),
+            };
+            vec![Cell::Head(called(&model.name)), value(model.log_loss), value(model.auc), Cell::Number(interval)]
+        })
+        .collect();
+    let some = held.positives.map_or_else(String::new, |some| format!(", {some} of them positive"));
+    let lines = told(held, &document.study);
+    format!("<h3>On {} held out from everyone{some}</h3>", counted(held.rows, "row"))
+        + &note(FROM)
+        + &table(&["Model", "Log-loss", "AUC", "95 % interval of the AUC"], &rows)
+        + &paragraph(&lines.get(1..).unwrap_or_default().join(" "))
+}
