@@ -47,7 +47,7 @@ fn a_certified_round_without_a_site_says_so_by_name_wherever_its_figures_stand()
     let part =
         |id: &str| page.split(&format!("<section id=\"{id}\">")).nth(1).unwrap().split("</section>").next().unwrap();
     assert!(part("short")
-        .contains("<div class=\"loud\"><p>Not all sites are in round 3, the certified one: Cedar University"));
+        .contains("<div class=\"loud\"><p>The certified round, 3, lacks sites: it was made without the updates of Cedar University"));
     for told in [part("short"), part("losses")] {
         for words in [
             "Round 3, the certified one, was made without Cedar University",
