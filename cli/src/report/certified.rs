@@ -12,7 +12,8 @@ pub const CHOICE: &str = "How the certified round was chosen: not by the mean, a
     round with the best one before it. The sites that measured both say by how much the newer one is better or worse on their rows, and the \
     middle one of these answers decides (the lower weighted median: each site weighs by its rows, bounded so that no site decides alone); \
     where it is no worse, the newer round is the best from then on. So it is, too, where the sites that measured both are not more than half \
-    of those that take part, by weight and by number. A round that no such majority measured cannot become the best; where there is no best, the last round is certified.";
+    of those that take part, by weight and by number. A round that no such majority measured cannot become the best; where there is no best, the last \
+    round is certified.";
 
 /// What the certified round lacks; members by their place.
 pub struct Lacks<'a> {
@@ -93,8 +94,25 @@ pub fn told(study: &Study, figures: &[Told]) -> Vec<String> {
     if !lacks.figures.is_empty() {
         let (who, some, all) = (names(study, &lacks.figures), lacks.round.losses.len(), study.members.len());
         lines.push(format!(
-            "The chain chose round {round} by the figures of {some} of {all} sites, without any of {who}: how good it is on these rows had no \
-             say, and the mean over {some} sites does not compare with that of rounds that all {all} measured.",
+            "The chain chose round {round} by the figures of {some} of {all} sites, without any of {who}: how good it is on these rows had \
+             no say, and the mean over {some} sites does not compare with that of rounds that all {all} measured."
+        ));
+        lines.extend(afterwards(study, &lacks, figures));
+    }
+    lines
+}
+
+/// What sites without a figure have measured of the certified round after the study, beside the mean that the chain has.
+fn afterwards(study: &Study, lacks: &Lacks, figures: &[Told]) -> Vec<String> {
+    let one = |place: &usize| {
+        let site = &study.members.get(*place)?.name;
+        let found = figures.iter().find(|told| told.site == *site)?;
+        let value = found.figures.swarm.metric.filter(|_| found.figures.on == MeasuredOn::Validation)?;
+        let beside = lacks.round.mean.map_or_else(String::new, |mean| {
+            format!("; the mean of the sites that measured it in time is {}", number(mean))
+        });
+        Some(format!(
+            "Measured after the study, on the {} validation rows of {site}: {} {}{beside}.",
             found.figures.rows,
             metric(&study.metric),
             number(value)
