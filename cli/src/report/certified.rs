@@ -75,7 +75,7 @@ pub fn told(study: &Study, figures: &[Told]) -> Vec<String> {
     let Some(lacks) = Lacks::of(study) else { return Vec::new() };
     let (round, mut lines) = (lacks.round.round, Vec::new());
     if !lacks.updates.is_empty() {
-        let before = || study.rounds.iter().filter(|closed| closed.kind == "round" && closed.round < round);
+        let before = || study.rounds.iter().filter(move |closed| closed.kind == "round" && closed.round < round);
         let each: Vec<String> = lacks
             .updates
             .iter()
@@ -85,7 +85,8 @@ pub fn told(study: &Study, figures: &[Told]) -> Vec<String> {
             })
             .collect();
         lines.push(format!(
-            "Round {round}, the certified one, was made without {}: no update of these rows was merged in it. Of the {} rounds before it, {}.",
+            "Round {round}, the certified one, was made without {}: no update of these rows was merged in it. Of the \
+             {} rounds before it, {}.",
             names(study, &lacks.updates),
             before().count(),
             list(&each)
@@ -103,7 +104,7 @@ pub fn told(study: &Study, figures: &[Told]) -> Vec<String> {
 }
 
 /// What sites without a figure have measured of the certified round after the study, beside the mean that the chain has.
-fn afterwards(study: &Study, lacks: &Lacks, figures: &[Told]) -> Vec<String> {
+fn afterwards(study: &Study, lacks: &Lacks<'_>, figures: &[Told]) -> Vec<String> {
     let one = |place: &usize| {
         let site = &study.members.get(*place)?.name;
         let found = figures.iter().find(|told| told.site == *site)?;
