@@ -59,8 +59,8 @@ pub fn told(held: &HeldOut, study: &Study) -> Vec<String> {
         .collect();
     if !better.is_empty() {
         lines.push(format!(
-            "On these rows the swarm's model was not the best: a lower log-loss than its {} has {}. These differences have no interval, and \
-             may be chance.",
+            "On these rows the swarm's model was not the best: its log-loss is {}, and lower is that of {}. These \
+             differences have no interval, and may be chance.",
             number(loss),
             list(&better)
         ));
