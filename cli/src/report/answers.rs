@@ -113,8 +113,8 @@ impl Known<'_> {
         let rows: u64 = self.study.members.iter().map(|member| u64::from(member.samples)).sum();
         let names: Vec<&str> = self.study.members.iter().map(|member| member.name.as_str()).collect();
         lines.push(format!(
-            "It learned from {} of {}. It is for people like those whose rows these are, measured in the same way and in the same units; whether yours are \
-             like them, only rows of your own can show.",
+            "It learned from {} of {}. It is for people like those whose rows these are, measured in the same way and in the same \
+             units; whether yours are like them, only rows of your own can show.",
             counted(rows, "row"),
             list(&names)
         ));

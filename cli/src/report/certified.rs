@@ -12,7 +12,8 @@ pub const CHOICE: &str = "How the certified round was chosen: not by the mean, a
     round with the best one before it. The sites that measured both say by how much the newer one is better or worse on their rows, and the \
     middle one of these answers decides (the lower weighted median: each site weighs by its rows, bounded so that no site decides alone); \
     where it is no worse, the newer round is the best from then on. So it is, too, where the sites that measured both are not more than half \
-    of those that take part, by weight and by number. A round that no such majority measured cannot become the best.";
+    of those that take part, by weight and by number. A round that no such majority measured cannot become the best; where there is no best, the last \
+    round is certified.";
 
 /// What the certified round lacks; members by their place.
 pub struct Lacks<'a> {
@@ -55,15 +56,17 @@ pub fn names(study: &Study, places: &[usize]) -> String {
 /// In one sentence who is not in the certified round.
 pub fn warning(study: &Study) -> Option<String> {
     let lacks = Lacks::of(study)?;
-    let mut places = lacks.updates;
-    places.extend(lacks.figures);
-    places.sort_unstable();
-    places.dedup();
+    let mut missing = Vec::new();
+    if !lacks.updates.is_empty() {
+        missing.push(format!("it was made without the updates of {}", names(study, &lacks.updates)));
+    }
+    if !lacks.figures.is_empty() {
+        missing.push(format!("it was chosen without the figures of {}", names(study, &lacks.figures)));
+    }
     Some(format!(
-        "Not all sites are in round {}, the certified one: {} did not train in it, or did not measure it. “How sure is it?” says what that \
-         means.",
+        "The certified round, {}, lacks sites: {}. “How sure is it?” says what that means.",
         lacks.round.round,
-        names(study, &places)
+        list(&missing)
     ))
 }
 
@@ -72,7 +75,7 @@ pub fn told(study: &Study, figures: &[Told]) -> Vec<String> {
     let Some(lacks) = Lacks::of(study) else { return Vec::new() };
     let (round, mut lines) = (lacks.round.round, Vec::new());
     if !lacks.updates.is_empty() {
-        let before = || study.rounds.iter().filter(|closed| closed.kind == "round" && closed.round < round);
+        let before = || study.rounds.iter().filter(move |closed| closed.kind == "round" && closed.round < round);
         let each: Vec<String> = lacks
             .updates
             .iter()
@@ -82,7 +85,8 @@ pub fn told(study: &Study, figures: &[Told]) -> Vec<String> {
             })
             .collect();
         lines.push(format!(
-            "Round {round}, the certified one, was made without {}: no update of these rows was merged in it. Of the {} rounds before it, {}.",
+            "Round {round}, the certified one, was made without {}: no update of these rows was merged in it. Of the \
+             {} rounds before it, {}.",
             names(study, &lacks.updates),
             before().count(),
             list(&each)
@@ -91,9 +95,8 @@ pub fn told(study: &Study, figures: &[Told]) -> Vec<String> {
     if !lacks.figures.is_empty() {
         let (who, some, all) = (names(study, &lacks.figures), lacks.round.losses.len(), study.members.len());
         lines.push(format!(
-            "The chain chose round {round} by the figures of {some} of {all} sites, without any of {who}: whether it is better or worse on \
-             these rows than other rounds had no say, and the mean over {some} sites does not compare with that of rounds that all {all} \
-             measured."
+            "The chain chose round {round} by the figures of {some} of {all} sites, without any of {who}: how good it is on these rows had \
+             no say, and the mean over {some} sites does not compare with that of rounds that all {all} measured."
         ));
         lines.extend(afterwards(study, &lacks, figures));
     }
@@ -101,7 +104,7 @@ pub fn told(study: &Study, figures: &[Told]) -> Vec<String> {
 }
 
 /// What sites without a figure have measured of the certified round after the study, beside the mean that the chain has.
-fn afterwards(study: &Study, lacks: &Lacks, figures: &[Told]) -> Vec<String> {
+fn afterwards(study: &Study, lacks: &Lacks<'_>, figures: &[Told]) -> Vec<String> {
     let one = |place: &usize| {
         let site = &study.members.get(*place)?.name;
         let found = figures.iter().find(|told| told.site == *site)?;

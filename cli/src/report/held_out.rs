@@ -43,8 +43,8 @@ pub fn told(held: &HeldOut, study: &Study) -> Vec<String> {
             let (some, all) = (round.losses.len(), study.members.len());
             let of = if some < all { format!("{some} of {all} sites") } else { format!("all {all} sites") };
             format!(
-                "The swarm's model has a log-loss of {} on these rows, and of {} as the mean of {of} on the validation rows that chose the round: of new rows the \
-                 former tells more.",
+                "The swarm's model has a log-loss of {} on these rows, and of {} as the mean of {of} on the \
+                 validation rows that chose the round: of new rows the former tells more.",
                 number(loss),
                 number(mean)
             )
@@ -59,8 +59,8 @@ pub fn told(held: &HeldOut, study: &Study) -> Vec<String> {
         .collect();
     if !better.is_empty() {
         lines.push(format!(
-            "On these rows the swarm's model was not the best: a lower log-loss than its {} has {}. These differences have no interval, and \
-             may be chance.",
+            "On these rows the swarm's model was not the best: its log-loss is {}, and lower is that of {}. These \
+             differences have no interval, and may be chance.",
             number(loss),
             list(&better)
         ));

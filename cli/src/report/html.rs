@@ -158,6 +158,7 @@ dd{margin:0}
 table{border-collapse:collapse;margin:.5rem 0;font-size:.92rem}
 th,td{text-align:left;padding:.22rem .7rem .22rem 0;border-bottom:1px solid #e2e2e2;vertical-align:top}
 th{font-weight:600}
+tbody th{min-width:7.5rem}
 thead th{border-bottom:1px solid #888}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 thead .n{white-space:normal}
