@@ -59,7 +59,7 @@ fn models_of_pictures_take_their_pixels() {
         pairs.push((dir.join(format!("m{n}.onnx")), dir.join("new.json")));
     }
     // what is no pixel from 0 to 1 gives no number
-    let none = |value: f64| vec![vec![0.5; (HEIGHT * WIDTH) as usize - 1], vec![value]].concat();
+    let none = |value: f64| [vec![0.5; (HEIGHT * WIDTH) as usize - 1], vec![value]].concat();
     fs::write(dir.join("bad.json"), json!([none(0.5), none(128.0), none(-0.1)]).to_string()).unwrap();
     pairs.push((pairs[0].0.clone(), dir.join("bad.json")));
     let found = run(&pairs);
