@@ -130,9 +130,15 @@ pub async fn tell(acting: &Acting, chain: &Chain, number: u32, what: &str, done:
             happened(&here, done).iter().for_each(|line| out!("  {line}"));
         }
         (None, Some(tally)) => {
-            out!("  ayes {} of {} that are needed, {} more decide it", tally.ayes.len(), tally.needed, tally.missing());
+            out!(
+                "  ayes {} of {} that are needed, {} more decide it; nays {}",
+                tally.ayes.len(),
+                tally.needed,
+                tally.missing(),
+                tally.nays.len()
+            );
             let hint = acting.connection.hint();
-            out!("  the others: consilium vote {number} aye --dir FOLDER{hint}");
+            out!("  the others: consilium vote {number} aye|nay --dir FOLDER{hint}");
         }
         (None, None) => out!("  it is open no more"),
     }

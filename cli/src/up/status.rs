@@ -14,7 +14,7 @@ use crate::{
 };
 use anyhow::Result;
 use consilium_primitives::StudyId;
-use serde_json::json;
+use serde_json::{json, Value};
 use std::{fmt::Write, fs, path::Path, process::ExitCode};
 
 /// Seconds within which a node that was just started may be silent.
@@ -90,11 +90,16 @@ fn chain(health: &Health) -> String {
 }
 
 /// How the chain's studies stand here; none where the node or this folder does not tell.
-async fn of_studies(dir: &Path, settings: &SiteSettings) -> Vec<(StudyId, Result<String>)> {
+async fn of_studies(dir: &Path, settings: &SiteSettings, worker: Option<&Value>) -> Vec<(StudyId, Result<String>)> {
     let Ok(own) = Own::read(dir) else { return Vec::new() };
+    studies(dir, &settings.rpc_url(), own.account, worker).await.unwrap_or_default()
+}
+
+/// What a worker that is said to run answers; none where none runs.
+async fn of_worker(dir: &Path, settings: &SiteSettings, up: Option<&Up>) -> Option<Result<Value>> {
+    up.filter(|up| up.worker.state == State::Running)?;
     let token = fs::read_to_string(dir.join(TOKEN)).unwrap_or_default();
-    let status = worker_status(settings, token.trim()).await.ok();
-    studies(dir, &settings.rpc_url(), own.account, status.as_ref()).await.unwrap_or_default()
+    Some(worker_status(settings, token.trim()).await)
 }
 
 /// Says how it is.
@@ -108,13 +113,15 @@ pub async fn run(dir: &Path, format: Format) -> Result<ExitCode> {
         Ok(node) => (node.health().await, node.clock().await.ok()),
         Err(error) => (Err(error), None),
     };
+    let worker = of_worker(dir, &settings, up.as_ref().filter(|_| alive)).await;
     let studies = match health {
-        Ok(_) => of_studies(dir, &settings).await,
+        Ok(_) => of_studies(dir, &settings, worker.as_ref().and_then(|worker| worker.as_ref().ok())).await,
         Err(_) => Vec::new(),
     };
     let well = studies.iter().all(|(_, found)| found.is_ok());
     let all = well
         && alive
+        && worker.as_ref().is_none_or(Result::is_ok)
         && health.as_ref().is_ok_and(Health::in_step)
         && clock.as_ref().is_none_or(|clock| clock.warning.is_none())
         && up.as_ref().is_some_and(|up| does_its_part(&up.node) && does_its_part(&up.worker));
@@ -152,6 +159,9 @@ pub async fn run(dir: &Path, format: Format) -> Result<ExitCode> {
                 out!("             answered {:.2} s after its start", after as f64 / 1_000.0);
             }
             out!("worker       {}", line(&up.worker, at, alive));
+            if let Some(Err(error)) = &worker {
+                out!("             {}", seen(&told(error)));
+            }
             out!("institution  {}", seen(&up.institution));
             out!("genesis      {}", up.genesis);
         }

@@ -55,7 +55,7 @@ fn unanswered(error: anyhow::Error, settings: &SiteSettings) -> anyhow::Error {
              again)"
         );
     }
-    error.context(format!("the worker does not answer at {at}: see its log"))
+    error.context(format!("the worker does not answer at {at}: see logs/worker.log and, where that stands still, end it and let it be started again"))
 }
 
 /// Reads `sites.toml` as the worker will; what it says is the worker's own text.
@@ -122,17 +122,20 @@ async fn newest(chain: &Chain, number: StudyId, study: &Study, at: Block) -> Res
     Ok(None)
 }
 
-/// Who else has no part in the round that was merged last, and when each comes back; empty where all have.
+/// Who has no part in the round that was merged last, and when each comes back; empty where all have.
 fn absent(study: &Study, record: &RoundRecord, own: &InstitutionId, names: &Names) -> String {
     let of = |who: &InstitutionId| {
+        if who == own {
+            return "this site itself: see the worker".to_owned();
+        }
         let back = (0u8..).zip(study.members.iter()).find(|(_, member)| member.id == *who);
         match back.and_then(|(index, _)| comes_back(study, index)) {
             Some(round) => format!("{}, which is left out until round {round}", name(names, who)),
             None => name(names, who),
         }
     };
-    let others: Vec<String> = without(study, record).iter().filter(|who| *who != own).map(of).collect();
-    match others.as_slice() {
+    let missing: Vec<String> = without(study, record).iter().map(of).collect();
+    match missing.as_slice() {
         [] => String::new(),
         some => format!("; round {} was merged without {}", record.round, some.join(" and ")),
     }
@@ -311,9 +314,8 @@ mod tests {
         let said = absent(study, &record, &own, names);
         assert!(said.starts_with("; round 2 was merged without ") && said.contains(&name(names, &other)), "{said}");
         assert!(!said.contains(&name(names, &own)), "{said}");
-        // of its own absence a site is told otherwise
-        record.inputs = Vec::new().try_into().unwrap();
-        assert_eq!(absent(study, &record, &own, names), "");
+        // and of its own absence
+        assert!(absent(study, &record, &other, names).contains("without this site itself"));
     }
 
     #[test]

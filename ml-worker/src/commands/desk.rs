@@ -160,7 +160,8 @@ pub fn act(command: Desk) -> Result<()> {
 /// What is said where rows were counted without the site's secret. It is no note: those are of the table.
 const NOT_THE_SPLIT: &str = "counts: which rows train follows from the site's secret, which was not given: the counts of training \
                              and validation rows above are those of `train` at a desk, not those to sign. With --secret, the \
-                             file worker/secret in the institution's folder, they are the worker's own\n";
+                             file worker/secret in the institution's folder, they are the worker's own (`consilium study \
+                             validate` takes the folder: --dir)\n";
 
 fn table(path: &Path, spec: &DataSpec, key: &[u8; 32], memory: &Memory) -> Result<Table> {
     Ok(read_file(path, spec, key, &memory.reading())?.table?)
