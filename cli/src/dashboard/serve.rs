@@ -41,6 +41,8 @@ const POLICY: &str =
 const FIRST: &str = r#"<script type="application/json" id="first">"#;
 /// How long the end of the document waits for that.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it does where nothing was read yet, as beside a node that is just starting: the page is there at once then.
+const NOTHING_YET: Duration = Duration::from_millis(300);
 
 struct Door {
     site: Arc<Site>,
@@ -145,11 +147,12 @@ fn halves(document: &'static [u8]) -> (&'static [u8], &'static [u8]) {
 /// The first state; nothing where the node does not answer in time.
 async fn first(door: Arc<Door>, study: Option<u32>) -> Bytes {
     let mut base = door.base.clone();
+    let ready = match timeout(NOTHING_YET, base.wait_for(|base| base.state.version != 0)).await {
+        Ok(Ok(base)) => base.clone(),
+        _ => return Bytes::new(),
+    };
     // read to its end also where it takes longer: the events that follow ask for the same
-    let read = tokio::spawn(async move {
-        let ready = base.wait_for(|base| base.state.version != 0).await.ok()?.clone();
-        Page::new(door, study).news(&ready).await.ok()
-    });
+    let read = tokio::spawn(async move { Page::new(door, study).news(&ready).await.ok() });
     match timeout(PATIENCE, read).await {
         Ok(Ok(Some(state))) => within(&state).into(),
         _ => Bytes::new(),
