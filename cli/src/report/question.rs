@@ -50,7 +50,8 @@ impl Question {
         let mut columns: Vec<String> = data.features.columns.iter().map(|name| seen(name)).collect();
         columns.extend(data.categorical.iter().map(|category| {
             let levels: Vec<String> = category.levels.iter().map(|level| seen(level)).collect();
-            format!("{} (one of: {})", seen(&category.column), levels.join(", "))
+            let rest = category.other.iter().map(|other| format!("; others count as {}", seen(other)));
+            format!("{} (one of: {}{})", seen(&category.column), levels.join(", "), rest.collect::<String>())
         }));
         columns.truncate(MOST_NAMES);
         let (outcome, classes) = match data.task() {

@@ -114,6 +114,15 @@ impl DataSpec {
                     ),
                 ));
             }
+            if let Some(other) = categorical.other.as_deref().map(str::trim).filter(|other| !levels.contains(other)) {
+                return Err(wrong(
+                    "data.categorical",
+                    format!(
+                        "other values of {:?} are to count as {other:?} (other), which must be one of its levels: add it to them",
+                        categorical.column
+                    ),
+                ));
+            }
         }
         Ok(())
     }

@@ -132,8 +132,11 @@ impl Others {
 pub struct Categorical {
     /// Its name.
     pub column: String,
-    /// The values it may hold; another one is an error.
+    /// The values it may hold; another one is an error, unless `other` says what it counts as.
     pub levels: Vec<String>,
+    /// That of the levels which every other value counts as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<String>,
 }
 
 /// Pictures: the table has a column with their files' names, relative to the table's own folder.

@@ -160,7 +160,7 @@ fn fill(report: &mut Report, path: &Path, spec: &StudySpec, key: &[u8; 32], how:
     let table = Table::new(known, cells, &reduced);
     report.rows = table.rows() + table.skipped;
     report.skipped = table.skipped;
-    report.look = look(&table)?;
+    report.look = look(&table, &reduced)?;
     worst(report, &table, &reduced, &missing);
     if let BadRows::Skip { at_most } = spec.data.bad_rows {
         if report.skipped as f64 > at_most * report.rows as f64 {

@@ -49,6 +49,13 @@ impl fmt::Display for Report {
         for count in &self.missing {
             writeln!(f, "column {:?}: {} missing values", count.column, count.rows)?;
         }
+        for count in &self.look.other {
+            writeln!(
+                f,
+                "column {:?}: {} rows have the level that all other values count as (data.categorical)",
+                count.column, count.rows
+            )?;
+        }
         if let Some(pictures) = &self.pictures {
             let sizes = pictures.sizes.iter().map(|(width, height, count)| format!("{width} x {height}: {count}"));
             write!(

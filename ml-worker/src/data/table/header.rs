@@ -4,7 +4,7 @@ use crate::data::{
     error::DataError,
     table::cell::{Cell, Mode},
 };
-use consilium_study::{DataSpec, Missing, Others, Pictures, Task, Transform};
+use consilium_study::{Categorical, DataSpec, Missing, Others, Pictures, Task, Transform};
 use csv::ByteRecord;
 use std::collections::{HashMap, HashSet};
 
@@ -64,6 +64,8 @@ pub(in crate::data) struct Levels {
     pub levels: HashMap<Vec<u8>, u32>,
     /// The levels that are numbers, by their bits; of equal ones the first.
     pub numbers: HashMap<u64, u32>,
+    /// The level of all other values.
+    pub other: Option<u32>,
 }
 
 /// Bits that equal numbers share; none of what is no finite number.
@@ -73,7 +75,7 @@ fn number_bits(text: &str) -> Option<u64> {
 
 impl Levels {
     /// The level of a text that none of them is byte for byte: one with blanks beyond ASCII around it, the same number
-    /// whichever way it is written (`1.0` of a level `1`), or a truth value.
+    /// whichever way it is written (`1.0` of a level `1`), a truth value; or any other text, where one level is that of all others.
     pub fn level(&self, cell: Cell<'_>, text: &[u8]) -> Option<u32> {
         let text = std::str::from_utf8(text).ok()?.trim();
         let by_text = self.levels.get(text.as_bytes()).copied();
@@ -84,7 +86,7 @@ impl Levels {
                 self.levels.iter().filter(|(level, _)| same(level)).map(|(_, n)| *n).min()
             })
         };
-        found.or_else(truth)
+        found.or_else(truth).or(self.other)
     }
 }
 
@@ -161,7 +163,7 @@ pub(in crate::data) fn plan(names: &[String], spec: &DataSpec, mode: Mode, most:
                     numbers.entry(bits).or_insert(n);
                 }
             }
-            Some(Levels { index, name, levels: levels(&c.levels), numbers })
+            Some(Levels { index, name, levels: levels(&c.levels), numbers, other: other(c) })
         })
         .collect();
     let features = numeric.iter().map(|(_, name)| name).chain(categorical.iter().map(|c| &c.name));
