@@ -75,13 +75,14 @@ impl Question {
         let count = data.numeric().saturating_add(data.categorical.len());
         let rows = match &data.pictures {
             Some(pictures) => format!(
-                "one {}, brought to {} × {} grey pixels",
+                "one {}, brought to {} × {} {}",
                 match pictures.kind {
                     PictureKind::Picture => "picture (PNG or JPEG)",
                     PictureKind::Dicom(_) => "DICOM picture",
                 },
                 pictures.height,
-                pictures.width
+                pictures.width,
+                if pictures.channels == 1 { "grey pixels" } else { "pixels in colours" }
             ),
             None => counted(count as u64, "value"),
         };

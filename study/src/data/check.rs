@@ -66,6 +66,18 @@ impl DataSpec {
                     return Err(wrong(format!("data.pictures.{field}"), format!("{side} must lie between 1 and 4096")));
                 }
             }
+            match (pictures.channels, pictures.kind) {
+                (1, _) | (3, PictureKind::Picture) => {}
+                (3, PictureKind::Dicom(_)) => {
+                    return Err(wrong("data.pictures.channels", "DICOM is read as grey: leave it out"));
+                }
+                (other, _) => {
+                    return Err(wrong(
+                        "data.pictures.channels",
+                        format!("{other} must be 1 (grey) or 3 (red, green and blue)"),
+                    ));
+                }
+            }
             if !pictures.mean.is_finite() || !pictures.deviation.is_finite() || pictures.deviation <= 0.0 {
                 return Err(wrong("data.pictures.deviation", "must be above 0, and mean and deviation finite"));
             }

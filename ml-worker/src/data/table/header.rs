@@ -320,7 +320,7 @@ impl Form {
     /// Numbers of a row of the network.
     pub fn inputs(&self) -> usize {
         match &self.pictures {
-            Some(pictures) => pictures.height as usize * pictures.width as usize,
+            Some(pictures) => pictures.numbers(),
             None => self.numeric + self.levels.iter().sum::<usize>(),
         }
     }
