@@ -44,5 +44,5 @@ pub use table::{
     read_file, read_table, read_unlabelled,
     source::{hash_file, Reading},
     texts::{read_names, read_texts},
-    Read, Table,
+    Read, Table, UNKNOWN,
 };

@@ -2,7 +2,8 @@
 
 use crate::{
     data::{
-        same_value, BadRows, DataSpec, Features, Orientation, PictureKind, Scaling, Task, Transform, Window, MAX_LEVELS,
+        same_value, BadRows, DataSpec, Features, MissingLabels, Orientation, PictureKind, Scaling, Task, Transform,
+        Window, MAX_LEVELS,
     },
     error::{wrong, SpecError},
 };
@@ -187,6 +188,23 @@ impl DataSpec {
             }
             Ok(())
         };
+        if self.missing_labels == MissingLabels::Mask {
+            if self.labels.is_empty() {
+                return Err(wrong(
+                    "data.missing_labels",
+                    "is for several labels (data.labels): a row without its one label teaches nothing",
+                ));
+            }
+            let codes = || self.missing_values.iter();
+            if let Some(value) =
+                [&self.positive, &self.negative].into_iter().find(|v| codes().any(|code| same_value(code, v)))
+            {
+                return Err(wrong(
+                    "data.missing_values",
+                    format!("{value:?} is a value of the labels too; it cannot be both"),
+                ));
+            }
+        }
         match self.task() {
             Task::Classes(_) => {
                 if !self.labels.is_empty() || !self.positive.is_empty() || !self.negative.is_empty() {

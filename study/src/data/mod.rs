@@ -62,6 +62,9 @@ pub struct DataSpec {
     /// More of them, by feature column.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub missing_values_of: BTreeMap<String, Vec<String>>,
+    /// What an empty cell in a column of several labels means.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub missing_labels: MissingLabels,
     /// What becomes of a row, or a picture, that cannot be read.
     #[serde(default, skip_serializing_if = "BadRows::is_refuse")]
     pub bad_rows: BadRows,
@@ -152,6 +155,18 @@ pub enum Missing {
     Mean,
     /// The row is left out.
     DropRow,
+}
+
+/// What an empty cell (or `NA`, `NaN`, or what the study calls missing everywhere) in a column of several labels means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MissingLabels {
+    /// An error, by line and column.
+    #[default]
+    Refuse,
+    /// Nobody knows whether the label holds for the row: it has no part in loss and figures. A row of which no label is known is left
+    /// out.
+    Mask,
 }
 
 /// What becomes of a row, or a picture, that cannot be read.

@@ -117,8 +117,11 @@ pub(in crate::data) fn enough(spec: &StudySpec, table: &Table, training: &[usize
         }),
         Task::Labels(_) => counts
             .iter()
-            .all(|count| *count == 0 || *count == rows)
-            .then(|| format!("each label is the same in all {rows} training rows; one at least must differ")),
+            .zip(table.known(training.iter().copied()))
+            .all(|(count, known)| *count == 0 || *count == known)
+            .then(|| {
+                format!("each label is the same in all of {rows} training rows that know it; one at least must differ")
+            }),
     };
     message.map_or(Ok(()), |message| Err(DataError::new(FailureCode::OneClass, message)))
 }

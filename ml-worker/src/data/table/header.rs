@@ -25,8 +25,8 @@ pub(in crate::data) struct Plan {
     pub picture: Option<(usize, String)>,
     /// What stands for an empty cell, by feature column, numeric ones first; empty where nothing does.
     pub codes: Vec<Codes>,
-    /// What does in the column of the group.
-    pub no_group: Codes,
+    /// What does in the columns of the group and of several labels.
+    pub anywhere: Codes,
 }
 
 /// What stands for an empty cell beside those texts that always do.
@@ -171,8 +171,14 @@ pub(in crate::data) fn plan(names: &[String], spec: &DataSpec, mode: Mode, most:
         true => Vec::new(),
         false => features.map(|name| Codes::of(spec.missing_in(name))).collect(),
     };
-    let no_group = Codes::of(spec.missing_values.iter().map(String::as_str));
-    (Plan { cells: names.len(), numeric, categorical, labels, group, picture, codes, no_group }, problems)
+    let anywhere = Codes::of(spec.missing_values.iter().map(String::as_str));
+    (Plan { cells: names.len(), numeric, categorical, labels, group, picture, codes, anywhere }, problems)
+}
+
+/// Which of a column's levels, counted from 0, is that of all other values.
+pub(in crate::data) fn other(categorical: &Categorical) -> Option<u32> {
+    let other = categorical.other.as_deref()?.trim();
+    categorical.levels.iter().zip(0..).find(|(level, _)| level.trim() == other).map(|(_, n)| n)
 }
 
 /// The columns a specification names otherwise than as features.
