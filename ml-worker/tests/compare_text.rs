@@ -105,7 +105,7 @@ fn several_labels_are_trained_on_and_have_a_table() {
         assert!(line.contains(&format!("{figure:.4}")), "{figure}: {line}");
     }
     let label = text.lines().find(|l| l.starts_with("  mass (60) ")).unwrap();
-    assert!(label.contains(&format!("{:.4}", swarm.per_label[1].auc.unwrap())), "{label}");
+    assert!(label.contains(&format!("{:.4}", swarm.per_label[1].as_ref().unwrap().auc.unwrap())), "{label}");
     assert!(text.contains("site 1: validation, 72 rows with 2 labels"), "{text}");
     assert!(!text.contains("nothing to measure on") && !text.contains("null"), "{text}");
 }

@@ -193,7 +193,7 @@ fn a_patient_is_one_however_programs_write_the_number() {
 fn a_level_is_the_same_number_whichever_way_it_is_written() {
     let mut spec = spec(AGE);
     let levels = |levels: &[&str]| levels.iter().map(|level| (*level).to_owned()).collect();
-    spec.data.categorical = vec![Categorical { column: "stage".into(), levels: levels(&["1", "2", "x"]) }];
+    spec.data.categorical = vec![Categorical { column: "stage".into(), levels: levels(&["1", "2", "x"]), other: None }];
     let stages = |text: &str| {
         let rows = text.split(',').enumerate().map(|(n, stage)| format!("{n},{stage},{}\n", ["yes", "no"][n % 2]));
         format!("age,stage,ill\n{}", rows.collect::<String>())
@@ -218,7 +218,7 @@ fn truth_values_of_parquet_are_numbers_and_words() {
         (spec.data.positive, spec.data.negative) = (positive.into(), negative.into());
         for levels in [["0", "1"], ["false", "true"], ["False", "True"]] {
             let levels = levels.map(String::from).to_vec();
-            spec.data.categorical = vec![Categorical { column: "smokes".into(), levels }];
+            spec.data.categorical = vec![Categorical { column: "smokes".into(), levels, other: None }];
             let table = read_table(&path, &spec.data, &[0; 32]).unwrap();
             assert_eq!(table.labels, [1, 0, 1, 0]);
             let found: Vec<f64> =

@@ -6,7 +6,7 @@ mod made;
 
 use consilium_aggregation::Statistics;
 use consilium_ml_worker::data::{
-    far_from_common, own_statistics, preflight, withheld, Prepared, Reading, Scaler, Split, Table,
+    apart, far_from_common, own_statistics, preflight, withheld, Prepared, Reading, Scaler, Split, Table,
 };
 use consilium_primitives::FailureCode;
 use consilium_study::{Missing, OneClass, Scaling, StudyFile, StudySpec};
@@ -139,6 +139,41 @@ fn another_unit_at_one_site_is_seen_in_the_common_statistics() {
         let common = Statistics::merge(&[flags(here), flags(there)]).unwrap();
         assert!(far_from_common(&flags(here), &common).is_empty(), "{here} {there}");
     }
+}
+
+#[test]
+fn sites_whose_values_are_a_hundred_times_apart_are_named_and_what_is_rare_or_withheld_is_not() {
+    let of = |columns: &[Vec<f64>]| Statistics::of_columns(columns);
+    let numbers = |factor: f64, rows: usize| (0..rows).map(|n| factor * (70 + n * 13 % 61) as f64).collect::<Vec<_>>();
+    // a heart rate a minute and a second in the second column of three sites, of which one differs
+    let sites: Vec<Statistics> = [1.0, 0.009, 1.2].map(|f| of(&[numbers(1.0, 50), numbers(f, 50)])).into();
+    let found = apart(&sites);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].column, found[0].sites), (1, (2, 1)));
+    assert!((found[0].times - 1.2 / 0.009).abs() < 1e-9, "{found:?}");
+    assert!(apart(&[of(&[numbers(1.0, 50)]), of(&[numbers(99.0, 50)])]).is_empty());
+    // of centred values it is how far they spread
+    let centred = |factor: f64| (0..50).map(|n| factor * f64::from(n % 5 - 2)).collect::<Vec<_>>();
+    let found = apart(&[of(&[centred(1.0)]), of(&[numbers(3.0, 50)])]);
+    assert!((found[0].times - (3.0f64 * 3.0 * found_square()).sqrt() / 2f64.sqrt()).abs() < 1e-9, "{found:?}");
+    // fewer than twenty values are withheld; zeros say nothing of a unit; a yes may be rare, and so may a count
+    let rare =
+        |every: usize, size: f64| (0..2_000).map(|n| if n % every == 0 { size } else { 0.0 }).collect::<Vec<_>>();
+    for (here, there) in [
+        (numbers(1.0, 19), numbers(1_000.0, 50)),
+        (vec![0.0; 50], numbers(1.0, 50)),
+        (rare(2_000, 1.0), rare(1, 1.0)),
+        (rare(2_000, 2.0), rare(9, 30.0)),
+    ] {
+        let found = apart(&[of(&[here]), of(&[there])]);
+        assert!(found.is_empty(), "{found:?}");
+    }
+    assert!(apart(&[]).is_empty());
+}
+
+/// The mean of the squares of fifty numbers from 70 on in steps of 13, modulo 61.
+fn found_square() -> f64 {
+    (0..50u32).map(|n| f64::from(70 + n * 13 % 61).powi(2)).sum::<f64>() / 50.0
 }
 
 #[test]

@@ -82,6 +82,7 @@ fn categorical_columns_become_one_input_for_each_level_after_the_numbers_and_uns
     let column = |name: &str, levels: &[&str]| Categorical {
         column: name.into(),
         levels: levels.iter().map(|l| (*l).to_owned()).collect(),
+        other: None,
     };
     spec.data.categorical = vec![column("sex", &["f", "m"]), column("stage", &["I", "II", "NA"])];
     spec.data.missing = Missing::Mean;

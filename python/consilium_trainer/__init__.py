@@ -41,7 +41,8 @@ class Job:
     x: np.ndarray
     """Rows: float32, `[rows, *inputs]`. Read-only."""
     y: np.ndarray
-    """Labels: int64, `[rows]`, or `[rows, labels]` of several labels. In `predict`, none are to be looked at."""
+    """Labels: int64, `[rows]`, or `[rows, labels]` of several labels, -1 for one that is not known.
+    In `predict`, none are to be looked at."""
     x_validation: np.ndarray
     """Rows to stop early by; none in `predict`."""
     y_validation: np.ndarray

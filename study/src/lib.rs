@@ -39,8 +39,8 @@ mod transfer;
 pub use architecture::{Architecture, MAX_ACTIVATIONS};
 pub use canonical::CanonicalError;
 pub use data::{
-    same_value, BadRows, Categorical, DataSpec, Decimal, Encoding, Features, Layout, Missing, OneClass, Orientation,
-    Others, PictureKind, Pictures, Scaling, Task, Transform, Window,
+    same_value, BadRows, Categorical, DataSpec, Decimal, Encoding, Features, Layout, Missing, MissingLabels, OneClass,
+    Orientation, Others, PictureKind, Pictures, Scaling, Task, Transform, Window,
 };
 pub use decimals::{fixed, signed};
 pub use documents::Documents;

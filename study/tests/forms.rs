@@ -50,6 +50,28 @@ fn a_protocol_and_an_ethics_vote_are_part_of_what_is_signed() {
     assert!(wrong("vote = \"ab\"").contains("unknown field"));
 }
 
+/// What `consilium study validate` printed of these files before the format had `other`, `missing_labels` and `channels`: studies
+/// that were agreed on then keep their hashes.
+#[test]
+fn specifications_without_later_words_keep_their_hashes() {
+    let hash = |data: &str, model: &str| {
+        let text = format!(
+            "title = \"t\"\n[data]\n{data}\n{model}\n[training]\noptimizer = {{ sgd = {{ learning_rate = 0.1 }} }}\n\
+             batch_size = 4\nepochs = 1\n[evaluation]\nvalidation_share = 0.25\n[rules]\nrounds = 1\ntraining_seconds = 1\n"
+        );
+        format!("{:?}", StudyFile::parse(&text).unwrap().spec().hash().unwrap())
+    };
+    let pictures = "labels = [\"a\", \"b\"]\npositive = \"1\"\nnegative = \"0\"\n\
+                    pictures = { column = \"file\", height = 4, width = 4 }";
+    assert_eq!(
+        hash(pictures, "[model]\nlayers = [\"flatten\"]"),
+        "0x00864e97fb8cb3fd1c2a98d8e182d5018898c7f37dff66ee5364cf2a38597d3e"
+    );
+    let levels = "features = { columns = [\"age\"] }\nlabel = \"ill\"\npositive = \"yes\"\nnegative = \"no\"\n\
+                  categorical = [{ column = \"ward\", levels = [\"ICU\", \"other\"] }]";
+    assert_eq!(hash(levels, "[model.logistic]"), "0xfe7ed05f441bbe10b9edf6c33cd76970280f5476c09035cdd3dab6936bc465c8");
+}
+
 #[test]
 fn another_text_of_the_same_specification_is_refused() {
     let text = String::from_utf8(GOLDEN.to_vec()).unwrap();

@@ -50,7 +50,8 @@ impl Question {
         let mut columns: Vec<String> = data.features.columns.iter().map(|name| seen(name)).collect();
         columns.extend(data.categorical.iter().map(|category| {
             let levels: Vec<String> = category.levels.iter().map(|level| seen(level)).collect();
-            format!("{} (one of: {})", seen(&category.column), levels.join(", "))
+            let rest = category.other.iter().map(|other| format!("; others count as {}", seen(other)));
+            format!("{} (one of: {}{})", seen(&category.column), levels.join(", "), rest.collect::<String>())
         }));
         columns.truncate(MOST_NAMES);
         let (outcome, classes) = match data.task() {
@@ -74,13 +75,14 @@ impl Question {
         let count = data.numeric().saturating_add(data.categorical.len());
         let rows = match &data.pictures {
             Some(pictures) => format!(
-                "one {}, brought to {} × {} grey pixels",
+                "one {}, brought to {} × {} {}",
                 match pictures.kind {
                     PictureKind::Picture => "picture (PNG or JPEG)",
                     PictureKind::Dicom(_) => "DICOM picture",
                 },
                 pictures.height,
-                pictures.width
+                pictures.width,
+                if pictures.channels == 1 { "grey pixels" } else { "pixels in colours" }
             ),
             None => counted(count as u64, "value"),
         };

@@ -113,6 +113,10 @@ pub fn evaluation(found: &Evaluation, of: &Made) -> String {
             line(&mut text, "log-loss", &figure(m.log_loss));
             for (output, m) in found.outputs.iter().zip(&m.per_label) {
                 text.push('\n');
+                let Some(m) = m else {
+                    line(&mut text, "label", &format!("{:?}, not known of any row", output.name));
+                    continue;
+                };
                 line(&mut text, "label", &format!("{:?}, {} of {} rows", output.name, m.positives, m.rows));
                 of_two(&mut text, m, Some(output));
             }

@@ -4,14 +4,14 @@ use super::{given::read_study, means::code_of, say};
 use anyhow::{bail, Context, Result};
 use clap::{Args, Subcommand};
 use consilium_ml_worker::{
-    data::Rows,
+    data::{Rows, UNKNOWN},
     external::{ExternalError, RoundRows, Trainer as Own},
     scratch::Scratch,
     site::{Blobs, TrainerSettings},
 };
 use consilium_study::{
     random::{key, Stream},
-    starting_parameters, tensor_line, NamedFile, StudySpec, Task,
+    starting_parameters, tensor_line, MissingLabels, NamedFile, StudySpec, Task,
 };
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
@@ -173,7 +173,8 @@ fn describe(bytes: &[u8], local: &[String], frozen: &[String]) -> Result<String>
     Ok(out)
 }
 
-/// Rows of no patient: normal numbers, and labels that depend on them.
+/// Rows of no patient: normal numbers, and labels that depend on them; of several labels every seventh is not known where the study
+/// lets that be.
 fn made_up(spec: &StudySpec, count: usize, seed: u8) -> Rows {
     let width = spec.inputs();
     let mut stream = Stream::new(key("consilium/made-up/1", &[&[seed]]));
@@ -184,7 +185,9 @@ fn made_up(spec: &StudySpec, count: usize, seed: u8) -> Rows {
         Task::Binary => (0..count).map(|row| label(row, 0)).collect(),
         Task::Classes(classes) => (0..count).map(|row| (row % classes) as u32).collect(),
         Task::Labels(labels) => {
-            (0..count).flat_map(|row| (0..labels).map(move |n| (row, n))).map(|(r, n)| label(r, n)).collect()
+            let masked = |entry: usize| spec.data.missing_labels == MissingLabels::Mask && entry % 7 == 3;
+            let known = |entry: usize| label(entry / labels, entry % labels);
+            (0..count * labels).map(|entry| if masked(entry) { UNKNOWN } else { known(entry) }).collect()
         }
     };
     Rows::kept(width, if let Task::Labels(labels) = task { labels } else { 1 }, features, labels)

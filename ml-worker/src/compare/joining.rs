@@ -25,14 +25,15 @@ pub struct Joining {
     pub auc: Option<PairedAuc>,
 }
 
-/// The agreed metric of each row.
+/// The agreed metric of each row, so that their mean is that of all labels that are known.
 pub(super) fn by_row(spec: &StudySpec, said: &Said) -> Vec<f64> {
     let goal = objective(spec, None);
     let rows = said.logits.chunks_exact(goal.task.outputs());
+    let factor = rows.len() as f64 / goal.known(&said.labels);
     rows.zip(said.labels.chunks_exact(goal.labels_per_row()))
         .map(|(z, label)| match spec.evaluation.metric {
-            Metric::LogLoss => goal.row(z, label),
-            Metric::Brier => goal.brier(z, label),
+            Metric::LogLoss => factor * goal.row(z, label),
+            Metric::Brier => factor * goal.brier(z, label),
         })
         .collect()
 }

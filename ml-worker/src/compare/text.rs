@@ -106,7 +106,10 @@ impl Comparison {
             Figures::Labels(m) => {
                 let _ = writeln!(text, "swarm, label by label\n{}", binary_head().trim_end());
                 for (n, m) in m.per_label.iter().enumerate() {
-                    text += &line_of(&format!("  {} ({})", name(n), m.positives), m);
+                    match m {
+                        Some(m) => text += &line_of(&format!("  {} ({})", name(n), m.positives), m),
+                        None => _ = writeln!(text, "  {}: not known of any row", name(n)),
+                    }
                 }
             }
         }

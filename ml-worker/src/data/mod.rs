@@ -29,8 +29,8 @@ pub use preflight::{
     preflight, Part, Problem, Report,
 };
 pub use rows::{
-    prepare::{all_known, withheld, Prepared},
-    scale::{far_from_common, own_statistics, statistics_of, Preprocessing, Scaler},
+    prepare::{all_known, numeric_column, withheld, Prepared},
+    scale::{apart, far_from_common, own_statistics, statistics_of, Apart, Preprocessing, Scaler},
     split::Split,
     Rows,
 };
@@ -44,5 +44,5 @@ pub use table::{
     read_file, read_table, read_unlabelled,
     source::{hash_file, Reading},
     texts::{read_names, read_texts},
-    Read, Table,
+    Read, Table, UNKNOWN,
 };

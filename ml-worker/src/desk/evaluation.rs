@@ -186,9 +186,8 @@ impl Said<'_> {
             .enumerate()
             .take(count)
             .map(|(n, name)| {
-                let p: Vec<f64> = probabilities.iter().skip(n).step_by(count).copied().collect();
-                let z: Vec<f64> = logits.iter().skip(n).step_by(count).map(|z| f64::from(*z)).collect();
-                let truths: Vec<bool> = labels.iter().skip(n).step_by(count).map(|l| *l == 1).collect();
+                let (p, truths) = self.goal.of_output(n, &probabilities, &labels);
+                let z: Vec<f64> = self.goal.of_output(n, &logits, &labels).0.into_iter().map(f64::from).collect();
                 let wanted = fitted.and_then(|f| f.sensitivity.as_ref()).map(|w| {
                     (
                         format!("highest with a sensitivity of {} on {on}", w.sensitivity),

@@ -42,27 +42,29 @@ impl Fitted {
             Task::Classes(_) => 0,
             Task::Binary | Task::Labels(_) => objective.task.outputs(),
         };
-        let truths = |n: usize| labels.iter().skip(n).step_by(outputs).map(|l| *l == 1).collect::<Vec<_>>();
         let probabilities = objective.probabilities(logits);
         let each = || 0..outputs;
         let wanted = |wanted: f64| Wanted {
             sensitivity: wanted,
             cuts: each()
                 .map(|n| {
-                    let p: Vec<f64> = probabilities.iter().skip(n).step_by(outputs).copied().collect();
-                    cut_of_sensitivity(&p, &truths(n), wanted)
+                    let (p, truths) = objective.of_output(n, &probabilities, labels);
+                    cut_of_sensitivity(&p, &truths, wanted)
                 })
                 .collect(),
         };
         Self {
             rows: labels.len() / objective.labels_per_row(),
-            positives: each().map(|n| truths(n).iter().filter(|l| **l).count()).collect(),
+            positives: each()
+                .map(|n| objective.of_output(n, logits, labels).1.into_iter().filter(|l| *l).count())
+                .collect(),
             cuts: validated_cuts(objective, logits, labels),
             sensitivity: sensitivity.map(wanted),
             recalibration: each()
                 .map(|n| {
-                    let z: Vec<f64> = logits.iter().skip(n).step_by(outputs).map(|z| f64::from(*z)).collect();
-                    Recalibration::of(&z, &truths(n))
+                    let (z, truths) = objective.of_output(n, logits, labels);
+                    let z: Vec<f64> = z.into_iter().map(f64::from).collect();
+                    Recalibration::of(&z, &truths)
                 })
                 .collect(),
         }

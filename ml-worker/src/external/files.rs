@@ -1,7 +1,7 @@
 //! The files of a trainer's folder: rows and models for it to read, what it writes.
 
 use super::ExternalError;
-use crate::data::Rows;
+use crate::data::{Rows, UNKNOWN};
 use safetensors::{tensor::TensorView, Dtype, SafeTensors};
 use std::{
     fs,
@@ -39,15 +39,24 @@ pub(super) fn bytes_of(numbers: &[f32]) -> Vec<u8> {
     bytes
 }
 
-/// Writes rows: `x` of 32-bit floats, a row of the study's shape each, and `y` of 64-bit integers, one a row or one a label.
+/// Writes rows: `x` of 32-bit floats, a row of the study's shape each, and `y` of 64-bit integers, one a row or one a label; -1 of a
+/// label that is not known.
 pub(super) fn put_rows(path: &Path, rows: &Rows, input: &[usize]) -> Result<(), ExternalError> {
     let features = bytes_of(&rows.features()?);
-    let labels: Vec<u8> = rows.labels().iter().flat_map(|label| i64::from(*label).to_le_bytes()).collect();
+    let labels: Vec<u8> = rows.labels().iter().flat_map(|label| written(*label).to_le_bytes()).collect();
     let count = rows.len();
     let per_row = rows.labels().len().checked_div(count).unwrap_or(1);
     let x = view(Dtype::F32, [&[count], input].concat(), &features)?;
     let y = view(Dtype::I64, if per_row == 1 { vec![count] } else { vec![count, per_row] }, &labels)?;
     put(path, vec![("x", x), ("y", y)])
+}
+
+/// A label as a trainer is told it.
+fn written(label: u32) -> i64 {
+    match label {
+        UNKNOWN => -1,
+        label => i64::from(label),
+    }
 }
 
 /// A tensor's name, element type, shape and bytes.

@@ -13,7 +13,7 @@ pub fn loss_micro(spec: &StudySpec, parameters: &[f32], rows: &Rows) -> Result<O
     Ok(micro_of(spec, &logits_of(&net, parameters, rows)?, rows))
 }
 
-/// The agreed metric of rows with these logits, in micro-units. `None` with fewer rows than `min_rows`. Figures beyond what
+/// The agreed metric of rows with these logits, over all labels that are known, in micro-units. `None` with fewer rows than `min_rows`. Figures beyond what
 /// fits say the largest number that does.
 pub fn micro_of(spec: &StudySpec, z: &[f32], rows: &Rows) -> Option<u32> {
     if rows.is_empty() || rows.len() < spec.evaluation.min_rows as usize {
@@ -27,7 +27,7 @@ pub fn micro_of(spec: &StudySpec, z: &[f32], rows: &Rows) -> Option<u32> {
             Metric::Brier => objective.brier(z, label),
         }
     });
-    let micro = (sum / rows.len() as f64 * 1e6).round();
+    let micro = (sum / objective.known(rows.labels()) * 1e6).round();
     // a cast of a float saturates
     Some(if micro.is_nan() { u32::MAX } else { micro as u32 })
 }

@@ -4,7 +4,7 @@ use super::{
     loss::Objective,
     metrics::{validated_cut, validated_cut_of_probabilities, Metrics, MultiClass, MultiLabel},
 };
-use crate::data::Table;
+use crate::data::{Table, UNKNOWN};
 use consilium_study::{DataSpec, Loss, Task};
 use serde::Serialize;
 
@@ -53,7 +53,9 @@ impl Figures {
             Task::Labels(count) => {
                 let none = vec![None; count];
                 let cuts = if cuts.len() == count { cuts } else { &none };
-                MultiLabel::by_group(logits, &truths(), cuts, groups).map(|m| Self::Labels(Box::new(m)))
+                let known = |label: &u32| (*label != UNKNOWN).then_some(*label == 1);
+                let truths: Vec<Option<bool>> = labels.iter().map(known).collect();
+                MultiLabel::by_group(logits, &truths, cuts, groups).map(|m| Self::Labels(Box::new(m)))
             }
         }
     }
@@ -64,7 +66,7 @@ impl Figures {
         let none = |m: &mut Metrics| (m.auc_interval, m.auc_bound) = (None, None);
         match &mut self {
             Self::Binary(m) => none(m),
-            Self::Labels(m) => m.per_label.iter_mut().for_each(none),
+            Self::Labels(m) => m.per_label.iter_mut().flatten().for_each(none),
             Self::Classes(_) => {}
         }
         self
@@ -113,18 +115,16 @@ pub fn groups(data: &DataSpec, table: &Table, rows: &[usize]) -> Vec<[u8; 32]> {
 
 /// The cut of each output that validation rows ask for; none for several classes, of which the likeliest is taken.
 pub fn validated_cuts(objective: &Objective, logits: &[f32], labels: &[u32]) -> Vec<Option<f64>> {
-    let truths: Vec<bool> = labels.iter().map(|label| *label == 1).collect();
     match (objective.task, objective.loss) {
-        (Task::Binary, Loss::CrossEntropy) => vec![validated_cut(logits, &truths)],
         (Task::Binary, Loss::SquaredError) => {
-            vec![validated_cut_of_probabilities(&objective.probabilities(logits), &truths)]
+            let (p, truths) = objective.of_output(0, &objective.probabilities(logits), labels);
+            vec![validated_cut_of_probabilities(&p, &truths)]
         }
         (Task::Classes(_), _) => Vec::new(),
-        (Task::Labels(count), _) => (0..count)
+        (Task::Binary | Task::Labels(_), _) => (0..objective.task.outputs())
             .map(|n| {
-                let z: Vec<f32> = logits.iter().skip(n).step_by(count).copied().collect();
-                let y: Vec<bool> = truths.iter().skip(n).step_by(count).copied().collect();
-                validated_cut(&z, &y)
+                let (z, truths) = objective.of_output(n, logits, labels);
+                validated_cut(&z, &truths)
             })
             .collect(),
     }

@@ -1,12 +1,13 @@
 //! What is made small, from the logits; and what logits say.
 
 use super::real::Real;
+use crate::data::UNKNOWN;
 use consilium_study::{Loss, Task};
 
 /// A loss on logits, for a kind of label.
 ///
-/// Labels are whole numbers: of two classes 0 or 1; of several classes one index per row; of several labels one 0 or 1 per
-/// label, row by row.
+/// Labels are whole numbers: of two classes 0 or 1; of several classes one index per row; of several labels one 0, 1 or
+/// [`UNKNOWN`] per label, row by row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objective {
     /// The kind of label.
@@ -30,7 +31,8 @@ impl Objective {
     ///
     /// * two classes: `max(z, 0) − y·z + ln(1 + e^(−|z|))`, derivative `σ(z) − y`;
     /// * several: `ln Σ e^z − z_y`, derivative `softmax(z) − 1_y`;
-    /// * several labels: the mean of the first over the labels;
+    /// * several labels: the sum of the first over those that are known, divided by the number of all: what is not known of one
+    ///   label changes nothing for another;
     /// * squared error: `(z − y)²`, derivative `2·(z − y)`;
     ///
     /// each times the weight of the row's class and divided by the number of rows.
@@ -54,7 +56,10 @@ impl Objective {
                 }
                 (Task::Labels(n), _) => {
                     for ((slope, z), y) in slope.iter_mut().zip(z).zip(label) {
-                        *slope = R::of(factor / n as f64 * (sigmoid(z.f64()) - f64::from(*y)));
+                        *slope = match *y {
+                            UNKNOWN => R::of(0.0),
+                            y => R::of(factor / n as f64 * (sigmoid(z.f64()) - f64::from(y))),
+                        };
                     }
                 }
                 (Task::Classes(_), _) => {
@@ -78,7 +83,8 @@ impl Objective {
             }
             (Task::Binary, Loss::CrossEntropy) => log_loss(z[0].f64(), label[0] == 1),
             (Task::Labels(n), _) => {
-                z.iter().zip(label).fold(0.0, |sum, (z, y)| sum + log_loss(z.f64(), *y == 1)) / n as f64
+                let known = z.iter().zip(label).filter(|(_, y)| **y != UNKNOWN);
+                known.fold(0.0, |sum, (z, y)| sum + log_loss(z.f64(), *y == 1)) / n as f64
             }
             (Task::Classes(_), _) => {
                 let (most, total) = normaliser(z);
@@ -109,7 +115,22 @@ impl Objective {
             Task::Classes(_) => f64::from(u8::from(label[0] as usize == output)),
             Task::Binary | Task::Labels(_) => f64::from(label[output]),
         };
-        probabilities.iter().enumerate().fold(0.0, |sum, (n, p)| sum + (p - truth(n)) * (p - truth(n)))
+        let known = probabilities.iter().enumerate().filter(|(n, _)| label.get(*n) != Some(&UNKNOWN));
+        known.fold(0.0, |sum, (n, p)| sum + (p - truth(n)) * (p - truth(n)))
+    }
+
+    /// How many rows' worth of labels are known among these: the rows, where none is unknown. What [`row`](Self::row) and
+    /// [`brier`](Self::brier) come to, divided by it, is a mean over what is known.
+    pub fn known(&self, labels: &[u32]) -> f64 {
+        labels.iter().filter(|label| **label != UNKNOWN).count() as f64 / self.labels_per_row() as f64
+    }
+
+    /// What belongs to one output, counted from 0, of values row by row, and whether its label holds: of the rows of which that is
+    /// known. For two classes and for several labels.
+    pub fn of_output<T: Copy>(&self, output: usize, values: &[T], labels: &[u32]) -> (Vec<T>, Vec<bool>) {
+        let column = |n: usize| labels.iter().skip(n).step_by(self.labels_per_row());
+        let values = values.iter().skip(output).step_by(self.task.outputs());
+        values.zip(column(output)).filter(|(_, label)| **label != UNKNOWN).map(|(v, label)| (*v, *label == 1)).unzip()
     }
 }
 

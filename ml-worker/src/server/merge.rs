@@ -5,13 +5,16 @@ use super::{
     job::{other, JobError},
     Worker,
 };
-use crate::site::StudyKey;
+use crate::{
+    data::{apart, numeric_column, Apart},
+    site::StudyKey,
+};
 use consilium_aggregation::{
     compare_files, hash_file, merge_files, verify_update, FileError, FileMerge, FilesError, InputFile, Layout,
     Statistics,
 };
 use consilium_primitives::{round::inputs_root, BlobRef, DutyKind, DutyOrder, DutyOutput, Hash, Marks, Merge};
-use consilium_study::StudySpec;
+use consilium_study::{StudySpec, Transform};
 use serde_json::json;
 use std::io;
 
@@ -25,6 +28,32 @@ impl From<io::Error> for MergeFault {
     fn from(error: io::Error) -> Self {
         Self(FilesError::Io { path: "the blob store".into(), error })
     }
+}
+
+/// Columns that are named in the log.
+const NAMED: usize = 10;
+
+/// What is said, before anything is trained, of columns whose values are far larger at one site than at another.
+fn scales(spec: &StudySpec, sites: &[Statistics], who: impl Fn(usize) -> String) -> Vec<String> {
+    if spec.data.transform == Transform::Rank {
+        return Vec::new();
+    }
+    let apart = apart(sites);
+    let line = |found: &Apart| {
+        format!(
+            "{}: its values are {:.0} times as large at institution {} as at institution {}; are they in the same unit everywhere, and \
+             is a code for \"not known\" among them (data.missing_values)?",
+            numeric_column(spec, found.column),
+            found.times,
+            who(found.sites.0),
+            who(found.sites.1)
+        )
+    };
+    let mut lines: Vec<String> = apart.iter().take(NAMED).map(line).collect();
+    if apart.len() > NAMED {
+        lines.push(format!("and {} more columns are as far apart", apart.len() - NAMED));
+    }
+    lines
 }
 
 impl Worker {
@@ -78,6 +107,10 @@ impl Worker {
             return Ok(None);
         }
         if order.duty.kind == DutyKind::MergeStatistics {
+            let who = |place: usize| order.inputs.get(place).map_or_else(String::new, |i| i.institution.to_string());
+            for line in scales(spec, &parts, who) {
+                tracing::warn!("study {}: {line}", order.duty.study);
+            }
             let bytes = Statistics::merge(&parts).map_err(other)?.encode(None).map_err(other)?;
             return Ok(Some(DutyOutput::Root(self.blobs.put_loosely(&bytes)?)));
         }
@@ -223,5 +256,41 @@ impl Worker {
             order.duty.round,
             hex::encode(blob.root)
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use consilium_study::StudyFile;
+
+    #[test]
+    fn columns_that_are_a_hundred_times_as_large_elsewhere_are_said_before_a_round_begins() {
+        let names: Vec<String> = (0..12).map(|n| format!("\"lab{n}\"")).collect();
+        let text = format!(
+            "title = \"t\"\n[data]\nfeatures = {{ columns = [{}] }}\nlabel = \"ill\"\npositive = \"yes\"\nnegative = \"no\"\n\
+             scaling = \"swarm\"\n[model.logistic]\n[training]\noptimizer = {{ sgd = {{ learning_rate = 0.1 }} }}\nbatch_size = 4\n\
+             epochs = 1\n[evaluation]\nvalidation_share = 0.25\n[rules]\nrounds = 1\ntraining_seconds = 1\n",
+            names.join(", ")
+        );
+        let mut spec = StudyFile::parse(&text).unwrap().spec();
+        let site = |factors: [f64; 2], rows: usize| {
+            let column = |factor: f64| (0..rows).map(|n| factor * (50 + n * 13 % 31) as f64).collect::<Vec<_>>();
+            let mut columns = vec![column(factors[0]); 11];
+            columns.push(column(factors[1]));
+            Statistics::of_columns(&columns)
+        };
+        let who = |place: usize| ["north", "south", "east"][place].to_owned();
+        let sites = [site([1.0, 1.0], 40), site([1.0, 200.0], 40), site([1.0, 0.001], 19)];
+        let said = scales(&spec, &sites, who);
+        assert_eq!(said.len(), 1, "{said:?}");
+        let wanted =
+            "column \"lab11\": its values are 200 times as large at institution south as at institution north;";
+        assert!(said[0].starts_with(wanted), "{said:?}");
+        let all = scales(&spec, &[site([1.0, 1.0], 40), site([1e-3, 1e-3], 40)], who);
+        assert_eq!((all.len(), all[10].as_str()), (11, "and 2 more columns are as far apart"));
+        spec.data.transform = Transform::Rank;
+        assert!(scales(&spec, &sites, who).is_empty());
     }
 }

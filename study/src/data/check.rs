@@ -2,7 +2,8 @@
 
 use crate::{
     data::{
-        same_value, BadRows, DataSpec, Features, Orientation, PictureKind, Scaling, Task, Transform, Window, MAX_LEVELS,
+        same_value, BadRows, DataSpec, Features, MissingLabels, Orientation, PictureKind, Scaling, Task, Transform,
+        Window, MAX_LEVELS,
     },
     error::{wrong, SpecError},
 };
@@ -66,6 +67,18 @@ impl DataSpec {
                     return Err(wrong(format!("data.pictures.{field}"), format!("{side} must lie between 1 and 4096")));
                 }
             }
+            match (pictures.channels, pictures.kind) {
+                (1, _) | (3, PictureKind::Picture) => {}
+                (3, PictureKind::Dicom(_)) => {
+                    return Err(wrong("data.pictures.channels", "DICOM is read as grey: leave it out"));
+                }
+                (other, _) => {
+                    return Err(wrong(
+                        "data.pictures.channels",
+                        format!("{other} must be 1 (grey) or 3 (red, green and blue)"),
+                    ));
+                }
+            }
             if !pictures.mean.is_finite() || !pictures.deviation.is_finite() || pictures.deviation <= 0.0 {
                 return Err(wrong("data.pictures.deviation", "must be above 0, and mean and deviation finite"));
             }
@@ -110,6 +123,15 @@ impl DataSpec {
                     "data.categorical",
                     format!(
                         "the levels of {:?} must be 2 to {MAX_LEVELS} different texts, none empty",
+                        categorical.column
+                    ),
+                ));
+            }
+            if let Some(other) = categorical.other.as_deref().map(str::trim).filter(|other| !levels.contains(other)) {
+                return Err(wrong(
+                    "data.categorical",
+                    format!(
+                        "other values of {:?} are to count as {other:?} (other), which must be one of its levels: add it to them",
                         categorical.column
                     ),
                 ));
@@ -166,6 +188,23 @@ impl DataSpec {
             }
             Ok(())
         };
+        if self.missing_labels == MissingLabels::Mask {
+            if self.labels.is_empty() {
+                return Err(wrong(
+                    "data.missing_labels",
+                    "is for several labels (data.labels): a row without its one label teaches nothing",
+                ));
+            }
+            let codes = || self.missing_values.iter();
+            if let Some(value) =
+                [&self.positive, &self.negative].into_iter().find(|v| codes().any(|code| same_value(code, v)))
+            {
+                return Err(wrong(
+                    "data.missing_values",
+                    format!("{value:?} is a value of the labels too; it cannot be both"),
+                ));
+            }
+        }
         match self.task() {
             Task::Classes(_) => {
                 if !self.labels.is_empty() || !self.positive.is_empty() || !self.negative.is_empty() {

@@ -2,8 +2,10 @@
 
 mod check;
 mod layout;
+mod pictures;
 
 pub use layout::{Encoding, Layout, Orientation};
+pub use pictures::{PictureKind, Pictures, Window};
 
 use layout::is_default;
 use serde::{Deserialize, Serialize};
@@ -60,6 +62,9 @@ pub struct DataSpec {
     /// More of them, by feature column.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub missing_values_of: BTreeMap<String, Vec<String>>,
+    /// What an empty cell in a column of several labels means.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub missing_labels: MissingLabels,
     /// What becomes of a row, or a picture, that cannot be read.
     #[serde(default, skip_serializing_if = "BadRows::is_refuse")]
     pub bad_rows: BadRows,
@@ -132,58 +137,11 @@ impl Others {
 pub struct Categorical {
     /// Its name.
     pub column: String,
-    /// The values it may hold; another one is an error.
+    /// The values it may hold; another one is an error, unless `other` says what it counts as.
     pub levels: Vec<String>,
-}
-
-/// Pictures: the table has a column with their files' names, relative to the table's own folder.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pictures {
-    /// Column of the files' names.
-    pub column: String,
-    /// Rows of pixels that the network takes; pictures of other sizes are resized.
-    pub height: u32,
-    /// Columns of pixels.
-    pub width: u32,
-    /// PNG and JPEG by themselves; or DICOM with a window.
-    #[serde(default)]
-    pub kind: PictureKind,
-    /// Subtracted from every pixel, which lies between 0 and 1.
-    #[serde(default = "half")]
-    pub mean: f64,
-    /// What pixels are divided by then.
-    #[serde(default = "quarter")]
-    pub deviation: f64,
-}
-
-/// Kinds of picture files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum PictureKind {
-    /// PNG or JPEG, told apart by their content; colours become grey.
-    #[default]
-    Picture,
-    /// DICOM, seen through this window (DICOM PS3.3, C.11.2.1.2) after the modality's rescaling; MONOCHROME1 is inverted.
-    Dicom(Window),
-}
-
-/// Which values of a DICOM picture become black and white.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Window {
-    /// The first window that the file itself names, else its full range.
-    #[default]
-    Own,
-    /// The full range that its stored bits can hold.
-    Full,
-    /// This one, for all files.
-    Fixed {
-        /// Its centre.
-        center: f64,
-        /// Its width, at least 1.
-        width: f64,
-    },
+    /// That of the levels which every other value counts as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<String>,
 }
 
 /// What an empty cell (or `NA`, or `NaN`) in a feature column means.
@@ -197,6 +155,18 @@ pub enum Missing {
     Mean,
     /// The row is left out.
     DropRow,
+}
+
+/// What an empty cell (or `NA`, `NaN`, or what the study calls missing everywhere) in a column of several labels means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MissingLabels {
+    /// An error, by line and column.
+    #[default]
+    Refuse,
+    /// Nobody knows whether the label holds for the row: it has no part in loss and figures. A row of which no label is known is left
+    /// out.
+    Mask,
 }
 
 /// What becomes of a row, or a picture, that cannot be read.
@@ -283,13 +253,6 @@ pub enum Scaling {
     Transductive,
 }
 
-fn half() -> f64 {
-    0.5
-}
-fn quarter() -> f64 {
-    0.25
-}
-
 /// Whether two texts stand for the same value: the same text but for blanks around it, or the same number.
 pub fn same_value(a: &str, b: &str) -> bool {
     let (a, b) = (a.trim(), b.trim());
@@ -338,15 +301,15 @@ impl DataSpec {
     /// Numbers per row that the network takes.
     pub fn inputs(&self) -> usize {
         match &self.pictures {
-            Some(pictures) => pictures.height as usize * pictures.width as usize,
+            Some(pictures) => pictures.numbers(),
             None => self.numeric() + self.categorical.iter().map(|c| c.levels.len()).sum::<usize>(),
         }
     }
 
-    /// Shape of one row: `[features]` or `[1, height, width]`.
+    /// Shape of one row: `[features]` or `[channels, height, width]`.
     pub fn input_shape(&self) -> Vec<usize> {
         match &self.pictures {
-            Some(pictures) => vec![1, pictures.height as usize, pictures.width as usize],
+            Some(pictures) => [pictures.channels, pictures.height, pictures.width].map(|n| n as usize).to_vec(),
             None => vec![self.inputs()],
         }
     }

@@ -1,4 +1,4 @@
-//! PNG and JPEG files as greyscale pixels, and the resampling that brings pictures to a model's size.
+//! PNG and JPEG files as pixels, grey or in colours, and the resampling that brings pictures to a model's size.
 //!
 //! Resampling stays by hand: what a pixel becomes is part of what a study agrees on, so it is said below as a formula and
 //! does not change with a version of a library.
@@ -27,7 +27,7 @@ use std::{
 pub const MAX_FILE: u64 = 1 << 27;
 const RARE_PNG: &str = "is a PNG of a kind that is not read; save it as a plain PNG";
 
-/// A greyscale picture, row by row from the top left.
+/// A greyscale picture, or one channel of a picture in colours, row by row from the top left.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grey {
     /// Pixels in a row.
@@ -53,7 +53,31 @@ pub fn read_picture(path: &Path) -> Result<Grey, DataError> {
 /// # Errors
 /// It is neither PNG nor JPEG, is damaged or cut off, too large, or of another kind of colour.
 pub fn parse_picture(bytes: &[u8], path: &Path) -> Result<Grey, DataError> {
-    caught(|| decode(bytes)).unwrap_or_else(|| Err(damaged("picture"))).map_err(|e| e.of(path))
+    let mut grey = Grey { width: 0, height: 0, pixels: Vec::new() };
+    decoded(bytes, path, Colours::Grey, &mut |plane| grey = plane)?;
+    Ok(grey)
+}
+
+/// The same in colours: red, green and blue are handed over one after the other, each as [`parse_picture`] gives a grey picture, with
+/// the values as stored divided by 255, or by 65535 where there are 16 bits. Of a picture that is grey all three are the same.
+///
+/// # Errors
+/// As [`parse_picture`].
+pub fn parse_colours(bytes: &[u8], path: &Path, each: &mut dyn FnMut(Grey)) -> Result<(), DataError> {
+    decoded(bytes, path, Colours::Three, each)
+}
+
+fn decoded(bytes: &[u8], path: &Path, colours: Colours, each: &mut dyn FnMut(Grey)) -> Result<(), DataError> {
+    caught(|| decode(bytes, colours, each)).unwrap_or_else(|| Err(damaged("picture"))).map_err(|e| e.of(path))
+}
+
+/// What becomes of colours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Colours {
+    /// One channel, their luma.
+    Grey,
+    /// Three channels.
+    Three,
 }
 
 /// All bytes of a file, if it is not larger than a picture may be.
@@ -76,11 +100,11 @@ pub(crate) fn limited(path: &Path) -> Result<Vec<u8>, DataError> {
     Ok(bytes)
 }
 
-fn decode(bytes: &[u8]) -> Result<Grey, DataError> {
+fn decode(bytes: &[u8], colours: Colours, each: &mut dyn FnMut(Grey)) -> Result<(), DataError> {
     if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
-        decode_png(bytes)
+        decode_png(bytes, colours, each)
     } else if bytes.starts_with(b"\xff\xd8\xff") {
-        decode_jpeg(bytes)
+        decode_jpeg(bytes, colours, each)
     } else if bytes.is_empty() {
         Err(refused("is empty"))
     } else {
@@ -88,7 +112,7 @@ fn decode(bytes: &[u8]) -> Result<Grey, DataError> {
     }
 }
 
-fn decode_png(bytes: &[u8]) -> Result<Grey, DataError> {
+fn decode_png(bytes: &[u8], colours: Colours, each: &mut dyn FnMut(Grey)) -> Result<(), DataError> {
     // the size comes first of all, in a chunk that is always the same
     let side = |at: usize| bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes);
     let (Some(width), Some(height)) = (side(16), side(20)) else { return Err(damaged("PNG")) };
@@ -96,17 +120,18 @@ fn decode_png(bytes: &[u8]) -> Result<Grey, DataError> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_PIXELS as u64 * 8 + (1 << 25));
     let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits).map_err(|e| failed(&e))?;
-    grey(decoder)
+    planes_of(decoder, colours, each)
 }
 
-fn decode_jpeg(bytes: &[u8]) -> Result<Grey, DataError> {
+fn decode_jpeg(bytes: &[u8], colours: Colours, each: &mut dyn FnMut(Grey)) -> Result<(), DataError> {
     let (width, height, samples, format) = jpeg::decode(bytes)?;
-    let pixels = match format {
-        PixelFormat::L8 => one(&samples, 1, 255),
-        PixelFormat::RGB24 => luma(&samples, 3, 255),
+    let per = match format {
+        PixelFormat::L8 => 1,
+        PixelFormat::RGB24 => 3,
         PixelFormat::L16 | PixelFormat::CMYK32 => return Err(damaged("JPEG")),
     };
-    Ok(Grey { width, height, pixels })
+    planes(&samples, (width, height), (per, 255), colours, each);
+    Ok(())
 }
 
 fn failed(error: &ImageError) -> DataError {
@@ -117,34 +142,53 @@ fn failed(error: &ImageError) -> DataError {
     }
 }
 
-fn grey(decoder: impl ImageDecoder) -> Result<Grey, DataError> {
+fn planes_of(decoder: impl ImageDecoder, colours: Colours, each: &mut dyn FnMut(Grey)) -> Result<(), DataError> {
     let (width, height) = decoder.dimensions();
-    check_size(width as usize, height as usize)?;
+    let size = (width as usize, height as usize);
+    check_size(size.0, size.1)?;
     let color = decoder.color_type();
     let picture = DynamicImage::from_decoder(decoder).map_err(|e| failed(&e))?;
-    let pixels = match (color, picture) {
-        (ColorType::L8, DynamicImage::ImageLuma8(p)) => one(p.as_raw(), 1, 255),
-        (ColorType::La8, DynamicImage::ImageLumaA8(p)) => one(p.as_raw(), 2, 255),
-        (ColorType::L16, DynamicImage::ImageLuma16(p)) => one(p.as_raw(), 1, 65535),
-        (ColorType::La16, DynamicImage::ImageLumaA16(p)) => one(p.as_raw(), 2, 65535),
-        (ColorType::Rgb8, DynamicImage::ImageRgb8(p)) => luma(p.as_raw(), 3, 255),
-        (ColorType::Rgba8, DynamicImage::ImageRgba8(p)) => luma(p.as_raw(), 4, 255),
-        (ColorType::Rgb16, DynamicImage::ImageRgb16(p)) => luma(p.as_raw(), 3, 65535),
-        (ColorType::Rgba16, DynamicImage::ImageRgba16(p)) => luma(p.as_raw(), 4, 65535),
+    match (color, picture) {
+        (ColorType::L8, DynamicImage::ImageLuma8(p)) => planes(p.as_raw(), size, (1, 255), colours, each),
+        (ColorType::La8, DynamicImage::ImageLumaA8(p)) => planes(p.as_raw(), size, (2, 255), colours, each),
+        (ColorType::L16, DynamicImage::ImageLuma16(p)) => planes(p.as_raw(), size, (1, 65535), colours, each),
+        (ColorType::La16, DynamicImage::ImageLumaA16(p)) => planes(p.as_raw(), size, (2, 65535), colours, each),
+        (ColorType::Rgb8, DynamicImage::ImageRgb8(p)) => planes(p.as_raw(), size, (3, 255), colours, each),
+        (ColorType::Rgba8, DynamicImage::ImageRgba8(p)) => planes(p.as_raw(), size, (4, 255), colours, each),
+        (ColorType::Rgb16, DynamicImage::ImageRgb16(p)) => planes(p.as_raw(), size, (3, 65535), colours, each),
+        (ColorType::Rgba16, DynamicImage::ImageRgba16(p)) => planes(p.as_raw(), size, (4, 65535), colours, each),
         _ => return Err(refused(RARE_PNG)),
-    };
-    Ok(Grey { width: width as usize, height: height as usize, pixels })
+    }
+    Ok(())
 }
 
-/// The first of `channels` samples.
-fn one<S: Copy + Into<u32>>(samples: &[S], channels: usize, max: u32) -> Vec<f32> {
-    samples.chunks_exact(channels).map(|p| (f64::from(p[0].into()) / f64::from(max)) as f32).collect()
+/// Hands over the channels of samples, of which `per` are one pixel's, up to `max`: with three and more of them the first three are
+/// colours.
+fn planes<S: Copy + Into<u32>>(
+    samples: &[S],
+    (width, height): (usize, usize),
+    (per, max): (usize, u32),
+    colours: Colours,
+    each: &mut dyn FnMut(Grey),
+) {
+    let mut plane = |pixels| each(Grey { width, height, pixels });
+    match (colours, per >= 3) {
+        (Colours::Grey, false) => plane(one(samples, per, 0, max)),
+        (Colours::Grey, true) => plane(luma(samples, per, max)),
+        (Colours::Three, false) => (0..3).for_each(|_| plane(one(samples, per, 0, max))),
+        (Colours::Three, true) => (0..3).for_each(|channel| plane(one(samples, per, channel, max))),
+    }
 }
 
-/// Luma of the first three of `channels` samples: whole numbers up to one division, so that grey stays grey exactly.
-fn luma<S: Copy + Into<u32>>(samples: &[S], channels: usize, max: u32) -> Vec<f32> {
+/// Sample number `which`, from 0, of `per` samples of each pixel.
+fn one<S: Copy + Into<u32>>(samples: &[S], per: usize, which: usize, max: u32) -> Vec<f32> {
+    samples.chunks_exact(per).map(|p| (f64::from(p[which].into()) / f64::from(max)) as f32).collect()
+}
+
+/// Luma of the first three of `per` samples: whole numbers up to one division, so that grey stays grey exactly.
+fn luma<S: Copy + Into<u32>>(samples: &[S], per: usize, max: u32) -> Vec<f32> {
     let sum = |p: &[S]| 299 * p[0].into() + 587 * p[1].into() + 114 * p[2].into();
-    samples.chunks_exact(channels).map(|p| (f64::from(sum(p)) / f64::from(1000 * max)) as f32).collect()
+    samples.chunks_exact(per).map(|p| (f64::from(sum(p)) / f64::from(1000 * max)) as f32).collect()
 }
 
 impl Grey {

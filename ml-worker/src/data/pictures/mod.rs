@@ -10,7 +10,7 @@ use crate::data::{
     error::DataError,
     pictures::{
         dicom::parse_dicom,
-        image::{limited, parse_picture, Grey},
+        image::{limited, parse_colours, parse_picture, Grey},
     },
     table::{
         cell::Mode,
@@ -133,7 +133,7 @@ impl<'a> Sheet<'a> {
 
     /// Numbers of a picture.
     fn side(&self) -> usize {
-        self.pictures.height as usize * self.pictures.width as usize
+        self.pictures.numbers()
     }
 
     /// Hands over all pictures in the table's order; they are read on all cores, as many at the same time as memory allows.
@@ -180,15 +180,19 @@ impl<'a> Sheet<'a> {
         if want == Want::Hash {
             return Seen { hash, what: Ok(Shown::default()) };
         }
-        let grey = match self.pictures.kind {
-            PictureKind::Picture => parse_picture(&bytes, name),
-            PictureKind::Dicom(window) => parse_dicom(&bytes, name, window),
+        let mut shown = Shown::default();
+        let mut take = |plane: Grey| {
+            shown.size = (plane.width, plane.height);
+            if want == Want::Pixels {
+                shown.pixels.extend(self.numbers(&plane));
+            }
         };
-        let what = match grey {
-            Ok(grey) if want == Want::Size => Ok(Shown { size: (grey.width, grey.height), pixels: Vec::new() }),
-            Ok(grey) => Ok(Shown { size: (grey.width, grey.height), pixels: self.numbers(&grey) }),
-            Err(error) => Err(failed(error, FailureKind::Damaged)),
+        let read = match self.pictures.kind {
+            PictureKind::Picture if self.pictures.channels == 1 => parse_picture(&bytes, name).map(take),
+            PictureKind::Picture => parse_colours(&bytes, name, &mut take),
+            PictureKind::Dicom(window) => parse_dicom(&bytes, name, window).map(take),
         };
+        let what = read.map(|()| shown).map_err(|error| failed(error, FailureKind::Damaged));
         Seen { hash, what }
     }
 
@@ -217,6 +221,7 @@ impl<'a> Sheet<'a> {
         }
     }
 
+    /// The network's numbers of one channel.
     fn numbers(&self, grey: &Grey) -> Vec<f32> {
         let Pictures { height, width, mean, deviation, .. } = self.pictures;
         let sized = grey.resized(*width as usize, *height as usize);

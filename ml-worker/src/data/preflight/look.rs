@@ -1,6 +1,11 @@
 //! What stands out in the columns of a table, and how many of its rows are there twice.
 
-use crate::data::{error::DataError, preflight::column::Column, table::Table};
+use crate::data::{
+    error::DataError,
+    preflight::column::Column,
+    table::{header::other, Table},
+};
+use consilium_study::DataSpec;
 use serde::Serialize;
 use std::{collections::HashMap, io};
 
@@ -36,6 +41,8 @@ pub struct Look {
     pub codes: Vec<Count>,
     /// Columns of whole numbers of which each is above the one before, as row numbers are.
     pub counting: Vec<String>,
+    /// Categorical columns of which one level is that of all other values (`other`), and how many rows have that level.
+    pub other: Vec<Count>,
     /// Rows that have all values of another one, where that is no matter of chance: how many, and how many of them are
     /// labelled otherwise than the first such.
     pub twice: (usize, usize),
@@ -44,8 +51,8 @@ pub struct Look {
     pub(in crate::data) incomplete: Vec<usize>,
 }
 
-/// Looks at all rows twice.
-pub(in crate::data) fn look(table: &Table) -> Result<Look, DataError> {
+/// Looks at all rows of a table twice, which has been read by this specification.
+pub(in crate::data) fn look(table: &Table, spec: &DataSpec) -> Result<Look, DataError> {
     let (numeric, raw) = (table.form.numeric, table.form.raw());
     let rows: Vec<usize> = (0..table.rows()).collect();
     let mut out = Look { missing: vec![0; raw], ..Look::default() };
@@ -56,6 +63,9 @@ pub(in crate::data) fn look(table: &Table) -> Result<Look, DataError> {
     let every = rows.len().div_ceil((SAMPLE.0 / 8 / raw).clamp(50, SAMPLE.1));
     let mut sample: Vec<Vec<f64>> = vec![Vec::new(); numeric];
     let mut same = Same::default();
+    // of categorical columns the place, the level of all other values, and its rows
+    let others = spec.categorical.iter().zip(numeric..).filter_map(|(c, place)| Some((place, other(c)?, 0)));
+    let mut others: Vec<(usize, u32, usize)> = others.collect();
     let each = |each: &mut dyn FnMut(usize, &[f64])| {
         let blocks = table.cells.each_block::<io::Error>(raw, &rows, |first, block| {
             block.chunks_exact(raw).zip(first..).for_each(|(row, n)| each(n, row));
@@ -73,6 +83,9 @@ pub(in crate::data) fn look(table: &Table) -> Result<Look, DataError> {
             out.incomplete.push(n);
         }
         same.see(table, n, row);
+        for (place, level, rows) in &mut others {
+            *rows += usize::from(row[*place] == f64::from(*level));
+        }
         for ((value, column), sample) in row.iter().zip(&mut columns).zip(&mut sample) {
             if !value.is_nan() {
                 column.see(*value);
@@ -112,6 +125,9 @@ pub(in crate::data) fn look(table: &Table) -> Result<Look, DataError> {
             out.counting.push(name.clone());
         }
     }
+    let counted = others.into_iter().filter(|(_, _, rows)| *rows > 0);
+    out.other =
+        counted.map(|(n, _, rows)| Count { column: spec.categorical[n - numeric].column.clone(), rows }).collect();
     out.twice = same.found(rows.len(), log);
     Ok(out)
 }

@@ -81,6 +81,9 @@ pub struct Part {
     pub rows: usize,
     /// How many of each class, or with each label.
     pub classes: Vec<usize>,
+    /// Of how many each label is known, where some are not known of all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<usize>,
 }
 
 /// Something that is wrong.
@@ -106,7 +109,10 @@ impl Report {
     fn of_one_class(&self, spec: &StudySpec) -> bool {
         let (classes, rows) = (&self.training.classes, self.training.rows);
         match spec.data.task() {
-            Task::Labels(_) => classes.iter().all(|count| *count == 0 || *count == rows),
+            Task::Labels(_) => {
+                let known = |n: usize| self.training.known.get(n).copied().unwrap_or(rows);
+                classes.iter().enumerate().all(|(n, count)| *count == 0 || *count == known(n))
+            }
             Task::Binary | Task::Classes(_) => classes.contains(&rows),
         }
     }
@@ -158,9 +164,11 @@ fn fill(report: &mut Report, path: &Path, spec: &StudySpec, key: &[u8; 32], how:
         _ => Cells::Memory(values),
     };
     let table = Table::new(known, cells, &reduced);
-    report.rows = table.rows() + table.skipped;
+    // what is dropped for its features is still in the table; what has no label is not
+    report.rows = table.rows() + table.skipped + table.dropped;
     report.skipped = table.skipped;
-    report.look = look(&table)?;
+    report.dropped = table.dropped;
+    report.look = look(&table, &reduced)?;
     worst(report, &table, &reduced, &missing);
     if let BadRows::Skip { at_most } = spec.data.bad_rows {
         if report.skipped as f64 > at_most * report.rows as f64 {
@@ -176,7 +184,7 @@ fn fill(report: &mut Report, path: &Path, spec: &StudySpec, key: &[u8; 32], how:
     }
     let kept: Vec<usize> = match spec.data.missing {
         Missing::DropRow => {
-            report.dropped = report.look.incomplete.len();
+            report.dropped += report.look.incomplete.len();
             let mut incomplete = report.look.incomplete.iter().peekable();
             (0..table.rows()).filter(|row| incomplete.next_if_eq(&row).is_none()).collect()
         }
@@ -283,7 +291,13 @@ fn train(report: &mut Report, spec: &StudySpec, table: &Table, kept: &[usize]) -
         cells: Arc::new(Cells::Memory(Memory::default())),
         ..table.clone()
     };
-    let part = |places: &[usize]| Part { rows: places.len(), classes: rows.classes(places.iter().copied()) };
+    let part = |places: &[usize]| {
+        let mut known = rows.known(places.iter().copied());
+        if known.iter().all(|count| *count == places.len()) {
+            known.clear();
+        }
+        Part { rows: places.len(), classes: rows.classes(places.iter().copied()), known }
+    };
     let (training, validation) = Split::of(&rows, spec.evaluation.validation_share).rows(&rows);
     report.all = part(&(0..rows.rows()).collect::<Vec<_>>());
     report.training = part(&training);

@@ -34,7 +34,11 @@ impl fmt::Display for Report {
             self.rows, self.skipped, self.dropped, self.groups
         )?;
         let part = |f: &mut fmt::Formatter<'_>, name: &str, part: &Part| {
-            let counts = self.classes.iter().zip(&part.classes).map(|(class, rows)| format!("{class:?}: {rows}"));
+            let counts =
+                self.classes.iter().zip(&part.classes).enumerate().map(|(n, (class, rows))| match part.known.get(n) {
+                    Some(known) => format!("{class:?}: {rows} of {known} that are known"),
+                    None => format!("{class:?}: {rows}"),
+                });
             writeln!(f, "{name}: {} rows ({})", part.rows, counts.collect::<Vec<_>>().join(", "))
         };
         part(f, "all that are left", &self.all)?;
@@ -48,6 +52,13 @@ impl fmt::Display for Report {
         )?;
         for count in &self.missing {
             writeln!(f, "column {:?}: {} missing values", count.column, count.rows)?;
+        }
+        for count in &self.look.other {
+            writeln!(
+                f,
+                "column {:?}: {} rows have the level that all other values count as (data.categorical)",
+                count.column, count.rows
+            )?;
         }
         if let Some(pictures) = &self.pictures {
             let sizes = pictures.sizes.iter().map(|(width, height, count)| format!("{width} x {height}: {count}"));

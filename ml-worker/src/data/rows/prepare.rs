@@ -24,16 +24,21 @@ pub struct Prepared {
     pub preprocessing: Preprocessing,
 }
 
+/// What a numeric column is called, counted from 0, where there is no table at hand.
+pub fn numeric_column(spec: &StudySpec, place: usize) -> String {
+    match spec.data.features.columns.get(place) {
+        Some(name) => format!("column {name:?}"),
+        None => format!("column {} of the other columns, sorted by their names", place + 1),
+    }
+}
+
 /// Whether merged statistics say something of every numeric column.
 ///
 /// # Errors
 /// A column of which no site had enough values: it would go into the network unscaled.
 pub fn all_known(statistics: &Statistics, spec: &StudySpec) -> Result<(), DataError> {
     let Some(unknown) = statistics.count.iter().position(|count| *count == 0.0) else { return Ok(()) };
-    let column = match spec.data.features.columns.get(unknown) {
-        Some(name) => format!("column {name:?}"),
-        None => format!("column {} of the other columns, sorted by their names", unknown + 1),
-    };
+    let column = numeric_column(spec, unknown);
     Err(DataError::new(
         FailureCode::TooFewSamples,
         format!(
@@ -112,8 +117,11 @@ pub(in crate::data) fn enough(spec: &StudySpec, table: &Table, training: &[usize
         }),
         Task::Labels(_) => counts
             .iter()
-            .all(|count| *count == 0 || *count == rows)
-            .then(|| format!("each label is the same in all {rows} training rows; one at least must differ")),
+            .zip(table.known(training.iter().copied()))
+            .all(|(count, known)| *count == 0 || *count == known)
+            .then(|| {
+                format!("each label is the same in all of {rows} training rows that know it; one at least must differ")
+            }),
     };
     message.map_or(Ok(()), |message| Err(DataError::new(FailureCode::OneClass, message)))
 }

@@ -187,7 +187,7 @@ pub fn far_from_common(own: &Statistics, common: &Statistics) -> Vec<(usize, f64
     let strange = columns.filter_map(|(place, ((mean, all), deviation))| {
         let variance = own.m2[place] / own.count[place];
         let known = own.count[place] >= MIN_ROWS as f64 && common.count[place] > 0.0 && own.m2[place] > 0.0;
-        let flag = (variance - mean * (1.0 - mean)).abs() <= 1e-9 * variance;
+        let flag = flags(*mean, variance);
         let sparse = deviation > 2.0 * mean.abs();
         let off = (all - mean).abs() / deviation;
         // a constant has the deviation 1, not its own
@@ -195,6 +195,52 @@ pub fn far_from_common(own: &Statistics, common: &Statistics) -> Vec<(usize, f64
         (known && !flag && !sparse && !constant && off > STRANGE).then_some((place, off))
     });
     strange.collect()
+}
+
+/// Whether a column of this mean and variance is of yes and no.
+fn flags(mean: f64, variance: f64) -> bool {
+    (variance - mean * (1.0 - mean)).abs() <= 1e-9 * variance
+}
+
+/// How many times as large the values of a column may be at one site as at another.
+const BEYOND_REASON: f64 = 100.0;
+
+/// A column whose values are far larger at one site than at another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Apart {
+    /// The column's place.
+    pub column: usize,
+    /// Places among the sites of the one with the largest values, and of that with the smallest.
+    pub sites: (usize, usize),
+    /// How many times as large they are.
+    pub times: f64,
+}
+
+/// Columns whose values at one site are a hundred times as large as at another, or more, as another unit or a code for "not known"
+/// makes them; from the statistics of all sites, before they are merged.
+///
+/// How large a site's values are is the root of the mean of their squares, `√(mean² + m2 ÷ n)`: there are no medians among the
+/// statistics. Columns that a site withholds, since it has fewer than 20 values, say nothing of that site. Left out are columns that
+/// are nothing but 0 at one of both sites, of yes and no, and of numbers that are mostly 0 at both, where it is a matter of how rare
+/// the others are.
+pub fn apart(sites: &[Statistics]) -> Vec<Apart> {
+    let columns = sites.first().map_or(0, |site| site.count.len());
+    let size = |site: usize, column: usize| {
+        let (n, mean) = (sites[site].count[column], sites[site].mean[column]);
+        let variance = sites[site].m2[column] / n;
+        let size = (mean * mean + variance).sqrt();
+        let known = n >= MIN_ROWS as f64 && size > 0.0 && !flags(mean, variance);
+        known.then_some((size, site, variance.sqrt() > 2.0 * mean.abs()))
+    };
+    let found = (0..columns).filter_map(|column| {
+        let sizes: Vec<_> = (0..sites.len()).filter_map(|site| size(site, column)).collect();
+        let largest = sizes.iter().copied().max_by(|a, b| a.0.total_cmp(&b.0))?;
+        let smallest = sizes.iter().copied().min_by(|a, b| a.0.total_cmp(&b.0))?;
+        let times = largest.0 / smallest.0;
+        let rare = largest.2 && smallest.2;
+        (times >= BEYOND_REASON && !rare).then_some(Apart { column, sites: (largest.1, smallest.1), times })
+    });
+    found.collect()
 }
 
 /// Statistics of some rows of a table, missing values left out, for this site alone: nothing is withheld.

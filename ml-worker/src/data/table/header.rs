@@ -4,7 +4,7 @@ use crate::data::{
     error::DataError,
     table::cell::{Cell, Mode},
 };
-use consilium_study::{DataSpec, Missing, Others, Pictures, Task, Transform};
+use consilium_study::{Categorical, DataSpec, Missing, Others, Pictures, Task, Transform};
 use csv::ByteRecord;
 use std::collections::{HashMap, HashSet};
 
@@ -25,8 +25,8 @@ pub(in crate::data) struct Plan {
     pub picture: Option<(usize, String)>,
     /// What stands for an empty cell, by feature column, numeric ones first; empty where nothing does.
     pub codes: Vec<Codes>,
-    /// What does in the column of the group.
-    pub no_group: Codes,
+    /// What does in the columns of the group and of several labels.
+    pub anywhere: Codes,
 }
 
 /// What stands for an empty cell beside those texts that always do.
@@ -64,6 +64,8 @@ pub(in crate::data) struct Levels {
     pub levels: HashMap<Vec<u8>, u32>,
     /// The levels that are numbers, by their bits; of equal ones the first.
     pub numbers: HashMap<u64, u32>,
+    /// The level of all other values.
+    pub other: Option<u32>,
 }
 
 /// Bits that equal numbers share; none of what is no finite number.
@@ -73,7 +75,7 @@ fn number_bits(text: &str) -> Option<u64> {
 
 impl Levels {
     /// The level of a text that none of them is byte for byte: one with blanks beyond ASCII around it, the same number
-    /// whichever way it is written (`1.0` of a level `1`), or a truth value.
+    /// whichever way it is written (`1.0` of a level `1`), a truth value; or any other text, where one level is that of all others.
     pub fn level(&self, cell: Cell<'_>, text: &[u8]) -> Option<u32> {
         let text = std::str::from_utf8(text).ok()?.trim();
         let by_text = self.levels.get(text.as_bytes()).copied();
@@ -84,7 +86,7 @@ impl Levels {
                 self.levels.iter().filter(|(level, _)| same(level)).map(|(_, n)| *n).min()
             })
         };
-        found.or_else(truth)
+        found.or_else(truth).or(self.other)
     }
 }
 
@@ -161,7 +163,7 @@ pub(in crate::data) fn plan(names: &[String], spec: &DataSpec, mode: Mode, most:
                     numbers.entry(bits).or_insert(n);
                 }
             }
-            Some(Levels { index, name, levels: levels(&c.levels), numbers })
+            Some(Levels { index, name, levels: levels(&c.levels), numbers, other: other(c) })
         })
         .collect();
     let features = numeric.iter().map(|(_, name)| name).chain(categorical.iter().map(|c| &c.name));
@@ -169,8 +171,14 @@ pub(in crate::data) fn plan(names: &[String], spec: &DataSpec, mode: Mode, most:
         true => Vec::new(),
         false => features.map(|name| Codes::of(spec.missing_in(name))).collect(),
     };
-    let no_group = Codes::of(spec.missing_values.iter().map(String::as_str));
-    (Plan { cells: names.len(), numeric, categorical, labels, group, picture, codes, no_group }, problems)
+    let anywhere = Codes::of(spec.missing_values.iter().map(String::as_str));
+    (Plan { cells: names.len(), numeric, categorical, labels, group, picture, codes, anywhere }, problems)
+}
+
+/// Which of a column's levels, counted from 0, is that of all other values.
+pub(in crate::data) fn other(categorical: &Categorical) -> Option<u32> {
+    let other = categorical.other.as_deref()?.trim();
+    categorical.levels.iter().zip(0..).find(|(level, _)| level.trim() == other).map(|(_, n)| n)
 }
 
 /// The columns a specification names otherwise than as features.
@@ -318,7 +326,7 @@ impl Form {
     /// Numbers of a row of the network.
     pub fn inputs(&self) -> usize {
         match &self.pictures {
-            Some(pictures) => pictures.height as usize * pictures.width as usize,
+            Some(pictures) => pictures.numbers(),
             None => self.numeric + self.levels.iter().sum::<usize>(),
         }
     }

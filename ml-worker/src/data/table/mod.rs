@@ -33,6 +33,9 @@ use consilium_primitives::{FailureCode, Hash};
 use consilium_study::{BadRows, DataSpec, Layout, Pictures, Task};
 use std::{collections::HashSet, io, path::Path, sync::Arc};
 
+/// One of several labels of which nobody knows whether it holds for a row.
+pub const UNKNOWN: u32 = u32::MAX;
+
 /// A site's rows. Their values are in memory or in a working copy on disk; which of both changes no number.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -136,6 +139,16 @@ impl Table {
                     Task::Labels(_) => counts[n] += usize::from(*label == 1),
                 }
             }
+        }
+        counts
+    }
+
+    /// Of how many of these rows each of several labels is known; none where the study has no such labels.
+    pub fn known(&self, rows: impl IntoIterator<Item = usize>) -> Vec<usize> {
+        let Task::Labels(labels) = self.form.task else { return Vec::new() };
+        let mut counts = vec![0; labels];
+        for row in rows {
+            counts.iter_mut().zip(self.label(row)).for_each(|(count, label)| *count += usize::from(*label != UNKNOWN));
         }
         counts
     }

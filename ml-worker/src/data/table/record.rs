@@ -4,14 +4,14 @@ use crate::data::{
     table::{
         cell::{Cell, Mode, What},
         header::{Codes, Form, Plan},
-        identity,
+        identity, UNKNOWN,
     },
     text::{
         number::{is_missing, like_thousands, number, Mark, Marks},
         pieces::Cells,
     },
 };
-use consilium_study::{same_value, DataSpec, Missing, Task, Transform};
+use consilium_study::{same_value, DataSpec, Missing, MissingLabels, Task, Transform};
 use std::collections::BTreeMap;
 
 /// The cells of one row.
@@ -164,7 +164,9 @@ impl RowReader<'_> {
         }
         let missing = self.cells(record, &mut row);
         let (bad, long) = (row.bad, row.long);
-        if bad || (missing > 0 && self.spec.missing == Missing::DropRow) {
+        let found = &part.labels[labels..];
+        let unlabelled = !found.is_empty() && found.iter().all(|label| *label == UNKNOWN);
+        if bad || unlabelled || (missing > 0 && self.spec.missing == Missing::DropRow) {
             part.values.truncate(values);
             part.labels.truncate(labels);
             part.pictures.truncate(pictures);
@@ -284,6 +286,7 @@ impl RowReader<'_> {
             row.step += 1;
             let label = match self.label(record.cell(*index)) {
                 Some(label) => label,
+                None if self.unknown(record.cell(*index)) => UNKNOWN,
                 None if row.wrong(What::Label) => 0,
                 None => return 0,
             };
@@ -292,7 +295,7 @@ impl RowReader<'_> {
         if let Some((index, _)) = &self.plan.group {
             row.step += 1;
             let text = record.cell(*index).text();
-            if nothing(&text, Some(&self.plan.no_group)) && !row.wrong(What::Group) {
+            if nothing(&text, Some(&self.plan.anywhere)) && !row.wrong(What::Group) {
                 return 0;
             }
         }
@@ -306,6 +309,11 @@ impl RowReader<'_> {
             }
         }
         missing
+    }
+
+    /// Whether a cell that holds no label says that it is not known, which the study lets be.
+    fn unknown(&self, cell: Cell<'_>) -> bool {
+        self.spec.missing_labels == MissingLabels::Mask && nothing(&cell.text(), Some(&self.plan.anywhere))
     }
 
     /// Which label a cell holds: the same text, or the same number; a truth value is 1 or 0, or its word.

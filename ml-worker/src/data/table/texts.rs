@@ -58,5 +58,13 @@ pub fn read_names(path: &Path, spec: &DataSpec, column: &str, how: &Reading) -> 
 
 /// A column that is read as that of the pictures' names, of which there are none.
 fn texts_in(column: &str) -> Pictures {
-    Pictures { column: column.to_owned(), height: 1, width: 1, kind: PictureKind::Picture, mean: 0.0, deviation: 1.0 }
+    Pictures {
+        column: column.to_owned(),
+        height: 1,
+        width: 1,
+        channels: 1,
+        kind: PictureKind::Picture,
+        mean: 0.0,
+        deviation: 1.0,
+    }
 }

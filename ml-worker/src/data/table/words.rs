@@ -67,7 +67,7 @@ impl What {
             Self::NotFinite => "correct the number, or leave the cell empty where it is unknown",
             Self::Missing => "fill in the cells, or agree on data.missing \"mean\" or \"drop_row\"",
             Self::Log1p => "correct the numbers, or agree on another data.transform",
-            Self::Level => "correct the cells, or agree on more levels",
+            Self::Level => "correct the cells, or agree on more levels, or on one that all others count as (other)",
             Self::Label => "correct the cells, or agree on other values of the label",
             Self::Group => "name the group in every row, or agree on a study without groups",
             Self::Picture => "name a file in every row, or take the row out",

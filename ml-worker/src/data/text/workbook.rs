@@ -58,24 +58,30 @@ fn sheets(bytes: &[u8]) -> Result<Vec<Range<Data>>, DataError> {
 /// that is looked at before.
 fn sheet(book: &mut Book<'_>, name: &str) -> Result<Range<Data>, DataError> {
     let mut cells = Vec::new();
+    // false: there are more than may be
     let mut keep = |cell: Cell<DataRef<'_>>| {
         let value = Data::from(cell.get_value().clone());
         if value != Data::Empty {
             cells.push(Cell::new(cell.get_position(), value));
         }
+        cells.len() as u64 <= MAX_CELLS
     };
     match book {
         Sheets::Xlsx(book) => {
             // a sheet of a chart has no cells
             let Ok(mut reader) = book.worksheet_cells_reader(name) else { return whole(book, name) };
             while let Some(cell) = reader.next_cell().map_err(|_| broken())? {
-                keep(cell);
+                if !keep(cell) {
+                    break;
+                }
             }
         }
         Sheets::Xlsb(book) => {
             let Ok(mut reader) = book.worksheet_cells_reader(name) else { return whole(book, name) };
             while let Some(cell) = reader.next_cell().map_err(|_| broken())? {
-                keep(cell);
+                if !keep(cell) {
+                    break;
+                }
             }
         }
         Sheets::Xls(book) => return whole(book, name),
@@ -86,11 +92,11 @@ fn sheet(book: &mut Book<'_>, name: &str) -> Result<Range<Data>, DataError> {
         places().max().zip(places().min()).map_or(0, |(last, first)| u64::from(last - first) + 1)
     };
     let (rows, columns) = (span(|place| place.0), span(|place| place.1));
-    if rows * columns > MAX_CELLS {
+    if rows * columns > MAX_CELLS || cells.len() as u64 > MAX_CELLS {
         return Err(DataError::new(
             FailureCode::OutOfMemory,
             format!(
-                "is a workbook with a sheet that spans {rows} rows and {columns} columns, more than {MAX_CELLS} cells: clear those \
+                "is a workbook with a sheet that spans at least {rows} rows and {columns} columns, more than {MAX_CELLS} cells: clear those \
                  that stray from the table, or save it as CSV (UTF-8)"
             ),
         ));

@@ -311,7 +311,7 @@ fn a_cut_of_its_own_for_each_label() {
     let plain = MultiLabel::of(&logits, 2, &truths).unwrap();
     let cut = MultiLabel::with_cuts(&logits, &truths, &[None, Some(0.1)]).unwrap();
     assert_eq!(cut.per_label[0], plain.per_label[0]);
-    assert_eq!(cut.per_label[1].at_cut.as_ref().unwrap().accuracy, 1.0);
+    assert_eq!(cut.per_label[1].as_ref().unwrap().at_cut.as_ref().unwrap().accuracy, 1.0);
     assert_eq!((cut.subset_accuracy, cut.hamming_loss), (Some(1.0 / 3.0), Some(1.0 / 3.0)), "these are at 0.5");
 }
 
