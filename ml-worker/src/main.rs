@@ -285,6 +285,7 @@ fn check(arguments: &Check) -> Result<()> {
         match spec.data.task() {
             Task::Binary => serde_json::json!({ "rows": rows.len(), "positives": positive(rows) }),
             Task::Classes(_) | Task::Labels(_) => serde_json::json!({ "rows": rows.len(), "classes": classes }),
+            Task::Value => serde_json::json!({ "rows": rows.len() }),
         }
     };
     let mut groups = table.groups.clone();

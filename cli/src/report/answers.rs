@@ -8,7 +8,7 @@ use crate::{
     dashboard::state::{Round, Study},
     plain::counted,
 };
-use consilium_study::{MeasuredOn, Metric, ModelFigures, SiteFigures, Verdict, MIN_FOR_CURVES};
+use consilium_study::{Fit, MeasuredOn, Metric, SiteFigures, Verdict, MIN_FOR_CURVES};
 use serde::Serialize;
 
 /// Answers, sentence by sentence.
@@ -53,10 +53,21 @@ pub fn list<S: AsRef<str>>(names: &[S]) -> String {
 
 /// The agreed metric's name.
 pub fn metric(metric: &str) -> &'static str {
-    if metric == "brier" {
-        "Brier score"
-    } else {
-        "log-loss"
+    named(match metric {
+        "brier" => Metric::Brier,
+        "squared_error" => Metric::SquaredError,
+        "absolute_error" => Metric::AbsoluteError,
+        _ => Metric::LogLoss,
+    })
+}
+
+/// The same.
+pub fn named(metric: Metric) -> &'static str {
+    match metric {
+        Metric::LogLoss => "log-loss",
+        Metric::Brier => "Brier score",
+        Metric::SquaredError => "squared error in units of the outcome's variance",
+        Metric::AbsoluteError => "absolute error in units of the outcome's deviation",
     }
 }
 
@@ -64,10 +75,13 @@ pub fn metric(metric: &str) -> &'static str {
 pub fn constant(figures: &SiteFigures) -> Option<f64> {
     let share = f64::from(figures.positives?) / f64::from(figures.rows);
     let part = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
-    (figures.rows > 0).then(|| match figures.metric {
-        Metric::LogLoss => part(share) + part(1.0 - share),
-        Metric::Brier => share * (1.0 - share),
-    })
+    match figures.metric {
+        _ if figures.rows == 0 => None,
+        Metric::LogLoss => Some(part(share) + part(1.0 - share)),
+        Metric::Brier => Some(share * (1.0 - share)),
+        // of a number there are no positives
+        Metric::SquaredError | Metric::AbsoluteError => None,
+    }
 }
 
 impl Known<'_> {
@@ -116,8 +130,8 @@ impl Known<'_> {
         }
         if let Some(held) = self.held_out {
             if let Some(swarm) = held.models.iter().find(|model| model.name == "swarm") {
-                let auc = auc(swarm.auc, swarm.auc_interval);
-                lines.push(format!("On {} that were held out from everyone: {auc}.", counted(held.rows, "row")));
+                let found = swarm.fit.map_or_else(|| auc(swarm.auc, swarm.auc_interval), fit);
+                lines.push(format!("On {} that were held out from everyone: {found}.", counted(held.rows, "row")));
             }
         }
         let losing: Vec<&str> =
@@ -127,7 +141,8 @@ impl Known<'_> {
         }
         if self.figures.is_empty() {
             let losses = self.certified().map(|round| &round.losses).filter(|losses| !losses.is_empty());
-            lines.push("How well it tells ill from well is not known here: no site's figures were taken in.".into());
+            let what = if self.question.binary { "How well it tells ill from well" } else { "How well it answers" };
+            lines.push(format!("{what} is not known here: no site's figures were taken in."));
             match losses {
                 Some(losses) => {
                     let each: Vec<String> = losses
@@ -246,6 +261,31 @@ pub fn auc(auc: Option<f64>, interval: Option<(f64, f64)>) -> String {
     }
 }
 
+/// What stands in an AUC's place: its name, and how large it is.
+pub fn named_fit(fit: Fit) -> (&'static str, f64) {
+    match fit {
+        Fit::R2(r2) => ("R²", r2),
+    }
+}
+
+/// The same in words.
+pub fn fit(fit: Fit) -> String {
+    let (name, value) = named_fit(fit);
+    let words = match fit {
+        Fit::R2(_) => "0 is what the mean of these rows has",
+    };
+    format!("{name} {}, where {words}", number(value))
+}
+
+/// What is said first of a site's model: its AUC, or what stands in its place where the outcome is no class.
+pub fn first(figures: &SiteFigures) -> String {
+    match (figures.swarm.fit, figures.metric) {
+        (Some(found), _) => fit(found),
+        (None, Metric::SquaredError | Metric::AbsoluteError) => "R² is not defined on these rows".into(),
+        (None, Metric::LogLoss | Metric::Brier) => auc(figures.swarm.auc, figures.swarm.auc_interval),
+    }
+}
+
 /// One site's figures in a sentence.
 fn one(told: &Told) -> String {
     let figures = &told.figures;
@@ -257,7 +297,6 @@ fn one(told: &Told) -> String {
         Some(some) => format!(", {some} of them positive"),
         None => String::new(),
     };
-    let ModelFigures { auc: area, auc_interval, .. } = &figures.swarm;
     let versus = match (told.verdict, figures.difference) {
         (Verdict::Better, _) => "better than its own model",
         (Verdict::Worse, _) => "worse than its own model",
@@ -268,13 +307,10 @@ fn one(told: &Told) -> String {
     };
     let difference = match figures.difference.and_then(|difference| Some((difference.value, difference.interval?))) {
         Some((value, (low, high))) => {
-            let name = match figures.metric {
-                Metric::LogLoss => "log-loss",
-                Metric::Brier => "Brier score",
-            };
+            let name = named(figures.metric);
             format!(" ({name} {value:+.3}, 95 % interval {low:+.3} to {high:+.3})")
         }
         None => String::new(),
     };
-    format!("At {}, on {} {on}{share}: {}; {versus}{difference}.", told.site, figures.rows, auc(*area, *auc_interval))
+    format!("At {}, on {} {on}{share}: {}; {versus}{difference}.", told.site, figures.rows, first(figures))
 }

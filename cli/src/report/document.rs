@@ -5,7 +5,7 @@
 
 use super::{answers::Answers, faults::Fault, question::Question};
 use crate::dashboard::state::{Study, Sum};
-use consilium_study::{SiteFigures, Verdict};
+use consilium_study::{Fit, SiteFigures, Verdict};
 use serde::Serialize;
 
 /// Version of this document.
@@ -108,6 +108,9 @@ pub struct HeldOutModel {
     pub auc: Option<f64>,
     /// 95 % interval of the AUC.
     pub auc_interval: Option<(f64, f64)>,
+    /// What stands in the AUC's place where the outcome is no class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fit: Option<Fit>,
 }
 
 impl Document {

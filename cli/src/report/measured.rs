@@ -1,15 +1,13 @@
 //! The part of the page that says what was measured at sites: the swarm's model beside each site's own.
 
 use super::{
-    answers::{auc, constant, number},
+    answers::{auc, constant, named, named_fit, number},
     chart::{intervals, Interval, Plot, Series, Style},
-    document::{Document, Source, Told},
+    document::{Document, HeldOutModel, Source, Told},
     html::{escaped, paragraph, section as part, table, Cell},
 };
 use crate::plain::counted;
-use consilium_study::{
-    Curves, Difference, MeasuredOn, Metric, ModelFigures, SiteFigures, Verdict, MIN_FOR_CURVES, ROC_STEPS,
-};
+use consilium_study::{Curves, Difference, MeasuredOn, ModelFigures, SiteFigures, Verdict, MIN_FOR_CURVES, ROC_STEPS};
 
 /// The whole part.
 pub fn section(document: &Document) -> String {
@@ -33,13 +31,6 @@ pub fn section(document: &Document) -> String {
     }
     body += &held_out(document);
     part("figures", title, &body)
-}
-
-fn named(metric: Metric) -> &'static str {
-    match metric {
-        Metric::LogLoss => "log-loss",
-        Metric::Brier => "Brier score",
-    }
 }
 
 fn class(verdict: Verdict) -> &'static str {
@@ -91,7 +82,15 @@ fn compared(document: &Document) -> String {
     if central {
         heads.push("Central");
     }
-    heads.extend(["Swarm − own (95 %)", "", "AUC own", "AUC swarm", "AUC, swarm − own (95 %)", "Source"]);
+    // of an outcome that is no class there is no AUC
+    let fit = document.figures.iter().find_map(|told| told.figures.swarm.fit).map(|fit| named_fit(fit).0);
+    let of_fit = fit.map(|name| [format!("{name} own"), format!("{name} swarm")]);
+    heads.extend(["Swarm − own (95 %)", ""]);
+    match &of_fit {
+        Some(names) => heads.extend(names.iter().map(String::as_str)),
+        None => heads.extend(["AUC own", "AUC swarm", "AUC, swarm − own (95 %)"]),
+    }
+    heads.push("Source");
     let rows: Vec<Vec<Cell>> = document
         .figures
         .iter()
@@ -127,11 +126,18 @@ fn compared(document: &Document) -> String {
             cells.extend([
                 Cell::Number(difference(figures.difference)),
                 Cell::Marked(class(told.verdict), told.verdict.to_string()),
-                value(figures.alone.auc),
-                value(figures.swarm.auc),
-                Cell::Number(difference(figures.auc_difference)),
-                Cell::Text(source.into()),
             ]);
+            let of = |model: &ModelFigures| model.fit.map(|fit| named_fit(fit).1);
+            if fit.is_some() {
+                cells.extend([value(of(&figures.alone)), value(of(&figures.swarm))]);
+            } else {
+                cells.extend([
+                    value(figures.alone.auc),
+                    value(figures.swarm.auc),
+                    Cell::Number(difference(figures.auc_difference)),
+                ]);
+            }
+            cells.push(Cell::Text(source.into()));
             cells
         })
         .collect();
@@ -359,6 +365,12 @@ fn held_out(document: &Document) -> String {
         })
         .collect();
     let some = held.positives.map_or_else(String::new, |some| format!(", {some} of them positive"));
+    if let Some(name) = held.models.iter().find_map(|model| model.fit).map(|fit| named_fit(fit).0) {
+        let row =
+            |model: &HeldOutModel| vec![Cell::Head(model.name.clone()), value(model.fit.map(|fit| named_fit(fit).1))];
+        return format!("<h3>On {} held out from everyone</h3>", counted(held.rows, "row"))
+            + &table(&["Model", name], &held.models.iter().map(row).collect::<Vec<_>>());
+    }
     format!("<h3>On {} held out from everyone{some}</h3>", counted(held.rows, "row"))
         + &table(&["Model", "Log-loss", "AUC", "95 % interval of the AUC"], &rows)
 }

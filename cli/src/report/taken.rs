@@ -4,7 +4,7 @@ use super::document::{HeldOut, HeldOutModel, Source, Told};
 use crate::{chain::StudyInfo, plain::seen};
 use anyhow::{bail, ensure, Context, Result};
 use consilium_primitives::{round::Phase, Hash, StudyId};
-use consilium_study::{FiguresFile, Signed, SiteFigures};
+use consilium_study::{FiguresFile, Fit, Signed, SiteFigures};
 use serde_json::Value;
 use std::{fs, path::Path};
 use subxt_signer::sr25519::{verify, Keypair, PublicKey, Signature};
@@ -144,7 +144,13 @@ fn held_out(comparison: &Value) -> Option<HeldOut> {
         let mean = |key: &str| found[key].as_f64().or_else(|| found[format!("{key}_macro")]["mean"].as_f64());
         let ends =
             found["auc_interval"].as_array().and_then(|ends| Some((ends.first()?.as_f64()?, ends.get(1)?.as_f64()?)));
-        Some(HeldOutModel { name, log_loss: found["log_loss"].as_f64(), auc: mean("auc"), auc_interval: ends })
+        Some(HeldOutModel {
+            name,
+            log_loss: found["log_loss"].as_f64(),
+            auc: mean("auc"),
+            auc_interval: ends,
+            fit: found["r2"].as_f64().map(Fit::R2),
+        })
     };
     let locals = comparison["local"].as_array().into_iter().flatten();
     let mut models: Vec<HeldOutModel> =

@@ -26,6 +26,7 @@ fn model(metric: f64, auc: f64) -> ModelFigures {
         metric: Some(metric),
         auc: Some(auc),
         auc_interval: Some((auc - 0.05, auc + 0.04)),
+        fit: None,
         by_round: vec![Some(0.6), Some(0.5), Some(metric), Some(metric + 0.1)],
         curves: None,
     }
@@ -142,8 +143,13 @@ pub fn document() -> Document {
     };
     let figures =
         sorted(vec![told("Alder Clinic", Source::Own, figures()), told("Birch Hospital", Source::Signed, many())]);
-    let held =
-        HeldOutModel { name: "swarm".into(), log_loss: Some(0.2), auc: Some(0.97), auc_interval: Some((0.95, 0.99)) };
+    let held = HeldOutModel {
+        name: "swarm".into(),
+        log_loss: Some(0.2),
+        auc: Some(0.97),
+        auc_interval: Some((0.95, 0.99)),
+        fit: None,
+    };
     let held_out = HeldOut { rows: 114, positives: Some(42), models: vec![held] };
     let unread = vec!["Pauses: this node keeps old states no longer.".to_owned()];
     let known =

@@ -78,21 +78,23 @@ pub fn predict(arguments: &Predict) -> Result<()> {
     let table = read_unlabelled(&arguments.data, &bundle.spec.data, &arguments.memory.reading())?;
     let ids = ids(arguments, &bundle)?;
     let (logits, _) = desk::logits(&bundle, &table).with_context(|| arguments.data.display().to_string())?;
-    let goal = objective(&bundle.spec, None);
+    let goal = objective(&bundle.spec, None).told_in(bundle.preprocessing.scaler.target());
     let mut out = csv::Writer::from_writer(Vec::new());
     let names = outputs(&bundle.spec.data);
     let classes = matches!(goal.task, Task::Classes(_));
-    let cuts = if classes { Vec::new() } else { cuts(&bundle, names.len()) };
+    let number = goal.task == Task::Value;
+    let cuts = if classes || number { Vec::new() } else { cuts(&bundle, names.len()) };
     let fitted = bundle.fitted.as_ref().map_or(&[][..], |fitted| &fitted.recalibration[..]);
     let recalibration: Vec<_> = fitted.iter().copied().flatten().collect();
-    let recalibrated = !classes && recalibration.len() == names.len();
+    let recalibrated = !classes && !number && recalibration.len() == names.len();
     let mut header = vec!["row".to_owned()];
     header.extend(ids.iter().map(|(column, _)| column.clone()));
     header.extend(bundle.spec.data.pictures.iter().map(|pictures| pictures.column.clone()));
-    header.extend(names.iter().map(|name| format!("p({name})")));
-    match classes {
-        true => header.push("likeliest".into()),
-        false => header.extend(names.iter().map(|name| format!("{name} at 0.5"))),
+    header.extend(names.iter().map(|name| if number { format!("predicted {name}") } else { format!("p({name})") }));
+    match (classes, number) {
+        (true, _) => header.push("likeliest".into()),
+        (_, true) => {}
+        _ => header.extend(names.iter().map(|name| format!("{name} at 0.5"))),
     }
     for (chosen, cuts) in &cuts {
         header.extend(names.iter().zip(cuts).map(|(name, cut)| format!("{name} at {cut:.4} ({chosen})")));
@@ -110,7 +112,7 @@ pub fn predict(arguments: &Predict) -> Result<()> {
         if classes {
             let best = (0..p.len()).max_by(|a, b| p[*a].total_cmp(&p[*b]).then(b.cmp(a))).unwrap_or_default();
             line.push(names[best].to_owned());
-        } else {
+        } else if !number {
             line.extend(p.iter().map(|p| u8::from(*p >= 0.5).to_string()));
         }
         for (_, cuts) in &cuts {

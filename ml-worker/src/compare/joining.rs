@@ -30,10 +30,7 @@ pub(super) fn by_row(spec: &StudySpec, said: &Said) -> Vec<f64> {
     let goal = objective(spec, None);
     let rows = said.logits.chunks_exact(goal.task.outputs());
     rows.zip(said.labels.chunks_exact(goal.labels_per_row()))
-        .map(|(z, label)| match spec.evaluation.metric {
-            Metric::LogLoss => goal.row(z, label),
-            Metric::Brier => goal.brier(z, label),
-        })
+        .map(|(z, label)| goal.metric(spec.evaluation.metric, z, label))
         .collect()
 }
 
@@ -46,7 +43,7 @@ impl Joining {
         let truths: Vec<bool> = joined.labels.iter().map(|label| *label == 1).collect();
         let auc = match goal.task {
             Task::Binary => PairedAuc::by_group(&joined.logits, &alone.logits, &truths, &joined.groups),
-            Task::Classes(_) | Task::Labels(_) => None,
+            Task::Classes(_) | Task::Labels(_) | Task::Value => None,
         };
         Some(Self { site: site.to_owned(), rows: joined.groups.len(), metric, difference, verdict, auc })
     }

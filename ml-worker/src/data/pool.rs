@@ -14,7 +14,7 @@ use crate::{
     },
     random::{key, Stream},
 };
-use consilium_study::{DataSpec, Layout, Orientation};
+use consilium_study::{DataSpec, Layout, Orientation, Task};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs,
@@ -101,6 +101,8 @@ impl Pool {
         let place =
             find(site).ok_or_else(|| DataError::schema(format!("has no column {site:?} that names the site")))?;
         let labels: Vec<usize> = spec.label_columns().into_iter().filter_map(find).collect();
+        // a number is no class
+        let classes_of = if spec.task() == Task::Value { &[][..] } else { &labels[..] };
         let group = spec.group.as_deref().and_then(find);
         let trained = spec.features.columns.iter().chain(spec.categorical.iter().map(|c| &c.column));
         if labels.contains(&place) || group == Some(place) || trained.into_iter().any(|name| name.trim() == site) {
@@ -131,7 +133,7 @@ impl Pool {
             let next = sites.len();
             let at = *sites.entry(name).or_insert(next);
             let next = classes.len();
-            let class = labels.iter().map(|place| cell(*place).to_vec()).collect();
+            let class = classes_of.iter().map(|place| cell(*place).to_vec()).collect();
             let class = *classes.entry(class).or_insert(next);
             let patient = match group {
                 Some(group) => *known.entry(identity::group(cell(group)).into_owned()).or_insert(people.len()),

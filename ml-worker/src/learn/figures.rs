@@ -2,7 +2,7 @@
 
 use super::{
     loss::Objective,
-    metrics::{validated_cut, validated_cut_of_probabilities, Metrics, MultiClass, MultiLabel},
+    metrics::{validated_cut, validated_cut_of_probabilities, Metrics, MultiClass, MultiLabel, Regression},
 };
 use crate::data::Table;
 use consilium_study::{DataSpec, Loss, Task};
@@ -18,6 +18,8 @@ pub enum Figures {
     Classes(Box<MultiClass>),
     /// Several labels.
     Labels(Box<MultiLabel>),
+    /// A number.
+    Value(Regression),
 }
 
 impl Figures {
@@ -41,8 +43,8 @@ impl Figures {
             Task::Binary => {
                 let cut = cuts.first().copied().flatten();
                 match objective.loss {
-                    Loss::CrossEntropy => Metrics::by_group(logits, &truths(), cut, groups),
                     Loss::SquaredError => Metrics::of_outputs(logits, &truths(), cut, groups),
+                    Loss::CrossEntropy | Loss::Huber { .. } => Metrics::by_group(logits, &truths(), cut, groups),
                 }
                 .map(|m| Self::Binary(Box::new(m)))
             }
@@ -55,6 +57,11 @@ impl Figures {
                 let cuts = if cuts.len() == count { cuts } else { &none };
                 MultiLabel::by_group(logits, &truths(), cuts, groups).map(|m| Self::Labels(Box::new(m)))
             }
+            Task::Value => {
+                let found: Vec<f64> =
+                    labels.iter().map(|bits| objective.told(f64::from(f32::from_bits(*bits)))).collect();
+                Regression::of(&objective.probabilities(logits), &found).map(Self::Value)
+            }
         }
     }
 
@@ -65,7 +72,7 @@ impl Figures {
         match &mut self {
             Self::Binary(m) => none(m),
             Self::Labels(m) => m.per_label.iter_mut().for_each(none),
-            Self::Classes(_) => {}
+            Self::Classes(_) | Self::Value(_) => {}
         }
         self
     }
@@ -74,7 +81,7 @@ impl Figures {
     pub fn binary(&self) -> Option<&Metrics> {
         match self {
             Self::Binary(figures) => Some(figures),
-            Self::Classes(_) | Self::Labels(_) => None,
+            Self::Classes(_) | Self::Labels(_) | Self::Value(_) => None,
         }
     }
 
@@ -84,16 +91,17 @@ impl Figures {
             Self::Binary(m) => m.log_loss,
             Self::Classes(m) => m.log_loss.unwrap_or(f64::NAN),
             Self::Labels(m) => m.log_loss,
+            Self::Value(_) => f64::NAN,
         }
     }
 }
 
-/// Names of a model's outputs: the positive class of two, the classes, or the labels.
+/// Names of a model's outputs: the positive class of two, the classes, the labels, or the outcome's column.
 pub fn outputs(data: &DataSpec) -> Vec<&str> {
     match data.task() {
         Task::Binary => vec![data.positive.as_str()],
         Task::Classes(_) => data.classes.iter().map(String::as_str).collect(),
-        Task::Labels(_) => data.label_columns(),
+        Task::Labels(_) | Task::Value => data.label_columns(),
     }
 }
 
@@ -111,15 +119,16 @@ pub fn groups(data: &DataSpec, table: &Table, rows: &[usize]) -> Vec<[u8; 32]> {
     (0..rows.len()).map(alone).collect()
 }
 
-/// The cut of each output that validation rows ask for; none for several classes, of which the likeliest is taken.
+/// The cut of each output that validation rows ask for; none for several classes, of which the likeliest is taken, and for
+/// numbers.
 pub fn validated_cuts(objective: &Objective, logits: &[f32], labels: &[u32]) -> Vec<Option<f64>> {
     let truths: Vec<bool> = labels.iter().map(|label| *label == 1).collect();
     match (objective.task, objective.loss) {
-        (Task::Binary, Loss::CrossEntropy) => vec![validated_cut(logits, &truths)],
         (Task::Binary, Loss::SquaredError) => {
             vec![validated_cut_of_probabilities(&objective.probabilities(logits), &truths)]
         }
-        (Task::Classes(_), _) => Vec::new(),
+        (Task::Binary, _) => vec![validated_cut(logits, &truths)],
+        (Task::Classes(_) | Task::Value, _) => Vec::new(),
         (Task::Labels(count), _) => (0..count)
             .map(|n| {
                 let z: Vec<f32> = logits.iter().skip(n).step_by(count).copied().collect();

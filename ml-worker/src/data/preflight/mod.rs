@@ -108,6 +108,7 @@ impl Report {
         match spec.data.task() {
             Task::Labels(_) => classes.iter().all(|count| *count == 0 || *count == rows),
             Task::Binary | Task::Classes(_) => classes.contains(&rows),
+            Task::Value => false,
         }
     }
 
@@ -121,10 +122,11 @@ impl Report {
 pub fn preflight(path: &Path, spec: &StudySpec, group_key: &[u8; 32], how: &Reading) -> Report {
     let mut report = Report { file: path.display().to_string(), usable: true, ..Report::default() };
     report.min_rows.0 = spec.evaluation.min_rows;
-    report.classes = match (spec.data.classes.is_empty(), spec.data.labels.is_empty()) {
-        (false, _) => spec.data.classes.clone(),
-        (true, false) => spec.data.labels.clone(),
-        (true, true) => vec![spec.data.negative.clone(), spec.data.positive.clone()],
+    report.classes = match spec.data.task() {
+        Task::Classes(_) => spec.data.classes.clone(),
+        Task::Labels(_) => spec.data.labels.clone(),
+        Task::Binary => vec![spec.data.negative.clone(), spec.data.positive.clone()],
+        Task::Value => Vec::new(),
     };
     if let Err(error) = fill(&mut report, path, spec, group_key, how) {
         report.error(&error);

@@ -35,7 +35,9 @@ impl fmt::Display for Report {
         )?;
         let part = |f: &mut fmt::Formatter<'_>, name: &str, part: &Part| {
             let counts = self.classes.iter().zip(&part.classes).map(|(class, rows)| format!("{class:?}: {rows}"));
-            writeln!(f, "{name}: {} rows ({})", part.rows, counts.collect::<Vec<_>>().join(", "))
+            let counts = counts.collect::<Vec<_>>().join(", ");
+            let counts = if counts.is_empty() { counts } else { format!(" ({counts})") };
+            writeln!(f, "{name}: {} rows{counts}", part.rows)
         };
         part(f, "all that are left", &self.all)?;
         part(f, "training", &self.training)?;

@@ -6,6 +6,7 @@ use crate::data::{
     rows::{
         scale::{own_statistics, Preprocessing, Scaler},
         split::Split,
+        target,
     },
     table::Table,
 };
@@ -30,6 +31,9 @@ pub struct Prepared {
 /// A column of which no site had enough values: it would go into the network unscaled.
 pub fn all_known(statistics: &Statistics, spec: &StudySpec) -> Result<(), DataError> {
     let Some(unknown) = statistics.count.iter().position(|count| *count == 0.0) else { return Ok(()) };
+    if spec.data.task() == Task::Value && unknown + 1 == statistics.count.len() {
+        return Err(target::unknown(spec.data.label_columns().first().copied().unwrap_or_default()));
+    }
     let column = match spec.data.features.columns.get(unknown) {
         Some(name) => format!("column {name:?}"),
         None => format!("column {} of the other columns, sorted by their names", unknown + 1),
@@ -114,6 +118,10 @@ pub(in crate::data) fn enough(spec: &StudySpec, table: &Table, training: &[usize
             .iter()
             .all(|count| *count == 0 || *count == rows)
             .then(|| format!("each label is the same in all {rows} training rows; one at least must differ")),
+        Task::Value => training
+            .windows(2)
+            .all(|pair| table.label(pair[0]) == table.label(pair[1]))
+            .then(|| format!("the outcome is the same in all {rows} training rows; it must differ (data.one_class)")),
     };
     message.map_or(Ok(()), |message| Err(DataError::new(FailureCode::OneClass, message)))
 }

@@ -47,6 +47,8 @@ pub(in crate::data) enum What {
     Log1p,
     Level,
     Label,
+    /// No outcome.
+    Outcome,
     Group,
     Picture,
     /// The other decimal mark than the file's first.

@@ -36,11 +36,12 @@ impl What {
             Self::Level => "is none of the levels that the study declares for it (data.categorical)".into(),
             Self::Label => match spec.task() {
                 Task::Classes(_) => format!("is none of the study's classes {:?}", spec.classes),
-                Task::Binary | Task::Labels(_) => format!(
+                Task::Binary | Task::Labels(_) | Task::Value => format!(
                     "is neither the positive value {:?} nor the negative value {:?}",
                     spec.positive, spec.negative
                 ),
             },
+            Self::Outcome => "is empty (or NA); every row needs its outcome".into(),
             Self::Group => "is empty (or NA); every row needs its group".into(),
             Self::Picture => "is empty; every row needs its picture".into(),
             Self::Mark => "has another decimal mark than the numbers before it".into(),
@@ -69,6 +70,7 @@ impl What {
             Self::Log1p => "correct the numbers, or agree on another data.transform",
             Self::Level => "correct the cells, or agree on more levels",
             Self::Label => "correct the cells, or agree on other values of the label",
+            Self::Outcome => "fill in the cells, or take the rows out",
             Self::Group => "name the group in every row, or agree on a study without groups",
             Self::Picture => "name a file in every row, or take the row out",
             Self::Mark => "write all numbers with the same decimal mark",
