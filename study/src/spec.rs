@@ -109,6 +109,8 @@ impl StudySpec {
             (Task::Value, _) => {
                 "is of probabilities; of an outcome that is a number set \"squared_error\" or \"absolute_error\""
             }
+            (Task::Events(_), Metric::LogLoss) => return Ok(()),
+            (Task::Events(_), _) => "of the time until an event is \"log_loss\"",
             (_, Metric::SquaredError | Metric::AbsoluteError) => {
                 "is of an outcome that is a number; of classes and labels set \"log_loss\" or \"brier\""
             }

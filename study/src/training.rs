@@ -61,7 +61,8 @@ pub struct Training {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Loss {
     /// Cross-entropy, computed from the logits: of one class against another, of one among several (softmax), or the mean
-    /// over several labels.
+    /// over several labels. Of the time until an event the sum over those intervals of a row that were seen: whole ones without
+    /// the event, and the one with it.
     #[default]
     CrossEntropy,
     /// `(z − y)²`. For two classes of the output itself against 0 or 1; predictions are the output held between 0 and 1.
@@ -272,7 +273,7 @@ impl Training {
         let classes = match task {
             Task::Binary => 2,
             Task::Classes(classes) => classes,
-            Task::Labels(_) | Task::Value => {
+            Task::Labels(_) | Task::Value | Task::Events(_) => {
                 return match self.class_weights {
                     Some(_) => Err(wrong(
                         field,

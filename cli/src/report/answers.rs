@@ -265,6 +265,7 @@ pub fn auc(auc: Option<f64>, interval: Option<(f64, f64)>) -> String {
 pub fn named_fit(fit: Fit) -> (&'static str, f64) {
     match fit {
         Fit::R2(r2) => ("R²", r2),
+        Fit::Concordance(c) => ("Harrell's C", c),
     }
 }
 
@@ -273,6 +274,7 @@ pub fn fit(fit: Fit) -> String {
     let (name, value) = named_fit(fit);
     let words = match fit {
         Fit::R2(_) => "0 is what the mean of these rows has",
+        Fit::Concordance(_) => "0.5 is chance",
     };
     format!("{name} {}, where {words}", number(value))
 }

@@ -196,7 +196,7 @@ fn result(document: &Document, told: &Told) -> Option<String> {
     let mut metrics = String::new();
     for (name, value) in [
         ("roc_auc", figures.swarm.auc),
-        ("r_squared", figures.swarm.fit.map(|fit| named_fit(fit).1)),
+        (if number { "r_squared" } else { "concordance" }, figures.swarm.fit.map(|fit| named_fit(fit).1)),
         (
             match figures.metric {
                 Metric::LogLoss => "log_loss",
@@ -226,6 +226,7 @@ fn title(name: &str, document: &Document) -> &'static str {
     match name {
         "roc_auc" => "AUC",
         "r_squared" => "R²",
+        "concordance" => "Harrell's C",
         _ => metric(&document.study.metric),
     }
 }

@@ -77,6 +77,14 @@ impl Question {
                 ),
                 Vec::new(),
             ),
+            Task::Events(_) => {
+                let cuts: Vec<String> = data.cuts().iter().map(ToString::to_string).collect();
+                let columns: Vec<String> = data.label_columns().into_iter().map(quoted).collect();
+                (
+                    format!("how likely the event of {} is by each of {}", columns.join(" and "), cuts.join(", ")),
+                    Vec::new(),
+                )
+            }
         };
         let count = data.numeric().saturating_add(data.categorical.len());
         let rows = match &data.pictures {
@@ -208,6 +216,9 @@ fn model(spec: &StudySpec) -> String {
     }
     match spec.model.layers().len() {
         0 if spec.data.task() == Task::Value => "linear regression: a weight for each input, and a bias".into(),
+        0 if matches!(spec.data.task(), Task::Events(_)) => {
+            "logistic regression of the hazard of each interval: a weight for each input, and a bias".into()
+        }
         0 => "logistic regression: a weight for each input, and a bias".into(),
         layers => format!("a neural network, written in the specification with {}", counted(layers as u64, "layer")),
     }
@@ -234,6 +245,9 @@ fn training(spec: &StudySpec) -> Vec<String> {
     };
     let mut lines = vec![format!("in each round {much} by {by}, {} rows a step", training.batch_size)];
     lines.push(match training.loss {
+        Loss::CrossEntropy if matches!(spec.data.task(), Task::Events(_)) => {
+            "what is made small is the cross-entropy of the intervals that were seen of each row".to_owned()
+        }
         Loss::CrossEntropy => "what is made small is cross-entropy".to_owned(),
         Loss::SquaredError => "what is made small is the squared error of the output".into(),
         Loss::Huber { delta } => {

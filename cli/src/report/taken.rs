@@ -149,7 +149,7 @@ fn held_out(comparison: &Value) -> Option<HeldOut> {
             log_loss: found["log_loss"].as_f64(),
             auc: mean("auc"),
             auc_interval: ends,
-            fit: found["r2"].as_f64().map(Fit::R2),
+            fit: found["r2"].as_f64().map(Fit::R2).or_else(|| found["concordance"].as_f64().map(Fit::Concordance)),
         })
     };
     let locals = comparison["local"].as_array().into_iter().flatten();

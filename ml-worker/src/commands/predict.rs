@@ -83,15 +83,16 @@ pub fn predict(arguments: &Predict) -> Result<()> {
     let names = outputs(&bundle.spec.data);
     let classes = matches!(goal.task, Task::Classes(_));
     let number = goal.task == Task::Value;
-    let cuts = if classes || number { Vec::new() } else { cuts(&bundle, names.len()) };
+    let uncut = number || matches!(goal.task, Task::Events(_));
+    let cuts = if classes || uncut { Vec::new() } else { cuts(&bundle, names.len()) };
     let fitted = bundle.fitted.as_ref().map_or(&[][..], |fitted| &fitted.recalibration[..]);
     let recalibration: Vec<_> = fitted.iter().copied().flatten().collect();
-    let recalibrated = !classes && !number && recalibration.len() == names.len();
+    let recalibrated = !classes && !uncut && recalibration.len() == names.len();
     let mut header = vec!["row".to_owned()];
     header.extend(ids.iter().map(|(column, _)| column.clone()));
     header.extend(bundle.spec.data.pictures.iter().map(|pictures| pictures.column.clone()));
     header.extend(names.iter().map(|name| if number { format!("predicted {name}") } else { format!("p({name})") }));
-    match (classes, number) {
+    match (classes, uncut) {
         (true, _) => header.push("likeliest".into()),
         (_, true) => {}
         _ => header.extend(names.iter().map(|name| format!("{name} at 0.5"))),
@@ -112,7 +113,7 @@ pub fn predict(arguments: &Predict) -> Result<()> {
         if classes {
             let best = (0..p.len()).max_by(|a, b| p[*a].total_cmp(&p[*b]).then(b.cmp(a))).unwrap_or_default();
             line.push(names[best].to_owned());
-        } else if !number {
+        } else if !uncut {
             line.extend(p.iter().map(|p| u8::from(*p >= 0.5).to_string()));
         }
         for (_, cuts) in &cuts {

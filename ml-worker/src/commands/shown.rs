@@ -88,6 +88,21 @@ pub fn evaluation(found: &Evaluation) -> String {
                 of_two(&mut text, m, Some(output));
             }
         }
+        Figures::Events(m) => {
+            line(&mut text, "rows", &format!("{}, {} with the event", m.rows, m.events));
+            line(&mut text, "Harrell's C", &format!("{} (.5 is chance)", figure(m.concordance)));
+            line(&mut text, "log-loss", &figure(m.log_loss));
+            for at in &m.horizons {
+                let words = format!(
+                    "risk {} said, {} found; Brier score {}, and {} with one risk for all",
+                    figure(at.said),
+                    figure(at.found),
+                    figure(at.brier),
+                    figure(at.brier_of_all_alike)
+                );
+                line(&mut text, &format!("by {}", at.time), &words);
+            }
+        }
         Figures::Value(m) => {
             line(&mut text, "rows", &m.rows.to_string());
             line(&mut text, "mean absolute error", &figure(m.mae));
@@ -103,6 +118,7 @@ pub fn evaluation(found: &Evaluation) -> String {
                 Figures::Classes(m) => (m.rows, "AUC", m.auc_macro.mean),
                 Figures::Labels(m) => (m.rows, "AUC", m.auc_macro.mean),
                 Figures::Value(m) => (m.rows, "mean absolute error", Some(m.mae)),
+                Figures::Events(m) => (m.rows, "Harrell's C", m.concordance),
             };
             line(&mut text, &format!("{} {name:?}", by.column), &format!("{rows} rows, {what} {}", figure(value)));
         }
@@ -120,6 +136,9 @@ pub fn packed(bundle: &Bundle, folder: &str) -> String {
     match bundle.spec.data.task() {
         Task::Classes(_) => return text + "  of several classes the likeliest is taken: there is no cut\n",
         Task::Value => return text + "  what it predicts is a number: there is no cut\n",
+        Task::Events(_) => {
+            return text + "  what it predicts are risks by each of the study's cuts: no probability is cut\n"
+        }
         Task::Binary | Task::Labels(_) => {}
     }
     for (n, name) in outputs(&bundle.spec.data).into_iter().enumerate() {

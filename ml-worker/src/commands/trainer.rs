@@ -181,8 +181,8 @@ fn made_up(spec: &StudySpec, count: usize, seed: u8) -> Rows {
     let task = spec.data.task();
     let label = |row: usize, n: usize| u32::from(features[row * width + n % width.max(1)] > 0.0);
     let labels: Vec<u32> = match task {
-        // an outcome that is a number is for the built-in networks
-        Task::Binary | Task::Value => (0..count).map(|row| label(row, 0)).collect(),
+        // outcomes that are no classes are for the built-in networks
+        Task::Binary | Task::Value | Task::Events(_) => (0..count).map(|row| label(row, 0)).collect(),
         Task::Classes(classes) => (0..count).map(|row| (row % classes) as u32).collect(),
         Task::Labels(labels) => {
             (0..count).flat_map(|row| (0..labels).map(move |n| (row, n))).map(|(r, n)| label(r, n)).collect()

@@ -43,7 +43,7 @@ impl Joining {
         let truths: Vec<bool> = joined.labels.iter().map(|label| *label == 1).collect();
         let auc = match goal.task {
             Task::Binary => PairedAuc::by_group(&joined.logits, &alone.logits, &truths, &joined.groups),
-            Task::Classes(_) | Task::Labels(_) | Task::Value => None,
+            Task::Classes(_) | Task::Labels(_) | Task::Value | Task::Events(_) => None,
         };
         Some(Self { site: site.to_owned(), rows: joined.groups.len(), metric, difference, verdict, auc })
     }

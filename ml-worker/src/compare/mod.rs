@@ -90,6 +90,7 @@ fn labels_per_row(spec: &StudySpec) -> usize {
     match spec.data.task() {
         Task::Binary | Task::Classes(_) | Task::Value => 1,
         Task::Labels(n) => n,
+        Task::Events(_) => 2,
     }
 }
 
@@ -263,7 +264,7 @@ impl Inputs<'_> {
         Ok(Comparison {
             positive: self.spec.data.positive.clone(),
             negative: self.spec.data.negative.clone(),
-            outputs: outputs(&self.spec.data).into_iter().map(str::to_owned).collect(),
+            outputs: outputs(&self.spec.data),
             tested: self.tests.iter().map(Option::is_some).collect(),
             cut: crate::learn::metrics::CUT,
             held_out: self.held_out.map_or((0, 0), |t| (t.rows(), t.positives())),

@@ -35,7 +35,7 @@ pub(super) fn figures(
     let measured = swarm.arm.chosen.sites.get(swarm.site)?.1.as_ref()?;
     let (positives, at_cut) = match measured {
         Figures::Binary(m) => (u32::try_from(m.positives).ok(), m.at_cut.as_ref()),
-        Figures::Classes(_) | Figures::Labels(_) | Figures::Value(_) => (None, None),
+        Figures::Classes(_) | Figures::Labels(_) | Figures::Value(_) | Figures::Events(_) => (None, None),
     };
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     Some(SiteFigures {
@@ -72,10 +72,11 @@ fn model(spec: &StudySpec, measured: &Measured<'_>) -> Option<ModelFigures> {
         Figures::Binary(m) => (m.auc, m.auc_interval),
         Figures::Classes(m) => (m.auc_macro.mean, None),
         Figures::Labels(m) => (m.auc_macro.mean, None),
-        Figures::Value(_) => (None, None),
+        Figures::Value(_) | Figures::Events(_) => (None, None),
     };
     let fit = match figures {
         Figures::Value(m) => m.r2.map(Fit::R2),
+        Figures::Events(m) => m.concordance.map(Fit::Concordance),
         Figures::Binary(_) | Figures::Classes(_) | Figures::Labels(_) => None,
     };
     let rows = by_row(spec, said);

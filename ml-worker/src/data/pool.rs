@@ -101,8 +101,12 @@ impl Pool {
         let place =
             find(site).ok_or_else(|| DataError::schema(format!("has no column {site:?} that names the site")))?;
         let labels: Vec<usize> = spec.label_columns().into_iter().filter_map(find).collect();
-        // a number is no class
-        let classes_of = if spec.task() == Task::Value { &[][..] } else { &labels[..] };
+        // neither a number nor a time is a class; whether there was an event is one
+        let classes_of = match spec.task() {
+            Task::Value => &[][..],
+            Task::Events(_) => labels.get(1..).unwrap_or_default(),
+            Task::Binary | Task::Classes(_) | Task::Labels(_) => &labels[..],
+        };
         let group = spec.group.as_deref().and_then(find);
         let trained = spec.features.columns.iter().chain(spec.categorical.iter().map(|c| &c.column));
         if labels.contains(&place) || group == Some(place) || trained.into_iter().any(|name| name.trim() == site) {

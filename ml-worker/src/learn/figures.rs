@@ -2,7 +2,7 @@
 
 use super::{
     loss::Objective,
-    metrics::{validated_cut, validated_cut_of_probabilities, Metrics, MultiClass, MultiLabel, Regression},
+    metrics::{validated_cut, validated_cut_of_probabilities, Metrics, MultiClass, MultiLabel, Regression, Survival},
 };
 use crate::data::Table;
 use consilium_study::{DataSpec, Loss, Task};
@@ -20,6 +20,8 @@ pub enum Figures {
     Labels(Box<MultiLabel>),
     /// A number.
     Value(Regression),
+    /// The time until an event.
+    Events(Box<Survival>),
 }
 
 impl Figures {
@@ -57,6 +59,15 @@ impl Figures {
                 let cuts = if cuts.len() == count { cuts } else { &none };
                 MultiLabel::by_group(logits, &truths(), cuts, groups).map(|m| Self::Labels(Box::new(m)))
             }
+            Task::Events(intervals) => {
+                let times: Vec<f64> = labels.iter().step_by(2).map(|bits| f64::from(f32::from_bits(*bits))).collect();
+                let events: Vec<bool> = labels.iter().skip(1).step_by(2).map(|event| *event == 1).collect();
+                let rows = logits.chunks_exact(intervals).zip(labels.chunks_exact(2));
+                let losses: Vec<f64> = rows.map(|(z, label)| objective.row(z, label)).collect();
+                // as times are
+                let cuts: Vec<f64> = objective.cuts.iter().map(|cut| f64::from(*cut as f32)).collect();
+                Survival::of(logits, &cuts, &times, &events, &losses).map(|m| Self::Events(Box::new(m)))
+            }
             Task::Value => {
                 let found: Vec<f64> =
                     labels.iter().map(|bits| objective.told(f64::from(f32::from_bits(*bits)))).collect();
@@ -72,7 +83,7 @@ impl Figures {
         match &mut self {
             Self::Binary(m) => none(m),
             Self::Labels(m) => m.per_label.iter_mut().for_each(none),
-            Self::Classes(_) | Self::Value(_) => {}
+            Self::Classes(_) | Self::Value(_) | Self::Events(_) => {}
         }
         self
     }
@@ -81,7 +92,7 @@ impl Figures {
     pub fn binary(&self) -> Option<&Metrics> {
         match self {
             Self::Binary(figures) => Some(figures),
-            Self::Classes(_) | Self::Labels(_) | Self::Value(_) => None,
+            Self::Classes(_) | Self::Labels(_) | Self::Value(_) | Self::Events(_) => None,
         }
     }
 
@@ -92,16 +103,22 @@ impl Figures {
             Self::Classes(m) => m.log_loss.unwrap_or(f64::NAN),
             Self::Labels(m) => m.log_loss,
             Self::Value(_) => f64::NAN,
+            Self::Events(m) => m.log_loss,
         }
     }
 }
 
-/// Names of a model's outputs: the positive class of two, the classes, the labels, or the outcome's column.
-pub fn outputs(data: &DataSpec) -> Vec<&str> {
+/// Names of a model's outputs: the positive class of two, the classes, the labels, the outcome's column, or an event by
+/// each cut.
+pub fn outputs(data: &DataSpec) -> Vec<String> {
     match data.task() {
-        Task::Binary => vec![data.positive.as_str()],
-        Task::Classes(_) => data.classes.iter().map(String::as_str).collect(),
-        Task::Labels(_) | Task::Value => data.label_columns(),
+        Task::Binary => vec![data.positive.clone()],
+        Task::Classes(_) => data.classes.clone(),
+        Task::Labels(_) | Task::Value => data.label_columns().into_iter().map(str::to_owned).collect(),
+        Task::Events(_) => {
+            let event = data.label_columns().pop().unwrap_or_default();
+            data.cuts().iter().map(|cut| format!("{event} by {cut}")).collect()
+        }
     }
 }
 
@@ -128,7 +145,7 @@ pub fn validated_cuts(objective: &Objective, logits: &[f32], labels: &[u32]) -> 
             vec![validated_cut_of_probabilities(&objective.probabilities(logits), &truths)]
         }
         (Task::Binary, _) => vec![validated_cut(logits, &truths)],
-        (Task::Classes(_) | Task::Value, _) => Vec::new(),
+        (Task::Classes(_) | Task::Value | Task::Events(_), _) => Vec::new(),
         (Task::Labels(count), _) => (0..count)
             .map(|n| {
                 let z: Vec<f32> = logits.iter().skip(n).step_by(count).copied().collect();

@@ -7,7 +7,8 @@ use consilium_study::{Loss, Metric, Task};
 /// A loss on logits, for a kind of label.
 ///
 /// Labels are whole numbers: of two classes 0 or 1; of several classes one index per row; of several labels one 0 or 1 per
-/// label, row by row. Of an outcome that is a number, the bits of its f32, standardised.
+/// label, row by row. Of an outcome that is a number, the bits of its f32, standardised; of the time until an event, the bits of
+/// the time's f32, and behind them 1 where the event ended it, else 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objective {
     /// The kind of label.
@@ -19,12 +20,14 @@ pub struct Objective {
     /// How an outcome that is a number was standardised: predictions and figures are told in its own unit. Without it they
     /// are told as they are learned.
     pub target: Option<Target>,
+    /// Ends of the intervals of a time until an event.
+    pub cuts: Vec<f64>,
 }
 
 impl Objective {
     /// A loss on logits.
     pub fn new(task: Task, loss: Loss, weights: Vec<f64>) -> Self {
-        Self { task, loss, weights, target: None }
+        Self { task, loss, weights, target: None, cuts: Vec::new() }
     }
 
     /// The same, with an outcome told in its own unit.
@@ -33,11 +36,18 @@ impl Objective {
         Self { target, ..self }
     }
 
+    /// The same, with the ends of the intervals of a time until an event.
+    #[must_use]
+    pub fn with_cuts(self, cuts: &[f64]) -> Self {
+        Self { cuts: cuts.to_vec(), ..self }
+    }
+
     /// How many numbers are one row's label.
     pub fn labels_per_row(&self) -> usize {
         match self.task {
             Task::Binary | Task::Classes(_) | Task::Value => 1,
             Task::Labels(n) => n,
+            Task::Events(_) => 2,
         }
     }
 
@@ -46,6 +56,8 @@ impl Objective {
     /// * two classes: `max(z, 0) − y·z + ln(1 + e^(−|z|))`, derivative `σ(z) − y`;
     /// * several: `ln Σ e^z − z_y`, derivative `softmax(z) − 1_y`;
     /// * several labels: the mean of the first over the labels;
+    /// * the time until an event: the sum of the first over the intervals that were seen of a row, `y` saying whether the event
+    ///   was in it; of an interval that was not seen to its end, and of those after an event, there is no term;
     /// * squared error: `(z − y)²`, derivative `2·(z − y)`;
     /// * Huber's, with `e = z − y`: `e² ÷ 2` up to `δ` and `δ·(|e| − δ ÷ 2)` beyond, derivative `e` held between `−δ` and `δ`;
     ///
@@ -69,6 +81,14 @@ impl Objective {
                     slope[0] = R::of(factor * (sigmoid(z[0].f64()) - f64::from(label[0])));
                 }
                 (Task::Value, loss) => slope[0] = R::of(factor * steepness(loss, error(z, label))),
+                (Task::Events(_), _) => {
+                    for (n, (slope, z)) in slope.iter_mut().zip(z).enumerate() {
+                        *slope = match self.seen(label, n) {
+                            Some(y) => R::of(factor * (sigmoid(z.f64()) - f64::from(u8::from(y)))),
+                            None => R::ZERO,
+                        };
+                    }
+                }
                 (Task::Labels(n), _) => {
                     for ((slope, z), y) in slope.iter_mut().zip(z).zip(label) {
                         *slope = R::of(factor / n as f64 * (sigmoid(z.f64()) - f64::from(*y)));
@@ -94,6 +114,10 @@ impl Objective {
                 error * error
             }
             (Task::Binary, _) => log_loss(z[0].f64(), label[0] == 1),
+            (Task::Events(_), _) => z
+                .iter()
+                .enumerate()
+                .fold(0.0, |sum, (n, z)| sum + self.seen(label, n).map_or(0.0, |y| log_loss(z.f64(), y))),
             (Task::Value, Loss::Huber { delta }) => huber(error(z, label), delta),
             (Task::Value, _) => error(z, label) * error(z, label),
             (Task::Labels(n), _) => {
@@ -103,6 +127,17 @@ impl Objective {
                 let (most, total) = normaliser(z);
                 most + total.ln() - z.get(label[0] as usize).map_or(f64::NAN, |z| z.f64())
             }
+        }
+    }
+
+    /// Whether the event was in an interval of a row; `None` of one that was not seen.
+    fn seen(&self, label: &[u32], interval: usize) -> Option<bool> {
+        let (time, event) = (f32::from_bits(label[0]), label[1] == 1);
+        let end = |n: usize| self.cuts.get(n).map(|cut| *cut as f32);
+        let after = interval.checked_sub(1).and_then(end).is_none_or(|begin| time > begin);
+        match end(interval)? {
+            end if event && time <= end => after.then_some(true),
+            end => (time >= end).then_some(false),
         }
     }
 
@@ -117,10 +152,13 @@ impl Objective {
     }
 
     /// Predicted probabilities, one per output; of a squared error the output held between 0 and 1. Of an outcome that is a
-    /// number the prediction, in its own unit.
+    /// number the prediction, in its own unit; of the time until an event the probability of one by each cut.
     pub fn probabilities<R: Real>(&self, logits: &[R]) -> Vec<f64> {
         match (self.task, self.loss) {
             (Task::Binary, Loss::SquaredError) => logits.iter().map(|z| z.f64().clamp(0.0, 1.0)).collect(),
+            (Task::Events(n), _) => {
+                logits.chunks_exact(n).flat_map(|z| survivals(z).into_iter().map(|alive| 1.0 - alive)).collect()
+            }
             (Task::Value, _) => logits.iter().map(|z| self.told(z.f64())).collect(),
             (Task::Binary | Task::Labels(_), _) => logits.iter().map(|z| sigmoid(z.f64())).collect(),
             (Task::Classes(n), _) => logits
@@ -144,11 +182,22 @@ impl Objective {
         let truth = |output: usize| match self.task {
             Task::Classes(_) => f64::from(u8::from(label[0] as usize == output)),
             Task::Binary | Task::Labels(_) => f64::from(label[output]),
-            // there are no probabilities
-            Task::Value => f64::NAN,
+            // there are no probabilities of classes
+            Task::Value | Task::Events(_) => f64::NAN,
         };
         probabilities.iter().enumerate().fold(0.0, |sum, (n, p)| sum + (p - truth(n)) * (p - truth(n)))
     }
+}
+
+/// Probabilities of no event by each cut, from the logits of the intervals' hazards.
+pub fn survivals<R: Real>(z: &[R]) -> Vec<f64> {
+    let mut alive = 1.0;
+    z.iter()
+        .map(|z| {
+            alive *= sigmoid(-z.f64());
+            alive
+        })
+        .collect()
 }
 
 /// Output less outcome, both standardised.

@@ -20,11 +20,12 @@ use std::{fmt, ops::RangeInclusive};
 /// Figures of one model on the held-out rows: of two classes, or what stands in their place of another outcome ([`names`]).
 #[derive(Clone, Copy, Debug)]
 pub struct Figures {
-    /// Area under the ROC curve; of a number R².
+    /// Area under the ROC curve; of a number R², of the time until an event Harrell's C.
     pub auc: f64,
     /// Mean binary cross-entropy, nats; of a number the root mean squared error.
     pub log_loss: f64,
-    /// Mean of sensitivity and specificity at the cut; of a number the mean absolute error.
+    /// Mean of sensitivity and specificity at the cut; of a number the mean absolute error, of
+    /// the time until an event the mean of the Brier scores at those cuts that have one.
     pub balanced_accuracy: f64,
 }
 
@@ -32,6 +33,7 @@ pub struct Figures {
 fn names(task: Task) -> [&'static str; 3] {
     match task {
         Task::Value => ["R2", "RMSE", "MAE"],
+        Task::Events(_) => ["C", "log-loss", "Brier score"],
         Task::Binary | Task::Classes(_) | Task::Labels(_) => ["AUC", "log-loss", "balanced accuracy"],
     }
 }
@@ -41,6 +43,10 @@ impl Figures {
         let (auc, log_loss, balanced_accuracy) = match measured.held_out.as_ref()? {
             Measures::Binary(m) => (m.auc?, m.log_loss, m.balanced_accuracy?),
             Measures::Value(m) => (m.r2?, m.rmse, m.mae),
+            Measures::Events(m) => {
+                let scores: Vec<f64> = m.horizons.iter().filter_map(|at| at.brier).collect();
+                (m.concordance?, m.log_loss, scores.iter().sum::<f64>() / scores.len() as f64)
+            }
             Measures::Classes(_) | Measures::Labels(_) => return None,
         };
         Some(Self { auc, log_loss, balanced_accuracy })

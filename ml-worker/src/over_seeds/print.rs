@@ -76,7 +76,7 @@ impl fmt::Display for OverSeeds {
                 range(rows().map(|r| r.held_out.1)),
                 self.positive,
             )?,
-            Task::Value => writeln!(f, "{order}, {loss} and {third} on {held_out} held-out rows;")?,
+            Task::Value | Task::Events(_) => writeln!(f, "{order}, {loss} and {third} on {held_out} held-out rows;")?,
         }
         let trained = range(rows().flat_map(|r| r.training_rows.iter().copied()));
         writeln!(f, "{sites} sites train on {trained} rows each;")?;

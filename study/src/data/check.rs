@@ -190,7 +190,7 @@ impl DataSpec {
                 }
                 distinct("labels", &self.labels, 2)?;
             }
-            Task::Binary | Task::Value => {}
+            Task::Binary | Task::Value | Task::Events(_) => {}
         }
         if self.positive.trim().is_empty() || same_value(&self.positive, &self.negative) {
             return Err(wrong("data.positive", "must be another text or number than data.negative, and not empty"));

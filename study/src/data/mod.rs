@@ -3,9 +3,11 @@
 mod check;
 mod layout;
 mod outcome;
+mod task;
 
 pub use layout::{Encoding, Layout, Orientation};
 pub use outcome::Outcome;
+pub use task::Task;
 
 use layout::is_default;
 use serde::{Deserialize, Serialize};
@@ -301,35 +303,13 @@ pub fn same_value(a: &str, b: &str) -> bool {
     a == b || matches!((a.parse::<f64>(), b.parse::<f64>()), (Ok(a), Ok(b)) if a == b)
 }
 
-/// The kinds of labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// Two classes, one logit.
-    Binary,
-    /// So many classes, one logit each, of which one holds.
-    Classes(usize),
-    /// So many labels, one logit each, each yes or no.
-    Labels(usize),
-    /// A number: one output, which is no logit.
-    Value,
-}
-
-impl Task {
-    /// Logits per row.
-    pub fn outputs(self) -> usize {
-        match self {
-            Self::Binary | Self::Value => 1,
-            Self::Classes(n) | Self::Labels(n) => n,
-        }
-    }
-}
-
 impl DataSpec {
     /// What kind of label it is.
     pub fn task(&self) -> Task {
         if let Some(outcome) = &self.outcome {
             return match outcome {
                 Outcome::Value { .. } => Task::Value,
+                Outcome::TimeToEvent { cuts, .. } => Task::Events(cuts.len()),
             };
         }
         match (self.classes.len(), self.labels.len()) {
@@ -380,6 +360,14 @@ impl DataSpec {
             (Some(outcome), _) => outcome.columns(),
             (None, true) => vec![self.label.trim()],
             (None, false) => self.labels.iter().map(|label| label.trim()).collect(),
+        }
+    }
+
+    /// Ends of the intervals of a time until an event; else empty.
+    pub fn cuts(&self) -> &[f64] {
+        match &self.outcome {
+            Some(Outcome::TimeToEvent { cuts, .. }) => cuts,
+            Some(Outcome::Value { .. }) | None => &[],
         }
     }
 

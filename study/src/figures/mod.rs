@@ -124,6 +124,8 @@ pub struct CutFigures {
 pub enum Fit {
     /// Of a number: R² on these rows; at most 1, and 0 is what their mean has.
     R2(f64),
+    /// Of the time until an event: Harrell's C; 0 to 1.
+    Concordance(f64),
 }
 
 /// One model on a site's own rows.
@@ -236,8 +238,10 @@ impl ModelFigures {
         {
             return wrong("an AUC, or an end of its interval, is none of 0 to 1");
         }
-        if !self.fit.is_none_or(|Fit::R2(r2)| r2.is_finite() && r2 <= 1.0) {
-            return wrong("R² is no number of at most 1");
+        match self.fit {
+            Some(Fit::R2(r2)) if !(r2.is_finite() && r2 <= 1.0) => return wrong("R² is no number of at most 1"),
+            Some(Fit::Concordance(c)) if !share(c) => return wrong("a concordance is none of 0 to 1"),
+            _ => {}
         }
         match &self.curves {
             None => Ok(()),

@@ -108,7 +108,7 @@ impl Report {
         match spec.data.task() {
             Task::Labels(_) => classes.iter().all(|count| *count == 0 || *count == rows),
             Task::Binary | Task::Classes(_) => classes.contains(&rows),
-            Task::Value => false,
+            Task::Value | Task::Events(_) => false,
         }
     }
 
@@ -127,6 +127,7 @@ pub fn preflight(path: &Path, spec: &StudySpec, group_key: &[u8; 32], how: &Read
         Task::Labels(_) => spec.data.labels.clone(),
         Task::Binary => vec![spec.data.negative.clone(), spec.data.positive.clone()],
         Task::Value => Vec::new(),
+        Task::Events(_) => vec!["no event".into(), "event".into()],
     };
     if let Err(error) = fill(&mut report, path, spec, group_key, how) {
         report.error(&error);

@@ -118,6 +118,11 @@ pub(in crate::data) fn enough(spec: &StudySpec, table: &Table, training: &[usize
             .iter()
             .all(|count| *count == 0 || *count == rows)
             .then(|| format!("each label is the same in all {rows} training rows; one at least must differ")),
+        Task::Events(_) => (counts.get(1) == Some(&0)).then(|| {
+            format!(
+                "none of the {rows} training rows has an event; of some it must be known when it came (data.one_class)"
+            )
+        }),
         Task::Value => training
             .windows(2)
             .all(|pair| table.label(pair[0]) == table.label(pair[1]))

@@ -139,7 +139,7 @@ impl Scaler {
                 ((scaling == Scaling::Swarm).then_some(features), target)
             }
             (None, Task::Value) => (None, Some(Target::of(table, training))),
-            (swarm, Task::Binary | Task::Classes(_) | Task::Labels(_)) => (swarm.cloned(), None),
+            (swarm, Task::Binary | Task::Classes(_) | Task::Labels(_) | Task::Events(_)) => (swarm.cloned(), None),
         };
         let scaler = match (swarm, scaling) {
             (Some(statistics), _) => Self::standard(&statistics),

@@ -79,6 +79,15 @@ fn strata(table: &Table) -> BTreeMap<&[u8; 32], usize> {
         Task::Labels(labels) => labels,
         // there are no classes
         Task::Value => return table.groups.iter().map(|group| (group, 0)).collect(),
+        // with an event, and without
+        Task::Events(_) => {
+            let mut groups: BTreeMap<&[u8; 32], usize> = BTreeMap::new();
+            for (group, label) in rows() {
+                let class = groups.entry(group).or_default();
+                *class = (*class).max(usize::from(label.get(1) == Some(&1)));
+            }
+            return groups;
+        }
         Task::Binary | Task::Classes(_) => {
             let mut groups: BTreeMap<&[u8; 32], usize> = BTreeMap::new();
             for (group, label) in rows() {

@@ -31,7 +31,7 @@ impl Target {
     pub fn part_of(data: &DataSpec, statistics: &Statistics) -> (Statistics, Option<Self>) {
         match data.task() {
             Task::Value => Self::part(statistics),
-            Task::Binary | Task::Classes(_) | Task::Labels(_) => (statistics.clone(), None),
+            Task::Binary | Task::Classes(_) | Task::Labels(_) | Task::Events(_) => (statistics.clone(), None),
         }
     }
 

@@ -49,6 +49,8 @@ pub(in crate::data) enum What {
     Label,
     /// No outcome.
     Outcome,
+    /// A time below 0.
+    Negative,
     Group,
     Picture,
     /// The other decimal mark than the file's first.

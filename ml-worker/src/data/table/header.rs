@@ -140,7 +140,7 @@ pub(in crate::data) fn plan(names: &[String], spec: &DataSpec, mode: Mode, most:
     let what = match spec.task() {
         Task::Labels(_) => "a label",
         Task::Binary | Task::Classes(_) => "its label",
-        Task::Value => "its outcome",
+        Task::Value | Task::Events(_) => "its outcome",
     };
     let (labels, group) = match mode.labelled() {
         true => (spec.label_columns(), spec.group.as_deref()),
@@ -335,6 +335,7 @@ impl Form {
         match self.task {
             Task::Binary | Task::Classes(_) | Task::Value => 1,
             Task::Labels(n) => n,
+            Task::Events(_) => 2,
         }
     }
 }

@@ -121,15 +121,15 @@ impl Table {
     pub fn positives(&self) -> usize {
         match self.form.task {
             Task::Binary => self.labels.iter().filter(|label| **label == 1).count(),
-            Task::Classes(_) | Task::Labels(_) | Task::Value => 0,
+            Task::Classes(_) | Task::Labels(_) | Task::Value | Task::Events(_) => 0,
         }
     }
 
     /// How many of these rows have each class: of two, the negative one first; of several labels, those that each label
-    /// holds for. Empty of an outcome that is a number.
+    /// holds for; of the time until an event, those without it first. Empty of an outcome that is a number.
     pub fn classes(&self, rows: impl IntoIterator<Item = usize>) -> Vec<usize> {
         let classes = match self.form.task {
-            Task::Binary => 2,
+            Task::Binary | Task::Events(_) => 2,
             Task::Classes(n) | Task::Labels(n) => n,
             Task::Value => return Vec::new(),
         };
@@ -139,7 +139,9 @@ impl Table {
                 match self.form.task {
                     Task::Binary | Task::Classes(_) => counts[*label as usize] += 1,
                     Task::Labels(_) => counts[n] += usize::from(*label == 1),
-                    Task::Value => {}
+                    // the time stands before the event
+                    Task::Events(_) if n == 1 => counts[*label as usize] += 1,
+                    Task::Value | Task::Events(_) => {}
                 }
             }
         }

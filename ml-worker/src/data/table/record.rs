@@ -11,7 +11,7 @@ use crate::data::{
         pieces::Cells,
     },
 };
-use consilium_study::{same_value, DataSpec, Missing, Task, Transform};
+use consilium_study::{same_value, DataSpec, Missing, Outcome, Task, Transform};
 use std::collections::BTreeMap;
 
 /// The cells of one row.
@@ -115,6 +115,16 @@ impl Part {
 /// Whether a text stands for nothing.
 fn nothing(text: &[u8], code: Option<&Codes>) -> bool {
     std::str::from_utf8(text).is_ok_and(|text| is_missing(text.trim())) || code.is_some_and(|code| code.text(text))
+}
+
+/// Whether a cell with this text holds a value: the same text, or the same number; a truth value is 1 or 0, or its word.
+fn stands_for(cell: Cell<'_>, text: &str, value: &str) -> bool {
+    same_value(text, value) || cell.truth().is_some_and(|word| value.trim().eq_ignore_ascii_case(word))
+}
+
+/// 1 or 0, where it is one of them and not both.
+fn one_of(yes: bool, no: bool) -> Option<u32> {
+    (yes != no).then_some(u32::from(yes))
 }
 
 /// Reads rows.
@@ -289,6 +299,11 @@ impl RowReader<'_> {
             let cell = record.cell(*index);
             let read = match self.form.task {
                 Task::Value => self.outcome(cell, place, row).map(f32::to_bits),
+                Task::Events(_) if place == 0 => match self.outcome(cell, place, row) {
+                    Ok(time) if time < 0.0 => Err(What::Negative),
+                    read => read.map(f32::to_bits),
+                },
+                Task::Events(_) => self.event(cell).ok_or(What::Label),
                 Task::Binary | Task::Classes(_) | Task::Labels(_) => self.label(cell).ok_or(What::Label),
             };
             let label = match read {
@@ -327,6 +342,14 @@ impl RowReader<'_> {
         row.part.certain = row.part.seen[column].see(bytes, read, (row.start, row.step));
     }
 
+    /// Whether an event ended the time that a row was followed.
+    fn event(&self, cell: Cell<'_>) -> Option<u32> {
+        let text = cell.text();
+        let text = std::str::from_utf8(&text).ok()?;
+        let Some(Outcome::TimeToEvent { happened, censored, .. }) = &self.spec.outcome else { return None };
+        one_of(stands_for(cell, text, happened), stands_for(cell, text, censored))
+    }
+
     /// An outcome that is a number; the `place`-th of the row.
     fn outcome(&self, cell: Cell<'_>, place: usize, row: &mut Row<'_>) -> Result<f32, What> {
         let code = &self.plan.no_group;
@@ -352,20 +375,14 @@ impl RowReader<'_> {
         }
     }
 
-    /// Which label a cell holds: the same text, or the same number; a truth value is 1 or 0, or its word.
+    /// Which label a cell holds.
     fn label(&self, cell: Cell<'_>) -> Option<u32> {
         let text = cell.text();
         let text = std::str::from_utf8(&text).ok()?;
-        let is = |value: &str| {
-            same_value(text, value) || cell.truth().is_some_and(|word| value.trim().eq_ignore_ascii_case(word))
-        };
+        let is = |value: &str| stands_for(cell, text, value);
         if let Task::Classes(_) = self.form.task {
             return self.spec.classes.iter().position(|class| is(class)).map(|n| n as u32);
         }
-        match (is(&self.spec.positive), is(&self.spec.negative)) {
-            (true, false) => Some(1),
-            (false, true) => Some(0),
-            _ => None,
-        }
+        one_of(is(&self.spec.positive), is(&self.spec.negative))
     }
 }
