@@ -126,7 +126,7 @@ impl<R: Wire> Engine<R> {
         let net = Net::new(architecture)?;
         let task = if outputs == 1 { Task::Binary } else { Task::Labels(outputs) };
         Ok(Self {
-            objective: Objective { task, loss: Loss::CrossEntropy, weights: Vec::new() },
+            objective: Objective::new(task, Loss::CrossEntropy, Vec::new()),
             work: net.workspace(0),
             stepper: Stepper::new(&training, &net, &vec![R::ZERO; net.parameters()]),
             parameters: zeros(net.parameters()),

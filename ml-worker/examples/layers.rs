@@ -88,7 +88,7 @@ fn main() {
     let model: Model = serde_json::from_str(LAYERS).unwrap();
     let net = Net::new(Architecture::new(&model, &[1, 128, 128], 1, Penalty::default()).unwrap()).unwrap();
     let parameters: Vec<f32> = numbers(net.parameters()).iter().map(|p| p / 10.0).collect();
-    let objective = Objective { task: Task::Binary, loss: Loss::CrossEntropy, weights: Vec::new() };
+    let objective = Objective::new(Task::Binary, Loss::CrossEntropy, Vec::new());
     let labels: Vec<u32> = (0..BATCH as u32).map(|n| n % 2).collect();
     let mut work = net.workspace::<f32>(BATCH);
     work.input().copy_from_slice(&numbers(BATCH * net.inputs()));

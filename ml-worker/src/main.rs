@@ -285,6 +285,8 @@ fn check(arguments: &Check) -> Result<()> {
         match spec.data.task() {
             Task::Binary => serde_json::json!({ "rows": rows.len(), "positives": positive(rows) }),
             Task::Classes(_) | Task::Labels(_) => serde_json::json!({ "rows": rows.len(), "classes": classes }),
+            Task::Value => serde_json::json!({ "rows": rows.len() }),
+            Task::Events(_) => serde_json::json!({ "rows": rows.len(), "events": classes.get(1) }),
         }
     };
     let mut groups = table.groups.clone();

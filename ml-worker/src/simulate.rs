@@ -13,7 +13,7 @@ use consilium_primitives::{
     rules::capped_against,
     Hash, InstitutionId, StudyRules,
 };
-use consilium_study::{Scaling, StudySpec};
+use consilium_study::StudySpec;
 
 /// One site of a simulated study.
 pub struct Site {
@@ -90,9 +90,9 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
     let hash = spec.hash()?.0;
     let layout = spec.layout()?;
     let splits: Vec<Split> = sites.iter().map(|s| Split::of(&s.table, spec.evaluation.validation_share)).collect();
-    let statistics = match spec.data.scaling {
-        Scaling::None | Scaling::Site | Scaling::Transductive => None,
-        Scaling::Swarm => {
+    let statistics = match spec.data.statistics_columns() {
+        0 => None,
+        _ => {
             let parts = order
                 .iter()
                 .map(|i| statistics_of(&sites[*i].table, &splits[*i].rows(&sites[*i].table).0))

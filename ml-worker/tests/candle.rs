@@ -15,7 +15,7 @@ use consilium_study::{Architecture, Loss, Model, Penalty, Task};
 fn distance<R: Number>(layers: &str, input: &[usize], task: Task, dropout: bool) -> f64 {
     let model: Model = serde_json::from_str(layers).unwrap();
     let net = Net::new(Architecture::new(&model, input, task.outputs(), Penalty::default()).unwrap()).unwrap();
-    let objective = Objective { task, loss: Loss::CrossEntropy, weights: Vec::new() };
+    let objective = Objective::new(task, Loss::CrossEntropy, Vec::new());
     let mut stream = Stream::new([7; 32]);
     let rows = 5;
     let parameters: Vec<R> = (0..net.parameters()).map(|_| R::of(stream.normal() * 0.3)).collect();

@@ -64,7 +64,7 @@ fn what_dropout_leaves_is_scaled_up_so_that_its_mean_stays() {
         let parameters = [vec![1.0f32], vec![0.0; 5], vec![0.0], vec![1.0]].concat();
         let rows = 4_000;
         let mut work = net.workspace(rows);
-        let objective = Objective { task: Task::Binary, loss: Loss::CrossEntropy, weights: Vec::new() };
+        let objective = Objective::new(Task::Binary, Loss::CrossEntropy, Vec::new());
         let mut gradient = vec![0.0; parameters.len()];
         let labels = vec![1; rows];
         let loss = net.loss_and_gradient(&mut work, &parameters, &objective, &labels, Some([9; 32]), &mut gradient);

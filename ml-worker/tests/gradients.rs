@@ -45,13 +45,8 @@ impl Case {
         let model: Model = serde_json::from_str(&format!(r#"{{"layers": [{layers}]}}"#)).unwrap();
         let net = Net::new(Architecture::new(&model, input, task.outputs(), penalty).unwrap()).unwrap();
         let penalties = Penalties::new(&net, proximal);
-        Self {
-            name: name.into(),
-            net,
-            objective: Objective { task, loss, weights: weights.to_vec() },
-            penalties,
-            rows: 5,
-        }
+        let objective = Objective::new(task, loss, weights.to_vec()).with_cuts(&[1.0, 2.0, 4.0]);
+        Self { name: name.into(), net, objective, penalties, rows: 5 }
     }
 
     fn tensors(&self) -> Vec<(String, Range<usize>)> {
@@ -74,7 +69,13 @@ impl Case {
         let base = numbers(parameters.len(), 0.5, 0.0);
         let input = numbers(self.rows * self.net.inputs(), 1.0, 0.0);
         let classes = if let Task::Classes(n) = self.objective.task { n as u32 } else { 2 };
-        let labels = (0..self.rows * self.objective.labels_per_row()).map(|_| stream.below(classes)).collect();
+        let mut label = |n: usize| match self.objective.task {
+            Task::Value => (1.5 * stream.normal() as f32).to_bits(),
+            // a time that is seen to lie in one of the intervals, or ends in one, or comes after all
+            Task::Events(_) if n.is_multiple_of(2) => (stream.below(50) as f32 / 10.0).to_bits(),
+            _ => stream.below(classes),
+        };
+        let labels = (0..self.rows * self.objective.labels_per_row()).map(&mut label).collect();
         Point { parameters, base, input, labels }
     }
 
@@ -259,6 +260,10 @@ fn cases() -> Vec<Case> {
         ("cross-entropy of classes", Task::Classes(4), Loss::CrossEntropy, &[]),
         ("cross-entropy of classes, class weights", Task::Classes(4), Loss::CrossEntropy, &[0.5, 2.0, 1.0, 3.0]),
         ("cross-entropy of several labels", Task::Labels(3), Loss::CrossEntropy, &[]),
+        ("hazards of intervals", Task::Events(3), Loss::CrossEntropy, &[]),
+        ("squared error of a number", Task::Value, Loss::SquaredError, &[]),
+        ("Huber, most errors beyond delta", Task::Value, Loss::Huber { delta: 0.4 }, &[]),
+        ("Huber, most errors below delta", Task::Value, Loss::Huber { delta: 3.0 }, &[]),
     ] {
         let layers = format!("{}, {tanh}", dense(5));
         cases.push(Case::with(name, &layers, &[4], task, loss, weights, Penalty::default(), 0.0));

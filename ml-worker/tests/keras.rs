@@ -39,7 +39,7 @@ impl Case {
         work.input().copy_from_slice(&x);
         let y: Vec<u32> = rows.iter().map(|r| self.y[*r]).collect();
         let mut gradient = vec![0.0; parameters.len()];
-        let objective = Objective { task: Task::Binary, loss: Loss::CrossEntropy, weights: Vec::new() };
+        let objective = Objective::new(Task::Binary, Loss::CrossEntropy, Vec::new());
         let loss = self.net.loss_and_gradient(&mut work, parameters, &objective, &y, None, &mut gradient);
         (loss, gradient)
     }

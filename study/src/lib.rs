@@ -40,14 +40,14 @@ pub use architecture::{Architecture, MAX_ACTIVATIONS};
 pub use canonical::CanonicalError;
 pub use data::{
     same_value, BadRows, Categorical, DataSpec, Decimal, Encoding, Features, Layout, Missing, MissingLabels, OneClass,
-    Orientation, Others, PictureKind, Pictures, Scaling, Task, Transform, Window,
+    Orientation, Others, Outcome, PictureKind, Pictures, Scaling, Task, Transform, Window,
 };
 pub use decimals::{fixed, signed};
 pub use documents::Documents;
 pub use error::SpecError;
 pub use external::{tensor_line, External, Integers, Role};
 pub use figures::{
-    wilson, Bin, Curves, CutFigures, Difference, FiguresError, FiguresFile, MeasuredOn, ModelFigures, ReadError,
+    wilson, Bin, Curves, CutFigures, Difference, FiguresError, FiguresFile, Fit, MeasuredOn, ModelFigures, ReadError,
     Signed, SiteFigures, Verdict, CALIBRATION_BINS, FIGURES_VERSION, MIN_FOR_CURVES, ROC_STEPS,
 };
 pub use file::{BoundFile, Dataset, FileError, RuleName, RulesFile, ServerFile, ServerName, StudyFile, WeightingName};

@@ -2,7 +2,7 @@
 
 use crate::{
     architecture::Architecture,
-    data::{DataSpec, Scaling},
+    data::{DataSpec, Task},
     documents::Documents,
     error::{wrong, SpecError},
     model::Model,
@@ -70,12 +70,7 @@ impl StudySpec {
         }
         self.training.check(self.data.task())?;
         self.evaluation.check()?;
-        if self.training.loss == Loss::SquaredError && self.evaluation.metric == Metric::LogLoss {
-            return Err(wrong(
-                "evaluation.metric",
-                "a model of squared_error can predict 0 or 1 flatly, which has no log-loss: set \"brier\"",
-            ));
-        }
+        self.check_metric()?;
         if let Some(initial) = &self.initial {
             initial.check("initial")?;
         }
@@ -85,6 +80,9 @@ impl StudySpec {
         if let Some(external) = self.model.external() {
             external.layout()?;
             self.model.check()?;
+            if self.data.outcome.is_some() {
+                return Err(wrong("data.outcome", "is for the built-in networks: a trainer of one's own takes labels"));
+            }
             return if self.initial.is_some() {
                 Ok(())
             } else {
@@ -102,6 +100,26 @@ impl StudySpec {
             ));
         }
         architecture.check_batch(self.training.batch_size)
+    }
+
+    /// Whether the agreed metric is one of what is predicted.
+    fn check_metric(&self) -> Result<(), SpecError> {
+        let problem = match (self.data.task(), self.evaluation.metric) {
+            (Task::Value, Metric::SquaredError | Metric::AbsoluteError) => return Ok(()),
+            (Task::Value, _) => {
+                "is of probabilities; of an outcome that is a number set \"squared_error\" or \"absolute_error\""
+            }
+            (Task::Events(_), Metric::LogLoss) => return Ok(()),
+            (Task::Events(_), _) => "of the time until an event is \"log_loss\"",
+            (_, Metric::SquaredError | Metric::AbsoluteError) => {
+                "is of an outcome that is a number; of classes and labels set \"log_loss\" or \"brier\""
+            }
+            (_, Metric::LogLoss) if self.training.loss == Loss::SquaredError => {
+                "a model of squared_error can predict 0 or 1 flatly, which has no log-loss: set \"brier\""
+            }
+            _ => return Ok(()),
+        };
+        Err(wrong("evaluation.metric", problem))
     }
 
     /// The network with its shapes.
@@ -159,9 +177,9 @@ impl StudySpec {
     /// # Errors
     /// A specification that [`check`](Self::check) refuses.
     pub fn statistics_len(&self) -> Result<u64, LayoutError> {
-        match self.data.scaling {
-            Scaling::Swarm => Statistics::file_len(self.data.numeric()),
-            Scaling::None | Scaling::Site | Scaling::Transductive => Ok(0),
+        match self.data.statistics_columns() {
+            0 => Ok(0),
+            columns => Statistics::file_len(columns),
         }
     }
 }

@@ -57,16 +57,25 @@ pub struct Training {
 }
 
 /// Losses; means over the rows of a batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Loss {
     /// Cross-entropy, computed from the logits: of one class against another, of one among several (softmax), or the mean
-    /// over several labels.
+    /// over several labels. Of the time until an event the sum over those intervals of a row that were seen: whole ones without
+    /// the event, and the one with it.
     #[default]
     CrossEntropy,
-    /// `(z − y)²` of the output itself against 0 or 1, for two classes only; predictions are the output held between 0
-    /// and 1.
+    /// `(z − y)²`. For two classes of the output itself against 0 or 1; predictions are the output held between 0 and 1.
+    /// For an outcome that is a number against it, in units of its deviation.
     SquaredError,
+    /// For an outcome that is a number: with `e = z − y` in units of its deviation, `e² ÷ 2` up to `delta` and
+    /// `delta · (|e| − delta ÷ 2)` beyond (Huber, "Robust estimation of a location parameter", Annals of Mathematical
+    /// Statistics 35, 1964).
+    Huber {
+        /// From which distance on an error counts linearly, in deviations; above 0.
+        #[serde(default = "one")]
+        delta: f64,
+    },
 }
 
 impl Loss {
@@ -136,6 +145,9 @@ pub struct EarlyStopping {
     pub min_delta: f64,
 }
 
+fn one() -> f64 {
+    1.0
+}
 fn is_zero(n: &u32) -> bool {
     *n == 0
 }
@@ -170,6 +182,11 @@ pub enum Metric {
     LogLoss,
     /// Mean squared error of the predicted probabilities (Brier score); of several outputs, their sum.
     Brier,
+    /// Mean squared error of an outcome that is a number, in units of its variance over all sites' training rows: 1 is what
+    /// their mean would have.
+    SquaredError,
+    /// Mean distance from such an outcome, in units of its deviation over all sites' training rows.
+    AbsoluteError,
 }
 
 impl Training {
@@ -230,13 +247,25 @@ impl Training {
                 return Err(wrong("training.early_stopping", "looks after each epoch: name training.epochs"));
             }
         }
-        if self.loss == Loss::SquaredError && task != Task::Binary {
-            return Err(wrong("training.loss", "squared_error is for two classes only"));
-        }
+        self.check_loss(task)?;
         if matches!(self.optimizer, Optimizer::ProximalGradient {}) && self.clip.is_some() {
             return Err(wrong("training.clip", "has no place in proximal_gradient, whose steps cannot be too long"));
         }
         self.optimizer.check()
+    }
+
+    fn check_loss(&self, task: Task) -> Result<(), SpecError> {
+        let problem = match (task, self.loss) {
+            (Task::Value, Loss::CrossEntropy) => {
+                "cross_entropy is for classes and labels; for an outcome that is a number set \"squared_error\", or { huber = \
+                 { delta = 1.0 } }"
+            }
+            (_, Loss::Huber { delta }) if !(delta > 0.0 && delta <= 1e6) => "huber needs a delta above 0, at most 1000000",
+            (Task::Value, _) | (Task::Binary, Loss::SquaredError) | (_, Loss::CrossEntropy) => return Ok(()),
+            (_, Loss::SquaredError) => "squared_error is for two classes, or an outcome that is a number",
+            (_, Loss::Huber { .. }) => "huber is for an outcome that is a number",
+        };
+        Err(wrong("training.loss", problem))
     }
 
     fn check_weights(&self, task: Task) -> Result<(), SpecError> {
@@ -244,11 +273,12 @@ impl Training {
         let classes = match task {
             Task::Binary => 2,
             Task::Classes(classes) => classes,
-            Task::Labels(_) => {
+            Task::Labels(_) | Task::Value | Task::Events(_) => {
                 return match self.class_weights {
-                    Some(_) => {
-                        Err(wrong(field, "are for classes, of which each row has one; several labels have none"))
-                    }
+                    Some(_) => Err(wrong(
+                        field,
+                        "are for classes, of which each row has one; several labels, and outcomes, have none",
+                    )),
                     None => Ok(()),
                 };
             }

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use consilium_study::{
-    initial_parameters, Architecture, Initializer, Layer, Model, Penalty, Preset, Start, StudyFile, StudySpec,
+    initial_parameters, Architecture, Initializer, Layer, Loss, Model, Penalty, Preset, Start, StudyFile, StudySpec,
+    Task,
 };
 
 const FILE: &str = include_str!("../../examples/breast-cancer/study.toml");
@@ -261,6 +262,47 @@ fn what_training_cannot_be_is_named() {
     refused(adam, "sgd = { learning_rate = 0.01, nesterov = true }", "training.optimizer.nesterov: needs a momentum");
     refused(adam, "rmsprop = { learning_rate = 0.01, epsilon = 0.0 }", "training.optimizer.epsilon");
     refused(adam, "adam_w = { learning_rate = 0.01, weight_decay = -0.1 }", "training.optimizer.weight_decay");
+}
+
+#[test]
+fn an_outcome_that_is_a_number_has_its_own_loss_and_metric() {
+    let base = include_str!("../../examples/breast-cancer/study.toml");
+    let label = "label = \"diagnosis\"\npositive = \"M\"\nnegative = \"B\"\n";
+    assert!(base.contains(label), "{base}");
+    let text = base
+        .replace(label, "outcome = { value = { column = \"stay\" } }\n")
+        .replace("epochs = 2", "loss = \"squared_error\"\nepochs = 2")
+        .replace("[evaluation]\n", "[evaluation]\nmetric = \"squared_error\"\n");
+    let spec = StudyFile::parse(&text).unwrap().spec();
+    assert_eq!((spec.data.task(), spec.data.label_columns()), (Task::Value, vec!["stay"]));
+    assert_eq!(spec.data.statistics_columns(), 31, "the outcome stands behind the features");
+    let written = String::from_utf8(spec.canonical().unwrap()).unwrap();
+    assert!(
+        written.contains(r#""outcome":{"value":{"column":"stay"}}"#) && !written.contains("\"label\""),
+        "{written}"
+    );
+    assert_eq!(StudySpec::from_canonical(written.as_bytes()).unwrap(), spec);
+    // a study of classes has no word of it
+    assert!(!String::from_utf8(StudyFile::parse(base).unwrap().spec().canonical().unwrap())
+        .unwrap()
+        .contains("outcome"));
+    let huber = text.replace("\"squared_error\"\nepochs", "{ huber = {} }\nepochs");
+    assert_eq!(StudyFile::parse(&huber).unwrap().training.loss, Loss::Huber { delta: 1.0 });
+    let refused = |text: &str, from: &str, to: &str, words: &str| {
+        assert!(text.contains(from), "{from}");
+        let error = StudyFile::parse(&text.replace(from, to)).unwrap_err().to_string();
+        assert!(error.contains(words), "{to}: {error}");
+    };
+    refused(&text, "loss = \"squared_error\"\n", "", "training.loss: cross_entropy is for classes");
+    refused(&text, "loss = \"squared_error\"", "loss = { huber = { delta = 0.0 } }", "needs a delta above 0");
+    refused(&text, "metric = \"squared_error\"", "metric = \"brier\"", "evaluation.metric: is of probabilities");
+    refused(&text, "metric = \"squared_error\"", "", "evaluation.metric: is of probabilities");
+    refused(&text, "epochs = 2", "class_weights = \"balanced\"\nepochs = 2", "training.class_weights");
+    refused(&text, "column = \"stay\"", "column = \" \"", "data.outcome: must name");
+    refused(&text, "column = \"stay\"", "column = \"mean area\"", "names the column \"mean area\"");
+    refused(&text, "outcome =", "label = \"diagnosis\"\noutcome =", "data.outcome: stands in place of label");
+    refused(base, "epochs = 2", "loss = { huber = {} }\nepochs = 2", "huber is for an outcome");
+    refused(base, "[evaluation]\n", "[evaluation]\nmetric = \"absolute_error\"\n", "is of an outcome that is a number");
 }
 
 #[test]

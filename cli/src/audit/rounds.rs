@@ -177,7 +177,9 @@ impl<B: BlobSource> Rounds<'_, B> {
         let (spec, layout) = self.spec.as_ref().zip(self.layout.as_ref())?;
         let moments = self.history.info.state.rules.merge.moments();
         Some(match kind {
-            Kind::Statistics => Statistics::decode(bytes, spec.data.numeric(), None).map(drop).map_err(Into::into),
+            Kind::Statistics => {
+                Statistics::decode(bytes, spec.data.statistics_columns(), None).map(drop).map_err(Into::into)
+            }
             Kind::Model => layout
                 .with_state(moments)
                 .map_err(Into::into)
@@ -271,7 +273,9 @@ impl<B: BlobSource> Rounds<'_, B> {
             return;
         }
         let again = match record.kind {
-            Kind::Statistics => merge_statistics(&held, spec.data.numeric()).map(|bytes| (bytes, Marks::default())),
+            Kind::Statistics => {
+                merge_statistics(&held, spec.data.statistics_columns()).map(|bytes| (bytes, Marks::default()))
+            }
             Kind::Model => {
                 let inputs: Vec<Input> = held
                     .iter()
@@ -303,7 +307,9 @@ impl<B: BlobSource> Rounds<'_, B> {
 
     fn valid(&self, kind: Kind, held: &Held, spec: &StudySpec, layout: &Layout) -> Result<()> {
         match kind {
-            Kind::Statistics => Statistics::decode(&held.bytes, spec.data.numeric(), Some(&held.input.duty)).map(drop),
+            Kind::Statistics => {
+                Statistics::decode(&held.bytes, spec.data.statistics_columns(), Some(&held.input.duty)).map(drop)
+            }
             Kind::Model => ModelFile::decode_update(&held.bytes, layout, &held.input.duty).map(drop),
         }?;
         Ok(())

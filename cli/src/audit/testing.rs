@@ -71,7 +71,7 @@ impl World {
     }
 
     fn statistics(&mut self, spec: &StudySpec) {
-        let columns = spec.data.numeric();
+        let columns = spec.data.statistics_columns();
         let mut inputs = Vec::new();
         let mut parts = Vec::new();
         for (site, weight) in SITES {

@@ -10,7 +10,7 @@ use crate::{
     dashboard::state::{Round, Study},
     plain::counted,
 };
-use consilium_study::{fixed, MeasuredOn, Metric, ModelFigures, SiteFigures, Verdict, MIN_FOR_CURVES};
+use consilium_study::{fixed, Fit, MeasuredOn, Metric, SiteFigures, Verdict, MIN_FOR_CURVES};
 use serde::Serialize;
 
 /// Answers, sentence by sentence.
@@ -65,10 +65,21 @@ pub fn list<S: AsRef<str>>(names: &[S]) -> String {
 
 /// The agreed metric's name.
 pub fn metric(metric: &str) -> &'static str {
-    if metric == "brier" {
-        "Brier score"
-    } else {
-        "log-loss"
+    named(match metric {
+        "brier" => Metric::Brier,
+        "squared_error" => Metric::SquaredError,
+        "absolute_error" => Metric::AbsoluteError,
+        _ => Metric::LogLoss,
+    })
+}
+
+/// The same.
+pub fn named(metric: Metric) -> &'static str {
+    match metric {
+        Metric::LogLoss => "log-loss",
+        Metric::Brier => "Brier score",
+        Metric::SquaredError => "squared error in units of the outcome's variance",
+        Metric::AbsoluteError => "absolute error in units of the outcome's deviation",
     }
 }
 
@@ -76,10 +87,13 @@ pub fn metric(metric: &str) -> &'static str {
 pub fn constant(figures: &SiteFigures) -> Option<f64> {
     let share = f64::from(figures.positives?) / f64::from(figures.rows);
     let part = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
-    (figures.rows > 0).then(|| match figures.metric {
-        Metric::LogLoss => part(share) + part(1.0 - share),
-        Metric::Brier => share * (1.0 - share),
-    })
+    match figures.metric {
+        _ if figures.rows == 0 => None,
+        Metric::LogLoss => Some(part(share) + part(1.0 - share)),
+        Metric::Brier => Some(share * (1.0 - share)),
+        // of a number there are no positives
+        Metric::SquaredError | Metric::AbsoluteError => None,
+    }
 }
 
 impl Known<'_> {
@@ -146,7 +160,8 @@ impl Known<'_> {
         }
         if self.figures.is_empty() {
             let losses = self.certified().map(|round| &round.losses).filter(|losses| !losses.is_empty());
-            lines.push("How well it tells ill from well is not known here: no site's figures were taken in.".into());
+            let what = if self.question.binary { "How well it tells ill from well" } else { "How well it answers" };
+            lines.push(format!("{what} is not known here: no site's figures were taken in."));
             match losses {
                 Some(losses) => {
                     let each: Vec<String> = losses
@@ -265,6 +280,33 @@ pub fn auc(auc: Option<f64>, interval: Option<(f64, f64)>) -> String {
     }
 }
 
+/// What stands in an AUC's place: its name, and how large it is.
+pub fn named_fit(fit: Fit) -> (&'static str, f64) {
+    match fit {
+        Fit::R2(r2) => ("R²", r2),
+        Fit::Concordance(c) => ("Harrell's C", c),
+    }
+}
+
+/// The same in words.
+pub fn fit(fit: Fit) -> String {
+    let (name, value) = named_fit(fit);
+    let words = match fit {
+        Fit::R2(_) => "0 is what the mean of these rows has",
+        Fit::Concordance(_) => "0.5 is chance",
+    };
+    format!("{name} {}, where {words}", number(value))
+}
+
+/// What is said first of a site's model: its AUC, or what stands in its place where the outcome is no class.
+pub fn first(figures: &SiteFigures) -> String {
+    match (figures.swarm.fit, figures.metric) {
+        (Some(found), _) => fit(found),
+        (None, Metric::SquaredError | Metric::AbsoluteError) => "R² is not defined on these rows".into(),
+        (None, Metric::LogLoss | Metric::Brier) => auc(figures.swarm.auc, figures.swarm.auc_interval),
+    }
+}
+
 /// One site's figures in a sentence.
 fn one(told: &Told) -> String {
     let figures = &told.figures;
@@ -276,7 +318,6 @@ fn one(told: &Told) -> String {
         Some(some) => format!(", {some} of them positive"),
         None => String::new(),
     };
-    let ModelFigures { auc: area, auc_interval, .. } = &figures.swarm;
     let versus = match (told.verdict, figures.difference) {
         (Verdict::Better, _) => "better than its own model",
         (Verdict::Worse, _) => "worse than its own model",
@@ -287,10 +328,7 @@ fn one(told: &Told) -> String {
     };
     let difference = match figures.difference.and_then(|difference| Some((difference.value, difference.interval?))) {
         Some((value, (low, high))) => {
-            let name = match figures.metric {
-                Metric::LogLoss => "log-loss",
-                Metric::Brier => "Brier score",
-            };
+            let name = named(figures.metric);
             format!(" ({name}, swarm minus own: {}, 95 % interval {} to {})", signed(value), signed(low), signed(high))
         }
         None => String::new(),
@@ -304,10 +342,5 @@ fn one(told: &Told) -> String {
             number(specificity)
         )
     });
-    format!(
-        "At {}, on {} {on}{share}: {}{at}; {versus}{difference}.",
-        told.site,
-        figures.rows,
-        auc(*area, *auc_interval)
-    )
+    format!("At {}, on {} {on}{share}: {}{at}; {versus}{difference}.", told.site, figures.rows, first(figures))
 }

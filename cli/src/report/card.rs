@@ -1,7 +1,7 @@
 //! A model card: what whoever finds the model's file must know of it, in the form of Hugging Face (a `README.md` with YAML in front).
 
 use super::{
-    answers::{auc, list, metric, number, signed},
+    answers::{first, list, metric, named_fit, number, signed},
     document::{Document, Told},
     html::typed,
     sections::REHEARSAL,
@@ -163,7 +163,7 @@ fn table(document: &Document) -> String {
     if document.figures.is_empty() {
         return String::new();
     }
-    let mut text = "\n| site | rows | own model | this model | swarm minus own (95 %) | this model is | AUC of this model |\n|---|---|---|---|---|---|---|\n"
+    let mut text = "\n| site | rows | own model | this model | swarm minus own (95 %) | this model is | AUC of this model, or what stands in its place |\n|---|---|---|---|---|---|---|\n"
         .to_owned();
     for Told { site, verdict, figures, .. } in &document.figures {
         let value = |value: Option<f64>| value.map_or_else(|| "-".into(), number);
@@ -180,7 +180,7 @@ fn table(document: &Document) -> String {
             figures.rows,
             value(figures.alone.metric),
             value(figures.swarm.metric),
-            auc(figures.swarm.auc, figures.swarm.auc_interval)
+            first(figures)
         );
     }
     text + "\nOwn and this model: the agreed metric, lower is better.\n"
@@ -189,15 +189,24 @@ fn table(document: &Document) -> String {
 /// What programs read: tags, metrics, and results by site. A licence is for those whose rows it learned from to say.
 fn front(document: &Document) -> String {
     let mut text = "---\nlibrary_name: consilium\nlicense: unknown\ntags:\n- swarm-learning\n- federated-learning\n- safetensors\n".to_owned();
+    let number = document.study.metric == "squared_error" || document.study.metric == "absolute_error";
     if document.question.column_count > 0 {
-        text += "- tabular\npipeline_tag: tabular-classification\n";
+        let kind = if number { "regression" } else { "classification" };
+        text += &format!("- tabular\npipeline_tag: tabular-{kind}\n");
+    } else if number {
+        // no name fits a number that is read from a picture
     } else if document.question.missing.is_none() {
         text += "pipeline_tag: image-classification\n";
     }
     let name = format!("consilium-study-{}", document.study.number);
     let results: String = document.figures.iter().filter_map(|told| result(document, told)).collect();
     if !results.is_empty() {
-        text += &format!("metrics:\n- roc_auc\nmodel-index:\n- name: {name}\n  results:\n{results}");
+        let metrics = if document.figures.iter().any(|told| told.figures.swarm.auc.is_some()) {
+            "metrics:\n- roc_auc\n"
+        } else {
+            ""
+        };
+        text += &format!("{metrics}model-index:\n- name: {name}\n  results:\n{results}");
     }
     text + "---\n"
 }
@@ -205,7 +214,13 @@ fn front(document: &Document) -> String {
 /// One site's results.
 fn result(document: &Document, told: &Told) -> Option<String> {
     let figures = &told.figures;
-    let kind = if document.question.column_count > 0 { "tabular-classification" } else { "image-classification" };
+    let number = matches!(figures.metric, Metric::SquaredError | Metric::AbsoluteError);
+    let kind = match (document.question.column_count > 0, number) {
+        (true, true) => "tabular-regression",
+        (true, false) => "tabular-classification",
+        (false, true) => "other",
+        (false, false) => "image-classification",
+    };
     let on = match figures.on {
         MeasuredOn::TestFile => "test",
         MeasuredOn::Validation => "validation",
@@ -213,7 +228,16 @@ fn result(document: &Document, told: &Told) -> Option<String> {
     let mut metrics = String::new();
     for (name, value) in [
         ("roc_auc", figures.swarm.auc),
-        (if figures.metric == Metric::Brier { "brier_score" } else { "log_loss" }, figures.swarm.metric),
+        (if number { "r_squared" } else { "concordance" }, figures.swarm.fit.map(|fit| named_fit(fit).1)),
+        (
+            match figures.metric {
+                Metric::LogLoss => "log_loss",
+                Metric::Brier => "brier_score",
+                Metric::SquaredError => "mse",
+                Metric::AbsoluteError => "mae",
+            },
+            figures.swarm.metric,
+        ),
     ] {
         if let Some(value) = value {
             metrics += &format!(
@@ -233,6 +257,8 @@ fn result(document: &Document, told: &Told) -> Option<String> {
 fn title(name: &str, document: &Document) -> &'static str {
     match name {
         "roc_auc" => "AUC",
+        "r_squared" => "R²",
+        "concordance" => "Harrell's C",
         _ => metric(&document.study.metric),
     }
 }

@@ -5,7 +5,7 @@
 
 use super::{answers::Answers, faults::Fault, question::Question};
 use crate::dashboard::state::{Member, Study, Sum};
-use consilium_study::{CutFigures, SiteFigures, Verdict};
+use consilium_study::{CutFigures, Fit, SiteFigures, Verdict};
 use serde::Serialize;
 
 /// Version of this document.
@@ -142,6 +142,9 @@ pub struct HeldOutModel {
     pub cut: Option<f64>,
     /// Figures at that cut.
     pub at_cut: Option<CutFigures>,
+    /// What stands in the AUC's place where the outcome is no class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fit: Option<Fit>,
 }
 
 impl Document {

@@ -1,7 +1,7 @@
 //! The part of the page that says what was measured at sites: the swarm's model beside each site's own.
 
 use super::{
-    answers::{auc, constant, number, signed, WITHOUT_ERROR},
+    answers::{auc, constant, named, named_fit, number, signed, WITHOUT_ERROR},
     certified::{names, Lacks},
     chart::{intervals, Interval, Plot, Series, Style},
     cut,
@@ -11,7 +11,7 @@ use super::{
     losses::{line, means, reading},
 };
 use crate::plain::counted;
-use consilium_study::{Curves, Difference, MeasuredOn, Metric, ModelFigures, Verdict, MIN_FOR_CURVES, ROC_STEPS};
+use consilium_study::{Curves, Difference, MeasuredOn, ModelFigures, Verdict, MIN_FOR_CURVES, ROC_STEPS};
 
 /// The whole part.
 pub fn section(document: &Document) -> String {
@@ -39,13 +39,6 @@ pub fn section(document: &Document) -> String {
     }
     body += &held_out::section(document);
     part("figures", title, &body)
-}
-
-fn named(metric: Metric) -> &'static str {
-    match metric {
-        Metric::LogLoss => "log-loss",
-        Metric::Brier => "Brier score",
-    }
 }
 
 fn class(verdict: Verdict) -> &'static str {

@@ -71,6 +71,21 @@ impl Question {
             Task::Labels(count) => {
                 (format!("which of {count} labels hold"), data.label_columns().into_iter().map(seen).collect())
             }
+            Task::Value => (
+                format!(
+                    "how large {} is, as a number",
+                    quoted(data.label_columns().first().copied().unwrap_or_default())
+                ),
+                Vec::new(),
+            ),
+            Task::Events(_) => {
+                let cuts: Vec<String> = data.cuts().iter().map(ToString::to_string).collect();
+                let columns: Vec<String> = data.label_columns().into_iter().map(quoted).collect();
+                (
+                    format!("how likely the event of {} is by each of {}", columns.join(" and "), cuts.join(", ")),
+                    Vec::new(),
+                )
+            }
         };
         let count = data.numeric().saturating_add(data.categorical.len());
         let rows = match &data.pictures {
@@ -104,6 +119,15 @@ impl Question {
             metric: match spec.evaluation.metric {
                 Metric::LogLoss => "log-loss (mean, natural logarithm; lower is better, 0 is best)".into(),
                 Metric::Brier => "Brier score (mean squared error of probabilities; lower is better, 0 is best)".into(),
+                Metric::SquaredError => {
+                    "mean squared error, in units of the outcome's variance over all sites' training rows (lower is better, 0 is best, \
+                     1 is what their mean has)"
+                        .into()
+                }
+                Metric::AbsoluteError => {
+                    "mean absolute error, in units of the outcome's deviation over all sites' training rows (lower is better, 0 is best)"
+                        .into()
+                }
             },
         }
     }
@@ -170,10 +194,20 @@ fn reading(spec: &StudySpec) -> Vec<String> {
     if let BadRows::Skip { at_most } = data.bad_rows {
         lines.push(format!("rows that cannot be read are left out, up to {} of all", percent(at_most)));
     }
+    if data.task() == Task::Value {
+        lines.push(
+            "the outcome is learned in units of its deviation over all sites' training rows, around their mean".into(),
+        );
+    }
     lines.push(format!(
-        "each site keeps {} of each class's {} out of training, to measure on",
+        "each site keeps {} of {} out of training, to measure on",
         percent(spec.evaluation.validation_share),
-        if data.group.is_some() { "patients" } else { "rows" }
+        match (data.task() == Task::Value, data.group.is_some()) {
+            (false, true) => "each class's patients",
+            (false, false) => "each class's rows",
+            (true, true) => "its patients",
+            (true, false) => "its rows",
+        }
     ));
     lines
 }
@@ -183,6 +217,10 @@ fn model(spec: &StudySpec) -> String {
         return "a model of the sites' own program, which the specification names by its hash".into();
     }
     match spec.model.layers().len() {
+        0 if spec.data.task() == Task::Value => "linear regression: a weight for each input, and a bias".into(),
+        0 if matches!(spec.data.task(), Task::Events(_)) => {
+            "logistic regression of the hazard of each interval: a weight for each input, and a bias".into()
+        }
         0 => "logistic regression: a weight for each input, and a bias".into(),
         layers => format!("a neural network, written in the specification with {}", counted(layers as u64, "layer")),
     }
@@ -208,13 +246,18 @@ fn training(spec: &StudySpec) -> Vec<String> {
         (steps, _) => counted(steps.into(), "step"),
     };
     let mut lines = vec![format!("in each round {much} by {by}, {} rows a step", training.batch_size)];
-    lines.push(
-        match training.loss {
-            Loss::CrossEntropy => "the loss that training makes small is cross-entropy",
-            Loss::SquaredError => "the loss that training makes small is the squared error of the output",
+    lines.push(match training.loss {
+        Loss::CrossEntropy if matches!(spec.data.task(), Task::Events(_)) => {
+            "the loss that training makes small is the cross-entropy of the intervals that were seen of each row".to_owned()
         }
-        .into(),
-    );
+        Loss::CrossEntropy => "the loss that training makes small is cross-entropy".to_owned(),
+        Loss::SquaredError => "the loss that training makes small is the squared error of the output".into(),
+        Loss::Huber { delta } => {
+            format!(
+                "the loss that training makes small is Huber's loss of the output, linear from {delta} deviations of the outcome on"
+            )
+        }
+    });
     for (value, what) in [(training.l1, "L1"), (training.l2, "L2"), (training.proximal, "proximal (FedProx)")] {
         if value > 0.0 {
             lines.push(format!("with a {what} penalty of {value}"));

@@ -4,7 +4,7 @@ use super::document::{HeldOut, HeldOutModel, Source, Told};
 use crate::{chain::StudyInfo, plain::seen};
 use anyhow::{bail, ensure, Context, Result};
 use consilium_primitives::{round::Phase, Hash, StudyId};
-use consilium_study::{CutFigures, FiguresFile, Signed, SiteFigures};
+use consilium_study::{CutFigures, FiguresFile, Fit, Signed, SiteFigures};
 use serde_json::Value;
 use std::{fs, path::Path};
 use subxt_signer::sr25519::{verify, Keypair, PublicKey, Signature};
@@ -158,6 +158,7 @@ fn held_out(comparison: &Value) -> Option<HeldOut> {
             auc_interval: ends,
             cut: at["cut"].as_f64(),
             at_cut: figures,
+            fit: found["r2"].as_f64().map(Fit::R2).or_else(|| found["concordance"].as_f64().map(Fit::Concordance)),
         })
     };
     let locals = comparison["local"].as_array().into_iter().flatten();

@@ -29,6 +29,7 @@ fn model(metric: f64, auc: f64) -> ModelFigures {
         metric: Some(metric),
         auc: Some(auc),
         auc_interval: Some((auc - 0.05, auc + 0.04)),
+        fit: None,
         by_round: vec![Some(0.6), Some(0.5), Some(metric), Some(metric + 0.1)],
         curves: None,
     }
@@ -154,6 +155,7 @@ pub fn document() -> Document {
         auc_interval: Some((0.95, 0.99)),
         cut: Some(0.4),
         at_cut: Some(CutFigures { sensitivity: Some(1.0), specificity: Some(0.9), ppv: Some(0.85), npv: Some(1.0) }),
+        fit: None,
     };
     let held_out = HeldOut { rows: 114, positives: Some(42), models: vec![held] };
     let unread = vec!["Pauses: this node keeps old states no longer.".to_owned()];

@@ -115,6 +115,8 @@ impl Screen<'_> {
         let metric = match self.spec.evaluation.metric {
             Metric::LogLoss => "log-loss",
             Metric::Brier => "Brier score",
+            Metric::SquaredError => "mean squared error",
+            Metric::AbsoluteError => "mean absolute error",
         };
         let mut lines = vec![
             format!(
@@ -131,7 +133,7 @@ impl Screen<'_> {
         if rules.statistics_len > 0 {
             lines.push(format!(
                 "once, before the first round, to the same: {} bytes of statistics, the number, mean and spread of each numeric \
-                 column of our training rows (a column with fewer than {MIN_ROWS} values is withheld)",
+                 column, and of an outcome that is a number, of our training rows (a column with fewer than {MIN_ROWS} values is withheld)",
                 rules.statistics_len
             ));
         }

@@ -17,7 +17,7 @@ use consilium_ml_worker::{
     site::read_secret,
 };
 use consilium_primitives::{InstitutionId, StudyRules};
-use consilium_study::{Scaling, StudySpec};
+use consilium_study::StudySpec;
 use serde::Deserialize;
 use std::{
     fs,
@@ -124,9 +124,9 @@ pub fn compare(arguments: &Compare) -> Result<()> {
     };
     let (rounds, chosen, canonical, last, statistics, simulated) = match (&arguments.model, &arguments.statistics) {
         (Some(file), Some(statistics)) => {
-            let statistics = match spec.data.scaling {
-                Scaling::None | Scaling::Site | Scaling::Transductive => None,
-                Scaling::Swarm => Some(Statistics::decode(&read(statistics)?, spec.data.numeric(), None)?),
+            let statistics = match spec.data.statistics_columns() {
+                0 => None,
+                columns => Some(Statistics::decode(&read(statistics)?, columns, None)?),
             };
             let rounds = rounds.unwrap_or(rules.max_rounds);
             let canonical = arguments.canonical.unwrap_or(rounds);

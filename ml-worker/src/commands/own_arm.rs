@@ -18,7 +18,7 @@ use consilium_ml_worker::{
     site::read_secret,
 };
 use consilium_primitives::InstitutionId;
-use consilium_study::{FiguresFile, Scaling, StudySpec, FIGURES_VERSION};
+use consilium_study::{FiguresFile, StudySpec, FIGURES_VERSION};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -76,18 +76,16 @@ pub fn own_arm(arguments: &OwnArm) -> Result<()> {
     if canonical > rounds {
         bail!("--canonical {canonical}: the study has run {rounds} rounds");
     }
-    let statistics = match (spec.data.scaling, &arguments.statistics) {
-        (Scaling::Swarm, None) => {
-            bail!("this study scales by the swarm's statistics: name their file with --statistics")
-        }
-        (Scaling::Swarm, Some(path)) => {
-            let statistics = Statistics::decode(&read(path)?, spec.data.numeric(), None)
-                .with_context(|| path.display().to_string())?;
+    let statistics = match (spec.data.statistics_columns(), &arguments.statistics) {
+        (0, Some(_)) => bail!("--statistics: this study has none"),
+        (0, None) => None,
+        (_, None) => bail!("this study scales by the swarm's statistics: name their file with --statistics"),
+        (columns, Some(path)) => {
+            let statistics =
+                Statistics::decode(&read(path)?, columns, None).with_context(|| path.display().to_string())?;
             all_known(&statistics, &spec)?;
             Some(statistics)
         }
-        (_, Some(_)) => bail!("--statistics: this study has none"),
-        (_, None) => None,
     };
     let chosen =
         ModelFile::decode_merged(&model, &spec.layout()?).with_context(|| arguments.model.display().to_string())?.data;

@@ -85,19 +85,22 @@ pub fn predict(arguments: &Predict) -> Result<()> {
     let table = read_unlabelled(&arguments.data, &bundle.spec.data, &arguments.memory.reading())?;
     let ids = ids(arguments, &bundle)?;
     let (logits, _) = desk::logits(&bundle, &table).with_context(|| arguments.data.display().to_string())?;
-    let goal = objective(&bundle.spec, None);
+    let goal = objective(&bundle.spec, None).told_in(bundle.preprocessing.scaler.target());
     let mut out = csv::Writer::from_writer(Vec::new());
     let names = outputs(&bundle.spec.data);
     let classes = matches!(goal.task, Task::Classes(_));
+    let number = goal.task == Task::Value;
+    let uncut = number || matches!(goal.task, Task::Events(_));
     let cuts = bundle.cuts_of_all();
     let recalibration = bundle.recalibration();
     let mut header = vec!["row".to_owned()];
     header.extend(ids.iter().map(|(column, _)| column.clone()));
     header.extend(bundle.spec.data.pictures.iter().map(|pictures| pictures.column.clone()));
-    header.extend(names.iter().map(|name| format!("p({name})")));
-    match classes {
-        true => header.push("likeliest".into()),
-        false => header.extend(names.iter().map(|name| format!("{name} if p({name}) >= 0.5"))),
+    header.extend(names.iter().map(|name| if number { format!("predicted {name}") } else { format!("p({name})") }));
+    match (classes, uncut) {
+        (true, _) => header.push("likeliest".into()),
+        (_, true) => {}
+        _ => header.extend(names.iter().map(|name| format!("{name} if p({name}) >= 0.5"))),
     }
     for (chosen, cuts) in &cuts {
         let named = names.iter().zip(cuts).map(|(name, cut)| format!("{name} if p({name}) >= {cut:.4} ({chosen})"));
@@ -116,7 +119,7 @@ pub fn predict(arguments: &Predict) -> Result<()> {
         if classes {
             let best = (0..p.len()).max_by(|a, b| p[*a].total_cmp(&p[*b]).then(b.cmp(a))).unwrap_or_default();
             line.push(names[best].to_owned());
-        } else {
+        } else if !uncut {
             line.extend(p.iter().map(|p| u8::from(*p >= 0.5).to_string()));
         }
         for (_, cuts) in &cuts {

@@ -121,16 +121,40 @@ pub fn evaluation(found: &Evaluation, of: &Made) -> String {
                 of_two(&mut text, m, Some(output));
             }
         }
+        Figures::Events(m) => {
+            line(&mut text, "rows", &format!("{}, {} with the event", m.rows, m.events));
+            line(&mut text, "Harrell's C", &format!("{} (.5 is chance)", figure(m.concordance)));
+            line(&mut text, "log-loss", &figure(m.log_loss));
+            for at in &m.horizons {
+                let words = format!(
+                    "risk {} said, {} found; Brier score {}, and {} with one risk for all",
+                    figure(at.said),
+                    figure(at.found),
+                    figure(at.brier),
+                    figure(at.brier_of_all_alike)
+                );
+                line(&mut text, &format!("by {}", at.time), &words);
+            }
+        }
+        Figures::Value(m) => {
+            line(&mut text, "rows", &m.rows.to_string());
+            line(&mut text, "mean absolute error", &figure(m.mae));
+            line(&mut text, "root mean sq. error", &figure(m.rmse));
+            line(&mut text, "R squared", &format!("{} (0 is what the mean of these rows has)", figure(m.r2)));
+            line(&mut text, "bias", &format!("{} (predicted less found)", figure(m.bias)));
+        }
     }
     line(&mut text, "model", &made(of));
     if let Some(by) = &found.by {
         for (name, figures) in &by.subgroups {
-            let (rows, auc) = match figures {
-                Figures::Binary(m) => (m.rows, m.auc),
-                Figures::Classes(m) => (m.rows, m.auc_macro.mean),
-                Figures::Labels(m) => (m.rows, m.auc_macro.mean),
+            let (rows, what, value) = match figures {
+                Figures::Binary(m) => (m.rows, "AUC", m.auc),
+                Figures::Classes(m) => (m.rows, "AUC", m.auc_macro.mean),
+                Figures::Labels(m) => (m.rows, "AUC", m.auc_macro.mean),
+                Figures::Value(m) => (m.rows, "mean absolute error", Some(m.mae)),
+                Figures::Events(m) => (m.rows, "Harrell's C", m.concordance),
             };
-            line(&mut text, &format!("{} {name:?}", by.column), &format!("{rows} rows, AUC {}", figure(auc)));
+            line(&mut text, &format!("{} {name:?}", by.column), &format!("{rows} rows, {what} {}", figure(value)));
         }
     }
     text + "all figures: the same with --json (docs/figures.md)\n"
@@ -143,8 +167,13 @@ pub fn packed(bundle: &Bundle, folder: &str) -> String {
         return text
             + "  without cut and recalibration, which a site's own validation rows give (--data and --secret)\n";
     };
-    if matches!(bundle.spec.data.task(), Task::Classes(_)) {
-        return text + "  of several classes the likeliest is taken: there is no cut\n";
+    match bundle.spec.data.task() {
+        Task::Classes(_) => return text + "  of several classes the likeliest is taken: there is no cut\n",
+        Task::Value => return text + "  what it predicts is a number: there is no cut\n",
+        Task::Events(_) => {
+            return text + "  what it predicts are risks by each of the study's cuts: no probability is cut\n"
+        }
+        Task::Binary | Task::Labels(_) => {}
     }
     for (n, name) in outputs(&bundle.spec.data).into_iter().enumerate() {
         let _ = writeln!(text, "  {name:?}: {}", of_output(fitted, n));

@@ -182,7 +182,8 @@ fn made_up(spec: &StudySpec, count: usize, seed: u8) -> Rows {
     let task = spec.data.task();
     let label = |row: usize, n: usize| u32::from(features[row * width + n % width.max(1)] > 0.0);
     let labels: Vec<u32> = match task {
-        Task::Binary => (0..count).map(|row| label(row, 0)).collect(),
+        // outcomes that are no classes are for the built-in networks
+        Task::Binary | Task::Value | Task::Events(_) => (0..count).map(|row| label(row, 0)).collect(),
         Task::Classes(classes) => (0..count).map(|row| (row % classes) as u32).collect(),
         Task::Labels(labels) => {
             let masked = |entry: usize| spec.data.missing_labels == MissingLabels::Mask && entry % 7 == 3;

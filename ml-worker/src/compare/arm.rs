@@ -174,7 +174,7 @@ impl Inputs<'_> {
     }
 
     fn measure(&self, parameters: &[f32], sets: &Sets, judges: &Judges<'_>) -> Result<(Measured, Vec<Said>, Cuts)> {
-        let goal = objective(self.spec, None);
+        let goal = objective(self.spec, None).told_in(self.target());
         let cuts = self.cuts(parameters, sets, judges)?;
         let say = |scaler: &Scaler, table: &Table, places: &[usize]| self.say(parameters, scaler, table, places);
         let figures = |said: &Said, cuts: &[Option<f64>]| {

@@ -31,10 +31,7 @@ pub(super) fn by_row(spec: &StudySpec, said: &Said) -> Vec<f64> {
     let rows = said.logits.chunks_exact(goal.task.outputs());
     let factor = rows.len() as f64 / goal.known(&said.labels);
     rows.zip(said.labels.chunks_exact(goal.labels_per_row()))
-        .map(|(z, label)| match spec.evaluation.metric {
-            Metric::LogLoss => factor * goal.row(z, label),
-            Metric::Brier => factor * goal.brier(z, label),
-        })
+        .map(|(z, label)| factor * goal.metric(spec.evaluation.metric, z, label))
         .collect()
 }
 
@@ -47,7 +44,7 @@ impl Joining {
         let truths: Vec<bool> = joined.labels.iter().map(|label| *label == 1).collect();
         let auc = match goal.task {
             Task::Binary => PairedAuc::by_group(&joined.logits, &alone.logits, &truths, &joined.groups),
-            Task::Classes(_) | Task::Labels(_) => None,
+            Task::Classes(_) | Task::Labels(_) | Task::Value | Task::Events(_) => None,
         };
         Some(Self { site: site.to_owned(), rows: joined.groups.len(), metric, difference, verdict, auc })
     }

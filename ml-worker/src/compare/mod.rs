@@ -21,6 +21,9 @@
 //! swarm's model at a site, that site's, and for the common held-out rows all sites' together. On the rows that chose it no
 //! cut is measured, and too few to choose a round by are too few to choose a cut by.
 //!
+//! An outcome that is a number is standardised in every arm as the swarm does it, so that all losses are in one unit: a local
+//! model knows the swarm's mean and deviation of it, which a site by itself would not.
+//!
 //! The swarm's model sees each site's rows as that site's worker prepares them.
 
 mod arm;
@@ -35,7 +38,7 @@ pub use inputs::Inputs;
 pub use joining::Joining;
 
 use crate::{
-    data::{own_statistics, Rows, Scaler},
+    data::{own_statistics, Rows, Scaler, Target},
     learn::figures::outputs,
     random::key,
 };
@@ -85,18 +88,27 @@ struct Alone {
 
 fn labels_per_row(spec: &StudySpec) -> usize {
     match spec.data.task() {
-        Task::Binary | Task::Classes(_) => 1,
+        Task::Binary | Task::Classes(_) | Task::Value => 1,
         Task::Labels(n) => n,
+        Task::Events(_) => 2,
     }
 }
 
 impl Inputs<'_> {
+    /// `statistics`: of all numeric columns, and of an outcome that is a number.
     fn scaler(&self, statistics: &Statistics) -> Scaler {
-        match self.spec.data.scaling {
-            Scaling::None => Scaler::identity(statistics),
-            Scaling::Swarm | Scaling::Site => Scaler::standard(statistics),
+        let features = Target::part_of(&self.spec.data, statistics).0;
+        let scaler = match self.spec.data.scaling {
+            Scaling::None => Scaler::identity(&features),
+            Scaling::Swarm | Scaling::Site => Scaler::standard(&features),
             Scaling::Transductive => Scaler::transductive(),
-        }
+        };
+        scaler.with_target(self.target())
+    }
+
+    /// How every arm standardises an outcome that is a number: as the swarm does, so that losses are in one unit.
+    fn target(&self) -> Option<Target> {
+        Target::part_of(&self.spec.data, self.statistics?).1
     }
 
     /// How a site's worker scales its rows.
@@ -119,7 +131,9 @@ impl Inputs<'_> {
         let one_set = match self.spec.data.scaling {
             Scaling::Transductive => {
                 let parts = self.sites.iter().enumerate().map(|(n, s)| Ok(own_statistics(&s.table, &side(n))?));
-                Some(Scaler::standard(&Statistics::merge(&parts.collect::<Result<Vec<_>>>()?)?))
+                let all = Statistics::merge(&parts.collect::<Result<Vec<_>>>()?)?;
+                let features = Target::part_of(&self.spec.data, &all).0;
+                Some(Scaler::standard(&features).with_target(self.target()))
             }
             Scaling::None | Scaling::Swarm | Scaling::Site => None,
         };
@@ -197,8 +211,8 @@ impl Inputs<'_> {
             parts.push(own);
         }
         let merged = match self.statistics {
-            Some(statistics) => statistics.clone(),
-            None => Statistics::merge(&parts)?,
+            Some(statistics) if self.spec.data.scaling == Scaling::Swarm => statistics.clone(),
+            Some(_) | None => Statistics::merge(&parts)?,
         };
         let common = self.scaler(&merged);
         let workers = Sets { sites: sites.map(|n| self.workers(n)).collect::<Result<_>>()?, common: common.clone() };
@@ -250,7 +264,7 @@ impl Inputs<'_> {
         Ok(Comparison {
             positive: self.spec.data.positive.clone(),
             negative: self.spec.data.negative.clone(),
-            outputs: outputs(&self.spec.data).into_iter().map(str::to_owned).collect(),
+            outputs: outputs(&self.spec.data),
             tested: self.tests.iter().map(Option::is_some).collect(),
             cut: crate::learn::metrics::CUT,
             held_out: self.held_out.map_or((0, 0), |t| (t.rows(), t.positives())),

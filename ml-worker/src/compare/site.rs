@@ -5,7 +5,7 @@ use super::{
     joining::{by_row, Joining},
 };
 use crate::learn::{figures::Figures, metrics, objective};
-use consilium_study::{CutFigures, Difference, Loss, MeasuredOn, ModelFigures, SiteFigures, StudySpec, Task};
+use consilium_study::{CutFigures, Difference, Fit, Loss, MeasuredOn, ModelFigures, SiteFigures, StudySpec, Task};
 
 /// An arm, and what its model says of one site's own rows.
 pub(super) struct Measured<'a> {
@@ -35,7 +35,7 @@ pub(super) fn figures(
     let measured = swarm.arm.chosen.sites.get(swarm.site)?.1.as_ref()?;
     let (positives, at_cut) = match measured {
         Figures::Binary(m) => (u32::try_from(m.positives).ok(), m.at_cut.as_ref()),
-        Figures::Classes(_) | Figures::Labels(_) => (None, None),
+        Figures::Classes(_) | Figures::Labels(_) | Figures::Value(_) | Figures::Events(_) => (None, None),
     };
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     Some(SiteFigures {
@@ -72,6 +72,12 @@ fn model(spec: &StudySpec, measured: &Measured<'_>) -> Option<ModelFigures> {
         Figures::Binary(m) => (m.auc, m.auc_interval),
         Figures::Classes(m) => (m.auc_macro.mean, None),
         Figures::Labels(m) => (m.auc_macro.mean, None),
+        Figures::Value(_) | Figures::Events(_) => (None, None),
+    };
+    let fit = match figures {
+        Figures::Value(m) => m.r2.map(Fit::R2),
+        Figures::Events(m) => m.concordance.map(Fit::Concordance),
+        Figures::Binary(_) | Figures::Classes(_) | Figures::Labels(_) => None,
     };
     let rows = by_row(spec, said);
     let metric = rows.iter().sum::<f64>() / rows.len() as f64;
@@ -84,6 +90,7 @@ fn model(spec: &StudySpec, measured: &Measured<'_>) -> Option<ModelFigures> {
         metric: metric.is_finite().then_some(metric),
         auc,
         auc_interval,
+        fit,
         by_round: arm.by_round.clone(),
         curves: curves(spec, said),
     })

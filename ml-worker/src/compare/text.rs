@@ -74,6 +74,8 @@ impl Comparison {
             }
             Figures::Classes(m) => format!("{} rows of {} classes", m.rows, m.classes),
             Figures::Labels(m) => format!("{} rows with {} labels", m.rows, m.labels),
+            Figures::Value(m) => format!("{} rows", m.rows),
+            Figures::Events(m) => format!("{} rows, {} with the event", m.rows, m.events),
         }
     }
 
@@ -83,6 +85,10 @@ impl Comparison {
             Figures::Binary(_) => format!("; {} is the positive class, from p >= {} on", self.positive, self.cut),
             Figures::Classes(_) => "; the answer is the likeliest class; AUC is of each class against the rest".into(),
             Figures::Labels(_) => format!("; a label holds from p >= {} on; means are over labels", self.cut),
+            Figures::Events(_) => "; C is Harrell's, Brier scores are weighted by being followed".into(),
+            Figures::Value(_) => {
+                format!("; {}, errors in its own unit, bias is predicted less found", self.outputs.join(", "))
+            }
         }
     }
 
@@ -91,7 +97,7 @@ impl Comparison {
         let name = |n: usize| self.outputs.get(n).map_or("", String::as_str);
         let mut text = String::new();
         match swarm {
-            Figures::Binary(_) => {}
+            Figures::Binary(_) | Figures::Value(_) | Figures::Events(_) => {}
             Figures::Classes(m) => {
                 let _ = writeln!(
                     text,
@@ -143,6 +149,8 @@ impl Comparison {
     fn changes(&self) -> String {
         let metric = match self.joining.first().map(|joining| joining.metric) {
             Some(Metric::Brier) => "squared error",
+            Some(Metric::SquaredError) => "squared error in units of the outcome's variance",
+            Some(Metric::AbsoluteError) => "absolute error in units of the outcome's deviation",
             Some(Metric::LogLoss) | None => "log-loss",
         };
         let mut text =
@@ -214,6 +222,16 @@ fn head(figures: &Figures) -> String {
             "{:NAME$}{:>16}{:>16}{:>9}{:>16}{:>16}{:>9}\n",
             "", "mean AUC", "mean av.prec.", "log-loss", "mean bal.acc", "mean F1", "wrong"
         ),
+        Figures::Events(m) => {
+            let at = m
+                .horizons
+                .iter()
+                .fold(String::new(), |text, at| text + &format!("{:>16}", format!("Brier at {}", at.time)));
+            format!("{:NAME$}{:>9}{:>9}{at}\n", "", "C", "log-loss")
+        }
+        Figures::Value(_) => {
+            format!("{:NAME$}{:>12}{:>12}{:>9}{:>12}{:>9}\n", "", "MAE", "RMSE", "R2", "bias", "slope")
+        }
     }
 }
 
@@ -231,6 +249,14 @@ fn line(name: &str, figures: &Figures) -> String {
                 mean(&f1.macro_mean),
                 figure(*mcc),
             )
+        }
+        Figures::Events(m) => {
+            let at = m.horizons.iter().fold(String::new(), |text, at| text + &format!("{:>16}", figure(at.brier)));
+            format!("{name:NAME$}{:>9}{:>9}{at}\n", figure(m.concordance), figure(Some(m.log_loss)))
+        }
+        Figures::Value(m) => {
+            let [mae, rmse, bias] = [m.mae, m.rmse, m.bias].map(|value| figure(Some(value)));
+            format!("{name:NAME$}{mae:>12}{rmse:>12}{:>9}{bias:>12}{:>9}\n", figure(m.r2), figure(m.slope))
         }
         Figures::Labels(m) => {
             let MultiLabel { auc_macro, average_precision_macro, balanced_accuracy_macro, f1_macro, .. } = &**m;

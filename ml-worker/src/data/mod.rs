@@ -32,6 +32,7 @@ pub use rows::{
     prepare::{all_known, numeric_column, withheld, Prepared},
     scale::{apart, far_from_common, own_statistics, statistics_of, Apart, Preprocessing, Scaler},
     split::Split,
+    target::{shared_columns, Target},
     Rows,
 };
 pub use survey::{survey, Holds, Surveyed, TableSurvey};

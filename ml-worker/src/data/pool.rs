@@ -14,7 +14,7 @@ use crate::{
     },
     random::{key, Stream},
 };
-use consilium_study::{DataSpec, Layout, Orientation};
+use consilium_study::{DataSpec, Layout, Orientation, Task};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs,
@@ -101,6 +101,12 @@ impl Pool {
         let place =
             find(site).ok_or_else(|| DataError::schema(format!("has no column {site:?} that names the site")))?;
         let labels: Vec<usize> = spec.label_columns().into_iter().filter_map(find).collect();
+        // neither a number nor a time is a class; whether there was an event is one
+        let classes_of = match spec.task() {
+            Task::Value => &[][..],
+            Task::Events(_) => labels.get(1..).unwrap_or_default(),
+            Task::Binary | Task::Classes(_) | Task::Labels(_) => &labels[..],
+        };
         let group = spec.group.as_deref().and_then(find);
         let trained = spec.features.columns.iter().chain(spec.categorical.iter().map(|c| &c.column));
         if labels.contains(&place) || group == Some(place) || trained.into_iter().any(|name| name.trim() == site) {
@@ -131,7 +137,7 @@ impl Pool {
             let next = sites.len();
             let at = *sites.entry(name).or_insert(next);
             let next = classes.len();
-            let class = labels.iter().map(|place| cell(*place).to_vec()).collect();
+            let class = classes_of.iter().map(|place| cell(*place).to_vec()).collect();
             let class = *classes.entry(class).or_insert(next);
             let patient = match group {
                 Some(group) => *known.entry(identity::group(cell(group)).into_owned()).or_insert(people.len()),

@@ -2,7 +2,7 @@
 
 use super::{fit::Fitted, logits_of_rows};
 use crate::{
-    data::{all_known, Preprocessing, Scaler, Split, Table},
+    data::{all_known, Preprocessing, Scaler, Split, Table, Target},
     external::Engine,
     learn::{metrics::Recalibration, objective},
     site::write_whole,
@@ -10,7 +10,7 @@ use crate::{
 use anyhow::{bail, Context, Result};
 use consilium_aggregation::{blob_hash, ModelFile, Statistics};
 use consilium_primitives::Hash;
-use consilium_study::{Scaling, StudySpec};
+use consilium_study::{Scaling, StudySpec, Task};
 use serde::{Deserialize, Serialize};
 use std::{fs, path::Path};
 
@@ -106,6 +106,20 @@ impl Bundle {
     ) -> Result<Self> {
         let spec = StudySpec::from_canonical(spec)?;
         let parameters = ModelFile::decode_merged(model, &spec.layout()?).context("the model")?.data;
+        let shared = statistics
+            .filter(|_| spec.data.statistics_columns() > 0)
+            .map(|bytes| Statistics::decode(bytes, spec.data.statistics_columns(), None).context("the statistics"))
+            .transpose()?;
+        if let Some(shared) = &shared {
+            all_known(shared, &spec)?;
+        }
+        let parts = shared.as_ref().map(|shared| Target::part_of(&spec.data, shared));
+        let (features, target) = parts.map_or((None, None), |(features, target)| (Some(features), target));
+        if spec.data.task() == Task::Value && target.is_none() {
+            bail!("this study's outcome is standardised by the swarm's statistics: name their file");
+        }
+        // statistics of the outcome alone scale nothing else
+        let statistics = if spec.data.scaling == Scaling::Swarm || shared.is_none() { statistics } else { None };
         let scaler = match (spec.data.scaling, statistics) {
             (Scaling::Site | Scaling::None, None) if own.is_some() => {
                 let training = |own: &Own<'_>| own.split.rows(own.table).0;
@@ -113,11 +127,7 @@ impl Bundle {
                     .transpose()?
                     .context("no data")?
             }
-            (Scaling::Swarm, Some(bytes)) => {
-                let statistics = Statistics::decode(bytes, spec.data.numeric(), None).context("the statistics")?;
-                all_known(&statistics, &spec)?;
-                Scaler::standard(&statistics)
-            }
+            (Scaling::Swarm, Some(_)) => Scaler::standard(&features.context("the statistics")?),
             (Scaling::Swarm, None) => bail!("this study scales by the swarm's statistics: name their file"),
             (_, Some(_)) => bail!("this study has no statistics"),
             (Scaling::Site, None) => bail!(
@@ -133,7 +143,7 @@ impl Bundle {
             }
         };
         let made = Made::Study { root: hex::encode(blob_hash(model)) };
-        let preprocessing = Preprocessing { spec: spec.data.clone(), scaler };
+        let preprocessing = Preprocessing { spec: spec.data.clone(), scaler: scaler.with_target(target) };
         let mut bundle =
             Self { spec, preprocessing, parameters, cuts: Vec::new(), fitted: None, made, engine: engine.clone() };
         if let Some(own) = own {

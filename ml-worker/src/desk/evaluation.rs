@@ -33,7 +33,8 @@ pub struct Evaluation {
     /// The figures.
     #[serde(flatten)]
     pub figures: Figures,
-    /// Cuts and calibration of each output; empty where there are several classes.
+    /// Cuts and calibration of each output; empty where there are several classes, of a number and of a
+    /// time.
     pub outputs: Vec<Output>,
     /// Intervals by drawing groups again.
     pub bootstrap: Option<Bootstrap>,
@@ -142,7 +143,7 @@ pub fn evaluate(
     let all: Vec<usize> = (0..table.rows()).collect();
     let said = Said {
         bundle,
-        goal: objective(&bundle.spec, None),
+        goal: objective(&bundle.spec, None).told_in(bundle.preprocessing.scaler.target()),
         logits,
         labels: rows.labels().to_vec(),
         groups: groups(&bundle.spec.data, table, &all),
@@ -174,7 +175,7 @@ impl Said<'_> {
 
     fn outputs(&self, rows: &[usize]) -> Vec<Output> {
         let count = match self.goal.task {
-            Task::Classes(_) => return Vec::new(),
+            Task::Classes(_) | Task::Value | Task::Events(_) => return Vec::new(),
             Task::Binary | Task::Labels(_) => self.goal.task.outputs(),
         };
         let (logits, labels, _) = self.of(rows);
@@ -214,7 +215,7 @@ impl Said<'_> {
             for output in self.outputs(rows) {
                 let name = |what: &str| match self.goal.task {
                     Task::Labels(_) => format!("{}: {what}", output.name),
-                    Task::Binary | Task::Classes(_) => what.to_owned(),
+                    Task::Binary | Task::Classes(_) | Task::Value | Task::Events(_) => what.to_owned(),
                 };
                 if let Some(Calibration { slope, intercept, in_the_large }) = output.calibration {
                     all.push((name("calibration slope"), slope));
@@ -314,6 +315,17 @@ fn numbers(figures: &Figures) -> Vec<(String, Option<f64>)> {
             ("f1_macro", m.f1_macro.mean),
             ("hamming_loss", m.hamming_loss),
         ],
+        Figures::Events(m) => vec![("concordance", m.concordance), ("log_loss", Some(m.log_loss))],
+        Figures::Value(m) => {
+            vec![("mae", Some(m.mae)), ("rmse", Some(m.rmse)), ("r2", m.r2), ("bias", Some(m.bias)), ("slope", m.slope)]
+        }
     };
-    list.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    let mut list: Vec<(String, Option<f64>)> = list.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    if let Figures::Events(m) = figures {
+        for at in &m.horizons {
+            list.push((format!("brier at {}", at.time), at.brier));
+            list.push((format!("said less found at {}", at.time), at.found.map(|found| at.said - found)));
+        }
+    }
+    list
 }

@@ -35,11 +35,11 @@ pub struct Wanted {
 }
 
 impl Fitted {
-    /// From a model's outputs on validation rows. Of several classes, of which the likeliest is taken, there is nothing to
-    /// fit.
+    /// From a model's outputs on validation rows. Of several classes, of which the likeliest is taken, of numbers and of times
+    /// there is nothing to fit.
     pub fn of(objective: &Objective, logits: &[f32], labels: &[u32], sensitivity: Option<f64>) -> Self {
         let outputs = match objective.task {
-            Task::Classes(_) => 0,
+            Task::Classes(_) | Task::Value | Task::Events(_) => 0,
             Task::Binary | Task::Labels(_) => objective.task.outputs(),
         };
         let probabilities = objective.probabilities(logits);

@@ -62,6 +62,7 @@ pub fn train_by(engine: &Engine, plan: &Plan<'_>, progress: &dyn Fn(f64) -> bool
     let split = Split::of(table, spec.evaluation.validation_share);
     let own = match spec.data.scaling {
         Scaling::Swarm => Some(own_statistics(table, &split.rows(table).0)?),
+        // an outcome that is a number is standardised by the site's own then, too
         Scaling::None | Scaling::Site | Scaling::Transductive => None,
     };
     let prepared = Prepared::new(spec, table, &split, own.as_ref())?;
@@ -84,7 +85,7 @@ pub fn train_by(engine: &Engine, plan: &Plan<'_>, progress: &dyn Fn(f64) -> bool
             state = trained.state;
         }
     }
-    let goal = objective(spec, None);
+    let goal = objective(spec, None).told_in(preprocessing.scaler.target());
     let z = engine.logits(spec, &parameters, &validation)?;
     let fitted = Fitted::of(&goal, &z, validation.labels(), None);
     let cuts = fitted.cuts.clone();

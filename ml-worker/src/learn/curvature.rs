@@ -19,8 +19,8 @@ const ENOUGH: f64 = 1e-3;
 /// A bound on the curvature (the Lipschitz constant of the gradient) of the mean loss of these rows, as a function of the
 /// weights and biases of one layer: `c·λ`, where `λ` is the largest eigenvalue of `1/n·Σ aᵢ·xᵢ·xᵢᵀ` over the rows `xᵢ`, each
 /// with a 1 behind it for the bias, `aᵢ` are the rows' class weights, and `c` is the largest second derivative of one
-/// row's loss by its logit: 2 of the squared error, 1/4 of the cross-entropy of two classes, 1/2 of several (Böhning,
-/// "Multinomial logistic regression algorithm", 1992), 1/4 divided by their number of several labels.
+/// row's loss by its logit: 2 of the squared error, 1 of Huber's, 1/4 of the cross-entropy of two classes, or of an interval,
+/// 1/2 of several (Böhning, "Multinomial logistic regression algorithm", 1992), 1/4 divided by their number of several labels.
 ///
 /// `λ` comes from power iteration, which begins at a fixed vector of chance and never says too much. It may say a little
 /// too little: steps of proximal gradient descent go down as long as they are below `2 ÷ L`, that is, while more than half
@@ -31,8 +31,10 @@ const ENOUGH: f64 = 1e-3;
 /// Rows that cannot be read.
 pub fn of(rows: &Rows, objective: &Objective, batch: usize, stop: &dyn Fn() -> bool) -> io::Result<Option<f64>> {
     let steepest = match (objective.task, objective.loss) {
-        (Task::Binary, Loss::SquaredError) => 2.0,
-        (Task::Binary, Loss::CrossEntropy) => 0.25,
+        (Task::Value, Loss::Huber { .. }) => 1.0,
+        (Task::Value, _) | (Task::Binary, Loss::SquaredError) => 2.0,
+        // each interval has weights of its own
+        (Task::Binary | Task::Events(_), _) => 0.25,
         (Task::Classes(_), _) => 0.5,
         (Task::Labels(labels), _) => 0.25 / labels.max(1) as f64,
     };
@@ -46,8 +48,10 @@ fn eigenvalue(rows: &Rows, objective: &Objective, batch: usize, stop: &dyn Fn() 
     let width = rows.width();
     let per_row = objective.labels_per_row();
     let weight = |row: usize| match objective.task {
-        Task::Labels(_) => 1.0,
-        _ => objective.weights.get(rows.labels()[row * per_row] as usize).copied().unwrap_or(1.0),
+        Task::Labels(_) | Task::Value | Task::Events(_) => 1.0,
+        Task::Binary | Task::Classes(_) => {
+            objective.weights.get(rows.labels()[row * per_row] as usize).copied().unwrap_or(1.0)
+        }
     };
     let mut stream = Stream::new(key("consilium/curvature/1", &[]));
     // the last number is the bias'

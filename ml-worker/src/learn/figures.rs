@@ -2,7 +2,7 @@
 
 use super::{
     loss::Objective,
-    metrics::{validated_cut, validated_cut_of_probabilities, Metrics, MultiClass, MultiLabel},
+    metrics::{validated_cut, validated_cut_of_probabilities, Metrics, MultiClass, MultiLabel, Regression, Survival},
 };
 use crate::data::{Table, UNKNOWN};
 use consilium_study::{DataSpec, Loss, Task};
@@ -18,6 +18,10 @@ pub enum Figures {
     Classes(Box<MultiClass>),
     /// Several labels.
     Labels(Box<MultiLabel>),
+    /// A number.
+    Value(Regression),
+    /// The time until an event.
+    Events(Box<Survival>),
 }
 
 impl Figures {
@@ -41,8 +45,8 @@ impl Figures {
             Task::Binary => {
                 let cut = cuts.first().copied().flatten();
                 match objective.loss {
-                    Loss::CrossEntropy => Metrics::by_group(logits, &truths(), cut, groups),
                     Loss::SquaredError => Metrics::of_outputs(logits, &truths(), cut, groups),
+                    Loss::CrossEntropy | Loss::Huber { .. } => Metrics::by_group(logits, &truths(), cut, groups),
                 }
                 .map(|m| Self::Binary(Box::new(m)))
             }
@@ -57,6 +61,20 @@ impl Figures {
                 let truths: Vec<Option<bool>> = labels.iter().map(known).collect();
                 MultiLabel::by_group(logits, &truths, cuts, groups).map(|m| Self::Labels(Box::new(m)))
             }
+            Task::Events(intervals) => {
+                let times: Vec<f64> = labels.iter().step_by(2).map(|bits| f64::from(f32::from_bits(*bits))).collect();
+                let events: Vec<bool> = labels.iter().skip(1).step_by(2).map(|event| *event == 1).collect();
+                let rows = logits.chunks_exact(intervals).zip(labels.chunks_exact(2));
+                let losses: Vec<f64> = rows.map(|(z, label)| objective.row(z, label)).collect();
+                // as times are
+                let cuts: Vec<f64> = objective.cuts.iter().map(|cut| f64::from(*cut as f32)).collect();
+                Survival::of(logits, &cuts, &times, &events, &losses).map(|m| Self::Events(Box::new(m)))
+            }
+            Task::Value => {
+                let found: Vec<f64> =
+                    labels.iter().map(|bits| objective.told(f64::from(f32::from_bits(*bits)))).collect();
+                Regression::of(&objective.probabilities(logits), &found).map(Self::Value)
+            }
         }
     }
 
@@ -67,7 +85,7 @@ impl Figures {
         match &mut self {
             Self::Binary(m) => none(m),
             Self::Labels(m) => m.per_label.iter_mut().flatten().for_each(none),
-            Self::Classes(_) => {}
+            Self::Classes(_) | Self::Value(_) | Self::Events(_) => {}
         }
         self
     }
@@ -76,7 +94,7 @@ impl Figures {
     pub fn binary(&self) -> Option<&Metrics> {
         match self {
             Self::Binary(figures) => Some(figures),
-            Self::Classes(_) | Self::Labels(_) => None,
+            Self::Classes(_) | Self::Labels(_) | Self::Value(_) | Self::Events(_) => None,
         }
     }
 
@@ -86,16 +104,23 @@ impl Figures {
             Self::Binary(m) => m.log_loss,
             Self::Classes(m) => m.log_loss.unwrap_or(f64::NAN),
             Self::Labels(m) => m.log_loss,
+            Self::Value(_) => f64::NAN,
+            Self::Events(m) => m.log_loss,
         }
     }
 }
 
-/// Names of a model's outputs: the positive class of two, the classes, or the labels.
-pub fn outputs(data: &DataSpec) -> Vec<&str> {
+/// Names of a model's outputs: the positive class of two, the classes, the labels, the outcome's column, or an event by
+/// each cut.
+pub fn outputs(data: &DataSpec) -> Vec<String> {
     match data.task() {
-        Task::Binary => vec![data.positive.as_str()],
-        Task::Classes(_) => data.classes.iter().map(String::as_str).collect(),
-        Task::Labels(_) => data.label_columns(),
+        Task::Binary => vec![data.positive.clone()],
+        Task::Classes(_) => data.classes.clone(),
+        Task::Labels(_) | Task::Value => data.label_columns().into_iter().map(str::to_owned).collect(),
+        Task::Events(_) => {
+            let event = data.label_columns().pop().unwrap_or_default();
+            data.cuts().iter().map(|cut| format!("{event} by {cut}")).collect()
+        }
     }
 }
 
@@ -113,14 +138,15 @@ pub fn groups(data: &DataSpec, table: &Table, rows: &[usize]) -> Vec<[u8; 32]> {
     (0..rows.len()).map(alone).collect()
 }
 
-/// The cut of each output that validation rows ask for; none for several classes, of which the likeliest is taken.
+/// The cut of each output that validation rows ask for; none for several classes, of which the likeliest is taken, and for
+/// numbers.
 pub fn validated_cuts(objective: &Objective, logits: &[f32], labels: &[u32]) -> Vec<Option<f64>> {
     match (objective.task, objective.loss) {
         (Task::Binary, Loss::SquaredError) => {
             let (p, truths) = objective.of_output(0, &objective.probabilities(logits), labels);
             vec![validated_cut_of_probabilities(&p, &truths)]
         }
-        (Task::Classes(_), _) => Vec::new(),
+        (Task::Classes(_) | Task::Value | Task::Events(_), _) => Vec::new(),
         (Task::Binary | Task::Labels(_), _) => (0..objective.task.outputs())
             .map(|n| {
                 let (z, truths) = objective.of_output(n, logits, labels);

@@ -1,13 +1,14 @@
 //! What is made small, from the logits; and what logits say.
 
 use super::real::Real;
-use crate::data::UNKNOWN;
-use consilium_study::{Loss, Task};
+use crate::data::{Target, UNKNOWN};
+use consilium_study::{Loss, Metric, Task};
 
 /// A loss on logits, for a kind of label.
 ///
 /// Labels are whole numbers: of two classes 0 or 1; of several classes one index per row; of several labels one 0, 1 or
-/// [`UNKNOWN`] per label, row by row.
+/// [`UNKNOWN`] per label, row by row. Of an outcome that is a number, the bits of its f32, standardised; of the time until an
+/// event, the bits of the time's f32, and behind them 1 where the event ended it, else 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objective {
     /// The kind of label.
@@ -16,14 +17,37 @@ pub struct Objective {
     pub loss: Loss,
     /// Factor on the loss of each class's rows; empty: none.
     pub weights: Vec<f64>,
+    /// How an outcome that is a number was standardised: predictions and figures are told in its own unit. Without it they
+    /// are told as they are learned.
+    pub target: Option<Target>,
+    /// Ends of the intervals of a time until an event.
+    pub cuts: Vec<f64>,
 }
 
 impl Objective {
-    /// How many whole numbers are one row's label.
+    /// A loss on logits.
+    pub fn new(task: Task, loss: Loss, weights: Vec<f64>) -> Self {
+        Self { task, loss, weights, target: None, cuts: Vec::new() }
+    }
+
+    /// The same, with an outcome told in its own unit.
+    #[must_use]
+    pub fn told_in(self, target: Option<Target>) -> Self {
+        Self { target, ..self }
+    }
+
+    /// The same, with the ends of the intervals of a time until an event.
+    #[must_use]
+    pub fn with_cuts(self, cuts: &[f64]) -> Self {
+        Self { cuts: cuts.to_vec(), ..self }
+    }
+
+    /// How many numbers are one row's label.
     pub fn labels_per_row(&self) -> usize {
         match self.task {
-            Task::Binary | Task::Classes(_) => 1,
+            Task::Binary | Task::Classes(_) | Task::Value => 1,
             Task::Labels(n) => n,
+            Task::Events(_) => 2,
         }
     }
 
@@ -33,7 +57,10 @@ impl Objective {
     /// * several: `ln Σ e^z − z_y`, derivative `softmax(z) − 1_y`;
     /// * several labels: the sum of the first over those that are known, divided by the number of all: what is not known of one
     ///   label changes nothing for another;
+    /// * the time until an event: the sum of the first over the intervals that were seen of a row, `y` saying whether the event
+    ///   was in it; of an interval that was not seen to its end, and of those after an event, there is no term;
     /// * squared error: `(z − y)²`, derivative `2·(z − y)`;
+    /// * Huber's, with `e = z − y`: `e² ÷ 2` up to `δ` and `δ·(|e| − δ ÷ 2)` beyond, derivative `e` held between `−δ` and `δ`;
     ///
     /// each times the weight of the row's class and divided by the number of rows.
     pub fn loss_and_slope<R: Real>(&self, logits: &[R], labels: &[u32], slope: &mut [R]) -> f64 {
@@ -51,8 +78,17 @@ impl Objective {
                 (Task::Binary, Loss::SquaredError) => {
                     slope[0] = R::of(factor * 2.0 * (z[0].f64() - f64::from(label[0])));
                 }
-                (Task::Binary, Loss::CrossEntropy) => {
+                (Task::Binary, _) => {
                     slope[0] = R::of(factor * (sigmoid(z[0].f64()) - f64::from(label[0])));
+                }
+                (Task::Value, loss) => slope[0] = R::of(factor * steepness(loss, error(z, label))),
+                (Task::Events(_), _) => {
+                    for (n, (slope, z)) in slope.iter_mut().zip(z).enumerate() {
+                        *slope = match self.seen(label, n) {
+                            Some(y) => R::of(factor * (sigmoid(z.f64()) - f64::from(u8::from(y)))),
+                            None => R::ZERO,
+                        };
+                    }
                 }
                 (Task::Labels(n), _) => {
                     for ((slope, z), y) in slope.iter_mut().zip(z).zip(label) {
@@ -81,7 +117,13 @@ impl Objective {
                 let error = z[0].f64() - f64::from(label[0]);
                 error * error
             }
-            (Task::Binary, Loss::CrossEntropy) => log_loss(z[0].f64(), label[0] == 1),
+            (Task::Binary, _) => log_loss(z[0].f64(), label[0] == 1),
+            (Task::Events(_), _) => z
+                .iter()
+                .enumerate()
+                .fold(0.0, |sum, (n, z)| sum + self.seen(label, n).map_or(0.0, |y| log_loss(z.f64(), y))),
+            (Task::Value, Loss::Huber { delta }) => huber(error(z, label), delta),
+            (Task::Value, _) => error(z, label) * error(z, label),
             (Task::Labels(n), _) => {
                 let known = z.iter().zip(label).filter(|(_, y)| **y != UNKNOWN);
                 known.fold(0.0, |sum, (z, y)| sum + log_loss(z.f64(), *y == 1)) / n as f64
@@ -93,10 +135,36 @@ impl Objective {
         }
     }
 
-    /// Predicted probabilities, one per output; of a squared error the output held between 0 and 1.
+    /// Whether the event was in an interval of a row; `None` of one that was not seen.
+    fn seen(&self, label: &[u32], interval: usize) -> Option<bool> {
+        let (time, event) = (f32::from_bits(label[0]), label[1] == 1);
+        let end = |n: usize| self.cuts.get(n).map(|cut| *cut as f32);
+        let after = interval.checked_sub(1).and_then(end).is_none_or(|begin| time > begin);
+        match end(interval)? {
+            end if event && time <= end => after.then_some(true),
+            end => (time >= end).then_some(false),
+        }
+    }
+
+    /// The agreed metric of one row.
+    pub fn metric<R: Real>(&self, metric: Metric, z: &[R], label: &[u32]) -> f64 {
+        match metric {
+            Metric::LogLoss => self.row(z, label),
+            Metric::Brier => self.brier(z, label),
+            Metric::SquaredError => error(z, label) * error(z, label),
+            Metric::AbsoluteError => error(z, label).abs(),
+        }
+    }
+
+    /// Predicted probabilities, one per output; of a squared error the output held between 0 and 1. Of an outcome that is a
+    /// number the prediction, in its own unit; of the time until an event the probability of one by each cut.
     pub fn probabilities<R: Real>(&self, logits: &[R]) -> Vec<f64> {
         match (self.task, self.loss) {
             (Task::Binary, Loss::SquaredError) => logits.iter().map(|z| z.f64().clamp(0.0, 1.0)).collect(),
+            (Task::Events(n), _) => {
+                logits.chunks_exact(n).flat_map(|z| survivals(z).into_iter().map(|alive| 1.0 - alive)).collect()
+            }
+            (Task::Value, _) => logits.iter().map(|z| self.told(z.f64())).collect(),
             (Task::Binary | Task::Labels(_), _) => logits.iter().map(|z| sigmoid(z.f64())).collect(),
             (Task::Classes(n), _) => logits
                 .chunks_exact(n)
@@ -108,12 +176,19 @@ impl Objective {
         }
     }
 
+    /// A standardised number in its own unit.
+    pub fn told(&self, standard: f64) -> f64 {
+        self.target.map_or(standard, |target| target.back(standard))
+    }
+
     /// Sum over outputs of the squared error of the predicted probabilities of one row.
     pub fn brier<R: Real>(&self, z: &[R], label: &[u32]) -> f64 {
         let probabilities = self.probabilities(z);
         let truth = |output: usize| match self.task {
             Task::Classes(_) => f64::from(u8::from(label[0] as usize == output)),
             Task::Binary | Task::Labels(_) => f64::from(label[output]),
+            // there are no probabilities of classes
+            Task::Value | Task::Events(_) => f64::NAN,
         };
         let known = probabilities.iter().enumerate().filter(|(n, _)| label.get(*n) != Some(&UNKNOWN));
         known.fold(0.0, |sum, (n, p)| sum + (p - truth(n)) * (p - truth(n)))
@@ -131,6 +206,39 @@ impl Objective {
         let column = |n: usize| labels.iter().skip(n).step_by(self.labels_per_row());
         let values = values.iter().skip(output).step_by(self.task.outputs());
         values.zip(column(output)).filter(|(_, label)| **label != UNKNOWN).map(|(v, label)| (*v, *label == 1)).unzip()
+    }
+}
+
+/// Probabilities of no event by each cut, from the logits of the intervals' hazards.
+pub fn survivals<R: Real>(z: &[R]) -> Vec<f64> {
+    let mut alive = 1.0;
+    z.iter()
+        .map(|z| {
+            alive *= sigmoid(-z.f64());
+            alive
+        })
+        .collect()
+}
+
+/// Output less outcome, both standardised.
+fn error<R: Real>(z: &[R], label: &[u32]) -> f64 {
+    z[0].f64() - f64::from(f32::from_bits(label[0]))
+}
+
+fn huber(error: f64, delta: f64) -> f64 {
+    let size = error.abs();
+    if size <= delta {
+        size * size / 2.0
+    } else {
+        delta * (size - delta / 2.0)
+    }
+}
+
+/// Derivative of a loss by the error.
+fn steepness(loss: Loss, error: f64) -> f64 {
+    match loss {
+        Loss::Huber { delta } => error.clamp(-delta, delta),
+        Loss::SquaredError | Loss::CrossEntropy => 2.0 * error,
     }
 }
 

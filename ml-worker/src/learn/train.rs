@@ -36,7 +36,7 @@ pub fn objective(spec: &StudySpec, training: Option<&Rows>) -> Objective {
         }
         _ => Vec::new(),
     };
-    Objective { task, loss: spec.training.loss, weights }
+    Objective::new(task, spec.training.loss, weights).with_cuts(spec.data.cuts())
 }
 
 impl Session<'_> {

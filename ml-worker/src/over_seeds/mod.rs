@@ -10,28 +10,46 @@ pub use source::Source;
 
 use crate::{
     compare::{Arm, Choice, Comparison, Measured},
-    learn::metrics::PairedMean,
+    learn::{figures::Figures as Measures, metrics::PairedMean},
     random::key,
 };
 use anyhow::{bail, Context, Result};
-use consilium_study::StudyFile;
+use consilium_study::{StudyFile, Task};
 use std::{fmt, ops::RangeInclusive};
 
-/// Figures of one model on the held-out rows.
+/// Figures of one model on the held-out rows: of two classes, or what stands in their place of another outcome ([`names`]).
 #[derive(Clone, Copy, Debug)]
 pub struct Figures {
-    /// Area under the ROC curve.
+    /// Area under the ROC curve; of a number R², of the time until an event Harrell's C.
     pub auc: f64,
-    /// Mean binary cross-entropy, nats.
+    /// Mean binary cross-entropy, nats; of a number the root mean squared error.
     pub log_loss: f64,
-    /// Mean of sensitivity and specificity at the cut.
+    /// Mean of sensitivity and specificity at the cut; of a number the mean absolute error, of
+    /// the time until an event the mean of the Brier scores at those cuts that have one.
     pub balanced_accuracy: f64,
+}
+
+/// What the three figures of [`Figures`] are called.
+fn names(task: Task) -> [&'static str; 3] {
+    match task {
+        Task::Value => ["R2", "RMSE", "MAE"],
+        Task::Events(_) => ["C", "log-loss", "Brier score"],
+        Task::Binary | Task::Classes(_) | Task::Labels(_) => ["AUC", "log-loss", "balanced accuracy"],
+    }
 }
 
 impl Figures {
     fn of(measured: &Measured) -> Option<Self> {
-        let m = measured.held_out.as_ref()?.binary()?;
-        Some(Self { auc: m.auc?, log_loss: m.log_loss, balanced_accuracy: m.balanced_accuracy? })
+        let (auc, log_loss, balanced_accuracy) = match measured.held_out.as_ref()? {
+            Measures::Binary(m) => (m.auc?, m.log_loss, m.balanced_accuracy?),
+            Measures::Value(m) => (m.r2?, m.rmse, m.mae),
+            Measures::Events(m) => {
+                let scores: Vec<f64> = m.horizons.iter().filter_map(|at| at.brier).collect();
+                (m.concordance?, m.log_loss, scores.iter().sum::<f64>() / scores.len() as f64)
+            }
+            Measures::Classes(_) | Measures::Labels(_) => return None,
+        };
+        Some(Self { auc, log_loss, balanced_accuracy })
     }
 }
 
@@ -78,8 +96,10 @@ pub struct Row {
 pub struct OverSeeds {
     /// One row per seed.
     pub rows: Vec<Row>,
-    /// The positive class, as it stands in the tables.
+    /// The positive class, as it stands in the tables; empty where there are no classes.
     pub positive: String,
+    /// What is predicted.
+    pub task: Task,
     /// Validation rows that choosing needs.
     pub min_rows: u32,
 }
@@ -101,7 +121,8 @@ impl OverSeeds {
             each(seed, &compared)?;
             rows.push(Row::of(&compared, seed).with_context(|| format!("seed {seed}"))?);
         }
-        Ok(Self { rows, positive: file.data.positive.clone(), min_rows: file.evaluation.min_rows })
+        let (positive, task) = (file.data.positive.clone(), file.data.task());
+        Ok(Self { rows, positive, task, min_rows: file.evaluation.min_rows })
     }
 
     fn mean(&self, of: impl Fn(&Row) -> f64) -> f64 {
@@ -171,7 +192,7 @@ impl Arms {
                 log_loss: mean(|l| l.log_loss),
                 balanced_accuracy: mean(|l| l.balanced_accuracy),
             },
-            best_local_auc: local.iter().map(|l| l.auc).fold(0.0, f64::max),
+            best_local_auc: local.iter().map(|l| l.auc).fold(f64::NEG_INFINITY, f64::max),
         })
     }
 }
@@ -179,7 +200,8 @@ impl Arms {
 impl Row {
     fn of(compared: &Comparison, seed: u64) -> Result<Self> {
         let (rows, positives) = compared.held_out;
-        if positives == 0 || positives == rows {
+        let classes = compared.swarm.chosen.held_out.as_ref().is_some_and(|figures| figures.binary().is_some());
+        if classes && (positives == 0 || positives == rows) {
             bail!("the {rows} held-out rows are all of one class, of which there is no AUC; hold out more");
         }
         Ok(Self {

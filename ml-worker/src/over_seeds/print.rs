@@ -1,8 +1,8 @@
 //! The table of all seeds.
 
-use super::{Arms, OverSeeds, Row};
+use super::{names, Arms, OverSeeds, Row};
 use crate::learn::metrics::PairedMean;
-use consilium_study::{fixed, signed};
+use consilium_study::{fixed, signed, Task};
 use std::fmt;
 
 /// The least and the largest, once where they are the same.
@@ -57,10 +57,11 @@ impl OverSeeds {
 
     fn differences(&self, f: &mut fmt::Formatter<'_>, of: fn(&Row) -> &Arms) -> fmt::Result {
         let auc = |pair: fn(&Arms) -> (f64, f64)| interval(self.paired(|r| pair(of(r))));
-        writeln!(f, "  swarm minus mean of local: AUC {}", auc(|a| (a.swarm.auc, a.local.auc)))?;
-        writeln!(f, "                        log-loss {}", auc(|a| (a.swarm.log_loss, a.local.log_loss)))?;
-        writeln!(f, "  central minus swarm:       AUC {}", auc(|a| (a.central.auc, a.swarm.auc)))?;
-        writeln!(f, "                        log-loss {}", auc(|a| (a.central.log_loss, a.swarm.log_loss)))
+        let [order, loss, _] = names(self.task);
+        writeln!(f, "  swarm minus mean of local: {order:<3} {}", auc(|a| (a.swarm.auc, a.local.auc)))?;
+        writeln!(f, "                        {loss:<8} {}", auc(|a| (a.swarm.log_loss, a.local.log_loss)))?;
+        writeln!(f, "  central minus swarm:       {order:<3} {}", auc(|a| (a.central.auc, a.swarm.auc)))?;
+        writeln!(f, "                        {loss:<8} {}", auc(|a| (a.central.log_loss, a.swarm.log_loss)))
     }
 }
 
@@ -68,20 +69,24 @@ impl fmt::Display for OverSeeds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = || self.rows.iter();
         let sites = range(rows().map(|r| r.local_choices.len()));
-        writeln!(
-            f,
-            "AUC, log-loss and balanced accuracy at .5 on {} held-out rows ({} {:?}, the positive class);",
-            range(rows().map(|r| r.held_out.0)),
-            range(rows().map(|r| r.held_out.1)),
-            self.positive,
-        )?;
+        let [order, loss, third] = names(self.task);
+        let held_out = range(rows().map(|r| r.held_out.0));
+        match self.task {
+            Task::Binary | Task::Classes(_) | Task::Labels(_) => writeln!(
+                f,
+                "AUC, log-loss and balanced accuracy at .5 on {held_out} held-out rows ({} {:?}, the positive class);",
+                range(rows().map(|r| r.held_out.1)),
+                self.positive,
+            )?,
+            Task::Value | Task::Events(_) => writeln!(f, "{order}, {loss} and {third} on {held_out} held-out rows;")?,
+        }
         let trained = range(rows().flat_map(|r| r.training_rows.iter().copied()));
         writeln!(f, "{sites} sites train on {trained} rows each;")?;
         self.rounds(f)?;
         let locals = format!("mean of {sites} local");
         writeln!(
             f,
-            "seed   swarm                     round  central                   round  {locals:<26}best local AUC"
+            "seed   swarm                     round  central                   round  {locals:<26}best local {order}"
         )?;
         for r in rows() {
             let Arms { swarm, central, local, best_local_auc } = &r.chosen;
@@ -96,14 +101,14 @@ impl fmt::Display for OverSeeds {
         let earlier = |of: &dyn Fn(&Row) -> usize| rows().map(of).sum::<usize>();
         let locals: usize = rows().map(|r| r.local_choices.len()).sum();
         writeln!(f)?;
-        writeln!(f, "swarm AUC: mean {:.4}, lowest {:.4}", self.swarm_auc(), self.lowest_swarm_auc())?;
+        writeln!(f, "swarm {order}: mean {:.4}, lowest {:.4}", self.swarm_auc(), self.lowest_swarm_auc())?;
         let (mean, largest) = (self.auc_behind_central(), self.furthest_behind_central());
-        writeln!(f, "central minus swarm AUC: mean {}, largest {}", fixed(mean, 4), fixed(largest, 4))?;
+        writeln!(f, "central minus swarm {order}: mean {}, largest {}", fixed(mean, 4), fixed(largest, 4))?;
         let gain = fixed(self.balanced_accuracy_gain(), 4);
-        writeln!(f, "balanced accuracy, swarm minus mean of local: mean {gain}")?;
-        writeln!(f, "log-loss below the mean of local: {} of {n}", self.log_loss_below_local())?;
-        writeln!(f, "log-loss below central: {} of {n}", self.log_loss_below_central())?;
-        writeln!(f, "swarm AUC above the best local model's: {} of {n}", self.above_best_local())?;
+        writeln!(f, "{third}, swarm minus mean of local: mean {gain}")?;
+        writeln!(f, "{loss} below the mean of local: {} of {n}", self.log_loss_below_local())?;
+        writeln!(f, "{loss} below central: {} of {n}", self.log_loss_below_central())?;
+        writeln!(f, "swarm {order} above the best local model's: {} of {n}", self.above_best_local())?;
         writeln!(
             f,
             "an earlier round than the last was chosen: swarm {} of {n}, central {} of {n}, local {} of {locals}",
@@ -113,7 +118,7 @@ impl fmt::Display for OverSeeds {
         )?;
         writeln!(
             f,
-            "every arm at its last round: swarm AUC mean {:.4}, central {:.4}, local {:.4}; log-loss swarm {:.4}, central {:.4}, local {:.4}",
+            "every arm at its last round: swarm {order} mean {:.4}, central {:.4}, local {:.4}; {loss} swarm {:.4}, central {:.4}, local {:.4}",
             self.mean(|r| r.last.swarm.auc),
             self.mean(|r| r.last.central.auc),
             self.mean(|r| r.last.local.auc),

@@ -40,8 +40,8 @@ struct Place {
 impl Source<'_> {
     /// Refuses what no seed can be run with.
     fn check(self, file: &StudyFile) -> Result<()> {
-        if file.data.task() != Task::Binary {
-            bail!("the table over seeds is for studies of two classes");
+        if !matches!(file.data.task(), Task::Binary | Task::Value | Task::Events(_)) {
+            bail!("the table over seeds is for studies of two classes, of a number, or of the time until an event");
         }
         let Self::Pool { pool, draw } = self else { return Ok(()) };
         if !(1..pool.patients()).contains(&draw.held_out) {

@@ -2,7 +2,7 @@
 
 use super::{kept::Got, turns::Stop, Worker, RETRY};
 use crate::{
-    data::{statistics_of, too_many_files, DataError},
+    data::{shared_columns, statistics_of, too_many_files, DataError},
     external::ExternalError,
     learn::{candle::CandleNet, figures::Figures, logits_of, logits_on, micro_of, objective, Net, TrainError},
     site::{OwnMerge, StudyKey},
@@ -214,7 +214,8 @@ impl Worker {
             }
         };
         let of = if duty.kind == DutyKind::Train { duty.round.saturating_sub(1) } else { duty.round };
-        let figures = Figures::of(&objective(spec, None), &z, validation.labels(), &[]);
+        let goal = objective(spec, None).told_in(got.rows.preprocessing.scaler.target());
+        let figures = Figures::of(&goal, &z, validation.labels(), &[]);
         // which rows are of one patient is not known any more here
         let figures = if spec.data.group.is_some() { figures.map(Figures::without_intervals) } else { figures };
         self.home.put_note(&StudyKey::of(duty), "figures", of, &figures)?;
@@ -226,7 +227,9 @@ impl Worker {
         let own = statistics_of(&table, &split.rows(&table).0).map_err(|e| e.of(&path))?;
         let file = own.encode(Some(hash)).map_err(|error| match error {
             FileError::NotFinite { index: column, .. } | FileError::Statistics { column, .. } => {
-                let message = format!("column {:?}: its values are too large", table.features[column]);
+                let names = shared_columns(&spec.data, &table.features);
+                let name = names.get(column).map_or("", String::as_str);
+                let message = format!("column {name:?}: its values are too large");
                 JobError::Data(DataError::new(FailureCode::NotFinite, message).of(&path))
             }
             error => other(error),

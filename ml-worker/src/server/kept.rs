@@ -12,15 +12,15 @@ use super::{
 };
 use crate::{
     data::{
-        all_known, far_from_common, hash_data, read_file, statistics_of, DataError, Prepared, Read, Reading, Split,
-        Table,
+        all_known, far_from_common, hash_data, read_file, shared_columns, statistics_of, DataError, Prepared, Read,
+        Reading, Split, Table,
     },
     random::key,
     site::group_key,
 };
 use consilium_aggregation::Statistics;
 use consilium_primitives::{DutyKind, DutyOrder, FailureCode, Hash};
-use consilium_study::{Scaling, StudySpec, Transform};
+use consilium_study::{StudySpec, Transform};
 use std::{
     fs, io,
     os::unix::fs::MetadataExt,
@@ -166,7 +166,7 @@ impl Worker {
     /// A study's rows, split and scaled.
     pub(super) fn rows(&self, order: &DutyOrder, spec: &StudySpec) -> Result<Got, JobError> {
         let began = Instant::now();
-        let scaled = matches!(spec.data.scaling, Scaling::Swarm);
+        let scaled = spec.data.statistics_columns() > 0;
         let statistics = match (scaled, &order.statistics) {
             (true, None) => return Err(JobError::Missing("the study's statistics")),
             (true, Some(blob)) => Some(*blob),
@@ -190,7 +190,7 @@ impl Worker {
             None => None,
             Some(blob) => {
                 let bytes = self.blobs.read(&blob)?.ok_or(JobError::Missing("the study's statistics"))?;
-                let statistics = Statistics::decode(&bytes, spec.data.numeric(), None).map_err(other)?;
+                let statistics = Statistics::decode(&bytes, spec.data.statistics_columns(), None).map_err(other)?;
                 all_known(&statistics, spec)?;
                 Some(statistics)
             }
@@ -263,8 +263,9 @@ fn other_units(
         return Ok(());
     }
     let own = statistics_of(table, &split.rows(table).0).map_err(|e| e.of(path))?;
+    let names = shared_columns(&spec.data, &table.features);
     for (column, off) in far_from_common(&own, common) {
-        let name = table.features.get(column).map_or("", String::as_str);
+        let name = names.get(column).map_or("", String::as_str);
         tracing::warn!(
             "{}: column {name:?}: its mean lies {off:.0} of its own deviations from the mean of all sites; is it in the \
              same unit everywhere?",

@@ -85,7 +85,7 @@ impl Worker {
                 }
             } else {
                 let Some(bytes) = self.blobs.read(&input.blob)? else { continue };
-                Statistics::decode(&bytes, spec.data.numeric(), Some(&input.duty)).map(Some)
+                Statistics::decode(&bytes, spec.data.statistics_columns(), Some(&input.duty)).map(Some)
             };
             match part {
                 Ok(part) => {

@@ -29,7 +29,7 @@ impl Case {
         let outputs = net.architecture().outputs;
         Self {
             training,
-            objective: Objective { task: Task::Classes(outputs), loss: Loss::CrossEntropy, weights: Vec::new() },
+            objective: Objective::new(Task::Classes(outputs), Loss::CrossEntropy, Vec::new()),
             labels: (0..BATCH as u32).map(|n| n * 7 % outputs as u32).collect(),
             start: f32s(3, net.parameters()),
             base: f32s(4, net.parameters()),

@@ -12,7 +12,7 @@ fn bits(net: &Net, batch: usize, outputs: usize, threads: usize) -> (u64, Vec<u3
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let f32s = |numbers: Vec<f64>, factor: f64| -> Vec<f32> { numbers.iter().map(|n| (n * factor) as f32).collect() };
     let parameters = f32s(draw(18, net.parameters()), 0.1);
-    let objective = Objective { task: Task::Classes(outputs), loss: Loss::CrossEntropy, weights: Vec::new() };
+    let objective = Objective::new(Task::Classes(outputs), Loss::CrossEntropy, Vec::new());
     let labels: Vec<u32> = (0..batch as u32).map(|n| n * 7 % outputs as u32).collect();
     let mut work = net.workspace(batch);
     let x = f32s(draw(19, batch * net.inputs()), 1.0);

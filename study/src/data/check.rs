@@ -20,7 +20,11 @@ impl DataSpec {
         taken.extend(self.pictures.iter().map(|p| ("pictures.column", p.column.trim())));
         taken.extend(self.group.iter().map(|g| ("group", g.trim())));
         taken.extend(self.id.iter().map(|id| ("id", id.trim())));
-        let which = if self.labels.is_empty() { "label" } else { "labels" };
+        let which = match (&self.outcome, self.labels.is_empty()) {
+            (Some(_), _) => "outcome",
+            (None, true) => "label",
+            (None, false) => "labels",
+        };
         taken.extend(self.label_columns().into_iter().map(|name| (which, name)));
         if let Some((place, _)) = taken.iter().find(|(_, name)| name.is_empty()) {
             let problem = match *place {
@@ -205,6 +209,13 @@ impl DataSpec {
                 ));
             }
         }
+        if let Some(outcome) = &self.outcome {
+            let label = [&self.label, &self.positive, &self.negative].iter().any(|text| !text.is_empty());
+            if label || !self.labels.is_empty() || !self.classes.is_empty() {
+                return Err(wrong("data.outcome", "stands in place of label, labels, classes, positive and negative"));
+            }
+            return outcome.check();
+        }
         match self.task() {
             Task::Classes(_) => {
                 if !self.labels.is_empty() || !self.positive.is_empty() || !self.negative.is_empty() {
@@ -218,7 +229,7 @@ impl DataSpec {
                 }
                 distinct("labels", &self.labels, 2)?;
             }
-            Task::Binary => {}
+            Task::Binary | Task::Value | Task::Events(_) => {}
         }
         if self.positive.trim().is_empty() || same_value(&self.positive, &self.negative) {
             return Err(wrong("data.positive", "must be another text or number than data.negative, and not empty"));

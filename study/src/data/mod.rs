@@ -2,10 +2,14 @@
 
 mod check;
 mod layout;
+mod outcome;
 mod pictures;
+mod task;
 
 pub use layout::{Encoding, Layout, Orientation};
+pub use outcome::Outcome;
 pub use pictures::{PictureKind, Pictures, Window};
+pub use task::Task;
 
 use layout::is_default;
 use serde::{Deserialize, Serialize};
@@ -15,7 +19,7 @@ use std::collections::BTreeMap;
 pub const MAX_LEVELS: usize = 1_024;
 
 /// What a site's data hold, and how they are read. Exactly one kind of label: `label` with `positive` and `negative` (two
-/// classes), `label` with `classes` (more), or `labels` with `positive` and `negative` (several yes-or-no labels).
+/// classes), `label` with `classes` (more), `labels` with `positive` and `negative` (several yes-or-no labels), or `outcome`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
@@ -37,6 +41,9 @@ pub struct DataSpec {
     /// The label's values, where there are more than two classes, in the order of the model's outputs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
+    /// What is predicted, where it is no class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
     /// Columns of names, not numbers: each declared value becomes one input of the network, 1 where it stands and 0
     /// elsewhere, after the numeric features and never scaled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -259,30 +266,15 @@ pub fn same_value(a: &str, b: &str) -> bool {
     a == b || matches!((a.parse::<f64>(), b.parse::<f64>()), (Ok(a), Ok(b)) if a == b)
 }
 
-/// The kinds of labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// Two classes, one logit.
-    Binary,
-    /// So many classes, one logit each, of which one holds.
-    Classes(usize),
-    /// So many labels, one logit each, each yes or no.
-    Labels(usize),
-}
-
-impl Task {
-    /// Logits per row.
-    pub fn outputs(self) -> usize {
-        match self {
-            Self::Binary => 1,
-            Self::Classes(n) | Self::Labels(n) => n,
-        }
-    }
-}
-
 impl DataSpec {
     /// What kind of label it is.
     pub fn task(&self) -> Task {
+        if let Some(outcome) = &self.outcome {
+            return match outcome {
+                Outcome::Value { .. } => Task::Value,
+                Outcome::TimeToEvent { cuts, .. } => Task::Events(cuts.len()),
+            };
+        }
         match (self.classes.len(), self.labels.len()) {
             (0, 0) => Task::Binary,
             (0, labels) => Task::Labels(labels),
@@ -325,11 +317,27 @@ impl DataSpec {
         self.missing_values.iter().chain(own.flat_map(|(_, values)| values)).map(|value| value.trim()).collect()
     }
 
-    /// Columns of the label or labels.
+    /// Columns of the label or labels, or of the outcome.
     pub fn label_columns(&self) -> Vec<&str> {
-        match self.labels.is_empty() {
-            true => vec![self.label.trim()],
-            false => self.labels.iter().map(|label| label.trim()).collect(),
+        match (&self.outcome, self.labels.is_empty()) {
+            (Some(outcome), _) => outcome.columns(),
+            (None, true) => vec![self.label.trim()],
+            (None, false) => self.labels.iter().map(|label| label.trim()).collect(),
         }
+    }
+
+    /// Ends of the intervals of a time until an event; else empty.
+    pub fn cuts(&self) -> &[f64] {
+        match &self.outcome {
+            Some(Outcome::TimeToEvent { cuts, .. }) => cuts,
+            Some(Outcome::Value { .. }) | None => &[],
+        }
+    }
+
+    /// Columns of the statistics that sites share before training: the numeric features, where the swarm's statistics scale
+    /// them, and behind them an outcome that is a number. 0: there are none.
+    pub fn statistics_columns(&self) -> usize {
+        let features = if self.scaling == Scaling::Swarm { self.numeric() } else { 0 };
+        features + usize::from(self.task() == Task::Value)
     }
 }

@@ -129,6 +129,16 @@ pub struct CutFigures {
     pub npv: Option<f64>,
 }
 
+/// What stands in an AUC's place where the outcome is no class; higher is better.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fit {
+    /// Of a number: R² on these rows; at most 1, and 0 is what their mean has.
+    R2(f64),
+    /// Of the time until an event: Harrell's C; 0 to 1.
+    Concordance(f64),
+}
+
 /// One model on a site's own rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,6 +157,9 @@ pub struct ModelFigures {
     pub auc: Option<f64>,
     /// 95 % interval of the AUC of two classes.
     pub auc_interval: Option<(f64, f64)>,
+    /// What stands in the AUC's place where the outcome is no class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fit: Option<Fit>,
     /// The agreed metric after each round on the arm's own validation rows. Of the swarm's it is empty: the chain has them.
     pub by_round: Vec<Option<f64>>,
     /// None where rows are too few, or classes more than two.
@@ -235,6 +248,11 @@ impl ModelFigures {
             || !self.auc_interval.is_none_or(|(low, high)| share(low) && share(high) && low <= high)
         {
             return wrong("an AUC, or an end of its interval, is none of 0 to 1");
+        }
+        match self.fit {
+            Some(Fit::R2(r2)) if !(r2.is_finite() && r2 <= 1.0) => return wrong("R² is no number of at most 1"),
+            Some(Fit::Concordance(c)) if !share(c) => return wrong("a concordance is none of 0 to 1"),
+            _ => {}
         }
         match &self.curves {
             None => Ok(()),

@@ -13,6 +13,7 @@ fn model() -> ModelFigures {
         metric: Some(0.4),
         auc: Some(0.8),
         auc_interval: Some((0.7, 0.9)),
+        fit: None,
         by_round: vec![Some(0.5), None, Some(0.41)],
         curves: Some(Curves { roc, calibration: vec![bin], slope: Some(0.9), in_the_large: Some(-0.1) }),
     }
@@ -74,7 +75,7 @@ fn a_file_says_the_same_after_it_was_written_and_read_and_so_does_what_is_signed
 #[test]
 fn numbers_that_cannot_be_are_refused_and_what_is_no_such_file_is_named() {
     type Change = fn(&mut SiteFigures);
-    let changes: [(Change, &str); 10] = [
+    let changes: [(Change, &str); 12] = [
         (|f| f.groups = 121, "more groups"),
         (|f| f.positives = Some(121), "more groups or positives"),
         (|f| f.alone.round = 4, "a round that there was not"),
@@ -82,6 +83,8 @@ fn numbers_that_cannot_be_are_refused_and_what_is_no_such_file_is_named() {
         (|f| f.swarm.metric = Some(-1.0), "no number of 0 or more"),
         (|f| f.swarm.auc = Some(1.5), "an AUC"),
         (|f| f.swarm.auc_interval = Some((0.9, 0.8)), "an AUC"),
+        (|f| f.swarm.fit = Some(Fit::R2(1.1)), "R²"),
+        (|f| f.alone.fit = Some(Fit::Concordance(-0.1)), "a concordance"),
         (|f| f.positives = Some(49), "curves of too few rows"),
         (|f| f.difference = Some(Difference { value: 0.2, interval: Some((-0.3, -0.1)) }), "in its interval"),
         (|f| f.alone.curves.as_mut().unwrap().roc.reverse(), "ROC"),

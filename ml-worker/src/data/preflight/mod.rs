@@ -114,6 +114,7 @@ impl Report {
                 classes.iter().enumerate().all(|(n, count)| *count == 0 || *count == known(n))
             }
             Task::Binary | Task::Classes(_) => classes.contains(&rows),
+            Task::Value | Task::Events(_) => false,
         }
     }
 
@@ -127,10 +128,12 @@ impl Report {
 pub fn preflight(path: &Path, spec: &StudySpec, group_key: &[u8; 32], how: &Reading) -> Report {
     let mut report = Report { file: path.display().to_string(), usable: true, ..Report::default() };
     report.min_rows.0 = spec.evaluation.min_rows;
-    report.classes = match (spec.data.classes.is_empty(), spec.data.labels.is_empty()) {
-        (false, _) => spec.data.classes.clone(),
-        (true, false) => spec.data.labels.clone(),
-        (true, true) => vec![spec.data.negative.clone(), spec.data.positive.clone()],
+    report.classes = match spec.data.task() {
+        Task::Classes(_) => spec.data.classes.clone(),
+        Task::Labels(_) => spec.data.labels.clone(),
+        Task::Binary => vec![spec.data.negative.clone(), spec.data.positive.clone()],
+        Task::Value => Vec::new(),
+        Task::Events(_) => vec!["no event".into(), "event".into()],
     };
     if let Err(error) = fill(&mut report, path, spec, group_key, how) {
         report.error(&error);

@@ -39,7 +39,9 @@ impl fmt::Display for Report {
                     Some(known) => format!("{class:?}: {rows} of {known} that are known"),
                     None => format!("{class:?}: {rows}"),
                 });
-            writeln!(f, "{name}: {} rows ({})", part.rows, counts.collect::<Vec<_>>().join(", "))
+            let counts = counts.collect::<Vec<_>>().join(", ");
+            let counts = if counts.is_empty() { counts } else { format!(" ({counts})") };
+            writeln!(f, "{name}: {} rows{counts}", part.rows)
         };
         part(f, "all that are left", &self.all)?;
         part(f, "training", &self.training)?;

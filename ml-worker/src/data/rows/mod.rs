@@ -4,6 +4,7 @@ pub mod numbers;
 pub mod prepare;
 pub mod scale;
 pub mod split;
+pub mod target;
 
 use crate::data::{
     rows::numbers::{Numbers, Scratch},

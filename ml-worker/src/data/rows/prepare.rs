@@ -6,6 +6,7 @@ use crate::data::{
     rows::{
         scale::{own_statistics, Preprocessing, Scaler},
         split::Split,
+        target,
     },
     table::Table,
 };
@@ -38,6 +39,9 @@ pub fn numeric_column(spec: &StudySpec, place: usize) -> String {
 /// A column of which no site had enough values: it would go into the network unscaled.
 pub fn all_known(statistics: &Statistics, spec: &StudySpec) -> Result<(), DataError> {
     let Some(unknown) = statistics.count.iter().position(|count| *count == 0.0) else { return Ok(()) };
+    if spec.data.task() == Task::Value && unknown + 1 == statistics.count.len() {
+        return Err(target::unknown(spec.data.label_columns().first().copied().unwrap_or_default()));
+    }
     let column = numeric_column(spec, unknown);
     Err(DataError::new(
         FailureCode::TooFewSamples,
@@ -122,6 +126,15 @@ pub(in crate::data) fn enough(spec: &StudySpec, table: &Table, training: &[usize
             .then(|| {
                 format!("each label is the same in all of {rows} training rows that know it; one at least must differ")
             }),
+        Task::Events(_) => (counts.get(1) == Some(&0)).then(|| {
+            format!(
+                "none of the {rows} training rows has an event; of some it must be known when it came (data.one_class)"
+            )
+        }),
+        Task::Value => training
+            .windows(2)
+            .all(|pair| table.label(pair[0]) == table.label(pair[1]))
+            .then(|| format!("the outcome is the same in all {rows} training rows; it must differ (data.one_class)")),
     };
     message.map_or(Ok(()), |message| Err(DataError::new(FailureCode::OneClass, message)))
 }

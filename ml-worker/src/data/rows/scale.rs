@@ -4,21 +4,54 @@ use crate::data::{
     error::DataError,
     rows::{
         numbers::{transform, Numbers, Scratch},
+        target::{self, Target},
         Rows,
     },
     table::{cells::Cells, header::Form, Table},
 };
 use consilium_aggregation::{RowStatistics, Statistics, MIN_ROWS};
 use consilium_primitives::FailureCode;
-use consilium_study::{DataSpec, Missing, Scaling, Transform};
+use consilium_study::{DataSpec, Missing, Scaling, Task, Transform};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::{io, sync::Arc};
 
 /// How the numeric features of a set of rows are scaled: `(x − mean) ÷ deviation`, computed in f64 and rounded to f32
 /// once. A missing value becomes the mean. Categorical columns are never scaled.
+///
+/// With them an outcome that is a number: it is standardised by the same numbers whichever way features are scaled.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Scaler(How);
+#[serde(from = "Written", into = "Written")]
+pub struct Scaler {
+    how: How,
+    target: Option<Target>,
+}
+
+/// A scaler on disk: without an outcome that is a number, the features' part alone.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Features(How),
+    Both { features: How, target: Target },
+}
+
+impl From<Scaler> for Written {
+    fn from(Scaler { how, target }: Scaler) -> Self {
+        match target {
+            None => Self::Features(how),
+            Some(target) => Self::Both { features: how, target },
+        }
+    }
+}
+
+impl From<Written> for Scaler {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Features(how) => Self { how, target: None },
+            Written::Both { features, target } => Self { how: features, target: Some(target) },
+        }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -37,17 +70,28 @@ enum How {
 impl Scaler {
     /// To mean 0 and deviation 1, by these statistics.
     pub fn standard(statistics: &Statistics) -> Self {
-        Self(How::Fixed {
-            mean: statistics.mean.clone(),
-            deviation: statistics.deviation(),
-            fill: statistics.mean.clone(),
-        })
+        Self::fixed(statistics.mean.clone(), statistics.deviation(), statistics.mean.clone())
+    }
+
+    fn fixed(mean: Vec<f64>, deviation: Vec<f64>, fill: Vec<f64>) -> Self {
+        Self { how: How::Fixed { mean, deviation, fill }, target: None }
+    }
+
+    /// With an outcome that is a number.
+    #[must_use]
+    pub fn with_target(self, target: Option<Target>) -> Self {
+        Self { target, ..self }
+    }
+
+    /// How an outcome that is a number is standardised.
+    pub fn target(&self) -> Option<Target> {
+        self.target
     }
 
     /// Leaves numbers as they are. A missing value becomes the mean of these statistics; 0 where nothing is known.
     pub fn identity(statistics: &Statistics) -> Self {
         let width = statistics.mean.len();
-        Self(How::Fixed { mean: vec![0.0; width], deviation: vec![1.0; width], fill: statistics.mean.clone() })
+        Self::fixed(vec![0.0; width], vec![1.0; width], statistics.mean.clone())
     }
 
     /// Mean, deviation, and what stands in for a missing value, of each numeric column; none where each set of rows has its
@@ -61,7 +105,7 @@ impl Scaler {
 
     /// To mean 0 and deviation 1 of whichever rows are looked at together.
     pub fn transductive() -> Self {
-        Self(How::EachSet)
+        Self { how: How::EachSet, target: None }
     }
 
     /// What a site does with its rows where nothing is scaled: [`identity`](Self::identity) with the means of its own
@@ -71,7 +115,7 @@ impl Scaler {
     /// Rows on disk that cannot be read; a column of which no training row has a value, where the mean is to stand in for
     /// missing ones.
     pub fn own(table: &Table, training: &[usize]) -> Result<Self, DataError> {
-        let own = own_statistics(table, training)?;
+        let own = feature_statistics(table, training)?;
         let never = own.count.iter().position(|count| *count == 0.0);
         if let (Some(column), Missing::Mean) = (never.filter(|_| !training.is_empty()), table.form.missing) {
             let name = table.features.get(column).map_or("", String::as_str);
@@ -98,12 +142,21 @@ impl Scaler {
         training: &[usize],
         swarm: Option<&Statistics>,
     ) -> Result<Self, DataError> {
-        match (swarm, scaling) {
-            (Some(statistics), _) => Ok(Self::standard(statistics)),
-            (None, Scaling::None | Scaling::Swarm) => Self::own(table, training),
-            (None, Scaling::Site) => Ok(Self::standard(&own_statistics(table, training)?)),
-            (None, Scaling::Transductive) => Ok(Self::transductive()),
-        }
+        let (swarm, target) = match (swarm, table.form.task) {
+            (Some(statistics), Task::Value) => {
+                let (features, target) = Target::part(statistics);
+                ((scaling == Scaling::Swarm).then_some(features), target)
+            }
+            (None, Task::Value) => (None, Some(Target::of(table, training))),
+            (swarm, Task::Binary | Task::Classes(_) | Task::Labels(_) | Task::Events(_)) => (swarm.cloned(), None),
+        };
+        let scaler = match (swarm, scaling) {
+            (Some(statistics), _) => Self::standard(&statistics),
+            (None, Scaling::None | Scaling::Swarm) => Self::own(table, training)?,
+            (None, Scaling::Site) => Self::standard(&feature_statistics(table, training)?),
+            (None, Scaling::Transductive) => Self::transductive(),
+        };
+        Ok(scaler.with_target(target))
     }
 
     /// These rows of a table, as the network takes them. Those of a table on disk are made when they are asked for.
@@ -111,16 +164,16 @@ impl Scaler {
     /// # Errors
     /// Rows on disk that cannot be read; a table of another number of columns.
     pub fn apply(&self, table: &Table, rows: &[usize]) -> Result<Rows, DataError> {
-        let (mean, deviation, fill) = match &self.0 {
+        let (mean, deviation, fill) = match &self.how {
             How::Fixed { mean, deviation, fill } => (mean.clone(), deviation.clone(), fill.clone()),
             How::EachSet => {
-                let own = own_statistics(table, rows)?;
+                let own = feature_statistics(table, rows)?;
                 (own.mean.clone(), own.deviation(), own.mean)
             }
         };
         let form = table.form.clone();
+        let labels = self.labels(table, rows);
         if let Some(pixels) = &table.pixels {
-            let labels = rows.iter().flat_map(|row| table.label(*row)).copied().collect();
             return Ok(Rows::made(form.inputs(), form.per_row(), pixels.clone(), rows, labels));
         }
         if [&mean, &deviation, &fill].iter().any(|part| part.len() != form.numeric) {
@@ -128,7 +181,6 @@ impl Scaler {
                 format!("{} numeric columns are scaled as {} are; is this the right table?", form.numeric, mean.len());
             return Err(DataError::new(FailureCode::SchemaMismatch, message));
         }
-        let labels: Vec<u32> = rows.iter().flat_map(|row| table.label(*row)).copied().collect();
         let (width, raw, per_row) = (form.inputs(), form.raw(), form.per_row());
         let numbers = Numbers { form, mean, deviation, fill };
         let Cells::Memory(values) = &*table.cells else {
@@ -139,6 +191,17 @@ impl Scaler {
             numbers.row(&values.from(row * raw)[..raw], out, scratch);
         });
         Ok(Rows::kept(width, per_row, features, labels))
+    }
+
+    fn labels(&self, table: &Table, rows: &[usize]) -> Vec<u32> {
+        let labels = rows.iter().flat_map(|row| table.label(*row)).copied();
+        match self.target {
+            None => labels.collect(),
+            Some(target) => {
+                let standard = |bits: u32| target.standard(f64::from(f32::from_bits(bits))) as f32;
+                labels.map(|bits| standard(bits).to_bits()).collect()
+            }
+        }
     }
 }
 
@@ -166,12 +229,16 @@ impl Preprocessing {
 }
 
 /// Statistics of some rows of a table, missing values left out, as other sites may see them: columns of too few values
-/// are withheld.
+/// are withheld. Of an outcome that is a number where nothing else is shared, that alone.
 ///
 /// # Errors
 /// Rows on disk that cannot be read.
 pub fn statistics_of(table: &Table, rows: &[usize]) -> Result<Statistics, DataError> {
-    Ok(own_statistics(table, rows)?.withheld())
+    let all = match (table.form.task, table.form.swarm) {
+        (Task::Value, false) => target::own(table, rows),
+        _ => own_statistics(table, rows)?,
+    };
+    Ok(all.withheld())
 }
 
 /// How many of a site's own deviations its mean may lie from the common one; batches of the same measurement differ by
@@ -243,11 +310,24 @@ pub fn apart(sites: &[Statistics]) -> Vec<Apart> {
     found.collect()
 }
 
-/// Statistics of some rows of a table, missing values left out, for this site alone: nothing is withheld.
+/// Statistics of some rows of a table, missing values left out, for this site alone: nothing is withheld. Behind the numeric
+/// features stands an outcome that is a number.
 ///
 /// # Errors
 /// Rows on disk that cannot be read.
 pub fn own_statistics(table: &Table, rows: &[usize]) -> Result<Statistics, DataError> {
+    let mut all = feature_statistics(table, rows)?;
+    if table.form.task == Task::Value {
+        let Statistics { count, mean, m2 } = target::own(table, rows);
+        all.count.extend(count);
+        all.mean.extend(mean);
+        all.m2.extend(m2);
+    }
+    Ok(all)
+}
+
+/// Those of the numeric features alone.
+fn feature_statistics(table: &Table, rows: &[usize]) -> Result<Statistics, DataError> {
     let (numeric, raw) = (table.form.numeric, table.form.raw());
     let mut all = RowStatistics::new(numeric);
     let pass = |all: &mut RowStatistics| {

@@ -13,7 +13,7 @@ pub struct Split {
 }
 
 impl Split {
-    /// A split of the table's groups, each class apart. Of each class's groups, ordered by their keyed hashes, the first
+    /// A split of the table's groups, each class apart, where there are classes. Of each class's groups, ordered by their keyed hashes, the first
     /// `share` (rounded to whole groups) validate.
     ///
     /// A group's class is the last one, in the study's order, that one of its rows has: of two classes the positive one
@@ -75,13 +75,27 @@ impl Split {
 /// Each group's class, by the groups' hashes.
 fn strata(table: &Table) -> BTreeMap<&[u8; 32], usize> {
     let rows = || table.groups.iter().zip(0..).map(|(group, row)| (group, table.label(row)));
-    let Task::Labels(labels) = table.form.task else {
-        let mut groups: BTreeMap<&[u8; 32], usize> = BTreeMap::new();
-        for (group, label) in rows() {
-            let class = groups.entry(group).or_default();
-            *class = label.iter().fold(*class, |last, label| last.max(*label as usize));
+    let labels = match table.form.task {
+        Task::Labels(labels) => labels,
+        // there are no classes
+        Task::Value => return table.groups.iter().map(|group| (group, 0)).collect(),
+        // with an event, and without
+        Task::Events(_) => {
+            let mut groups: BTreeMap<&[u8; 32], usize> = BTreeMap::new();
+            for (group, label) in rows() {
+                let class = groups.entry(group).or_default();
+                *class = (*class).max(usize::from(label.get(1) == Some(&1)));
+            }
+            return groups;
         }
-        return groups;
+        Task::Binary | Task::Classes(_) => {
+            let mut groups: BTreeMap<&[u8; 32], usize> = BTreeMap::new();
+            for (group, label) in rows() {
+                let class = groups.entry(group).or_default();
+                *class = label.iter().fold(*class, |last, label| last.max(*label as usize));
+            }
+            return groups;
+        }
     };
     let mut held: BTreeMap<&[u8; 32], BTreeSet<usize>> = BTreeMap::new();
     for (group, label) in rows() {

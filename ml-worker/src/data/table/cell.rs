@@ -47,6 +47,10 @@ pub(in crate::data) enum What {
     Log1p,
     Level,
     Label,
+    /// No outcome.
+    Outcome,
+    /// A time below 0.
+    Negative,
     Group,
     Picture,
     /// The other decimal mark than the file's first.

@@ -4,7 +4,7 @@ use crate::data::{
     error::DataError,
     table::cell::{Cell, Mode},
 };
-use consilium_study::{Categorical, DataSpec, Missing, Others, Pictures, Task, Transform};
+use consilium_study::{Categorical, DataSpec, Missing, Others, Pictures, Scaling, Task, Transform};
 use csv::ByteRecord;
 use std::collections::{HashMap, HashSet};
 
@@ -139,7 +139,11 @@ pub(in crate::data) fn plan(names: &[String], spec: &DataSpec, mode: Mode, most:
         }
         None
     };
-    let what = if let Task::Labels(_) = spec.task() { "a label" } else { "its label" };
+    let what = match spec.task() {
+        Task::Labels(_) => "a label",
+        Task::Binary | Task::Classes(_) => "its label",
+        Task::Value | Task::Events(_) => "its outcome",
+    };
     let (labels, group) = match mode.labelled() {
         true => (spec.label_columns(), spec.group.as_deref()),
         false => (Vec::new(), None),
@@ -297,6 +301,8 @@ pub(in crate::data) struct Form {
     /// Levels of each categorical column.
     pub levels: Vec<usize>,
     pub task: Task,
+    /// Whether the swarm's statistics scale the numeric columns.
+    pub swarm: bool,
     pub transform: Transform,
     pub missing: Missing,
     /// How pictures are read, where rows name them.
@@ -311,6 +317,7 @@ impl Form {
             numeric: spec.numeric(),
             levels: spec.categorical.iter().map(|c| c.levels.len()).collect(),
             task: spec.task(),
+            swarm: spec.scaling == Scaling::Swarm,
             transform: spec.transform,
             missing: spec.missing,
             pictures: spec.pictures.clone(),
@@ -331,11 +338,12 @@ impl Form {
         }
     }
 
-    /// Whole numbers that are a row's label.
+    /// Numbers that are a row's label.
     pub fn per_row(&self) -> usize {
         match self.task {
-            Task::Binary | Task::Classes(_) => 1,
+            Task::Binary | Task::Classes(_) | Task::Value => 1,
             Task::Labels(n) => n,
+            Task::Events(_) => 2,
         }
     }
 }

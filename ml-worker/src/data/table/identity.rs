@@ -50,7 +50,9 @@ pub(in crate::data) fn content(
     for label in labels {
         match task {
             Task::Binary => out.push(u8::from(*label == 1)),
-            Task::Classes(_) | Task::Labels(_) => out.extend_from_slice(&label.to_le_bytes()),
+            Task::Classes(_) | Task::Labels(_) | Task::Value | Task::Events(_) => {
+                out.extend_from_slice(&label.to_le_bytes())
+            }
         }
     }
     for name in pictures {

@@ -124,19 +124,27 @@ impl Table {
     pub fn positives(&self) -> usize {
         match self.form.task {
             Task::Binary => self.labels.iter().filter(|label| **label == 1).count(),
-            Task::Classes(_) | Task::Labels(_) => 0,
+            Task::Classes(_) | Task::Labels(_) | Task::Value | Task::Events(_) => 0,
         }
     }
 
     /// How many of these rows have each class: of two, the negative one first; of several labels, those that each label
-    /// holds for.
+    /// holds for; of the time until an event, those without it first. Empty of an outcome that is a number.
     pub fn classes(&self, rows: impl IntoIterator<Item = usize>) -> Vec<usize> {
-        let mut counts = vec![0; if let Task::Binary = self.form.task { 2 } else { self.form.task.outputs() }];
+        let classes = match self.form.task {
+            Task::Binary | Task::Events(_) => 2,
+            Task::Classes(n) | Task::Labels(n) => n,
+            Task::Value => return Vec::new(),
+        };
+        let mut counts = vec![0; classes];
         for row in rows {
             for (n, label) in self.label(row).iter().enumerate() {
                 match self.form.task {
                     Task::Binary | Task::Classes(_) => counts[*label as usize] += 1,
                     Task::Labels(_) => counts[n] += usize::from(*label == 1),
+                    // the time stands before the event
+                    Task::Events(_) if n == 1 => counts[*label as usize] += 1,
+                    Task::Value | Task::Events(_) => {}
                 }
             }
         }

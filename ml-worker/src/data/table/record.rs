@@ -11,7 +11,7 @@ use crate::data::{
         pieces::Cells,
     },
 };
-use consilium_study::{same_value, DataSpec, Missing, MissingLabels, Task, Transform};
+use consilium_study::{same_value, DataSpec, Missing, MissingLabels, Outcome, Task, Transform};
 use std::collections::BTreeMap;
 
 /// The cells of one row.
@@ -98,7 +98,8 @@ pub(in crate::data) struct Part {
     pub first_comma: Option<Spot>,
     pub first_point: Option<Spot>,
     pub line_feeds: usize,
-    /// Of each numeric column, where marks may leave a doubt; empty where no text was looked at for it.
+    /// Of each numeric column, and of outcomes behind them, where marks may leave a doubt; empty where no text was looked at
+    /// for it.
     pub seen: Vec<Seen>,
     /// Whether a number has decimals for certain, so that the file's marks leave no doubt any more.
     pub certain: bool,
@@ -114,6 +115,16 @@ impl Part {
 /// Whether a text stands for nothing.
 fn nothing(text: &[u8], code: Option<&Codes>) -> bool {
     std::str::from_utf8(text).is_ok_and(|text| is_missing(text.trim())) || code.is_some_and(|code| code.text(text))
+}
+
+/// Whether a cell with this text holds a value: the same text, or the same number; a truth value is 1 or 0, or its word.
+fn stands_for(cell: Cell<'_>, text: &str, value: &str) -> bool {
+    same_value(text, value) || cell.truth().is_some_and(|word| value.trim().eq_ignore_ascii_case(word))
+}
+
+/// 1 or 0, where it is one of them and not both.
+fn one_of(yes: bool, no: bool) -> Option<u32> {
+    (yes != no).then_some(u32::from(yes))
 }
 
 /// Reads rows.
@@ -139,6 +150,16 @@ struct Row<'p> {
 }
 
 impl Row<'_> {
+    /// Notes a number's decimal mark: 1.234 is another number where commas are, and only the site can tell what is meant.
+    fn note(&mut self, mark: Option<Mark>) {
+        let spot = Some((self.start, self.step));
+        match mark {
+            Some(Mark::Comma) => self.part.first_comma = self.part.first_comma.or(spot),
+            Some(Mark::Point) => self.part.first_point = self.part.first_point.or(spot),
+            None => {}
+        }
+    }
+
     /// Notes a problem. False: the row need not be looked at any further.
     fn wrong(&mut self, what: What) -> bool {
         self.bad = true;
@@ -214,9 +235,8 @@ impl RowReader<'_> {
                         Ok((value, _)) if code.is_some_and(|code| code.number(value)) => Ok((f64::NAN, None)),
                         read => read,
                     };
-                    if let (true, false, Ok(read)) = (self.marks.doubt, row.part.certain, read) {
-                        row.part.seen.resize(self.plan.numeric.len(), Seen::default());
-                        row.part.certain = row.part.seen[column].see(bytes, read, (row.start, row.step));
+                    if let Ok(read) = read {
+                        self.see(column, bytes, read, row);
                     }
                     read
                 }
@@ -229,13 +249,7 @@ impl RowReader<'_> {
             };
             let value = match read {
                 Ok((value, mark)) => {
-                    // 1.234 is another number where commas are the decimal mark: only the site can tell what is meant
-                    let spot = Some((row.start, row.step));
-                    match mark {
-                        Some(Mark::Comma) => row.part.first_comma = row.part.first_comma.or(spot),
-                        Some(Mark::Point) => row.part.first_point = row.part.first_point.or(spot),
-                        None => {}
-                    }
+                    row.note(mark);
                     value
                 }
                 Err(what) => {
@@ -282,13 +296,25 @@ impl RowReader<'_> {
             };
             row.part.values.push(value);
         }
-        for (index, _) in &self.plan.labels {
+        for (place, (index, _)) in self.plan.labels.iter().enumerate() {
             row.step += 1;
-            let label = match self.label(record.cell(*index)) {
-                Some(label) => label,
-                None if self.unknown(record.cell(*index)) => UNKNOWN,
-                None if row.wrong(What::Label) => 0,
-                None => return 0,
+            let cell = record.cell(*index);
+            let read = match self.form.task {
+                Task::Value => self.outcome(cell, place, row).map(f32::to_bits),
+                Task::Events(_) if place == 0 => match self.outcome(cell, place, row) {
+                    Ok(time) if time < 0.0 => Err(What::Negative),
+                    read => read.map(f32::to_bits),
+                },
+                Task::Events(_) => self.event(cell).ok_or(What::Label),
+                Task::Binary | Task::Classes(_) | Task::Labels(_) => match self.label(cell) {
+                    None if self.unknown(cell) => Ok(UNKNOWN),
+                    label => label.ok_or(What::Label),
+                },
+            };
+            let label = match read {
+                Ok(label) => label,
+                Err(what) if row.wrong(what) => 0,
+                Err(_) => return 0,
             };
             row.part.labels.push(label);
         }
@@ -316,20 +342,57 @@ impl RowReader<'_> {
         self.spec.missing_labels == MissingLabels::Mask && nothing(&cell.text(), Some(&self.plan.anywhere))
     }
 
-    /// Which label a cell holds: the same text, or the same number; a truth value is 1 or 0, or its word.
+    /// Notes what a number's marks say, where they leave a doubt: of a numeric column, or of an outcome behind all of them.
+    fn see(&self, column: usize, bytes: &[u8], read: (f64, Option<Mark>), row: &mut Row<'_>) {
+        if !self.marks.doubt || row.part.certain {
+            return;
+        }
+        let columns = (self.plan.numeric.len()).max(column + 1).max(row.part.seen.len());
+        row.part.seen.resize(columns, Seen::default());
+        row.part.certain = row.part.seen[column].see(bytes, read, (row.start, row.step));
+    }
+
+    /// Whether an event ended the time that a row was followed.
+    fn event(&self, cell: Cell<'_>) -> Option<u32> {
+        let text = cell.text();
+        let text = std::str::from_utf8(&text).ok()?;
+        let Some(Outcome::TimeToEvent { happened, censored, .. }) = &self.spec.outcome else { return None };
+        one_of(stands_for(cell, text, happened), stands_for(cell, text, censored))
+    }
+
+    /// An outcome that is a number; the `place`-th of the row.
+    fn outcome(&self, cell: Cell<'_>, place: usize, row: &mut Row<'_>) -> Result<f32, What> {
+        let code = &self.plan.anywhere;
+        let (value, mark) = match cell {
+            Cell::Text(bytes) if code.text(bytes.trim_ascii()) => (f64::NAN, None),
+            Cell::Text(bytes) => {
+                let read = number(bytes, self.marks)?;
+                self.see(self.plan.numeric.len() + place, bytes, read, row);
+                read
+            }
+            Cell::Number(value) | Cell::Truth(value) => (value, None),
+        };
+        row.note(mark);
+        if value.is_nan() || code.number(value) {
+            return Err(What::Outcome);
+        }
+        // one zero: rows are known by their bits
+        let value = (value + 0.0) as f32;
+        if value.is_finite() {
+            Ok(value)
+        } else {
+            Err(What::NotFinite)
+        }
+    }
+
+    /// Which label a cell holds.
     fn label(&self, cell: Cell<'_>) -> Option<u32> {
         let text = cell.text();
         let text = std::str::from_utf8(&text).ok()?;
-        let is = |value: &str| {
-            same_value(text, value) || cell.truth().is_some_and(|word| value.trim().eq_ignore_ascii_case(word))
-        };
+        let is = |value: &str| stands_for(cell, text, value);
         if let Task::Classes(_) = self.form.task {
             return self.spec.classes.iter().position(|class| is(class)).map(|n| n as u32);
         }
-        match (is(&self.spec.positive), is(&self.spec.negative)) {
-            (true, false) => Some(1),
-            (false, true) => Some(0),
-            _ => None,
-        }
+        one_of(is(&self.spec.positive), is(&self.spec.negative))
     }
 }

@@ -268,7 +268,10 @@ impl<'a> Sink<'a> {
             return Ok(());
         }
         // a whole number of 1000 and more without a mark: there are none between its column's thousands
-        for (step, (seen, [comma, point])) in (1..).zip(&self.seen).filter(|(_, (seen, _))| !seen.large) {
+        let numeric = plan.numeric.len();
+        for (place, (seen, [comma, point])) in self.seen.iter().enumerate().filter(|(_, (seen, _))| !seen.large) {
+            // outcomes stand behind the categorical columns
+            let step = 1 + place + if place < numeric { 0 } else { plan.categorical.len() };
             if let Some(found) = comma {
                 if self.mode != Mode::All {
                     let (unit, line, name) = (self.unit, found.line, plan.name(step));

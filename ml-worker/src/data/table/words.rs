@@ -1,7 +1,7 @@
 //! What is wrong with a cell or a row, in words, and what can be done about it.
 
 use crate::data::table::{cell::What, header::Plan};
-use consilium_study::{DataSpec, Missing, Task};
+use consilium_study::{DataSpec, Missing, Outcome, Task};
 
 impl What {
     /// In words; never with what stands in the cell.
@@ -36,11 +36,19 @@ impl What {
             Self::Level => "is none of the levels that the study declares for it (data.categorical)".into(),
             Self::Label => match spec.task() {
                 Task::Classes(_) => format!("is none of the study's classes {:?}", spec.classes),
-                Task::Binary | Task::Labels(_) => format!(
+                Task::Events(_) => match &spec.outcome {
+                    Some(Outcome::TimeToEvent { happened, censored, .. }) => {
+                        format!("is neither {happened:?}, which stands for the event, nor {censored:?}, which stands for none")
+                    }
+                    _ => "does not say whether there was an event".into(),
+                },
+                Task::Binary | Task::Labels(_) | Task::Value => format!(
                     "is neither the positive value {:?} nor the negative value {:?}",
                     spec.positive, spec.negative
                 ),
             },
+            Self::Outcome => "is empty (or NA); every row needs its outcome".into(),
+            Self::Negative => "is below 0, and is the time that a row was followed".into(),
             Self::Group => "is empty (or NA); every row needs its group".into(),
             Self::Picture => "is empty; every row needs its picture".into(),
             Self::Mark => "has another decimal mark than the numbers before it".into(),
@@ -69,6 +77,8 @@ impl What {
             Self::Log1p => "correct the numbers, or agree on another data.transform",
             Self::Level => "correct the cells, or agree on more levels, or on one that all others count as (other)",
             Self::Label => "correct the cells, or agree on other values of the label",
+            Self::Outcome => "fill in the cells, or take the rows out",
+            Self::Negative => "correct the cells",
             Self::Group => "name the group in every row, or agree on a study without groups",
             Self::Picture => "name a file in every row, or take the row out",
             Self::Mark => "write all numbers with the same decimal mark",

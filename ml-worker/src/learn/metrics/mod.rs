@@ -1,4 +1,4 @@
-//! How good predictions are: two classes, several classes, several labels at once.
+//! How good predictions are: two classes, several classes, several labels at once, a number, the time until an event.
 //!
 //! Positive is `p ≥ cut`, with a cut of 0.5 unless another is named. What is not defined (one class only, nothing
 //! divided by nothing, a logit that is not a number) is `None`, in JSON `null`, and never 0. Figures that must not be
@@ -14,7 +14,9 @@ mod multi_label;
 mod paired;
 mod paired_mean;
 mod recalibration;
+mod regression;
 mod roc;
+mod survival;
 #[cfg(test)]
 mod tests;
 mod threshold;
@@ -28,7 +30,9 @@ pub use multi_label::MultiLabel;
 pub use paired::PairedAuc;
 pub use paired_mean::{PairedMean, MIN_GROUPS};
 pub use recalibration::{Calibration, Recalibration};
+pub use regression::Regression;
 pub use roc::{AucBound, MIN_FOR_BOUND};
+pub use survival::{Fifth, Horizon, Survival};
 pub use threshold::{cut_of_sensitivity, validated_cut, validated_cut_of_probabilities, AtCut, Confusion};
 
 use super::loss::sigmoid;

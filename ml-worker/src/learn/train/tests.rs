@@ -14,7 +14,7 @@ fn with_a_device_validation_rows_are_looked_at_there() {
     let (here, there) = (net(Activation::Relu), net(Activation::Tanh));
     let parameters: Vec<f32> = (0..here.parameters()).map(|n| n as f32 * 0.3 - 1.5).collect();
     let rows = Rows::kept(2, 1, vec![0.5, -2.0, 3.0, 1.0, -1.0, 0.25], vec![1, 0, 1]);
-    let objective = Objective { task: Task::Binary, loss: Loss::CrossEntropy, weights: Vec::new() };
+    let objective = Objective::new(Task::Binary, Loss::CrossEntropy, Vec::new());
     let candle = CandleNet::new(&there, Device::Cpu);
     let loss = |engine| mean_loss(engine, &objective, &parameters, &rows).unwrap().unwrap();
     let (kernels, device) = (loss((&here, None)), loss((&here, Some(&candle))));

@@ -176,7 +176,7 @@ fn a_linear_units_outputs_are_ranked_as_they_are_and_judged_as_probabilities() {
     assert_eq!((metrics.confusion, &metrics.at_cut), (held.confusion, &held.at_cut));
     let plain = Figures::Binary(Box::new(metrics.clone())).without_intervals();
     assert!(metrics.auc_interval.is_some() && plain.binary().unwrap().auc_interval.is_none());
-    let study = Objective { task: Task::Binary, loss: Loss::SquaredError, weights: Vec::new() };
+    let study = Objective::new(Task::Binary, Loss::SquaredError, Vec::new());
     let labels: Vec<u32> = labels.iter().map(|l| u32::from(*l)).collect();
     let figures = Figures::of(&study, &z, &labels, &[Some(0.4)]).unwrap();
     assert_eq!(figures.binary().unwrap(), &metrics, "it is what a study of squared_error is measured by");
