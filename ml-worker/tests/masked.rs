@@ -16,7 +16,7 @@ use serde_json::Value;
 const LABELS: usize = 3;
 
 fn objective(labels: usize) -> Objective {
-    Objective { task: Task::Labels(labels), loss: Loss::CrossEntropy, weights: Vec::new() }
+    Objective::new(Task::Labels(labels), Loss::CrossEntropy, Vec::new())
 }
 
 fn net(layers: &str) -> Net {

@@ -3,14 +3,14 @@
 use super::{
     certified,
     document::{HeldOut, Source, Told},
-    held_out,
+    fit, held_out,
     question::Question,
 };
 use crate::{
     dashboard::state::{Round, Study},
     plain::counted,
 };
-use consilium_study::{fixed, Fit, MeasuredOn, Metric, SiteFigures, Verdict, MIN_FOR_CURVES};
+use consilium_study::{fixed, MeasuredOn, Metric, SiteFigures, Verdict, MIN_FOR_CURVES};
 use serde::Serialize;
 
 /// Answers, sentence by sentence.
@@ -280,33 +280,6 @@ pub fn auc(auc: Option<f64>, interval: Option<(f64, f64)>) -> String {
     }
 }
 
-/// What stands in an AUC's place: its name, and how large it is.
-pub fn named_fit(fit: Fit) -> (&'static str, f64) {
-    match fit {
-        Fit::R2(r2) => ("R²", r2),
-        Fit::Concordance(c) => ("Harrell's C", c),
-    }
-}
-
-/// The same in words.
-pub fn fit(fit: Fit) -> String {
-    let (name, value) = named_fit(fit);
-    let words = match fit {
-        Fit::R2(_) => "0 is what the mean of these rows has",
-        Fit::Concordance(_) => "0.5 is chance",
-    };
-    format!("{name} {}, where {words}", number(value))
-}
-
-/// What is said first of a site's model: its AUC, or what stands in its place where the outcome is no class.
-pub fn first(figures: &SiteFigures) -> String {
-    match (figures.swarm.fit, figures.metric) {
-        (Some(found), _) => fit(found),
-        (None, Metric::SquaredError | Metric::AbsoluteError) => "R² is not defined on these rows".into(),
-        (None, Metric::LogLoss | Metric::Brier) => auc(figures.swarm.auc, figures.swarm.auc_interval),
-    }
-}
-
 /// One site's figures in a sentence.
 fn one(told: &Told) -> String {
     let figures = &told.figures;
@@ -342,5 +315,5 @@ fn one(told: &Told) -> String {
             number(specificity)
         )
     });
-    format!("At {}, on {} {on}{share}: {}{at}; {versus}{difference}.", told.site, figures.rows, first(figures))
+    format!("At {}, on {} {on}{share}: {}{at}; {versus}{difference}.", told.site, figures.rows, fit::first(figures))
 }

@@ -1,8 +1,9 @@
 //! A model card: what whoever finds the model's file must know of it, in the form of Hugging Face (a `README.md` with YAML in front).
 
 use super::{
-    answers::{first, list, metric, named_fit, number, signed},
+    answers::{list, metric, number, signed},
     document::{Document, Told},
+    fit,
     html::typed,
     sections::REHEARSAL,
 };
@@ -163,8 +164,11 @@ fn table(document: &Document) -> String {
     if document.figures.is_empty() {
         return String::new();
     }
-    let mut text = "\n| site | rows | own model | this model | swarm minus own (95 %) | this model is | AUC of this model, or what stands in its place |\n|---|---|---|---|---|---|---|\n"
-        .to_owned();
+    let fit = document.figures.iter().find_map(|told| told.figures.swarm.fit);
+    let mut text = format!(
+        "\n| site | rows | own model | this model | swarm minus own (95 %) | this model is | {} of this model |\n|---|---|---|---|---|---|---|\n",
+        fit.map_or("AUC", |found| fit::named(found).0)
+    );
     for Told { site, verdict, figures, .. } in &document.figures {
         let value = |value: Option<f64>| value.map_or_else(|| "-".into(), number);
         let difference = match figures.difference {
@@ -180,7 +184,7 @@ fn table(document: &Document) -> String {
             figures.rows,
             value(figures.alone.metric),
             value(figures.swarm.metric),
-            first(figures)
+            fit::first(figures)
         );
     }
     text + "\nOwn and this model: the agreed metric, lower is better.\n"
@@ -228,7 +232,7 @@ fn result(document: &Document, told: &Told) -> Option<String> {
     let mut metrics = String::new();
     for (name, value) in [
         ("roc_auc", figures.swarm.auc),
-        (if number { "r_squared" } else { "concordance" }, figures.swarm.fit.map(|fit| named_fit(fit).1)),
+        (if number { "r_squared" } else { "concordance" }, figures.swarm.fit.map(|found| fit::named(found).1)),
         (
             match figures.metric {
                 Metric::LogLoss => "log_loss",

@@ -1,8 +1,9 @@
 //! What the models do on rows that were held out from everyone: `localnet run` alone has such, of its example data.
 
 use super::{
-    answers::{auc, list, number},
+    answers::{list, number},
     document::{Document, HeldOut, HeldOutModel},
+    fit,
     html::{note, paragraph, table, Cell},
 };
 use crate::{dashboard::state::Study, plain::counted};
@@ -31,9 +32,12 @@ pub fn told(held: &HeldOut, study: &Study) -> Vec<String> {
     let mut lines = vec![format!(
         "On {} that were held out from everyone, before the sites got theirs: {}.",
         counted(held.rows, "row"),
-        auc(swarm.auc, swarm.auc_interval)
+        fit::first_held_out(swarm)
     )];
-    let Some(loss) = swarm.log_loss else { return lines };
+    let Some(loss) = swarm.log_loss else {
+        lines.extend(better_fit(held, swarm));
+        return lines;
+    };
     let certified = study.certificate.as_ref().map(|found| found.round);
     let round = study.rounds.iter().find(|closed| closed.kind == "round" && Some(closed.round) == certified);
     // the chain's figure is comparable only where it is of the same measure
@@ -68,6 +72,28 @@ pub fn told(held: &HeldOut, study: &Study) -> Vec<String> {
     lines
 }
 
+/// Whose own model is better where there is no log-loss, as of a number.
+fn better_fit(held: &HeldOut, swarm: &HeldOutModel) -> Option<String> {
+    let (name, value) = fit::named(swarm.fit?);
+    let own = |model: &HeldOutModel| model.fit.map(|found| fit::named(found).1);
+    let better: Vec<String> = held
+        .models
+        .iter()
+        .filter(|model| model.name.starts_with("only "))
+        .filter_map(|model| {
+            Some(format!("{} ({})", called(&model.name), number(own(model).filter(|own| *own > value)?)))
+        })
+        .collect();
+    (!better.is_empty()).then(|| {
+        format!(
+            "On these rows the swarm's model was not the best: its {name} is {}, and higher is that of {}. These differences have no \
+             interval, and may be chance.",
+            number(value),
+            list(&better)
+        )
+    })
+}
+
 /// Whose the cut is at which these rows are measured.
 pub fn cut(held: &HeldOut) -> Option<String> {
     let cut = swarm(held)?.cut?;
@@ -94,8 +120,10 @@ pub fn section(document: &Document) -> String {
         .collect();
     let some = held.positives.map_or_else(String::new, |some| format!(", {some} of them positive"));
     let lines = told(held, &document.study);
+    let table = fit::held_out(held, called)
+        .unwrap_or_else(|| table(&["Model", "Log-loss", "AUC", "95 % interval of the AUC"], &rows));
     format!("<h3>On {} held out from everyone{some}</h3>", counted(held.rows, "row"))
         + &note(FROM)
-        + &table(&["Model", "Log-loss", "AUC", "95 % interval of the AUC"], &rows)
+        + &table
         + &paragraph(&lines.get(1..).unwrap_or_default().join(" "))
 }

@@ -1,12 +1,12 @@
 //! The part of the page that says what was measured at sites: the swarm's model beside each site's own.
 
 use super::{
-    answers::{auc, constant, named, named_fit, number, signed, WITHOUT_ERROR},
+    answers::{auc, constant, named, number, signed, WITHOUT_ERROR},
     certified::{names, Lacks},
     chart::{intervals, Interval, Plot, Series, Style},
     cut,
     document::{Document, Source, Told},
-    held_out,
+    fit, held_out,
     html::{escaped, note, paragraph, section as part, table, Cell},
     losses::{line, means, reading},
 };
@@ -30,6 +30,7 @@ pub fn section(document: &Document) -> String {
     body += &compared(document);
     body += &differences(document);
     body += &areas(document);
+    body += &fit::section(document);
     body += &own_rounds(document);
     if document.question.binary {
         body += &cut::section(document);

@@ -4,7 +4,8 @@
 //! * [`document`]: all of it as one document, with [`question`], [`faults`] and [`answers`], which are pure;
 //! * [`columns`]: what the study's merged statistics say of its patients;
 //! * [`certified`]: how the certified round was chosen, and whom it lacks;
-//! * [`sections`], [`people`], [`losses`], [`measured`], [`held_out`], [`cut`], [`chart`], [`html`]: the page; [`card`]: a model card;
+//! * [`sections`], [`people`], [`losses`], [`measured`], [`fit`], [`held_out`], [`cut`], [`chart`], [`html`]: the page; [`card`]: a
+//!   model card;
 //! * [`own`]: `consilium study figures`, with which a site trains its own model and signs what it finds.
 //!
 //! It only reads. All that comes from others is escaped, and nothing comes from a cell of a table.
@@ -17,6 +18,7 @@ mod columns;
 mod cut;
 mod document;
 mod faults;
+mod fit;
 mod gather;
 mod held_out;
 mod html;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod absent;
+mod outcomes;
 mod reading;
 
 use super::{
@@ -359,15 +360,6 @@ fn a_model_card_has_what_programs_and_people_look_for() {
     // without figures there are no results to list
     let bare = card::text(&Document { figures: Vec::new(), ..document() });
     assert!(!bare.contains("model-index") && bare.contains("## Evaluation"), "{bare}");
-}
-
-#[test]
-fn a_page_says_cannot_tell_where_there_is_no_interval() {
-    let figures = SiteFigures { difference: Some(Difference { value: -0.3, interval: None }), ..figures() };
-    assert_eq!(figures.verdict(), Verdict::CannotTell);
-    let told = Told { site: "Alder".into(), source: Source::Own, verdict: figures.verdict(), figures };
-    let page = render(&Document { figures: vec![told], ..document() });
-    assert!(page.contains("−0.300, no interval") && page.contains(">cannot tell<"), "{page}");
 }
 
 #[test]

@@ -70,10 +70,11 @@ enum How {
 impl Scaler {
     /// To mean 0 and deviation 1, by these statistics.
     pub fn standard(statistics: &Statistics) -> Self {
-        Self::fixed(statistics.mean.clone(), statistics.deviation(), statistics.mean.clone())
+        Self::alike(statistics.mean.clone(), statistics.deviation(), statistics.mean.clone())
     }
 
-    fn fixed(mean: Vec<f64>, deviation: Vec<f64>, fill: Vec<f64>) -> Self {
+    /// All rows alike.
+    fn alike(mean: Vec<f64>, deviation: Vec<f64>, fill: Vec<f64>) -> Self {
         Self { how: How::Fixed { mean, deviation, fill }, target: None }
     }
 
@@ -91,13 +92,13 @@ impl Scaler {
     /// Leaves numbers as they are. A missing value becomes the mean of these statistics; 0 where nothing is known.
     pub fn identity(statistics: &Statistics) -> Self {
         let width = statistics.mean.len();
-        Self::fixed(vec![0.0; width], vec![1.0; width], statistics.mean.clone())
+        Self::alike(vec![0.0; width], vec![1.0; width], statistics.mean.clone())
     }
 
     /// Mean, deviation, and what stands in for a missing value, of each numeric column; none where each set of rows has its
     /// own.
     pub fn fixed(&self) -> Option<[&[f64]; 3]> {
-        match &self.0 {
+        match &self.how {
             How::Fixed { mean, deviation, fill } => Some([mean, deviation, fill]),
             How::EachSet => None,
         }
