@@ -49,6 +49,13 @@ fn arms(document: &Value, agreement: &str, own: &str, source: &str) -> Option<Ar
         let (metric, difference) = (joined["metric"].as_str()?, &joined["difference"]);
         let (rows, figures) = (site["own"]["rows"].as_str()?, &site["own"]);
         let institution = seen(site["institution"].as_str()?);
+        // of a number the comparison has errors in its own unit, and the report the measure that was agreed
+        let mut reported = document["report"]["figures"].as_array().into_iter().flatten();
+        let reported = reported.find(|told| told["site"] == site["institution"]);
+        let of = |arm: &str| {
+            let agreed = || reported?["figures"][arm]["metric"].as_f64();
+            figures[arm][metric].as_f64().or_else(agreed)
+        };
         let bounds =
             difference["interval"].as_array().and_then(|ends| Some((ends.first()?.as_f64()?, ends.get(1)?.as_f64()?)));
         Some(Arm {
@@ -56,9 +63,9 @@ fn arms(document: &Value, agreement: &str, own: &str, source: &str) -> Option<Ar
             name: institution,
             rows: seen(rows),
             count: joined["rows"].as_u64().and_then(|count| u32::try_from(count).ok())?,
-            alone: figures["alone"][metric].as_f64(),
-            swarm: figures["swarm"][metric].as_f64(),
-            central: figures["central"][metric].as_f64(),
+            alone: of("alone"),
+            swarm: of("swarm"),
+            central: of("central"),
             difference: difference["difference"].as_f64(),
             interval: bounds,
             verdict: seen(joined["verdict"].as_str()?),
@@ -73,6 +80,21 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn of_a_number_the_measure_that_was_agreed_is_that_of_the_report() {
+        let document = json!({
+            "study": { "agreement": "ab" },
+            "sites": [{ "name": "alder", "institution": "Alder", "own": { "rows": "validation", "alone": { "rmse": 12.5 }, "swarm": { "rmse": 9.0 } } }],
+            "joining": [{ "site": "alder", "metric": "squared_error", "rows": 60, "verdict": "better", "difference": { "difference": -0.3 } }],
+            "report": { "figures": [
+                { "site": "Birch", "figures": { "alone": { "metric": 0.1 } } },
+                { "site": "Alder", "figures": { "alone": { "metric": 0.9 }, "swarm": { "metric": 0.6 } } },
+            ] },
+        });
+        let arm = arms(&document, "ab", "Alder", "r").unwrap().sites.remove(0);
+        assert_eq!((arm.alone, arm.swarm, arm.central), (Some(0.9), Some(0.6), None));
+    }
 
     #[test]
     fn a_report_says_how_each_site_fares_and_is_not_taken_for_another_study() {

@@ -55,7 +55,23 @@ fn ids(arguments: &Predict, bundle: &Bundle) -> Result<Vec<(String, Vec<String>)
     Ok(ids)
 }
 
-/// Which column is for what: a yes or no, and a probability, stand side by side and are of two probabilities.
+/// Which column is for what.
+fn columns_for(task: Task, cut: bool, recalibrated: bool) -> &'static str {
+    match task {
+        Task::Classes(_) => "",
+        Task::Value => {
+            "  `predicted ...` is in the column's own unit, as the model gives it; `ml-worker evaluate` says how far off it is on rows \
+             of your own\n"
+        }
+        Task::Events(_) => {
+            "  `p(... by TIME)` is the risk of the event by then, as the model gives it; `ml-worker evaluate` holds it against what came \
+             true among rows of your own\n"
+        }
+        Task::Binary | Task::Labels(_) => guide(cut, recalibrated),
+    }
+}
+
+/// The same of two classes and of labels: a yes or no, and a probability, stand side by side and are of two probabilities.
 fn guide(cut: bool, recalibrated: bool) -> &'static str {
     match (cut, recalibrated) {
         (true, true) => {
@@ -118,7 +134,7 @@ pub fn predict(arguments: &Predict) -> Result<()> {
         line.extend(p.iter().map(f64::to_string));
         if classes {
             let best = (0..p.len()).max_by(|a, b| p[*a].total_cmp(&p[*b]).then(b.cmp(a))).unwrap_or_default();
-            line.push(names[best].to_owned());
+            line.push(names[best].clone());
         } else if !uncut {
             line.extend(p.iter().map(|p| u8::from(*p >= 0.5).to_string()));
         }
@@ -131,7 +147,7 @@ pub fn predict(arguments: &Predict) -> Result<()> {
         out.write_record(&line)?;
     }
     let bytes = out.into_inner().map_err(|e| anyhow::anyhow!("{e}"))?;
-    let guide = if classes { "" } else { guide(!cuts.is_empty(), recalibration.is_some()) };
+    let guide = columns_for(goal.task, !cuts.is_empty(), recalibration.is_some());
     match &arguments.out {
         // of patients, and nobody else's business
         Some(path) => {
@@ -168,5 +184,9 @@ mod tests {
         assert!(
             guide(false, true).contains("for a risk: the column") && guide(false, false).contains("ml-worker pack")
         );
+        assert_eq!((columns_for(Task::Binary, true, true), columns_for(Task::Classes(3), false, false)), (both, ""));
+        // a number has no cut, and no risk
+        assert!(["cut", "risk", "p("].iter().all(|word| !columns_for(Task::Value, false, false).contains(word)));
+        assert!(columns_for(Task::Events(2), false, false).contains("by TIME"));
     }
 }

@@ -163,17 +163,19 @@ pub fn evaluation(found: &Evaluation, of: &Made) -> String {
 /// What a packed model brings.
 pub fn packed(bundle: &Bundle, folder: &str) -> String {
     let mut text = format!("{folder}: the model, ready for `predict` and `evaluate`\n");
+    match bundle.spec.data.task() {
+        Task::Value => return text + "  what it predicts is a number: there is no cut\n",
+        Task::Events(_) => {
+            return text + "  what it predicts are risks by each of the study's times (data.outcome): there is no cut\n"
+        }
+        Task::Binary | Task::Classes(_) | Task::Labels(_) => {}
+    }
     let Some(fitted) = &bundle.fitted else {
         return text
             + "  without cut and recalibration, which a site's own validation rows give (--data and --secret)\n";
     };
-    match bundle.spec.data.task() {
-        Task::Classes(_) => return text + "  of several classes the likeliest is taken: there is no cut\n",
-        Task::Value => return text + "  what it predicts is a number: there is no cut\n",
-        Task::Events(_) => {
-            return text + "  what it predicts are risks by each of the study's cuts: no probability is cut\n"
-        }
-        Task::Binary | Task::Labels(_) => {}
+    if matches!(bundle.spec.data.task(), Task::Classes(_)) {
+        return text + "  of several classes the likeliest is taken: there is no cut\n";
     }
     for (n, name) in outputs(&bundle.spec.data).into_iter().enumerate() {
         let _ = writeln!(text, "  {name:?}: {}", of_output(fitted, n));

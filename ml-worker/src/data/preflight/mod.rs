@@ -12,6 +12,7 @@ use crate::data::{
         prepare::{enough, withheld},
         scale::Scaler,
         split::Split,
+        target::shared_columns,
     },
     table::Table,
     table::{
@@ -210,7 +211,11 @@ fn columns(report: &mut Report, path: &Path, spec: &DataSpec, how: &Reading) -> 
     if plan.labels.is_empty() {
         // its names may be a patient's cells
         report.extra.1.clear();
-        report.problem("no label is among the names in the first line; is that a header with names of columns?", true);
+        let what = if spec.outcome.is_some() { "outcome" } else { "label" };
+        report.problem(
+            format!("no {what} is among the names in the first line; is that a header with names of columns?"),
+            true,
+        );
     }
     for problem in problems {
         report.problem(format!("{problem}; rename or add it, or agree on a study without it"), true);
@@ -342,7 +347,7 @@ fn train(report: &mut Report, spec: &StudySpec, table: &Table, kept: &[usize]) -
     }
     let few = withheld(spec, table, &training)?;
     if let Some(name) = few.first() {
-        let (many, all) = (few.len(), table.features.len());
+        let (many, all) = (few.len(), shared_columns(&spec.data, &table.features).len());
         report.problem(
             format!(
                 "fewer than {MIN_ROWS} training rows have a value of {many} of {all} columns (the first: {name:?}): this \

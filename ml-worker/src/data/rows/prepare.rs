@@ -4,7 +4,7 @@ use crate::data::{
     error::DataError,
     rows::Rows,
     rows::{
-        scale::{own_statistics, Preprocessing, Scaler},
+        scale::{statistics_of, Preprocessing, Scaler},
         split::Split,
         target,
     },
@@ -12,7 +12,7 @@ use crate::data::{
 };
 use consilium_aggregation::{Statistics, MIN_ROWS};
 use consilium_primitives::FailureCode;
-use consilium_study::{OneClass, Scaling, StudySpec, Task};
+use consilium_study::{OneClass, StudySpec, Task};
 
 /// Training and validation rows of one site.
 #[derive(Clone, Debug)]
@@ -25,8 +25,13 @@ pub struct Prepared {
     pub preprocessing: Preprocessing,
 }
 
-/// What a numeric column is called, counted from 0, where there is no table at hand.
+/// What a column of the statistics that sites share is called, counted from 0, where there is no table at hand: a numeric
+/// feature, or, behind them, an outcome that is a number.
 pub fn numeric_column(spec: &StudySpec, place: usize) -> String {
+    if spec.data.task() == Task::Value && place + 1 == spec.data.statistics_columns() {
+        let outcome = spec.data.label_columns().first().copied().unwrap_or_default();
+        return format!("the outcome, column {outcome:?}");
+    }
     match spec.data.features.columns.get(place) {
         Some(name) => format!("column {name:?}"),
         None => format!("column {} of the other columns, sorted by their names", place + 1),
@@ -53,17 +58,18 @@ pub fn all_known(statistics: &Statistics, spec: &StudySpec) -> Result<(), DataEr
 }
 
 /// Columns of which other sites see nothing of this one, since too few of its training rows have a value: where all sites
-/// are so, the study ends after its statistics ([`all_known`]). None where its scaling asks for no statistics.
+/// are so, the study ends after its statistics ([`all_known`]). An outcome that is a number is one of them. None where the
+/// study shares no statistics.
 ///
 /// # Errors
 /// Rows on disk that cannot be read.
 pub fn withheld(spec: &StudySpec, table: &Table, training: &[usize]) -> Result<Vec<String>, DataError> {
-    if spec.data.scaling != Scaling::Swarm {
+    if spec.data.statistics_columns() == 0 {
         return Ok(Vec::new());
     }
-    let own = own_statistics(table, training)?;
-    let few = own.count.iter().zip(&table.features).filter(|(count, _)| **count < MIN_ROWS as f64);
-    Ok(few.map(|(_, name)| name.clone()).collect())
+    let shared = statistics_of(table, training)?;
+    let names = target::shared_columns(&spec.data, &table.features);
+    Ok(names.into_iter().zip(&shared.count).filter(|(_, count)| **count == 0.0).map(|(name, _)| name).collect())
 }
 
 impl Prepared {
