@@ -28,7 +28,9 @@ fn columns(dir: &Path, spec: Option<&StudySpec>, statistics: Option<&Hash>) -> R
     // of an outcome that is a number mean and deviation are shared, also where nothing else is
     let outcomes = usize::from(data.task() == Task::Value);
     let features = data.statistics_columns() - outcomes;
-    let outcome = data.label_columns().into_iter().take(outcomes).map(|name| format!("{} (the outcome)", seen(name)));
+    let how = if data.transform == Transform::None { "" } else { ", as it is" };
+    let outcome = data.label_columns().into_iter().take(outcomes);
+    let outcome = outcome.map(|name| format!("{} (the outcome{how})", seen(name)));
     let names: Vec<String> = names.iter().take(features).map(|name| seen(name)).chain(outcome).collect();
     let bytes = fs::read(dir.join(BLOBS).join(hex::encode(root))).map_err(|_| {
         "the merged statistics are not in this folder any more; a node keeps them for a day after the study's end"
@@ -94,10 +96,8 @@ mod tests {
         let mut spec = StudyFile::parse(include_str!("../../../examples/own-csv/study.toml")).unwrap().spec();
         (spec.data.label, spec.data.positive, spec.data.negative) = Default::default();
         spec.data.outcome = Some(Outcome::Value { column: "stay".into() });
-        for (scaling, names) in [
-            (Scaling::Swarm, &["age", "crp", "spo2", "stay (the outcome)"][..]),
-            (Scaling::Site, &["stay (the outcome)"]),
-        ] {
+        let all = ["age", "crp", "spo2", "stay (the outcome)"];
+        for (scaling, names) in [(Scaling::Swarm, &all[..]), (Scaling::Site, &all[3..])] {
             spec.data.scaling = scaling;
             let shared = names.len();
             let merged = Statistics { count: vec![40.0; shared], mean: vec![6.0; shared], m2: vec![4_000.0; shared] };

@@ -44,6 +44,9 @@ pub fn metadata(bundle: &Bundle, names: Option<&[String]>) -> Result<Vec<StringS
     if let Task::Binary = data.task() {
         entries.push(("negative", data.negative.clone()));
     }
+    if let Task::Events(_) = data.task() {
+        entries.push(("times", json!(data.cuts()).to_string()));
+    }
     let cuts: Vec<Value> =
         bundle.cuts_of_all().into_iter().map(|(chosen, cuts)| json!({ "chosen": chosen, "cuts": cuts })).collect();
     if !cuts.is_empty() {
@@ -61,6 +64,8 @@ fn task(data: &DataSpec) -> &'static str {
         Task::Binary => "binary",
         Task::Classes(_) => "classes",
         Task::Labels(_) => "labels",
+        Task::Value => "value",
+        Task::Events(_) => "events",
     }
 }
 

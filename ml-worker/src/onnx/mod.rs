@@ -127,8 +127,9 @@ fn codes(spec: &DataSpec, names: Option<&[String]>) -> Result<Vec<Vec<f64>>> {
     })
 }
 
-/// Logits, probabilities and, where the model has a recalibration, recalibrated probabilities: NaN of rows of which nothing
-/// can be said. What comes after the logits is computed in 64-bit floats, as `predict` does.
+/// Logits, probabilities and, where the model has a recalibration, recalibrated probabilities; of an outcome that is a number
+/// predictions in its own unit in place of probabilities. NaN of rows of which nothing can be said. What comes after the logits
+/// is computed in 64-bit floats, as `predict` does.
 fn outputs(graph: &mut Graph, bundle: &Bundle, ready: &Ready, logits: &str) {
     let spec = &bundle.spec;
     let count = spec.data.task().outputs();
@@ -137,16 +138,23 @@ fn outputs(graph: &mut Graph, bundle: &Bundle, ready: &Ready, logits: &str) {
     graph.output(&known, "logits", element::FLOAT, &[count], "what the last layer gives");
     let nan = graph.nan();
     let wide = graph.cast(logits, element::DOUBLE);
+    let what = "columns in the order of the metadata's \"outputs\"";
+    if spec.data.task() == Task::Value {
+        let predictions = told(graph, &wide, bundle);
+        let predictions = graph.node("Where", &[&ready.unknown, &nan, &predictions]);
+        graph.output(&predictions, "predictions", element::DOUBLE, &[count], what);
+        return;
+    }
     let probabilities = match (spec.data.task(), spec.training.loss) {
         (Task::Binary, Loss::SquaredError) => {
             let (zero, one) = (graph.doubles("least", &[], &[0.0]), graph.doubles("most", &[], &[1.0]));
             graph.node("Clip", &[&wide, &zero, &one])
         }
-        (Task::Binary | Task::Labels(_), _) => graph.node("Sigmoid", &[&wide]),
+        (Task::Events(_), _) => risks(graph, &wide),
+        (Task::Binary | Task::Labels(_) | Task::Value, _) => graph.node("Sigmoid", &[&wide]),
         (Task::Classes(_), _) => graph.with("Softmax", &[&wide], vec![AttributeProto::int("axis", 1)]),
     };
     let probabilities = graph.node("Where", &[&ready.unknown, &nan, &probabilities]);
-    let what = "columns in the order of the metadata's \"outputs\"";
     graph.output(&probabilities, "probabilities", element::DOUBLE, &[count], what);
     let Some(by) = bundle.recalibration() else { return };
     let slope: Vec<f64> = by.iter().map(|by| by.slope).collect();
@@ -158,4 +166,28 @@ fn outputs(graph: &mut Graph, bundle: &Bundle, ready: &Ready, logits: &str) {
     let recalibrated = graph.node("Sigmoid", &[&line]);
     let recalibrated = graph.node("Where", &[&ready.unknown, &nan, &recalibrated]);
     graph.output(&recalibrated, "recalibrated", element::DOUBLE, &[count], "probabilities after the recalibration");
+}
+
+/// An outcome that is a number in its own unit, of what the network gives.
+fn told(graph: &mut Graph, standard: &str, bundle: &Bundle) -> String {
+    // without it, predictions are told as they are learned
+    let (mean, deviation) =
+        bundle.preprocessing.scaler.target().map_or((0.0, 1.0), |target| (target.mean, target.deviation));
+    let (mean, deviation) =
+        (graph.doubles("outcome_mean", &[], &[mean]), graph.doubles("outcome_deviation", &[], &[deviation]));
+    let spread = graph.node("Mul", &[standard, &deviation]);
+    graph.node("Add", &[&spread, &mean])
+}
+
+/// The probability of the event by each cut, of the logits of the intervals' hazards: one less the product of the
+/// probabilities of no event in the intervals up to it, as a sum of logarithms, since ONNX has no running product.
+fn risks(graph: &mut Graph, hazards: &str) -> String {
+    let none = graph.node("Neg", &[hazards]);
+    let none = graph.node("Sigmoid", &[&none]);
+    let none = graph.node("Log", &[&none]);
+    let axis = graph.integers("axis", &[1]);
+    let so_far = graph.node("CumSum", &[&none, &axis]);
+    let alive = graph.node("Exp", &[&so_far]);
+    let one = graph.doubles("one", &[], &[1.0]);
+    graph.node("Sub", &[&one, &alive])
 }

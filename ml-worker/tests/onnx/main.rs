@@ -101,8 +101,10 @@ fn compare(what: &str, folder: &Path, model: &str, table: &str, found: &Value) -
         assert_eq!(theirs.len(), ours.len());
         theirs.iter().zip(*ours).for_each(|(is, wanted)| near(*is, f64::from(*wanted), &format!("logits, row {n}")));
     }
-    for (output, before) in [("probabilities", "p("), ("recalibrated", "recalibrated p(")] {
-        let column = |name: &String| printed.get(&format!("{before}{name})"));
+    for (output, before, after) in
+        [("probabilities", "p(", ")"), ("recalibrated", "recalibrated p(", ")"), ("predictions", "predicted ", "")]
+    {
+        let column = |name: &String| printed.get(&format!("{before}{name}{after}"));
         if column(&names[0]).is_none() {
             assert!(found["outputs"].get(output).is_none(), "{what}: {output}");
             continue;

@@ -22,10 +22,10 @@ pub fn uniform(seed: u64) -> impl FnMut() -> f64 {
 }
 
 /// Rows: `a` around 40; `gap` with empty cells; `day` far from 0 for its deviation; `few` whole numbers with ties; `sex` and
-/// `stage` of names, `stage` with empty cells; labels of every kind.
+/// `stage` of names, `stage` with empty cells; labels of every kind, and `stay`, a number that is also a time.
 pub fn rows(seed: u64, count: usize) -> String {
     let mut next = uniform(seed);
-    let mut text = String::from("a,gap,day,few,sex,stage,ill,kind,first,second\n");
+    let mut text = String::from("a,gap,day,few,sex,stage,ill,kind,first,second,stay\n");
     for n in 0..count {
         let ill = next() < 0.4;
         let a = 40.0 + 10.0 * (next() + next()) + if ill { 5.0 } else { 0.0 };
@@ -36,7 +36,8 @@ pub fn rows(seed: u64, count: usize) -> String {
         let stage = ["1", "2", "3", ""][(next() * 4.0) as usize];
         let kind = ["x", "y", "z"][(next() * 3.0) as usize];
         let (first, second) = (u8::from(next() < 0.5), u8::from(ill != (next() < 0.2)));
-        writeln!(text, "{a},{gap},{day},{few},{sex},{stage},{},{kind},{first},{second}", u8::from(ill)).unwrap();
+        let stay = 0.9 * a + few - 30.0;
+        writeln!(text, "{a},{gap},{day},{few},{sex},{stage},{},{kind},{first},{second},{stay}", u8::from(ill)).unwrap();
     }
     text
 }
@@ -46,7 +47,11 @@ pub fn study(data: &str, model: &str, training: &str) -> String {
     format!(
         "title = \"t\"\n[data]\n{data}\n{model}\n[training]\noptimizer = {{ adam = {{ learning_rate = 0.05 }} }}\nbatch_size = 32\n\
          epochs = 3\n{training}\n[evaluation]\nvalidation_share = 0.3\nmetric = \"{}\"\n[rules]\nrounds = 3\ntraining_seconds = 1\n",
-        if training.contains("squared_error") { "brier" } else { "log_loss" }
+        match (data.contains("outcome = { value"), training.contains("squared_error")) {
+            (true, _) => "absolute_error",
+            (false, true) => "brier",
+            (false, false) => "log_loss",
+        }
     )
 }
 
@@ -106,6 +111,14 @@ fn models_of_every_kind_give_what_predict_gives() {
     add("rank-of-one", &of(&["a"], &ranks.replace("swarm", "none")), LOGISTIC, "");
     let names = "categorical = [{ column = \"stage\", levels = [\"3\", \"1\", \"2\"] }]\nmissing = \"mean\"\n";
     add("names", &format!("{ILL}{names}"), LOGISTIC, "");
+    // outcomes that are no classes
+    let number = mixed("outcome = { value = { column = \"stay\" } }\n");
+    add("number", &number, deep, "loss = \"squared_error\"");
+    let unscaled = of(&["a", "few"], "outcome = { value = { column = \"stay\" } }\n");
+    add("number-huber", &unscaled, LOGISTIC, "loss = { huber = { delta = 1.5 } }");
+    let event = "time = \"stay\", event = \"ill\", happened = \"1\", censored = \"0\", cuts = [10.0, 12.5, 25.0]";
+    let times = mixed(&format!("outcome = {{ time_to_event = {{ {event} }} }}\n"));
+    add("times", &times, deep, "");
     // a number and a text for what is missing, for all columns and for one more
     let codes = "missing = \"mean\"\nscaling = \"swarm\"\nmissing_values = [\"0\", \".\"]\nmissing_values_of = { few = [\"-1\"] }\n";
     add("codes", &of(&["few", "gap", "first"], &format!("{ILL}{codes}")), deep, "");
@@ -133,6 +146,11 @@ fn models_of_every_kind_give_what_predict_gives() {
     assert_eq!((entry(classes, "outputs"), &classes["about"]["task"]), (json!(["z", "x", "y"]), &json!("classes")));
     assert!(classes["about"].get("cuts").is_none() && classes["outputs"].get("recalibrated").is_none());
     assert_eq!(entry(of("labels"), "outputs"), json!(["second", "first", "ill"]));
+    let (number, times) = (of("number"), of("times"));
+    assert_eq!((entry(number, "outputs"), &number["about"]["task"]), (json!(["stay"]), &json!("value")));
+    assert!(number["outputs"].get("probabilities").is_none() && number["about"].get("cuts").is_none(), "{number}");
+    assert_eq!(entry(times, "outputs"), json!(["ill by 10", "ill by 12.5", "ill by 25"]));
+    assert_eq!((entry(times, "times"), &times["about"]["task"]), (json!([10.0, 12.5, 25.0]), &json!("events")));
     assert_eq!(of("plain")["about"]["empty_cells"], "refused");
     assert!(of("names")["about"].get("numeric").is_none());
     // means of patients' values are in it
