@@ -203,7 +203,7 @@ impl Said<'_> {
                 let calibration = (self.goal.loss == Loss::CrossEntropy).then(|| Calibration::of(&z, &truths));
                 let recalibration = fitted.and_then(|f| f.recalibration.get(n).copied().flatten());
                 let recalibrated = recalibration.and_then(|by| recalibrated(by, &z, &truths));
-                Output { name: name.to_owned(), cuts, calibration, recalibrated }
+                Output { name, cuts, calibration, recalibrated }
             })
             .collect()
     }
