@@ -1,5 +1,7 @@
 //! `consilium study new`: a study file with comments, from the columns of a table, or from answers at a terminal.
 
+mod predicted;
+
 use super::validate::study_file;
 use crate::{
     ask,
@@ -7,9 +9,10 @@ use crate::{
     process::answer,
     programs::{write_new, Programs},
 };
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use clap::Args;
 use consilium_study::StudyFile;
+use predicted::Predicted;
 use serde::Deserialize;
 use std::{
     path::{Path, PathBuf},
@@ -25,10 +28,23 @@ pub struct New {
     /// A table of this site: its columns become the study's
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
-    /// The column that is to be predicted. Left out: it is asked for at the terminal
+    /// The column that is to be predicted: its classes, or, where it has more different numbers than classes can be, the number.
+    /// Left out: it is asked for at the terminal
     #[arg(long, value_name = "COLUMN")]
     label: Option<String>,
-    /// The label's value that is looked for, of two
+    /// The label is predicted as a number, also where it has few different ones
+    #[arg(long, conflicts_with_all = ["positive", "time"])]
+    number: bool,
+    /// In place of --label: the column of the time until an event, or until a row was followed without one
+    #[arg(long, value_name = "COLUMN", requires = "event", conflicts_with = "label")]
+    time: Option<String>,
+    /// The column that says whether the event ended that time
+    #[arg(long, value_name = "COLUMN", requires = "time")]
+    event: Option<String>,
+    /// Ends of the intervals that the time is cut into, in its unit, as 90,180,365
+    #[arg(long, value_name = "TIMES", value_delimiter = ',', requires = "time")]
+    cuts: Vec<f64>,
+    /// The value that is looked for, of the label's two, or the event's where it happened
     #[arg(long, value_name = "VALUE")]
     positive: Option<String>,
     /// The column that says which rows are one patient's
@@ -76,7 +92,11 @@ struct Others {
 /// What people have said.
 #[derive(Clone, Debug, Default)]
 struct Said {
+    /// The label, or the column that says whether there was an event.
     label: String,
+    number: bool,
+    time: Option<String>,
+    cuts: Vec<f64>,
     positive: Option<String>,
     group: Option<String>,
     ignore: Vec<String>,
@@ -93,10 +113,10 @@ fn asked(question: &str, missing: &str) -> Result<String> {
 /// Writes a study file for a table.
 ///
 /// # Errors
-/// The table cannot be read; the label has one value, or too many; the file is there already.
+/// The table cannot be read; the label has one value, or too many texts; the file is there already.
 pub async fn run(options: New) -> Result<()> {
     let programs = Programs::find(options.bin_dir.as_deref())?;
-    let label = match &options.label {
+    let label = match options.event.as_ref().or(options.label.as_ref()) {
         Some(label) => label.clone(),
         None => asked("Which column is to be predicted? ", "which column is to be predicted? Give --label COLUMN")?,
     };
@@ -105,18 +125,18 @@ pub async fn run(options: New) -> Result<()> {
     let survey: Survey = serde_json::from_value(answer(command).await?).context("the worker is of another version")?;
     let mut said = Said {
         label,
+        number: options.number,
+        time: options.time,
+        cuts: options.cuts,
         positive: options.positive,
         group: options.group,
         ignore: options.ignore,
         title: options.title,
         rounds: options.rounds,
     };
-    let values = classes(&survey, &said.label)?;
-    if let [one, other] = values.as_slice() {
-        if said.positive.is_none() && guess(values).is_none() {
-            let which = format!("which of {one:?} and {other:?} is looked for");
-            said.positive = Some(asked(&format!("{which}? "), &format!("{which}? Give --positive VALUE"))?);
-        }
+    if let Some((one, other)) = predicted::open(&survey, &said) {
+        let which = format!("which of {one:?} and {other:?} is looked for");
+        said.positive = Some(asked(&format!("{which}? "), &format!("{which}? Give --positive VALUE"))?);
     }
     if said.group.is_none() && ask::somebody() {
         let group = ask::line("Which column says which rows are one patient's (empty: none)? ")?.trim().to_owned();
@@ -134,25 +154,6 @@ pub async fn run(options: New) -> Result<()> {
     Ok(())
 }
 
-/// The label's values.
-fn classes<'a>(survey: &'a Survey, label: &str) -> Result<&'a Vec<String>> {
-    let column = survey.columns.iter().find(|column| column.name == label.trim());
-    let column = column.with_context(|| format!("--label {label}: there is no such column"))?;
-    match column.values.len() {
-        0 => bail!("--label {label}: it has no values, or too many for classes; this program learns classes alone"),
-        1 => bail!("--label {label}: it has one value only; nothing can be learned from that"),
-        _ => Ok(&column.values),
-    }
-}
-
-/// Which of two values is what is looked for, where their words say so.
-fn guess(values: &[String]) -> Option<usize> {
-    let says = |value: &String| POSITIVE.contains(&value.to_lowercase().as_str());
-    let mut found = values.iter().enumerate().filter(|(_, value)| says(value));
-    let first = found.next()?;
-    found.next().is_none().then_some(first.0)
-}
-
 /// A text as TOML writes it.
 fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
@@ -164,7 +165,7 @@ fn list(texts: &[String]) -> String {
 
 /// The study file.
 fn draft(survey: &Survey, said: &Said, data: &Path) -> Result<String> {
-    let values = classes(survey, &said.label)?;
+    let predicted = Predicted::of(survey, said)?;
     let known = |name: &String| survey.others.is_some() || survey.columns.iter().any(|column| column.name == *name);
     for (option, name) in
         said.group.iter().map(|name| ("--group", name)).chain(said.ignore.iter().map(|n| ("--ignore", n)))
@@ -173,6 +174,7 @@ fn draft(survey: &Survey, said: &Said, data: &Path) -> Result<String> {
     }
     let named = |column: &&Column| {
         column.name != said.label.trim()
+            && !predicted.takes(&column.name)
             && Some(&column.name) != said.group.as_ref()
             && !said.ignore.contains(&column.name)
     };
@@ -190,27 +192,11 @@ fn draft(survey: &Survey, said: &Said, data: &Path) -> Result<String> {
         "# Written by `consilium study new` from the columns of {file}, {} rows. Every key is explained in docs/study-file.md.\n\
          # Other sites' columns must have the same names; their order may differ.\n\
          title = {}\n\
-         # description = \"whom the model is for, and which rows each site takes\"\n\n[data]\nlabel = {}\n",
+         # description = \"whom the model is for, and which rows each site takes\"\n\n[data]\n{}",
         survey.rows,
         quoted(said.title.as_deref().unwrap_or(&default)),
-        quoted(said.label.trim()),
+        predicted.data(said)?,
     );
-    match values.as_slice() {
-        [one, other] => {
-            let wanted = match (&said.positive, guess(values)) {
-                (Some(given), _) => values
-                    .iter()
-                    .find(|value| *value == given)
-                    .with_context(|| format!("--positive {given}: the label's values are {one:?} and {other:?}"))?,
-                (None, Some(0)) => one,
-                (None, Some(_)) => other,
-                (None, None) => bail!("which of {one:?} and {other:?} is looked for? Give --positive VALUE"),
-            };
-            let negative = if wanted == one { other } else { one };
-            text += &format!("positive = {}   # what is looked for\nnegative = {}\n", quoted(wanted), quoted(negative));
-        }
-        more => text += &format!("classes = {}\n", list(more)),
-    }
     text += &match &said.group {
         Some(group) => format!("group = {}   # rows of one patient are never parted\n", quoted(group)),
         None => "# group = \"patient\"   # a column that says which rows are one patient's; do not do without where some have several\n"
@@ -256,11 +242,13 @@ fn draft(survey: &Survey, said: &Said, data: &Path) -> Result<String> {
     }
     text += &format!(
         "\n[model.logistic]   # or: [model.dense], hidden = [16], activation = \"relu\"\n\n\
-         [training]\noptimizer = {{ adam = {{ learning_rate = 0.05 }} }}\nbatch_size = {}\nepochs = 2   # passes over the rows in each round\n\n\
-         [evaluation]\nvalidation_share = 0.3   # of each site's rows, kept out of training to measure on\n\n\
+         [training]\noptimizer = {{ adam = {{ learning_rate = 0.05 }} }}\nbatch_size = {}\nepochs = 2   # passes over the rows in each round\n{}\n\
+         [evaluation]\nvalidation_share = 0.3   # of each site's rows, kept out of training to measure on\n{}\n\
          [rules]\nrounds = {}\ntraining_seconds = 10   # what the slowest site is expected to need in a round\n\
          # min_participants = 2, merge = \"mean\", max_share = 0.5, enrolment_minutes = 1440, link_mbit = 20.0: docs/study-file.md\n",
         if survey.rows > 10_000 { 128 } else { 32 },
+        predicted.loss(),
+        predicted.metric(),
         said.rounds,
     );
     Ok(text)
@@ -270,6 +258,7 @@ fn draft(survey: &Survey, said: &Said, data: &Path) -> Result<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use consilium_study::{Loss, Metric, Outcome, Task};
 
     fn column(name: &str, holds: &str, missing: u64, values: &[&str]) -> Column {
         let values = values.iter().map(|value| (*value).to_owned()).collect();
@@ -318,5 +307,34 @@ mod tests {
         assert_eq!(StudyFile::parse(&text).unwrap().data.negative, "B");
         let text = draft(&survey(&["a", "b", "c"]), &said(None), Path::new("t")).unwrap();
         assert_eq!(StudyFile::parse(&text).unwrap().data.classes, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_column_of_many_numbers_is_a_number_and_a_time_has_its_event() {
+        let mut table = survey(&["no", "yes"]);
+        table.columns.extend([column("stay", "numbers", 0, &[]), column("score", "numbers", 0, &["1", "2", "3"])]);
+        let of = |said: &Said| draft(&table, said, Path::new("t")).map(|text| StudyFile::parse(&text).unwrap().spec());
+        let label = |name: &str| Said { label: name.into(), ..said(None) };
+        let stay = of(&label("stay")).unwrap();
+        assert_eq!((stay.data.task(), stay.data.label_columns()), (Task::Value, vec!["stay"]));
+        assert_eq!((stay.training.loss, stay.evaluation.metric), (Loss::SquaredError, Metric::SquaredError));
+        assert!(stay.data.features.columns.iter().all(|name| name != "stay"), "{:?}", stay.data.features);
+        assert_eq!(of(&label("score")).unwrap().data.task(), Task::Classes(3));
+        assert_eq!(of(&Said { number: true, ..label("score") }).unwrap().data.task(), Task::Value);
+        let texts = of(&Said { number: true, ..label("ill") }).unwrap_err().to_string();
+        assert!(texts.contains("not all cells of \"ill\" are numbers"), "{texts}");
+
+        let time = Said { time: Some("stay".into()), cuts: vec![90.0, 365.5], ..label("ill") };
+        let spec = of(&time).unwrap();
+        assert_eq!((spec.data.task(), spec.data.label_columns()), (Task::Events(2), vec!["stay", "ill"]));
+        assert_eq!((spec.data.cuts(), spec.evaluation.metric), (&[90.0, 365.5][..], Metric::LogLoss));
+        let Some(Outcome::TimeToEvent { happened, censored, .. }) = &spec.data.outcome else { panic!() };
+        assert_eq!((happened.as_str(), censored.as_str()), ("yes", "no"));
+        assert_eq!(spec.data.features.columns, ["age \"now\"", "score"], "the time is no feature");
+        let error = |said: Said| of(&said).unwrap_err().to_string();
+        assert!(error(Said { cuts: Vec::new(), ..time.clone() }).contains("--cuts"));
+        assert!(error(Said { time: Some("sex".into()), ..time.clone() }).contains("--time sex: not all"));
+        assert!(error(Said { time: Some("day".into()), ..time.clone() }).contains("--time day: there is no such"));
+        assert!(error(Said { label: "score".into(), ..time }).contains("--event score: it has 3 values"));
     }
 }
