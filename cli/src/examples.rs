@@ -23,7 +23,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("localnet resume", &["consilium localnet resume consilium-run-1"]),
     ("studies", &["consilium studies --dir alder"]),
     ("study", &["consilium study 0 --dir alder", "consilium study 0 --dir alder --format json"]),
-    ("study new", &["consilium study new --data alder.csv --label admitted --group patient"]),
+    (
+        "study new",
+        &[
+            "consilium study new --data alder.csv --label admitted --group patient",
+            "consilium study new --data alder.csv --time days --event died --cuts 90,180,365",
+        ],
+    ),
     ("study validate", &["consilium study validate study.toml --data alder.csv --dir alder"]),
     ("study register", &["consilium study register study.toml --dir alder"]),
     (
