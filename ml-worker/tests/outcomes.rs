@@ -1,12 +1,17 @@
 //! Figures of outcomes that are no classes, against those of golden/outcomes.py.
 #![allow(clippy::unwrap_used)]
 
-use consilium_ml_worker::learn::{
-    figures::Figures,
-    loss::Objective,
-    metrics::{Regression, Survival},
+use consilium_ml_worker::{
+    data::Rows,
+    learn::{
+        figures::Figures,
+        logits_of,
+        loss::Objective,
+        metrics::{Regression, Survival},
+        Net,
+    },
 };
-use consilium_study::{Loss, Task};
+use consilium_study::{Architecture, Loss, Model, Penalty, Task};
 use serde_json::Value;
 
 fn golden(part: &str) -> Vec<Value> {
@@ -55,13 +60,49 @@ fn times_until_an_event() {
         let cuts = floats(&case["cuts"]);
         let goal = Objective::new(Task::Events(cuts.len()), Loss::CrossEntropy, Vec::new()).with_cuts(&cuts);
         let logits: Vec<f32> = case["logits"].as_array().unwrap().iter().flat_map(floats).map(|z| z as f32).collect();
-        let labels: Vec<u32> = floats(&case["times"])
-            .into_iter()
-            .zip(floats(&case["events"]))
-            .flat_map(|(time, event)| [(time as f32).to_bits(), event as u32])
-            .collect();
-        let ours = Figures::of(&goal, &logits, &labels, &[]).unwrap();
+        let ours = Figures::of(&goal, &logits, &labels(&case), &[]).unwrap();
         same(&serde_json::to_value(ours).unwrap(), &case["figures"], case["name"].as_str().unwrap());
+    }
+}
+
+/// Labels of times and of whether the event ended them, as a network's rows have them.
+fn labels(case: &Value) -> Vec<u32> {
+    let each = floats(&case["times"]).into_iter().zip(floats(&case["events"]));
+    each.flat_map(|(time, event)| [(time as f32).to_bits(), event as u32]).collect()
+}
+
+/// Followed to its end, training of one linear hazard for each interval is a logistic regression of each, of the rows that were seen
+/// in it.
+#[test]
+fn hazards_end_where_scikit_learns_logistic_regressions_do() {
+    let cases = golden("hazards");
+    assert_eq!(cases.len(), 2);
+    for case in cases {
+        let name = case["name"].as_str().unwrap();
+        let cuts = floats(&case["cuts"]);
+        let goal = Objective::new(Task::Events(cuts.len()), Loss::CrossEntropy, Vec::new()).with_cuts(&cuts);
+        let model: Model = serde_json::from_str(r#"{"layers": ["flatten"]}"#).unwrap();
+        let net = Net::new(Architecture::new(&model, &[2], cuts.len(), Penalty::default()).unwrap()).unwrap();
+        let x: Vec<f64> = case["x"].as_array().unwrap().iter().flat_map(floats).collect();
+        let labels = labels(&case);
+        let mut work = net.workspace(labels.len() / 2);
+        let (mut parameters, mut gradient) = (vec![0.0; net.parameters()], vec![0.0; net.parameters()]);
+        let mut loss = f64::NAN;
+        for _ in 0..3_000 {
+            work.input().copy_from_slice(&x);
+            loss = net.loss_and_gradient(&mut work, &parameters, &goal, &labels, None, &mut gradient);
+            parameters.iter_mut().zip(&gradient).for_each(|(parameter, slope)| *parameter -= 1.5 * slope);
+        }
+        assert!(gradient.iter().all(|slope| slope.abs() < 1e-9), "{name}: {gradient:?}");
+        let wanted = case["log_loss"].as_f64().unwrap();
+        assert!((loss - wanted).abs() < 1e-9, "{name}: {loss} instead of {wanted}");
+        let rows = Rows::kept(2, 2, x.iter().map(|x| *x as f32).collect(), labels);
+        let parameters: Vec<f32> = parameters.iter().map(|p| *p as f32).collect();
+        let ours = logits_of(&net, &parameters, &rows).unwrap();
+        let wanted: Vec<f64> = case["logits"].as_array().unwrap().iter().flat_map(floats).collect();
+        assert_eq!(ours.len(), wanted.len());
+        let worst = ours.iter().zip(&wanted).fold(0.0, |worst: f64, (z, w)| worst.max((f64::from(*z) - w).abs()));
+        assert!(worst < 1e-5, "{name}: {worst}");
     }
 }
 

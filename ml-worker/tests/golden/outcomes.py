@@ -1,11 +1,12 @@
 """Makes outcomes.json: figures of predicted numbers with scikit-learn; of times until an event with scikit-survival and lifelines
 (Harrell's C with both, the weighted Brier score with the former, Kaplan and Meier's estimate with the latter), their log-loss with
-scikit-learn over one line per patient and interval. Run as `python outcomes.py` where these are installed."""
+scikit-learn over one line per patient and interval; and where the training of hazards must end, as scikit-learn's logistic regression of each
+interval. Run as `python outcomes.py` where these are installed."""
 import json, pathlib, platform
 import lifelines, numpy as np, sklearn, sksurv
 from lifelines import KaplanMeierFitter
 from lifelines.utils import concordance_index
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import log_loss, mean_absolute_error, r2_score, root_mean_squared_error
 from sksurv.metrics import brier_score, concordance_index_censored
 from sksurv.util import Surv
@@ -103,6 +104,29 @@ logits, cuts, times, events = drawn(80, [90, 180, 365], True)
 times = np.ceil(times / 30) * 30
 logits[1::4] = logits[::4]
 lives.append(tied(logits, cuts, times, events))
+
+def fitted(name, x, cuts, times, events):
+    """A linear hazard of each interval, with the highest likelihood of what was seen: one logistic regression for each interval, of
+    the patients of whom the whole interval, or an event in it, was seen."""
+    x, t = (np.asarray(v, dtype=np.float32).astype(np.float64) for v in (x, times))
+    events = np.asarray(events, dtype=bool)
+    logits, loss = [], 0.0
+    for begin, end in zip([0.0, *cuts], cuts):
+        had = events & (t > begin) & (t <= end)
+        seen = had | (t > end) | ~events & (t == end)
+        model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-12, max_iter=1000).fit(x[seen], had[seen])
+        logits.append(model.decision_function(x))
+        loss += log_loss(had[seen], model.predict_proba(x[seen])[:, 1], normalize=False)
+    return dict(name=name, x=x.tolist(), cuts=list(map(float, cuts)), times=t.tolist(), events=events.astype(int).tolist(),
+                logits=np.stack(logits, axis=1).tolist(), log_loss=loss / len(t))
+
+def patients(n, whole):
+    x = rng.normal(0, 1, (n, 2))
+    until, followed = rng.exponential(250 * np.exp(-.6 * x[:, 0] + .4 * x[:, 1])), rng.uniform(50, 900, n)
+    times = np.minimum(until, followed)
+    return x, [90, 180, 365], np.ceil(times / 30) * 30 if whole else times, until <= followed
+
+ends = [fitted("times apart", *patients(200, False)), fitted("whole months", *patients(160, True))]
 out = dict(made_with=dict(python=platform.python_version(), numpy=np.__version__, sklearn=sklearn.__version__,
-                          sksurv=sksurv.__version__, lifelines=lifelines.__version__), regression=cases, survival=lives)
+                          sksurv=sksurv.__version__, lifelines=lifelines.__version__), regression=cases, survival=lives, hazards=ends)
 pathlib.Path(__file__).with_suffix(".json").write_text(json.dumps(out) + "\n")
