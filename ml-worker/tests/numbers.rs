@@ -6,7 +6,7 @@ mod support;
 use consilium_aggregation::Statistics;
 use consilium_ml_worker::{
     compare::{Comparison, Inputs},
-    data::{own_statistics, preflight, read_table, statistics_of, Prepared, Reading, Split, Table, Target},
+    data::{own_statistics, preflight, read_table, statistics_of, withheld, Prepared, Reading, Split, Table, Target},
     desk::{Bundle, Own},
     learn::{figures::Figures, logits_of, loss_micro, Net},
     random::{key, Stream},
@@ -178,6 +178,10 @@ fn where_features_are_not_scaled_together_sites_share_the_outcomes_statistics_al
         let rows: Vec<usize> = (0..12).collect();
         assert_eq!(statistics_of(&few, &rows).unwrap().count, [0.0]);
         assert_eq!(own_statistics(&few, &rows).unwrap().count, [12.0; 3]);
+        assert_eq!(withheld(&spec, &few, &rows).unwrap(), ["egfr"]);
+        let swarm = spec_of(&[]);
+        let few = read(dir.path(), "few.csv", &table("few", 12), &swarm);
+        assert_eq!(withheld(&swarm, &few, &rows).unwrap(), ["x", "y", "egfr"]);
     }
 }
 

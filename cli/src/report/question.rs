@@ -80,9 +80,13 @@ impl Question {
             ),
             Task::Events(_) => {
                 let cuts: Vec<String> = data.cuts().iter().map(ToString::to_string).collect();
-                let columns: Vec<String> = data.label_columns().into_iter().map(quoted).collect();
+                let columns = data.label_columns();
+                let [time, event] = [0, 1].map(|n| quoted(columns.get(n).copied().unwrap_or_default()));
                 (
-                    format!("how likely the event of {} is by each of {}", columns.join(" and "), cuts.join(", ")),
+                    format!(
+                        "how likely the event of {event} is by each of {} (in the unit of {time})",
+                        cuts.join(", ")
+                    ),
                     Vec::new(),
                 )
             }
@@ -202,11 +206,13 @@ fn reading(spec: &StudySpec) -> Vec<String> {
     lines.push(format!(
         "each site keeps {} of {} out of training, to measure on",
         percent(spec.evaluation.validation_share),
-        match (data.task() == Task::Value, data.group.is_some()) {
-            (false, true) => "each class's patients",
-            (false, false) => "each class's rows",
-            (true, true) => "its patients",
-            (true, false) => "its rows",
+        match (data.task(), data.group.is_some()) {
+            (Task::Value, true) => "its patients",
+            (Task::Value, false) => "its rows",
+            (Task::Events(_), true) => "its patients with the event, and of those without,",
+            (Task::Events(_), false) => "its rows with the event, and of those without,",
+            (Task::Binary | Task::Classes(_) | Task::Labels(_), true) => "each class's patients",
+            (Task::Binary | Task::Classes(_) | Task::Labels(_), false) => "each class's rows",
         }
     ));
     lines

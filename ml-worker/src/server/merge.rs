@@ -292,5 +292,26 @@ mod tests {
         assert_eq!((all.len(), all[10].as_str()), (11, "and 2 more columns are as far apart"));
         spec.data.transform = Transform::Rank;
         assert!(scales(&spec, &sites, who).is_empty());
+        // of an outcome that is a number, which is shared also where nothing else is
+        let mut text = text;
+        for (from, to) in [
+            (
+                "label = \"ill\"\npositive = \"yes\"\nnegative = \"no\"\n",
+                "outcome = { value = { column = \"stay\" } }\n",
+            ),
+            ("scaling = \"swarm\"\n", ""),
+            ("epochs = 1\n", "epochs = 1\nloss = \"squared_error\"\n"),
+            ("validation_share = 0.25\n", "validation_share = 0.25\nmetric = \"squared_error\"\n"),
+        ] {
+            assert!(text.contains(from), "{from}");
+            text = text.replace(from, to);
+        }
+        let spec = StudyFile::parse(&text).unwrap().spec();
+        let alone = |factor: f64| {
+            Statistics::of_columns(&[(0..40).map(|n| factor * (50 + n * 13 % 31) as f64).collect::<Vec<_>>()])
+        };
+        let said = scales(&spec, &[alone(1.0), alone(500.0)], who);
+        let wanted = "the outcome, column \"stay\": its values are 500 times as large at institution south";
+        assert!(said.len() == 1 && said[0].starts_with(wanted), "{said:?}");
     }
 }
