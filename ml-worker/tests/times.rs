@@ -263,5 +263,6 @@ fn times_and_events_that_are_none_are_named() {
     wrong("[30, 90, 180.5]", "[30, 30]", "each later than the one before");
     wrong("[30, 90, 180.5]", "[0, 30]", "above 0");
     wrong("\"yes\"", "\"no\"", "must be different");
+    wrong("scaling =", "missing_values = [\"no\"]\nscaling =", "is a value of the outcome too");
     wrong("validation_share = 0.3", "validation_share = 0.3\nmetric = \"brier\"", "is \"log_loss\"");
 }

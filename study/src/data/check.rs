@@ -2,8 +2,8 @@
 
 use crate::{
     data::{
-        same_value, BadRows, DataSpec, Features, MissingLabels, Orientation, PictureKind, Scaling, Task, Transform,
-        Window, MAX_LEVELS,
+        same_value, BadRows, DataSpec, Features, MissingLabels, Orientation, Outcome, PictureKind, Scaling, Task,
+        Transform, Window, MAX_LEVELS,
     },
     error::{wrong, SpecError},
 };
@@ -213,6 +213,16 @@ impl DataSpec {
             let label = [&self.label, &self.positive, &self.negative].iter().any(|text| !text.is_empty());
             if label || !self.labels.is_empty() || !self.classes.is_empty() {
                 return Err(wrong("data.outcome", "stands in place of label, labels, classes, positive and negative"));
+            }
+            if let Outcome::TimeToEvent { happened, censored, .. } = outcome {
+                let codes = || self.missing_values.iter();
+                if let Some(value) = [happened, censored].into_iter().find(|v| codes().any(|code| same_value(code, v)))
+                {
+                    return Err(wrong(
+                        "data.missing_values",
+                        format!("{value:?} is a value of the outcome too; it cannot be both"),
+                    ));
+                }
             }
             return outcome.check();
         }
