@@ -13,8 +13,8 @@ pub struct Split {
 }
 
 impl Split {
-    /// A split of the table's groups, each class apart, where there are classes. Of each class's groups, ordered by their keyed hashes, the first
-    /// `share` (rounded to whole groups) validate.
+    /// A split of the table's groups, each class apart, where there are classes; of times until an event groups with the event and those
+    /// without it. Of each class's groups, ordered by their keyed hashes, the first `share` (rounded to whole groups) validate.
     ///
     /// A group's class is the last one, in the study's order, that one of its rows has: of two classes the positive one
     /// when one of its rows is. Where there are several labels, it is that of the group's labels which the fewest of the
