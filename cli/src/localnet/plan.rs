@@ -244,7 +244,7 @@ fn seen_somewhere(sites: &[SitePlan]) -> Result<()> {
         Some(name) => bail!(
             "{} columns, the first of them {name:?}: no site has 20 training rows with a value, so that there is no common \
              mean and deviation, and the study would stop after its statistics; add rows, take such columns out, or set \
-             data.scaling to \"none\"",
+             data.scaling to \"none\" (an outcome that is a number is shared all the same, and needs the rows)",
             all.len()
         ),
     }

@@ -352,7 +352,7 @@ fn train(report: &mut Report, spec: &StudySpec, table: &Table, kept: &[usize]) -
             format!(
                 "fewer than {MIN_ROWS} training rows have a value of {many} of {all} columns (the first: {name:?}): this \
                  site's figures of them are withheld from the common mean and deviation; if it is so at all sites, the study \
-                 stops after its statistics; add rows, or agree on data.scaling \"none\""
+                 stops after its statistics; add rows, or agree on data.scaling \"none\", under which only an outcome that is a number is shared"
             ),
             false,
         );
