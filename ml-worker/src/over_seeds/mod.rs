@@ -17,7 +17,7 @@ use anyhow::{bail, Context, Result};
 use consilium_study::{StudyFile, Task};
 use std::{fmt, ops::RangeInclusive};
 
-/// Figures of one model on the held-out rows: of two classes, or what stands in their place of another outcome ([`names`]).
+/// Figures of one model on the held-out rows: of two classes, or what stands in their place of another outcome.
 #[derive(Clone, Copy, Debug)]
 pub struct Figures {
     /// Area under the ROC curve; of a number R², of the time until an event Harrell's C.
