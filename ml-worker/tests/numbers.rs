@@ -296,4 +296,7 @@ fn an_outcome_that_is_no_number_is_named_by_line_and_never_by_what_stands_there(
         !report.usable && report.problems.iter().any(|p| p.message.contains("the outcome is the same")),
         "{report:?}"
     );
+    fs::write(&path, "x,y\n1,1\n").unwrap();
+    let report = preflight(&path, &spec, &[0; 32], &Reading::default());
+    assert!(report.problems.iter().any(|p| p.message.contains("no outcome is among the names")), "{report:?}");
 }
