@@ -25,9 +25,12 @@ fn what_new_writes_passes_preflight_on_its_own_table() {
     let made = scratch.path().join("made.csv");
     let row = |n: usize| format!("{n},P{n},{}.5,{},{}\n", 40 + n * 7 % 31, ["f", "m"][n % 2], ["B", "M"][n / 2 % 2]);
     fs::write(&made, format!("nr,name,age,sex,type\n{}", (0..200).map(row).collect::<String>())).unwrap();
-    let cases: [(&str, &[&str]); 2] = [
+    let cases: [(&str, &[&str]); 4] = [
         (own, &["--label", "admitted", "--group", "patient"]),
         (made.to_str().unwrap(), &["--label", "type", "--positive", "M"]),
+        // a number, and the time until an event
+        (made.to_str().unwrap(), &["--label", "age"]),
+        (made.to_str().unwrap(), &["--time", "age", "--event", "type", "--positive", "M", "--cuts", "50,60"]),
     ];
     for (n, (data, more)) in cases.into_iter().enumerate() {
         let file = scratch.path().join(format!("study-{n}.toml"));
