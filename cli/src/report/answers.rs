@@ -4,7 +4,7 @@ use super::{
     certified,
     document::{HeldOut, Source, Told},
     fit, held_out,
-    question::Question,
+    question::{Kind, Question},
 };
 use crate::{
     dashboard::state::{Round, Study},
@@ -201,6 +201,19 @@ impl Known<'_> {
                     .into(),
             );
         }
+        lines.extend(match self.question.kind {
+            Kind::Classes => None,
+            Kind::Number => Some(
+                "Do not ask it about people whose values lie outside those of the people it learned from: of them its numbers are a guess, \
+                 and it does not say so."
+                    .to_owned(),
+            ),
+            Kind::Times => Some(
+                "Do not read what it says as a person's risk before it was held against what came true among rows of your own, which \
+                 `ml-worker evaluate` does at each time; beyond the last of these times it says nothing."
+                    .to_owned(),
+            ),
+        });
         if self.figures.iter().any(|told| told.figures.on == MeasuredOn::Validation) {
             lines.push(
                 "Do not quote figures on validation rows as what it will do on new patients: these rows have chosen the round, so that \

@@ -5,6 +5,7 @@ use super::{
     document::{Document, Told},
     fit,
     html::typed,
+    question::Kind,
     sections::REHEARSAL,
 };
 use crate::plain::{counted, seen};
@@ -193,14 +194,12 @@ fn table(document: &Document) -> String {
 /// What programs read: tags, metrics, and results by site. A licence is for those whose rows it learned from to say.
 fn front(document: &Document) -> String {
     let mut text = "---\nlibrary_name: consilium\nlicense: unknown\ntags:\n- swarm-learning\n- federated-learning\n- safetensors\n".to_owned();
-    let number = document.study.metric == "squared_error" || document.study.metric == "absolute_error";
-    if document.question.column_count > 0 {
-        let kind = if number { "regression" } else { "classification" };
-        text += &format!("- tabular\npipeline_tag: tabular-{kind}\n");
-    } else if number {
-        // no name fits a number that is read from a picture
-    } else if document.question.missing.is_none() {
-        text += "pipeline_tag: image-classification\n";
+    let table = document.question.column_count > 0;
+    if table {
+        text += "- tabular\n";
+    }
+    if let Some(kind) = task(document).filter(|_| table || document.question.missing.is_none()) {
+        text += &format!("pipeline_tag: {kind}\n");
     }
     let name = format!("consilium-study-{}", document.study.number);
     let results: String = document.figures.iter().filter_map(|told| result(document, told)).collect();
@@ -215,16 +214,20 @@ fn front(document: &Document) -> String {
     text + "---\n"
 }
 
+/// The task by the names that Hugging Face has; none where none fits: of a number that is read from a picture, and of times.
+fn task(document: &Document) -> Option<&'static str> {
+    match (document.question.column_count > 0, document.question.kind) {
+        (true, Kind::Classes) => Some("tabular-classification"),
+        (true, Kind::Number) => Some("tabular-regression"),
+        (false, Kind::Classes) => Some("image-classification"),
+        (false, Kind::Number) | (_, Kind::Times) => None,
+    }
+}
+
 /// One site's results.
 fn result(document: &Document, told: &Told) -> Option<String> {
     let figures = &told.figures;
-    let number = matches!(figures.metric, Metric::SquaredError | Metric::AbsoluteError);
-    let kind = match (document.question.column_count > 0, number) {
-        (true, true) => "tabular-regression",
-        (true, false) => "tabular-classification",
-        (false, true) => "other",
-        (false, false) => "image-classification",
-    };
+    let kind = task(document).unwrap_or("other");
     let on = match figures.on {
         MeasuredOn::TestFile => "test",
         MeasuredOn::Validation => "validation",
@@ -232,7 +235,13 @@ fn result(document: &Document, told: &Told) -> Option<String> {
     let mut metrics = String::new();
     for (name, value) in [
         ("roc_auc", figures.swarm.auc),
-        (if number { "r_squared" } else { "concordance" }, figures.swarm.fit.map(|found| fit::named(found).1)),
+        (
+            match document.question.kind {
+                Kind::Number => "r_squared",
+                Kind::Classes | Kind::Times => "concordance",
+            },
+            figures.swarm.fit.map(|found| fit::named(found).1),
+        ),
         (
             match figures.metric {
                 Metric::LogLoss => "log_loss",

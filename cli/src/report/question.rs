@@ -9,6 +9,19 @@ use serde::Serialize;
 /// Most names of columns that are listed.
 const MOST_NAMES: usize = 200;
 
+/// What kind of answer a model gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Of classes or labels.
+    #[default]
+    Classes,
+    /// A number.
+    Number,
+    /// How likely an event is by each of some times.
+    Times,
+}
+
 /// What is asked, and how the answer is learned.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Question {
@@ -22,6 +35,8 @@ pub struct Question {
     pub classes: Vec<String>,
     /// Whether there are two classes.
     pub binary: bool,
+    /// What kind of answer it is.
+    pub kind: Kind,
     /// What a row is made of, in a few words.
     pub rows: String,
     /// Names of the columns that the model reads; the first ones where there are many.
@@ -112,6 +127,11 @@ impl Question {
             outcome,
             classes,
             binary: data.task() == Task::Binary,
+            kind: match data.task() {
+                Task::Binary | Task::Classes(_) | Task::Labels(_) => Kind::Classes,
+                Task::Value => Kind::Number,
+                Task::Events(_) => Kind::Times,
+            },
             rows,
             columns,
             column_count: if data.pictures.is_some() { 0 } else { u32::try_from(count).unwrap_or(u32::MAX) },

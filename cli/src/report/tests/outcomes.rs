@@ -59,6 +59,7 @@ fn of_a_number_the_page_and_the_card_have_r_squared_and_no_word_of_classes() {
         "<h3>R² on the same rows</h3>",
         "squared error in units of the outcome",
         "was not the best: its R² is 0.480, and higher is that of Alder Clinic",
+        "of them its numbers are a guess",
     ] {
         assert!(page.contains(part), "{part} in\n{page}");
     }
@@ -87,11 +88,13 @@ fn of_times_the_page_and_the_card_have_harrells_c() {
         "by each of 90, 365",
         "Harrell&#39;s C 0.630 (0.5 is guessing, 1 is without an error)",
         "on the same rows</h3>",
+        "beyond the last of these times it says nothing",
     ] {
         assert!(page.contains(part), "{part} in\n{page}");
     }
     assert!(!page.contains("AUC") && !page.contains("was not the best"), "{page}");
     let card = card::text(&document);
+    assert!(card.contains("- tabular\n") && !card.contains("pipeline_tag"), "{card}");
     for part in ["type: concordance\n      value: 0.630000", "type: log_loss", "| Harrell's C of this model |"] {
         assert!(card.contains(part), "{part} in\n{card}");
     }
