@@ -301,7 +301,7 @@ pub(in crate::data) struct Form {
     /// Levels of each categorical column.
     pub levels: Vec<usize>,
     pub task: Task,
-    /// Whether the swarm's statistics scale the numeric columns.
+    /// Whether statistics that are shared have the numeric columns beside an outcome that is a number; no of other outcomes.
     pub swarm: bool,
     pub transform: Transform,
     pub missing: Missing,
@@ -317,7 +317,7 @@ impl Form {
             numeric: spec.numeric(),
             levels: spec.categorical.iter().map(|c| c.levels.len()).collect(),
             task: spec.task(),
-            swarm: spec.scaling == Scaling::Swarm,
+            swarm: spec.scaling == Scaling::Swarm && spec.task() == Task::Value,
             transform: spec.transform,
             missing: spec.missing,
             pictures: spec.pictures.clone(),
