@@ -2,6 +2,7 @@
 
 use super::{
     answers::list,
+    certified::Outcome,
     document::{Column, Document},
     html::{escaped, section as part, table, Cell},
 };
@@ -100,7 +101,9 @@ fn spread(column: &Column) -> (String, String) {
 
 fn patients(document: &Document) -> String {
     let (from, question) = (&document.learned_from, &document.question);
-    let mut body = "<h3>The rows that it learned from</h3>".to_owned();
+    let model = Outcome::of(&document.study) == Outcome::Model;
+    let heading = if model { "The rows that it learned from" } else { "The rows that are trained on" };
+    let mut body = format!("<h3>{heading}</h3>");
     if let Some(missing) = &from.missing {
         body += &format!("<p>Means and spreads of the columns are not in this report: {}.</p>", escaped(missing));
     } else {
