@@ -78,6 +78,7 @@ fn sites(document: &Document) -> String {
     let mut body = table(&heads, &rows);
     if !apart.is_empty() {
         let bound = study.rules.iter().find(|rule| rule.contains("of the weight"));
+        let bound = bound.and_then(|rule| rule.split(',').next());
         let bound = bound.map_or_else(String::new, |rule| format!(" ({rule})"));
         body += &format!(
             "<p>Share of the rows and weight are two things. The rules that were signed say how much a site counts in a merge, and bound \

@@ -1,6 +1,6 @@
 //! `consilium study validate`: a study file, looked at before anybody is asked to sign it.
 
-use super::rows;
+use super::{guess, rows};
 use crate::{
     options::Format,
     plain::{counted, seen},
@@ -67,11 +67,14 @@ fn warnings(file: &StudyFile, sites: u32) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     warnings.extend(file.transfer(sites)?.warning());
     if file.data.group.is_none() {
-        warnings.push(
+        let like = guess::patients(file.data.features.columns.iter().map(String::as_str));
+        let like = like.map_or_else(String::new, |name| {
+            format!("; the column {:?}, which is a feature, looks like that", seen(name))
+        });
+        warnings.push(format!(
             "no column says which rows are one patient's (data.group): where a patient has several, some may train and others be \
-             measured on, and figures are too good"
-                .into(),
-        );
+             measured on, and figures are too good{like}"
+        ));
     }
     if file.description.trim().is_empty() {
         warnings
@@ -109,6 +112,7 @@ pub async fn run(options: Validate) -> Result<()> {
             "title": seen(&spec.title),
             "spec_hash": hash,
             "spec_bytes": canonical.len(),
+            "group": file.data.group.as_deref().map(seen),
             "parameters": question.parameters,
             "update_bytes": rules.update_len,
             "merged_bytes": rules.merged_len,
@@ -122,6 +126,7 @@ pub async fn run(options: Validate) -> Result<()> {
     } else {
         out!("{shown}: “{}” can be registered as it is", seen(&spec.title));
         out!("  it says {}, from {}", question.outcome, question.rows);
+        question.reading.iter().for_each(|line| out!("  {line}"));
         out!("  model: {}; {}", question.model, counted(question.parameters, "number"));
         out!("  specification: {}, BLAKE2b-256 {hash}", counted(canonical.len() as u64, "byte"));
         out!("  an update has {}, a merged model {}", counted(rules.update_len, "byte"), rules.merged_len);
@@ -163,6 +168,11 @@ mod tests {
         let file = StudyFile::parse(&text.replace("description = ", "# ")).unwrap();
         assert_eq!(warnings(&file, 2).unwrap().len(), 1);
         let bare = StudyFile::parse(&text.replace("group = \"patient\"", "")).unwrap();
-        assert!(warnings(&bare, 2).unwrap()[0].contains("data.group"));
+        let said = warnings(&bare, 2).unwrap().remove(0);
+        assert!(said.contains("data.group") && !said.contains("looks like that"), "{said}");
+        // a number of a patient that is a feature
+        let wrong = text.replace("group = \"patient\"", "").replace("\"crp\"", "\"patient_id\"");
+        let said = warnings(&StudyFile::parse(&wrong).unwrap(), 2).unwrap().remove(0);
+        assert!(said.contains("the column \"patient_id\", which is a feature, looks like that"), "{said}");
     }
 }
