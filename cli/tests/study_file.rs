@@ -78,6 +78,14 @@ fn what_is_missing_is_asked_for_by_its_option_where_nobody_is_at_a_terminal() {
     let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/own-csv/north.csv");
     let bare = consilium(&["study", "new", "--data", own]);
     assert!(!bare.status.success() && said(&bare).contains("--label COLUMN"), "{}", said(&bare));
+    // what the command line's parser says is followed by a line that can be typed
+    for (line, example) in [
+        (&["study", "fetch", "0"][..], "For example: consilium study fetch 0 --dir alder"),
+        (&["report", "0"], "For example: consilium report 0 --dir alder"),
+    ] {
+        let bare = consilium(line);
+        assert!(!bare.status.success() && said(&bare).contains(example), "{}", said(&bare));
+    }
     let wrong = consilium(&["study", "new", "--data", own, "--label", "admited"]);
     assert!(!wrong.status.success() && said(&wrong).contains("no column \"admited\""), "{}", said(&wrong));
     let table = consilium(&["study", "validate", own]);
