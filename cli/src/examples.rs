@@ -45,7 +45,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("study fetch", &["consilium study fetch 0 --dir alder --out model"]),
     ("study figures", &["consilium study figures 0 --dir alder --out alder-figures.json"]),
     ("study reasons", &["consilium study reasons 0 --round 3 --dir alder"]),
-    ("report", &["consilium report 0 --dir alder --figures alder.json --figures birch.json --out report.html"]),
+    (
+        "report",
+        &[
+            "consilium report 0 --dir alder --out report.html",
+            "consilium report 0 --dir alder --figures alder.json --figures birch.json --out report-with-figures.html",
+        ],
+    ),
     ("late", &["consilium late 0 --last 5"]),
     ("audit", &["consilium audit 0 --blobs alder/blobs", "consilium audit --archive study-0.tar --blobs alder/blobs"]),
     ("export", &["consilium export 0 --blobs alder/blobs --out study-0.tar"]),

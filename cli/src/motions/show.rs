@@ -220,10 +220,16 @@ fn lines(
         here.names(&tally.nays),
         here.names(&tally.silent)
     ));
+    // what signs takes a folder
+    let signs = if hint.contains(" --dir ") { hint.to_owned() } else { format!(" --dir FOLDER{hint}") };
     lines.push(if open.until >= here.at.number {
-        format!("  can be voted on until block {}, for {} more", open.until, here.blocks(open.until - here.at.number))
+        format!(
+            "  can be voted on until block {}, for {} more: consilium vote {number} aye|nay{signs}",
+            open.until,
+            here.blocks(open.until - here.at.number)
+        )
     } else {
-        format!("  its time is over: `consilium close {number} --dir FOLDER` takes it away")
+        format!("  its time is over: `consilium close {number}{signs}` takes it away")
     });
     lines
 }
@@ -294,6 +300,9 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
+        assert!(text.contains(": consilium vote 3 aye|nay --dir FOLDER"), "{text}");
+        let text = lines(&here, 3, &open, &[], (" --dir north", false)).join("\n");
+        assert!(text.contains(": consilium vote 3 aye|nay --dir north"), "{text}");
         let mut late = here;
         late.at.number = 1_501;
         assert!(lines(&late, 3, &open, &[], ("", false)).join("\n").contains("consilium close 3 --dir FOLDER"));

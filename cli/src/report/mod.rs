@@ -85,7 +85,8 @@ pub async fn run(options: Options) -> Result<()> {
     let site = Site { shown: ANY.into(), ..Site::open(&options.dir, None, None)? };
     let chain = Chain::connect(&node_of(Some(&options.dir), &options.connection.url)?).await?;
     let link = gather::link(&site, chain).await?;
-    let gathered = gather(&site, &link, options.number, &options.connection.hint(), Blocks::Read).await?;
+    let hint = format!(" --dir {}{}", options.dir.display(), options.connection.hint());
+    let gathered = gather(&site, &link, options.number, &hint, Blocks::Read).await?;
     let mut figures: Vec<Told> = Vec::new();
     if !options.figures.is_empty() {
         let of = taken::Of::study(link.chain.genesis(), options.number, &gathered.info)?;

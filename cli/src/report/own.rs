@@ -13,7 +13,7 @@ use crate::{
     programs::{write_new, Programs},
     show::{history, name, names, print_json},
     study::{
-        fetch::{settled, whole},
+        fetch::{has_model, settled, whole},
         rows::data_of,
     },
 };
@@ -74,6 +74,7 @@ pub async fn run(options: Figures) -> Result<()> {
         true => Chain::connect(&node_of(acting.dir.as_deref(), &acting.connection.url)?).await?,
         false => acting.chain().await?,
     };
+    has_model(&chain, number, &acting.asks()).await?;
     let (at, info) = settled(&chain, number).await?;
     let of = Of::study(chain.genesis(), number, &info)?;
     let names = Arc::new(names(&chain.institutions(at).await?));
@@ -86,7 +87,9 @@ pub async fn run(options: Figures) -> Result<()> {
             file
         }
         (None, Some(dir)) => measured(&options, dir, &link, &info).await?,
-        (None, None) => bail!("whose rows? Give --dir FOLDER, or figures of `ml-worker own-arm` with --sign FILE"),
+        (None, None) => bail!(
+            "whose rows? Give --dir FOLDER, the institution's own, or figures of `ml-worker own-arm` with --sign FILE"
+        ),
     };
     of.check(&file)?;
     finish(&options, out, &link, &of, &info, file).await

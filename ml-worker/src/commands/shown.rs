@@ -132,12 +132,17 @@ pub fn evaluation(found: &Evaluation, of: &Made) -> String {
     text + "all figures: the same with --json (docs/figures.md)\n"
 }
 
-/// What a packed model brings.
+/// What a packed model brings, and how it is used.
 pub fn packed(bundle: &Bundle, folder: &str) -> String {
+    brings(bundle, folder)
+        + &format!("  to use it: ml-worker predict --model {folder} --data FILE --out predictions.csv\n")
+}
+
+fn brings(bundle: &Bundle, folder: &str) -> String {
     let mut text = format!("{folder}: the model, ready for `predict` and `evaluate`\n");
     let Some(fitted) = &bundle.fitted else {
         return text
-            + "  without cut and recalibration, which a site's own validation rows give (--data and --secret)\n";
+            + "  without cut and recalibration, which a site's own validation rows give (--data TABLE --secret worker/secret)\n";
     };
     if matches!(bundle.spec.data.task(), Task::Classes(_)) {
         return text + "  of several classes the likeliest is taken: there is no cut\n";
