@@ -6,7 +6,7 @@ use crate::{
 };
 use consilium_primitives::{
     round::Study,
-    rules::{Merge, MergeRule, NormBound, OnStall, ServerOptimizer, StudyRules, Weighting},
+    rules::{Merge, MergeRule, NormBound, OnStall, ServerOptimizer, StudyRules, Weighting, PPM},
     InstitutionId,
 };
 
