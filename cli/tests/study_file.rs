@@ -87,7 +87,11 @@ fn what_is_missing_is_asked_for_by_its_option_where_nobody_is_at_a_terminal() {
         assert!(!bare.status.success() && said(&bare).contains(example), "{}", said(&bare));
     }
     let wrong = consilium(&["study", "new", "--data", own, "--label", "admited"]);
-    assert!(!wrong.status.success() && said(&wrong).contains("no column \"admited\""), "{}", said(&wrong));
+    assert!(
+        !wrong.status.success() && said(&wrong).contains("no column \"admited\"; is \"admitted\" meant?"),
+        "{}",
+        said(&wrong)
+    );
     let table = consilium(&["study", "validate", own]);
     assert!(!table.status.success() && said(&table).contains("this is a table"), "{}", said(&table));
 }

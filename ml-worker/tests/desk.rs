@@ -181,7 +181,8 @@ fn errors_say_what_is_wrong_and_where() {
     assert!(!said.contains("SECRET"), "{said}");
     assert!(fails(dir, "evaluate --model ./model --data ./bad.csv").contains("--model takes the folder that"));
     assert!(fails(dir, "inspect --study ./bad.csv").contains("bad.csv"));
-    assert!(fails(dir, &format!("columns --data {} --named diagnose", site(0))).contains("has no column \"diagnose\""));
+    assert!(fails(dir, &format!("columns --data {} --named diagnose", site(0)))
+        .contains("has no column \"diagnose\"; is \"diagnosis\" meant?"));
     // the output's folder is looked at before training
     fs::write(dir.join("file"), "").unwrap();
     assert!(fails(dir, &train(&site(0)).replace("./model", "./file/model")).contains("cannot make"));

@@ -128,6 +128,7 @@ pub async fn run(options: New) -> Result<()> {
         };
         chosen.push(guess::group_words(said.group.as_deref()));
     }
+    chosen.extend(unused(&survey, &said));
     let text = draft(&survey, &said, &options.data)?;
     // what cannot be read would be a fault of this program
     StudyFile::parse(&text).context("no study file follows from this table")?;
@@ -181,6 +182,24 @@ fn list(texts: &[String]) -> String {
     format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
 }
 
+/// The columns that nobody has said to be something else than a feature.
+fn rest<'a>(survey: &'a Survey, said: &Said) -> Vec<&'a Column> {
+    let named = |column: &&Column| {
+        column.name != said.label.trim()
+            && Some(&column.name) != said.group.as_ref()
+            && !said.ignore.contains(&column.name)
+    };
+    survey.columns.iter().filter(named).collect()
+}
+
+/// Columns that become no feature though nobody has said so, with why.
+fn unused(survey: &Survey, said: &Said) -> Vec<String> {
+    let words = |column: &Column| {
+        guess::left_out(&column.holds).map(|why| format!("no feature: column “{}”: {why}", seen(&column.name)))
+    };
+    rest(survey, said).into_iter().filter_map(words).collect()
+}
+
 /// The study file.
 fn draft(survey: &Survey, said: &Said, data: &Path) -> Result<String> {
     let values = classes(survey, &said.label)?;
@@ -190,12 +209,7 @@ fn draft(survey: &Survey, said: &Said, data: &Path) -> Result<String> {
     {
         ensure!(known(name), "{option} {name}: there is no such column");
     }
-    let named = |column: &&Column| {
-        column.name != said.label.trim()
-            && Some(&column.name) != said.group.as_ref()
-            && !said.ignore.contains(&column.name)
-    };
-    let rest: Vec<&Column> = survey.columns.iter().filter(named).collect();
+    let rest = rest(survey, said);
     let of = |holds: &str| rest.iter().filter(|column| column.holds == holds).copied().collect::<Vec<&Column>>();
     let (numbers, levels) = (of("numbers"), of("levels"));
     ensure!(
@@ -244,14 +258,9 @@ fn draft(survey: &Survey, said: &Said, data: &Path) -> Result<String> {
         text += "scaling = \"swarm\"   # by mean and deviation of all sites' training rows; or \"none\"\n";
     }
     for column in &rest {
-        let why = match column.holds.as_str() {
-            "texts" => "texts, of which some stand in few rows: names of patients, or words",
-            "row_numbers" => "numbers that rise from row to row, as row numbers do",
-            "constant" => "one value only in this table",
-            "nothing" => "nothing but empty cells in this table",
-            _ => continue,
-        };
-        text += &format!("# left out: {} ({why})\n", seen(&column.name));
+        if let Some(why) = guess::left_out(&column.holds) {
+            text += &format!("# left out: {} ({why})\n", seen(&column.name));
+        }
     }
     match &survey.others {
         Some(Others { count, hash }) => {
@@ -334,6 +343,9 @@ mod tests {
         assert_eq!(proposed(&survey, &bare), Some("patient"));
         let ignored = Said { ignore: vec!["patient".into()], ..bare };
         assert_eq!(proposed(&survey, &ignored), None);
+        // no column goes without a word
+        let told = unused(&survey, &said(None));
+        assert!(told.len() == 1 && told[0].contains("site\\u{1b}") && told[0].contains("one value only"), "{told:?}");
     }
 
     #[test]

@@ -84,6 +84,17 @@ pub fn group_words(group: Option<&str>) -> String {
     }
 }
 
+/// Why a column that holds this becomes no feature by itself; none where it becomes one.
+pub fn left_out(holds: &str) -> Option<&'static str> {
+    Some(match holds {
+        "texts" => "texts, of which some stand in few rows: names of patients, words, or numbers with a cell among them that is none",
+        "row_numbers" => "numbers that rise from row to row, as row numbers do",
+        "constant" => "one value only in this table",
+        "nothing" => "nothing but empty cells in this table",
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,5 +127,8 @@ mod tests {
             "{said}"
         );
         assert!(group_words(None).contains("--group COLUMN"));
+        assert!(
+            left_out("texts").is_some_and(|why| why.contains("numbers with a cell")) && left_out("numbers").is_none()
+        );
     }
 }

@@ -2,13 +2,14 @@
 
 use super::{guess, rows};
 use crate::{
+    institution::folder::WORKER_SECRET,
     options::Format,
     plain::{counted, seen},
     programs::Programs,
     report::question::Question,
     show::print_json,
 };
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
 use consilium_primitives::rules::MAX_PARTICIPANTS;
 use consilium_study::StudyFile;
@@ -47,7 +48,10 @@ pub struct Validate {
 /// It cannot be read, is a table, or what is wrong with it and where.
 pub fn study_file(path: &Path) -> Result<StudyFile> {
     let shown = path.display();
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read the study file {shown}"))?;
+    let text = fs::read_to_string(path).with_context(|| {
+        let new = if path.exists() { "" } else { " (`consilium study new --data FILE --label COLUMN` writes one)" };
+        format!("cannot read the study file {shown}{new}")
+    })?;
     let file = StudyFile::parse(&text);
     ensure!(
         file.is_ok() || !is_table(&text),
@@ -99,6 +103,12 @@ pub async fn run(options: Validate) -> Result<()> {
     let warnings = warnings(&file, sites)?;
     let looked = match &options.data {
         Some(data) => {
+            if let Some(dir) = options.dir.as_deref().filter(|dir| !dir.join(WORKER_SECRET).exists()) {
+                bail!(
+                    "--dir {}: no institution's folder, as `consilium init` makes it: its {WORKER_SECRET} says which rows train",
+                    dir.display()
+                );
+            }
             let programs = Programs::find(options.bin_dir.as_deref())?;
             Some(rows::look(&programs, options.dir.as_deref(), &canonical, data).await?)
         }
@@ -158,6 +168,13 @@ mod tests {
         for text in [include_str!("../../../examples/own-csv/study.toml"), "title = 1, 2", "[data], x", "# a, b", ""] {
             assert!(!is_table(text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_says_what_writes_one() {
+        let scratch = tempfile::tempdir().unwrap();
+        let said = study_file(&scratch.path().join("study.toml")).unwrap_err().to_string();
+        assert!(said.contains("cannot read the study file") && said.contains("consilium study new"), "{said}");
     }
 
     #[test]
