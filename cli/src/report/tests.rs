@@ -3,6 +3,7 @@
 
 mod absent;
 mod reading;
+mod running;
 
 use super::{
     answers::Known,
@@ -165,6 +166,7 @@ pub fn document() -> Document {
         block: Some(21),
         kind: "pause",
         sites: vec!["Cedar University".into()],
+        times: 1,
         words: "the study was paused: too few updates".into(),
     };
     let left =
