@@ -46,7 +46,7 @@ impl Listed {
         let Self { blobs, attachments: Attachments { initial, code } } = self;
         let named = [(Kind::Initial, *initial), (Kind::Code, *code)];
         let named = named.into_iter().filter_map(|(kind, blob)| Some((kind, blob?)));
-        let named = named.filter(|_| blobs.ended.is_none()).map(|(kind, blob)| Notice {
+        let named = named.filter(move |_| blobs.ended.is_none()).map(move |(kind, blob)| Notice {
             study: blobs.study,
             round: 0,
             kind,
