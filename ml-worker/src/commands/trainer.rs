@@ -154,7 +154,8 @@ fn read_code(root: &str, blobs: &Path, out: &Path) -> Result<()> {
     if out.exists() {
         bail!("{} is there already; name a new folder", out.display());
     }
-    unpack(&bytes, out)?;
+    // of what is no code nothing stays
+    unpack(&bytes, out).inspect_err(|_| drop(fs::remove_dir_all(out)))?;
     say(format_args!(
         "{}: the code, to be read. If it may train on your rows, allow it in sites.toml, below the study's entry:\n\n[study.trainer]\n\
          code = \"{root}\"\ncommand = [\"/usr/bin/python3\", \"code/trainer.py\"]\n",
@@ -335,7 +336,7 @@ mod tests {
             assert!(refused(wrong, "wrong").contains("is no BLAKE3 hash"), "{wrong}");
         }
         assert!(refused(&"0".repeat(64), "wrong").contains("the courier brings it"));
-        assert!(refused(&format!("{other:x}"), "wrong").contains("no tar archive"));
+        assert!(refused(&format!("{other:x}"), "wrong").contains("no tar archive") && !at("wrong").exists());
         fs::write(blobs.join(&root), b"damaged").unwrap();
         assert!(refused(&root, "damaged").contains("it is damaged") && !at("damaged").exists());
     }
