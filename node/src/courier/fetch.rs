@@ -241,6 +241,13 @@ impl<T: Transport> Fetcher<T> {
                 // whoever the chain names as holder of something new is there
                 let holders = sources.iter().filter(|(_, holds)| *holds);
                 holders.for_each(|(peer, _)| self.peers.lock().returned(*peer, now));
+                if held && entry.kind.attached() {
+                    log::info!(
+                        target: LOG,
+                        "{entry}: is in the blob store, but was not put there for that, and so is given to nobody until a \
+                         participant shows that it may be. If your people mean it for the participants: ml-worker trainer put"
+                    );
+                }
             }
             // listed by two studies
             if desk.active.contains(&entry.blob) {

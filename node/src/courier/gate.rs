@@ -248,9 +248,10 @@ impl Snapshot {
 /// still be one too, but for an update that it has made itself and that is being merged: the others could not go on without it.
 ///
 /// `granted` says whether this node has the blob from members of that study, asked for that very round and kind, or, where the
-/// study's specification names it, from this institution's own people, who put it there as an attachment. Anything else in the blob store is this institution's own work or of another study or round, given only where the chain names this
-/// institution as a holder: the hash of an update is public before its freeze, and neither a study of others nor a
-/// later round, in which somebody lists the same hash, nor a specification that somebody wrote it into must bring the bytes out.
+/// study's specification names it, from this institution's own people, who put it there for that. Anything else in the blob
+/// store is this institution's own work or of another study or round, given only where the chain names this institution as a
+/// holder: the hash of an update is public before its freeze, and neither a study of others nor a later round, in which
+/// somebody lists the same hash, nor a specification that somebody has written it into must bring the bytes out.
 ///
 /// # Errors
 /// Why not. If several notices are about the entry, the reason of the one that came closest.

@@ -137,8 +137,8 @@ fn one_who_put_it_there_gives_it_to_all_and_they_pass_it_on() {
 
 #[test]
 fn naming_a_hash_brings_out_nothing_that_was_not_meant_for_it() {
-    // institution 4 proposes study 7, and writes into its specification what institution 1 holds: an update of its own, and
-    // a model that it fetched for study 8
+    // institution 4 proposes study 9, and writes into its specification what institution 1 holds: an update of its own for
+    // study 7, and a model that it fetched for study 8
     let (house, _, own) = holder(100_000, 1);
     let (bytes, model) = blob(50_000, 2);
     let had = Entry { study: 8, ..entry(Kind::Merged, model) };
