@@ -212,6 +212,8 @@ fn what(kind: &str) -> &str {
         "statistics" => "statistics of columns, before the first round",
         "update" => "updates, one for each round",
         "merged" => "merged models",
+        "initial" => "the file that the study begins with",
+        "code" => "the code of the study's own trainer",
         other => other,
     }
 }
