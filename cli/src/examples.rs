@@ -51,7 +51,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("study fetch", &["consilium study fetch 0 --dir alder --out model"]),
     ("study figures", &["consilium study figures 0 --dir alder --out alder-figures.json"]),
     ("study reasons", &["consilium study reasons 0 --round 3 --dir alder"]),
-    ("report", &["consilium report 0 --dir alder --figures alder.json --figures birch.json --out report.html"]),
+    (
+        "report",
+        &[
+            "consilium report 0 --dir alder --out report.html",
+            "consilium report 0 --dir alder --figures alder.json --figures birch.json --out report-with-figures.html",
+        ],
+    ),
     ("late", &["consilium late 0 --last 5"]),
     ("audit", &["consilium audit 0 --blobs alder/blobs", "consilium audit --archive study-0.tar --blobs alder/blobs"]),
     ("export", &["consilium export 0 --blobs alder/blobs --out study-0.tar"]),
@@ -110,6 +116,20 @@ fn within(command: Command, path: &str) -> Command {
     })
 }
 
+/// The first example of the command that these words begin with, for whoever has left something out.
+pub fn of_typed(words: &[String]) -> Option<&'static str> {
+    let mut path = String::new();
+    for word in words {
+        let longer = format!("{path} {word}").trim_start().to_owned();
+        let within = format!("{longer} ");
+        if !EXAMPLES.iter().any(|(of, _)| *of == longer || of.starts_with(&within)) {
+            break;
+        }
+        path = longer;
+    }
+    EXAMPLES.iter().find(|(of, _)| *of == path).and_then(|(_, lines)| lines.first().copied())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -158,6 +178,20 @@ mod tests {
                 assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
             }
         }
+    }
+
+    #[test]
+    fn what_was_typed_finds_the_example_of_its_command() {
+        let of = |line: &str| of_typed(&words(line));
+        for (line, example) in [
+            ("study fetch 0 --dir alder", "consilium study fetch 0 "),
+            ("study fetch", "consilium study fetch 0 "),
+            ("report", "consilium report 0 "),
+            ("motions --card card.json", "consilium motions"),
+        ] {
+            assert!(of(line).is_some_and(|found| found.starts_with(example)), "{line}: {:?}", of(line));
+        }
+        assert_eq!([of(""), of("nothing"), of("propose")], [None; 3]);
     }
 
     #[test]

@@ -46,7 +46,7 @@ mod study;
 mod up;
 
 use anyhow::Context;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{error::ErrorKind, CommandFactory, FromArgMatches, Parser, Subcommand};
 use consilium_program::{Manuals, Version};
 use options::Asked;
 use std::process::ExitCode;
@@ -167,7 +167,15 @@ pub async fn program(version: Version) -> ExitCode {
         Err(error) => {
             // the parser's own exit code for a wrong command line, 2, is the one of an audit that found a difference
             let failed = error.use_stderr();
-            return if error.print().is_ok() && !failed { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            let printed = error.print().is_ok();
+            if error.kind() == ErrorKind::MissingRequiredArgument {
+                let typed: Vec<String> =
+                    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+                if let Some(example) = examples::of_typed(&typed) {
+                    eprintln!("For example: {example}");
+                }
+            }
+            return if printed && !failed { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
     };
     match run(cli.command, version).await {

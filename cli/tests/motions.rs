@@ -246,7 +246,8 @@ fn institutions_decide_together_and_act_for_themselves_by_the_command_line_alone
     let admission = number(&said);
     b.follows(a.best().unwrap());
     let compared = done(&["motions", &admission.to_string(), "--card", text(&card), "--url", &b.url()]);
-    says(&compared, &["is the card of this motion"]);
+    says(&compared, &["is the card of this motion", "consilium vote "]);
+    assert!(!compared.contains("compare it with"), "it was compared already: {compared}");
     b.votes(admission, "aye");
     says(&c.votes(admission, "aye"), &["passed", "new-house is an institution"]);
     e.start(&chain);

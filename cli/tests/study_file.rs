@@ -51,12 +51,50 @@ fn what_new_writes_passes_preflight_on_its_own_table() {
 }
 
 #[test]
+fn what_new_chooses_by_a_name_it_says_and_an_option_turns_it_round() {
+    let scratch = tempfile::tempdir().unwrap();
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/own-csv/north.csv");
+    let new = |name: &str, more: &[&str]| {
+        let file = scratch.path().join(name).to_str().unwrap().to_owned();
+        let output =
+            consilium(&[&["study", "new", "--data", own, "--label", "admitted", "--out", &file], more].concat());
+        assert!(output.status.success(), "{}", said(&output));
+        (said(&output), file)
+    };
+    let (told, file) = new("chosen.toml", &[]);
+    for part in ["looked for is \"yes\"", "--positive no", "\"patient\"", "--group COLUMN", "--no-group"] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    let looked = consilium(&["study", "validate", &file, "--format", "json"]);
+    let looked: Value = serde_json::from_slice(&looked.stdout).unwrap();
+    assert_eq!(looked["group"], "patient", "{looked}");
+    let words = said(&consilium(&["study", "validate", &file]));
+    assert!(words.contains("rows of one “patient”"), "{words}");
+    let (told, file) = new("said.toml", &["--positive", "no", "--no-group"]);
+    assert!(!told.contains("--positive") && !told.contains("--group"), "{told}");
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.contains("positive = \"no\"") && !text.contains("\ngroup = "), "{text}");
+}
+
+#[test]
 fn what_is_missing_is_asked_for_by_its_option_where_nobody_is_at_a_terminal() {
     let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/own-csv/north.csv");
     let bare = consilium(&["study", "new", "--data", own]);
     assert!(!bare.status.success() && said(&bare).contains("--label COLUMN"), "{}", said(&bare));
+    // what the command line's parser says is followed by a line that can be typed
+    for (line, example) in [
+        (&["study", "fetch", "0"][..], "For example: consilium study fetch 0 --dir alder"),
+        (&["report", "0"], "For example: consilium report 0 --dir alder"),
+    ] {
+        let bare = consilium(line);
+        assert!(!bare.status.success() && said(&bare).contains(example), "{}", said(&bare));
+    }
     let wrong = consilium(&["study", "new", "--data", own, "--label", "admited"]);
-    assert!(!wrong.status.success() && said(&wrong).contains("no column \"admited\""), "{}", said(&wrong));
+    assert!(
+        !wrong.status.success() && said(&wrong).contains("no column \"admited\"; is \"admitted\" meant?"),
+        "{}",
+        said(&wrong)
+    );
     let table = consilium(&["study", "validate", own]);
     assert!(!table.status.success() && said(&table).contains("this is a table"), "{}", said(&table));
 }

@@ -207,7 +207,7 @@ export type Sum = {
 to: string,
 /** Of which study. */
 study: number,
-/** `statistics` (before the first round), `update` or `merged`. */
+/** `statistics` (before the first round), `update`, `merged`, `initial` (the file that a study begins with) or `code` (of its trainer). */
 kind: string,
 /** How many different files. */
 files: number,
@@ -228,7 +228,7 @@ to: string,
 study: number,
 /** Of which round; 0 for statistics. */
 round: number,
-/** `statistics` (before the first round), `update` or `merged`. */
+/** `statistics` (before the first round), `update`, `merged`, `initial` (the file that a study begins with) or `code` (of its trainer). */
 kind: string,
 /** Bytes. */
 bytes: number,

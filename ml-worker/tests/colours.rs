@@ -77,7 +77,7 @@ fn study(pictures: &str) -> StudySpec {
 
 /// Pictures of one colour each, red of the ill, blue of the others; of the first one the colour.
 fn album(folder: &Path, count: u8) -> (PathBuf, [u8; 3]) {
-    let colour = |n: u8| if n % 2 == 0 { [180 + n, 20, n] } else { [n, 20, 180 + n] };
+    let colour = |n: u8| if n.is_multiple_of(2) { [180 + n, 20, n] } else { [n, 20, 180 + n] };
     let mut table = String::from("file,ill\n");
     for n in 0..count {
         image::RgbImage::from_pixel(9, 5, image::Rgb(colour(n))).save(folder.join(format!("{n}.png"))).unwrap();

@@ -179,9 +179,10 @@ fn errors_say_what_is_wrong_and_where() {
     let said = fails(dir, &train("./bad.csv"));
     assert!(said.contains("bad.csv, line 2, column") && said.contains("is not a number"), "{said}");
     assert!(!said.contains("SECRET"), "{said}");
-    assert!(fails(dir, "evaluate --model ./model --data ./bad.csv").contains("cannot read"));
+    assert!(fails(dir, "evaluate --model ./model --data ./bad.csv").contains("--model takes the folder that"));
     assert!(fails(dir, "inspect --study ./bad.csv").contains("bad.csv"));
-    assert!(fails(dir, &format!("columns --data {} --named diagnose", site(0))).contains("has no column \"diagnose\""));
+    assert!(fails(dir, &format!("columns --data {} --named diagnose", site(0)))
+        .contains("has no column \"diagnose\"; is \"diagnosis\" meant?"));
     // the output's folder is looked at before training
     fs::write(dir.join("file"), "").unwrap();
     assert!(fails(dir, &train(&site(0)).replace("./model", "./file/model")).contains("cannot make"));

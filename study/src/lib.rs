@@ -7,12 +7,14 @@
 //! * [`SiteFigures`]: what is measured of a finished study's model at a site, as it is signed and reported;
 //! * [`initial_parameters`]: the model that training starts from, by the specification's seed or from a file that it names; [`random`]: the streams
 //!   that its numbers come from.
+//! * [`Attachments`]: the files that it names, which every participant needs.
 //!
 //! Nothing here reaches the runtime: to the chain a specification is opaque bytes with a hash.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 mod architecture;
+mod attachments;
 mod canonical;
 mod data;
 mod decimals;
@@ -37,6 +39,7 @@ mod training;
 mod transfer;
 
 pub use architecture::{Architecture, MAX_ACTIVATIONS};
+pub use attachments::{attachment_note, Attachments, MAX_CODE_LEN};
 pub use canonical::CanonicalError;
 pub use data::{
     same_value, BadRows, Categorical, DataSpec, Decimal, Encoding, Features, Layout, Missing, MissingLabels, OneClass,

@@ -1,7 +1,7 @@
 //! Models of one's own, and files that a study begins with: what may be written, and what is said of what may not.
 #![allow(clippy::unwrap_used)]
 
-use consilium_study::{starting_parameters, NamedFile, StudyFile, StudySpec};
+use consilium_study::{starting_parameters, Attachments, NamedFile, StudyFile, StudySpec};
 use safetensors::{tensor::TensorView, Dtype};
 
 const STUDY: &str = include_str!("../../examples/own-csv/study.toml");
@@ -50,6 +50,9 @@ fn what_is_merged_follows_from_the_specification_and_what_it_begins_with_from_th
     let bytes = whole();
     let spec = study(&model, &format!("initial = {}", named(&bytes))).unwrap();
     assert_eq!(StudySpec::from_canonical(&spec.canonical().unwrap()).unwrap(), spec);
+    let attachments = Attachments::of(&spec.canonical().unwrap());
+    assert_eq!(attachments.initial, Some(NamedFile::of(&bytes).blob("").unwrap()), "what couriers read of it");
+    assert_eq!(attachments.code, Some(NamedFile::of(b"code").blob("").unwrap()));
     assert_eq!(spec.layout().unwrap().elements(), 3);
     assert_eq!(starting_parameters(&spec, Some(&bytes)).unwrap(), [3.0, 1.0, 2.0], "by the bytes of the names");
     let missing = starting_parameters(&spec, None).unwrap_err().to_string();

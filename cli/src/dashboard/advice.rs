@@ -77,7 +77,7 @@ pub fn advice(site: &Site, state: &State, studies: &BTreeMap<StudyId, Listed>) -
     for motion in state.motions.iter().filter(|motion| motion.ours) {
         let number = motion.number;
         let words = format!("Motion {number} waits for our vote: {}", motion.headline);
-        let look = format!("consilium motions {number} --url {}", site.settings.rpc_url());
+        let look = format!("consilium motions {number} --dir {dir}");
         put(
             false,
             words,
@@ -252,6 +252,8 @@ mod tests {
         let all = told(member, &state, &listed);
         assert!(all[0].0 && all[0].1.contains("consilium study resume 4 --dir alder"), "{all:?}");
         assert!(!all[1].0 && all[1].1.contains("consilium vote 7 nay --dir alder"), "{all:?}");
+        // the folder is enough: its node is asked
+        assert!(all[1].1.contains("consilium motions 7 --dir alder") && !all[1].1.contains("--url"), "{all:?}");
         state.motions[0].ours = false;
         assert_eq!(told(member, &state, &listed).len(), 1);
         // who is no member is asked for nothing

@@ -236,7 +236,7 @@ told! {
         pub to: String,
         /// Of which study.
         pub study: u32,
-        /// `statistics` (before the first round), `update` or `merged`.
+        /// `statistics` (before the first round), `update`, `merged`, `initial` (the file that a study begins with) or `code` (of its trainer).
         pub kind: String,
         /// How many different files.
         pub files: u32,
@@ -258,7 +258,7 @@ told! {
         pub study: u32,
         /// Of which round; 0 for statistics.
         pub round: u32,
-        /// `statistics` (before the first round), `update` or `merged`.
+        /// `statistics` (before the first round), `update`, `merged`, `initial` (the file that a study begins with) or `code` (of its trainer).
         pub kind: String,
         /// Bytes.
         pub bytes: u64,

@@ -9,6 +9,7 @@ use crate::{
 use anyhow::{bail, Context, Result};
 use codec::Encode;
 use consilium_primitives::{round::Phase, Hash, StudyId};
+use consilium_study::attachment_note;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -28,8 +29,8 @@ pub fn agreement(chain: &Chain, plan: &Plan, network: &Network) -> Result<Hash> 
     Ok(agreement_hash(chain.genesis(), &proposer, &plan.rules, &plan.spec))
 }
 
-/// Gives every site's worker its secret and the files that the study names, and tells it which data the agreement may use and which
-/// trainer. One that was told already keeps what it has.
+/// Gives every site's worker its secret, and tells it which data the agreement may use and which trainer. The files that the study
+/// names are put at the proposer alone, and couriers bring them to the others. A worker that was told already keeps what it has.
 ///
 /// # Errors
 /// A file cannot be written.
@@ -48,17 +49,25 @@ pub fn allow(plan: &Plan, network: &Network, agreement: &Hash) -> Result<()> {
             let table: toml::Table = text.parse().with_context(|| file.display().to_string())?;
             entry.insert("trainer".into(), table.into());
         }
-        for file in plan.means.blobs() {
-            let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-            let blobs = house.blobs();
-            fs::create_dir_all(&blobs).with_context(|| format!("cannot make {}", blobs.display()))?;
-            let path = blobs.join(blake3::hash(&bytes).to_hex().as_str());
-            fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        if network.houses.first().is_some_and(|proposer| proposer.id() == house.id()) {
+            plan.means.blobs().try_for_each(|file| attach(file, &house.blobs()))?;
         }
         let mut whole = toml::Table::new();
         whole.insert("study".into(), vec![toml::Value::Table(entry)].into());
         let file = house.sites_file();
         fs::write(&file, whole.to_string()).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Puts a file that the study names into a blob store, as `ml-worker trainer put` does.
+fn attach(file: &Path, blobs: &Path) -> Result<()> {
+    let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    fs::create_dir_all(blobs).with_context(|| format!("cannot make {}", blobs.display()))?;
+    let root = Hash::from(*blake3::hash(&bytes).as_bytes());
+    for (name, bytes) in [(hex::encode(root), &bytes[..]), (attachment_note(&root), &b""[..])] {
+        let path = blobs.join(name);
+        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }

@@ -111,7 +111,7 @@ impl Means {
         Ok(means)
     }
 
-    /// The files that every site's blob store must hold.
+    /// The files that every site's blob store must come to hold: the proposer's from the start.
     pub fn blobs(&self) -> impl Iterator<Item = &PathBuf> {
         self.initial.iter().chain(&self.code)
     }

@@ -4,6 +4,7 @@ use super::{
     history::{decided, Decided},
     propose::admission,
     upgrade::code_of,
+    words::numbered,
 };
 use crate::{
     chain::{
@@ -15,7 +16,7 @@ use crate::{
     programs::Programs,
     show::{print_json, running},
 };
-use anyhow::{bail, Result};
+use anyhow::{bail, Context, Result};
 use clap::Args;
 use consilium_founding::Card;
 use serde_json::{json, Value};
@@ -75,7 +76,7 @@ async fn all(chain: &Chain, mut here: Consortium, studies: &[String], options: &
         out!("No motion is open (block {}).", here.at.number);
     }
     for (number, open) in &here.motions {
-        lines(here, *number, open, studies).iter().for_each(|line| out!("{line}"));
+        lines(here, *number, open, studies, (&options.asked.hint(), false)).iter().for_each(|line| out!("{line}"));
     }
     if !ended.is_empty() {
         out!("decided last:");
@@ -97,23 +98,36 @@ async fn one(chain: &Chain, mut here: Consortium, studies: &[String], number: u3
         let end = ending(chain, &mut here, number).await;
         let here = &here;
         if options.asked.connection.format == Format::Json {
-            return print_json(&ended_json(here, number, &end));
+            let compared = match end.as_ref().ok().and_then(|end| end.open.as_ref()) {
+                Some(open) => compare(here, chain, &open.motion, options).await?,
+                None => Vec::new(),
+            };
+            return print_json(&with(ended_json(here, number, &end), &compared));
         }
         let end = end?;
         out!("{}", past_line(here, number, &Ok(end.clone())));
         if let Some(open) = &end.open {
             out!("  ayes {}; nays {}", here.names(&open.ayes), here.names(&open.nays));
-            compare(here, chain, &open.motion, options).await?;
+            compare(here, chain, &open.motion, options).await?.iter().for_each(|line| out!("  {line}"));
         }
         return Ok(());
     }
     let here = &here;
     let Some(open) = here.motions.get(&number) else { return Ok(()) };
     if options.asked.connection.format == Format::Json {
-        return print_json(&open_json(here, number, open, studies));
+        let compared = compare(here, chain, &open.motion, options).await?;
+        return print_json(&with(open_json(here, number, open, studies), &compared));
     }
-    lines(here, number, open, studies).iter().for_each(|line| out!("{line}"));
-    compare(here, chain, &open.motion, options).await
+    let given = options.card.is_some() || options.wasm.is_some();
+    lines(here, number, open, studies, (&options.asked.hint(), given)).iter().for_each(|line| out!("{line}"));
+    compare(here, chain, &open.motion, options).await?.iter().for_each(|line| out!("  {line}"));
+    Ok(())
+}
+
+/// A motion's document with what a comparison has found.
+fn with(mut motion: Value, compared: &[String]) -> Value {
+    motion["compared"] = json!(compared);
+    motion
 }
 
 /// Everybody whom a motion names.
@@ -138,8 +152,12 @@ async fn ending(chain: &Chain, here: &mut Consortium, number: u32) -> Result<Dec
     Ok(end)
 }
 
-/// Compares a motion with a file that was named.
-async fn compare(here: &Consortium, chain: &Chain, motion: &Motion, options: &Options) -> Result<()> {
+/// What comes out where a motion is compared with the file that was named; nothing where none was.
+///
+/// # Errors
+/// It is about another file, or about none.
+async fn compare(here: &Consortium, chain: &Chain, motion: &Motion, options: &Options) -> Result<Vec<String>> {
+    let mut found = Vec::new();
     if let Some(file) = &options.wasm {
         let Motion::Upgrade { code, .. } = motion else {
             bail!("this motion is about no runtime: {}", here.headline(motion))
@@ -148,7 +166,7 @@ async fn compare(here: &Consortium, chain: &Chain, motion: &Motion, options: &Op
         if hash != *code {
             bail!("{} is ANOTHER runtime than the one of this motion: its hash is {hash:?}", file.display());
         }
-        out!("  {} is the runtime of this motion, to the byte", file.display());
+        found.push(format!("{} is the runtime of this motion, to the byte", file.display()));
         // the hash is what is voted on; what is in it takes a node's program to say
         let changes = async {
             let programs = Programs::find(None)?;
@@ -156,26 +174,38 @@ async fn compare(here: &Consortium, chain: &Chain, motion: &Motion, options: &Op
             anyhow::Ok(old.changes(&new))
         };
         match changes.await {
-            Ok(lines) => lines.iter().for_each(|line| out!("  {line}")),
-            Err(error) => out!("  its calls cannot be told: {error:#}"),
+            Ok(lines) => found.extend(lines),
+            Err(error) => found.push(format!("its calls cannot be told: {error:#}")),
         }
     }
     if let Some(file) = &options.card {
         let Motion::Admit(admitted) = motion else { bail!("this motion admits nobody: {}", here.headline(motion)) };
-        let card = Card::read(&fs::read(file)?).map_err(|error| error.context(file.display().to_string()))?;
+        let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let card = Card::read(&bytes).map_err(|error| error.context(file.display().to_string()))?;
         if admission(&card.0, &card.1, &chain.genesis())? != *admitted {
             bail!("{} is ANOTHER card than the one of this motion", file.display());
         }
-        out!("  {} is the card of this motion; its fingerprint is {}", file.display(), card.0.fingerprint());
+        found.push(format!(
+            "{} is the card of this motion, to the letter; its fingerprint is {}",
+            file.display(),
+            card.0.fingerprint()
+        ));
     }
-    Ok(())
+    Ok(found)
 }
 
-/// An open motion in lines.
-pub fn lines(here: &Consortium, number: u32, open: &Open, studies: &[String]) -> Vec<String> {
+/// An open motion in lines, with the end of commands that reach the same node, and whether it is compared with a file.
+fn lines(
+    here: &Consortium,
+    number: u32,
+    open: &Open,
+    studies: &[String],
+    (hint, compared): (&str, bool),
+) -> Vec<String> {
     let tally = here.tally(open);
     let mut lines = vec![format!("motion {number}: {}", here.headline(&open.motion))];
-    lines.extend(here.details(&open.motion, studies).into_iter().map(|line| format!("  {line}")));
+    let details = numbered(here.details(&open.motion, studies), number, hint, compared);
+    lines.extend(details.into_iter().map(|line| format!("  {line}")));
     lines.push(format!("  proposed by {} in block {}", here.name(&open.proposer), open.proposed_at));
     lines.push(format!(
         "  ayes {} of {} that are needed ({} are counted): {}",
@@ -190,10 +220,16 @@ pub fn lines(here: &Consortium, number: u32, open: &Open, studies: &[String]) ->
         here.names(&tally.nays),
         here.names(&tally.silent)
     ));
+    // what signs takes a folder
+    let signs = if hint.contains(" --dir ") { hint.to_owned() } else { format!(" --dir FOLDER{hint}") };
     lines.push(if open.until >= here.at.number {
-        format!("  can be voted on until block {}, for {} more", open.until, here.blocks(open.until - here.at.number))
+        format!(
+            "  can be voted on until block {}, for {} more: consilium vote {number} aye|nay{signs}",
+            open.until,
+            here.blocks(open.until - here.at.number)
+        )
     } else {
-        format!("  its time is over: `consilium close {number}` takes it away")
+        format!("  its time is over: `consilium close {number}{signs}` takes it away")
     });
     lines
 }
@@ -254,7 +290,7 @@ mod tests {
     fn an_open_motion_says_who_is_for_it_and_how_many_are_missing_until_when() {
         let here = consortium(&["north", "south", "east", "west"]);
         let open = open(Motion::Suspend { who: AccountId32::from([4; 32]) }, &[1], &[4]);
-        let text = lines(&here, 3, &open, &[]).join("\n");
+        let text = lines(&here, 3, &open, &[], ("", false)).join("\n");
         for part in [
             "motion 3: suspend west",
             "proposed by north in block 990",
@@ -264,8 +300,13 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
+        assert!(text.contains(": consilium vote 3 aye|nay --dir FOLDER"), "{text}");
+        let text = lines(&here, 3, &open, &[], (" --dir north", false)).join("\n");
+        assert!(text.contains(": consilium vote 3 aye|nay --dir north"), "{text}");
         let mut late = here;
         late.at.number = 1_501;
-        assert!(lines(&late, 3, &open, &[]).join("\n").contains("consilium close 3"));
+        assert!(lines(&late, 3, &open, &[], ("", false)).join("\n").contains("consilium close 3 --dir FOLDER"));
+        // programs learn what came out of a comparison, too
+        assert_eq!(with(json!({ "number": 3 }), &["it is".into()]), json!({ "number": 3, "compared": ["it is"] }));
     }
 }

@@ -22,6 +22,20 @@ pub const KINDS: [&str; 10] = [
     "rescue",
 ];
 
+/// How the line begins that says how a motion is held against a file, with its number as NUMBER.
+const COMPARE: &str = "compare it with";
+
+/// Details of a motion whose number is known. The line on a comparison names it, and `hint`, the end of a command that reaches the same
+/// node; it is left out where the comparison was made.
+pub fn numbered(details: Vec<String>, number: u32, hint: &str, compared: bool) -> Vec<String> {
+    let shown = details.into_iter().filter(|line| !(compared && line.starts_with(COMPARE)));
+    let with = |line: String| match line.starts_with(COMPARE) {
+        true => line.replace("NUMBER", &number.to_string()) + hint,
+        false => line,
+    };
+    shown.map(with).collect()
+}
+
 /// The share of a kind, by its place in [`KINDS`].
 pub fn share_of<'a>(all: &'a mut Thresholds, kind: &str) -> Option<&'a mut Share> {
     Some(match kind {
@@ -126,7 +140,7 @@ impl Consortium {
                         if addresses.is_empty() { "none: it dials others".into() } else { addresses.join(", ") }
                     ),
                     format!("session keys 0x{}", hex::encode(&it.keys)),
-                    "compare it with the card that you have: consilium motions NUMBER --card FILE".into(),
+                    format!("{COMPARE} the card that you have: consilium motions NUMBER --card FILE"),
                 ];
                 if it.validator {
                     let (is, will) = (self.validators.len(), self.validators.len() + 1);
@@ -177,7 +191,7 @@ impl Consortium {
             Motion::Upgrade { .. } => {
                 let mut lines = vec![
                     "everybody's node runs what this code says, from its first block on; from then anybody can apply it".into(),
-                    "compare it with the file that you have: consilium motions NUMBER --wasm FILE".into(),
+                    format!("{COMPARE} the file that you have: consilium motions NUMBER --wasm FILE"),
                 ];
                 lines.push(if studies.is_empty() {
                     "no study runs now".into()
@@ -294,5 +308,11 @@ mod tests {
         assert!(line.contains("0xabab") && line.contains("from 1 d after"), "{line}");
         let said = here.details(&motion, &["study 3".into()]).join("\n");
         assert!(said.contains("study 3") && said.contains("--wasm"), "{said}");
+        // whoever has compared is not told to
+        let details = || here.details(&motion, &[]);
+        let said = numbered(details(), 7, " --dir alder", false).join("\n");
+        assert!(said.contains(": consilium motions 7 --wasm FILE --dir alder"), "{said}");
+        let said = numbered(details(), 7, "", true).join("\n");
+        assert!(!said.contains("compare") && said.contains("no study runs now"), "{said}");
     }
 }

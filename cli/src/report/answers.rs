@@ -1,7 +1,7 @@
 //! Three questions of whoever is to use the model, answered from what is known; and what a report does not show.
 
 use super::{
-    certified,
+    certified::{self, Outcome},
     document::{HeldOut, Source, Told},
     fit, held_out,
     question::{Kind, Question},
@@ -39,9 +39,9 @@ pub struct Known<'a> {
 }
 
 /// Why an AUC of 1 has no interval.
-pub const WITHOUT_ERROR: &str = "An AUC of 1.000 has no interval: where no two rows are in the wrong order, they do not show by how much other \
-    rows would differ, and few rows are often without an error by chance. The interval of a difference from such an AUC has the spread of \
-    the other model alone, and is too narrow.";
+pub const WITHOUT_ERROR: &str =
+    "An AUC of 1.000 has no interval: where no two rows are in the wrong order, they do not show by how much other \
+    rows would differ, and few rows are often without an error by chance.";
 
 /// A figure with three decimals.
 pub fn number(value: f64) -> String {
@@ -110,32 +110,82 @@ impl Known<'_> {
 
     fn whom(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        if self.study.certificate.is_none() {
-            lines.push(format!("There is no certified model: the study is {}.", self.study.phase));
+        let outcome = Outcome::of(self.study);
+        let (says, whose) = match outcome {
+            Outcome::Model => ("It says", "Its proposer"),
+            Outcome::Open => ("It is to say", "The study's proposer"),
+            Outcome::None => ("It was to say", "The study's proposer"),
+        };
+        match outcome {
+            Outcome::Model => {}
+            Outcome::Open => lines.push(format!(
+                "For nobody yet: the study has not ended, and only its end certifies a model. It is at: {}. Below stands what that \
+                 model is to be.",
+                certified::at(self.study)
+            )),
+            Outcome::None => lines.push(format!(
+                "For nobody: there is no model of this study, and none will come ({}). Below stands what the model was to be.",
+                self.study.phase
+            )),
         }
         match &self.question.missing {
-            Some(why) => lines.push(format!("What it asks is not known here: {why}.")),
-            None => lines.push(format!("It says {}, from {}.", self.question.outcome, self.question.rows)),
+            Some(why) => lines.push(format!("What the study asks is not known here: {why}.")),
+            None => lines.push(format!("{says} {}, from {}.", self.question.outcome, self.question.rows)),
         }
         if !self.question.description.is_empty() {
             lines.push(format!(
-                "Its proposer, {}, says of it: “{}”",
+                "{whose}, {}, says of it: “{}”",
                 self.study.proposer,
                 self.question.description.replace('\n', " ")
             ));
         }
         let rows: u64 = self.study.members.iter().map(|member| u64::from(member.samples)).sum();
         let names: Vec<&str> = self.study.members.iter().map(|member| member.name.as_str()).collect();
-        lines.push(format!(
-            "It learned from {} of {}. It is for people like those whose rows these are, measured in the same way and in the same \
-             units; whether yours are like them, only rows of your own can show.",
-            counted(rows, "row"),
-            list(&names)
-        ));
+        let rows = format!("{} of {}", counted(rows, "row"), list(&names));
+        lines.push(match outcome {
+            _ if names.is_empty() => "No site has signed for rows to train on yet.".into(),
+            Outcome::Model => format!(
+                "It learned from {rows}. It is for people like those whose rows these are, measured in the same way and in the same \
+                 units; whether yours are like them, only rows of your own can show."
+            ),
+            Outcome::Open => format!("The sites that take part have signed for these training rows: {rows}."),
+            Outcome::None => format!("The sites that took part had signed for these training rows: {rows}."),
+        });
         lines
     }
 
+    /// How sure a model is that does not exist: what there is of rounds, and that it is no result.
+    fn unsure(&self, outcome: Outcome) -> Vec<String> {
+        let mut lines = vec![match outcome {
+            Outcome::None => "There is no model, so that there is nothing to be sure of.".to_owned(),
+            _ => "Nothing can be said yet: which round's model is certified, the sites' figures decide, and rounds may come that are \
+                  better or worse."
+                .into(),
+        }];
+        let measured = |round: &&Round| round.kind != "statistics" && !round.losses.is_empty();
+        if let Some(round) = self.study.rounds.iter().rev().find(measured) {
+            let which =
+                if round.kind == "initial" { "the initial model".to_owned() } else { format!("round {}", round.round) };
+            lines.push(format!(
+                "The last model that sites have measured is that of {which}: the {} on their own validation rows is {}; lower is better.",
+                metric(&self.study.metric),
+                self.each(&round.losses)
+            ));
+        }
+        lines
+    }
+
+    /// The chain's figures of a round, by site.
+    fn each(&self, losses: &[(u8, f64)]) -> String {
+        let each = losses.iter().map(|(place, loss)| format!("{} {}", self.member(*place), number(*loss)));
+        each.collect::<Vec<_>>().join(", ")
+    }
+
     fn sure(&self) -> Vec<String> {
+        let outcome = Outcome::of(self.study);
+        if outcome != Outcome::Model {
+            return self.unsure(outcome);
+        }
         let mut lines = certified::told(self.study, self.figures);
         for told in self.figures {
             lines.push(one(told));
@@ -163,18 +213,12 @@ impl Known<'_> {
             let what = if self.question.binary { "How well it tells ill from well" } else { "How well it answers" };
             lines.push(format!("{what} is not known here: no site's figures were taken in."));
             match losses {
-                Some(losses) => {
-                    let each: Vec<String> = losses
-                        .iter()
-                        .map(|(place, loss)| format!("{} {}", self.member(*place), number(*loss)))
-                        .collect();
-                    lines.push(format!(
-                        "The chain has one figure of each site, the {} on its own validation rows, without an interval: {}. By it alone \
-                         nobody can tell whether the model is good enough for anything.",
-                        metric(&self.study.metric),
-                        each.join(", ")
-                    ));
-                }
+                Some(losses) => lines.push(format!(
+                    "The chain has one figure of each site, the {} on its own validation rows, without an interval: {}. By it alone \
+                     nobody can tell whether the model is good enough for anything.",
+                    metric(&self.study.metric),
+                    self.each(losses)
+                )),
                 None => lines.push("The chain has no figure of this model either.".into()),
             }
         }
@@ -182,6 +226,15 @@ impl Known<'_> {
     }
 
     fn not(&self) -> Vec<String> {
+        if Outcome::of(self.study) != Outcome::Model {
+            return vec![
+                "Do not use a round's model that lies in a site's folder: it is a step on the way, and nobody has certified it.".into(),
+                "Do not quote the figures of rounds as the study's result.".into(),
+                "Do not hand a round's model on as if it held nothing of its patients: what was trained on rows can reveal something about \
+                 them."
+                    .into(),
+            ];
+        }
         let mut lines = vec![
             "Do not let it decide about a person: it is the outcome of a study, no medical device, and has not been tested in care."
                 .to_owned(),
@@ -197,7 +250,8 @@ impl Known<'_> {
         if self.question.binary {
             lines.push(
                 "Do not say yes from .5 on unless .5 is the cut that your own rows ask for, and do not read its probability as a risk \
-                 before it was calibrated on your own rows: `ml-worker pack --data` finds that cut and that calibration."
+                 before it was calibrated on your own rows: `ml-worker pack --data`, whose whole line `consilium study fetch` prints, finds that \
+                 cut and that calibration."
                     .into(),
             );
         }
@@ -231,14 +285,30 @@ impl Known<'_> {
 
     /// What it does not show.
     pub fn limits(&self) -> Vec<String> {
+        let twice = "Whether one patient's rows lie at two sites: nobody can see the rows of both.".to_owned();
+        let outcome = Outcome::of(self.study);
+        if outcome != Outcome::Model {
+            let mut lines = vec![
+                "That each site trains honestly, and on real rows: nobody but the site sees that.".to_owned(),
+                twice,
+            ];
+            if outcome == Outcome::Open {
+                lines.push(
+                    "What joining gives to any site: that is measured once the study has ended with a model, by each site on its own rows."
+                        .into(),
+                );
+            }
+            lines.extend(self.unread.iter().cloned());
+            return lines;
+        }
         let mut lines = vec![
             "That each site trained honestly, and on real rows: the certificate says that the model came out of the sites' updates by \
              the agreed rule, and who computed the same."
                 .to_owned(),
-            "How it does in subgroups (age, sex, machine), on rows of other years, or in care. `ml-worker evaluate --by COLUMN` measures \
-             the former on a site's own rows."
+            "How it does in subgroups (age, sex, machine), on rows of other years, or in care. On a site's own rows, `ml-worker evaluate \
+             --model MODEL --data FILE --by COLUMN` measures the former; MODEL is the folder that `ml-worker pack` has made."
                 .into(),
-            "Whether one patient's rows lie at two sites: nobody can see the rows of both.".into(),
+            twice,
         ];
         let silent: Vec<&str> = self
             .study

@@ -15,6 +15,36 @@ pub const CHOICE: &str = "How the certified round was chosen: not by the mean, a
     of those that take part, by weight and by number. A round that no such majority measured cannot become the best; where there is no best, the last \
     round is certified.";
 
+/// Whether a study has come to a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// One is certified.
+    Model,
+    /// Its end is still to come.
+    Open,
+    /// It has ended without one.
+    None,
+}
+
+impl Outcome {
+    /// Of a study.
+    pub fn of(study: &Study) -> Self {
+        match (&study.certificate, study.stage.as_str()) {
+            (Some(_), _) => Self::Model,
+            (None, "ended") => Self::None,
+            (None, _) => Self::Open,
+        }
+    }
+}
+
+/// Where a study is, with the round where it has one.
+pub fn at(study: &Study) -> String {
+    match study.round {
+        0 => study.phase.clone(),
+        round => format!("{}, round {round} of {} at most", study.phase, study.max_rounds),
+    }
+}
+
 /// What the certified round lacks; members by their place.
 pub struct Lacks<'a> {
     /// The round.

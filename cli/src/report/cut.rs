@@ -133,9 +133,9 @@ fn how(document: &Document) -> String {
     }
     let number = document.study.number;
     format!(
-        "consilium study figures {number} --dir FOLDER --test later-rows.csv --out figures.json\n\
-         consilium report {number} --dir FOLDER --figures figures.json --out report-with-figures.html\n\
-         # or, with a model that `ml-worker pack` has made:\n\
-         ml-worker evaluate --model model --data later-rows.csv"
+        "consilium study figures {number} --dir FOLDER --test later-rows.csv --out figures-{number}-test.json\n\
+         consilium report {number} --dir FOLDER --figures figures-{number}-test.json --out report-{number}-with-test-figures.html\n\
+         # or, with the folder of a model that `ml-worker pack` has made:\n\
+         ml-worker evaluate --model model/ready --data later-rows.csv"
     )
 }

@@ -101,7 +101,7 @@ pub async fn gather(site: &Site, link: &Link, number: StudyId, hint: &str, block
     let mut unread = Vec::new();
     let events = match blocks {
         Blocks::Skip => {
-            unread.push(format!("Pauses, and whose part did not come: the study's blocks were not read; `consilium late {number}` does."));
+            unread.push(format!("Pauses, and whose part did not come: the study's blocks were not read; `consilium late {number} --dir FOLDER` does."));
             None
         }
         Blocks::Read => {

@@ -9,22 +9,20 @@ use super::{
     fit, held_out,
     html::{escaped, note, paragraph, section as part, table, Cell},
     losses::{line, means, reading},
+    unmeasured,
 };
 use crate::plain::counted;
-use consilium_study::{Curves, Difference, MeasuredOn, ModelFigures, Verdict, MIN_FOR_CURVES, ROC_STEPS};
+use consilium_study::{Curves, Difference, MeasuredOn, ModelFigures, Verdict, ROC_STEPS};
+
+/// Of an interval beside an AUC of 1.
+const TOO_NARROW: &str =
+    "An interval of a difference from an AUC of 1.000 has the spread of the other model alone, and is too narrow.";
 
 /// The whole part.
 pub fn section(document: &Document) -> String {
     let title = "Swarm or own model?";
     if document.figures.is_empty() {
-        let words = format!(
-            "Not known: to tell, each site must train a model of its own rows alone. `consilium study figures {} --dir FOLDER --out \
-             figures.json` does that at a site, after the study and for as many rounds, and signs what it finds; `consilium report {0} \
-             --figures figures.json …` takes in such files.",
-            document.study.number
-        );
-        let cut = if document.question.binary { cut::missing(document) } else { String::new() };
-        return part("figures", title, &(paragraph(&words) + &cut));
+        return part("figures", title, &unmeasured::body(document));
     }
     let mut body = words(document);
     body += &compared(document);
@@ -36,7 +34,7 @@ pub fn section(document: &Document) -> String {
         body += &cut::section(document);
         body += "<h3>ROC and calibration at each site</h3>";
         document.figures.iter().for_each(|told| body += &curves(told));
-        body += &too_few(document);
+        body += &unmeasured::too_few(document);
     }
     body += &held_out::section(document);
     part("figures", title, &body)
@@ -205,6 +203,14 @@ fn areas(document: &Document) -> String {
     let whole = |model: &ModelFigures| model.auc.is_some_and(|auc| auc >= 1.0) && model.auc_interval.is_none();
     if shown.iter().any(|told| whole(&told.figures.swarm) || whole(&told.figures.alone)) {
         words += &note(WITHOUT_ERROR);
+        let narrow = |told: &&Told| {
+            let beside = told.figures.auc_difference.is_some_and(|difference| difference.interval.is_some());
+            beside && (whole(&told.figures.swarm) || whole(&told.figures.alone))
+        };
+        // said where such an interval stands, and not beside “no interval”
+        if shown.iter().any(narrow) {
+            words += &note(TOO_NARROW);
+        }
     }
     format!("<h3>AUC on the same rows</h3>{}{words}", table(&heads, &rows))
 }
@@ -278,7 +284,7 @@ fn own_rounds(document: &Document) -> String {
         series,
     };
     format!(
-        "<figure>{}{}<figcaption>Own models round by round, each on its site's validation rows. A line that rises again learns its rows by \
+        "<h3>Own models round by round: {metric}</h3><figure>{}{}<figcaption>Each on its site's validation rows. A line that rises again learns its rows by \
          heart (overfitting). {}</figcaption></figure>",
         plot.svg(),
         plot.legend(),
@@ -336,28 +342,6 @@ fn curves(told: &Told) -> String {
         calibration.svg(),
         escaped(&calibrated(swarm))
     );
-    body
-}
-
-/// Where there are no curves, and why.
-fn too_few(document: &Document) -> String {
-    let without = document.figures.iter().filter(|told| told.figures.swarm.curves.is_none());
-    let mut each: Vec<String> = without
-        .map(|told| format!("at {} {} of {}", told.site, told.figures.positives.unwrap_or_default(), told.figures.rows))
-        .collect();
-    let held = document.held_out.as_ref().and_then(|held| Some((held.rows, held.positives?)));
-    let few = held.filter(|(rows, some)| (*some).min(rows.saturating_sub(*some)) < u64::from(MIN_FOR_CURVES));
-    each.extend(few.map(|(rows, some)| format!("of the rows held out from everyone {some} of {rows}")));
-    let mut body = String::new();
-    if !each.is_empty() {
-        body += &paragraph(&format!(
-            "Too few rows for curves, which are shown from {MIN_FOR_CURVES} rows of each class on. Positive are {}.",
-            super::answers::list(&each)
-        ));
-    }
-    if held.is_some() && few.is_none() {
-        body += &paragraph("Of the rows held out from everyone no curves are drawn.");
-    }
     body
 }
 

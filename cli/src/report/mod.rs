@@ -4,8 +4,8 @@
 //! * [`document`]: all of it as one document, with [`question`], [`faults`] and [`answers`], which are pure;
 //! * [`columns`]: what the study's merged statistics say of its patients;
 //! * [`certified`]: how the certified round was chosen, and whom it lacks;
-//! * [`sections`], [`people`], [`losses`], [`measured`], [`fit`], [`held_out`], [`cut`], [`chart`], [`html`]: the page; [`card`]: a
-//!   model card;
+//! * [`sections`], [`people`], [`losses`], [`measured`], [`unmeasured`], [`fit`], [`held_out`], [`cut`], [`chart`], [`html`]: the page;
+//!   [`card`]: a model card;
 //! * [`own`]: `consilium study figures`, with which a site trains its own model and signs what it finds.
 //!
 //! It only reads. All that comes from others is escaped, and nothing comes from a cell of a table.
@@ -31,6 +31,7 @@ mod sections;
 mod taken;
 #[cfg(test)]
 mod tests;
+mod unmeasured;
 
 use crate::{
     chain::{Chain, StudyInfo},
@@ -40,6 +41,7 @@ use crate::{
     show::{name, print_json},
 };
 use anyhow::{bail, ensure, Context, Result};
+use certified::{at, Outcome};
 use clap::Args;
 use consilium_primitives::{InstitutionId, StudyId};
 use document::{Document, Source, Told};
@@ -76,12 +78,17 @@ pub struct Options {
 /// The node does not answer, there is no such study; figures that cannot be taken in; a file that is there already.
 pub async fn run(options: Options) -> Result<()> {
     let json = options.connection.format == Format::Json;
-    ensure!(json || options.out.is_some(), "where to? Name the page with --out FILE.html, or ask for --format json");
+    ensure!(
+        json || options.out.is_some(),
+        "where is the page to go? Add --out report-{}.html, or --format json to have it on the terminal",
+        options.number
+    );
     let places = options.out.as_deref().map(places).transpose()?;
     let site = Site { shown: ANY.into(), ..Site::open(&options.dir, None, None)? };
     let chain = Chain::connect(&node_of(Some(&options.dir), &options.connection.url)?).await?;
     let link = gather::link(&site, chain).await?;
-    let gathered = gather(&site, &link, options.number, &options.connection.hint(), Blocks::Read).await?;
+    let hint = format!(" --dir {}{}", options.dir.display(), options.connection.hint());
+    let gathered = gather(&site, &link, options.number, &hint, Blocks::Read).await?;
     let mut figures: Vec<Told> = Vec::new();
     if !options.figures.is_empty() {
         let of = taken::Of::study(link.chain.genesis(), options.number, &gathered.info)?;
@@ -105,12 +112,28 @@ pub async fn run(options: Options) -> Result<()> {
     if let Some((page, beside)) = places {
         out!("{}: the report on study {}, to be opened in a browser or printed", page.display(), options.number);
         out!("  the same for programs: {}", beside.display());
-        if document.figures.is_empty() && document.study.certificate.is_some() {
-            out!("  whether the swarm's model is better than this site's own is not in it yet; that takes");
-            out!("    consilium study figures {} --dir {} --out figures.json", options.number, options.dir.display());
+        for line in next(&document, &options.dir) {
+            out!("  {line}");
         }
     }
     Ok(())
+}
+
+/// What is not in a report yet, and how it comes in.
+fn next(document: &Document, dir: &Path) -> Vec<String> {
+    let (number, dir) = (document.study.number, dir.display());
+    match Outcome::of(&document.study) {
+        Outcome::Open => vec![format!("the study has not ended, so that no model is in it: it is at {}", at(&document.study))],
+        Outcome::None => vec![format!("there is no model in it: {}", document.study.phase)],
+        Outcome::Model if document.figures.is_empty() => vec![
+            "whether the swarm's model is better than this site's own is not in it yet; that takes".into(),
+            format!("  consilium study figures {number} --dir {dir} --out figures-{number}.json"),
+            format!(
+                "  consilium report {number} --dir {dir} --figures figures-{number}.json --out report-{number}-with-figures.html"
+            ),
+        ],
+        Outcome::Model => Vec::new(),
+    }
 }
 
 /// The name of the member that an account signs for.

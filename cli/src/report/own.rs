@@ -13,7 +13,7 @@ use crate::{
     programs::{write_new, Programs},
     show::{history, name, names, print_json},
     study::{
-        fetch::{settled, whole},
+        fetch::{has_model, settled, whole},
         rows::data_of,
     },
 };
@@ -36,9 +36,9 @@ use std::{
 pub struct Figures {
     /// Number of the study
     number: StudyId,
-    /// The file to write
+    /// The file to write, which `consilium report --figures` takes in
     #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    out: Option<PathBuf>,
     /// Rows of the site's own that had no part in the study, to measure on; left out, its validation rows, which have chosen the
     /// round of either model
     #[arg(long, value_name = "FILE", conflicts_with = "sign")]
@@ -68,12 +68,13 @@ pub struct Figures {
 /// The study has no certificate that is final; a file is missing; what the worker says; the key is no member's.
 pub async fn run(options: Figures) -> Result<()> {
     let (acting, number) = (&options.acting, options.number);
-    ensure!(!options.out.exists(), "{} is there already: name a new file with --out", options.out.display());
+    let out = target(options.out.as_deref(), number)?;
     let chain = match options.unsigned {
         // no key is needed
         true => Chain::connect(&node_of(acting.dir.as_deref(), &acting.connection.url)?).await?,
         false => acting.chain().await?,
     };
+    has_model(&chain, number, &acting.asks()).await?;
     let (at, info) = settled(&chain, number).await?;
     let of = Of::study(chain.genesis(), number, &info)?;
     let names = Arc::new(names(&chain.institutions(at).await?));
@@ -86,10 +87,25 @@ pub async fn run(options: Figures) -> Result<()> {
             file
         }
         (None, Some(dir)) => measured(&options, dir, &link, &info).await?,
-        (None, None) => bail!("whose rows? Give --dir FOLDER, or figures of `ml-worker own-arm` with --sign FILE"),
+        (None, None) => bail!(
+            "whose rows? Give --dir FOLDER, the institution's own, or figures of `ml-worker own-arm` with --sign FILE"
+        ),
     };
     of.check(&file)?;
-    finish(&options, &link, &of, &info, file).await
+    finish(&options, out, &link, &of, &info, file).await
+}
+
+/// The file to write, where it is named and not there yet.
+fn target(out: Option<&Path>, number: StudyId) -> Result<&Path> {
+    let out = out.with_context(|| {
+        format!(
+            "where are the figures to go? Add --out figures-{number}.json: a new file, which holds how this site's own model does beside \
+             the study's, as sums over its rows and no row; `consilium report {number} --dir FOLDER --figures figures-{number}.json --out \
+             report-{number}-with-figures.html` shows them, and other members may have it, too"
+        )
+    })?;
+    ensure!(!out.exists(), "{} is there already: name a new file with --out", out.display());
+    Ok(out)
 }
 
 /// Lets the folder's worker train and measure.
@@ -146,7 +162,14 @@ async fn measured(options: &Figures, dir: &Path, link: &Link, info: &StudyInfo) 
 }
 
 /// Signs the file where that is wanted, and writes it.
-async fn finish(options: &Figures, link: &Link, of: &Of, info: &StudyInfo, file: FiguresFile) -> Result<()> {
+async fn finish(
+    options: &Figures,
+    out: &Path,
+    link: &Link,
+    of: &Of,
+    info: &StudyInfo,
+    file: FiguresFile,
+) -> Result<()> {
     let verdict = file.figures.verdict();
     let (file, who) = match options.unsigned {
         true => (file, None),
@@ -161,11 +184,11 @@ async fn finish(options: &Figures, link: &Link, of: &Of, info: &StudyInfo, file:
             (of.signed(file, &key), Some(name(&link.names, &id)))
         }
     };
-    write_new(&options.out, &serde_json::to_vec_pretty(&file)?, 0o600)?;
+    write_new(out, &serde_json::to_vec_pretty(&file)?, 0o600)?;
     if options.acting.json() {
         return print_json(&serde_json::to_value(&file)?);
     }
-    let shown = options.out.display();
+    let shown = out.display();
     match who {
         Some(who) => out!("{shown}: figures of study {}, signed for {}", options.number, seen(&who)),
         None => out!("{shown}: figures of study {}, not signed", options.number),
@@ -174,9 +197,27 @@ async fn finish(options: &Figures, link: &Link, of: &Of, info: &StudyInfo, file:
     out!(
         "  it holds sums over this site's rows (losses, an AUC, a curve of at least 50 rows of each class), and no row"
     );
-    out!(
-        "  what takes it in: consilium report {} --dir FOLDER --figures {shown} --out report.html; other members may have it, too",
-        options.number
-    );
+    let (number, dir) = (options.number, options.acting.dir.as_deref().unwrap_or(Path::new("FOLDER")).display());
+    out!("  the report takes it in; other members may have it, too:");
+    out!("    consilium report {number} --dir {dir} --figures {shown} --out report-{number}-with-figures.html");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn without_a_file_to_write_it_says_what_it_is_for_and_proposes_one() {
+        let said = target(None, 3).unwrap_err().to_string();
+        for part in ["--out figures-3.json", "no row", "consilium report 3 --dir FOLDER --figures figures-3.json --out"]
+        {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(target(Some(file.path()), 3).unwrap_err().to_string().contains("is there already"));
+        let free = file.path().with_extension("other");
+        assert_eq!(target(Some(&free), 3).unwrap(), free);
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     answers::list,
+    certified::Outcome,
     document::{Column, Document},
     html::{escaped, section as part, table, Cell},
 };
@@ -77,6 +78,7 @@ fn sites(document: &Document) -> String {
     let mut body = table(&heads, &rows);
     if !apart.is_empty() {
         let bound = study.rules.iter().find(|rule| rule.contains("of the weight"));
+        let bound = bound.and_then(|rule| rule.split(',').next());
         let bound = bound.map_or_else(String::new, |rule| format!(" ({rule})"));
         body += &format!(
             "<p>Share of the rows and weight are two things. The rules that were signed say how much a site counts in a merge, and bound \
@@ -100,7 +102,9 @@ fn spread(column: &Column) -> (String, String) {
 
 fn patients(document: &Document) -> String {
     let (from, question) = (&document.learned_from, &document.question);
-    let mut body = "<h3>The rows that it learned from</h3>".to_owned();
+    let model = Outcome::of(&document.study) == Outcome::Model;
+    let heading = if model { "The rows that it learned from" } else { "The rows that are trained on" };
+    let mut body = format!("<h3>{heading}</h3>");
     if let Some(missing) = &from.missing {
         body += &format!("<p>Means and spreads of the columns are not in this report: {}.</p>", escaped(missing));
     } else {

@@ -1,7 +1,7 @@
 //! The parts of a report's page.
 
 use super::{
-    certified,
+    certified::{self, Outcome},
     document::Document,
     faults::called,
     html::{code, contents, escaped, list, loud, page, pairs, paragraph, section, table, Cell},
@@ -40,12 +40,10 @@ pub fn render(document: &Document) -> String {
 
 fn head(document: &Document) -> String {
     let (study, made) = (&document.study, &document.made);
-    let state = if study.certificate.is_some() {
-        "done"
-    } else if study.stage == "ended" {
-        "none"
-    } else {
-        ""
+    let (state, at) = match Outcome::of(study) {
+        Outcome::Model => ("done", study.phase.clone()),
+        Outcome::None => ("none", study.phase.clone()),
+        Outcome::Open => ("", certified::at(study)),
     };
     let rehearsal = if made.localnet { loud(&[REHEARSAL]) } else { String::new() };
     format!(
@@ -54,7 +52,7 @@ fn head(document: &Document) -> String {
         study.number,
         escaped(made.genesis.get(..12).unwrap_or(&made.genesis)),
         escaped(&study.title),
-        escaped(&study.phase),
+        escaped(&at),
         escaped(&made.by),
         made.block,
         escaped(&clock(made.at_ms))
@@ -89,8 +87,7 @@ fn question(document: &Document) -> String {
         columns += &format!(" and {} more", more - question.columns.len());
     }
     let mut all = vec![
-        ("The model says", question.outcome.clone()),
-        ("from", question.rows.clone()),
+        ("The model says", format!("{}, from {}", question.outcome, question.rows)),
         ("Columns", columns),
         ("Rows", question.reading.join("; ")),
         ("Model", format!("{}; {}", question.model, counted(question.parameters, "number"))),
@@ -181,7 +178,9 @@ fn faults(document: &Document) -> String {
         }
     };
     if all.is_empty() {
-        let words = if document.unread.is_empty() {
+        let words = if document.study.rounds.is_empty() {
+            "Nothing that is known: no round has closed."
+        } else if document.unread.is_empty() {
             "Nothing: every site took part in every round, no update was dropped, no site computed another result or failed, and the study \
              was never paused."
         } else {
@@ -213,6 +212,8 @@ fn what(kind: &str) -> &str {
         "statistics" => "statistics of columns, before the first round",
         "update" => "updates, one for each round",
         "merged" => "merged models",
+        "initial" => "the file that the study begins with",
+        "code" => "the code of the study's own trainer",
         other => other,
     }
 }
@@ -251,7 +252,13 @@ fn left(document: &Document) -> String {
 fn certificate(document: &Document) -> String {
     let study = &document.study;
     let Some(found) = &study.certificate else {
-        return section("certificate", "Certificate", &paragraph(&format!("None: the study is {}.", study.phase)));
+        let words = match Outcome::of(study) {
+            Outcome::Open => {
+                format!("None yet: it is given at the study's end. The study is at: {}.", certified::at(study))
+            }
+            _ => format!("None ({}).", study.phase),
+        };
+        return section("certificate", "Certificate", &paragraph(&words));
     };
     let names = |places: &[u8]| {
         let each = places.iter().filter_map(|place| study.members.get(usize::from(*place)));

@@ -34,7 +34,7 @@ impl Of {
     /// It has none.
     pub fn study(genesis: Hash, number: StudyId, info: &StudyInfo) -> Result<Self> {
         let Phase::Completed(certificate) = &info.state.phase else {
-            bail!("study {number} has no certificate, so that there is no model of which a site could have figures");
+            bail!("study {number} has no model (yet), of which a site could have figures: leave --figures out");
         };
         Ok(Self {
             genesis: hex::encode(genesis),

@@ -4,6 +4,7 @@
 mod absent;
 mod outcomes;
 mod reading;
+mod running;
 
 use super::{
     answers::Known,
@@ -168,6 +169,7 @@ pub fn document() -> Document {
         block: Some(21),
         kind: "pause",
         sites: vec!["Cedar University".into()],
+        times: 1,
         words: "the study was paused: too few updates".into(),
     };
     let left =

@@ -120,14 +120,12 @@ impl Screen<'_> {
         };
         let mut lines = vec![
             format!(
-                "an update in each round: {update} bytes with {} of a model, as training on our rows has changed it",
+                "an update in each round: a file of {update} bytes with the {} of a model, as training on our rows has changed them",
                 counted(numbers, "number")
             ),
             format!(
-                "  to the nodes of {whom}: at most {} and {} times {}, {all} bytes in all",
-                counted(rounds, "round"),
-                most,
-                counted(update, "byte")
+                "  to the nodes of {whom}: one such file to each of them, {most} at most, in each of {} at most; {all} bytes in all",
+                counted(rounds, "round")
             ),
         ];
         if rules.statistics_len > 0 {
@@ -202,9 +200,10 @@ mod tests {
             "mean radius",
             "updates are merged by their mean",
             "t.csv: the study can train on it\n  training: 70 rows\\u{1b}",
-            &format!("{len} bytes with 513 numbers"),
+            &format!("{len} bytes with the 513 numbers of a model"),
             "any of site 1, site 3)",
-            &format!("at most 3 rounds and 2 times {len} bytes, {} bytes in all", 6 * len),
+            &format!("one such file to each of them, 2 at most, in each of 3 rounds at most; {} bytes in all", 6 * len),
+            &format!("an update in each round: a file of {len} bytes"),
             &format!("{} bytes of statistics", spec.statistics_len().unwrap()),
             "one log-loss over our validation rows, if they are 20 or more",
             "can reveal something about the records",

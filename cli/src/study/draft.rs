@@ -2,7 +2,7 @@
 
 mod predicted;
 
-use super::validate::study_file;
+use super::{guess, validate::study_file};
 use crate::{
     ask,
     plain::seen,
@@ -18,9 +18,6 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
-
-/// Words that stand for what is looked for, in the small letters of a label's values.
-const POSITIVE: [&str; 7] = ["yes", "true", "1", "positive", "pos", "case", "present"];
 
 /// What `new` takes.
 #[derive(Args)]
@@ -47,9 +44,12 @@ pub struct New {
     /// The value that is looked for, of the label's two, or the event's where it happened
     #[arg(long, value_name = "VALUE")]
     positive: Option<String>,
-    /// The column that says which rows are one patient's
+    /// The column that says which rows are one patient's. Left out: one whose name says so, such as patient_id
     #[arg(long, value_name = "COLUMN")]
     group: Option<String>,
+    /// No column says which rows are one patient's: each row stands for itself
+    #[arg(long, conflicts_with = "group")]
+    no_group: bool,
     /// A column that is no feature. Once for each
     #[arg(long, value_name = "COLUMN")]
     ignore: Vec<String>,
@@ -134,24 +134,55 @@ pub async fn run(options: New) -> Result<()> {
         title: options.title,
         rounds: options.rounds,
     };
+    let column = predicted::find(&survey, if said.time.is_some() { "--event" } else { "--label" }, &said.label)?;
+    let values: &[String] = if said.number { &[] } else { &column.values };
     if let Some((one, other)) = predicted::open(&survey, &said) {
         let which = format!("which of {one:?} and {other:?} is looked for");
         said.positive = Some(asked(&format!("{which}? "), &format!("{which}? Give --positive VALUE"))?);
     }
-    if said.group.is_none() && ask::somebody() {
-        let group = ask::line("Which column says which rows are one patient's (empty: none)? ")?.trim().to_owned();
-        said.group = Some(group).filter(|group| !group.is_empty());
+    let mut chosen = choices(values, &said);
+    // of a table with very many columns no other than the label can be named
+    if said.group.is_none() && !options.no_group && survey.others.is_none() {
+        let proposed = proposed(&survey, &said);
+        said.group = match ask::somebody() {
+            true => guess::group(&ask::line(&guess::asks(proposed))?, proposed),
+            false => proposed.map(str::to_owned),
+        };
+        chosen.push(guess::group_words(said.group.as_deref()));
     }
+    chosen.extend(unused(&survey, &said));
     let text = draft(&survey, &said, &options.data)?;
     // what cannot be read would be a fault of this program
     StudyFile::parse(&text).context("no study file follows from this table")?;
     write_new(&options.out, text.as_bytes(), 0o644)?;
     study_file(&options.out)?;
+    chosen.iter().for_each(|line| out!("{line}"));
     let (out, data) = (options.out.display(), options.data.display());
     out!("{out}: read it, and change what is not meant; then");
     out!("  consilium study validate {out} --data {data}");
     out!("  ml-worker train --study {out} --data {data} --out model");
     Ok(())
+}
+
+/// What is taken for what by words alone, one sentence each.
+fn choices(values: &[String], said: &Said) -> Vec<String> {
+    let ([one, other], None) = (values, &said.positive) else { return Vec::new() };
+    let words = |place| match place {
+        0 => guess::positive_words(one, other),
+        _ => guess::positive_words(other, one),
+    };
+    guess::positive(values).map(words).into_iter().collect()
+}
+
+/// The column that is the group by its name: of those that are neither the label nor left out, and hold something.
+fn proposed<'a>(survey: &'a Survey, said: &Said) -> Option<&'a str> {
+    let may = |column: &&Column| {
+        column.name != said.label.trim()
+            && said.time.as_ref().is_none_or(|time| column.name != time.trim())
+            && !said.ignore.contains(&column.name)
+            && !matches!(column.holds.as_str(), "constant" | "nothing")
+    };
+    guess::patients(survey.columns.iter().filter(may).map(|column| column.name.as_str()))
 }
 
 /// A text as TOML writes it.
@@ -163,6 +194,25 @@ fn list(texts: &[String]) -> String {
     format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
 }
 
+/// The columns that nobody has said to be something else than a feature.
+fn rest<'a>(survey: &'a Survey, said: &Said) -> Vec<&'a Column> {
+    let named = |column: &&Column| {
+        column.name != said.label.trim()
+            && said.time.as_ref().is_none_or(|time| column.name != time.trim())
+            && Some(&column.name) != said.group.as_ref()
+            && !said.ignore.contains(&column.name)
+    };
+    survey.columns.iter().filter(named).collect()
+}
+
+/// Columns that become no feature though nobody has said so, with why.
+fn unused(survey: &Survey, said: &Said) -> Vec<String> {
+    let words = |column: &Column| {
+        guess::left_out(&column.holds).map(|why| format!("no feature: column “{}”: {why}", seen(&column.name)))
+    };
+    rest(survey, said).into_iter().filter_map(words).collect()
+}
+
 /// The study file.
 fn draft(survey: &Survey, said: &Said, data: &Path) -> Result<String> {
     let predicted = Predicted::of(survey, said)?;
@@ -172,13 +222,7 @@ fn draft(survey: &Survey, said: &Said, data: &Path) -> Result<String> {
     {
         ensure!(known(name), "{option} {name}: there is no such column");
     }
-    let named = |column: &&Column| {
-        column.name != said.label.trim()
-            && !predicted.takes(&column.name)
-            && Some(&column.name) != said.group.as_ref()
-            && !said.ignore.contains(&column.name)
-    };
-    let rest: Vec<&Column> = survey.columns.iter().filter(named).collect();
+    let rest = rest(survey, said);
     let of = |holds: &str| rest.iter().filter(|column| column.holds == holds).copied().collect::<Vec<&Column>>();
     let (numbers, levels) = (of("numbers"), of("levels"));
     ensure!(
@@ -211,14 +255,9 @@ fn draft(survey: &Survey, said: &Said, data: &Path) -> Result<String> {
         text += "scaling = \"swarm\"   # by mean and deviation of all sites' training rows; or \"none\"\n";
     }
     for column in &rest {
-        let why = match column.holds.as_str() {
-            "texts" => "texts, of which some stand in few rows: names of patients, or words",
-            "row_numbers" => "numbers that rise from row to row, as row numbers do",
-            "constant" => "one value only in this table",
-            "nothing" => "nothing but empty cells in this table",
-            _ => continue,
-        };
-        text += &format!("# left out: {} ({why})\n", seen(&column.name));
+        if let Some(why) = guess::left_out(&column.holds) {
+            text += &format!("# left out: {} ({why})\n", seen(&column.name));
+        }
     }
     match &survey.others {
         Some(Others { count, hash }) => {
@@ -292,6 +331,21 @@ mod tests {
         assert_eq!(file.data.missing, consilium_study::Missing::Mean);
         assert!(text.contains("# left out: site\\u{1b} (one value only"), "{text}");
         assert!(text.contains("columns of t.csv, 60 rows") && !text.contains("left out: patient"), "{text}");
+    }
+
+    #[test]
+    fn what_is_chosen_by_its_name_is_said_and_a_column_of_patients_is_proposed() {
+        let survey = survey(&["no", "yes"]);
+        let bare = Said { group: None, ..said(None) };
+        let told = choices(&survey.columns[4].values, &bare);
+        assert!(told.len() == 1 && told[0].contains("\"yes\"") && told[0].contains("--positive no"), "{told:?}");
+        assert!(choices(&survey.columns[4].values, &said(Some("no"))).is_empty());
+        assert_eq!(proposed(&survey, &bare), Some("patient"));
+        let ignored = Said { ignore: vec!["patient".into()], ..bare };
+        assert_eq!(proposed(&survey, &ignored), None);
+        // no column goes without a word
+        let told = unused(&survey, &said(None));
+        assert!(told.len() == 1 && told[0].contains("site\\u{1b}") && told[0].contains("one value only"), "{told:?}");
     }
 
     #[test]

@@ -14,7 +14,10 @@ use crate::{
 use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
 use consilium_aggregation::blob_hash;
-use consilium_primitives::{round::Phase, Hash, StudyId};
+use consilium_primitives::{
+    round::{Phase, Study},
+    Hash, StudyId,
+};
 use serde_json::json;
 use sp_crypto_hashing::blake2_256;
 use std::{
@@ -62,15 +65,8 @@ pub async fn run(options: Fetch) -> Result<()> {
     let sources = Sources::folders(folders)?;
     let chain = Chain::connect(&url).await?;
     let number = options.number;
-    let best = show::existing(&chain, number, chain.best().await?, &options.connection.hint()).await?;
-    if !matches!(best.state.phase, Phase::Completed(_)) {
-        bail!(
-            "study {number} has no certificate: it is {}, round {} of {}",
-            show::phase(&best.state),
-            best.state.round,
-            best.state.rules.max_rounds
-        );
-    }
+    let hint = format!(" --dir {}{}", options.dir.display(), options.connection.hint());
+    has_model(&chain, number, &hint).await?;
     let (at, info) = settled(&chain, number).await?;
     let Phase::Completed(certificate) = &info.state.phase else {
         bail!("study {number} has no certificate that is final")
@@ -110,9 +106,37 @@ pub async fn run(options: Fetch) -> Result<()> {
         certificate.round,
         hex::encode(certificate.root)
     );
-    out!("  ready for `ml-worker predict` and `evaluate` it is after");
+    out!("  this makes it ready for `ml-worker predict` and `ml-worker evaluate`:");
     out!("    {}", pack.join(" "));
     Ok(())
+}
+
+/// That a study has come to a model, in whatever block: whoever waits for one that is final waits for nothing where there is none.
+///
+/// # Errors
+/// There is no such study, or it has no model; with where it is. `hint` is the end of a command that asks the same node.
+pub async fn has_model(chain: &Chain, number: StudyId, hint: &str) -> Result<()> {
+    let best = show::existing(chain, number, chain.best().await?, hint).await?;
+    match without_model(number, &best.state, hint) {
+        Some(why) => bail!("{why}"),
+        None => Ok(()),
+    }
+}
+
+/// Why a study has no model, where it has none.
+fn without_model(number: StudyId, study: &Study, hint: &str) -> Option<String> {
+    let phase = show::phase(study);
+    match study.phase {
+        Phase::Completed(_) => None,
+        Phase::Aborted { .. } => Some(format!(
+            "study {number} has no model, and will have none: it {phase}; `consilium study {number}{hint}` says more"
+        )),
+        _ => Some(format!(
+            "study {number} has no model yet, which is certified at its end: it is at {phase}, round {} of {} at most; `consilium study \
+             watch {number}{hint}` shows how it goes on",
+            study.round, study.rules.max_rounds
+        )),
+    }
 }
 
 /// A final block in which a study that has its certificate has it for good.
@@ -176,7 +200,8 @@ pub fn pack(out: &Path, dir: &Path, agreement: &Hash) -> Vec<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::study::rows::name_in_sites;
+    use crate::{audit::testing::World, study::rows::name_in_sites};
+    use consilium_primitives::round::AbortReason;
 
     #[test]
     fn a_file_is_given_only_with_its_hash_and_one_that_is_missing_is_named() {
@@ -189,6 +214,19 @@ mod tests {
         assert!(whole(&sources, &damaged, "the model").unwrap_err().to_string().contains("damaged"));
         let error = whole(&sources, &Hash::zero(), "the model").unwrap_err().to_string();
         assert!(error.contains(&"00".repeat(32)) && error.contains("--blobs"), "{error}");
+    }
+
+    #[test]
+    fn a_study_without_a_model_says_where_it_is_and_is_not_waited_for() {
+        let mut study = World::new().history.info.state;
+        assert_eq!(without_model(4, &study, ""), None);
+        study.phase = Phase::Enrolling { until: 99 };
+        let said = without_model(4, &study, " --dir alder").unwrap();
+        assert!(said.contains("no model yet") && said.contains("at enrolling, round"), "{said}");
+        assert!(said.contains("consilium study watch 4 --dir alder"), "{said}");
+        study.phase = Phase::Aborted { reason: AbortReason::TooFewEnrolled };
+        let said = without_model(4, &study, "").unwrap();
+        assert!(said.contains("will have none: it ended without a model: ") && !said.contains("watch"), "{said}");
     }
 
     #[test]

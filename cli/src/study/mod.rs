@@ -3,6 +3,7 @@
 //! * [`register`], [`enrol`]: a study is proposed, and signed; [`consent`]: what is read before;
 //! * [`rows`]: the rows of a table that a site's worker will train on, and the table's entry in `sites.toml`;
 //! * [`fetch`]: a finished study's model;
+//! * `new` writes a study file ([`guess`]: what it takes columns and values for), and `validate` looks at one;
 //! * [`sentences`]: what is signed, in words; [`voices`]: starting a study, leaving it, letting it go on, ending it;
 //! * [`view`]: studies for whoever asks what there is;
 //! * [`answers`]: whose part of a round will not come, and why; [`waiting`]: whose part is waited for, and until when;
@@ -14,6 +15,7 @@ mod consent;
 mod draft;
 mod enrol;
 pub mod fetch;
+mod guess;
 pub mod losses;
 mod register;
 pub mod rows;

@@ -6,7 +6,7 @@ use crate::{
 };
 use consilium_primitives::{
     round::Study,
-    rules::{Merge, MergeRule, NormBound, OnStall, ServerOptimizer, Weighting},
+    rules::{Merge, MergeRule, NormBound, OnStall, ServerOptimizer, StudyRules, Weighting, PPM},
     InstitutionId,
 };
 
@@ -52,13 +52,9 @@ pub fn rules(study: &Study, names: &Names) -> Vec<String> {
             lasts(rules.training_blocks),
             lasts(rules.transfer_blocks)
         ),
-        format!(
-            "at least {} make a round, and at least {} a merge",
-            sites(rules.min_participants),
-            updates(rules.rule_min)
-        ),
+        round_needs(rules),
         merge(&rules.merge, names),
-        format!("no site has more than {} of the weight", percent(rules.max_share)),
+        share(rules),
         match rules.strict {
             true => "a merge counts once more than two thirds of the sites have computed it alike, also at its deadline",
             false => {
@@ -69,7 +65,8 @@ pub fn rules(study: &Study, names: &Names) -> Vec<String> {
         match rules.on_stall {
             OnStall::Pause => "where too few updates come, the study pauses, and waits for sites and people",
             OnStall::Shrink => {
-                "where too few updates come, a round goes on with those that there are, if these are enough"
+                "where fewer than that have come at the deadline, a round goes on with those that there are, if they are of as many \
+                 sites as it takes at least"
             }
             OnStall::Abort => "where too few updates come, the study ends",
         }
@@ -103,6 +100,35 @@ fn sites(count: u32) -> String {
 
 fn updates(count: u32) -> String {
     counted(count.into(), "update")
+}
+
+/// How many updates a round takes.
+fn round_needs(rules: &StudyRules) -> String {
+    let least = match rules.rule_min {
+        0 | 1 => String::new(),
+        some => format!("; the rule that merges them takes {} at least", updates(some)),
+    };
+    format!(
+        "a round takes the updates of at least {}, and of more than half of those that take part in it{least}",
+        sites(rules.min_participants)
+    )
+}
+
+/// How much one site may count, and what that comes to where as few sites as may take part.
+fn share(rules: &StudyRules) -> String {
+    let (share, few) = (rules.max_share, rules.min_participants);
+    if share >= PPM {
+        return "how much one site counts has no bound".into();
+    }
+    let text = format!("no site has more than {} of the weight, however many training rows it has", percent(share));
+    // where so many cannot all keep to it, the chain lets each count the same
+    if u64::from(share) * u64::from(few) <= u64::from(PPM) {
+        format!("{text}: where {} take part, each counts the same", sites(few))
+    } else if few == 2 {
+        format!("{text}: of two sites, the one with fewer rows counts for at least {}", percent(PPM - share))
+    } else {
+        text
+    }
 }
 
 /// How updates become one model.
@@ -179,8 +205,8 @@ mod tests {
         for part in [
             "at most 5 rounds",
             "train for 10 s",
-            "at least 2 sites",
-            "50 % of the weight",
+            "a round takes the updates of at least 2 sites, and of more than half of those that take part in it\n",
+            "50 % of the weight, however many training rows it has: where 2 sites take part, each counts the same",
             "by its training rows",
             "pauses",
         ] {
@@ -218,6 +244,22 @@ mod tests {
             change(&mut other.rules);
             assert_ne!(text(&other), said);
         }
+    }
+
+    #[test]
+    fn a_share_says_what_two_sites_count() {
+        let file = consilium_study::StudyFile::parse(include_str!("../../../examples/own-csv/study.toml")).unwrap();
+        let rules =
+            |max_share, min_participants| StudyRules { max_share, min_participants, ..file.rules(500, 2).unwrap() };
+        assert!(share(&rules(500_000, 2)).ends_with("where 2 sites take part, each counts the same"));
+        assert!(share(&rules(600_000, 2)).ends_with("the one with fewer rows counts for at least 40 %"));
+        assert!(share(&rules(500_000, 3)).ends_with("however many training rows it has"));
+        assert!(share(&rules(1_000_000, 2)).contains("no bound"));
+        let needs = round_needs(&StudyRules { rule_min: 3, ..rules(500_000, 3) });
+        assert!(
+            needs.starts_with("a round takes the updates of at least 3 sites") && needs.contains("takes 3 updates"),
+            "{needs}"
+        );
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! `consilium study validate`: a study file, looked at before anybody is asked to sign it.
 
-use super::rows;
+use super::{guess, rows};
 use crate::{
+    institution::folder::WORKER_SECRET,
     options::Format,
     plain::{counted, seen},
     programs::Programs,
     report::question::Question,
     show::print_json,
 };
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
 use consilium_primitives::rules::MAX_PARTICIPANTS;
 use consilium_study::StudyFile;
@@ -47,7 +48,10 @@ pub struct Validate {
 /// It cannot be read, is a table, or what is wrong with it and where.
 pub fn study_file(path: &Path) -> Result<StudyFile> {
     let shown = path.display();
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read the study file {shown}"))?;
+    let text = fs::read_to_string(path).with_context(|| {
+        let new = if path.exists() { "" } else { " (`consilium study new --data FILE --label COLUMN` writes one)" };
+        format!("cannot read the study file {shown}{new}")
+    })?;
     let file = StudyFile::parse(&text);
     ensure!(
         file.is_ok() || !is_table(&text),
@@ -67,11 +71,14 @@ fn warnings(file: &StudyFile, sites: u32) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     warnings.extend(file.transfer(sites)?.warning());
     if file.data.group.is_none() {
-        warnings.push(
+        let like = guess::patients(file.data.features.columns.iter().map(String::as_str));
+        let like = like.map_or_else(String::new, |name| {
+            format!("; the column {:?}, which is a feature, looks like that", seen(name))
+        });
+        warnings.push(format!(
             "no column says which rows are one patient's (data.group): where a patient has several, some may train and others be \
-             measured on, and figures are too good"
-                .into(),
-        );
+             measured on, and figures are too good{like}"
+        ));
     }
     if file.description.trim().is_empty() {
         warnings
@@ -96,6 +103,12 @@ pub async fn run(options: Validate) -> Result<()> {
     let warnings = warnings(&file, sites)?;
     let looked = match &options.data {
         Some(data) => {
+            if let Some(dir) = options.dir.as_deref().filter(|dir| !dir.join(WORKER_SECRET).exists()) {
+                bail!(
+                    "--dir {}: no institution's folder, as `consilium init` makes it: its {WORKER_SECRET} says which rows train",
+                    dir.display()
+                );
+            }
             let programs = Programs::find(options.bin_dir.as_deref())?;
             Some(rows::look(&programs, options.dir.as_deref(), &canonical, data).await?)
         }
@@ -109,6 +122,7 @@ pub async fn run(options: Validate) -> Result<()> {
             "title": seen(&spec.title),
             "spec_hash": hash,
             "spec_bytes": canonical.len(),
+            "group": file.data.group.as_deref().map(seen),
             "parameters": question.parameters,
             "update_bytes": rules.update_len,
             "merged_bytes": rules.merged_len,
@@ -122,6 +136,7 @@ pub async fn run(options: Validate) -> Result<()> {
     } else {
         out!("{shown}: “{}” can be registered as it is", seen(&spec.title));
         out!("  it says {}, from {}", question.outcome, question.rows);
+        question.reading.iter().for_each(|line| out!("  {line}"));
         out!("  model: {}; {}", question.model, counted(question.parameters, "number"));
         out!("  specification: {}, BLAKE2b-256 {hash}", counted(canonical.len() as u64, "byte"));
         out!("  an update has {}, a merged model {}", counted(rules.update_len, "byte"), rules.merged_len);
@@ -156,6 +171,13 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_not_there_says_what_writes_one() {
+        let scratch = tempfile::tempdir().unwrap();
+        let said = study_file(&scratch.path().join("study.toml")).unwrap_err().to_string();
+        assert!(said.contains("cannot read the study file") && said.contains("consilium study new"), "{said}");
+    }
+
+    #[test]
     fn what_is_suspicious_is_said_and_stops_nothing() {
         let text = include_str!("../../../examples/own-csv/study.toml");
         let file = StudyFile::parse(text).unwrap();
@@ -163,6 +185,11 @@ mod tests {
         let file = StudyFile::parse(&text.replace("description = ", "# ")).unwrap();
         assert_eq!(warnings(&file, 2).unwrap().len(), 1);
         let bare = StudyFile::parse(&text.replace("group = \"patient\"", "")).unwrap();
-        assert!(warnings(&bare, 2).unwrap()[0].contains("data.group"));
+        let said = warnings(&bare, 2).unwrap().remove(0);
+        assert!(said.contains("data.group") && !said.contains("looks like that"), "{said}");
+        // a number of a patient that is a feature
+        let wrong = text.replace("group = \"patient\"", "").replace("\"crp\"", "\"patient_id\"");
+        let said = warnings(&StudyFile::parse(&wrong).unwrap(), 2).unwrap().remove(0);
+        assert!(said.contains("the column \"patient_id\", which is a feature, looks like that"), "{said}");
     }
 }

@@ -4,7 +4,7 @@ import type { State, Sum } from '../state';
 import { Copy, Part, Table, Tag } from './common';
 import { bytes, clock, counted, list, short, span } from '../words';
 
-const KINDS: Record<string, string> = { update: 'our updates', statistics: 'our statistics', merged: 'merged models' };
+const KINDS: Record<string, string> = { update: 'our updates', statistics: 'our statistics', merged: 'merged models', initial: 'files that studies begin with', code: 'code of trainers' };
 const kind = (name: string) => KINDS[name] ?? name;
 
 /** What left. */
@@ -22,7 +22,7 @@ export function Egress({ state, study }: { state: State; study?: number }) {
       {egress.sums.length === 0 ? (!egress.missing && <p class="lead">Nothing yet, of any study.</p>) : (
         <>
           {study !== undefined && <p class="lead">Study {study}: {ours.length === 0 ? 'nothing yet.' : <>{bytes(ours.reduce((sum, one) => sum + one.bytes, 0))} in all, to {receivers(ours)}, from {first(ours)} to {last(ours)}.</>}</p>}
-          <p>All studies together, since {first(egress.sums)}, when our node's log of it begins: {bytes(egress.bytes)} to {receivers(egress.sums)}, in {counted(egress.parts, 'part')} of files; last {last(egress.sums)}. They were model updates, statistics of columns and merged models. No rows: a node gives away nothing else, and notes each part before it is sent.</p>
+          <p>All studies together, since {first(egress.sums)}, when our node's log of it begins: {bytes(egress.bytes)} to {receivers(egress.sums)}, in {counted(egress.parts, 'part')} of files; last {last(egress.sums)}. They were model updates, statistics of columns, merged models, and files that a study names. No rows: a node gives away nothing else, and notes each part before it is sent.</p>
           <p>
             <label><input type="checkbox" checked={all} onChange={(event) => setAll(event.currentTarget.checked)} /> the table has all studies, not only {study === undefined ? 'the one above' : `study ${study}`}</label>
           </p>

@@ -2,6 +2,7 @@
 //! but for the moments in which they start.
 #![allow(clippy::unwrap_used)]
 
+mod attached;
 mod audit;
 mod checks;
 mod clock;

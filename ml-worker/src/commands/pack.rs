@@ -22,7 +22,16 @@ const STUDY_FILE: &str =
     "this is a study file, from which a specification follows, and not what was signed: take the spec.json that \
                           `consilium study fetch` writes, or that of an archive (`consilium export`)";
 
+/// What is said where a table is named without the secret of its site.
+const NO_SECRET: &str = "tells nothing without the site's secret, which says which of its rows trained: add --secret FILE, the file \
+    `secret` in the worker's folder (worker/secret in the institution's). `consilium study fetch` prints the whole line";
+
+/// How it is typed; what it takes otherwise stands below.
+const USAGE: &str = "ml-worker pack --dir DIR --out DIR [--data FILE --secret FILE] [OPTIONS]\n       \
+    ml-worker pack --spec FILE --model FILE [--statistics FILE] --out DIR [--data FILE --secret FILE] [OPTIONS]";
+
 #[derive(Args)]
+#[command(override_usage = USAGE)]
 pub struct Pack {
     /// Folder that `consilium study fetch` wrote, or a finished `localnet run`: its spec.json, model.safetensors and, where it
     /// is there, statistics.safetensors
@@ -42,7 +51,7 @@ pub struct Pack {
     statistics: Option<PathBuf>,
     /// The site's own data, as it was in the study: its validation rows choose the cut and the recalibration, its training
     /// rows give what rows are scaled by and what stands in for missing values, where the study leaves that to each site
-    #[arg(long, value_name = "FILE", requires = "secret")]
+    #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
     /// The site's secret (file `secret` in its worker's folder): it tells training from validation rows
     #[arg(long, value_name = "FILE", requires = "data")]
@@ -71,7 +80,17 @@ pub fn pack(arguments: &Pack) -> Result<()> {
     if let Some(share) = arguments.sensitivity.filter(|share| !(*share > 0.0 && *share <= 1.0)) {
         bail!("--sensitivity {share}: must be above 0 and at most 1");
     }
+    if let (Some(data), None) = (&arguments.data, &arguments.secret) {
+        bail!("--data {}: {NO_SECRET}", data.display());
+    }
     let files = files(arguments)?;
+    if let Some(dir) = arguments.dir.as_deref().filter(|dir| same(dir, &arguments.out)) {
+        bail!(
+            "--out {}: is the folder of the study's own files, which would be overwritten: name another, such as {}",
+            arguments.out.display(),
+            dir.join("ready").display()
+        );
+    }
     let statistics = files.statistics.as_ref().map(read).transpose()?;
     let (spec, model) = (read(&files.spec)?, read(&files.model)?);
     if let Some(problem) = no_spec(&spec) {
@@ -108,12 +127,21 @@ struct Files {
     statistics: Option<PathBuf>,
 }
 
+/// Whether two paths are of one folder.
+fn same(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| path.canonicalize().ok();
+    whole(one).is_some_and(|one| whole(other) == Some(one))
+}
+
 /// Those that are named one by one, or by their folder.
 fn files(arguments: &Pack) -> Result<Files> {
     if let Some(study) = &arguments.study {
         bail!("--study {}: {STUDY_FILE}, or name the folder that it wrote: --dir", study.display());
     }
     if let Some(dir) = &arguments.dir {
+        if let Some(problem) = no_files(dir) {
+            bail!("--dir {}: {problem}", dir.display());
+        }
         let statistics = dir.join("statistics.safetensors");
         return Ok(Files {
             spec: dir.join("spec.json"),
@@ -125,6 +153,23 @@ fn files(arguments: &Pack) -> Result<Files> {
         bail!("--dir, or --spec and --model, is needed")
     };
     Ok(Files { spec, model, statistics: arguments.statistics.clone() })
+}
+
+/// Why a folder is none of a finished study's files.
+fn no_files(dir: &Path) -> Option<String> {
+    let there = |name: &str| dir.join(name).exists();
+    let what = match (dir.is_dir(), there("spec.json"), there("model.safetensors")) {
+        (true, true, true) => return None,
+        (false, ..) => "there is no such folder",
+        (_, false, _) if there("model.json") => {
+            return Some("has a model that is ready already: name it to `predict` and `evaluate` with --model".into())
+        }
+        (_, false, _) => "no spec.json is in it",
+        (_, _, false) => "no model.safetensors is in it",
+    };
+    Some(format!(
+        "{what}: name the folder that `consilium study fetch` has written, or that of a finished `localnet run`"
+    ))
 }
 
 /// A site's table, and what its worker has worked with.
@@ -224,5 +269,22 @@ mod tests {
         let said = no_spec(b"\x89PNG").unwrap();
         assert!(said.contains("no JSON") && said.contains("spec.json"), "{said}");
         assert_eq!(no_spec(b"{}"), None);
+    }
+
+    #[test]
+    fn a_folder_without_a_study_s_files_is_told_what_it_lacks_and_what_makes_one() {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path();
+        let said = no_files(&dir.join("nothing")).unwrap();
+        assert!(said.starts_with("there is no such folder") && said.contains("consilium study fetch"), "{said}");
+        assert!(no_files(dir).unwrap().starts_with("no spec.json is in it"));
+        fs::write(dir.join("model.json"), "{}").unwrap();
+        assert!(no_files(dir).unwrap().contains("ready already"));
+        fs::write(dir.join("spec.json"), "{}").unwrap();
+        assert!(no_files(dir).unwrap().starts_with("no model.safetensors"));
+        fs::write(dir.join("model.safetensors"), "").unwrap();
+        assert_eq!(no_files(dir), None);
+        // the study's files are not overwritten by the model that is made of them
+        assert!(same(dir, &dir.join(".")) && !same(dir, &dir.join("ready")));
     }
 }

@@ -160,8 +160,13 @@ pub fn evaluation(found: &Evaluation, of: &Made) -> String {
     text + "all figures: the same with --json (docs/figures.md)\n"
 }
 
-/// What a packed model brings.
+/// What a packed model brings, and how it is used.
 pub fn packed(bundle: &Bundle, folder: &str) -> String {
+    brings(bundle, folder)
+        + &format!("  to use it: ml-worker predict --model {folder} --data FILE --out predictions.csv\n")
+}
+
+fn brings(bundle: &Bundle, folder: &str) -> String {
     let mut text = format!("{folder}: the model, ready for `predict` and `evaluate`\n");
     match bundle.spec.data.task() {
         Task::Value => return text + "  what it predicts is a number: there is no cut\n",
@@ -172,7 +177,7 @@ pub fn packed(bundle: &Bundle, folder: &str) -> String {
     }
     let Some(fitted) = &bundle.fitted else {
         return text
-            + "  without cut and recalibration, which a site's own validation rows give (--data and --secret)\n";
+            + "  without cut and recalibration, which a site's own validation rows give (--data TABLE --secret worker/secret)\n";
     };
     if matches!(bundle.spec.data.task(), Task::Classes(_)) {
         return text + "  of several classes the likeliest is taken: there is no cut\n";
@@ -183,21 +188,36 @@ pub fn packed(bundle: &Bundle, folder: &str) -> String {
     text
 }
 
+/// What follows for whoever uses a model that was not recalibrated.
+const AS_IT_IS: &str = "its probability stays as the model gives it, and is not to be read as a risk";
+
 fn of_output(fitted: &Fitted, n: usize) -> String {
-    let positives = fitted.positives.get(n).copied().unwrap_or_default();
-    let on = format!("{} validation rows, {positives} of them positive", fitted.rows);
-    let cut = match fitted.cuts.get(n).copied().flatten() {
+    let (rows, positives) = (fitted.rows, fitted.positives.get(n).copied().unwrap_or_default());
+    if positives == 0 || positives == rows {
+        let all = match (rows, positives) {
+            (0, _) => "there are no validation rows".to_owned(),
+            (_, 0) => format!("none of the {rows} validation rows is positive"),
+            _ => format!("all {rows} validation rows are positive"),
+        };
+        return format!("no cut and no recalibration, which take rows of both classes: {all}; {AS_IT_IS}");
+    }
+    let on = format!("{rows} validation rows, {positives} of them positive");
+    let (cut, recalibration) = (fitted.cuts.get(n).copied().flatten(), fitted.recalibration.get(n).copied().flatten());
+    let cut_words = match cut {
         Some(cut) => format!("say yes from the probability {cut:.4} on (highest Youden's J on {on})"),
-        None => format!("no cut: the {on}, and both classes are needed"),
+        None => format!("no cut: on {on}, none does better than one answer for everybody"),
     };
-    let recalibration = match fitted.recalibration.get(n).copied().flatten() {
-        Some(by) => format!("recalibrated with slope {} and intercept {}", fixed(by.slope, 3), fixed(by.intercept, 3)),
-        None => {
-            "no recalibration: these rows are parted without an error, or are of one class, so that no line is the best"
-                .into()
+    let recalibrated = match (recalibration, cut) {
+        (Some(by), _) => {
+            format!("recalibrated with slope {} and intercept {}", fixed(by.slope, 3), fixed(by.intercept, 3))
         }
+        (None, Some(_)) => format!(
+            "no recalibration: the model tells all positive rows from all others here, and no curve fits that best (few rows are often \
+             told apart by chance); {AS_IT_IS}"
+        ),
+        (None, None) => format!("no recalibration: the model does not tell these rows apart; {AS_IT_IS}"),
     };
-    format!("{cut}; {recalibration}")
+    format!("{cut_words}; {recalibrated}")
 }
 
 #[cfg(test)]
@@ -264,5 +284,18 @@ mod tests {
             said.contains("no cut") && said.contains("no recalibration") && said.contains("4 validation rows"),
             "{said}"
         );
+        assert!(said.contains("does not tell these rows apart; its probability stays"), "{said}");
+        // which of the two it is, and what follows
+        let parted = Fitted { cuts: vec![Some(0.4)], ..fitted.clone() };
+        let said = of_output(&parted, 0);
+        assert!(said.contains("0.4000") && said.contains("tells all positive rows from all others"), "{said}");
+        assert!(said.ends_with(AS_IT_IS) && !said.contains("both classes"), "{said}");
+        for (positives, words) in
+            [(0, "none of the 4 validation rows is positive"), (4, "all 4 validation rows are positive")]
+        {
+            let said = of_output(&Fitted { positives: vec![positives], ..fitted.clone() }, 0);
+            assert!(said.contains(words) && said.contains("both classes") && said.ends_with(AS_IT_IS), "{said}");
+            assert!(!said.contains("told apart"), "{said}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use anyhow::{bail, Context, Result};
 use clap::{Args, Subcommand};
 use consilium_ml_worker::{
     data::{Rows, UNKNOWN},
-    external::{ExternalError, RoundRows, Trainer as Own},
+    external::{unpack, ExternalError, RoundRows, Trainer as Own},
     scratch::Scratch,
     site::{Blobs, TrainerSettings},
 };
@@ -59,7 +59,8 @@ pub enum Trainer {
         #[arg(long, value_name = "NAME")]
         frozen: Vec<String>,
     },
-    /// Puts a file into a blob store, under its hash
+    /// Puts a file that a study names into a blob store, under its hash, for the courier to give to the study's participants
+    #[command(after_help = "Example:\n  ml-worker trainer put trainer.tar --blobs alder/blobs")]
     Put {
         /// The file: a trainer's archive, or one that a study begins with
         #[arg(value_name = "FILE")]
@@ -67,6 +68,19 @@ pub enum Trainer {
         /// The blob store
         #[arg(long, value_name = "DIR")]
         blobs: PathBuf,
+    },
+    /// Unpacks a trainer's code that the courier has brought, to read it before it is allowed; runs nothing of it
+    #[command(after_help = "Example:\n  ml-worker trainer unpack HASH --blobs alder/blobs --out trainer-code")]
+    Unpack {
+        /// Hash of the archive, as the study's specification and the node's log name it
+        #[arg(value_name = "HASH")]
+        root: String,
+        /// The blob store
+        #[arg(long, value_name = "DIR")]
+        blobs: PathBuf,
+        /// The folder to make, which must not be there yet
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
     },
     /// Runs a study's trainer on made-up rows, and says whether it does all that the worker will ask of it
     Check(Check),
@@ -105,9 +119,12 @@ pub fn act(command: &Trainer) -> Result<()> {
         }
         Trainer::Put { file, blobs } => {
             let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-            Blobs::open(blobs)?.put(&bytes).with_context(|| format!("cannot write to {}", blobs.display()))?;
+            Blobs::open(blobs)?
+                .put_attachment(&bytes)
+                .with_context(|| format!("cannot write to {}", blobs.display()))?;
             say(format_args!("{}\n", named(&bytes)))
         }
+        Trainer::Unpack { root, blobs, out } => read_code(root, blobs, out),
         Trainer::Check(arguments) => check(arguments),
     }
 }
@@ -116,6 +133,34 @@ pub fn act(command: &Trainer) -> Result<()> {
 fn named(bytes: &[u8]) -> String {
     let NamedFile { root, len } = NamedFile::of(bytes);
     format!("{{ root = \"{root}\", len = {len} }}")
+}
+
+/// Unpacks the archive of this hash, and of no other, for people to read.
+fn read_code(root: &str, blobs: &Path, out: &Path) -> Result<()> {
+    if root.len() != 64 || !root.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
+        bail!("{root:?} is no BLAKE3 hash: give the 64 hexadecimal digits of `code` in the study's [model.external]");
+    }
+    let path = blobs.join(root);
+    let bytes = fs::read(&path).with_context(|| {
+        format!(
+            "cannot read {}; the courier brings it once this institution has enrolled and another participant has it",
+            path.display()
+        )
+    })?;
+    let found = NamedFile::of(&bytes).root;
+    if found != root {
+        bail!("{}: its hash is {found}: it is damaged; remove it, and the courier brings it anew", path.display());
+    }
+    if out.exists() {
+        bail!("{} is there already; name a new folder", out.display());
+    }
+    // of what is no code nothing stays
+    unpack(&bytes, out).inspect_err(|_| drop(fs::remove_dir_all(out)))?;
+    say(format_args!(
+        "{}: the code, to be read. If it may train on your rows, allow it in sites.toml, below the study's entry:\n\n[study.trainer]\n\
+         code = \"{root}\"\ncommand = [\"/usr/bin/python3\", \"code/trainer.py\"]\n",
+        out.display()
+    ))
 }
 
 fn new(folder: &Path) -> Result<()> {
@@ -251,4 +296,49 @@ fn check(arguments: &Check) -> Result<()> {
     ok("started anew, it does the round", began)?;
     own.logits(&second, &validation, None).map_err(words)?;
     say("the trainer does all that the worker will ask of it\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use consilium_ml_worker::external::pack;
+
+    #[test]
+    fn code_is_put_with_a_note_that_it_is_meant_for_others_and_only_whole_code_is_unpacked() {
+        let scratch = tempfile::tempdir().unwrap();
+        let at = |name: &str| scratch.path().join(name);
+        fs::create_dir(at("mine")).unwrap();
+        fs::write(at("mine/trainer.py"), "x = 1\n").unwrap();
+        let archive = pack(&at("mine")).unwrap();
+        fs::write(at("trainer.tar"), &archive).unwrap();
+        let blobs = at("blobs");
+        act(&Trainer::Put { file: at("trainer.tar"), blobs: blobs.clone() }).unwrap();
+        let root = NamedFile::of(&archive).root;
+        assert_eq!(fs::read(blobs.join(&root)).unwrap(), archive);
+        assert!(blobs.join(format!("{root}.attachment")).is_file());
+        // once more, as one does who put it there before there were notes
+        fs::remove_file(blobs.join(format!("{root}.attachment"))).unwrap();
+        act(&Trainer::Put { file: at("trainer.tar"), blobs: blobs.clone() }).unwrap();
+        assert!(blobs.join(format!("{root}.attachment")).is_file());
+        // what else is in the store has none
+        let other = Blobs::open(&blobs).unwrap().put(b"an update").unwrap();
+        assert!(!blobs.join(format!("{other:x}.attachment")).exists());
+
+        let unpacked = |root: &str, out: &str| {
+            act(&Trainer::Unpack { root: root.into(), blobs: blobs.clone(), out: at(out) })
+                .map_err(|e| format!("{e:#}"))
+        };
+        unpacked(&root, "out").unwrap();
+        assert_eq!(fs::read_to_string(at("out/trainer.py")).unwrap(), "x = 1\n");
+        let refused = |root: &str, out: &str| unpacked(root, out).unwrap_err();
+        assert!(refused(&root, "out").contains("is there already"));
+        for wrong in ["../trainer.tar", &root[1..], &root.to_uppercase()] {
+            assert!(refused(wrong, "wrong").contains("is no BLAKE3 hash"), "{wrong}");
+        }
+        assert!(refused(&"0".repeat(64), "wrong").contains("the courier brings it"));
+        assert!(refused(&format!("{other:x}"), "wrong").contains("no tar archive") && !at("wrong").exists());
+        fs::write(blobs.join(&root), b"damaged").unwrap();
+        assert!(refused(&root, "damaged").contains("it is damaged") && !at("damaged").exists());
+    }
 }

@@ -246,6 +246,14 @@ impl Bundle {
                 folder.display()
             );
         }
+        if !folder.join(REST).exists() {
+            let what = if folder.is_dir() { "no model is in this folder" } else { "there is no such folder" };
+            bail!(
+                "{}: {what}: --model takes the folder that `ml-worker train` or `ml-worker pack` has written (a finished study's files \
+                 come from `consilium study fetch`, which prints the line that packs them)",
+                folder.display()
+            );
+        }
         let (model, rest) = (read(MODEL)?, read(REST)?);
         let at = || folder.join(REST).display().to_string();
         let rest: Rest = serde_json::from_slice(&rest).with_context(at)?;

@@ -1,6 +1,7 @@
 //! The trainer's code as one file that has a hash: a tar archive, the same bytes for the same files.
 
 use anyhow::{bail, Context, Result};
+use consilium_study::MAX_CODE_LEN as MOST;
 use std::{
     collections::BTreeMap,
     fs,
@@ -9,8 +10,6 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// Most bytes of an archive: code, not data.
-pub const MOST: u64 = 64 << 20;
 /// Most files in it.
 const MOST_FILES: usize = 4096;
 

@@ -24,7 +24,11 @@ pub fn metadata(bundle: &Bundle, names: Option<&[String]>) -> Result<Vec<StringS
     ];
     match &data.pictures {
         Some(pictures) => {
-            entries.push(("pictures", json!({ "height": pictures.height, "width": pictures.width }).to_string()));
+            let mut size = json!({ "height": pictures.height, "width": pictures.width });
+            if pictures.channels > 1 {
+                size["channels"] = pictures.channels.into();
+            }
+            entries.push(("pictures", size.to_string()));
         }
         None => {
             let filled = data.missing == Missing::Mean && bundle.knows_means();
@@ -37,7 +41,11 @@ pub fn metadata(bundle: &Bundle, names: Option<&[String]>) -> Result<Vec<StringS
     if !data.categorical.is_empty() {
         let columns = data.categorical.iter().map(|c| {
             let levels: Vec<&str> = c.levels.iter().map(|level| level.trim()).collect();
-            json!({ "column": c.column.trim(), "levels": levels })
+            let mut column = json!({ "column": c.column.trim(), "levels": levels });
+            if let Some(other) = &c.other {
+                column["other"] = other.trim().into();
+            }
+            column
         });
         entries.push(("categorical", Value::Array(columns.collect()).to_string()));
     }

@@ -56,7 +56,7 @@ pub fn table(graph: &mut Graph, spec: &DataSpec, numbers: &Numbers<'_>) -> Ready
     }
     for (place, column) in spec.categorical.iter().enumerate() {
         let codes = spec.missing_in(&column.column);
-        let (levels, other) = levels(graph, place, column, numbers.fill.is_some().then_some(&codes[..]));
+        let (levels, other) = levels(graph, place, column, &codes, numbers.fill.is_some());
         unknown.push(other);
         parts.push(levels);
     }
@@ -72,8 +72,12 @@ pub fn table(graph: &mut Graph, spec: &DataSpec, numbers: &Numbers<'_>) -> Ready
 
 /// The input of pictures, decoded and of the model's size, and what becomes of them.
 pub fn pictures(graph: &mut Graph, pictures: &Pictures) -> Ready {
-    let shape = [1, pictures.height as usize, pictures.width as usize];
-    graph.input(PIXELS, element::FLOAT, &shape, "grey pictures of this size, 0 black to 1 white");
+    let shape = [pictures.channels as usize, pictures.height as usize, pictures.width as usize];
+    let what = match pictures.channels {
+        1 => "grey pictures of this size, 0 black to 1 white",
+        _ => "pictures of this size, their red, green and blue one after another, each 0 dark to 1 bright",
+    };
+    graph.input(PIXELS, element::FLOAT, &shape, what);
     let (mean, deviation) = (pictures.mean as f32, pictures.deviation as f32);
     let (mean, deviation) = (graph.floats("mean", &[], &[mean]), graph.floats("deviation", &[], &[deviation]));
     let rows = graph.node("Sub", &[PIXELS, &mean]);
@@ -136,15 +140,15 @@ fn by_row(codes: &[Vec<f64>], width: usize) -> Vec<Vec<f64>> {
 }
 
 /// One categorical column: a 1 for its level among zeros, and whether it is neither a level nor an empty cell that may be
-/// there. `empty`: what stands for one beside [`EMPTY`]; none where the study refuses them.
-fn levels(graph: &mut Graph, place: usize, column: &Categorical, empty: Option<&[&str]>) -> (String, String) {
-    let (keys, values): (Vec<String>, Vec<i64>) = texts(column, empty).into_iter().unzip();
+/// there. `codes`: what stands for an empty cell beside [`EMPTY`]; `may`: whether the study takes them.
+fn levels(graph: &mut Graph, place: usize, column: &Categorical, codes: &[&str], may: bool) -> (String, String) {
+    let (keys, values): (Vec<String>, Vec<i64>) = texts(column, codes, may).into_iter().unzip();
     let which = graph.integers("column", &[place as i64]);
     let cells = graph.with("Gather", &[CATEGORICAL, &which], vec![AttributeProto::int("axis", 1)]);
     let attributes = vec![
         AttributeProto::strings("keys_strings", keys),
         AttributeProto::longs("values_int64s", values),
-        AttributeProto::int("default_int64", NO_LEVEL.1),
+        AttributeProto::int("default_int64", other_level(column)),
     ];
     let level = graph.of_tables("LabelEncoder", &[&cells], attributes);
     let all: Vec<i64> = (0..column.levels.len() as i64).collect();
@@ -155,9 +159,17 @@ fn levels(graph: &mut Graph, place: usize, column: &Categorical, empty: Option<&
     (graph.cast(&is, element::FLOAT), other)
 }
 
+/// The level of a text that none of [`texts`] is.
+fn other_level(column: &Categorical) -> i64 {
+    let other = column.other.as_deref().map(str::trim);
+    let place = other.and_then(|other| column.levels.iter().position(|level| level.trim() == other));
+    place.map_or(NO_LEVEL.1, |place| place as i64)
+}
+
 /// Every text that a column may hold, in the order of the levels, and its level: as it is written in the study, and, where
-/// it is a number or a truth value, as Python writes it. What is empty is no level.
-fn texts(column: &Categorical, empty: Option<&[&str]>) -> Vec<(String, i64)> {
+/// it is a number or a truth value, as Python writes it. What is empty is no level; where the study refuses empty cells, also not
+/// that of all others.
+fn texts(column: &Categorical, codes: &[&str], may: bool) -> Vec<(String, i64)> {
     let mut found: Vec<(String, i64)> = Vec::new();
     let mut taken = HashSet::new();
     // of what is put twice, the first one holds
@@ -170,9 +182,10 @@ fn texts(column: &Categorical, empty: Option<&[&str]>) -> Vec<(String, i64)> {
     levels().for_each(|(level, n)| put(level.to_owned(), n));
     let written = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
     let as_python = |number: f64| [number.to_string(), format!("{number:?}")];
-    for text in EMPTY.iter().chain(empty.unwrap_or_default()).filter(|_| empty.is_some()) {
-        put((*text).to_owned(), NO_LEVEL.0);
-        written(text).into_iter().flat_map(as_python).for_each(|text| put(text, NO_LEVEL.0));
+    let empty = if may { NO_LEVEL.0 } else { NO_LEVEL.1 };
+    for text in EMPTY.iter().chain(codes).filter(|_| may || column.other.is_some()) {
+        put((*text).to_owned(), empty);
+        written(text).into_iter().flat_map(as_python).for_each(|text| put(text, empty));
     }
     for (level, n) in levels() {
         // of equal numbers the first level holds
@@ -212,7 +225,7 @@ mod tests {
     use super::*;
 
     fn column(levels: &[&str]) -> Categorical {
-        Categorical { column: "c".into(), levels: levels.iter().map(ToString::to_string).collect() }
+        Categorical { column: "c".into(), levels: levels.iter().map(ToString::to_string).collect(), other: None }
     }
 
     fn level(texts: &[(String, i64)], text: &str) -> Option<i64> {
@@ -221,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_level_is_known_as_the_study_and_as_python_writes_it() {
-        let all = texts(&column(&["1", " 2.50", "f", "TRUE"]), Some(&["-9", "unknown"]));
+        let all = texts(&column(&["1", " 2.50", "f", "TRUE"]), &["-9", "unknown"], true);
         for (text, n) in
             [("1", 0), ("1.0", 0), ("2.50", 1), ("2.5", 1), ("f", 2), ("True", 3), ("true", 3), ("TRUE", 3)]
         {
@@ -238,10 +251,23 @@ mod tests {
 
     #[test]
     fn an_empty_cell_is_no_level_where_the_study_refuses_it_and_a_level_where_the_study_names_it() {
-        let all = texts(&column(&["NA", "EU"]), None);
+        let all = texts(&column(&["NA", "EU"]), &["-9"], false);
         assert_eq!((level(&all, "NA"), level(&all, "")), (Some(0), None));
-        let all = texts(&column(&["NA", "EU"]), Some(&[]));
+        let all = texts(&column(&["NA", "EU"]), &[], true);
         assert_eq!((level(&all, "NA"), level(&all, "")), (Some(0), Some(-1)));
+    }
+
+    #[test]
+    fn an_empty_cell_is_not_the_level_of_all_others() {
+        let mut column = column(&["EU", "elsewhere"]);
+        assert_eq!(other_level(&column), -2);
+        column.other = Some("elsewhere ".into());
+        assert_eq!(other_level(&column), 1);
+        let all = texts(&column, &["-9"], false);
+        for text in ["", "NA", "-9", "-9.0"] {
+            assert_eq!(level(&all, text), Some(-2), "{text}");
+        }
+        assert_eq!(level(&texts(&column, &["-9"], true), "-9"), Some(-1));
     }
 
     #[test]

@@ -29,9 +29,10 @@ impl Worker {
         let Some(bytes) = self.blobs.read(&blob)? else {
             let mut told = self.told.lock();
             if told.insert(blob.root) {
-                tracing::error!(
-                    "{what}: the study names the file {}, {} bytes, which is not here; put it into the blob store with \
-                     `ml-worker trainer put FILE --blobs DIR`. Its duties wait for it",
+                tracing::warn!(
+                    "{what}: the study names the file {}, {} bytes, which is not here yet; the courier brings it from another \
+                     participant that has it. The study's duties wait for it; if nobody has it, put it into the blob store with \
+                     `ml-worker trainer put FILE --blobs DIR`",
                     file.root,
                     file.len
                 );

@@ -3,6 +3,7 @@
 use super::later::{force, Later};
 use consilium_aggregation::blob_hash;
 use consilium_primitives::{BlobRef, Hash};
+use consilium_study::attachment_note;
 use std::{
     fs, io,
     io::Write,
@@ -149,6 +150,21 @@ impl Blobs {
         } else {
             write_whole(&self.path(&root), bytes, BLOB)?;
         }
+        Ok(root)
+    }
+
+    /// The same for a file that studies name and that is meant for their members, as a note beside it says: the node's courier gives
+    /// it to them, and nothing that lies here without one. The file is there before its note.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn put_attachment(&self, bytes: &[u8]) -> io::Result<Hash> {
+        let root = self.put(bytes)?;
+        write_whole(
+            &self.0.join(attachment_note(&root)),
+            b"put here by people, for members of studies that name it\n",
+            BLOB,
+        )?;
         Ok(root)
     }
 

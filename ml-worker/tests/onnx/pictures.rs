@@ -4,7 +4,7 @@ use super::{
     compare, line, numbers, run,
     tables::{study, uniform},
 };
-use image::{GrayImage, Luma};
+use image::{GrayImage, Luma, Rgb, RgbImage};
 use serde_json::json;
 use std::{fmt::Write, fs, path::Path};
 
@@ -70,4 +70,44 @@ fn models_of_pictures_take_their_pixels() {
     }
     let bad: Vec<bool> = numbers(&found[nets.len()], "probabilities").iter().map(|p| p[0].is_nan()).collect();
     assert_eq!(bad, [false, true, true]);
+}
+
+/// Pictures whose colour says who is ill, a table that names them, and their pixels from 0 to 1: red, green, blue one after another.
+fn paint(folder: &Path, name: &str, seed: u64, count: usize) {
+    let mut next = uniform(seed);
+    let (mut table, mut pixels) = (String::from("file,ill\n"), Vec::new());
+    for n in 0..count {
+        let ill = n % 2 == 0;
+        let mut picture = RgbImage::new(WIDTH, HEIGHT);
+        for pixel in picture.pixels_mut() {
+            let mut colour = [next(), next(), next()].map(|part| (part * 200.0) as u8);
+            colour[usize::from(ill)] += 50;
+            *pixel = Rgb(colour);
+        }
+        picture.save(folder.join(format!("{name}-{n}.png"))).unwrap();
+        let plane = |part: usize| picture.pixels().map(move |pixel| f64::from(pixel.0[part]) / 255.0);
+        pixels.push((0..3).flat_map(plane).collect::<Vec<f64>>());
+        writeln!(table, "{name}-{n}.png,{}", u8::from(ill)).unwrap();
+    }
+    fs::write(folder.join(format!("{name}.csv")), table).unwrap();
+    fs::write(folder.join(format!("{name}.json")), json!(pixels).to_string()).unwrap();
+}
+
+#[test]
+fn models_of_pictures_in_colours_take_three_planes() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    paint(dir, "rows", 3, 60);
+    paint(dir, "new", 4, 20);
+    let data = format!(
+        "pictures = {{ column = \"file\", height = {HEIGHT}, width = {WIDTH}, mean = 0.4, deviation = 0.2, channels = 3 }}\n\
+         label = \"ill\"\npositive = \"1\"\nnegative = \"0\"\n"
+    );
+    let model = "[model]\nlayers = [{ conv2d = { filters = 4, kernel = 3, padding = 1 } }, { activation = \"relu\" }, \"global_average_pool\"]\n";
+    fs::write(dir.join("study.toml"), study(&data, model, "")).unwrap();
+    line(dir, "train --study ./study.toml --data ./rows.csv --out ./m --draws 0");
+    line(dir, "export --model ./m --onnx ./m.onnx");
+    let found = run(&[(dir.join("m.onnx"), dir.join("new.json"))]).remove(0);
+    assert!(compare("colours", dir, "m", "new.csv", &found) >= 40);
+    assert_eq!(found["about"]["pictures"], json!({ "height": HEIGHT, "width": WIDTH, "channels": 3 }).to_string());
 }

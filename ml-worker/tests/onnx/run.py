@@ -23,7 +23,7 @@ def inputs(about, path):
         size = json.loads(about["pictures"])
         with open(path, encoding="utf-8") as file:
             pixels = numpy.array(json.load(file), numpy.float32)
-        return {"pixels": pixels.reshape(-1, 1, size["height"], size["width"])}
+        return {"pixels": pixels.reshape(-1, size.get("channels", 1), size["height"], size["width"])}
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     found = {}

@@ -111,6 +111,15 @@ fn models_of_every_kind_give_what_predict_gives() {
     add("rank-of-one", &of(&["a"], &ranks.replace("swarm", "none")), LOGISTIC, "");
     let names = "categorical = [{ column = \"stage\", levels = [\"3\", \"1\", \"2\"] }]\nmissing = \"mean\"\n";
     add("names", &format!("{ILL}{names}"), LOGISTIC, "");
+    // a level for all other texts, where empty cells are no level and where they are refused
+    let other = |missing: &str| {
+        format!(
+            "{ILL}categorical = [{{ column = \"stage\", levels = [\"3\", \"9\"], other = \"9\" }}, {{ column = \"sex\", levels = \
+             [\"m\", \"x\"], other = \"x\" }}]\nmissing = \"{missing}\"\n"
+        )
+    };
+    add("other", &other("mean"), LOGISTIC, "");
+    add("other-refused", &other("refuse").replace("\"stage\"", "\"kind\"").replace("\"3\"", "\"y\""), LOGISTIC, "");
     // outcomes that are no classes
     let number = mixed("outcome = { value = { column = \"stay\" } }\n");
     add("number", &number, deep, "loss = \"squared_error\"");
@@ -142,6 +151,7 @@ fn models_of_every_kind_give_what_predict_gives() {
     let bundle = Bundle::read(&dir.join("mixed")).unwrap();
     assert_eq!(entry(mixed, "cuts"), json!([{ "chosen": "Youden", "cuts": [bundle.cuts[0].unwrap()] }]));
     assert_eq!(entry(mixed, "recalibration"), json!(bundle.fitted.unwrap().recalibration));
+    assert_eq!(entry(of("other"), "categorical")[1], json!({ "column": "sex", "levels": ["m", "x"], "other": "x" }));
     let classes = of("classes");
     assert_eq!((entry(classes, "outputs"), &classes["about"]["task"]), (json!(["z", "x", "y"]), &json!("classes")));
     assert!(classes["about"].get("cuts").is_none() && classes["outputs"].get("recalibrated").is_none());

@@ -30,7 +30,13 @@ fn a_fetched_folder_is_packed_by_its_name_and_what_was_meant_is_said_where_anoth
     assert!(said.contains("study.toml: this is a study file") && said.contains("--dir"), "{said}");
     fs::remove_file(fetched.join("model.safetensors")).unwrap();
     let said = study.fails("pack --dir ./fetched --out ./no");
-    assert!(said.contains("fetched/model.safetensors"), "{said}");
+    assert!(said.contains("fetched: no model.safetensors is in it"), "{said}");
+    // a table without its site's secret, and a folder that would lose the study's own files
+    let said = study.fails("pack --dir ./fetched --data ./1.csv --out ./no");
+    assert!(said.contains("--secret FILE") && said.contains("worker/secret"), "{said}");
+    fs::copy(study.path("model.safetensors"), fetched.join("model.safetensors")).unwrap();
+    let said = study.fails("pack --dir ./fetched --out ./fetched");
+    assert!(said.contains("would be overwritten") && said.contains("fetched/ready"), "{said}");
 }
 
 #[test]

@@ -158,6 +158,7 @@ fn people_read_the_first_figures_and_what_was_written() {
     let said = study.run(&format!("{} --data ./1.csv --secret ./1.secret", study.pack()));
     assert!(said.contains("packed: the model, ready") && said.contains("say yes from the probability 0."), "{said}");
     assert!(said.contains("validation rows") && said.contains("recalibrated with slope"), "{said}");
+    assert!(said.contains("to use it: ml-worker predict --model ") && said.contains("packed --data FILE"), "{said}");
     let said = study.run("evaluate --model ./packed --data ./new.csv --by sex");
     for part in [
         "rows                 120, of which 24 are \"1\"",

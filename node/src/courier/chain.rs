@@ -1,10 +1,14 @@
 //! What the courier reads from the chain.
 
-use super::{gate::Snapshot, target::LOG};
-use crate::clock::Clock;
+use super::{gate::Snapshot, listed::Listed, target::LOG};
+use crate::{clock::Clock, types::FullBackend};
+use codec::Decode;
 use consilium_primitives::{blocks, Change, InstitutionNotice, StudyBlobs, StudyId};
-use consilium_runtime::{opaque::Block, SLOT_MILLIS};
+use consilium_runtime::{opaque::Block, Runtime, SLOT_MILLIS};
+use consilium_study::Attachments;
+use pallet_swarm_learning::Specs;
 use pallet_swarm_learning_runtime_api::SwarmApi;
+use sc_client_api::StorageProvider;
 use sc_consensus_aura::standalone::{find_pre_digest, slot_duration_at};
 use sc_network_types::PeerId;
 use sp_api::{ApiError, ApiExt, ProvideRuntimeApi};
@@ -13,7 +17,7 @@ use sp_consensus_aura::{
     sr25519::{AuthorityId, AuthoritySignature},
     AuraApi,
 };
-use sp_core::H256;
+use sp_core::{storage::StorageKey, H256};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -97,6 +101,8 @@ pub trait Ask {
     fn blobs(&self, at: H256) -> Result<Vec<StudyBlobs>, Self::Error>;
     /// Blobs of one study.
     fn blobs_of(&self, at: H256, study: StudyId) -> Result<Option<StudyBlobs>, Self::Error>;
+    /// A study's specification, in the bytes that were signed; none where there is no such study, or it never started and has ended.
+    fn spec(&self, at: H256, study: StudyId) -> Result<Option<Vec<u8>>, Self::Error>;
     /// Block in which a study ended.
     fn ended(&self, at: H256, study: StudyId) -> Result<Option<u32>, Self::Error>;
     /// The block before a block.
@@ -108,7 +114,7 @@ pub struct Chain<'a, C>(pub &'a C);
 
 impl<C> Ask for Chain<'_, C>
 where
-    C: ProvideRuntimeApi<Block> + HeaderBackend<Block>,
+    C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + StorageProvider<Block, FullBackend>,
     C::Api: SwarmApi<Block>,
 {
     type Error = ApiError;
@@ -133,6 +139,12 @@ where
         self.0.runtime_api().blobs_of(at, study)
     }
 
+    fn spec(&self, at: H256, study: StudyId) -> Result<Option<Vec<u8>>, ApiError> {
+        // as the offchain worker and every client of the chain find it: no runtime's interface tells it
+        let value = self.0.storage(at, &StorageKey(Specs::<Runtime>::hashed_key_for(study)))?;
+        Ok(value.and_then(|value| Vec::decode(&mut &value.0[..]).ok()))
+    }
+
     fn ended(&self, at: H256, study: StudyId) -> Result<Option<u32>, ApiError> {
         self.0.runtime_api().ended(at, study)
     }
@@ -148,7 +160,7 @@ struct Reading {
     at: H256,
     number: u32,
     change: Option<Change>,
-    listed: Vec<Arc<StudyBlobs>>,
+    listed: Vec<Arc<Listed>>,
 }
 
 impl Reading {
@@ -161,32 +173,56 @@ impl Reading {
         let change = chain.change(at)?;
         let listed = match &change {
             Some(change) => Self::list(chain, at, change, known)?,
-            None => chain.blobs(at)?.into_iter().map(Arc::new).collect(),
+            None => Self::whole(chain, at, known)?,
         };
         Ok(Self { at, number, change, listed })
     }
 
-    fn list<A: Ask>(chain: &A, at: H256, now: &Change, known: &[&Self]) -> Result<Vec<Arc<StudyBlobs>>, A::Error> {
+    fn list<A: Ask>(chain: &A, at: H256, now: &Change, known: &[&Self]) -> Result<Vec<Arc<Listed>>, A::Error> {
         let like = |reading: &&&Self| reading.change.as_ref().is_some_and(|change| change.members == now.members);
-        let known: Vec<_> = known.iter().filter(like).collect();
-        if known.is_empty() {
-            return Ok(chain.blobs(at)?.into_iter().map(Arc::new).collect());
+        let alike: Vec<_> = known.iter().filter(like).collect();
+        if alike.is_empty() {
+            return Self::whole(chain, at, known);
         }
         let mut listed = Vec::with_capacity(now.studies.len());
         for (study, count) in &now.studies {
-            match known.iter().find_map(|reading| reading.of(*study, *count)) {
+            match alike.iter().find_map(|reading| reading.of(*study, *count)) {
                 Some(same) => listed.push(same),
-                None => listed.extend(chain.blobs_of(at, *study)?.map(Arc::new)),
+                None => {
+                    let blobs = chain.blobs_of(at, *study)?;
+                    listed.extend(blobs.map(|blobs| Self::with_attachments(chain, at, blobs, known)).transpose()?);
+                }
             }
         }
         Ok(listed)
     }
 
+    /// All that is listed at a block.
+    fn whole<A: Ask>(chain: &A, at: H256, known: &[&Self]) -> Result<Vec<Arc<Listed>>, A::Error> {
+        let blobs = chain.blobs(at)?.into_iter();
+        blobs.map(|blobs| Self::with_attachments(chain, at, blobs, known)).collect()
+    }
+
+    /// What is told of a study's blobs, with the files that its specification names. That never changes: it is read once.
+    fn with_attachments<A: Ask>(
+        chain: &A,
+        at: H256,
+        blobs: StudyBlobs,
+        known: &[&Self],
+    ) -> Result<Arc<Listed>, A::Error> {
+        let before = known.iter().flat_map(|reading| &reading.listed).find(|listed| listed.blobs.study == blobs.study);
+        let attachments = match before {
+            Some(same) => same.attachments,
+            None => chain.spec(at, blobs.study)?.map(|spec| Attachments::of(&spec)).unwrap_or_default(),
+        };
+        Ok(Arc::new(Listed { blobs, attachments }))
+    }
+
     /// What was said of a study when its count was this.
-    fn of(&self, study: StudyId, count: u64) -> Option<Arc<StudyBlobs>> {
+    fn of(&self, study: StudyId, count: u64) -> Option<Arc<Listed>> {
         let change = self.change.as_ref()?;
         change.studies.contains(&(study, count)).then_some(())?;
-        self.listed.iter().find(|blobs| blobs.study == study).cloned()
+        self.listed.iter().find(|listed| listed.blobs.study == study).cloned()
     }
 }
 
@@ -255,7 +291,7 @@ impl Reader {
     }
 
     fn snapshot(&self, local: &PeerId) -> Snapshot {
-        let notices = |reading: &Reading| reading.listed.iter().flat_map(|blobs| blobs.notices()).collect::<Vec<_>>();
+        let notices = |reading: &Reading| reading.listed.iter().flat_map(|listed| listed.notices()).collect::<Vec<_>>();
         let (best, settled) = (notices(&self.best), notices(&self.settled));
         let snapshot = Snapshot::new(local, self.institutions.to_vec(), best, &settled);
         snapshot.with_ends(self.settled.number, self.ended.clone())
@@ -265,7 +301,7 @@ impl Reader {
 /// Blocks in which studies ended, as a finalised block has it: of those that it lists, and of those that something is held for.
 fn ends<A: Ask>(chain: &A, settled: &Reading, held: &BTreeSet<StudyId>) -> Result<BTreeMap<StudyId, u32>, A::Error> {
     let mut ended: BTreeMap<StudyId, Option<u32>> =
-        settled.listed.iter().map(|blobs| (blobs.study, blobs.ended)).collect();
+        settled.listed.iter().map(|listed| (listed.blobs.study, listed.blobs.ended)).collect();
     for study in held {
         if !ended.contains_key(study) {
             ended.insert(*study, chain.ended(settled.at, *study)?);

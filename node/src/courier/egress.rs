@@ -77,7 +77,7 @@ pub struct Line {
     pub study: u32,
     /// Round.
     pub round: u32,
-    /// `update` or `merged`.
+    /// `update`, `merged`, `initial` or `code`.
     pub kind: String,
     /// BLAKE3 hash of the whole blob, hex.
     pub hash: String,

@@ -6,14 +6,15 @@
 use super::{
     figures::Figures,
     gate::Snapshot,
+    listed::Notice,
     notes::Noted,
     peers::{Outcome, Peers},
     quota::Usage,
     store::Store,
     target::LOG,
-    wire::{Asked, Entry},
+    wire::{Asked, Entry, Kind},
 };
-use consilium_primitives::{BlobKind, BlobNotice, BlobRef};
+use consilium_primitives::BlobRef;
 use futures::{
     future::{BoxFuture, Fuse, FusedFuture, FutureExt},
     stream::{FuturesUnordered, Stream, StreamExt},
@@ -37,6 +38,8 @@ const SESSIONS: usize = 4;
 /// Updates that are asked for at once, beside these, before this node sees their freeze as final: the requests wait with those
 /// who hold them.
 const EARLY: usize = 16;
+/// Files that specifications name, fetched at once, beside all these: they may be large, and no merge waits for them.
+const ATTACHED: usize = 2;
 /// How long a node waits.
 pub const PATIENCE: Patience = Patience { response: Duration::from_secs(10), turn: Duration::from_secs(15) };
 /// How often to look for work when nothing happens.
@@ -87,6 +90,8 @@ struct Desk {
     forgiven: BTreeSet<Entry>,
     /// Sessions that have begun before that was so.
     early: usize,
+    /// Sessions for what specifications name.
+    attached: usize,
     warned: Option<Instant>,
 }
 
@@ -102,7 +107,7 @@ struct Look {
 
 /// What is wanted and not there for the entry that wants it.
 struct Missing {
-    notice: BlobNotice,
+    notice: Notice,
     /// The blob is there all the same: only leave to pass it on is missing.
     held: bool,
 }
@@ -163,8 +168,9 @@ impl<T: Transport> Fetcher<T> {
                 Some((begun, outcome)) = sessions.next() => {
                     desk.active.remove(&begun.entry.blob);
                     desk.early -= usize::from(begun.early);
+                    desk.attached -= usize::from(begun.entry.kind.attached());
                     self.peers.lock().ended(begun.peer, &begun.entry, outcome, Instant::now());
-                    tell(&begun, outcome);
+                    self.tell(&begun, outcome);
                     self.figures.ended(outcome);
                     if outcome == Outcome::Complete {
                         self.transport.fetched();
@@ -189,11 +195,14 @@ impl<T: Transport> Fetcher<T> {
             let mut missing = Vec::new();
             for notice in wanted {
                 let (entry, held) = (Entry::of(notice), store.holds(&notice.blob));
+                if held && entry.kind.attached() && !store.granted(&entry) && store.meant(&entry.blob.root) {
+                    store.note_put(&entry)?;
+                }
                 if !held || !(snapshot.holder(&entry) || store.granted(&entry)) {
                     missing.push(Missing { notice: notice.clone(), held });
                 }
             }
-            missing.sort_by_key(|missing| missing.held);
+            missing.sort_by_key(|missing| (missing.notice.kind.attached(), missing.held));
             let idle = missing.iter().all(|missing| missing.held);
             let needed = |root: &[u8; 32], noted: &Noted| snapshot.needs(root, noted);
             let usage = if idle { Ok(Usage::default()) } else { store.usage(needed) };
@@ -204,7 +213,7 @@ impl<T: Transport> Fetcher<T> {
 
     /// Notes how long an update was waited for; not at all, where it came before this node saw as final that it may have it.
     fn note_wait(&self, begun: &Begun, desk: &Desk) {
-        if begun.entry.kind == BlobKind::Update && !begun.held {
+        if begun.entry.kind == Kind::Update && !begun.held {
             self.figures.waited(desk.settled.get(&begun.entry).map(Instant::elapsed).unwrap_or_default());
         }
     }
@@ -215,7 +224,7 @@ impl<T: Transport> Fetcher<T> {
         let Look { snapshot, missing, mut under_way, usage } = look;
         let mut begun = Vec::new();
         let mut crowded = false;
-        let mut others = running.saturating_sub(desk.early);
+        let mut others = running.saturating_sub(desk.early).saturating_sub(desk.attached);
         self.peers.lock().forget(|entry| snapshot.has(entry));
         desk.settled.retain(|entry, _| snapshot.has(entry));
         desk.seen.retain(|entry| snapshot.has(entry));
@@ -232,6 +241,13 @@ impl<T: Transport> Fetcher<T> {
                 // whoever the chain names as holder of something new is there
                 let holders = sources.iter().filter(|(_, holds)| *holds);
                 holders.for_each(|(peer, _)| self.peers.lock().returned(*peer, now));
+                if held && entry.kind.attached() {
+                    log::info!(
+                        target: LOG,
+                        "{entry}: is in the blob store, but was not put there for that, and so is given to nobody until a \
+                         participant shows that it may be. If your people mean it for the participants: ml-worker trainer put"
+                    );
+                }
             }
             // listed by two studies
             if desk.active.contains(&entry.blob) {
@@ -241,15 +257,21 @@ impl<T: Transport> Fetcher<T> {
             if settled && desk.forgiven.insert(entry) {
                 self.peers.lock().forgive(&entry);
             }
-            let early = !settled && notice.kind == BlobKind::Update;
-            let full = if early { desk.early >= EARLY } else { others >= SESSIONS };
-            if full && (early || crowded) {
+            let (early, attached) = (!settled && notice.kind == Kind::Update, notice.kind.attached());
+            let full = match (early, attached) {
+                (true, _) => desk.early >= EARLY,
+                (_, true) => desk.attached >= ATTACHED,
+                _ => others >= SESSIONS,
+            };
+            if full && (early || attached || crowded) {
                 continue;
             }
             let choice = {
                 let peers = self.peers.lock();
                 if early {
                     peers.choose_early(&sources, &entry, now)
+                } else if attached {
+                    peers.choose_attached(&sources, &entry, now)
                 } else {
                     peers.choose(&sources, &entry, now)
                 }
@@ -269,6 +291,9 @@ impl<T: Transport> Fetcher<T> {
             if early {
                 self.peers.lock().begun_early(peer, &entry);
                 desk.early += 1;
+            } else if attached {
+                self.peers.lock().begun_attached(peer, &entry);
+                desk.attached += 1;
             } else {
                 self.peers.lock().begun(peer, now);
                 others += 1;
@@ -279,14 +304,26 @@ impl<T: Transport> Fetcher<T> {
         self.crowded.store(crowded, Ordering::Relaxed);
         begun
     }
-}
 
-fn tell(begun: &Begun, outcome: Outcome) {
-    let Begun { entry, held, peer, .. } = begun;
-    match outcome {
-        Outcome::Complete if *held => log::info!(target: LOG, "{entry}: here already, and shown by {peer}"),
-        Outcome::Complete => log::info!(target: LOG, "{entry}: {} bytes fetched from {peer}", entry.blob.len),
-        _ => log::debug!(target: LOG, "{entry} from {peer}: {outcome:?}"),
+    fn tell(&self, begun: &Begun, outcome: Outcome) {
+        let Begun { entry, held, peer, .. } = begun;
+        match outcome {
+            Outcome::Complete if *held => log::info!(target: LOG, "{entry}: here already, and shown by {peer}"),
+            Outcome::Complete => log::info!(target: LOG, "{entry}: {} bytes fetched from {peer}", entry.blob.len),
+            _ => log::debug!(target: LOG, "{entry} from {peer}: {outcome:?}"),
+        }
+        if outcome == Outcome::Complete && entry.kind == Kind::Code {
+            let path = self.store.path(&entry.blob);
+            let folder = path.parent().unwrap_or(&path).display();
+            log::info!(
+                target: LOG,
+                "the code of study {}'s own trainer is here: {}. Nothing runs it until sites.toml allows it (docs/external.md). To \
+                 read it: ml-worker trainer unpack {} --blobs {folder} --out trainer-code",
+                entry.study,
+                path.display(),
+                hex::encode(entry.blob.root.0)
+            );
+        }
     }
 }
 

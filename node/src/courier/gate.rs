@@ -1,9 +1,11 @@
 //! Who may have what: pure decisions on what the chain says.
 
-use super::{notes::Noted, wire::Entry};
-use consilium_primitives::{
-    rules::UPDATES_AFTER_END, BlobKind, BlobNotice, BlobRef, InstitutionId, InstitutionNotice, StudyId,
+use super::{
+    listed::Notice,
+    notes::Noted,
+    wire::{Entry, Kind},
 };
+use consilium_primitives::{rules::UPDATES_AFTER_END, BlobRef, InstitutionId, InstitutionNotice, StudyId};
 use sc_network_types::PeerId;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -20,9 +22,9 @@ pub struct Snapshot {
     /// Peer ids of institutions.
     by_institution: BTreeMap<InstitutionId, PeerId>,
     /// Blobs listed at the best block.
-    best: BTreeMap<BlobRef, Vec<BlobNotice>>,
+    best: BTreeMap<BlobRef, Vec<Notice>>,
     /// Blobs listed at the best block, in the chain's order.
-    order: Vec<BlobNotice>,
+    order: Vec<Notice>,
     /// What is listed at the finalised block, and who was an active member of its study there.
     settled: BTreeMap<Entry, BTreeSet<InstitutionId>>,
     /// The names of all that is listed there.
@@ -79,12 +81,7 @@ pub enum Refusal {
 impl Snapshot {
     /// From the answers of the runtime: institutions and blobs at the best block, blobs at the finalised one.
     #[must_use]
-    pub fn new(
-        local: &PeerId,
-        institutions: Vec<InstitutionNotice>,
-        best: Vec<BlobNotice>,
-        finalised: &[BlobNotice],
-    ) -> Self {
+    pub fn new(local: &PeerId, institutions: Vec<InstitutionNotice>, best: Vec<Notice>, finalised: &[Notice]) -> Self {
         let mut this = Self::default();
         for institution in institutions {
             let Some(peer) = institution.peer_id.as_deref().and_then(|bytes| PeerId::from_bytes(bytes).ok()) else {
@@ -104,13 +101,14 @@ impl Snapshot {
             this.members.entry(notice.study).or_default().extend(&notice.members);
             this.settled.entry(Entry::of(notice)).or_default().extend(&notice.members);
             this.final_roots.insert(notice.blob.root.0);
-            if notice.kind == BlobKind::Merged {
+            if notice.kind == Kind::Merged {
                 let closed = this.closed.entry(notice.study).or_default();
                 *closed = notice.round.max(*closed);
             }
             let made = |own| match notice.kind {
-                BlobKind::Update => notice.holders.contains(&own),
-                BlobKind::Merged => notice.members.contains(&own),
+                Kind::Update => notice.holders.contains(&own),
+                Kind::Merged => notice.members.contains(&own),
+                Kind::Initial | Kind::Code => false,
             };
             if this.local.is_some_and(made) {
                 this.own.push(Entry::of(notice));
@@ -158,7 +156,8 @@ impl Snapshot {
 
     /// Whether what an entry was held for is over, so that nobody needs it there any more: neither block lists the blob, and it
     /// is final that a later round has closed, or that the study has ended (for its updates: so long ago that the chain
-    /// lists none any more). While a study pauses in a round, what was committed for it is not listed, and stays.
+    /// lists none any more). While a study pauses in a round, what was committed for it is not listed, and stays. What the
+    /// specification names is needed in all rounds.
     #[must_use]
     pub fn over(&self, entry: &Entry) -> bool {
         let root = &entry.blob.root.0;
@@ -166,10 +165,11 @@ impl Snapshot {
             return false;
         }
         let kept = match entry.kind {
-            BlobKind::Update => UPDATES_AFTER_END,
-            BlobKind::Merged => 0,
+            Kind::Update => UPDATES_AFTER_END,
+            Kind::Merged | Kind::Initial | Kind::Code => 0,
         };
-        let closed = self.closed.get(&entry.study).is_some_and(|closed| *closed > entry.round);
+        let passed = self.closed.get(&entry.study).is_some_and(|closed| *closed > entry.round);
+        let closed = passed && !entry.kind.attached();
         closed || self.ended.get(&entry.study).is_some_and(|at| self.now.saturating_sub(*at) >= kept)
     }
 
@@ -179,29 +179,30 @@ impl Snapshot {
     pub fn needs(&self, root: &[u8; 32], noted: &Noted) -> bool {
         let with = |len| BlobRef { root: root.into(), len };
         let mut listed = self.best.range(with(0)..=with(u64::MAX)).flat_map(|(_, notices)| notices);
-        let own = |notice: &BlobNotice| self.local.is_some_and(|own| notice.members.contains(&own));
+        let own = |notice: &Notice| self.local.is_some_and(|own| notice.members.contains(&own));
         listed.any(own) || noted.iter().any(|(entry, _)| !self.over(entry))
     }
 
     /// Whether it is final that an institution may have a blob: it was an active member of the study at the finalised
-    /// block, and an update's freeze is final too. Of a merged model the best block's listing is enough.
+    /// block, and an update's freeze is final too. Of a merged model, and of what the specification names, the best block's
+    /// listing is enough.
     #[must_use]
-    pub fn settled(&self, notice: &BlobNotice, who: &InstitutionId) -> bool {
+    pub fn settled(&self, notice: &Notice, who: &InstitutionId) -> bool {
         let members = match notice.kind {
-            BlobKind::Merged => self.members.get(&notice.study),
-            BlobKind::Update => self.settled.get(&Entry::of(notice)),
+            Kind::Merged | Kind::Initial | Kind::Code => self.members.get(&notice.study),
+            Kind::Update => self.settled.get(&Entry::of(notice)),
         };
         members.is_some_and(|members| members.contains(who))
     }
 
-    /// Whether an update's freeze is final; a merged model has none.
-    fn frozen(&self, notice: &BlobNotice) -> bool {
-        notice.kind == BlobKind::Merged || self.settled.contains_key(&Entry::of(notice))
+    /// Whether an update's freeze is final; nothing else has one.
+    fn frozen(&self, notice: &Notice) -> bool {
+        notice.kind != Kind::Update || self.settled.contains_key(&Entry::of(notice))
     }
 
     /// What this node's institution should hold now, in the chain's order, each entry once.
     #[must_use]
-    pub fn wanted(&self) -> Vec<&BlobNotice> {
+    pub fn wanted(&self) -> Vec<&Notice> {
         let Some(local) = self.local else { return Vec::new() };
         let mut seen = BTreeSet::new();
         let due = self.order.iter().filter(|notice| notice.wanted && notice.blob.len > 0);
@@ -219,20 +220,20 @@ impl Snapshot {
     #[must_use]
     pub fn holder(&self, entry: &Entry) -> bool {
         let mut notices = self.best.get(&entry.blob).into_iter().flatten().filter(|notice| Entry::of(notice) == *entry);
-        let own = |notice: &BlobNotice| self.local.is_some_and(|own| notice.holders.contains(&own));
+        let own = |notice: &Notice| self.local.is_some_and(|own| notice.holders.contains(&own));
         notices.any(own)
     }
 
     /// What members need now and the chain says that this institution holds, each blob once.
     pub fn offered(&self) -> impl Iterator<Item = BlobRef> + '_ {
-        let here = |notice: &&BlobNotice| self.local.is_some_and(|own| notice.holders.contains(&own));
+        let here = |notice: &&Notice| self.local.is_some_and(|own| notice.holders.contains(&own));
         let wanted = self.order.iter().filter(|notice| notice.wanted).filter(here).map(|notice| notice.blob);
         wanted.collect::<BTreeSet<_>>().into_iter()
     }
 
     /// Who can be asked for a blob: holders first, then the other members; this node itself is not among them.
     #[must_use]
-    pub fn sources(&self, notice: &BlobNotice) -> Vec<(PeerId, bool)> {
+    pub fn sources(&self, notice: &Notice) -> Vec<(PeerId, bool)> {
         let others = notice.members.iter().filter(|member| !notice.holders.contains(member));
         let named = notice.holders.iter().map(|holder| (holder, true)).chain(others.map(|other| (other, false)));
         let away = named.filter(|(institution, _)| Some(**institution) != self.local);
@@ -246,10 +247,11 @@ impl Snapshot {
 /// block that may vanish gets nothing yet, and who withdrew gets nothing any more. This node's own institution must
 /// still be one too, but for an update that it has made itself and that is being merged: the others could not go on without it.
 ///
-/// `granted` says whether this node has the blob from members of that study, asked for that very round and kind. Anything
-/// else in the blob store is this institution's own work or of another study or round, given only where the chain names this
-/// institution as a holder: the hash of an update is public before its freeze, and neither a study of others nor a
-/// later round, in which somebody lists the same hash, must bring the bytes out.
+/// `granted` says whether this node has the blob from members of that study, asked for that very round and kind, or, where the
+/// study's specification names it, from this institution's own people, who put it there for that. Anything else in the blob
+/// store is this institution's own work or of another study or round, given only where the chain names this institution as a
+/// holder: the hash of an update is public before its freeze, and neither a study of others nor a later round, in which
+/// somebody lists the same hash, nor a specification that somebody has written it into must bring the bytes out.
 ///
 /// # Errors
 /// Why not. If several notices are about the entry, the reason of the one that came closest.
@@ -260,9 +262,9 @@ pub fn may_serve(snapshot: &Snapshot, peer: &PeerId, entry: &Entry, granted: boo
     if notices.is_empty() {
         return Err(Refusal::Unlisted);
     }
-    let check = |notice: &BlobNotice| {
+    let check = |notice: &Notice| {
         // who has left still owes the running merge what it has made for it
-        let owes = |own: &_| notice.kind == BlobKind::Update && notice.wanted && notice.holders.contains(own);
+        let owes = |own: &_| notice.kind == Kind::Update && notice.wanted && notice.holders.contains(own);
         let serves = |own: &_| notice.members.contains(own) || owes(own);
         let own = snapshot.local.filter(serves).ok_or(Refusal::Left)?;
         if !snapshot.frozen(notice) {

@@ -13,6 +13,7 @@ mod figures;
 mod files;
 mod gate;
 mod hashes;
+mod listed;
 mod load;
 mod marker;
 mod notes;
@@ -29,7 +30,7 @@ mod target;
 mod tests;
 mod wire;
 
-use crate::{clock::Clock, pulse::Nudge};
+use crate::{clock::Clock, pulse::Nudge, types::FullBackend};
 pub use chain::age;
 use chain::{Chain, Reader, Told, OLD};
 use consilium_runtime::opaque::Block;
@@ -44,7 +45,7 @@ use futures::{
 pub use gate::Bucket;
 use gate::Snapshot;
 use pallet_swarm_learning_runtime_api::SwarmApi;
-use sc_client_api::BlockchainEvents;
+use sc_client_api::{BlockchainEvents, StorageProvider};
 use sc_network::{
     config::{IncomingRequest, OutgoingResponse},
     IfDisconnected, NetworkBackend, NetworkPeers, NetworkRequest, NetworkStateInfo, ProtocolName, ReputationChange,
@@ -101,23 +102,25 @@ pub struct Port {
     requests: async_channel::Receiver<IncomingRequest>,
 }
 
-/// Names of the protocol. While a network is renewed, nodes of the earlier build are asked, and ask, by its second version:
-/// there no request waits, and what may be had in a moment is refused.
+/// Names of the protocol. While a network is renewed, nodes of an earlier build are asked, and ask, by its second version:
+/// there no request waits, and what may be had in a moment is refused. What specifications name is asked for by the fourth
+/// version alone: who does not speak it would take such a request for one that makes no sense.
 #[derive(Clone)]
 struct Names {
+    attached: ProtocolName,
     own: ProtocolName,
     older: ProtocolName,
 }
 
-/// The protocols of the couriers of a chain, for the network's configuration, and the other end of both.
+/// The protocols of the couriers of a chain, for the network's configuration, and the other end of all of them.
 #[must_use]
 pub fn protocols<N: NetworkBackend<Block, sp_core::H256>>(
     genesis: &sp_core::H256,
     fork_id: Option<&str>,
-) -> ([N::RequestResponseProtocolConfig; 2], Port) {
+) -> ([N::RequestResponseProtocolConfig; 3], Port) {
     let fork = fork_id.map(|id| format!("/{id}")).unwrap_or_default();
     let name = |version: u8| ProtocolName::from(format!("/{}{fork}/courier/{version}", hex::encode(genesis)));
-    let names = Names { own: name(3), older: name(2) };
+    let names = Names { attached: name(4), own: name(3), older: name(2) };
     let (sender, requests) = async_channel::bounded(QUEUE);
     let config = |name: &ProtocolName| {
         N::request_response_config(
@@ -130,7 +133,7 @@ pub fn protocols<N: NetworkBackend<Block, sp_core::H256>>(
             Some(sender.clone()),
         )
     };
-    let configs = [config(&names.own), config(&names.older)];
+    let configs = [config(&names.attached), config(&names.own), config(&names.older)];
     (configs, Port { names, requests })
 }
 
@@ -155,12 +158,17 @@ struct Wire<N> {
 }
 
 impl<N: NetworkRequest + Clone + Send + Sync + 'static> Wire<N> {
-    /// Sends bytes, or, to a peer that speaks the older protocol only, other ones.
-    fn send(&self, peer: PeerId, bytes: Vec<u8>, older: Option<Vec<u8>>) -> BoxFuture<'static, Option<Vec<u8>>> {
-        let (network, Names { own, older: name }) = (self.network.clone(), self.names.clone());
-        let older = older.map(|bytes| (bytes, name));
+    /// Sends bytes by a protocol, or, to a peer that does not speak it, other ones by another.
+    fn send(
+        &self,
+        peer: PeerId,
+        (name, bytes): (&ProtocolName, Vec<u8>),
+        older: Option<(&ProtocolName, Vec<u8>)>,
+    ) -> BoxFuture<'static, Option<Vec<u8>>> {
+        let (network, name) = (self.network.clone(), name.clone());
+        let older = older.map(|(name, bytes)| (bytes, name.clone()));
         Box::pin(async move {
-            match network.request(peer, own, bytes, older, IfDisconnected::TryConnect).await {
+            match network.request(peer, name, bytes, older, IfDisconnected::TryConnect).await {
                 Ok((response, _)) => Some(response),
                 Err(error) => {
                     log::debug!(target: LOG, "{peer}: {error}");
@@ -176,7 +184,11 @@ where
     N: NetworkRequest + NetworkPeers + Clone + Send + Sync + 'static,
 {
     fn ask(&self, peer: PeerId, asked: Asked) -> BoxFuture<'static, Option<Vec<u8>>> {
-        self.send(peer, asked.bytes(), Some(asked.older_bytes()))
+        let Names { attached, own, older } = &self.names;
+        if asked.request.entry.kind.attached() {
+            return self.send(peer, (attached, asked.bytes()), None);
+        }
+        self.send(peer, (own, asked.bytes()), Some((older, asked.older_bytes())))
     }
 
     fn report(&self, peer: PeerId, change: ReputationChange) {
@@ -190,7 +202,13 @@ where
 
 impl<C, N> Courier<C, N>
 where
-    C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + BlockchainEvents<Block> + Send + Sync + 'static,
+    C: ProvideRuntimeApi<Block>
+        + HeaderBackend<Block>
+        + BlockchainEvents<Block>
+        + StorageProvider<Block, FullBackend>
+        + Send
+        + Sync
+        + 'static,
     C::Api: SwarmApi<Block> + AuraApi<Block, AuthorityId>,
     N: NetworkRequest + NetworkPeers + NetworkStateInfo + Clone + Send + Sync + 'static,
 {

@@ -4,9 +4,9 @@
 use super::{
     files::{self, named},
     target::LOG,
-    wire::{kind_name, Entry},
+    wire::{kind_name, Entry, Kind},
 };
-use consilium_primitives::{BlobKind, BlobRef};
+use consilium_primitives::BlobRef;
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -23,16 +23,21 @@ pub enum Reason {
     Shown,
     /// This institution's worker made it.
     Own,
+    /// This institution's people put it into the blob store as a study's attachment, and the specification names it.
+    Put,
 }
 
 impl Reason {
-    const ALL: [Self; 3] = [Self::Fetched, Self::Shown, Self::Own];
+    const ALL: [Self; 4] = [Self::Fetched, Self::Shown, Self::Own, Self::Put];
+    /// Those for which a blob may be passed on.
+    const GRANTS: [Self; 3] = [Self::Fetched, Self::Shown, Self::Put];
 
     fn word(self) -> &'static str {
         match self {
             Self::Fetched => "fetched",
             Self::Shown => "shown",
             Self::Own => "own",
+            Self::Put => "put",
         }
     }
 }
@@ -75,12 +80,13 @@ impl Notes {
         &self.folder
     }
 
-    /// Whether this node may pass a blob on as one that it has from members of that study for that round.
+    /// Whether this node may pass a blob on as one that it has from members of that study for that round, or that its own people
+    /// meant for them.
     #[must_use]
     pub fn granted(&self, entry: &Entry) -> bool {
         let known = self.known.lock();
         let noted = known.get(&entry.blob.root.0);
-        noted.is_some_and(|all| [Reason::Fetched, Reason::Shown].iter().any(|reason| all.contains(&(*entry, *reason))))
+        noted.is_some_and(|all| Reason::GRANTS.iter().any(|reason| all.contains(&(*entry, *reason))))
     }
 
     /// Whether anything is noted of an entry.
@@ -161,7 +167,7 @@ fn read(root: &[u8; 32], line: &str) -> Option<(Entry, Reason)> {
     let words: Vec<&str> = line.split(' ').collect();
     let [word, study, round, kind, len] = words[..] else { return None };
     let reason = Reason::ALL.into_iter().find(|reason| reason.word() == word)?;
-    let kind = [BlobKind::Update, BlobKind::Merged].into_iter().find(|known| kind_name(*known) == kind)?;
+    let kind = Kind::ALL.into_iter().find(|known| kind_name(*known) == kind)?;
     let blob = BlobRef { root: (*root).into(), len: len.parse().ok()? };
     Some((Entry { study: study.parse().ok()?, round: round.parse().ok()?, kind, blob }, reason))
 }

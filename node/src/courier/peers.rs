@@ -105,6 +105,8 @@ pub struct Peers {
     about: BTreeMap<(PeerId, Entry), About>,
     /// Which peers are asked, beside their other work, for what they may give once it is final.
     early: BTreeMap<PeerId, Entry>,
+    /// Which peers are asked, beside their other work, for what a specification names.
+    attached: BTreeMap<PeerId, Entry>,
     /// Bytes a second that a peer gave of a blob in its turn, where it was not the end of the blob that ended the turn.
     tried: BTreeMap<(PeerId, Entry), u64>,
     entries: BTreeMap<Entry, Instant>,
@@ -175,6 +177,13 @@ impl Peers {
         self.pick(&holders, entry, now, |peer| self.early.contains_key(peer))
     }
 
+    /// Whom to ask now for what a specification names. What else it is at work with is no hindrance, and this is none for that:
+    /// such a file may be large, and a merge does not wait.
+    #[must_use]
+    pub fn choose_attached(&self, sources: &[(PeerId, bool)], entry: &Entry, now: Instant) -> Option<PeerId> {
+        self.pick(sources, entry, now, |peer| self.attached.contains_key(peer))
+    }
+
     fn pick(
         &self,
         sources: &[(PeerId, bool)],
@@ -235,6 +244,11 @@ impl Peers {
         self.early.insert(peer, *entry);
     }
 
+    /// A peer is asked from now on for what a specification names.
+    pub fn begun_attached(&mut self, peer: PeerId, entry: &Entry) {
+        self.attached.insert(peer, *entry);
+    }
+
     /// Bytes to ask of a peer at once.
     pub fn span(&mut self, peer: PeerId, now: Instant) -> u32 {
         self.peer(peer, now).span
@@ -258,12 +272,15 @@ impl Peers {
 
     /// Fetching a blob from a peer ended.
     pub fn ended(&mut self, peer: PeerId, entry: &Entry, outcome: Outcome, now: Instant) {
-        let early = self.early.get(&peer) == Some(entry);
-        if early {
-            self.early.remove(&peer);
+        let mut beside = false;
+        for asked in [&mut self.early, &mut self.attached] {
+            if asked.get(&peer) == Some(entry) {
+                asked.remove(&peer);
+                beside = true;
+            }
         }
         let state = self.peer(peer, now);
-        if !early {
+        if !beside {
             state.at_work = false;
         }
         match outcome {

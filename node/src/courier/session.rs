@@ -169,7 +169,11 @@ impl<T: Transport> Fetcher<T> {
         let Ok(answer) = tokio::time::timeout(self.patience.response, asked).await else {
             return Reply::End(Outcome::TimedOut);
         };
-        let Some(bytes) = answer else { return Reply::End(Outcome::Failed) };
+        let Some(bytes) = answer else {
+            // of what specifications name an earlier build knows nothing, and does not answer: no fault of it, and so none of the
+            // peer, which may be needed for other blobs
+            return Reply::End(if request.entry.kind.attached() { Outcome::NotHeld } else { Outcome::Failed });
+        };
         match Response::read(&bytes) {
             Some(Response::Data(slice)) => {
                 self.figures.got(slice.len());

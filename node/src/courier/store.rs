@@ -8,7 +8,8 @@ use super::{
     target::LOG,
     wire::Entry,
 };
-use consilium_primitives::{BlobRef, StudyId};
+use consilium_primitives::{BlobRef, Hash, StudyId};
+use consilium_study::attachment_note;
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -131,6 +132,21 @@ impl Store {
         self.notes.add(entry, Reason::Shown)
     }
 
+    /// Whether this institution's people put a blob here as a study's attachment, as a note beside it says. Nothing but `ml-worker
+    /// trainer put` leaves one: no worker does of what it makes, and no courier of what it fetches.
+    #[must_use]
+    pub fn meant(&self, root: &Hash) -> bool {
+        fs::symlink_metadata(self.blobs.join(attachment_note(root))).is_ok_and(|found| found.is_file())
+    }
+
+    /// Notes that a blob which is meant for that is named by a study's specification: its members may have it from here.
+    ///
+    /// # Errors
+    /// The note cannot be written.
+    pub fn note_put(&self, entry: &Entry) -> io::Result<()> {
+        self.notes.add(entry, Reason::Put)
+    }
+
     /// Where the partial download of a blob lies, and the note of how far it is. The length is part of the name: a study
     /// that gives a blob another length must not touch what is there of the right one.
     #[must_use]
@@ -214,15 +230,15 @@ impl Store {
     }
 
     /// Removes what was fetched or made here and is needed for nothing any more: every entry that it was held for is over. What
-    /// cannot be removed does not keep the rest from being removed.
+    /// people put here stays. What cannot be removed does not keep the rest from being removed.
     ///
     /// # Errors
     /// The first file that could not be removed.
     pub fn expire(&self, over: impl Fn(&Entry) -> bool) -> io::Result<()> {
         let mut problem = Ok(());
         for (root, noted) in self.notes.all() {
-            let ours = noted.iter().any(|(_, reason)| *reason != Reason::Shown);
-            if !ours || !noted.iter().all(|(entry, _)| over(entry)) {
+            let ours = noted.iter().any(|(_, reason)| matches!(reason, Reason::Fetched | Reason::Own));
+            if !ours || self.meant(&root.into()) || !noted.iter().all(|(entry, _)| over(entry)) {
                 continue;
             }
             let path = self.blobs.join(hex::encode(root));

@@ -1,6 +1,7 @@
 //! Couriers against each other and against peers that mean harm.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod attached;
 mod counting;
 mod disk;
 mod egress_log;
@@ -22,12 +23,13 @@ use super::{
     egress::{EgressLog, Line},
     figures::Figures,
     gate::Snapshot,
+    listed::Notice,
     serve::Server,
     store::Store,
-    wire::{Entry, Request, Response, SPAN},
+    wire::{Entry, Kind, Request, Response, SPAN},
 };
 use codec::Encode;
-use consilium_primitives::{BlobKind, BlobNotice, BlobRef, Hash, InstitutionId, InstitutionNotice, Name};
+use consilium_primitives::{BlobRef, Hash, InstitutionId, InstitutionNotice, Name};
 use sc_network_types::PeerId;
 use std::{fs, path::PathBuf, sync::Arc};
 
@@ -51,29 +53,29 @@ fn blob(len: usize, seed: u8) -> (Vec<u8>, BlobRef) {
     (bytes, BlobRef { root, len: len as u64 })
 }
 
-fn notice(kind: BlobKind, blob: BlobRef, holders: &[u8], members: &[u8]) -> BlobNotice {
+fn notice(kind: Kind, blob: BlobRef, holders: &[u8], members: &[u8]) -> Notice {
     let ids = |list: &[u8]| list.iter().map(|n| site(*n)).collect();
-    BlobNotice { study: 7, round: 3, kind, blob, holders: ids(holders), members: ids(members), wanted: true }
+    Notice { study: 7, round: 3, kind, blob, holders: ids(holders), members: ids(members), wanted: true }
 }
 
 /// A blob as [`notice`] lists it.
-fn entry(kind: BlobKind, blob: BlobRef) -> Entry {
+fn entry(kind: Kind, blob: BlobRef) -> Entry {
     Entry { study: 7, round: 3, kind, blob }
 }
 
 /// An update as [`notice`] lists it.
 fn update(blob: BlobRef) -> Entry {
-    entry(BlobKind::Update, blob)
+    entry(Kind::Update, blob)
 }
 
 /// What node `local` reads from a chain with institutions 1 to 5.
-fn chain(local: u8, best: &[BlobNotice], finalised: &[BlobNotice]) -> Arc<Snapshot> {
+fn chain(local: u8, best: &[Notice], finalised: &[Notice]) -> Arc<Snapshot> {
     let nodes: Vec<_> = (1..=5).map(|n| (n, peer(n))).collect();
     chain_of(&peer(local), &nodes, best, finalised)
 }
 
 /// What a node reads from a chain with these institutions and nodes.
-fn chain_of(local: &PeerId, nodes: &[(u8, PeerId)], best: &[BlobNotice], finalised: &[BlobNotice]) -> Arc<Snapshot> {
+fn chain_of(local: &PeerId, nodes: &[(u8, PeerId)], best: &[Notice], finalised: &[Notice]) -> Arc<Snapshot> {
     let institution = |(n, peer): &(u8, PeerId)| InstitutionNotice {
         id: site(*n),
         name: Name::truncate_from(format!("hospital {n}").into_bytes()),
@@ -139,7 +141,7 @@ fn holder(len: usize, seed: u8) -> (House, Vec<u8>, BlobRef) {
     let house = House::new();
     let (bytes, blob) = blob(len, seed);
     house.put(&blob, &bytes);
-    let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2, 3])];
+    let listed = [notice(Kind::Update, blob, &[1], &[1, 2, 3])];
     house.server.update(chain(1, &listed, &listed));
     (house, bytes, blob)
 }

@@ -1,11 +1,12 @@
 //! What couriers say to each other: one request for a range of a blob, one response with the range and its proof.
 
+use super::listed::Notice;
 use bao_tree::{
     io::{sync::DecodeResponseIter, BaoContentItem},
     BaoTree, BlockSize, ChunkNum, ChunkRanges,
 };
 use codec::{Decode, DecodeAll, Encode};
-use consilium_primitives::{BlobKind, BlobNotice, BlobRef, StudyId};
+use consilium_primitives::{BlobKind, BlobRef, StudyId};
 use std::{ops::Range, time::Duration};
 
 /// Log base 2 of the BLAKE3 chunks in a chunk group: the smallest part of a blob that is verified by itself.
@@ -23,41 +24,58 @@ pub const MAX_REQUEST: u64 = 256;
 /// Bytes of an encoded response, at most: the span, the hashes that prove it, and the frame.
 pub const MAX_RESPONSE: u64 = SPAN as u64 + 64 * 1024;
 
+/// What a blob is. The first two are what the chain tells of, in its own bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum Kind {
+    /// One participant's statistics or model. Served only once its freeze is final.
+    Update,
+    /// Merged statistics or a merged model.
+    Merged,
+    /// The file that a study begins with, as its specification names it.
+    Initial,
+    /// The code of a study's own trainer, as its specification names it.
+    Code,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Update, Self::Merged, Self::Initial, Self::Code];
+
+    /// Whether the study's specification names it, and the chain tells nothing of it.
+    #[must_use]
+    pub fn attached(self) -> bool {
+        matches!(self, Self::Initial | Self::Code)
+    }
+}
+
+impl From<BlobKind> for Kind {
+    fn from(told: BlobKind) -> Self {
+        match told {
+            BlobKind::Update => Self::Update,
+            BlobKind::Merged => Self::Merged,
+        }
+    }
+}
+
 /// What is asked for: a blob as one study lists it in one round. The same blob in another study, in another round or as
 /// something else is another entry: who may have it there is another question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub struct Entry {
     /// Study.
     pub study: StudyId,
-    /// Round.
+    /// Round; 0 for what the specification names.
     pub round: u32,
     /// What the blob is there.
-    pub kind: BlobKind,
+    pub kind: Kind,
     /// The blob.
     pub blob: BlobRef,
 }
 
 impl Entry {
-    /// The entry that a notice of the chain is about.
+    /// The entry that a notice is about.
     #[must_use]
-    pub fn of(notice: &BlobNotice) -> Self {
+    pub fn of(notice: &Notice) -> Self {
         Self { study: notice.study, round: notice.round, kind: notice.kind, blob: notice.blob }
-    }
-
-    fn rank(&self) -> (StudyId, u32, bool, BlobRef) {
-        (self.study, self.round, self.kind == BlobKind::Merged, self.blob)
-    }
-}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.rank().cmp(&other.rank())
     }
 }
 
@@ -70,10 +88,12 @@ impl std::fmt::Display for Entry {
 
 /// What a blob is, in files and log lines.
 #[must_use]
-pub fn kind_name(kind: BlobKind) -> &'static str {
+pub fn kind_name(kind: Kind) -> &'static str {
     match kind {
-        BlobKind::Update => "update",
-        BlobKind::Merged => "merged",
+        Kind::Update => "update",
+        Kind::Merged => "merged",
+        Kind::Initial => "initial",
+        Kind::Code => "code",
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a study file that is being written predicts: classes of a column, a number, or the time until an event.
 
-use super::{list, quoted, Column, Said, Survey, POSITIVE};
+use super::{guess, list, quoted, Column, Said, Survey};
 use anyhow::{bail, ensure, Context, Result};
 
 /// What is predicted.
@@ -15,7 +15,10 @@ pub(super) enum Predicted<'a> {
 }
 
 /// The column of this name.
-fn find<'a>(survey: &'a Survey, option: &str, name: &str) -> Result<&'a Column> {
+///
+/// # Errors
+/// There is none.
+pub(super) fn find<'a>(survey: &'a Survey, option: &str, name: &str) -> Result<&'a Column> {
     let column = survey.columns.iter().find(|column| column.name == name.trim());
     column.with_context(|| format!("{option} {name}: there is no such column"))
 }
@@ -24,25 +27,17 @@ fn find<'a>(survey: &'a Survey, option: &str, name: &str) -> Result<&'a Column> 
 pub(super) fn open<'a>(survey: &'a Survey, said: &Said) -> Option<(&'a str, &'a str)> {
     let column = find(survey, "--label", &said.label).ok()?;
     match column.values.as_slice() {
-        [one, other] if !said.number && said.positive.is_none() && guess(&column.values).is_none() => {
+        [one, other] if !said.number && said.positive.is_none() && guess::positive(&column.values).is_none() => {
             Some((one.as_str(), other.as_str()))
         }
         _ => None,
     }
 }
 
-/// Which of two values is what is looked for, where their words say so.
-fn guess(values: &[String]) -> Option<usize> {
-    let says = |value: &String| POSITIVE.contains(&value.to_lowercase().as_str());
-    let mut found = values.iter().enumerate().filter(|(_, value)| says(value));
-    let first = found.next()?;
-    found.next().is_none().then_some(first.0)
-}
-
 /// Of two values the one that is looked for, and the other one.
 fn sides<'a>(values: &'a [String], positive: Option<&str>) -> Result<(&'a str, &'a str)> {
     let [one, other] = values else { bail!("there are {} values, and not two", values.len()) };
-    let first = match (positive, guess(values)) {
+    let first = match (positive, guess::positive(values)) {
         (Some(given), _) if given == one => true,
         (Some(given), _) if given == other => false,
         (Some(given), _) => bail!("--positive {given}: the label's values are {one:?} and {other:?}"),
@@ -120,11 +115,6 @@ impl<'a> Predicted<'a> {
                 said.cuts
             ),
         })
-    }
-
-    /// Whether a column is the time, and no feature.
-    pub(super) fn takes(&self, name: &str) -> bool {
-        matches!(self, Self::Time { column, .. } if *column == name)
     }
 
     /// The line of the loss in `[training]`, where it is another than the usual one.

@@ -53,6 +53,8 @@ pub struct Report {
     pub dropped: usize,
     /// Patients, or rows where the study names no group.
     pub groups: usize,
+    /// The column that says which rows are one patient's, where the study names one.
+    pub group: Option<String>,
     /// The classes, or labels, that [`Part::classes`] counts.
     pub classes: Vec<String>,
     /// All rows that are left.
@@ -129,6 +131,7 @@ impl Report {
 pub fn preflight(path: &Path, spec: &StudySpec, group_key: &[u8; 32], how: &Reading) -> Report {
     let mut report = Report { file: path.display().to_string(), usable: true, ..Report::default() };
     report.min_rows.0 = spec.evaluation.min_rows;
+    report.group.clone_from(&spec.data.group);
     report.classes = match spec.data.task() {
         Task::Classes(_) => spec.data.classes.clone(),
         Task::Labels(_) => spec.data.labels.clone(),

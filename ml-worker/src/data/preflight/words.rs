@@ -30,8 +30,14 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "rows: {}, of which {} cannot be read and {} are dropped for their empty cells; groups: {}",
-            self.rows, self.skipped, self.dropped, self.groups
+            "rows: {}, of which {} cannot be read and {} are dropped for their empty cells; {}",
+            self.rows,
+            self.skipped,
+            self.dropped,
+            match &self.group {
+                Some(column) => format!("groups (patients) by column {column:?}: {}", self.groups),
+                None => "each stands for itself: the study names no column of patients (data.group)".into(),
+            }
         )?;
         let part = |f: &mut fmt::Formatter<'_>, name: &str, part: &Part| {
             let counts =
@@ -136,5 +142,18 @@ impl Report {
             writeln!(f, "and {} more", self.more)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_said_with_the_column_that_they_are_by() {
+        let report = Report { columns: 2, rows: 9, groups: 7, group: Some("patient".into()), ..Report::default() };
+        assert!(report.to_string().contains("; groups (patients) by column \"patient\": 7\n"), "{report}");
+        let bare = Report { group: None, ..report };
+        assert!(bare.to_string().contains("the study names no column of patients"), "{bare}");
     }
 }

@@ -2,7 +2,10 @@
 
 use crate::data::{
     error::DataError,
-    table::cell::{Cell, Mode},
+    table::{
+        cell::{Cell, Mode},
+        near::near,
+    },
 };
 use consilium_study::{Categorical, DataSpec, Missing, Others, Pictures, Scaling, Task, Transform};
 use csv::ByteRecord;
@@ -376,7 +379,8 @@ impl std::fmt::Display for Header {
 pub(in crate::data) fn header(names: Vec<String>, named: &[&str], ignore: Vec<String>) -> Result<Header, DataError> {
     for column in named {
         if !names.iter().any(|name| name == column.trim()) {
-            return Err(DataError::schema(format!("has no column {column:?}")));
+            let meant = near(column, &names).map_or_else(String::new, |name| format!("; is {name:?} meant?"));
+            return Err(DataError::schema(format!("has no column {column:?}{meant}")));
         }
     }
     let rest: Vec<String> = all_but(&names, named, &ignore).into_iter().map(|(_, name)| name).collect();

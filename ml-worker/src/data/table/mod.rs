@@ -10,6 +10,7 @@ pub mod copy;
 pub mod header;
 pub mod identity;
 mod memory;
+mod near;
 pub mod reading;
 pub mod record;
 pub mod sink;

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 #[test]
 fn bytes_are_counted_where_they_leave_and_where_they_come() {
     let (source, bytes, blob) = holder(100_000, 3);
-    let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2, 3])];
+    let listed = [notice(Kind::Update, blob, &[1], &[1, 2, 3])];
     let there = House::new();
     // one that gives something else is asked first or not at all
     let peers = BTreeMap::from([(peer(1), honest(&source, 2)), (peer(3), saying(vec![9; 10]))]);
@@ -38,7 +38,7 @@ fn bytes_are_counted_where_they_leave_and_where_they_come() {
 fn an_update_that_is_asked_for_early_and_comes_late_was_waited_for_since_it_was_final() {
     const LATE: Duration = Duration::from_secs(1);
     let (source, _, blob) = holder(1_000, 3);
-    let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2, 3])];
+    let listed = [notice(Kind::Update, blob, &[1], &[1, 2, 3])];
     let there = House::new();
     let (asked, answer) = (Arc::new(AtomicBool::new(false)), Arc::new(honest(&source, 2)));
     let seen = asked.clone();
@@ -90,7 +90,7 @@ fn each_request_that_is_not_answered_is_counted_with_why() {
     let _ = house.server.answer(b"no request", peer(2));
     assert_eq!(count(Why::Malformed), 1);
     // the freeze is not final here
-    let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2, 3])];
+    let listed = [notice(Kind::Update, blob, &[1], &[1, 2, 3])];
     house.server.update(chain(1, &listed, &[]));
     let _ = ask(2);
     assert_eq!(count(Why::NotYet), 1);

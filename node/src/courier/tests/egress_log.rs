@@ -240,7 +240,7 @@ fn nothing_is_given_where_the_line_does_not_reach_the_disk() {
     assert!(null.commit(number).is_err(), "also for who asks again");
     let (house, _, blob) = holder(1000, 1);
     let server = Server::new(house.store.clone(), null, std::convert::identity, Figures::quiet());
-    let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2])];
+    let listed = [notice(Kind::Update, blob, &[1], &[1, 2])];
     server.update(chain(1, &listed, &listed));
     server.set_behind(false);
     assert_eq!(server.answer(&first(update(blob)).encode(), peer(2)).response, Response::Busy);

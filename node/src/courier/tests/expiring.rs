@@ -17,7 +17,7 @@ fn fetched(there: &House, bytes: &[u8], entry: Entry) {
 }
 
 /// A blob of ten bytes that a house fetched for an entry of study 7.
-fn have(there: &House, seed: u8, kind: BlobKind, round: u32) -> Entry {
+fn have(there: &House, seed: u8, kind: Kind, round: u32) -> Entry {
     let (bytes, blob) = blob(10, seed);
     let entry = Entry { round, ..entry(kind, blob) };
     fetched(there, &bytes, entry);
@@ -25,14 +25,14 @@ fn have(there: &House, seed: u8, kind: BlobKind, round: u32) -> Entry {
 }
 
 /// The notice that lists an entry, made or attested by institution 1.
-fn lists(entry: &Entry) -> BlobNotice {
+fn lists(entry: &Entry) -> Notice {
     let Entry { study, round, kind, blob } = *entry;
-    BlobNotice { study, round, ..notice(kind, blob, &[1], &[1, 2, 3]) }
+    Notice { study, round, ..notice(kind, blob, &[1], &[1, 2, 3]) }
 }
 
 /// A model of a round of study 7, so that it is known how far it is.
-fn model(round: u32) -> BlobNotice {
-    BlobNotice { round, ..notice(BlobKind::Merged, blob(10, 200).1, &[1], &[1, 2, 3]) }
+fn model(round: u32) -> Notice {
+    Notice { round, ..notice(Kind::Merged, blob(10, 200).1, &[1], &[1, 2, 3]) }
 }
 
 fn expire(store: &Store, chain: &Snapshot) {
@@ -42,7 +42,7 @@ fn expire(store: &Store, chain: &Snapshot) {
 #[test]
 fn updates_go_when_their_time_is_over_and_nothing_else_does() {
     let there = House::new();
-    let (one, two) = (have(&there, 0, BlobKind::Update, 1), have(&there, 1, BlobKind::Update, 2));
+    let (one, two) = (have(&there, 0, Kind::Update, 1), have(&there, 1, Kind::Update, 2));
     let put = |seed| {
         let (bytes, blob) = blob(10, seed);
         there.put(&blob, &bytes);
@@ -50,12 +50,10 @@ fn updates_go_when_their_time_is_over_and_nothing_else_does() {
     };
     // this house's own, and one that is here for another reason, which a study lists as somebody's
     let (own, other) = (put(2), put(3));
-    let listed =
-        [lists(&one), lists(&two), BlobNotice { holders: vec![site(2)], ..lists(&own) }, lists(&other), model(0)];
+    let listed = [lists(&one), lists(&two), Notice { holders: vec![site(2)], ..lists(&own) }, lists(&other), model(0)];
     let held = |store: &Store| [one, two, own, other].map(|entry| store.holds(&entry.blob));
     there.store.note_own(chain(2, &listed, &listed).own()).unwrap();
-    let expire =
-        |store: &Store, best: &[BlobNotice], finalised: &[BlobNotice]| expire(store, &chain(2, best, finalised));
+    let expire = |store: &Store, best: &[Notice], finalised: &[Notice]| expire(store, &chain(2, best, finalised));
     // listed at either block; by a chain that was not read, or begins anew; while a study pauses in the round
     expire(&there.store, &listed, &[model(9)]);
     expire(&there.store, &[model(9)], &listed[..].iter().cloned().chain([model(9)]).collect::<Vec<_>>());
@@ -78,11 +76,11 @@ fn updates_go_when_their_time_is_over_and_nothing_else_does() {
 #[test]
 fn merged_models_go_when_they_are_listed_no_longer_and_a_later_one_is_final() {
     let there = House::new();
-    let models: Vec<_> = (1..=5).map(|n| have(&there, n, BlobKind::Merged, n.into())).collect();
+    let models: Vec<_> = (1..=5).map(|n| have(&there, n, Kind::Merged, n.into())).collect();
     // this house's own worker computed one too late to be named as attester
     let (bytes, late) = blob(10, 6);
     there.put(&late, &bytes);
-    let late = Entry { round: 2, ..entry(BlobKind::Merged, late) };
+    let late = Entry { round: 2, ..entry(Kind::Merged, late) };
     there.store.note_own(chain(2, &[lists(&late)], &[lists(&late)]).own()).unwrap();
     // the best so far and the last stay
     let listed = [lists(&models[1]), lists(&models[4])];
@@ -106,10 +104,10 @@ fn merged_models_go_when_they_are_listed_no_longer_and_a_later_one_is_final() {
 fn updates_of_ended_studies_and_of_aborted_rounds_go_after_a_day_wherever_the_node_was() {
     let there = House::new();
     // never seen at a finalised block by this node: it was off
-    let (closed, open) = (have(&there, 1, BlobKind::Update, 3), have(&there, 2, BlobKind::Update, 4));
+    let (closed, open) = (have(&there, 1, Kind::Update, 3), have(&there, 2, Kind::Update, 4));
     let held = |store: &Store| [closed, open].map(|entry| store.holds(&entry.blob));
     // a later study is listed, this one is not
-    let other = BlobNotice { study: 9, ..model(5) };
+    let other = Notice { study: 9, ..model(5) };
     let listed = [other];
     let at = |now, ended: &[(u32, u32)]| {
         let nodes: Vec<_> = (1..=3).map(|n| (n, peer(n))).collect();
@@ -130,7 +128,7 @@ fn updates_of_ended_studies_and_of_aborted_rounds_go_after_a_day_wherever_the_no
 fn a_file_that_two_studies_need_stays_while_one_does() {
     let there = House::new();
     let (bytes, blob) = blob(10, 1);
-    let one = entry(BlobKind::Merged, blob);
+    let one = entry(Kind::Merged, blob);
     let two = Entry { study: 8, round: 1, ..one };
     fetched(&there, &bytes, one);
     there.store.shown(&two).unwrap();
@@ -138,7 +136,7 @@ fn a_file_that_two_studies_need_stays_while_one_does() {
     let beyond = [model(9)];
     expire(&there.store, &chain(2, &beyond, &beyond));
     assert!(there.store.holds(&blob));
-    let beyond = [model(9), BlobNotice { study: 8, ..model(2) }];
+    let beyond = [model(9), Notice { study: 8, ..model(2) }];
     // listed by a third
     let third = [lists(&Entry { study: 9, ..one })];
     expire(&there.store, &chain(2, &third, &beyond));
@@ -161,14 +159,14 @@ fn old_models_do_not_keep_the_next_update_from_being_fetched() {
     let mut models = Vec::new();
     for round in 0..30 {
         let (bytes, blob) = blob(1000, round);
-        let entry = Entry { round: round.into(), ..entry(BlobKind::Merged, blob) };
+        let entry = Entry { round: round.into(), ..entry(Kind::Merged, blob) };
         fetched(&there, &bytes, entry);
         models.push(entry);
     }
     let listed: Vec<_> = [&models[3], &models[29]]
         .map(lists)
         .into_iter()
-        .chain([BlobNotice { round: 30, ..notice(BlobKind::Update, wanted, &[1], &[1, 2, 3]) }])
+        .chain([Notice { round: 30, ..notice(Kind::Update, wanted, &[1], &[1, 2, 3]) }])
         .collect();
     source.server.update(chain(1, &listed, &listed));
     let snapshot = chain(2, &listed, &listed);

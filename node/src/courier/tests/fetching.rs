@@ -134,7 +134,7 @@ pub fn fetch_until(
 fn what_is_wanted_arrives_and_can_be_passed_on() {
     let source = House::new();
     let made: Vec<_> = SIZES.iter().enumerate().map(|(n, size)| blob(*size, n as u8)).collect();
-    let listed: Vec<_> = made.iter().map(|(_, blob)| notice(BlobKind::Update, *blob, &[1], &[1, 2, 3])).collect();
+    let listed: Vec<_> = made.iter().map(|(_, blob)| notice(Kind::Update, *blob, &[1], &[1, 2, 3])).collect();
     made.iter().for_each(|(bytes, blob)| source.put(blob, bytes));
     source.server.update(chain(1, &listed, &listed));
     let blobs: Vec<_> = made.iter().map(|(_, blob)| *blob).collect();
@@ -159,9 +159,9 @@ fn what_is_there_or_not_wanted_or_not_ours_is_not_fetched() {
     let (_, foreign) = blob(100, 3);
     let listed = [
         // made here, and named as held here; what is only there is shown once by a holder, before others may have it
-        notice(BlobKind::Merged, held, &[1, 2], &[1, 2]),
-        BlobNotice { wanted: false, ..notice(BlobKind::Merged, idle, &[1], &[1, 2]) },
-        notice(BlobKind::Merged, foreign, &[1], &[1, 3]),
+        notice(Kind::Merged, held, &[1, 2], &[1, 2]),
+        Notice { wanted: false, ..notice(Kind::Merged, idle, &[1], &[1, 2]) },
+        notice(Kind::Merged, foreign, &[1], &[1, 3]),
     ];
     let there = House::new();
     there.put(&held, &bytes);
@@ -174,11 +174,11 @@ fn what_is_there_or_not_wanted_or_not_ours_is_not_fetched() {
 fn a_peer_with_wrong_bytes_is_asked_once_and_others_instead() {
     let (source, bytes, blob) = holder(100_000, 1);
     source.server.update({
-        let listed = [notice(BlobKind::Merged, blob, &[1], &[1, 2, 3, 4, 5])];
+        let listed = [notice(Kind::Merged, blob, &[1], &[1, 2, 3, 4, 5])];
         chain(1, &listed, &listed)
     });
     // all that the chain names as holders lie, so that each of them is asked before the honest member
-    let seen = [notice(BlobKind::Merged, blob, &[3, 4, 5], &[1, 2, 3, 4, 5])];
+    let seen = [notice(Kind::Merged, blob, &[3, 4, 5], &[1, 2, 3, 4, 5])];
     let there = House::new();
     let peers = BTreeMap::from([
         (peer(1), honest(&source, 2)),
@@ -201,7 +201,7 @@ fn a_peer_with_wrong_bytes_is_asked_once_and_others_instead() {
 #[test]
 fn peers_that_lie_for_ever_get_nothing_into_the_store() {
     let (_, blob) = blob(100_000, 1);
-    let listed = [notice(BlobKind::Merged, blob, &[3], &[2, 3, 4])];
+    let listed = [notice(Kind::Merged, blob, &[3], &[2, 3, 4])];
     let there = House::new();
     let peers = BTreeMap::from([
         (peer(3), saying(Response::Data(vec![1; 1000]).encode())),
@@ -217,12 +217,12 @@ fn peers_that_lie_for_ever_get_nothing_into_the_store() {
 fn a_silent_holder_does_not_keep_others_from_giving() {
     let (source, _, blob) = holder(3 * 1024 * 1024, 1);
     // node 1 fetched it for this study; the chain names only node 3 as holder, and that one never answers
-    let listed = [notice(BlobKind::Merged, blob, &[1, 3], &[1, 2, 3])];
+    let listed = [notice(Kind::Merged, blob, &[1, 3], &[1, 2, 3])];
     source.server.update(chain(1, &listed, &listed));
     let there = House::new();
     let peers = BTreeMap::from([(peer(3), silent()), (peer(1), honest(&source, 2))]);
     let net = Arc::new(Net { peers, ..Net::default() });
-    let seen = [notice(BlobKind::Merged, blob, &[3], &[1, 2, 3])];
+    let seen = [notice(Kind::Merged, blob, &[3], &[1, 2, 3])];
     assert!(fetch(&there, &net, chain(2, &seen, &seen), &[blob], 10));
     assert_eq!(net.asked.lock().first(), Some(&peer(3)));
 }
@@ -232,7 +232,7 @@ fn nothing_is_fetched_beyond_the_quota() {
     let (source, _, blob) = holder(100_000, 1);
     let (bytes, other) = super::blob(60_000, 2);
     // one that is here and that a study needs
-    let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2]), notice(BlobKind::Update, other, &[2], &[1, 2])];
+    let listed = [notice(Kind::Update, blob, &[1], &[1, 2]), notice(Kind::Update, other, &[2], &[1, 2])];
     let there = House::with_quota(150_000);
     there.put(&other, &bytes);
     let net = Arc::new(Net { peers: BTreeMap::from([(peer(1), honest(&source, 2))]), ..Net::default() });
@@ -252,11 +252,11 @@ fn of_two_blobs_that_fit_alone_and_not_together_one_is_fetched() {
     let source = House::new();
     let made = [blob(100_000, 1), blob(100_000, 2)];
     made.iter().for_each(|(bytes, blob)| source.put(blob, bytes));
-    let listed = [0, 1].map(|n: usize| notice(BlobKind::Update, made[n].1, &[1], &[1, 2]));
+    let listed = [0, 1].map(|n: usize| notice(Kind::Update, made[n].1, &[1], &[1, 2]));
     source.server.update(chain(1, &listed, &listed));
     let there = House::with_quota(150_000);
     // two peers, so that both could begin in one look
-    let seen = [notice(BlobKind::Update, made[0].1, &[1], &[1, 2]), notice(BlobKind::Update, made[1].1, &[3], &[2, 3])];
+    let seen = [notice(Kind::Update, made[0].1, &[1], &[1, 2]), notice(Kind::Update, made[1].1, &[3], &[2, 3])];
     let peers = BTreeMap::from([(peer(1), honest(&source, 2)), (peer(3), honest(&source, 2))]);
     let net = Arc::new(Net { peers, ..Net::default() });
     let snapshot = chain(2, &seen, &seen);

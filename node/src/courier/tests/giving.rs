@@ -66,8 +66,8 @@ fn nothing_is_given_while_the_egress_log_cannot_be_written() {
     house.put(&blob, &bytes);
     let full = EgressLog::open(std::path::Path::new("/dev/full"), &GENESIS).unwrap();
     let server = Server::new(house.store.clone(), full, std::convert::identity, Figures::quiet());
-    let listed = [notice(BlobKind::Merged, blob, &[1], &[1, 2])];
+    let listed = [notice(Kind::Merged, blob, &[1], &[1, 2])];
     server.update(chain(1, &listed, &listed));
     server.set_behind(false);
-    assert_eq!(server.answer(&first(entry(BlobKind::Merged, blob)).encode(), peer(2)).response, Response::Busy);
+    assert_eq!(server.answer(&first(entry(Kind::Merged, blob)).encode(), peer(2)).response, Response::Busy);
 }

@@ -16,7 +16,7 @@ fn decide(snapshot: &Snapshot, from: u8, entry: &Entry) -> Result<Grant, Refusal
 fn a_study_of_others_that_lists_a_copied_hash_does_not_bring_the_bytes_out() {
     let (_, blob) = blob(1024, 1);
     // institutions 4 and 5 committed, or attested, the hash of an update that institution 1 made for another study
-    for kind in [BlobKind::Update, BlobKind::Merged] {
+    for kind in [Kind::Update, Kind::Merged] {
         let copied = [notice(kind, blob, &[4, 5], &[1, 4, 5])];
         let snapshot = chain(1, &copied, &copied);
         let asked = entry(kind, blob);
@@ -24,8 +24,8 @@ fn a_study_of_others_that_lists_a_copied_hash_does_not_bring_the_bytes_out() {
         // what was fetched for that very entry goes on to the study's members
         assert!(may_serve(&snapshot, &peer(4), &asked, true).is_ok());
     }
-    let own = notice(BlobKind::Update, blob, &[1], &[1, 2]);
-    let copied = BlobNotice { study: 8, ..notice(BlobKind::Update, blob, &[4], &[1, 4]) };
+    let own = notice(Kind::Update, blob, &[1], &[1, 2]);
+    let copied = Notice { study: 8, ..notice(Kind::Update, blob, &[4], &[1, 4]) };
     let both = [own, copied];
     let snapshot = chain(1, &both, &both);
     let there = Entry { study: 8, ..update(blob) };
@@ -39,8 +39,8 @@ fn a_study_of_others_that_lists_a_copied_hash_does_not_bring_the_bytes_out() {
 fn who_came_later_does_not_get_an_update_of_before_by_committing_its_hash_again() {
     // institution 4 enrolled in round 3, and commits in round 4 what institution 1 had committed in round 3
     let (source, _, blob) = holder(1024, 1);
-    let before = notice(BlobKind::Update, blob, &[1], &[1, 2]);
-    let again = BlobNotice { round: 4, ..notice(BlobKind::Update, blob, &[4], &[1, 2, 4]) };
+    let before = notice(Kind::Update, blob, &[1], &[1, 2]);
+    let again = Notice { round: 4, ..notice(Kind::Update, blob, &[4], &[1, 2, 4]) };
     let listed = [before, again];
     source.server.update(chain(1, &listed, &listed));
     // institution 2 has it from round 3
@@ -64,8 +64,8 @@ fn a_study_that_lists_a_copied_hash_does_not_bring_an_update_of_another_out() {
     let (bytes, blob) = blob(100_000, 1);
     let author = House::new();
     author.put(&blob, &bytes);
-    let copied = notice(BlobKind::Update, blob, &[4], &[1, 2, 4]);
-    let made = BlobNotice { study: 8, ..notice(BlobKind::Update, blob, &[1], &[1, 2]) };
+    let copied = notice(Kind::Update, blob, &[4], &[1, 2, 4]);
+    let made = Notice { study: 8, ..notice(Kind::Update, blob, &[1], &[1, 2]) };
     let listed = [copied, made];
     author.server.update(chain(1, &listed, &listed));
     let there = House::new();
@@ -89,7 +89,7 @@ fn a_study_that_lists_a_copied_hash_does_not_bring_an_update_of_another_out() {
 #[test]
 fn a_blob_that_two_studies_list_is_fetched_once_and_served_for_each_that_showed_it() {
     let (bytes, blob) = blob(3 * 1024 * 1024, 1);
-    let [one, two] = [7, 8].map(|study| BlobNotice { study, ..notice(BlobKind::Merged, blob, &[1], &[1, 2, 3]) });
+    let [one, two] = [7, 8].map(|study| Notice { study, ..notice(Kind::Merged, blob, &[1], &[1, 2, 3]) });
     let listed = [one, two];
     let source = House::new();
     source.put(&blob, &bytes);
@@ -97,7 +97,7 @@ fn a_blob_that_two_studies_list_is_fetched_once_and_served_for_each_that_showed_
     let there = House::new();
     let net = Arc::new(Net { peers: BTreeMap::from([(peer(1), honest(&source, 2))]), ..Net::default() });
     let snapshot = chain(2, &listed, &listed);
-    let of = |study| Entry { study, ..entry(BlobKind::Merged, blob) };
+    let of = |study| Entry { study, ..entry(Kind::Merged, blob) };
     let both = || [7, 8].iter().all(|study| there.store.granted(&of(*study)));
     assert!(fetch_until(&there, &net, snapshot.clone(), 10, both));
     there.server.update(snapshot);
@@ -115,7 +115,7 @@ fn a_blob_that_two_studies_list_is_fetched_once_and_served_for_each_that_showed_
 #[test]
 fn a_show_with_wrong_bytes_earns_nothing() {
     let (bytes, blob) = blob(100_000, 1);
-    let listed = [notice(BlobKind::Merged, blob, &[1, 3], &[1, 2, 3])];
+    let listed = [notice(Kind::Merged, blob, &[1, 3], &[1, 2, 3])];
     let there = House::new();
     there.put(&blob, &bytes);
     let (other, _, wrong) = holder(100_000, 2);
@@ -124,11 +124,11 @@ fn a_show_with_wrong_bytes_earns_nothing() {
     let lies = [slice(other.ask(2, &last)), Vec::new()].map(|bytes| saying(Response::Data(bytes).encode()));
     let peers = [peer(1), peer(3)].into_iter().zip(lies).collect();
     let net = Arc::new(Net { peers, ..Net::default() });
-    let asked = entry(BlobKind::Merged, blob);
+    let asked = entry(Kind::Merged, blob);
     assert!(!fetch_until(&there, &net, chain(2, &listed, &listed), 2, || there.store.granted(&asked)));
     assert_eq!(net.reported.lock().len(), 2);
     // who holds it by the chain's word asks nobody
-    let own = [notice(BlobKind::Merged, blob, &[2], &[1, 2, 3])];
+    let own = [notice(Kind::Merged, blob, &[2], &[1, 2, 3])];
     let net = Arc::new(Net::default());
     assert!(!fetch_until(&there, &net, chain(2, &own, &own), 1, || there.store.granted(&asked)));
     assert!(net.asked.lock().is_empty());

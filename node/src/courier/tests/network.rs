@@ -36,10 +36,16 @@ impl Node {
         Self::with(couriers.into(), port).await
     }
 
-    /// One of the build before: it knows the second version of the protocol only.
+    /// One of an earlier build: it knows the second version of the protocol only.
     pub async fn start_older() -> Self {
-        let ([_, older], port) = protocols::<Backend>(&GENESIS, None);
+        let ([_, _, older], port) = protocols::<Backend>(&GENESIS, None);
         Self::with(vec![older], port).await
+    }
+
+    /// One of the build before: it knows nothing of what specifications name.
+    pub async fn start_unattached() -> Self {
+        let ([_, own, older], port) = protocols::<Backend>(&GENESIS, None);
+        Self::with(vec![own, older], port).await
     }
 
     /// One that may send longer responses than couriers do.
@@ -120,7 +126,7 @@ impl Node {
     pub async fn first_answer(&self, other: &Node, request: Vec<u8>) -> Vec<u8> {
         let wire = self.towards(other);
         for _ in 0..100 {
-            if let Some(answer) = wire.send(other.peer(), request.clone(), None).await {
+            if let Some(answer) = wire.send(other.peer(), (&self.port.names.own, request.clone()), None).await {
                 return answer;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -135,7 +141,7 @@ async fn blobs_travel_over_real_connections_to_members_only() {
     let nodes = [(1, author.peer()), (2, member.peer())];
     let source = House::new();
     let made: Vec<_> = SIZES.iter().enumerate().map(|(n, size)| blob(*size, n as u8)).collect();
-    let listed: Vec<_> = made.iter().map(|(_, blob)| notice(BlobKind::Update, *blob, &[1], &[1, 2])).collect();
+    let listed: Vec<_> = made.iter().map(|(_, blob)| notice(Kind::Update, *blob, &[1], &[1, 2])).collect();
     let blobs: Vec<_> = made.iter().map(|(_, blob)| *blob).collect();
     made.iter().for_each(|(bytes, blob)| source.put(blob, bytes));
     source.server.update(chain_of(&author.peer(), &nodes, &listed, &listed));
@@ -177,7 +183,7 @@ async fn the_longest_response_gets_through_and_a_longer_one_does_not() {
     });
     let wire = victim.towards(&hostile);
     let ask = |len: u64| {
-        let asked = wire.send(hostile.peer(), len.to_le_bytes().to_vec(), None);
+        let asked = wire.send(hostile.peer(), (&wire.names.own, len.to_le_bytes().to_vec()), None);
         async move { tokio::time::timeout(Duration::from_secs(20), asked).await.ok().flatten().map(|bytes| bytes.len()) }
     };
     assert_eq!(victim.first_answer(&hostile, 1u64.to_le_bytes().to_vec()).await.len(), 1);

@@ -1,7 +1,7 @@
 //! Couriers of this build and of the one before, which speak the second version of the protocol, while a network is renewed.
 
 use super::{fetching::fetch_over, network::Node, *};
-use crate::courier::{fetch::PATIENCE, serve as serve_requests, wire::Asked};
+use crate::courier::{fetch::PATIENCE, peers::Outcome, serve as serve_requests, wire::Asked};
 use codec::DecodeAll;
 use sc_network::{config::IncomingRequest, IfDisconnected, NetworkRequest};
 use std::time::Duration;
@@ -36,7 +36,7 @@ async fn a_node_of_the_build_before_is_asked_in_its_own_words() {
     let source = House::new();
     let (bytes, made) = blob(3 * 1024 * 1024 + 5, 1);
     source.put(&made, &bytes);
-    let listed = [notice(BlobKind::Update, made, &[1], &[1, 2])];
+    let listed = [notice(Kind::Update, made, &[1], &[1, 2])];
     source.server.update(chain_of(&older.peer(), &nodes, &listed, &listed));
     let (sender, requests) = async_channel::bounded::<IncomingRequest>(64);
     tokio::spawn(serve_requests(source.server.clone(), requests));
@@ -62,7 +62,7 @@ async fn a_node_of_the_build_before_gets_answers_that_it_knows() {
     let source = House::new();
     let (bytes, made) = blob(1000, 1);
     source.put(&made, &bytes);
-    let listed = [notice(BlobKind::Update, made, &[1], &[1, 2])];
+    let listed = [notice(Kind::Update, made, &[1], &[1, 2])];
     source.server.update(chain_of(&author.peer(), &nodes, &listed, &[]));
     tokio::spawn(serve_requests(source.server.clone(), author.port.requests.clone()));
     let _ = older.towards(&author);
@@ -82,4 +82,46 @@ async fn a_node_of_the_build_before_gets_answers_that_it_knows() {
     assert_eq!(ask().await, Response::Refused);
     source.server.update(chain_of(&author.peer(), &nodes, &listed, &listed));
     slice(ask().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_of_the_build_before_is_not_asked_for_what_it_would_not_understand() {
+    let (author, member) = (Node::start_unattached().await, Node::start().await);
+    let nodes = [(1, author.peer()), (2, member.peer())];
+    let source = House::new();
+    let (bytes, made) = blob(1000, 1);
+    source.put(&made, &bytes);
+    let code = Notice { round: 0, ..notice(Kind::Code, blob(1000, 2).1, &[], &[1, 2]) };
+    let listed = [notice(Kind::Update, made, &[1], &[1, 2]), code.clone()];
+    source.server.update(chain_of(&author.peer(), &nodes, &listed, &listed));
+    let (sender, requests) = async_channel::bounded::<IncomingRequest>(64);
+    tokio::spawn(serve_requests(source.server.clone(), requests));
+    let incoming = author.port.requests.clone();
+    tokio::spawn(async move {
+        while let Ok(request) = incoming.recv().await {
+            let asked = Asked::read(&request.payload).unwrap();
+            assert!(!asked.request.entry.kind.attached());
+            sender.send(request).await.unwrap();
+        }
+    });
+    let there = House::new();
+    // both are wanted all the time, and the one that the node knows comes
+    let snapshot = chain_of(&member.peer(), &nodes, &listed, &listed);
+    let wire = || member.towards(&author);
+    let time = Duration::from_secs(30);
+    assert!(fetch_over(&there, wire(), snapshot.clone(), &[made], PATIENCE, time).await);
+    assert!(!fetch_over(&there, wire(), snapshot, &[code.blob], PATIENCE, Duration::from_secs(3)).await);
+    assert!(there.figures.count_ends(Outcome::NotHeld) > 0);
+    // a node of this build gives it
+    let newer = Node::start().await;
+    let house = House::new();
+    let (bytes, blob) = blob(1000, 2);
+    house.put(&blob, &bytes);
+    house.store.note_put(&Entry::of(&code)).unwrap();
+    let nodes = [(1, newer.peer()), (2, member.peer())];
+    house.server.update(chain_of(&newer.peer(), &nodes, &listed, &listed));
+    tokio::spawn(serve_requests(house.server.clone(), newer.port.requests.clone()));
+    let snapshot = chain_of(&member.peer(), &nodes, &listed, &listed);
+    assert!(fetch_over(&there, member.towards(&newer), snapshot, &[blob], PATIENCE, time).await);
+    assert_eq!(fs::read(there.file(&blob)).unwrap(), bytes);
 }

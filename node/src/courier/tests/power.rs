@@ -59,7 +59,7 @@ fn spoilt_hashes_are_computed_anew_for_the_request_that_finds_them_so() {
     let (source, _, made) = holder(3 * 1024 * 1024, 1);
     let there = House::new();
     fetched(&there, &source, made);
-    let listed = [notice(BlobKind::Update, made, &[1], &[1, 2, 3])];
+    let listed = [notice(Kind::Update, made, &[1], &[1, 2, 3])];
     there.server.update(chain(2, &listed, &listed));
     let path = own(&there, "outboards", &made);
     let whole = fs::read(&path).unwrap();
@@ -78,7 +78,7 @@ fn a_spoilt_blob_is_not_given_and_is_fetched_again() {
     for size in [40_000, 3 * 1024 * 1024] {
         let (source, bytes, made) = holder(size, 1);
         let there = House::new();
-        let listed = [notice(BlobKind::Update, made, &[1], &[1, 2, 3])];
+        let listed = [notice(Kind::Update, made, &[1], &[1, 2, 3])];
         there.server.update(chain(2, &listed, &listed));
         for damaged in spoilt(&bytes) {
             fetched(&there, &source, made);
@@ -102,7 +102,7 @@ fn hashes_are_there_before_anybody_asks() {
     let (house, _, made) = holder(3 * 1024 * 1024, 1);
     let (bytes, small) = blob(1000, 2);
     house.put(&small, &bytes);
-    let listed = [&made, &small].map(|blob| notice(BlobKind::Update, *blob, &[1], &[1, 2]));
+    let listed = [&made, &small].map(|blob| notice(Kind::Update, *blob, &[1], &[1, 2]));
     // by the newest block: the freeze is not final yet
     for blob in chain(1, &listed, &[]).offered() {
         house.store.prepare(&blob).unwrap();

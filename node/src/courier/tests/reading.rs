@@ -29,6 +29,8 @@ struct Made {
 struct Fake {
     blocks: BTreeMap<H256, Made>,
     asked: RefCell<Vec<String>>,
+    /// Studies whose specifications were read, and what those name: the way and the number of the study.
+    specs: RefCell<Vec<StudyId>>,
 }
 
 impl Fake {
@@ -75,6 +77,12 @@ impl Ask for Fake {
     fn blobs_of(&self, at: H256, study: StudyId) -> Result<Option<StudyBlobs>, Infallible> {
         self.tell(format!("blobs of {study}"));
         Ok(Some(self.says(at, study)))
+    }
+    fn spec(&self, at: H256, study: StudyId) -> Result<Option<Vec<u8>>, Infallible> {
+        self.specs.borrow_mut().push(study);
+        let root = hex::encode([self.blocks[&at].salt; 32]);
+        let spec = format!("{{\"initial\":{{\"len\":{},\"root\":\"{root}\"}}}}", study + 1);
+        Ok((study != 9).then(|| spec.into_bytes()))
     }
     fn ended(&self, _: H256, study: StudyId) -> Result<Option<u32>, Infallible> {
         self.tell(format!("end of {study}"));
@@ -212,4 +220,35 @@ fn ends_of_studies_that_something_is_held_for_are_asked_for_once() {
     assert_eq!(asked, ["end of 8"]);
     assert!(snapshot.is_some());
     assert!(story.read((2, 1), (2, 1)).0.is_empty());
+}
+
+#[test]
+fn what_a_specification_names_is_read_once_on_each_way_of_the_chain_and_listed_for_its_members() {
+    let mut story = Story::new();
+    for number in 1..=3 {
+        story.add(number, 1, 2, &[(0, u64::from(number)), (9, 7)]);
+    }
+    story.add(2, 5, 2, &[(0, 2), (1, 3)]);
+    let specs = |story: &Story| std::mem::take(&mut *story.chain.specs.borrow_mut());
+    let initial = |way, study: StudyId| {
+        let blob = BlobRef { root: Hash::repeat_byte(way), len: u64::from(study) + 1 };
+        Entry { study, round: 0, kind: Kind::Initial, blob }
+    };
+    // one study whose specification names a file, and one that has none
+    let snapshot = story.read((1, 1), (1, 1)).1.unwrap();
+    assert_eq!(specs(&story), [0, 9]);
+    assert!(snapshot.has(&initial(1, 0)) && !snapshot.has(&initial(1, 9)));
+    let wanted: Vec<Entry> = snapshot.wanted().into_iter().map(Entry::of).filter(|it| it.kind.attached()).collect();
+    assert_eq!(wanted, [initial(1, 0)]);
+    // steps of a study, also at the next block of the same way, ask for it no more
+    story.read((2, 1), (1, 1));
+    assert!(story.read((3, 1), (2, 1)).1.is_some_and(|it| it.has(&initial(1, 0))));
+    assert!(specs(&story).is_empty());
+    // another way: what the final block had is known, the other study is read there
+    let mut story = Story { chain: story.chain, ..Story::new() };
+    story.read((1, 1), (1, 1));
+    specs(&story);
+    let snapshot = story.read((2, 5), (1, 1)).1.unwrap();
+    assert_eq!(specs(&story), [1]);
+    assert!(snapshot.has(&initial(1, 0)) && snapshot.has(&initial(5, 1)));
 }

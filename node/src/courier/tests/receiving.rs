@@ -37,7 +37,7 @@ fn blobs_of_every_shape_arrive_whole() {
             let of = update(blob);
             for store in [&*there.store, &there.reopened()] {
                 assert!(store.granted(&of));
-                for other in [Entry { study: 8, ..of }, Entry { round: 4, ..of }, entry(BlobKind::Merged, blob)] {
+                for other in [Entry { study: 8, ..of }, Entry { round: 4, ..of }, entry(Kind::Merged, blob)] {
                     assert!(!store.granted(&other), "{other}");
                 }
             }

@@ -48,8 +48,8 @@ fn a_holder_that_comes_back_is_asked_at_once() {
     let (source, _, away) = holder(1000, 1);
     let (bytes, new) = blob(1000, 2);
     source.put(&new, &bytes);
-    let old = notice(BlobKind::Update, away, &[1], &[1, 2]);
-    let fresh = notice(BlobKind::Update, new, &[1], &[1, 2]);
+    let old = notice(Kind::Update, away, &[1], &[1, 2]);
+    let fresh = notice(Kind::Update, new, &[1], &[1, 2]);
     let both = [old.clone(), fresh];
     source.server.update(chain(1, &both, &both));
     // it answers nothing until it is back

@@ -21,7 +21,7 @@ fn an_update_is_given_only_once_its_freeze_is_final() {
     let house = House::new();
     let (bytes, blob) = blob(1024, 1);
     house.put(&blob, &bytes);
-    let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2])];
+    let listed = [notice(Kind::Update, blob, &[1], &[1, 2])];
     let early = chain(1, &listed, &[]);
     assert_eq!(decide(&early, 2, &update(blob)), Err(Refusal::NotFinal));
     house.server.update(early);
@@ -41,10 +41,10 @@ fn an_update_is_given_only_once_its_freeze_is_final() {
 fn a_merged_model_is_given_from_the_best_block() {
     let (_, merged) = blob(1024, 1);
     let (_, input) = blob(1024, 2);
-    let listed = [notice(BlobKind::Merged, merged, &[1], &[1, 2])];
+    let listed = [notice(Kind::Merged, merged, &[1], &[1, 2])];
     // at the finalised block the merge is not known yet, only what goes into it
-    let before = [notice(BlobKind::Update, input, &[1], &[1, 2])];
-    let asked = entry(BlobKind::Merged, merged);
+    let before = [notice(Kind::Update, input, &[1], &[1, 2])];
+    let asked = entry(Kind::Merged, merged);
     let grant = decide(&chain(1, &listed, &before), 2, &asked).unwrap();
     assert_eq!((grant.entry, grant.institution), (asked, site(2)));
     assert_eq!(grant.name, "hospital 2");
@@ -53,7 +53,7 @@ fn a_merged_model_is_given_from_the_best_block() {
 #[test]
 fn membership_counts_at_the_best_block_and_at_the_finalised_one() {
     let (_, blob) = blob(1024, 1);
-    for kind in [BlobKind::Update, BlobKind::Merged] {
+    for kind in [Kind::Update, Kind::Merged] {
         let asked = entry(kind, blob);
         let with = |members: &[u8]| [notice(kind, blob, &[1], members)];
         // institution 3 enrolled in a block that is not final
@@ -65,9 +65,9 @@ fn membership_counts_at_the_best_block_and_at_the_finalised_one() {
         assert_eq!(decide(&withdrew, 3, &asked), Err(Refusal::NotMember));
         // a study that lists nothing at the finalised block has no final members
         let late = decide(&chain(1, &with(&[1, 2]), &[]), 2, &asked);
-        assert_eq!(late, Err(if kind == BlobKind::Update { Refusal::NotFinal } else { Refusal::MemberNotFinal }));
+        assert_eq!(late, Err(if kind == Kind::Update { Refusal::NotFinal } else { Refusal::MemberNotFinal }));
         // being a final member of another study is not enough
-        let other = BlobNotice { study: 8, ..notice(kind, blob, &[1], &[1, 2, 3]) };
+        let other = Notice { study: 8, ..notice(kind, blob, &[1], &[1, 2, 3]) };
         let both = [with(&[1, 2])[0].clone(), other];
         assert!(decide(&chain(1, &with(&[1, 2, 3]), &both), 3, &asked).is_err());
     }
@@ -76,16 +76,16 @@ fn membership_counts_at_the_best_block_and_at_the_finalised_one() {
 #[test]
 fn a_node_whose_institution_left_a_study_serves_it_no_more() {
     let (_, blob) = blob(1024, 1);
-    for kind in [BlobKind::Update, BlobKind::Merged] {
+    for kind in [Kind::Update, Kind::Merged] {
         let before = [notice(kind, blob, &[1], &[1, 2])];
-        let left = [BlobNotice { wanted: false, ..notice(kind, blob, &[1], &[2]) }];
+        let left = [Notice { wanted: false, ..notice(kind, blob, &[1], &[2]) }];
         assert!(may_serve(&chain(1, &before, &before), &peer(2), &entry(kind, blob), true).is_ok());
         assert_eq!(may_serve(&chain(1, &left, &before), &peer(2), &entry(kind, blob), true), Err(Refusal::Left));
         assert_eq!(may_serve(&chain(1, &left, &left), &peer(2), &entry(kind, blob), true), Err(Refusal::Left));
     }
     // nor a merged model that is needed: others have it
-    let needed = [notice(BlobKind::Merged, blob, &[1], &[2])];
-    let model = entry(BlobKind::Merged, blob);
+    let needed = [notice(Kind::Merged, blob, &[1], &[2])];
+    let model = entry(Kind::Merged, blob);
     assert_eq!(may_serve(&chain(1, &needed, &needed), &peer(2), &model, true), Err(Refusal::Left));
 }
 
@@ -93,7 +93,7 @@ fn a_node_whose_institution_left_a_study_serves_it_no_more() {
 fn who_has_left_gives_what_it_made_to_the_merge_that_runs_and_gets_nothing() {
     let (_, own) = blob(1024, 1);
     let (_, theirs) = blob(1024, 2);
-    let inputs = [notice(BlobKind::Update, own, &[1], &[2, 3]), notice(BlobKind::Update, theirs, &[2], &[2, 3])];
+    let inputs = [notice(Kind::Update, own, &[1], &[2, 3]), notice(Kind::Update, theirs, &[2], &[2, 3])];
     let here = chain(1, &inputs, &inputs);
     assert!(decide(&here, 2, &update(own)).is_ok());
     assert_eq!(
@@ -116,14 +116,13 @@ fn outsiders_and_institutions_outside_the_study_get_nothing() {
     assert_eq!(answer.response, Response::Refused);
     assert!(answer.cost.is_some_and(|cost| cost.value < 0));
     assert_eq!(house.ask(4, &first(update(blob))), Response::Refused);
-    let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2])];
+    let listed = [notice(Kind::Update, blob, &[1], &[1, 2])];
     let snapshot = chain(1, &listed, &listed);
     assert_eq!(decide(&snapshot, 77, &update(blob)), Err(Refusal::Outsider));
     assert_eq!(decide(&snapshot, 3, &update(blob)), Err(Refusal::NotMember));
     assert_eq!(decide(&chain(1, &[], &listed), 2, &update(blob)), Err(Refusal::Unlisted));
     // another study, another round, something else: not listed there
-    for other in [Entry { study: 8, ..update(blob) }, Entry { round: 4, ..update(blob) }, entry(BlobKind::Merged, blob)]
-    {
+    for other in [Entry { study: 8, ..update(blob) }, Entry { round: 4, ..update(blob) }, entry(Kind::Merged, blob)] {
         assert_eq!(decide(&snapshot, 2, &other), Err(Refusal::Unlisted));
         assert_eq!(house.ask(2, &first(other)), Response::Refused);
     }
@@ -152,7 +151,7 @@ fn a_node_that_lags_behind_the_chain_serves_nobody() {
         std::convert::identity,
         Figures::quiet(),
     );
-    let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2, 3])];
+    let listed = [notice(Kind::Update, blob, &[1], &[1, 2, 3])];
     started.update(chain(1, &listed, &listed));
     let answer = started.answer(&first(update(blob)).encode(), peer(2));
     assert!(answer.response == Response::Busy && answer.cost.is_none());
@@ -255,7 +254,7 @@ fn a_flood_is_turned_away_and_hurts_nobody_else() {
 #[test]
 fn the_disk_is_read_for_only_so_many_requests_at_once() {
     let (house, _, blob) = holder(1024, 1);
-    let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2, 3, 4])];
+    let listed = [notice(Kind::Update, blob, &[1], &[1, 2, 3, 4])];
     house.server.update(chain(1, &listed, &listed));
     let request = first(update(blob)).encode();
     let admit = |from| house.server.admit(&request, peer(from), Instant::now());
@@ -271,7 +270,7 @@ fn the_disk_is_read_for_only_so_many_requests_at_once() {
 #[test]
 fn responses_that_a_peer_does_not_take_fill_its_own_places_and_nobody_elses() {
     let (house, _, blob) = holder(1024, 1);
-    let listed = [notice(BlobKind::Update, blob, &[1], &[1, 2, 3, 4])];
+    let listed = [notice(Kind::Update, blob, &[1], &[1, 2, 3, 4])];
     house.server.update(chain(1, &listed, &listed));
     let request = first(update(blob)).encode();
     let answer = |from| house.server.answer(&request, peer(from));
@@ -291,7 +290,7 @@ fn the_bytes_of_all_unsent_responses_are_bounded() {
     let (house, _, blob) = holder(3 * 1024 * 1024, 1);
     let nodes: Vec<_> = (1..=100).map(|n| (n, peer(n))).collect();
     let members: Vec<u8> = (1..=100).collect();
-    let listed = [notice(BlobKind::Update, blob, &[1], &members)];
+    let listed = [notice(Kind::Update, blob, &[1], &members)];
     house.server.update(chain_of(&peer(1), &nodes, &listed, &listed));
     let ask = |from, request: &Request| house.server.answer(&request.encode(), peer(from));
     let kept: Vec<_> = (2..=100).map(|from| ask(from, &first(update(blob)))).collect();

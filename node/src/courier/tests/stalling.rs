@@ -41,7 +41,7 @@ fn busy(millis: u64) -> Behaviour {
 fn giving(n: u8, blob: &BlobRef, bytes: &[u8]) -> House {
     let house = House::new();
     house.put(blob, bytes);
-    let listed = [notice(BlobKind::Update, *blob, &[n], &[1, 2, 3, 4, 5])];
+    let listed = [notice(Kind::Update, *blob, &[n], &[1, 2, 3, 4, 5])];
     house.server.update(chain(n, &listed, &listed));
     house
 }
@@ -55,7 +55,7 @@ fn a_holder_that_drips_loses_its_turn_and_the_rest_comes_from_another() {
     let peers = BTreeMap::from([(peer(1), dripping(&author, 2, 300)), (peer(3), honest(&member, 2))]);
     let net = Arc::new(Net { peers, ..Net::default() });
     // the chain knows of the author only
-    let seen = [notice(BlobKind::Update, blob, &[1], &[1, 2, 3])];
+    let seen = [notice(Kind::Update, blob, &[1], &[1, 2, 3])];
     assert!(fetch_with(&there, &net, chain(2, &seen, &seen), &[blob], PATIENCE, 5));
     assert_eq!(net.asked.lock().first(), Some(&peer(1)));
     // what the first gave is not fetched again
@@ -71,7 +71,7 @@ fn a_holder_that_drips_is_better_than_none() {
     let author = giving(1, &blob, &bytes);
     let there = House::new();
     let net = Arc::new(Net { peers: BTreeMap::from([(peer(1), dripping(&author, 2, 300))]), ..Net::default() });
-    let seen = [notice(BlobKind::Update, blob, &[1], &[1, 2])];
+    let seen = [notice(Kind::Update, blob, &[1], &[1, 2])];
     assert!(fetch_with(&there, &net, chain(2, &seen, &seen), &[blob], PATIENCE, 5));
     // in one go: six parts, each asked for once
     assert_eq!(net.asked.lock().len(), 6);
@@ -85,7 +85,7 @@ fn a_holder_that_is_busy_for_ever_does_not_keep_others_from_giving() {
     let there = House::new();
     let peers = BTreeMap::from([(peer(1), busy(500)), (peer(3), honest(&member, 2))]);
     let net = Arc::new(Net { peers, ..Net::default() });
-    let seen = [notice(BlobKind::Update, blob, &[1], &[1, 2, 3])];
+    let seen = [notice(Kind::Update, blob, &[1], &[1, 2, 3])];
     assert!(fetch_with(&there, &net, chain(2, &seen, &seen), &[blob], PATIENCE, 3));
     assert_eq!(net.asked.lock().first(), Some(&peer(1)));
 }
@@ -103,9 +103,8 @@ fn holders_that_drip_do_not_keep_another_blob_waiting() {
     // slower than the floor: nothing at all within a turn
     peers.extend(houses.iter().map(|(n, house)| (peer(**n), dripping(house, 2, 900))));
     let net = Arc::new(Net { peers, ..Net::default() });
-    let mut listed: Vec<_> =
-        made.iter().map(|(n, (_, blob))| notice(BlobKind::Update, *blob, &[*n], &[2, *n])).collect();
-    listed.push(notice(BlobKind::Update, wanted, &[6], &[2, 6]));
+    let mut listed: Vec<_> = made.iter().map(|(n, (_, blob))| notice(Kind::Update, *blob, &[*n], &[2, *n])).collect();
+    listed.push(notice(Kind::Update, wanted, &[6], &[2, 6]));
     let nodes: Vec<_> = (1..=6).map(|n| (n, peer(n))).collect();
     let snapshot = chain_of(&peer(2), &nodes, &listed, &listed);
     assert!(fetch_with(&there, &net, snapshot, &[wanted], PATIENCE, 4));

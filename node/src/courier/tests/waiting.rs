@@ -26,7 +26,7 @@ fn early_holder(members: &[u8], nodes: &[(u8, PeerId)]) -> (House, Entry, Arc<Sn
     let house = House::new();
     let (bytes, blob) = blob(1024, 1);
     house.put(&blob, &bytes);
-    let listed = [notice(BlobKind::Update, blob, &[1], members)];
+    let listed = [notice(Kind::Update, blob, &[1], members)];
     house.server.update(chain_of(&peer(1), nodes, &listed, &[]));
     (house, update(blob), chain_of(&peer(1), nodes, &listed, &listed))
 }
@@ -69,7 +69,7 @@ async fn what_a_holder_sees_as_final_a_moment_later_arrives_at_once_over_real_co
     for (seed, (behind, ahead)) in delays.into_iter().enumerate() {
         let (bytes, made) = blob(2400, seed as u8);
         source.put(&made, &bytes);
-        let listed = [notice(BlobKind::Update, made, &[1], &[1, 2])];
+        let listed = [notice(Kind::Update, made, &[1], &[1, 2])];
         // the holder has the block that lists it, and not that it is final; the one who asks may know
         source.server.update(chain_of(&author.peer(), &nodes, &listed, &[]));
         let known = if ahead { &listed[..] } else { &[] };
@@ -171,7 +171,7 @@ async fn who_may_not_have_it_never_waits() {
     assert!(said == Some(Response::Refused) && took < soon);
     // a node that is not named as holder could not give it afterwards either
     let other = House::new();
-    let listed = [notice(BlobKind::Update, asked.blob, &[1], &[1, 2, 3])];
+    let listed = [notice(Kind::Update, asked.blob, &[1], &[1, 2, 3])];
     other.server.update(chain(3, &listed, &[]));
     let (said, took) = decided(&other, 2, patient(asked, 2000)).await;
     assert!(said == Some(Response::NotYet) && took < soon, "{said:?} {took:?}");
@@ -180,7 +180,7 @@ async fn who_may_not_have_it_never_waits() {
     let waits =
         tokio::spawn(async move { server.decide(&patient(asked, 2000), peer(3)).await.err().map(|it| it.response) });
     until(|| house.server.parking.waiting() == 1).await;
-    let without = [notice(BlobKind::Update, asked.blob, &[1], &[1, 2])];
+    let without = [notice(Kind::Update, asked.blob, &[1], &[1, 2])];
     house.server.update(chain(1, &without, &without));
     assert_eq!(waits.await.unwrap(), Some(Response::Refused));
     // and so is one that falls behind the chain
@@ -192,12 +192,12 @@ async fn who_may_not_have_it_never_waits() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_no_block_lists_here_yet_is_waited_for_by_members_nodes() {
     let (house, asked, settled) = early_holder(&[1, 2], &five());
-    house.server.update(chain(1, &[notice(BlobKind::Merged, blob(5, 9).1, &[1], &[1, 2])], &[]));
+    house.server.update(chain(1, &[notice(Kind::Merged, blob(5, 9).1, &[1], &[1, 2])], &[]));
     let server = house.server.clone();
     let waits = tokio::spawn(async move { server.decide(&patient(asked, 2000), peer(2)).await.is_ok() });
     until(|| house.server.parking.waiting() == 1).await;
     // first the block that lists it, then its finality
-    house.server.update(chain(1, &[notice(BlobKind::Update, asked.blob, &[1], &[1, 2])], &[]));
+    house.server.update(chain(1, &[notice(Kind::Update, asked.blob, &[1], &[1, 2])], &[]));
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!waits.is_finished());
     house.server.update(settled);
@@ -239,9 +239,9 @@ fn what_is_waited_for_holds_up_nothing_else() {
     let source = House::new();
     source.put(&model, &bytes);
     let nobody = |kind, blob: BlobRef, holders: &[u8]| notice(kind, blob, holders, &[1, 2, 3, 4, 5]);
-    let before = [nobody(BlobKind::Merged, blob(5, 9).1, &[5])];
-    let mut listed: Vec<_> = waited.iter().map(|blob| nobody(BlobKind::Update, *blob, &[1, 3, 4, 5])).collect();
-    listed.push(nobody(BlobKind::Merged, model, &[1]));
+    let before = [nobody(Kind::Merged, blob(5, 9).1, &[5])];
+    let mut listed: Vec<_> = waited.iter().map(|blob| nobody(Kind::Update, *blob, &[1, 3, 4, 5])).collect();
+    listed.push(nobody(Kind::Merged, model, &[1]));
     source.server.update(chain(1, &listed, &before));
     let mut peers: BTreeMap<PeerId, Behaviour> = BTreeMap::new();
     for n in [3, 4, 5] {
@@ -251,7 +251,7 @@ fn what_is_waited_for_holds_up_nothing_else() {
     peers.insert(
         peer(1),
         Box::new(move |request| match Asked::read(&request) {
-            Ok(asked) if asked.request.entry.kind == BlobKind::Merged => answers(request),
+            Ok(asked) if asked.request.entry.kind == Kind::Merged => answers(request),
             _ => Box::pin(futures::future::pending()),
         }),
     );
