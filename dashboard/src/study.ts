@@ -144,6 +144,8 @@ estimated: boolean, };
 export type Arms = {
 /** Where the figures come from. */
 source: string,
+/** Whether all were measured on one machine, by a run of `localnet`; otherwise each site has measured its own. */
+one_machine: boolean,
 /** One for each site that has figures. */
 sites: Array<Arm>, };
 

@@ -141,12 +141,15 @@ fn of_study(site: &Site, number: StudyId, listed: &Listed, chain: &Consortium) -
                 None => {
                     let words = format!(
                         "{named} has its model: within a day of its end fetch it, make it ready for use, and let our worker train \
-                         and measure a model of our rows alone to compare it with. {LIMIT}"
+                         and measure a model of our rows alone to compare it with; this page shows the answer then, too. {LIMIT}"
                     );
                     let commands = vec![
                         format!("consilium study fetch {number} --dir {dir} --out {fetched}"),
                         packed(Path::new(&fetched)),
                         format!("consilium study figures {number} --dir {dir} --out figures-{number}.json"),
+                        format!(
+                            "consilium report {number} --dir {dir} --figures figures-{number}.json --out report-{number}.html"
+                        ),
                     ];
                     Some((false, words, commands))
                 }
@@ -229,6 +232,10 @@ mod tests {
         assert!(all[0]
             .1
             .contains("$ ml-worker pack --dir model-4 --out model-4/ready $ consilium study figures 4 --dir"));
+        assert!(
+            all[0].1.ends_with("$ consilium report 4 --dir alder --figures figures-4.json --out report-4.html"),
+            "{all:?}"
+        );
         // what is done is asked for no more
         listed.model = Some(Model { folder: "got it".into(), ready: false });
         let all = told(member, &state, &listed);

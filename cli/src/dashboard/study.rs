@@ -1,7 +1,7 @@
 //! The study that a page has chosen.
 
 use super::{
-    arms::Report,
+    arms::Reports,
     base::{awaited, stage, titled, Link},
     rounds::{Frame, Rounds},
     site::Site,
@@ -31,13 +31,13 @@ pub struct Studies {
     rounds: BTreeMap<StudyId, Rounds>,
     /// Why those ended that have no model: nothing of it changes any more.
     ended: BTreeMap<StudyId, Vec<String>>,
-    report: Report,
+    reports: Reports,
 }
 
 impl Studies {
     /// None was read yet.
     pub fn new(site: &Site) -> Self {
-        Self { rounds: BTreeMap::new(), ended: BTreeMap::new(), report: Report::of(&site.report) }
+        Self { rounds: BTreeMap::new(), ended: BTreeMap::new(), reports: Reports::of(site) }
     }
 
     /// One study at a block; none where there is none of this number.
@@ -118,7 +118,7 @@ impl Studies {
             whole: true,
             certificate: certificate(site, link, number, &info, &rounds),
             rounds,
-            arms: self.report.arms(&agreement, &site.name),
+            arms: self.reports.arms(number, &agreement),
             agreement,
         }))
     }

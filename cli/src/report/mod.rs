@@ -28,11 +28,12 @@ pub mod question;
 mod sections;
 mod taken;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 use crate::{
     chain::{Chain, StudyInfo},
     dashboard::{base::Link, Site},
+    institution::made::{keep_or_warn, What},
     options::{node_of, Connection, Format},
     programs::{replace_private, write_new},
     show::{name, print_json},
@@ -96,6 +97,7 @@ pub async fn run(options: Options) -> Result<()> {
     let document = gathered.document(&link.names, figures, None);
     if let Some((page, beside)) = &places {
         write(&document, page, beside)?;
+        keep_or_warn(&options.dir, What::Report, beside);
     }
     if json {
         return print_json(&serde_json::to_value(&document)?);
@@ -106,6 +108,7 @@ pub async fn run(options: Options) -> Result<()> {
         if document.figures.is_empty() && document.study.certificate.is_some() {
             out!("  whether the swarm's model is better than this site's own is not in it yet; that takes");
             out!("    consilium study figures {} --dir {} --out figures.json", options.number, options.dir.display());
+            out!("  and `report` once more, with --figures figures.json and another name for the page");
         }
     }
     Ok(())

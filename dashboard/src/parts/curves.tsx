@@ -134,7 +134,7 @@ export function Verdict({ study, folder }: { study: Study; folder: string }) {
           <Table label="Every site's own comparison" head={['Site', 'Swarm is', 'Swarm', 'Own rows alone', 'All rows in one place', 'Difference, 95 %', 'Measured on']} numbers={[2, 3, 4, 5]}>
             {[...study.arms!.sites].sort((a, b) => Number(b.own) - Number(a.own)).map((arm) => <Row key={arm.name} arm={arm} />)}
           </Table>
-          <p class="note">From {study.arms!.source}: on this machine all sites' rows lie in one place. On a real chain nobody can measure at another site.</p>
+          <p class="note">From {study.arms!.source}. {study.arms!.one_machine ? "On this machine all sites' rows lie in one place. On a real chain nobody can measure at another site." : 'Each site has measured on its own rows, by itself: nobody can measure at another site. Sites that are not here have given no figures to this report.'}</p>
         </>
       ) : study.stage === 'ended' ? <p>It has {study.phase}: there is nothing to compare with.</p> : (
         <>

@@ -150,6 +150,8 @@ told! {
     pub struct Arms {
         /// Where the figures come from.
         pub source: String,
+        /// Whether all were measured on one machine, by a run of `localnet`; otherwise each site has measured its own.
+        pub one_machine: bool,
         /// One for each site that has figures.
         pub sites: Vec<Arm>,
     }
