@@ -195,7 +195,7 @@ fn certificate(site: &Site, link: &Link, number: StudyId, info: &StudyInfo, roun
         ),
         (
             "writes the certified model, checked by its hash",
-            format!("consilium study fetch {number} --dir {dir} --out model"),
+            format!("consilium study fetch {number} --dir {dir} --out model-{number}"),
         ),
     ];
     Some(Certificate {

@@ -154,7 +154,7 @@ fn two_hospitals_come_from_their_folders_to_the_evaluated_model_as_readme_says()
             // its commands have run before it ends
             assert!(folder.join("finished").exists() && folder.join("closed").exists(), "{said}");
             let wrong = trial.run("consilium study watch 0 --dir alder --on done true").unwrap_err();
-            assert!(wrong.contains("round, paused, aborted, finished, late"), "{wrong}");
+            assert!(wrong.contains("round, loss, paused, aborted, finished, late"), "{wrong}");
         } else if line.contains(" study fetch ") {
             let end = trial.until("consilium study 0 --dir alder", |text| text.contains("certificate:"));
             assert!(end.contains("consilium study fetch 0 --dir alder"), "{end}");
