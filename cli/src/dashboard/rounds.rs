@@ -1,10 +1,13 @@
 //! Closed rounds of a study: each is read once, and the last ones again, since figures and late votes come after a round's end.
 
 use super::state::{Round, Spans};
-use crate::chain::{Block, Chain};
+use crate::{
+    chain::{Block, Chain},
+    show::{dropped_name, why_dropped},
+};
 use anyhow::Result;
 use consilium_primitives::{
-    round::{bit, DropReason, Kind, Member, RoundRecord},
+    round::{bit, Kind, Member, RoundRecord},
     InstitutionId, StudyId,
 };
 use futures::{stream, StreamExt, TryStreamExt};
@@ -138,7 +141,7 @@ impl Rounds {
             dropped: record
                 .dropped
                 .iter()
-                .filter_map(|(who, why)| Some((place(who)?, why_dropped(*why).into())))
+                .filter_map(|(who, why)| Some((place(who)?, format!("{} ({})", why_dropped(*why), dropped_name(*why)))))
                 .collect(),
             left_out: marked(record.marks.left_out),
             shortened: marked(record.marks.shortened),
@@ -195,14 +198,6 @@ fn mean(members: &[Member], losses: &[(u8, f64)], awaited: usize) -> Option<f64>
     };
     let (sum, rows) = losses.iter().filter_map(weighted).fold((0.0, 0.0), |(s, n), (loss, rows)| (s + loss, n + rows));
     (rows > 0.0).then(|| sum / rows)
-}
-
-/// Why an update was dropped.
-fn why_dropped(why: DropReason) -> &'static str {
-    match why {
-        DropReason::Withheld => "too few others could get its update",
-        DropReason::Invalid => "enough others found its update to be no valid answer",
-    }
 }
 
 /// For how many milliseconds the own worker trained in a round, by its note.

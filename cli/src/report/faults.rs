@@ -5,10 +5,10 @@ use crate::{
     dashboard::state::{Round, Study},
     late::tell::{self, By, Note, Said, What, Which},
     plain::counted,
-    show::{name, why_paused, Names},
+    show::{dropped_name, failure_name, name, pause_name, why_dropped, why_paused, Names},
     study::answers::why,
 };
-use consilium_primitives::{round::DropReason, InstitutionId};
+use consilium_primitives::InstitutionId;
 use serde::Serialize;
 
 /// Something that did not go as it should.
@@ -132,7 +132,7 @@ fn of_blocks(round: &tell::Round, names: &Names) -> Vec<Fault> {
                     word.at.block,
                     "failure",
                     vec![site.clone()],
-                    format!("no part came from {site}: {code:?}, {}", why(code)),
+                    format!("no part came from {site}: {} ({})", why(code), failure_name(code)),
                 );
             }
         }
@@ -153,11 +153,13 @@ fn of_blocks(round: &tell::Round, names: &Names) -> Vec<Fault> {
                 }
                 // the record of a round that has closed names it; a round that has not has no record
                 Note::Dropped(id, reason) if round.closed.is_none() => {
-                    let words = match reason {
-                        DropReason::Withheld => "its update was dropped: too few others could get it",
-                        DropReason::Invalid => "its update was dropped: enough others found it to be no valid answer",
-                    };
-                    push(at.block, "dropped", vec![who(id)], format!("{}: {words}", who(id)));
+                    let (why, code) = (why_dropped(*reason), dropped_name(*reason));
+                    push(
+                        at.block,
+                        "dropped",
+                        vec![who(id)],
+                        format!("{}: its update was dropped: {why} ({code})", who(id)),
+                    );
                 }
                 Note::Dropped(..) | Note::WentOn => {}
             }
@@ -175,7 +177,12 @@ fn of_blocks(round: &tell::Round, names: &Names) -> Vec<Fault> {
                     format!("; it {how} in block {}", at.block)
                 }
             };
-            push(stage.asked.block, "pause", Vec::new(), format!("the study was paused: {}{end}", why_paused(reason)));
+            push(
+                stage.asked.block,
+                "pause",
+                Vec::new(),
+                format!("the study was paused: {} ({}){end}", why_paused(reason), pause_name(reason)),
+            );
         }
     }
     all

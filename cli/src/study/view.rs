@@ -14,8 +14,8 @@ use crate::{
     plain::{counted, lines},
     report::question::documents,
     show::{
-        comes_back, existing, history, losses, marked, members, metric, name, names, phase, print_json, record_json,
-        short, study_json, title, Names,
+        comes_back, dropped_name, existing, history, losses, marked, members, metric, name, names, phase, print_json,
+        record_json, short, study_json, title, why_dropped, Names,
     },
 };
 use anyhow::Result;
@@ -240,7 +240,7 @@ impl Seen<'_> {
             }
         }
         for (who, why) in &record.dropped {
-            lines.push(format!("  dropped: {} ({})", name(names, who), dropped(*why)));
+            lines.push(format!("  dropped: {} ({})", name(names, who), with_code(*why)));
         }
         for (who, root) in &record.dissenters {
             lines.push(format!("  dissented: {}, with {}", name(names, who), short(root)));
@@ -290,6 +290,11 @@ fn member_lines(study: &Study, names: &Names) -> Vec<String> {
     (0u8..).zip(study.members.iter()).map(line).collect()
 }
 
+/// Why an update was dropped, with the chain's word for it.
+fn with_code(why: DropReason) -> String {
+    format!("{}: {}", dropped_name(why), why_dropped(why))
+}
+
 /// Prints what is signed by whoever enrols.
 fn signed(info: &StudyInfo, spec: Option<&[u8]>, names: &Names) {
     out!("  what is signed, the rules:");
@@ -326,14 +331,6 @@ fn in_a_line(record: &RoundRecord, without: &[String]) -> String {
         record.closed_at,
         short(&record.root)
     )
-}
-
-/// Why an input was dropped, for people.
-fn dropped(why: DropReason) -> &'static str {
-    match why {
-        DropReason::Withheld => "too few others could get it",
-        DropReason::Invalid => "enough others found that it is no valid answer to its duty",
-    }
 }
 
 #[cfg(test)]

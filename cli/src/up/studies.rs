@@ -1,6 +1,7 @@
 //! What the chain's studies ask of this institution, and what stands in their way here: `sites.toml`, a duty that its worker could
 //! not do, a decision that waits for its people.
 
+use super::happened::refused;
 use crate::{
     chain::{Block, Chain, StudyInfo},
     institution::folder::{SiteSettings, SITES},
@@ -186,7 +187,7 @@ fn line(
         bail!("this site stands still in it until its people decide: see {}, and docs/worker.md", file.display());
     }
     if let Some(Failure { code, round, block, .. }) = told {
-        bail!("round {round} was refused here: {} (block {block}): {}{then}", failure_name(code), why_here(code));
+        bail!("{} (block {block}): {}{then}", refused(round, failure_name(code)), why_here(code));
     }
     if let Phase::Paused(pause) = &info.state.phase {
         let why = why_paused(pause.reason);
