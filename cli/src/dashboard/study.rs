@@ -88,6 +88,8 @@ impl Studies {
                     since_at_ms: times.since(waits.since),
                     until_at_ms: times.until(waits.until),
                     sites: waits.sites.iter().map(part).collect(),
+                    sooner_at_ms: waits.sooner.as_ref().map(|(block, _)| times.until(*block)),
+                    sooner: waits.sooner.map(|(_, words)| words),
                     what: waits.what,
                     then: waits.then,
                 })

@@ -2,6 +2,7 @@
 
 use super::{
     answers::{failures, Failure},
+    gone::gone,
     losses::{mean, without},
     sentences::{missing, rules},
     standstill::{absent, before_end, standstill, trouble},
@@ -89,6 +90,8 @@ struct Seen<'a> {
     /// Whose part will not come; an error where this node cannot tell.
     failed: Result<Vec<Failure>>,
     waits: Option<(Waiting, Times)>,
+    /// Since when each site is away that it waits for, and why as far as the chain tells.
+    gone: Vec<(InstitutionId, String)>,
     /// What it was before it ended without a model.
     before: Option<Study>,
 }
@@ -110,11 +113,17 @@ pub async fn study(number: StudyId, asked: &Asked) -> Result<()> {
         }
         None => None,
     };
+    let records = history(&chain, number, &info.state, at).await?;
+    let gone = match &waits {
+        Some((waits, _)) => gone(&chain, at, waits, &records).await,
+        None => Vec::new(),
+    };
     let seen = Seen {
         asked,
         number,
         at,
-        records: history(&chain, number, &info.state, at).await?,
+        records,
+        gone,
         spec: chain.spec(number, at).await?,
         before: before_end(&chain, number, &info).await?,
         names,
@@ -150,6 +159,8 @@ impl Seen<'_> {
         document["chain"] = json!({ "best": at.number, "final": last.number, "stands": chain.stands().await });
         // null: this node cannot tell
         document["waiting"] = self.waits.as_ref().map_or(Value::Null, |(waits, times)| waits.json(times, names));
+        document["missing"] =
+            self.gone.iter().map(|(who, words)| json!({ "site": name(names, who), "words": words })).collect();
         document["failed"] = match &self.failed {
             Ok(failed) => failed.iter().map(|f| f.json(names)).collect(),
             Err(_) => Value::Null,
@@ -194,6 +205,7 @@ impl Seen<'_> {
             let lines = if matches!(info.state.phase, Phase::Enrolling { .. }) { 3 } else { usize::MAX };
             waits.lines(times, names).iter().take(lines).for_each(|line| out!("  {line}"));
         }
+        self.gone.iter().for_each(|(who, words)| out!("  {}: {words}", name(names, who)));
         let (none, cannot) = match &self.failed {
             Ok(failed) => (failed.as_slice(), None),
             Err(error) => (&[][..], Some(error)),
