@@ -163,7 +163,7 @@ fn end(phase: &Phase, dir: &str, number: StudyId) -> (bool, String) {
                 abort_name(*reason)
             ),
         ),
-        _ => (true, "it goes on without this site, which has left it".into()),
+        _ => (true, "it goes on without this site, which takes no part in it".into()),
     }
 }
 

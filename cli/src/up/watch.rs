@@ -2,6 +2,7 @@
 //! state has this institution with this node and these keys.
 
 use super::{
+    asked::asked,
     happened::{ended, is_end, Blocks, News},
     identity::{Own, Standing},
     peers::peers,
@@ -90,6 +91,14 @@ fn news(before: &mut Before, now: Vec<(String, bool, String)>) -> Vec<(bool, Str
     told
 }
 
+/// The name under which something that waits for people is watched: of a study another one than that under which it runs.
+fn named(what: &str, number: u32) -> String {
+    match what {
+        "study" => format!("invitation to study {number}"),
+        what => format!("{what} {number}"),
+    }
+}
+
 /// The number of a study by the name under which it is watched.
 fn number_of(name: &str) -> Option<StudyId> {
     name.strip_prefix("study ")?.parse().ok()
@@ -160,6 +169,7 @@ impl Watch {
             sleep(NEWS).await;
             let mut now = self.of_studies(&before).await.unwrap_or_default();
             now.extend(self.of_peers(&before).await.unwrap_or_default());
+            now.extend(self.of_people().await.unwrap_or_default());
             let latest = news(&mut before, now);
             // what has passed since the last look comes first; what is said of the present round is not said twice
             let mut told = unsaid(self.of_blocks(&mut blocks).await.unwrap_or_default(), &before);
@@ -199,6 +209,13 @@ impl Watch {
             }
         }
         Ok(now)
+    }
+
+    /// What waits for this institution's people; told once.
+    async fn of_people(&self) -> Result<Vec<(String, bool, String)>> {
+        let own = Own::read(&self.dir)?.account;
+        let all = timeout(PATIENCE, asked(&self.dir, &self.url, own)).await.context("the node gives no answer")??;
+        Ok(all.into_iter().map(|one| (named(one.what, one.number), true, one.lasting().to_owned())).collect())
     }
 
     /// What the blocks since the last look say of studies of this institution's.

@@ -78,7 +78,7 @@ export function Curves({ study }: { study: Study }) {
               series: [{ label: 'round' }, ...told.lines.map((line) => ({ label: line.name, stroke: colour(line.stroke), width: line.width, dash: line.dash, spanGaps: false, ...(line.rings ? { class: 'ring' } : {}), ...marked(line, told.x.length) }))],
             })} />
           {many && <p class="note">Thick blue: we. Dashed: the mean of all {members.length} sites, by rows.{rings && ' Ring: that of fewer sites.'} Thin: the others; the table names them.</p>}
-          <details><summary>The last {Math.min(SHOWN, last.length)} rounds as a table</summary>
+          <details><summary>The last {counted(Math.min(SHOWN, last.length), 'round')} as a table</summary>
             <Table label="Figures of the last rounds" head={['Round', 'Swarm', ...members.map((member) => member.name)]} numbers={members.map((_, at) => at + 1).concat(members.length + 1)}>
               {last.map((round) => {
                 const by = new Map(round.losses);
