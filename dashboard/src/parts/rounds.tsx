@@ -9,6 +9,8 @@ import { away, called, clock, counted, list, missing, named, over, short, span, 
 
 /** So many rounds stand in the table. */
 const SHOWN = 12;
+/** So many rounds have a bar each; of more, their heights are drawn as one area. */
+const BARS = 200;
 
 function faults(round: Round, study: Study): string[] {
   const name = (at: number) => named(study.members, [at])[0] ?? '';
@@ -140,14 +142,15 @@ export function Times({ study }: { study: Study }) {
     return sorted[Math.floor(sorted.length / 2)] ?? 0;
   };
   const own = rounds.map((round) => round.own_training_ms).filter((ms) => ms !== null).sort((a, b) => a - b);
-  const bars = uPlot.paths.bars?.({ size: [0.8, 40] });
+  // a thousand bars take half a second to draw, and are no wider than a line
+  const bars = rounds.length > BARS ? uPlot.paths.stepped?.({ align: 1 }) : uPlot.paths.bars?.({ size: [0.8, 40] });
   return (
     <Part id="times" title="Time per round">
       {rounds.length === 0 ? <p class="empty">No round of training has closed yet.</p> : (
         <>
           <p>In the median a round takes {span(middle(total))}: training {span(middle((round) => round.spans.training_ms))}, transfer and merging {span(middle((round) => round.spans.transfer_ms))}, waiting for sites that are late or silent {span(middle(waited))}, the chain's votes {span(middle((round) => round.spans.chain_ms))}.
             {own.length > 0 && <> Our worker itself trained {span(own[Math.floor(own.length / 2)] ?? 0)}.</>}</p>
-          <Chart label="Seconds of each round: training, transfer and merging, waiting for late or silent sites, the chain's votes" height={220} data={data} shape={`${study.number}`}
+          <Chart label="Seconds of each round: training, transfer and merging, waiting for late or silent sites, the chain's votes" height={220} data={data} shape={`${study.number} ${rounds.length > BARS}`}
             options={() => ({
               scales: { x: { time: false, range: (_, min, max) => [min - 0.5, max + 0.5] }, y: { range: (_, __, max) => [0, Math.max(max, 0.5) * 1.05] } }, axes: axes('round', 'seconds'), legend: { live: false }, cursor: { show: false },
               series: [{ label: 'round' }, ...([["the chain's votes", '--chain'], ['waiting for late sites (grace) or votes that did not come', '--grace'], ['transfer and merging', '--transfer'], ['training', '--training']] as const).map(([label, name]) => ({ label, stroke: colour(name), fill: colour(name), width: 0, paths: bars, points: { show: false } }))],
