@@ -36,8 +36,8 @@ function told(asked) {
   Object.assign(made.studies[1], { phase: 'enrolling', stage: 'enrolling', awaits_us: true });
   Object.assign(made.studies[2], { title: 'Sepsis', phase: 'training', stage: 'running', max_rounds: 80 });
   if (asked === 1) {
-    const whole = state({ institutions: 4, studies: 3, rounds: 40 }).study;
-    Object.assign(whole, { number: 1, title: 'Study of question 1' });
+    const whole = state({ institutions: 4, studies: 3, rounds: 3 }).study;
+    Object.assign(whole, { number: 1, title: 'Study of question 1', arms: { source: '/srv/report-1.json', one_machine: false, sites: [{ name: 'Hospital 0', own: true, rows: 'validation', count: 90, alone: 0.45, swarm: 0.3, central: null, difference: -0.15, interval: [-0.25, -0.05], verdict: 'better' }] } });
     whole.members.forEach((member, at) => Object.assign(member, { name: `Hospital ${at}`, left_out_until: null }));
     made.consortium.institutions[3].silent_ms = 90_000;
     return { ...made, study: whole };
@@ -56,6 +56,12 @@ function told(asked) {
 const served = await serve(told);
 const { browser, page, faults, shot } = await open(shots);
 const text = (part) => page.evaluate((part) => document.querySelector(part)?.innerText ?? '', part);
+// what charts write beside their lines
+await page.addInitScript(() => {
+  globalThis.written = [];
+  const draw = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function fillText(text, ...rest) { globalThis.written.push(text); return draw.call(this, text, ...rest); };
+});
 await page.goto(served.url);
 await page.waitForSelector('#rounds table tbody tr');
 
@@ -110,6 +116,11 @@ check((await text('#rounds')).includes("Hospital 3's node has made no block for 
 await page.reload();
 await page.waitForSelector('#rounds');
 check((await text('#now h2')) === 'Study 1 now' && served.asked.at(-1) === 1, 'and is shown again by it');
+const measured = await text('#verdict');
+check(measured.includes('Better') && measured.includes('From /srv/report-1.json. Each site has measured on its own rows') && !measured.includes('Not measured yet'), "what a report of our own has measured is shown, and said to be each site's own");
+await page.waitForFunction(() => globalThis.written.includes('round'));
+const marks = await page.evaluate(() => globalThis.written);
+check(['1', '2', '3'].every((mark) => marks.includes(mark)) && !marks.includes(''), 'marks along the rounds are whole rounds, and no line stands between them');
 await page.goBack();
 await page.waitForFunction(() => document.querySelector('#now h2').textContent === 'Study 2 now');
 check(true, 'back is the one before');

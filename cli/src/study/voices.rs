@@ -119,6 +119,9 @@ fn refused(voice: Voice, number: StudyId, study: &Study, who: &InstitutionId, na
             )
         }
         (Voice::Resume, _) => format!("{stands} paused: it is {}, round {}", phase(study), study.round),
+        (Voice::Abort, Phase::Enrolling { .. }) => {
+            format!("study {number} enrols: {}, which proposed it, alone ends it now", name(names, &study.proposer))
+        }
         (Voice::Abort, _) if study.ended() => format!("study {number} has ended already: it is {}", phase(study)),
         (Voice::Abort, _) => running(number, study),
         (Voice::Withdraw, _) if own == 0 => format!("{} is no member of study {number}", name(names, who)),
@@ -238,6 +241,9 @@ mod tests {
         ] {
             assert!(said.contains(part), "{part}: {said}");
         }
+        study.phase = Phase::Enrolling { until: 9 };
+        let said = refused(Voice::Abort, 1, &study, &own, &names).unwrap();
+        assert!(said.contains("enrols") && said.contains(&name(&names, &study.proposer)), "{said}");
         study.phase = Phase::Aborted { reason: AbortReason::Decided };
         assert!(refused(Voice::Abort, 1, &study, &own, &names).unwrap().contains("has ended already"));
     }

@@ -42,7 +42,7 @@ impl Blocks {
         let Some((first, missed)) = self.next(best.number) else { return Ok(Vec::new()) };
         let all = names(&chain.institutions(best).await?);
         let (mut known, mut ours) = (BTreeSet::new(), BTreeSet::new());
-        let mut news = Vec::new();
+        let (mut news, mut read) = (Vec::new(), None);
         for number in first..=best.number {
             // the rest is read at the next look
             let Ok(events) = events(&chain, number).await else { break };
@@ -55,8 +55,10 @@ impl Blocks {
                 }
             }
             news.extend(said(&events, number, &own, &all).into_iter().filter(|(study, ..)| ours.contains(study)));
-            self.last = Some(number);
+            read = Some(number);
         }
+        // only what is told counts as read
+        self.last = read.or(self.last);
         if let Some((from, to)) = missed {
             let words =
                 |study| format!("the blocks {from} to {to} were not looked through: `consilium late {study}` does");

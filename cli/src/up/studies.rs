@@ -33,6 +33,9 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(10);
 const WORKER_PATIENCE: Duration = Duration::from_secs(3);
 
+/// How it is said that this site has no part in a round.
+pub const AWAY: &str = "was merged without this site itself";
+
 /// What the worker says of itself.
 ///
 /// # Errors
@@ -142,7 +145,7 @@ fn away(study: &Study, record: &RoundRecord, own: &InstitutionId, (number, dir):
         None => String::new(),
     };
     Some(format!(
-        "round {} was merged without this site itself, and nothing of it is there for the next one.{back} See logs/worker.log for why; \
+        "round {} {AWAY}, and nothing of it is there for the next one.{back} See logs/worker.log for why; \
          where the worker is well and only slow, `consilium late {number} --dir {dir}` says how long the others waited",
         record.round
     ))

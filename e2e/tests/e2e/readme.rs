@@ -212,6 +212,8 @@ fn report(trial: &Trial) {
     assert!(said.contains("the signature is wrong") && !trial.folder.join("report.html").exists(), "{said}");
     trial.run("consilium report 0 --dir alder --figures alder.json --figures birch.json --out report.html").unwrap();
     let (page, document): (String, Value) = (read("report.html"), serde_json::from_str(&read("report.json")).unwrap());
+    // where the page of `consilium dashboard` finds it
+    assert!(read("alder/made.json").contains("/report.json"), "{}", read("alder/made.json"));
     let figures = document["figures"].as_array().unwrap();
     let sites: Vec<&str> = figures.iter().filter_map(|told| told["site"].as_str()).collect();
     assert!(sites.contains(&"Alder Clinic") && sites.contains(&"Birch Hospital"), "{sites:?}");
