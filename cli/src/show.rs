@@ -2,7 +2,7 @@
 
 mod codes;
 
-pub use codes::{abort_name, dropped_name, failure_name, pause_name, why_aborted, why_paused};
+pub use codes::{abort_name, dropped_name, failure_name, pause_name, why_aborted, why_dropped, why_paused};
 
 use crate::{
     chain::{Block, Chain, StudyInfo},

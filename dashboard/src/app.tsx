@@ -51,7 +51,7 @@ export function App({ first }: { first?: State }) {
             <Now study={study} state={state} live={live} />
             <Verdict study={study} folder={state.own.folder} />
             <Curves study={study} />
-            <Rounds key={study.number} study={study} consortium={state.consortium} />
+            <Rounds key={study.number} study={study} consortium={state.consortium} folder={state.own.folder} />
             <Times study={study} />
           </>
         ) : state.studies.length > 0 ? (

@@ -67,6 +67,10 @@ since_at_ms: number,
 until_at_ms: number,
 /** What comes then. */
 then: string,
+/** When it may go on sooner at the earliest, where that takes less than all. */
+sooner_at_ms: number | null,
+/** What that takes: enough updates, and the grace. */
+sooner: string | null,
 /** All participants, and who is invited and has not enrolled. */
 sites: Array<Site>, };
 
@@ -135,6 +139,11 @@ training_ms: number,
 transfer_ms: number,
 /** From the last update to the freeze of the list: the wait for sites that are late (grace), and for merges tried again. */
 grace_ms: number,
+/**
+ * Of a merge that closed while some had said nothing: what it took beyond the median of those before it on which all had voted,
+ * which is the wait for those votes. It is no part of `transfer_ms`.
+ */
+votes_ms: number,
 /** The rest: slots in which votes were taken in. */
 chain_ms: number,
 /** Whether times of blocks were estimated by their numbers, since the node keeps their states no longer. */
@@ -144,6 +153,8 @@ estimated: boolean, };
 export type Arms = {
 /** Where the figures come from. */
 source: string,
+/** Whether all were measured on one machine, by a run of `localnet`; otherwise each site has measured its own. */
+one_machine: boolean,
 /** One for each site that has figures. */
 sites: Array<Arm>, };
 

@@ -36,8 +36,8 @@ function told(asked) {
   Object.assign(made.studies[1], { phase: 'enrolling', stage: 'enrolling', awaits_us: true });
   Object.assign(made.studies[2], { title: 'Sepsis', phase: 'training', stage: 'running', max_rounds: 80 });
   if (asked === 1) {
-    const whole = state({ institutions: 4, studies: 3, rounds: 40 }).study;
-    Object.assign(whole, { number: 1, title: 'Study of question 1' });
+    const whole = state({ institutions: 4, studies: 3, rounds: 3 }).study;
+    Object.assign(whole, { number: 1, title: 'Study of question 1', arms: { source: '/srv/report-1.json', one_machine: false, sites: [{ name: 'Hospital 0', own: true, rows: 'validation', count: 90, alone: 0.45, swarm: 0.3, central: null, difference: -0.15, interval: [-0.25, -0.05], verdict: 'better' }] } });
     whole.members.forEach((member, at) => Object.assign(member, { name: `Hospital ${at}`, left_out_until: null }));
     made.consortium.institutions[3].silent_ms = 90_000;
     return { ...made, study: whole };
@@ -56,6 +56,12 @@ function told(asked) {
 const served = await serve(told);
 const { browser, page, faults, shot } = await open(shots);
 const text = (part) => page.evaluate((part) => document.querySelector(part)?.innerText ?? '', part);
+// what charts write beside their lines
+await page.addInitScript(() => {
+  globalThis.written = [];
+  const draw = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function fillText(text, ...rest) { globalThis.written.push(text); return draw.call(this, text, ...rest); };
+});
 await page.goto(served.url);
 await page.waitForSelector('#rounds table tbody tr');
 
@@ -70,17 +76,35 @@ const curves = await text('#curves');
 check(curves.includes('The best round so far is 57: the chain compares each round with the best before it') && curves.includes('The best round so far, 57, has no update of Hospital 3, and was chosen without a figure of that site'), 'how the best round is chosen is said, and who had no part in it');
 check(curves.includes('by rows') && curves.includes('with its update of the next one'), 'means count by rows, and are told a round later');
 check(await page.evaluate(() => { const marks = [...document.querySelectorAll('#curves .u-legend .u-series')].map((it) => [it.textContent, getComputedStyle(it.querySelector('.u-marker') ?? it)]); const of = (name) => marks.find(([text]) => text.includes(name))[1]; return of('mean of all').borderTopStyle === 'dashed' && of('mean of all').borderLeftWidth === '0px' && of('mean of fewer').borderRadius === '50%' && of('mean of fewer').borderLeftWidth === '2px'; }), 'the legend draws a dashed line and a ring');
-check(rounds.includes('without an update of some site') && !rounds.includes('a fault or a site missing') && rounds.includes('None had dissent or a fault; 50 have no update of some site'), 'the filter and the sentence agree');
+check(rounds.includes('without an update of some site') && !rounds.includes('a fault or a site missing') && rounds.includes('None had dissent or a dropped update; 50 have no update of some site') && rounds.includes('consilium late 2 --dir hospital-0'), 'the filter and the sentence agree');
 check((await page.evaluate(() => [...document.querySelectorAll('.lineage li')].map((it) => it.value).join())) === '1,2,3,4,5,6,7,8,9' && (await text('.lineage')).includes('rounds 1 to 55, each from the model of the one before'), 'the lineage is numbered without a gap');
 check(curves.includes('mean of all 4 sites') && curves.includes('mean of fewer sites') && curves.includes('A ring is the mean of fewer sites'), 'means of fewer sites are apart, and the caption says so');
 const times = await text('#times');
-check(/waiting for sites that are late 5\.0 s, the chain's votes 0\.5 s/.test(times) && times.includes('grace'), 'the wait for who is late is no vote');
+check(/waiting for sites that are late or silent 5\.0 s, the chain's votes 0\.5 s/.test(times) && times.includes('grace'), 'the wait for who is late is no vote');
 const verdict = await page.evaluate(() => document.querySelector('#verdict').textContent);
 check(verdict.includes('Not measured yet') && !verdict.includes('Cannot tell') && verdict.includes('does not measure it by itself'), 'what was never measured is not what cannot be told');
 for (const command of ['consilium study figures 2 --dir hospital-0', 'consilium report 2 --dir hospital-0 --figures', 'ml-worker pack --dir model-2 --out model-2/ready --data']) check(verdict.includes(command), `the way to compare has ${command}`);
 const egress = await text('#egress');
 check(/Study 2: .* to 3 institutions, from .* to /.test(egress) && /All studies together, since .*, when our node's log of it begins/.test(egress), 'each figure of what left says of which studies and since when');
 await page.locator('#verdict summary').click();
+const now = await text('#now');
+check(/at the latest; then .*Sooner, from .* on: once the updates of 33 of 64 sites are in .*the grace/.test(now), 'that it goes on after the grace is said before enough are in');
+await page.setViewportSize({ width: 1100, height: 1000 });
+check(await page.evaluate(() => { const table = document.querySelector('#egress .scroll'); return table.scrollWidth <= table.clientWidth; }), 'at 1,100 pixels the table of what left needs no bar to scroll it');
+await shot('narrow-light');
+await page.setViewportSize({ width: 1440, height: 1000 });
+check(await page.evaluate(() => { const table = document.querySelector('#egress .scroll'); return table.scrollWidth <= table.clientWidth; }), 'nor at 1,440');
+// by the keyboard alone, with a clipboard and without one
+await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+const line = page.locator('#verdict .copy').first();
+await line.locator('button').focus();
+await page.keyboard.press('Enter');
+await page.waitForFunction(() => document.querySelector('#verdict .copy .said').textContent === 'copied');
+check((await page.evaluate(() => navigator.clipboard.readText())).startsWith('consilium study figures 2'), 'a command is copied by its button');
+await page.evaluate(() => { navigator.clipboard.writeText = () => Promise.reject(new Error('kept from pages')); document.execCommand = () => false; });
+await page.keyboard.press('Enter');
+await page.waitForFunction(() => document.querySelector('#verdict .copy .said').textContent.startsWith('selected'));
+check((await page.evaluate(() => getSelection().toString())).startsWith('consilium study figures 2'), 'or is selected, where the browser keeps its clipboard');
 await accessible(page);
 await shot('missing-light');
 
@@ -92,6 +116,11 @@ check((await text('#rounds')).includes("Hospital 3's node has made no block for 
 await page.reload();
 await page.waitForSelector('#rounds');
 check((await text('#now h2')) === 'Study 1 now' && served.asked.at(-1) === 1, 'and is shown again by it');
+const measured = await text('#verdict');
+check(measured.includes('Better') && measured.includes('From /srv/report-1.json. Each site has measured on its own rows') && !measured.includes('Not measured yet'), "what a report of our own has measured is shown, and said to be each site's own");
+await page.waitForFunction(() => globalThis.written.includes('round'));
+const marks = await page.evaluate(() => globalThis.written);
+check(['1', '2', '3'].every((mark) => marks.includes(mark)) && !marks.includes(''), 'marks along the rounds are whole rounds, and no line stands between them');
 await page.goBack();
 await page.waitForFunction(() => document.querySelector('#now h2').textContent === 'Study 2 now');
 check(true, 'back is the one before');
@@ -99,6 +128,7 @@ check((await text('#studies')).includes('ended without a model: training stalled
 check((await text('#studies')).includes('waits for us to enrol'), 'and which one waits for us, for what');
 await page.click('#studies a[href="?study=0"]');
 await page.waitForFunction(() => document.querySelector('#now h2').textContent === 'Study 0 now');
+check((await page.locator('#now .trouble .copy button').count()) === 1, 'a command in what is said stands apart, with a button');
 check((await text('#now')).includes('Hospital 3 has NOT committed') && (await text('#model')).includes('training stalled'), 'and its page who had sent nothing');
 check(!(await text('#verdict')).includes('study figures'), 'and asks for no comparison with a model that there is not');
 await shot('ended-light');

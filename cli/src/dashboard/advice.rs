@@ -5,12 +5,13 @@ use super::{
     fetched::Model,
     missing::{missing, silent},
     site::{quoted, Site},
-    state::{Consortium, State, Todo},
+    state::{Check, Consortium, State, Todo},
 };
 use crate::{
     chain::StudyInfo,
     show::{why_aborted, why_paused},
     study::fetch::pack,
+    up::studies::AWAY,
 };
 use consilium_primitives::{
     round::{bit, Phase},
@@ -60,7 +61,11 @@ pub fn advice(site: &Site, state: &State, studies: &BTreeMap<StudyId, Listed>) -
         );
     }
     // what a check finds wrong names what to type
-    for check in state.checks.iter().filter(|check| !check.well) {
+    let own = InstitutionId(site.id);
+    let away = studies.values().flat_map(|listed| &listed.absent).any(|gone| gone.who == own);
+    // an own absence is told below, with since when
+    let twice = |check: &Check| away && check.words.contains(AWAY);
+    for check in state.checks.iter().filter(|check| !check.well && !twice(check)) {
         let words = match check.what.as_str() {
             "study" => format!("Study {}", check.words),
             what => format!("To be mended, {what}: {}", check.words),
@@ -141,12 +146,15 @@ fn of_study(site: &Site, number: StudyId, listed: &Listed, chain: &Consortium) -
                 None => {
                     let words = format!(
                         "{named} has its model: within a day of its end fetch it, make it ready for use, and let our worker train \
-                         and measure a model of our rows alone to compare it with. {LIMIT}"
+                         and measure a model of our rows alone to compare it with; this page shows the answer then, too. {LIMIT}"
                     );
                     let commands = vec![
                         format!("consilium study fetch {number} --dir {dir} --out {fetched}"),
                         packed(Path::new(&fetched)),
                         format!("consilium study figures {number} --dir {dir} --out figures-{number}.json"),
+                        format!(
+                            "consilium report {number} --dir {dir} --figures figures-{number}.json --out report-{number}.html"
+                        ),
                     ];
                     Some((false, words, commands))
                 }
@@ -192,10 +200,7 @@ pub fn at_hand(own: &InstitutionId, info: &StudyInfo, best: u32, block_ms: u32) 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{
-        super::state::{Check, Motion},
-        *,
-    };
+    use super::{super::state::Motion, *};
     use crate::{audit::testing::World, up::arguments::tests::settings};
     use consilium_primitives::round::{AbortReason, Back, Kind, Pause, PauseReason, PerMember};
 
@@ -229,6 +234,10 @@ mod tests {
         assert!(all[0]
             .1
             .contains("$ ml-worker pack --dir model-4 --out model-4/ready $ consilium study figures 4 --dir"));
+        assert!(
+            all[0].1.ends_with("$ consilium report 4 --dir alder --figures figures-4.json --out report-4.html"),
+            "{all:?}"
+        );
         // what is done is asked for no more
         listed.model = Some(Model { folder: "got it".into(), ready: false });
         let all = told(member, &state, &listed);
@@ -268,6 +277,23 @@ mod tests {
         state.unreachable = Some("no node answers".into());
         let all = told(99, &state, &listed);
         assert!(all[0].1.contains("consilium up --dir alder") && all[1].1.contains("disk: 0.1 GiB"), "{all:?}");
+    }
+
+    #[test]
+    fn an_own_absence_is_asked_for_once() {
+        let info = World::new().history.info;
+        let own = info.state.members[0].id;
+        let gone = Absent { who: own, last: None, without: 2, left_out_until: None };
+        let mut listed = Listed { info, title: "Sepsis".into(), absent: Vec::new(), model: None };
+        listed.info.state.phase = Phase::FinalEvaluation { roster: 7, reported: 0, until: 99 };
+        let words = format!("4: training; round 3 {AWAY}: see its log");
+        let checks = vec![Check { what: "study".into(), well: false, words }];
+        let state = State { checks, ..State::default() };
+        let all = told(own.0[0], &state, &listed);
+        assert!(all.len() == 1 && all[0].1.starts_with("Study 4: training"), "{all:?}");
+        listed.absent.push(gone);
+        let all = told(own.0[0], &state, &listed);
+        assert!(all.len() == 1 && all[0].1.starts_with("Our own part is missing in study 4"), "{all:?}");
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Closed rounds of a study: each is read once, and the last ones again, since figures and late votes come after a round's end.
 
 use super::state::{Round, Spans};
-use crate::chain::{Block, Chain};
+use crate::{
+    chain::{Block, Chain},
+    show::{dropped_name, why_dropped},
+};
 use anyhow::Result;
 use consilium_primitives::{
-    round::{bit, DropReason, Kind, Member, RoundRecord},
+    round::{bit, Kind, Member, RoundRecord},
     InstitutionId, StudyId,
 };
 use futures::{stream, StreamExt, TryStreamExt};
@@ -78,7 +81,10 @@ impl Rounds {
             }
         }
         self.know_times(frame).await;
-        Ok(self.records.values().map(|(record, losses)| self.round(frame, record, losses)).collect())
+        let mut rounds: Vec<Round> =
+            self.records.values().map(|(record, losses)| self.round(frame, record, losses)).collect();
+        part_votes(&mut rounds);
+        Ok(rounds)
     }
 
     /// Reads the times of all blocks that rounds begin, freeze or end in.
@@ -138,7 +144,7 @@ impl Rounds {
             dropped: record
                 .dropped
                 .iter()
-                .filter_map(|(who, why)| Some((place(who)?, why_dropped(*why).into())))
+                .filter_map(|(who, why)| Some((place(who)?, format!("{} ({})", why_dropped(*why), dropped_name(*why)))))
                 .collect(),
             left_out: marked(record.marks.left_out),
             shortened: marked(record.marks.shortened),
@@ -174,7 +180,28 @@ fn split(opened: u64, update: u64, frozen: u64, closed: u64, slot: u64, estimate
     // no longer than what the other two leave, where times of blocks are estimated
     let rest = closed.saturating_sub(opened).saturating_sub(training_ms).saturating_sub(transfer_ms);
     let grace_ms = frozen.saturating_sub(update).min(rest);
-    Spans { training_ms, transfer_ms, grace_ms, chain_ms: rest - grace_ms, estimated }
+    Spans { training_ms, transfer_ms, grace_ms, votes_ms: 0, chain_ms: rest - grace_ms, estimated }
+}
+
+/// Of how many merges before it the median is taken, on which all had voted.
+const BEFORE: usize = 9;
+
+/// Tells the wait for votes that did not come from transfer and merging. The chain keeps no time of each vote, so that it is what such a
+/// merge took beyond the median of those before it on which all had voted. Those before it alone: what was told once stays.
+fn part_votes(rounds: &mut [Round]) {
+    let mut whole: Vec<u64> = Vec::new();
+    for round in rounds.iter_mut().filter(|round| round.kind == "round") {
+        if round.silent.is_empty() {
+            whole.push(round.spans.transfer_ms);
+            continue;
+        }
+        let mut last = whole.iter().rev().take(BEFORE).copied().collect::<Vec<_>>();
+        last.sort_unstable();
+        let Some(usual) = last.get(last.len() / 2) else { continue };
+        let votes = round.spans.transfer_ms.saturating_sub(*usual);
+        round.spans.votes_ms = votes;
+        round.spans.transfer_ms -= votes;
+    }
 }
 
 /// The block with the last update that is in a round; of one without updates, its first.
@@ -195,14 +222,6 @@ fn mean(members: &[Member], losses: &[(u8, f64)], awaited: usize) -> Option<f64>
     };
     let (sum, rows) = losses.iter().filter_map(weighted).fold((0.0, 0.0), |(s, n), (loss, rows)| (s + loss, n + rows));
     (rows > 0.0).then(|| sum / rows)
-}
-
-/// Why an update was dropped.
-fn why_dropped(why: DropReason) -> &'static str {
-    match why {
-        DropReason::Withheld => "too few others could get its update",
-        DropReason::Invalid => "enough others found its update to be no valid answer",
-    }
 }
 
 /// For how many milliseconds the own worker trained in a round, by its note.
@@ -228,6 +247,28 @@ mod tests {
         // a site that never came: the others had sent theirs, and the grace of 20 slots went by
         let spans = split(10_000, 11_000, 21_000, 22_000, 500, false);
         assert_eq!((spans.training_ms, spans.transfer_ms, spans.grace_ms, spans.chain_ms), (500, 500, 10_000, 1_000));
+    }
+
+    #[test]
+    fn the_wait_for_a_vote_that_did_not_come_is_no_transfer() {
+        let round = |transfer_ms, silent: &[u8]| Round {
+            kind: "round".into(),
+            silent: silent.to_vec(),
+            spans: Spans { transfer_ms, ..Spans::default() },
+            ..Round::default()
+        };
+        let mut rounds = [
+            round(9_000, &[1]),
+            round(500, &[]),
+            round(700, &[]),
+            round(600, &[]),
+            round(9_000, &[1]),
+            round(400, &[1]),
+        ];
+        part_votes(&mut rounds);
+        let told = rounds.map(|round| (round.spans.transfer_ms, round.spans.votes_ms));
+        // of the first one nothing is known to compare with
+        assert_eq!(told, [(9_000, 0), (500, 0), (700, 0), (600, 0), (600, 8_400), (400, 0)]);
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub struct Options {
     /// Where the page is served: an address of this machine alone; port 0 is any free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
-    /// A report of `localnet run`, with models to compare with. Left out: report.json beside the folder, where it is of that study
+    /// A report's JSON with models to compare with, of `localnet run` or of `consilium report --figures`. Left out: the reports that
+    /// this institution's people have written, and report.json beside the folder; of a study those alone that are of it
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Folder of `consilium-node` and `ml-worker`. Left out: that of this program
@@ -58,7 +59,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// An institution's folder. `report`: a report of `localnet run`, which otherwise is looked for beside the folder.
+    /// An institution's folder. `report`: a report with models to compare with, which otherwise is looked for beside the folder.
     ///
     /// # Errors
     /// It is none of an institution's, or the report is not there.

@@ -1,7 +1,7 @@
 //! The study that a page has chosen.
 
 use super::{
-    arms::Report,
+    arms::Reports,
     base::{awaited, stage, titled, Link},
     rounds::{Frame, Rounds},
     site::Site,
@@ -31,13 +31,13 @@ pub struct Studies {
     rounds: BTreeMap<StudyId, Rounds>,
     /// Why those ended that have no model: nothing of it changes any more.
     ended: BTreeMap<StudyId, Vec<String>>,
-    report: Report,
+    reports: Reports,
 }
 
 impl Studies {
     /// None was read yet.
     pub fn new(site: &Site) -> Self {
-        Self { rounds: BTreeMap::new(), ended: BTreeMap::new(), report: Report::of(&site.report) }
+        Self { rounds: BTreeMap::new(), ended: BTreeMap::new(), reports: Reports::of(site) }
     }
 
     /// One study at a block; none where there is none of this number.
@@ -88,6 +88,8 @@ impl Studies {
                     since_at_ms: times.since(waits.since),
                     until_at_ms: times.until(waits.until),
                     sites: waits.sites.iter().map(part).collect(),
+                    sooner_at_ms: waits.sooner.as_ref().map(|(block, _)| times.until(*block)),
+                    sooner: waits.sooner.map(|(_, words)| words),
                     what: waits.what,
                     then: waits.then,
                 })
@@ -118,7 +120,7 @@ impl Studies {
             whole: true,
             certificate: certificate(site, link, number, &info, &rounds),
             rounds,
-            arms: self.report.arms(&agreement, &site.name),
+            arms: self.reports.arms(number, &agreement),
             agreement,
         }))
     }
@@ -195,7 +197,7 @@ fn certificate(site: &Site, link: &Link, number: StudyId, info: &StudyInfo, roun
         ),
         (
             "writes the certified model, checked by its hash",
-            format!("consilium study fetch {number} --dir {dir} --out model"),
+            format!("consilium study fetch {number} --dir {dir} --out model-{number}"),
         ),
     ];
     Some(Certificate {

@@ -5,6 +5,7 @@
 //! * [`remake`]: makes a card again of the keys that are there;
 //! * [`settings`]: what people may change;
 //! * [`list`]: all institutions of a chain;
+//! * [`made`]: where its people have put models and reports;
 //! * [`modes`]: who on this machine may read and change what is in the folder;
 //! * [`states`]: which states of old blocks its node keeps, and how it gets the chain;
 //! * [`found`]: makes a chain's specification of all founders' cards, or checks one; [`differs`] says whose card differs.
@@ -15,6 +16,7 @@ pub mod folder;
 pub mod found;
 pub mod init;
 pub mod list;
+pub mod made;
 pub mod modes;
 pub mod remake;
 pub mod settings;

@@ -181,7 +181,7 @@ fn deadlines_pauses_and_what_went_wrong_are_told() {
     assert_eq!(stages[1].notes, [(at(80), Note::Stood), (at(90), Note::WentOn)]);
     let text = lines(&rounds).join("\n");
     for part in [
-        "site-4 (its part will not come: SchemaMismatch)",
+        "site-4 (its part will not come: SchemaMismatch: its data do not fit the study",
         "waited for the end of its grace, without who was late: 41 blocks, 20.5 s",
         "site-2 (not final there)",
         "its clock stood",

@@ -4,8 +4,11 @@ use super::{
     read::At,
     tell::{By, Note, Round, Said, Stage, What, Which, Word},
 };
-use crate::show::{failure_name, name, why_aborted, why_paused, Names};
-use consilium_primitives::{round::DropReason, InstitutionId, StudyId};
+use crate::{
+    show::{dropped_name, failure_name, name, why_aborted, why_dropped, why_paused, Names},
+    study::answers::why,
+};
+use consilium_primitives::{InstitutionId, StudyId};
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
 
@@ -127,7 +130,7 @@ impl Frame<'_> {
             let said = match word.said {
                 Said::Done => self.site(&word.who),
                 Said::Fails(code) => {
-                    format!("{} (its part will not come: {})", self.site(&word.who), failure_name(code))
+                    format!("{} (its part will not come: {}: {})", self.site(&word.who), failure_name(code), why(code))
                 }
                 Said::Lacks { not_final: false } => format!("{} (lacks inputs)", self.site(&word.who)),
                 Said::Lacks { not_final: true } => format!("{} (not final there)", self.site(&word.who)),
@@ -153,10 +156,10 @@ impl Frame<'_> {
             Note::Extended(silent) => format!("its time was doubled, for {}", list(silent)),
             Note::Stood => "its clock stood: the freeze was not final for too many".into(),
             Note::WentOn => "its clock went on".into(),
-            Note::Dropped(who, DropReason::Withheld) => {
-                format!("{}'s update was dropped: others lack it", self.site(who))
+            Note::Dropped(who, reason) => {
+                let (why, code) = (why_dropped(*reason), dropped_name(*reason));
+                format!("{}'s update was dropped: {why} ({code})", self.site(who))
             }
-            Note::Dropped(who, DropReason::Invalid) => format!("{}'s update was dropped: invalid", self.site(who)),
             Note::FellBack(from, to) => format!("it fell back from the model of round {from} to that of {to}"),
         }
     }

@@ -5,10 +5,10 @@ use crate::{
     dashboard::state::{Round, Study},
     late::tell::{self, By, Note, Said, What, Which},
     plain::counted,
-    show::{name, why_paused, Names},
+    show::{dropped_name, failure_name, name, pause_name, why_dropped, why_paused, Names},
     study::answers::why,
 };
-use consilium_primitives::{round::DropReason, InstitutionId};
+use consilium_primitives::InstitutionId;
 use serde::Serialize;
 
 /// Something that did not go as it should.
@@ -198,7 +198,7 @@ fn of_blocks(round: &tell::Round, names: &Names) -> Vec<Happened> {
                     word.at.block,
                     "failure",
                     vec![site.clone()],
-                    format!("no part came from {site}: {code:?}, {}", why(code)),
+                    format!("no part came from {site}: {} ({})", why(code), failure_name(code)),
                 );
             }
         }
@@ -219,11 +219,13 @@ fn of_blocks(round: &tell::Round, names: &Names) -> Vec<Happened> {
                 }
                 // the record of a round that has closed names it; a round that has not has no record
                 Note::Dropped(id, reason) if round.closed.is_none() => {
-                    let words = match reason {
-                        DropReason::Withheld => "its update was dropped: too few others could get it",
-                        DropReason::Invalid => "its update was dropped: enough others found it to be no valid answer",
-                    };
-                    push(at.block, "dropped", vec![who(id)], format!("{}: {words}", who(id)));
+                    let (why, code) = (why_dropped(*reason), dropped_name(*reason));
+                    push(
+                        at.block,
+                        "dropped",
+                        vec![who(id)],
+                        format!("{}: its update was dropped: {why} ({code})", who(id)),
+                    );
                 }
                 Note::Dropped(..) | Note::WentOn => {}
             }
@@ -245,7 +247,7 @@ fn of_blocks(round: &tell::Round, names: &Names) -> Vec<Happened> {
                 stage.asked.block,
                 "pause",
                 Vec::new(),
-                format!("the study was paused: {}", why_paused(reason)),
+                format!("the study was paused: {} ({})", why_paused(reason), pause_name(reason)),
                 end,
             );
         }

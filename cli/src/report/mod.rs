@@ -30,12 +30,13 @@ pub mod question;
 mod sections;
 mod taken;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod unmeasured;
 
 use crate::{
     chain::{Chain, StudyInfo},
     dashboard::{base::Link, Site},
+    institution::made::{keep_or_warn, What},
     options::{node_of, Connection, Format},
     programs::{replace_private, write_new},
     show::{name, print_json},
@@ -105,6 +106,7 @@ pub async fn run(options: Options) -> Result<()> {
     let document = gathered.document(&link.names, figures, None);
     if let Some((page, beside)) = &places {
         write(&document, page, beside)?;
+        keep_or_warn(&options.dir, What::Report, beside);
     }
     if json {
         return print_json(&serde_json::to_value(&document)?);

@@ -47,6 +47,14 @@ pub fn dropped_name(reason: DropReason) -> &'static str {
     }
 }
 
+/// Why an update was dropped, for people.
+pub fn why_dropped(reason: DropReason) -> &'static str {
+    match reason {
+        DropReason::Withheld => "too few others could get it",
+        DropReason::Invalid => "enough others found it to be no valid answer",
+    }
+}
+
 /// The chain's own name of why a site's part will not come: what logs and programs call it.
 pub fn failure_name(code: FailureCode) -> &'static str {
     match code {
@@ -77,7 +85,35 @@ pub fn why_aborted(reason: AbortReason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use codec::Decode;
     use serde_json::json;
+
+    /// All of a kind: the chain numbers them from 0.
+    fn all<T: Decode>() -> Vec<T> {
+        (0..=u8::MAX).map_while(|number| T::decode(&mut &[number][..]).ok()).collect()
+    }
+
+    #[test]
+    fn the_page_has_a_row_for_each_code_with_what_to_do_and_whose_turn_it_is() {
+        const PAGE: &str = include_str!("../../../docs/codes.md");
+        let mut codes: Vec<&str> = all().into_iter().map(failure_name).collect();
+        codes.extend(all().into_iter().map(pause_name));
+        codes.extend(all().into_iter().map(abort_name));
+        codes.extend(all().into_iter().map(dropped_name));
+        assert_eq!(codes.len(), 11 + 6 + 4 + 2, "{codes:?}");
+        for code in &codes {
+            let begins = format!("| `{code}` |");
+            let rows: Vec<&str> = PAGE.lines().filter(|line| line.starts_with(&begins)).collect();
+            assert_eq!(rows.len(), 1, "docs/codes.md: {code}");
+            let cells: Vec<&str> = rows[0].trim_matches('|').split('|').map(str::trim).collect();
+            assert!(cells.len() == 4 && cells.iter().all(|cell| !cell.is_empty()), "docs/codes.md: {code}: {cells:?}");
+        }
+        let rows = PAGE.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        assert!(
+            rows.clone().count() == codes.len() && rows.clone().all(|row| codes.contains(&row)),
+            "a code that there is not"
+        );
+    }
 
     #[test]
     fn programs_get_the_chain_s_own_names() {

@@ -4,7 +4,10 @@ use super::rows::data_of;
 use crate::{
     audit::blobs::{BlobSource, Sources},
     chain::{Block, Chain, StudyInfo},
-    institution::folder::{BLOBS, WORKER_SECRET},
+    institution::{
+        folder::{BLOBS, WORKER_SECRET},
+        made::{keep_or_warn, What},
+    },
     options::{node_of, Connection, Format},
     plain::told,
     programs::write_new,
@@ -94,6 +97,7 @@ pub async fn run(options: Fetch) -> Result<()> {
         // the model is there without it
         Err(error) => eprintln!("warning: no model card was written: {}", told(&error)),
     }
+    keep_or_warn(&options.dir, What::Model, &options.out);
     let pack = pack(&options.out, &options.dir, &info.agreement);
     if options.connection.format == Format::Json {
         return print_json(&json!({

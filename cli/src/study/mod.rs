@@ -6,7 +6,7 @@
 //! * `new` writes a study file ([`guess`]: what it takes columns and values for), and `validate` looks at one;
 //! * [`sentences`]: what is signed, in words; [`voices`]: starting a study, leaving it, letting it go on, ending it;
 //! * [`view`]: studies for whoever asks what there is;
-//! * [`answers`]: whose part of a round will not come, and why; [`waiting`]: whose part is waited for, and until when;
+//! * [`answers`]: whose part of a round will not come, and why; [`waiting`]: whose part is waited for, and until when; [`gone`]: since when it is away;
 //! * [`watch`]: a study as it goes, to its end;
 //! * [`losses`]: what sites have reported of a round's model; [`standstill`]: why a study stands still, and what to do next.
 
@@ -15,6 +15,7 @@ mod consent;
 mod draft;
 mod enrol;
 pub mod fetch;
+pub mod gone;
 mod guess;
 pub mod losses;
 mod register;
@@ -52,7 +53,10 @@ pub enum Command {
     Withdraw(voices::Plain),
     /// Lets a paused study go on (its proposer, or more than half of its members; more than two thirds in a strict one)
     Resume(voices::Plain),
-    /// Ends a study in enrolment, or a paused one
+    /// Ends a study in enrolment (its proposer), or a paused one (its proposer, or as many members as let it go on)
+    ///
+    /// A study that runs is not ended by anybody: it ends with its last round. A site that wants no more of it leaves it
+    /// (`consilium study withdraw`); once fewer are left than the agreement asks for, it pauses, and can be ended then.
     Abort(voices::Plain),
     /// Goes on from the attested model, although this site has computed another one
     ///

@@ -37,7 +37,12 @@ pub fn standstill(study: &Study, before: Option<&Study>, number: StudyId) -> Opt
             };
             Some(Standstill {
                 code: pause_name(pause.reason),
-                words: format!("it is paused in round {}: {}", study.round, why_paused(pause.reason)),
+                words: format!(
+                    "it is paused in round {}: {} ({})",
+                    study.round,
+                    why_paused(pause.reason),
+                    pause_name(pause.reason)
+                ),
                 sites: parts(study),
                 next: format!(
                     "{by_itself} its proposer, or enough of its members, let it go on: consilium study resume {number} --dir FOLDER"
@@ -46,7 +51,12 @@ pub fn standstill(study: &Study, before: Option<&Study>, number: StudyId) -> Opt
         }
         Phase::Aborted { reason } => Some(Standstill {
             code: abort_name(*reason),
-            words: format!("it has ended without a model, in round {}: {}", study.round, why_aborted(*reason)),
+            words: format!(
+                "it has ended without a model, in round {}: {} ({})",
+                study.round,
+                why_aborted(*reason),
+                abort_name(*reason)
+            ),
             sites: before.map(parts).unwrap_or_default(),
             next: again(*reason, study.round),
         }),

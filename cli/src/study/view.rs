@@ -2,6 +2,7 @@
 
 use super::{
     answers::{failures, Failure},
+    gone::gone,
     losses::{mean, without},
     sentences::{missing, rules},
     standstill::{absent, before_end, standstill, trouble},
@@ -14,8 +15,8 @@ use crate::{
     plain::{counted, lines},
     report::question::documents,
     show::{
-        comes_back, existing, history, losses, marked, members, metric, name, names, phase, print_json, record_json,
-        short, study_json, title, Names,
+        comes_back, dropped_name, existing, history, losses, marked, members, metric, name, names, phase, print_json,
+        record_json, short, study_json, title, why_dropped, Names,
     },
 };
 use anyhow::Result;
@@ -89,6 +90,8 @@ struct Seen<'a> {
     /// Whose part will not come; an error where this node cannot tell.
     failed: Result<Vec<Failure>>,
     waits: Option<(Waiting, Times)>,
+    /// Since when each site is away that it waits for, and why as far as the chain tells.
+    gone: Vec<(InstitutionId, String)>,
     /// What it was before it ended without a model.
     before: Option<Study>,
 }
@@ -110,11 +113,17 @@ pub async fn study(number: StudyId, asked: &Asked) -> Result<()> {
         }
         None => None,
     };
+    let records = history(&chain, number, &info.state, at).await?;
+    let gone = match &waits {
+        Some((waits, _)) => gone(&chain, at, waits, &records).await,
+        None => Vec::new(),
+    };
     let seen = Seen {
         asked,
         number,
         at,
-        records: history(&chain, number, &info.state, at).await?,
+        records,
+        gone,
         spec: chain.spec(number, at).await?,
         before: before_end(&chain, number, &info).await?,
         names,
@@ -150,6 +159,8 @@ impl Seen<'_> {
         document["chain"] = json!({ "best": at.number, "final": last.number, "stands": chain.stands().await });
         // null: this node cannot tell
         document["waiting"] = self.waits.as_ref().map_or(Value::Null, |(waits, times)| waits.json(times, names));
+        document["missing"] =
+            self.gone.iter().map(|(who, words)| json!({ "site": name(names, who), "words": words })).collect();
         document["failed"] = match &self.failed {
             Ok(failed) => failed.iter().map(|f| f.json(names)).collect(),
             Err(_) => Value::Null,
@@ -194,6 +205,7 @@ impl Seen<'_> {
             let lines = if matches!(info.state.phase, Phase::Enrolling { .. }) { 3 } else { usize::MAX };
             waits.lines(times, names).iter().take(lines).for_each(|line| out!("  {line}"));
         }
+        self.gone.iter().for_each(|(who, words)| out!("  {}: {words}", name(names, who)));
         let (none, cannot) = match &self.failed {
             Ok(failed) => (failed.as_slice(), None),
             Err(error) => (&[][..], Some(error)),
@@ -240,7 +252,7 @@ impl Seen<'_> {
             }
         }
         for (who, why) in &record.dropped {
-            lines.push(format!("  dropped: {} ({})", name(names, who), dropped(*why)));
+            lines.push(format!("  dropped: {} ({})", name(names, who), with_code(*why)));
         }
         for (who, root) in &record.dissenters {
             lines.push(format!("  dissented: {}, with {}", name(names, who), short(root)));
@@ -290,6 +302,11 @@ fn member_lines(study: &Study, names: &Names) -> Vec<String> {
     (0u8..).zip(study.members.iter()).map(line).collect()
 }
 
+/// Why an update was dropped, with the chain's word for it.
+fn with_code(why: DropReason) -> String {
+    format!("{}: {}", dropped_name(why), why_dropped(why))
+}
+
 /// Prints what is signed by whoever enrols.
 fn signed(info: &StudyInfo, spec: Option<&[u8]>, names: &Names) {
     out!("  what is signed, the rules:");
@@ -326,14 +343,6 @@ fn in_a_line(record: &RoundRecord, without: &[String]) -> String {
         record.closed_at,
         short(&record.root)
     )
-}
-
-/// Why an input was dropped, for people.
-fn dropped(why: DropReason) -> &'static str {
-    match why {
-        DropReason::Withheld => "too few others could get it",
-        DropReason::Invalid => "enough others found that it is no valid answer to its duty",
-    }
 }
 
 #[cfg(test)]

@@ -119,13 +119,30 @@ fn refused(voice: Voice, number: StudyId, study: &Study, who: &InstitutionId, na
             )
         }
         (Voice::Resume, _) => format!("{stands} paused: it is {}, round {}", phase(study), study.round),
-        (Voice::Abort, _) => format!("{stands} paused, and so cannot be ended: it is {}", phase(study)),
+        (Voice::Abort, Phase::Enrolling { .. }) => {
+            format!("study {number} enrols: {}, which proposed it, alone ends it now", name(names, &study.proposer))
+        }
+        (Voice::Abort, _) if study.ended() => format!("study {number} has ended already: it is {}", phase(study)),
+        (Voice::Abort, _) => running(number, study),
         (Voice::Withdraw, _) if own == 0 => format!("{} is no member of study {number}", name(names, who)),
         (Voice::Withdraw, _) if study.ended() => {
             format!("study {number} is over, and there is nothing to leave: it is {}", phase(study))
         }
         (Voice::Withdraw, _) => return None,
     })
+}
+
+/// How a study that runs can be ended: nobody ends it while enough take part.
+fn running(number: StudyId, study: &Study) -> String {
+    let there = study.members.iter().filter(|member| member.active).count();
+    let least = study.rules.freeze_needs(u32::try_from(there).unwrap_or(u32::MAX));
+    let smallest = study.rules.min_participants.max(study.rules.rule_min);
+    format!(
+        "study {number} runs, and so is not ended by one institution: it is {}, round {} of at most {}, and ends by itself after the          last. Leave it with `consilium study withdraw {number}`: what this site has sent stays in the rounds that have closed, and the          others go on without it. {there} take part; a round needs the updates of {least} of them. Where too few send any, it pauses: then its          proposer, or enough of its members, end it with `consilium study abort {number}`; once fewer than {smallest} take part, it          pauses before the next round",
+        phase(study),
+        study.round,
+        study.rules.max_rounds
+    )
 }
 
 /// What came of it.
@@ -206,6 +223,29 @@ mod tests {
         study.phase = Phase::Aborted { reason: AbortReason::Decided };
         let said = refused(Voice::Withdraw, 1, &study, &own, &names).unwrap();
         assert!(said.contains("study 1 is over") && said.contains("its members decided so"), "{said}");
+    }
+
+    #[test]
+    fn who_would_end_a_study_that_runs_is_told_what_ends_one() {
+        let (mut study, names) = paused(0);
+        study.phase = Phase::Init { roster: 7, votes: PerMember::new(), until: 99 };
+        let own = study.members[0].id;
+        let said = refused(Voice::Abort, 1, &study, &own, &names).unwrap();
+        for part in [
+            "study 1 runs",
+            "`consilium study withdraw 1`",
+            "3 take part",
+            "needs the updates of 2",
+            "it pauses",
+            "study abort 1",
+        ] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        study.phase = Phase::Enrolling { until: 9 };
+        let said = refused(Voice::Abort, 1, &study, &own, &names).unwrap();
+        assert!(said.contains("enrols") && said.contains(&name(&names, &study.proposer)), "{said}");
+        study.phase = Phase::Aborted { reason: AbortReason::Decided };
+        assert!(refused(Voice::Abort, 1, &study, &own, &names).unwrap().contains("has ended already"));
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct Waiting {
     pub until: u32,
     /// What comes then.
     pub then: String,
+    /// The first block in which it may go on sooner, and what that takes.
+    pub sooner: Option<(u32, String)>,
     /// All members, and the invited that have not enrolled.
     pub sites: Vec<Site>,
 }
@@ -96,7 +98,7 @@ pub fn waiting(genesis: Hash, number: StudyId, info: &StudyInfo, now: u32) -> Op
         let state = "is invited, and has not enrolled";
         sites.extend(missing.map(|who| Site { who: *who, duty: None, spoken: false, state: state.into() }));
     }
-    Some(Waiting { what, since, until, then, sites })
+    Some(Waiting { what, since, until, then, sooner: sooner(study, now), sites })
 }
 
 /// What a study does, since when, until when, and what comes then.
@@ -122,7 +124,7 @@ fn phase(study: &Study, registered_at: u32, now: u32) -> Option<(String, u32, u3
                 Kind::Model => format!("the updates of round {round}"),
             };
             let (until, then) = match c.freeze_at {
-                Some(at) => (at, "enough are in, and it goes on without who is late".into()),
+                Some(at) => (at, "the grace is over: enough are in, and it goes on without who is late".into()),
                 None if c.extended => (c.limit, stall().into()),
                 None => (c.limit, format!("it waits as long once more; if too few are in then, {}", stall())),
             };
@@ -169,6 +171,27 @@ fn phase(study: &Study, registered_at: u32, now: u32) -> Option<(String, u32, u3
         Phase::Completed(_) | Phase::Aborted { .. } => return None,
     };
     Some((what, since.min(now), until, then))
+}
+
+/// The first block in which a study that collects may go on before the time for all is over, and what that takes: enough updates, and
+/// the grace after them. Once enough are in, that block is the one that it waits until.
+fn sooner(study: &Study, now: u32) -> Option<(u32, String)> {
+    let Phase::Collecting(c) = &study.phase else { return None };
+    if c.freeze_at.is_some() {
+        return None;
+    }
+    let (asked, windows) = (c.roster.count_ones(), study.windows());
+    let (needed, there) = (study.rules.freeze_needs(asked), c.commitments.len());
+    let at = now.max(c.start.saturating_add(windows.expected)).saturating_add(windows.grace);
+    let part = if c.kind == Kind::Statistics { "statistics" } else { "updates" };
+    (at < c.limit).then(|| {
+        let words = format!(
+            "once the {part} of {needed} of {asked} sites are in ({there} so far), the others have {} blocks more, the grace; then it \
+             goes on without who is late",
+            windows.grace
+        );
+        (at, words)
+    })
 }
 
 /// Whether a member has answered what is asked, and that in words.
@@ -268,7 +291,7 @@ impl Times {
 impl Waiting {
     /// For people.
     pub fn lines(&self, times: &Times, names: &Names) -> Vec<String> {
-        let Self { what, since, until, then, sites } = self;
+        let Self { what, since, until, then, sooner, sites } = self;
         let mut lines = vec![
             format!("it waits for {what}"),
             format!(
@@ -278,18 +301,23 @@ impl Waiting {
             ),
             format!("  then {then}"),
         ];
+        let earlier = |(at, words): &(u32, String)| {
+            format!("  sooner, from block {at}, {}, on: {words}", clock(times.until(*at)))
+        };
+        lines.extend(sooner.iter().map(earlier));
         lines.extend(sites.iter().map(|site| format!("  {}: {}", name(names, &site.who), site.state)));
         lines
     }
 
     /// For programs.
     pub fn json(&self, times: &Times, names: &Names) -> Value {
-        let Self { what, since, until, then, sites } = self;
+        let Self { what, since, until, then, sooner, sites } = self;
         json!({
             "for": what,
             "since": { "block": since, "time_ms": times.since(*since) },
             "until": { "block": until, "time_ms": times.until(*until) },
             "then": then,
+            "sooner": sooner.as_ref().map(|(at, words)| json!({ "block": at, "time_ms": times.until(*at), "words": words })),
             "sites": sites.iter().map(|site| json!({
                 "name": name(names, &site.who),
                 "id": site.who.to_string(),

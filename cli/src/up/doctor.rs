@@ -2,6 +2,7 @@
 //! what to do.
 
 use super::{
+    asked::{asked, newcomer},
     checks, identity,
     peers::peers,
     ports, proxy,
@@ -112,11 +113,13 @@ pub async fn look(dir: &Path, bin_dir: Option<&Path>, each: &mut (dyn FnMut(Line
     let programs = Programs::find(bin_dir);
     lines.put("data", data(dir, programs.as_ref().ok()).await);
     let founded = match &programs {
-        Ok(programs) => checks::check_chain(dir, programs, true).await.map(|found| found.genesis),
+        Ok(programs) => checks::check_chain(dir, programs, true).await,
         Err(error) => Err(anyhow::anyhow!("{error:#}")),
     };
-    let genesis = founded.as_ref().ok().cloned();
-    lines.put("chain", founded.map(|genesis| format!("genesis {genesis}; no key here is another institution's")));
+    let genesis = founded.as_ref().ok().map(|found| found.genesis.clone());
+    let first =
+        founded.as_ref().ok().and_then(|found| newcomer(&found.standing.0, dir.join("node/chains").exists(), dir));
+    lines.put("chain", founded.map(|found| format!("genesis {}; no key here is another institution's", found.genesis)));
     let node = Node::connect(&settings.rpc_url()).await;
     lines.put("ports", listening(&settings, node.as_ref().ok()).await);
     let worker = worker(dir, &settings).await;
@@ -130,7 +133,8 @@ pub async fn look(dir: &Path, bin_dir: Option<&Path>, each: &mut (dyn FnMut(Line
         }
         Err(error) => {
             let up = Up::read(dir).ok().flatten().filter(|_| is_up(dir).unwrap_or(false));
-            lines.put("node", Err(error.context(silent(up.as_ref().map(|up| &up.node), now(), dir))));
+            let why = first.unwrap_or_else(|| silent(up.as_ref().map(|up| &up.node), now(), dir));
+            lines.put("node", Err(error.context(why)));
         }
     }
     lines.put("worker", worker.map(|(text, _)| text));
@@ -172,6 +176,10 @@ async fn of_node(
                 all.into_iter().for_each(|(number, found)| lines.put("study", named(number, found)));
             }
             Err(error) => lines.put("study", Err(error)),
+        }
+        match asked(dir, &settings.rpc_url(), account).await {
+            Ok(all) => all.iter().for_each(|one| lines.put(one.what, Ok(one.whole()))),
+            Err(error) => lines.put("motion", Err(error.context("what waits for this site's people"))),
         }
     }
 }

@@ -4,12 +4,15 @@
 //! * [`checks`], [`identity`], [`ports`]: what must hold first;
 //! * [`program`], [`logs`], [`watch`]: a program and its restarts, its log, and what the node tells;
 //! * [`state`], [`status`]: `up.json`, and what is read from it;
-//! * [`studies`]: what stands in a study's way here;
+//! * [`studies`]: what stands in a study's way here; [`happened`]: what went wrong in its rounds, block by block;
+//!   [`asked`]: what waits for its people;
 //! * [`doctor`], [`peers`], [`proxy`]: whether everything is as it should be, line by line.
 
 pub mod arguments;
+mod asked;
 mod checks;
 pub mod doctor;
+mod happened;
 pub mod identity;
 mod logs;
 mod peers;

@@ -86,9 +86,19 @@ pub async fn peers(settings: &SiteSettings, node: &Node, own: Option<[u8; 32]>) 
     let figures = tokio::time::timeout(PATIENCE, get(settings.prometheus_port, "/metrics", "-")).await;
     let figures = figures.context("no answer within 3 s").and_then(|figures| figures).unwrap_or_default();
     if let Some((others, this)) = directions(&String::from_utf8_lossy(&figures)) {
-        lines.push(Ok(format!("connections in all: {others} opened by others, {this} by this node")));
+        lines.push(Ok(in_all(others, this)));
     }
     Ok(lines)
+}
+
+/// The node's own sums of connections that stand now. What comes before the colon is a name, as in the lines before it.
+fn in_all(others: u64, this: u64) -> String {
+    format!(
+        "connections in all: {} stand now, by the node's own count: {others} that other nodes opened to this one, {this} that this one opened \
+         to others. Nothing is to be done about it: two nodes may have more than one between them, and 0 of one kind is well while each \
+         member above is connected",
+        others.saturating_add(this)
+    )
 }
 
 fn line(
@@ -155,6 +165,16 @@ mod tests {
 
     fn one(local: &str, remote: &str) -> Connection {
         Connection::of(local.parse().unwrap(), remote.parse().unwrap())
+    }
+
+    #[test]
+    fn sums_of_connections_say_what_they_are_and_that_nothing_is_to_be_done() {
+        let said = in_all(2, 1);
+        assert!(
+            said.starts_with("connections in all: 3 stand now") && said.contains("2 that other nodes opened"),
+            "{said}"
+        );
+        assert!(said.contains("1 that this one opened") && said.contains("Nothing is to be done"), "{said}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the chain's studies ask of this institution, and what stands in their way here: `sites.toml`, a duty that its worker could
 //! not do, a decision that waits for its people.
 
+use super::happened::refused;
 use crate::{
     chain::{Block, Chain, StudyInfo},
     institution::folder::{SiteSettings, SITES},
@@ -31,6 +32,9 @@ use std::{
 /// How long the chain may take for all of its studies, and the worker for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 const WORKER_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How it is said that this site has no part in a round.
+pub const AWAY: &str = "was merged without this site itself";
 
 /// What the worker says of itself.
 ///
@@ -102,11 +106,13 @@ async fn of_chain(
         // where the states of those blocks are gone, the worker may know
         let told = failures(&chain, number, &info, at).await.unwrap_or_default();
         let told = told.into_iter().find(|failure| failure.who == own);
-        let absent = match newest(&chain, number, &info.state, at).await? {
-            Some(record) => absent(&info.state, &record, &own, &names),
-            None => String::new(),
-        };
-        let line = line(dir, number, &info, &member, status, told).map(|words| words + &absent);
+        let newest = newest(&chain, number, &info.state, at).await?;
+        let absent = newest.as_ref().map(|record| absent(&info.state, record, &own, &names)).unwrap_or_default();
+        let away = newest.and_then(|record| away(&info.state, &record, &own, (number, &dir.display().to_string())));
+        let line = line(dir, number, &info, &member, status, told).and_then(|words| match away {
+            Some(why) => Err(anyhow!("{words}; {why}")),
+            None => Ok(words + &absent),
+        });
         lines.push((number, line));
     }
     Ok(lines)
@@ -120,6 +126,29 @@ async fn newest(chain: &Chain, number: StudyId, study: &Study, at: Block) -> Res
         }
     }
     Ok(None)
+}
+
+/// What stands in the way of a site that has no part in the round that was merged last, and has sent nothing for the present one; none
+/// where it has.
+fn away(study: &Study, record: &RoundRecord, own: &InstitutionId, (number, dir): (StudyId, &str)) -> Option<String> {
+    let index = study.position(own)?;
+    let sent = match &study.phase {
+        Phase::Collecting(c) => c.commitments.iter().any(|one| one.member == index),
+        Phase::Merging(m) => m.inputs.iter().any(|input| input.commitment.member == index),
+        _ => false,
+    };
+    if sent || !without(study, record).contains(own) {
+        return None;
+    }
+    let back = match comes_back(study, index) {
+        Some(round) => format!(" It is left out until round {round}, in which it is asked again."),
+        None => String::new(),
+    };
+    Some(format!(
+        "round {} {AWAY}, and nothing of it is there for the next one.{back} See logs/worker.log for why; \
+         where the worker is well and only slow, `consilium late {number} --dir {dir}` says how long the others waited",
+        record.round
+    ))
 }
 
 /// Who has no part in the round that was merged last, and when each comes back; empty where all have.
@@ -186,7 +215,7 @@ fn line(
         bail!("this site stands still in it until its people decide: see {}, and docs/worker.md", file.display());
     }
     if let Some(Failure { code, round, block, .. }) = told {
-        bail!("round {round} was refused here: {} (block {block}): {}{then}", failure_name(code), why_here(code));
+        bail!("{} (block {block}): {}{then}", refused(round, failure_name(code)), why_here(code));
     }
     if let Phase::Paused(pause) = &info.state.phase {
         let why = why_paused(pause.reason);
@@ -239,8 +268,8 @@ mod tests {
     use super::*;
     use crate::{audit::testing::World, study::rows::name_in_sites, up::arguments::tests::settings};
     use consilium_primitives::{
-        round::{Back, Kind, Pause, PauseReason, PerMember},
-        FailureCode,
+        round::{Back, Collecting, Commitment, Kind, Pause, PauseReason, PerMember},
+        FailureCode, Hash,
     };
     use serde_json::json;
 
@@ -316,6 +345,24 @@ mod tests {
         assert!(!said.contains(&name(names, &own)), "{said}");
         // and of its own absence
         assert!(absent(study, &record, &other, names).contains("without this site itself"));
+        // which is to be mended, unless its update of the present round is there
+        let said = away(study, &record, &other, (4, "alder")).unwrap();
+        assert!(said.starts_with("round 2 was merged without this site itself"), "{said}");
+        assert!(said.contains("late 4 --dir alder"), "{said}");
+        assert_eq!(away(study, &record, &own, (4, "alder")), None);
+        let member = study.position(&other).unwrap();
+        let commitment = Commitment { member, duty: Hash::zero(), root: Hash::zero(), at: 9 };
+        study.phase = Phase::Collecting(Collecting {
+            kind: Kind::Model,
+            roster: 7,
+            awaited: 0,
+            commitments: vec![commitment].try_into().unwrap(),
+            start: 1,
+            freeze_at: None,
+            limit: 99,
+            extended: false,
+        });
+        assert_eq!(away(study, &record, &other, (4, "alder")), None, "it is back");
     }
 
     #[test]

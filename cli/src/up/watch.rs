@@ -2,6 +2,8 @@
 //! state has this institution with this node and these keys.
 
 use super::{
+    asked::asked,
+    happened::{ended, is_end, Blocks, News},
     identity::{Own, Standing},
     peers::peers,
     rpc::{Node, Values},
@@ -13,7 +15,7 @@ use crate::{
     programs::Programs,
 };
 use anyhow::{Context, Result};
-use consilium_primitives::StudyId;
+use consilium_primitives::{InstitutionId, StudyId};
 use std::{
     collections::BTreeMap,
     fs,
@@ -33,6 +35,8 @@ const LOOK: Duration = Duration::from_secs(3);
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// Studies and other institutions' nodes are looked at so often.
 const NEWS: Duration = Duration::from_secs(10);
+/// How long the blocks since the last look may take to be read.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// So long must it be amiss before it is said: a node that was just started may not have come to the block yet in which its key
 /// was registered.
 const DOUBT: Duration = Duration::from_secs(15);
@@ -87,6 +91,30 @@ fn news(before: &mut Before, now: Vec<(String, bool, String)>) -> Vec<(bool, Str
     told
 }
 
+/// The name under which something that waits for people is watched: of a study another one than that under which it runs.
+fn named(what: &str, number: u32) -> String {
+    match what {
+        "study" => format!("invitation to study {number}"),
+        what => format!("{what} {number}"),
+    }
+}
+
+/// The number of a study by the name under which it is watched.
+fn number_of(name: &str) -> Option<StudyId> {
+    name.strip_prefix("study ")?.parse().ok()
+}
+
+/// What blocks tell, in words: without what is said of that study's present round already.
+fn unsaid(news: Vec<News>, before: &Before) -> Vec<(bool, String)> {
+    let named = |study: StudyId| format!("study {study}");
+    let said = |study: StudyId, words: &str| {
+        let new = words.split(" (block ").next().unwrap_or_default();
+        before.get(&named(study)).is_some_and(|(_, said)| said.starts_with(new))
+    };
+    let news = news.into_iter().filter(|(study, _, words)| !said(*study, words));
+    news.map(|(study, well, words)| (well, format!("{}: {words}", named(study)))).collect()
+}
+
 impl Watch {
     /// Watches a node that was started then, until nobody listens any more.
     pub async fn run(&self, started: Instant, tell: &UnboundedSender<Told>) {
@@ -136,11 +164,17 @@ impl Watch {
     /// Tells of studies, round by round, and of other institutions' nodes that go and come, until nobody listens any more.
     pub async fn tell_news(&self, tell: &UnboundedSender<Told>) {
         let mut before = Before::new();
+        let mut blocks = Blocks::default();
         loop {
             sleep(NEWS).await;
             let mut now = self.of_studies(&before).await.unwrap_or_default();
             now.extend(self.of_peers(&before).await.unwrap_or_default());
-            for (well, words) in news(&mut before, now) {
+            now.extend(self.of_people().await.unwrap_or_default());
+            let latest = news(&mut before, now);
+            // what has passed since the last look comes first; what is said of the present round is not said twice
+            let mut told = unsaid(self.of_blocks(&mut blocks).await.unwrap_or_default(), &before);
+            told.extend(latest);
+            for (well, words) in told {
                 if tell.send(Told::News(well, words)).is_err() {
                     return;
                 }
@@ -164,12 +198,31 @@ impl Watch {
                 (named(*number), found.is_ok(), words)
             })
             .collect();
-        let look = |name: &String| format!("runs no more (consilium {name} --dir {})", self.dir.display());
-        let ended =
-            before.keys().filter(|name| name.starts_with("study ") && !now.iter().any(|(other, ..)| other == *name));
-        let ended: Vec<_> = ended.map(|name| (name.clone(), true, look(name))).collect();
-        now.extend(ended);
+        let runs = |name: &String| now.iter().any(|(other, ..)| other == name);
+        let gone = before.iter().filter(|(name, (_, words))| !runs(name) && !is_end(words));
+        let numbers: Vec<(String, StudyId)> =
+            gone.filter_map(|(name, _)| Some((name.clone(), number_of(name)?))).collect();
+        for (name, number) in numbers {
+            // at the next look where the node does not say it now
+            if let Ok((well, words)) = ended(&self.dir, &self.url, number).await {
+                now.push((name, well, words));
+            }
+        }
         Ok(now)
+    }
+
+    /// What waits for this institution's people; told once.
+    async fn of_people(&self) -> Result<Vec<(String, bool, String)>> {
+        let own = Own::read(&self.dir)?.account;
+        let all = timeout(PATIENCE, asked(&self.dir, &self.url, own)).await.context("the node gives no answer")??;
+        Ok(all.into_iter().map(|one| (named(one.what, one.number), true, one.lasting().to_owned())).collect())
+    }
+
+    /// What the blocks since the last look say of studies of this institution's.
+    async fn of_blocks(&self, blocks: &mut Blocks) -> Result<Vec<News>> {
+        let own = Own::read(&self.dir)?.account;
+        let read = timeout(PATIENCE, blocks.news(&self.url, InstitutionId(own))).await;
+        read.context("the node gives no answer")?
     }
 
     /// Which other institutions' nodes are connected. One that never was is nobody's loss yet, and not told of.
@@ -273,6 +326,19 @@ fn said(own: &Own, values: &Values) -> (bool, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_round_that_failed_between_two_looks_is_named_and_the_present_one_not_twice() {
+        let now = "round 9 was refused here: WorkerMissing (block 44): the worker did not answer".to_owned();
+        let before = Before::from([("study 4".to_owned(), (false, now))]);
+        let of = |study: StudyId, round: u32| {
+            (study, false, format!("round {round} was refused here: WorkerMissing (block {}): why", 35 + round))
+        };
+        let told = unsaid(vec![of(4, 7), of(4, 8), of(4, 9), of(5, 9)], &before);
+        let rounds: Vec<&str> = told.iter().filter_map(|(_, words)| words.split(" was").next()).collect();
+        assert_eq!(rounds, ["study 4: round 7", "study 4: round 8", "study 5: round 9"]);
+        assert_eq!((number_of("study 4"), number_of("Birch Hospital"), number_of("study x")), (Some(4), None, None));
+    }
 
     #[test]
     fn what_is_new_is_told_once() {

@@ -38,12 +38,15 @@ export function Chart(props: { label: string; shape: string; height: number; opt
   return <div ref={place} class="chart" role="img" aria-label={props.label} />;
 }
 
-/** Axes in the colours of the page. */
+/** Steps of marks on an axis of whole things, such as rounds: never a part of one. */
+const WHOLE = Array.from({ length: 7 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
+
+/** Axes in the colours of the page. Along `x` are whole things. */
 export function axes(x: string, y: string, values?: (value: number) => string): uPlot.Axis[] {
   const line = { stroke: colour('--line'), width: 1 };
   const both = { stroke: colour('--text'), grid: line, ticks: line, font: '14px system-ui', labelFont: '14px system-ui' };
   return [
-    { ...both, label: x, values: (_, marks) => marks.map((mark) => (Number.isInteger(mark) ? String(mark) : '')) },
+    { ...both, label: x, incrs: WHOLE, values: (_, marks) => marks.map(String) },
     { ...both, label: y, size: 64, ...(values ? { values: (_: uPlot, marks: number[]) => marks.map(values) } : {}) },
   ];
 }

@@ -1,7 +1,7 @@
 // The consortium and its health.
 import { useState } from 'preact/hooks';
 import type { State } from '../state';
-import { Part, Table, Tag } from './common';
+import { Part, Said, Table, Tag } from './common';
 import { counted, fixed, list, quiet as quietAfter, span } from '../words';
 
 /** With more institutions than this, only the first and those with something amiss are shown until all are asked for. */
@@ -42,7 +42,7 @@ export function Consortium({ state }: { state: State }) {
         <summary>What <code>consilium doctor</code> finds here: {checks.length === 0 ? 'being looked at …' : wrong.length === 0 ? `${checks.length} things, all as they should be` : `${wrong.length} of ${checks.length} to be mended`}</summary>
         <Table label="Checks" head={['', 'What', 'Found']}>
           {[...checks].sort((a, b) => Number(a.well) - Number(b.well)).map((check) => (
-            <tr key={`${check.what} ${check.words}`}><td><Tag kind={check.well ? 'good' : 'bad'}>{check.well ? 'ok' : 'mend'}</Tag></td><th scope="row">{check.what}</th><td>{check.words}</td></tr>
+            <tr key={`${check.what} ${check.words}`}><td><Tag kind={check.well ? 'good' : 'bad'}>{check.well ? 'ok' : 'mend'}</Tag></td><th scope="row">{check.what}</th><td>{check.well ? check.words : <Said line={check.words} />}</td></tr>
           ))}
         </Table>
       </details>

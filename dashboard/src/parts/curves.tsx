@@ -78,7 +78,7 @@ export function Curves({ study }: { study: Study }) {
               series: [{ label: 'round' }, ...told.lines.map((line) => ({ label: line.name, stroke: colour(line.stroke), width: line.width, dash: line.dash, spanGaps: false, ...(line.rings ? { class: 'ring' } : {}), ...marked(line, told.x.length) }))],
             })} />
           {many && <p class="note">Thick blue: we. Dashed: the mean of all {members.length} sites, by rows.{rings && ' Ring: that of fewer sites.'} Thin: the others; the table names them.</p>}
-          <details><summary>The last {Math.min(SHOWN, last.length)} rounds as a table</summary>
+          <details><summary>The last {counted(Math.min(SHOWN, last.length), 'round')} as a table</summary>
             <Table label="Figures of the last rounds" head={['Round', 'Swarm', ...members.map((member) => member.name)]} numbers={members.map((_, at) => at + 1).concat(members.length + 1)}>
               {last.map((round) => {
                 const by = new Map(round.losses);
@@ -134,7 +134,7 @@ export function Verdict({ study, folder }: { study: Study; folder: string }) {
           <Table label="Every site's own comparison" head={['Site', 'Swarm is', 'Swarm', 'Own rows alone', 'All rows in one place', 'Difference, 95 %', 'Measured on']} numbers={[2, 3, 4, 5]}>
             {[...study.arms!.sites].sort((a, b) => Number(b.own) - Number(a.own)).map((arm) => <Row key={arm.name} arm={arm} />)}
           </Table>
-          <p class="note">From {study.arms!.source}: on this machine all sites' rows lie in one place. On a real chain nobody can measure at another site.</p>
+          <p class="note">From {study.arms!.source}. {study.arms!.one_machine ? "On this machine all sites' rows lie in one place. On a real chain nobody can measure at another site." : 'Each site has measured on its own rows, by itself: nobody can measure at another site. Sites that are not here have given no figures to this report.'}</p>
         </>
       ) : study.stage === 'ended' ? <p>It has {study.phase}: there is nothing to compare with.</p> : (
         <>

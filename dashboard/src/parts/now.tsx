@@ -3,7 +3,7 @@ import type { Live } from '../live';
 import { useNow } from '../live';
 import type { State } from '../state';
 import type { Study } from '../study';
-import { Copy, Part, Table, Tag } from './common';
+import { Copy, Part, Said, Table, Tag } from './common';
 import { clock, counted, list, missing, over, quiet, span } from '../words';
 
 /** What our people are to do. */
@@ -39,6 +39,7 @@ function Sentence({ study, live }: { study: Study; live: Live }) {
         {counted(done, 'site')} of {waits.sites.length} {done === 1 ? 'has' : 'have'} done their part.{' '}
         {awaited.length > 0 && <b>Awaited: {list(awaited.slice(0, 8))}{awaited.length > 8 ? ` and ${awaited.length - 8} more` : ''}.</b>}{' '}
         Until {clock(waits.until_at_ms)} at the latest; then {waits.then}.
+        {waits.sooner_at_ms !== null && <> Sooner, from {clock(waits.sooner_at_ms)} on: {waits.sooner}.</>}
       </p>
     </>
   );
@@ -67,7 +68,7 @@ export function Now({ study, state, live }: { study: Study; state: State; live: 
       <Sentence study={study} live={live} />
       {study.round > 0 && <progress max={study.max_rounds} value={study.round} aria-label="rounds" />}
       {study.trouble.length > 0 && (
-        <div class="trouble" role="alert"><ul>{study.trouble.map((line) => <li key={line}>{line}</li>)}</ul></div>
+        <div class="trouble" role="alert"><ul>{study.trouble.map((line) => <li key={line}><Said line={line} /></li>)}</ul></div>
       )}
       {waits && (
         <Table label="Each site's part" head={['Site', 'Its part']}>

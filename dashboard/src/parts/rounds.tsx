@@ -4,11 +4,13 @@ import uPlot from 'uplot';
 import type { Consortium } from '../state';
 import type { Round, Study } from '../study';
 import { axes, Chart, colour } from './chart';
-import { Part, Table, Tag } from './common';
+import { Copy, Part, Table, Tag } from './common';
 import { away, called, clock, counted, list, missing, named, over, short, span, without } from '../words';
 
 /** So many rounds stand in the table. */
 const SHOWN = 12;
+/** So many rounds have a bar each; of more, their heights are drawn as one area. */
+const BARS = 200;
 
 function faults(round: Round, study: Study): string[] {
   const name = (at: number) => named(study.members, [at])[0] ?? '';
@@ -63,7 +65,7 @@ function closed(study: Study, count: number): string {
 }
 
 /** Who attested which round. */
-export function Rounds({ study, consortium }: { study: Study; consortium: Consortium }) {
+export function Rounds({ study, consortium, folder }: { study: Study; consortium: Consortium; folder: string }) {
   const models = study.rounds;
   const newest = models.at(-1);
   const [asked, ask] = useState<number | undefined>();
@@ -91,12 +93,13 @@ export function Rounds({ study, consortium }: { study: Study; consortium: Consor
               : silent.length === 0 ? <Tag kind="good">no dissent, no fault and no site missing in what has closed</Tag> : 'No dissent and no fault in what has closed.'}
           </p>
           <p>{closed(study, trained.length)}{beside(models)}.{again(models)}
-            {wrong.length === 0 && apart.length > 0 && ` None had dissent or a fault; ${partial.length} ${partial.length === 1 ? 'has' : 'have'} no update of some site.`}</p>
+            {wrong.length === 0 && apart.length > 0 && ` None had dissent or a dropped update; ${partial.length} ${partial.length === 1 ? 'has' : 'have'} no update of some site: why, as far as that site said it, is told by the line below.`}</p>
+          {partial.length > 0 && <Copy text={`consilium late ${study.number} --dir ${folder}`} />}
           {silent.map((line) => <p key={line}><Tag kind="bad">{line}</Tag></p>)}
           {gone.map((line) => <p key={line}><Tag kind={over(study) ? 'plain' : 'bad'}>{line}</Tag></p>)}
           {gone.length === 0 && partial.length > 0 && <p><Tag kind="wait">{counted(partial.length, 'round')} {partial.length === 1 ? 'has' : 'have'} no update of some site; {over(study) ? 'the last one has those of all' : 'in the newest no site is missing'}</Tag></p>}
           {chosen ? <One round={chosen} study={study} /> : <p><Tag kind="bad">round {asked} has not closed</Tag></p>}
-          <Table label="Rounds" head={['Round', 'Attested by', 'Dissent and faults', 'Updates of', 'Took', 'Model']} numbers={[4]}>
+          <Table label="Rounds" head={['Round', 'Attested by', 'Dissent and dropped updates', 'Updates of', 'Took', 'Model']} numbers={[4]}>
             {rows.map((round) => {
               const lines = faults(round, study);
               return (
@@ -118,7 +121,10 @@ export function Rounds({ study, consortium }: { study: Study; consortium: Consor
   );
 }
 
-const total = ({ spans }: Round) => spans.training_ms + spans.transfer_ms + spans.grace_ms + spans.chain_ms;
+/** The wait for updates that are late, and for votes that did not come. */
+const waited = ({ spans }: Round) => spans.grace_ms + spans.votes_ms;
+
+const total = (round: Round) => round.spans.training_ms + round.spans.transfer_ms + waited(round) + round.spans.chain_ms;
 
 /** How long each round took, and with what. */
 export function Times({ study }: { study: Study }) {
@@ -127,7 +133,7 @@ export function Times({ study }: { study: Study }) {
   const data = useMemo(() => [
     rounds.map((round) => round.round),
     rounds.map((round) => total(round) / 1_000),
-    rounds.map((round) => (round.spans.training_ms + round.spans.transfer_ms + round.spans.grace_ms) / 1_000),
+    rounds.map((round) => (round.spans.training_ms + round.spans.transfer_ms + waited(round)) / 1_000),
     rounds.map((round) => (round.spans.training_ms + round.spans.transfer_ms) / 1_000),
     rounds.map((round) => round.spans.training_ms / 1_000),
   ] as uPlot.AlignedData, [rounds]);
@@ -136,19 +142,20 @@ export function Times({ study }: { study: Study }) {
     return sorted[Math.floor(sorted.length / 2)] ?? 0;
   };
   const own = rounds.map((round) => round.own_training_ms).filter((ms) => ms !== null).sort((a, b) => a - b);
-  const bars = uPlot.paths.bars?.({ size: [0.8, 40] });
+  // a thousand bars take half a second to draw, and are no wider than a line
+  const bars = rounds.length > BARS ? uPlot.paths.stepped?.({ align: 1 }) : uPlot.paths.bars?.({ size: [0.8, 40] });
   return (
     <Part id="times" title="Time per round">
       {rounds.length === 0 ? <p class="empty">No round of training has closed yet.</p> : (
         <>
-          <p>In the median a round takes {span(middle(total))}: training {span(middle((round) => round.spans.training_ms))}, transfer and merging {span(middle((round) => round.spans.transfer_ms))}, waiting for sites that are late {span(middle((round) => round.spans.grace_ms))}, the chain's votes {span(middle((round) => round.spans.chain_ms))}.
+          <p>In the median a round takes {span(middle(total))}: training {span(middle((round) => round.spans.training_ms))}, transfer and merging {span(middle((round) => round.spans.transfer_ms))}, waiting for sites that are late or silent {span(middle(waited))}, the chain's votes {span(middle((round) => round.spans.chain_ms))}.
             {own.length > 0 && <> Our worker itself trained {span(own[Math.floor(own.length / 2)] ?? 0)}.</>}</p>
-          <Chart label="Seconds of each round: training, transfer and merging, waiting for late sites, the chain's votes" height={220} data={data} shape={`${study.number}`}
+          <Chart label="Seconds of each round: training, transfer and merging, waiting for late or silent sites, the chain's votes" height={220} data={data} shape={`${study.number} ${rounds.length > BARS}`}
             options={() => ({
-              scales: { x: { time: false }, y: { range: (_, __, max) => [0, Math.max(max, 0.5) * 1.05] } }, axes: axes('round', 'seconds'), legend: { live: false }, cursor: { show: false },
-              series: [{ label: 'round' }, ...([["the chain's votes", '--chain'], ['waiting for late sites (grace)', '--grace'], ['transfer and merging', '--transfer'], ['training', '--training']] as const).map(([label, name]) => ({ label, stroke: colour(name), fill: colour(name), width: 0, paths: bars, points: { show: false } }))],
+              scales: { x: { time: false, range: (_, min, max) => [min - 0.5, max + 0.5] }, y: { range: (_, __, max) => [0, Math.max(max, 0.5) * 1.05] } }, axes: axes('round', 'seconds'), legend: { live: false }, cursor: { show: false },
+              series: [{ label: 'round' }, ...([["the chain's votes", '--chain'], ['waiting for late sites (grace) or votes that did not come', '--grace'], ['transfer and merging', '--transfer'], ['training', '--training']] as const).map(([label, name]) => ({ label, stroke: colour(name), fill: colour(name), width: 0, paths: bars, points: { show: false } }))],
             })} />
-          <p class="note">As the chain saw it, in slots{rounds.some((round) => round.spans.estimated) && '; times of old blocks are estimated by their numbers'}. Waiting for late sites, also called grace: enough updates are in, and the chain waits a little for the others before it goes on without them; also what a merge takes that is tried again. The chain's votes: the slots in which it takes in what sites have sent. An update that was trained ahead, while the merge before it was attested, is there when its round opens, and takes no time of it.</p>
+          <p class="note">As the chain saw it, in slots{rounds.some((round) => round.spans.estimated) && '; times of old blocks are estimated by their numbers'}. Waiting for late sites, also called grace: enough updates are in, and the chain waits a little for the others before it goes on without them; also what a merge takes that is tried again. A merge that closed while a site had said nothing has waited for that vote: what it took beyond the usual is counted there, too. A vote that came slowly is part of transfer and merging. The chain's votes: the slots in which it takes in what sites have sent. An update that was trained ahead, while the merge before it was attested, is there when its round opens, and takes no time of it.</p>
         </>
       )}
     </Part>

@@ -154,7 +154,7 @@ fn two_hospitals_come_from_their_folders_to_the_evaluated_model_as_readme_says()
             // its commands have run before it ends
             assert!(folder.join("finished").exists() && folder.join("closed").exists(), "{said}");
             let wrong = trial.run("consilium study watch 0 --dir alder --on done true").unwrap_err();
-            assert!(wrong.contains("round, paused, aborted, finished, late"), "{wrong}");
+            assert!(wrong.contains("round, loss, paused, aborted, finished, late"), "{wrong}");
         } else if line.contains(" study fetch ") {
             let end = trial.until("consilium study 0 --dir alder", |text| text.contains("certificate:"));
             assert!(end.contains("consilium study fetch 0 --dir alder"), "{end}");
@@ -212,6 +212,8 @@ fn report(trial: &Trial) {
     assert!(said.contains("the signature is wrong") && !trial.folder.join("report.html").exists(), "{said}");
     trial.run("consilium report 0 --dir alder --figures alder.json --figures birch.json --out report.html").unwrap();
     let (page, document): (String, Value) = (read("report.html"), serde_json::from_str(&read("report.json")).unwrap());
+    // where the page of `consilium dashboard` finds it
+    assert!(read("alder/made.json").contains("/report.json"), "{}", read("alder/made.json"));
     let figures = document["figures"].as_array().unwrap();
     let sites: Vec<&str> = figures.iter().filter_map(|told| told["site"].as_str()).collect();
     assert!(sites.contains(&"Alder Clinic") && sites.contains(&"Birch Hospital"), "{sites:?}");

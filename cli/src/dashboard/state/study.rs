@@ -71,6 +71,10 @@ told! {
         pub until_at_ms: u64,
         /// What comes then.
         pub then: String,
+        /// When it may go on sooner at the earliest, where that takes less than all.
+        pub sooner_at_ms: Option<u64>,
+        /// What that takes: enough updates, and the grace.
+        pub sooner: Option<String>,
         /// All participants, and who is invited and has not enrolled.
         pub sites: Vec<Site>,
     }
@@ -140,6 +144,9 @@ told! {
         pub transfer_ms: u64,
         /// From the last update to the freeze of the list: the wait for sites that are late (grace), and for merges tried again.
         pub grace_ms: u64,
+        /// Of a merge that closed while some had said nothing: what it took beyond the median of those before it on which all had voted,
+        /// which is the wait for those votes. It is no part of `transfer_ms`.
+        pub votes_ms: u64,
         /// The rest: slots in which votes were taken in.
         pub chain_ms: u64,
         /// Whether times of blocks were estimated by their numbers, since the node keeps their states no longer.
@@ -150,6 +157,8 @@ told! {
     pub struct Arms {
         /// Where the figures come from.
         pub source: String,
+        /// Whether all were measured on one machine, by a run of `localnet`; otherwise each site has measured its own.
+        pub one_machine: bool,
         /// One for each site that has figures.
         pub sites: Vec<Arm>,
     }

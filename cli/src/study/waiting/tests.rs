@@ -52,7 +52,13 @@ fn updates_are_waited_for_by_name_until_the_limit_or_the_grace() {
     assert_eq!(states, ["has sent its update, in block 990", "no update of it will come", "is awaited: its update"]);
     assert_eq!(duties(&waiting), [None, None, Some(DutyKind::Train)]);
     assert_eq!(waiting.sites.iter().map(|site| site.spoken).collect::<Vec<_>>(), [true, true, false]);
+    // before enough are in, what the grace will be is said
+    let (block, words) = waiting.sooner.clone().unwrap();
+    assert!(NOW < block && block < 1_200, "{block}");
+    assert!(words.contains("updates of 2 of 3 sites are in (1 so far)") && words.contains("the grace"), "{words}");
     let (waiting, _) = at(collecting(Some(1_050)));
+    assert_eq!(waiting.sooner, None, "it runs already");
+    assert!(waiting.then.contains("the grace is over"), "{waiting:?}");
     assert!(waiting.until == 1_050 && waiting.then.contains("without who is late"), "{waiting:?}");
 }
 
@@ -156,6 +162,8 @@ fn blocks_to_come_have_times_by_the_slots() {
     );
     assert_eq!(unknown.since(980), 1_700_000_000_000 - 20 * 500);
     let document = waiting.json(&known, &Names::new());
+    assert!(lines[3].starts_with("  sooner, from block ") && lines[3].contains("without who is late"), "{lines:?}");
+    assert_eq!(document["sooner"]["words"], waiting.sooner.as_ref().unwrap().1.as_str());
     assert_eq!(document["until"], json!({ "block": 1_200, "time_ms": 1_700_000_100_000u64 }));
     assert_eq!((&document["sites"][2]["duty"], &document["sites"][2]["spoken"]), (&json!("train"), &json!(false)));
 }

@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_wrong_alarm_is_found_before_the_night() {
-        assert!(said(&["pause", "true"]).contains("round, paused, aborted, finished, late"));
+        assert!(said(&["pause", "true"]).contains("round, loss, paused, aborted, finished, late"));
         assert!(said(&["paused", "/no/such/program x"]).contains("no program \"/no/such/program\""));
         assert!(said(&["paused", "no-such-program-anywhere"]).contains("nor in PATH"));
         assert!(said(&["paused", " "]).contains("which command?"));

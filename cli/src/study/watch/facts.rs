@@ -4,7 +4,7 @@ use crate::{
     chain::StudyInfo,
     show::{name, phase, why_aborted, why_paused, Names},
     study::{
-        losses::{mean, without, Mean},
+        losses::{mean_of, without, Mean},
         sentences::span,
         waiting::waiting,
     },
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 /// Of how many of the last rounds the median is taken.
 pub const LAST: u32 = 9;
-/// A round is late that takes this many times the median, and longer than that many milliseconds.
+/// A round is late that takes this many times what one takes while nobody is missing, and longer than that many milliseconds.
 const LATE: (u64, u64) = (2, 10_000);
 
 /// What happens to a study.
@@ -26,24 +26,27 @@ const LATE: (u64, u64) = (2, 10_000);
 pub enum Event {
     /// A round has closed, or several since the last look.
     Round,
+    /// All figures of a closed round's model are there that will come, or of several such rounds.
+    Loss,
     /// The study stands still, and waits for sites or for people.
     Paused,
     /// It has ended without a model.
     Aborted,
     /// It has its certificate, for good.
     Finished,
-    /// A round takes much longer than those before it, or no blocks are made.
+    /// A round takes much longer than rounds do in which nobody is missing, or no blocks are made.
     Late,
 }
 
 impl Event {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Round, Self::Paused, Self::Aborted, Self::Finished, Self::Late];
+    pub const ALL: [Self; 6] = [Self::Round, Self::Loss, Self::Paused, Self::Aborted, Self::Finished, Self::Late];
 
     /// As it is named on the command line and in the environment.
     pub fn named(self) -> &'static str {
         match self {
             Self::Round => "round",
+            Self::Loss => "loss",
             Self::Paused => "paused",
             Self::Aborted => "aborted",
             Self::Finished => "finished",
@@ -87,10 +90,14 @@ pub struct Look<'a> {
     pub names: &'a Names,
     /// The last closed rounds, by their numbers.
     pub records: &'a BTreeMap<u32, RoundRecord>,
+    /// The first rounds of training, where they have closed and are known.
+    pub early: &'a [RoundRecord],
     /// Rounds that have closed since the last look.
     pub fresh: &'a [u32],
-    /// The last round of which losses are known, and these.
-    pub losses: Option<(u32, &'a [(InstitutionId, u32)])>,
+    /// Losses of rounds whose means were not told yet, by their numbers.
+    pub losses: &'a [(u32, Vec<(InstitutionId, u32)>)],
+    /// The mean that was told last.
+    pub loss: Option<&'a (u32, Mean)>,
     /// Why no blocks are made or become final, in words, where that is so.
     pub stands: Option<&'a str>,
 }
@@ -131,6 +138,8 @@ pub struct Facts {
     pub last: Option<u32>,
     /// Rounds that have closed since the last look.
     pub closed: Vec<Closed>,
+    /// Mean losses of rounds, each with its round, that are known since the last look.
+    pub losses: Vec<(u32, Mean)>,
     /// The last mean loss that is known, with its round.
     pub loss: Option<(u32, Mean)>,
     /// Whom it waits for.
@@ -147,6 +156,18 @@ pub struct Facts {
 fn median(mut times: Vec<u64>) -> Option<u64> {
     times.sort_unstable();
     times.get(times.len().checked_sub(1)? / 2).copied()
+}
+
+/// The median of what rounds took, without the time in which each waited for sites that were late or did not come: from the last update
+/// that is in it to the freeze of the list, with merges that were tried again. `slot` and the answer are milliseconds.
+fn unhindered<'a>(records: impl Iterator<Item = &'a RoundRecord>, slot: u64) -> Option<u64> {
+    let blocks = |record: &RoundRecord| {
+        let took = record.closed_at.saturating_sub(record.opened_at);
+        let last = record.inputs.iter().map(|input| input.committed_at).max();
+        let waited = last.map_or(0, |last| record.frozen_at.saturating_sub(last.max(record.opened_at)));
+        u64::from(took.saturating_sub(waited))
+    };
+    median(records.map(|record| blocks(record).saturating_mul(slot)).collect())
 }
 
 /// What is to be known of what was looked at.
@@ -166,9 +187,10 @@ pub fn facts(look: &Look<'_>) -> Facts {
         Stage::Enrolling | Stage::Paused => !site.spoken,
         _ => site.duty.is_some(),
     });
-    let trained = look.records.iter().filter(|(round, _)| **round > 0);
-    let times = trained.rev().take(LAST as usize).map(|(_, record)| millis(record.opened_at, record.closed_at));
-    let usual = median(times.collect());
+    let trained = || look.records.values().rev().filter(|record| record.round > 0).take(LAST as usize);
+    let usual = median(trained().map(|record| millis(record.opened_at, record.closed_at)).collect());
+    // of the first rounds, too: where a site is slow for long, the last ones are all slow, and would say that all is well
+    let whole = [unhindered(trained(), slot), unhindered(look.early.iter(), slot)].into_iter().flatten().min();
     let last = look.records.keys().next_back().copied();
     let runs = stage == Stage::Running && !study.ended();
     let elapsed = millis(study.opened_at, look.block);
@@ -176,19 +198,27 @@ pub fn facts(look: &Look<'_>) -> Facts {
         let rounds = study.rules.max_rounds.saturating_sub(last.unwrap_or_default());
         u64::from(rounds).saturating_mul(usual).saturating_sub(elapsed.min(usual))
     });
-    let slow = usual
-        .filter(|usual| runs && elapsed > usual.saturating_mul(LATE.0).max(LATE.1))
-        .map(|usual| format!("round {} has taken {}, and those before it {}", study.round, span(elapsed), span(usual)));
+    let slow = whole.filter(|whole| runs && elapsed > whole.saturating_mul(LATE.0).max(LATE.1)).map(|whole| {
+        format!(
+            "round {} has taken {}; a round of this study takes {} while nobody is missing",
+            study.round,
+            span(elapsed),
+            span(whole)
+        )
+    });
     let closed = look.fresh.iter().filter_map(|round| look.records.get(round)).map(|record| Closed {
         round: record.round,
         updates: record.inputs.len(),
         without: without(study, record).iter().map(|who| name(look.names, who)).collect(),
         took_ms: millis(record.opened_at, record.closed_at),
     });
-    let mean_of = |(round, losses): (u32, &[(InstitutionId, u32)])| {
-        let record = look.records.get(&round)?;
-        Some((round, mean(study, record, losses)?))
+    let known = |(round, told): &(u32, Vec<(InstitutionId, u32)>)| {
+        let mean = mean_of(study, *round, told)?;
+        // they come with the updates of the next round: once that has closed, no more do
+        let whole = study.ended() || last.is_some_and(|last| last > *round) || mean.silent.is_empty();
+        whole.then_some((*round, mean))
     };
+    let losses: Vec<(u32, Mean)> = look.losses.iter().filter_map(known).collect();
     Facts {
         study: look.study,
         title: look.title.map(str::to_owned),
@@ -200,7 +230,8 @@ pub fn facts(look: &Look<'_>) -> Facts {
         max_rounds: study.rules.max_rounds,
         last: last.filter(|round| *round > 0),
         closed: closed.collect(),
-        loss: look.losses.and_then(mean_of),
+        loss: losses.last().or(look.loss).cloned(),
+        losses,
         awaited: awaited.map(|site| name(look.names, &site.who)).collect(),
         left_ms,
         late: look.stands.filter(|_| !look.ended).map(str::to_owned).or(slow),
@@ -217,6 +248,9 @@ pub fn events(before: Option<&Facts>, now: &Facts) -> Vec<Event> {
     let mut all = Vec::new();
     if !now.closed.is_empty() {
         all.push(Event::Round);
+    }
+    if !now.losses.is_empty() {
+        all.push(Event::Loss);
     }
     let was = before.map(|before| before.stage);
     let late = |facts: &Facts| facts.late.as_ref().map(|_| facts.round);
@@ -252,18 +286,14 @@ impl Facts {
     }
 
     /// A round that has closed, in a line.
-    pub fn in_a_line(&self, closed: &Closed, names: &Names) -> String {
+    pub fn in_a_line(&self, closed: &Closed) -> String {
         let updates = format!("{} update{}", closed.updates, if closed.updates == 1 { "" } else { "s" });
         let absent = match closed.without.as_slice() {
             [] => String::new(),
             some => format!(" (none from {})", some.join(", ")),
         };
-        let loss = match &self.loss {
-            Some((round, mean)) => format!("; loss of round {round}: {}", mean.words(names)),
-            None => String::new(),
-        };
         format!(
-            "round {} of {}: merged of {updates}{absent} in {}{loss}",
+            "round {} of {}: merged of {updates}{absent} in {}",
             closed.round,
             self.max_rounds,
             span(closed.took_ms)
@@ -272,6 +302,11 @@ impl Facts {
 
     /// For programs, one document an event.
     pub fn json(&self, event: &str, names: &Names) -> Value {
+        let of_round = |(round, mean): &(u32, Mean)| {
+            let mut mean = mean.json(names);
+            mean["round"] = json!(round);
+            mean
+        };
         json!({
             "event": event,
             "study": self.study,
@@ -285,11 +320,8 @@ impl Facts {
             "closed": self.closed.iter().map(|closed| json!({
                 "round": closed.round, "updates": closed.updates, "without": closed.without, "took_ms": closed.took_ms,
             })).collect::<Vec<_>>(),
-            "loss": self.loss.as_ref().map(|(round, mean)| {
-                let mut mean = mean.json(names);
-                mean["round"] = json!(round);
-                mean
-            }),
+            "loss": self.loss.as_ref().map(of_round),
+            "losses": self.losses.iter().map(of_round).collect::<Vec<_>>(),
             "awaited": self.awaited,
             "left_ms": self.left_ms,
             "late": self.late,

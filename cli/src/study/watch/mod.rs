@@ -9,6 +9,7 @@ mod tests;
 
 use super::{
     answers::failures,
+    losses::Mean,
     standstill::{before_end, trouble},
 };
 use crate::{
@@ -29,6 +30,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     collections::BTreeMap,
     io::{stderr, IsTerminal},
+    path::Path,
     time::{Duration, Instant},
 };
 use tokio::time::{sleep, timeout};
@@ -38,6 +40,8 @@ const EVERY: Duration = Duration::from_millis(500);
 /// How long the node may take for an answer, and how long it may give none.
 const ANSWER: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(600);
+/// Of how many of the last closed rounds losses are asked for, where many have closed since the last look.
+const LOSSES: u32 = 200;
 /// How often it is looked whether the chain stands.
 const STANDS: Duration = Duration::from_secs(5);
 
@@ -46,8 +50,8 @@ const STANDS: Duration = Duration::from_secs(5);
 pub struct Watch {
     /// Number of the study
     number: StudyId,
-    /// Run a command on an event: round (one has closed), paused, aborted, finished, or late (a round takes twice as long as those
-    /// before it, or no blocks are made). It finds the facts in CONSILIUM_… of its environment, is run without a shell, its words
+    /// Run a command on an event: round (one has closed), loss (all figures of a closed round are known), paused, aborted, finished, or
+    /// late (a round takes twice as long as one does while nobody is missing, or no blocks are made). It finds the facts in CONSILIUM_… of its environment, is run without a shell, its words
     /// parted by blanks, and is ended after a minute. Once for each
     #[arg(long, num_args = 2, value_names = ["EVENT", "COMMAND"], action = clap::ArgAction::Append)]
     on: Vec<String>,
@@ -108,8 +112,18 @@ pub async fn run(options: Watch) -> Result<()> {
     screen.close();
     alarms.end();
     ensure!(end.stage == Stage::Finished, "study {number} {}", end.phase);
-    screen.line(&asked.pasted(&format!("its model: consilium study fetch {number} --dir FOLDER --out model")));
+    let free = free(*number, |name| Path::new(name).exists());
+    screen.line(&asked.pasted(&format!("its model: consilium study fetch {number} --dir FOLDER --out {free}")));
     Ok(())
+}
+
+/// A folder for a study's model that is not there yet.
+fn free(number: StudyId, there: impl Fn(&str) -> bool) -> String {
+    let plain = format!("model-{number}");
+    if !there(&plain) {
+        return plain;
+    }
+    (2u32..).map(|next| format!("{plain}-{next}")).find(|name| !there(name)).unwrap_or_default()
 }
 
 /// Why a study stands still or has ended, as far as this node can tell.
@@ -133,6 +147,12 @@ struct Reader {
     number: StudyId,
     /// The last closed rounds.
     records: BTreeMap<u32, RoundRecord>,
+    /// The first closed rounds of training.
+    early: Vec<RoundRecord>,
+    /// The first round whose loss was not told yet; none before the first look.
+    untold: Option<u32>,
+    /// The loss that was told last.
+    loss: Option<(u32, Mean)>,
     title: Option<String>,
     /// Whether rounds that close are news: those that had closed before the first look are none.
     begun: bool,
@@ -154,14 +174,14 @@ impl Reader {
             (self.stands, self.looked) = (chain.stands().await, Some(Instant::now()));
         }
         let fresh = self.closed(chain, at, info.state.round).await?;
+        self.begin(chain, at).await?;
         let newest = self.records.keys().next_back().copied();
-        let mut losses = None;
+        let mut losses = Vec::new();
         // those of a round's model come in the next round, or with the vote on it
-        for round in newest.into_iter().chain(newest.and_then(|newest| newest.checked_sub(1))) {
+        for round in newest.map(|newest| first_asked(self.untold, newest)..=newest).into_iter().flatten() {
             let told = chain.losses(number, round, at).await?;
             if !told.is_empty() {
-                losses = Some((round, told));
-                break;
+                losses.push((round, told));
             }
         }
         let ended = info.state.ended() && {
@@ -182,10 +202,36 @@ impl Reader {
             names: &names,
             records: &self.records,
             fresh: &fresh,
-            losses: losses.as_ref().map(|(round, told)| (*round, told.as_slice())),
+            early: &self.early,
+            losses: &losses,
+            loss: self.loss.as_ref(),
             stands: self.stands.as_deref(),
         };
-        Ok((facts(&look), names, info))
+        let mut now = facts(&look);
+        self.loss = now.loss.clone();
+        let begun = self.untold.is_some();
+        if let Some(newest) = newest {
+            let told = now.losses.iter().any(|(round, _)| *round == newest);
+            self.untold = Some(newest.saturating_add(u32::from(told || info.state.ended())));
+        }
+        // what was known before the first look is no news
+        if !begun {
+            now.losses.clear();
+        }
+        Ok((now, names, info))
+    }
+
+    /// Reads the first rounds of training, once so many have closed.
+    async fn begin(&mut self, chain: &Chain, at: Block) -> Result<()> {
+        if !self.early.is_empty() || self.records.keys().next_back().is_none_or(|newest| *newest < LAST) {
+            return Ok(());
+        }
+        let mut early = Vec::new();
+        for number in 1..=LAST {
+            early.extend(chain.record(self.number, Kind::Model, number, at).await?);
+        }
+        self.early = early;
+        Ok(())
     }
 
     /// Reads rounds that have closed since the last look; the numbers of those that are news.
@@ -208,6 +254,12 @@ impl Reader {
         self.begun = true;
         Ok(fresh)
     }
+}
+
+/// The first round whose losses are asked for: the first that was not told of; at the first look the one before the newest, whose
+/// loss is the last that is known.
+fn first_asked(untold: Option<u32>, newest: u32) -> u32 {
+    untold.unwrap_or_else(|| newest.saturating_sub(1)).max(newest.saturating_sub(LOSSES))
 }
 
 /// What is shown, and where: lines on standard output, and a bar where there is a terminal.
@@ -251,7 +303,10 @@ impl Screen {
             bar.set_position(now.last.unwrap_or_default().into());
             bar.set_message(now.now());
         }
-        now.closed.iter().for_each(|closed| self.line(&now.in_a_line(closed, names)));
+        now.closed.iter().for_each(|closed| self.line(&now.in_a_line(closed)));
+        for (round, mean) in &now.losses {
+            self.line(&format!("loss of round {round}: {}", mean.words(names)));
+        }
         let told = |facts: &Facts| (facts.stage, facts.reason.clone());
         if before.is_some_and(|before| told(before) == told(now)) {
             return;
@@ -275,7 +330,7 @@ impl Screen {
             return;
         }
         match event {
-            Event::Round => {}
+            Event::Round | Event::Loss => {}
             Event::Paused | Event::Aborted => self.line(&now.phase),
             Event::Late => self.line(&format!("late: {}", now.late.as_deref().unwrap_or_default())),
             Event::Finished => self.line("it has its certificate"),
