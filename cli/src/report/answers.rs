@@ -370,10 +370,7 @@ fn one(told: &Told) -> String {
         MeasuredOn::TestFile => "rows of a table of its own",
         MeasuredOn::Validation => "validation rows",
     };
-    let share = match figures.positives {
-        Some(some) => format!(", {some} of them positive"),
-        None => String::new(),
-    };
+    let share = figures.positives.map_or_else(String::new, |some| format!(", {some} of them positive"));
     let versus = match (told.verdict, figures.difference) {
         (Verdict::Better, _) => "better than its own model",
         (Verdict::Worse, _) => "worse than its own model",
