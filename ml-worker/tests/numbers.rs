@@ -6,7 +6,9 @@ mod support;
 use consilium_aggregation::Statistics;
 use consilium_ml_worker::{
     compare::{Comparison, Inputs},
-    data::{own_statistics, preflight, read_table, statistics_of, withheld, Prepared, Reading, Split, Table, Target},
+    data::{
+        own_statistics, preflight, read_table, statistics_of, withheld, Prepared, Reading, Scaler, Split, Table, Target,
+    },
     desk::{Bundle, Own},
     learn::{figures::Figures, logits_of, loss_micro, Net},
     random::{key, Stream},
@@ -299,4 +301,16 @@ fn an_outcome_that_is_no_number_is_named_by_line_and_never_by_what_stands_there(
     fs::write(&path, "x,y\n1,1\n").unwrap();
     let report = preflight(&path, &spec, &[0; 32], &Reading::default());
     assert!(report.problems.iter().any(|p| p.message.contains("no outcome is among the names")), "{report:?}");
+}
+
+#[test]
+fn how_rows_are_scaled_is_read_as_it_was_written_also_by_who_knew_of_no_numbers() {
+    let target = Target { mean: 61.25, deviation: 18.5 };
+    for before in [r#"{"fixed":{"mean":[0.1,2.0],"deviation":[1.5,1.0],"fill":[0.1,2.0]}}"#, r#""each_set""#] {
+        let scaler: Scaler = serde_json::from_str(before).unwrap();
+        assert_eq!((scaler.target(), serde_json::to_string(&scaler).unwrap().as_str()), (None, before));
+        let with = scaler.with_target(Some(target));
+        let again: Scaler = serde_json::from_str(&serde_json::to_string(&with).unwrap()).unwrap();
+        assert_eq!((again.target(), again), (Some(target), with));
+    }
 }

@@ -84,8 +84,8 @@ mod tests {
             keep(&alder, What::Report, &report).unwrap();
         }
         keep(&alder, What::Model, &birch).unwrap();
-        assert_eq!(kept(&alder, What::Report), [report.clone()]);
-        assert_eq!(kept(&alder, What::Model), [birch.clone()]);
+        assert_eq!(kept(&alder, What::Report), std::slice::from_ref(&report));
+        assert_eq!(kept(&alder, What::Model), std::slice::from_ref(&birch));
         assert!(kept(&birch, What::Report).is_empty());
         // the oldest are forgotten
         for number in 0..MOST {

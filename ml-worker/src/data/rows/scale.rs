@@ -27,19 +27,30 @@ pub struct Scaler {
     target: Option<Target>,
 }
 
-/// A scaler on disk: without an outcome that is a number, the features' part alone.
+/// A scaler on disk.
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(rename_all = "snake_case")]
 enum Written {
-    Features(How),
-    Both { features: How, target: Target },
+    Fixed {
+        mean: Vec<f64>,
+        deviation: Vec<f64>,
+        fill: Vec<f64>,
+        /// None where the outcome is no number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<Target>,
+    },
+    EachSet,
+    EachSetOf {
+        target: Target,
+    },
 }
 
 impl From<Scaler> for Written {
     fn from(Scaler { how, target }: Scaler) -> Self {
-        match target {
-            None => Self::Features(how),
-            Some(target) => Self::Both { features: how, target },
+        match (how, target) {
+            (How::Fixed { mean, deviation, fill }, target) => Self::Fixed { mean, deviation, fill, target },
+            (How::EachSet, None) => Self::EachSet,
+            (How::EachSet, Some(target)) => Self::EachSetOf { target },
         }
     }
 }
@@ -47,14 +58,16 @@ impl From<Scaler> for Written {
 impl From<Written> for Scaler {
     fn from(written: Written) -> Self {
         match written {
-            Written::Features(how) => Self { how, target: None },
-            Written::Both { features, target } => Self { how: features, target: Some(target) },
+            Written::Fixed { mean, deviation, fill, target } => {
+                Self { how: How::Fixed { mean, deviation, fill }, target }
+            }
+            Written::EachSet => Self { how: How::EachSet, target: None },
+            Written::EachSetOf { target } => Self { how: How::EachSet, target: Some(target) },
         }
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 enum How {
     /// All rows alike.
     Fixed {
