@@ -157,6 +157,10 @@ impl Frame<'_> {
                 format!("{}'s update was dropped: others lack it", self.site(who))
             }
             Note::Dropped(who, DropReason::Invalid) => format!("{}'s update was dropped: invalid", self.site(who)),
+            Note::NotAwaited(who, before, back) => {
+                let who = self.site(who);
+                format!("{who} is not waited for until round {back}: nothing came from it in round {before} and in this one")
+            }
             Note::FellBack(from, to) => format!("it fell back from the model of round {from} to that of {to}"),
         }
     }

@@ -18,7 +18,7 @@ pub struct Fault {
     pub place: String,
     /// In which block, the first time; none where only the round is known.
     pub block: Option<u32>,
-    /// `dropped`, `dissent`, `failure`, `slow`, `pause`, `fell_back`, `stood`, `attempts`, `absent` (of rounds in a row: in the block that
+    /// `dropped`, `dissent`, `failure`, `slow`, `not_awaited`, `pause`, `fell_back`, `stood`, `attempts`, `absent` (of rounds in a row: in the block that
     /// closed the first one) or `not_measured` (of the certified round).
     pub kind: &'static str,
     /// Whose.
@@ -212,6 +212,13 @@ fn of_blocks(round: &tell::Round, names: &Names) -> Vec<Happened> {
                 Note::Stood => {
                     let words = "the merge waited, and no time was counted: too many sites did not have the final list of its updates yet".into();
                     push(at.block, "stood", Vec::new(), words);
+                }
+                Note::NotAwaited(id, before, back) => {
+                    let words = format!(
+                        "{} was not waited for until round {back}, since nothing came from it in round {before} and in this one",
+                        who(id)
+                    );
+                    push(at.block, "not_awaited", vec![who(id)], words);
                 }
                 Note::FellBack(from, to) => {
                     let words = format!("the study went on from the model of round {to} in place of round {from}");

@@ -6,6 +6,7 @@ use crate::{
     study::{
         losses::{mean, without, Mean},
         sentences::span,
+        silence::{self, waits_for},
         waiting::waiting,
     },
 };
@@ -135,6 +136,8 @@ pub struct Facts {
     pub loss: Option<(u32, Mean)>,
     /// Whom it waits for.
     pub awaited: Vec<String>,
+    /// Whom it does not wait for, since nothing came from it, and until when.
+    pub unawaited: Vec<String>,
     /// How long it may still take if all goes as it went, in milliseconds.
     pub left_ms: Option<u64>,
     /// Why the present round is late, where it is.
@@ -164,7 +167,7 @@ pub fn facts(look: &Look<'_>) -> Facts {
     let awaited = waits.iter().flat_map(|waits| &waits.sites).filter(|site| match stage {
         // the others have all said so
         Stage::Enrolling | Stage::Paused => !site.spoken,
-        _ => site.duty.is_some(),
+        _ => site.duty.is_some() && waits_for(look.info, &site.who),
     });
     let trained = look.records.iter().filter(|(round, _)| **round > 0);
     let times = trained.rev().take(LAST as usize).map(|(_, record)| millis(record.opened_at, record.closed_at));
@@ -202,6 +205,7 @@ pub fn facts(look: &Look<'_>) -> Facts {
         closed: closed.collect(),
         loss: look.losses.and_then(mean_of),
         awaited: awaited.map(|site| name(look.names, &site.who)).collect(),
+        unawaited: silence::all(study, look.names),
         left_ms,
         late: look.stands.filter(|_| !look.ended).map(str::to_owned).or(slow),
         reason: match &study.phase {
@@ -244,6 +248,9 @@ impl Facts {
         }
         if !self.awaited.is_empty() {
             parts.push(format!("awaited: {}", self.awaited.join(", ")));
+        }
+        if !self.unawaited.is_empty() {
+            parts.push(format!("not waited for: {}", self.unawaited.join(", ")));
         }
         if let Some(left) = self.left_ms {
             parts.push(format!("about {} left", span(left)));
@@ -291,6 +298,7 @@ impl Facts {
                 mean
             }),
             "awaited": self.awaited,
+            "not_waited_for": self.unawaited,
             "left_ms": self.left_ms,
             "late": self.late,
             "reason": self.reason,
