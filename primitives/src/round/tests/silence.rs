@@ -217,6 +217,16 @@ fn a_round_that_is_shrunk_is_missed_too() {
     assert_eq!((shell.merge().inputs.len(), missed), (2, vec![(2, 1), (3, 1), (4, 1)]));
 }
 
+#[test]
+fn who_sends_in_every_second_round_is_waited_for_in_each() {
+    // what it sends clears its record: so much a liar can have
+    let mut shell = Shell::training(rules(), &[100; 4]);
+    let late = late(&shell);
+    let took: Vec<u32> = (0..4).flat_map(|_| [round(&mut shell, &[3]), round(&mut shell, &[])]).collect();
+    assert_eq!(took, [late, 0, late, 0, late, 0, late, 0]);
+    assert!(told(&shell).is_empty());
+}
+
 /// Nobody agrees on the merge that is open, until it pauses; then the same round is opened again.
 fn again(shell: &mut Shell) {
     while matches!(shell.study.phase, Phase::Merging(_)) {
