@@ -3,6 +3,7 @@
 use super::{bit, merge, state::*, Effect, Refusal, Step, Study, Surroundings};
 use crate::{
     ids::{Hash, InstitutionId},
+    kinds::FailureCode,
     rules::OnStall,
     vote::VoteBody,
 };
@@ -75,7 +76,12 @@ impl Study {
             VoteBody::Failure(code) => {
                 let Phase::Collecting(c) = &mut self.phase else { return Err(Refusal::NoSuchDuty) };
                 c.awaited &= !bit(index);
-                vec![Effect::FailureReported { who, code }]
+                let mut effects = vec![Effect::FailureReported { who, code }];
+                // the round has waited for it as long as its own node has: it is as if nobody had said so
+                if c.kind == Kind::Model && code == FailureCode::WorkerMissing {
+                    effects.extend(self.miss(bit(index)));
+                }
+                effects
             }
             _ => return Err(Refusal::WrongAnswer),
         };

@@ -1,6 +1,7 @@
 //! Sites of which nothing comes: how long rounds wait for them.
 //!
-//! A member that a round has waited for until its grace was over, in vain, has missed it. Two rounds missed within five, and the
+//! A member that a round has waited for until its grace was over, in vain, has missed it; and one whose node has said, after as long,
+//! that its worker is missing. Two rounds missed within five, and the
 //! next five do not wait for it: it is asked as before, and what it commits before the list freezes is merged. Whoever is off then
 //! costs the others two graces in seven rounds, then one in six.
 //!

@@ -155,6 +155,24 @@ fn two_rounds_are_within_five_or_forgotten() {
 }
 
 #[test]
+fn a_round_is_missed_too_where_a_node_says_that_its_worker_is_missing() {
+    let mut shell = Shell::training(rules(), &[100; 4]);
+    for number in 1..=2 {
+        assert_eq!(shell.study.unawaited, 0);
+        (0..3).for_each(|member| drop(shell.commit(member).expect("asked for")));
+        shell.pass(15);
+        shell.vote(3, VoteBody::Failure(FailureCode::WorkerMissing)).expect("a failure is an answer");
+        assert_eq!(shell.merge().frozen_at - shell.study.opened_at, 15, "{number}");
+        agree(&mut shell);
+    }
+    assert_eq!((told(&shell), shell.study.unawaited), (vec![(id(4), 1, 7)], 0b1000));
+    assert_eq!(round(&mut shell, &[3]), 0);
+    // of one that is back it is known by what it sends
+    shell.commit(3).expect("asked for");
+    assert!(shell.study.missed.is_empty());
+}
+
+#[test]
 fn where_the_others_are_too_few_all_are_waited_for() {
     let without_two = || {
         let mut shell = Shell::training(rules(), &[100; 5]);
