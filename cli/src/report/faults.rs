@@ -318,6 +318,22 @@ mod tests {
     }
 
     #[test]
+    fn who_was_not_waited_for_is_said_with_until_when_and_why() {
+        let birch = InstitutionId([2; 32]);
+        let names = Names::from([(birch, "Birch".to_owned())]);
+        let notes = vec![(at(15), Note::NotAwaited(birch, 1, 8))];
+        let (words, late, ended) = (Vec::new(), Vec::new(), None);
+        let stages = vec![Stage { what: What::Updates, asked: at(10), words, late, notes, ended }];
+        let all =
+            faults(&Study::default(), Some(&[tell::Round { which: Which::Round(2), stages, closed: None }]), &names);
+        let said = "Birch was not waited for until round 8, since nothing came from it in round 1 and in this one";
+        assert_eq!(
+            (all.len(), all[0].kind, all[0].place.as_str(), all[0].words.as_str()),
+            (1, "not_awaited", "round 2", said)
+        );
+    }
+
+    #[test]
     fn the_same_in_rounds_in_a_row_is_one_line_with_how_often() {
         let member = |name: &str| Member { name: name.into(), active: true, ..Member::default() };
         let study = Study { members: vec![member("Alder"), member("Birch")], ..Study::default() };

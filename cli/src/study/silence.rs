@@ -66,8 +66,11 @@ pub fn all(study: &Study, names: &Names) -> Vec<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::audit::testing::World;
-    use consilium_primitives::round::{Collecting, Kind, Missed};
+    use crate::{audit::testing::World, study::waiting::waiting};
+    use consilium_primitives::{
+        round::{Collecting, Kind, Missed},
+        Hash,
+    };
 
     fn silent() -> (StudyInfo, Names) {
         let history = World::new().history;
@@ -100,6 +103,11 @@ mod tests {
         assert_eq!(all(&info.state, &names), ["site 2 (until round 8)"]);
         let waited = info.state.members.iter().map(|member| waits_for(&info, &member.id)).collect::<Vec<_>>();
         assert_eq!(waited, [true, false, true]);
+        assert_eq!(after_name(&info.state, 1), format!(", {words}"));
+        assert_eq!(after_name(&info.state, 0), "");
+        let waits = waiting(Hash::zero(), 4, &info, 90).unwrap();
+        assert_eq!((waits.sites[1].spoken, waits.sites[1].state.as_str()), (false, words));
+        assert_eq!(waits.sites[2].state, "is awaited: its update");
         // the others are too few in this round, or it is over
         info.state.unawaited = 0;
         assert_eq!(unawaited(&info.state, 1), None);
