@@ -301,7 +301,6 @@ proptest! {
     /// Whoever is noted, and whatever happens: as many are waited for as make the round, the list freezes with no fewer, and a
     /// round pauses where and when it would if all were waited for.
     #[test]
-    #[test]
     fn never_fewer_than_make_the_round_and_no_pause_comes_of_it(
         members in 2u8..=9,
         silent in any::<u64>(),
