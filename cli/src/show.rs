@@ -7,6 +7,7 @@ pub use codes::{abort_name, dropped_name, failure_name, pause_name, why_aborted,
 use crate::{
     chain::{Block, Chain, StudyInfo},
     plain::seen,
+    study::silence::unawaited,
 };
 use anyhow::{Context, Result};
 use consilium_primitives::{
@@ -105,6 +106,7 @@ pub fn study_json(number: StudyId, info: &StudyInfo, names: &Names) -> Value {
             "samples": m.samples,
             "active": m.active,
             "comes_back_in_round": comes_back(state, index),
+            "waited_for_in_round": unawaited(state, index).map(|it| it.back),
         })).collect::<Vec<_>>(),
         "certificate": certificate,
     })

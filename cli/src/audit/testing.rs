@@ -240,6 +240,8 @@ fn empty(spec: &StudySpec, way: Merge) -> History {
         presence: Default::default(),
         ahead: Default::default(),
         last: None,
+        missed: Default::default(),
+        unawaited: 0,
     };
     let info = StudyInfo { agreement, spec_hash: Hash::from(blake2_256(SPEC)), registered_at: 1, state };
     let names: Names = SITES.iter().map(|(site, _)| (id(*site), format!("site {site}"))).collect();

@@ -14,7 +14,10 @@ use crate::{
     motions::words::finality,
     plain::{seen, told},
     show::{metric, names, phase, running, title, Names},
-    study::waiting::{waiting, Site as Part},
+    study::{
+        silence::waits_for,
+        waiting::{waiting, Site as Part},
+    },
     up::{
         doctor,
         rpc::{Clock, Node},
@@ -349,7 +352,9 @@ pub fn stage(info: &StudyInfo) -> &'static str {
 
 /// Whether a study waits for a site's part.
 pub fn awaited(info: &StudyInfo, site: &Part) -> bool {
-    !site.spoken && (site.duty.is_some() || matches!(info.state.phase, Phase::Enrolling { .. }))
+    !site.spoken
+        && waits_for(info, &site.who)
+        && (site.duty.is_some() || matches!(info.state.phase, Phase::Enrolling { .. }))
 }
 
 fn brief(number: StudyId, Listed { info, title, .. }: &Listed, own: &[u8; 32], chain: &Chain, now: u32) -> Brief {

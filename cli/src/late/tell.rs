@@ -96,6 +96,8 @@ pub enum Note {
     WentOn,
     /// An input was dropped.
     Dropped(InstitutionId, DropReason),
+    /// Nothing came from this one in that round and in this one: until which round it is not waited for.
+    NotAwaited(InstitutionId, u32, u32),
     /// The study goes on from the model of an older round.
     FellBack(u32, u32),
 }
@@ -314,6 +316,9 @@ impl Teller {
             Progress::Stood => self.note(at, Note::Stood),
             Progress::WentOn => self.note(at, Note::WentOn),
             Progress::Dropped { who, reason } => self.note(at, Note::Dropped(*who, *reason)),
+            Progress::NotAwaited { who, before, until_round } => {
+                self.note(at, Note::NotAwaited(*who, *before, until_round.saturating_add(1)));
+            }
             Progress::EvaluationOpened => self.begins(at, Which::End, What::Evaluation),
             // while it is paused, another model takes the canonical one's place
             Progress::Canonical { .. } if !self.stage().is_some_and(|stage| matches!(stage.what, What::Pause(_))) => {

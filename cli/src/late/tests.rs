@@ -237,3 +237,18 @@ fn the_end_of_a_study_is_told_and_slots_without_a_block_are_counted() {
     assert_eq!(document["rounds"][0]["more_blocks"], 0);
     assert_eq!(document["rounds"][1]["phases"][1]["ended"]["site"], "site-2");
 }
+
+#[test]
+fn who_is_not_waited_for_is_told_in_the_second_round_that_it_missed() {
+    let silent = Progress::NotAwaited { who: site(4), before: 1, until_round: 7 };
+    let blocks = [
+        seen(10, &[], vec![opened(2)]),
+        seen(11, &[(1, TRAIN), (2, TRAIN)], vec![committed(1), committed(2)]),
+        seen(51, &[], vec![Told::Progress(silent), frozen(1)]),
+    ];
+    let rounds = tell(&blocks);
+    assert_eq!(rounds[0].stages[0].notes, [(at(51), Note::NotAwaited(site(4), 1, 8))]);
+    let text = lines(&rounds).join("\n");
+    let said = "block 51: site-4 is not waited for until round 8: nothing came from it in round 1 and in this one";
+    assert!(text.contains(said), "{text}");
+}

@@ -160,6 +160,10 @@ impl Frame<'_> {
                 let (why, code) = (why_dropped(*reason), dropped_name(*reason));
                 format!("{}'s update was dropped: {why} ({code})", self.site(who))
             }
+            Note::NotAwaited(who, before, back) => {
+                let who = self.site(who);
+                format!("{who} is not waited for until round {back}: nothing came from it in round {before} and in this one")
+            }
             Note::FellBack(from, to) => format!("it fell back from the model of round {from} to that of {to}"),
         }
     }

@@ -18,7 +18,7 @@ pub struct Fault {
     pub place: String,
     /// In which block, the first time; none where only the round is known.
     pub block: Option<u32>,
-    /// `dropped`, `dissent`, `failure`, `slow`, `pause`, `fell_back`, `stood`, `attempts`, `absent` (of rounds in a row: in the block that
+    /// `dropped`, `dissent`, `failure`, `slow`, `not_awaited`, `pause`, `fell_back`, `stood`, `attempts`, `absent` (of rounds in a row: in the block that
     /// closed the first one) or `not_measured` (of the certified round).
     pub kind: &'static str,
     /// Whose.
@@ -213,6 +213,13 @@ fn of_blocks(round: &tell::Round, names: &Names) -> Vec<Happened> {
                     let words = "the merge waited, and no time was counted: too many sites did not have the final list of its updates yet".into();
                     push(at.block, "stood", Vec::new(), words);
                 }
+                Note::NotAwaited(id, before, back) => {
+                    let words = format!(
+                        "{} was not waited for until round {back}, since nothing came from it in round {before} and in this one",
+                        who(id)
+                    );
+                    push(at.block, "not_awaited", vec![who(id)], words);
+                }
                 Note::FellBack(from, to) => {
                     let words = format!("the study went on from the model of round {to} in place of round {from}");
                     push(at.block, "fell_back", Vec::new(), words);
@@ -310,6 +317,22 @@ mod tests {
         assert!(all[4].words.starts_with("Alder computed another result") && all[4].place == "round 2");
         // without blocks, the records alone
         assert_eq!(faults(&study, None, &names).len(), 3);
+    }
+
+    #[test]
+    fn who_was_not_waited_for_is_said_with_until_when_and_why() {
+        let birch = InstitutionId([2; 32]);
+        let names = Names::from([(birch, "Birch".to_owned())]);
+        let notes = vec![(at(15), Note::NotAwaited(birch, 1, 8))];
+        let (words, late, ended) = (Vec::new(), Vec::new(), None);
+        let stages = vec![Stage { what: What::Updates, asked: at(10), words, late, notes, ended }];
+        let all =
+            faults(&Study::default(), Some(&[tell::Round { which: Which::Round(2), stages, closed: None }]), &names);
+        let said = "Birch was not waited for until round 8, since nothing came from it in round 1 and in this one";
+        assert_eq!(
+            (all.len(), all[0].kind, all[0].place.as_str(), all[0].words.as_str()),
+            (1, "not_awaited", "round 2", said)
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! * [`sentences`]: what is signed, in words; [`voices`]: starting a study, leaving it, letting it go on, ending it;
 //! * [`view`]: studies for whoever asks what there is;
 //! * [`answers`]: whose part of a round will not come, and why; [`waiting`]: whose part is waited for, and until when; [`gone`]: since when it is away;
+//! * [`silence`]: who is not waited for, since nothing came from it;
 //! * [`watch`]: a study as it goes, to its end;
 //! * [`losses`]: what sites have reported of a round's model; [`standstill`]: why a study stands still, and what to do next.
 
@@ -21,6 +22,7 @@ pub mod losses;
 mod register;
 pub mod rows;
 pub mod sentences;
+pub mod silence;
 pub mod standstill;
 mod validate;
 pub mod view;

@@ -5,6 +5,7 @@ use super::{
     gone::gone,
     losses::{mean, without},
     sentences::{missing, rules},
+    silence,
     standstill::{absent, before_end, standstill, trouble},
     waiting::{waiting, Times, Waiting},
 };
@@ -289,7 +290,7 @@ fn member_lines(study: &Study, names: &Names) -> Vec<String> {
     let line = |(index, member): (u8, &consilium_primitives::round::Member)| {
         let state = match (member.active, comes_back(study, index)) {
             (false, _) => ", has withdrawn".into(),
-            (true, None) => String::new(),
+            (true, None) => silence::after_name(study, index),
             (true, Some(back)) if back > study.rules.max_rounds => {
                 ", is left out for the rest of the study: it was late, or its updates were dropped, twice".into()
             }

@@ -7,6 +7,7 @@ use crate::{
     chain::{Block, Chain, StudyInfo},
     plain::clock,
     show::{name, Names},
+    study::silence::unawaited,
 };
 use anyhow::Result;
 use consilium_primitives::{
@@ -204,7 +205,10 @@ fn state(study: &Study, index: u8, now: u32) -> (bool, String) {
             let part = if c.kind == Kind::Statistics { "statistics" } else { "update" };
             match c.commitments.iter().find(|commitment| commitment.member == index) {
                 Some(commitment) => (true, format!("has sent its {part}, in block {}", commitment.at)),
-                None if c.awaited & mine != 0 => (false, format!("is awaited: its {part}")),
+                None if c.awaited & mine != 0 => match unawaited(study, index) {
+                    Some(it) => (false, it.words(study.rules.max_rounds)),
+                    None => (false, format!("is awaited: its {part}")),
+                },
                 None if c.roster & mine != 0 => (true, format!("no {part} of it will come")),
                 None => (false, "is not asked in this round".into()),
             }

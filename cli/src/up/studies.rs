@@ -14,6 +14,7 @@ use crate::{
         answers::{failures, why_here, Failure},
         losses::without,
         rows::{data_of, naming},
+        silence::unawaited,
     },
 };
 use anyhow::{anyhow, bail, Context, Result};
@@ -160,7 +161,10 @@ fn absent(study: &Study, record: &RoundRecord, own: &InstitutionId, names: &Name
         let back = (0u8..).zip(study.members.iter()).find(|(_, member)| member.id == *who);
         match back.and_then(|(index, _)| comes_back(study, index)) {
             Some(round) => format!("{}, which is left out until round {round}", name(names, who)),
-            None => name(names, who),
+            None => match back.and_then(|(index, _)| unawaited(study, index)) {
+                Some(it) => format!("{}, which is not waited for until round {}", name(names, who), it.back),
+                None => name(names, who),
+            },
         }
     };
     let missing: Vec<String> = without(study, record).iter().map(of).collect();
@@ -343,6 +347,13 @@ mod tests {
         let said = absent(study, &record, &own, names);
         assert!(said.starts_with("; round 2 was merged without ") && said.contains(&name(names, &other)), "{said}");
         assert!(!said.contains(&name(names, &own)), "{said}");
+        // and until when it is not waited for
+        let member = study.position(&other).unwrap();
+        let unawaited = Some(consilium_primitives::round::Unawaited { before: 1, until: 7 });
+        study.missed.try_push(consilium_primitives::round::Missed { member, last: 2, unawaited }).unwrap();
+        (study.round, study.phase) = (3, Phase::Enrolling { until: 99 });
+        let said = absent(study, &record, &own, names);
+        assert!(said.contains(&format!("{}, which is not waited for until round 8", name(names, &other))), "{said}");
         // and of its own absence
         assert!(absent(study, &record, &other, names).contains("without this site itself"));
         // which is to be mended, unless its update of the present round is there

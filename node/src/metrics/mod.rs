@@ -221,16 +221,22 @@ impl Follower {
         events.map_or_else(Vec::new, |events| said::of(&events.0))
     }
 
-    /// Who is left out for some rounds, by its name, for people who read this node's log.
+    /// Who is left out for some rounds, or not waited for, by its name, for people who read this node's log.
     fn left_out(&self, hash: H256, said: &said::Said) -> Option<String> {
-        let said::Said::Progress { study, what: Progress::Benched { who, until_round }, .. } = said else {
-            return None;
+        let said::Said::Progress { study, round, what } = said else { return None };
+        let (who, until_round, missed) = match what {
+            Progress::Benched { who, until_round } => (who, until_round, None),
+            Progress::NotAwaited { who, before, until_round } => (who, until_round, Some(before)),
+            _ => return None,
         };
         let key = Institutions::<Runtime>::hashed_key_for(sp_core::crypto::AccountId32::from(who.0));
         let known: Option<Institution> = self.read(hash, key);
         let name = known.map_or_else(|| who.to_string(), |it| String::from_utf8_lossy(&it.name).into_owned());
         let back = until_round.saturating_add(1);
-        Some(format!("study {study}: {name:?} is left out until round {back}, since its part did not come in two rounds that waited for it"))
+        Some(match missed {
+            None => format!("study {study}: {name:?} is left out until round {back}, since its part did not come in two rounds that waited for it"),
+            Some(before) => format!("study {study}: {name:?} is not waited for until round {back}, since nothing came from it in rounds {before} and {round}; what it sends in time counts"),
+        })
     }
 
     /// Counts the studies that run, by where they stand.

@@ -326,6 +326,20 @@ mod events {
             /// Whether that, and what the rule did, is what the others have attested.
             agrees: bool,
         },
+        /// Nothing came from a participant in two rounds that waited for it: the next ones do not. What it sends in time counts.
+        #[codec(index = 30)]
+        NotAwaited {
+            /// The study.
+            study: StudyId,
+            /// The round, the second one that it has missed.
+            round: u32,
+            /// The participant.
+            institution: InstitutionId,
+            /// The round that it had missed before.
+            before: u32,
+            /// The last round that does not wait for it.
+            until_round: u32,
+        },
     }
 }
 
@@ -352,6 +366,9 @@ impl<T: Config> Event<T> {
             Effect::WentOn => Self::WentOn { study, round },
             Effect::Dropped { who, reason } => Self::Dropped { study, round, institution: who, reason },
             Effect::Benched { who, until_round } => Self::Benched { study, round, institution: who, until_round },
+            Effect::NotAwaited { who, before, until_round } => {
+                Self::NotAwaited { study, round, institution: who, before, until_round }
+            }
             Effect::EvaluationOpened => Self::EvaluationOpened { study, round },
             Effect::Canonical { round, root } => Self::Canonical { study, round, root },
             Effect::Acknowledged { who } => Self::Acknowledged { study, round, institution: who },

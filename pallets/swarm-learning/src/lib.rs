@@ -129,7 +129,8 @@ pub mod pallet {
     /// Version of the storage.
     /// 2: studies say how long a slot was when they were registered, which round's model they stand on, and who is there.
     /// 3: they say what was answered ahead, and what the last merge came to.
-    const STORAGE_VERSION: StorageVersion = StorageVersion::new(3);
+    /// 4: they say who has missed which rounds, and for whom the present one does not wait.
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(4);
 
     /// What the runtime gives to this pallet.
     #[pallet::config]

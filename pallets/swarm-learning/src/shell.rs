@@ -292,6 +292,7 @@ impl<T: Config> Pallet<T> {
             ensure!(running.contains(&study) != info.state.ended(), "running and ended disagree");
             let runs = Agreements::<T>::get(info.agreement) == Some(study);
             ensure!(runs != info.state.ended(), "every running study has its agreement alone");
+            ensure!(info.state.silence_is_sound(), "rounds missed are noted of members, once of each");
             let planned = Scheduled::<T>::get(study);
             ensure!(planned.is_some() != info.state.ended(), "every running study has one deadline");
             if let Some(block) = planned {

@@ -152,6 +152,15 @@ pub enum Progress {
         /// Whether that, and what the rule did, is what the others have attested.
         agrees: bool,
     },
+    /// Nothing came from a participant in two rounds that waited for it: the next ones do not. What it sends in time counts.
+    NotAwaited {
+        /// Who.
+        who: InstitutionId,
+        /// The round that it had missed before this one.
+        before: u32,
+        /// The last round that does not wait for it.
+        until_round: u32,
+    },
 }
 
 impl Progress {
@@ -195,6 +204,7 @@ impl Progress {
             "Present" => Self::Present { who: get(fields)?, held: get(fields)? },
             "EnoughPresent" => Self::EnoughPresent,
             "FellBack" => Self::FellBack { from: get(fields)?, to: get(fields)? },
+            "NotAwaited" => Self::NotAwaited { who: get(fields)?, before: get(fields)?, until_round: get(fields)? },
             "AttestedLate" => Self::AttestedLate { round, who: get(fields)?, root: get(fields)?, agrees: get(fields)? },
             _ => return None,
         })

@@ -3,6 +3,7 @@
 use super::{bit, merge, state::*, Effect, Refusal, Step, Study, Surroundings};
 use crate::{
     ids::{Hash, InstitutionId},
+    kinds::FailureCode,
     rules::OnStall,
     vote::VoteBody,
 };
@@ -43,6 +44,7 @@ impl Study {
         let in_already = commitments.iter().fold(0, |mask, c| mask | bit(c.member));
         let windows = self.windows();
         let asked = self.asked(roster, dropped);
+        self.unawaited = if kind == Kind::Model { self.without_silent(asked, roster) } else { 0 };
         self.phase = Phase::Collecting(Collecting {
             kind,
             roster,
@@ -74,7 +76,12 @@ impl Study {
             VoteBody::Failure(code) => {
                 let Phase::Collecting(c) = &mut self.phase else { return Err(Refusal::NoSuchDuty) };
                 c.awaited &= !bit(index);
-                vec![Effect::FailureReported { who, code }]
+                let mut effects = vec![Effect::FailureReported { who, code }];
+                // the round has waited for it as long as its own node has: it is as if nobody had said so
+                if c.kind == Kind::Model && code == FailureCode::WorkerMissing {
+                    effects.extend(self.miss(bit(index)));
+                }
+                effects
             }
             _ => return Err(Refusal::WrongAnswer),
         };
@@ -88,18 +95,25 @@ impl Study {
         let Phase::Collecting(c) = &mut self.phase else { return Err(Refusal::NoSuchDuty) };
         c.commitments.try_push(commitment).map_err(|_| Refusal::Full)?;
         c.awaited &= !bit(commitment.member);
+        // it is there again
+        self.missed.retain(|missed| missed.member != commitment.member);
         let loss = metric.filter(|_| c.kind == Kind::Model).map(|value| Effect::Loss { round, who, value });
         Ok([Effect::Committed { who, root: commitment.root }].into_iter().chain(loss).collect())
     }
 
-    /// Freezes where all are in, pauses where nobody is left to wait for, sets the freeze where enough are in.
+    /// Freezes where all that are waited for are in, pauses where nobody is left to wait for, sets the freeze where enough are in.
     pub(super) fn after_commitment(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
         let windows = self.windows();
         let rules = &self.rules;
         let Phase::Collecting(c) = &mut self.phase else { return Vec::new() };
         let needed = rules.freeze_needs(c.roster.count_ones());
         let enough = c.commitments.len() as u32 >= needed;
-        if c.awaited == 0 {
+        let there: Mask = c.commitments.iter().fold(0, |mask, commitment| mask | bit(commitment.member));
+        // a failure, or a withdrawal, may leave too few without those that nobody waits for: then all are waited for
+        if (there | (c.awaited & !self.unawaited)).count_ones() < needed {
+            self.unawaited = 0;
+        }
+        if c.awaited & !self.unawaited == 0 {
             if enough {
                 return self.freeze(around, needed);
             }
@@ -127,7 +141,7 @@ impl Study {
         let Phase::Collecting(c) = &mut self.phase else { return Vec::new() };
         if c.freeze_at.is_some() {
             let needs = self.rules.freeze_needs(c.roster.count_ones());
-            return self.freeze(around, needs);
+            return self.freeze_without(around, needs);
         }
         if !c.extended {
             c.extended = true;
@@ -138,10 +152,19 @@ impl Study {
         let back = Back::Collecting { kind: c.kind, commitments: c.commitments.clone(), dropped: 0 };
         let (there, smallest) = (c.commitments.len() as u32, self.rules.min_participants.max(self.rules.rule_min));
         match self.rules.on_stall {
-            OnStall::Shrink if there >= smallest => self.freeze(around, smallest),
+            OnStall::Shrink if there >= smallest => self.freeze_without(around, smallest),
             OnStall::Pause | OnStall::Shrink => self.pause(around, PauseReason::TooFewUpdates, back),
             OnStall::Abort => self.end(AbortReason::Stalled),
         }
+    }
+
+    /// Freezes when the time for it is over: who is still awaited has missed the round.
+    fn freeze_without(&mut self, around: &dyn Surroundings, needs: u32) -> Vec<Effect> {
+        let Phase::Collecting(c) = &self.phase else { return Vec::new() };
+        let silent = if c.kind == Kind::Model { c.awaited } else { 0 };
+        let mut effects = self.miss(silent);
+        effects.extend(self.freeze(around, needs));
+        effects
     }
 
     /// `needs`: how many inputs make this round, also after some were dropped.
@@ -149,6 +172,7 @@ impl Study {
         let Phase::Collecting(c) = &self.phase else { return Vec::new() };
         let kind = c.kind;
         let commitments = c.commitments.to_vec();
+        self.unawaited = 0;
         let window = self.windows().attest;
         let attempt = merge::Attempt { kind, number: 1, needs, window, dropped: PerMember::new() };
         self.open_merging(around, attempt, commitments)

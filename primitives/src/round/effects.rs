@@ -104,6 +104,15 @@ pub enum Effect {
         /// Last round it is left out.
         until_round: u32,
     },
+    /// A member has missed two rounds: the next ones do not wait for it.
+    NotAwaited {
+        /// Who.
+        who: InstitutionId,
+        /// The round that it had missed before.
+        before: u32,
+        /// The last round that does not wait for it.
+        until_round: u32,
+    },
     /// A round is closed.
     Closed(alloc::boxed::Box<RoundRecord>),
     /// The last merge is to be evaluated.

@@ -7,8 +7,8 @@ use crate::{
 };
 use alloc::{vec, vec::Vec};
 
-/// A second strike within this many rounds benches, for as many rounds.
-const BENCH_ROUNDS: u32 = 5;
+/// A second strike within this many rounds benches, for as many rounds. The same for rounds missed: they are not waited for then.
+pub(super) const BENCH_ROUNDS: u32 = 5;
 
 impl Study {
     /// Position of an institution among the members, active or not.

@@ -32,7 +32,10 @@
 //!   counts, and is stored after its own step.
 //! * Who has merged may say at once what it answers to the duty that follows ([`VoteBody::Ahead`](crate::VoteBody::Ahead)): its
 //!   update of the next round or, after the last one, its loss. It counts where this merge is attested, as if it had come then;
-//!   with everybody's, the next list freezes in the block in which the merge closes.
+//!   with that of all that are waited for, the next list freezes in the block in which the merge closes.
+//! * A site of which nothing comes is waited for until the grace is over, in two rounds; the five rounds after the second one do
+//!   not wait for it (`silence`), where the others are enough. Nothing is taken from it: it is asked, and what it commits before
+//!   the list freezes counts.
 //! * Where a merge closes without all its authors, they may still attest it until the next one closes.
 
 mod ahead;
@@ -49,6 +52,7 @@ mod pause;
 mod phase;
 mod record;
 mod restate;
+mod silence;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -191,6 +195,8 @@ impl Study {
             presence: Presence::default(),
             ahead: PerMember::new(),
             last: None,
+            missed: PerMember::new(),
+            unawaited: 0,
         })
     }
 
@@ -286,6 +292,7 @@ impl Study {
     }
 
     fn end(&mut self, reason: AbortReason) -> Vec<Effect> {
+        self.unawaited = 0;
         self.phase = Phase::Aborted { reason };
         alloc::vec![Effect::Aborted { reason }]
     }

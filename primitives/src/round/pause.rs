@@ -71,6 +71,7 @@ impl Study {
     pub(super) fn pause(&mut self, around: &dyn Surroundings, reason: PauseReason, back: Back) -> Vec<Effect> {
         self.presence = Presence::default();
         self.ahead = PerMember::new();
+        self.unawaited = 0;
         self.phase = Phase::Paused(Pause {
             reason,
             until: around.now().saturating_add(PAUSE_BLOCKS),

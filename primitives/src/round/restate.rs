@@ -31,6 +31,8 @@ impl Decode for Study {
             presence: Presence::default(),
             ahead: PerMember::new(),
             last: None,
+            missed: PerMember::new(),
+            unawaited: 0,
         };
         if input.remaining_len()? == Some(0) {
             study.base_round = study.last_closed();
@@ -47,6 +49,12 @@ impl Decode for Study {
         }
         study.ahead = Decode::decode(input)?;
         study.last = Decode::decode(input)?;
+        // before runtime 8 every round waited for all
+        if input.remaining_len()? == Some(0) {
+            return Ok(study);
+        }
+        study.missed = Decode::decode(input)?;
+        study.unawaited = Decode::decode(input)?;
         Ok(study)
     }
 }

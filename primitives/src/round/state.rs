@@ -86,6 +86,32 @@ pub struct Study {
     pub ahead: PerMember<(u8, Next)>,
     /// The last merge that has closed: those of its authors who have said nothing of it yet may still attest.
     pub last: Option<Closed>,
+    /// Of whom nothing came although a round had waited for it, and who has committed nothing since.
+    pub missed: PerMember<Missed>,
+    /// While a round is open for updates: members that its freeze does not wait for. They are asked all the same.
+    pub unawaited: Mask,
+}
+
+/// A member of which nothing came although a round waited for it until its grace was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
+pub struct Missed {
+    /// Its position.
+    pub member: u8,
+    /// The round that it missed last.
+    pub last: u32,
+    /// Where the rounds after that one do not wait for it, or did not.
+    pub unawaited: Option<Unawaited>,
+}
+
+/// Since when, and until when, rounds do not wait for a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
+pub struct Unawaited {
+    /// The round that it had missed before [`Missed::last`].
+    pub before: u32,
+    /// The last round that does not wait for it.
+    pub until: u32,
 }
 
 /// What a merge came to, as long as its authors may still attest it.

@@ -6,6 +6,7 @@ use crate::{
     study::{
         losses::{mean_of, without, Mean},
         sentences::span,
+        silence::{self, waits_for},
         waiting::waiting,
     },
 };
@@ -144,6 +145,8 @@ pub struct Facts {
     pub loss: Option<(u32, Mean)>,
     /// Whom it waits for.
     pub awaited: Vec<String>,
+    /// Whom it does not wait for, since nothing came from it, and until when.
+    pub unawaited: Vec<String>,
     /// How long it may still take if all goes as it went, in milliseconds.
     pub left_ms: Option<u64>,
     /// Why the present round is late, where it is.
@@ -185,7 +188,7 @@ pub fn facts(look: &Look<'_>) -> Facts {
     let awaited = waits.iter().flat_map(|waits| &waits.sites).filter(|site| match stage {
         // the others have all said so
         Stage::Enrolling | Stage::Paused => !site.spoken,
-        _ => site.duty.is_some(),
+        _ => site.duty.is_some() && waits_for(look.info, &site.who),
     });
     let trained = || look.records.values().rev().filter(|record| record.round > 0).take(LAST as usize);
     let usual = median(trained().map(|record| millis(record.opened_at, record.closed_at)).collect());
@@ -233,6 +236,7 @@ pub fn facts(look: &Look<'_>) -> Facts {
         loss: losses.last().or(look.loss).cloned(),
         losses,
         awaited: awaited.map(|site| name(look.names, &site.who)).collect(),
+        unawaited: silence::all(study, look.names),
         left_ms,
         late: look.stands.filter(|_| !look.ended).map(str::to_owned).or(slow),
         reason: match &study.phase {
@@ -279,6 +283,9 @@ impl Facts {
         if !self.awaited.is_empty() {
             parts.push(format!("awaited: {}", self.awaited.join(", ")));
         }
+        if !self.unawaited.is_empty() {
+            parts.push(format!("not waited for: {}", self.unawaited.join(", ")));
+        }
         if let Some(left) = self.left_ms {
             parts.push(format!("about {} left", span(left)));
         }
@@ -323,6 +330,7 @@ impl Facts {
             "loss": self.loss.as_ref().map(of_round),
             "losses": self.losses.iter().map(of_round).collect::<Vec<_>>(),
             "awaited": self.awaited,
+            "not_waited_for": self.unawaited,
             "left_ms": self.left_ms,
             "late": self.late,
             "reason": self.reason,

@@ -202,3 +202,19 @@ fn commands_and_programs_get_the_same_facts() {
     assert_eq!(document["losses"], json!([document["loss"]]));
     assert_eq!(document["awaited"], json!(["site 2", "site 3"]));
 }
+
+#[test]
+fn who_is_not_waited_for_is_told_apart_from_the_awaited() {
+    use consilium_primitives::round::{Missed, Unawaited};
+    let mut made = Made::new();
+    let study = &mut made.world.history.info.state;
+    let unawaited = Some(Unawaited { before: 1, until: 7 });
+    study.missed.try_push(Missed { member: 2, last: 2, unawaited }).unwrap();
+    study.unawaited = 0b100;
+    let now = made.at(110, &[], None);
+    let said = "awaited: site 2 · not waited for: site 3 (until round 8)";
+    assert!(now.now().contains(said), "{}", now.now());
+    let document = now.json("round", &made.world.history.names);
+    assert_eq!(document["awaited"], json!(["site 2"]));
+    assert_eq!(document["not_waited_for"], json!(["site 3 (until round 8)"]));
+}

@@ -107,7 +107,7 @@ fn models_are_lost_and_a_disk_is_put_back_to_an_earlier_day() {
     clock.step("two had lost all models, one of the two others was off, and rounds went on");
 
     // a disk as it was some rounds ago, with everything on it
-    begin(&houses, &tables, &study_file(at, 16, 1), "1");
+    begin(&houses, &tables, &study_file(at, 40, 1), "1");
     until_round(mary, "1", 2);
     lake.lose();
     let backup = at.join("yesterday");
@@ -125,7 +125,7 @@ fn models_are_lost_and_a_disk_is_put_back_to_an_earlier_day() {
         "a disk of {} rounds ago was put back; {missed} rounds closed without it",
         round(mary, "1").unwrap() - saved
     ));
-    over(&houses, "1", 16);
+    over(&houses, "1", 40);
     clock.step("it has said nothing else than before, and the study is over");
 }
 
@@ -156,13 +156,13 @@ fn the_disk_of_a_worker_and_that_of_a_node_are_full_and_freed() {
     hosts.disk(&lake.dir.join("blobs"), 8).unwrap();
     hosts.disk(&hill.dir.join("node"), 256).unwrap();
     all_up(&houses);
-    begin(&houses, &tables, &study_file(at, 24, 1), "0");
+    begin(&houses, &tables, &study_file(at, 40, 1), "0");
     until_round(mary, "0", 2);
     clock.step("four run a study");
     full(&hosts, &houses, "0", (lake, &["worker", "blobs"]));
     clock.step("the disk of a worker was full");
     full(&hosts, &houses, "0", (hill, &["node"]));
     clock.step("the disk of a node was full");
-    over(&houses, "0", 24);
+    over(&houses, "0", 40);
     clock.step("the study is over");
 }

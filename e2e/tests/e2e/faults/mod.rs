@@ -9,6 +9,7 @@ mod disks;
 mod kills;
 mod lines;
 mod machines;
+mod silence;
 
 use super::house::{all_up, demo_data, founders, study, study_file, text, House};
 use consilium_e2e::{bin_dir, hosts::Hosts};
@@ -30,6 +31,8 @@ const TERMS: [&str; 4] = ["--private-addresses", "--test", "--motion-life", "10m
 const TRAINING: u64 = 10;
 const GRACE: u64 = 20;
 const MERGING: u64 = 26;
+/// So many rounds do not wait for a site of which nothing came in two.
+const NOT_WAITED: usize = 5;
 
 /// Four institutions that found a chain, and their tables. Nothing runs yet.
 fn four<'a>(hosts: &'a Hosts, at: &Path) -> (Vec<House<'a>>, [PathBuf; 4]) {

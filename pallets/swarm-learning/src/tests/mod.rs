@@ -12,6 +12,7 @@ mod notes;
 mod orders;
 mod pauses;
 mod register;
+mod silence;
 mod studies;
 mod told;
 mod votes;

@@ -48,6 +48,11 @@ fn all() -> Vec<(Effect, u32, Progress)> {
             Progress::Dropped { who, reason: DropReason::Invalid },
         ),
         (Effect::Benched { who, until_round: 12 }, 7, Progress::Benched { who, until_round: 12 }),
+        (
+            Effect::NotAwaited { who, before: 4, until_round: 12 },
+            7,
+            Progress::NotAwaited { who, before: 4, until_round: 12 },
+        ),
         (Effect::EvaluationOpened, 7, Progress::EvaluationOpened),
         (Effect::Canonical { round: 5, root }, 5, Progress::Canonical { round: 5, root }),
         (Effect::Acknowledged { who }, 7, Progress::Acknowledged { who }),

@@ -1,7 +1,7 @@
 //! What each lie gains, row by row of the design's table: what becomes of it, and the tests that say so, here and in
 //! `voices`, `declared` and `replays`. Where another part decides, its tests are named too. `properties` plays random mixtures.
 //!
-//! * **commits junk at once to close the door**: it stays open until start+T+G unless all are in.
+//! * **commits junk at once to close the door**: it stays open until start+T+G unless all are in that are waited for.
 //!   `junk_at_once_does_not_close_the_door`.
 //! * **leaves another's commitment out of its block**: the grace is longer than twice around all authors.
 //!   `a_commitment_left_out_of_blocks_is_taken_by_the_next_author`.
@@ -19,6 +19,9 @@
 //!   `a_wrong_root_is_named_and_costs_nothing_where_the_honest_are_q`,
 //!   `a_wrong_root_beside_late_sites_costs_at_most_the_attestation_limit`, `no_root_closes_without_an_honest_voice`,
 //!   `the_first_root_binds`, `silence_is_named_and_costs_at_most_the_attestation_limit`, `silence_twice_is_benched`.
+//! * **sends no update**: the grace in two rounds, then in one of six; in every second one, if it sends in the others. In `silence`:
+//!   `two_rounds_missed_and_the_next_five_do_not_wait`, `who_sends_in_every_second_round_is_waited_for_in_each`,
+//!   `never_fewer_than_make_the_round_and_no_pause_comes_of_it`.
 //! * **copies a commitment**: the file names another's duty: invalid at F. `a_copied_commitment_answers_another_duty`.
 //!   Aggregation: `files_that_are_not_what_was_committed_are_named_and_what_is_wrong_in_those_that_are`.
 //! * **declares many samples**: fixed at enrolment, shown before the start, capped; below half for any f where the rule

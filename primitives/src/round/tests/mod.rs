@@ -12,6 +12,7 @@ mod pauses;
 mod promises;
 mod properties;
 mod restated;
+mod silence;
 mod simulate;
 mod stalls;
 mod states;

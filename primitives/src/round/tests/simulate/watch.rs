@@ -4,7 +4,10 @@ use super::{merged, Consortium};
 use crate::{
     duty::DutyKind,
     ids::InstitutionId,
-    round::{tests::hash, *},
+    round::{
+        tests::{hash, silence},
+        *,
+    },
     rules::liars_survived,
     vote::{Vote, VoteBody},
 };
@@ -45,6 +48,10 @@ impl Consortium {
                     let member = before.position(who).expect("a member");
                     assert!(self.liar(member).is_some(), "an honest site in time was benched");
                 }
+                Effect::NotAwaited { who, .. } if self.scenario.mishaps == 0 && self.scenario.off.is_empty() => {
+                    let member = before.position(who).expect("a member");
+                    assert!(self.liar(member).is_some(), "an honest site in time is not waited for");
+                }
                 Effect::Closed(record) => {
                     self.check_closed(record);
                     self.check_length(&before, standing);
@@ -72,6 +79,8 @@ impl Consortium {
         if effects.iter().any(|e| matches!(e, Effect::Frozen { .. })) {
             self.fetch();
         }
+        assert!(after.silence_is_sound());
+        silence::check_waited(&after);
         self.check_kept(&effects);
         self.check_ahead(&before, &effects);
         Ok(effects)
@@ -129,7 +138,11 @@ impl Consortium {
         if closed && frozen {
             let Phase::Merging(m) = &study.phase else { panic!("frozen, and {:?}", study.phase) };
             let authors = m.inputs.iter().fold(0, |mask, input| mask | bit(input.commitment.member));
-            assert_eq!(authors, study.roster(), "frozen in the block that opened it without everybody's");
+            let missing = study.roster() & !authors;
+            let spared = (0..study.members.len() as u8).filter(|index| study.spared(*index).is_some());
+            let spared = spared.fold(0, |mask, index| mask | bit(index));
+            assert_eq!(missing & !spared, 0, "frozen in the block that opened it without all that it waits for");
+            assert!(authors.count_ones() >= study.rules.freeze_needs(study.roster().count_ones()));
         }
         for effect in effects {
             if let Effect::AttestedLate { kind, round, who, .. } = effect {
