@@ -117,6 +117,13 @@ fn said(events: &[Happened], block: u32, own: &InstitutionId, names: &Names) -> 
                     "this site is left out up to round {until_round}, since its part was missing twice (block {block})"
                 ),
             ),
+            Progress::NotAwaited { who, before, until_round } if who == *own => (
+                false,
+                format!(
+                    "nothing came from this site in rounds {before} and {round}: up to round {until_round} the others do not wait for \
+                     it; what it sends in time counts (block {block})"
+                ),
+            ),
             Progress::Paused { reason } => {
                 let (why, called) = (why_paused(reason), pause_name(reason));
                 (false, format!("it paused in round {round}: {why} ({called}, block {block})"))
@@ -213,6 +220,8 @@ mod tests {
             event("Benched", (4u32, 8u32, OWN, 11u32).encode()),
             event("Benched", (4u32, 8u32, OTHER, 11u32).encode()),
             event("Paused", (4u32, 8u32, PauseReason::TooFewUpdates).encode()),
+            event("NotAwaited", (4u32, 8u32, OWN, 7u32, 13u32).encode()),
+            event("NotAwaited", (4u32, 8u32, OTHER, 7u32, 13u32).encode()),
             event("Opened", (4u32, 9u32).encode()),
         ];
         let names = Names::from([(OTHER, "Birch".to_owned())]);
@@ -240,7 +249,12 @@ mod tests {
             "{}",
             line(6)
         );
-        assert_eq!(told.len(), 7);
+        assert!(
+            line(7).contains("from this site in rounds 7 and 8: up to round 13 the others do not wait"),
+            "{}",
+            line(7)
+        );
+        assert_eq!(told.len(), 8);
         assert_eq!(studies(&events), BTreeSet::from([4, 5]));
     }
 
