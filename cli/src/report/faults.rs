@@ -308,7 +308,7 @@ mod tests {
         let kinds: Vec<(u32, &str)> = all.iter().map(|fault| (fault.block.unwrap(), fault.kind)).collect();
         let wanted = [(12, "failure"), (14, "slow"), (16, "pause"), (40, "dropped"), (40, "dissent"), (40, "attempts")];
         assert_eq!(kinds, wanted);
-        assert!(all[0].words.contains("Birch: OutOfDisk, its disk is full"), "{}", all[0].words);
+        assert!(all[0].words.contains("Birch: its disk is full (OutOfDisk)"), "{}", all[0].words);
         assert!(
             all[2].words.contains("fewer sites have sent") && all[2].words.contains("in block 30"),
             "{}",
