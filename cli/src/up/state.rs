@@ -172,8 +172,12 @@ mod tests {
         assert!(error.contains(&format!("by process {};", std::process::id())), "{error}");
         drop(held);
         // what another test of this program is just starting has its open files until it has become another program
-        let soon =
-            |done: &dyn Fn() -> bool| (0..500).any(|_| done() || (thread::sleep(Duration::from_millis(10)), false).1);
+        let soon = |done: &dyn Fn() -> bool| {
+            (0..500).any(|_| {
+                thread::sleep(Duration::from_millis(10));
+                done()
+            })
+        };
         assert!(soon(&|| !is_up(dir).unwrap()));
         assert!(soon(&|| lock(dir).is_ok()));
     }
