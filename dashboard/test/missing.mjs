@@ -156,10 +156,10 @@ await once(`--screenshot=${shots}/plain.png`, `${served.url}?study=2`);
 served.close();
 
 // a slow node: the page is painted before its state is there
-const slow = await serve(told, 1_500);
+const slow = await serve(told, 6_000);
 const again = await open(shots);
 const gone = again.page.goto(slow.url);
-await again.page.waitForSelector('text=Asking our node', { timeout: 1_200 });
+await again.page.waitForSelector('text=Asking our node', { timeout: 5_500 });
 check(true, 'what is not known yet holds nothing up');
 await gone;
 await again.page.waitForSelector('#rounds');
