@@ -14,6 +14,7 @@ mod json;
 mod liars;
 mod localnet;
 mod lost;
+mod own_model;
 mod polkadot;
 mod readme;
 mod refusals;
