@@ -5,7 +5,7 @@
 # What it installs:
 #   - Debian packages that native dependencies need (protoc, clang, lld, cmake, OpenSSL headers).
 # With the argument `tests`, also what the tests need: rustfmt and clippy, two libraries of other clients, what builds and looks at the
-# page of `consilium dashboard` (its packages, and a Chromium without windows), mdBook, and numpy and onnxruntime in an environment of its own. With the argument `wasm`, what compiling the runtime anew needs: the library files of the target
+# page of `consilium dashboard` (its packages, and a Chromium without windows), mdBook, and numpy, onnxruntime and scikit-learn in an environment of its own. With the argument `wasm`, what compiling the runtime anew needs: the library files of the target
 # wasm32v1-none, from rustup where it can download them, otherwise built once from Debian's own Rust sources (on x86-64).
 # What a build needs in its environment is in scripts/env.sh.
 set -euo pipefail
@@ -138,12 +138,13 @@ if [ "${1:-}" = tests ]; then
     fi
     # what makes the pages of docs/ a book
     scripts/book.sh --install
-    # numpy recomputes merges, the safetensors package opens the model, and onnxruntime computes with an exported one, independently of our own code
+    # numpy recomputes merges, the safetensors package opens the model, and onnxruntime computes with an exported one, independently of our own
+    # code; scikit-learn trains a model of one's own
     venv=e2e/merges/.venv
     if ! cmp -s e2e/merges/requirements.txt "$venv/.installed" || ! "$venv/bin/python" -c '' 2>/dev/null; then
         command -v python3 >/dev/null || need_packages python3
         python3 -c 'import ensurepip' 2>/dev/null || need_packages python3-venv
-        say "installing what e2e/merges needs: numpy, onnx, onnxruntime, safetensors (half a minute)"
+        say "installing what e2e/merges needs: numpy, onnx, onnxruntime, safetensors, scikit-learn (a minute)"
         rm -rf "$venv"
         python3 -m venv "$venv" || die "python3 -m venv $venv failed"
         "$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: -r e2e/merges/requirements.txt >&2 \

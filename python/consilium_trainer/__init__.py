@@ -170,6 +170,10 @@ class _Server:
             return {}
         given = self.train(job)
         arrays, loss = given if isinstance(given, tuple) else (given, None)
+        # else a misspelt name would look like a tensor that stays as it was
+        unknown = sorted(set(arrays) - set(job.model))
+        if unknown:
+            raise ValueError(f"train gave {', '.join(unknown)}, which the model has not; it has {', '.join(sorted(job.model))}")
         merged = {name: np.asarray(arrays.get(name, job.model[name])) for name in own}
         update = {name: array.astype(job.model[name].dtype, copy=False) for name, array in merged.items()}
         write(told["output"], update)

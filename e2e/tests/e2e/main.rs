@@ -15,6 +15,7 @@ mod json;
 mod liars;
 mod localnet;
 mod lost;
+mod own_model;
 mod polkadot;
 mod readme;
 mod refusals;

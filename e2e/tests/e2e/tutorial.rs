@@ -16,10 +16,11 @@ fn lines() -> Vec<String> {
     blocks.flat_map(str::lines).map(str::to_owned).collect()
 }
 
-fn run(dir: &Path, line: &str) -> String {
+/// What lines say in a folder, one after the other as long as each succeeds; all must.
+pub fn run(dir: &Path, line: &str) -> String {
     let path = format!("{}:{}", bin_dir().unwrap().display(), std::env::var("PATH").unwrap());
     let mut command = Command::new("timeout");
-    command.args(["900", "sh", "-c", line]).current_dir(dir).env("PATH", path).stdin(Stdio::null());
+    command.args(["900", "sh", "-ec", line]).current_dir(dir).env("PATH", path).stdin(Stdio::null());
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned();
     assert!(output.status.success(), "{line}: {said}");
