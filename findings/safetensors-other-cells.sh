@@ -2,9 +2,8 @@
 # safetensors 0.8.0 (Python, numpy): a column of a table is saved as other cells of the table, without a word.
 #
 # Expected: what is loaded equals what was saved, as with 0.7.0; or `save` refuses, as that of `safetensors.torch` does.
-# Seen: of a view (a column, rows in reverse, a transposed matrix, a broadcast number) shape and type are written, and as many bytes
-# as it has numbers from where it begins in memory. So a column of ages comes back as the first patients' ages and lab values, and the
-# first four rows in reverse bring rows that were never in them; beyond the end of an array it is whatever lies in memory.
+# Seen: of a view (a column, a transposed matrix) shape and type are written, and as many numbers as it has from where it begins in the
+# table's memory. So a column of ages comes back as the first patients' ages and lab values.
 # Source: `_flatten` in safetensors/numpy.py hands on `tensor.ctypes.data` and `nbytes`, without the strides; 0.7.0 took `tobytes()`.
 # The docstring says "contiguous and dense", and nothing looks. Upstream knows of the wrong order of Fortran arrays (issue 825).
 # Why it matters: a trainer's update goes to all participants. A tensor that a trainer sliced out of its rows, or of a larger
@@ -24,15 +23,13 @@ from safetensors.numpy import load, save
 
 # age, CRP, oxygen saturation of six patients
 table = numpy.array([[63, 50, 93], [71, 26, 97], [58, 17, 95], [44, 9, 99], [80, 31, 91], [39, 12, 98]], "float32")
-views = {"ages": table[:, 0], "four rows in reverse": table[3::-1], "transposed": table.T}
+views = {"ages": table[:, 0], "transposed": table.T}
 wrong = 0
 for name, view in views.items():
     back = load(save({name: view}))[name]
     wrong += not numpy.array_equal(view, back)
     print(f"{name}: saved {view.ravel().astype(int).tolist()}, loaded {back.ravel().astype(int).tolist()}")
-# a patient of the fifth row, who is not in the first four
-inside = 80 in load(save({"rows": table[3::-1]}))["rows"]
-print(f"{wrong} of {len(views)} are other numbers; the fifth patient's age is {'' if inside else 'not '}in a file of the first four")
-raise SystemExit(0 if wrong == len(views) and inside else 1)
+print(f"{wrong} of {len(views)} are other numbers")
+raise SystemExit(0 if wrong == len(views) else 1)
 PY
 venv/bin/python save.py
