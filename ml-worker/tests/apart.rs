@@ -184,7 +184,7 @@ fn a_reader_that_goes_away_is_no_error() {
     }
     folder.write("all.csv", all);
     for arguments in [
-        &trained[..],
+        &["train", "--study", "study.toml", "--data", "a.csv", "--out", "again"][..],
         &["inspect", "--study", "study.toml"],
         &["inspect", "--model", "model"],
         &["predict", "--model", "model", "--data", "b.csv"],

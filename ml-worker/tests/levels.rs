@@ -76,6 +76,11 @@ fn preflight_says_how_many_rows_have_the_level_of_all_others() {
     assert!(report.usable, "{words}");
     assert!(words.contains("column \"ward\": 15 rows have the level that all other values count as"), "{words}");
     assert_eq!((report.look.other[0].column.as_str(), report.look.other[0].rows), ("ward", 15));
+    assert!(report.look.absent.is_empty(), "{words}");
+    // a level that is spelt otherwise than in the table would be one of the others without a word
+    let (report, words) = look(&with(&WARD.replace("\"ICU\"", "\"IUC\", \"ICU\"")), &text);
+    assert!(words.contains("column \"ward\": no row has [\"IUC\"]: if the table spells it otherwise"), "{words}");
+    assert_eq!((report.look.absent[0].column.as_str(), report.look.absent[0].levels.len()), ("ward", 1));
     let (report, words) = look(&with("{ column = \"ward\", levels = [\"ICU\", \"7\", \"surgery\"] }"), &text);
     assert!(report.look.other.is_empty() && !words.contains("all other values"), "{words}");
 }

@@ -22,7 +22,7 @@ use consilium_ml_worker::{
     simulate::site_group_key,
     site::read_secret,
 };
-use consilium_study::{DataSpec, Encoding, Layout, Orientation};
+use consilium_study::{DataSpec, Encoding, Layout, Orientation, Task};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{json, Value};
 use std::{
@@ -187,6 +187,12 @@ fn train(arguments: &Train) -> Result<()> {
         None => None,
     };
     // not after hours of training
+    if arguments.out.join("model.json").exists() {
+        bail!(
+            "{} has a model already, and is not overwritten: name a new folder with --out, or remove that one",
+            arguments.out.display()
+        );
+    }
     fs::create_dir_all(&arguments.out).with_context(|| format!("cannot make {}", arguments.out.display()))?;
     let bar = ProgressBar::new(1_000);
     bar.set_style(ProgressStyle::with_template("training {bar:40} {percent:>3} %, {eta} left")?);
@@ -200,15 +206,17 @@ fn train(arguments: &Train) -> Result<()> {
     outcome.bundle.write(&arguments.out)?;
     let measure = |test| desk::evaluate(&outcome.bundle, &test, arguments.bootstrap.draws(), None);
     let test = test.map(measure).transpose()?.flatten();
-    say(format_args!(
-        "{:#}\n",
-        json!({
-            "model": arguments.out, "rounds": rounds,
-            "rows": { "training": outcome.rows.0, "validation": outcome.rows.1, "skipped": rows.skipped, "dropped": rows.dropped },
-            "training_loss": outcome.training_loss, "validation": outcome.validation, "test": test,
-            "note": "validation.at_cut: the cut was chosen on these very rows, and its figures there are too good",
-        })
-    ))
+    let mut said = json!({
+        "model": arguments.out, "rounds": rounds,
+        "rows": { "training": outcome.rows.0, "validation": outcome.rows.1, "skipped": rows.skipped, "dropped": rows.dropped },
+        "training_loss": outcome.training_loss, "validation": outcome.validation, "test": test,
+    });
+    // of a number, and of times, there is no cut
+    if !matches!(spec.data.task(), Task::Value | Task::Events(_)) {
+        said["note"] =
+            "validation.at_cut: the cut was chosen on these very rows, and its figures there are too good".into();
+    }
+    say(format_args!("{said:#}\n"))
 }
 
 fn look(arguments: &Preflight) -> Result<()> {

@@ -25,7 +25,7 @@ pub use error::{too_many_files, DataError};
 pub use pictures::{dicom, image, survey::Survey};
 pub use pool::{Draw, Partition, Pool};
 pub use preflight::{
-    look::{Count, Look},
+    look::{Absent, Count, Look},
     preflight, Part, Problem, Report,
 };
 pub use rows::{

@@ -25,6 +25,15 @@ pub struct Count {
     pub rows: usize,
 }
 
+/// A column's name, and levels that the study declares for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Absent {
+    /// The column.
+    pub column: String,
+    /// Levels.
+    pub levels: Vec<String>,
+}
+
 /// What stands out in numeric columns.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Look {
@@ -43,6 +52,8 @@ pub struct Look {
     pub counting: Vec<String>,
     /// Categorical columns of which one level is that of all other values (`other`), and how many rows have that level.
     pub other: Vec<Count>,
+    /// Of these columns, levels that no row has: they may be spelt otherwise in the table, whose rows then count as the others.
+    pub absent: Vec<Absent>,
     /// Rows that have all values of another one, where that is no matter of chance: how many, and how many of them are
     /// labelled otherwise than the first such.
     pub twice: (usize, usize),
@@ -63,9 +74,10 @@ pub(in crate::data) fn look(table: &Table, spec: &DataSpec) -> Result<Look, Data
     let every = rows.len().div_ceil((SAMPLE.0 / 8 / raw).clamp(50, SAMPLE.1));
     let mut sample: Vec<Vec<f64>> = vec![Vec::new(); numeric];
     let mut same = Same::default();
-    // of categorical columns the place, the level of all other values, and its rows
-    let others = spec.categorical.iter().zip(numeric..).filter_map(|(c, place)| Some((place, other(c)?, 0)));
-    let mut others: Vec<(usize, u32, usize)> = others.collect();
+    // of categorical columns the place, the level of all other values, and how many rows have each level
+    let others = spec.categorical.iter().zip(numeric..);
+    let mut others: Vec<(usize, u32, Vec<usize>)> =
+        others.filter_map(|(c, place)| Some((place, other(c)?, vec![0; c.levels.len()]))).collect();
     let each = |each: &mut dyn FnMut(usize, &[f64])| {
         let blocks = table.cells.each_block::<io::Error>(raw, &rows, |first, block| {
             block.chunks_exact(raw).zip(first..).for_each(|(row, n)| each(n, row));
@@ -83,8 +95,11 @@ pub(in crate::data) fn look(table: &Table, spec: &DataSpec) -> Result<Look, Data
             out.incomplete.push(n);
         }
         same.see(table, n, row);
-        for (place, level, rows) in &mut others {
-            *rows += usize::from(row[*place] == f64::from(*level));
+        for (place, _, rows) in &mut others {
+            // no level is an empty cell
+            if let Some(rows) = rows.get_mut(row[*place] as usize).filter(|_| !row[*place].is_nan()) {
+                *rows += 1;
+            }
         }
         for ((value, column), sample) in row.iter().zip(&mut columns).zip(&mut sample) {
             if !value.is_nan() {
@@ -125,9 +140,17 @@ pub(in crate::data) fn look(table: &Table, spec: &DataSpec) -> Result<Look, Data
             out.counting.push(name.clone());
         }
     }
-    let counted = others.into_iter().filter(|(_, _, rows)| *rows > 0);
-    out.other =
-        counted.map(|(n, _, rows)| Count { column: spec.categorical[n - numeric].column.clone(), rows }).collect();
+    for (place, level, rows) in others {
+        let column = &spec.categorical[place - numeric];
+        let counted = rows.get(level as usize).copied().filter(|rows| *rows > 0);
+        let Some(counted) = counted else { continue };
+        out.other.push(Count { column: column.column.clone(), rows: counted });
+        let absent = column.levels.iter().zip(rows).filter(|(_, rows)| *rows == 0);
+        let levels: Vec<String> = absent.map(|(level, _)| level.clone()).collect();
+        if !levels.is_empty() {
+            out.absent.push(Absent { column: column.column.clone(), levels });
+        }
+    }
     out.twice = same.found(rows.len(), log);
     Ok(out)
 }

@@ -68,6 +68,13 @@ impl fmt::Display for Report {
                 count.column, count.rows
             )?;
         }
+        for absent in &self.look.absent {
+            writeln!(
+                f,
+                "column {:?}: no row has {:?}: if the table spells it otherwise, its rows count as the others",
+                absent.column, absent.levels
+            )?;
+        }
         if let Some(pictures) = &self.pictures {
             let sizes = pictures.sizes.iter().map(|(width, height, count)| format!("{width} x {height}: {count}"));
             write!(
