@@ -241,6 +241,7 @@ fn at_the_desk_a_number_is_trained_measured_and_predicted() {
     ];
     let said: Value = serde_json::from_slice(&says(&train)).unwrap();
     assert!(said["test"]["r2"].as_f64().unwrap() > 0.85, "{said}");
+    assert!(said.get("note").is_none(), "there is no cut: {said}");
     let interval = &said["test"]["bootstrap"]["intervals"]["mae"];
     assert!(interval[0].as_f64().unwrap() < said["test"]["mae"].as_f64().unwrap(), "{said}");
     let words =
