@@ -73,8 +73,9 @@ pub fn advice(site: &Site, state: &State, studies: &BTreeMap<StudyId, Listed>) -
         put(true, words, vec![format!("consilium doctor --dir {dir}")]);
     }
     for (number, listed) in studies {
-        let missing =
-            listed.absent.iter().map(|gone| missing(site, (*number, listed.title.as_str()), gone, &state.consortium));
+        let missing = listed.absent.iter().map(|gone| {
+            missing(site, (*number, listed.title.as_str(), listed.info.state.rules.max_rounds), gone, &state.consortium)
+        });
         let asked = of_study(site, *number, listed, &state.consortium).into_iter().chain(missing);
         asked.for_each(|(pressing, words, commands)| put(pressing, words, commands));
     }
@@ -283,7 +284,7 @@ mod tests {
     fn an_own_absence_is_asked_for_once() {
         let info = World::new().history.info;
         let own = info.state.members[0].id;
-        let gone = Absent { who: own, last: None, without: 2, left_out_until: None };
+        let gone = Absent { who: own, last: None, without: 2, left_out_until: None, unawaited: None };
         let mut listed = Listed { info, title: "Sepsis".into(), absent: Vec::new(), model: None };
         listed.info.state.phase = Phase::FinalEvaluation { roster: 7, reported: 0, until: 99 };
         let words = format!("4: training; round 3 {AWAY}: see its log");
