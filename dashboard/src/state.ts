@@ -111,7 +111,7 @@ words: string, };
 
 /** The own worker. */
 export type Worker = {
-/** Whether it answers. */
+/** Whether it answers, or waits for this site's first enrolment. */
 answers: boolean,
 /** How it is. */
 words: string,

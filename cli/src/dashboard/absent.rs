@@ -1,6 +1,9 @@
 //! Sites whose updates are missing in a study that runs, and since when: read from the records of its closed rounds.
 
-use crate::chain::{Block, Chain};
+use crate::{
+    chain::{Block, Chain},
+    study::silence::{unawaited, Unawaited},
+};
 use anyhow::Result;
 use consilium_primitives::{
     round::{Kind, Phase, Study},
@@ -22,6 +25,8 @@ pub struct Absent {
     pub without: u32,
     /// The last round that it is left out of, where it is.
     pub left_out_until: Option<u32>,
+    /// Until when rounds do not wait for it, where they do not.
+    pub unawaited: Option<Unawaited>,
 }
 
 /// Who has sent an update in which rounds of a study, as far as they were read.
@@ -69,7 +74,7 @@ impl Sent {
             member.active && member.since <= newest && !there && !has_sent(study, *place)
         });
         missing
-            .map(|(_, member)| {
+            .map(|(place, member)| {
                 let last = self.last.get(&member.id).copied();
                 let begun = first.max(member.since);
                 Absent {
@@ -77,6 +82,7 @@ impl Sent {
                     last,
                     without: last.map_or(newest.saturating_add(1).saturating_sub(begun), |(round, _)| newest - round),
                     left_out_until: member.benched_until.filter(|until| *until >= study.round),
+                    unawaited: unawaited(study, place),
                 }
             })
             .collect()
@@ -98,7 +104,7 @@ mod tests {
     use super::*;
     use crate::audit::testing::World;
     use consilium_primitives::{
-        round::{Collecting, Commitment},
+        round::{Collecting, Commitment, Missed},
         Hash,
     };
 
@@ -126,8 +132,14 @@ mod tests {
             sent.take(round, u64::from(round) * 1_000, parts.iter().copied());
         }
         study.round = 6;
-        let gone = Absent { who: ids[2], last: Some((3, 3_000)), without: 2, left_out_until: None };
+        let gone = Absent { who: ids[2], last: Some((3, 3_000)), without: 2, left_out_until: None, unawaited: None };
         assert_eq!(sent.absent(&study), [gone]);
+        // the rounds do not wait for it
+        let spared = consilium_primitives::round::Unawaited { before: 4, until: 9 };
+        study.missed.try_push(Missed { member: 2, last: 5, unawaited: Some(spared) }).unwrap();
+        study.unawaited = 0b100;
+        assert_eq!(sent.absent(&study), [Absent { unawaited: Some(Unawaited { rounds: (4, 5), back: 10 }), ..gone }]);
+        (study.missed, study.unawaited) = (Default::default(), 0);
         study.members[2].benched_until = Some(8);
         assert_eq!(sent.absent(&study), [Absent { left_out_until: Some(8), ..gone }]);
         // back again
@@ -139,6 +151,6 @@ mod tests {
         assert!(sent.absent(&study).is_empty());
         // one that was never there in what was read
         (study.members[1].active, sent.last) = (true, BTreeMap::from([(ids[0], (5, 5_000))]));
-        assert_eq!(sent.absent(&study), [Absent { who: ids[1], last: None, without: 3, left_out_until: None }]);
+        assert_eq!(sent.absent(&study), [Absent { who: ids[1], last: None, without: 3, ..gone }]);
     }
 }

@@ -36,6 +36,19 @@ pub struct Listed {
     pub absent: Vec<Absent>,
     /// Its model, where it lies on this machine already.
     pub model: Option<Model>,
+    /// Whether a report on this machine compares it with a model of the own rows alone, where the own node holds the model.
+    pub compared: bool,
+}
+
+/// What is not pressing is told in this order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// Somebody is missing now.
+    Missing,
+    /// A study or a motion goes on when our people do something.
+    Open,
+    /// A study is over: it can be done later.
+    Over,
 }
 
 /// What is to be done: whether something stands still until it is, what and why, and what to type.
@@ -45,20 +58,19 @@ pub type Asked = (bool, String, Vec<String>);
 pub fn advice(site: &Site, state: &State, studies: &BTreeMap<StudyId, Listed>) -> Vec<Todo> {
     let dir = &site.shown;
     let mut list = Vec::new();
-    let mut put = |pressing: bool, words: String, commands: Vec<String>| list.push(Todo { pressing, words, commands });
+    let mut put = |rank: Rank, (pressing, words, commands): Asked| {
+        list.push((rank, Todo { pressing, words, commands }));
+    };
     if let Some(why) = &state.unreachable {
+        let words = format!("Our node does not answer: {why}");
         put(
-            true,
-            format!("Our node does not answer: {why}"),
-            vec![format!("consilium up --dir {dir}"), format!("consilium doctor --dir {dir}")],
+            Rank::Open,
+            (true, words, vec![format!("consilium up --dir {dir}"), format!("consilium doctor --dir {dir}")]),
         );
     }
     if let Some(why) = &state.stands {
-        put(
-            true,
-            format!("The chain has stopped, or its blocks do not become final: {why}"),
-            vec![format!("consilium doctor --dir {dir}")],
-        );
+        let words = format!("The chain has stopped, or its blocks do not become final: {why}");
+        put(Rank::Open, (true, words, vec![format!("consilium doctor --dir {dir}")]));
     }
     // what a check finds wrong names what to type
     let own = InstitutionId(site.id);
@@ -70,31 +82,29 @@ pub fn advice(site: &Site, state: &State, studies: &BTreeMap<StudyId, Listed>) -
             "study" => format!("Study {}", check.words),
             what => format!("To be mended, {what}: {}", check.words),
         };
-        put(true, words, vec![format!("consilium doctor --dir {dir}")]);
+        put(Rank::Open, (true, words, vec![format!("consilium doctor --dir {dir}")]));
     }
     for (number, listed) in studies {
-        let missing =
-            listed.absent.iter().map(|gone| missing(site, (*number, listed.title.as_str()), gone, &state.consortium));
-        let asked = of_study(site, *number, listed, &state.consortium).into_iter().chain(missing);
-        asked.for_each(|(pressing, words, commands)| put(pressing, words, commands));
+        let rank = if listed.info.state.ended() { Rank::Over } else { Rank::Open };
+        let missing = listed.absent.iter().map(|gone| {
+            missing(site, (*number, listed.title.as_str(), listed.info.state.rules.max_rounds), gone, &state.consortium)
+        });
+        if let Some(asked) = of_study(site, *number, listed, &state.consortium) {
+            put(rank, asked);
+        }
+        missing.for_each(|asked| put(Rank::Missing, asked));
     }
-    silent(site, state, studies).for_each(|(pressing, words, commands)| put(pressing, words, commands));
+    silent(site, state, studies).for_each(|asked| put(Rank::Missing, asked));
     for motion in state.motions.iter().filter(|motion| motion.ours) {
         let number = motion.number;
         let words = format!("Motion {number} waits for our vote: {}", motion.headline);
         let look = format!("consilium motions {number} --dir {dir}");
-        put(
-            false,
-            words,
-            vec![
-                look,
-                format!("consilium vote {number} aye --dir {dir}"),
-                format!("consilium vote {number} nay --dir {dir}"),
-            ],
-        );
+        let votes = ["aye", "nay"].map(|vote| format!("consilium vote {number} {vote} --dir {dir}"));
+        put(Rank::Open, (false, words, [look].into_iter().chain(votes).collect()));
     }
-    list.sort_by_key(|todo| !todo.pressing);
-    list
+    // what is alike stays in the order in which it was found
+    list.sort_by_key(|(rank, todo)| (!todo.pressing, *rank));
+    list.into_iter().map(|(_, todo)| todo).collect()
 }
 
 /// What a study asks of the own people.
@@ -120,7 +130,10 @@ fn of_study(site: &Site, number: StudyId, listed: &Listed, chain: &Consortium) -
         }
         Phase::Enrolling { .. } if proposes => {
             let enrolled = study.members.iter().filter(|member| member.active).count();
-            let words = format!("{named} is ours to start, once all have enrolled who should ({enrolled} have)");
+            let words = format!(
+                "{named} is ours to start, once all have enrolled who should ({enrolled} {})",
+                if enrolled == 1 { "has" } else { "have" }
+            );
             Some((false, words, vec![format!("consilium study start {number} --dir {dir}")]))
         }
         Phase::Paused(pause) if member.is_some_and(|member| member.active) => {
@@ -144,18 +157,24 @@ fn of_study(site: &Site, number: StudyId, listed: &Listed, chain: &Consortium) -
                     Some((false, words, vec![packed(&model.folder)]))
                 }
                 None => {
-                    let words = format!(
-                        "{named} has its model: within a day of its end fetch it, make it ready for use, and let our worker train \
-                         and measure a model of our rows alone to compare it with; this page shows the answer then, too. {LIMIT}"
-                    );
-                    let commands = vec![
+                    let what = match listed.compared {
+                        true => "fetch it, and make it ready for use",
+                        false => "fetch it, make it ready for use, and let our worker train and measure a model of our rows alone to \
+                                  compare it with; this page shows the answer then, too",
+                    };
+                    let words = format!("{named} has its model: within a day of its end {what}. {LIMIT}");
+                    let mut commands = vec![
                         format!("consilium study fetch {number} --dir {dir} --out {fetched}"),
                         packed(Path::new(&fetched)),
-                        format!("consilium study figures {number} --dir {dir} --out figures-{number}.json"),
-                        format!(
-                            "consilium report {number} --dir {dir} --figures figures-{number}.json --out report-{number}.html"
-                        ),
                     ];
+                    if !listed.compared {
+                        commands.extend([
+                            format!("consilium study figures {number} --dir {dir} --out figures-{number}.json"),
+                            format!(
+                                "consilium report {number} --dir {dir} --figures figures-{number}.json --out report-{number}.html"
+                            ),
+                        ]);
+                    }
                     Some((false, words, commands))
                 }
             }
@@ -223,8 +242,13 @@ mod tests {
 
     #[test]
     fn what_waits_for_our_people_is_said_with_what_to_type_the_most_pressing_first() {
-        let mut listed =
-            Listed { info: World::new().history.info, title: "Sepsis".into(), absent: Vec::new(), model: None };
+        let mut listed = Listed {
+            info: World::new().history.info,
+            title: "Sepsis".into(),
+            absent: Vec::new(),
+            model: None,
+            compared: false,
+        };
         let member = listed.info.state.members[0].id.0[0];
         let mut state = State::default();
         (state.consortium.best, state.consortium.block_ms) = (900, 500);
@@ -239,6 +263,10 @@ mod tests {
             "{all:?}"
         );
         // what is done is asked for no more
+        listed.compared = true;
+        let all = told(member, &state, &listed);
+        assert!(all[0].1.ends_with("$ ml-worker pack --dir model-4 --out model-4/ready"), "{all:?}");
+        assert!(all[0].1.contains("fetch it, and make it ready for use. It was not tested"), "{all:?}");
         listed.model = Some(Model { folder: "got it".into(), ready: false });
         let all = told(member, &state, &listed);
         assert!(
@@ -280,11 +308,35 @@ mod tests {
     }
 
     #[test]
+    fn who_is_missing_in_a_study_that_runs_stands_above_what_a_finished_one_leaves_to_do() {
+        let over = Listed {
+            info: World::new().history.info,
+            title: "Sepsis".into(),
+            absent: Vec::new(),
+            model: None,
+            compared: false,
+        };
+        let [own, other] = [0usize, 1].map(|at| over.info.state.members[at].id);
+        let mut runs = over.clone();
+        runs.info.state.phase = Phase::FinalEvaluation { roster: 7, reported: 0, until: 99 };
+        runs.absent = vec![Absent { who: other, last: None, without: 2, left_out_until: None, unawaited: None }];
+        let mut state = State::default();
+        (state.consortium.best, state.consortium.block_ms) = (900, 500);
+        let mut ended = over;
+        ended.info.state.ended_at = Some(890);
+        state.motions = vec![Motion { number: 7, headline: "suspend west".into(), ours: true, ..Motion::default() }];
+        let all = advice(&site(own.0[0]), &state, &BTreeMap::from([(3, ended), (4, runs)]));
+        let parts = ["is missing in study 4", "Motion 7", "Study 3, “Sepsis”, has its model"];
+        assert_eq!(all.len(), parts.len(), "{all:?}");
+        assert!(all.iter().zip(parts).all(|(todo, part)| todo.words.contains(part)), "{all:?}");
+    }
+
+    #[test]
     fn an_own_absence_is_asked_for_once() {
         let info = World::new().history.info;
         let own = info.state.members[0].id;
-        let gone = Absent { who: own, last: None, without: 2, left_out_until: None };
-        let mut listed = Listed { info, title: "Sepsis".into(), absent: Vec::new(), model: None };
+        let gone = Absent { who: own, last: None, without: 2, left_out_until: None, unawaited: None };
+        let mut listed = Listed { info, title: "Sepsis".into(), absent: Vec::new(), model: None, compared: false };
         listed.info.state.phase = Phase::FinalEvaluation { roster: 7, reported: 0, until: 99 };
         let words = format!("4: training; round 3 {AWAY}: see its log");
         let checks = vec![Check { what: "study".into(), well: false, words }];
@@ -309,8 +361,13 @@ mod tests {
 
     #[test]
     fn a_study_that_ended_without_a_model_is_told_for_a_day() {
-        let mut listed =
-            Listed { info: World::new().history.info, title: "Sepsis".into(), absent: Vec::new(), model: None };
+        let mut listed = Listed {
+            info: World::new().history.info,
+            title: "Sepsis".into(),
+            absent: Vec::new(),
+            model: None,
+            compared: false,
+        };
         let member = listed.info.state.members[0].id.0[0];
         listed.info.state.phase = Phase::Aborted { reason: AbortReason::Stalled };
         listed.info.state.ended_at = Some(890);

@@ -3,14 +3,15 @@
 use super::{
     absent::Sent,
     advice::{advice, at_hand, Listed},
+    arms::Reports,
+    beside,
     egress::Log,
     fetched::Fetched,
     site::Site,
-    state::{Brief, Check, Consortium, Duty, Institution, Motion, Own, State, Worker, VERSION},
+    state::{Brief, Check, Consortium, Institution, Motion, Own, State, Worker, VERSION},
 };
 use crate::{
     chain::{consortium::Consortium as Here, Block, Chain, StudyInfo},
-    institution::folder::TOKEN,
     motions::words::finality,
     plain::{seen, told},
     show::{metric, names, phase, running, title, Names},
@@ -21,15 +22,12 @@ use crate::{
     up::{
         doctor,
         rpc::{Clock, Node},
-        studies::worker_status,
     },
 };
 use anyhow::{Context, Result};
 use consilium_primitives::{round::Phase, InstitutionId, StudyId};
-use serde_json::Value;
 use std::{
     collections::BTreeMap,
-    fs,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -93,6 +91,7 @@ pub async fn watch(site: Arc<Site>, tell: Sender<Arc<Base>>) {
     let beside = Arc::new(Mutex::new(Beside::default()));
     let look = tokio::spawn(look_beside(site.clone(), beside.clone()));
     let mut reader = Reader {
+        reports: Reports::of(&site),
         site,
         beside,
         log: None,
@@ -140,7 +139,7 @@ pub async fn watch(site: Arc<Site>, tell: Sender<Arc<Base>>) {
 /// Looks at the worker each second, and at everything else each minute.
 async fn look_beside(site: Arc<Site>, beside: Arc<Mutex<Beside>>) {
     for turn in 0u32.. {
-        let worker = worker(&site).await;
+        let worker = beside::worker(&site).await;
         beside.lock().await.worker = worker;
         if turn % 5 == 0 {
             let clock = async { Node::connect(&site.settings.rpc_url()).await?.clock().await };
@@ -161,30 +160,6 @@ async fn look_beside(site: Arc<Site>, beside: Arc<Mutex<Beside>>) {
     }
 }
 
-async fn worker(site: &Site) -> Worker {
-    let token = fs::read_to_string(site.dir.join(TOKEN)).unwrap_or_default();
-    let status = match worker_status(&site.settings, token.trim()).await {
-        Ok(status) => status,
-        Err(error) => return Worker { answers: false, words: seen(&told(&error)), duties: Vec::new() },
-    };
-    let number = |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or_default();
-    let list = status["duties"].as_array().into_iter().flatten();
-    let duties: Vec<Duty> = list
-        .map(|duty| Duty {
-            study: number(&duty["study"]),
-            round: number(&duty["round"]),
-            kind: seen(duty["kind"].as_str().unwrap_or_default()),
-            done: duty["done"].as_u64().map(|ppm| ppm as f64 / 1e6),
-        })
-        .collect();
-    let words = match (status["held"] == true, duties.is_empty()) {
-        (true, _) => "on hold: it takes no part until `ml-worker resume`",
-        (false, true) => "answers, has nothing to do now",
-        (false, false) => "works",
-    };
-    Worker { answers: true, words: words.into(), duties }
-}
-
 struct Reader {
     site: Arc<Site>,
     beside: Arc<Mutex<Beside>>,
@@ -194,6 +169,7 @@ struct Reader {
     /// Who sent what, of studies that run.
     sent: BTreeMap<StudyId, Sent>,
     fetched: Fetched,
+    reports: Reports,
     version: String,
 }
 
@@ -228,7 +204,7 @@ impl Reader {
         };
         state.egress = log.told();
         state.worker = beside.worker.clone();
-        state.checks = beside.checks.clone();
+        state.checks = beside::still(&beside.checks, state);
         state.consortium.clock_off_seconds = beside.clock.as_ref().and_then(|clock| clock.offset_seconds);
         state.consortium.clock_warning = beside.clock.as_ref().and_then(|clock| clock.warning.as_deref()).map(seen);
         state.consortium.program = env!("CARGO_PKG_VERSION").into();
@@ -263,10 +239,13 @@ impl Reader {
                 sent.read(chain, number, &info.state, at, here.block_ms).await?;
                 absent = sent.absent(&info.state);
             }
-            self.studies.insert(number, Listed { info, title, absent, model: None });
+            self.studies.insert(number, Listed { info, title, absent, model: None, compared: false });
         }
-        for listed in self.studies.values_mut() {
+        for (number, listed) in &mut self.studies {
             let root = at_hand(&InstitutionId(own), &listed.info, at.number, here.block_ms);
+            if root.is_some() && !listed.compared {
+                listed.compared = self.reports.arms(*number, &hex::encode(listed.info.agreement)).is_some();
+            }
             listed.model = root.and_then(|root| self.fetched.model(&self.site, &root).cloned());
         }
         let ms = u64::from(here.block_ms);

@@ -13,8 +13,13 @@ use crate::{
 use consilium_primitives::{InstitutionId, StudyId};
 use std::collections::BTreeMap;
 
-/// Whose updates are missing in a study, since when, and whom to call.
-pub fn missing(site: &Site, (number, title): (StudyId, &str), gone: &Absent, chain: &Consortium) -> Asked {
+/// Whose updates are missing in a study, since when, and whom to call. `max_rounds`: how many rounds it may have.
+pub fn missing(
+    site: &Site,
+    (number, title, max_rounds): (StudyId, &str, u32),
+    gone: &Absent,
+    chain: &Consortium,
+) -> Asked {
     let dir = &site.shown;
     let ours = gone.who == InstitutionId(site.id);
     let whose = if ours { "our" } else { "its" };
@@ -52,10 +57,15 @@ pub fn missing(site: &Site, (number, title): (StudyId, &str), gone: &Absent, cha
         None => String::new(),
     };
     let whom = it.map(whom).unwrap_or_default();
+    // a site that is not waited for costs the others no time
+    let goes_on = match gone.unawaited {
+        Some(it) => format!("it {}. The line below shows each site's part in the present round", it.words(max_rounds)),
+        None => "while enough others take part, each round goes on without it after the time that is named. The line below shows each \
+                 site's part in the present round, and that time"
+            .to_owned(),
+    };
     let words = format!(
-        "{name} is missing in study {number}, “{title}”: {since}.{out}{node} {whom} Nothing need be done for the study to go on: \
-         while enough others take part, each round goes on without it after the time that is named. The line below shows each \
-         site's part in the present round, and that time"
+        "{name} is missing in study {number}, “{title}”: {since}.{out}{node} {whom} Nothing need be done for the study to go on: {goes_on}"
     );
     (false, words, vec![look])
 }
@@ -105,7 +115,7 @@ pub fn silent<'a>(
 #[cfg(test)]
 mod tests {
     use super::{super::state::Check, *};
-    use crate::up::arguments::tests::settings;
+    use crate::{study::silence::Unawaited, up::arguments::tests::settings};
 
     const OWN: InstitutionId = InstitutionId([1; 32]);
     const OTHER: InstitutionId = InstitutionId([2; 32]);
@@ -140,8 +150,9 @@ mod tests {
 
     #[test]
     fn who_is_missing_is_named_with_since_when_and_whom_to_call() {
-        let gone = Absent { who: OTHER, last: Some((7, 60_000)), without: 5, left_out_until: Some(12) };
-        let told = |state: &State, gone: &Absent| missing(&site(), (4, "Sepsis"), gone, &state.consortium);
+        let gone =
+            Absent { who: OTHER, last: Some((7, 60_000)), without: 5, left_out_until: Some(12), unawaited: None };
+        let told = |state: &State, gone: &Absent| missing(&site(), (4, "Sepsis", 20), gone, &state.consortium);
         let (pressing, words, commands) = told(&state(200_000, "+49 221 0"), &gone);
         for part in [
             "Birch is missing in study 4, “Sepsis”: its last update is in round 7",
@@ -155,6 +166,14 @@ mod tests {
             assert!(words.contains(part), "{part}: {words}");
         }
         assert_eq!((pressing, commands.join(" ")), (false, "consilium study 4 --dir alder".into()));
+        // the rounds do not wait for it: no time is named, but until when that is so
+        let unawaited = Some(Unawaited { rounds: (8, 9), back: 15 });
+        let (_, words, _) = told(&state(0, ""), &Absent { unawaited, ..gone });
+        assert!(
+            words.contains("it is not waited for until round 15, since nothing came from it in rounds 8 and 9"),
+            "{words}"
+        );
+        assert!(!words.contains("the time that is named"), "{words}");
         // its node answers, and nobody knows whom to call
         let (_, words, _) = told(&state(0, ""), &gone);
         assert!(!words.contains('`') && words.contains("its worker is slow, or has stopped"), "{words}");

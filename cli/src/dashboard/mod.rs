@@ -2,7 +2,7 @@
 //!
 //! * [`serve`]: the page and its live state over HTTP, on this machine alone; [`assets`]: the page's files, which are built in;
 //! * [`state`]: the document that the browser gets; [`document`]: what of it has changed;
-//! * [`base`]: what does not depend on the study that is looked at; [`study`], [`rounds`], [`arms`]: one study;
+//! * [`base`]: what does not depend on the study that is looked at, [`beside`] the chain; [`study`], [`rounds`], [`arms`]: one study;
 //! * [`egress`]: what left this building; [`fetched`]: models that lie here already; [`absent`], [`missing`]: whose updates are missing;
 //!   [`advice`]: what to do now.
 //!
@@ -13,6 +13,7 @@ mod advice;
 mod arms;
 mod assets;
 pub mod base;
+mod beside;
 mod document;
 pub mod egress;
 mod fetched;

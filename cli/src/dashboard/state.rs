@@ -134,7 +134,7 @@ told! {
 
     /// The own worker.
     pub struct Worker {
-        /// Whether it answers.
+        /// Whether it answers, or waits for this site's first enrolment.
         pub answers: bool,
         /// How it is.
         pub words: String,

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
     use crate::{audit::testing::World, study::waiting::waiting};
     use consilium_primitives::{
-        round::{Collecting, Kind, Missed},
+        round::{Collecting, Kind, Merging, Missed, PerMember},
         Hash,
     };
 
@@ -108,6 +108,27 @@ mod tests {
         let waits = waiting(Hash::zero(), 4, &info, 90).unwrap();
         assert_eq!((waits.sites[1].spoken, waits.sites[1].state.as_str()), (false, words));
         assert_eq!(waits.sites[2].state, "is awaited: its update");
+        // also while the updates of the others are merged
+        let collecting = info.state.phase.clone();
+        info.state.phase = Phase::Merging(Merging {
+            kind: Kind::Model,
+            attempt: 1,
+            needs: 2,
+            inputs: PerMember::new(),
+            inputs_root: Hash::zero(),
+            ballots: PerMember::new(),
+            frozen_at: 1,
+            window: 100,
+            began: 1,
+            stands: false,
+            stood: None,
+            until: 101,
+            dropped: PerMember::new(),
+        });
+        let waits = waiting(Hash::zero(), 4, &info, 90).unwrap();
+        assert_eq!(waits.sites[1].state, format!("has no update in it, and is not asked; {words}"));
+        assert_eq!(waits.sites[2].state, "has no update in it, and is not asked");
+        info.state.phase = collecting;
         // the others are too few in this round, or it is over
         info.state.unawaited = 0;
         assert_eq!(unawaited(&info.state, 1), None);

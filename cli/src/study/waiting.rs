@@ -241,7 +241,11 @@ fn state(study: &Study, index: u8, now: u32) -> (bool, String) {
 
 fn merging(study: &Study, m: &Merging, index: u8, now: u32) -> (bool, String) {
     let found = m.inputs.iter().zip(m.ballots.iter()).find(|(input, _)| input.commitment.member == index);
-    let Some((_, ballot)) = found else { return (false, "has no update in it, and is not asked".into()) };
+    let Some((_, ballot)) = found else {
+        let spared =
+            unawaited(study, index).map_or_else(String::new, |it| format!("; {}", it.words(study.rules.max_rounds)));
+        return (false, format!("has no update in it, and is not asked{spared}"));
+    };
     match ballot {
         Some(Ballot::Root(..)) => (true, "has merged".into()),
         Some(Ballot::Partial { not_final: true, .. }) => {

@@ -306,14 +306,21 @@ fn refused(dir: &Path) -> Option<String> {
     None
 }
 
+/// What is said of a worker that does not run yet, since this site has enrolled in no study; none once it has.
+pub fn before_enrolment(dir: &Path) -> Option<&'static str> {
+    (!checks::has_sites(dir)).then_some("waits for sites.toml")
+}
+
 /// How the worker is, in words and in its own.
 async fn worker(dir: &Path, settings: &SiteSettings) -> Result<(String, Option<Value>)> {
     let file = dir.join(TOKEN);
     let token = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let status = match worker_status(settings, token.trim()).await {
         Ok(status) => status,
-        Err(_) if !checks::has_sites(dir) => return Ok(("waits for sites.toml".into(), None)),
-        Err(error) => return Err(refused(dir).map_or(error, |why| anyhow::anyhow!("is not started again: {why}"))),
+        Err(error) => match before_enrolment(dir) {
+            Some(words) => return Ok((words.into(), None)),
+            None => return Err(refused(dir).map_or(error, |why| anyhow::anyhow!("is not started again: {why}"))),
+        },
     };
     let count = |key: &str| status[key].as_array().map_or(0, Vec::len);
     let mut text = match count("duties") {

@@ -124,6 +124,14 @@ fn said(events: &[Happened], block: u32, own: &InstitutionId, names: &Names) -> 
                      it; what it sends in time counts (block {block})"
                 ),
             ),
+            Progress::NotAwaited { who, before, until_round } => (
+                true,
+                format!(
+                    "nothing came from {} in rounds {before} and {round}: up to round {until_round} it is not waited for; what it sends in \
+                     time counts (block {block})",
+                    name(names, &who)
+                ),
+            ),
             Progress::Paused { reason } => {
                 let (why, called) = (why_paused(reason), pause_name(reason));
                 (false, format!("it paused in round {round}: {why} ({called}, block {block})"))
@@ -254,7 +262,11 @@ mod tests {
             "{}",
             line(7)
         );
-        assert_eq!(told.len(), 8);
+        assert_eq!(
+            line(8),
+            "4 true nothing came from Birch in rounds 7 and 8: up to round 13 it is not waited for; what it sends in time counts (block 40)"
+        );
+        assert_eq!(told.len(), 9);
         assert_eq!(studies(&events), BTreeSet::from([4, 5]));
     }
 

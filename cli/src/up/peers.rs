@@ -21,6 +21,9 @@ use std::{
 /// How long a node's figures may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// How it is said that there is no connection at all.
+pub const DOWN: &str = "no connection: its node is down";
+
 /// Where a member's node is reached.
 struct Places {
     name: String,
@@ -136,7 +139,7 @@ fn line(
              another one: `listen` and `addresses` in its consilium.toml may differ, and then nobody can dial it"
         )),
         (0, 0) => Err(anyhow!(
-            "{name}: {shown}: no connection: its node is down, or a firewall is between; `nc -vz HOST PORT` tells which"
+            "{name}: {shown}: {DOWN}, or a firewall is between; `nc -vz HOST PORT` tells which"
         )),
         (some, _) => Ok(format!(
             "{name}: {shown}: {some} connections from its address, which other members have, too: whether one is its cannot be told"

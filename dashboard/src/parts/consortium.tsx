@@ -24,7 +24,7 @@ export function Consortium({ state }: { state: State }) {
         <li><b>{makers.length}</b> of {counted(c.institutions.length, 'institution')} make blocks; {c.needed} are needed so that blocks become final{spare > 0 ? `: ${spare} may be away` : ': none may be away'}. {quiet.length > 0 ? <Tag kind="bad">quiet: {list(quiet.map((it) => it.name))}</Tag> : <Tag kind="good">all heard</Tag>}</li>
         <li><b>Finality</b> {c.behind_ms > 10_000 ? <Tag kind="bad">{span(c.behind_ms)} behind, at block {c.finalised} of {c.best}</Tag> : <Tag kind="good">block {c.finalised} of {c.best}, {span(c.behind_ms)} behind</Tag>}</li>
         <li><b>Clock</b> {c.clock_warning ? <Tag kind="bad">{c.clock_warning}</Tag> : c.clock_off_seconds === null ? 'too few others are known to judge it' : <Tag kind="good">{fixed(c.clock_off_seconds, 2)} s off the others'</Tag>}</li>
-        <li><b>Peers</b> {c.peers < c.others ? <Tag kind="wait">{c.peers} of {c.others} others connected</Tag> : <Tag kind="good">all {c.others} others connected</Tag>}{c.syncing && ' · catching up'}</li>
+        <li><b>Peers</b> {c.peers < c.others ? <Tag kind="wait">{c.peers} of {counted(c.others, 'other')} connected</Tag> : <Tag kind="good">{c.others === 1 ? 'the other one is connected' : `all ${counted(c.others, 'other')} connected`}</Tag>}{c.syncing && ' · catching up'}</li>
         <li><b>Versions</b> runtime {c.runtime}; our node {c.node}; this page {c.program}. Which versions others run is not known here.</li>
       </ul>
       <Table label="Institutions" head={['Institution', 'Does', 'Last heard as a maker of blocks', 'Id']}>

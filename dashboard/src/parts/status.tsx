@@ -4,7 +4,7 @@ import type { Live } from '../live';
 import { useNow } from '../live';
 import type { State } from '../state';
 import { Tag } from './common';
-import { measured, span, waits } from '../words';
+import { counted, measured, span, waits } from '../words';
 
 /** How old the newest block may be. */
 const OLD_MS = 10_000;
@@ -35,7 +35,7 @@ function Pulse({ state, live }: { state: State; live: Live }) {
   if (state.unreachable) return <Tag kind="bad">our node does not answer</Tag>;
   if (state.stands) return <Tag kind="bad">{state.stands}</Tag>;
   if (c.best > 0 && age > OLD_MS) return <Tag kind="bad">no block for {span(age)}</Tag>;
-  return <Tag kind="good">the chain moves: block <b id="block" data-at={c.best_at_ms}>{c.best}</b>, {c.best - c.finalised < 2 ? 'final' : `${c.best - c.finalised} not final yet`}; {c.peers} of {c.others} others connected</Tag>;
+  return <Tag kind="good">the chain moves: block <b id="block" data-at={c.best_at_ms}>{c.best}</b>, {c.best - c.finalised < 2 ? 'final' : `${c.best - c.finalised} not final yet`}; {c.peers} of {counted(c.others, 'other')} connected</Tag>;
 }
 
 /** The head. */

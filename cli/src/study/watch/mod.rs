@@ -28,7 +28,7 @@ use consilium_primitives::{
 use facts::{events, facts, Event, Facts, Look, Stage, LAST};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{stderr, IsTerminal},
     path::Path,
     time::{Duration, Instant},
@@ -42,6 +42,8 @@ const ANSWER: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Of how many of the last closed rounds losses are asked for, where many have closed since the last look.
 const LOSSES: u32 = 200;
+/// Why a site is not waited for.
+const NOTHING: &str = "nothing came from it in two rounds; what it sends in time counts";
 /// How often it is looked whether the chain stands.
 const STANDS: Duration = Duration::from_secs(5);
 
@@ -71,6 +73,7 @@ pub async fn run(options: Watch) -> Result<()> {
     let screen = Screen::new(asked.connection.format);
     let mut reader = Reader { number: *number, ..Reader::default() };
     let (mut before, mut silent) = (None::<Facts>, None::<Instant>);
+    let mut said = BTreeSet::new();
     let end = loop {
         alarms.look();
         let read = timeout(ANSWER, reader.read(&chain)).await.context("the node gives no answer").and_then(|read| read);
@@ -78,6 +81,11 @@ pub async fn run(options: Watch) -> Result<()> {
             Ok((now, names, info)) => {
                 silent = None;
                 screen.show(before.as_ref(), &now, &names);
+                let news = unheard(&mut said, &now.unawaited);
+                // the first line has them all
+                if before.is_some() {
+                    news.iter().for_each(|site| screen.line(&format!("not waited for: {site}, since {NOTHING}")));
+                }
                 for event in events(before.as_ref(), &now) {
                     alarms.fire(event, &now.environment(event));
                     screen.event(event, &now, &names);
@@ -212,7 +220,7 @@ impl Reader {
         let begun = self.untold.is_some();
         if let Some(newest) = newest {
             let told = now.losses.iter().any(|(round, _)| *round == newest);
-            self.untold = Some(newest.saturating_add(u32::from(told || info.state.ended())));
+            self.untold = Some(next_untold(self.untold, newest, told || info.state.ended()));
         }
         // what was known before the first look is no news
         if !begun {
@@ -262,6 +270,17 @@ fn first_asked(untold: Option<u32>, newest: u32) -> u32 {
     untold.unwrap_or_else(|| newest.saturating_sub(1)).max(newest.saturating_sub(LOSSES))
 }
 
+/// The first round whose loss is untold after a look; `told`: that of the newest closed round was told at this look. It never goes
+/// back: a look between two rounds has nothing to tell, and is no reason to tell the last one's again.
+fn next_untold(before: Option<u32>, newest: u32, told: bool) -> u32 {
+    before.unwrap_or_default().max(newest.saturating_add(u32::from(told)))
+}
+
+/// Those of the sites that are not waited for of which that was not said yet, each with until when; they count as said from now on.
+fn unheard<'a>(said: &mut BTreeSet<String>, unawaited: &'a [String]) -> Vec<&'a str> {
+    unawaited.iter().filter(|site| said.insert((*site).clone())).map(String::as_str).collect()
+}
+
 /// What is shown, and where: lines on standard output, and a bar where there is a terminal.
 struct Screen {
     bar: Option<ProgressBar>,
@@ -272,7 +291,8 @@ impl Screen {
     fn new(format: Format) -> Self {
         let json = format == Format::Json;
         let bar = (!json && stderr().is_terminal()).then(|| {
-            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} rounds · {wide_msg}");
+            // the message says which round of how many it is: who is awaited is to find room behind it
+            let style = ProgressStyle::with_template("{bar:12} {wide_msg}");
             // a template that cannot be read would be a bar of another look
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });

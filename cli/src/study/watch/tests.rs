@@ -1,6 +1,6 @@
 //! What is known of a study at a block, and what has happened since the last look.
 #![allow(clippy::unwrap_used)]
-use super::{facts::*, first_asked, free};
+use super::{facts::*, first_asked, free, next_untold, unheard};
 use crate::{
     audit::testing::{id, World},
     study::losses::Mean,
@@ -10,7 +10,7 @@ use consilium_primitives::{
     Hash, InstitutionId,
 };
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A site, and its loss in micro-units.
 type Loss = (InstitutionId, u32);
@@ -145,6 +145,9 @@ fn each_round_s_loss_is_told_once_it_is_known() {
     // of which rounds they are asked for: none is left out, and none told of twice
     assert_eq!([first_asked(None, 9), first_asked(Some(7), 9), first_asked(Some(10), 9)], [8, 7, 10]);
     assert_eq!(first_asked(Some(7), 1_000), 800);
+    // that of round 13 is told while round 14 waits: the looks after that have nothing to tell, and do not tell it again
+    assert_eq!([next_untold(None, 13, false), next_untold(Some(13), 13, true)], [13, 14]);
+    assert_eq!([next_untold(Some(14), 13, false), next_untold(Some(14), 14, false)], [14, 14]);
 }
 
 #[test]
@@ -217,4 +220,9 @@ fn who_is_not_waited_for_is_told_apart_from_the_awaited() {
     let document = now.json("round", &made.world.history.names);
     assert_eq!(document["awaited"], json!(["site 2"]));
     assert_eq!(document["not_waited_for"], json!(["site 3 (until round 8)"]));
+    // a line says so once, and again where it is for other rounds
+    let mut said = BTreeSet::new();
+    assert_eq!(unheard(&mut said, &now.unawaited), ["site 3 (until round 8)"]);
+    assert!(unheard(&mut said, &now.unawaited).is_empty());
+    assert_eq!(unheard(&mut said, &["site 3 (until round 14)".to_owned()]), ["site 3 (until round 14)"]);
 }
