@@ -171,7 +171,7 @@ impl Seen<'_> {
             Err(_) => Value::Null,
         };
         // null: it goes on, or has its model
-        document["standstill"] = match standstill(&info.state, self.before.as_ref(), *number) {
+        document["standstill"] = match standstill(&info.state, self.before.as_ref(), *number, names) {
             Some(stands) => stands.json(&self.asked.pasted(stands.next()), names),
             None => Value::Null,
         };
