@@ -69,7 +69,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("institutions", &["consilium institutions --dir alder"]),
-    ("firewall", &["consilium firewall --nft --also 10.8.0.0/24"]),
+    ("firewall", &["consilium firewall --dir alder --nft --also 10.8.0.0/24"]),
     ("motions", &["consilium motions", "consilium motions 5 --card card.json"]),
     ("propose admit", &["consilium propose admit card.json --dir alder"]),
     ("propose suspend", &["consilium propose suspend \"Birch Hospital\" --dir alder"]),

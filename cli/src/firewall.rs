@@ -1,13 +1,19 @@
 //! `consilium firewall`: rules that let in nodes from the members' addresses alone. The node itself cannot: whoever reaches its
 //! port gets a connection, and each costs memory.
 
-use crate::{chain::Chain, options::DEFAULT_URL, out::put};
+use crate::{
+    chain::Chain,
+    institution::folder::{SiteSettings, SETTINGS},
+    options::{node_of, DEFAULT_URL},
+    out::put,
+};
 use anyhow::{bail, Context, Result};
 use clap::Args;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
     net::IpAddr,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -15,19 +21,24 @@ use std::{
 const CONNECTIONS: u32 = 8;
 /// How long the resolver may take for a name.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Where a node listens for others, unless its settings say otherwise.
+const USUAL_PORT: u16 = 30333;
 
 /// Which chain's members, and for what.
 #[derive(Args)]
 pub struct Options {
+    /// The institution's folder: its node is asked unless --url names another, and its settings say where that node listens
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
     /// JSON-RPC address of a node
     #[arg(long, default_value = DEFAULT_URL)]
     url: String,
     /// Print a table for nftables, to be loaded with `nft -f`; without it, the addresses alone
     #[arg(long)]
     nft: bool,
-    /// Port on which this institution's node listens for others
-    #[arg(long, default_value_t = 30333)]
-    port: u16,
+    /// Port on which this institution's node listens for others. Left out: as the folder's settings say; without --dir, 30333
+    #[arg(long)]
+    port: Option<u16>,
     /// Further addresses or ranges to let in, such as a VPN's 10.8.0.0/24: for members whose addresses change
     #[arg(long, value_name = "RANGE", value_parser = range)]
     also: Vec<String>,
@@ -71,7 +82,9 @@ pub async fn resolve(host: &str) -> Result<BTreeSet<IpAddr>> {
 /// # Errors
 /// The node does not answer, or no member has an address that can be resolved: such rules would shut everyone out.
 pub async fn run(options: &Options) -> Result<()> {
-    let chain = Chain::connect(&options.url).await?;
+    let port = port(options.port, options.dir.as_deref())?;
+    let chain =
+        Chain::connect(&node_of(options.dir.as_deref(), &options.url)?).await?.of_folder(options.dir.as_deref());
     let members = chain.members(chain.finalised().await?).await?;
     let mut known: BTreeMap<IpAddr, BTreeSet<String>> = BTreeMap::new();
     for member in members.iter().filter(|member| !member.at_once) {
@@ -98,7 +111,7 @@ pub async fn run(options: &Options) -> Result<()> {
         );
     }
     if options.nft {
-        put(rules(options.port, &known.into_keys().collect(), &options.also));
+        put(rules(port, &known.into_keys().collect(), &options.also));
     } else {
         for (address, names) in &known {
             out!("{address}  {}", names.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
@@ -106,6 +119,15 @@ pub async fn run(options: &Options) -> Result<()> {
         options.also.iter().for_each(|range| out!("{range}"));
     }
     Ok(())
+}
+
+/// The port that is guarded: the one that was given, or the first on which the folder's node listens.
+fn port(given: Option<u16>, dir: Option<&Path>) -> Result<u16> {
+    let folder = dir.filter(|dir| given.is_none() && dir.join(SETTINGS).exists());
+    let listens = folder.map(SiteSettings::read).transpose()?.map(|settings| settings.listen).unwrap_or_default();
+    let first =
+        listens.iter().find_map(|address| address.split("/tcp/").nth(1)?.split('/').next()?.parse::<u16>().ok());
+    Ok(given.or(first).unwrap_or(USUAL_PORT))
 }
 
 /// A table of its own, which replaces one of before and touches no other.
@@ -180,5 +202,18 @@ mod tests {
         ];
         assert!(order.windows(2).all(|pair| at(pair[0]) < at(pair[1])), "{text}");
         assert!(!rules(1, &[].into(), &[]).contains("elements"));
+    }
+
+    #[test]
+    fn the_port_is_that_of_the_folder_s_node_unless_another_is_given() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let at = Some(dir.path());
+        assert_eq!(port(None, at).ok(), Some(USUAL_PORT), "there are no settings yet");
+        let settings = SiteSettings::usual("x", true, 30_444, Vec::new());
+        let text = toml::to_string(&settings).expect("settings");
+        std::fs::write(dir.path().join(SETTINGS), text).expect("written");
+        assert_eq!(port(None, at).ok(), Some(30_444));
+        assert_eq!(port(Some(7), at).ok(), Some(7));
+        assert_eq!(port(None, None).ok(), Some(USUAL_PORT));
     }
 }

@@ -1,11 +1,15 @@
 //! `consilium vote` and `consilium close`, and what is said after each call about a motion.
 
-use super::{history::Outcome, tally::Tally, Acting};
+use super::{
+    history::{decided, Outcome},
+    tally::Tally,
+    Acting,
+};
 use crate::{
     chain::{
         consortium::{Consortium, Motion, CONSORTIUM},
         send::{Happened, Included},
-        Chain,
+        Block, Chain,
     },
     show::{print_json, running},
 };
@@ -14,6 +18,12 @@ use clap::{Args, ValueEnum};
 use codec::{Decode, Encode};
 use serde_json::json;
 use sp_core::crypto::{AccountId32, Ss58Codec};
+use std::time::{Duration, Instant};
+
+/// How long a motion is looked for whose block was replaced by another.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often the newest block is looked at meanwhile.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// What `vote` takes.
 #[derive(Args)]
@@ -104,8 +114,12 @@ pub fn explain(acting: &Acting, here: &Consortium, motion: &Motion, studies: &[S
 /// # Errors
 /// The node does not answer.
 pub async fn tell(acting: &Acting, chain: &Chain, number: u32, what: &str, done: &Included) -> Result<()> {
-    let outcome = Outcome::of(number, &done.events);
-    let mut here = chain.consortium(done.block).await?;
+    let by_call = Outcome::of(number, &done.events);
+    let decides = by_call.is_some();
+    let (mut here, outcome) = match by_call {
+        Some(outcome) => (chain.consortium(done.block).await?, Some(outcome)),
+        None => looked_for(chain, number, done.block).await?,
+    };
     let removed = done.events.iter().filter(|event| event.pallet == CONSORTIUM && event.name == "Removed");
     let removed: Vec<AccountId32> =
         removed.filter_map(|event| AccountId32::decode(&mut &event.fields[..]).ok()).collect();
@@ -127,7 +141,9 @@ pub async fn tell(acting: &Acting, chain: &Chain, number: u32, what: &str, done:
         (Some(Outcome::Expired), _) => out!("  its time is over: not decided in time, and nothing of it is done"),
         (Some(outcome), _) => {
             out!("  it is decided: {}", outcome.words());
-            happened(&here, done).iter().for_each(|line| out!("  {line}"));
+            if decides {
+                happened(&here, done).iter().for_each(|line| out!("  {line}"));
+            }
         }
         (None, Some(tally)) => {
             out!(
@@ -140,9 +156,65 @@ pub async fn tell(acting: &Acting, chain: &Chain, number: u32, what: &str, done:
             let hint = acting.connection.hint();
             out!("  the others: consilium vote {number} aye|nay --dir FOLDER{hint}");
         }
-        (None, None) => out!("  it is open no more"),
+        (None, None) => out!("  {}", unseen(number, &here, &acting.asks())),
     }
     Ok(())
+}
+
+/// How a motion stands in a block's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stands {
+    /// It is voted on.
+    Open,
+    /// It was there, and is not any more.
+    Gone,
+    /// It was not proposed yet: the block that had it was replaced by another, or is not built upon yet.
+    NotYet,
+}
+
+/// How a motion stands.
+fn stands(here: &Consortium, number: u32) -> Stands {
+    match here.motions.contains_key(&number) {
+        true => Stands::Open,
+        false if number < here.next_motion => Stands::Gone,
+        false => Stands::NotYet,
+    }
+}
+
+/// The consortium with a motion that a call was about, and how the motion ended where it did meanwhile. The call's block may have
+/// been replaced by another of its height, and the call comes into a later one: a state without the motion is no answer.
+async fn looked_for(chain: &Chain, number: u32, block: Block) -> Result<(Consortium, Option<Outcome>)> {
+    let until = Instant::now() + PATIENCE;
+    let mut at = block;
+    loop {
+        // the state of a block that was replaced may be gone
+        let read = chain.consortium(at).await;
+        let ended = match read.as_ref().map_or(Stands::NotYet, |here| stands(here, number)) {
+            Stands::Open => return Ok((read?, None)),
+            Stands::Gone => decided(chain, number, at).await.ok().map(|found| found.outcome),
+            Stands::NotYet => None,
+        };
+        if ended.is_some() || Instant::now() >= until {
+            return Ok((read?, ended));
+        }
+        tokio::time::sleep(AGAIN).await;
+        at = chain.best().await?;
+    }
+}
+
+/// What is said of a motion that the newest block does not have, and of which the chain does not say how it ended.
+fn unseen(number: u32, here: &Consortium, hint: &str) -> String {
+    let newest = here.at.number;
+    match stands(here, number) {
+        Stands::Gone => format!(
+            "it is not voted on in block {newest}, and this node cannot say how it ended: ask another member's node \
+             (consilium motions {number} --url ws://HOST:PORT)"
+        ),
+        _ => format!(
+            "block {newest} does not have it: the block that had it was replaced by another, as happens, and the call comes into a later \
+             one. `consilium motions{hint}` lists what is open, perhaps under another number: look before you send it again"
+        ),
+    }
 }
 
 /// What the deciding vote did, by the chain's own events.
@@ -172,4 +244,26 @@ fn happened(here: &Consortium, done: &Included) -> Vec<String> {
         ));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::motions::tally::tests::{consortium, open};
+
+    #[test]
+    fn a_motion_that_a_replaced_block_had_is_not_said_to_be_over() {
+        let mut here = consortium(&["North", "South"]);
+        assert_eq!(stands(&here, 0), Stands::NotYet);
+        let said = unseen(0, &here, " --dir alder");
+        for part in ["block 1000", "replaced by another", "consilium motions --dir alder", "before you send it again"] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+        here.next_motion = 1;
+        assert_eq!(stands(&here, 0), Stands::Gone);
+        let said = unseen(0, &here, "");
+        assert!(said.contains("cannot say how it ended") && said.contains("consilium motions 0"), "{said}");
+        here.motions.insert(0, open(Motion::CancelUpgrade, &[1], &[]));
+        assert_eq!(stands(&here, 0), Stands::Open);
+    }
 }

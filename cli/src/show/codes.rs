@@ -78,7 +78,7 @@ pub fn why_aborted(reason: AbortReason) -> &'static str {
         AbortReason::TooFewEnrolled => "too few had enrolled in time, or nobody started it",
         AbortReason::PausedTooLong => "it was paused, and nobody let it go on",
         AbortReason::Stalled => "training stalled, and the agreement ends the study then (rules.on_stall)",
-        AbortReason::Decided => "its members decided so",
+        AbortReason::Decided => "its proposer, or enough of its members, decided so",
     }
 }
 

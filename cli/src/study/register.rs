@@ -2,7 +2,7 @@
 
 use super::{find, validate::study_file};
 use crate::{
-    chain::{agreement_hash, SWARM},
+    chain::{agreement_hash, consortium::Consortium, SWARM},
     motions::Acting,
     show::{self, print_json},
 };
@@ -22,8 +22,8 @@ pub struct Register {
     /// Study file: model, data schema, training and rules
     #[arg(value_name = "FILE")]
     study: PathBuf,
-    /// An institution that may enrol, by name or id; give it once for each. The one that proposes is invited with them. Left
-    /// out: every participant
+    /// An institution that may enrol, by name or id or a beginning that no other has; give it once for each. The one
+    /// that proposes is invited with them. Left out: every participant
     #[arg(long = "invite", value_name = "NAME")]
     invited: Vec<String>,
     #[command(flatten)]
@@ -41,9 +41,11 @@ pub async fn run(options: Register) -> Result<()> {
     let file = study_file(&options.study)?;
     let spec = file.spec().canonical()?;
     let chain = acting.chain().await?;
-    let institutions = chain.institutions(chain.best().await?).await?;
+    let here = chain.consortium(chain.best().await?).await?;
+    let institutions = chain.institutions(here.at).await?;
     let (proposer, own) = Acting::institution(&chain, &signer).await?;
-    let (invited, added) = invited(&options.invited, &proposer, &institutions)?;
+    let (invited, added) = invited(&options.invited, &proposer, &here, &institutions)?;
+    let circle = circle(&invited, added.as_deref(), &proposer, &institutions);
     let takers = if invited.is_empty() { institutions.iter().filter(|i| i.participant).count() } else { invited.len() };
     let takers = u32::try_from(takers)?.clamp(2, MAX_PARTICIPANTS);
     let mut rules = file.rules(chain.block_ms().await?, takers).with_context(|| shown.to_string())?;
@@ -71,9 +73,7 @@ pub async fn run(options: Register) -> Result<()> {
         }));
     }
     out!("study {number} is registered by {own}; its agreement is {}", hex::encode(agreement));
-    if let Some(name) = added {
-        out!("  {name}, which proposes it, is invited with the others");
-    }
+    circle.iter().for_each(|line| out!("  {line}"));
     out!("  with {takers} participants, {traffic} bytes go through each site's link in a round");
     out!("  each site reads it (consilium study {number} --dir FOLDER), and enrols with its table and its own folder:");
     let agreement = hex::encode(agreement);
@@ -116,19 +116,17 @@ fn wrong(error: RulesError) -> &'static str {
 fn invited(
     texts: &[String],
     proposer: &InstitutionId,
+    here: &Consortium,
     institutions: &[InstitutionNotice],
 ) -> Result<(Vec<InstitutionId>, Option<String>)> {
     let mut ids = BTreeSet::new();
     for text in texts {
-        let of = |i: &&InstitutionNotice| i.name.as_slice() == text.as_bytes() || i.id.to_string() == *text;
-        let Some(institution) = institutions.iter().find(of) else {
-            let names = show::names(institutions).into_values().collect::<Vec<_>>().join(", ");
-            bail!("--invite {text}: no institution of this name or id; there are {names}");
-        };
-        if !institution.participant {
-            bail!("--invite {text}: this institution is no participant of the consortium");
+        let id = InstitutionId(here.find(text).context("--invite")?.into());
+        if !institutions.iter().any(|i| i.id == id && i.participant) {
+            let name = show::name(&show::names(institutions), &id);
+            bail!("--invite {text}: {name} is no participant of the consortium");
         }
-        ids.insert(institution.id);
+        ids.insert(id);
     }
     let own = institutions.iter().find(|i| i.id == *proposer && i.participant);
     let own = own.filter(|own| !ids.is_empty() && ids.insert(own.id));
@@ -136,15 +134,36 @@ fn invited(
     Ok((ids.into_iter().collect(), added))
 }
 
+/// Who may enrol, by name: nobody is to be invited without the proposer's knowing whom.
+fn circle(
+    invited: &[InstitutionId],
+    added: Option<&str>,
+    proposer: &InstitutionId,
+    institutions: &[InstitutionNotice],
+) -> Vec<String> {
+    let names = show::names(institutions);
+    let listed = |ids: &[InstitutionId]| ids.iter().map(|id| show::name(&names, id)).collect::<Vec<_>>().join(", ");
+    let all: Vec<InstitutionId> = institutions.iter().filter(|i| i.participant).map(|i| i.id).collect();
+    let (first, added) = if invited.is_empty() {
+        let own = all.contains(proposer).then(|| show::name(&names, proposer));
+        (format!("no --invite was given: all {} participants are invited: {}", all.len(), listed(&all)), own)
+    } else {
+        (format!("invited are {}", listed(invited)), added.map(str::to_owned))
+    };
+    let mut lines = vec![first];
+    lines.extend(added.map(|name| format!("{name}, which proposes it, is invited with the others")));
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::motions::tally::tests::consortium;
     use consilium_primitives::Name;
     use consilium_study::StudyFile;
 
-    #[test]
-    fn who_proposes_is_invited_with_those_it_names_and_told_so() {
+    fn three() -> [InstitutionNotice; 3] {
         let notice = |n: u8, name: &str, participant| InstitutionNotice {
             id: InstitutionId([n; 32]),
             name: Name::truncate_from(name.into()),
@@ -152,19 +171,47 @@ mod tests {
             validator: true,
             participant,
         };
-        let all = [notice(1, "Alder Clinic", true), notice(2, "Birch Hospital", true), notice(3, "Notary", false)];
+        [notice(1, "Alder Clinic", true), notice(2, "Birch Hospital", true), notice(3, "Notary", false)]
+    }
+
+    #[test]
+    fn who_is_invited_is_named_also_where_nobody_was() {
+        let (all, own) = (three(), InstitutionId([1; 32]));
+        let said = circle(&[], None, &own, &all).join("\n");
+        for part in
+            ["no --invite was given", "all 2 participants", ": Alder Clinic, Birch Hospital\n", "Alder Clinic, which"]
+        {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+        assert!(!said.contains("Notary"), "{said}");
+        assert_eq!(circle(&[], None, &InstitutionId([3; 32]), &all).len(), 1, "it takes part in none");
+        let said = circle(&[own, InstitutionId([2; 32])], Some("Alder Clinic"), &own, &all);
+        assert_eq!(
+            said,
+            ["invited are Alder Clinic, Birch Hospital", "Alder Clinic, which proposes it, is invited with the others"]
+        );
+    }
+
+    #[test]
+    fn who_proposes_is_invited_with_those_it_names_and_told_so() {
+        let all = three();
+        let here = consortium(&["Alder Clinic", "Birch Hospital", "Notary"]);
         let call = |texts: &[&str], proposer: u8| {
             let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
-            invited(&texts, &InstitutionId([proposer; 32]), &all)
+            invited(&texts, &InstitutionId([proposer; 32]), &here, &all)
         };
         let ids = |of: &[u8]| of.iter().map(|n| InstitutionId([*n; 32])).collect::<Vec<_>>();
         assert_eq!(call(&["Birch Hospital"], 1).unwrap(), (ids(&[1, 2]), Some("Alder Clinic".into())));
         assert_eq!(call(&["Birch Hospital", "Alder Clinic"], 1).unwrap(), (ids(&[1, 2]), None));
+        // a beginning that no other has, and an id, are enough
+        assert_eq!(call(&["Birch"], 1).unwrap().0, ids(&[1, 2]));
+        assert_eq!(call(&[&InstitutionId([2; 32]).to_string()], 1).unwrap().0, ids(&[1, 2]));
         // who takes part in none, and where everybody may enrol
         assert_eq!(call(&["Birch Hospital", "Alder Clinic"], 3).unwrap(), (ids(&[1, 2]), None));
         assert_eq!(call(&[], 1).unwrap(), (Vec::new(), None));
-        assert!(call(&["Cedar"], 1).unwrap_err().to_string().contains("there are Alder Clinic, Birch Hospital"));
-        assert!(call(&["Notary"], 1).unwrap_err().to_string().contains("no participant"));
+        let said = format!("{:#}", call(&["Cedar"], 1).unwrap_err());
+        assert!(said.contains("--invite: \"Cedar\"") && said.contains("Alder Clinic"), "{said}");
+        assert!(call(&["Notary"], 1).unwrap_err().to_string().contains("Notary is no participant"));
     }
 
     #[test]

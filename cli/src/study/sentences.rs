@@ -2,12 +2,12 @@
 
 use crate::{
     plain::counted,
-    show::{name, Names},
+    show::{name, names, Names},
 };
 use consilium_primitives::{
-    round::Study,
+    round::{Phase, Study},
     rules::{Merge, MergeRule, NormBound, OnStall, ServerOptimizer, StudyRules, Weighting, PPM},
-    InstitutionId,
+    InstitutionId, InstitutionNotice,
 };
 
 /// A span of milliseconds, for people.
@@ -187,6 +187,25 @@ pub fn missing(study: &Study, names: &Names) -> Vec<String> {
     study.rules.invited.iter().filter(|id| !enrolled(id)).map(|id| name(names, id)).collect()
 }
 
+/// Who may enrol and has not, in a line, while a study enrols: where nobody is named, every participant may.
+pub fn not_enrolled(study: &Study, institutions: &[InstitutionNotice]) -> Option<String> {
+    if !matches!(study.phase, Phase::Enrolling { .. }) {
+        return None;
+    }
+    let names = names(institutions);
+    let absent: Vec<String> = if study.rules.invited.is_empty() {
+        let enrolled = |id: &InstitutionId| study.members.iter().any(|member| member.id == *id && member.active);
+        let asked = institutions.iter().filter(|i| i.participant && !enrolled(&i.id));
+        asked.map(|i| name(&names, &i.id)).collect()
+    } else {
+        missing(study, &names)
+    };
+    Some(match absent.as_slice() {
+        [] => "all who are invited have enrolled".into(),
+        some => format!("not enrolled yet: {}", some.join(", ")),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -274,5 +293,27 @@ mod tests {
         assert_eq!(missing(&study, &world.history.names), [absent.to_string()]);
         study.members[0].active = false;
         assert_eq!(missing(&study, &world.history.names).len(), 2);
+    }
+
+    #[test]
+    fn where_every_participant_may_enrol_those_that_have_not_are_named() {
+        let mut study = World::new().history.info.state;
+        let notice = |id, name: &str, participant| InstitutionNotice {
+            id,
+            name: consilium_primitives::Name::truncate_from(name.into()),
+            peer_id: None,
+            validator: true,
+            participant,
+        };
+        let mut all: Vec<InstitutionNotice> = study.members.iter().map(|m| notice(m.id, "a member", true)).collect();
+        all.push(notice(InstitutionId([98; 32]), "Notary", false));
+        assert_eq!(not_enrolled(&study, &all), None, "it enrols no more");
+        study.phase = Phase::Enrolling { until: 9 };
+        assert_eq!(not_enrolled(&study, &all).unwrap(), "all who are invited have enrolled");
+        all.push(notice(InstitutionId([99; 32]), "Cedar", true));
+        assert_eq!(not_enrolled(&study, &all).unwrap(), "not enrolled yet: Cedar");
+        // of those that were named, as before
+        study.rules.invited.try_push(study.members[0].id).unwrap();
+        assert_eq!(not_enrolled(&study, &all).unwrap(), "all who are invited have enrolled");
     }
 }

@@ -26,7 +26,7 @@ pub struct Standstill {
 }
 
 /// Of a study, and of one that has ended without a model also of what it was before: its end forgets who had done what.
-pub fn standstill(study: &Study, before: Option<&Study>, number: StudyId) -> Option<Standstill> {
+pub fn standstill(study: &Study, before: Option<&Study>, number: StudyId, names: &Names) -> Option<Standstill> {
     match &study.phase {
         Phase::Paused(pause) => {
             let by_itself = match pause.reason.passes() {
@@ -54,12 +54,27 @@ pub fn standstill(study: &Study, before: Option<&Study>, number: StudyId) -> Opt
             words: format!(
                 "it has ended without a model, in round {}: {} ({})",
                 study.round,
-                why_aborted(*reason),
+                alone(study, before, names).unwrap_or_else(|| why_aborted(*reason).to_owned()),
                 abort_name(*reason)
             ),
             sites: before.map(parts).unwrap_or_default(),
             next: again(*reason, study.round),
         }),
+        _ => None,
+    }
+}
+
+/// Who has ended a study by its own voice: its proposer, where it had not begun, or where the members' voices on its pause were too
+/// few a block before even with one more. None where that block is not known, or the members may have decided it.
+fn alone(study: &Study, before: Option<&Study>, names: &Names) -> Option<String> {
+    let Phase::Aborted { reason: AbortReason::Decided } = study.phase else { return None };
+    let who = name(names, &study.proposer);
+    match &before?.phase {
+        Phase::Enrolling { .. } => Some(format!("{who}, which proposed it, decided so before it began")),
+        // several voices can come in one block
+        Phase::Paused(pause) if pause.abort.count_ones() + 1 < study.rules.close_late(pause.roster.count_ones()) => {
+            Some(format!("{who}, which proposed it, decided so, as far as the block before tells"))
+        }
         _ => None,
     }
 }
@@ -143,7 +158,7 @@ pub fn trouble(
     names: &Names,
     number: StudyId,
 ) -> Vec<String> {
-    match standstill(study, before, number) {
+    match standstill(study, before, number, names) {
         Some(stands) => stands.lines(failed, names),
         None => failed.iter().map(|failure| failure.words(names)).collect(),
     }
@@ -201,7 +216,7 @@ mod tests {
         let said = lines.iter().find(|line| line.contains("SchemaMismatch")).unwrap();
         assert!(said.contains(&name(names, &who)) && said.contains("do not fit the study"), "{said}");
         assert!(lines.last().unwrap().contains("consilium study resume 4"), "{lines:?}");
-        let stands = standstill(&study, None, 4).unwrap();
+        let stands = standstill(&study, None, 4, names).unwrap();
         let document = stands.json(stands.next(), names);
         assert_eq!((&document["reason"], &document["sites"][0]["done"]), (&json!("TooFewUpdates"), &json!(false)));
     }
@@ -235,5 +250,24 @@ mod tests {
         study.rules.invited.try_push(InstitutionId([9; 32])).unwrap();
         assert_eq!(absent(&study, names), [InstitutionId([9; 32]).to_string()]);
         assert!(!trouble(&study, None, &[], names, 4).last().unwrap().contains("initial"));
+    }
+
+    #[test]
+    fn who_has_ended_a_study_alone_is_named() {
+        let world = World::new();
+        let (mut study, names) = (world.history.info.state.clone(), &world.history.names);
+        let (mut before, proposer) = (study.clone(), name(names, &study.proposer));
+        study.phase = Phase::Aborted { reason: AbortReason::Decided };
+        let said = |before: Option<&Study>| trouble(&study, before, &[], names, 4).remove(0);
+        let (one, some) = (format!("{proposer}, which proposed it, decided so"), "or enough of its members");
+        assert!(said(None).contains(some), "{}", said(None));
+        before.phase = Phase::Enrolling { until: 9 };
+        assert!(said(Some(&before)).contains(&one), "{}", said(Some(&before)));
+        before.phase = paused(PauseReason::TooFewUpdates);
+        assert!(said(Some(&before)).contains(&one), "two voices are needed, and nobody had one");
+        // the second voice may have been a member's
+        let Phase::Paused(pause) = &mut before.phase else { panic!("it is paused") };
+        pause.abort = 0b10;
+        assert!(said(Some(&before)).contains(some), "{}", said(Some(&before)));
     }
 }

@@ -87,6 +87,20 @@ fn warnings(file: &StudyFile, sites: u32) -> Result<Vec<String>> {
     Ok(warnings)
 }
 
+/// What has come of it, for the first line: a file that is sound says nothing of a table.
+fn verdict(looked: Option<&rows::Looked>, data: Option<&Path>) -> String {
+    match (looked, data) {
+        (Some(looked), Some(data)) if looked.usable => {
+            format!("the study file is sound, and the study can train on {}", data.display())
+        }
+        (Some(_), Some(data)) => format!(
+            "the study file is sound, and the study CANNOT train on {}: what is wrong is told below",
+            data.display()
+        ),
+        _ => "the study file is sound, and can be registered as it is; no table was looked at (--data)".into(),
+    }
+}
+
 /// Looks at a study file, and at a table with it.
 ///
 /// # Errors
@@ -134,7 +148,7 @@ pub async fn run(options: Validate) -> Result<()> {
             "preflight": looked.as_ref().map(|looked| looked.words.lines().map(seen).collect::<Vec<_>>()),
         }))?;
     } else {
-        out!("{shown}: “{}” can be registered as it is", seen(&spec.title));
+        out!("{shown}: “{}”: {}", seen(&spec.title), verdict(looked.as_ref(), options.data.as_deref()));
         out!("  it says {}, from {}", question.outcome, question.rows);
         question.reading.iter().for_each(|line| out!("  {line}"));
         out!("  model: {}; {}", question.model, counted(question.parameters, "number"));
@@ -191,5 +205,15 @@ mod tests {
         let wrong = text.replace("group = \"patient\"", "").replace("\"crp\"", "\"patient_id\"");
         let said = warnings(&StudyFile::parse(&wrong).unwrap(), 2).unwrap().remove(0);
         assert!(said.contains("the column \"patient_id\", which is a feature, looks like that"), "{said}");
+    }
+
+    #[test]
+    fn the_first_line_says_no_more_than_was_looked_at() {
+        let looked = |usable| rows::Looked { usable, words: String::new() };
+        let table = Some(Path::new("own-north.csv"));
+        let said = verdict(Some(&looked(false)), table);
+        assert!(said.contains("CANNOT train on own-north.csv") && !said.contains("registered"), "{said}");
+        assert!(verdict(Some(&looked(true)), table).contains("can train on own-north.csv"));
+        assert!(verdict(None, None).contains("no table was looked at"));
     }
 }

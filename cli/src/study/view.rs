@@ -4,7 +4,7 @@ use super::{
     answers::{failures, Failure},
     gone::gone,
     losses::{mean, without},
-    sentences::{missing, rules},
+    sentences::{not_enrolled, rules},
     silence,
     standstill::{absent, before_end, standstill, trouble},
     waiting::{waiting, Times, Waiting},
@@ -95,13 +95,16 @@ struct Seen<'a> {
     gone: Vec<(InstitutionId, String)>,
     /// What it was before it ended without a model.
     before: Option<Study>,
+    /// Who may enrol and has not, in a line.
+    enrolment: Option<String>,
 }
 
 /// Prints one study with its rounds.
 pub async fn study(number: StudyId, asked: &Asked) -> Result<()> {
     let (chain, connection) = (asked.chain().await?, &asked.connection);
     let at = chain.best().await?;
-    let names = names(&chain.institutions(at).await?);
+    let institutions = chain.institutions(at).await?;
+    let names = names(&institutions);
     let info = existing(&chain, number, at, &asked.hint()).await?;
     let failed = match info.state.ended() && !matches!(info.state.phase, Phase::Aborted { .. }) {
         true => Ok(Vec::new()),
@@ -127,6 +130,7 @@ pub async fn study(number: StudyId, asked: &Asked) -> Result<()> {
         gone,
         spec: chain.spec(number, at).await?,
         before: before_end(&chain, number, &info).await?,
+        enrolment: not_enrolled(&info.state, &institutions),
         names,
         info,
         failed,
@@ -167,7 +171,7 @@ impl Seen<'_> {
             Err(_) => Value::Null,
         };
         // null: it goes on, or has its model
-        document["standstill"] = match standstill(&info.state, self.before.as_ref(), *number) {
+        document["standstill"] = match standstill(&info.state, self.before.as_ref(), *number, names) {
             Some(stands) => stands.json(&self.asked.pasted(stands.next()), names),
             None => Value::Null,
         };
@@ -190,13 +194,7 @@ impl Seen<'_> {
         }
         out!("  proposed by {}", name(names, &info.state.proposer));
         member_lines(&info.state, names).iter().for_each(|line| out!("  {line}"));
-        if matches!(info.state.phase, Phase::Enrolling { .. }) {
-            match missing(&info.state, names).as_slice() {
-                [] if info.state.rules.invited.is_empty() => {}
-                [] => out!("  all who are invited have enrolled"),
-                some => out!("  not enrolled yet: {}", some.join(", ")),
-            }
-        }
+        self.enrolment.iter().for_each(|line| out!("  {line}"));
         for record in &self.records {
             self.round(record).iter().for_each(|line| out!("  {line}"));
         }

@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(refused(Voice::Withdraw, 1, &study, &own, &names), None);
         study.phase = Phase::Aborted { reason: AbortReason::Decided };
         let said = refused(Voice::Withdraw, 1, &study, &own, &names).unwrap();
-        assert!(said.contains("study 1 is over") && said.contains("its members decided so"), "{said}");
+        assert!(said.contains("study 1 is over") && said.contains("of its members, decided so"), "{said}");
     }
 
     #[test]
