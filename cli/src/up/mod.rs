@@ -15,7 +15,7 @@ pub mod doctor;
 mod happened;
 pub mod identity;
 mod logs;
-mod peers;
+pub mod peers;
 pub mod ports;
 mod program;
 mod proxy;
