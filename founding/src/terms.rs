@@ -90,13 +90,17 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Refuses times with which people could not act in time.
+    /// Refuses times with which people could not act in time, and a file in the place of the one that is to be made.
     ///
     /// # Errors
     /// The first of them, and what to do.
     pub fn check(&self) -> Result<()> {
         if self.out.is_none() && self.check.is_none() {
             bail!("make it or compare it? Give --out FILE for the specification that is made, or --check FILE for one that is there");
+        }
+        // known at once: the specification itself takes a while
+        if let Some(out) = self.out.as_ref().filter(|out| self.check.is_none() && out.exists()) {
+            bail!("{}: is there already, and is not overwritten; compare it with --check", out.display());
         }
         let times =
             [("upgrade-delay", self.upgrade_delay), ("silence", self.silence), ("motion-life", self.motion_life)];
@@ -193,6 +197,13 @@ mod tests {
             terms(&[name, "59m", "--test"]).check().unwrap();
             terms(&[name, "1h"]).check().unwrap();
         }
+    }
+
+    #[test]
+    fn a_file_that_is_there_already_is_refused_before_anything_is_computed() {
+        let taken = Terms { out: Some("Cargo.toml".into()), ..terms(&[]) };
+        let error = taken.check().unwrap_err().to_string();
+        assert!(error.contains("Cargo.toml: is there already") && error.contains("--check"), "{error}");
     }
 
     #[test]

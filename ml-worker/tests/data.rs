@@ -128,6 +128,11 @@ fn columns_that_are_missing_or_there_twice_are_named() {
     let data = spec().data;
     assert!(refused(&data, "age,ill\n1,yes\n").contains("has no column \"bmi\", which the study names as a feature"));
     assert!(refused(&data, "age,bmi\n1,2\n").contains("has no column \"ill\", which the study names as its label"));
+    let said = refused(&data, "age,BMI ,ill\n1,2,yes\n");
+    assert!(said.contains("has no column \"bmi\", which the study names as a feature (is \"BMI\" meant?)"), "{said}");
+    let grouped = DataSpec { group: Some("bmi2".into()), ..data.clone() };
+    let said = refused(&grouped, "age,bmi2,ill\n1,2,yes\n");
+    assert!(said.contains("\"bmi\"") && !said.contains("meant?"), "the study names that, too: {said}");
     assert!(refused(&data, "age,bmi,age,ill\n1,2,3,yes\n").contains("two columns \"age\""));
     assert!(refused(&data, "age,ill,bmi, ill\n1,no,3,yes\n").contains("two columns \"ill\""));
     assert!(refused(&data, b"age,bmi,ill,\xfc\n1,2,yes,3\n").contains("column 4 is not UTF-8"));

@@ -55,16 +55,19 @@ impl Of {
             ensure!(is == wanted, "these figures are of another {what}: {}, and this study's is {wanted}", seen(is));
             Ok(())
         };
+        // of another study's file, its number tells people more than its model's hash
+        if let Some(signed) = &file.signed {
+            same("chain", &signed.genesis, &self.genesis)?;
+            ensure!(
+                signed.study == self.study,
+                "these figures are of another study: of study {}, and this is study {}",
+                signed.study,
+                self.study
+            );
+        }
         same("model", &file.model, &self.model)?;
         same("specification", &file.spec, &self.spec)?;
         let Some(signed) = &file.signed else { return Ok(None) };
-        same("chain", &signed.genesis, &self.genesis)?;
-        ensure!(
-            signed.study == self.study,
-            "these figures are of another study: {}, and this one is {}",
-            signed.study,
-            self.study
-        );
         same("agreement", &signed.agreement, &self.agreement)?;
         let (mut signer, mut signature) = ([0; 32], [0; 64]);
         let read = hex::decode_to_slice(&signed.signer, &mut signer)
@@ -212,6 +215,11 @@ mod tests {
             let said = of().check(&other).unwrap_err().to_string();
             assert!(said.contains(wanted), "change {at}: {said}");
         }
+        // a whole file of another study is told by that study's number
+        let mut elsewhere = FiguresFile { model: "45".into(), ..signed };
+        elsewhere.signed.as_mut().unwrap().study = 0;
+        let said = of().check(&elsewhere).unwrap_err().to_string();
+        assert!(said.contains("another study: of study 0, and this is study"), "{said}");
         for (other, wanted) in [
             (FiguresFile { model: "45".into(), ..file() }, "another model"),
             (FiguresFile { spec: "<b>".into(), ..file() }, "another specification"),

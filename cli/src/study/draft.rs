@@ -275,7 +275,7 @@ fn draft(survey: &Survey, said: &Said, data: &Path) -> Result<String> {
             text += "]\n";
             for column in &levels {
                 let (name, levels) = (quoted(&column.name), list(&column.values));
-                text += &format!("\n[[data.categorical]]   # another value at any site is an error\ncolumn = {name}\nlevels = {levels}\n");
+                text += &format!("\n[[data.categorical]]   # another value at any site is an error, unless other = \"LEVEL\" says as which it counts\ncolumn = {name}\nlevels = {levels}\n");
             }
         }
     }
@@ -329,6 +329,7 @@ mod tests {
         assert_eq!((file.data.positive.as_str(), file.data.negative.as_str()), ("yes", "no"));
         assert_eq!((file.data.group.as_deref(), file.rules.rounds), (Some("patient"), 7));
         assert_eq!(file.data.missing, consilium_study::Missing::Mean);
+        assert!(text.contains("unless other = \"LEVEL\" says"), "{text}");
         assert!(text.contains("# left out: site\\u{1b} (one value only"), "{text}");
         assert!(text.contains("columns of t.csv, 60 rows") && !text.contains("left out: patient"), "{text}");
     }

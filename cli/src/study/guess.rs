@@ -87,7 +87,10 @@ pub fn group_words(group: Option<&str>) -> String {
 /// Why a column that holds this becomes no feature by itself; none where it becomes one.
 pub fn left_out(holds: &str) -> Option<&'static str> {
     Some(match holds {
-        "texts" => "texts, of which some stand in few rows: names of patients, words, or numbers with a cell among them that is none",
+        "texts" => {
+            "texts, of which some stand in few rows: names of patients, words, or numbers with a cell among them that is none; of names \
+             such as wards write the common ones as a [[data.categorical]] with other = \"LEVEL\" for the rest"
+        }
         "row_numbers" => "numbers that rise from row to row, as row numbers do",
         "constant" => "one value only in this table",
         "nothing" => "nothing but empty cells in this table",
@@ -128,7 +131,8 @@ mod tests {
         );
         assert!(group_words(None).contains("--group COLUMN"));
         assert!(
-            left_out("texts").is_some_and(|why| why.contains("numbers with a cell")) && left_out("numbers").is_none()
+            left_out("texts").is_some_and(|why| why.contains("numbers with a cell") && why.contains("other ="))
+                && left_out("numbers").is_none()
         );
     }
 }

@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(call(&["Birch Hospital", "Alder Clinic"], 1).unwrap(), (ids(&[1, 2]), None));
         // a beginning that no other has, and an id, are enough
         assert_eq!(call(&["Birch"], 1).unwrap().0, ids(&[1, 2]));
-        assert_eq!(call(&[&InstitutionId([2; 32]).to_string()], 1).unwrap().0, ids(&[1, 2]));
+        assert_eq!(call(&[InstitutionId([2; 32]).to_string().as_str()], 1).unwrap().0, ids(&[1, 2]));
         // who takes part in none, and where everybody may enrol
         assert_eq!(call(&["Birch Hospital", "Alder Clinic"], 3).unwrap(), (ids(&[1, 2]), None));
         assert_eq!(call(&[], 1).unwrap(), (Vec::new(), None));

@@ -4,7 +4,7 @@ use crate::data::{
     error::DataError,
     table::{
         cell::{Cell, Mode},
-        near::near,
+        near::{meant, near},
     },
 };
 use consilium_study::{Categorical, DataSpec, Missing, Others, Pictures, Scaling, Task, Transform};
@@ -134,12 +134,15 @@ pub(in crate::data) fn plan(names: &[String], spec: &DataSpec, mode: Mode, most:
     let find = |name: &str, what: &str, problems: &mut Vec<String>| {
         let problem = match places.get(name.trim()) {
             Some((place, false)) => return Some((*place, name.to_owned())),
+            _ if problems.len() >= most => return None,
             Some(_) => format!("has two columns {name:?}"),
-            None => format!("has no column {name:?}, which the study names as {what}"),
+            None => {
+                // where most columns are missing, no slip is what is wrong
+                let meant = if problems.len() < 10 { meant(name, names, spec) } else { String::new() };
+                format!("has no column {name:?}, which the study names as {what}{meant}")
+            }
         };
-        if problems.len() < most {
-            problems.push(problem);
-        }
+        problems.push(problem);
         None
     };
     let what = match spec.task() {

@@ -1,5 +1,8 @@
 //! Which of a table's columns somebody has meant who has mistyped its name.
 
+use crate::data::table::header::named;
+use consilium_study::DataSpec;
+
 /// Of a table with more columns nothing is proposed.
 const MOST_COLUMNS: usize = 1_000;
 
@@ -18,6 +21,13 @@ pub(in crate::data) fn near<'a>(wanted: &str, names: &'a [String]) -> Option<&'a
     };
     let each = names.iter().map(|name| (distance(&wanted, &plain(name)), name.as_str()));
     each.filter(|(slips, _)| *slips <= most).min().map(|(_, name)| name)
+}
+
+/// Which column may stand for a missing one, in words behind what is said of that; never one that the study names, too.
+pub(in crate::data) fn meant(missing: &str, names: &[String], spec: &DataSpec) -> String {
+    let taken = |name: &&str| named(spec).contains(name) || spec.features.columns.iter().any(|c| c.trim() == *name);
+    let free = near(missing, names).filter(|name| !taken(name));
+    free.map_or_else(String::new, |name| format!(" (is {name:?} meant?)"))
 }
 
 fn plain(name: &str) -> Vec<char> {
