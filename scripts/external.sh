@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Models of one's own, each from folder to certificate: the demo's study through local networks of four, over seeds, with Keras and, where
 # there is one, PyTorch, and the built-in network's figures beside them; with a Flower NumPyClient and scikit-learn on the first seed alone.
-# Each merge of the first seed is computed again. The long form of ml-worker/tests/external: minutes a seed and example.
+# Those of the first seed are audited. The long form of ml-worker/tests/external: minutes a seed and example.
 #
 #   scripts/external.sh [SEED...]
 #
@@ -78,14 +78,15 @@ auc() { "$python" -c 'import json, sys; print(json.load(open(sys.argv[1] + "/rep
 audit() {
     "$bin/consilium" localnet resume "$1" --keep >"$1.kept" 2>&1 &
     network=$!
-    local seconds=0 url=
+    local seconds=0 url= folders=() folder
     until grep -q 'the network keeps running' "$1.kept"; do
         sleep 1
         seconds=$((seconds + 1))
         kill -0 "$network" 2>/dev/null && [ "$seconds" -lt 600 ] || { cat "$1.kept" >&2; exit 1; }
     done
     url=$(grep -om1 'ws://127.0.0.1:[0-9]*' "$1.kept")
-    "$bin/consilium" audit 0 --url "$url" --blobs "$1/hospital-a/blobs" | tail -n 3
+    for folder in "$1"/hospital-*/blobs; do folders+=(--blobs "$folder"); done
+    "$bin/consilium" audit 0 --url "$url" "${folders[@]}" | tail -n 1
     kill -INT "$network"
     wait "$network" || true
     network=
