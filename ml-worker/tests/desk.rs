@@ -68,8 +68,8 @@ fn a_model_of_one_table_is_trained_measured_and_used() {
     assert!(said["test"]["auc"].as_f64().unwrap() > 0.95, "{said}");
     assert_eq!(fs::metadata(dir.join("model/model.json")).unwrap().permissions().mode() & 0o777, 0o600);
     // what was trained before is not lost
-    let said = fails(dir, &train);
-    assert!(said.contains("has a model already, and is not overwritten: name a new folder with --out"), "{said}");
+    let refused = fails(dir, &train);
+    assert!(refused.contains("has a model already, and is not overwritten: name a new folder with --out"), "{refused}");
     // the same again is the same model
     let again = json(dir, &train.replace("./model", "./again"));
     assert_eq!(again["test"], said["test"]);
