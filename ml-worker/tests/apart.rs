@@ -78,7 +78,7 @@ impl Folder {
         let mut arguments: Vec<PathBuf> = vec![command.into(), "--study".into(), self.path("study.toml")];
         arguments.extend(["--data".into(), self.path("a.csv"), "--test".into(), self.path(test)]);
         if command == "train" {
-            arguments.extend(["--out".into(), self.path("model"), "--draws".into(), "0".into()]);
+            arguments.extend(["--out".into(), self.path(&format!("model-{test}")), "--draws".into(), "0".into()]);
         }
         program(&arguments)
     }
