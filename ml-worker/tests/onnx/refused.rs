@@ -17,6 +17,8 @@ use std::{fs, path::Path};
 fn each(folder: &Path, data: &str, header: &str, rows: &[&str]) -> Vec<(f64, bool)> {
     let deep = "[model.dense]\nhidden = [16]\nactivation = \"relu\"\n";
     fs::write(folder.join("study.toml"), study(data, deep, "")).unwrap();
+    // the one before is not overwritten
+    let _ = fs::remove_dir_all(folder.join("model"));
     line(folder, "train --study ./study.toml --data ./rows.csv --out ./model --draws 0");
     let model = folder.join("model.onnx");
     let _ = fs::remove_file(&model);
@@ -78,6 +80,7 @@ fn what_cannot_be_exported_is_refused_by_name() {
     let data = "features = { columns = [\"a\", \"few\"] }\nlabel = \"ill\"\npositive = \"1\"\nnegative = \"0\"\nscaling = \"SCALING\"\n";
     let train = |scaling: &str| {
         fs::write(dir.join("study.toml"), study(&data.replace("SCALING", scaling), "[model.logistic]", "")).unwrap();
+        let _ = fs::remove_dir_all(dir.join("model"));
         line(dir, "train --study ./study.toml --data ./rows.csv --out ./model --draws 0");
     };
     train("transductive");
