@@ -172,8 +172,10 @@ impl Place {
             Confinement::OwnUser => {
                 add(&["unshare", "--net", "--pid", "--ipc", "--uts", "--mount", "--propagation", "private"]);
                 add(&["--fork", "--kill-child=KILL", "--", "sh", "-euc"]);
+                // the shell stays, first of its processes and root's: a change of user would make the trainer forget that it is to
+                // end with `unshare`, the shell does not, and with it ends whatever it started
                 add(&["mount -t proc proc /proc; mount --bind \"$1\" \"$2\"; mount -t tmpfs -o mode=1777 tmpfs /tmp; cd \"$2\"; \
-                       shift 2; exec \"$@\"", "sh", &shown(folder), AS_OWN_USER]);
+                       shift 2; \"$@\" || exit $?; exit 0", "sh", &shown(folder), AS_OWN_USER]);
             }
         }
         if self.form != Confinement::Nothing {
@@ -196,9 +198,14 @@ impl Place {
         command
     }
 
-    /// Programs of this form that stand between the worker and the trainer.
-    pub fn between(&self) -> &'static [&'static str] {
-        &["bwrap", "unshare"]
+    /// How many processes of this form stand between the worker and the trainer, one below the other. Not by their names: a
+    /// trainer may call its own so.
+    pub fn between(&self) -> usize {
+        match self.form {
+            Confinement::Nothing => 0,
+            // each with the first process of a namespace below it
+            Confinement::Bubblewrap | Confinement::OwnUser => 2,
+        }
     }
 }
 

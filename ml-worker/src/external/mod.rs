@@ -8,6 +8,7 @@ mod code;
 mod confine;
 mod engine;
 mod files;
+mod guard;
 mod process;
 mod trainer;
 mod watch;

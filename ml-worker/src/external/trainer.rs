@@ -52,6 +52,8 @@ struct State {
     jobs: u64,
     /// When it last began a job.
     worked: Option<Instant>,
+    /// Whether the last one that was to end had to be killed.
+    stubborn: bool,
 }
 
 impl fmt::Debug for Trainer {
@@ -245,6 +247,11 @@ impl Trainer {
         self.state.try_lock().is_some_and(|state| state.worked.is_some_and(|worked| worked.elapsed() >= time))
     }
 
+    /// Whether it had to be killed when it was asked to end in the middle of the last job.
+    pub fn stubborn(&self) -> bool {
+        self.state.lock().stubborn
+    }
+
     fn output(&self) -> PathBuf {
         self.folder.join("out/output.safetensors")
     }
@@ -370,6 +377,7 @@ impl Trainer {
         let Some(running) = &mut state.running else { return Err(ExternalError::Halted) };
         let done = running.work(&self.settings, halt);
         if done.is_err() {
+            state.stubborn = running.stubborn;
             // whatever state it is in, the next job finds a new one
             state.running = None;
         }

@@ -5,6 +5,7 @@
 mod support;
 
 mod hostile;
+mod killed;
 
 use consilium_aggregation::ModelFile;
 use consilium_ml_worker::external::pack;

@@ -47,6 +47,20 @@ def misdeed(settings, job):
         children = [subprocess.Popen(["sleep", "60"]) for _ in range(64)]
         time.sleep(5)
         assert all(child.poll() is None for child in children)
+    elif kind == "disguise":
+        import ctypes
+
+        children = []
+        for _ in range(64):
+            child = os.fork()
+            if child == 0:
+                # by the name of what holds the trainer
+                ctypes.CDLL(None).prctl(15, b"unshare" if len(children) % 2 else b"bwrap", 0, 0, 0)
+                time.sleep(60)
+                os._exit(0)
+            children.append(child)
+        time.sleep(5)
+        assert all(os.waitpid(child, os.WNOHANG) == (0, 0) for child in children)
     elif kind == "memory":
         held = bytearray(2 << 30)
         for at in range(0, len(held), 4096):
@@ -54,6 +68,10 @@ def misdeed(settings, job):
         time.sleep(5)
     elif kind == "sleep":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if os.getpid() != os.getpgid(0):
+            os.setsid()
+        if os.fork():
+            open("state/asleep", "w").close()
         time.sleep(600)
     elif kind == "die":
         os._exit(3)
