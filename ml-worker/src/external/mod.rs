@@ -10,6 +10,7 @@ mod engine;
 mod files;
 mod guard;
 mod process;
+mod roots;
 mod trainer;
 mod watch;
 

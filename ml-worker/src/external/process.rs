@@ -78,14 +78,14 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Starts one on its folder.
+    /// Starts one on its folder; it sees those folders of the site, too.
     pub fn start(
         place: &Place,
-        folder: &Path,
+        (folder, roots): (&Path, &[PathBuf]),
         settings: &TrainerSettings,
         gpu: Option<usize>,
     ) -> Result<Self, ExternalError> {
-        let mut command = place.command(folder, settings, gpu);
+        let mut command = place.command((folder, roots), settings, gpu);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let cannot = |error: io::Error| ExternalError::Failed(format!("cannot start {:?}: {error}", settings.command));
         let words = folder.join(WORDS);

@@ -43,6 +43,8 @@ def misdeed(settings, job):
         open(settings["path"]).read()
     elif kind == "write":
         open(job["rows"]["training"], "ab").write(b"x")
+    elif kind == "spoil":
+        open(job["files"]["training"][0], "a").write("x")
     elif kind == "children":
         children = [subprocess.Popen(["sleep", "60"]) for _ in range(64)]
         time.sleep(5)
@@ -81,10 +83,14 @@ def misdeed(settings, job):
 
 
 def work(job):
-    rows = job["rows"].get("training") or job["rows"]["predict"]
-    table, model = read(rows), read(job["model"])
-    width, weight, bias = job["inputs"][0], model["weight"], model["bias"][0]
+    side = "training" if "training" in job["rows"] else "predict"
+    table, model = read(job["rows"][side]), read(job["model"])
+    weight, bias = model["weight"], model["bias"][0]
+    width = len(weight)
     x = [table["x"][at : at + width] for at in range(0, len(table["x"]), width)]
+    if "files" in job:
+        job["files"] = {which: json.load(open(path)) for which, path in job["files"].items()}
+        x = [[float(cell) for cell in open(path).read().split()] for path in job["files"][side]]
     score = lambda row: sum(w * v for w, v in zip(weight, row)) + bias
     if job["kind"] == "predict":
         write(job["output"], {"logits": ("F32", [len(x), 1], [score(row) for row in x])})
