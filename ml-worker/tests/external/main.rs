@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod compared;
 mod files;
 mod hostile;
 mod killed;

@@ -93,6 +93,8 @@ def work(job):
         x = [[float(cell) for cell in open(path).read().split()] for path in job["files"][side]]
     score = lambda row: sum(w * v for w, v in zip(weight, row)) + bias
     if job["kind"] == "predict":
+        # so that it can be seen which site's counter it was given
+        bias += float(job["settings"].get("shift", 0)) * model.get("rounds", [0])[0]
         write(job["output"], {"logits": ("F32", [len(x), 1], [score(row) for row in x])})
         return
     if job["round"] > int(job["settings"].get("after", 0)):

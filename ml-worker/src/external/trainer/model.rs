@@ -11,7 +11,7 @@ use crate::site::write_whole;
 use anyhow::Context;
 use consilium_aggregation::blob_hash;
 use safetensors::Dtype;
-use std::fs;
+use std::{fs, io};
 
 impl Trainer {
     /// What the site keeps of the tensors that are not merged; `None` where there are none.
@@ -33,6 +33,23 @@ impl Trainer {
         self.state.lock().model = None;
         let path = self.folder.join(LOCAL);
         write_whole(&path, bytes, 0o600).with_context(|| path.display().to_string())
+    }
+
+    /// Whether tensors stay at the site.
+    pub fn keeps(&self) -> bool {
+        !self.local.is_empty()
+    }
+
+    /// Puts back those of the initial file.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn keep_initial(&self) -> io::Result<()> {
+        self.state.lock().model = None;
+        match fs::remove_file(self.folder.join(LOCAL)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Writes the model that a job is about, merged and local tensors, unless it lies there; gives its hash.
