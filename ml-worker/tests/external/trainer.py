@@ -78,8 +78,9 @@ def misdeed(settings, job):
     elif kind == "die":
         os._exit(3)
     elif kind == "print":
-        print("PATIENT 17.99 10.38")
-        print("PATIENT 17.99 10.38", file=sys.stderr, flush=True)
+        # put together here, so that the word in a file has come from a run
+        for stream in (sys.stdout, sys.stderr):
+            print("PATI" + "ENT", *read(job["rows"]["training"])["x"][:2], file=stream, flush=True)
 
 
 def work(job):
@@ -97,8 +98,12 @@ def work(job):
         bias += float(job["settings"].get("shift", 0)) * model.get("rounds", [0])[0]
         write(job["output"], {"logits": ("F32", [len(x), 1], [score(row) for row in x])})
         return
-    if job["round"] > int(job["settings"].get("after", 0)):
-        misdeed(job["settings"], job)
+    settings = job["settings"]
+    if "misdeeds" in settings:
+        # one a round, at the large site alone; not at a desk, where nobody is attacked
+        large = len(x) > settings["above"] and "desk" not in job["rows"][side]
+        settings["misdeed"] = dict(enumerate(settings["misdeeds"], 1)).get(job["round"], "") if large else ""
+    misdeed(settings, job)
     seen = open("state/rounds", "a+")
     seen.write(f"{job['round']} {os.getpid()}\n")
     for step in range(int(job["settings"].get("steps", 20))):
