@@ -4,9 +4,8 @@ use super::*;
 use consilium_ml_worker::{
     compare::Inputs,
     data::{demo, read_table, Split},
-    external::{Engine, Trainer},
+    external::Engine,
     simulate::{site_group_key, Site, Swarm},
-    site::TrainerSettings,
 };
 use consilium_primitives::InstitutionId;
 use std::sync::Arc;
@@ -29,11 +28,7 @@ fn a_model_is_measured_at_each_site_with_the_tensors_that_stay_there() {
     let splits: Vec<Split> = sites.iter().map(|site| Split::of(&site.table, 0.3)).collect();
     let held_out = table("held-out.csv", &[9; 32]);
 
-    let allowed = allowed(forms()[0], SLEEPLESS);
-    fs::write(at("trainer.toml"), allowed.split_once("[study.trainer]\n").unwrap().1).unwrap();
-    let settings = TrainerSettings::read(&at("trainer.toml")).unwrap();
-    let initial = initial(true);
-    let trainer = Arc::new(Trainer::new(&spec, &at("trainer"), (&settings, None), (&code(), &initial)).unwrap());
+    let (trainer, initial) = (Arc::new(at_a_desk(scratch.path(), &spec)), initial(true));
     let counter =
         |count: i64| Some(tensors(&[("rounds", safetensors::Dtype::I64, vec![1], count.to_le_bytes().to_vec())]));
     let compare = |at_sites| {
