@@ -1,9 +1,9 @@
 //! What becomes of a trainer whose worker is killed in the middle of a job: it ends, too, with all that it started.
 
+use super::support::{order, prepare, Process};
 use super::*;
 use consilium_ml_worker::site::Blobs;
 use std::time::{Duration, Instant};
-use support::{order, prepare, Process};
 
 /// A running process: its number, its parent's, and when it began, for a number may be another's soon.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -175,7 +175,7 @@ impl Rows {
     /// where rows are numbers.
     pub fn files(&self) -> Vec<(&Path, &Path)> {
         let made = self.parts.iter().filter_map(|(_, part)| match part {
-            Part::Made { from, rows } => Some(rows.iter().filter_map(|row| from.file(*row))),
+            Part::Made { from, rows } => Some(rows.iter().filter_map(move |row| from.file(*row))),
             Part::Kept(_) | Part::Table { .. } => None,
         });
         made.flatten().collect()
