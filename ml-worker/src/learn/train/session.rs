@@ -7,6 +7,7 @@ use crate::{
         loss::Objective,
         net::{logits, Net, NetError},
         optimize::OptimizerState,
+        private::Private,
     },
     random::key,
 };
@@ -130,6 +131,9 @@ pub struct Session<'a> {
     pub state: &'a OptimizerState,
     /// Where chance comes from.
     pub seeds: &'a Seeds,
+    /// Private training: its steps in place of the agreement's batches, its coins in place of an order of the rows. Of the seeds
+    /// only the round counts then.
+    pub private: Option<&'a Private>,
     /// Where to go on.
     pub from: Option<Checkpoint>,
     /// Candle's device that computes gradients, and looks at validation rows; none: the kernels of this program, on the CPU.
@@ -161,7 +165,7 @@ impl<'a> Session<'a> {
         state: &'a OptimizerState,
         seeds: &'a Seeds,
     ) -> Self {
-        Self { spec, base, training, validation, state, seeds, from: None, device: None, keep: None }
+        Self { spec, base, training, validation, state, seeds, private: None, from: None, device: None, keep: None }
     }
 }
 
