@@ -46,9 +46,14 @@ impl Mechanism {
         u128::from(word) < (u128::from(self.rate_ppm) << 64) / u128::from(PPM)
     }
 
+    /// `q`.
+    pub fn rate(&self) -> f64 {
+        f64::from(self.rate_ppm) / f64::from(PPM)
+    }
+
     /// `q·N`.
     pub fn expected(&self) -> f64 {
-        f64::from(self.rate_ppm) / f64::from(PPM) * self.units as f64
+        self.rate() * self.units as f64
     }
 }
 

@@ -29,6 +29,18 @@ pub enum TrainError {
         /// Epoch, from 0.
         epoch: u32,
     },
+    /// The same in a private training.
+    #[error(
+        "private training left the finite numbers in step {step}: lower the learning rate, scale the features, or bound what their \
+         columns may hold"
+    )]
+    NotFiniteInStep {
+        /// Step of the round, from 1.
+        step: u64,
+    },
+    /// A training that cannot be private.
+    #[error("this study cannot be trained under [privacy]: {0}")]
+    NotPrivate(&'static str),
     /// Rows that are read while training goes on cannot be read any more.
     #[error("rows cannot be read: {0}")]
     Rows(#[from] io::Error),
@@ -47,7 +59,8 @@ impl TrainError {
     /// What others learn of it.
     pub fn code(&self) -> FailureCode {
         match self {
-            Self::NotFinite { .. } => FailureCode::NotFinite,
+            Self::NotFinite { .. } | Self::NotFiniteInStep { .. } => FailureCode::NotFinite,
+            Self::NotPrivate(_) => FailureCode::Refused,
             Self::Rows(_) => FailureCode::DataUnreadable,
             // a network that these data cannot train
             Self::Net(NetError::NoGradient(_)) => FailureCode::SchemaMismatch,
