@@ -107,12 +107,13 @@ class Session:
 
     def data(self, x, y):
         self.x = torch.from_numpy(x.reshape(-1, *self.shape).copy())
-        self.y = torch.from_numpy(y.reshape(-1, 1).copy())
+        self.y = torch.from_numpy(y.copy())
 
     def back(self, rows):
         """The way there and back of some rows, up to the sum of clipped gradients."""
         self.optimizer.zero_grad()
-        loss = self.loss(self.model(self.x[rows]), self.y[rows])
+        # one loss a row: ghost clipping takes a column of them for more rows
+        loss = self.loss(self.model(self.x[rows]).squeeze(1), self.y[rows])
         loss.backward()
         return float(loss.item())
 
