@@ -1,9 +1,11 @@
 //! Benchmarks of every call, of the check of a vote, and of the deadlines, each with as many members as a study can
 //! have and in the dearest state that was found: merges that close with half of the members in dissent, or with as many updates of the next round
-//! as close one at once, a pause whose end freezes all commitments at once.
+//! as close one at once, a pause whose end freezes all commitments at once, shares of all partners' secrets.
+
+mod masked;
 
 use crate::{
-    pallet::{Call, Config, Losses, NextStudy, Pallet, Studies},
+    pallet::{Call, Config, Losses, NextStudy, Pallet, Postings, Studies},
     sr25519::AuthorityId,
     types::{genesis, institution, Membership, Spec},
     MAX_RUNNING,
@@ -98,7 +100,7 @@ fn full<T: Config>(all: &[(AccountId32, AuthorityId)], rules: StudyRules) -> Stu
 /// What a participant answers to its open duty.
 fn ballot<T: Config>(study: StudyId, who: &AccountId32, body: VoteBody) -> Vote {
     let id = institution(who);
-    let asked = Pallet::<T>::asked(&id).into_iter().find(|asked| asked.order.duty.study == study);
+    let asked = Pallet::<T>::asked(&id).into_iter().find(|asked| asked.order.duty.study == study && !asked.work);
     let asked = asked.expect("the benchmark has brought the study to this duty");
     let duty = asked.order.duty;
     let (round, attempt, resumed, kind) = (duty.round, asked.attempt, asked.resumed, duty.kind);
@@ -115,7 +117,7 @@ fn ahead<T: Config>(study: StudyId, who: &AccountId32) -> Vote {
     let root = hash(1_000);
     let vote = ballot::<T>(study, who, VoteBody::Root(root));
     let id = institution(who);
-    let asked = Pallet::<T>::asked(&id).into_iter().find(|asked| asked.order.duty.study == study);
+    let asked = Pallet::<T>::asked(&id).into_iter().find(|asked| asked.order.duty.study == study && !asked.work);
     let duty = asked.expect("the benchmark has brought the study to this duty").order.duty;
     let duty = Duty { kind: DutyKind::Train, round: duty.round.saturating_add(1), base: root, ..duty };
     let next = Next::Update { duty: duty.hash(), root: hash(3_000), len: LEN, metric: Some(1) };
@@ -316,6 +318,76 @@ mod benchmarks {
         }
 
         assert!(matches!(verdict, Some(Ok(_))));
+    }
+
+    #[benchmark]
+    fn post() {
+        let all = participants::<T>();
+        let study = masked::nearly_revealed::<T>(&all);
+        let (who, key) = &all[all.len() - 1];
+        let bytes = masked::shares::<T>(study, who);
+        let cast = masked::posted::<T>(study, who, &bytes);
+        let signature =
+            key.sign(&cast.payload(&genesis::<T>(), &agreement::<T>(study))).expect("the keystore has the key");
+
+        #[extrinsic_call]
+        _(RawOrigin::Authorized, cast, bytes.try_into().expect("as many as may be posted"), signature);
+
+        assert!(matches!(phase::<T>(study), Phase::Summing(_)));
+    }
+
+    #[benchmark]
+    fn authorize_post() {
+        let all = participants::<T>();
+        let study = masked::nearly_revealed::<T>(&all);
+        let (who, key) = &all[all.len() - 1];
+        let bytes = masked::shares::<T>(study, who);
+        let cast = masked::posted::<T>(study, who, &bytes);
+        let signature =
+            key.sign(&cast.payload(&genesis::<T>(), &agreement::<T>(study))).expect("the keystore has the key");
+        let bytes = bytes.try_into().expect("as many as may be posted");
+        let call = Call::<T>::post { vote: cast, bytes, signature };
+        let verdict;
+
+        #[block]
+        {
+            verdict = call.authorize(TransactionSource::External);
+        }
+
+        assert!(matches!(verdict, Some(Ok(_))));
+    }
+
+    #[benchmark]
+    fn abandon() {
+        let all = participants::<T>();
+        let study = masked::revealing::<T>(&all);
+        while !matches!(phase::<T>(study), Phase::Paused(_)) {
+            let due = Studies::<T>::get(study).and_then(|info| info.state.deadline()).unwrap_or(1_000);
+            frame_system::Pallet::<T>::set_block_number(due.into());
+            assert_ok!(Pallet::<T>::apply(study, Event::Tick));
+        }
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(all[0].0.clone()), study);
+
+        assert!(matches!(phase::<T>(study), Phase::Collecting(_)));
+    }
+
+    #[benchmark]
+    fn forget() {
+        let all = participants::<T>();
+        let study = masked::revealing::<T>(&all);
+        for (who, _) in all.iter().take(close_at_once(MAX_PARTICIPANTS) as usize) {
+            masked::post::<T>(study, who, masked::shares::<T>(study, who));
+        }
+        Pallet::<T>::forget_pairing(study, 1, 1);
+
+        #[block]
+        {
+            assert!(Pallet::<T>::forget_one());
+        }
+
+        assert_eq!(Postings::<T>::iter().count(), 0);
     }
 
     #[benchmark]

@@ -312,7 +312,7 @@ pub mod pallet {
         ///
         /// Sent and signed as [`Call::vote`]; the vote names the bytes by their hash.
         #[pallet::call_index(7)]
-        #[pallet::weight((<T as Config>::WeightInfo::post(bytes.len() as u32), DispatchClass::Operational))]
+        #[pallet::weight((<T as Config>::WeightInfo::post(), DispatchClass::Operational))]
         #[pallet::authorize(Self::authorize_post)]
         pub fn post(
             origin: OriginFor<T>,
