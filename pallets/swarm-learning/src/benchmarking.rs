@@ -2,17 +2,18 @@
 //! have and in the dearest state that was found: merges that close with half of the members in dissent, or with as many updates of the next round
 //! as close one at once, a pause whose end freezes all commitments at once, shares of all partners' secrets.
 
-mod masked;
+pub(crate) mod masked;
+mod states;
 
 use crate::{
-    pallet::{Call, Config, Losses, NextStudy, Pallet, Postings, Studies},
+    pallet::{Call, Config, NextStudy, Pallet, Postings, Studies},
     sr25519::AuthorityId,
     types::{genesis, institution, Membership, Spec},
     MAX_RUNNING,
 };
 use alloc::{boxed::Box, vec, vec::Vec};
 use consilium_primitives::{
-    round::{Event, PerMember, Phase},
+    round::{Event, Phase},
     rules::{close_at_once, MAX_PARTICIPANTS, MAX_SPEC_LEN, PPM},
     Duty, DutyKind, Hash, Marks, Merge, MergeRule, Next, OnStall, StudyId, StudyRules, Vote, VoteBody, Weighting,
 };
@@ -22,6 +23,7 @@ use frame_system::RawOrigin;
 use sp_application_crypto::RuntimeAppPublic;
 use sp_core::crypto::AccountId32;
 use sp_runtime::transaction_validity::TransactionSource;
+use states::{disputed, judged, paused};
 
 /// What a file's length is agreed to be.
 const LEN: u64 = 1_000;
@@ -142,52 +144,6 @@ fn merging<T: Config>(all: &[(AccountId32, AuthorityId)], rules: StudyRules) -> 
 
 fn phase<T: Config>(study: StudyId) -> Phase {
     Studies::<T>::get(study).expect("the benchmark has registered it").state.phase
-}
-
-/// A merge on which all but the last have voted: so many for one root, everybody else each for one of their own. With
-/// half of all, the last one decides; with one more, the deadline.
-fn disputed<T: Config>(all: &[(AccountId32, AuthorityId)], rules: StudyRules, agreed: usize) -> StudyId {
-    let study = merging::<T>(all, rules);
-    let last = all.len().saturating_sub(1);
-    for ((who, _), n) in all.iter().take(last).zip(0u32..) {
-        let root = if (n as usize) < agreed { hash(1_000) } else { hash(n.saturating_add(2_000)) };
-        answer::<T>(study, who, VoteBody::Root(root));
-    }
-    study
-}
-
-/// Lets a study whose merge is open be in its third and last round, of which everybody has reported every loss: what closes
-/// it also compares the second round with the first.
-fn judged<T: Config>(study: StudyId, all: &[(AccountId32, AuthorityId)]) {
-    // the rounds themselves would take too long; what is read of them are their losses
-    Studies::<T>::mutate(study, |info| {
-        if let Some(info) = info {
-            (info.state.round, info.state.rules.max_rounds, info.state.best) = (3, 3, Some(1));
-            info.state.rules.target = Some(0);
-            info.state.base_round = 2;
-        }
-    });
-    for round in 1..3u32 {
-        let mut losses = PerMember::new();
-        for ((who, _), n) in all.iter().zip(1u32..) {
-            let loss = round.wrapping_mul(2_654_435_761).wrapping_add(n.wrapping_mul(40_503)) % 1_000_000;
-            let stored = losses.try_push((institution(who), loss));
-            assert!(stored.is_ok());
-        }
-        Losses::<T>::insert(study, round, losses);
-    }
-}
-
-/// A study that has paused because nobody agreed on a merge: with all commitments, which freeze at once when it goes on.
-fn paused<T: Config>(all: &[(AccountId32, AuthorityId)]) -> StudyId {
-    let study = merging::<T>(all, rules());
-    while matches!(phase::<T>(study), Phase::Merging(_)) {
-        for ((who, _), n) in all.iter().zip(0u32..) {
-            answer::<T>(study, who, VoteBody::Root(hash(n)));
-        }
-    }
-    assert!(matches!(phase::<T>(study), Phase::Paused(_)));
-    study
 }
 
 #[benchmarks]

@@ -56,6 +56,7 @@ extern crate alloc;
 #[cfg(any(feature = "runtime-benchmarks", test))]
 mod benchmarking;
 mod conductor;
+mod effects;
 mod errors;
 mod events;
 mod mask_orders;
