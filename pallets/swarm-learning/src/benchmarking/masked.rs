@@ -36,7 +36,7 @@ pub(crate) fn post<T: Config>(study: StudyId, who: &AccountId32, bytes: Vec<u8>)
 pub(crate) fn shares<T: Config>(study: StudyId, who: &AccountId32) -> Vec<u8> {
     let state = Studies::<T>::get(study).expect("the benchmark has registered it").state;
     let partners = state.masking.pair.as_ref().map(|pair| state.partners(pair)).unwrap_or_default();
-    let all = 1u64.checked_shl(partners.len() as u32).map_or(u64::MAX, |bit| bit - 1);
+    let all = 1u64.checked_shl(partners.len() as u32).map_or(u64::MAX, |bit| bit.wrapping_sub(1));
     let mut bytes = all.to_le_bytes().to_vec();
     for partner in partners {
         bytes.extend_from_slice(&share(&partner.institution, &institution(who), 0));

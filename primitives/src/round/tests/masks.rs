@@ -4,6 +4,7 @@ mod ends;
 mod losses;
 mod model;
 mod once;
+mod page;
 mod rules;
 
 use super::*;
