@@ -79,12 +79,13 @@ impl<T: Config> Pallet<T> {
         let statistics = info.state.statistics.map(|root| BlobRef { root, len: rules.statistics_len });
         let (base, output_len) = match open.duty.kind {
             DutyKind::Statistics | DutyKind::MergeStatistics => (None, rules.statistics_len),
-            DutyKind::Keys | DutyKind::Deal | DutyKind::Reveal => (None, 0),
-            DutyKind::Gather => (None, masked.as_ref().map_or(0, |masked| rules.part_len(masked.kind))),
-            DutyKind::Mask => {
+            DutyKind::Keys | DutyKind::Deal => (None, 0),
+            // the model that what is masked stands on; statistics stand on none
+            DutyKind::Mask | DutyKind::Gather | DutyKind::Reveal => {
                 let kind = masked.as_ref().map_or(Kind::Model, |masked| masked.kind);
                 let base = (kind != Kind::Statistics).then(|| model(info.state.base));
-                (base, rules.part_len(kind))
+                let made = if open.duty.kind == DutyKind::Mask { rules.part_len(kind) } else { 0 };
+                (base, made)
             }
             // of figures comes no file
             DutyKind::Merge if masked.as_ref().is_some_and(|masked| masked.kind == Kind::Evaluation) => {
@@ -124,7 +125,9 @@ impl<T: Config> Pallet<T> {
         let merges = matches!(open.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics);
         let merge = merges.then(|| rules.merge.clone());
         let stands_on = match open.duty.kind {
-            DutyKind::Train | DutyKind::Merge | DutyKind::Mask => info.state.base_round,
+            DutyKind::Train | DutyKind::Merge | DutyKind::Mask | DutyKind::Gather | DutyKind::Reveal => {
+                info.state.base_round
+            }
             _ => open.duty.round,
         };
         let attested = Self::attested(study, info.state.round, stands_on);

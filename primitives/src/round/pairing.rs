@@ -171,12 +171,17 @@ impl Study {
     /// Closes the key list, or fixes the partners, where all that are waited for are in.
     pub(super) fn after_pairing(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
         let (Phase::Collecting(c), Some(pair)) = (&self.phase, &self.masking.pair) else { return Vec::new() };
+        // a failure, or a withdrawal, may leave too few without those that nobody waits for: then all are waited for
+        let may_come = pair.keyed() | (c.awaited & !self.unawaited);
+        let enough = may_come.count_ones() >= self.needs(c.roster.count_ones());
+        let unawaited = if enough { self.unawaited } else { 0 };
         let missing = match pair.step {
-            PairingStep::Keys => c.awaited & !self.unawaited & !pair.keyed(),
+            PairingStep::Keys => c.awaited & !unawaited & !pair.keyed(),
             // whoever gave keys is there
             PairingStep::Deal => c.awaited & pair.keyed() & !pair.dealt(),
             PairingStep::Paired => return Vec::new(),
         };
+        self.unawaited = unawaited;
         if missing == 0 {
             self.close_step(around, Close::AllIn)
         } else {
@@ -223,6 +228,7 @@ impl Study {
         silent: Mask,
     ) -> Vec<Effect> {
         let until = around.now().saturating_add(self.windows().pairing);
+        let active = self.active();
         let Phase::Collecting(c) = &mut self.phase else { return Vec::new() };
         let (kind, roster) = (c.kind, c.roster);
         if !again && step == PairingStep::Keys && close == Close::TimeIsOver {
@@ -234,7 +240,7 @@ impl Study {
             return vec![Effect::Extended { silent: self.named(silent) }];
         }
         if !again && step == PairingStep::Deal {
-            c.awaited = roster;
+            c.awaited = roster & active;
             let mut effects: Vec<Effect> = self.drop_pairing().into_iter().collect();
             effects.extend(self.open_pairing(around, kind, true));
             return effects;
