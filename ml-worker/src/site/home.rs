@@ -135,9 +135,10 @@ impl Home {
             clean(&agreement)?;
             for study in below(&agreement)? {
                 clean(&study)?;
-                let optimizer = study.join("optimizer");
-                if optimizer.is_dir() {
-                    clean(&optimizer)?;
+                for folder in ["optimizer", "masks"].map(|folder| study.join(folder)) {
+                    if folder.is_dir() {
+                        clean(&folder)?;
+                    }
                 }
             }
         }
