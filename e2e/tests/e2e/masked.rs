@@ -4,7 +4,6 @@ use super::{
     liars::{dropped, names, nobody_dissents, report, round, same_model},
     SITES, STUDY,
 };
-use codec::Decode;
 use consilium_e2e::{bin_dir, free_port, workspace, Run};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -41,8 +40,7 @@ impl Trained {
                 continue;
             }
             // one that is just being replaced comes the next time
-            let Ok(bytes) = fs::read(entry.path()) else { continue };
-            let Some(file) = bytes.get(32..).and_then(|mut rest| Vec::<u8>::decode(&mut rest).ok()) else { continue };
+            let Ok(file) = fs::read(entry.path()) else { continue };
             self.0.borrow_mut().insert(blake3::hash(&file).to_hex().to_string(), file);
         }
     }

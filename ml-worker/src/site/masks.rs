@@ -7,7 +7,7 @@
 
 use super::{
     later::force,
-    records::{hashed, intact, read, OWN},
+    records::{hashed, intact, read, whole, with_hash, OWN},
     store::{make_folder, write_loosely, write_whole},
     Home, StudyKey,
 };
@@ -50,10 +50,8 @@ pub enum Answered {
         partners_root: [u8; 32],
         /// The duty that was answered.
         duty: Hash,
-        /// What was masked: the hash of the training's result, or of what else goes into the sum.
-        what: Hash,
-        /// By which name what was masked is kept; zero where nothing is.
-        trained: Hash,
+        /// What was masked, by the name of the work that gave it.
+        work: Hash,
         /// The masked file.
         file: Hash,
     },
@@ -114,19 +112,28 @@ impl Pairing {
         })
     }
 
-    /// Whether something that is kept by this name was summed by an opened set.
-    pub fn opened_with(&self, trained: &Hash) -> bool {
-        let masked = |answered: &Answered| matches!(answered, Answered::Masked { trained: of, .. } if of == trained);
+    /// The duty that was answered by a masked file, and that file.
+    pub fn masked(&self) -> Option<(Hash, Hash)> {
+        self.answered.iter().find_map(|answered| match answered {
+            Answered::Masked { duty, file, .. } => Some((*duty, *file)),
+            _ => None,
+        })
+    }
+
+    /// Whether what this work gave is in a sum that this site has helped to open.
+    pub fn opened_with(&self, work: &Hash) -> bool {
+        let masked = |answered: &Answered| matches!(answered, Answered::Masked { work: of, .. } if of == work);
         self.opened().is_some() && self.answered.iter().any(masked)
     }
 }
 
-/// What this site's training gave in a masked study. It stays here: what leaves is a masked file.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Trained {
-    /// The update's file, as an unmasked study would commit it.
-    pub file: Vec<u8>,
-    /// The loss of the model that it was trained from on this site's validation rows, in micro-units, and how many these are; none where there are too few.
+/// What a site's work gave in a masked study. It stays here: what leaves is a masked file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Worked {
+    /// BLAKE3 hash of the update's file, as an unmasked study would commit it; none where the work makes no file.
+    pub update: Option<Hash>,
+    /// The loss of the model that it was given, on this site's validation rows, in micro-units, and how many these are; none where there
+    /// are too few.
     pub loss: Option<(u32, u32)>,
 }
 
@@ -241,40 +248,66 @@ impl Home {
         Ok(found)
     }
 
-    /// Keeps what a training gave, by the name of its work: those of other trainings of the study go. It can be trained anew, and reaches
-    /// the disk a little later.
+    /// Keeps what a work gave, by its name, with the update's file where there is one: those of other works of the study go. It can be
+    /// done anew, and reaches the disk a little later.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn put_trained(&self, study: &StudyKey, key: &Hash, trained: &Trained) -> Result<()> {
+    pub fn put_worked(
+        &self,
+        study: &StudyKey,
+        work: &Hash,
+        update: Option<&[u8]>,
+        loss: Option<(u32, u32)>,
+    ) -> Result<()> {
         let folder = self.make_masks(study)?;
-        let path = folder.join(trained_name(key));
-        write_loosely(&path, &hashed(trained.encode()), OWN)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        self.1.add(path.clone());
+        let (file, note) = (folder.join(file_name(UPDATE, work)), folder.join(file_name(NOTE, work)));
+        let worked = Worked { update: update.map(blob_hash), loss };
+        for (path, bytes) in [(&file, update), (&note, Some(&with_hash(&worked)[..]))] {
+            let Some(bytes) = bytes else { continue };
+            write_loosely(path, bytes, OWN).with_context(|| format!("cannot write {}", path.display()))?;
+            self.1.add(path.clone());
+        }
         for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(TRAINED) && entry.path() != path {
-                fs::remove_file(entry.path()).with_context(|| format!("cannot remove {}", entry.path().display()))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let path = entry.path();
+            if [UPDATE, NOTE].iter().any(|kind| name.starts_with(kind)) && path != file && path != note {
+                fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
             }
         }
         Ok(())
     }
 
-    /// What a training gave, if it is here and whole.
+    /// What a work gave, if it is here. Whether the update's file has its bytes is seen when it is masked.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn trained(&self, study: &StudyKey, key: &Hash) -> Result<Option<Trained>> {
-        let bytes = read(&self.masks(study).join(trained_name(key)))?;
-        Ok(bytes.and_then(|bytes| Trained::decode(&mut intact(&bytes)?).ok()))
+    pub fn worked(&self, study: &StudyKey, work: &Hash) -> Result<Option<Worked>> {
+        let noted = read(&self.masks(study).join(file_name(NOTE, work)))?.and_then(|bytes| whole::<Worked>(&bytes));
+        Ok(noted.filter(|worked| worked.update.is_none() || self.update_path(study, work).is_file()))
+    }
+
+    /// Where the update is that a work gave.
+    pub fn update_path(&self, study: &StudyKey, work: &Hash) -> PathBuf {
+        self.masks(study).join(file_name(UPDATE, work))
+    }
+
+    /// Forgets what a work gave: its file is damaged, and it is done anew.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn forget_worked(&self, study: &StudyKey, work: &Hash) -> Result<()> {
+        let path = self.masks(study).join(file_name(NOTE, work));
+        fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))
     }
 }
 
-/// How the files of what trainings gave begin.
-const TRAINED: &str = "trained-";
+/// How the files begin that trainings gave, and the notes on what works gave.
+const UPDATE: &str = "trained-";
+const NOTE: &str = "worked-";
 
-fn trained_name(key: &Hash) -> String {
-    format!("{TRAINED}{}", hex::encode(key))
+fn file_name(kind: &str, work: &Hash) -> String {
+    format!("{kind}{}", hex::encode(work))
 }
 
 fn name(number: u32) -> String {

@@ -14,7 +14,7 @@ mod study;
 
 pub use home::{group_key, read_secret, Home};
 pub use later::{Later, EVERY as SETTLE_EVERY};
-pub use masks::{Answered, Pairing, Trained};
+pub use masks::{Answered, Pairing, Worked};
 pub use merges::{Dissent, OwnMerge, What};
 pub use settings::{Confinement, SiteError, Sites, StudySettings, TrainerSettings};
 pub(crate) use store::random;

@@ -22,8 +22,7 @@ fn answers() -> [Answered; 3] {
         Answered::Masked {
             partners_root: [4; 32],
             duty: Hash::repeat_byte(5),
-            what: Hash::repeat_byte(6),
-            trained: Hash::repeat_byte(7),
+            work: Hash::repeat_byte(7),
             file: Hash::repeat_byte(8),
         },
         Answered::Opened { used: 0b101, bytes: vec![9; 2056] },
@@ -103,20 +102,28 @@ fn secrets_are_overwritten_where_they_stand_and_numbers_that_are_over_stay_so() 
 }
 
 #[test]
-fn of_trainings_the_last_ones_result_is_kept_and_a_damaged_one_counts_as_none() {
+fn of_works_the_last_ones_result_is_kept_and_a_damaged_one_counts_as_none() {
     let (_dir, home) = home();
-    let trained = |byte| Trained { file: vec![byte; 100], loss: Some((250_000, 40)) };
-    let [one, two] = [1, 2].map(Hash::repeat_byte);
-    home.put_trained(&STUDY, &one, &trained(1)).unwrap();
-    assert_eq!(home.trained(&STUDY, &one).unwrap(), Some(trained(1)));
-    home.put_trained(&STUDY, &two, &trained(2)).unwrap();
-    assert_eq!(home.trained(&STUDY, &one).unwrap(), None);
-    assert_eq!(home.trained(&STUDY, &two).unwrap(), Some(trained(2)));
-    let path = home.masks(&STUDY).join(trained_name(&two));
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[60] ^= 1;
-    fs::write(&path, bytes).unwrap();
-    assert_eq!(home.trained(&STUDY, &two).unwrap(), None);
+    let [one, two, three] = [1, 2, 3].map(Hash::repeat_byte);
+    let loss = Some((250_000, 40));
+    home.put_worked(&STUDY, &one, Some(&[1; 100]), loss).unwrap();
+    let worked = Worked { update: Some(blob_hash(&[1; 100])), loss };
+    assert_eq!(home.worked(&STUDY, &one).unwrap(), Some(worked));
+    assert_eq!(fs::read(home.update_path(&STUDY, &one)).unwrap(), [1; 100]);
+    home.put_worked(&STUDY, &two, Some(&[2; 100]), None).unwrap();
+    assert_eq!(home.worked(&STUDY, &one).unwrap(), None);
+    assert!(!home.update_path(&STUDY, &one).exists() && home.worked(&STUDY, &two).unwrap().is_some());
+    let note = home.masks(&STUDY).join(file_name(NOTE, &two));
+    let mut bytes = fs::read(&note).unwrap();
+    bytes[33] ^= 1;
+    fs::write(&note, bytes).unwrap();
+    assert_eq!(home.worked(&STUDY, &two).unwrap(), None);
+    home.put_worked(&STUDY, &two, Some(&[2; 100]), None).unwrap();
+    home.forget_worked(&STUDY, &two).unwrap();
+    assert_eq!(home.worked(&STUDY, &two).unwrap(), None);
+    // without a file, as of an evaluation
+    home.put_worked(&STUDY, &three, None, None).unwrap();
+    assert_eq!(home.worked(&STUDY, &three).unwrap(), Some(Worked { update: None, loss: None }));
     // the numbers of pairings are not confused with them
     assert!(home.pairings(&STUDY).unwrap().is_empty());
 }
