@@ -75,7 +75,8 @@ impl Worker {
         let own = gather.inputs.iter().find(|input| input.institution == gather.duty.institution);
         let Some(own) = own.filter(|own| !self.blobs.has(&own.blob)) else { return Ok(()) };
         let duty = Duty { kind: DutyKind::Mask, base: masked.partners_root, statistics: Hash::zero(), ..gather.duty };
-        let order = DutyOrder { duty, inputs: Vec::new(), output_len: own.blob.len, ..gather.clone() };
+        let base = super::base_of(gather, masked);
+        let order = DutyOrder { duty, base, inputs: Vec::new(), output_len: own.blob.len, ..gather.clone() };
         if duty.hash() == own.duty {
             self.mask_with(&order, masked, &own.duty, spec)?;
         }

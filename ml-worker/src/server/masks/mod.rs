@@ -18,8 +18,8 @@ use codec::Encode;
 use consilium_aggregation::masked::ExactStatistics;
 use consilium_masks::{KeyList, Partner, Partners, PublicKeys};
 use consilium_primitives::{
-    duty::MAX_ORDERS, round::Kind, rules::masked_inputs_root, DutyKind, DutyOrder, DutyOutput, DutyRequest, DutyState,
-    FailureCode, Hash, MaskKeys, MaskOrder,
+    duty::MAX_ORDERS, round::Kind, rules::masked_inputs_root, BlobRef, Duty, DutyKind, DutyOrder, DutyOutput,
+    DutyRequest, DutyState, FailureCode, Hash, MaskKeys, MaskOrder,
 };
 use pairing::{Pair, Unanswered};
 use parking_lot::Mutex;
@@ -307,10 +307,24 @@ fn partners(pair: &Pair<'_>, masked: &MaskOrder) -> Result<Partners> {
     Ok(partners)
 }
 
+/// The model that the work of a sum stands on. Where an order does not hand it over, it is the attested one that the work's name is made
+/// of; none of statistics, and where it is attested no longer.
+fn base_of(order: &DutyOrder, masked: &MaskOrder) -> Option<BlobRef> {
+    let (kind, statistics) = (work_kind(masked.kind), order.statistics.map(|blob| blob.root).unwrap_or_default());
+    let stands_on = |base: &Hash| Duty { kind, base: *base, statistics, ..order.duty }.hash() == masked.work;
+    let mut models = order.attested.iter().filter(|it| it.kind == Kind::Model).map(|it| it.root);
+    order.base.or_else(|| models.find(stands_on).map(|root| BlobRef { root, len: masked.rules.merged_len }))
+}
+
 /// Whether the files that an order names are those of its duty.
 fn named_inputs(order: &DutyOrder, masked: &MaskOrder) -> Result<()> {
     let listed: Vec<_> = order.inputs.iter().map(|i| (i.institution, i.blob.root, i.weight)).collect();
-    let base = order.base.map(|base| base.root).unwrap_or_default();
+    let base = base_of(order, masked).map(|base| base.root);
+    if base.is_none() && masked.kind != Kind::Statistics {
+        // a study that stands on an old model again: what is summed is held by the partners and the set alone
+        return Ok(());
+    }
+    let base = base.unwrap_or_default();
     same("inputs", order.duty.base, masked_inputs_root(&listed, &masked.rules.merge, base, masked.partners_root))
 }
 

@@ -138,7 +138,7 @@ impl Worker {
         let first = |ids: &[Id]| ids.first().copied().map(InstitutionId);
         let reason = match &error {
             Error::BadDeal { who } => first(who).map(|who| VoidReason::BadDeal { who }),
-            Error::Unrecoverable { whose, .. } => first(whose).map(|whose| VoidReason::Unrecoverable { whose }),
+            // that shares are missing the chain sees itself
             _ => None,
         };
         let Some(reason) = reason else { return Err(other(error)) };
