@@ -3,7 +3,7 @@
 //! One run at a time, one absolute deadline for everything, normally one call with all duties. It never waits for
 //! work: the worker answers at once where each duty stands. Duties are known by their hash, so runs that are skipped,
 //! repeated or made on a block that is taken back later do no harm. Shares of a masked sum are asked for once the block that fixed
-//! the set is final here ([`FINAL_KEY`]), and never before. A vote that is still missing in the state is signed
+//! the set is final here ([`FINALISED_KEY`]), and never before. A vote that is still missing in the state is signed
 //! anew and sent again every few blocks.
 
 mod worker;
@@ -38,11 +38,9 @@ use sp_runtime::offchain::{
 use worker::{ask, worker, Answer, CallError};
 
 const LOG: &str = "swarm";
-/// Where the node leaves the number of the newest finalised block: a SCALE-encoded `u32`.
+/// Where the node leaves the number and the hash of the newest finalised block, at each notification that one is: SCALE-encoded as
+/// `(u32, Hash)`. Nodes of before left the number alone: with one of these no share is given.
 pub const FINALISED_KEY: &[u8] = b"consilium/conductor/finalised";
-/// Where the node leaves the number and the hash of the newest finalised block, SCALE-encoded as `(u32, Hash)`: set at each
-/// notification that a block is final.
-pub const FINAL_KEY: &[u8] = b"consilium/conductor/final";
 const LOCK_KEY: &[u8] = b"consilium/conductor/lock";
 /// Votes that were sent lately: a hash of each, and the block.
 const SENT_KEY: &[u8] = b"consilium/conductor/sent";
@@ -158,7 +156,7 @@ fn may_be_asked<T: Config>(asked: &Asked) -> bool {
 
 /// Whether a block of this chain is final: the node has noted one that is no older, and that one is of this chain, too.
 fn is_final<T: Config>(block: u32) -> bool {
-    let noted = StorageValueRef::persistent(FINAL_KEY).get::<(u32, Hash)>().ok().flatten();
+    let noted = StorageValueRef::persistent(FINALISED_KEY).get::<(u32, Hash)>().ok().flatten();
     noted.is_some_and(|(number, hash)| block <= number && block_hash::<T>(number) == hash && hash != Hash::zero())
 }
 
