@@ -25,10 +25,9 @@ use std::{
 
 const URL_KEY: &[u8] = b"consilium/worker/url";
 const TOKEN_KEY: &[u8] = b"consilium/worker/token";
-/// Where the conductor reads which block is final: a SCALE-encoded `u32`.
+/// Where the conductor reads which block is final: its number, a SCALE-encoded `u32`, and its hash. A runtime that knows of the
+/// number alone reads that.
 const FINALISED_KEY: &[u8] = b"consilium/conductor/finalised";
-/// Where it reads that block's number and its hash.
-const FINAL_KEY: &[u8] = b"consilium/conductor/final";
 
 /// The session keys that sign this institution's votes.
 const SWARM: KeyTypeId = KeyTypeId(*b"swrm");
@@ -105,8 +104,7 @@ where
 }
 
 fn note_finalised<S: OffchainStorage>(storage: &mut S, number: u32, hash: H256) {
-    storage.set(STORAGE_PREFIX, FINALISED_KEY, &number.encode());
-    storage.set(STORAGE_PREFIX, FINAL_KEY, &(number, hash).encode());
+    storage.set(STORAGE_PREFIX, FINALISED_KEY, &(number, hash).encode());
 }
 
 /// What keeps a node that was given a worker from doing this institution's duties now, for people. Neither keeps the
@@ -314,9 +312,9 @@ mod tests {
             let hash = H256::repeat_byte(number as u8);
             note_finalised(&mut storage, number, hash);
             let noted = storage.get(STORAGE_PREFIX, b"consilium/conductor/finalised").expect("noted");
-            assert_eq!(u32::decode(&mut &noted[..]), Ok(number));
-            let noted = storage.get(STORAGE_PREFIX, b"consilium/conductor/final").expect("noted");
             assert_eq!(<(u32, H256)>::decode(&mut &noted[..]), Ok((number, hash)));
+            // as a runtime reads it that asks for no hash
+            assert_eq!(u32::decode(&mut &noted[..]), Ok(number));
         }
     }
 
