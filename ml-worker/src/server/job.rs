@@ -141,7 +141,10 @@ impl Worker {
     /// Keeps what a duty gave, and of a merge what is needed to compute it once more.
     fn keep(&self, order: &DutyOrder, key: &Hash, output: &DutyOutput) -> anyhow::Result<()> {
         // what is to be masked lies elsewhere, and is told to nobody
-        if self.masked_work(order).is_some() {
+        if *output == DutyOutput::Held
+            && order.duty.kind != DutyKind::Acknowledge
+            && order.duty.kind != DutyKind::Gather
+        {
             return Ok(());
         }
         if let Some(own) = OwnMerge::of(order, self.mask_order(order).as_deref(), output) {
@@ -171,7 +174,7 @@ impl Worker {
                 let base = self.base(order, &spec)?;
                 let got = self.rows(order, &spec)?;
                 let metric = self.evaluate(order, &spec, &base, &got)?;
-                if self.masked_work(order).is_none() {
+                if !self.stays_here(order) {
                     return Ok(Some(DutyOutput::Metric(metric)));
                 }
                 let loss = metric.map(|loss| (loss, got.rows.validation.len() as u32));
@@ -237,7 +240,7 @@ impl Worker {
 
     fn statistics(&self, order: &DutyOrder, hash: &Hash, spec: &StudySpec) -> Result<DutyOutput, JobError> {
         let (table, split, path) = self.table_of(order, spec)?;
-        if self.masked_work(order).is_some() {
+        if self.stays_here(order) {
             let sums = exact_statistics_of(&spec.data, &table, &split.rows(&table).0).map_err(|e| e.of(&path))?;
             self.put_exact(order, super::key(order), sums);
             return Ok(DutyOutput::Held);

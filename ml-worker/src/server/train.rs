@@ -38,6 +38,8 @@ impl Worker {
     pub(super) fn train(&self, order: &DutyOrder, hash: &Hash, spec: &StudySpec) -> Result<DutyOutput, JobError> {
         let turn = RefCell::new(Turn::begin());
         let (duty, study, key) = (&order.duty, StudyKey::of(&order.duty), super::key(order));
+        // of a masked study what comes out stays here: what leaves is made of it, and the node hears nothing of it
+        let masked = self.stays_here(order);
         let began = Instant::now();
         let got = self.rows(order, spec)?;
         let base = self.base(order, spec)?;
@@ -96,8 +98,6 @@ impl Worker {
             true => self.home.put_optimizer(&study, duty.round, hash, &trained.state),
             false => Ok(()),
         };
-        // of a masked study it stays here: what leaves is made of it, and the node hears nothing of it
-        let masked = self.masked_work(order).is_some();
         let loss = metric.map(|loss| (loss, got.rows.validation.len() as u32));
         let put = || match masked {
             true => self.home.put_worked(&study, &key, Some(&file), loss).map(|()| blob_hash(&file)),

@@ -30,6 +30,8 @@ use std::{
 
 /// Most duties of which it is remembered what was said of them.
 const MOST_TOLD: usize = 4096;
+/// So many orders are kept in mind before those are forgotten that nobody works on.
+const MOST_ORDERS: usize = 4 * MAX_ORDERS;
 
 /// What a worker remembers of masked sums.
 #[derive(Default)]
@@ -101,16 +103,19 @@ impl Unanswered {
 }
 
 impl Worker {
-    /// Keeps what the orders of a request need beyond themselves, for as long as they are asked for or worked on.
+    /// Keeps what the orders of a request need beyond themselves: these may be worked on after it was answered.
     pub(super) fn note_masked(&self, request: &DutyRequest) {
         let working: HashSet<Hash> =
             self.jobs.lock().iter().filter(|(_, job)| job.working).map(|(key, _)| *key).collect();
         let mut orders = self.masking.orders.lock();
-        orders.retain(|key, _| working.contains(key));
-        for (order, masked) in request.orders.iter().zip(&request.masked) {
-            if let Some(masked) = masked {
-                orders.insert(super::key(order), Arc::new(masked.clone()));
-            }
+        if orders.len() >= MOST_ORDERS {
+            orders.retain(|key, _| working.contains(key));
+        }
+        for (place, order) in request.orders.iter().enumerate() {
+            match request.masked.get(place) {
+                Some(Some(masked)) => orders.insert(super::key(order), Arc::new(masked.clone())),
+                _ => orders.remove(&super::key(order)),
+            };
         }
     }
 
@@ -122,6 +127,11 @@ impl Worker {
     /// That of a duty whose result is to be masked, and stays here: to count, to train or to evaluate.
     pub(super) fn masked_work(&self, order: &DutyOrder) -> Option<Arc<MaskOrder>> {
         self.mask_order(order).filter(|masked| masked.work == order.duty.hash())
+    }
+
+    /// Whether what a work gives stays here. Where this site knows that a study's sums are masked, it does so whatever is asked for.
+    pub(super) fn stays_here(&self, order: &DutyOrder) -> bool {
+        self.masked_work(order).is_some() || self.home.has_pairings(&StudyKey::of(&order.duty))
     }
 
     /// What people agreed on, which the node must name: why it cannot be so, if it cannot.
@@ -333,7 +343,7 @@ fn used(order: &DutyOrder, partners: &Partners) -> Result<u64> {
     Ok(partners.set_of(order.inputs.iter().map(|input| &input.institution.0))?)
 }
 
-/// The same, of work.
+/// What an order says, looked at for work: where it is not as it must be, the work fails.
 fn looked_at<T>(result: Result<T>) -> Result<T, JobError> {
     result.map_err(other)
 }
