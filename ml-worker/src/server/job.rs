@@ -141,10 +141,8 @@ impl Worker {
     /// Keeps what a duty gave, and of a merge what is needed to compute it once more.
     fn keep(&self, order: &DutyOrder, key: &Hash, output: &DutyOutput) -> anyhow::Result<()> {
         // what is to be masked lies elsewhere, and is told to nobody
-        if *output == DutyOutput::Held
-            && order.duty.kind != DutyKind::Acknowledge
-            && order.duty.kind != DutyKind::Gather
-        {
+        let works = matches!(order.duty.kind, DutyKind::Statistics | DutyKind::Train | DutyKind::Evaluate);
+        if works && *output == DutyOutput::Held {
             return Ok(());
         }
         if let Some(own) = OwnMerge::of(order, self.mask_order(order).as_deref(), output) {
@@ -186,6 +184,8 @@ impl Worker {
                 self.blobs.read(&blob)?.ok_or(JobError::Missing("the canonical model"))?;
                 // what it says to the others, that it holds the model, is true after a power cut, too
                 self.blobs.force(&blob.root)?;
+                // no sum of this study is to be opened any more
+                self.home.close_pairings(&StudyKey::of(&order.duty), u32::MAX)?;
                 Ok(Some(DutyOutput::Held))
             }
             DutyKind::Mask => self.mask(order, hash, &spec).map(Some),

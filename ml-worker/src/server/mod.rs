@@ -41,7 +41,7 @@ use crate::{
 use ahead::Following;
 use anyhow::Result;
 use consilium_primitives::{
-    duty::MAX_ORDERS, BlobRef, Duty, DutyKind, DutyOrder, DutyOutput, DutyState, FailureCode, Hash, MaskOrder,
+    duty::MAX_ORDERS, BlobRef, Duty, DutyKind, DutyOrder, DutyState, FailureCode, Hash, MaskOrder,
 };
 use consilium_study::StudySpec;
 use dissent::{Again, Doubt, Ground, Look};

@@ -3,7 +3,6 @@
 
 use super::*;
 use consilium_masks::{mask_streams, unmask_streams, Opened, Partner, Reveal};
-use consilium_primitives::Hash;
 
 const STUDY: StudyKey = StudyKey { agreement: Hash::repeat_byte(7), study: 3 };
 const CONTEXT: [u8; 32] = [9; 32];
