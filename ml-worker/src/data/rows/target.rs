@@ -66,7 +66,7 @@ pub(super) fn own(table: &Table, rows: &[usize]) -> Statistics {
 }
 
 /// One row's outcome.
-fn value(table: &Table, row: usize) -> f64 {
+pub(super) fn value(table: &Table, row: usize) -> f64 {
     table.label(row).first().map_or(f64::NAN, |bits| f64::from(f32::from_bits(*bits)))
 }
 
