@@ -27,7 +27,8 @@ pub fn check_partners(partners: &Partners, own: &Id) -> Result<(), Error> {
     if partners.count() < least {
         return Err(Error::TooFewPartners { found: partners.count(), least });
     }
-    partners.place(own).map(drop)
+    partners.place(own)?;
+    Ok(())
 }
 
 /// Before revealing: the set names partners only, this site is in it, and it is large enough.

@@ -125,7 +125,7 @@ impl Secrets {
 
 /// A scalar, each as probable as any other up to 2^-250.
 pub(crate) fn draw_scalar(rng: &mut impl CryptoRngCore) -> Zeroizing<Scalar> {
-    let mut wide = Zeroizing::new([0; 64]);
+    let mut wide = Zeroizing::new([0_u8; 64]);
     rng.fill_bytes(&mut wide[..]);
     Zeroizing::new(Scalar::from_bytes_mod_order_wide(&wide))
 }

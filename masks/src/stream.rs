@@ -187,3 +187,137 @@ fn add_mod_2_256(integer: &mut [u32; 8], mask: &[u8; 32], sign: Sign) {
         carry = sum >> 32;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn streams(keys: &[(u8, Sign)]) -> Streams {
+        Streams::new(keys.iter().map(|(key, sign)| (StreamKey([*key; 32]), *sign)))
+    }
+
+    fn random(words: usize) -> Vec<u32> {
+        let mut numbers = vec![0; words];
+        streams(&[(99, Sign::Add)]).add(0, &mut numbers);
+        numbers
+    }
+
+    /// The key of zeros: the blocks of GCM's test cases 13 and 14, which are AES-256 of the numbers 0, 1 and 2 as 128 bits, the
+    /// highest byte first.
+    #[test]
+    fn the_stream_is_aes_256_of_a_counter_from_zero() {
+        let mut words = [0; 12];
+        streams(&[(0, Sign::Add)]).add(0, &mut words);
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let expected =
+            "dc95c078a2408989ad48a21492842087530f8afbc74536b9a963b4f1c4cb738bcea7403d4d606b6e074ec5d3baf39d18";
+        assert_eq!(hex::encode(bytes), expected);
+    }
+
+    /// Parts of any length from any place, as threads take them, get what the whole gets.
+    #[test]
+    fn parts_are_masked_like_the_whole() {
+        let masks = streams(&[(1, Sign::Add), (2, Sign::Subtract), (3, Sign::Add)]);
+        let plain = random(10_001);
+        let mut whole = plain.clone();
+        masks.add(0, &mut whole);
+        assert_ne!(whole, plain);
+        for length in [1, 3, 1_000, 2_048, 4_096, 9_999] {
+            let mut parts = plain.clone();
+            for (number, part) in parts.chunks_mut(length).enumerate() {
+                masks.add((number * length) as u64, part);
+            }
+            assert_eq!(parts, whole, "in parts of {length}");
+        }
+    }
+
+    #[test]
+    fn what_is_added_is_taken_off_by_the_opposite_signs() {
+        let keys = [(1, Sign::Add), (2, Sign::Subtract), (3, Sign::Add)];
+        let plain = random(5_000);
+        let mut numbers = plain.clone();
+        streams(&keys).add(7, &mut numbers);
+        streams(&keys.map(|(key, sign)| (key, sign.opposite()))).add(7, &mut numbers);
+        assert_eq!(numbers, plain);
+
+        // and two signs of one key cancel at once
+        streams(&[(1, Sign::Add), (1, Sign::Subtract)]).add(0, &mut numbers);
+        assert_eq!(numbers, plain);
+    }
+
+    /// The figures' bytes are those that follow the words' bytes.
+    #[test]
+    fn figures_continue_the_stream() {
+        let masks = streams(&[(1, Sign::Add)]);
+        let mut words = [0; 16];
+        masks.add(0, &mut words);
+        let mut figures = [5, 0, u64::MAX];
+        masks.add_figures(10, &mut figures);
+        let mask = |place: usize| u64::from(words[place]) | (u64::from(words[place + 1]) << 32);
+        assert_eq!(figures, [mask(10).wrapping_add(5), mask(12), mask(14).wrapping_sub(1)]);
+        streams(&[(1, Sign::Subtract)]).add_figures(10, &mut figures);
+        assert_eq!(figures, [5, 0, u64::MAX]);
+    }
+
+    /// Against addition by bytes, and at other places than the first.
+    #[test]
+    fn integers_of_256_bits_carry() {
+        let (add, subtract) = (streams(&[(1, Sign::Add)]), streams(&[(1, Sign::Subtract)]));
+        let mut masks = vec![0; 8 * 300];
+        add.add(0, &mut masks);
+        let before: Vec<[u32; 8]> = random(8 * 300).as_chunks::<8>().0.to_vec();
+        let mut after = before.clone();
+        add.add_wide(0, &mut after);
+        for ((before, mask), after) in before.iter().zip(masks.as_chunks::<8>().0).zip(&after) {
+            let bytes = |words: &[u32; 8]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+            let mut carry = 0_u16;
+            let sum: Vec<u8> = bytes(before)
+                .into_iter()
+                .zip(bytes(mask))
+                .map(|(one, other)| {
+                    let sum = u16::from(one) + u16::from(other) + carry;
+                    carry = sum >> 8;
+                    (sum & 0xff) as u8
+                })
+                .collect();
+            assert_eq!(bytes(after), sum);
+        }
+        let mut part = after[290..].to_vec();
+        subtract.add_wide(290, &mut part);
+        assert_eq!(part, before[290..]);
+    }
+
+    #[test]
+    fn a_carry_runs_through_all_words() {
+        let mut integer = [u32::MAX; 8];
+        let mut one = [0; 32];
+        one[0] = 1;
+        add_mod_2_256(&mut integer, &one, Sign::Add);
+        assert_eq!(integer, [0; 8]);
+        add_mod_2_256(&mut integer, &one, Sign::Subtract);
+        assert_eq!(integer, [u32::MAX; 8]);
+        add_mod_2_256(&mut integer, &[0; 32], Sign::Subtract);
+        assert_eq!(integer, [u32::MAX; 8]);
+    }
+
+    #[test]
+    fn two_sites_have_one_key_and_opposite_signs() {
+        use crate::hash::public;
+        let (one, other, root) = ([1; 32], [2; 32], [3; 32]);
+        let key = pair_key(&[7; 32], &public(&[8; 32]), &one, &other, &root);
+        assert_eq!(key.as_bytes(), pair_key(&[8; 32], &public(&[7; 32]), &other, &one, &root).as_bytes());
+        assert_ne!(key.as_bytes(), pair_key(&[7; 32], &public(&[8; 32]), &one, &other, &[4; 32]).as_bytes());
+        assert_eq!((Sign::of_pair(&one, &other), Sign::of_pair(&other, &one)), (Sign::Add, Sign::Subtract));
+    }
+
+    #[test]
+    fn keys_are_overwritten_and_not_printed() {
+        fn overwritten_when_dropped<T: ZeroizeOnDrop>(_: &T) {}
+        let mut key = StreamKey::from_bytes([7; 32]);
+        overwritten_when_dropped(&key);
+        overwritten_when_dropped(&streams(&[(1, Sign::Add)]).0[0].0);
+        assert_eq!(format!("{key:?}"), "StreamKey(secret)");
+        key.zeroize();
+        assert_eq!(key.as_bytes(), &[0; 32]);
+    }
+}
