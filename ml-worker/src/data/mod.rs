@@ -29,6 +29,7 @@ pub use preflight::{
     preflight, Part, Problem, Report,
 };
 pub use rows::{
+    exact::exact_statistics,
     prepare::{all_known, numeric_column, withheld, Prepared},
     scale::{apart, far_from_common, own_statistics, statistics_of, Apart, Preprocessing, Scaler},
     split::Split,
