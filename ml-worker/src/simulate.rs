@@ -99,7 +99,7 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
         _ => {
             let tables = order.iter().map(|i| (&sites[*i].table, splits[*i].rows(&sites[*i].table).0));
             let merged = match rules.masked {
-                Some(_) => masked::statistics(tables)?,
+                Some(_) => masked::statistics(&spec.data, tables)?,
                 None => {
                     let parts = tables.map(|(table, rows)| statistics_of(table, &rows));
                     Statistics::merge(&parts.collect::<Result<Vec<_>, _>>()?)?

@@ -29,7 +29,7 @@ pub use preflight::{
     preflight, preflight_masked, Part, Problem, Report,
 };
 pub use rows::{
-    exact::exact_statistics,
+    exact::exact_statistics_of,
     prepare::{all_known, numeric_column, withheld, Prepared},
     scale::{apart, far_from_common, own_statistics, statistics_of, Apart, Preprocessing, Scaler},
     split::Split,

@@ -1,17 +1,21 @@
 //! What masks change of a study in one process. Masks themselves cancel to the bit, so that none are made here.
 
 use super::Round;
-use crate::data::{exact_statistics, Table};
+use crate::data::{exact_statistics_of, Table};
 use anyhow::Result;
 use consilium_aggregation::{
     masked::{merge_unmasked, ExactStatistics, Figures, Scale},
     Statistics,
 };
 use consilium_primitives::{InstitutionId, Masked, StudyRules};
+use consilium_study::DataSpec;
 
 /// Statistics of all sites' training rows together.
-pub(super) fn statistics<'t>(sites: impl Iterator<Item = (&'t Table, Vec<usize>)>) -> Result<Statistics> {
-    let parts = sites.map(|(table, rows)| exact_statistics(table, &rows)).collect::<Result<Vec<_>, _>>()?;
+pub(super) fn statistics<'t>(
+    data: &DataSpec,
+    sites: impl Iterator<Item = (&'t Table, Vec<usize>)>,
+) -> Result<Statistics> {
+    let parts = sites.map(|(table, rows)| exact_statistics_of(data, table, &rows)).collect::<Result<Vec<_>, _>>()?;
     Ok(ExactStatistics::merge_unmasked(&parts)?)
 }
 
