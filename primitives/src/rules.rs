@@ -228,6 +228,8 @@ impl StudyRules {
         if self.keep_updates > MAX_KEPT_ROUNDS {
             return Err(RulesError::Kept);
         }
+        // first, so that each of these is named
+        self.check_confidential()?;
         if !self.merge.sane() {
             return Err(RulesError::Merge);
         }
@@ -244,7 +246,7 @@ impl StudyRules {
                 return Err(RulesError::Weights);
             }
         }
-        self.check_confidential()
+        Ok(())
     }
 
     /// The derived windows, for a chain with `validators` validators and slots of `slot_millis` milliseconds at registration.

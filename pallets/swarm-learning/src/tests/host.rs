@@ -61,8 +61,10 @@ impl Host {
             Answer::Bytes(bytes) => return bytes.clone(),
             _ => return Vec::new(),
         };
-        let answers = request.orders.iter().map(|order| DutyAnswer { duty: order.duty.hash(), state }).collect();
-        DutyReply { version: request.version, answers, posts: self.posts(request.orders.len()) }.encode()
+        let answers: Vec<_> =
+            request.orders.iter().map(|order| DutyAnswer { duty: order.duty.hash(), state }).collect();
+        let posts = vec![vec![7; 432]; answers.len()];
+        DutyReply { version: request.version, answers, posts }.encode()
     }
 }
 
