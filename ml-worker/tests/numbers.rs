@@ -230,6 +230,7 @@ fn at_the_desk_a_number_is_trained_measured_and_predicted() {
     fs::write(path("later.csv"), table("later", 150)).unwrap();
     let train = [
         "train",
+        "--json",
         "--study",
         &path("study.toml"),
         "--data",

@@ -191,6 +191,7 @@ fn at_the_desk_risks_are_trained_measured_and_predicted() {
     fs::write(path("later.csv"), table("later", 200)).unwrap();
     let train = [
         "train",
+        "--json",
         "--study",
         &path("study.toml"),
         "--data",

@@ -39,7 +39,7 @@ class Job:
     model: Arrays
     """All tensors: the merged ones, this site's own, and those that never change."""
     x: np.ndarray
-    """Rows: float32, `[rows, *inputs]`. Read-only."""
+    """Rows: float32, `[rows, *inputs]`. Read-only. Of rows that are files, `[rows, 0]`: see `files`."""
     y: np.ndarray
     """Labels: int64, `[rows]`, or `[rows, labels]` of several labels, -1 for one that is not known.
     In `predict`, none are to be looked at."""
@@ -61,6 +61,10 @@ class Job:
     """The study's [model.external.settings]."""
     state: Path
     """A folder that stays from round to round."""
+    files: list[Path] = field(default_factory=list)
+    """The file that each row is, in a study whose rows are files (`kind = "files"`); else empty. To be read alone."""
+    files_validation: list[Path] = field(default_factory=list)
+    """Those of the rows to stop early by."""
     send: Callable[[dict[str, Any]], None] = field(repr=False, default=lambda said: None)
 
     def progress(self, share: float) -> None:
@@ -147,6 +151,12 @@ class _Server:
             self.rows[path] = rows
         return self.rows[path]["x"], self.rows[path]["y"]
 
+    @staticmethod
+    def listed(told: Mapping[str, Any], side: str) -> list[Path]:
+        """The files of a side's rows; none where rows are numbers."""
+        path = told.get("files", {}).get(side)
+        return [] if path is None else [Path(name) for name in json.loads(Path(path).read_text())]
+
     def work(self, told: Mapping[str, Any]) -> dict[str, Any]:
         if told["version"] != VERSION:
             raise ValueError(f"version {told['version']} of a job is unknown; this package knows {VERSION}")
@@ -163,6 +173,7 @@ class _Server:
             kind=told["kind"], model={**self.frozen, **model}, x=x, y=y, x_validation=x_validation, y_validation=y_validation,
             round=told.get("round", 0), seed=told.get("seed", 0), outputs=told["outputs"], task=told["task"],
             training=told["training"], settings=told["settings"], state=Path(told["state"]), send=self.send,
+            files=self.listed(told, "training" if training else "predict"), files_validation=self.listed(told, "validation"),
         )
         if not training:
             logits = np.asarray(self.predict(job), dtype=np.float32).reshape(len(x), told["outputs"])

@@ -37,6 +37,17 @@ run(train, lambda job: job.x[:, :1])
 """
 
 
+READER = """
+from consilium_trainer import run
+def means(files):
+    return [float(path.read_text()) for path in files]
+def train(job):
+    assert job.x.shape == (3, 0) and len(job.files_validation) == 1
+    return {"w": job.model["w"] * 0 + sum(means(job.files))}
+run(train, lambda job: [[mean] for mean in means(job.files)])
+"""
+
+
 class Trainer:
     """A trainer's process and folder."""
 
@@ -53,15 +64,18 @@ class Trainer:
         self.process = subprocess.Popen([sys.executable, script], cwd=self.folder, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env={"PYTHONPATH": str(HERE)})
         assert json.loads(self.process.stdout.readline()) == {"ready": 1}
 
-    def tell(self, kind, model, number=1, **settings):
+    def tell(self, kind, model, number=1, rows=None, files=None, **settings):
         write(self.folder / "in/model.safetensors", model)
-        rows = {"training": "rows/a.safetensors", "validation": "rows/a.safetensors"} if kind == "train" else {"predict": "rows/a.safetensors"}
+        if rows is None:
+            rows = {"training": "rows/a.safetensors", "validation": "rows/a.safetensors"} if kind == "train" else {"predict": "rows/a.safetensors"}
         job = {
             "version": 1, "kind": kind, "round": number, "seed": 5, "rows": rows, "initial": "initial.safetensors",
             "model": "in/model.safetensors", "model_name": str(id(model)) + str(number), "output": "out/output.safetensors",
             "state": "state", "merged": list(model), "local": [], "inputs": [30], "outputs": 1, "task": "binary",
             "loss": "cross_entropy", "training": {"batch_size": 32, "epochs": 2}, "settings": settings,
         }
+        if files is not None:
+            job["files"] = files
         (self.folder / "in/job.json").write_text(json.dumps(job))
         self.process.stdin.write('{"job": "in/job.json"}\n')
         self.process.stdin.flush()
@@ -117,6 +131,28 @@ class Package(unittest.TestCase):
         np.testing.assert_array_equal(read(trainer.folder / "out/output.safetensors")["w"], [1])
         trainer.tell("train", {"w": np.zeros(1, np.float32)}, 2, give="v")
         self.assertEqual(trainer.answer()["failed"]["why"], "train gave v, which the model has not; it has w")
+
+    def test_rows_that_are_files_are_read_by_the_trainer(self):
+        script = Path(tempfile.mkdtemp()) / "t.py"
+        script.write_text(READER)
+        trainer = Trainer(script, {"w": np.zeros(1, np.float32)})
+        self.addCleanup(trainer.close)
+        (trainer.folder / "files/0").mkdir(parents=True)
+        for name, rows in {"a": 3, "b": 1}.items():
+            write(trainer.folder / f"rows/{name}.safetensors", {"x": np.zeros((rows, 0), np.float32), "y": np.arange(rows)})
+            paths = [f"files/0/{name}{row}" for row in range(rows)]
+            for row, path in enumerate(paths):
+                (trainer.folder / path).write_text(str(row + 0.5))
+            (trainer.folder / f"rows/{name}.files.json").write_text(json.dumps(paths))
+        sides = {"training": "a", "validation": "b"}
+        rows, files = ({side: f"rows/{name}.{end}" for side, name in sides.items()} for end in ("safetensors", "files.json"))
+        trainer.tell("train", {"w": np.zeros(1, np.float32)}, rows=rows, files=files)
+        self.assertEqual(trainer.answer(), {"done": {}})
+        np.testing.assert_array_equal(read(trainer.folder / "out/output.safetensors")["w"], [4.5])
+        trainer.tell("predict", {"w": np.zeros(1, np.float32)}, rows={"predict": rows["training"]}, files={"predict": files["training"]})
+        self.assertEqual(trainer.answer(), {"done": {}})
+        logits = read(trainer.folder / "out/output.safetensors")["logits"]
+        np.testing.assert_array_equal(logits, [[0.5], [1.5], [2.5]])
 
     def test_sigterm_ends_it_with_time_to_keep_something(self):
         script = Path(tempfile.mkdtemp()) / "t.py"

@@ -91,6 +91,10 @@ impl StudySpec {
                 Err(wrong("initial", problem))
             };
         }
+        if self.data.files() {
+            let problem = "\"files\" are read by a trainer of one's own alone: bring one (model.external)";
+            return Err(wrong("data.pictures.kind", problem));
+        }
         let architecture = self.architecture()?;
         if matches!(self.training.optimizer, Optimizer::ProximalGradient {}) && !architecture.begins_linear() {
             return Err(wrong(

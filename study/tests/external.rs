@@ -91,6 +91,32 @@ fn what_cannot_be_is_said_by_its_field() {
 }
 
 #[test]
+fn rows_that_are_files_are_for_a_trainer_of_ones_own() {
+    let columns = "features = { columns = [\"age\", \"crp\", \"spo2\"] }";
+    let with = |pictures: &str, model: &str, initial: &str| {
+        let text = STUDY.replace(columns, &format!("pictures = {{ column = \"scan\", {pictures} }}"));
+        let text = text.replace("scaling = \"swarm\"", "scaling = \"none\"");
+        let begin = text.find("[model").unwrap();
+        let end = begin + text[begin..].find("[training]").unwrap();
+        let text = format!("{initial}\n{}{model}\n{}", &text[..begin], &text[end..]);
+        StudyFile::parse(&text).map(|file| file.spec()).map_err(|error| error.to_string())
+    };
+    let (initial, model) = (format!("initial = {}", named(&whole())), external("tensors = [\"b\", \"w 1x2\"]\n"));
+    let spec = with("kind = \"files\"", &model, &initial).unwrap();
+    assert!(spec.data.files() && spec.inputs() == 0 && spec.data.input_shape() == [0]);
+    let canonical = spec.canonical().unwrap();
+    assert_eq!(StudySpec::from_canonical(&canonical).unwrap(), spec);
+    assert!(!String::from_utf8(canonical).unwrap().contains("\"height\""));
+    let error = with("kind = \"files\", height = 8, width = 8", &model, &initial).unwrap_err();
+    assert!(error.contains("leave out height"), "{error}");
+    let error = with("kind = \"files\"", "[model.logistic]\n", "").unwrap_err();
+    assert!(error.contains("data.pictures.kind") && error.contains("model.external"), "{error}");
+    // pictures need their size as ever
+    let error = with("width = 8", &model, &initial).unwrap_err();
+    assert!(error.contains("data.pictures.height: 0 must lie between 1 and 4096"), "{error}");
+}
+
+#[test]
 fn a_file_that_does_not_fit_is_refused_by_its_tensor() {
     let model = external("tensors = [\"b\", \"w 1x2\"]\n");
     let start = |list: &[(&str, Dtype, &[usize], &[u8])]| {

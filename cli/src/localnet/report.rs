@@ -241,6 +241,7 @@ impl Run<'_> {
     /// Writes down which site has which data and which secret; the secrets by their files, since others on this machine
     /// can read what stands on a command line.
     fn write_sites(&self) -> Result<PathBuf> {
+        let study = format!("{}/study-{}", hex::encode(self.finished.info.agreement), self.study);
         let sites: Vec<Value> = self
             .plan
             .sites
@@ -254,6 +255,8 @@ impl Run<'_> {
                     "samples": site.samples,
                     "train": site.train,
                     "test": site.test,
+                    "local": Some(house.worker_dir().join("studies").join(&study).join("external/local.safetensors"))
+                        .filter(|file| file.exists()),
                 })
             })
             .collect();

@@ -18,6 +18,8 @@ pub struct Decided {
     pub open: Option<Open>,
     /// How.
     pub outcome: Outcome,
+    /// What it brought about, by the chain's own events.
+    pub brought: Vec<Happened>,
 }
 
 /// How a motion ended.
@@ -59,6 +61,18 @@ impl Outcome {
     }
 }
 
+/// What a motion brought about, among the events of the block in which it passed: they stand between the vote that decided it (or
+/// the proposal, where one voice is enough) and the word that it passed. Nothing where it did not pass.
+pub fn brought(number: u32, events: &[Happened]) -> Vec<Happened> {
+    let ours = |event: &Happened, names: &[&str]| {
+        event.pallet == CONSORTIUM && names.contains(&event.name.as_str()) && event.fields.starts_with(&number.encode())
+    };
+    let Some(passed) = events.iter().position(|event| ours(event, &["Passed"])) else { return Vec::new() };
+    let before = &events[..passed];
+    let from = before.iter().rposition(|event| ours(event, &["Voted", "Proposed"])).map_or(passed, |at| at + 1);
+    before[from..].to_vec()
+}
+
 /// Finds how a motion ended that is open no more at `best`.
 ///
 /// # Errors
@@ -97,7 +111,7 @@ async fn find(chain: &Chain, number: u32, best: Block) -> Result<Decided> {
         }
     };
     let outcome = Outcome::of(number, &events).context("its block says nothing of it")?;
-    Ok(Decided { block, open, outcome })
+    Ok(Decided { block, open, outcome, brought: brought(number, &events) })
 }
 
 /// A motion with the votes of the block that decided it.
@@ -135,6 +149,19 @@ mod tests {
         assert_eq!(Outcome::of(5, &events), None);
         let elsewhere = Happened { pallet: "Other".into(), ..event("Passed", 5u32.encode()) };
         assert_eq!(Outcome::of(5, &[elsewhere]), None);
+    }
+
+    #[test]
+    fn what_a_motion_brought_about_stands_between_its_deciding_vote_and_its_passing() {
+        let voted = |motion: u32| event("Voted", (motion, AccountId32::from([2; 32]), true).encode());
+        let did = |n: u8| event("Admitted", AccountId32::from([n; 32]).encode());
+        let passed = |motion: u32| event("Passed", motion.encode());
+        // two motions in one block, the first of which had one vote before
+        let events = [voted(3), voted(3), did(8), passed(3), voted(4), did(9), passed(4), voted(5)];
+        let names = |number| brought(number, &events).iter().map(|event| event.fields[0]).collect::<Vec<_>>();
+        assert_eq!((names(3), names(4), names(5)), (vec![8], vec![9], vec![]));
+        let at_once = [event("Proposed", 6u32.encode()), did(7), passed(6)];
+        assert_eq!(brought(6, &at_once), [did(7)]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `consilium vote` and `consilium close`, and what is said after each call about a motion.
 
 use super::{
-    history::{decided, Outcome},
+    history::{decided, Decided, Outcome},
     tally::Tally,
     Acting,
 };
@@ -114,37 +114,34 @@ pub fn explain(acting: &Acting, here: &Consortium, motion: &Motion, studies: &[S
 /// # Errors
 /// The node does not answer.
 pub async fn tell(acting: &Acting, chain: &Chain, number: u32, what: &str, done: &Included) -> Result<()> {
-    let by_call = Outcome::of(number, &done.events);
-    let decides = by_call.is_some();
-    let (mut here, outcome) = match by_call {
-        Some(outcome) => (chain.consortium(done.block).await?, Some(outcome)),
+    let (mut here, ended) = match Outcome::of(number, &done.events) {
+        Some(outcome) => {
+            let brought = if outcome == Outcome::Passed { done.events.clone() } else { Vec::new() };
+            (chain.consortium(done.block).await?, Some(Ended { block: done.block, outcome, brought }))
+        }
         None => looked_for(chain, number, done.block).await?,
     };
-    let removed = done.events.iter().filter(|event| event.pallet == CONSORTIUM && event.name == "Removed");
-    let removed: Vec<AccountId32> =
-        removed.filter_map(|event| AccountId32::decode(&mut &event.fields[..]).ok()).collect();
-    chain.recall(&mut here, removed, done.block.number.saturating_sub(1)).await;
+    if let Some(ended) = &ended {
+        chain.recall(&mut here, removed(&ended.brought), ended.block.number.saturating_sub(1)).await;
+    }
     let tally = here.motions.get(&number).map(|open| here.tally(open));
     if acting.json() {
         return print_json(&json!({
             "motion": number,
             "done": what,
             "block": done.block.number,
-            "outcome": outcome.as_ref().map(Outcome::words),
+            "outcome": ended.as_ref().map(|ended| ended.outcome.words()),
             "ayes": tally.as_ref().map(|tally| tally.ayes.len()),
             "needed": tally.as_ref().map(|tally| tally.needed),
             "missing": tally.as_ref().map(Tally::missing),
         }));
     }
     out!("motion {number}: {what} (block {})", done.block.number);
-    match (outcome, tally) {
-        (Some(Outcome::Expired), _) => out!("  its time is over: not decided in time, and nothing of it is done"),
-        (Some(outcome), _) => {
-            out!("  it is decided: {}", outcome.words());
-            if decides {
-                happened(&here, done).iter().for_each(|line| out!("  {line}"));
-            }
+    match (ended, tally) {
+        (Some(Ended { outcome: Outcome::Expired, .. }), _) => {
+            out!("  its time is over: not decided in time, and nothing of it is done")
         }
+        (Some(ended), _) => ending(&here, &ended).iter().for_each(|line| out!("  {line}")),
         (None, Some(tally)) => {
             out!(
                 "  ayes {} of {} that are needed, {} more decide it; nays {}",
@@ -159,6 +156,36 @@ pub async fn tell(acting: &Acting, chain: &Chain, number: u32, what: &str, done:
         (None, None) => out!("  {}", unseen(number, &here, &acting.asks())),
     }
     Ok(())
+}
+
+/// How a motion ended that a call was about.
+struct Ended {
+    /// The block in which it did.
+    block: Block,
+    outcome: Outcome,
+    /// What it brought about.
+    brought: Vec<Happened>,
+}
+
+impl From<Decided> for Ended {
+    fn from(found: Decided) -> Self {
+        Self { block: found.block, outcome: found.outcome, brought: found.brought }
+    }
+}
+
+/// How a motion ended and what it brought about, whether the call itself said so or the chain was looked at again.
+fn ending(here: &Consortium, ended: &Ended) -> Vec<String> {
+    let mut lines = vec![format!("it is decided: {}", ended.outcome.words())];
+    if ended.outcome == Outcome::Passed {
+        lines.extend(happened(here, &ended.brought));
+    }
+    lines
+}
+
+/// Those who are no institution any more by these events: only blocks before know their names.
+fn removed(events: &[Happened]) -> Vec<AccountId32> {
+    let removed = events.iter().filter(|event| event.pallet == CONSORTIUM && event.name == "Removed");
+    removed.filter_map(|event| AccountId32::decode(&mut &event.fields[..]).ok()).collect()
 }
 
 /// How a motion stands in a block's state.
@@ -183,7 +210,7 @@ fn stands(here: &Consortium, number: u32) -> Stands {
 
 /// The consortium with a motion that a call was about, and how the motion ended where it did meanwhile. The call's block may have
 /// been replaced by another of its height, and the call comes into a later one: a state without the motion is no answer.
-async fn looked_for(chain: &Chain, number: u32, block: Block) -> Result<(Consortium, Option<Outcome>)> {
+async fn looked_for(chain: &Chain, number: u32, block: Block) -> Result<(Consortium, Option<Ended>)> {
     let until = Instant::now() + PATIENCE;
     let mut at = block;
     loop {
@@ -191,7 +218,7 @@ async fn looked_for(chain: &Chain, number: u32, block: Block) -> Result<(Consort
         let read = chain.consortium(at).await;
         let ended = match read.as_ref().map_or(Stands::NotYet, |here| stands(here, number)) {
             Stands::Open => return Ok((read?, None)),
-            Stands::Gone => decided(chain, number, at).await.ok().map(|found| found.outcome),
+            Stands::Gone => decided(chain, number, at).await.ok().map(Ended::from),
             Stands::NotYet => None,
         };
         if ended.is_some() || Instant::now() >= until {
@@ -218,7 +245,7 @@ fn unseen(number: u32, here: &Consortium, hint: &str) -> String {
 }
 
 /// What the deciding vote did, by the chain's own events.
-fn happened(here: &Consortium, done: &Included) -> Vec<String> {
+fn happened(here: &Consortium, events: &[Happened]) -> Vec<String> {
     let of = |event: &Happened| {
         let who = AccountId32::decode(&mut &event.fields[..]).map(|who| here.bare_name(&who)).unwrap_or_default();
         Some(match event.name.as_str() {
@@ -236,7 +263,7 @@ fn happened(here: &Consortium, done: &Included) -> Vec<String> {
             _ => return None,
         })
     };
-    let mut lines: Vec<String> = done.events.iter().filter(|event| event.pallet == CONSORTIUM).filter_map(of).collect();
+    let mut lines: Vec<String> = events.iter().filter(|event| event.pallet == CONSORTIUM).filter_map(of).collect();
     if let Some((code, at)) = here.pending.filter(|_| lines.is_empty()) {
         let left = here.blocks(at.saturating_sub(here.at.number));
         lines.push(format!(
@@ -250,6 +277,27 @@ fn happened(here: &Consortium, done: &Included) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::motions::tally::tests::{consortium, open};
+    use consilium_primitives::Hash;
+
+    #[test]
+    fn what_a_motion_brought_about_is_said_also_where_its_end_was_found_by_looking_again() {
+        let here = consortium(&["North", "South"]);
+        let event = |name: &str| Happened {
+            pallet: CONSORTIUM.into(),
+            name: name.into(),
+            fields: AccountId32::from([2; 32]).encode(),
+            why: None,
+        };
+        let found = |outcome, brought| {
+            let block = Block { hash: Hash::zero(), number: 999 };
+            Ended::from(Decided { block, open: None, outcome, brought })
+        };
+        let said = ending(&here, &found(Outcome::Passed, vec![event("Admitted")]));
+        assert_eq!(said[0], "it is decided: passed, and done");
+        assert!(said[1].starts_with("South is an institution of this consortium now"), "{said:?}");
+        assert_eq!(ending(&here, &found(Outcome::Rejected, vec![])), ["it is decided: rejected"]);
+        assert_eq!(removed(&[event("Removed"), event("Suspended")]), [AccountId32::from([2; 32])]);
+    }
 
     #[test]
     fn a_motion_that_a_replaced_block_had_is_not_said_to_be_over() {

@@ -108,11 +108,13 @@ impl Question {
         };
         let count = data.numeric().saturating_add(data.categorical.len());
         let rows = match &data.pictures {
+            Some(_) if data.files() => "one file, which the study's own trainer reads".into(),
             Some(pictures) => format!(
                 "one {}, brought to {} × {} {}",
                 match pictures.kind {
                     PictureKind::Picture => "picture (PNG or JPEG)",
                     PictureKind::Dicom(_) => "DICOM picture",
+                    PictureKind::Files => "file",
                 },
                 pictures.height,
                 pictures.width,

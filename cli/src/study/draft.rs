@@ -1,13 +1,13 @@
 //! `consilium study new`: a study file with comments, from the columns of a table, or from answers at a terminal.
 
 mod predicted;
+mod questions;
 mod rounds;
 
 use super::{guess, validate::study_file};
 use crate::{
     ask,
     plain::seen,
-    process::answer,
     programs::{write_new, Programs},
 };
 use anyhow::{ensure, Context, Result};
@@ -15,10 +15,7 @@ use clap::Args;
 use consilium_study::StudyFile;
 use predicted::Predicted;
 use serde::Deserialize;
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
 /// What `new` takes.
 #[derive(Args)]
@@ -109,25 +106,14 @@ struct Said {
     masked: bool,
 }
 
-/// Asks where a terminal is there to be asked.
-fn asked(question: &str, missing: &str) -> Result<String> {
-    ensure!(ask::somebody(), "{missing}");
-    Ok(ask::line(question)?.trim().to_owned())
-}
-
 /// Writes a study file for a table.
 ///
 /// # Errors
 /// The table cannot be read; the label has one value, or too many texts; the file is there already.
 pub async fn run(options: New) -> Result<()> {
     let programs = Programs::find(options.bin_dir.as_deref())?;
-    let label = match options.event.as_ref().or(options.label.as_ref()) {
-        Some(label) => label.clone(),
-        None => asked("Which column is to be predicted? ", "which column is to be predicted? Give --label COLUMN")?,
-    };
-    let mut command = Command::new(&programs.worker);
-    command.arg("survey").arg("--data").arg(&options.data).args(["--label", &label]);
-    let survey: Survey = serde_json::from_value(answer(command).await?).context("the worker is of another version")?;
+    let given = options.event.as_ref().or(options.label.as_ref()).map(String::as_str);
+    let (label, survey) = questions::label(&programs, &options.data, given, options.number).await?;
     let mut said = Said {
         label,
         number: options.number,
@@ -143,15 +129,14 @@ pub async fn run(options: New) -> Result<()> {
     let column = predicted::find(&survey, if said.time.is_some() { "--event" } else { "--label" }, &said.label)?;
     let values: &[String] = if said.number { &[] } else { &column.values };
     if let Some((one, other)) = predicted::open(&survey, &said) {
-        let which = format!("which of {one:?} and {other:?} is looked for");
-        said.positive = Some(asked(&format!("{which}? "), &format!("{which}? Give --positive VALUE"))?);
+        said.positive = Some(questions::positive(one, other)?);
     }
     let mut chosen = choices(values, &said);
     // of a table with very many columns no other than the label can be named
     if said.group.is_none() && !options.no_group && survey.others.is_none() {
         let proposed = proposed(&survey, &said);
         said.group = match ask::somebody() {
-            true => guess::group(&ask::line(&guess::asks(proposed))?, proposed),
+            true => questions::group(&survey, proposed, || Ok(ask::line(&guess::asks(proposed))?))?,
             false => proposed.map(str::to_owned),
         };
         chosen.push(guess::group_words(said.group.as_deref()));

@@ -155,10 +155,14 @@ impl Liar {
     /// What the real worker is asked, and what is answered without it, each with its place.
     fn tell(&self, request: &[u8]) -> Result<(Vec<u8>, Kept)> {
         let mut request = DutyRequest::decode_all(&mut &request[..])?;
-        request.ahead.resize(request.orders.len(), None);
         let kept: Vec<Option<DutyState>> = request.orders.iter().map(|order| self.kept(order)).collect();
-        let told = request.orders.into_iter().zip(request.ahead).zip(&kept).filter(|(_, kept)| kept.is_none());
-        (request.orders, request.ahead) = told.map(|(told, _)| told).unzip();
+        request.ahead.resize(kept.len(), None);
+        request.masked.resize(kept.len(), None);
+        // each list without the places of what is kept
+        let mut told = kept.iter().map(Option::is_none).cycle();
+        request.orders.retain(|_| told.next().unwrap_or_default());
+        request.ahead.retain(|_| told.next().unwrap_or_default());
+        request.masked.retain(|_| told.next().unwrap_or_default());
         let kept = kept.into_iter().enumerate().filter_map(|(place, state)| Some((place, state?)));
         Ok((request.encode(), kept.collect()))
     }
@@ -166,9 +170,11 @@ impl Liar {
     fn lie(&self, request: &[u8], reply: &[u8], kept: Kept) -> Result<Vec<u8>> {
         let request = DutyRequest::decode_all(&mut &request[..])?;
         let mut reply = DutyReply::decode_all(&mut &reply[..])?;
+        reply.posts.resize(reply.answers.len(), Vec::new());
         for (place, state) in kept {
             let duty = request.orders[place].duty.hash();
             reply.answers.insert(place, DutyAnswer { duty, state });
+            reply.posts.insert(place, Vec::new());
         }
         for (order, answer) in request.orders.iter().zip(&mut reply.answers) {
             let DutyState::Done(output) = &mut answer.state else { continue };

@@ -12,7 +12,7 @@ use std::{
 };
 
 /// Logistic regression in nothing but Python.
-const TRAINER: &str = include_str!("../../../ml-worker/tests/external/trainer.py");
+pub(super) const TRAINER: &str = include_str!("../../../ml-worker/tests/external/trainer.py");
 const MINUTES: Duration = Duration::from_secs(15 * 60);
 
 fn worker(arguments: &[&str]) -> Output {
@@ -20,29 +20,29 @@ fn worker(arguments: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn done(arguments: &[&str]) -> String {
+pub(super) fn done(arguments: &[&str]) -> String {
     let output = worker(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn root(bytes: &[u8]) -> String {
+pub(super) fn root(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().to_string()
 }
 
 /// A safetensors file of zeros.
-fn zeros() -> Vec<u8> {
+pub(super) fn zeros() -> Vec<u8> {
     let head = "{\"bias\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\
                 \"weight\":{\"dtype\":\"F32\",\"shape\":[1,30],\"data_offsets\":[4,124]}}";
     [&(head.len() as u64).to_le_bytes()[..], head.as_bytes(), &[0; 124]].concat()
 }
 
-/// The demo's study with this trainer, standardised by each site's own rows.
-fn study(initial: &[u8], code: &[u8]) -> String {
+/// The demo's study with this trainer and settings of it, standardised by each site's own rows.
+pub(super) fn study(initial: &[u8], code: &[u8], settings: &str) -> String {
     let named = |bytes: &[u8]| format!("{{ root = \"{}\", len = {} }}", root(bytes), bytes.len());
     let text = fs::read_to_string(workspace().join(STUDY)).unwrap();
     let model = format!(
-        "code = {}\ntensors = [\"bias 1\", \"weight 1x30\"]\n[model.external.settings]\nsteps = 20\n",
+        "code = {}\ntensors = [\"bias 1\", \"weight 1x30\"]\n[model.external.settings]\n{settings}\n",
         named(code)
     );
     text.replace("seed = 1\n", &format!("seed = 1\ninitial = {}\n", named(initial)))
@@ -73,7 +73,7 @@ fn files_that_the_proposer_alone_has_reach_the_others_and_the_study_is_completed
     let (code, initial) = (fs::read(at("trainer.tar")).unwrap(), zeros());
     assert!(said.contains(&root(&code)), "{said}");
     fs::write(at("initial.safetensors"), &initial).unwrap();
-    fs::write(at("study.toml"), study(&initial, &code)).unwrap();
+    fs::write(at("study.toml"), study(&initial, &code, "steps = 20")).unwrap();
     let allowed = format!(
         "code = \"{}\"\ncommand = [\"/usr/bin/python3\", \"code/trainer.py\"]\nuser = \"nobody\"\n",
         root(&code)

@@ -10,6 +10,7 @@ mod dashboard;
 mod errors;
 mod far;
 mod faults;
+mod hostile;
 mod house;
 mod json;
 mod liars;

@@ -35,8 +35,9 @@ pub struct Compare {
     /// The chain's rules, as JSON
     #[arg(long, value_name = "FILE")]
     rules: PathBuf,
-    /// The sites: a JSON array of {"name", "id", "secret", "samples", "train", "test"}. `id` has 64 hexadecimal digits;
-    /// `secret`, `train` and `test` are files, `test` may be null
+    /// The sites: a JSON array of {"name", "id", "secret", "samples", "train", "test", "local"}. `id` has 64 hexadecimal digits;
+    /// `secret`, `train`, `test` and `local` are files, `test` may be null; `local`, the tensors that stay at the site, null or
+    /// left out
     #[arg(long, value_name = "FILE.json")]
     sites: PathBuf,
     /// Rows held out from everyone
@@ -75,6 +76,9 @@ struct SiteFile {
     samples: u32,
     train: PathBuf,
     test: Option<PathBuf>,
+    /// Tensors that stay at the site, as its worker keeps them.
+    #[serde(default)]
+    local: Option<PathBuf>,
 }
 
 pub fn compare(arguments: &Compare) -> Result<()> {
@@ -91,7 +95,7 @@ pub fn compare(arguments: &Compare) -> Result<()> {
     let how = Reading { folder: Some(scratch.path().to_owned()), ..Reading::default() };
     let rows = |path: &Path, key: &[u8; 32]| -> Result<Table> { Ok(read_file(path, &spec.data, key, &how)?.table?) };
     let (mut sites, mut tests, mut equal) = (Vec::new(), Vec::new(), Vec::new());
-    let mut patients = Vec::new();
+    let (mut patients, mut at_sites) = (Vec::new(), Vec::new());
     let held_out = match &arguments.held_out {
         Some(path) => Some((path, rows(path, &NOBODY)?)),
         None => None,
@@ -115,6 +119,7 @@ pub fn compare(arguments: &Compare) -> Result<()> {
         let id = InstitutionId(hash(&format!("{}: id of {}", arguments.sites.display(), file.name), &file.id)?);
         sites.push(Site { name: file.name, id, secret, samples: file.samples, table });
         tests.push(test);
+        at_sites.push(file.local.as_ref().map(read).transpose()?);
     }
     equal.extend(spec.data.group.as_ref().and_then(|group| at_several(group, &patients)));
     let splits: Vec<Split> = sites.iter().map(|s| Split::of(&s.table, spec.evaluation.validation_share)).collect();
@@ -144,7 +149,8 @@ pub fn compare(arguments: &Compare) -> Result<()> {
             (rounds, outcome.model, outcome.canonical, Some(outcome.last), outcome.statistics, simulated)
         }
     };
-    let ready = arguments.means.ready(&spec)?;
+    let mut ready = arguments.means.ready(&spec)?;
+    ready.engine.at_sites = Some(at_sites);
     let mut comparison = Inputs {
         engine: &ready.engine,
         spec: &spec,

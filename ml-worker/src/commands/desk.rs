@@ -11,7 +11,7 @@ use super::{
     named,
     pack::{pack, Pack},
     predict::{predict, Predict},
-    say,
+    say, shown,
     survey::Survey,
 };
 use anyhow::{bail, Context, Result};
@@ -78,6 +78,9 @@ pub struct Train {
     /// File with 64 hexadecimal digits that split, shuffle and dropout follow; left out, they follow from the data file
     #[arg(long, value_name = "FILE")]
     secret: Option<PathBuf>,
+    /// Print all figures as JSON in place of the first ones in words
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     bootstrap: Bootstrap,
     #[command(flatten)]
@@ -209,6 +212,10 @@ fn train(arguments: &Train) -> Result<()> {
     outcome.bundle.write(&arguments.out)?;
     let measure = |test| desk::evaluate(&outcome.bundle, &test, arguments.bootstrap.draws(), None);
     let test = test.map(measure).transpose()?.flatten();
+    if !arguments.json {
+        let (folder, left_out) = (arguments.out.display().to_string(), rows.skipped + rows.dropped);
+        return say(shown::trained(&outcome, (rounds, left_out), &folder, test.as_ref()));
+    }
     let mut said = json!({
         "model": arguments.out, "rounds": rounds,
         "rows": { "training": outcome.rows.0, "validation": outcome.rows.1, "skipped": rows.skipped, "dropped": rows.dropped },

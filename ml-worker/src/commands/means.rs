@@ -49,7 +49,7 @@ impl Means {
             Some(path) => Some(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?),
             None => None,
         };
-        let engine = |trainer| Engine { initial: initial.clone().map(Arc::new), trainer };
+        let engine = |trainer| Engine { initial: initial.clone().map(Arc::new), trainer, at_sites: None };
         if spec.model.external().is_none() {
             if self.trainer.is_some() {
                 bail!("--trainer: this study brings no trainer of its own (model.external)");

@@ -59,6 +59,10 @@ pub struct OwnArm {
     /// round of either model
     #[arg(long, value_name = "FILE")]
     test: Option<PathBuf>,
+    /// Tensors of the study's model that stay at this site (studies/AGREEMENT/study-N/external/local.safetensors in its worker's
+    /// folder), where the study has such; left out, those of the initial file
+    #[arg(long, value_name = "FILE", requires = "trainer")]
+    local: Option<PathBuf>,
     #[command(flatten)]
     means: Means,
     #[command(flatten)]
@@ -108,7 +112,8 @@ pub fn own_arm(arguments: &OwnArm) -> Result<()> {
         split: arguments.split.as_deref(),
     };
     let split = worked.split(&table)?;
-    let ready = arguments.means.ready(&spec)?;
+    let mut ready = arguments.means.ready(&spec)?;
+    ready.engine.at_sites = Some(vec![arguments.local.as_deref().map(read).transpose()?]);
     // neither the id nor the count of samples says anything to one site by itself
     let site = Site { name: "own".into(), id: InstitutionId([0; 32]), secret, samples: 0, table };
     let figures = Inputs {

@@ -1,13 +1,13 @@
 //! What `evaluate` and `pack` say to people: the few figures that one reads first. All of them are in the JSON.
 
 use consilium_ml_worker::{
-    desk::{Bundle, Cut, Evaluation, Fitted, Made, Output},
+    desk::{Bundle, Cut, Evaluation, Fitted, Made, Outcome, Output},
     learn::{
         figures::{outputs, Figures},
         metrics::{AtCut, AucBound, Calibration, Metrics},
     },
 };
-use consilium_study::{fixed, Task};
+use consilium_study::{fixed, Task, MIN_FOR_CURVES};
 use std::fmt::Write;
 
 /// A figure with three digits, or that there is none.
@@ -147,17 +147,42 @@ pub fn evaluation(found: &Evaluation, of: &Made) -> String {
     line(&mut text, "model", &made(of));
     if let Some(by) = &found.by {
         for (name, figures) in &by.subgroups {
-            let (rows, what, value) = match figures {
-                Figures::Binary(m) => (m.rows, "AUC", m.auc),
-                Figures::Classes(m) => (m.rows, "AUC", m.auc_macro.mean),
-                Figures::Labels(m) => (m.rows, "AUC", m.auc_macro.mean),
-                Figures::Value(m) => (m.rows, "mean absolute error", Some(m.mae)),
-                Figures::Events(m) => (m.rows, "Harrell's C", m.concordance),
-            };
-            line(&mut text, &format!("{} {name:?}", by.column), &format!("{rows} rows, {what} {}", figure(value)));
+            line(&mut text, &format!("{} {name:?}", by.column), &first(figures));
         }
     }
     text + "all figures: the same with --json (docs/figures.md)\n"
+}
+
+/// The one figure of some rows that says most.
+fn first(figures: &Figures) -> String {
+    let (rows, what, value) = match figures {
+        Figures::Binary(m) => (m.rows, "AUC", m.auc),
+        Figures::Classes(m) => (m.rows, "AUC", m.auc_macro.mean),
+        Figures::Labels(m) => (m.rows, "AUC", m.auc_macro.mean),
+        Figures::Value(m) => (m.rows, "mean absolute error", Some(m.mae)),
+        Figures::Events(m) => (m.rows, "Harrell's C", m.concordance),
+    };
+    format!("{rows} rows, {what} {}", figure(value))
+}
+
+/// What is read first of a model that was trained at a desk: on which rows, how it does on those set aside and on held-out ones, and
+/// how it is used.
+pub fn trained(outcome: &Outcome, (rounds, left_out): (u32, usize), folder: &str, test: Option<&Evaluation>) -> String {
+    let mut text = String::new();
+    let (training, validation) = outcome.rows;
+    let left_out = if left_out > 0 { format!("; {left_out} were left out") } else { String::new() };
+    line(&mut text, "trained", &format!("{rounds} rounds on {training} rows, {validation} set aside{left_out}"));
+    if let Some(figures) = &outcome.validation {
+        line(&mut text, "on those set aside", &first(figures));
+    }
+    if let Some(test) = test {
+        let _ = writeln!(text, "\non the held-out rows");
+        text += &evaluation(test, &outcome.bundle.made);
+    } else {
+        text += "all figures: the same with --json (docs/figures.md)\n";
+    }
+    text.push('\n');
+    text + &packed(&outcome.bundle, folder)
 }
 
 /// What a packed model brings, and how it is used.
@@ -217,7 +242,18 @@ fn of_output(fitted: &Fitted, n: usize) -> String {
         ),
         (None, None) => format!("no recalibration: the model does not tell these rows apart; {AS_IT_IS}"),
     };
-    format!("{cut_words}; {recalibrated}")
+    format!("{cut_words}{}; {recalibrated}", caution(positives.min(rows - positives)))
+}
+
+/// What is said where so few rows of the rarer answer have chosen a cut that others would choose another.
+fn caution(rarer: usize) -> String {
+    match rarer {
+        few if few < MIN_FOR_CURVES as usize => format!(
+            " (caution: {few} rows of the rarer answer, and fewer than {MIN_FOR_CURVES} say little of where it lies: other rows of this \
+             site may put it far from here)"
+        ),
+        _ => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -285,6 +321,14 @@ mod tests {
             "{said}"
         );
         assert!(said.contains("does not tell these rows apart; its probability stays"), "{said}");
+        // few rows choose a cut by chance
+        let cautious = |rows: usize, few: usize| {
+            of_output(&Fitted { rows, positives: vec![few], cuts: vec![Some(0.4)], ..fitted.clone() }, 0)
+        };
+        for (rows, few, warned) in [(300, 12, true), (300, 289, true), (300, 50, false)] {
+            let said = cautious(rows, few);
+            assert_eq!(said.contains("caution: 1"), warned, "{said}");
+        }
         // which of the two it is, and what follows
         let parted = Fitted { cuts: vec![Some(0.4)], ..fitted.clone() };
         let said = of_output(&parted, 0);

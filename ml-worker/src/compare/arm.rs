@@ -53,11 +53,27 @@ pub struct Arm {
     pub last: Option<Measured>,
 }
 
+/// A model, with what is not merged of it.
+#[derive(Clone)]
+pub(super) struct Point {
+    pub parameters: Vec<f32>,
+    pub kept: Kept,
+}
+
+/// Tensors that stay at a site.
+#[derive(Clone)]
+pub(super) enum Kept {
+    /// Those of the model itself, wherever it is measured; none of most studies.
+    Own(Option<Vec<u8>>),
+    /// At each site its own; on rows that are no site's, those of the initial file.
+    EachSite,
+}
+
 /// An arm's models.
 pub(super) struct Model {
-    pub chosen: Vec<f32>,
+    pub chosen: Point,
     /// `None`: not there.
-    pub last: Option<Vec<f32>>,
+    pub last: Option<Point>,
     pub choice: Choice,
     pub by_round: Vec<Option<f64>>,
 }
@@ -98,7 +114,7 @@ impl Inputs<'_> {
         let mut parameters = self.engine.start(self.spec)?;
         self.engine.fresh()?;
         let mut state = OptimizerState::default();
-        let mut best: Option<(u32, u32, Vec<f32>)> = None;
+        let mut best: Option<(u32, u32, Point)> = None;
         let mut by_round = Vec::new();
         for round in 1..=self.rounds {
             let step = Step { base: &parameters, rows: (rows, validation), state: &state, chance: (secret, round) };
@@ -112,17 +128,31 @@ impl Inputs<'_> {
             by_round.push(loss.map(|micro| f64::from(micro) / 1e6));
             if let Some(loss) = loss {
                 if best.as_ref().is_none_or(|(lowest, ..)| loss <= *lowest) {
-                    best = Some((loss, round, parameters.clone()));
+                    best = Some((loss, round, self.own_point(parameters.clone())?));
                 }
             }
         }
-        let too_few = best.is_none();
+        let (too_few, last) = (best.is_none(), self.own_point(parameters)?);
         let (round, chosen) = match best {
             Some((_, round, chosen)) => (round, chosen),
-            None => (self.rounds, parameters.clone()),
+            None => (self.rounds, last.clone()),
         };
         let choice = Choice { round, rounds: self.rounds, validation_rows: validation.len(), too_few };
-        Ok(Model { chosen, last: Some(parameters), choice, by_round })
+        Ok(Model { chosen, last: Some(last), choice, by_round })
+    }
+
+    /// A model that was trained just now.
+    fn own_point(&self, parameters: Vec<f32>) -> Result<Point> {
+        Ok(Point { parameters, kept: Kept::Own(self.engine.kept()?) })
+    }
+
+    /// Logits of a model's at a site, or nowhere.
+    fn logits(&self, point: &Point, at: Option<usize>, rows: &Rows) -> Result<Vec<f32>> {
+        self.engine.keep(match &point.kept {
+            Kept::Own(kept) => kept.as_deref(),
+            Kept::EachSite => at.and_then(|site| self.engine.at_site(site)),
+        })?;
+        self.engine.logits(self.spec, &point.parameters, rows)
     }
 
     /// Figures of an arm's models, what the chosen one says of each site's own held-out rows, and its cuts.
@@ -143,29 +173,35 @@ impl Inputs<'_> {
         Ok((Arm { name, training_rows, choice: model.choice, by_round, chosen, last }, said, cuts))
     }
 
-    fn say(&self, parameters: &[f32], scaler: &Scaler, table: &Table, places: &[usize]) -> Result<Said> {
+    fn say(
+        &self,
+        (point, at): (&Point, Option<usize>),
+        scaler: &Scaler,
+        table: &Table,
+        places: &[usize],
+    ) -> Result<Said> {
         let rows = scaler.apply(table, places)?;
         Ok(Said {
-            logits: self.engine.logits(self.spec, parameters, &rows)?,
+            logits: self.logits(point, at, &rows)?,
             labels: rows.labels().to_vec(),
             groups: groups(&self.spec.data, table, places),
         })
     }
 
     /// The cuts that an arm's validation rows ask for; none where they are too few to choose by.
-    fn cuts(&self, parameters: &[f32], sets: &Sets, judges: &Judges<'_>) -> Result<Cuts> {
+    fn cuts(&self, point: &Point, sets: &Sets, judges: &Judges<'_>) -> Result<Cuts> {
         let goal = objective(self.spec, None);
         let of = |logits: &[f32], labels: &[u32]| match labels.len() / goal.labels_per_row() {
             rows if rows < self.spec.evaluation.min_rows as usize => Vec::new(),
             _ => validated_cuts(&goal, logits, labels),
         };
         if let Judges::One(rows) = judges {
-            let cuts = of(&self.engine.logits(self.spec, parameters, rows)?, rows.labels());
+            let cuts = of(&self.logits(point, None, rows)?, rows.labels());
             return Ok(Cuts { sites: vec![cuts.clone(); self.sites.len()], common: cuts });
         }
         let (mut sites, mut logits, mut labels) = (Vec::new(), Vec::new(), Vec::new());
-        for ((site, split), scaler) in self.sites.iter().zip(self.splits).zip(&sets.sites) {
-            let said = self.say(parameters, scaler, &site.table, &split.rows(&site.table).1)?;
+        for (n, ((site, split), scaler)) in self.sites.iter().zip(self.splits).zip(&sets.sites).enumerate() {
+            let said = self.say((point, Some(n)), scaler, &site.table, &split.rows(&site.table).1)?;
             sites.push(of(&said.logits, &said.labels));
             logits.extend(said.logits);
             labels.extend(said.labels);
@@ -173,10 +209,12 @@ impl Inputs<'_> {
         Ok(Cuts { sites, common: of(&logits, &labels) })
     }
 
-    fn measure(&self, parameters: &[f32], sets: &Sets, judges: &Judges<'_>) -> Result<(Measured, Vec<Said>, Cuts)> {
+    fn measure(&self, point: &Point, sets: &Sets, judges: &Judges<'_>) -> Result<(Measured, Vec<Said>, Cuts)> {
         let goal = objective(self.spec, None).told_in(self.target());
-        let cuts = self.cuts(parameters, sets, judges)?;
-        let say = |scaler: &Scaler, table: &Table, places: &[usize]| self.say(parameters, scaler, table, places);
+        let cuts = self.cuts(point, sets, judges)?;
+        let say = |at: Option<usize>, scaler: &Scaler, table: &Table, places: &[usize]| {
+            self.say((point, at), scaler, table, places)
+        };
         let figures = |said: &Said, cuts: &[Option<f64>]| {
             Figures::by_group(&goal, &said.logits, &said.labels, cuts, Some(&said.groups))
         };
@@ -184,15 +222,15 @@ impl Inputs<'_> {
         let (mut sites, mut own) = (Vec::new(), Vec::new());
         for (n, (site, scaler)) in self.sites.iter().zip(&sets.sites).enumerate() {
             let (said, cuts) = match &self.tests[n] {
-                Some(table) => (say(scaler, table, &all(table))?, &cuts.sites[n][..]),
+                Some(table) => (say(Some(n), scaler, table, &all(table))?, &cuts.sites[n][..]),
                 // a cut that was chosen on these very rows would look too good
-                None => (say(scaler, &site.table, &self.splits[n].rows(&site.table).1)?, &[][..]),
+                None => (say(Some(n), scaler, &site.table, &self.splits[n].rows(&site.table).1)?, &[][..]),
             };
             sites.push((site.name.clone(), figures(&said, cuts)));
             own.push(said);
         }
         let held_out = match self.held_out {
-            Some(table) => figures(&say(&sets.common, table, &all(table))?, &cuts.common),
+            Some(table) => figures(&say(None, &sets.common, table, &all(table))?, &cuts.common),
             None => None,
         };
         Ok((Measured { held_out, sites }, own, cuts))

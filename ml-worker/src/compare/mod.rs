@@ -43,7 +43,7 @@ use crate::{
     random::key,
 };
 use anyhow::{ensure, Context, Result};
-use arm::{Judges, Model, Said, Sets};
+use arm::{Judges, Kept, Model, Point, Said, Sets};
 use consilium_aggregation::Statistics;
 use consilium_study::{Scaling, SiteFigures, StudySpec, Task};
 use serde::Serialize;
@@ -84,6 +84,11 @@ struct Alone {
     arm: Arm,
     said: Said,
     own: Statistics,
+}
+
+/// A model of the swarm's: what is not merged of it stays at each site.
+fn joined(parameters: &[f32]) -> Point {
+    Point { parameters: parameters.to_vec(), kept: Kept::EachSite }
 }
 
 fn labels_per_row(spec: &StudySpec) -> usize {
@@ -176,13 +181,13 @@ impl Inputs<'_> {
         let sets = Sets { sites: vec![workers.clone()], common: workers };
         let validation_rows = self.splits[0].rows(&self.sites[0].table).1.len();
         let choice = Choice { round: self.swarm.round, rounds: self.rounds, validation_rows, too_few: false };
-        let swarm = Model { chosen: self.swarm.chosen.to_vec(), last: None, choice, by_round: Vec::new() };
-        let (swarm, joined, cuts) = self.arm("swarm", &swarm, (&sets, &Judges::EachSite), 0)?;
+        let swarm = Model { chosen: joined(self.swarm.chosen), last: None, choice, by_round: Vec::new() };
+        let (swarm, said_by, cuts) = self.arm("swarm", &swarm, (&sets, &Judges::EachSite), 0)?;
         let told = site::figures(
             self.spec,
             self.tests[0].is_some(),
             (
-                site::Measured { arm: &swarm, site: 0, said: joined.first() },
+                site::Measured { arm: &swarm, site: 0, said: said_by.first() },
                 site::Measured { arm: &alone, site: 0, said: Some(&said) },
             ),
             None,
@@ -193,6 +198,25 @@ impl Inputs<'_> {
             figures.swarm.training_rows = None;
             figures
         }))
+    }
+
+    /// With which of the tensors that stay at sites the swarm's model is measured.
+    fn told_of_kept(&self) -> String {
+        let missing: Vec<&str> = self
+            .sites
+            .iter()
+            .enumerate()
+            .filter(|(n, _)| self.engine.at_site(*n).is_none())
+            .map(|(_, site)| site.name.as_str())
+            .collect();
+        let mut note = "swarm: on a site's rows with the tensors that stay at that site, as its last round has left them, on rows that are \
+                        no site's with those of the initial file; local-only and central models have their own"
+            .to_owned();
+        if !missing.is_empty() {
+            note.push_str("; not at hand, so that those of the initial file stand in: ");
+            note.push_str(&missing.join(", "));
+        }
+        note
     }
 
     /// Trains the other arms, and measures all.
@@ -232,8 +256,8 @@ impl Inputs<'_> {
             too_few: judges * 2 <= self.sites.len(),
         };
         let last = self.swarm.last.or((choice.round == choice.rounds).then_some(self.swarm.chosen));
-        let last = last.map(<[f32]>::to_vec);
-        let swarm = Model { chosen: self.swarm.chosen.to_vec(), last, choice, by_round: Vec::new() };
+        let last = last.map(joined);
+        let swarm = Model { chosen: joined(self.swarm.chosen), last, choice, by_round: Vec::new() };
         let (swarm, joined, cuts) = self.arm("swarm", &swarm, (&workers, &Judges::EachSite), pooled.len())?;
         let joining: Vec<Joining> = self
             .sites
@@ -260,6 +284,9 @@ impl Inputs<'_> {
                  not one data set on one scale"
                     .to_owned(),
             );
+        }
+        if self.engine.trainer.as_ref().is_some_and(|trainer| trainer.keeps()) {
+            notes.push(self.told_of_kept());
         }
         Ok(Comparison {
             positive: self.spec.data.positive.clone(),

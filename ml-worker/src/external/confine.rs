@@ -16,6 +16,17 @@ use std::{
 /// Where a confined trainer's folder stands for it.
 const UNDER_BUBBLEWRAP: &str = "/trainer";
 const AS_OWN_USER: &str = "/mnt";
+/// Where in it the site's own files are seen.
+pub(super) const FILES: &str = "files";
+/// What a shell does in a namespace before it starts a trainer as another user: folder, place, folders of files, `--`, command.
+///
+/// The shell stays, first of its processes and root's: a change of user would make the trainer forget that it is to end with
+/// `unshare`; the shell does not forget, and with it ends whatever it started.
+const OWN_USER: &str = "mount -t proc proc /proc; at=$2; mount --bind \"$1\" \"$at\"; shift 2; n=0
+while [ \"$1\" != -- ]; do
+  mount --bind \"$1\" \"$at/files/$n\"; mount -o remount,bind,ro \"$at/files/$n\"; n=$((n + 1)); shift
+done
+shift; mount -t tmpfs -o mode=1777 tmpfs /tmp; cd \"$at\"; \"$@\" || exit $?; exit 0";
 /// What the system's programs need.
 const SYSTEM: [&str; 10] = [
     "/usr",
@@ -117,8 +128,21 @@ impl Place {
         std::os::unix::fs::chown(folder, Some(user), Some(group))
     }
 
-    /// The command that starts a trainer on this folder.
-    pub fn command(&self, folder: &Path, settings: &TrainerSettings, gpu: Option<usize>) -> Command {
+    /// Where a trainer sees the folder of the site's files that is the so-manieth of those it sees.
+    pub fn files(&self, number: usize, root: &Path) -> PathBuf {
+        match self.form {
+            Confinement::Nothing => root.to_path_buf(),
+            Confinement::Bubblewrap | Confinement::OwnUser => PathBuf::from(format!("{FILES}/{number}")),
+        }
+    }
+
+    /// The command that starts a trainer on this folder, with these folders of the site's files to read.
+    pub fn command(
+        &self,
+        (folder, roots): (&Path, &[PathBuf]),
+        settings: &TrainerSettings,
+        gpu: Option<usize>,
+    ) -> Command {
         let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
         // a brake on what multiplies faster than the watch looks: threads count, too
         let threads = u64::from(settings.processes) * 4 + cores * 4;
@@ -164,6 +188,9 @@ impl Place {
                     add(&["--ro-bind-try", "/sys", "/sys"]);
                 }
                 add(&["--ro-bind", &shown(folder), UNDER_BUBBLEWRAP]);
+                for (number, root) in roots.iter().enumerate() {
+                    add(&["--ro-bind", &shown(root), &format!("{UNDER_BUBBLEWRAP}/{FILES}/{number}")]);
+                }
                 for own in ["out", "state"] {
                     add(&["--bind", &shown(&folder.join(own)), &format!("{UNDER_BUBBLEWRAP}/{own}")]);
                 }
@@ -172,8 +199,9 @@ impl Place {
             Confinement::OwnUser => {
                 add(&["unshare", "--net", "--pid", "--ipc", "--uts", "--mount", "--propagation", "private"]);
                 add(&["--fork", "--kill-child=KILL", "--", "sh", "-euc"]);
-                add(&["mount -t proc proc /proc; mount --bind \"$1\" \"$2\"; mount -t tmpfs -o mode=1777 tmpfs /tmp; cd \"$2\"; \
-                       shift 2; exec \"$@\"", "sh", &shown(folder), AS_OWN_USER]);
+                add(&[OWN_USER, "sh", &shown(folder), AS_OWN_USER]);
+                roots.iter().for_each(|root| add(&[&shown(root)]));
+                add(&["--"]);
             }
         }
         if self.form != Confinement::Nothing {
@@ -196,9 +224,14 @@ impl Place {
         command
     }
 
-    /// Programs of this form that stand between the worker and the trainer.
-    pub fn between(&self) -> &'static [&'static str] {
-        &["bwrap", "unshare"]
+    /// How many processes of this form stand between the worker and the trainer, one below the other. Not by their names: a
+    /// trainer may call its own so.
+    pub fn between(&self) -> usize {
+        match self.form {
+            Confinement::Nothing => 0,
+            // each with the first process of a namespace below it
+            Confinement::Bubblewrap | Confinement::OwnUser => 2,
+        }
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Engine {
     pub initial: Option<Arc<Vec<u8>>>,
     /// The trainer that the study brings.
     pub trainer: Option<Arc<Trainer>>,
+    /// Tensors that stay at each of the sites that are compared, in their order, as their workers keep them, where these are known.
+    pub at_sites: Option<Vec<Option<Vec<u8>>>>,
 }
 
 /// One round's training at a desk.
@@ -32,7 +34,7 @@ pub struct Step<'a> {
 
 impl Engine {
     /// For a study that needs nothing.
-    pub const NONE: Self = Self { initial: None, trainer: None };
+    pub const NONE: Self = Self { initial: None, trainer: None, at_sites: None };
 
     /// Parameters that the study begins with.
     ///
@@ -48,6 +50,31 @@ impl Engine {
     /// What the file system says.
     pub fn fresh(&self) -> Result<()> {
         Ok(self.trainer.as_ref().map_or(Ok(()), |trainer| trainer.fresh())?)
+    }
+
+    /// What stays at the site of the model that was trained last; `None` where nothing does.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn kept(&self) -> Result<Option<Vec<u8>>> {
+        self.trainer.as_ref().map_or(Ok(None), |trainer| trainer.kept())
+    }
+
+    /// What stays at one of the sites that are compared, where that is known.
+    pub fn at_site(&self, number: usize) -> Option<&[u8]> {
+        self.at_sites.as_ref()?.get(number)?.as_deref()
+    }
+
+    /// Has the next logits computed with these tensors that stay at a site; with those of the initial file, where there are none.
+    ///
+    /// # Errors
+    /// Tensors of another model; what the file system says.
+    pub fn keep(&self, kept: Option<&[u8]>) -> Result<()> {
+        match (self.trainer.as_ref().filter(|trainer| trainer.keeps()), kept) {
+            (None, _) => Ok(()),
+            (Some(trainer), Some(bytes)) => trainer.keep(bytes),
+            (Some(trainer), None) => Ok(trainer.keep_initial()?),
+        }
     }
 
     /// Trains for one round.

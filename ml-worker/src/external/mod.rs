@@ -8,7 +8,9 @@ mod code;
 mod confine;
 mod engine;
 mod files;
+mod guard;
 mod process;
+mod roots;
 mod trainer;
 mod watch;
 

@@ -1,6 +1,6 @@
 //! One running trainer: it is told of jobs line by line, and says line by line how far it is.
 
-use super::{confine::Place, watch::Tree, ExternalError};
+use super::{confine::Place, guard::Guard, watch::Tree, ExternalError};
 use crate::{learn::Halt, site::TrainerSettings};
 use serde::Deserialize;
 use std::{
@@ -15,8 +15,10 @@ use std::{
 
 /// How often it is looked at what the trainer takes, and whether it is to stop.
 const LOOK: Duration = Duration::from_millis(100);
-/// So long a trainer has to put its things in order after SIGTERM.
+/// So long a trainer has to put its things in order after SIGTERM; as long as its start took where that was longer, for a machine
+/// that is busy with much else is as slow in ending it; but no longer than this.
 const GRACE: Duration = Duration::from_secs(5);
+const MOST_GRACE: Duration = Duration::from_secs(30);
 /// Longest line that is taken for a message; most bytes of its words that are kept.
 const MOST_LINE: u64 = 1 << 16;
 const MOST_WORDS: u64 = 1 << 20;
@@ -69,21 +71,27 @@ pub(super) struct Running {
     events: Receiver<Event>,
     place: Place,
     words: PathBuf,
+    guard: Guard,
+    grace: Duration,
+    /// Whether it had to be killed after it was asked to end.
+    pub stubborn: bool,
 }
 
 impl Running {
-    /// Starts one on its folder.
+    /// Starts one on its folder; it sees those folders of the site, too.
     pub fn start(
         place: &Place,
-        folder: &Path,
+        (folder, roots): (&Path, &[PathBuf]),
         settings: &TrainerSettings,
         gpu: Option<usize>,
     ) -> Result<Self, ExternalError> {
-        let mut command = place.command(folder, settings, gpu);
+        let mut command = place.command((folder, roots), settings, gpu);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let cannot = |error: io::Error| ExternalError::Failed(format!("cannot start {:?}: {error}", settings.command));
         let words = folder.join(WORDS);
         let log = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&words)?;
+        let guard = Guard::start()?;
+        let began = Instant::now();
         let mut child = command.spawn().map_err(cannot)?;
         let (Some(input), Some(output), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
@@ -117,8 +125,11 @@ impl Running {
             // whoever waited may have gone
             let _ = send.send(Event::Ended);
         })?;
-        let mut running = Self { child, input, events, place: place.clone(), words };
+        let (place, grace) = (place.clone(), GRACE);
+        let mut running = Self { child, input, events, place, words, guard, grace, stubborn: false };
+        running.guard.over(running.child.id())?;
         running.wait(settings, &|_| false, true)?;
+        running.grace = began.elapsed().clamp(GRACE, MOST_GRACE);
         Ok(running)
     }
 
@@ -183,7 +194,7 @@ impl Running {
     /// Whether it takes no more than it may.
     fn within(&mut self, settings: &TrainerSettings) -> Result<(), ExternalError> {
         let tree = self.tree();
-        let own = tree.processes.iter().filter(|(_, name)| !self.place.between().contains(&name.as_str())).count();
+        let own = tree.processes.len().saturating_sub(self.place.between());
         if own > settings.processes as usize {
             return Err(self.stop(format!("{own} processes; {} are allowed (trainer.processes)", settings.processes)));
         }
@@ -216,15 +227,14 @@ impl Running {
 
     /// Asks it to end, and ends it where it does not.
     pub fn end(&mut self) {
-        for (process, name) in self.tree().processes {
-            if !self.place.between().contains(&name.as_str()) {
-                signal(process, libc::SIGTERM);
-            }
+        for (process, _) in self.tree().processes.iter().skip(self.place.between()) {
+            signal(*process, libc::SIGTERM);
         }
         let began = Instant::now();
-        while began.elapsed() < GRACE && matches!(self.child.try_wait(), Ok(None)) {
+        while began.elapsed() < self.grace && matches!(self.child.try_wait(), Ok(None)) {
             std::thread::sleep(Duration::from_millis(20));
         }
+        self.stubborn = matches!(self.child.try_wait(), Ok(None));
         self.kill();
     }
 
@@ -238,6 +248,8 @@ impl Running {
         if let Ok(group) = i32::try_from(self.child.id()) {
             signal(-group, libc::SIGKILL);
         }
+        // before the group's number can be another's
+        self.guard.end();
         let _ = self.child.wait();
     }
 }

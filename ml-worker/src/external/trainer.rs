@@ -1,23 +1,20 @@
 //! A study's trainer at one site: its folder, and the jobs that it is given there.
 
+mod model;
+
 use super::{
     confine::Place,
-    files::{bytes_of, expect, numbers, put_bytes, put_rows, put_tensors, read, Raw},
+    files::{expect, numbers, put_bytes, put_rows, put_tensors, read, Raw},
     process::{self, Running},
+    roots::{listed, mount_points},
     unpack, ExternalError, RoundRows, Update,
 };
-use crate::{
-    data::Rows,
-    learn::Halt,
-    random::key,
-    site::{write_whole, TrainerSettings},
-};
-use anyhow::Context;
-use consilium_aggregation::{blob_hash, Layout};
+use crate::{data::Rows, learn::Halt, random::key, site::TrainerSettings};
+use consilium_aggregation::Layout;
 use consilium_study::{roles, External, NamedFile, Role, StudySpec};
 use parking_lot::Mutex;
 use safetensors::{Dtype, SafeTensors};
-use serde_json::json;
+use serde_json::{json, Value};
 use std::{
     fmt, fs, io,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
@@ -47,11 +44,15 @@ pub struct Trainer {
 #[derive(Default)]
 struct State {
     running: Option<Running>,
+    /// The site's folders that it sees, where the study's rows are files.
+    roots: Vec<PathBuf>,
     /// Hash of the model that lies in its folder.
     model: Option<[u8; 32]>,
     jobs: u64,
     /// When it last began a job.
     worked: Option<Instant>,
+    /// Whether the last one that was to end had to be killed.
+    stubborn: bool,
 }
 
 impl fmt::Debug for Trainer {
@@ -152,15 +153,14 @@ impl Trainer {
     ) -> Result<Update, ExternalError> {
         let mut state = self.state.lock();
         let (training, validation) = (format!("{}-training", rows.name), format!("{}-validation", rows.name));
-        let places = json!({
-            "training": self.rows(&training, rows.training)?, "validation": self.rows(&validation, rows.validation)?,
-        });
+        let sides = [("training", &training[..], rows.training), ("validation", &validation[..], rows.validation)];
+        let mut job = self.told(&mut state, &sides)?;
         let hash = self.spec.hash().map_err(|error| ExternalError::Schema(error.to_string()))?;
         let seed = key("consilium/external/1", &[secret, &hash.0, &round.to_le_bytes()]);
         // below 2^53, so that every reader of JSON gets it right
         let seed = u64::from_le_bytes([seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], seed[6], 0]) >> 3;
-        let done =
-            self.job(&mut state, base, halt, json!({ "kind": "train", "round": round, "seed": seed, "rows": places }))?;
+        job.extend([("kind".into(), "train".into()), ("round".into(), round.into()), ("seed".into(), seed.into())]);
+        let done = self.job(&mut state, base, halt, job)?;
         let mut expected: Vec<_> =
             self.layout.tensors().iter().map(|t| (t.name.as_str(), Dtype::F32, t.shape.clone())).collect();
         expected.extend(self.local.iter().map(|(name, dtype, shape, _)| (name.as_str(), *dtype, shape.clone())));
@@ -200,10 +200,11 @@ impl Trainer {
         let mut state = self.state.lock();
         state.jobs += 1;
         let once = name.is_none().then(|| format!("once-{}", state.jobs));
-        let place = self.rows(name.or(once.as_deref()).unwrap_or_default(), rows)?;
-        let done = self.job(&mut state, model, &|_| false, json!({ "kind": "predict", "rows": { "predict": place } }));
-        if once.is_some() {
-            fs::remove_file(self.folder.join(&place))?;
+        let mut job = self.told(&mut state, &[("predict", name.or(once.as_deref()).unwrap_or_default(), rows)])?;
+        job.insert("kind".into(), "predict".into());
+        let done = self.job(&mut state, model, &|_| false, job);
+        if let Some(once) = &once {
+            self.forget(|file| file.starts_with(&format!("{once}.")))?;
         }
         done?;
         let bytes = read(&self.output(), (rows.len() * outputs * 4) as u64 + HEADER)?;
@@ -218,45 +219,53 @@ impl Trainer {
         Ok(logits)
     }
 
-    /// What the site keeps of the tensors that are not merged; `None` where there are none.
-    ///
-    /// # Errors
-    /// They cannot be read.
-    pub fn kept(&self) -> anyhow::Result<Option<Vec<u8>>> {
-        let path = self.folder.join(LOCAL);
-        path.exists().then(|| fs::read(&path).with_context(|| path.display().to_string())).transpose()
-    }
-
-    /// Puts back what [`kept`](Self::kept) gave.
-    ///
-    /// # Errors
-    /// Tensors of another model; what the file system says.
-    pub fn keep(&self, bytes: &[u8]) -> anyhow::Result<()> {
-        let expected: Vec<_> = self.local.iter().map(|(n, d, s, _)| (n.as_str(), *d, s.clone())).collect();
-        expect(LOCAL, bytes, &expected)?;
-        self.state.lock().model = None;
-        let path = self.folder.join(LOCAL);
-        write_whole(&path, bytes, 0o600).with_context(|| path.display().to_string())
-    }
-
     /// Whether it has had no job for so long.
     pub fn unused(&self, time: Duration) -> bool {
         // one that works is used
         self.state.try_lock().is_some_and(|state| state.worked.is_some_and(|worked| worked.elapsed() >= time))
     }
 
+    /// Whether it had to be killed when it was asked to end in the middle of the last job.
+    pub fn stubborn(&self) -> bool {
+        self.state.lock().stubborn
+    }
+
     fn output(&self) -> PathBuf {
         self.folder.join("out/output.safetensors")
     }
 
-    /// Has rows written, unless they are; gives their place in the folder.
-    fn rows(&self, name: &str, rows: &Rows) -> Result<String, ExternalError> {
-        let place = format!("rows/{name}.safetensors");
-        let path = self.folder.join(&place);
-        if !path.is_file() {
-            put_rows(&path, rows, &self.spec.data.input_shape())?;
+    /// Has rows written, unless they are, and says where they lie in the folder: sides of a job, each with the name under which its
+    /// rows stay. Of rows that are files, where the trainer sees each of them.
+    fn told(
+        &self,
+        state: &mut State,
+        sides: &[(&str, &str, &Rows)],
+    ) -> Result<serde_json::Map<String, Value>, ExternalError> {
+        let (mut places, mut lists) = (serde_json::Map::new(), serde_json::Map::new());
+        for (side, name, rows) in sides {
+            let place = format!("rows/{name}.safetensors");
+            let path = self.folder.join(&place);
+            if !path.is_file() {
+                put_rows(&path, rows, &self.spec.data.input_shape())?;
+            }
+            places.insert((*side).to_owned(), place.into());
+            if self.spec.data.files() {
+                let before = state.roots.len();
+                let list = listed(rows, &self.settings, &self.place, &mut state.roots)?;
+                // it goes on seeing what it saw when it was started
+                if let Some(mut running) = state.running.take_if(|_| state.roots.len() > before) {
+                    running.end();
+                }
+                let place = format!("rows/{name}.files.json");
+                put_bytes(&self.folder.join(&place), Value::from(list).to_string().as_bytes())?;
+                lists.insert((*side).to_owned(), place.into());
+            }
         }
-        Ok(place)
+        let mut told = serde_json::Map::from_iter([("rows".to_owned(), Value::from(places))]);
+        if !lists.is_empty() {
+            told.insert("files".into(), lists.into());
+        }
+        Ok(told)
     }
 
     /// Forgets all that was kept of trainings so far: state, rows, tensors that stay at the site.
@@ -278,10 +287,7 @@ impl Trainer {
         there(fs::remove_file(self.folder.join(LOCAL)))?;
         fs::DirBuilder::new().mode(0o700).create(&own)?;
         self.place.give(&own)?;
-        for entry in fs::read_dir(self.folder.join("rows"))? {
-            fs::remove_file(entry?.path())?;
-        }
-        Ok(())
+        self.forget(|_| true)
     }
 
     /// Forgets rows that are not of these names.
@@ -289,42 +295,18 @@ impl Trainer {
     /// # Errors
     /// What the file system says.
     pub fn forget_rows(&self, name: &str) -> Result<(), ExternalError> {
+        self.forget(|file| !file.starts_with(name))
+    }
+
+    /// Removes rows by their files' names.
+    fn forget(&self, which: impl Fn(&str) -> bool) -> Result<(), ExternalError> {
         for entry in fs::read_dir(self.folder.join("rows"))? {
             let path = entry?.path();
-            let own = path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(name));
-            if !own {
+            if path.file_name().is_some_and(|file| which(&file.to_string_lossy())) {
                 fs::remove_file(path)?;
             }
         }
         Ok(())
-    }
-
-    /// Writes the model that a job is about, merged and local tensors, unless it lies there; gives its hash.
-    fn put_model(&self, state: &mut State, parameters: &[f32]) -> Result<String, ExternalError> {
-        let numbers = bytes_of(parameters);
-        let hash = blob_hash(&numbers).0;
-        if state.model != Some(hash) {
-            let mut tensors: Vec<Raw> = Vec::new();
-            for (tensor, range) in self.layout.ranges() {
-                let bytes = numbers[range.start * 4..range.end * 4].to_vec();
-                tensors.push((tensor.name.clone(), Dtype::F32, tensor.shape.clone(), bytes));
-            }
-            let kept = self.kept().map_err(|error| ExternalError::Failed(format!("{error:#}")))?;
-            match &kept {
-                Some(bytes) => {
-                    let expected: Vec<_> = self.local.iter().map(|(n, d, s, _)| (n.as_str(), *d, s.clone())).collect();
-                    let found = expect(LOCAL, bytes, &expected)?;
-                    let own = self.local.iter().zip(found);
-                    tensors.extend(own.map(|((n, d, s, _), bytes)| (n.clone(), *d, s.clone(), bytes.to_vec())));
-                }
-                None => tensors.extend(self.local.iter().cloned()),
-            }
-            put_tensors(&self.folder.join("in/model.safetensors"), &tensors)?;
-            state.model = Some(hash);
-        }
-        state.jobs += 1;
-        // local tensors may be others under the same merged ones
-        Ok(if self.local.is_empty() { hex::encode(hash) } else { format!("{}-{}", hex::encode(hash), state.jobs) })
     }
 
     fn job(
@@ -332,7 +314,7 @@ impl Trainer {
         state: &mut State,
         model: &[f32],
         halt: Halt<'_>,
-        mut job: serde_json::Value,
+        mut job: serde_json::Map<String, Value>,
     ) -> Result<process::Done, ExternalError> {
         state.worked = Some(Instant::now());
         let name = self.put_model(state, model)?;
@@ -353,7 +335,7 @@ impl Trainer {
             "training": self.spec.training,
             "settings": self.external.settings,
         });
-        if let (Some(job), serde_json::Value::Object(more)) = (job.as_object_mut(), more) {
+        if let Value::Object(more) = more {
             job.extend(more);
         }
         match fs::remove_file(self.output()) {
@@ -365,11 +347,14 @@ impl Trainer {
         let told = serde_json::to_vec_pretty(&job).map_err(|error| ExternalError::Failed(error.to_string()))?;
         put_bytes(&self.folder.join("in/job.json"), &told)?;
         if state.running.is_none() {
-            state.running = Some(Running::start(&self.place, &self.folder, &self.settings, self.gpu)?);
+            mount_points(&self.folder, &state.roots)?;
+            let seen = (self.folder.as_path(), &state.roots[..]);
+            state.running = Some(Running::start(&self.place, seen, &self.settings, self.gpu)?);
         }
         let Some(running) = &mut state.running else { return Err(ExternalError::Halted) };
         let done = running.work(&self.settings, halt);
         if done.is_err() {
+            state.stubborn = running.stubborn;
             // whatever state it is in, the next job finds a new one
             state.running = None;
         }

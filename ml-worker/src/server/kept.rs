@@ -124,6 +124,7 @@ impl Worker {
         let known = self.home.data(agreement)?;
         if known.is_some_and(|known| known != found) {
             let what = match spec.data.pictures {
+                Some(_) if spec.data.files() => "or a file that it names, is no longer the file",
                 Some(_) => "or a picture that it names, is no longer the file",
                 None => "is no longer the file",
             };

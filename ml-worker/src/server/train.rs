@@ -11,7 +11,7 @@ use crate::{
     site::{state_name, StudyKey},
 };
 use candle_core::Device;
-use consilium_aggregation::{FileError, ModelFile};
+use consilium_aggregation::{blob_hash, FileError, ModelFile};
 use consilium_primitives::{rules::PPM, DutyOrder, DutyOutput, DutyState, Hash};
 use consilium_study::StudySpec;
 use std::{
@@ -38,6 +38,8 @@ impl Worker {
     pub(super) fn train(&self, order: &DutyOrder, hash: &Hash, spec: &StudySpec) -> Result<DutyOutput, JobError> {
         let turn = RefCell::new(Turn::begin());
         let (duty, study, key) = (&order.duty, StudyKey::of(&order.duty), super::key(order));
+        // of a masked study what comes out stays here: what leaves is made of it, and the node hears nothing of it
+        let masked = self.stays_here(order);
         let began = Instant::now();
         let got = self.rows(order, spec)?;
         let base = self.base(order, spec)?;
@@ -96,8 +98,13 @@ impl Worker {
             true => self.home.put_optimizer(&study, duty.round, hash, &trained.state),
             false => Ok(()),
         };
+        let loss = metric.map(|loss| (loss, got.rows.validation.len() as u32));
+        let put = || match masked {
+            true => self.home.put_worked(&study, &key, Some(&file), loss).map(|()| blob_hash(&file)),
+            false => Ok(self.blobs.put_update(&file)?),
+        };
         // each is some ten megabytes that are hashed and written
-        let (root, kept) = rayon::join(|| self.blobs.put_update(&file), keep_state);
+        let (root, kept) = rayon::join(put, keep_state);
         let (root, ()) = (root?, kept?);
         if keeps_state(spec) {
             *self.state.lock() = Some((study, state_name(duty.round, hash), trained.state));
@@ -119,7 +126,7 @@ impl Worker {
         );
         let note = serde_json::json!({
             "seconds": training, "loss": trained.loss, "rows": got.rows.training.len(), "reading": reading,
-            "kept": got.kept, "preparing": preparing, "measuring": measuring, "writing": writing,
+            "kept": got.kept, "preparing": preparing, "measuring": measuring, "writing": writing, "result": hex::encode(root),
         });
         let last = self.home.newest_note(&study, "training")?;
         if let Some((from, to)) = between(last, duty.round) {
@@ -129,7 +136,7 @@ impl Worker {
             );
         }
         self.home.put_note(&study, "training", duty.round, &note)?;
-        Ok(DutyOutput::Update { root, metric })
+        Ok(if masked { DutyOutput::Held } else { DutyOutput::Update { root, metric } })
     }
 
     /// The GPU that this site gives to a study, where it gives one.

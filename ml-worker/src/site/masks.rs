@@ -229,6 +229,11 @@ impl Home {
         Ok(self.pairings(study)?.last().is_none_or(|last| *last < number))
     }
 
+    /// Whether this site has anything of masked sums of a study.
+    pub fn has_pairings(&self, study: &StudyKey) -> bool {
+        self.masks(study).is_dir()
+    }
+
     /// Numbers of the pairings that there are files of, in their order.
     ///
     /// # Errors

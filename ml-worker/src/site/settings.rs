@@ -56,6 +56,10 @@ pub struct TrainerSettings {
     /// Folders beside the system's that it may read, as that of its Python environment.
     #[serde(default)]
     pub read: Vec<PathBuf>,
+    /// The folder whose files it may read, and not write, where the study's rows are files; a relative path counts from the table's
+    /// folder, as the names in the table do.
+    #[serde(default)]
+    pub files: Option<PathBuf>,
     /// Mebibytes of memory for all its processes together.
     #[serde(default = "memory")]
     pub memory_mib: u64,

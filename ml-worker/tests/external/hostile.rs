@@ -74,9 +74,13 @@ fn a_link_in_the_place_of_an_update_is_not_followed() {
 #[test]
 fn more_processes_than_allowed_end_the_trainer() {
     for form in forms() {
-        let (_, state, took) = of(form, "misdeed = \"children\"", "processes = 32\nseconds = 60\n");
-        assert_eq!(state, DutyState::Failed(FailureCode::Internal), "{form}");
-        assert!(took < Duration::from_secs(30), "{form}: {took:?}");
+        // whatever they call themselves
+        for misdeed in ["children", "disguise"] {
+            let settings = format!("misdeed = {misdeed:?}");
+            let (_, state, took) = of(form, &settings, "processes = 32\nseconds = 60\n");
+            assert_eq!(state, DutyState::Failed(FailureCode::Internal), "{form}, {misdeed}");
+            assert!(took < Duration::from_secs(30), "{form}, {misdeed}: {took:?}");
+        }
     }
 }
 
@@ -133,9 +137,7 @@ fn what_a_trainer_prints_stays_in_a_file_of_this_site_alone() {
         assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
         for path in below(lab.dir.path()).into_iter().filter(|path| path.is_file() && *path != log) {
             let bytes = fs::read(&path).unwrap();
-            // its own code holds the word, with more around it
-            let has = |what: &[u8]| bytes.windows(what.len()).any(|part| part == what);
-            assert!(!has(b"PATIENT") || has(b"def misdeed"), "{}", path.display());
+            assert!(!bytes.windows(7).any(|part| part == b"PATIENT"), "{}", path.display());
         }
     }
 }

@@ -4,10 +4,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod asked;
+mod compared;
+mod files;
 mod hostile;
+mod killed;
 
 use consilium_aggregation::ModelFile;
-use consilium_ml_worker::external::pack;
+use consilium_ml_worker::{
+    external::{pack, Trainer},
+    site::TrainerSettings,
+};
 use consilium_primitives::{DutyKind, DutyOutput, DutyState, FailureCode, Hash};
 use consilium_study::{NamedFile, StudyFile, StudySpec};
 use std::{fs, path::Path};
@@ -81,6 +88,15 @@ fn allowed(form: &str, more: &str) -> String {
         entry(&AGREEMENT),
         NamedFile::of(&code()).root
     )
+}
+
+/// A trainer at a desk, in a folder below this one.
+fn at_a_desk(dir: &Path, spec: &StudySpec) -> Trainer {
+    let allowed = allowed(forms()[0], SLEEPLESS);
+    fs::write(dir.join("trainer.toml"), allowed.split_once("[study.trainer]\n").unwrap().1).unwrap();
+    let settings = TrainerSettings::read(&dir.join("trainer.toml")).unwrap();
+    let initial = initial(spec.model.external().unwrap().integers.is_some());
+    Trainer::new(spec, &dir.join("trainer"), (&settings, None), (&code(), &initial)).unwrap()
 }
 
 /// A site that holds the study's files and allows its trainer.

@@ -43,10 +43,26 @@ def misdeed(settings, job):
         open(settings["path"]).read()
     elif kind == "write":
         open(job["rows"]["training"], "ab").write(b"x")
+    elif kind == "spoil":
+        open(job["files"]["training"][0], "a").write("x")
     elif kind == "children":
         children = [subprocess.Popen(["sleep", "60"]) for _ in range(64)]
         time.sleep(5)
         assert all(child.poll() is None for child in children)
+    elif kind == "disguise":
+        import ctypes
+
+        children = []
+        for _ in range(64):
+            child = os.fork()
+            if child == 0:
+                # by the name of what holds the trainer
+                ctypes.CDLL(None).prctl(15, b"unshare" if len(children) % 2 else b"bwrap", 0, 0, 0)
+                time.sleep(60)
+                os._exit(0)
+            children.append(child)
+        time.sleep(5)
+        assert all(os.waitpid(child, os.WNOHANG) == (0, 0) for child in children)
     elif kind == "memory":
         held = bytearray(2 << 30)
         for at in range(0, len(held), 4096):
@@ -54,25 +70,40 @@ def misdeed(settings, job):
         time.sleep(5)
     elif kind == "sleep":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if os.getpid() != os.getpgid(0):
+            os.setsid()
+        if os.fork():
+            open("state/asleep", "w").close()
         time.sleep(600)
     elif kind == "die":
         os._exit(3)
     elif kind == "print":
-        print("PATIENT 17.99 10.38")
-        print("PATIENT 17.99 10.38", file=sys.stderr, flush=True)
+        # put together here, so that the word in a file has come from a run
+        for stream in (sys.stdout, sys.stderr):
+            print("PATI" + "ENT", *read(job["rows"]["training"])["x"][:2], file=stream, flush=True)
 
 
 def work(job):
-    rows = job["rows"].get("training") or job["rows"]["predict"]
-    table, model = read(rows), read(job["model"])
-    width, weight, bias = job["inputs"][0], model["weight"], model["bias"][0]
+    side = "training" if "training" in job["rows"] else "predict"
+    table, model = read(job["rows"][side]), read(job["model"])
+    weight, bias = model["weight"], model["bias"][0]
+    width = len(weight)
     x = [table["x"][at : at + width] for at in range(0, len(table["x"]), width)]
+    if "files" in job:
+        job["files"] = {which: json.load(open(path)) for which, path in job["files"].items()}
+        x = [[float(cell) for cell in open(path).read().split()] for path in job["files"][side]]
     score = lambda row: sum(w * v for w, v in zip(weight, row)) + bias
     if job["kind"] == "predict":
+        # so that it can be seen which site's counter it was given
+        bias += float(job["settings"].get("shift", 0)) * model.get("rounds", [0])[0]
         write(job["output"], {"logits": ("F32", [len(x), 1], [score(row) for row in x])})
         return
-    if job["round"] > int(job["settings"].get("after", 0)):
-        misdeed(job["settings"], job)
+    settings = job["settings"]
+    if "misdeeds" in settings:
+        # one a round, at the large site alone; not at a desk, where nobody is attacked
+        large = len(x) > settings["above"] and "desk" not in job["rows"][side]
+        settings["misdeed"] = dict(enumerate(settings["misdeeds"], 1)).get(job["round"], "") if large else ""
+    misdeed(settings, job)
     seen = open("state/rounds", "a+")
     seen.write(f"{job['round']} {os.getpid()}\n")
     for step in range(int(job["settings"].get("steps", 20))):

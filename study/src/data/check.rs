@@ -66,6 +66,15 @@ impl DataSpec {
             if self.scaling != Scaling::None || self.transform != Transform::None {
                 return Err(wrong("data.scaling", "pictures are scaled by their own mean and deviation: set \"none\""));
             }
+            if pictures.kind == PictureKind::Files {
+                if !pictures.without_pixels() {
+                    return Err(wrong(
+                        "data.pictures",
+                        "files are read by the study's own trainer: leave out height, width, channels, mean and deviation",
+                    ));
+                }
+                return Ok(());
+            }
             for (field, side) in [("height", pictures.height), ("width", pictures.width)] {
                 if !(1..=4_096).contains(&side) {
                     return Err(wrong(format!("data.pictures.{field}"), format!("{side} must lie between 1 and 4096")));

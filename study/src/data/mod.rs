@@ -298,9 +298,15 @@ impl DataSpec {
         }
     }
 
-    /// Shape of one row: `[features]` or `[channels, height, width]`.
+    /// Whether rows are files that the study's own trainer reads.
+    pub fn files(&self) -> bool {
+        self.pictures.as_ref().is_some_and(|pictures| pictures.kind == PictureKind::Files)
+    }
+
+    /// Shape of one row: `[features]` or `[channels, height, width]`; `[0]` of files.
     pub fn input_shape(&self) -> Vec<usize> {
         match &self.pictures {
+            Some(_) if self.files() => vec![0],
             Some(pictures) => [pictures.channels, pictures.height, pictures.width].map(|n| n as usize).to_vec(),
             None => vec![self.inputs()],
         }

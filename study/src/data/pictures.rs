@@ -1,4 +1,4 @@
-//! Pictures that a table names.
+//! Pictures, and other files, that a table names.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 pub struct Pictures {
     /// Column of the files' names.
     pub column: String,
-    /// Rows of pixels that the network takes; pictures of other sizes are resized.
+    /// Rows of pixels that the network takes; pictures of other sizes are resized. Left out of [`PictureKind::Files`].
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub height: u32,
     /// Columns of pixels.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub width: u32,
     /// 1: grey; 3: red, green and blue, one after the other in each row of the network.
     #[serde(default = "one", skip_serializing_if = "is_one")]
@@ -27,9 +29,15 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// Numbers of one picture.
+    /// Numbers of one picture; none of a file that the study's own trainer reads.
     pub fn numbers(&self) -> usize {
         self.channels as usize * self.height as usize * self.width as usize
+    }
+
+    /// Whether nothing is said of pixels beside what goes without saying.
+    pub(crate) fn without_pixels(&self) -> bool {
+        let (column, kind) = (self.column.clone(), self.kind);
+        *self == Self { column, height: 0, width: 0, channels: one(), kind, mean: half(), deviation: quarter() }
     }
 }
 
@@ -42,6 +50,9 @@ pub enum PictureKind {
     Picture,
     /// DICOM, seen through this window (DICOM PS3.3, C.11.2.1.2) after the modality's rescaling; MONOCHROME1 is inverted.
     Dicom(Window),
+    /// Files of any kind, one a row, which the study's own trainer reads: volumes, slides, signals. This program hashes them,
+    /// and makes no number of them.
+    Files,
 }
 
 /// Which values of a DICOM picture become black and white.
@@ -70,6 +81,9 @@ fn quarter() -> f64 {
 }
 fn one() -> u32 {
     1
+}
+fn is_zero(side: &u32) -> bool {
+    *side == 0
 }
 fn is_one(channels: &u32) -> bool {
     *channels == 1

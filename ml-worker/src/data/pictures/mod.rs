@@ -1,10 +1,14 @@
-//! Pictures that a table names: read, brought to the model's size, scaled, and kept in memory or in a working copy.
+//! Pictures that a table names: read, brought to the model's size, scaled, and kept in memory or in a working copy. Files that the
+//! study's own trainer reads are hashed, and known by where they lie.
 
 pub mod dicom;
 pub mod image;
 mod jpeg;
+mod pixels;
 mod size;
 pub mod survey;
+
+pub(in crate::data) use pixels::Pixels;
 
 use crate::data::{
     error::DataError,
@@ -14,17 +18,16 @@ use crate::data::{
     },
     table::{
         cell::Mode,
-        cells::Make,
-        copy::{Known, WorkingCopy, Writer},
+        copy::{Known, Writer},
         sink::{none_left, too_many, Target},
+        source::hash_file,
     },
 };
 use consilium_primitives::{FailureCode, Hash};
 use consilium_study::{BadRows, DataSpec, PictureKind, Pictures};
 use rayon::prelude::*;
 use std::{
-    fs, io,
-    os::unix::fs::FileExt,
+    fs,
     path::{Component, Path, PathBuf},
 };
 
@@ -33,32 +36,6 @@ const ONE: u64 = 600 << 20;
 /// Bytes of pixels that are made before they are stored, at least and at most, and pictures at most.
 const BATCH: (u64, u64) = (1 << 22, 1 << 26);
 const MOST: usize = 1_024;
-
-/// Scaled pixels of all rows, as the network takes them.
-#[derive(Debug)]
-pub(in crate::data) enum Pixels {
-    /// A row each.
-    Memory(Vec<Vec<f32>>),
-    /// One row after the other, as little-endian f32.
-    File(WorkingCopy),
-}
-
-impl Make for Pixels {
-    fn make(&self, row: usize, out: &mut [f32]) -> io::Result<()> {
-        match self {
-            Self::Memory(rows) => out.copy_from_slice(&rows[row]),
-            Self::File(copy) => {
-                let mut bytes = vec![0; out.len() * 4];
-                copy.file.read_exact_at(&mut bytes, (row * out.len() * 4) as u64)?;
-                let (whole, _) = bytes.as_chunks::<4>();
-                for (number, bytes) in out.iter_mut().zip(whole) {
-                    *number = f32::from_le_bytes(*bytes);
-                }
-            }
-        }
-        Ok(())
-    }
-}
 
 /// What is made of a picture.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -84,6 +61,8 @@ pub(in crate::data) struct Shown {
     /// Width and height, as it is.
     pub size: (usize, usize),
     pub pixels: Vec<f32>,
+    /// Where it lies, of files that others read.
+    pub path: PathBuf,
 }
 
 /// Why a picture could not be read.
@@ -167,15 +146,27 @@ impl<'a> Sheet<'a> {
             let passes = error.passes;
             let message = match kind {
                 FailureKind::Outside => format!("{place}: {}", error.message),
-                FailureKind::Unread | FailureKind::Damaged => format!("{place}, picture {}", error.of(name).message),
+                FailureKind::Unread | FailureKind::Damaged => {
+                    format!("{place}, {} {}", self.noun(), error.of(name).message)
+                }
             };
             Failure { error: DataError { passes, ..DataError::new(code(kind), message) }, kind }
         };
-        let bytes =
-            match self.within(name).and_then(|path| limited(&path).map_err(|error| (error, FailureKind::Unread))) {
-                Ok(bytes) => bytes,
-                Err((error, kind)) => return Seen { hash: [0; 32], what: Err(failed(error, kind)) },
+        let gone = |(error, kind): (DataError, FailureKind)| Seen { hash: [0; 32], what: Err(failed(error, kind)) };
+        let path = match self.within(name) {
+            Ok(path) => path,
+            Err(wrong) => return gone(wrong),
+        };
+        if self.pictures.kind == PictureKind::Files {
+            return match hash_of(&path) {
+                Ok(hash) => Seen { hash: hash.0, what: Ok(Shown { path, ..Shown::default() }) },
+                Err(error) => gone((error, FailureKind::Unread)),
             };
+        }
+        let bytes = match limited(&path) {
+            Ok(bytes) => bytes,
+            Err(error) => return gone((error, FailureKind::Unread)),
+        };
         let hash = *blake3::hash(&bytes).as_bytes();
         if want == Want::Hash {
             return Seen { hash, what: Ok(Shown::default()) };
@@ -191,16 +182,28 @@ impl<'a> Sheet<'a> {
             PictureKind::Picture if self.pictures.channels == 1 => parse_picture(&bytes, name).map(take),
             PictureKind::Picture => parse_colours(&bytes, name, &mut take),
             PictureKind::Dicom(window) => parse_dicom(&bytes, name, window).map(take),
+            // hashed above
+            PictureKind::Files => Ok(()),
         };
         let what = read.map(|()| shown).map_err(|error| failed(error, FailureKind::Damaged));
         Seen { hash, what }
     }
 
+    /// What its rows name.
+    fn noun(&self) -> &'static str {
+        match self.pictures.kind {
+            PictureKind::Picture | PictureKind::Dicom(_) => "picture",
+            PictureKind::Files => "file",
+        }
+    }
+
     /// Where a picture lies, if that is in the table's folder.
     fn within(&self, name: &Path) -> Result<PathBuf, (DataError, FailureKind)> {
         let outside = || {
-            let message = "names a picture that is not in the table's own folder or below; put it there, and name it \
-                           from there, without \"..\"";
+            let message = format!(
+                "names a {} that is not in the table's own folder or below; put it there, and name it from there, without \"..\"",
+                self.noun()
+            );
             (DataError::schema(message), FailureKind::Outside)
         };
         if !name.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
@@ -243,6 +246,14 @@ impl<'a> Sheet<'a> {
     }
 }
 
+/// The hash of a file of any size.
+fn hash_of(path: &Path) -> Result<Hash, DataError> {
+    if !fs::metadata(path).map_err(|e| DataError::io("cannot be read", &e))?.is_file() {
+        return Err(DataError::new(FailureCode::DataUnreadable, "is no file"));
+    }
+    hash_file(path)
+}
+
 fn code(kind: FailureKind) -> FailureCode {
     match kind {
         FailureKind::Outside | FailureKind::Damaged => FailureCode::SchemaMismatch,
@@ -260,6 +271,7 @@ fn begin(table: &Hash) -> blake3::Hasher {
 enum Store {
     Memory(Vec<Vec<f32>>),
     File(Box<Writer>),
+    Elsewhere(Vec<PathBuf>),
 }
 
 /// Reads all pictures of a table whose file has this hash. Rows whose pictures cannot be read are taken out of `known` under
@@ -277,9 +289,11 @@ pub(in crate::data) fn load(
 ) -> Result<(Hash, Result<Pixels, DataError>), DataError> {
     let names = std::mem::take(&mut known.pictures);
     let sheet = Sheet::new(spec.1, target, &names, places)?;
+    let folder = sheet.folder.clone();
     let room = (names.len() as u64).saturating_mul(sheet.side() as u64 * 4) <= target.reading.allowance;
     let mut hasher = begin(table);
     let mut store = match room {
+        _ if spec.0.files() => Ok(Store::Elsewhere(Vec::with_capacity(names.len()))),
         true => Ok(Store::Memory(Vec::with_capacity(names.len()))),
         false => target.writer("pixels").map(|writer| Store::File(Box::new(writer))),
     };
@@ -304,6 +318,10 @@ pub(in crate::data) fn load(
                         Ok(())
                     }
                     Ok(Store::File(writer)) => writer.write_pixels(&shown.pixels).map_err(|e| target.failed(&e)),
+                    Ok(Store::Elsewhere(files)) => {
+                        files.push(shown.path);
+                        Ok(())
+                    }
                     Err(_) => Ok(()),
                 };
                 if let Err(error) = stored {
@@ -330,6 +348,7 @@ pub(in crate::data) fn load(
         match store {
             Store::Memory(rows) => Ok(Pixels::Memory(rows)),
             Store::File(writer) => writer.finish(known).map(Pixels::File).map_err(|e| target.failed(&e)),
+            Store::Elsewhere(files) => Ok(Pixels::Elsewhere { folder, files }),
         }
     });
     Ok((hash, pixels))

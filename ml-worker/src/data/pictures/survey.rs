@@ -53,7 +53,10 @@ pub(in crate::data) fn survey(
                     seen.twice.0 += 1;
                     seen.twice.1 += usize::from(label(before) != label(row));
                 }
-                *sizes.entry(shown.size).or_default() += 1;
+                // files that others read have no size that is known here
+                if shown.size != (0, 0) {
+                    *sizes.entry(shown.size).or_default() += 1;
+                }
             }
             Err(failure) => {
                 seen.unreadable += 1;

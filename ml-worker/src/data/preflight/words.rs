@@ -77,13 +77,13 @@ impl fmt::Display for Report {
         }
         if let Some(pictures) = &self.pictures {
             let sizes = pictures.sizes.iter().map(|(width, height, count)| format!("{width} x {height}: {count}"));
-            write!(
-                f,
-                "pictures: {} can be read, {} cannot; sizes: {}",
-                pictures.read,
-                pictures.unreadable,
-                sizes.collect::<Vec<_>>().join(", ")
-            )?;
+            // the study's own trainer alone knows what its files are
+            let files = pictures.sizes.is_empty() && pictures.read > 0;
+            let what = if files { "files" } else { "pictures" };
+            write!(f, "{what}: {} can be read, {} cannot", pictures.read, pictures.unreadable)?;
+            if !files {
+                write!(f, "; sizes: {}", sizes.collect::<Vec<_>>().join(", "))?;
+            }
             match pictures.other_sizes {
                 0 => writeln!(f)?,
                 other => writeln!(f, ", and {other} others")?,

@@ -12,7 +12,7 @@ use crate::data::{
     table::cells::{Cells, Make},
 };
 use rayon::prelude::*;
-use std::{fmt, io, sync::Arc};
+use std::{fmt, io, path::Path, sync::Arc};
 
 /// Numbers that are worth being made on several cores.
 const TOGETHER: usize = 1 << 12;
@@ -170,6 +170,16 @@ impl Rows {
         let mut out = vec![0.0; self.len() * self.width];
         self.gather(&(0..self.len()).collect::<Vec<_>>(), &mut out)?;
         Ok(out)
+    }
+
+    /// The files that rows are, with the folder of the table that names each, where the study's own trainer reads them; none
+    /// where rows are numbers.
+    pub fn files(&self) -> Vec<(&Path, &Path)> {
+        let made = self.parts.iter().filter_map(|(_, part)| match part {
+            Part::Made { from, rows } => Some(rows.iter().filter_map(move |row| from.file(*row))),
+            Part::Kept(_) | Part::Table { .. } => None,
+        });
+        made.flatten().collect()
     }
 
     /// The first number that is not finite: its row and its place in it.

@@ -1,7 +1,7 @@
 //! The values of a table: in memory, or in a working copy on disk.
 
 use crate::data::table::copy::WorkingCopy;
-use std::{io, os::unix::fs::FileExt};
+use std::{io, os::unix::fs::FileExt, path::Path};
 
 /// Where rows come from that are made when they are asked for.
 pub trait Make: Send + Sync {
@@ -10,6 +10,12 @@ pub trait Make: Send + Sync {
     /// # Errors
     /// What they are made from cannot be read.
     fn make(&self, row: usize, out: &mut [f32]) -> io::Result<()>;
+
+    /// The file that one of its rows is, for others to read, and the folder of the table that names it; both without symbolic
+    /// links. None where rows are numbers.
+    fn file(&self, _row: usize) -> Option<(&Path, &Path)> {
+        None
+    }
 }
 
 /// Bytes that are read from a working copy at once.

@@ -3,8 +3,8 @@
 
 use crate::site::{Answered, Home, Pairing, StudyKey};
 use consilium_masks::{
-    check_key_list, check_partners, check_used, deal_hash, open_deal, Entropy, Error, Id, KeyList, Partners, PublicKeys,
-    Secrets, Sharing, Which, PART_LEN,
+    check_key_list, check_partners, check_used, deal_hash, open_deal, Entropy, Error, Id, KeyList, Partners,
+    PublicKeys, Secrets, Sharing, Which, PART_LEN,
 };
 use consilium_primitives::Hash;
 use zeroize::Zeroizing;
@@ -32,7 +32,8 @@ fn silent<T>(why: impl ToString) -> Result<T, Unanswered> {
 }
 
 /// What a site without a pairing's secrets says to its own people.
-const RESTORED: &str = "the secrets of this pairing are not in this worker's folder, which may have been put back from an earlier day: \
+const RESTORED: &str =
+    "the secrets of this pairing are not in this worker's folder, which may have been put back from an earlier day: \
                         this site sits this sum out, and the others hold its shares";
 
 /// A pairing, as a site is asked about it.
@@ -146,7 +147,9 @@ impl Pair<'_> {
         self.same_context(&pairing)?;
         match (pairing.keys_root(), pairing.partners_root()) {
             (Some(list), Some(first)) if list == *partners.list().root() && first == *partners.root() => {}
-            (Some(_), Some(_)) => return refused("this site has masked an update for other partners of the same pairing"),
+            (Some(_), Some(_)) => {
+                return refused("this site has masked an update for other partners of the same pairing")
+            }
             _ => return silent(RESTORED),
         }
         if let Err(error) = check_used(partners, &self.own, used, self.minimum) {
@@ -166,11 +169,7 @@ impl Pair<'_> {
         }
         let secrets = self.secrets(&pairing)?;
         let bytes = self.shares(partners, used, &secrets, dealt)?;
-        self.home.answer_pairing(
-            &self.study,
-            self.number,
-            &Answered::Opened { used, bytes: bytes.clone() },
-        )?;
+        self.home.answer_pairing(&self.study, self.number, &Answered::Opened { used, bytes: bytes.clone() })?;
         self.forget()?;
         Ok(bytes)
     }
@@ -185,7 +184,10 @@ impl Pair<'_> {
         if pairing.context == self.context {
             return Ok(());
         }
-        refused(format!("pairing {} has begun here for something else: another round, or another kind of sum", self.number))
+        refused(format!(
+            "pairing {} has begun here for something else: another round, or another kind of sum",
+            self.number
+        ))
     }
 
     fn secrets(&self, pairing: &Pairing) -> Result<Secrets, Unanswered> {

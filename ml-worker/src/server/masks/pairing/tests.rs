@@ -3,7 +3,6 @@
 
 use super::*;
 use consilium_masks::{mask_streams, unmask_streams, Opened, Partner, Reveal};
-use consilium_primitives::Hash;
 
 const STUDY: StudyKey = StudyKey { agreement: Hash::repeat_byte(7), study: 3 };
 const CONTEXT: [u8; 32] = [9; 32];
@@ -107,7 +106,10 @@ fn the_same_duty_has_the_same_bytes_also_after_a_restart_and_the_sum_opens() {
     let list = all.partners.list();
     for site in &sites {
         let again = site.again();
-        assert_eq!(site.pair(&again, 1).keys(|| panic!("nothing is drawn again")).unwrap(), *list.keys(&site.id).unwrap());
+        assert_eq!(
+            site.pair(&again, 1).keys(|| panic!("nothing is drawn again")).unwrap(),
+            *list.keys(&site.id).unwrap()
+        );
         let deal = site.pair(&again, 1).deal(list).unwrap();
         assert!(all.deals.contains(&deal));
         site.mask(1, &all.partners).unwrap();
@@ -165,7 +167,10 @@ fn a_second_set_for_one_pairing_is_refused_and_stays_refused_after_a_restart() {
     let again = one.again();
     is_refused(one.pair(&again, 1).keys(crate::site::random), "is over");
     is_silent(one.pair(&again, 1).reveal(&all.partners, (0b0111, &one.file()), &all.dealt_to(&one.id)));
-    is_refused(one.pair(&again, 8).reveal(&all.partners, (0b0111, &one.file()), &all.dealt_to(&one.id)), "other partners");
+    is_refused(
+        one.pair(&again, 8).reveal(&all.partners, (0b0111, &one.file()), &all.dealt_to(&one.id)),
+        "other partners",
+    );
 }
 
 #[test]

@@ -1,0 +1,82 @@
+//! The tensors of a trainer's model: those that are merged, from the files of the study, and those that stay at the site.
+
+use super::{
+    super::{
+        files::{bytes_of, expect, put_tensors, Raw},
+        ExternalError,
+    },
+    State, Trainer, LOCAL,
+};
+use crate::site::write_whole;
+use anyhow::Context;
+use consilium_aggregation::blob_hash;
+use safetensors::Dtype;
+use std::{fs, io};
+
+impl Trainer {
+    /// What the site keeps of the tensors that are not merged; `None` where there are none.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn kept(&self) -> anyhow::Result<Option<Vec<u8>>> {
+        let path = self.folder.join(LOCAL);
+        path.exists().then(|| fs::read(&path).with_context(|| path.display().to_string())).transpose()
+    }
+
+    /// Puts back what [`kept`](Self::kept) gave.
+    ///
+    /// # Errors
+    /// Tensors of another model; what the file system says.
+    pub fn keep(&self, bytes: &[u8]) -> anyhow::Result<()> {
+        let expected: Vec<_> = self.local.iter().map(|(n, d, s, _)| (n.as_str(), *d, s.clone())).collect();
+        expect(LOCAL, bytes, &expected)?;
+        self.state.lock().model = None;
+        let path = self.folder.join(LOCAL);
+        write_whole(&path, bytes, 0o600).with_context(|| path.display().to_string())
+    }
+
+    /// Whether tensors stay at the site.
+    pub fn keeps(&self) -> bool {
+        !self.local.is_empty()
+    }
+
+    /// Puts back those of the initial file.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn keep_initial(&self) -> io::Result<()> {
+        self.state.lock().model = None;
+        match fs::remove_file(self.folder.join(LOCAL)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the model that a job is about, merged and local tensors, unless it lies there; gives its hash.
+    pub(super) fn put_model(&self, state: &mut State, parameters: &[f32]) -> Result<String, ExternalError> {
+        let numbers = bytes_of(parameters);
+        let hash = blob_hash(&numbers).0;
+        if state.model != Some(hash) {
+            let mut tensors: Vec<Raw> = Vec::new();
+            for (tensor, range) in self.layout.ranges() {
+                let bytes = numbers[range.start * 4..range.end * 4].to_vec();
+                tensors.push((tensor.name.clone(), Dtype::F32, tensor.shape.clone(), bytes));
+            }
+            let kept = self.kept().map_err(|error| ExternalError::Failed(format!("{error:#}")))?;
+            match &kept {
+                Some(bytes) => {
+                    let expected: Vec<_> = self.local.iter().map(|(n, d, s, _)| (n.as_str(), *d, s.clone())).collect();
+                    let found = expect(LOCAL, bytes, &expected)?;
+                    let own = self.local.iter().zip(found);
+                    tensors.extend(own.map(|((n, d, s, _), bytes)| (n.clone(), *d, s.clone(), bytes.to_vec())));
+                }
+                None => tensors.extend(self.local.iter().cloned()),
+            }
+            put_tensors(&self.folder.join("in/model.safetensors"), &tensors)?;
+            state.model = Some(hash);
+        }
+        state.jobs += 1;
+        // local tensors may be others under the same merged ones
+        Ok(if self.local.is_empty() { hex::encode(hash) } else { format!("{}-{}", hex::encode(hash), state.jobs) })
+    }
+}

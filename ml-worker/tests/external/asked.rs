@@ -1,0 +1,28 @@
+//! A trainer that is asked to end: it is known whether it did, whatever else the machine is busy with.
+
+use super::*;
+use consilium_ml_worker::{
+    data::Rows,
+    external::{ExternalError, RoundRows},
+};
+use std::time::{Duration, Instant};
+
+#[test]
+fn it_is_known_whether_a_trainer_ended_when_it_was_asked_or_had_to_be_killed() {
+    let labels: Vec<u32> = (0..40).map(|row| row % 2).collect();
+    let rows = Rows::kept(30, 1, labels.iter().flat_map(|label| [*label as f32; 30]).collect(), labels.clone());
+    let none = Rows::new(30, 1);
+    let rows = RoundRows { name: "made-up", training: &rows, validation: &none };
+    // one deaf to SIGTERM, and one that any signal ends in the middle of its steps
+    for (settings, stubborn) in [("misdeed = \"sleep\"", true), ("steps = 10000000", false)] {
+        let scratch = tempfile::tempdir().unwrap();
+        let own = at_a_desk(scratch.path(), &study(settings, false));
+        let begun = scratch.path().join(if stubborn { "trainer/state/asleep" } else { "trainer/state/rounds" });
+        let halt = |_: f64| begun.exists();
+        let began = Instant::now();
+        let done = own.train(&rows, &[0.0; 31], (&[7; 32], 1), &halt);
+        assert!(matches!(done, Err(ExternalError::Halted)), "{settings}: {done:?}");
+        assert_eq!(own.stubborn(), stubborn, "{settings}");
+        assert!(!stubborn || began.elapsed() >= Duration::from_secs(5), "it was given its time");
+    }
+}
