@@ -8,7 +8,7 @@ use ctr::{
     cipher::{KeyIvInit, StreamCipher, StreamCipherSeek},
     Ctr128BE,
 };
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Bytes of a stream that are made at once: small enough that they, and the numbers they are added to, stay in the nearest cache
 /// while one stream after another is added.
@@ -158,12 +158,12 @@ impl Streams {
     /// Hands each part of `numbers` to `combine` once per stream, with the stream's bytes for it and its sign. `start` is the place of
     /// the first number in the stream, in bytes; a number takes as many bytes as it has in memory, which is so for all that are used.
     fn each<T>(&self, start: u64, numbers: &mut [T], combine: impl Fn(&mut [T], &[u8], Sign)) {
-        let size = core::mem::size_of::<T>();
+        let size = size_of::<T>();
         let mut streams = self.0.clone();
         for (stream, _) in &mut streams {
             stream.seek(start);
         }
-        let mut buffer = Zeroizing::new([0_u8; BLOCK]);
+        let mut buffer = [0_u8; BLOCK];
         for part in numbers.chunks_mut(BLOCK / size) {
             let bytes = &mut buffer[..part.len() * size];
             for (stream, sign) in &mut streams {
@@ -173,6 +173,9 @@ impl Streams {
                 combine(part, bytes, *sign);
             }
         }
+        // as much as was used, and as a slice, which is overwritten at once; an array is byte by byte
+        let used = BLOCK.min(size * numbers.len());
+        buffer[..used].zeroize();
     }
 }
 
