@@ -174,7 +174,7 @@ impl Streams {
             }
         }
         // as much as was used, and as a slice, which is overwritten at once; an array is byte by byte
-        let used = BLOCK.min(size * numbers.len());
+        let used = BLOCK.min(size_of_val(numbers));
         buffer[..used].zeroize();
     }
 }

@@ -1,4 +1,5 @@
 //! Rounds from keys to the sum, with losses and with liars. Each lie ends with the name of who told it.
+#![allow(clippy::unwrap_used)]
 use consilium_masks::{
     check_deals, check_key_list, check_partners, check_reveal, check_used, deal_hash, least_used, mask_streams,
     open_deal, pair_key, reveal, threshold, unmask_streams, Entropy, Error, Id, KeyList, Kind, Opened, Pairing,
