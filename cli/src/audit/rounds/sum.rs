@@ -257,7 +257,7 @@ impl Sum<'_> {
                     base: &before,
                     layout,
                 };
-                let merged = merge_masked(&round, &inputs, streams, (&out, &after))?;
+                let merged = merge_masked(&round, &inputs, streams, (&out, after.as_path()))?;
                 Came::Sum(merged.blob.root, merged.figures.pooled(inputs.len()))
             }
         })

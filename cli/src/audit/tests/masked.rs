@@ -114,7 +114,7 @@ fn masked() -> World {
         let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(&out).unwrap();
         let streams = mask_streams(&secrets(*site), &name(*site), &partners).unwrap();
         let update = OwnUpdate { path: &update, duty: &trained, weight: *weight, figures: said };
-        mask_update(&round, &update, &streams, &own, (&file, &out)).unwrap();
+        mask_update(&round, &update, &streams, &own, (&file, out.as_path())).unwrap();
         let root = blob_hash(&fs::read(&out).unwrap());
         fs::rename(&out, world.path(root)).unwrap();
         inputs.push(RecordedInput { institution: id(*site), duty: own, root, weight: *weight, committed_at: 9 });
