@@ -1,16 +1,19 @@
 //! Benchmarks of every call, of the check of a vote, and of the deadlines, each with as many members as a study can
 //! have and in the dearest state that was found: merges that close with half of the members in dissent, or with as many updates of the next round
-//! as close one at once, a pause whose end freezes all commitments at once.
+//! as close one at once, a pause whose end freezes all commitments at once, shares of all partners' secrets.
+
+pub(crate) mod masked;
+mod states;
 
 use crate::{
-    pallet::{Call, Config, Losses, NextStudy, Pallet, Studies},
+    pallet::{Call, Config, NextStudy, Pallet, Postings, Studies},
     sr25519::AuthorityId,
     types::{genesis, institution, Membership, Spec},
     MAX_RUNNING,
 };
 use alloc::{boxed::Box, vec, vec::Vec};
 use consilium_primitives::{
-    round::{Event, PerMember, Phase},
+    round::{Event, Phase},
     rules::{close_at_once, MAX_PARTICIPANTS, MAX_SPEC_LEN, PPM},
     Duty, DutyKind, Hash, Marks, Merge, MergeRule, Next, OnStall, StudyId, StudyRules, Vote, VoteBody, Weighting,
 };
@@ -20,6 +23,7 @@ use frame_system::RawOrigin;
 use sp_application_crypto::RuntimeAppPublic;
 use sp_core::crypto::AccountId32;
 use sp_runtime::transaction_validity::TransactionSource;
+use states::{disputed, judged, paused};
 
 /// What a file's length is agreed to be.
 const LEN: u64 = 1_000;
@@ -98,7 +102,7 @@ fn full<T: Config>(all: &[(AccountId32, AuthorityId)], rules: StudyRules) -> Stu
 /// What a participant answers to its open duty.
 fn ballot<T: Config>(study: StudyId, who: &AccountId32, body: VoteBody) -> Vote {
     let id = institution(who);
-    let asked = Pallet::<T>::asked(&id).into_iter().find(|asked| asked.order.duty.study == study);
+    let asked = Pallet::<T>::asked(&id).into_iter().find(|asked| asked.order.duty.study == study && !asked.work);
     let asked = asked.expect("the benchmark has brought the study to this duty");
     let duty = asked.order.duty;
     let (round, attempt, resumed, kind) = (duty.round, asked.attempt, asked.resumed, duty.kind);
@@ -115,7 +119,7 @@ fn ahead<T: Config>(study: StudyId, who: &AccountId32) -> Vote {
     let root = hash(1_000);
     let vote = ballot::<T>(study, who, VoteBody::Root(root));
     let id = institution(who);
-    let asked = Pallet::<T>::asked(&id).into_iter().find(|asked| asked.order.duty.study == study);
+    let asked = Pallet::<T>::asked(&id).into_iter().find(|asked| asked.order.duty.study == study && !asked.work);
     let duty = asked.expect("the benchmark has brought the study to this duty").order.duty;
     let duty = Duty { kind: DutyKind::Train, round: duty.round.saturating_add(1), base: root, ..duty };
     let next = Next::Update { duty: duty.hash(), root: hash(3_000), len: LEN, metric: Some(1) };
@@ -140,52 +144,6 @@ fn merging<T: Config>(all: &[(AccountId32, AuthorityId)], rules: StudyRules) -> 
 
 fn phase<T: Config>(study: StudyId) -> Phase {
     Studies::<T>::get(study).expect("the benchmark has registered it").state.phase
-}
-
-/// A merge on which all but the last have voted: so many for one root, everybody else each for one of their own. With
-/// half of all, the last one decides; with one more, the deadline.
-fn disputed<T: Config>(all: &[(AccountId32, AuthorityId)], rules: StudyRules, agreed: usize) -> StudyId {
-    let study = merging::<T>(all, rules);
-    let last = all.len().saturating_sub(1);
-    for ((who, _), n) in all.iter().take(last).zip(0u32..) {
-        let root = if (n as usize) < agreed { hash(1_000) } else { hash(n.saturating_add(2_000)) };
-        answer::<T>(study, who, VoteBody::Root(root));
-    }
-    study
-}
-
-/// Lets a study whose merge is open be in its third and last round, of which everybody has reported every loss: what closes
-/// it also compares the second round with the first.
-fn judged<T: Config>(study: StudyId, all: &[(AccountId32, AuthorityId)]) {
-    // the rounds themselves would take too long; what is read of them are their losses
-    Studies::<T>::mutate(study, |info| {
-        if let Some(info) = info {
-            (info.state.round, info.state.rules.max_rounds, info.state.best) = (3, 3, Some(1));
-            info.state.rules.target = Some(0);
-            info.state.base_round = 2;
-        }
-    });
-    for round in 1..3u32 {
-        let mut losses = PerMember::new();
-        for ((who, _), n) in all.iter().zip(1u32..) {
-            let loss = round.wrapping_mul(2_654_435_761).wrapping_add(n.wrapping_mul(40_503)) % 1_000_000;
-            let stored = losses.try_push((institution(who), loss));
-            assert!(stored.is_ok());
-        }
-        Losses::<T>::insert(study, round, losses);
-    }
-}
-
-/// A study that has paused because nobody agreed on a merge: with all commitments, which freeze at once when it goes on.
-fn paused<T: Config>(all: &[(AccountId32, AuthorityId)]) -> StudyId {
-    let study = merging::<T>(all, rules());
-    while matches!(phase::<T>(study), Phase::Merging(_)) {
-        for ((who, _), n) in all.iter().zip(0u32..) {
-            answer::<T>(study, who, VoteBody::Root(hash(n)));
-        }
-    }
-    assert!(matches!(phase::<T>(study), Phase::Paused(_)));
-    study
 }
 
 #[benchmarks]
@@ -316,6 +274,76 @@ mod benchmarks {
         }
 
         assert!(matches!(verdict, Some(Ok(_))));
+    }
+
+    #[benchmark]
+    fn post() {
+        let all = participants::<T>();
+        let study = masked::nearly_revealed::<T>(&all);
+        let (who, key) = &all[all.len() - 1];
+        let bytes = masked::shares::<T>(study, who);
+        let cast = masked::posted::<T>(study, who, &bytes);
+        let signature =
+            key.sign(&cast.payload(&genesis::<T>(), &agreement::<T>(study))).expect("the keystore has the key");
+
+        #[extrinsic_call]
+        _(RawOrigin::Authorized, cast, bytes.try_into().expect("as many as may be posted"), signature);
+
+        assert!(matches!(phase::<T>(study), Phase::Summing(_)));
+    }
+
+    #[benchmark]
+    fn authorize_post() {
+        let all = participants::<T>();
+        let study = masked::nearly_revealed::<T>(&all);
+        let (who, key) = &all[all.len() - 1];
+        let bytes = masked::shares::<T>(study, who);
+        let cast = masked::posted::<T>(study, who, &bytes);
+        let signature =
+            key.sign(&cast.payload(&genesis::<T>(), &agreement::<T>(study))).expect("the keystore has the key");
+        let bytes = bytes.try_into().expect("as many as may be posted");
+        let call = Call::<T>::post { vote: cast, bytes, signature };
+        let verdict;
+
+        #[block]
+        {
+            verdict = call.authorize(TransactionSource::External);
+        }
+
+        assert!(matches!(verdict, Some(Ok(_))));
+    }
+
+    #[benchmark]
+    fn abandon() {
+        let all = participants::<T>();
+        let study = masked::revealing::<T>(&all);
+        while !matches!(phase::<T>(study), Phase::Paused(_)) {
+            let due = Studies::<T>::get(study).and_then(|info| info.state.deadline()).unwrap_or(1_000);
+            frame_system::Pallet::<T>::set_block_number(due.into());
+            assert_ok!(Pallet::<T>::apply(study, Event::Tick));
+        }
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(all[0].0.clone()), study);
+
+        assert!(matches!(phase::<T>(study), Phase::Collecting(_)));
+    }
+
+    #[benchmark]
+    fn forget() {
+        let all = participants::<T>();
+        let study = masked::revealing::<T>(&all);
+        for (who, _) in all.iter().take(close_at_once(MAX_PARTICIPANTS) as usize) {
+            masked::post::<T>(study, who, masked::shares::<T>(study, who));
+        }
+        Pallet::<T>::forget_pairing(study, 1, 1);
+
+        #[block]
+        {
+            assert!(Pallet::<T>::forget_one());
+        }
+
+        assert_eq!(Postings::<T>::iter().count(), 0);
     }
 
     #[benchmark]

@@ -340,36 +340,21 @@ mod events {
             /// The last round that does not wait for it.
             until_round: u32,
         },
-        /// Keys for one masked sum are asked for.
-        #[codec(index = 31)]
-        PairingOpened {
-            /// The study.
-            study: StudyId,
-            /// The round.
-            round: u32,
-            /// Number of the pairing.
-            pairing: u32,
-        },
         /// A participant has posted keys, a deal, or shares for a masked sum.
-        #[codec(index = 32)]
+        #[codec(index = 31)]
         Posted {
-            /// The study.
             study: StudyId,
-            /// The round.
             round: u32,
             /// The participant.
             institution: InstitutionId,
-            /// Number of the pairing.
             pairing: u32,
             /// Which of these.
             step: PostStep,
         },
         /// The partners of a masked sum are fixed.
-        #[codec(index = 33)]
+        #[codec(index = 32)]
         Paired {
-            /// The study.
             study: StudyId,
-            /// The round.
             round: u32,
             /// Number of the pairing.
             pairing: u32,
@@ -377,31 +362,25 @@ mod events {
             partners: PerMember<InstitutionId>,
         },
         /// A participant holds all masked files of the frozen list.
-        #[codec(index = 34)]
+        #[codec(index = 33)]
         Gathered {
-            /// The study.
             study: StudyId,
-            /// The round.
             round: u32,
             /// The participant.
             institution: InstitutionId,
         },
         /// Which masked files are summed is fixed for good.
-        #[codec(index = 35)]
+        #[codec(index = 34)]
         SetFixed {
-            /// The study.
             study: StudyId,
-            /// The round.
             round: u32,
             /// Hash over them.
             inputs_root: Hash,
         },
         /// A participant says that a masked sum cannot be used.
-        #[codec(index = 36)]
+        #[codec(index = 35)]
         CalledVoid {
-            /// The study.
             study: StudyId,
-            /// The round.
             round: u32,
             /// The participant.
             institution: InstitutionId,
@@ -409,63 +388,12 @@ mod events {
             why: VoidReason,
         },
         /// A masked sum could not be used: its round is over without a model, and the next one stands on the same.
-        #[codec(index = 37)]
+        #[codec(index = 36)]
         Voided {
-            /// The study.
             study: StudyId,
-            /// The round.
             round: u32,
             /// Why.
             why: VoidReason,
         },
-    }
-}
-
-use crate::pallet::{Config, Event};
-use consilium_primitives::{round::Effect, StudyId};
-
-impl<T: Config> Event<T> {
-    /// The event of what a step brought about while a study was in a `round`; none for what is told with what is stored of it.
-    pub(crate) fn of(study: StudyId, round: u32, effect: Effect) -> Option<Self> {
-        Some(match effect {
-            Effect::Closed(_) | Effect::AttestedLate { .. } | Effect::PairingOver { .. } => return None,
-            Effect::PairingOpened { round, pairing } => Self::PairingOpened { study, round, pairing },
-            Effect::Posted { who, round, pairing, step, .. } => {
-                Self::Posted { study, round, institution: who, pairing, step }
-            }
-            Effect::Paired { round, pairing, partners } => Self::Paired { study, round, pairing, partners },
-            Effect::Gathered { who } => Self::Gathered { study, round, institution: who },
-            Effect::SetFixed { round, inputs_root } => Self::SetFixed { study, round, inputs_root },
-            Effect::CalledVoid { who, why } => Self::CalledVoid { study, round, institution: who, why },
-            Effect::Voided(record) => Self::Voided { study, round: record.round, why: record.void()? },
-            Effect::Opened { kind, round } => Self::Opened { study, round, kind },
-            Effect::InitOpened => Self::InitOpened { study, round },
-            Effect::Committed { who, root } => Self::Committed { study, round, institution: who, root },
-            Effect::FailureReported { who, code } => Self::Failed { study, round, institution: who, code },
-            Effect::Loss { round, who, value } => Self::Loss { study, round, institution: who, micro_units: value },
-            Effect::Extended { silent } => Self::Extended { study, round, silent },
-            Effect::Frozen { round, attempt, inputs_root } => Self::Frozen { study, round, attempt, inputs_root },
-            Effect::Attested { who, root } => Self::Attested { study, round, institution: who, root },
-            Effect::PartialReported { who, have, invalid, not_final } => {
-                Self::InputsMissing { study, round, institution: who, have, invalid, not_final }
-            }
-            Effect::Stood => Self::Stood { study, round },
-            Effect::WentOn => Self::WentOn { study, round },
-            Effect::Dropped { who, reason } => Self::Dropped { study, round, institution: who, reason },
-            Effect::Benched { who, until_round } => Self::Benched { study, round, institution: who, until_round },
-            Effect::NotAwaited { who, before, until_round } => {
-                Self::NotAwaited { study, round, institution: who, before, until_round }
-            }
-            Effect::EvaluationOpened => Self::EvaluationOpened { study, round },
-            Effect::Canonical { round, root } => Self::Canonical { study, round, root },
-            Effect::Acknowledged { who } => Self::Acknowledged { study, round, institution: who },
-            Effect::Completed { round, root } => Self::Completed { study, round, root },
-            Effect::Paused { reason } => Self::Paused { study, round, reason },
-            Effect::Resumed => Self::Resumed { study, round },
-            Effect::Aborted { reason } => Self::Aborted { study, round, reason },
-            Effect::Present { who, held } => Self::Present { study, round, institution: who, held },
-            Effect::EnoughPresent => Self::EnoughPresent { study, round },
-            Effect::FellBack { from, to } => Self::FellBack { study, round, from, to },
-        })
     }
 }

@@ -56,6 +56,7 @@ extern crate alloc;
 #[cfg(any(feature = "runtime-benchmarks", test))]
 mod benchmarking;
 mod conductor;
+mod effects;
 mod errors;
 mod events;
 mod mask_orders;
@@ -312,7 +313,7 @@ pub mod pallet {
         ///
         /// Sent and signed as [`Call::vote`]; the vote names the bytes by their hash.
         #[pallet::call_index(7)]
-        #[pallet::weight((<T as Config>::WeightInfo::post(bytes.len() as u32), DispatchClass::Operational))]
+        #[pallet::weight((<T as Config>::WeightInfo::post(), DispatchClass::Operational))]
         #[pallet::authorize(Self::authorize_post)]
         pub fn post(
             origin: OriginFor<T>,

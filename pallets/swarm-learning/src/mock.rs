@@ -265,7 +265,8 @@ pub fn info(study: StudyId) -> StudyInfo {
 
 /// The vote of an institution on its open duty.
 pub fn ballot(n: u8, study: StudyId, body: VoteBody) -> Vote {
-    let asked = Swarm::asked(&id(n)).into_iter().find(|a| a.order.duty.study == study).expect("a duty is open");
+    let asked =
+        Swarm::asked(&id(n)).into_iter().find(|a| a.order.duty.study == study && !a.work).expect("a duty is open");
     let duty = asked.order.duty;
     let (round, attempt, resumed, kind) = (duty.round, asked.attempt, asked.resumed, duty.kind);
     Vote { study, round, attempt, resumed, kind, institution: id(n), duty: duty.hash(), body }

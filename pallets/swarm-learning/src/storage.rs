@@ -46,8 +46,9 @@ mod storage {
     pub type Losses<T> =
         StorageDoubleMap<_, Twox64Concat, StudyId, Twox64Concat, u32, PerMember<(InstitutionId, u32)>, ValueQuery>;
 
-    /// What institutions have posted for masked sums: study, then (round, pairing, step, institution). Keys, deals and shares; they
-    /// stay as long as the round's masked files.
+    /// What institutions have posted for masked sums: study, then (round, pairing, step, institution).
+    ///
+    /// Keys, deals and shares; they stay as long as the round's masked files.
     #[pallet::storage]
     pub type Postings<T> =
         StorageDoubleMap<_, Twox64Concat, StudyId, Twox64Concat, (u32, u32, PostStep, InstitutionId), Posting>;

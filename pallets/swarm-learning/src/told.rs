@@ -161,11 +161,6 @@ pub enum Progress {
         /// The last round that does not wait for it.
         until_round: u32,
     },
-    /// Keys for one masked sum are asked for.
-    PairingOpened {
-        /// Number of the pairing.
-        pairing: u32,
-    },
     /// A participant has posted something for a masked sum.
     Posted {
         /// Who.
@@ -248,7 +243,6 @@ impl Progress {
             "EnoughPresent" => Self::EnoughPresent,
             "FellBack" => Self::FellBack { from: get(fields)?, to: get(fields)? },
             "NotAwaited" => Self::NotAwaited { who: get(fields)?, before: get(fields)?, until_round: get(fields)? },
-            "PairingOpened" => Self::PairingOpened { pairing: get(fields)? },
             "Posted" => Self::Posted { who: get(fields)?, pairing: get(fields)?, step: get(fields)? },
             "Paired" => Self::Paired { pairing: get(fields)?, partners: get(fields)? },
             "Gathered" => Self::Gathered { who: get(fields)? },

@@ -28,8 +28,8 @@ pub trait WeightInfo {
     fn vote() -> Weight;
     /// `authorize_vote`.
     fn authorize_vote() -> Weight;
-    /// `post`. `s` from 1 to 16384.
-    fn post(s: u32) -> Weight;
+    /// `post`.
+    fn post() -> Weight;
     /// `authorize_post`.
     fn authorize_post() -> Weight;
     /// `abandon`.
@@ -226,12 +226,11 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
     // Storage: `SwarmLearning::History` (r:0 w:1)
     // Storage: `SwarmLearning::Kept` (r:1 w:1)
     // Storage: `SwarmLearning::Over` (r:1 w:1)
-    fn post(s: u32) -> Weight {
+    fn post() -> Weight {
         // By hand, not measured yet: reading and writing a study of 64 as in `vote`; 64 shares, each with a read of 32 bytes and a hash of
-        // 150, for 10_000 ns; a hash of all bytes, and copying them, for 10 ns a byte. The last one may close the round as unusable, open
+        // 150, for 10_000 ns; a hash of 16 KiB, and copying them, for 10 ns a byte. The last one may close the round as unusable, open
         // the next one, and put what leaves the window aside.
-        Weight::from_parts(1_753_571_000, 42_000)
-            .saturating_add(Weight::from_parts(10_000, 2).saturating_mul(s.into()))
+        Weight::from_parts(1_917_411_000, 75_000)
             .saturating_add(T::DbWeight::get().reads(72))
             .saturating_add(T::DbWeight::get().writes(9))
     }

@@ -188,6 +188,7 @@ pub(crate) fn conduct_as(seed: &str, answer: Answer, blocks: &[u32], settings: b
         let transaction = Extrinsic::decode(&mut &bytes[..]).expect("a transaction");
         match transaction.function {
             RuntimeCall::Swarm(crate::Call::vote { vote, signature }) => (vote, signature),
+            RuntimeCall::Swarm(crate::Call::post { vote, signature, .. }) => (vote, signature),
             other => panic!("not a vote: {other:?}"),
         }
     });

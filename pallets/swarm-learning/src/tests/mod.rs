@@ -7,6 +7,7 @@ mod changes;
 mod conductor;
 mod early;
 mod host;
+mod masks;
 mod migration;
 mod notes;
 mod orders;

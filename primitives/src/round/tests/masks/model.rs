@@ -1,7 +1,7 @@
 //! Sites as their workers answer in pairings, whatever their nodes say, and an adversary that chooses what each of them sees.
 
 use super::*;
-use std::collections::btree_map::Entry;
+use std::{collections::btree_map::Entry, rc::Rc};
 
 /// What a site keeps of one pairing, by its context: written before anything of it is answered.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ type Secret = (Hash, u8, u8);
 
 /// Chains that may fork, sites that obey their rules, and what has left them.
 pub(super) struct Game {
-    pub chains: Vec<Shell>,
+    pub chains: Vec<Rc<Shell>>,
     sites: Vec<Site>,
     colluders: Mask,
     least: u32,
@@ -54,11 +54,17 @@ fn once<T: PartialEq>(slot: &mut Option<T>, value: T) -> bool {
     }
 }
 
+fn posts(member: u8, shell: &Shell, bytes: Vec<u8>) -> Option<Event> {
+    let hash = Hash::from(sp_crypto_hashing::blake2_256(&bytes));
+    let vote = shell.answer(member, VoteBody::Posted { hash, len: bytes.len() as u32 })?;
+    Some(Event::Post { vote, bytes })
+}
+
 impl Game {
     pub fn new(members: u8, colluders: Mask, least: u32, finality: bool, seed: u64) -> Self {
         let rules = StudyRules { min_participants: least, max_rounds: 50, ..masked() };
         Self {
-            chains: vec![Shell::masking(rules, members)],
+            chains: vec![Rc::new(Shell::masking(rules, members))],
             sites: vec![Site::default(); usize::from(members)],
             colluders,
             least,
@@ -83,7 +89,7 @@ impl Game {
     }
 
     fn step(&mut self, chain: usize, event: Event) {
-        let shell = &mut self.chains[chain];
+        let shell = Rc::make_mut(&mut self.chains[chain]);
         if let Ok(effects) = shell.study.step(&shell.world, event) {
             effects.iter().for_each(|effect| shell.keep(effect));
             shell.log.clear();
@@ -92,7 +98,7 @@ impl Game {
     }
 
     pub fn tick(&mut self, chain: usize, to_deadline: bool) {
-        let shell = &mut self.chains[chain];
+        let shell = Rc::make_mut(&mut self.chains[chain]);
         let next = shell.world.now + 1;
         shell.world.now = shell.study.deadline().filter(|_| to_deadline).unwrap_or(next).max(next);
         self.step(chain, Event::Tick);
@@ -117,6 +123,8 @@ impl Game {
             let kept = self.chains.swap_remove(chain);
             self.last_final = Some(kept.world.now);
             self.chains = vec![kept];
+            // what comes is in later blocks
+            self.tick(0, false);
         }
     }
 
@@ -130,14 +138,23 @@ impl Game {
     /// A member does what it is asked for on a chain, as far as its own rules let it.
     pub fn act(&mut self, chain: usize, member: u8) {
         let shell = self.chains[chain].clone();
+        let event = self.answer(member, &shell);
+        // a chain that nobody else looks at is not copied
+        drop(shell);
+        if let Some(event) = event {
+            self.step(chain, event);
+        }
+    }
+
+    fn answer(&mut self, member: u8, shell: &Shell) -> Option<Event> {
         let who = shell.member_id(member);
-        let Some(open) = shell.study.open_duty(&shell.world, &who) else { return };
+        let open = shell.study.open_duty(&shell.world, &who)?;
         let said = match open.duty.kind {
             DutyKind::Keys => Some(VoteBody::Keys(self.keys(member, &who, open.duty.base))),
-            DutyKind::Deal => return self.deal(chain, member, &shell),
-            DutyKind::Mask => self.mask(member, &shell),
+            DutyKind::Deal => return self.deal(member, shell),
+            DutyKind::Mask => self.mask(member, shell),
             DutyKind::Gather => Some(VoteBody::Held(open.duty.base)),
-            DutyKind::Reveal => return self.reveal(chain, member, &shell),
+            DutyKind::Reveal => return self.reveal(member, shell),
             DutyKind::Merge => Some(match (self.colludes(member), self.below(3)) {
                 (true, 0) => VoteBody::Void(VoidReason::OutOfRange),
                 _ => VoteBody::Summed { root: hash(&format!("sum of {}", open.duty.base)), pooled: None },
@@ -145,10 +162,7 @@ impl Game {
             DutyKind::Present => Some(VoteBody::Present { held: HELD_BASE }),
             _ => None,
         };
-        let vote = said.and_then(|body| shell.answer(member, body));
-        if let Some(vote) = vote {
-            self.step(chain, Event::Vote(vote));
-        }
+        said.and_then(|body| shell.answer(member, body)).map(Event::Vote)
     }
 
     fn keys(&mut self, member: u8, who: &InstitutionId, context: Hash) -> MaskKeys {
@@ -169,7 +183,7 @@ impl Game {
         self.sites[usize::from(member)].pairings.get_mut(&context).filter(|file| Some(file.keys) == listed)
     }
 
-    fn deal(&mut self, chain: usize, member: u8, shell: &Shell) {
+    fn deal(&mut self, member: u8, shell: &Shell) -> Option<Event> {
         let (pair, who) = (shell.pair().clone(), shell.member_id(member));
         if !self.colludes(member) {
             let least = self.least;
@@ -177,7 +191,7 @@ impl Game {
             let may = fits && self.known(member, shell).is_some_and(|file| once(&mut file.keys_root, pair.keys_root));
             if !may {
                 self.refused += 1;
-                return;
+                return None;
             }
         }
         self.lists.insert(pair.keys_root, pair.keyed());
@@ -187,15 +201,7 @@ impl Game {
             *held |= self.colluders & pair.keyed();
         }
         let bytes = dealt(&pair.keys_root, &who, &shell.study.key_list(&pair));
-        self.posts(chain, member, shell, bytes);
-    }
-
-    fn posts(&mut self, chain: usize, member: u8, shell: &Shell, bytes: Vec<u8>) {
-        let hash = Hash::from(sp_crypto_hashing::blake2_256(&bytes));
-        let body = VoteBody::Posted { hash, len: bytes.len() as u32 };
-        if let Some(vote) = shell.answer(member, body) {
-            self.step(chain, Event::Post { vote, bytes });
-        }
+        posts(member, shell, bytes)
     }
 
     fn mask(&mut self, member: u8, shell: &Shell) -> Option<VoteBody> {
@@ -214,7 +220,7 @@ impl Game {
         Some(VoteBody::Update { root, len: shell.study.rules.part_len(pair.kind), metric: None })
     }
 
-    fn reveal(&mut self, chain: usize, member: u8, shell: &Shell) {
+    fn reveal(&mut self, member: u8, shell: &Shell) -> Option<Event> {
         let (pair, set) = (shell.pair().clone(), shell.fixed());
         let authors = set.authors();
         if !self.colludes(member) {
@@ -225,7 +231,7 @@ impl Game {
             let may = is_final && enough && inside && file.is_some_and(|file| once(&mut file.set, authors));
             if !may {
                 self.refused += 1;
-                return;
+                return None;
             }
         }
         for (dealer, _) in &pair.deals {
@@ -234,7 +240,7 @@ impl Game {
         }
         self.revealed.insert((pair.partners_root, pair.keys_root, pair.dealt(), authors));
         let bytes = shell.shares_of(member, 0);
-        self.posts(chain, member, shell, bytes);
+        posts(member, shell, bytes)
     }
 
     fn open(&self, secret: &Secret) -> bool {
@@ -266,9 +272,9 @@ impl Game {
         let mut sums = Vec::new();
         for (partners_root, keys_root, partners, set) in &self.revealed {
             let open = |dealer: u8| self.open(&(*keys_root, dealer, if set & bit(dealer) != 0 { 0 } else { 1 }));
-            let dealers = (0..64).filter(|dealer| partners & bit(*dealer) != 0);
+            let mut dealers = (0..64).filter(|dealer| partners & bit(*dealer) != 0);
             let promised = self.lists.get(keys_root).is_some_and(|list| self.promised(*list));
-            if promised && dealers.into_iter().all(open) {
+            if promised && dealers.all(open) {
                 let honest = (0..64).filter(|site| set & bit(*site) != 0 && !self.colludes(*site));
                 let updates = honest.filter_map(|site| Some((site, *self.masked.get(&(site, *partners_root))?)));
                 sums.push((*set, updates.collect()));
