@@ -24,6 +24,12 @@ pub enum Lie {
     Withhold,
     /// Commits a masked update in which one word is another, as wrong masks leave it.
     WrongWord,
+    /// Gives other keys for a masked sum than it has.
+    WrongKeys,
+    /// Seals rubbish in its deal, for everybody.
+    RubbishDeal,
+    /// Gives a share that was not dealt to it.
+    WrongShare,
     /// No lie: in a masked round it answers nothing any more from this duty on.
     Gone(DutyKind),
     /// Commits an update with a number that is none.
@@ -80,6 +86,9 @@ impl Lie {
                     "collude" => Self::Collude,
                     "withhold" => Self::Withhold,
                     "wrong-word" => Self::WrongWord,
+                    "wrong-keys" => Self::WrongKeys,
+                    "rubbish-deal" => Self::RubbishDeal,
+                    "wrong-share" => Self::WrongShare,
                     "gone-before-keys" => Self::Gone(DutyKind::Keys),
                     "gone-after-keys" => Self::Gone(DutyKind::Deal),
                     "gone-after-deal" => Self::Gone(DutyKind::Mask),

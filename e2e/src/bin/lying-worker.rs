@@ -14,7 +14,7 @@ use consilium_e2e::{
     lies::{become_real, Lie},
 };
 use consilium_primitives::{
-    DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, Hash, Next,
+    masks::DEALT, DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, Hash, Next,
 };
 use nix::sys::{prctl::set_pdeathsig, signal::Signal};
 use std::{
@@ -176,7 +176,8 @@ impl Liar {
             reply.answers.insert(place, DutyAnswer { duty, state });
             reply.posts.insert(place, Vec::new());
         }
-        for (order, answer) in request.orders.iter().zip(&mut reply.answers) {
+        let DutyReply { answers, posts, .. } = &mut reply;
+        for ((order, answer), post) in request.orders.iter().zip(answers).zip(posts) {
             let DutyState::Done(output) = &mut answer.state else { continue };
             if self.lies_in(order.duty.round + 1) {
                 if let DutyOutput::Ahead { next: Next::Update { root, .. }, .. } = output {
@@ -195,6 +196,7 @@ impl Liar {
                     _ => DutyOutput::Marked { root, marks },
                 };
             }
+            self.posted(order.duty.kind, output, post);
             match (order.duty.kind, &mut *output) {
                 (DutyKind::Merge, DutyOutput::Root(root) | DutyOutput::Marked { root, .. }) => {
                     self.merged(root, order)?
@@ -207,6 +209,23 @@ impl Liar {
             }
         }
         Ok(reply.encode())
+    }
+
+    /// What it lies of its keys, its deal and its shares.
+    fn posted(&self, kind: DutyKind, output: &mut DutyOutput, post: &mut [u8]) {
+        match (self.lie, kind, output) {
+            (Lie::WrongKeys, DutyKind::Keys, DutyOutput::Keys(keys)) => keys.pair = Hash::repeat_byte(9),
+            // what is sealed stands behind two commitments
+            (Lie::RubbishDeal, DutyKind::Deal, _) => {
+                post.chunks_mut(DEALT as usize).filter_map(|part| part.get_mut(100)).for_each(|byte| *byte ^= 1);
+            }
+            (Lie::WrongShare, DutyKind::Reveal, _) => {
+                if let Some(byte) = post.last_mut() {
+                    *byte ^= 1;
+                }
+            }
+            _ => {}
+        }
     }
 
     fn lies_in(&self, round: u32) -> bool {

@@ -188,3 +188,27 @@ fn a_file_that_nobody_gets_is_left_out_and_shares_that_one_does_not_give_are_not
     assert_eq!(names(&fourth["inputs"]), BTreeSet::from(SITES), "{fourth:#}");
     is_their_mean(&out, &fourth, &trained);
 }
+
+#[test]
+fn lies_of_keys_deals_and_shares_cost_the_liar_its_part_or_one_round() {
+    let scratch = tempfile::tempdir().unwrap();
+    let liars = "hospital-d=wrong-keys@1,hospital-a=wrong-share@2,hospital-b=rubbish-deal@3";
+    let (out, report, trained) = run(scratch.path(), "5", liars);
+    same_model(&out, &report, &SITES);
+    nothing_plain_has_left(&out, &trained);
+    // its own worker finds other keys in the list than its own, and deals nothing
+    let first = round(&report, 1);
+    assert_eq!(names(&first["inputs"]), without("hospital-d"), "{first:#}");
+    is_their_mean(&out, &first, &trained);
+    // the chain takes no share that was not committed to, and the others' are enough
+    let second = round(&report, 2);
+    assert_eq!(names(&second["inputs"]), BTreeSet::from(SITES), "{second:#}");
+    is_their_mean(&out, &second, &trained);
+    // of a partner without a file nobody can open what it sealed: the round is void, and the next one goes on from the same model
+    let third = round(&report, 3);
+    assert_eq!(third["root"], "00".repeat(32), "{third:#}");
+    let fourth = round(&report, 4);
+    assert_eq!(fourth["base"], second["root"], "{fourth:#}");
+    assert_eq!(names(&fourth["inputs"]), BTreeSet::from(SITES), "{fourth:#}");
+    is_their_mean(&out, &fourth, &trained);
+}

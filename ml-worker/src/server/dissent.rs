@@ -5,7 +5,7 @@
 //! Every order names what is attested of the last rounds, so that a site that was away, or started anew, finds out too. A
 //! dissent is about one hash: while the chain attests another one there, it counts for nothing.
 
-use super::{Worker, RETRY};
+use super::{AskedMerge, Worker, RETRY};
 use crate::site::{Dissent, OwnMerge, StudyKey, What};
 use anyhow::{Context, Result};
 use consilium_primitives::{DutyKind, DutyOrder, DutyOutput, Hash, MaskOrder};
@@ -164,7 +164,7 @@ impl Worker {
     /// Has a merge computed that has closed without this site, once all that it needs is here.
     fn catch_up(&self, study: StudyKey, inputs_root: &Hash) {
         let mut asked = self.asked.lock();
-        let there = |(order, _): &(DutyOrder, Option<Arc<MaskOrder>>)| {
+        let there = |(order, _): &AskedMerge| {
             let mut needed = order.inputs.iter().map(|input| &input.blob).chain(&order.base);
             order.duty.base == *inputs_root && needed.all(|blob| self.blobs.has(blob))
         };

@@ -89,6 +89,8 @@ struct Job {
 }
 
 type Jobs = HashMap<Hash, Job>;
+/// A merge's order, and what it needs beyond that where it is of masked files.
+type AskedMerge = (DutyOrder, Option<Arc<MaskOrder>>);
 
 /// What a duty's work is known by here: its hash, and the statistics that its rows are scaled by. What was made under other
 /// statistics answers nothing.
@@ -138,8 +140,8 @@ pub struct Worker {
     sound: Mutex<HashSet<(Hash, Hash)>>,
     /// What is to be computed once more.
     doubts: Mutex<HashMap<Doubt, Look>>,
-    /// The last merge that was asked for in each study, and what it needs beyond its order where it is of masked files.
-    asked: Mutex<HashMap<StudyKey, (DutyOrder, Option<Arc<MaskOrder>>)>>,
+    /// The last merge that was asked for in each study.
+    asked: Mutex<HashMap<StudyKey, AskedMerge>>,
     again: mpsc::Sender<Again>,
     quick: mpsc::Sender<DutyOrder>,
     turns: Turns,
