@@ -9,7 +9,7 @@ const FEW: usize = 2;
 
 /// Members whose keys were in and who dealt nothing, and partners whose file is not in the sum.
 fn missing(study: &Study, record: &RoundRecord, masked: &MaskedRecord) -> (Mask, Mask) {
-    let place = |who| study.position(who).map_or(0, |place| 1 << place);
+    let place = |who| study.position(who).map_or(0u64, |place| 1u64 << place);
     let inside = record.inputs.iter().fold(0, |mask, input| mask | place(&input.institution));
     (masked.listed & !masked.partners, masked.partners & !inside)
 }
