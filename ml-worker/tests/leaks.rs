@@ -67,7 +67,7 @@ fn a_rows_gradient_is_the_engines() {
         assert_eq!(gradient.len(), base.len());
         assert!(gradient.iter().any(|g| g.abs() > 0.01), "{arm:?}");
         for ((after, before), g) in trained.parameters.iter().zip(&base).zip(gradient) {
-            assert!((f64::from(*before) - g - f64::from(*after)).abs() < 1e-6, "{arm:?}: {before} {after} {g}");
+            assert!((f64::from(*before) - g - f64::from(*after)).abs() < 1e-5, "{arm:?}: {before} {after} {g}");
         }
     }
 }
