@@ -26,7 +26,7 @@ pub use pictures::{dicom, image, survey::Survey};
 pub use pool::{Draw, Partition, Pool};
 pub use preflight::{
     look::{Absent, Count, Look},
-    preflight, Part, Problem, Report,
+    preflight, preflight_masked, Part, Problem, Report,
 };
 pub use rows::{
     exact::exact_statistics_of,
