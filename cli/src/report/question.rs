@@ -207,6 +207,7 @@ fn reading(spec: &StudySpec) -> Vec<String> {
                 Scaling::None => "values are not scaled",
                 Scaling::Swarm => "values are scaled by the mean and deviation of all sites' training rows together",
                 Scaling::Site => "values are scaled by each site's own mean and deviation",
+                Scaling::Fixed(_) => "values are scaled by the centre and deviation that the study names for each column",
                 Scaling::Transductive => {
                     "each set of rows is scaled by its own mean and deviation, also the rows that are measured on: figures then depend \
                      on which rows are measured together"

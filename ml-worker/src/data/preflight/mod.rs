@@ -360,8 +360,8 @@ fn train(report: &mut Report, spec: &StudySpec, table: &Table, kept: &[usize]) -
             false,
         );
     }
-    let scaling = if spec.data.scaling == Scaling::Swarm { Scaling::Site } else { spec.data.scaling };
-    let scaler = Scaler::of(scaling, table, &training, None)?;
+    let scaling = if spec.data.scaling == Scaling::Swarm { Scaling::Site } else { spec.data.scaling.clone() };
+    let scaler = Scaler::of(&scaling, table, &training, None)?;
     let made = scaler.apply(table, kept)?;
     let place = made.not_finite().map_err(|e| DataError::io("rows of a table cannot be read", &e))?;
     if let Some((_, column)) = place {

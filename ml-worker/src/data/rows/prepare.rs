@@ -80,7 +80,7 @@ impl Prepared {
     pub fn new(spec: &StudySpec, table: &Table, split: &Split, swarm: Option<&Statistics>) -> Result<Self, DataError> {
         let (training, validation) = split.rows(table);
         enough(spec, table, &training)?;
-        let scaler = Scaler::of(spec.data.scaling, table, &training, swarm)?;
+        let scaler = Scaler::of(&spec.data.scaling, table, &training, swarm)?;
         let prepared = Self {
             training: scaler.apply(table, &training)?,
             validation: scaler.apply(table, &validation)?,
