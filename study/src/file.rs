@@ -6,6 +6,7 @@ use crate::{
     documents::Documents,
     model::Model,
     named::NamedFile,
+    privacy::PrivacySpec,
     spec::{StudySpec, VERSION},
     training::{Evaluation, Training},
 };
@@ -45,6 +46,9 @@ pub struct StudyFile {
     pub evaluation: Evaluation,
     /// How rounds go.
     pub rules: RulesFile,
+    /// How much it may tell about one record or patient, where that is promised.
+    #[serde(default)]
+    pub privacy: Option<PrivacySpec>,
 }
 
 /// Data sets that come with the program.
@@ -240,6 +244,7 @@ impl StudyFile {
             preset.goes_with(&file.training).map_err(CanonicalError::Spec)?;
         }
         file.rules(2_000, 2)?;
+        file.check_private()?;
         Ok(file)
     }
 
@@ -256,6 +261,7 @@ impl StudyFile {
             seed: self.seed,
             initial: self.initial.clone(),
             documents: self.documents.clone(),
+            privacy: self.privacy_spec(),
         }
     }
 
@@ -343,6 +349,7 @@ impl StudyFile {
         if r.target_loss.is_some_and(|t| !(0.0..=1000.0).contains(&t)) {
             return Err(wrong("target_loss", "must lie between 0 and 1000"));
         }
+        self.no_figures_of_sites()?;
         let merge = self.merge()?;
         let least = merge.needs().unwrap_or_default();
         let spec = self.spec();
@@ -370,6 +377,7 @@ impl StudyFile {
             statistics_len: length(spec.statistics_len())?,
             target: r.target_loss.map(|t| (t * 1e6).round() as u32),
             patience: r.patience,
+            privacy: spec.privacy_rules().map_err(CanonicalError::Spec)?,
         };
         rules.check().map_err(|e| match e {
             RulesError::Window => wrong(
