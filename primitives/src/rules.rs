@@ -1,8 +1,11 @@
 //! What the chain itself needs to know of an agreement. Everything else stands in the spec, which the chain keeps as
 //! opaque bytes; no number stands in both.
 
+mod confidential;
 mod merge;
+mod written;
 
+pub use confidential::{Masked, Privacy, PrivacyUnit};
 pub use merge::{Adaptive, Merge, MergeRule, NormBound, ServerOptimizer, Weighting};
 
 use crate::{
@@ -37,6 +40,10 @@ pub const FETCH_SLACK: u32 = blocks(12_000);
 const LEAST_GRACE: u32 = blocks(20_000);
 /// Least time, in blocks, for the initial model, the last evaluation and acknowledgements.
 const LEAST_SERVICE: u32 = blocks(40_000);
+/// Least time, in blocks, for the keys of a masked sum, and again for its deals.
+const LEAST_PAIRING: u32 = blocks(20_000);
+/// Least time, in blocks, for what a masked sum needs opened.
+const LEAST_REVEAL: u32 = blocks(12_000);
 /// Largest blob a study may register, in bytes.
 pub const MAX_BLOB_LEN: u64 = 4 << 30;
 
@@ -75,10 +82,10 @@ pub enum OnStall {
 
 /// The agreement, as far as the chain must understand it. Times are in blocks of the length that a slot had when it was made:
 /// [`StudyRules::windows`] says what they are in blocks of today.
-#[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Serialize, Deserialize,
-)]
-#[scale_info(capture_docs = "always")]
+///
+/// Rules with neither masks nor privacy have the bytes that they had before there were any (`rules/written.rs`), so that what was
+/// signed then is what it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StudyRules {
     /// `T`: expected time of local training, in blocks, at least 1.
     pub training_blocks: u32,
@@ -118,6 +125,12 @@ pub struct StudyRules {
     pub target: Option<u32>,
     /// The study ends early after this many rounds without a new best round; 0: never.
     pub patience: u32,
+    /// Whether updates are masked, so that only their sum can be seen, and what that needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masked: Option<Masked>,
+    /// What is promised of each record or patient, if anything. No chain takes it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<Privacy>,
 }
 
 /// Why [`StudyRules::check`] refused.
@@ -144,6 +157,24 @@ pub enum RulesError {
     Merge,
     /// `rule_min` is below what the rule needs, or above `min_participants`.
     RuleMin,
+    /// Masked, with another rule than the weighted mean: the others look at each update.
+    MaskedRule,
+    /// Masked, and to tolerate liars: nobody can see one.
+    MaskedLiars,
+    /// Masked, with a bound that follows from the updates' own lengths.
+    MaskedBound,
+    /// Masked, with mixing: it compares updates.
+    MaskedMixing,
+    /// Masked, with `min_participants` below three: of two each would know the other's update.
+    MaskedParticipants,
+    /// Masked, with `max_share` above one half: one could be nearly all of the sum.
+    MaskedShare,
+    /// Masked, with a range outside of [`Masked::RANGES`].
+    MaskedRange,
+    /// Masked, and the length of a masked file is 0 where there is to be one, or above [`MAX_BLOB_LEN`].
+    MaskedLength,
+    /// Privacy is asked for, and this chain keeps no ledger yet.
+    Privacy,
 }
 
 /// Everything that follows from the rules and the number of validators at registration, in blocks as they are now.
@@ -161,6 +192,10 @@ pub struct Windows {
     pub attest: u32,
     /// `S`: init, evaluation and acknowledgement.
     pub service: u32,
+    /// `Q`: keys of a masked sum, and again its deals.
+    pub pairing: u32,
+    /// `R`: what a masked sum needs opened.
+    pub reveal: u32,
 }
 
 impl StudyRules {
@@ -209,14 +244,15 @@ impl StudyRules {
                 return Err(RulesError::Weights);
             }
         }
-        Ok(())
+        self.check_confidential()
     }
 
     /// The derived windows, for a chain with `validators` validators and slots of `slot_millis` milliseconds at registration.
     /// `2V + 2` is in blocks, not in time: each validator has two slots, so that no one keeps a vote out.
     pub fn windows(&self, validators: u32, slot_millis: u32) -> Windows {
         let t = as_blocks(self.training_blocks, slot_millis);
-        let grace = (t / 2).max(validators.saturating_mul(2).saturating_add(2)).max(LEAST_GRACE);
+        let each_twice = validators.saturating_mul(2).saturating_add(2);
+        let grace = (t / 2).max(each_twice).max(LEAST_GRACE);
         let fetch = as_blocks(self.transfer_blocks, slot_millis).saturating_add(FETCH_SLACK);
         Windows {
             expected: t,
@@ -225,6 +261,8 @@ impl StudyRules {
             fetch,
             attest: fetch.saturating_mul(2),
             service: (t / 4).max(fetch).max(LEAST_SERVICE),
+            pairing: (t / 4).max(each_twice.saturating_add(2)).max(LEAST_PAIRING),
+            reveal: each_twice.saturating_add(2).max(LEAST_REVEAL),
         }
     }
 

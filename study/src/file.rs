@@ -1,5 +1,9 @@
 //! The file a person writes.
 
+mod server;
+
+pub use server::{ServerFile, ServerName};
+
 use crate::{
     canonical::CanonicalError,
     data::DataSpec,
@@ -11,7 +15,7 @@ use crate::{
     training::{Evaluation, Training},
 };
 use consilium_primitives::rules::{
-    Adaptive, Merge, MergeRule, NormBound, OnStall, RulesError, ServerOptimizer, StudyRules, Weighting, PPM,
+    Merge, MergeRule, NormBound, OnStall, RulesError, StudyRules, Weighting, PPM,
 };
 use serde::Deserialize;
 
@@ -144,40 +148,6 @@ pub enum BoundFile {
     Named(String),
 }
 
-/// A server-side optimiser, as written.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ServerFile {
-    /// Which.
-    pub optimizer: ServerName,
-    /// η; 1 for momentum, .01 for the others if left out.
-    #[serde(default)]
-    pub rate: Option<f64>,
-    /// β or β₁.
-    #[serde(default = "nine_tenths")]
-    pub beta1: f64,
-    /// β₂.
-    #[serde(default = "ninety_nine")]
-    pub beta2: f64,
-    /// τ.
-    #[serde(default = "thousandth")]
-    pub tau: f64,
-}
-
-/// Server-side optimisers by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ServerName {
-    /// [`ServerOptimizer::Momentum`].
-    Momentum,
-    /// [`ServerOptimizer::Adam`].
-    Adam,
-    /// [`ServerOptimizer::Yogi`].
-    Yogi,
-    /// [`ServerOptimizer::Adagrad`].
-    Adagrad,
-}
-
 /// Weights that a file can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -188,15 +158,6 @@ pub enum WeightingName {
     Samples,
 }
 
-fn nine_tenths() -> f64 {
-    0.9
-}
-fn ninety_nine() -> f64 {
-    0.99
-}
-fn thousandth() -> f64 {
-    1e-3
-}
 fn half() -> f64 {
     0.5
 }
@@ -211,6 +172,15 @@ fn day() -> u32 {
 }
 fn link() -> f64 {
     20.0
+}
+
+/// A number as the chain keeps it: in millionths, above 0.
+fn millionths(field: &'static str, value: f64, most: f64) -> Result<u64, FileError> {
+    if value > 0.0 && value <= most {
+        Ok((value * f64::from(PPM)).round() as u64)
+    } else {
+        Err(FileError::Rules { field, problem: format!("must be above 0, and at most {most}") })
+    }
 }
 
 /// Why a study file cannot be used.
@@ -295,39 +265,14 @@ impl StudyFile {
         if r.mixing && r.liars == 0 {
             return Err(wrong("mixing", "leaves out as many updates as there may be liars: name liars above 0"));
         }
-        let millionths = |field, value: f64, most: f64| {
-            if value > 0.0 && value <= most {
-                Ok((value * f64::from(PPM)).round() as u64)
-            } else {
-                Err(wrong(field, &format!("must be above 0, and at most {most}")))
-            }
-        };
         let bound = match &r.norm_bound {
             None => None,
             Some(BoundFile::Length(length)) => Some(NormBound::Fixed(millionths("norm_bound", *length, 1e12)?)),
             Some(BoundFile::Named(name)) if name == "median" => Some(NormBound::Median),
             Some(BoundFile::Named(_)) => return Err(wrong("norm_bound", "must be a length or \"median\"")),
         };
-        let server: Option<Result<_, FileError>> = r.server.map(|server| {
-            let usual = if server.optimizer == ServerName::Momentum { 1.0 } else { 0.01 };
-            let rate = millionths("server.rate", server.rate.unwrap_or(usual), 1000.0)? as u32;
-            let share = |field, value: f64| {
-                if (0.0..1.0).contains(&value) {
-                    Ok(((value * f64::from(PPM)).round() as u32).min(PPM - 1))
-                } else {
-                    Err(wrong(field, "must be 0 or more, and below 1"))
-                }
-            };
-            let (beta1, beta2) = (share("server.beta1", server.beta1)?, share("server.beta2", server.beta2)?);
-            let adaptive = Adaptive { rate, beta1, beta2, tau: millionths("server.tau", server.tau, 1000.0)? as u32 };
-            Ok(match server.optimizer {
-                ServerName::Momentum => ServerOptimizer::Momentum { rate, beta: beta1 },
-                ServerName::Adam => ServerOptimizer::Adam(adaptive),
-                ServerName::Yogi => ServerOptimizer::Yogi(adaptive),
-                ServerName::Adagrad => ServerOptimizer::Adagrad(adaptive),
-            })
-        });
-        Ok(Merge { rule, liars: r.liars, bound, mixing: r.mixing, server: server.transpose()? })
+        let server = r.server.map(|server| server.optimizer()).transpose()?;
+        Ok(Merge { rule, liars: r.liars, bound, mixing: r.mixing, server })
     }
 
     /// The chain's rules, for blocks of `block_ms` milliseconds and so many `participants`.

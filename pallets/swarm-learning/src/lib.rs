@@ -74,6 +74,7 @@ pub use told::Progress;
 pub use types::*;
 pub use weights::WeightInfo;
 
+use consilium_primitives::rules::MAX_KEPT_ROUNDS;
 use frame_support::pallet_macros::import_section;
 
 /// Session keys of institutions that take part in studies.
@@ -84,6 +85,12 @@ pub const MAX_RUNNING: u32 = 32;
 
 /// Most studies of one proposer that may run at once.
 pub const MAX_PROPOSED: u32 = 8;
+
+/// Most pairings of one study whose postings are kept: its rounds in the window, the statistics, the figures and the one that is open.
+pub const MAX_KEPT: u32 = MAX_KEPT_ROUNDS + 5;
+
+/// Most pairings that wait for their postings to be forgotten: those of all studies that may run, and as many again.
+pub const MAX_OVER: u32 = 2 * MAX_RUNNING * MAX_KEPT;
 
 /// The key that signs votes: sr25519, in application [`KEY_TYPE`].
 pub mod sr25519 {
@@ -112,7 +119,7 @@ pub mod pallet {
     use consilium_primitives::{
         round::{AbortReason, DropReason, Event as RoundEvent, Kind, PauseReason, PerMember, RoundRecord},
         rules::{MAX_PARTICIPANTS, MAX_ROUNDS, MAX_SPEC_LEN, PPM},
-        FailureCode, Hash, InstitutionId, StudyId, StudyRules, Vote,
+        FailureCode, Hash, InstitutionId, PostStep, StudyId, StudyRules, VoidReason, Vote,
     };
     use frame_support::pallet_prelude::*;
     use frame_system::{
@@ -290,6 +297,31 @@ pub mod pallet {
         pub fn vote(origin: OriginFor<T>, vote: Vote, _signature: sr25519::AuthoritySignature) -> DispatchResult {
             ensure_authorized(origin)?;
             Self::apply(vote.study, RoundEvent::Vote(vote))
+        }
+
+        /// Answers a duty of a masked sum with bytes: a deal, or shares.
+        ///
+        /// Sent and signed as [`Call::vote`]; the vote names the bytes by their hash.
+        #[pallet::call_index(7)]
+        #[pallet::weight((<T as Config>::WeightInfo::post(bytes.len() as u32), DispatchClass::Operational))]
+        #[pallet::authorize(Self::authorize_post)]
+        pub fn post(
+            origin: OriginFor<T>,
+            vote: Vote,
+            bytes: Posting,
+            _signature: sr25519::AuthoritySignature,
+        ) -> DispatchResult {
+            ensure_authorized(origin)?;
+            Self::apply(vote.study, RoundEvent::Post { vote, bytes: bytes.into_inner() })
+        }
+
+        /// Gives up a masked sum for which a study is paused.
+        ///
+        /// At once by its proposer, else when as many members ask as let it go on. What was trained for it is trained anew.
+        #[pallet::call_index(8)]
+        pub fn abandon(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
+            let who = Self::ensure_participant(origin)?;
+            Self::apply(study, RoundEvent::Abandon { who })
         }
     }
 

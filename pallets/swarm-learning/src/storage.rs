@@ -46,6 +46,24 @@ mod storage {
     pub type Losses<T> =
         StorageDoubleMap<_, Twox64Concat, StudyId, Twox64Concat, u32, PerMember<(InstitutionId, u32)>, ValueQuery>;
 
+    /// What institutions have posted for masked sums: study, then (round, pairing, step, institution). Keys, deals and shares; they
+    /// stay as long as the round's masked files.
+    #[pallet::storage]
+    pub type Postings<T> =
+        StorageDoubleMap<_, Twox64Concat, StudyId, Twox64Concat, (u32, u32, PostStep, InstitutionId), Posting>;
+
+    /// Pairings of a study of which there are postings: (round, pairing).
+    #[pallet::storage]
+    pub type Kept<T> = StorageMap<_, Twox64Concat, StudyId, BoundedVec<(u32, u32), ConstU32<MAX_KEPT>>, ValueQuery>;
+
+    /// Pairings whose postings are over, oldest first: (study, round, pairing). Each block forgets one.
+    #[pallet::storage]
+    pub type Over<T> = StorageValue<_, BoundedVec<(StudyId, u32, u32), ConstU32<MAX_OVER>>, ValueQuery>;
+
+    /// Studies with postings whose updates are over in this block.
+    #[pallet::storage]
+    pub type Sweeps<T> = StorageMap<_, Twox64Concat, u32, BoundedVec<StudyId, ConstU32<MAX_RUNNING>>, ValueQuery>;
+
     /// How many steps a study has made: what the chain says of its blobs changes with no other cause than one, or time.
     #[pallet::storage]
     pub type Steps<T> = StorageMap<_, Twox64Concat, StudyId, u64, ValueQuery>;

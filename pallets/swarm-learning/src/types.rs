@@ -5,17 +5,22 @@ use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use consilium_primitives::{
     duty::HELD_BASE,
+    masks::MAX_POSTING,
     round::{Kind, Refusal, Study, Surroundings},
     rules::{RulesError, MAX_SPEC_LEN},
     Hash, InstitutionId, StudyId, StudyRules, Text, VoteBody,
 };
 use core::marker::PhantomData;
+use frame_support::{traits::ConstU32, BoundedVec};
 use scale_info::TypeInfo;
 use sp_core::crypto::AccountId32;
 use sp_runtime::transaction_validity::InvalidTransaction;
 
 /// A spec in the bytes that people signed: UTF-8.
 pub type Spec = Text<MAX_SPEC_LEN>;
+
+/// What an institution posts for a masked sum.
+pub type Posting = BoundedVec<u8, ConstU32<MAX_POSTING>>;
 
 /// Who belongs to the consortium; given by the runtime.
 pub trait Membership {

@@ -281,6 +281,7 @@ impl Study {
             opened_at: self.opened_at,
             frozen_at: m.frozen_at,
             closed_at: around.now(),
+            masked: None,
         };
         let mut last = Closed {
             kind: m.kind,

@@ -56,6 +56,7 @@ mod silence;
 mod state;
 #[cfg(test)]
 mod tests;
+mod written;
 
 pub use duties::OpenDuty;
 pub use early::Early;
@@ -89,6 +90,15 @@ pub trait Surroundings {
     fn losses(&self, round: u32) -> Vec<(InstitutionId, u32)>;
     /// Attested root of `round`.
     fn root(&self, round: u32) -> Option<Hash>;
+    /// What `dealer` has said, in its deal for a pairing, of the share that stands at a place in the key list: that of its seed
+    /// (`which` 0) or of its pair secret (1). Only whoever takes postings needs it.
+    fn commitment(&self, _pairing: u32, _dealer: &InstitutionId, _place: u32, _which: u8) -> Option<Hash> {
+        None
+    }
+    /// BLAKE2b-256 of some bytes.
+    fn blake2(&self, bytes: &[u8]) -> Hash {
+        Hash::from(sp_crypto_hashing::blake2_256(bytes))
+    }
 }
 
 /// What can happen to a study.
@@ -125,6 +135,18 @@ pub enum Event {
     },
     /// A participant answers a duty.
     Vote(Vote),
+    /// A participant answers a duty with bytes of its own.
+    Post {
+        /// Its vote, which says that they come.
+        vote: Vote,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// Somebody wants to give a masked sum up, for which the study waits.
+    Abandon {
+        /// Who asks.
+        who: InstitutionId,
+    },
 }
 
 /// Why an input was refused. Nothing has changed then.
@@ -160,8 +182,12 @@ pub enum Refusal {
     TooEarly,
     /// Bits for inputs that do not exist, or the same input both held and invalid.
     BadMask,
-    /// Not the canonical model.
+    /// Not the canonical model, or not the inputs that are to be held.
     WrongRoot,
+    /// The bytes that come with a vote are not those that it names, or of another length than they must have.
+    WrongPosting,
+    /// A share is not what its dealer has committed to.
+    WrongShare,
 }
 
 type Step = Result<Vec<Effect>, Refusal>;
@@ -197,6 +223,7 @@ impl Study {
             last: None,
             missed: PerMember::new(),
             unawaited: 0,
+            masking: Masking::default(),
         })
     }
 
@@ -226,6 +253,8 @@ impl Study {
             Event::Resume { who } => self.resume(around, who),
             Event::Abort { who } => self.abort(around, who),
             Event::Vote(vote) => self.vote(around, vote),
+            Event::Post { vote, bytes } => self.post(around, vote, bytes),
+            Event::Abandon { who } => self.abandon(around, who),
         }
     }
 
