@@ -10,13 +10,11 @@ use crate::{
     documents::Documents,
     model::Model,
     named::NamedFile,
-    privacy::PrivacySpec,
+    privacy::{of_spec, PrivacySpec, NOT_YET},
     spec::{StudySpec, VERSION},
     training::{Evaluation, Training},
 };
-use consilium_primitives::rules::{
-    Merge, MergeRule, NormBound, OnStall, RulesError, StudyRules, Weighting, PPM,
-};
+use consilium_primitives::rules::{Merge, MergeRule, NormBound, OnStall, RulesError, StudyRules, Weighting, PPM};
 use serde::Deserialize;
 
 /// A study file: the specification and the wishes from which the chain's rules follow.
@@ -294,7 +292,7 @@ impl StudyFile {
         if r.target_loss.is_some_and(|t| !(0.0..=1000.0).contains(&t)) {
             return Err(wrong("target_loss", "must lie between 0 and 1000"));
         }
-        self.no_figures_of_sites()?;
+        self.check_private_rules()?;
         let merge = self.merge()?;
         let least = merge.needs().unwrap_or_default();
         let spec = self.spec();
@@ -345,6 +343,7 @@ impl StudyFile {
             ),
             RulesError::Kept => wrong("keep_updates", "must lie between 0 and 3"),
             RulesError::Invited | RulesError::Weights => wrong("weighting", "cannot be used"),
+            RulesError::Privacy => of_spec("privacy", NOT_YET),
         })?;
         Ok(rules)
     }

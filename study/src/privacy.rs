@@ -4,6 +4,8 @@ mod file;
 mod follows;
 mod refused;
 
+pub(crate) use file::{of_spec, NOT_YET};
+
 use crate::error::{wrong, SpecError};
 use consilium_primitives::rules::{Privacy, PrivacyUnit, PPM};
 use consilium_privacy::{calibrate, spend, Mechanism, Unit};

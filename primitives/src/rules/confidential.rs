@@ -128,7 +128,9 @@ impl StudyRules {
             return Err(RulesError::MaskedRange);
         }
         let longest = masked.statistics_len.max(masked.figures_len);
-        if masked.figures_len == 0 || (masked.statistics_len == 0) != (self.statistics_len == 0) || longest > MAX_BLOB_LEN
+        if masked.figures_len == 0
+            || (masked.statistics_len == 0) != (self.statistics_len == 0)
+            || longest > MAX_BLOB_LEN
         {
             return Err(RulesError::MaskedLength);
         }

@@ -26,24 +26,22 @@ impl StudyFile {
         self.privacy.clone().map(|privacy| PrivacySpec { rounds: self.rules.rounds, ..privacy })
     }
 
-    /// Whether nothing that ends a study looks at figures of single sites.
-    pub(crate) fn no_figures_of_sites(&self) -> Result<(), FileError> {
+    /// Whether the rules go with it: nothing that ends a study may look at figures of single sites.
+    pub(crate) fn check_private_rules(&self) -> Result<(), FileError> {
+        if self.privacy.as_ref().is_some_and(|privacy| privacy.rounds > 0) {
+            return Err(of_spec("privacy.rounds", "leave it out: rules.rounds says how many there are"));
+        }
         if self.privacy.is_some() && (self.rules.target_loss.is_some() || self.rules.patience > 0) {
             return Err(of_spec("rules", METRICS));
         }
         Ok(())
     }
 
-    /// What else is said of it, once all of the file was found in order.
+    /// What is said of it once all of the file was found in order.
     pub(crate) fn check_private(&self) -> Result<(), FileError> {
-        let Some(privacy) = &self.privacy else { return Ok(()) };
-        if privacy.rounds > 0 {
-            return Err(of_spec("privacy.rounds", "leave it out: rules.rounds says how many there are"));
+        if self.privacy.is_none() || TRAINS_PRIVATELY {
+            return Ok(());
         }
-        if TRAINS_PRIVATELY {
-            Ok(())
-        } else {
-            Err(of_spec("privacy", NOT_YET))
-        }
+        Err(of_spec("privacy", NOT_YET))
     }
 }
