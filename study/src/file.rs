@@ -1,5 +1,6 @@
 //! The file a person writes.
 
+mod masked;
 mod server;
 
 pub use server::{ServerFile, ServerName};
@@ -14,7 +15,9 @@ use crate::{
     spec::{StudySpec, VERSION},
     training::{Evaluation, Training},
 };
-use consilium_primitives::rules::{Merge, MergeRule, NormBound, OnStall, RulesError, StudyRules, Weighting, PPM};
+use consilium_primitives::rules::{
+    Masked, Merge, MergeRule, NormBound, OnStall, RulesError, StudyRules, Weighting, PPM,
+};
 use serde::Deserialize;
 
 /// A study file: the specification and the wishes from which the chain's rules follow.
@@ -117,6 +120,12 @@ pub struct RulesFile {
     /// The slowest link, in megabits per second.
     #[serde(default = "link")]
     pub link_mbit: f64,
+    /// Whether updates are masked, so that others see their sum only.
+    #[serde(default)]
+    pub masked: bool,
+    /// How far one step of masked training may move any one number: a power of two. Left out: 4.
+    #[serde(default)]
+    pub masked_range: Option<f64>,
 }
 
 /// Merge rules by name.
@@ -293,20 +302,24 @@ impl StudyFile {
             return Err(wrong("target_loss", "must lie between 0 and 1000"));
         }
         self.check_private_rules()?;
+        // first: what it refuses says that masks are why
+        let range = self.rules.range_of_masks()?;
         let merge = self.merge()?;
         let least = merge.needs().unwrap_or_default();
+        let fewest = least.max(if range.is_some() { masked::FEWEST } else { 2 });
         let spec = self.spec();
         let length = |l: Result<u64, consilium_aggregation::LayoutError>| {
             l.map_err(|e| FileError::Rules { field: "model", problem: e.to_string() })
         };
-        let update_len = length(spec.update_len())?;
+        let lens = spec.masked_lens().map_err(|e| FileError::Rules { field: "model", problem: e.to_string() })?;
+        let update_len = if range.is_some() { lens.update } else { length(spec.update_len())? };
         let blocks = |seconds: f64| (seconds * 1000.0 / f64::from(block_ms.max(1))).ceil().max(1.0) as u32;
         let rules = StudyRules {
             training_blocks: blocks(f64::from(r.training_seconds)),
             transfer_blocks: blocks(crate::link::seconds(update_len, participants, r.link_mbit)),
             enrolment_blocks: blocks(f64::from(r.enrolment_minutes) * 60.0),
             auto_start: false,
-            min_participants: r.min_participants.unwrap_or(least.max(2)),
+            min_participants: r.min_participants.unwrap_or(fewest),
             rule_min: least,
             max_rounds: r.rounds,
             max_share: (r.max_share * f64::from(PPM)).round() as u32,
@@ -320,6 +333,11 @@ impl StudyFile {
             statistics_len: length(spec.statistics_len())?,
             target: r.target_loss.map(|t| (t * 1e6).round() as u32),
             patience: r.patience,
+            masked: range.map(|range_log2| Masked {
+                range_log2,
+                statistics_len: lens.statistics,
+                figures_len: lens.figures,
+            }),
             privacy: spec.privacy_rules().map_err(CanonicalError::Spec)?,
         };
         rules.check().map_err(|e| match e {
@@ -342,6 +360,15 @@ impl StudyFile {
                  optimiser, of keep or of norm_bound is 0, or a beta is not below 1",
             ),
             RulesError::Kept => wrong("keep_updates", "must lie between 0 and 3"),
+            RulesError::MaskedLength => wrong("model", "a masked file of it is larger than 4 GiB"),
+            // what else masks refuse was refused above, in the words of a study file
+            RulesError::MaskedRule
+            | RulesError::MaskedLiars
+            | RulesError::MaskedBound
+            | RulesError::MaskedMixing
+            | RulesError::MaskedParticipants
+            | RulesError::MaskedShare
+            | RulesError::MaskedRange => wrong("masked", "cannot be used with the rest of the rules"),
             RulesError::Invited | RulesError::Weights => wrong("weighting", "cannot be used"),
             RulesError::Privacy => of_spec("privacy", NOT_YET),
         })?;

@@ -12,7 +12,7 @@ use crate::{
     privacy::PrivacySpec,
     training::{Evaluation, Loss, Metric, Training},
 };
-use consilium_aggregation::{Layout, LayoutError, Statistics, TensorShape};
+use consilium_aggregation::{masked::MaskedLayout, Layout, LayoutError, Statistics, TensorShape};
 use serde::{Deserialize, Serialize};
 
 /// The version of the specification's form.
@@ -188,4 +188,31 @@ impl StudySpec {
             columns => Statistics::file_len(columns),
         }
     }
+
+    /// Lengths in bytes of what each site sends in a study of masked sums.
+    ///
+    /// # Errors
+    /// A specification that [`check`](Self::check) refuses.
+    pub fn masked_lens(&self) -> Result<MaskedLens, LayoutError> {
+        let statistics = match self.data.statistics_columns() {
+            0 => 0,
+            columns => MaskedLayout::statistics(columns)?.file_len(),
+        };
+        Ok(MaskedLens {
+            update: MaskedLayout::model(&self.layout()?)?.file_len(),
+            statistics,
+            figures: MaskedLayout::figures()?.file_len(),
+        })
+    }
+}
+
+/// Lengths in bytes of masked files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaskedLens {
+    /// Of an update.
+    pub update: u64,
+    /// Of statistics; 0 where none are asked for.
+    pub statistics: u64,
+    /// Of the figures of the last merge.
+    pub figures: u64,
 }
