@@ -8,6 +8,9 @@ use std::ops::Range;
 
 /// What becomes of gradients on the way back through a network.
 pub(super) trait Learner<R> {
+    /// Whether the gradient of the mean loss is made on the way. If not, slopes are all that is made, those of each row's own
+    /// loss: what [parameters are told](super::net::Net::gather) of them comes afterwards.
+    const GATHERS: bool = true;
     /// The parameters, and where gradients are written.
     fn both(&mut self) -> (&[R], &mut [R]);
     /// Told the loss before anything else. False: the way back is not gone.
@@ -36,4 +39,23 @@ impl<R: Real> Learner<R> for Whole<'_, R> {
         let pieces = rows.flat_map(|row| row.chunks_mut(COLUMNS)).collect();
         outer(dy, x, inputs, pieces, |_, _| {}, |piece: &mut &mut [R], _, gradient| piece.copy_from_slice(gradient));
     }
+}
+
+/// Has only slopes made.
+pub(super) struct Slopes<'a, R> {
+    pub parameters: &'a [R],
+}
+
+impl<R: Real> Learner<R> for Slopes<'_, R> {
+    const GATHERS: bool = false;
+
+    fn both(&mut self) -> (&[R], &mut [R]) {
+        (self.parameters, &mut [])
+    }
+
+    fn begins(&mut self, loss: f64) -> bool {
+        loss.is_finite()
+    }
+
+    fn dense(&mut self, _: &Range<usize>, _: &[R], _: &[R], _: usize) {}
 }

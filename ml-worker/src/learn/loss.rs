@@ -64,8 +64,12 @@ impl Objective {
     ///
     /// each times the weight of the row's class and divided by the number of rows.
     pub fn loss_and_slope<R: Real>(&self, logits: &[R], labels: &[u32], slope: &mut [R]) -> f64 {
+        self.part_and_slope((logits.len() / self.task.outputs()) as f64, logits, labels, slope)
+    }
+
+    /// The same, divided by another number than that of the rows.
+    pub(super) fn part_and_slope<R: Real>(&self, parts: f64, logits: &[R], labels: &[u32], slope: &mut [R]) -> f64 {
         let outputs = self.task.outputs();
-        let rows = (logits.len() / outputs) as f64;
         let mut sum = 0.0;
         let per = self.labels_per_row();
         for ((z, label), slope) in
@@ -73,7 +77,7 @@ impl Objective {
         {
             let weight = self.weights.get(label[0] as usize).copied().unwrap_or(1.0);
             sum += weight * self.row(z, label);
-            let factor = weight / rows;
+            let factor = weight / parts;
             match (self.task, self.loss) {
                 (Task::Binary, Loss::SquaredError) => {
                     slope[0] = R::of(factor * 2.0 * (z[0].f64() - f64::from(label[0])));
@@ -107,7 +111,7 @@ impl Objective {
                 }
             }
         }
-        sum / rows
+        sum / parts
     }
 
     /// Loss of one row, without its class's weight.

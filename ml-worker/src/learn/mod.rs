@@ -12,6 +12,7 @@ pub mod memory;
 pub mod metrics;
 mod net;
 mod optimize;
+pub mod private;
 pub mod real;
 mod step;
 mod train;

@@ -11,7 +11,7 @@ use super::{
         norm::{self, Norm},
         pool::{self, Pool},
     },
-    learner::{Learner, Whole},
+    learner::{Learner, Slopes, Whole},
     loss::Objective,
     memory::zeros,
     real::Real,
@@ -21,46 +21,19 @@ use consilium_aggregation::{Layout, TensorShape};
 use consilium_study::{Activation, Architecture, Node, Op};
 use std::ops::Range;
 
+mod apart;
 mod backward;
+mod error;
 
-const WITHOUT: &str = " (this program was built without `--features cuda`)";
-
-/// Why a network cannot compute.
-#[derive(Debug, thiserror::Error)]
-pub enum NetError {
-    /// The spec's layers do not fit each other.
-    #[error(transparent)]
-    Spec(#[from] consilium_study::SpecError),
-    /// The spec's layers make no file.
-    #[error("the model has no layout: {0}")]
-    Layout(#[from] consilium_aggregation::LayoutError),
-    /// What candle says.
-    #[error("the tensor library refuses: {0}")]
-    Tensor(#[from] candle_core::Error),
-    /// No such GPU.
-    #[error("GPU {number} cannot be used{}: {error}", if cfg!(feature = "cuda") { "" } else { WITHOUT })]
-    Gpu {
-        /// Its number.
-        number: usize,
-        /// What candle says.
-        error: candle_core::Error,
-    },
-    /// A tensor that no gradient reaches.
-    #[error(
-        "no gradient reaches {0}: it cannot be trained. Its units are dead, as those of relu are whose sums are never above 0, \
-         or what goes into it is always 0; agree on another seed, on scaled features, on more units, or on another activation"
-    )]
-    NoGradient(String),
-    /// A tensor that the computation of gradients knows nothing of.
-    #[error("the gradient of {0} is not computed")]
-    Detached(String),
-}
+pub use error::NetError;
 
 /// One operation. `from` and `to` number values: 0 is the input, and each operation gives one more.
 struct Step {
     from: usize,
     to: usize,
     what: What,
+    /// What it makes of a row depends on no other row of the batch, and its gradient is known row by row.
+    apart: bool,
 }
 
 enum What {
@@ -226,7 +199,8 @@ impl Net {
     fn push(&mut self, from: usize, size: usize, what: What) -> usize {
         let to = self.sizes.len();
         self.sizes.push(size);
-        self.steps.push(Step { from, to, what });
+        let apart = what.keeps_rows_apart();
+        self.steps.push(Step { from, to, what, apart });
         to
     }
 

@@ -10,6 +10,7 @@ use super::{
     },
     memory::{copy, soon, zeros},
     net::Net,
+    private::Noise,
     real::Real,
 };
 use codec::{Decode, Encode};
@@ -213,7 +214,13 @@ impl<R: Real> Stepper<R> {
     /// no use.
     pub fn step(&mut self, parameters: &mut [R], gradient: &mut [R], round: f64, share: f64) {
         let now = self.begin(round, share);
-        self.follow_all(now, parameters, gradient, |_| true);
+        self.follow_all(now, parameters, gradient, |_| true, None);
+    }
+
+    /// The same of a private step: from the sum of clipped gradients, to which the noise comes first.
+    pub fn step_with_noise(&mut self, parameters: &mut [R], sums: &mut [R], noise: &Noise, (round, share): (f64, f64)) {
+        let now = self.begin(round, share);
+        self.follow_all(now, parameters, sums, |_| true, Some(noise));
     }
 
     /// Begins a step.
@@ -229,15 +236,22 @@ impl<R: Real> Stepper<R> {
         !matches!(self.clip, Some(Clip::Norm(_)))
     }
 
-    /// Lets those parameters follow their gradient of which `wanted`, given where each tensor's part begins, says so.
+    /// Lets those parameters follow their gradient of which `wanted`, given where each tensor's part begins, says so. With
+    /// `noise` it is a sum that becomes a gradient by it.
     pub(super) fn follow_all(
         &mut self,
         mut now: Now,
         parameters: &mut [R],
         gradient: &mut [R],
         wanted: impl Fn(usize) -> bool,
+        noise: Option<&Noise>,
     ) {
         let (optimizer, proximal) = (&self.optimizer, self.penalties.proximal);
+        let noisy = |c: &mut Chunk<'_, R>| {
+            if let Some(noise) = noise {
+                noise.add(c.part.range.start, c.g);
+            }
+        };
         let threads = parameters.len() >= WORTH_THREADS;
         let mut chunks = Vec::with_capacity(self.penalties.parts.len());
         let (mut w, mut g) = (&mut parameters[..], &mut gradient[..]);
@@ -258,6 +272,7 @@ impl<R: Real> Stepper<R> {
         }
         let added = if let Some(Clip::Norm(bound)) = self.clip {
             let square = |c: &mut Chunk<'_, R>| {
+                noisy(c);
                 fast(
                     #[inline(always)]
                     || {
@@ -280,6 +295,9 @@ impl<R: Real> Stepper<R> {
             false
         };
         let act = |mut c: Chunk<'_, R>| {
+            if !added {
+                noisy(&mut c);
+            }
             fast(
                 #[inline(always)]
                 || {
@@ -298,7 +316,8 @@ impl<R: Real> Stepper<R> {
     }
 
     /// Lets the weights of a dense layer, at `weight` among the parameters, follow their gradient `dyᵀ·x`, of which a few rows
-    /// and columns are made at a time: they are in a core's cache when they are used, and are written nowhere else.
+    /// and columns are made at a time: they are in a core's cache when they are used, and are written nowhere else. With `noise` it
+    /// is a sum that becomes a gradient by it.
     pub(super) fn follow_dense(
         &mut self,
         now: Now,
@@ -306,6 +325,7 @@ impl<R: Real> Stepper<R> {
         weight: &Range<usize>,
         (dy, x): (&[R], &[R]),
         inputs: usize,
+        noise: Option<&Noise>,
     ) {
         let (optimizer, proximal) = (&self.optimizer, self.penalties.proximal);
         let Some(part) = self.penalties.parts.iter().find(|part| part.range.start == weight.start) else { return };
@@ -322,6 +342,9 @@ impl<R: Real> Stepper<R> {
         };
         outer(dy, x, inputs, pieces.collect(), wanted, |[w, first, second], (row, column), g| {
             let start = row * inputs + column;
+            if let Some(noise) = noise {
+                noise.add(weight.start + start, g);
+            }
             let base = base.get(start..start + g.len()).unwrap_or_default();
             let mut chunk = Chunk { part, w, g, first, second, base };
             fast(

@@ -7,6 +7,7 @@ use super::{
     loss::Objective,
     net::{Chance, Net, Workspace},
     optimize::{Now, Stepper},
+    private::Noise,
     real::Real,
 };
 use std::ops::Range;
@@ -22,6 +23,8 @@ struct Hot<'a, R> {
     now: Option<Now>,
     /// Where the weights that have moved lie.
     moved: Vec<Range<usize>>,
+    /// Of a private step.
+    noise: Option<&'a Noise>,
 }
 
 impl<R: Real> Learner<R> for Hot<'_, R> {
@@ -36,8 +39,19 @@ impl<R: Real> Learner<R> for Hot<'_, R> {
 
     fn dense(&mut self, weight: &Range<usize>, dy: &[R], x: &[R], inputs: usize) {
         if let Some(now) = self.now {
-            self.stepper.follow_dense(now, self.parameters, weight, (dy, x), inputs);
+            self.stepper.follow_dense(now, self.parameters, weight, (dy, x), inputs, self.noise);
             self.moved.push(weight.clone());
+        }
+    }
+}
+
+impl<R: Real> Hot<'_, R> {
+    /// Lets all parameters follow that have not moved yet.
+    fn ends(self) {
+        let Self { parameters, gradient, stepper, now, moved, noise, .. } = self;
+        if let Some(now) = now {
+            let moved = |start| moved.iter().any(|weight| weight.contains(&start));
+            stepper.follow_all(now, parameters, gradient, |start| !moved(start), noise);
         }
     }
 }
@@ -68,13 +82,51 @@ impl<R: Real> Stepper<R> {
             }
             return loss;
         }
-        let mut hot = Hot { parameters, gradient, stepper: self, round, share, now: None, moved: Vec::new() };
+        let mut hot =
+            Hot { parameters, gradient, stepper: self, round, share, now: None, moved: Vec::new(), noise: None };
         let loss = net.backward(work, objective, labels, chance, &mut hot);
-        let Hot { parameters, gradient, stepper, now, moved, .. } = hot;
-        if let Some(now) = now {
-            let moved = |start| moved.iter().any(|weight| weight.contains(&start));
-            stepper.follow_all(now, parameters, gradient, |start| !moved(start));
+        hot.ends();
+        loss
+    }
+
+    /// One private step with the rows in the workspace's [input](Workspace::input): their units' gradients, each shortened to the
+    /// clip, are summed, noise makes a gradient of the sum, and the parameters follow it. `units` says how many rows each unit
+    /// has; these stand one after the other. Gives the sum of the rows' losses; where a number is not finite, NaN, and nothing
+    /// has moved. `sums` is memory to write on.
+    ///
+    /// # Panics
+    /// Another count of parameters, or gradients.
+    #[allow(clippy::too_many_arguments)]
+    pub fn train_private(
+        &mut self,
+        net: &Net,
+        work: &mut Workspace<R>,
+        parameters: &mut [R],
+        (objective, labels, units): (&Objective, &[u32], &[usize]),
+        chance: Chance,
+        sums: &mut [R],
+        (clip, noise): (f64, &Noise),
+        (round, share): (f64, f64),
+    ) -> f64 {
+        let batch = (objective, labels, units);
+        if !self.follows_parts() {
+            let loss = net.clipped(work, parameters, batch, chance, clip, sums);
+            if loss.is_finite() {
+                self.step_with_noise(parameters, sums, noise, (round, share));
+            }
+            return loss;
         }
+        let loss = net.slopes(work, parameters, objective, labels, chance);
+        if !loss.is_finite() {
+            // no slopes were made
+            return f64::NAN;
+        }
+        let Some(factors) = net.factors(work, units, clip) else { return f64::NAN };
+        let now = Some(self.begin(round, share));
+        let (gradient, stepper, noise) = (sums, self, Some(noise));
+        let mut hot = Hot { parameters, gradient, stepper, round, share, now, moved: Vec::new(), noise };
+        net.gather(work, &factors, &mut hot);
+        hot.ends();
         loss
     }
 }

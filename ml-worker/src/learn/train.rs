@@ -10,14 +10,14 @@ use super::{
 };
 use crate::{data::Rows, random::Stream};
 use consilium_study::{ClassWeights, Optimizer, StudySpec, Task};
-use std::time::{Duration, Instant};
 
+mod private;
 mod run;
 mod session;
 #[cfg(test)]
 mod tests;
 
-use run::Run;
+use run::{Run, Watch};
 pub use session::{logits_of, logits_on, Checkpoint, Halt, Keep, Seeds, Session, TrainError, Trained};
 /// The objective of a study, with class weights from these training rows.
 pub fn objective(spec: &StudySpec, training: Option<&Rows>) -> Objective {
@@ -41,12 +41,15 @@ pub fn objective(spec: &StudySpec, training: Option<&Rows>) -> Objective {
 
 impl Session<'_> {
     /// Trains for the spec's number of epochs or batches. Each epoch goes through all rows in a fresh order; with proximal
-    /// gradient descent it is one step over all of them.
+    /// gradient descent it is one step over all of them. Private training takes its own number of steps.
     ///
     /// # Errors
     /// Numbers that are no longer finite; a stop that was asked for; rows that cannot be read; in the first round, a tensor
     /// that no gradient reaches.
     pub fn train(&self, halt: Halt<'_>) -> Result<Trained, TrainError> {
+        if let Some(private) = self.private {
+            return self.train_private(private, halt);
+        }
         let t = &self.spec.training;
         let net = Net::new(self.spec.architecture()?)?;
         let objective = objective(self.spec, Some(self.training));
@@ -83,7 +86,7 @@ impl Session<'_> {
         let mut order: Vec<usize> = (0..rows).collect();
         let mut shuffle = Stream::new(self.seeds.shuffle);
         let mut shuffled = 0;
-        let (mut kept, mut every) = (Instant::now(), Duration::from_secs(1));
+        let mut watch = Watch::new();
         while run.step < steps {
             let epoch = run.step / per_epoch;
             while shuffled <= epoch {
@@ -98,14 +101,7 @@ impl Session<'_> {
             if ended {
                 break;
             }
-            let stop = halt(run.step as f64 / steps as f64);
-            if let Some(keep) = self.keep.filter(|_| stop || kept.elapsed() >= every) {
-                let began = Instant::now();
-                keep(&run.checkpoint());
-                every = every.max(began.elapsed() * 50);
-                kept = Instant::now();
-            }
-            if stop && run.step < steps {
+            if watch.stops(&run, steps, halt) {
                 return Err(TrainError::Halted);
             }
         }

@@ -72,6 +72,11 @@ impl Conv {
         self.input.iter().product()
     }
 
+    /// Numbers of the gradient that one picture gives: of all weights, and behind them of all biases.
+    pub fn part(&self) -> usize {
+        self.output[0] * (self.window() + 1)
+    }
+
     fn outputs(&self) -> usize {
         self.output.iter().product()
     }
@@ -290,7 +295,36 @@ pub fn backward<R: Real>(
     wanted: bool,
     into: Into,
 ) {
-    let (inputs, outputs, part) = (conv.inputs(), conv.outputs(), weight.len() + db.len());
+    slopes(conv, dx, dy, y, x, weight, kept, wanted, into);
+    dw.fill(R::ZERO);
+    db.fill(R::ZERO);
+    for part in parts(conv, kept, x.len() / conv.inputs(), wanted).chunks_exact(conv.part()) {
+        let (of_weights, of_biases) = part.split_at(dw.len());
+        super::elementwise::add(dw, of_weights);
+        super::elementwise::add(db, of_biases);
+    }
+}
+
+/// Gradients of weight and bias that each picture gives, [one after the other](Conv::part), as [`slopes`] has left them.
+pub fn parts<'k, R: Real>(conv: &Conv, kept: &'k [R], pictures: usize, wanted: bool) -> &'k [R] {
+    let packed = if wanted { conv.way.packed().1 } else { 0 };
+    &kept[packed..packed + pictures * conv.part()]
+}
+
+/// As [`backward`], but the [gradients of the pictures](parts) are not summed.
+#[allow(clippy::too_many_arguments)]
+pub fn slopes<R: Real>(
+    conv: &Conv,
+    dx: &mut [R],
+    dy: &[R],
+    y: Option<&[R]>,
+    x: &[R],
+    weight: &[R],
+    kept: &mut Vec<R>,
+    wanted: bool,
+    into: Into,
+) {
+    let (inputs, outputs, part) = (conv.inputs(), conv.outputs(), conv.part());
     let pictures = x.len() / inputs;
     let packed = if wanted { conv.way.packed().1 } else { 0 };
     let (packed, parts) = room(kept, packed + pictures * part).split_at_mut(packed);
@@ -356,12 +390,5 @@ pub fn backward<R: Real>(
         parts.enumerate().for_each(|(n, (part, dx))| one(n, part, Some(dx)));
     } else {
         parts.par_chunks_exact_mut(part).enumerate().for_each(|(n, part)| one(n, part, None));
-    }
-    dw.fill(R::ZERO);
-    db.fill(R::ZERO);
-    for part in parts.chunks_exact(part) {
-        let (of_weights, of_biases) = part.split_at(dw.len());
-        super::elementwise::add(dw, of_weights);
-        super::elementwise::add(db, of_biases);
     }
 }

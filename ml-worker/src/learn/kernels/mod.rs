@@ -1,6 +1,7 @@
 //! What layers compute, forward and backward, on plain slices. Every function here writes each number of its result by a
 //! fixed sequence of operations, whatever the number of threads: a training has the same bits at one thread and at many.
 
+pub mod apart;
 pub mod conv;
 mod direct;
 pub mod elementwise;

@@ -101,6 +101,58 @@ pub fn backward<R: Real>(
     wanted: bool,
     into: Into,
 ) {
+    back(norm, dx, dy, x, weight, Some((dw, db)), kept, wanted, into);
+}
+
+/// As [`backward`], but of weight and bias only what [each row's](of_row) gradient is made of is kept.
+#[allow(clippy::too_many_arguments)]
+pub fn slopes<R: Real>(
+    norm: &Norm,
+    dx: &mut [R],
+    dy: &[R],
+    x: &[R],
+    weight: &[R],
+    kept: &mut Vec<R>,
+    wanted: bool,
+    into: Into,
+) {
+    back(norm, dx, dy, x, weight, None, kept, wanted, into);
+}
+
+/// Adds `factor` times the gradient that the batch's `n`-th row or picture gives to `out`: of all weights, and behind them of all
+/// biases. `kept` is as [`slopes`] has left it.
+pub fn of_row<R: Real>(norm: &Norm, n: usize, (dy, x): (&[R], &[R]), kept: &[R], factor: f64, out: &mut [f64]) {
+    let channels = norm.channels;
+    let (dw, db) = out.split_at_mut(channels);
+    if norm.is_flat() {
+        let range = n * channels..(n + 1) * channels;
+        let (mean, scale) = (kept[2 * n].f64(), kept[2 * n + 1].f64());
+        for (((dw, db), dy), x) in dw.iter_mut().zip(db).zip(&dy[range.clone()]).zip(&x[range]) {
+            *db += factor * dy.f64();
+            *dw += factor * dy.f64() * ((x.f64() - mean) * scale);
+        }
+    } else {
+        let moments = 2 * (x.len() / norm.size());
+        let sums = &kept[moments + 2 * n * channels..][..2 * channels];
+        for ((dw, db), sums) in dw.iter_mut().zip(db).zip(sums.chunks_exact(2)) {
+            *db += factor * sums[0].f64();
+            *dw += factor * sums[1].f64();
+        }
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn back<R: Real>(
+    norm: &Norm,
+    dx: &mut [R],
+    dy: &[R],
+    x: &[R],
+    weight: &[R],
+    gradients: Option<(&mut [R], &mut [R])>,
+    kept: &mut Vec<R>,
+    wanted: bool,
+    into: Into,
+) {
     let (size, plane, channels) = (norm.size(), norm.plane, norm.channels);
     let groups = x.len() / size;
     let sums = if norm.is_flat() { groups } else { x.len() / plane };
@@ -108,7 +160,7 @@ pub fn backward<R: Real>(
     let (moments, sums) = kept[..2 * (groups + sums)].split_at_mut(2 * groups);
     let moments = &*moments;
     if norm.is_flat() {
-        of_rows(norm, dy, x, weight, dw, db, moments, sums);
+        of_rows(norm, dy, x, weight, gradients, moments, sums);
     } else {
         // Σ dy and Σ dy·x̂ of every channel of every picture, from which everything else follows
         let per_group = channels / norm.groups;
@@ -124,12 +176,14 @@ pub fn backward<R: Real>(
         } else {
             sums.chunks_mut(2).enumerate().for_each(channel);
         }
-        dw.fill(R::ZERO);
-        db.fill(R::ZERO);
-        for picture in sums.chunks_exact(2 * channels) {
-            for ((dw, db), sums) in dw.iter_mut().zip(&mut *db).zip(picture.chunks_exact(2)) {
-                *db += sums[0];
-                *dw += sums[1];
+        if let Some((dw, db)) = gradients {
+            dw.fill(R::ZERO);
+            db.fill(R::ZERO);
+            for picture in sums.chunks_exact(2 * channels) {
+                for ((dw, db), sums) in dw.iter_mut().zip(&mut *db).zip(picture.chunks_exact(2)) {
+                    *db += sums[0];
+                    *dw += sums[1];
+                }
             }
         }
     }
@@ -176,32 +230,34 @@ pub fn backward<R: Real>(
     });
 }
 
-/// Of rows of features: `Σ g` and `Σ g·x̂` of each row, and the gradients of weight and bias, rows in order.
-#[allow(clippy::too_many_arguments)]
+/// Of rows of features: `Σ g` and `Σ g·x̂` of each row, and the gradients of weight and bias, rows in order, where they are wanted.
 fn of_rows<R: Real>(
     norm: &Norm,
     dy: &[R],
     x: &[R],
     weight: &[R],
-    dw: &mut [R],
-    db: &mut [R],
+    mut gradients: Option<(&mut [R], &mut [R])>,
     moments: &[R],
     sums: &mut [R],
 ) {
-    dw.fill(R::ZERO);
-    db.fill(R::ZERO);
+    if let Some((dw, db)) = &mut gradients {
+        dw.fill(R::ZERO);
+        db.fill(R::ZERO);
+    }
     let rows = dy.chunks_exact(norm.channels).zip(x.chunks_exact(norm.channels));
     for (((dy, x), moments), sums) in rows.zip(moments.chunks_exact(2)).zip(sums.chunks_exact_mut(2)) {
         let (mean, scale) = (moments[0], moments[1]);
-        fast(
-            #[inline(always)]
-            || {
-                for (((dw, db), dy), x) in dw.iter_mut().zip(&mut *db).zip(dy).zip(x) {
-                    *db += *dy;
-                    *dw += *dy * ((*x - mean) * scale);
-                }
-            },
-        );
+        if let Some((dw, db)) = &mut gradients {
+            fast(
+                #[inline(always)]
+                || {
+                    for (((dw, db), dy), x) in dw.iter_mut().zip(&mut **db).zip(dy).zip(x) {
+                        *db += *dy;
+                        *dw += *dy * ((*x - mean) * scale);
+                    }
+                },
+            );
+        }
         sums[0] = super::sum_of_both(dy, weight, |dy, w| dy * w);
         sums[1] = super::sum_of_three(dy, weight, x, |dy, w, x| dy * w * ((x - mean) * scale));
     }

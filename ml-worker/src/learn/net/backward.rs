@@ -21,15 +21,15 @@ impl Net {
     }
 
     /// Loss of a batch, and what its gradient does to parameters or to a whole gradient.
-    pub(in crate::learn) fn backward<R: Real>(
+    pub(in crate::learn) fn backward<R: Real, L: Learner<R>>(
         &self,
         work: &mut Workspace<R>,
         objective: &Objective,
         labels: &[u32],
         chance: Chance,
-        learner: &mut impl Learner<R>,
+        learner: &mut L,
     ) -> f64 {
-        assert_eq!(learner.both().1.len(), self.parameters, "another model's gradients");
+        assert_eq!(learner.both().1.len(), if L::GATHERS { self.parameters } else { 0 }, "another model's gradients");
         let rows = labels.len() / objective.labels_per_row();
         self.forward(work, learner.both().0, rows, chance);
         for (n, gradient) in work.gradients.iter_mut().enumerate().skip(1) {
@@ -38,7 +38,9 @@ impl Net {
             }
         }
         let logits = &work.values[self.output][..rows * self.sizes[self.output]];
-        let loss = objective.loss_and_slope(logits, labels, &mut work.gradients[self.output][..logits.len()]);
+        let slope = &mut work.gradients[self.output][..logits.len()];
+        let parts = if L::GATHERS { rows as f64 } else { 1.0 };
+        let loss = objective.part_and_slope(parts, logits, labels, slope);
         if !learner.begins(loss) {
             return loss;
         }
@@ -64,28 +66,40 @@ impl Net {
                         rectify_back(dy, y, drop.as_ref().and_then(mask).as_ref());
                     }
                     let (parameters, gradient) = learner.both();
-                    column_sums(&mut gradient[bias.clone()], dy);
+                    if L::GATHERS {
+                        column_sums(&mut gradient[bias.clone()], dy);
+                    }
                     if wanted {
                         let dy = Matrix::new(dy, rows, *outputs);
                         multiply(dx, dy, Matrix::new(&parameters[weight.clone()], *outputs, *inputs), into, true);
                     }
-                    // last: the weights may move now
-                    learner.dense(weight, dy, x, *inputs);
+                    if L::GATHERS {
+                        // last: the weights may move now
+                        learner.dense(weight, dy, x, *inputs);
+                    }
                 }
                 What::Conv { weight, bias, conv, rectified } => {
                     let (parameters, gradient) = learner.both();
-                    let (dw, db) = two(gradient, weight, bias);
-                    let (weight, y) = (&parameters[weight.clone()], rectified.then_some(y));
-                    conv::backward(conv, dx, dy, y, x, weight, dw, db, &mut kept.numbers, wanted, into);
+                    let (w, y) = (&parameters[weight.clone()], rectified.then_some(y));
+                    if L::GATHERS {
+                        let (dw, db) = two(gradient, weight, bias);
+                        conv::backward(conv, dx, dy, y, x, w, dw, db, &mut kept.numbers, wanted, into);
+                    } else {
+                        conv::slopes(conv, dx, dy, y, x, w, &mut kept.numbers, wanted, into);
+                    }
                 }
                 What::Max(pool) if wanted => pool::max_back(pool, dx, dy, &kept.places, into),
                 What::Average(pool) if wanted => pool::average_back(pool, dx, dy, into),
                 What::Max(_) | What::Average(_) => {}
                 What::Norm { weight, bias, norm } => {
                     let (parameters, gradient) = learner.both();
-                    let (dw, db) = two(gradient, weight, bias);
-                    let weight = &parameters[weight.clone()];
-                    norm::backward(norm, dx, dy, x, weight, dw, db, &mut kept.numbers, wanted, into);
+                    let w = &parameters[weight.clone()];
+                    if L::GATHERS {
+                        let (dw, db) = two(gradient, weight, bias);
+                        norm::backward(norm, dx, dy, x, w, dw, db, &mut kept.numbers, wanted, into);
+                    } else {
+                        norm::slopes(norm, dx, dy, x, w, &mut kept.numbers, wanted, into);
+                    }
                 }
                 What::Activation(activation) if wanted => activate_back(*activation, dx, dy, x, y, into == Into::Add),
                 What::Dropout(drop) if wanted => match mask(drop) {
@@ -120,7 +134,7 @@ fn pass<R: Real>(dx: &mut [R], dy: &[R], into: Into) {
 }
 
 /// Two places of one slice, neither of which reaches into the other.
-fn two<'g, R>(all: &'g mut [R], a: &Range<usize>, b: &Range<usize>) -> (&'g mut [R], &'g mut [R]) {
+pub(super) fn two<'g, R>(all: &'g mut [R], a: &Range<usize>, b: &Range<usize>) -> (&'g mut [R], &'g mut [R]) {
     if a.start < b.start {
         let (first, second) = all.split_at_mut(b.start);
         (&mut first[a.clone()], &mut second[..b.len()])

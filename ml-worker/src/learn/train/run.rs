@@ -1,12 +1,37 @@
 //! The steps of a training, one after the other.
 
-use super::session::{mean_loss, Best, Checkpoint, Session, TrainError, Trained};
+use super::session::{mean_loss, Best, Checkpoint, Halt, Session, TrainError, Trained};
 use crate::learn::{
     candle::CandleNet,
     loss::Objective,
     net::{Chance, Net, NetError, Workspace},
     optimize::Stepper,
 };
+use std::time::{Duration, Instant};
+
+/// When to stop, and when to keep a checkpoint.
+pub(super) struct Watch {
+    kept: Instant,
+    every: Duration,
+}
+
+impl Watch {
+    pub fn new() -> Self {
+        Self { kept: Instant::now(), every: Duration::from_secs(1) }
+    }
+
+    /// After a step of so many: keeps a checkpoint, where it is time to. True: the training is to stop before its end.
+    pub fn stops(&mut self, run: &Run<'_>, steps: u64, halt: Halt<'_>) -> bool {
+        let stop = halt(run.step as f64 / steps as f64);
+        if let Some(keep) = run.session.keep.filter(|_| stop || self.kept.elapsed() >= self.every) {
+            let began = Instant::now();
+            keep(&run.checkpoint());
+            self.every = self.every.max(began.elapsed() * 50);
+            self.kept = Instant::now();
+        }
+        stop && run.step < steps
+    }
+}
 
 /// A round's training under way.
 pub(super) struct Run<'r> {
@@ -68,7 +93,7 @@ impl Run<'_> {
     }
 
     /// Makes these rows the batch.
-    fn gather(&mut self, part: &[usize]) -> Result<(), TrainError> {
+    pub fn gather(&mut self, part: &[usize]) -> Result<(), TrainError> {
         let rows = self.session.training;
         rows.gather(part, &mut self.work.input()[..part.len() * self.net.inputs()])?;
         rows.labels_of(part, &mut self.labels);

@@ -7,6 +7,7 @@ use crate::{
         loss::Objective,
         net::{logits, Net, NetError},
         optimize::OptimizerState,
+        private::Private,
     },
     random::key,
 };
@@ -28,6 +29,18 @@ pub enum TrainError {
         /// Epoch, from 0.
         epoch: u32,
     },
+    /// The same in a private training.
+    #[error(
+        "private training left the finite numbers in step {step}: lower the learning rate, scale the features, or bound what their \
+         columns may hold"
+    )]
+    NotFiniteInStep {
+        /// Step of the round, from 1.
+        step: u64,
+    },
+    /// A training that cannot be private.
+    #[error("this study cannot be trained under [privacy]: {0}")]
+    NotPrivate(&'static str),
     /// Rows that are read while training goes on cannot be read any more.
     #[error("rows cannot be read: {0}")]
     Rows(#[from] io::Error),
@@ -46,7 +59,8 @@ impl TrainError {
     /// What others learn of it.
     pub fn code(&self) -> FailureCode {
         match self {
-            Self::NotFinite { .. } => FailureCode::NotFinite,
+            Self::NotFinite { .. } | Self::NotFiniteInStep { .. } => FailureCode::NotFinite,
+            Self::NotPrivate(_) => FailureCode::Refused,
             Self::Rows(_) => FailureCode::DataUnreadable,
             // a network that these data cannot train
             Self::Net(NetError::NoGradient(_)) => FailureCode::SchemaMismatch,
@@ -130,6 +144,9 @@ pub struct Session<'a> {
     pub state: &'a OptimizerState,
     /// Where chance comes from.
     pub seeds: &'a Seeds,
+    /// Private training: its steps in place of the agreement's batches, its coins in place of an order of the rows. Of the seeds
+    /// only the round counts then.
+    pub private: Option<&'a Private>,
     /// Where to go on.
     pub from: Option<Checkpoint>,
     /// Candle's device that computes gradients, and looks at validation rows; none: the kernels of this program, on the CPU.
@@ -161,7 +178,7 @@ impl<'a> Session<'a> {
         state: &'a OptimizerState,
         seeds: &'a Seeds,
     ) -> Self {
-        Self { spec, base, training, validation, state, seeds, from: None, device: None, keep: None }
+        Self { spec, base, training, validation, state, seeds, private: None, from: None, device: None, keep: None }
     }
 }
 
