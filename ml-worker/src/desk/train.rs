@@ -66,7 +66,7 @@ pub fn train_by(engine: &Engine, plan: &Plan<'_>, progress: &dyn Fn(f64) -> bool
         Scaling::None | Scaling::Site | Scaling::Transductive | Scaling::Fixed(_) => None,
     };
     let prepared = Prepared::new(spec, table, &split, own.as_ref())?;
-    let Prepared { training, validation, preprocessing } = prepared;
+    let Prepared { training, validation, preprocessing, .. } = prepared;
     let mut parameters = engine.start(spec)?;
     engine.fresh()?;
     let mut state = OptimizerState::default();

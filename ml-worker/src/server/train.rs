@@ -55,6 +55,7 @@ impl Worker {
             stopped.get().is_some()
         };
         let trainer = self.trainer(order, spec)?;
+        let private = self.private(order, spec, &got)?;
         let seeds = Seeds::new(&self.secret, &order.spec.0, duty.round);
         let keep = |checkpoint: &Checkpoint| {
             if let Err(error) = self.home.put_checkpoint(&study, &key, &got.name, checkpoint) {
@@ -70,6 +71,7 @@ impl Worker {
             // a trainer of one's own is given it as it starts
             device: if trainer.is_none() { self.device(&duty.agreement)? } else { None },
             keep: Some(&keep),
+            private: private.as_ref(),
             ..Session::new(spec, &base, &got.rows.training, Some(&got.rows.validation), &state, &seeds)
         };
         let before = began.elapsed();

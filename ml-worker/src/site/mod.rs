@@ -4,6 +4,7 @@ mod agreement;
 mod home;
 mod journal;
 mod later;
+mod ledger;
 mod merges;
 mod moved;
 mod records;
@@ -13,6 +14,7 @@ mod study;
 
 pub use home::{group_key, read_secret, Home};
 pub use later::{Later, EVERY as SETTLE_EVERY};
+pub use ledger::OwnRows;
 pub use merges::{Dissent, OwnMerge, What};
 pub use settings::{Confinement, SiteError, Sites, StudySettings, TrainerSettings};
 pub(crate) use store::random;
