@@ -5,7 +5,7 @@ mod made;
 
 use consilium_ml_worker::site::{Home, OwnRows, Sites, StudyKey};
 use consilium_primitives::Hash;
-use consilium_privacy::{epsilon_micro, seed_hash, spend, sum, Ask, Mechanism, Refused, Unit};
+use consilium_privacy::{epsilon_micro, seed_hash, spend, sum, Ask, Mechanism, Refused, Spend, Unit};
 use made::{read, spec};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,9 +13,13 @@ use std::{
     fs,
     io::Write as _,
     os::unix::fs::PermissionsExt,
+    sync::LazyLock,
 };
 
 const STUDY: StudyKey = StudyKey { agreement: Hash::repeat_byte(7), study: 3 };
+
+/// A round of eight steps, a quarter of the rows each, σ 3.
+static COST: LazyLock<Spend> = LazyLock::new(|| spend(&Mechanism { rate_ppm: 250_000, sigma_1024: 3_072 }, 8));
 
 fn ask(duty: Hash, seed: &[u8; 32]) -> Ask {
     Ask {
@@ -26,7 +30,7 @@ fn ask(duty: Hash, seed: &[u8; 32]) -> Ask {
         duty: duty.0,
         unit: Unit::Record,
         delta_exp: 5,
-        spend: spend(&Mechanism { rate_ppm: 250_000, sigma_1024: 3_072 }, 8),
+        spend: *COST,
         seed: seed_hash(seed),
     }
 }
@@ -173,7 +177,6 @@ impl Draws {
 #[test]
 fn whatever_happens_the_disk_has_what_left_the_site() {
     let dir = tempfile::tempdir().unwrap();
-    let cost = ask(Hash::zero(), &[0; 32]).spend;
     for sequence in 0..20u64 {
         let mut draws = Draws(sequence);
         let dataset = format!("set-{sequence}");
@@ -199,7 +202,7 @@ fn whatever_happens_the_disk_has_what_left_the_site() {
                 left.insert((number, seed), ());
             }
             let ledger = Home::open(dir.path()).unwrap().ledger(&dataset).unwrap();
-            let out = left.iter().fold([0; 16], |all, _| sum(&all, &cost));
+            let out = left.iter().fold([0; 16], |all, _| sum(&all, &COST));
             assert!(ledger.spent().iter().zip(out).all(|(spent, out)| *spent >= out));
             assert!(ledger.epsilon_micro() <= u64::from(limit));
             assert!(epsilon_micro(&out, 5) <= u64::from(limit));

@@ -1,6 +1,9 @@
 use super::*;
 use crate::{spend, Mechanism};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 fn ask(duty: u8, seed: u8, spend: Spend) -> Ask {
     Ask {
@@ -18,8 +21,10 @@ fn ask(duty: u8, seed: u8, spend: Spend) -> Ask {
 
 /// A round of the demo: a quarter of the rows, eight steps, σ 3.
 fn round() -> Spend {
-    spend(&Mechanism { rate_ppm: 250_000, sigma_1024: 3_072 }, 8)
+    *ROUND
 }
+
+static ROUND: LazyLock<Spend> = LazyLock::new(|| spend(&Mechanism { rate_ppm: 250_000, sigma_1024: 3_072 }, 8));
 
 #[test]
 fn the_same_seed_costs_nothing_again_and_another_one_does() {
