@@ -3,6 +3,7 @@
 mod file;
 mod follows;
 mod refused;
+mod words;
 
 pub(crate) use file::{of_spec, NOT_YET};
 

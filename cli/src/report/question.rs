@@ -272,7 +272,15 @@ fn training(spec: &StudySpec) -> Vec<String> {
         (0, passes) => format!("{passes} passes over the rows"),
         (steps, _) => counted(steps.into(), "step"),
     };
-    let mut lines = vec![format!("in each round {much} by {by}, {} rows a step", training.batch_size)];
+    let mut lines = match &spec.privacy {
+        None => vec![format!("in each round {much} by {by}, {} rows a step", training.batch_size)],
+        Some(privacy) => {
+            let steps = counted(privacy.steps.into(), "step");
+            let mut lines = vec![format!("in each round {steps} by {by}, each with the rows that coins draw")];
+            lines.extend(privacy.sentences());
+            lines
+        }
+    };
     lines.push(match training.loss {
         Loss::CrossEntropy if matches!(spec.data.task(), Task::Events(_)) => {
             "the loss that training makes small is the cross-entropy of the intervals that were seen of each row".to_owned()

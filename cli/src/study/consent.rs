@@ -135,10 +135,16 @@ impl Screen<'_> {
                 rules.statistics_len
             ));
         }
+        let figure = match &self.spec.privacy {
+            Some(_) => "no figure of our rows".to_owned(),
+            None => format!(
+                "in each round one {metric} over our validation rows, if they are {} or more",
+                self.spec.evaluation.min_rows
+            ),
+        };
         lines.push(format!(
-            "to everybody who reads the chain: that we take part, with how many training rows; the hashes of these files; in each \
-             round one {metric} over our validation rows, if they are {} or more; when we answered, and where we cannot, one word why",
-            self.spec.evaluation.min_rows
+            "to everybody who reads the chain: that we take part, with how many training rows; the hashes of these files; {figure}; when we \
+             answered, and where we cannot, one word why"
         ));
         lines.push(
             "merged models, which hold what all have sent, to whoever of the members asks our node for them".into(),

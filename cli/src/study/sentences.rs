@@ -85,6 +85,7 @@ pub fn rules(study: &Study, names: &Names) -> Vec<String> {
             }
         ),
     ];
+    lines.extend(super::private::rule(rules));
     if let Some(target) = rules.target {
         lines.push(format!("it ends early once more than half report a loss of {} or less", number(target)));
     }
