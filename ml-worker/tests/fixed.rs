@@ -1,9 +1,14 @@
-//! Columns scaled by numbers that the study names.
+//! Columns scaled by numbers that the study names, and what private studies mean for a table.
 #![allow(clippy::unwrap_used)]
 
 mod made;
 
-use consilium_ml_worker::data::{preflight, Prepared, Preprocessing, Reading, Split};
+use consilium_ml_worker::{
+    data::{preflight, Prepared, Preprocessing, Reading, Split},
+    learn::{initial_parameters, OptimizerState, Seeds, Session},
+};
+use consilium_primitives::FailureCode;
+use consilium_study::StudySpec;
 use made::{read, spec, Folder};
 
 const FIXED: &str = "features = { columns = [\"b\", \"a\"] }\nlabel = \"ill\"\npositive = \"yes\"\nnegative = \"no\"\n\
@@ -49,4 +54,54 @@ fn preflight_looks_at_what_the_agreed_numbers_make_of_a_table() {
     }
     let report = preflight(&Folder::new().write("t.csv", &text), &spec, &[1; 32], &Reading::default()).to_string();
     assert!(report.contains("column \"b\": a scaled value leaves the range of f32"), "{report}");
+}
+
+/// What is promised, to these lines; the study is not read from a file, of which this version refuses what it cannot keep.
+fn private(data: &str, privacy: &str) -> StudySpec {
+    let mut spec = spec(data);
+    (spec.training.batch_size, spec.training.epochs) = (0, 0);
+    let text = format!("epsilon = 4.0\nclip = 0.5\nrate = 0.25\nsteps = 8\nrounds = 1\n{privacy}");
+    spec.privacy = Some(toml::from_str(&text).unwrap());
+    spec.check().unwrap();
+    spec
+}
+
+#[test]
+fn preflight_says_what_privacy_means_for_a_tables_patients() {
+    let data = FIXED.replace("negative = \"no\"", "negative = \"no\"\ngroup = \"who\"");
+    let mut text = String::from("a,b,who,ill\n");
+    for n in 0..60 {
+        // four patients of ten rows, and twenty of one
+        let who = if n < 40 { n / 10 } else { n };
+        text.push_str(&format!("{n},{},p{who},{}\n", n * 7 % 11, if n % 2 == 0 { "yes" } else { "no" }));
+    }
+    let said = |privacy: &str| {
+        let spec = private(&data, privacy);
+        preflight(&Folder::new().write("t.csv", &text), &spec, &[1; 32], &Reading::default())
+    };
+    let record = said("delta = 1e-5\nunit = \"record\"");
+    assert!(record.usable, "{record}");
+    assert!(record.to_string().contains("10 training rows: what is promised, ε 4, is for one row"), "{record}");
+    assert!(record.to_string().contains("privacy.unit = \"patient\""), "{record}");
+    let patient = said("delta = 1e-5\nunit = \"patient\"\nrows_per_patient = 4").to_string();
+    assert!(
+        patient.contains("patients have more than 4 training rows, the most 10: of each of them 4 are drawn"),
+        "{patient}"
+    );
+    // of so few rows a thousandth is still one in ten times as many
+    let coarse = said("delta = 1e-3\nunit = \"record\"");
+    assert!(coarse.usable, "{coarse}");
+}
+
+#[test]
+fn a_private_study_is_trained_nowhere_but_within_a_study() {
+    let spec = private(FIXED, "delta = 1e-5");
+    let table = read(&spec, TABLE).unwrap();
+    let prepared = Prepared::new(&spec, &table, &Split::of(&table, 0.3), None).unwrap();
+    let base = initial_parameters(&spec).unwrap();
+    let (fresh, seeds) = (OptimizerState::default(), Seeds::new(&[1; 32], &[2; 32], 1));
+    let session = Session::new(&spec, &base, &prepared.training, None, &fresh, &seeds);
+    let error = session.train(&|_| false).unwrap_err();
+    assert_eq!(error.code(), FailureCode::Refused);
+    assert!(error.to_string().contains("within a study"), "{error}");
 }

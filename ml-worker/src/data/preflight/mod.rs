@@ -2,6 +2,7 @@
 
 mod column;
 pub mod look;
+mod private;
 pub mod words;
 
 use crate::data::{
@@ -333,6 +334,7 @@ fn train(report: &mut Report, spec: &StudySpec, table: &Table, kept: &[usize]) -
         report.problem(format!("{}; add rows of other patients", error.message), true);
         return Ok(());
     }
+    private::private(spec, &rows, &training, report);
     if spec.data.pictures.is_some() {
         return Ok(());
     }
