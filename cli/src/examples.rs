@@ -68,6 +68,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "consilium authorities --archive study-0.tar --out authorities.json",
         ],
     ),
+    ("budget show", &["consilium budget show --dir alder"]),
     ("institutions", &["consilium institutions --dir alder"]),
     ("firewall", &["consilium firewall --dir alder --nft --also 10.8.0.0/24"]),
     ("motions", &["consilium motions", "consilium motions 5 --card card.json"]),
