@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes bench/.venv with what the scripts here need. Running it again changes nothing.
+# Makes bench/.venv with what the scripts here need; with --private also what private.py needs. Running it again changes nothing.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -8,13 +8,25 @@ command -v "$python" >/dev/null || { echo "setup.sh: $python is not installed (n
 "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' ||
     { echo "setup.sh: $python is not Python 3.11, for which the versions were chosen" >&2; exit 1; }
 
-if [ -f .venv/installed ] && cmp -s requirements.txt .venv/installed; then
-    echo "setup.sh: bench/.venv is up to date"
-    exit 0
-fi
-echo "setup.sh: installing TensorFlow (CPU), Keras, NumPy, pandas and scikit-learn into bench/.venv:"
-echo "setup.sh: about 400 MB to download, 1.8 GB on disk, a minute or two"
-[ -x .venv/bin/python ] || "$python" -m venv .venv
-.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
-cp requirements.txt .venv/installed
-echo "setup.sh: done; run the scripts with bench/.venv/bin/python"
+case ${1:-} in
+"" | --private) ;;
+*) echo "setup.sh: $1 is not known; say nothing, or --private" >&2; exit 1 ;;
+esac
+
+# installs a list of packages, unless that very list is installed
+need() {
+    if [ -f ".venv/$2" ] && cmp -s "$1" ".venv/$2"; then
+        echo "setup.sh: bench/.venv is up to date with $1"
+        return
+    fi
+    echo "setup.sh: installing $3"
+    [ -x .venv/bin/python ] || "$python" -m venv .venv
+    .venv/bin/pip install --quiet --disable-pip-version-check -r "$1"
+    cp "$1" ".venv/$2"
+}
+
+need requirements.txt installed "TensorFlow (CPU), Keras, NumPy, pandas and scikit-learn into bench/.venv: about 400 MB to download,
+setup.sh: 1.8 GB on disk, a minute or two"
+[ "${1:-}" != --private ] ||
+    need requirements-private.txt installed-private "Opacus and PyTorch, which brings its libraries for GPUs along: 5 GB on disk"
+echo "setup.sh: run the scripts with bench/.venv/bin/python"

@@ -8,6 +8,7 @@ use consilium_ml_worker::learn::{
     kernels::vectors::{self, vector_bits},
     loss::Objective,
     memory::zeros,
+    private::Noise,
     real::Real,
     Net, Stepper, Workspace,
 };
@@ -58,15 +59,29 @@ enum Request {
         #[serde(default)]
         dropout: bool,
     },
+    /// The sum of the rows' gradients, each shortened to the clip.
+    Clipped {
+        rows: Vec<usize>,
+        clip: f64,
+    },
     Time {
         batch: usize,
         steps: usize,
+        #[serde(default)]
+        private: Option<Clipping>,
     },
     Logits {
         rows: Vec<usize>,
     },
     Memory,
     ResetPeak,
+}
+
+/// What a private step is told: its clip, and the noise in clips.
+#[derive(Clone, Copy, Deserialize)]
+struct Clipping {
+    clip: f64,
+    sigma: f64,
 }
 
 /// Numbers as they go through the pipe.
@@ -191,6 +206,23 @@ impl<R: Wire> Engine<R> {
         Ok(loss)
     }
 
+    /// The same as a private step, in which each row is a unit.
+    fn private_step(&mut self, rows: &[usize], Clipping { clip, sigma }: Clipping) -> Result<f64> {
+        let labels = self.batch(rows)?;
+        let chance = self.chance();
+        let mut key = chance;
+        key[31] = 1;
+        let noise = Noise::new(&key, sigma * clip, 1.0 / rows.len() as f64);
+        let units = vec![1; rows.len()];
+        let (net, work, gradient, stepper) = (&self.net, &mut self.work, &mut self.gradient, &mut self.stepper);
+        let (parameters, batch) = (&mut self.parameters, (&self.objective, &labels[..], &units[..]));
+        let (clipping, now) = ((clip, &noise), (0.0, 1.0));
+        let step = || stepper.train_private(net, work, parameters, batch, Some(chance), gradient, clipping, now);
+        let loss = self.pool.install(step);
+        self.steps += 1;
+        Ok(loss)
+    }
+
     fn chance(&self) -> [u8; 32] {
         let mut chance = [0; 32];
         chance[..8].copy_from_slice(&self.seed.to_le_bytes());
@@ -252,14 +284,27 @@ impl<R: Wire> Engine<R> {
                 let penalty = self.stepper.penalties().value(&self.parameters, &[]);
                 (json!({ "loss": self.step(&rows, dropout)?, "penalty": penalty }), none)
             }
-            Request::Time { batch, steps } => {
+            Request::Clipped { rows, clip } => {
+                let (labels, units) = (self.batch(&rows)?, vec![1; rows.len()]);
+                let (net, work, parameters) = (&self.net, &mut self.work, &self.parameters);
+                let (batch, mut sum) = ((&self.objective, &labels[..], &units[..]), zeros(parameters.len()));
+                let loss = self.pool.install(|| net.clipped(work, parameters, batch, None, clip, &mut sum));
+                (json!({ "loss": loss }), sum)
+            }
+            Request::Time { batch, steps, private } => {
                 let there = self.labels.len() / self.objective.labels_per_row();
                 let mut seconds = Vec::with_capacity(steps);
                 for step in 0..steps {
                     let rows: Vec<usize> = (0..batch).map(|row| (step * batch + row) % there).collect();
                     let began = Instant::now();
-                    self.step(&rows, true)?;
+                    let loss = match private {
+                        Some(clipping) => self.private_step(&rows, clipping)?,
+                        None => self.step(&rows, true)?,
+                    };
                     seconds.push(began.elapsed().as_secs_f64());
+                    if !loss.is_finite() {
+                        bail!("the loss of step {step} is not finite: such a step does less than others");
+                    }
                 }
                 (json!({ "seconds": seconds, "batch_size": self.training.batch_size }), none)
             }
