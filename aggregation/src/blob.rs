@@ -88,6 +88,8 @@ pub(crate) fn for_each<B: Default + Send, T: Send, E: Send>(
 const READ: u64 = 1 << 17;
 /// Bytes of the smallest parts.
 const SMALLEST: u64 = 1 << 16;
+/// Bytes of the parts of [`Parts::grains`]: what the hash takes in at full speed, and half of the smallest other part.
+pub(crate) const GRAIN: u64 = 1 << 15;
 /// A long file has longer parts, never more.
 const MOST: u64 = 64;
 
@@ -106,6 +108,11 @@ impl Parts {
             part *= 2;
         }
         Self { len, part }
+    }
+
+    /// Parts of one [`GRAIN`] each.
+    pub fn grains(len: u64) -> Self {
+        Self { len, part: GRAIN }
     }
 
     /// Parts of the same length of a file of `len` bytes.
@@ -202,6 +209,17 @@ mod tests {
         for len in [0, 1, 1024, s - 1, s, s + 1, 2 * s, 2 * s + 1, 5 * s + 77, 7 * s - 1, 64 * s, bytes.len()] {
             std::fs::write(&path, &bytes[..len]).unwrap();
             assert_eq!(hash_file(&path).unwrap(), Hash::from(*blake3::hash(&bytes[..len]).as_bytes()), "{len}");
+        }
+        for len in [0, 1, s / 2, s / 2 + 1, 3 * s + 5, bytes.len()] {
+            let parts = Parts::grains(len as u64);
+            let value = |part| {
+                let mut hasher = parts.hasher(part);
+                let range = parts.range(part);
+                hasher.update(&bytes[range.start as usize..range.end as usize]);
+                parts.value(&hasher)
+            };
+            let values: Vec<_> = (0..parts.count()).map(value).collect();
+            assert_eq!(parts.root(&values), Hash::from(*blake3::hash(&bytes[..len]).as_bytes()), "{len} in grains");
         }
         for (len, count) in [(0, 1), (s, 1), (s + 1, 2), (64 * s, 64), (64 * s + 1, 33)] {
             assert_eq!(Parts::new(len as u64).count(), count);

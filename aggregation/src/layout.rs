@@ -123,6 +123,7 @@ pub enum FileError {
 pub(crate) enum Dtype {
     F32,
     F64,
+    U32,
 }
 
 impl Dtype {
@@ -130,12 +131,13 @@ impl Dtype {
         match self {
             Self::F32 => "F32",
             Self::F64 => "F64",
+            Self::U32 => "U32",
         }
     }
 
     pub(crate) fn size(self) -> usize {
         match self {
-            Self::F32 => 4,
+            Self::F32 | Self::U32 => 4,
             Self::F64 => 8,
         }
     }

@@ -5,6 +5,7 @@
 //! * [`model`]: model files: updates and merged models.
 //! * [`rules`]: merge rules on numbers in memory.
 //! * [`files`]: merging files in one pass, and how near updates are to their merge and to each other.
+//! * [`masked`]: updates and statistics that are summed under masks, so that nobody sees a single one.
 //! * [`statistics`]: count, mean and squared deviations of each column, and how sites' parts become one.
 //! * [`blob`]: what a blob is called.
 //!
@@ -16,6 +17,7 @@
 pub mod blob;
 pub mod files;
 pub mod layout;
+pub mod masked;
 pub mod model;
 pub mod rules;
 pub mod statistics;

@@ -124,6 +124,7 @@ pub(crate) fn first_without(data: &[f32], holds: impl Fn(f32) -> bool + Sync) ->
 }
 
 /// Whether a number may stand in an update.
+#[inline]
 pub(crate) fn fits(number: f32) -> bool {
     // NaN is not
     number.abs() <= LARGEST

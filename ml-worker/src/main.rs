@@ -8,7 +8,7 @@ use commands::{
     apart::apart,
     compare::Compare,
     desk::Desk,
-    given::{hash, read_spec},
+    given::{hash, read_spec, read_study},
     nobody_reads, say,
     seeds::Seeds,
 };
@@ -280,7 +280,12 @@ fn check(arguments: &Check) -> Result<()> {
     let own = own_statistics(&table, &training)?;
     let scaled = matches!(spec.data.scaling, Scaling::Swarm).then_some(&own);
     Prepared::new(&spec, &table, &split, scaled).with_context(|| data.display().to_string())?;
-    let withheld = withheld(&spec, &table, &training)?;
+    // with masks nobody sees a site's own statistics: none are withheld
+    let masked = match &arguments.study {
+        Some(study) => read_study(study)?.rules.masked,
+        None => false,
+    };
+    let withheld = if masked { Vec::new() } else { withheld(&spec, &table, &training)? };
     let positive = |rows: &[usize]| rows.iter().filter(|r| table.label(**r) == [1]).count();
     let part = |rows: &[usize]| {
         let classes = table.classes(rows.iter().copied());

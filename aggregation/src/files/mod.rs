@@ -6,8 +6,8 @@
 //! meanwhile, and a file that is cut short is an error rather than the end of the process.
 
 mod error;
-mod output;
-mod reading;
+pub(crate) mod output;
+pub(crate) mod reading;
 mod similarity;
 
 pub use error::FilesError;
@@ -15,7 +15,7 @@ pub use similarity::{compare_files, Similarity, ALIKE};
 
 use crate::{
     blob::{for_each, hash_file},
-    layout::{FileError, Layout},
+    layout::{Dtype, FileError, Layout},
     model::{fits, unfit},
     rules::{check, not_finite, Gram, MergeError, Plan, Server, BLOCK},
 };
@@ -64,8 +64,23 @@ pub struct FileMerge {
 /// [`FilesError::Io`]; [`FilesError::Differs`] where the file does not have the hash it should have; else
 /// [`FilesError::Input`] with what makes an update of this hash invalid. Its position is given as 0.
 pub fn verify_update(path: &Path, layout: &Layout, duty: &Hash, root: &Hash) -> Result<(), FilesError> {
+    verify(path, Dtype::F32, layout, duty, root, |at, numbers| {
+        let place = numbers.iter().position(|number| !fits(*number))?;
+        Some(unfit(layout, at + place, numbers[place]))
+    })
+}
+
+/// [`verify_update`] for any file that answers a duty: `odd` says what is wrong with numbers from a position on.
+pub(crate) fn verify(
+    path: &Path,
+    dtype: Dtype,
+    layout: &Layout,
+    duty: &Hash,
+    root: &Hash,
+    odd: impl Fn(usize, &[f32]) -> Option<FileError> + Send + Sync,
+) -> Result<(), FilesError> {
     let io = |error| FilesError::Io { path: path.into(), error };
-    let reader = match Reader::open(path, layout, Some(duty)) {
+    let reader = match Reader::open(path, dtype, layout, Some(duty)) {
         Ok(reader) => reader,
         Err(Opened::Io(error)) => return Err(io(error)),
         Err(Opened::Invalid(_)) => {
@@ -75,7 +90,7 @@ pub fn verify_update(path: &Path, layout: &Layout, duty: &Hash, root: &Hash) -> 
             }
             // only what is wrong in the bytes that were committed can be held against their author: a fault of this machine,
             // or a file that was put in its place meanwhile, is gone by now
-            return Err(match Reader::open(path, layout, Some(duty)) {
+            return Err(match Reader::open(path, dtype, layout, Some(duty)) {
                 Err(Opened::Invalid(error)) => FilesError::Input { input: 0, error },
                 Err(Opened::Io(error)) => io(error),
                 Ok(_) => io(io::Error::other("it changes while it is read")),
@@ -85,20 +100,19 @@ pub fn verify_update(path: &Path, layout: &Layout, duty: &Hash, root: &Hash) -> 
     let cuts = Cuts::new(layout, 1);
     let parts = for_each(0..cuts.parts.count(), |numbers: &mut Vec<f32>, part| {
         let mut hasher = reader.hasher(&cuts.parts, part);
-        let mut odd = None;
+        let mut first = None;
         for (at, len) in cuts.pieces(part) {
             reader.read(at, len, numbers, Some(&mut hasher))?;
-            let place = || numbers.iter().position(|number| !fits(*number));
-            odd = odd.or_else(|| place().map(|place| unfit(layout, at + place, numbers[place])));
+            first = first.or_else(|| odd(at, numbers));
         }
-        Ok::<_, FilesError>((cuts.parts.value(&hasher), odd))
+        Ok::<_, FilesError>((cuts.parts.value(&hasher), first))
     })?;
-    let (values, odd): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    let (values, first): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
     let found = cuts.parts.root(&values);
     if found != *root {
         return Err(FilesError::Differs { input: 0, found });
     }
-    odd.into_iter().flatten().next().map_or(Ok(()), |error| Err(FilesError::Input { input: 0, error }))
+    first.into_iter().flatten().next().map_or(Ok(()), |error| Err(FilesError::Input { input: 0, error }))
 }
 
 /// Merges updates, which come in canonical order (by institution id), into a file. `base` is the model that they stand on;
@@ -120,13 +134,19 @@ pub fn merge_files(
         Err(error @ (FilesError::Input { .. } | FilesError::Merge(MergeError::Overflow { .. }))) => error,
         other => return other,
     };
+    same(inputs)?;
+    Err(error)
+}
+
+/// Whether each input's file has what was committed, before anything is said of what is in it.
+pub(crate) fn same(inputs: &[InputFile]) -> Result<(), FilesError> {
     for (input, file) in inputs.iter().enumerate() {
         let found = hash_file(&file.path).map_err(|error| FilesError::Io { path: file.path.clone(), error })?;
         if found != file.blob.root {
             return Err(FilesError::Differs { input, found });
         }
     }
-    Err(error)
+    Ok(())
 }
 
 fn merged(
@@ -141,7 +161,7 @@ fn merged(
     let merged =
         layout.with_state(merge.moments()).map_err(|error| FilesError::Base(FileError::Syntax(error.to_string())))?;
     let base = open_model(base, &merged)?;
-    let readers = open_inputs(inputs, layout)?;
+    let readers = open_inputs(inputs, Dtype::F32, layout)?;
     let gram =
         Plan::asks_distances(merge).then(|| gram_of(Gram::new(readers.len()), &readers, &base, layout)).transpose()?;
     let plan = Plan::new(merge, &weights, gram.as_ref());
@@ -157,6 +177,12 @@ fn merged(
     };
     let parts = for_each(0..cuts.parts.count(), |buffers, part| pass.part(&cuts, part, buffers))?;
     let (values, edges): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    committed(&cuts, &values, inputs)?;
+    Ok(FileMerge { blob: pass.output.finish(edges)?, plan, gram })
+}
+
+/// Whether each input, whose places in its tree of hashes are those of each part in turn, has what was committed.
+pub(crate) fn committed(cuts: &Cuts, values: &[Vec<ChainingValue>], inputs: &[InputFile]) -> Result<(), FilesError> {
     for (input, file) in inputs.iter().enumerate() {
         let own: Vec<ChainingValue> = values.iter().filter_map(|values| values.get(input)).copied().collect();
         let found = cuts.parts.root(&own);
@@ -164,7 +190,7 @@ fn merged(
             return Err(FilesError::Differs { input, found });
         }
     }
-    Ok(FileMerge { blob: pass.output.finish(edges)?, plan, gram })
+    Ok(())
 }
 
 /// What all threads look at while files are merged.
@@ -227,16 +253,17 @@ impl Pass<'_> {
 }
 
 /// Opens a merged or initial model.
-fn open_model(path: &Path, layout: &Layout) -> Result<Reader, FilesError> {
-    Reader::open(path, layout, None).map_err(|opened| match opened {
+pub(crate) fn open_model(path: &Path, layout: &Layout) -> Result<Reader, FilesError> {
+    Reader::open(path, Dtype::F32, layout, None).map_err(|opened| match opened {
         Opened::Io(error) => FilesError::Io { path: path.into(), error },
         Opened::Invalid(error) => FilesError::Base(error),
     })
 }
 
-fn open_inputs(inputs: &[InputFile], layout: &Layout) -> Result<Vec<Reader>, FilesError> {
+/// Opens what answers duties: updates, or masked files.
+pub(crate) fn open_inputs(inputs: &[InputFile], dtype: Dtype, layout: &Layout) -> Result<Vec<Reader>, FilesError> {
     let open = |(input, file): (usize, &InputFile)| {
-        Reader::open(&file.path, layout, Some(&file.duty)).map_err(|opened| match opened {
+        Reader::open(&file.path, dtype, layout, Some(&file.duty)).map_err(|opened| match opened {
             Opened::Io(error) => FilesError::Io { path: file.path.clone(), error },
             Opened::Invalid(error) => FilesError::Input { input, error },
         })
@@ -245,7 +272,7 @@ fn open_inputs(inputs: &[InputFile], layout: &Layout) -> Result<Vec<Reader>, Fil
 }
 
 /// Adds the products of all files' steps to `gram`, in rows that it has not.
-fn gram_of(mut gram: Gram, readers: &[Reader], base: &Reader, layout: &Layout) -> Result<Gram, FilesError> {
+pub(crate) fn gram_of(mut gram: Gram, readers: &[Reader], base: &Reader, layout: &Layout) -> Result<Gram, FilesError> {
     let elements = layout.elements();
     let known = gram.known();
     let products = |Buffers { inputs, base: w, .. }: &mut Buffers, read: usize| {

@@ -113,7 +113,7 @@ impl<'a> Output<'a> {
 
 /// Gives a file its place on the disk: pages that have one cost less to write, and a full disk is noticed before the work.
 /// Where the file system cannot do it, each write finds its place.
-fn place(file: &File, len: u64) -> io::Result<()> {
+pub(crate) fn place(file: &File, len: u64) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use nix::{

@@ -18,28 +18,28 @@ use std::{
 /// Bytes of all inputs together that a thread has in memory at a time: they stay in the caches, and are read in few calls.
 const HOT: u64 = 1 << 20;
 
-/// A model file to read from.
-pub(super) struct Reader {
+/// A file of numbers to read from.
+pub(crate) struct Reader {
     path: PathBuf,
     file: File,
     /// The bytes before the numbers, which were looked at and are hashed.
     head: Vec<u8>,
 }
 
-pub(super) enum Opened {
+pub(crate) enum Opened {
     Io(io::Error),
     Invalid(FileError),
 }
 
 impl Reader {
     /// Opens a file that must have exactly this layout and name exactly this duty.
-    pub fn open(path: &Path, layout: &Layout, duty: Option<&Hash>) -> Result<Self, Opened> {
+    pub fn open(path: &Path, dtype: Dtype, layout: &Layout, duty: Option<&Hash>) -> Result<Self, Opened> {
         let file = File::open(path).map_err(Opened::Io)?;
         let len = file.metadata().map_err(Opened::Io)?.len();
-        let longest = layout.header(Dtype::F32, Some(&Hash::zero())).len() as u64;
+        let longest = layout.header(dtype, Some(&Hash::zero())).len() as u64;
         let mut head = vec![0; len.min(longest) as usize];
         file.read_exact_at(&mut head, 0).map_err(Opened::Io)?;
-        let (found, start) = layout.open_head(Dtype::F32, &head, len, false).map_err(Opened::Invalid)?;
+        let (found, start) = layout.open_head(dtype, &head, len, false).map_err(Opened::Invalid)?;
         if found.as_ref() != duty {
             return Err(Opened::Invalid(FileError::Duty { expected: duty.copied(), found }));
         }
@@ -56,12 +56,23 @@ impl Reader {
         hasher: Option<&mut Hasher>,
     ) -> Result<(), FilesError> {
         numbers.resize(len, 0.0);
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(numbers);
+        self.hashed(at, bytemuck::cast_slice_mut(numbers), hasher)?;
+        from_file(numbers);
+        Ok(())
+    }
+
+    /// [`Reader::read`], of a file of words.
+    pub fn words(&self, at: usize, words: &mut [u32], hasher: Option<&mut Hasher>) -> Result<(), FilesError> {
+        self.hashed(at, bytemuck::cast_slice_mut(words), hasher)?;
+        words_from_file(words);
+        Ok(())
+    }
+
+    fn hashed(&self, at: usize, bytes: &mut [u8], hasher: Option<&mut Hasher>) -> Result<(), FilesError> {
         self.bytes(bytes, (self.head.len() + at * 4) as u64)?;
         if let Some(hasher) = hasher {
             hasher.update(bytes);
         }
-        from_file(numbers);
         Ok(())
     }
 
@@ -79,8 +90,8 @@ impl Reader {
     }
 }
 
-/// How files of updates, whose headers are all of one length, are cut.
-pub(super) struct Cuts {
+/// How files of updates, or masked ones, whose headers are all of one length, are cut.
+pub(crate) struct Cuts {
     pub parts: Parts,
     /// Where the numbers begin.
     pub start: u64,
@@ -88,7 +99,7 @@ pub(super) struct Cuts {
 }
 
 impl Cuts {
-    /// For so many files.
+    /// For so many files. Headers of `F32` and of `U32` are of one length.
     pub fn new(layout: &Layout, files: usize) -> Self {
         let start = layout.header(Dtype::F32, Some(&Hash::zero())).len() as u64;
         let piece = (HOT / files.max(1) as u64).clamp(1 << 14, 1 << 17).next_power_of_two();
@@ -108,8 +119,15 @@ impl Cuts {
 }
 
 /// Files have the least significant byte first.
-pub(super) fn from_file(numbers: &mut [f32]) {
+pub(crate) fn from_file(numbers: &mut [f32]) {
     if cfg!(target_endian = "big") {
         numbers.iter_mut().for_each(|number| *number = f32::from_bits(number.to_bits().swap_bytes()));
+    }
+}
+
+/// [`from_file`], of words.
+pub(crate) fn words_from_file(words: &mut [u32]) {
+    if cfg!(target_endian = "big") {
+        words.iter_mut().for_each(|word| *word = word.swap_bytes());
     }
 }

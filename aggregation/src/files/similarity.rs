@@ -2,7 +2,10 @@
 //! what a rule did. Nothing here decides anything.
 
 use super::{error::FilesError, gram_of, open_inputs, open_model, InputFile};
-use crate::{layout::Layout, rules::Gram};
+use crate::{
+    layout::{Dtype, Layout},
+    rules::Gram,
+};
 use std::path::Path;
 
 /// Two updates whose cosine is above this count as one and the same, sent twice.
@@ -37,7 +40,7 @@ pub fn compare_files(
 ) -> Result<Similarity, FilesError> {
     let n = inputs.len();
     let base = open_model(base, whole)?;
-    let mut readers = open_inputs(inputs, layout)?;
+    let mut readers = open_inputs(inputs, Dtype::F32, layout)?;
     readers.push(open_model(merged, whole)?);
     let all = gram.map_or_else(|| Gram::new(n + 1), Gram::grown);
     let all = gram_of(all, &readers, &base, layout).map_err(|error| match error {

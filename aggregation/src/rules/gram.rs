@@ -7,7 +7,7 @@ use rayon::prelude::*;
 /// Coordinates whose differences are worked on at a time: those of some inputs fit into the first cache.
 const TILE: usize = 256;
 /// Sums that are kept apart; lane `l` takes coordinates whose position leaves `l` when divided by this.
-const LANES: usize = 8;
+pub(crate) const LANES: usize = 8;
 
 /// The Gram matrix of `D[i] = x[i] − w`, the steps of all updates `x` away from the model `w`:
 /// `G[i][j] = Σ_k D[i][k]·D[j][k]`, in `f64`.
@@ -191,6 +191,6 @@ fn products(a: &[f64; TILE], b: &[f64; TILE], lanes: &mut [f64; LANES]) {
 }
 
 #[inline(always)]
-fn joined(l: &[f64; LANES]) -> f64 {
+pub(crate) fn joined(l: &[f64; LANES]) -> f64 {
     ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7]))
 }

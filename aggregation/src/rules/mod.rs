@@ -5,7 +5,7 @@
 //! and inputs never are, so that no number of threads and no width of vectors changes a bit.
 
 mod block;
-mod gram;
+pub(crate) mod gram;
 mod plan;
 mod server;
 mod sorting;

@@ -139,6 +139,7 @@ impl Plan {
         let mut file = StudyFile::parse(&text).with_context(shown)?;
         file.seed = options.seed.unwrap_or(file.seed);
         file.rules.rounds = options.rounds.unwrap_or(file.rules.rounds);
+        file.rules.masked |= options.masked;
         let named = sites(&options.sites)?;
         if named.is_empty() && file.dataset.is_none() {
             bail!("{}: names no embedded data set; give each site's data with --site NAME=TRAIN.csv", shown());
@@ -205,6 +206,10 @@ impl Plan {
         // with the seed of this run: splits depend on it
         let mut table: toml::Table = text.parse().context("the study file is no TOML")?;
         table.insert("seed".into(), i64::try_from(file.seed)?.into());
+        if let Some(rules) = table.get_mut("rules").and_then(toml::Value::as_table_mut) {
+            // whether a site's own statistics are withheld depends on it
+            rules.insert("masked".into(), file.rules.masked.into());
+        }
         let study = put(STUDY, table.to_string().as_bytes())?;
         let data = self.dir.join("data");
         match file.dataset.filter(|_| self.sites.is_empty()) {

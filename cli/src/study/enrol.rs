@@ -137,7 +137,8 @@ async fn asked(options: &Enrol, chain: &Chain, info: &StudyInfo, spec: &[u8], da
     let looked = match data {
         Some(data) => {
             let programs = Programs::find(options.bin_dir.as_deref())?;
-            Some(rows::look(&programs, acting.dir.as_deref(), spec, data).await?)
+            let masked = info.state.rules.masked.is_some();
+            Some(rows::look(&programs, acting.dir.as_deref(), spec, masked, data).await?)
         }
         None => None,
     };
@@ -169,13 +170,18 @@ async fn asked(options: &Enrol, chain: &Chain, info: &StudyInfo, spec: &[u8], da
 /// The first that is another one, with both numbers.
 fn lengths_fit(spec: &[u8], rules: &StudyRules) -> Result<()> {
     let spec = StudySpec::from_canonical(spec).context("no worker takes this specification")?;
-    let lengths = [
-        ("update_len", rules.update_len, spec.update_len()),
-        ("merged_len", rules.merged_len, spec.merged_len(rules.merge.moments())),
-        ("statistics_len", rules.statistics_len, spec.statistics_len()),
+    let mut lengths = vec![
+        ("update_len", rules.update_len, spec.update_len()?),
+        ("merged_len", rules.merged_len, spec.merged_len(rules.merge.moments())?),
+        ("statistics_len", rules.statistics_len, spec.statistics_len()?),
     ];
+    if let Some(masked) = &rules.masked {
+        let lens = spec.masked_lens()?;
+        lengths[0].2 = lens.update;
+        lengths.push(("masked.statistics_len", masked.statistics_len, lens.statistics));
+        lengths.push(("masked.figures_len", masked.figures_len, lens.figures));
+    }
     for (name, signed, follows) in lengths {
-        let follows = follows?;
         if signed != follows {
             bail!(
                 "{name} is {signed} bytes in the rules, and {follows} follow from the specification: no file could have both, \
@@ -219,5 +225,27 @@ mod tests {
             }
         }
         assert!(lengths_fit(b"{}", &rules).is_err());
+    }
+
+    #[test]
+    fn of_a_study_with_masks_the_lengths_of_masked_files_are_looked_at() {
+        let text =
+            include_str!("../../../examples/breast-cancer/study.toml").replace("[rules]\n", "[rules]\nmasked = true\n");
+        let file = StudyFile::parse(&text).unwrap();
+        let spec = file.spec().canonical().unwrap();
+        let rules = file.rules(2_000, 4).unwrap();
+        lengths_fit(&spec, &rules).unwrap();
+        type Change = fn(&mut StudyRules);
+        let change: [(&str, Change); 3] = [
+            ("update_len", |rules| rules.update_len += 1),
+            ("masked.statistics_len", |rules| rules.masked.as_mut().unwrap().statistics_len += 1),
+            ("masked.figures_len", |rules| rules.masked.as_mut().unwrap().figures_len += 1),
+        ];
+        for (name, change) in change {
+            let mut slip = rules.clone();
+            change(&mut slip);
+            let error = lengths_fit(&spec, &slip).unwrap_err().to_string();
+            assert!(error.starts_with(name), "{error}");
+        }
     }
 }

@@ -56,10 +56,13 @@ pub struct Looked {
 ///
 /// # Errors
 /// The worker's program cannot be started, or cannot read the specification.
-pub async fn look(programs: &Programs, dir: Option<&Path>, spec: &[u8], data: &Path) -> Result<Looked> {
+pub async fn look(programs: &Programs, dir: Option<&Path>, spec: &[u8], masked: bool, data: &Path) -> Result<Looked> {
     let file = written(spec)?;
     let mut command = Command::new(&programs.worker);
     command.arg("preflight").arg("--spec").arg(file.path()).arg("--data").arg(data);
+    if masked {
+        command.arg("--masked");
+    }
     if let Some(dir) = dir {
         command.arg("--secret").arg(dir.join(WORKER_SECRET));
     }

@@ -136,8 +136,7 @@ impl Liar {
         if let Some((_, output)) = said.iter().find(|(said, _)| *said == what) {
             return Some(DutyState::Done(*output));
         }
-        let merges = self.lie == Lie::Withhold && what.0 == DutyKind::Merge && self.lies_in(what.1);
-        merges.then_some(DutyState::Queued)
+        (self.lie.silent(what.0) && self.lies_in(what.1)).then_some(DutyState::Queued)
     }
 
     /// Keeps what was said of an update that is hidden now: in the answer that held it, and of its training.
@@ -194,7 +193,7 @@ impl Liar {
                 (DutyKind::Merge, DutyOutput::Root(root) | DutyOutput::Marked { root, .. }) => {
                     self.merged(root, order)?
                 }
-                (DutyKind::Train, DutyOutput::Update { root, .. }) => {
+                (DutyKind::Train | DutyKind::Mask, DutyOutput::Update { root, .. }) => {
                     self.trained(root)?;
                     self.keep(order, output);
                 }
@@ -236,6 +235,13 @@ impl Liar {
                     fs::rename(from, to)?;
                 }
             }
+            Lie::WrongWord => self.changed(root, |bytes| {
+                // the highest byte of the word before those of the three sums and of one that may be padding: no sum of honest
+                // sites' words is so far from what it was
+                let at = bytes.len() - 24 - 4 - 1;
+                bytes[at] ^= 0x80;
+                Ok(())
+            })?,
             Lie::NotANumber => self.changed(root, |bytes| {
                 let at = bytes.len() - 4;
                 bytes[at..].copy_from_slice(&f32::NAN.to_le_bytes());

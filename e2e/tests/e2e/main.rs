@@ -15,6 +15,7 @@ mod json;
 mod liars;
 mod localnet;
 mod lost;
+mod masked;
 mod own_model;
 mod polkadot;
 mod readme;

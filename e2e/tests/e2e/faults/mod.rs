@@ -9,6 +9,7 @@ mod disks;
 mod kills;
 mod lines;
 mod machines;
+mod masks;
 mod silence;
 
 use super::house::{all_up, demo_data, founders, study, study_file, text, House};

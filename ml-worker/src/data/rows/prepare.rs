@@ -10,7 +10,7 @@ use crate::data::{
     },
     table::Table,
 };
-use consilium_aggregation::{Statistics, MIN_ROWS};
+use consilium_aggregation::{masked::MIN_VALUES, Statistics, MIN_ROWS};
 use consilium_primitives::FailureCode;
 use consilium_study::{OneClass, StudySpec, Task};
 
@@ -43,7 +43,7 @@ pub fn numeric_column(spec: &StudySpec, place: usize) -> String {
 /// Whether merged statistics say something of every numeric column.
 ///
 /// # Errors
-/// A column of which no site had enough values: it would go into the network unscaled.
+/// A column of which no site had enough values, or with masks all sites together: it would go into the network unscaled.
 pub fn all_known(statistics: &Statistics, spec: &StudySpec) -> Result<(), DataError> {
     let Some(unknown) = statistics.count.iter().position(|count| *count == 0.0) else { return Ok(()) };
     if spec.data.task() == Task::Value && unknown + 1 == statistics.count.len() {
@@ -53,8 +53,8 @@ pub fn all_known(statistics: &Statistics, spec: &StudySpec) -> Result<(), DataEr
     Err(DataError::new(
         FailureCode::TooFewSamples,
         format!(
-            "{column}: no site has {MIN_ROWS} known values of it among its training rows, so that it cannot be scaled; \
-             take it out of the study, or set data.scaling to \"none\""
+            "{column}: no site has {MIN_ROWS} known values of it among its training rows, or with masks all sites together fewer than \
+             {MIN_VALUES}, so that it cannot be scaled; take it out of the study, or set data.scaling to \"none\""
         ),
     ))
 }

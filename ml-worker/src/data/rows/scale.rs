@@ -353,32 +353,34 @@ pub fn own_statistics(table: &Table, rows: &[usize]) -> Result<Statistics, DataE
 
 /// Those of the numeric features alone.
 fn feature_statistics(table: &Table, rows: &[usize]) -> Result<Statistics, DataError> {
-    let (numeric, raw) = (table.form.numeric, table.form.raw());
-    let mut all = RowStatistics::new(numeric);
-    let pass = |all: &mut RowStatistics| {
-        let mut changed = Vec::new();
-        table.cells.each_block::<io::Error>(raw, rows, |_, block| {
-            if raw == 0 {
-                return Ok(());
-            }
-            let block = match table.form.transform {
-                Transform::None => block,
-                how => {
-                    changed.clear();
-                    changed.extend_from_slice(block);
-                    changed.par_chunks_mut(raw).for_each_init(Vec::new, |order, row| {
-                        transform(how, &mut row[..numeric], order);
-                    });
-                    &changed
-                }
-            };
-            block.chunks_exact(raw).for_each(|row| all.add(&row[..numeric]));
-            Ok(())
-        })
-    };
-    let failed = |error: io::Error| DataError::io("rows of a table cannot be read", &error);
-    pass(&mut all).map_err(failed)?;
+    let mut all = RowStatistics::new(table.form.numeric);
+    each_row(table, rows, |row| all.add(row))?;
     let mut all = all.again();
-    pass(&mut all).map_err(failed)?;
+    each_row(table, rows, |row| all.add(row))?;
     Ok(all.finish())
+}
+
+/// Hands over the numeric features of rows, one row after the other, as they are before they are scaled.
+pub(super) fn each_row(table: &Table, rows: &[usize], mut each: impl FnMut(&[f64])) -> Result<(), DataError> {
+    let (numeric, raw) = (table.form.numeric, table.form.raw());
+    let mut changed = Vec::new();
+    let read = table.cells.each_block::<io::Error>(raw, rows, |_, block| {
+        if raw == 0 {
+            return Ok(());
+        }
+        let block = match table.form.transform {
+            Transform::None => block,
+            how => {
+                changed.clear();
+                changed.extend_from_slice(block);
+                changed.par_chunks_mut(raw).for_each_init(Vec::new, |order, row| {
+                    transform(how, &mut row[..numeric], order);
+                });
+                &changed
+            }
+        };
+        block.chunks_exact(raw).for_each(|row| each(&row[..numeric]));
+        Ok(())
+    });
+    read.map_err(|error| DataError::io("rows of a table cannot be read", &error))
 }

@@ -274,8 +274,9 @@ fn the_chains_kinds_have_their_bytes_and_no_bytes_are_more_than_a_request() {
     for (kind, told) in [(Kind::Update, BlobKind::Update), (Kind::Merged, BlobKind::Merged)] {
         assert_eq!((kind, kind.encode()), (Kind::from(told), told.encode()));
     }
-    assert_eq!(Kind::ALL.map(|kind| kind.encode()[0]), [0, 1, 2, 3]);
-    for other in 4..=255u8 {
+    assert_eq!(Kind::ALL.map(|kind| kind.encode()[0]), [0, 1, 2, 3, 4]);
+    assert_eq!(Kind::from(BlobKind::Masked), Kind::Masked);
+    for other in 5..=255u8 {
         assert!(Kind::decode_all(&mut &[other][..]).is_err());
         let mut bytes = first(update(blob(10, 1).1)).encode();
         // study and round come before it
