@@ -8,7 +8,7 @@ mod words;
 pub(crate) use file::{of_spec, NOT_YET};
 
 use crate::error::{wrong, SpecError};
-use consilium_primitives::rules::{Privacy, PrivacyUnit, PPM};
+use consilium_primitives::rules::{Privacy, PrivacyUnit, MAX_ROUNDS, PPM};
 use consilium_privacy::{calibrate, spend, Mechanism, Unit};
 use serde::{Deserialize, Serialize};
 
@@ -109,7 +109,7 @@ impl PrivacySpec {
     /// What the chain's rules say of it: noise and cost follow from the other numbers, the same on every machine.
     ///
     /// # Errors
-    /// A number that [`check`](StudySpec::check) refuses; an ε that no noise keeps.
+    /// A number that [`check`](crate::StudySpec::check) refuses; an ε that no noise keeps.
     pub fn rules(&self) -> Result<Privacy, SpecError> {
         let delta_exp = self.delta_exp().ok_or_else(|| wrong("privacy.delta", DELTA))?;
         let (rate_ppm, steps) = (self.rate_ppm(), u64::from(self.steps));
@@ -181,6 +181,9 @@ impl PrivacySpec {
         }
         if self.steps == 0 || self.steps > MAX_STEPS {
             return refuse("privacy.steps", "must lie between 1 and 100000: steps in one round");
+        }
+        if self.rounds == 0 || self.rounds > MAX_ROUNDS {
+            return refuse("privacy.rounds", "must lie between 1 and 1000, as those of the rules");
         }
         match (grouped, self.unit) {
             (true, None) => {
