@@ -5,7 +5,7 @@ mod confidential;
 mod merge;
 mod written;
 
-pub use confidential::{Masked, Privacy, PrivacyUnit};
+pub use confidential::{masked_inputs_root, Masked, Privacy, PrivacyUnit};
 pub use merge::{Adaptive, Merge, MergeRule, NormBound, ServerOptimizer, Weighting};
 
 use crate::{

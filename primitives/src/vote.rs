@@ -142,7 +142,7 @@ impl VoteBody {
     /// What it says that a merge gave, if it does.
     pub fn merged(&self) -> Option<(Hash, Marks)> {
         match self {
-            Self::Root(root) => Some((*root, Marks::default())),
+            Self::Root(root) | Self::Summed { root, .. } => Some((*root, Marks::default())),
             Self::Marked { root, marks } | Self::Ahead { root, marks, .. } => Some((*root, *marks)),
             _ => None,
         }

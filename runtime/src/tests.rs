@@ -64,6 +64,8 @@ fn rules() -> StudyRules {
         statistics_len: 0,
         target: None,
         patience: 0,
+        masked: None,
+        privacy: None,
     }
 }
 

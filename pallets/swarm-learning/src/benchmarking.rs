@@ -44,6 +44,8 @@ fn rules() -> StudyRules {
         statistics_len: 0,
         target: None,
         patience: 0,
+        masked: None,
+        privacy: None,
     }
 }
 

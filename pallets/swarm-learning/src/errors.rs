@@ -75,9 +75,31 @@ mod errors {
         TooEarly,
         /// Bits for inputs or rounds that do not exist, or one input both held and invalid.
         BadMask,
-        /// Not the canonical model.
+        /// Not the canonical model, or not the inputs that are to be held.
         WrongRoot,
         /// The spec is not UTF-8: give it as text.
         SpecNotText,
+        /// The bytes that come with a vote are not those that it names, or of another length than they must have.
+        WrongPosting,
+        /// A share is not what its dealer has committed to.
+        WrongShare,
+        /// With masks, updates are merged by the weighted mean: every other rule looks at each one.
+        MaskedRule,
+        /// With masks, no liar can be tolerated: nobody sees an update.
+        MaskedLiars,
+        /// With masks, a norm bound must be a number: nobody knows how long updates are.
+        MaskedBound,
+        /// With masks, updates cannot be mixed: mixing compares them.
+        MaskedMixing,
+        /// With masks, `min_participants` must be 3 at least: of two each would know the other's update.
+        MaskedParticipants,
+        /// With masks, `max_share` must be one half at most: one could be nearly all of the sum.
+        MaskedShare,
+        /// With masks, the range is a power of two between 2^-16 and 2^16.
+        MaskedRange,
+        /// With masks, the length of a masked file is 0 where there is to be one, or too large.
+        MaskedLength,
+        /// Privacy is asked for, and this chain keeps no ledger of it yet: register the study without.
+        PrivacyNotYet,
     }
 }

@@ -340,6 +340,84 @@ mod events {
             /// The last round that does not wait for it.
             until_round: u32,
         },
+        /// Keys for one masked sum are asked for.
+        #[codec(index = 31)]
+        PairingOpened {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// Number of the pairing.
+            pairing: u32,
+        },
+        /// A participant has posted keys, a deal, or shares for a masked sum.
+        #[codec(index = 32)]
+        Posted {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// The participant.
+            institution: InstitutionId,
+            /// Number of the pairing.
+            pairing: u32,
+            /// Which of these.
+            step: PostStep,
+        },
+        /// The partners of a masked sum are fixed.
+        #[codec(index = 33)]
+        Paired {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// Number of the pairing.
+            pairing: u32,
+            /// The partners.
+            partners: PerMember<InstitutionId>,
+        },
+        /// A participant holds all masked files of the frozen list.
+        #[codec(index = 34)]
+        Gathered {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// The participant.
+            institution: InstitutionId,
+        },
+        /// Which masked files are summed is fixed for good.
+        #[codec(index = 35)]
+        SetFixed {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// Hash over them.
+            inputs_root: Hash,
+        },
+        /// A participant says that a masked sum cannot be used.
+        #[codec(index = 36)]
+        CalledVoid {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// The participant.
+            institution: InstitutionId,
+            /// Why.
+            why: VoidReason,
+        },
+        /// A masked sum could not be used: its round is over without a model, and the next one stands on the same.
+        #[codec(index = 37)]
+        Voided {
+            /// The study.
+            study: StudyId,
+            /// The round.
+            round: u32,
+            /// Why.
+            why: VoidReason,
+        },
     }
 }
 
@@ -350,7 +428,16 @@ impl<T: Config> Event<T> {
     /// The event of what a step brought about while a study was in a `round`; none for what is told with what is stored of it.
     pub(crate) fn of(study: StudyId, round: u32, effect: Effect) -> Option<Self> {
         Some(match effect {
-            Effect::Closed(_) | Effect::AttestedLate { .. } => return None,
+            Effect::Closed(_) | Effect::AttestedLate { .. } | Effect::PairingOver { .. } => return None,
+            Effect::PairingOpened { round, pairing } => Self::PairingOpened { study, round, pairing },
+            Effect::Posted { who, round, pairing, step, .. } => {
+                Self::Posted { study, round, institution: who, pairing, step }
+            }
+            Effect::Paired { round, pairing, partners } => Self::Paired { study, round, pairing, partners },
+            Effect::Gathered { who } => Self::Gathered { study, round, institution: who },
+            Effect::SetFixed { round, inputs_root } => Self::SetFixed { study, round, inputs_root },
+            Effect::CalledVoid { who, why } => Self::CalledVoid { study, round, institution: who, why },
+            Effect::Voided(record) => Self::Voided { study, round: record.round, why: record.void()? },
             Effect::Opened { kind, round } => Self::Opened { study, round, kind },
             Effect::InitOpened => Self::InitOpened { study, round },
             Effect::Committed { who, root } => Self::Committed { study, round, institution: who, root },

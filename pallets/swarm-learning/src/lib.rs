@@ -22,13 +22,14 @@
 //!
 //! Signed by the account that signs for an institution: [`Call::register`], [`Call::enrol`], [`Call::withdraw`], [`Call::start`],
 //! [`Call::resume`], [`Call::abort`]. Signed by an institution's `swarm` session key, as an authorized general
-//! transaction without nonce or fee: [`Call::vote`].
+//! transaction without nonce or fee: [`Call::vote`], and [`Call::post`] where bytes come with it. [`Call::abandon`] gives up a masked
+//! sum that waits for people.
 //!
 //! # Bounds
 //!
 //! [`MAX_RUNNING`] studies at once, [`consilium_primitives::rules::MAX_PARTICIPANTS`] members and
 //! [`consilium_primitives::rules::MAX_ROUNDS`] rounds each. What stays in the state for good, as the certificate's chain
-//! of evidence: a study's last state, its agreement, the records of its closed rounds and the losses reported on them. Of a
+//! of evidence (what is posted for masked sums goes with the files that it is for): a study's last state, its agreement, the records of its closed rounds and the losses reported on them. Of a
 //! study that never started, its spec is forgotten.
 //!
 //! # Implementation notes
@@ -57,10 +58,12 @@ mod benchmarking;
 mod conductor;
 mod errors;
 mod events;
+mod mask_orders;
 mod migration;
 #[cfg(test)]
 mod mock;
 mod orders;
+mod postings;
 mod shell;
 mod storage;
 #[cfg(test)]
@@ -137,7 +140,8 @@ pub mod pallet {
     /// 2: studies say how long a slot was when they were registered, which round's model they stand on, and who is there.
     /// 3: they say what was answered ahead, and what the last merge came to.
     /// 4: they say who has missed which rounds, and for whom the present one does not wait.
-    const STORAGE_VERSION: StorageVersion = StorageVersion::new(4);
+    /// 5: they say what masked sums need, and postings for these are kept.
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(5);
 
     /// What the runtime gives to this pallet.
     #[pallet::config]
@@ -196,14 +200,19 @@ pub mod pallet {
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(now: BlockNumberFor<T>) -> Weight {
             let due = Agenda::<T>::take(block_number::<T>(now));
-            let weight = <T as Config>::WeightInfo::on_initialize(due.len() as u32);
+            let mut weight = <T as Config>::WeightInfo::on_initialize(due.len() as u32);
             for study in due {
                 Scheduled::<T>::remove(study);
                 // a tick is never refused; a study in the agenda exists
                 let ticked = Self::apply(study, RoundEvent::Tick);
                 debug_assert!(ticked.is_ok());
             }
-            weight
+            Self::sweep(block_number::<T>(now));
+            if Self::forget_one() {
+                weight = weight.saturating_add(<T as Config>::WeightInfo::forget());
+            }
+            // what is over is looked for in each block
+            weight.saturating_add(T::DbWeight::get().reads_writes(2, 1))
         }
 
         fn on_runtime_upgrade() -> Weight {

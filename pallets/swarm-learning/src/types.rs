@@ -1,12 +1,12 @@
 //! What the pallet stores and tells, and its view of the machine's surroundings.
 
-use crate::{pallet::Error, Config, History, Losses};
+use crate::{pallet::Error, postings::commitment, Config, History, Losses};
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use consilium_primitives::{
     duty::HELD_BASE,
     masks::MAX_POSTING,
-    round::{Kind, Refusal, Study, Surroundings},
+    round::{Kind, Refusal, ShareId, Study, Surroundings},
     rules::{RulesError, MAX_SPEC_LEN},
     Hash, InstitutionId, StudyId, StudyRules, Text, VoteBody,
 };
@@ -62,7 +62,12 @@ pub fn institution(who: &AccountId32) -> InstitutionId {
 
 /// Genesis hash of this chain.
 pub(crate) fn genesis<T: Config>() -> Hash {
-    let hash = frame_system::Pallet::<T>::block_hash(frame_system::pallet_prelude::BlockNumberFor::<T>::default());
+    block_hash::<T>(0)
+}
+
+/// Hash of a block of this chain; zero where it is too old, or not yet.
+pub(crate) fn block_hash<T: Config>(number: u32) -> Hash {
+    let hash = frame_system::Pallet::<T>::block_hash(frame_system::pallet_prelude::BlockNumberFor::<T>::from(number));
     let mut bytes = [0u8; 32];
     for (to, from) in bytes.iter_mut().zip(hash.as_ref()) {
         *to = *from;
@@ -103,7 +108,15 @@ impl<T: Config> Surroundings for Around<T> {
         Losses::<T>::get(self.study, round).into_inner()
     }
     fn root(&self, round: u32) -> Option<Hash> {
-        History::<T>::get(self.study, (Kind::Model, round)).map(|record| record.root)
+        // of a round whose sum could not be used there is none
+        let root = History::<T>::get(self.study, (Kind::Model, round)).map(|record| record.root);
+        root.filter(|root| *root != Hash::zero())
+    }
+    fn commitment(&self, share: &ShareId) -> Option<Hash> {
+        commitment::<T>(self.study, share)
+    }
+    fn blake2(&self, bytes: &[u8]) -> Hash {
+        Hash::from(sp_io::hashing::blake2_256(bytes))
     }
 }
 
@@ -143,6 +156,8 @@ pub(crate) fn refused(refusal: Refusal) -> InvalidTransaction {
         Refusal::TooEarly => InvalidTransaction::Custom(14),
         Refusal::BadMask => InvalidTransaction::Custom(15),
         Refusal::WrongRoot => InvalidTransaction::Custom(16),
+        Refusal::WrongPosting => InvalidTransaction::Custom(17),
+        Refusal::WrongShare => InvalidTransaction::Custom(18),
         _ => InvalidTransaction::Call,
     }
 }
@@ -166,6 +181,8 @@ impl<T> From<Refusal> for Error<T> {
             Refusal::TooEarly => Error::TooEarly,
             Refusal::BadMask => Error::BadMask,
             Refusal::WrongRoot => Error::WrongRoot,
+            Refusal::WrongPosting => Error::WrongPosting,
+            Refusal::WrongShare => Error::WrongShare,
         }
     }
 }
@@ -183,6 +200,15 @@ impl<T> From<RulesError> for Error<T> {
             RulesError::Kept => Error::BadKept,
             RulesError::Merge => Error::BadMerge,
             RulesError::RuleMin => Error::BadRuleMin,
+            RulesError::MaskedRule => Error::MaskedRule,
+            RulesError::MaskedLiars => Error::MaskedLiars,
+            RulesError::MaskedBound => Error::MaskedBound,
+            RulesError::MaskedMixing => Error::MaskedMixing,
+            RulesError::MaskedParticipants => Error::MaskedParticipants,
+            RulesError::MaskedShare => Error::MaskedShare,
+            RulesError::MaskedRange => Error::MaskedRange,
+            RulesError::MaskedLength => Error::MaskedLength,
+            RulesError::Privacy => Error::PrivacyNotYet,
         }
     }
 }

@@ -37,6 +37,10 @@
 //!   not wait for it (`silence`), where the others are enough. Nothing is taken from it: it is asked, and what it commits before
 //!   the list freezes counts.
 //! * Where a merge closes without all its authors, they may still attest it until the next one closes.
+//! * Where files are masked ([`StudyRules::masked`]), training has a pairing beside it (`pairing`), and merging is three states:
+//!   gathering (`gather`), revealing (`reveal`) and summing (`sum`). Pauses before the set is fixed go back to a new pairing, those
+//!   after it to the same set; a sum that cannot be used is followed by a new round on the same base. The loss of all sites together
+//!   takes the place of each one's (`pooled`).
 
 mod ahead;
 mod ballots;
@@ -45,15 +49,21 @@ mod duties;
 mod early;
 mod effects;
 mod finish;
+mod gather;
 mod listing;
+mod masked;
 mod members;
 mod merge;
+mod pairing;
 mod pause;
 mod phase;
+mod pooled;
 mod record;
 mod restate;
+mod reveal;
 mod silence;
 mod state;
+mod sum;
 #[cfg(test)]
 mod tests;
 mod written;
@@ -90,15 +100,29 @@ pub trait Surroundings {
     fn losses(&self, round: u32) -> Vec<(InstitutionId, u32)>;
     /// Attested root of `round`.
     fn root(&self, round: u32) -> Option<Hash>;
-    /// What `dealer` has said, in its deal for a pairing, of the share that stands at a place in the key list: that of its seed
-    /// (`which` 0) or of its pair secret (1). Only whoever takes postings needs it.
-    fn commitment(&self, _pairing: u32, _dealer: &InstitutionId, _place: u32, _which: u8) -> Option<Hash> {
+    /// What a dealer has said, in its deal, of one of the shares that it has made. Only whoever takes postings needs it.
+    fn commitment(&self, _share: &ShareId) -> Option<Hash> {
         None
     }
     /// BLAKE2b-256 of some bytes.
     fn blake2(&self, bytes: &[u8]) -> Hash {
         Hash::from(sp_crypto_hashing::blake2_256(bytes))
     }
+}
+
+/// A share, by where its commitment stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShareId {
+    /// Round of the pairing.
+    pub round: u32,
+    /// Number of the pairing.
+    pub pairing: u32,
+    /// Who made it.
+    pub dealer: InstitutionId,
+    /// Place in the key list of whom it is for.
+    pub place: u32,
+    /// 0: of the dealer's seed; 1: of its pair secret.
+    pub which: u8,
 }
 
 /// What can happen to a study.
@@ -264,8 +288,10 @@ impl Study {
             Phase::Enrolling { until } | Phase::Init { until, .. } | Phase::FinalEvaluation { until, .. } => {
                 Some(*until)
             }
-            Phase::Collecting(c) => Some(c.freeze_at.unwrap_or(c.limit)),
-            Phase::Merging(m) => Some(m.until),
+            Phase::Collecting(c) => Some(self.pairing_until().unwrap_or(c.freeze_at.unwrap_or(c.limit))),
+            Phase::Merging(m) | Phase::Gathering(m) => Some(m.until),
+            Phase::Revealing(r) => Some(r.until),
+            Phase::Summing(s) => Some(s.until),
             Phase::Certifying(c) => Some(c.until),
             Phase::Paused(p) => Some(self.presence.settles.map_or(p.until, |at| at.min(p.until))),
             Phase::Completed(_) | Phase::Aborted { .. } => None,
@@ -289,9 +315,12 @@ impl Study {
                     self.end(AbortReason::TooFewEnrolled)
                 }
             }
+            Phase::Collecting(_) if self.pairing_until().is_some() => self.pairing_deadline(around),
             Phase::Collecting(_) => self.collecting_deadline(around),
             Phase::Init { .. } => self.settle_init(around),
-            Phase::Merging(_) => self.merge_deadline(around),
+            Phase::Merging(_) | Phase::Gathering(_) => self.merge_deadline(around),
+            Phase::Revealing(_) => self.reveal_deadline(around),
+            Phase::Summing(_) => self.sum_deadline(around),
             Phase::FinalEvaluation { .. } => self.choose(around),
             Phase::Certifying(_) => self.certify_deadline(around),
             Phase::Paused(_) => self.pause_deadline(around),

@@ -108,6 +108,8 @@ pub struct Masking {
     pub best_loss: Option<u32>,
     /// The pooled loss that was attested with the last merge.
     pub pooled: Option<u32>,
+    /// While it is paused over a sum: members that want to give it up.
+    pub abandon: Mask,
 }
 
 /// What partners agree on for one masked sum.
@@ -124,8 +126,6 @@ pub struct Pairing {
     pub until: u32,
     /// Whether one of these had too few once already: there is no second time.
     pub again: bool,
-    /// How many were asked.
-    pub asked: u32,
     /// Who is in, and the keys: once the list is closed in canonical order (by institution id).
     pub keys: PerMember<(u8, MaskKeys)>,
     /// Hash over the key list; zero before it is closed.

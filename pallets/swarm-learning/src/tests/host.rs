@@ -62,7 +62,7 @@ impl Host {
             _ => return Vec::new(),
         };
         let answers = request.orders.iter().map(|order| DutyAnswer { duty: order.duty.hash(), state }).collect();
-        DutyReply { version: request.version, answers }.encode()
+        DutyReply { version: request.version, answers, posts: self.posts(request.orders.len()) }.encode()
     }
 }
 
