@@ -47,6 +47,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("study withdraw", &["consilium study withdraw 0 --dir alder"]),
     ("study resume", &["consilium study resume 0 --dir alder"]),
     ("study abort", &["consilium study abort 0 --dir alder"]),
+    ("study abandon", &["consilium study abandon 0 --dir alder"]),
     ("study accept", &["consilium study accept 0 --round 3 --dir alder"]),
     ("study fetch", &["consilium study fetch 0 --dir alder --out model"]),
     ("study figures", &["consilium study figures 0 --dir alder --out alder-figures.json"]),

@@ -301,6 +301,7 @@ impl Teller {
         match progress {
             Progress::Opened { kind: Kind::Statistics, .. } => self.begins(at, Which::Statistics, What::Statistics),
             Progress::Opened { kind: Kind::Model, round } => self.begins(at, Which::Round(*round), What::Updates),
+            Progress::Opened { kind: Kind::Evaluation, .. } => self.begins(at, Which::End, What::Evaluation),
             Progress::InitOpened => self.begins(at, Which::Initial, What::Initial),
             Progress::Committed { who, .. } => {
                 let ahead = !own_vote(&seen.votes, who);

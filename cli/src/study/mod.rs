@@ -62,6 +62,10 @@ pub enum Command {
     /// A study that runs is not ended by anybody: it ends with its last round. A site that wants no more of it leaves it
     /// (`consilium study withdraw`); once fewer are left than the agreement asks for, it pauses, and can be ended then.
     Abort(voices::Plain),
+    /// Gives up the masked sum for which a study is paused (its proposer, or as many members as let it go on)
+    ///
+    /// The round is void: the model stays as it was, and the next round trains anew. Nobody's update has been seen.
+    Abandon(voices::Plain),
     /// Goes on from the attested model, although this site has computed another one
     ///
     /// A site whose merge differs from the attested one, also when it is computed a second time, takes no further part in
@@ -90,6 +94,7 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Withdraw(options) => speak(Voice::Withdraw, options).await,
         Command::Resume(options) => speak(Voice::Resume, options).await,
         Command::Abort(options) => speak(Voice::Abort, options).await,
+        Command::Abandon(options) => speak(Voice::Abandon, options).await,
         Command::Accept(options) => site::accept(options).await,
         Command::Fetch(options) => fetch::run(options).await,
         Command::Figures(options) => crate::report::own::run(*options).await,
