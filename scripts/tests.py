@@ -31,7 +31,7 @@ LONGEST = 1500
 # where more have failed, the machine is not to blame
 FEW = 3
 # tests of the engine, which also run with shorter vectors than the processor's
-ENGINE = ("layers", "gradients", "keras", "threads", "candle")
+ENGINE = ("layers", "gradients", "keras", "private", "threads", "candle")
 AVX2 = ["env", "CONSILIUM_VECTOR_BITS=256"]
 # a loopback interface for what follows
 ALONE = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]

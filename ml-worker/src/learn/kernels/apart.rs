@@ -24,7 +24,7 @@ pub fn dot<R: Real>(x: &[R], y: &[R]) -> f64 {
                 }
             }
             lanes.iter_mut().zip(rest).for_each(|(lane, (x, y))| *lane += x.f64() * y.f64());
-            lanes.into_iter().sum()
+            lanes.into_iter().sum::<f64>()
         },
     )
 }

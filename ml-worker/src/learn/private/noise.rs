@@ -10,8 +10,8 @@ use ctr::Ctr128BE;
 use rand_core::{Error, RngCore};
 use rand_distr::{Distribution, StandardNormal};
 
-/// Bytes of the key stream that are made at a time.
-const MADE: usize = 512;
+/// Words of the key stream that are made at a time.
+const MADE: usize = 64;
 /// Log₂ of the bytes of the key stream between the parameters' places in it: no parameter's noise reaches into that of the next.
 const APART: u32 = 68;
 
@@ -36,8 +36,19 @@ impl Bytes {
 /// Words of a key stream, little-endian.
 pub(super) struct Words {
     cipher: Ctr128BE<Aes256Enc>,
-    made: [u8; MADE],
+    made: [u64; MADE],
     used: usize,
+}
+
+impl Words {
+    fn make(&mut self) {
+        let mut bytes = [0u8; 8 * MADE];
+        self.cipher.apply_keystream(&mut bytes);
+        for (made, word) in self.made.iter_mut().zip(bytes.as_chunks().0) {
+            *made = u64::from_le_bytes(*word);
+        }
+        self.used = 0;
+    }
 }
 
 impl RngCore for Words {
@@ -48,14 +59,11 @@ impl RngCore for Words {
     #[inline]
     fn next_u64(&mut self) -> u64 {
         if self.used == MADE {
-            self.made.fill(0);
-            self.cipher.apply_keystream(&mut self.made);
-            self.used = 0;
+            self.make();
         }
-        let mut word = [0; 8];
-        word.copy_from_slice(&self.made[self.used..self.used + 8]);
-        self.used += 8;
-        u64::from_le_bytes(word)
+        let word = self.made[self.used];
+        self.used += 1;
+        word
     }
 
     fn fill_bytes(&mut self, bytes: &mut [u8]) {

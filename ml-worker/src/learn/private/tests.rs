@@ -95,7 +95,7 @@ fn a_coin_depends_on_no_other() {
         assert_eq!(few.draw(step), early, "more units change no coin of those before");
         let is = |unit: usize| usize::from(drawn.binary_search(&unit).is_ok());
         (0..500).for_each(|pair| pairs[is(2 * pair)][is(2 * pair + 1)] += 1.0);
-        let next = many.draw(step + 1);
+        let next = many.draw(step + 10_000);
         (0..1000).for_each(|unit| times[is(unit)][usize::from(next.binary_search(&unit).is_ok())] += 1.0);
     }
     for (counts, total) in [(pairs, 1e6), (times, 2e6)] {

@@ -97,9 +97,10 @@ pub struct Trained {
     pub parameters: Vec<f32>,
     /// What the optimiser remembers.
     pub state: OptimizerState,
-    /// Mean loss of the last epoch's batches, without penalty.
+    /// Mean loss of the last epoch's batches, without penalty; of a private training that of all its steps.
     pub loss: f64,
-    /// Epochs begun: fewer than agreed where training ended early.
+    /// Epochs begun: fewer than agreed where training ended early. Of a private training how often, on average, it drew each row,
+    /// rounded up.
     pub epochs: u32,
 }
 
