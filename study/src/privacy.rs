@@ -12,8 +12,8 @@ use consilium_primitives::rules::{Privacy, PrivacyUnit, MAX_ROUNDS, PPM};
 use consilium_privacy::{calibrate, spend, Mechanism, Unit};
 use serde::{Deserialize, Serialize};
 
-/// Whether this version trains private studies. Until it does, `[privacy]` is checked in full, and then refused; the chain refuses
-/// it, too.
+/// Whether study files may ask for it. Until chain and worker both keep what it promises, `[privacy]` is checked in full, and then
+/// refused; the chain refuses it, too.
 pub const TRAINS_PRIVATELY: bool = false;
 /// Whether sites can share the noise of a masked sum.
 const SHARES_NOISE: bool = false;

@@ -13,7 +13,7 @@ use crate::{
 };
 use consilium_primitives::{DutyOrder, FailureCode, Hash};
 use consilium_privacy::{seed_hash, words, Ask, Unit};
-use consilium_study::{PrivacySpec, StudySpec, TRAINS_PRIVATELY};
+use consilium_study::{PrivacySpec, StudySpec};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Why a training does not begin.
@@ -34,9 +34,6 @@ impl Worker {
     /// In words, why the training must not begin.
     pub(super) fn private(&self, order: &DutyOrder, spec: &StudySpec, got: &Got) -> Result<Option<Private>, JobError> {
         let Some(privacy) = &spec.privacy else { return Ok(None) };
-        if !TRAINS_PRIVATELY {
-            return Err(refused("the study has [privacy], and this version of the worker cannot keep it yet"));
-        }
         let allowed = self.allowed(&order.duty.agreement)?;
         self.named(order, spec, &allowed.dataset)?;
         let units = match privacy.unit() {
