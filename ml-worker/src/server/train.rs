@@ -40,6 +40,8 @@ impl Worker {
         let (duty, study, key) = (&order.duty, StudyKey::of(&order.duty), super::key(order));
         let began = Instant::now();
         let got = self.rows(order, spec)?;
+        // before anything else is made of the rows
+        let private = self.private(order, spec, &got)?;
         let base = self.base(order, spec)?;
         let metric = self.evaluate(order, spec, &base, &got)?;
         let state = self.state(order, spec)?;
@@ -55,7 +57,6 @@ impl Worker {
             stopped.get().is_some()
         };
         let trainer = self.trainer(order, spec)?;
-        let private = self.private(order, spec, &got)?;
         let seeds = Seeds::new(&self.secret, &order.spec.0, duty.round);
         let keep = |checkpoint: &Checkpoint| {
             if let Err(error) = self.home.put_checkpoint(&study, &key, &got.name, checkpoint) {
