@@ -66,6 +66,9 @@ pub async fn history(chain: &Chain, number: StudyId, study: &Study, at: Block) -
             records.push(record);
         }
     }
+    if study.rules.masked.is_some() {
+        records.extend(chain.record(number, Kind::Evaluation, study.round, at).await?);
+    }
     Ok(records)
 }
 

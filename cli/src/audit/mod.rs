@@ -109,6 +109,7 @@ pub async fn history(chain: &Chain, number: StudyId, at: Block, hint: &str) -> R
         study: number,
         spec: chain.spec(number, at).await?,
         records: show::history(chain, number, &info.state, at).await?,
+        postings: chain.postings(number, &info.state, at).await?,
         names: show::names(&chain.institutions(at).await?),
         left_out: false,
         listed: chain.listed(number, &info, at).await?,

@@ -14,6 +14,8 @@ pub enum Subject {
     Statistics,
     /// The initial model (0), or a round's merge.
     Round(u32),
+    /// The last figures, which are summed under masks.
+    Evaluation,
     /// The certificate.
     Certificate,
 }
@@ -24,6 +26,7 @@ impl fmt::Display for Subject {
             Self::Agreement => f.write_str("agreement"),
             Self::Statistics => f.write_str("statistics"),
             Self::Round(round) => write!(f, "round {round}"),
+            Self::Evaluation => f.write_str("last evaluation"),
             Self::Certificate => f.write_str("certificate"),
         }
     }

@@ -255,6 +255,7 @@ fn empty(spec: &StudySpec, way: Merge) -> History {
         info,
         spec: Some(SPEC.to_vec()),
         records: Vec::new(),
+        postings: Default::default(),
         names,
         left_out: false,
         listed: true,

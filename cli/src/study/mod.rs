@@ -10,9 +10,11 @@
 //! * [`answers`]: whose part of a round will not come, and why; [`waiting`]: whose part is waited for, and until when; [`gone`]: since when it is away;
 //! * [`silence`]: who is not waited for, since nothing came from it;
 //! * [`watch`]: a study as it goes, to its end;
+//! * [`masked`]: rounds whose updates were summed under masks;
 //! * [`losses`]: what sites have reported of a round's model; [`standstill`]: why a study stands still, and what to do next.
 
 pub mod answers;
+mod closed;
 mod consent;
 mod draft;
 mod enrol;
@@ -20,6 +22,7 @@ pub mod fetch;
 pub mod gone;
 mod guess;
 pub mod losses;
+pub mod masked;
 mod private;
 mod register;
 pub mod rows;
