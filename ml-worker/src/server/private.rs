@@ -35,7 +35,7 @@ impl Worker {
     pub(super) fn private(&self, order: &DutyOrder, spec: &StudySpec, got: &Got) -> Result<Option<Private>, JobError> {
         let Some(privacy) = &spec.privacy else { return Ok(None) };
         let allowed = self.allowed(&order.duty.agreement)?;
-        self.named(order, spec, &allowed.dataset)?;
+        self.rows_named(order, spec, &allowed.dataset)?;
         let units = match privacy.unit() {
             Unit::Record => Units::records(got.rows.training.len()),
             Unit::Patient => Units::patients(&got.rows.patients, privacy.rows_per_patient() as usize, &self.secret),
@@ -84,7 +84,7 @@ impl Worker {
     }
 
     /// Whether the study's rows are counted under this name and no other.
-    fn named(&self, order: &DutyOrder, spec: &StudySpec, dataset: &str) -> Result<(), JobError> {
+    fn rows_named(&self, order: &DutyOrder, spec: &StudySpec, dataset: &str) -> Result<(), JobError> {
         let Some(data) = self.home.data(&order.duty.agreement)? else { return Ok(()) };
         let file = Hash::from(key("consilium/ledger/file/1", &[&self.secret, &data.0, &order.spec.0]));
         if self.home.rows_are_named(dataset, &file)? {

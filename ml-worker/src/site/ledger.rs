@@ -134,7 +134,7 @@ impl Home {
     /// What the file system says.
     pub fn name_rows(&self, dataset: &str, own: &OwnRows) -> Result<Option<(String, usize)>> {
         let telling = own.telling();
-        for other in self.named()? {
+        for other in self.named_sets()? {
             if other == dataset {
                 continue;
             }
@@ -169,7 +169,7 @@ impl Home {
     }
 
     /// Names that rows were noted under.
-    fn named(&self) -> Result<Vec<String>> {
+    fn named_sets(&self) -> Result<Vec<String>> {
         let folder = self.ledgers();
         if !folder.is_dir() {
             return Ok(Vec::new());
