@@ -13,7 +13,8 @@ impl StudySpec {
         self.privacy.as_ref().map(PrivacySpec::rules).transpose()
     }
 
-    /// Whether rules say of privacy what follows from this specification, and nothing else. Whoever enrols, trains or audits looks:
+    /// Whether rules say of privacy what follows from this specification, and nothing else. Whoever enrols or audits looks, and a worker
+    /// trains by what follows alone:
     /// the chain adds up what the rules say, and computes nothing.
     ///
     /// # Errors
