@@ -213,7 +213,7 @@ async fn run(command: Command, version: Version) -> anyhow::Result<ExitCode> {
         Command::Institutions(asked) => institution::list::run(&asked).await,
         Command::Firewall(options) => firewall::run(&options).await,
         Command::Export(options) => archive::export::run(options).await,
-        Command::Budget(command) => budget::run(&command),
+        Command::Budget(command) => budget::run(&command).await,
         Command::Authorities(options) => archive::authorities::run(&options).await,
         Command::Motions(options) => motions::show::run(&options).await,
         Command::Propose(command) => motions::propose::run(*command).await,
