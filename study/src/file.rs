@@ -11,6 +11,7 @@ use crate::{
     documents::Documents,
     model::Model,
     named::NamedFile,
+    privacy::{of_spec, PrivacySpec, NOT_YET},
     spec::{StudySpec, VERSION},
     training::{Evaluation, Training},
 };
@@ -50,6 +51,9 @@ pub struct StudyFile {
     pub evaluation: Evaluation,
     /// How rounds go.
     pub rules: RulesFile,
+    /// How much it may tell about one record or patient, where that is promised.
+    #[serde(default)]
+    pub privacy: Option<PrivacySpec>,
 }
 
 /// Data sets that come with the program.
@@ -217,6 +221,7 @@ impl StudyFile {
             preset.goes_with(&file.training).map_err(CanonicalError::Spec)?;
         }
         file.rules(2_000, 2)?;
+        file.check_private()?;
         Ok(file)
     }
 
@@ -233,6 +238,7 @@ impl StudyFile {
             seed: self.seed,
             initial: self.initial.clone(),
             documents: self.documents.clone(),
+            privacy: self.privacy_spec(),
         }
     }
 
@@ -295,6 +301,7 @@ impl StudyFile {
         if r.target_loss.is_some_and(|t| !(0.0..=1000.0).contains(&t)) {
             return Err(wrong("target_loss", "must lie between 0 and 1000"));
         }
+        self.check_private_rules()?;
         // first: what it refuses says that masks are why
         let range = self.rules.range_of_masks()?;
         let merge = self.merge()?;
@@ -331,7 +338,7 @@ impl StudyFile {
                 statistics_len: lens.statistics,
                 figures_len: lens.figures,
             }),
-            privacy: None,
+            privacy: spec.privacy_rules().map_err(CanonicalError::Spec)?,
         };
         rules.check().map_err(|e| match e {
             RulesError::Window => wrong(
@@ -363,7 +370,7 @@ impl StudyFile {
             | RulesError::MaskedShare
             | RulesError::MaskedRange => wrong("masked", "cannot be used with the rest of the rules"),
             RulesError::Invited | RulesError::Weights => wrong("weighting", "cannot be used"),
-            RulesError::Privacy => wrong("privacy", "cannot be used: the chain keeps no ledger of it"),
+            RulesError::Privacy => of_spec("privacy", NOT_YET),
         })?;
         Ok(rules)
     }

@@ -9,6 +9,7 @@ use crate::{
     named::NamedFile,
     nodes::Penalty,
     optimizer::Optimizer,
+    privacy::PrivacySpec,
     training::{Evaluation, Loss, Metric, Training},
 };
 use consilium_aggregation::{masked::MaskedLayout, Layout, LayoutError, Statistics, TensorShape};
@@ -47,6 +48,9 @@ pub struct StudySpec {
     /// Papers that the study stands on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documents: Option<Documents>,
+    /// How much it may tell about one record or patient, where that is promised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<PrivacySpec>,
 }
 
 impl StudySpec {
@@ -68,7 +72,8 @@ impl StudySpec {
         if matches!(self.model, Model::Preset(_)) {
             return Err(wrong("model.preset", "is for study files; a specification spells its layers out"));
         }
-        self.training.check(self.data.task())?;
+        self.check_privacy()?;
+        self.training.check(self.data.task(), self.privacy.is_some())?;
         self.evaluation.check()?;
         self.check_metric()?;
         if let Some(initial) = &self.initial {
@@ -103,7 +108,8 @@ impl StudySpec {
                  model.preset = \"lasso\"",
             ));
         }
-        architecture.check_batch(self.training.batch_size)
+        // the engine makes pieces of whatever a private step draws
+        architecture.check_batch(self.training.batch_size.max(1))
     }
 
     /// Whether the agreed metric is one of what is predicted.

@@ -143,6 +143,11 @@ fn agreement(history: &History) -> (Finding, Option<StudySpec>) {
             "the files that the specification describes have other lengths than the rules say",
         );
     }
+    // what a round costs, the noise and the rest of it are computed anew
+    if let Err(error) = spec.privacy_follows(rules) {
+        let text = format!("what the rules say of privacy does not follow from the specification: {error}");
+        finding.lower(Verdict::Differs, text);
+    }
     (finding, Some(spec))
 }
 

@@ -228,7 +228,7 @@ impl Plan {
         }
         for site in &mut self.sites {
             site.data = check_data(&self.programs, &study, site).await?;
-            let rows = site.data["training"]["rows"].as_u64().context("the worker counted no training rows")?;
+            let rows = site.data["units"].as_u64().context("the worker counted no training rows")?;
             site.samples = u32::try_from(rows)?;
         }
         seen_somewhere(&self.sites)

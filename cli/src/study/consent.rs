@@ -154,13 +154,20 @@ impl Screen<'_> {
                 rules.statistics_len
             ));
         }
-        lines.push(match masked {
-            None => format!(
+        lines.push(match (masked, &self.spec.privacy) {
+            (None, Some(_)) => "to everybody who reads the chain: that we take part, with how many training rows; the hashes of these files; \
+                                no figure of our rows; when we answered, and where we cannot, one word why"
+                .into(),
+            (Some(_), Some(_)) => "to everybody who reads the chain: that we take part, with how many training rows; the hashes of these \
+                                   files; keys and shares that open the sum of each round; no figure of our rows; when we answered, and \
+                                   where we cannot, one word why"
+                .into(),
+            (None, None) => format!(
                 "to everybody who reads the chain: that we take part, with how many training rows; the hashes of these files; in each \
                  round one {metric} over our validation rows, if they are {} or more; when we answered, and where we cannot, one word why",
                 self.spec.evaluation.min_rows
             ),
-            Some(_) => format!(
+            (Some(_), None) => format!(
                 "to everybody who reads the chain: that we take part, with how many training rows; the hashes of these files; keys and \
                  shares that open the sum of each round, and no site's update; when we answered, and where we cannot, one word why. Our \
                  {metric} in a round is seen by nobody, only that of all sites' validation rows together, where {MIN_REPORTERS} sites or \

@@ -1,7 +1,7 @@
 //! `consilium study enrol`: an institution signs exactly one agreement, with the number of its training rows, after it was shown
 //! what that is ([`super::consent`]).
 
-use super::{consent::Screen, rows, voices::said};
+use super::{consent::Screen, private, rows, voices::said};
 use crate::{
     ask,
     chain::{agreement_hash, Chain, StudyInfo, SWARM},
@@ -30,6 +30,12 @@ pub struct Enrol {
     /// This site's table, in place of the count: its training rows are counted, and it is named in the folder's sites.toml
     #[arg(long, value_name = "FILE", requires = "dir")]
     data: Option<PathBuf>,
+    /// Of a private study: the name under which this site counts what studies cost these rows, the same in every study
+    #[arg(long, value_name = "NAME", requires = "data")]
+    dataset: Option<String>,
+    /// Of a private study: how much all studies together may cost these rows
+    #[arg(long, value_name = "EPSILON", requires = "data")]
+    epsilon: Option<f64>,
     /// Folder of `consilium-node` and `ml-worker`. Left out: that of this program
     #[arg(long, value_name = "DIR", requires = "data")]
     bin_dir: Option<PathBuf>,
@@ -79,6 +85,11 @@ pub async fn run(options: Enrol) -> Result<()> {
         );
     }
     lengths_fit(&spec, &info.state.rules)?;
+    private::follows(&spec, &info.state.rules)?;
+    let counted = match &options.data {
+        Some(_) => private::counted(&spec, options.dataset.as_deref(), options.epsilon)?,
+        None => None,
+    };
     let data = match &options.data {
         Some(data) => Some(data.canonicalize().with_context(|| format!("--data {}", data.display()))?),
         None => None,
@@ -91,7 +102,7 @@ pub async fn run(options: Enrol) -> Result<()> {
         (None, Some(data), Some(dir)) => {
             let programs = Programs::find(options.bin_dir.as_deref())?;
             let rows = rows::count(&programs, dir, &spec, &data).await?;
-            rows::name_in_sites(dir, &wanted, &data)?;
+            rows::name_in_sites(dir, &wanted, &data, counted)?;
             rows
         }
         _ => bail!("how many rows does this site train on? Give --data FILE with --dir FOLDER, or --samples ROWS"),

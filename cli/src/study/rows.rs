@@ -16,7 +16,7 @@ use std::{
 };
 
 /// How many rows of a table the worker of a folder will train on, by the agreed specification and the worker's secret: the
-/// worker's own program counts them.
+/// worker's own program counts them. Of a study that promises privacy to patients, how many patients these are of.
 ///
 /// # Errors
 /// The table does not fit the specification, as the worker says; the secret cannot be read, or nothing is left to train on.
@@ -26,7 +26,10 @@ pub async fn count(programs: &Programs, dir: &Path, spec: &[u8], data: &Path) ->
     command.arg("check").arg("--spec").arg(file.path()).arg("--data").arg(data);
     command.arg("--secret").arg(dir.join(WORKER_SECRET));
     let found = answer(command).await?;
-    let rows = found["training"]["rows"].as_u64().context("the worker counted no training rows")?;
+    let rows = found["units"]
+        .as_u64()
+        .or(found["training"]["rows"].as_u64())
+        .context("the worker counted no training rows")?;
     if rows == 0 {
         bail!("{}: no row is left to train on", data.display());
     }
@@ -77,6 +80,11 @@ pub fn entry(agreement: &Hash, data: &Path) -> String {
     format!("[[study]]\nagreement = \"{}\"\ndata = {quoted}\n", hex::encode(agreement))
 }
 
+/// Lines of an entry that say under which name a private study's rows are counted, and how much they may cost.
+fn counting(counted: Option<(&str, f64)>) -> String {
+    counted.map_or_else(String::new, |(dataset, epsilon)| format!("dataset = \"{dataset}\"\nepsilon = {epsilon:?}\n"))
+}
+
 /// A line for a shell that adds an agreement's entry to a folder's `sites.toml`; the table is to be named in it.
 pub fn naming(dir: &Path, agreement: &Hash) -> String {
     let folder = dir.join(SITES).display().to_string().replace('\'', "'\\''");
@@ -101,11 +109,12 @@ pub fn data_of(dir: &Path, agreement: &Hash) -> Option<PathBuf> {
     named(&table, agreement).map(|data| dir.join(data))
 }
 
-/// Names the table for an agreement in the folder's `sites.toml`, where nothing is said of that agreement yet.
+/// Names the table for an agreement in the folder's `sites.toml`, where nothing is said of that agreement yet; of a private study
+/// with the data set that it counts for, and what that may cost.
 ///
 /// # Errors
 /// The file cannot be read or written, or names another table.
-pub fn name_in_sites(dir: &Path, agreement: &Hash, data: &Path) -> Result<()> {
+pub fn name_in_sites(dir: &Path, agreement: &Hash, data: &Path, counted: Option<(&str, f64)>) -> Result<()> {
     let file = dir.join(SITES);
     let shown = file.display();
     let text = match fs::read_to_string(&file) {
@@ -132,7 +141,7 @@ pub fn name_in_sites(dir: &Path, agreement: &Hash, data: &Path) -> Result<()> {
         if let Ok(old) = fs::metadata(&file) {
             to.set_permissions(old.permissions())?;
         }
-        to.write_all(format!("{text}{between}{}", entry(agreement, data)).as_bytes())?;
+        to.write_all(format!("{text}{between}{}{}", entry(agreement, data), counting(counted)).as_bytes())?;
         to.sync_all()?;
         fs::rename(&new, &file)
     };
@@ -166,20 +175,25 @@ mod tests {
         fs::write(&other, "a\n").unwrap();
         let agreement = Hash::repeat_byte(0xab);
         fs::write(dir.join(SITES), "# ours").unwrap();
-        name_in_sites(&dir, &agreement, &one).unwrap();
-        name_in_sites(&dir, &agreement, &one).unwrap();
+        name_in_sites(&dir, &agreement, &one, None).unwrap();
+        name_in_sites(&dir, &agreement, &one, None).unwrap();
         let text = fs::read_to_string(dir.join(SITES)).unwrap();
         assert_eq!(text, format!("# ours\n{}", entry(&agreement, &one)));
         let table: toml::Table = text.parse().unwrap();
         assert_eq!(table["study"][0]["data"].as_str(), one.to_str());
-        let error = name_in_sites(&dir, &agreement, &other).unwrap_err().to_string();
+        let error = name_in_sites(&dir, &agreement, &other, None).unwrap_err().to_string();
         assert!(error.contains("one \"1\".csv") && error.contains("other.csv"), "{error}");
-        name_in_sites(&dir, &Hash::repeat_byte(1), &other).unwrap();
+        name_in_sites(&dir, &Hash::repeat_byte(1), &other, None).unwrap();
         let table: toml::Table = fs::read_to_string(dir.join(SITES)).unwrap().parse().unwrap();
         assert_eq!(table["study"].as_array().unwrap().len(), 2);
         fs::write(dir.join(SITES), "[[study]\n").unwrap();
-        assert!(format!("{:#}", name_in_sites(&dir, &agreement, &one).unwrap_err()).contains(SITES));
+        assert!(format!("{:#}", name_in_sites(&dir, &agreement, &one, None).unwrap_err()).contains(SITES));
         fs::remove_file(dir.join(SITES)).unwrap();
-        name_in_sites(&dir, &agreement, &one).unwrap();
+        name_in_sites(&dir, &agreement, &one, None).unwrap();
+        fs::remove_file(dir.join(SITES)).unwrap();
+        name_in_sites(&dir, &agreement, &one, Some(("oncology-2026", 8.0))).unwrap();
+        let table: toml::Table = fs::read_to_string(dir.join(SITES)).unwrap().parse().unwrap();
+        assert_eq!(table["study"][0]["dataset"].as_str(), Some("oncology-2026"));
+        assert_eq!(table["study"][0]["epsilon"].as_float(), Some(8.0));
     }
 }

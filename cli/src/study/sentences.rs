@@ -88,6 +88,7 @@ pub fn rules(study: &Study, names: &Names) -> Vec<String> {
             }
         ),
     ];
+    lines.extend(super::private::rule(rules));
     if let Some(masked) = &rules.masked {
         lines.push(masks(masked.range_log2));
     }

@@ -301,7 +301,7 @@ mod tests {
         assert!(text.contains(SITES) && text.contains(&hash) && text.contains("data = \"FILE\""), "{text}");
         let data = dir.join("t.csv");
         fs::write(&data, "a\n").unwrap();
-        name_in_sites(&dir, &info.agreement, &data).unwrap();
+        name_in_sites(&dir, &info.agreement, &data, None).unwrap();
         let text = said(&info, None, None);
         assert!(text.starts_with("ok ") && text.contains("rows signed"), "{text}");
         // what the worker could not do, in its own words

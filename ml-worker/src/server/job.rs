@@ -235,7 +235,8 @@ impl Worker {
         // which rows are of one patient is not known any more here
         let figures = if spec.data.group.is_some() { figures.map(Figures::without_intervals) } else { figures };
         self.home.put_note(&StudyKey::of(duty), "figures", of, &figures)?;
-        Ok(micro_of(spec, &z, validation))
+        // a figure of this site's rows would leave it uncounted
+        Ok(if spec.privacy.is_some() { None } else { micro_of(spec, &z, validation) })
     }
 
     fn statistics(&self, order: &DutyOrder, hash: &Hash, spec: &StudySpec) -> Result<DutyOutput, JobError> {

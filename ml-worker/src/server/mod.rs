@@ -23,6 +23,7 @@ mod metrics;
 mod misconfigured;
 mod order;
 mod present;
+mod private;
 mod remake;
 mod shelf;
 mod train;

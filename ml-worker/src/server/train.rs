@@ -42,6 +42,8 @@ impl Worker {
         let masked = self.stays_here(order);
         let began = Instant::now();
         let got = self.rows(order, spec)?;
+        // before anything else is made of the rows
+        let private = self.private(order, spec, &got)?;
         let base = self.base(order, spec)?;
         let metric = self.evaluate(order, spec, &base, &got)?;
         let state = self.state(order, spec)?;
@@ -72,6 +74,7 @@ impl Worker {
             // a trainer of one's own is given it as it starts
             device: if trainer.is_none() { self.device(&duty.agreement)? } else { None },
             keep: Some(&keep),
+            private: private.as_ref(),
             ..Session::new(spec, &base, &got.rows.training, Some(&got.rows.validation), &state, &seeds)
         };
         let before = began.elapsed();

@@ -127,6 +127,10 @@ impl Home {
         for folder in [&self.0, &self.0.join("results"), &self.0.join("specs"), &studies] {
             clean(folder)?;
         }
+        let ledger = self.0.join("ledger");
+        if ledger.is_dir() {
+            clean(&ledger)?;
+        }
         let below = |folder: &Path| -> Result<Vec<PathBuf>> {
             let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
             Ok(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect())

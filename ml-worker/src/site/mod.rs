@@ -4,6 +4,7 @@ mod agreement;
 mod home;
 mod journal;
 mod later;
+mod ledger;
 mod masks;
 mod merges;
 mod moved;
@@ -14,6 +15,7 @@ mod study;
 
 pub use home::{group_key, read_secret, Home};
 pub use later::{Later, EVERY as SETTLE_EVERY};
+pub use ledger::OwnRows;
 pub use masks::{Answered, Pairing, Worked};
 pub use merges::{Dissent, OwnMerge, What};
 pub use settings::{Confinement, SiteError, Sites, StudySettings, TrainerSettings};

@@ -3,6 +3,7 @@
 mod column;
 mod hidden;
 pub mod look;
+mod private;
 pub mod words;
 
 use crate::data::{
@@ -349,6 +350,7 @@ fn train(report: &mut Report, spec: &StudySpec, table: &Table, kept: &[usize]) -
         report.problem(format!("{}; add rows of other patients", error.message), true);
         return Ok(());
     }
+    private::private(spec, &rows, &training, report);
     if report.masked {
         report.others_see = hidden::others_see(spec, training.len());
     }
@@ -380,8 +382,8 @@ fn train(report: &mut Report, spec: &StudySpec, table: &Table, kept: &[usize]) -
             false,
         );
     }
-    let scaling = if spec.data.scaling == Scaling::Swarm { Scaling::Site } else { spec.data.scaling };
-    let scaler = Scaler::of(scaling, table, &training, None)?;
+    let scaling = if spec.data.scaling == Scaling::Swarm { Scaling::Site } else { spec.data.scaling.clone() };
+    let scaler = Scaler::of(&scaling, table, &training, None)?;
     let made = scaler.apply(table, kept)?;
     let place = made.not_finite().map_err(|e| DataError::io("rows of a table cannot be read", &e))?;
     if let Some((_, column)) = place {

@@ -23,6 +23,8 @@ pub struct Prepared {
     pub validation: Rows,
     /// How they were made of the table.
     pub preprocessing: Preprocessing,
+    /// Of each training row, the keyed hash of its patient, where the study has a column of these; else empty.
+    pub patients: Vec<[u8; 32]>,
 }
 
 /// What a column of the statistics that sites share is called, counted from 0, where there is no table at hand: a numeric
@@ -80,11 +82,15 @@ impl Prepared {
     pub fn new(spec: &StudySpec, table: &Table, split: &Split, swarm: Option<&Statistics>) -> Result<Self, DataError> {
         let (training, validation) = split.rows(table);
         enough(spec, table, &training)?;
-        let scaler = Scaler::of(spec.data.scaling, table, &training, swarm)?;
+        let scaler = Scaler::of(&spec.data.scaling, table, &training, swarm)?;
         let prepared = Self {
             training: scaler.apply(table, &training)?,
             validation: scaler.apply(table, &validation)?,
             preprocessing: Preprocessing { spec: spec.data.clone(), scaler },
+            patients: match spec.data.group {
+                Some(_) => training.iter().map(|row| table.groups[*row]).collect(),
+                None => Vec::new(),
+            },
         };
         for rows in [&prepared.training, &prepared.validation] {
             let found = rows.not_finite().map_err(|e| DataError::io("rows of a table cannot be read", &e))?;

@@ -102,6 +102,12 @@ impl Scaler {
         self.target
     }
 
+    /// By agreed centres and deviations, where each of these columns has them. A missing value becomes the centre.
+    pub fn agreed<'a>(scaling: &Scaling, columns: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let (centre, deviation) = scaling.agreed(columns)?;
+        Some(Self::alike(centre.clone(), deviation, centre))
+    }
+
     /// Leaves numbers as they are. A missing value becomes the mean of these statistics; 0 where nothing is known.
     pub fn identity(statistics: &Statistics) -> Self {
         let width = statistics.mean.len();
@@ -151,7 +157,7 @@ impl Scaler {
     /// # Errors
     /// Rows on disk that cannot be read.
     pub fn of(
-        scaling: Scaling,
+        scaling: &Scaling,
         table: &Table,
         training: &[usize],
         swarm: Option<&Statistics>,
@@ -159,7 +165,7 @@ impl Scaler {
         let (swarm, target) = match (swarm, table.form.task) {
             (Some(statistics), Task::Value) => {
                 let (features, target) = Target::part(statistics);
-                ((scaling == Scaling::Swarm).then_some(features), target)
+                ((*scaling == Scaling::Swarm).then_some(features), target)
             }
             (None, Task::Value) => (None, Some(Target::of(table, training))),
             (swarm, Task::Binary | Task::Classes(_) | Task::Labels(_) | Task::Events(_)) => (swarm.cloned(), None),
@@ -169,6 +175,11 @@ impl Scaler {
             (None, Scaling::None | Scaling::Swarm) => Self::own(table, training)?,
             (None, Scaling::Site) => Self::standard(&feature_statistics(table, training)?),
             (None, Scaling::Transductive) => Self::transductive(),
+            (None, Scaling::Fixed(_)) => {
+                Self::agreed(scaling, table.features.iter().map(String::as_str)).ok_or_else(|| {
+                    DataError::schema("has other numeric columns than those that data.scaling has numbers of")
+                })?
+            }
         };
         Ok(scaler.with_target(target))
     }

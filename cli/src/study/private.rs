@@ -1,0 +1,163 @@
+//! What is said of a private study, and what its signers look at.
+
+use anyhow::{ensure, Context, Result};
+use consilium_primitives::{
+    rules::{Privacy, PrivacyUnit},
+    StudyRules,
+};
+use consilium_privacy::{epsilon_micro, words, Spend, Unit};
+use consilium_study::StudySpec;
+
+/// Of whom the rules count.
+fn unit(privacy: &Privacy) -> Unit {
+    match privacy.unit {
+        PrivacyUnit::Record => Unit::Record,
+        PrivacyUnit::Patient => Unit::Patient,
+    }
+}
+
+/// What so many rounds cost by what was signed, in millionths of ε.
+pub fn cost(privacy: &Privacy, rounds: u32) -> u64 {
+    let all: Spend = privacy.spend.map(|one| one.saturating_mul(u64::from(rounds)));
+    epsilon_micro(&all, privacy.delta_exp)
+}
+
+/// What the rules say of privacy, in a sentence; none where nothing is promised.
+pub fn rule(rules: &StudyRules) -> Option<String> {
+    let privacy = rules.privacy.as_ref()?;
+    Some(format!(
+        "what a round costs each site's data set is counted ({}, {}): one round alone {}, all {} rounds together {}. A step draws at a rate \
+         of {}, no gradient is longer than {}, noise has σ {:.3}; a site whose ledger has no room left sends no update",
+        words::delta(privacy.delta_exp),
+        words::per(unit(privacy)),
+        words::epsilon(cost(privacy, 1)),
+        rules.max_rounds,
+        words::epsilon(cost(privacy, rules.max_rounds)),
+        f64::from(privacy.rate_ppm) / 1e6,
+        f64::from(privacy.clip_micro) / 1e6,
+        f64::from(privacy.sigma_1024) / 1024.0,
+    ))
+}
+
+/// Whether the rules say of privacy what follows from the specification, and nothing else: the chain adds up what they say.
+///
+/// # Errors
+/// What does not follow, and that nobody should sign it.
+pub fn follows(spec: &[u8], rules: &StudyRules) -> Result<()> {
+    let spec = StudySpec::from_canonical(spec).context("no worker takes this specification")?;
+    spec.privacy_follows(rules).context(
+        "what the rules say of privacy does not follow from the specification: the chain would count something else than sites spend. Its \
+         proposer must register it anew; do not enrol",
+    )
+}
+
+/// Whether a site that signs a private study has told its worker what may be spent.
+///
+/// # Errors
+/// It has not; or it has, for a study that counts nothing.
+pub fn counted<'a>(spec: &[u8], dataset: Option<&'a str>, epsilon: Option<f64>) -> Result<Option<(&'a str, f64)>> {
+    let spec = StudySpec::from_canonical(spec).context("no worker takes this specification")?;
+    if spec.privacy.is_none() {
+        ensure!(
+            dataset.is_none() && epsilon.is_none(),
+            "this study promises no privacy, so that nothing is counted: leave --dataset and --epsilon out"
+        );
+        return Ok(None);
+    }
+    let both = dataset.zip(epsilon).context(
+        "this study counts what it costs your rows: say under which name they are counted, the same in every study, and how much all studies \
+         together may cost them: --dataset NAME --epsilon 8",
+    )?;
+    consilium_privacy::dataset_name(both.0).map_err(anyhow::Error::msg).context("--dataset")?;
+    ensure!(
+        both.1 > 0.0 && both.1 <= 1_000.0,
+        "--epsilon {}: must be above 0, and at most 1000; 1 to 8 are usual",
+        both.1
+    );
+    Ok(Some(both))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use consilium_study::StudyFile;
+
+    const PLAIN: &str = include_str!("../../../examples/breast-cancer/study.toml");
+
+    /// The demo's study with a promise, and rules to it. It is not read as a file: of those, this version refuses what it cannot keep.
+    fn private() -> (Vec<u8>, StudyRules) {
+        let plain = StudyFile::parse(PLAIN).unwrap();
+        let mut spec = plain.spec();
+        spec.data.scaling = consilium_study::Scaling::None;
+        (spec.training.batch_size, spec.training.epochs, spec.training.batches) = (0, 0, 0);
+        let rules = StudyRules { statistics_len: 0, ..plain.rules(2_000, 4).unwrap() };
+        let text = format!(
+            "epsilon = 4.0\ndelta = 1e-5\nclip = 0.5\nrate = 0.25\nsteps = 8\nunit = \"record\"\nrounds = {}\n",
+            rules.max_rounds
+        );
+        spec.privacy = Some(toml::from_str(&text).unwrap());
+        let privacy = spec.privacy_rules().unwrap();
+        (spec.canonical().unwrap(), StudyRules { privacy, target: None, patience: 0, ..rules })
+    }
+
+    #[test]
+    fn spend_in_rules_that_does_not_follow_is_refused_at_enrolment() {
+        let (spec, rules) = private();
+        follows(&spec, &rules).unwrap();
+        let right = rules.privacy.unwrap();
+        let changes: [fn(&mut Privacy); 7] = [
+            |p| p.spend[0] -= 1,
+            |p| p.spend[15] += 1,
+            |p| p.sigma_1024 -= 1,
+            |p| p.steps -= 1,
+            |p| p.rate_ppm += 1,
+            |p| p.delta_exp -= 1,
+            |p| p.unit = PrivacyUnit::Patient,
+        ];
+        for change in changes {
+            let mut slip = right;
+            change(&mut slip);
+            let error =
+                format!("{:#}", follows(&spec, &StudyRules { privacy: Some(slip), ..rules.clone() }).unwrap_err());
+            assert!(error.contains("do not enrol") && error.contains("privacy"), "{error}");
+        }
+        // one side alone
+        assert!(follows(&spec, &StudyRules { privacy: None, ..rules.clone() }).is_err());
+        let plain = StudyFile::parse(PLAIN).unwrap();
+        let plain_spec = plain.spec().canonical().unwrap();
+        assert!(follows(&plain_spec, &rules).is_err());
+        follows(&plain_spec, &plain.rules(2_000, 4).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn what_all_rounds_cost_is_said_before_anybody_signs() {
+        let (_, rules) = private();
+        let said = rule(&rules).unwrap();
+        assert!(said.contains("δ 10⁻⁵, per record") && said.contains("σ "), "{said}");
+        let privacy = rules.privacy.unwrap();
+        assert!(said.contains(&words::epsilon(cost(&privacy, 1))), "{said}");
+        // the sixteen orders of the ledger are at most a little dearer than all of them
+        let all = cost(&privacy, rules.max_rounds);
+        assert!(all > 3_900_000 && all <= 4_060_000, "{all}");
+        assert!(rule(&StudyRules { privacy: None, ..rules }).is_none());
+    }
+
+    #[test]
+    fn a_private_study_is_signed_with_a_data_set_and_a_limit_and_no_other_with_them() {
+        let (spec, _) = private();
+        assert_eq!(counted(&spec, Some("oncology-2026"), Some(8.0)).unwrap(), Some(("oncology-2026", 8.0)));
+        for (dataset, epsilon, words) in [
+            (None, None, "--dataset NAME --epsilon 8"),
+            (Some("x"), None, "--dataset NAME --epsilon 8"),
+            (Some("../x"), Some(8.0), "no name of a data set"),
+            (Some("x"), Some(0.0), "1 to 8 are usual"),
+        ] {
+            let error = format!("{:#}", counted(&spec, dataset, epsilon).unwrap_err());
+            assert!(error.contains(words), "{error}");
+        }
+        let plain = StudyFile::parse(PLAIN).unwrap().spec().canonical().unwrap();
+        assert_eq!(counted(&plain, None, None).unwrap(), None);
+        assert!(counted(&plain, Some("x"), None).unwrap_err().to_string().contains("leave --dataset"));
+    }
+}
