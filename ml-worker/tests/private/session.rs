@@ -162,14 +162,15 @@ fn patients_are_drawn_and_shortened_as_one() {
 
 #[test]
 fn what_would_look_at_records_without_noise_is_refused() {
-    let refused = |change: &dyn Fn(&mut StudySpec)| {
+    type Change<'a> = &'a dyn Fn(&mut StudySpec);
+    let refused = |change: Change<'_>| {
         let mut site = Site::new(LAYERS, ADAM);
         change(&mut site.spec);
         let error = site.result(&site.private(250_000, 1.0)).unwrap_err();
         assert_eq!(error.code(), FailureCode::Refused, "{error}");
         error.to_string()
     };
-    let changes: [(&str, &dyn Fn(&mut StudySpec)); 4] = [
+    let changes: [(&str, Change<'_>); 4] = [
         ("clip", &|spec| spec.training.clip = Some(Clip::Norm(1.0))),
         ("early_stopping", &|spec| {
             spec.training.early_stopping = Some(EarlyStopping { patience: 3, min_delta: 0.0 });
