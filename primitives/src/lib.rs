@@ -1,6 +1,7 @@
 //! The vocabulary that every room of Consilium shares.
 //!
 //! * [`blobs`]: what the chain says about blobs to the node.
+//! * [`budget`]: what a data set may cost, and has cost.
 //! * [`ids`]: what things are called: institutions, studies, blobs.
 //! * [`kinds`]: kinds of duties, failures and files.
 //! * [`masks`]: keys, roots, commitments and lengths of masked sums.
@@ -30,6 +31,7 @@
 extern crate alloc;
 
 pub mod blobs;
+pub mod budget;
 pub mod duty;
 pub mod ids;
 pub mod kinds;
