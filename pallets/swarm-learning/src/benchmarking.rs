@@ -24,7 +24,7 @@ use frame_system::RawOrigin;
 use sp_application_crypto::RuntimeAppPublic;
 use sp_core::crypto::AccountId32;
 use sp_runtime::transaction_validity::TransactionSource;
-use states::{disputed, judged, paused};
+use states::{disputed, judged, merging, paused};
 
 /// What a file's length is agreed to be.
 const LEN: u64 = 1_000;
@@ -125,22 +125,6 @@ fn ahead<T: Config>(study: StudyId, who: &AccountId32) -> Vote {
     let duty = Duty { kind: DutyKind::Train, round: duty.round.saturating_add(1), base: root, ..duty };
     let next = Next::Update { duty: duty.hash(), root: hash(3_000), len: LEN, metric: Some(1) };
     Vote { body: VoteBody::Ahead { root, marks: Marks::default(), next }, ..vote }
-}
-
-/// A study whose first merge is open, with all inputs.
-fn merging<T: Config>(all: &[(AccountId32, AuthorityId)], rules: StudyRules) -> StudyId {
-    let study = full::<T>(all, rules);
-    assert_ok!(Pallet::<T>::start(RawOrigin::Signed(all[0].0.clone()).into(), study));
-    for (who, _) in all {
-        if matches!(phase::<T>(study), Phase::Init { .. }) {
-            answer::<T>(study, who, VoteBody::Root(hash(0)));
-        }
-    }
-    for ((who, _), n) in all.iter().zip(1..) {
-        answer::<T>(study, who, VoteBody::Update { root: hash(n), len: LEN, metric: None });
-    }
-    assert!(matches!(phase::<T>(study), Phase::Merging(_)));
-    study
 }
 
 fn phase<T: Config>(study: StudyId) -> Phase {
