@@ -6,7 +6,7 @@ pub(crate) mod masked;
 mod states;
 
 use crate::{
-    pallet::{Call, Config, NextStudy, Pallet, Postings, Studies},
+    pallet::{Budgets, Call, Config, Datasets, NextStudy, Pallet, Postings, Studies},
     sr25519::AuthorityId,
     types::{genesis, institution, Membership, Spec},
     MAX_RUNNING,
@@ -15,7 +15,8 @@ use alloc::{boxed::Box, vec, vec::Vec};
 use consilium_primitives::{
     round::{Event, Phase},
     rules::{close_at_once, MAX_PARTICIPANTS, MAX_SPEC_LEN, PPM},
-    Duty, DutyKind, Hash, Marks, Merge, MergeRule, Next, OnStall, StudyId, StudyRules, Vote, VoteBody, Weighting,
+    Duty, DutyKind, Hash, Marks, Merge, MergeRule, Next, OnStall, PrivacyUnit, StudyId, StudyRules, Vote, VoteBody,
+    Weighting,
 };
 use frame_benchmarking::v2::*;
 use frame_support::{assert_ok, traits::Authorize, traits::Hooks};
@@ -23,7 +24,7 @@ use frame_system::RawOrigin;
 use sp_application_crypto::RuntimeAppPublic;
 use sp_core::crypto::AccountId32;
 use sp_runtime::transaction_validity::TransactionSource;
-use states::{disputed, judged, paused};
+use states::{disputed, judged, merging, paused};
 
 /// What a file's length is agreed to be.
 const LEN: u64 = 1_000;
@@ -124,22 +125,6 @@ fn ahead<T: Config>(study: StudyId, who: &AccountId32) -> Vote {
     let duty = Duty { kind: DutyKind::Train, round: duty.round.saturating_add(1), base: root, ..duty };
     let next = Next::Update { duty: duty.hash(), root: hash(3_000), len: LEN, metric: Some(1) };
     Vote { body: VoteBody::Ahead { root, marks: Marks::default(), next }, ..vote }
-}
-
-/// A study whose first merge is open, with all inputs.
-fn merging<T: Config>(all: &[(AccountId32, AuthorityId)], rules: StudyRules) -> StudyId {
-    let study = full::<T>(all, rules);
-    assert_ok!(Pallet::<T>::start(RawOrigin::Signed(all[0].0.clone()).into(), study));
-    for (who, _) in all {
-        if matches!(phase::<T>(study), Phase::Init { .. }) {
-            answer::<T>(study, who, VoteBody::Root(hash(0)));
-        }
-    }
-    for ((who, _), n) in all.iter().zip(1..) {
-        answer::<T>(study, who, VoteBody::Update { root: hash(n), len: LEN, metric: None });
-    }
-    assert!(matches!(phase::<T>(study), Phase::Merging(_)));
-    study
 }
 
 fn phase<T: Config>(study: StudyId) -> Phase {
@@ -327,6 +312,40 @@ mod benchmarks {
         _(RawOrigin::Signed(all[0].0.clone()), study);
 
         assert!(matches!(phase::<T>(study), Phase::Collecting(_)));
+    }
+
+    #[benchmark]
+    fn declare_budget() {
+        let all = participants::<T>();
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(all[0].0.clone()), hash(1), 4_000_000, 5, PrivacyUnit::Patient);
+
+        assert_eq!(Datasets::<T>::get(institution(&all[0].0)), 1);
+    }
+
+    #[benchmark]
+    fn raise_budget() {
+        let all = participants::<T>();
+        let who = RawOrigin::Signed(all[0].0.clone());
+        assert_ok!(Pallet::<T>::declare_budget(who.clone().into(), hash(1), 1, 5, PrivacyUnit::Patient));
+
+        #[extrinsic_call]
+        _(who, hash(1), 4_000_000);
+
+        assert!(Budgets::<T>::get(institution(&all[0].0), hash(1)).is_some_and(|it| it.raise_to().is_some()));
+    }
+
+    #[benchmark]
+    fn lower_budget() {
+        let all = participants::<T>();
+        let who = RawOrigin::Signed(all[0].0.clone());
+        assert_ok!(Pallet::<T>::declare_budget(who.clone().into(), hash(1), 9, 5, PrivacyUnit::Patient));
+
+        #[extrinsic_call]
+        _(who, hash(1), 4);
+
+        assert!(Budgets::<T>::get(institution(&all[0].0), hash(1)).is_some_and(|it| it.limit_micro(0) == 4));
     }
 
     #[benchmark]

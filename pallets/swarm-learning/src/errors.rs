@@ -99,6 +99,18 @@ mod errors {
         MaskedRange,
         /// With masks, the length of a masked file is 0 where there is to be one, or too large.
         MaskedLength,
+        /// The caller has declared no budget of this data set: `consilium budget declare`.
+        NoBudget,
+        /// The caller has declared a budget of this data set already: raise or lower it.
+        HasBudget,
+        /// The caller has declared as many budgets as it may.
+        TooManyDatasets,
+        /// The limit of a budget is 0.
+        BadLimit,
+        /// The budget's delta must be a power of ten from 1e-3 to 1e-12.
+        BadDelta,
+        /// A limit is raised to one that is no higher, or lowered to one that is no lower.
+        LimitStays,
         /// Privacy is asked for, and this chain keeps no ledger of it yet: register the study without.
         PrivacyNotYet,
     }

@@ -345,7 +345,6 @@ mod events {
         Posted {
             study: StudyId,
             round: u32,
-            /// The participant.
             institution: InstitutionId,
             pairing: u32,
             /// Which of these.
@@ -358,17 +357,11 @@ mod events {
             round: u32,
             /// Number of the pairing.
             pairing: u32,
-            /// The partners.
             partners: PerMember<InstitutionId>,
         },
         /// A participant holds all masked files of the frozen list.
         #[codec(index = 33)]
-        Gathered {
-            study: StudyId,
-            round: u32,
-            /// The participant.
-            institution: InstitutionId,
-        },
+        Gathered { study: StudyId, round: u32, institution: InstitutionId },
         /// Which masked files are summed is fixed for good.
         #[codec(index = 34)]
         SetFixed {
@@ -379,21 +372,20 @@ mod events {
         },
         /// A participant says that a masked sum cannot be used.
         #[codec(index = 35)]
-        CalledVoid {
-            study: StudyId,
-            round: u32,
-            /// The participant.
-            institution: InstitutionId,
-            /// Why.
-            why: VoidReason,
-        },
+        CalledVoid { study: StudyId, round: u32, institution: InstitutionId, why: VoidReason },
         /// A masked sum could not be used: its round is over without a model, and the next one stands on the same.
         #[codec(index = 36)]
-        Voided {
-            study: StudyId,
-            round: u32,
-            /// Why.
-            why: VoidReason,
+        Voided { study: StudyId, round: u32, why: VoidReason },
+        /// An institution has declared, raised or lowered what all studies together may cost one of its data sets.
+        #[codec(index = 37)]
+        BudgetSet {
+            institution: InstitutionId,
+            /// Hash of the data set's name.
+            dataset: Hash,
+            /// Millionths of epsilon.
+            limit_micro: u32,
+            /// The block from which on it holds.
+            from: u32,
         },
     }
 }

@@ -21,7 +21,8 @@
 //! # Extrinsics
 //!
 //! Signed by the account that signs for an institution: [`Call::register`], [`Call::enrol`], [`Call::withdraw`], [`Call::start`],
-//! [`Call::resume`], [`Call::abort`]. Signed by an institution's `swarm` session key, as an authorized general
+//! [`Call::resume`], [`Call::abort`]; and of budgets of data sets [`Call::declare_budget`], [`Call::raise_budget`],
+//! [`Call::lower_budget`]. Signed by an institution's `swarm` session key, as an authorized general
 //! transaction without nonce or fee: [`Call::vote`], and [`Call::post`] where bytes come with it. [`Call::abandon`] gives up a masked
 //! sum that waits for people.
 //!
@@ -55,6 +56,7 @@ extern crate alloc;
 
 #[cfg(any(feature = "runtime-benchmarks", test))]
 mod benchmarking;
+mod budgets;
 mod conductor;
 mod effects;
 mod errors;
@@ -93,24 +95,14 @@ pub const MAX_PROPOSED: u32 = 8;
 /// Most pairings of one study whose postings are kept: its rounds in the window, the statistics, the figures and the one that is open.
 pub const MAX_KEPT: u32 = MAX_KEPT_ROUNDS + 5;
 
+/// Most data sets that one institution can declare a budget of.
+pub const MAX_DATASETS: u32 = 64;
+
 /// Most pairings that wait for their postings to be forgotten: those of all studies that may run, and as many again.
 pub const MAX_OVER: u32 = 2 * MAX_RUNNING * MAX_KEPT;
 
-/// The key that signs votes: sr25519, in application [`KEY_TYPE`].
-pub mod sr25519 {
-    mod app {
-        use sp_application_crypto::{app_crypto, sr25519};
-        app_crypto!(sr25519, crate::KEY_TYPE);
-    }
-    sp_application_crypto::with_pair! {
-        /// Key pair of a `swarm` key.
-        pub type AuthorityPair = app::Pair;
-    }
-    /// Signature of a vote.
-    pub type AuthoritySignature = app::Signature;
-    /// Public part of a `swarm` key.
-    pub type AuthorityId = app::Public;
-}
+#[path = "keys.rs"]
+pub mod sr25519;
 
 #[import_section(events::events)]
 #[import_section(errors::errors)]
@@ -121,9 +113,10 @@ pub mod pallet {
     use super::*;
     use alloc::boxed::Box;
     use consilium_primitives::{
+        budget::Budget,
         round::{AbortReason, DropReason, Event as RoundEvent, Kind, PauseReason, PerMember, RoundRecord},
         rules::{MAX_PARTICIPANTS, MAX_ROUNDS, MAX_SPEC_LEN, PPM},
-        FailureCode, Hash, InstitutionId, PostStep, StudyId, StudyRules, VoidReason, Vote,
+        FailureCode, Hash, InstitutionId, PostStep, PrivacyUnit, StudyId, StudyRules, VoidReason, Vote,
     };
     use frame_support::pallet_prelude::*;
     use frame_system::{
@@ -332,6 +325,36 @@ pub mod pallet {
         pub fn abandon(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
             let who = Self::ensure_participant(origin)?;
             Self::apply(study, RoundEvent::Abandon { who })
+        }
+
+        /// Declares what all studies together may cost one of the caller's data sets.
+        ///
+        /// Once for each: what was spent is never forgotten. No study is charged yet.
+        #[pallet::call_index(9)]
+        pub fn declare_budget(
+            origin: OriginFor<T>,
+            dataset: Hash,
+            limit_micro: u32,
+            delta_exp: u8,
+            unit: PrivacyUnit,
+        ) -> DispatchResult {
+            Self::do_declare(Self::ensure_participant(origin)?, dataset, limit_micro, delta_exp, unit)
+        }
+
+        /// Raises the limit of a data set.
+        ///
+        /// It holds after seven days, in which people can object.
+        #[pallet::call_index(10)]
+        pub fn raise_budget(origin: OriginFor<T>, dataset: Hash, limit_micro: u32) -> DispatchResult {
+            Self::do_raise(Self::ensure_participant(origin)?, dataset, limit_micro)
+        }
+
+        /// Lowers the limit of a data set, at once.
+        ///
+        /// A higher one that waits is off with it.
+        #[pallet::call_index(11)]
+        pub fn lower_budget(origin: OriginFor<T>, dataset: Hash, limit_micro: u32) -> DispatchResult {
+            Self::do_lower(Self::ensure_participant(origin)?, dataset, limit_micro)
         }
     }
 

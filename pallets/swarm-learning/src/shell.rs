@@ -357,6 +357,7 @@ impl<T: Config> Pallet<T> {
         }
         let planned: usize = Agenda::<T>::iter().map(|(_, due)| due.len()).sum();
         ensure!(planned == Scheduled::<T>::iter().count(), "agenda and schedule disagree");
-        Self::try_postings()
+        Self::try_postings()?;
+        Self::try_budgets()
     }
 }

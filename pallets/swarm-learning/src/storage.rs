@@ -65,6 +65,14 @@ mod storage {
     #[pallet::storage]
     pub type Sweeps<T> = StorageMap<_, Twox64Concat, u32, BoundedVec<StudyId, ConstU32<MAX_RUNNING>>, ValueQuery>;
 
+    /// What institutions' data sets may cost and have cost, by institution and by a hash of the data set's name.
+    #[pallet::storage]
+    pub type Budgets<T> = StorageDoubleMap<_, Twox64Concat, InstitutionId, Identity, Hash, Budget>;
+
+    /// How many budgets an institution has declared.
+    #[pallet::storage]
+    pub type Datasets<T> = StorageMap<_, Twox64Concat, InstitutionId, u32, ValueQuery>;
+
     /// How many steps a study has made: what the chain says of its blobs changes with no other cause than one, or time.
     #[pallet::storage]
     pub type Steps<T> = StorageMap<_, Twox64Concat, StudyId, u64, ValueQuery>;

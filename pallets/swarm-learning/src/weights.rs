@@ -1,7 +1,7 @@
 //! Weights of the calls, hooks and checks of `pallet_swarm_learning`. Made by `scripts/weights.sh`; changes by hand are lost.
 //!
 //! Measured on 2026-11-25, on AMD EPYC, with 10 steps and 10 repeats, by version 64.0.0 of the
-//! benchmarking command line. Those of `post`, `authorize_post`, `abandon` and `forget` are by hand altogether, as is what masked
+//! benchmarking command line. Those of `post`, `authorize_post`, `abandon`, `forget` and of budgets are by hand altogether, as is what masked
 //! sums add to the others (`Kept`, `Over`, `Sweeps`; a study of 64 is longer by up to 14 kB with them, for which no proof size was
 //! raised). What was added by hand since, until it is measured again, is said at its place. What each stands for is said at the
 //! benchmark of its name in `benchmarking.rs`.
@@ -36,6 +36,12 @@ pub trait WeightInfo {
     fn abandon() -> Weight;
     /// `forget`.
     fn forget() -> Weight;
+    /// `declare_budget`.
+    fn declare_budget() -> Weight;
+    /// `raise_budget`.
+    fn raise_budget() -> Weight;
+    /// `lower_budget`.
+    fn lower_budget() -> Weight;
     /// `on_initialize`. `n` from 0 to 32.
     fn on_initialize(n: u32) -> Weight;
 }
@@ -271,6 +277,31 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
         Weight::from_parts(484_000_000, 42_000)
             .saturating_add(T::DbWeight::get().reads(2))
             .saturating_add(T::DbWeight::get().writes(193))
+    }
+    // Storage: `Consortium::Institutions` (r:1 w:0)
+    // Storage: `SwarmLearning::Budgets` (r:1 w:1)
+    // Storage: `SwarmLearning::Datasets` (r:1 w:1)
+    fn declare_budget() -> Weight {
+        // By hand, not measured yet: a few comparisons and one small value, far below this.
+        Weight::from_parts(100_000_000, 4_000)
+            .saturating_add(T::DbWeight::get().reads(3))
+            .saturating_add(T::DbWeight::get().writes(2))
+    }
+    // Storage: `Consortium::Institutions` (r:1 w:0)
+    // Storage: `SwarmLearning::Budgets` (r:1 w:1)
+    fn raise_budget() -> Weight {
+        // By hand, not measured yet: a few comparisons and one small value, far below this.
+        Weight::from_parts(100_000_000, 4_000)
+            .saturating_add(T::DbWeight::get().reads(2))
+            .saturating_add(T::DbWeight::get().writes(1))
+    }
+    // Storage: `Consortium::Institutions` (r:1 w:0)
+    // Storage: `SwarmLearning::Budgets` (r:1 w:1)
+    fn lower_budget() -> Weight {
+        // By hand, not measured yet: a few comparisons and one small value, far below this.
+        Weight::from_parts(100_000_000, 4_000)
+            .saturating_add(T::DbWeight::get().reads(2))
+            .saturating_add(T::DbWeight::get().writes(1))
     }
     // Storage: `SwarmLearning::Agenda` (r:2 w:2)
     // Proof: `SwarmLearning::Agenda` (`max_values`: None, `max_size`: Some(141), added: 2616, mode: `MaxEncodedLen`)

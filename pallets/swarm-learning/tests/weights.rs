@@ -62,6 +62,9 @@ fn calls_pay_for_all_that_they_are_said_to_read_and_write() {
         "authorize_post",
         "abandon",
         "forget",
+        "declare_budget",
+        "raise_budget",
+        "lower_budget",
     ] {
         let weight = all.iter().find(|weight| weight.name == name).unwrap();
         let (reads, writes) = weight.items.iter().fold((0, 0), |(r, w), (_, reads, writes)| (r + reads, w + writes));

@@ -4,6 +4,22 @@ use super::*;
 use crate::Losses;
 use consilium_primitives::round::PerMember;
 
+/// A study whose first merge is open, with all inputs.
+pub(super) fn merging<T: Config>(all: &[(AccountId32, AuthorityId)], rules: StudyRules) -> StudyId {
+    let study = full::<T>(all, rules);
+    assert_ok!(Pallet::<T>::start(RawOrigin::Signed(all[0].0.clone()).into(), study));
+    for (who, _) in all {
+        if matches!(phase::<T>(study), Phase::Init { .. }) {
+            answer::<T>(study, who, VoteBody::Root(hash(0)));
+        }
+    }
+    for ((who, _), n) in all.iter().zip(1..) {
+        answer::<T>(study, who, VoteBody::Update { root: hash(n), len: LEN, metric: None });
+    }
+    assert!(matches!(phase::<T>(study), Phase::Merging(_)));
+    study
+}
+
 /// A merge on which all but the last have voted: so many for one root, everybody else each for one of their own. With
 /// half of all, the last one decides; with one more, the deadline.
 pub(super) fn disputed<T: Config>(all: &[(AccountId32, AuthorityId)], rules: StudyRules, agreed: usize) -> StudyId {

@@ -3,6 +3,7 @@
 
 mod ahead;
 mod blobs;
+mod budgets;
 mod changes;
 mod conductor;
 mod early;
