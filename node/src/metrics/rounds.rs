@@ -129,7 +129,7 @@ impl Rounds {
             match said {
                 Said::Closed { study, kind, round } => {
                     let what = match (kind, round) {
-                        (Kind::Statistics, _) => continue,
+                        (Kind::Statistics | Kind::Evaluation, _) => continue,
                         (Kind::Model, 0) => Ended::Init,
                         (Kind::Model, round) => {
                             self.closed.with_label_values(&[&study.to_string()]).inc();

@@ -36,8 +36,6 @@ pub(crate) struct Asked {
     pub ahead: Option<Ahead>,
     /// What a masked sum needs beyond the order.
     pub masked: Option<MaskOrder>,
-    /// Whether its result is for this institution's own worker alone: to be masked, not to be told.
-    pub work: bool,
 }
 
 impl<T: Config> Pallet<T> {
@@ -50,9 +48,9 @@ impl<T: Config> Pallet<T> {
         let asked_in = |(study, info): (StudyId, StudyInfo)| {
             let around = Around::<T>::new(study, info.agreement);
             // what is masked is made while partners are found: two things at once
-            let work = info.state.open_work(&around, who).map(|open| (open, true));
-            let both = work.into_iter().chain(info.state.open_duty(&around, who).map(|open| (open, false)));
-            both.map(|(open, work)| Self::order(study, &info, who, open, work)).collect::<Vec<_>>()
+            let work = info.state.open_work(&around, who);
+            let both = work.into_iter().chain(info.state.open_duty(&around, who));
+            both.map(|open| Self::order(study, &info, who, open)).collect::<Vec<_>>()
         };
         Self::listed().into_iter().flat_map(asked_in).collect()
     }
@@ -72,7 +70,7 @@ impl<T: Config> Pallet<T> {
             .collect()
     }
 
-    fn order(study: StudyId, info: &StudyInfo, who: &InstitutionId, open: OpenDuty, work: bool) -> Asked {
+    fn order(study: StudyId, info: &StudyInfo, who: &InstitutionId, open: OpenDuty) -> Asked {
         let rules = &info.state.rules;
         let masked = Self::mask_order(study, info, who, &open);
         let model = |root: Hash| BlobRef { root, len: rules.merged_len };
@@ -156,7 +154,6 @@ impl<T: Config> Pallet<T> {
             ahead: open.ahead,
             fetch: info.state.windows().fetch,
             masked,
-            work,
         }
     }
 

@@ -104,15 +104,11 @@ mod tests {
 
     #[test]
     fn masks_are_agreed_on_with_their_range_and_need_three() {
-        assert_eq!(masks(""), None);
-        assert_eq!(masks("masked = false"), None);
-        assert_eq!(masks("masked = true"), Some(Masked { range_log2: 2 }));
+        assert_eq!(range(""), None);
+        assert_eq!(range("masked = false"), None);
+        assert_eq!(range("masked = true"), Some(2));
         for (range, range_log2) in [("16.0", 4), ("1.0", 0), ("0.5", -1), ("0.0009765625", -10), ("1024.0", 10)] {
-            assert_eq!(
-                masks(&format!("masked = true\nmasked_range = {range}")),
-                Some(Masked { range_log2 }),
-                "{range}"
-            );
+            assert_eq!(range(&format!("masked = true\nmasked_range = {range}")), Some(range_log2), "{range}");
         }
         let rules = with("masked = true").unwrap().rules(2_000, 4).unwrap();
         assert_eq!(rules.min_participants, 3, "two would tell each other their updates");

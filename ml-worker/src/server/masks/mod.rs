@@ -51,7 +51,7 @@ pub(super) struct Masking {
 
 impl Masking {
     /// Whether people are to be told of a duty: once.
-    fn tells(&self, duty: &Hash) -> bool {
+    pub(super) fn tells(&self, duty: &Hash) -> bool {
         let mut told = self.told.lock();
         if told.len() >= MOST_TOLD {
             told.clear();

@@ -191,6 +191,7 @@ fn as_large_as_can_be(study: StudyId) {
             opened_at: 1,
             frozen_at: 1,
             closed_at: 1,
+            masked: None,
         };
         History::<Test>::insert(study, (kind, round), record);
     }

@@ -300,7 +300,8 @@ fn orders_of_masked_duties_have_what_a_worker_needs() {
         let study = begun();
         let of = |n: u8, kind: DutyKind| {
             let asked = Swarm::asked(&id(n)).into_iter().find(|it| it.order.duty.kind == kind).unwrap();
-            (asked.order, asked.masked.unwrap(), asked.work)
+            let work = is_work(&asked);
+            (asked.order, asked.masked.unwrap(), work)
         };
         let (train, beside, work) = of(1, DutyKind::Train);
         assert!(work && beside.work == train.duty.hash());

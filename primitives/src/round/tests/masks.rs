@@ -136,11 +136,11 @@ impl Shell {
         if self.pair().step == PairingStep::Keys {
             self.deadline();
         }
-        self.to_paired(members);
+        self.reach_paired(members);
     }
 
     /// These deal, and the partners are fixed.
-    fn to_paired(&mut self, members: &[u8]) {
+    fn reach_paired(&mut self, members: &[u8]) {
         for member in members {
             self.deal_all(*member).expect("a deal is asked for");
         }
@@ -151,7 +151,7 @@ impl Shell {
     }
 
     /// These mask; the list freezes, and these hold all of it.
-    fn to_revealing(&mut self, members: &[u8]) {
+    fn reach_revealing(&mut self, members: &[u8]) {
         for member in members {
             self.mask(*member).expect("a masked file is asked for");
         }
@@ -166,7 +166,7 @@ impl Shell {
         assert!(matches!(self.study.phase, Phase::Revealing(_)), "{:?}", self.study.phase);
     }
 
-    fn to_summing(&mut self, members: &[u8]) {
+    fn reach_summing(&mut self, members: &[u8]) {
         for member in members {
             if matches!(self.study.phase, Phase::Revealing(_)) {
                 self.reveal(*member).expect("shares are asked for");
@@ -179,8 +179,8 @@ impl Shell {
     fn masked_round(&mut self, pooled: Option<u32>) {
         let (all, round) = (self.all(), self.study.round);
         self.pair_up(&all);
-        self.to_revealing(&all);
-        self.to_summing(&all);
+        self.reach_revealing(&all);
+        self.reach_summing(&all);
         for member in all {
             if matches!(self.study.phase, Phase::Summing(_)) {
                 self.sum(member, &format!("merge {round}"), pooled).expect("the sum is asked for");

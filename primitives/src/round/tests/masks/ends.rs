@@ -8,8 +8,8 @@ fn evaluate(shell: &mut Shell, pooled: Option<u32>) {
     let all = shell.all();
     assert_eq!(shell.work(0), Some(DutyKind::Evaluate));
     shell.pair_up(&all);
-    shell.to_revealing(&all);
-    shell.to_summing(&all);
+    shell.reach_revealing(&all);
+    shell.reach_summing(&all);
     for member in all {
         if matches!(shell.study.phase, Phase::Summing(_)) {
             let with_root = VoteBody::Summed { root: hash("a file"), pooled };
@@ -83,15 +83,15 @@ fn the_last_evaluation_waits_for_nobody() {
     assert_eq!(chosen(&shell), (1, hash("merge 1")));
     let mut shell = reach();
     shell.pair_up(&[0, 1, 2, 3]);
-    shell.to_revealing(&[0, 1, 2, 3]);
+    shell.reach_revealing(&[0, 1, 2, 3]);
     while shell.study.evaluates() {
         shell.deadline();
     }
     assert_eq!(chosen(&shell), (1, hash("merge 1")));
     let mut shell = reach();
     shell.pair_up(&[0, 1, 2, 3]);
-    shell.to_revealing(&[0, 1, 2, 3]);
-    shell.to_summing(&[0, 1, 2, 3]);
+    shell.reach_revealing(&[0, 1, 2, 3]);
+    shell.reach_summing(&[0, 1, 2, 3]);
     shell.call_void(VoidReason::OutOfRange);
     assert_eq!(chosen(&shell), (1, hash("merge 1")));
     let mut shell = reach();
@@ -112,8 +112,8 @@ fn statistics_are_summed_once_and_never_again() {
         shell.pair_up(&[0, 1, 2, 3]);
         let short = VoteBody::Update { root: hash("x"), len: 800, metric: None };
         assert_eq!(shell.vote(0, short), Err(Refusal::WrongLength), "it is the masked file's length that counts");
-        shell.to_revealing(&[0, 1, 2, 3]);
-        shell.to_summing(&[0, 1, 2, 3]);
+        shell.reach_revealing(&[0, 1, 2, 3]);
+        shell.reach_summing(&[0, 1, 2, 3]);
         assert_eq!(shell.asks(0), Some(DutyKind::MergeStatistics));
         shell
     };
@@ -170,7 +170,7 @@ fn masked_files_are_listed_from_their_commitment_on_and_apart_from_updates() {
     }
     (0..3).for_each(|member| drop(shell.gather(member).expect("asked for")));
     assert_eq!(listed(&shell).rounds[0].updates.len(), 4);
-    shell.to_summing(&[0, 1, 2, 3]);
+    shell.reach_summing(&[0, 1, 2, 3]);
     (0..3).for_each(|member| drop(shell.sum(member, "merge", None).expect("asked for")));
     let rounds = listed(&shell).rounds;
     assert_eq!((rounds.len(), rounds[0].round, rounds[0].wanted), (1, 1, false), "kept with the round's window");

@@ -16,9 +16,9 @@ fn who_gives_no_keys_or_deals_nothing_has_no_part_and_the_others_go_on() {
     shell.deadline();
     assert_eq!((shell.world.now - began, shell.pair().listed()), (shell.windows().pairing, 0b0111));
     assert_eq!((shell.asks(3), shell.work(3)), (None, None), "it has no part in the round");
-    shell.to_paired(&[0, 1, 2]);
+    shell.reach_paired(&[0, 1, 2]);
     assert_eq!(shell.pair().dealt(), 0b0111);
-    shell.to_revealing(&[0, 1, 2]);
+    shell.reach_revealing(&[0, 1, 2]);
     assert_eq!(shell.fixed().authors(), 0b0111);
 
     // its keys are in, and then it is gone
@@ -64,10 +64,10 @@ fn too_few_keys_get_more_time_once_and_too_few_deals_a_new_pairing_once() {
 fn who_deals_and_then_gives_nothing_is_no_author_and_its_other_secret_is_opened() {
     let mut shell = Shell::masking(masked(), 5);
     shell.pair_up(&[0, 1, 2, 3, 4]);
-    shell.to_revealing(&[0, 1, 2, 3]);
+    shell.reach_revealing(&[0, 1, 2, 3]);
     assert_eq!((shell.fixed().authors(), shell.pair().dealt()), (0b01111, 0b11111));
     assert_eq!(shell.asks(4), None);
-    shell.to_summing(&[0, 1, 2, 3]);
+    shell.reach_summing(&[0, 1, 2, 3]);
     let weight = shell.pair().weights.iter().sum::<u32>();
     (0..4).for_each(|member| {
         if matches!(shell.study.phase, Phase::Summing(_)) {
@@ -107,7 +107,7 @@ fn a_file_that_nobody_gets_is_dropped_before_anything_is_opened() {
 fn a_share_that_was_not_committed_to_is_refused_and_so_are_bytes_that_a_vote_does_not_name() {
     let mut shell = four();
     shell.pair_up(&[0, 1, 2, 3]);
-    shell.to_revealing(&[0, 1, 2, 3]);
+    shell.reach_revealing(&[0, 1, 2, 3]);
     let right = shell.shares_of(0, 0);
     for at in [8, 39, 8 + 3 * 32] {
         let mut wrong = right.clone();
@@ -145,7 +145,7 @@ fn in_the_set_and_gone_costs_nothing_while_enough_others_reveal() {
     let mut shell = Shell::masking(masked(), 7);
     let all: Vec<u8> = (0..7).collect();
     shell.pair_up(&all);
-    shell.to_revealing(&all);
+    shell.reach_revealing(&all);
     let began = shell.world.now;
     (2..7).for_each(|member| drop(shell.reveal(member).expect("asked for")));
     assert!(matches!(shell.study.phase, Phase::Summing(_)) && shell.world.now == began);
@@ -155,7 +155,7 @@ fn in_the_set_and_gone_costs_nothing_while_enough_others_reveal() {
 fn too_few_that_reveal_pause_it_and_it_goes_back_to_the_same_set() {
     let mut shell = four();
     shell.pair_up(&[0, 1, 2, 3]);
-    shell.to_revealing(&[0, 1, 2, 3]);
+    shell.reach_revealing(&[0, 1, 2, 3]);
     let set = shell.fixed().clone();
     (0..2).for_each(|member| drop(shell.reveal(member).expect("asked for")));
     shell.deadline();
@@ -178,7 +178,7 @@ fn too_few_that_reveal_pause_it_and_it_goes_back_to_the_same_set() {
 fn people_give_up_a_sum_that_waits_and_its_round_is_trained_anew() {
     let mut shell = four();
     shell.pair_up(&[0, 1, 2, 3]);
-    shell.to_revealing(&[0, 1, 2, 3]);
+    shell.reach_revealing(&[0, 1, 2, 3]);
     assert_eq!(shell.step(Event::Abandon { who: id(1) }), Err(Refusal::WrongPhase));
     shell.deadline();
     shell.deadline();
@@ -196,7 +196,7 @@ fn people_give_up_a_sum_that_waits_and_its_round_is_trained_anew() {
 fn a_secret_of_which_shares_are_missing_makes_it_void_and_nobody_is_struck() {
     let mut shell = four();
     shell.pair_up(&[0, 1, 2, 3]);
-    shell.to_revealing(&[0, 1, 2, 3]);
+    shell.reach_revealing(&[0, 1, 2, 3]);
     // what the third one dealt to two of them was rubbish: they leave it out
     let whose = shell.member_id(shell.pair().deals[2].0);
     for member in 0..4 {
@@ -209,7 +209,7 @@ fn a_secret_of_which_shares_are_missing_makes_it_void_and_nobody_is_struck() {
     // where one more may come, it is waited for, twice
     let mut shell = four();
     shell.pair_up(&[0, 1, 2, 3]);
-    shell.to_revealing(&[0, 1, 2, 3]);
+    shell.reach_revealing(&[0, 1, 2, 3]);
     for member in 0..3 {
         let bytes = shell.shares_of(member, if member < 1 { 0b0001 } else { 0 });
         shell.post(member, bytes).expect("asked for");
@@ -224,8 +224,8 @@ fn a_secret_of_which_shares_are_missing_makes_it_void_and_nobody_is_struck() {
 fn a_bad_deal_is_named_and_struck_and_a_sum_out_of_range_names_nobody() {
     let mut shell = four();
     shell.pair_up(&[0, 1, 2, 3]);
-    shell.to_revealing(&[0, 1, 2, 3]);
-    shell.to_summing(&[0, 1, 2, 3]);
+    shell.reach_revealing(&[0, 1, 2, 3]);
+    shell.reach_summing(&[0, 1, 2, 3]);
     // nobody but a partner can have dealt; that shares are missing the chain sees itself; no length is agreed here
     for odd in [
         VoidReason::BadDeal { who: id(9) },
@@ -241,8 +241,8 @@ fn a_bad_deal_is_named_and_struck_and_a_sum_out_of_range_names_nobody() {
 
     let mut shell = four();
     shell.pair_up(&[0, 1, 2, 3]);
-    shell.to_revealing(&[0, 1, 2, 3]);
-    shell.to_summing(&[0, 1, 2, 3]);
+    shell.reach_revealing(&[0, 1, 2, 3]);
+    shell.reach_summing(&[0, 1, 2, 3]);
     shell.call_void(VoidReason::OutOfRange);
     assert!(shell.study.members.iter().all(|member| member.struck.is_none()));
 }
@@ -253,8 +253,8 @@ fn a_void_round_leaves_the_base_and_trains_anew() {
     shell.masked_round(Some(9));
     let (base, before) = (shell.study.base, shell.study.open_work(&shell.world, &id(1)).expect("training").duty);
     shell.pair_up(&[0, 1, 2, 3]);
-    shell.to_revealing(&[0, 1, 2, 3]);
-    shell.to_summing(&[0, 1, 2, 3]);
+    shell.reach_revealing(&[0, 1, 2, 3]);
+    shell.reach_summing(&[0, 1, 2, 3]);
     shell.call_void(VoidReason::OutOfRange);
     let record = shell.last_record();
     assert_eq!((record.round, record.root, record.attesters.len()), (2, Hash::zero(), 3));
@@ -267,8 +267,8 @@ fn a_void_round_leaves_the_base_and_trains_anew() {
     shell.masked_round(Some(8));
     for void in 1..=2 {
         shell.pair_up(&[0, 1, 2, 3]);
-        shell.to_revealing(&[0, 1, 2, 3]);
-        shell.to_summing(&[0, 1, 2, 3]);
+        shell.reach_revealing(&[0, 1, 2, 3]);
+        shell.reach_summing(&[0, 1, 2, 3]);
         shell.call_void(VoidReason::OutOfRange);
         assert_eq!(matches!(shell.study.phase, Phase::Paused(_)), void == 2);
     }
@@ -284,8 +284,8 @@ fn a_void_round_leaves_the_base_and_trains_anew() {
 fn a_sum_that_is_disputed_is_tried_again_with_the_same_files_and_then_waits_for_people() {
     let mut shell = four();
     shell.pair_up(&[0, 1, 2, 3]);
-    shell.to_revealing(&[0, 1, 2, 3]);
-    shell.to_summing(&[0, 1, 2, 3]);
+    shell.reach_revealing(&[0, 1, 2, 3]);
+    shell.reach_summing(&[0, 1, 2, 3]);
     let set = shell.fixed().clone();
     for attempt in 1..=3 {
         let Phase::Summing(s) = &shell.study.phase else { panic!("not summing") };

@@ -76,7 +76,7 @@ fn nothing_opens_twice_where_finality_is_broken() {
 fn who_is_not_in_the_set_never_opens_its_seed() {
     let mut shell = Shell::masking(masked(), 5);
     shell.pair_up(&[0, 1, 2, 3, 4]);
-    shell.to_revealing(&[0, 1, 2, 3]);
+    shell.reach_revealing(&[0, 1, 2, 3]);
     assert_eq!(shell.asks(4), None, "it is not asked");
     // of it the others give the pair secret; a share of its seed is refused
     let (root, dealer) = (shell.pair().keys_root, id(5));

@@ -118,19 +118,19 @@ impl Walk {
         self.note(|shell| drop(shell.step(Event::Resume { who: id(1) })));
     }
 
-    fn to_gathering(&mut self) {
+    fn reach_gathering(&mut self) {
         self.keys(4);
         self.deals(4);
         self.masks(4);
     }
 
-    fn to_revealing(&mut self) {
-        self.to_gathering();
+    fn reach_revealing(&mut self) {
+        self.reach_gathering();
         self.gathers();
     }
 
-    fn to_summing(&mut self) {
-        self.to_revealing();
+    fn reach_summing(&mut self) {
+        self.reach_revealing();
         self.reveals(4, 0);
     }
 }
@@ -157,34 +157,34 @@ fn the_page_has_the_moves_of_masked_rounds() {
     walk.masks(2);
     walk.until_paused();
     walk.resume();
-    walk.to_gathering();
+    walk.reach_gathering();
     walk.until_paused();
     walk.resume();
     // too few shares; then of one secret too few
-    walk.to_revealing();
+    walk.reach_revealing();
     walk.until_paused();
     walk.resume();
     walk.reveals(4, 1);
     // no agreement; then void, twice
-    walk.to_summing();
+    walk.reach_summing();
     (0..3).for_each(|_| walk.sums(|member| VoteBody::Summed { root: hash(&format!("own {member}")), pooled: None }));
     walk.resume();
     walk.sums(|_| VoteBody::Void(VoidReason::OutOfRange));
     assert_eq!(walk.shell.paused(), PauseReason::SumsUnusable);
     walk.resume();
-    walk.to_summing();
+    walk.reach_summing();
     walk.sums(|_| VoteBody::Summed { root: hash("merge"), pooled: None });
     made.extend(walk.moves);
     // a sum that people give up
     let mut walk = Walk::begin(long);
-    walk.to_revealing();
+    walk.reach_revealing();
     walk.until_paused();
     walk.note(|shell| drop(shell.step(Event::Abandon { who: id(1) })));
     made.extend(walk.moves);
     // the last evaluation
     let mut walk = Walk::begin(StudyRules { max_rounds: 1, ..masked() });
     for root in [hash("merge"), Hash::zero()] {
-        walk.to_summing();
+        walk.reach_summing();
         walk.sums(|_| VoteBody::Summed { root, pooled: None });
     }
     made.extend(walk.moves);
@@ -193,7 +193,7 @@ fn the_page_has_the_moves_of_masked_rounds() {
     let statistics = StudyRules { statistics_len: 800, masked: Some(of_statistics), ..masked() };
     for body in [VoteBody::Summed { root: hash("statistics"), pooled: None }, VoteBody::Void(VoidReason::OutOfRange)] {
         let mut walk = Walk::begin(statistics.clone());
-        walk.to_summing();
+        walk.reach_summing();
         walk.sums(|_| body);
         made.extend(walk.moves);
     }

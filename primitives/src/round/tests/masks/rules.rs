@@ -121,7 +121,7 @@ fn a_study_in_each_state_of_a_masked_round_is_read_as_it_was_written() {
     look(&shell);
     (0..3).for_each(|member| drop(shell.gather(member).expect("asked for")));
     look(&shell);
-    shell.to_summing(&[0, 1, 2, 3]);
+    shell.reach_summing(&[0, 1, 2, 3]);
     look(&shell);
     seen.dedup();
     assert_eq!(seen.len(), 4);
