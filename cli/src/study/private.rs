@@ -24,6 +24,30 @@ pub fn cost(privacy: &Privacy, rounds: u32) -> u64 {
     epsilon_micro(&all, privacy.delta_exp)
 }
 
+/// What each data set of a private study's own network may cost, in millionths of ε: so much as is asked for, or what all rounds cost and
+/// a hundredth more, since limits are told in such. None where nothing is promised.
+///
+/// # Errors
+/// An ε that cannot be; one though nothing is counted.
+pub fn budget(spec: &StudySpec, epsilon: Option<f64>) -> Result<Option<u32>> {
+    let (Some(privacy), Some(promised)) = (spec.privacy_rules()?, &spec.privacy) else {
+        ensure!(
+            epsilon.is_none(),
+            "--epsilon: this study promises no privacy, so that nothing is counted: leave it out"
+        );
+        return Ok(None);
+    };
+    if let Some(epsilon) = epsilon {
+        ensure!(
+            epsilon > 0.0 && epsilon <= 1_000.0,
+            "--epsilon {epsilon}: must be above 0, and at most 1000; 1 to 8 are usual"
+        );
+        return Ok(Some((epsilon * 1e6).floor() as u32));
+    }
+    let hundredths = cost(&privacy, promised.rounds).div_ceil(10_000).saturating_add(1);
+    Ok(Some(u32::try_from(hundredths.saturating_mul(10_000)).unwrap_or(u32::MAX)))
+}
+
 /// What the rules say of privacy, in a sentence; none where nothing is promised.
 pub fn rule(rules: &StudyRules) -> Option<String> {
     let privacy = rules.privacy.as_ref()?;
@@ -206,6 +230,20 @@ mod tests {
         let all = cost(&privacy, rules.max_rounds);
         assert!(all > 3_900_000 && all <= 4_060_000, "{all}");
         assert!(rule(&StudyRules { privacy: None, ..rules }).is_none());
+    }
+
+    #[test]
+    fn a_network_of_its_own_lets_a_data_set_cost_what_the_study_does() {
+        let (spec, rules) = private();
+        let spec = StudySpec::from_canonical(&spec).unwrap();
+        let all = cost(&rules.privacy.unwrap(), rules.max_rounds);
+        let own = u64::from(budget(&spec, None).unwrap().unwrap());
+        assert!(own > all && own <= all + 20_000 && own % 10_000 == 0, "{own} for {all}");
+        assert_eq!(budget(&spec, Some(8.0)).unwrap(), Some(8_000_000));
+        assert!(budget(&spec, Some(0.0)).is_err());
+        let plain = StudyFile::parse(PLAIN).unwrap().spec();
+        assert_eq!(budget(&plain, None).unwrap(), None);
+        assert!(budget(&plain, Some(8.0)).unwrap_err().to_string().contains("leave it out"));
     }
 
     #[test]
