@@ -4,12 +4,14 @@
 //! Storage keys are computed here rather than from the node's metadata, so that one connection can read any block with
 //! one request per value. They follow the pallets' hashers (`Twox64Concat` for every map read here).
 //!
+//! * [`budgets`]: what data sets may cost, and what studies have charged to them;
 //! * [`calls`]: what a runtime can be asked to do;
 //! * [`consortium`]: what the chain knows of its institutions and of what they decide;
 //! * [`pulse`]: whether the chain moves; [`finality`]: its next final block;
 //! * [`send`]: calls, and what came of them;
 //! * [`state`]: what is asked of a block's state.
 
+pub mod budgets;
 pub mod calls;
 pub mod consortium;
 mod finality;

@@ -69,7 +69,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "consilium authorities --archive study-0.tar --out authorities.json",
         ],
     ),
-    ("budget show", &["consilium budget show --dir alder"]),
+    ("budget show", &["consilium budget show --dir alder", "consilium budget show --dir alder --chain"]),
     ("budget declare", &["consilium budget declare oncology-2026 --epsilon 8 --unit patient --dir alder"]),
     ("budget raise", &["consilium budget raise oncology-2026 --epsilon 10 --dir alder"]),
     ("budget lower", &["consilium budget lower oncology-2026 --epsilon 6 --dir alder"]),

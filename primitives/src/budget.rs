@@ -142,6 +142,8 @@ pub enum BudgetError {
     Delta,
     /// The study counts records and the budget patients, or the other way.
     Unit,
+    /// The study counts at another δ than the budget.
+    OtherDelta,
     /// With it the limit would be passed.
     OverBudget,
     /// A limit is raised to one that is no higher, or lowered to one that is no lower.
@@ -197,10 +199,13 @@ impl Budget {
     /// Adds what a round costs.
     ///
     /// # Errors
-    /// It counts another unit, or the limit would be passed; then nothing is added.
+    /// It counts another unit or at another δ, or the limit would be passed; then nothing is added.
     pub fn charge(&mut self, privacy: &Privacy, block: u32) -> Result<(), BudgetError> {
         if privacy.unit != self.unit {
             return Err(BudgetError::Unit);
+        }
+        if privacy.delta_exp != self.delta_exp {
+            return Err(BudgetError::OtherDelta);
         }
         let mut with = self.spent;
         with.iter_mut().zip(&privacy.spend).for_each(|(sum, spend)| *sum = sum.saturating_add(*spend));
@@ -210,6 +215,15 @@ impl Budget {
         }
         self.spent = with;
         Ok(())
+    }
+
+    /// Whether what a round costs can be added.
+    ///
+    /// # Errors
+    /// As [`Budget::charge`].
+    pub fn affords(&self, privacy: &Privacy, block: u32) -> Result<(), BudgetError> {
+        let mut with = *self;
+        with.charge(privacy, block)
     }
 
     /// A lower limit holds at once, and a higher one that waits is off.
@@ -274,7 +288,10 @@ mod tests {
         assert!(rounds > 1, "{rounds}");
         let full = budget;
         assert_eq!(budget.charge(&round(PrivacyUnit::Patient), 1), Err(BudgetError::OverBudget));
+        assert_eq!(budget.affords(&round(PrivacyUnit::Patient), 1), Err(BudgetError::OverBudget));
         assert_eq!(budget.charge(&round(PrivacyUnit::Record), 1), Err(BudgetError::Unit));
+        let finer = Privacy { delta_exp: 6, ..round(PrivacyUnit::Patient) };
+        assert_eq!(budget.charge(&finer, 1), Err(BudgetError::OtherDelta));
         assert_eq!(budget, full);
     }
 

@@ -3,6 +3,8 @@
 
 mod confidential;
 mod merge;
+#[cfg(test)]
+mod tests;
 mod written;
 
 pub use confidential::{masked_inputs_root, Masked, Privacy, PrivacyUnit};
@@ -128,7 +130,7 @@ pub struct StudyRules {
     /// Whether updates are masked, so that only their sum can be seen, and what that needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub masked: Option<Masked>,
-    /// What is promised of each record or patient, if anything. No chain takes it yet.
+    /// What is promised of each record or patient, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privacy: Option<Privacy>,
 }
@@ -173,8 +175,20 @@ pub enum RulesError {
     MaskedRange,
     /// Masked, and the length of a masked file is 0 where there is to be one, or above [`MAX_BLOB_LEN`].
     MaskedLength,
-    /// Privacy is asked for, and this chain keeps no ledger yet.
-    Privacy,
+    /// Private, and the rate of the drawing is 0 or above one.
+    PrivacyRate,
+    /// Private, and a round has no steps, or gradients no length.
+    PrivacySteps,
+    /// Private, without noise.
+    PrivacyNoise,
+    /// Private, with a δ that there are no constants of.
+    PrivacyDelta,
+    /// Private, and a round costs nothing at one of the orders.
+    PrivacySpend,
+    /// Private, with noise that sites share, or colluders that only such noise has.
+    PrivacyShared,
+    /// Private, with what tells of single sites' rows uncounted: statistics, or an end by losses.
+    PrivacyFigures,
 }
 
 /// Everything that follows from the rules and the number of validators at registration, in blocks as they are now.
@@ -355,35 +369,5 @@ pub fn capped_against(weights: &[u32], max_share: u32, liars: u32) -> Vec<u32> {
         capped
     } else {
         weights.iter().map(|_| 1).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thresholds_are_those_of_the_table() {
-        let rules = |p, strict| StudyRules { min_participants: p, strict, ..crate::testing::rules() };
-        let k: Vec<u32> = (2..=7).map(|n| rules(2, false).freeze_needs(n)).collect();
-        assert_eq!(k, [2, 2, 3, 3, 4, 4]);
-        let q: Vec<u32> = (2..=7).map(close_at_once).collect();
-        assert_eq!(q, [2, 3, 3, 4, 5, 5]);
-        let j: Vec<u32> = (2..=7).map(|m| rules(2, false).close_late(m)).collect();
-        assert_eq!(j, [2, 2, 3, 3, 4, 4]);
-        assert_eq!((2..=7).map(|m| rules(2, true).close_late(m)).collect::<Vec<_>>(), q);
-        assert_eq!((2..=7).map(liars_survived).collect::<Vec<_>>(), [0, 0, 1, 1, 1, 2]);
-        assert_eq!((2..=7).map(holders_needed).collect::<Vec<_>>(), [1, 1, 2, 2, 2, 3]);
-    }
-
-    #[test]
-    fn a_cap_holds_where_it_can() {
-        assert_eq!(capped(&[200, 110, 75, 70], 500_000), [200, 110, 75, 70]);
-        assert_eq!(capped(&[1000, 110, 75, 70], 500_000), [255, 110, 75, 70]);
-        assert_eq!(capped(&[5, 1000, 1000, 1], 400_000), [5, 12, 12, 1]);
-        assert_eq!(capped(&[7, 3], 500_000), [3, 3]);
-        assert_eq!(capped(&[7, 3], 400_000), [1, 1]);
-        assert_eq!(capped(&[9], 500_000), [1]);
-        assert_eq!(capped(&[], 500_000), Vec::<u32>::new());
     }
 }

@@ -320,13 +320,20 @@ fn every_call_fits_in_a_block() {
     let spec = alloc::vec![b' '; MAX_SPEC_LEN as usize].try_into().expect("as long as it may be");
     let bytes =
         alloc::vec![0; consilium_primitives::masks::MAX_POSTING as usize].try_into().expect("as many as there may be");
-    let calls: [RuntimeCall; 12] = [
+    let calls: [RuntimeCall; 13] = [
         pallet_swarm_learning::Call::register { rules: alloc::boxed::Box::new(rules()), spec }.into(),
         pallet_swarm_learning::Call::withdraw { study: 0 }.into(),
         pallet_swarm_learning::Call::resume { study: 0 }.into(),
         pallet_swarm_learning::Call::vote { vote, signature: signature.clone() }.into(),
         pallet_swarm_learning::Call::post { vote, bytes, signature }.into(),
         pallet_swarm_learning::Call::abandon { study: 0 }.into(),
+        pallet_swarm_learning::Call::enrol_private {
+            study: 0,
+            agreement: Default::default(),
+            samples: 1,
+            dataset: Default::default(),
+        }
+        .into(),
         pallet_consortium::Call::propose { motion: Motion::Suspend { who: who.clone() } }.into(),
         pallet_consortium::Call::vote { id: 0, aye: true }.into(),
         pallet_consortium::Call::rotate_keys { keys: Default::default(), proof: Default::default() }.into(),

@@ -11,7 +11,7 @@ use crate::{
     documents::Documents,
     model::Model,
     named::NamedFile,
-    privacy::{of_spec, PrivacySpec, NOT_YET},
+    privacy::{of_spec, PrivacySpec},
     spec::{StudySpec, VERSION},
     training::{Evaluation, Training},
 };
@@ -221,7 +221,6 @@ impl StudyFile {
             preset.goes_with(&file.training).map_err(CanonicalError::Spec)?;
         }
         file.rules(2_000, 2)?;
-        file.check_private()?;
         Ok(file)
     }
 
@@ -370,7 +369,14 @@ impl StudyFile {
             | RulesError::MaskedShare
             | RulesError::MaskedRange => wrong("masked", "cannot be used with the rest of the rules"),
             RulesError::Invited | RulesError::Weights => wrong("weighting", "cannot be used"),
-            RulesError::Privacy => of_spec("privacy", NOT_YET),
+            // what else privacy refuses was refused above, too
+            RulesError::PrivacyRate
+            | RulesError::PrivacySteps
+            | RulesError::PrivacyNoise
+            | RulesError::PrivacyDelta
+            | RulesError::PrivacySpend
+            | RulesError::PrivacyShared
+            | RulesError::PrivacyFigures => of_spec("privacy", "cannot be used with the rest of the rules"),
         })?;
         Ok(rules)
     }

@@ -5,16 +5,13 @@ mod follows;
 mod refused;
 mod words;
 
-pub(crate) use file::{of_spec, NOT_YET};
+pub(crate) use file::of_spec;
 
 use crate::error::{wrong, SpecError};
 use consilium_primitives::rules::{Privacy, PrivacyUnit, MAX_ROUNDS, PPM};
 use consilium_privacy::{calibrate, spend, Mechanism, Unit};
 use serde::{Deserialize, Serialize};
 
-/// Whether study files may ask for it. Until chain and worker both keep what it promises, `[privacy]` is checked in full, and then
-/// refused; the chain refuses it, too.
-pub const TRAINS_PRIVATELY: bool = false;
 /// Whether sites can share the noise of a masked sum.
 const SHARES_NOISE: bool = false;
 

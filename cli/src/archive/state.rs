@@ -2,7 +2,10 @@
 
 use crate::{
     audit::history::{History, Postings},
-    chain::{entry, listed, map, posted, posting, StudyInfo},
+    chain::{
+        budgets::{counted, Counts},
+        entry, listed, map, posted, posting, StudyInfo,
+    },
     show::Names,
 };
 use anyhow::{anyhow, ensure, Context, Result};
@@ -68,6 +71,9 @@ fn study_keys(study: StudyId, info: &StudyInfo) -> Vec<Vec<u8>> {
     if info.state.rules.masked.is_some() {
         keys.push(record_key(study, Kind::Evaluation, info.state.round));
         keys.push(map("Kept", &[study.encode()]));
+    }
+    if info.state.rules.privacy.is_some() {
+        keys.extend(info.state.members.iter().map(|member| counted(study, &member.id)));
     }
     keys.extend(info.state.members.iter().map(|member| name_key(&member.id)));
     keys
@@ -135,6 +141,12 @@ pub fn read(root: Hash, now: u32, nodes: &[Vec<u8>], study: StudyId) -> Result<P
             }
         }
     }
+    let mut counts = Counts::new();
+    for member in info.state.members.iter().filter(|_| info.state.rules.privacy.is_some()) {
+        if let Some(found) = take(&mut values, &counted(study, &member.id), "what was charged to a data set")? {
+            counts.insert(member.id, found);
+        }
+    }
     let mut names = Names::new();
     for member in &info.state.members {
         let bytes = values.remove(&name_key(&member.id)).flatten();
@@ -145,7 +157,8 @@ pub fn read(root: Hash, now: u32, nodes: &[Vec<u8>], study: StudyId) -> Result<P
         }
     }
     let listed = listed(study, &info, &ended);
-    let history = History { genesis, study, info, spec, records, postings, names, left_out: false, listed, now };
+    let history =
+        History { genesis, study, info, spec, records, postings, counts, names, left_out: false, listed, now };
     Ok(Proven { history, set: AuthoritySet { id, authorities } })
 }
 

@@ -5,6 +5,7 @@ use super::{
     history::History,
     report::{Finding, Report, Subject, Verdict},
     rounds::Rounds,
+    spent::spent,
 };
 use crate::{
     chain::agreement_hash,
@@ -29,6 +30,7 @@ pub fn audit(history: &History, blobs: &impl BlobSource) -> Report {
         // no chain lets such rules in, and nothing can be computed by them
         return Report { study: history.study, phase: phase(state), findings };
     }
+    findings.extend(spent(history));
     let statistics = history.record(Kind::Statistics, 0);
     if let Some(record) = statistics {
         let mut finding = audit.round(record, Some(Hash::zero()), None).0;

@@ -1,6 +1,9 @@
 //! What an audit goes by: what a chain says of a study, and what the auditor knows of it beforehand.
 
-use crate::{chain::StudyInfo, show::Names};
+use crate::{
+    chain::{budgets::Counts, StudyInfo},
+    show::Names,
+};
 use anyhow::{bail, Result};
 use consilium_primitives::{
     round::{Back, Kind, Phase, RoundRecord},
@@ -26,6 +29,8 @@ pub struct History {
     pub records: Vec<RoundRecord>,
     /// What institutions posted for masked sums, as far as the chain still keeps it: by round, pairing, step and institution.
     pub postings: Postings,
+    /// What was charged to whose data sets; nothing where the study is not private.
+    pub counts: Counts,
     /// Names of institutions, as far as they are known.
     pub names: Names,
     /// Individual updates may be missing because whoever made the archive left them out.

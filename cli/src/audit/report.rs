@@ -10,6 +10,8 @@ use std::{fmt, process::ExitCode};
 pub enum Subject {
     /// Rules, spec and the hash that everybody signed.
     Agreement,
+    /// What a private study has charged to its members' data sets.
+    Privacy,
     /// The merged column statistics.
     Statistics,
     /// The initial model (0), or a round's merge.
@@ -24,6 +26,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Agreement => f.write_str("agreement"),
+            Self::Privacy => f.write_str("privacy"),
             Self::Statistics => f.write_str("statistics"),
             Self::Round(round) => write!(f, "round {round}"),
             Self::Evaluation => f.write_str("last evaluation"),

@@ -256,6 +256,7 @@ fn empty(spec: &StudySpec, way: Merge) -> History {
         spec: Some(SPEC.to_vec()),
         records: Vec::new(),
         postings: Default::default(),
+        counts: Default::default(),
         names,
         left_out: false,
         listed: true,

@@ -25,7 +25,7 @@ pub enum Command {
 /// As each says.
 pub async fn run(command: &Command) -> Result<()> {
     match command {
-        Command::Show(options) => show::run(options),
+        Command::Show(options) => show::run(options).await,
         Command::Declare(options) => change::declare(options).await,
         Command::Raise(options) => change::limit(change::Way::Raise, options).await,
         Command::Lower(options) => change::limit(change::Way::Lower, options).await,

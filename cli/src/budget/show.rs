@@ -1,8 +1,17 @@
-//! What a site's own ledgers say. No node is asked: they lie in the worker's folder.
+//! What a site's own ledgers say, which lie in the worker's folder; and, where that is asked for, what the chain says of the same.
 
-use crate::{institution::folder::SITES, options::Format, show::print_json};
+use crate::{
+    chain::Chain,
+    institution::folder::{whose, SITES},
+    options::{node_of, Format, DEFAULT_URL},
+    show::print_json,
+};
 use anyhow::{ensure, Context, Result};
 use clap::Args;
+use consilium_primitives::{
+    budget::{dataset_id, Budget},
+    InstitutionId,
+};
 use consilium_privacy::{dataset_name, words, Ledger, Unit};
 use serde_json::{json, Value};
 use std::{
@@ -21,6 +30,9 @@ pub struct Show {
     /// The institution's folder
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
+    /// Ask its node, too, what the chain says of each data set
+    #[arg(long)]
+    chain: bool,
     /// How to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -29,16 +41,21 @@ pub struct Show {
 /// Prints what each data set has cost.
 ///
 /// # Errors
-/// There is no such folder; a ledger that was changed.
-pub fn run(options: &Show) -> Result<()> {
+/// There is no such folder; a ledger that was changed; the node does not answer.
+pub async fn run(options: &Show) -> Result<()> {
     let (dir, shown) = (&options.dir, options.dir.display());
     ensure!(dir.is_dir(), "--dir {shown}: there is no such folder; name the one that `consilium init` has made");
     let (ledgers, limits) = (ledgers(dir)?, limits(dir));
+    let declared = if options.chain { Some(declared(dir, ledgers.keys().chain(limits.keys())).await?) } else { None };
     if options.format == Format::Json {
-        return print_json(&json!(ledgers
-            .iter()
-            .map(|(name, ledger)| told(name, ledger, &limits))
-            .collect::<Vec<_>>()));
+        let entry = |(name, ledger): (&String, &Ledger)| {
+            let mut told = told(name, ledger, &limits);
+            if let Some(declared) = &declared {
+                told["chain"] = json!(declared.get(name).map(|(budget, block)| told_of(budget, *block)));
+            }
+            told
+        };
+        return print_json(&json!(ledgers.iter().map(entry).collect::<Vec<_>>()));
     }
     if ledgers.is_empty() {
         out!("no private study has been trained on this site's rows: nothing was spent");
@@ -51,7 +68,49 @@ pub fn run(options: &Show) -> Result<()> {
     if !ledgers.is_empty() {
         out!("{}", words::COUNTED);
     }
+    for (name, (budget, block)) in declared.iter().flatten() {
+        out!("{}", on_chain(name, budget, *block));
+    }
     Ok(())
+}
+
+/// What the chain says of data sets that are declared there, and in which block.
+type Declared = BTreeMap<String, (Budget, u32)>;
+
+/// Asks the folder's node.
+async fn declared(dir: &Path, names: impl Iterator<Item = &String>) -> Result<Declared> {
+    let shown = dir.display();
+    let (_, account) = whose(dir).with_context(|| format!("{shown}: has no card that says whose folder it is"))?;
+    let chain = Chain::connect(&node_of(Some(dir), DEFAULT_URL)?).await?;
+    let (at, who) = (chain.best().await?, InstitutionId(account));
+    let mut all = Declared::new();
+    for name in names {
+        if let Some(budget) = chain.budget(&who, &dataset_id(&who, name), at).await? {
+            all.insert(name.clone(), (budget, at.number));
+        }
+    }
+    Ok(all)
+}
+
+/// What the chain says of a data set, in a sentence.
+fn on_chain(name: &str, budget: &Budget, block: u32) -> String {
+    let limit = words::epsilon(budget.limit_micro(block).into());
+    let spent = words::epsilon(budget.epsilon_micro());
+    let delta = words::delta(budget.delta_exp());
+    let later = budget.raise_to().filter(|raise| raise.from > block).map_or_else(String::new, |raise| {
+        format!("; {} from block {} on", words::epsilon(raise.limit_micro.into()), raise.from)
+    });
+    format!("on the chain: {spent} of {limit} spent on {name} ({delta}){later}")
+}
+
+/// The same for programs.
+fn told_of(budget: &Budget, block: u32) -> Value {
+    json!({
+        "epsilon_micro": budget.epsilon_micro(),
+        "limit_micro": budget.limit_micro(block),
+        "spent": budget.spent(),
+        "delta_exp": budget.delta_exp(),
+    })
 }
 
 /// All ledgers, by their data sets' names.
@@ -127,7 +186,18 @@ fn told(name: &str, ledger: &Ledger, limits: &BTreeMap<String, u64>) -> Value {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use consilium_primitives::PrivacyUnit;
     use consilium_privacy::{seed_hash, spend, Ask, Mechanism};
+
+    #[test]
+    fn what_the_chain_says_is_told_with_a_limit_that_waits() {
+        let mut budget = Budget::declare(6_500_000, 5, PrivacyUnit::Patient).unwrap();
+        assert_eq!(on_chain("x", &budget, 1), "on the chain: ε 0 of ε 6.5 spent on x (δ 10⁻⁵)");
+        let from = budget.raise(8_000_000, 1).unwrap();
+        assert!(on_chain("x", &budget, 1).ends_with(&format!("; ε 8 from block {from} on")));
+        assert_eq!(told_of(&budget, from)["limit_micro"], 8_000_000);
+        assert_eq!(told_of(&budget, from)["spent"][15], 0);
+    }
 
     #[test]
     fn what_a_sites_ledgers_say_is_told_beside_what_sites_toml_allows() {

@@ -23,6 +23,9 @@ pub struct Options {
     /// Updates are masked, also where the study file does not say so: others see their sum alone
     #[arg(long)]
     pub masked: bool,
+    /// Of a private study: what all studies together may cost each site's data set. Left out: what this one costs
+    #[arg(long, value_name = "EPSILON")]
+    pub epsilon: Option<f64>,
     /// Keep the network running after the certificate, until Ctrl-C
     #[arg(long)]
     pub keep: bool,

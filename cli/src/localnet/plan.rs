@@ -11,6 +11,7 @@ use crate::{
     plain::counted,
     process::answer,
     programs::{random, write_private, Programs},
+    study::private,
 };
 use anyhow::{bail, Context, Result};
 use consilium_primitives::{StudyRules, SLOT_MILLIS};
@@ -79,6 +80,9 @@ pub struct Means {
     pub trainer: Option<PathBuf>,
     /// The trainer's code.
     pub code: Option<PathBuf>,
+    /// What all studies together may cost each site's data set, in millionths of ε; none where nothing is promised.
+    #[serde(default)]
+    pub budget_micro: Option<u32>,
 }
 
 impl Means {
@@ -89,8 +93,12 @@ impl Means {
                 .map(|path| path.canonicalize().with_context(|| format!("cannot read {}", path.display())))
                 .transpose()
         };
-        let means =
-            Self { initial: whole(&options.initial)?, trainer: whole(&options.trainer)?, code: whole(&options.code)? };
+        let means = Self {
+            initial: whole(&options.initial)?,
+            trainer: whole(&options.trainer)?,
+            code: whole(&options.code)?,
+            budget_micro: private::budget(spec, options.epsilon)?,
+        };
         let code = spec.model.external().map(|external| &external.code);
         for (option, named, given) in
             [("--initial", spec.initial.as_ref(), &means.initial), ("--code", code, &means.code)]

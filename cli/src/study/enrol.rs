@@ -11,8 +11,7 @@ use crate::{
 };
 use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
-use codec::Encode;
-use consilium_primitives::{Hash, InstitutionId, StudyId, StudyRules};
+use consilium_primitives::{budget::dataset_id, Hash, InstitutionId, StudyId, StudyRules};
 use consilium_study::StudySpec;
 use std::path::{Path, PathBuf};
 
@@ -31,7 +30,7 @@ pub struct Enrol {
     #[arg(long, value_name = "FILE", requires = "dir")]
     data: Option<PathBuf>,
     /// Of a private study: the name under which this site counts what studies cost these rows, the same in every study
-    #[arg(long, value_name = "NAME", requires = "data")]
+    #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
     /// Of a private study: how much all studies together may cost these rows
     #[arg(long, value_name = "EPSILON", requires = "data")]
@@ -90,6 +89,12 @@ pub async fn run(options: Enrol) -> Result<()> {
         Some(_) => private::counted(&spec, options.dataset.as_deref(), options.epsilon)?,
         None => None,
     };
+    let dataset = private::named(&spec, options.dataset.as_deref())?;
+    let (id, own) = Acting::institution(&chain, &signer).await?;
+    if let (Some(name), Some(privacy)) = (dataset, &info.state.rules.privacy) {
+        let budget = chain.budget(&id, &dataset_id(&id, name), at).await?;
+        private::has_room(budget.as_ref(), privacy, name, at.number, &acting.hint())?;
+    }
     let data = match &options.data {
         Some(data) => Some(data.canonicalize().with_context(|| format!("--data {}", data.display()))?),
         None => None,
@@ -107,8 +112,8 @@ pub async fn run(options: Enrol) -> Result<()> {
         }
         _ => bail!("how many rows does this site train on? Give --data FILE with --dir FOLDER, or --samples ROWS"),
     };
-    let (_, own) = Acting::institution(&chain, &signer).await?;
-    chain.submit(&signer, SWARM, "enrol", (options.number, wanted, samples).encode()).await?;
+    let (call, arguments) = private::enrolment(options.number, &wanted, samples, dataset.map(|it| dataset_id(&id, it)));
+    chain.submit(&signer, SWARM, call, arguments).await?;
     let mut text = format!("{own} has enrolled in study {} with {samples} training rows", options.number);
     if let Some(dir) = acting.dir.as_ref().filter(|dir| rows::data_of(dir, &wanted).is_none()) {
         text += &format!(

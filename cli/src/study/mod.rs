@@ -23,7 +23,7 @@ pub mod gone;
 mod guess;
 pub mod losses;
 pub mod masked;
-mod private;
+pub mod private;
 mod register;
 pub mod rows;
 pub mod sentences;

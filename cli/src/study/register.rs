@@ -141,7 +141,15 @@ fn wrong(error: RulesError) -> &'static str {
         RulesError::MaskedShare => "masked needs max_share of 0.5 or less",
         RulesError::MaskedRange => "masked_range must be a power of two between 2^-16 and 2^16",
         RulesError::MaskedLength => "a masked file of the model is empty, or larger than 4 GiB",
-        RulesError::Privacy => "privacy cannot be asked for: this chain keeps no ledger of it",
+        RulesError::PrivacyRate => "privacy.rate must be above 0, and at most 1",
+        RulesError::PrivacySteps => "privacy.steps and privacy.clip must be above 0",
+        RulesError::PrivacyNoise => "privacy leaves no noise: ask for a smaller epsilon",
+        RulesError::PrivacyDelta => "privacy.delta must be a power of ten from 1e-3 to 1e-12",
+        RulesError::PrivacySpend => "a round would cost nothing: ask for a smaller privacy.delta or more steps",
+        RulesError::PrivacyShared => "privacy.noise = \"shared\" is not taken yet: set \"local\"",
+        RulesError::PrivacyFigures => {
+            "[privacy] goes with neither target_loss nor patience, nor with scaling by the sites' rows"
+        }
     }
 }
 

@@ -6,7 +6,7 @@ pub(crate) mod masked;
 mod states;
 
 use crate::{
-    pallet::{Budgets, Call, Config, Datasets, NextStudy, Pallet, Postings, Studies},
+    pallet::{Budgets, Call, Config, Counts, Datasets, NextStudy, Pallet, Postings, Studies},
     sr25519::AuthorityId,
     types::{genesis, institution, Membership, Spec},
     MAX_RUNNING,
@@ -24,7 +24,7 @@ use frame_system::RawOrigin;
 use sp_application_crypto::RuntimeAppPublic;
 use sp_core::crypto::AccountId32;
 use sp_runtime::transaction_validity::TransactionSource;
-use states::{disputed, judged, merging, paused};
+use states::{ahead, disputed, enrolled_private, full, judged, merging, paused, private};
 
 /// What a file's length is agreed to be.
 const LEN: u64 = 1_000;
@@ -91,15 +91,6 @@ fn enrol<T: Config>(study: StudyId, who: &AccountId32) {
     assert_ok!(Pallet::<T>::enrol(RawOrigin::Signed(who.clone()).into(), study, agreement::<T>(study), 1_000));
 }
 
-/// A study in which everybody has enrolled.
-fn full<T: Config>(all: &[(AccountId32, AuthorityId)], rules: StudyRules) -> StudyId {
-    let study = registered::<T>(&all[0].0, rules);
-    for (who, _) in all {
-        enrol::<T>(study, who);
-    }
-    study
-}
-
 /// What a participant answers to its open duty.
 fn ballot<T: Config>(study: StudyId, who: &AccountId32, body: VoteBody) -> Vote {
     let id = institution(who);
@@ -113,18 +104,6 @@ fn ballot<T: Config>(study: StudyId, who: &AccountId32, body: VoteBody) -> Vote 
 fn answer<T: Config>(study: StudyId, who: &AccountId32, body: VoteBody) {
     let vote = ballot::<T>(study, who, body);
     assert_ok!(Pallet::<T>::apply(study, Event::Vote(vote)));
-}
-
-/// The same on a merge, with the update of the round that follows.
-fn ahead<T: Config>(study: StudyId, who: &AccountId32) -> Vote {
-    let root = hash(1_000);
-    let vote = ballot::<T>(study, who, VoteBody::Root(root));
-    let id = institution(who);
-    let asked = Pallet::<T>::asked(&id).into_iter().find(|asked| asked.order.duty.study == study && !is_work(asked));
-    let duty = asked.expect("the benchmark has brought the study to this duty").order.duty;
-    let duty = Duty { kind: DutyKind::Train, round: duty.round.saturating_add(1), base: root, ..duty };
-    let next = Next::Update { duty: duty.hash(), root: hash(3_000), len: LEN, metric: Some(1) };
-    Vote { body: VoteBody::Ahead { root, marks: Marks::default(), next }, ..vote }
 }
 
 fn phase<T: Config>(study: StudyId) -> Phase {
@@ -351,6 +330,23 @@ mod benchmarks {
         _(who, hash(1), 4);
 
         assert!(Budgets::<T>::get(institution(&all[0].0), hash(1)).is_some_and(|it| it.limit_micro(0) == 4));
+    }
+
+    #[benchmark]
+    fn enrol_private() {
+        let all = participants::<T>();
+        let study = registered::<T>(&all[0].0, private());
+        for (who, _) in &all[1..] {
+            enrolled_private::<T>(study, who);
+        }
+        let who = RawOrigin::Signed(all[0].0.clone());
+        assert_ok!(Pallet::<T>::declare_budget(who.clone().into(), hash(1), 4_000_000, 5, PrivacyUnit::Record));
+        let agreement = agreement::<T>(study);
+
+        #[extrinsic_call]
+        _(who, study, agreement, 1_000, hash(1));
+
+        assert!(Counts::<T>::contains_key(study, institution(&all[0].0)));
     }
 
     #[benchmark]

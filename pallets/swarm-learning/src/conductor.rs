@@ -85,6 +85,16 @@ pub(crate) fn conduct<T: Config>(now: u32) {
         log::debug!(target: LOG, "another run is under way");
         return;
     };
+    let (asked, spent): (Vec<_>, Vec<_>) = asked.into_iter().partition(|(_, asked)| Pallet::<T>::affordable(asked));
+    for (key, asked) in &spent {
+        log::warn!(
+            target: LOG,
+            "study {} round {}: what it costs would pass this site's budget for its data set; its worker is not asked to train (consilium \
+             budget raise)",
+            asked.order.duty.study, asked.order.duty.round,
+        );
+        answer_duty::<T>(now, key, asked, true, &DutyState::Failed(FailureCode::Refused), Vec::new());
+    }
     let settled = settled(now, &asked);
     let deadline = sp_io::offchain::timestamp().add(Duration::from_millis(BUDGET_MS));
     let worker = worker(deadline);

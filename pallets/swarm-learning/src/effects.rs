@@ -10,6 +10,8 @@ impl<T: Config> Event<T> {
             Effect::Closed(_) | Effect::AttestedLate { .. } => return None,
             // what is asked for anew says its votes
             Effect::PairingOpened { .. } | Effect::PairingOver { .. } => return None,
+            // told with what it comes to
+            Effect::Spent { .. } => return None,
             Effect::Posted { who, round, pairing, step, .. } => {
                 Self::Posted { study, round, institution: who, pairing, step }
             }

@@ -111,7 +111,31 @@ mod errors {
         BadDelta,
         /// A limit is raised to one that is no higher, or lowered to one that is no lower.
         LimitStays,
-        /// Privacy is asked for, and this chain keeps no ledger of it yet: register the study without.
-        PrivacyNotYet,
+        /// With privacy, the rate of the drawing is above 0 and at most one.
+        PrivacyRate,
+        /// With privacy, a round has a step or more, and no gradient is shortened to nothing.
+        PrivacySteps,
+        /// With privacy, there is noise.
+        PrivacyNoise,
+        /// With privacy, delta is a power of ten from 1e-3 to 1e-12.
+        PrivacyDelta,
+        /// With privacy, each round costs something at each of the orders.
+        PrivacySpend,
+        /// With privacy, each site adds all the noise: sharing it among the sites of a masked sum is not taken yet.
+        PrivacyShared,
+        /// With privacy, nothing is told of single sites' rows: no statistics, no `target` and no `patience`.
+        PrivacyFigures,
+        /// The study is private: say which data set it is counted for, with `enrol_private`.
+        NoDataset,
+        /// The study promises no privacy, and counts nothing: enrol without a data set.
+        NothingCounted,
+        /// The caller has named another data set in this study before: its rows are counted there.
+        OtherDataset,
+        /// The budget counts records and the study patients, or the other way round.
+        OtherUnit,
+        /// The budget counts at another delta than the study.
+        OtherDelta,
+        /// What a round costs would pass the limit of the caller's data set: raise it, or take no part.
+        OverBudget,
     }
 }

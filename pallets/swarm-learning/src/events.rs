@@ -37,7 +37,7 @@ mod events {
             /// The institution.
             institution: InstitutionId,
         },
-        // 3 told before version 7 what has events of its own now: programs tell both apart by it
+        // 3 told before version 7 what has events of its own now
         /// A round is closed; its record stands in the history.
         #[codec(index = 4)]
         RoundClosed {
@@ -364,12 +364,7 @@ mod events {
         Gathered { study: StudyId, round: u32, institution: InstitutionId },
         /// Which masked files are summed is fixed for good.
         #[codec(index = 34)]
-        SetFixed {
-            study: StudyId,
-            round: u32,
-            /// Hash over them.
-            inputs_root: Hash,
-        },
+        SetFixed { study: StudyId, round: u32, inputs_root: Hash },
         /// A participant says that a masked sum cannot be used.
         #[codec(index = 35)]
         CalledVoid { study: StudyId, round: u32, institution: InstitutionId, why: VoidReason },
@@ -386,6 +381,17 @@ mod events {
             limit_micro: u32,
             /// The block from which on it holds.
             from: u32,
+        },
+        /// What an update of a private study costs was charged to a data set of its author.
+        #[codec(index = 38)]
+        Charged {
+            institution: InstitutionId,
+            /// Hash of the data set's name.
+            dataset: Hash,
+            study: StudyId,
+            round: u32,
+            /// What all studies together have cost it, in millionths of epsilon.
+            epsilon_micro: u64,
         },
     }
 }

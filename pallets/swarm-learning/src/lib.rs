@@ -20,8 +20,8 @@
 //!
 //! # Extrinsics
 //!
-//! Signed by the account that signs for an institution: [`Call::register`], [`Call::enrol`], [`Call::withdraw`], [`Call::start`],
-//! [`Call::resume`], [`Call::abort`]; and of budgets of data sets [`Call::declare_budget`], [`Call::raise_budget`],
+//! Signed by the account that signs for an institution: [`Call::register`], [`Call::enrol`], [`Call::enrol_private`], [`Call::withdraw`],
+//! [`Call::start`], [`Call::resume`], [`Call::abort`]; and of budgets of data sets [`Call::declare_budget`], [`Call::raise_budget`],
 //! [`Call::lower_budget`]. Signed by an institution's `swarm` session key, as an authorized general
 //! transaction without nonce or fee: [`Call::vote`], and [`Call::post`] where bytes come with it. [`Call::abandon`] gives up a masked
 //! sum that waits for people.
@@ -35,8 +35,7 @@
 //!
 //! # Implementation notes
 //!
-//! A study has exactly one deadline at a time, and at most [`MAX_RUNNING`] studies run, so an agenda entry can never be
-//! full. Deadlines are evaluated in `on_initialize`, before that block's transactions.
+//! A study has one deadline at a time, and at most [`MAX_RUNNING`] run: no agenda entry is ever full. Deadlines come before transactions.
 //!
 //! The offchain worker (the `conductor` module) runs on every node. It asks this institution's own worker process about
 //! all its open duties in one call and signs what comes back.
@@ -248,7 +247,7 @@ pub mod pallet {
         /// `samples` counts this site's training rows and binds for the whole study.
         #[pallet::call_index(1)]
         pub fn enrol(origin: OriginFor<T>, study: StudyId, agreement: Hash, samples: u32) -> DispatchResult {
-            Self::do_enrol(Self::ensure_participant(origin)?, study, agreement, samples)
+            Self::do_enrol(Self::ensure_participant(origin)?, study, agreement, samples, None)
         }
 
         /// Takes no further part in a study.
@@ -329,7 +328,7 @@ pub mod pallet {
 
         /// Declares what all studies together may cost one of the caller's data sets.
         ///
-        /// Once for each: what was spent is never forgotten. No study is charged yet.
+        /// Once for each: what was spent is never forgotten. Private studies are charged to it, and refused beyond it.
         #[pallet::call_index(9)]
         pub fn declare_budget(
             origin: OriginFor<T>,
@@ -349,12 +348,24 @@ pub mod pallet {
             Self::do_raise(Self::ensure_participant(origin)?, dataset, limit_micro)
         }
 
-        /// Lowers the limit of a data set, at once.
-        ///
-        /// A higher one that waits is off with it.
+        /// Lowers the limit of a data set, at once; a higher one that waits is off with it.
         #[pallet::call_index(11)]
         pub fn lower_budget(origin: OriginFor<T>, dataset: Hash, limit_micro: u32) -> DispatchResult {
             Self::do_lower(Self::ensure_participant(origin)?, dataset, limit_micro)
+        }
+
+        /// Enrols in exactly this agreement of a private study.
+        ///
+        /// As [`Call::enrol`]; what the study costs is charged to this data set, of which the caller has declared a budget.
+        #[pallet::call_index(12)]
+        pub fn enrol_private(
+            origin: OriginFor<T>,
+            study: StudyId,
+            agreement: Hash,
+            samples: u32,
+            dataset: Hash,
+        ) -> DispatchResult {
+            Self::do_enrol(Self::ensure_participant(origin)?, study, agreement, samples, Some(dataset))
         }
     }
 

@@ -72,10 +72,21 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    pub(crate) fn do_enrol(who: InstitutionId, study: StudyId, agreement: Hash, samples: u32) -> DispatchResult {
+    /// A private study is enrolled in with a data set, and no other one is.
+    pub(crate) fn do_enrol(
+        who: InstitutionId,
+        study: StudyId,
+        agreement: Hash,
+        samples: u32,
+        dataset: Option<Hash>,
+    ) -> DispatchResult {
         let info = Studies::<T>::get(study).ok_or(Error::<T>::NoSuchStudy)?;
         ensure!(info.agreement == agreement, Error::<T>::OtherAgreement);
+        let counted = Self::counted(&who, study, info.state.rules.privacy.as_ref(), dataset)?;
         Self::apply(study, RoundEvent::Enrol { who, samples })?;
+        if let Some(counted) = counted {
+            Counts::<T>::insert(study, who, counted);
+        }
         Self::deposit_event(Event::Enrolled { study, institution: who, samples });
         Ok(())
     }
@@ -105,6 +116,9 @@ impl<T: Config> Pallet<T> {
             };
             if let (Effect::Opened { kind: Kind::Model, round }, Some(_)) = (&effect, &info.state.rules.masked) {
                 Self::forget_rounds_before(study, round.saturating_sub(info.state.rules.keep_updates.max(1)));
+            }
+            if let (Effect::Spent { who, round, base }, Some(privacy)) = (&effect, &info.state.rules.privacy) {
+                Self::charge(study, *who, privacy, (*round, *base));
             }
             Self::store(study, round, effect);
             // a round may be opened and frozen in the step that closes the one before

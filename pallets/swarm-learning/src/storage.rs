@@ -73,6 +73,12 @@ mod storage {
     #[pallet::storage]
     pub type Datasets<T> = StorageMap<_, Twox64Concat, InstitutionId, u32, ValueQuery>;
 
+    /// Which data set each participant of a private study counts for, and what was charged to it: by study and institution.
+    ///
+    /// It stays, as what an audit adds up.
+    #[pallet::storage]
+    pub type Counts<T> = StorageDoubleMap<_, Twox64Concat, StudyId, Twox64Concat, InstitutionId, Counted>;
+
     /// How many steps a study has made: what the chain says of its blobs changes with no other cause than one, or time.
     #[pallet::storage]
     pub type Steps<T> = StorageMap<_, Twox64Concat, StudyId, u64, ValueQuery>;

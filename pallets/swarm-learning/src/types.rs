@@ -1,6 +1,6 @@
 //! What the pallet stores and tells, and its view of the machine's surroundings.
 
-use crate::{pallet::Error, postings::commitment, Config, History, Losses};
+use crate::{budgets::affords, pallet::Error, postings::commitment, Config, History, Losses};
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use consilium_primitives::{
@@ -8,7 +8,7 @@ use consilium_primitives::{
     masks::MAX_POSTING,
     round::{Kind, Refusal, ShareId, Study, Surroundings},
     rules::{RulesError, MAX_SPEC_LEN},
-    Hash, InstitutionId, StudyId, StudyRules, Text, VoteBody,
+    Hash, InstitutionId, Privacy, StudyId, StudyRules, Text, VoteBody,
 };
 use core::marker::PhantomData;
 use frame_support::{traits::ConstU32, BoundedVec};
@@ -46,6 +46,17 @@ pub struct StudyInfo {
     pub registered_at: u32,
     /// Where it stands.
     pub state: Study,
+}
+
+/// What a participant of a private study is counted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Counted {
+    /// Hash of the name of its data set.
+    pub dataset: Hash,
+    /// How many trainings were charged to it in this study.
+    pub rounds: u32,
+    /// The last of them: its round, and the model that it stands on.
+    pub last: Option<(u32, Hash)>,
 }
 
 /// What everybody signs at enrolment: `blake2_256(SCALE(genesis, proposer, rules) ‖ spec)`.
@@ -115,6 +126,9 @@ impl<T: Config> Surroundings for Around<T> {
     fn commitment(&self, share: &ShareId) -> Option<Hash> {
         commitment::<T>(self.study, share)
     }
+    fn affords(&self, who: &InstitutionId, privacy: &Privacy, training: (u32, Hash)) -> bool {
+        affords::<T>(self.study, self.now, who, privacy, training)
+    }
     fn blake2(&self, bytes: &[u8]) -> Hash {
         Hash::from(sp_io::hashing::blake2_256(bytes))
     }
@@ -158,6 +172,7 @@ pub(crate) fn refused(refusal: Refusal) -> InvalidTransaction {
         Refusal::WrongRoot => InvalidTransaction::Custom(16),
         Refusal::WrongPosting => InvalidTransaction::Custom(17),
         Refusal::WrongShare => InvalidTransaction::Custom(18),
+        Refusal::OverBudget => InvalidTransaction::Custom(19),
         _ => InvalidTransaction::Call,
     }
 }
@@ -183,6 +198,7 @@ impl<T> From<Refusal> for Error<T> {
             Refusal::WrongRoot => Error::WrongRoot,
             Refusal::WrongPosting => Error::WrongPosting,
             Refusal::WrongShare => Error::WrongShare,
+            Refusal::OverBudget => Error::OverBudget,
         }
     }
 }
@@ -208,7 +224,13 @@ impl<T> From<RulesError> for Error<T> {
             RulesError::MaskedShare => Error::MaskedShare,
             RulesError::MaskedRange => Error::MaskedRange,
             RulesError::MaskedLength => Error::MaskedLength,
-            RulesError::Privacy => Error::PrivacyNotYet,
+            RulesError::PrivacyRate => Error::PrivacyRate,
+            RulesError::PrivacySteps => Error::PrivacySteps,
+            RulesError::PrivacyNoise => Error::PrivacyNoise,
+            RulesError::PrivacyDelta => Error::PrivacyDelta,
+            RulesError::PrivacySpend => Error::PrivacySpend,
+            RulesError::PrivacyShared => Error::PrivacyShared,
+            RulesError::PrivacyFigures => Error::PrivacyFigures,
         }
     }
 }

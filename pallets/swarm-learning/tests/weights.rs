@@ -65,6 +65,7 @@ fn calls_pay_for_all_that_they_are_said_to_read_and_write() {
         "declare_budget",
         "raise_budget",
         "lower_budget",
+        "enrol_private",
     ] {
         let weight = all.iter().find(|weight| weight.name == name).unwrap();
         let (reads, writes) = weight.items.iter().fold((0, 0), |(r, w), (_, reads, writes)| (r + reads, w + writes));

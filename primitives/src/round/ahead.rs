@@ -23,6 +23,10 @@ impl Study {
         if said_otherwise || marks.any() & !known != 0 || marks.left_out == known {
             return Err(Refusal::BadMask);
         }
+        // what is counted is not trained ahead, and no loss is told
+        if vote.body.next().is_some() && self.rules.privacy.is_some() {
+            return Err(Refusal::WrongAnswer);
+        }
         let Some(Next::Update { duty, len, .. }) = vote.body.next() else { return Ok(()) };
         let follows = self.duty_on(around, DutyKind::Train, vote.round.saturating_add(1), &vote.institution, root);
         if duty != follows.hash() {

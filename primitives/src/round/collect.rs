@@ -101,13 +101,14 @@ impl Study {
     /// Notes a commitment, with the loss of the model that it stands on.
     pub(super) fn committed(&mut self, who: InstitutionId, commitment: Commitment, metric: Option<u32>) -> Step {
         let round = self.base_round;
+        let spent = self.spends(who);
         let Phase::Collecting(c) = &mut self.phase else { return Err(Refusal::NoSuchDuty) };
         c.commitments.try_push(commitment).map_err(|_| Refusal::Full)?;
         c.awaited &= !bit(commitment.member);
         // it is there again
         self.missed.retain(|missed| missed.member != commitment.member);
         let loss = metric.filter(|_| c.kind == Kind::Model).map(|value| Effect::Loss { round, who, value });
-        Ok([Effect::Committed { who, root: commitment.root }].into_iter().chain(loss).collect())
+        Ok([Effect::Committed { who, root: commitment.root }].into_iter().chain(spent).chain(loss).collect())
     }
 
     /// Freezes where all that are waited for are in, pauses where nobody is left to wait for, sets the freeze where enough are in.

@@ -47,8 +47,9 @@ impl Study {
         if answered {
             return None;
         }
-        // what is masked cannot be trained ahead: the next round's partners are not known
-        if open.duty.kind == DutyKind::Merge && self.rules.masked.is_none() {
+        // what is masked cannot be trained ahead: the next round's partners are not known; what is counted must not be, since it would
+        // cost the same if nobody took it
+        if open.duty.kind == DutyKind::Merge && self.rules.masked.is_none() && self.rules.privacy.is_none() {
             open.ahead =
                 Some(if self.is_last(around) { Ahead::Evaluate } else { Ahead::Train { len: self.rules.update_len } });
         }
@@ -216,6 +217,7 @@ impl Study {
 
     /// Whether what a vote says fits the duty that is open.
     fn check_body(&self, around: &dyn Surroundings, open: &OpenDuty, vote: &Vote) -> Result<(), Refusal> {
+        self.check_spending(around, vote)?;
         let as_ever = matches!(vote.kind, DutyKind::Init | DutyKind::Acknowledge | DutyKind::Present);
         if self.rules.masked.is_some() && !as_ever {
             return self.check_masked(open, vote);

@@ -26,6 +26,15 @@ pub enum Effect {
         /// Its root.
         root: Hash,
     },
+    /// An update of a private study was committed: its author's data set is charged.
+    Spent {
+        /// Who.
+        who: InstitutionId,
+        /// The round that was trained.
+        round: u32,
+        /// The model that it stands on.
+        base: Hash,
+    },
     /// No update will come from this member in this round.
     FailureReported {
         /// Who.

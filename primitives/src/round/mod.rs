@@ -41,6 +41,9 @@
 //!   gathering (`gather`), revealing (`reveal`) and summing (`sum`). Pauses before the set is fixed go back to a new pairing, those
 //!   after it to the same set; a sum that cannot be used is followed by a new round on the same base. The loss of all sites together
 //!   takes the place of each one's (`pooled`).
+//! * Where privacy is promised ([`StudyRules::privacy`]), an update is taken only where its author's budget has room for what it costs
+//!   (`private`). It is charged when it is committed, once for each round on one model, and never given back. No loss of a site is
+//!   taken, and nothing that was trained ahead.
 
 mod ahead;
 mod ballots;
@@ -58,6 +61,7 @@ mod pairing;
 mod pause;
 mod phase;
 mod pooled;
+mod private;
 mod record;
 mod restate;
 mod reveal;
@@ -78,7 +82,7 @@ pub use state::*;
 
 use crate::{
     ids::{Hash, InstitutionId, StudyId},
-    rules::{RulesError, StudyRules, Windows},
+    rules::{Privacy, RulesError, StudyRules, Windows},
     time::SLOT_MILLIS,
     vote::Vote,
 };
@@ -103,6 +107,11 @@ pub trait Surroundings {
     /// What a dealer has said, in its deal, of one of the shares that it has made. Only whoever takes postings needs it.
     fn commitment(&self, _share: &ShareId) -> Option<Hash> {
         None
+    }
+    /// Whether what one more training costs fits what this institution's data set may cost. A training is known by its round and the
+    /// model that it stands on. Only whoever keeps budgets needs it, and it is asked of studies with privacy alone.
+    fn affords(&self, _who: &InstitutionId, _privacy: &Privacy, _training: (u32, Hash)) -> bool {
+        true
     }
     /// BLAKE2b-256 of some bytes.
     fn blake2(&self, bytes: &[u8]) -> Hash {
@@ -212,6 +221,8 @@ pub enum Refusal {
     WrongPosting,
     /// A share is not what its dealer has committed to.
     WrongShare,
+    /// What the round costs its author's data set would pass that data set's limit.
+    OverBudget,
 }
 
 type Step = Result<Vec<Effect>, Refusal>;

@@ -1,7 +1,7 @@
 //! Masked sums and privacy in the rules of a study: what the chain must know of them, and what goes with neither.
 
 use super::{MergeRule, NormBound, RulesError, StudyRules, MAX_BLOB_LEN, PPM};
-use crate::{ids::Hash, ids::InstitutionId, kinds::Kind, masks};
+use crate::{budget::constants, ids::Hash, ids::InstitutionId, kinds::Kind, masks};
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use core::ops::RangeInclusive;
@@ -102,8 +102,8 @@ pub struct Privacy {
 impl StudyRules {
     /// Whether masks and privacy go with the rest. What is refused names itself.
     pub(super) fn check_confidential(&self) -> Result<(), RulesError> {
-        if self.privacy.is_some() {
-            return Err(RulesError::Privacy);
+        if let Some(privacy) = &self.privacy {
+            self.check_private(privacy)?;
         }
         let Some(masked) = &self.masked else { return Ok(()) };
         if !matches!(self.merge.rule, MergeRule::Mean(_)) {
@@ -133,6 +133,34 @@ impl StudyRules {
             || longest > MAX_BLOB_LEN
         {
             return Err(RulesError::MaskedLength);
+        }
+        Ok(())
+    }
+
+    /// Whether what is promised can be, and nothing beside it tells what no budget counts. That noise and cost follow from the other
+    /// numbers is looked at by everyone who signs, and not here.
+    fn check_private(&self, privacy: &Privacy) -> Result<(), RulesError> {
+        if privacy.rate_ppm == 0 || privacy.rate_ppm > PPM {
+            return Err(RulesError::PrivacyRate);
+        }
+        if privacy.steps == 0 || privacy.clip_micro == 0 {
+            return Err(RulesError::PrivacySteps);
+        }
+        if privacy.sigma_1024 == 0 {
+            return Err(RulesError::PrivacyNoise);
+        }
+        if constants(privacy.delta_exp).is_none() {
+            return Err(RulesError::PrivacyDelta);
+        }
+        if privacy.spend.contains(&0) {
+            return Err(RulesError::PrivacySpend);
+        }
+        // sites would have to be held to it by the sum, which none is yet
+        if privacy.shared || privacy.colluders > 0 {
+            return Err(RulesError::PrivacyShared);
+        }
+        if self.target.is_some() || self.patience > 0 || self.statistics_len > 0 {
+            return Err(RulesError::PrivacyFigures);
         }
         Ok(())
     }

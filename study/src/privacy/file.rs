@@ -1,16 +1,12 @@
 //! `[privacy]` in a study file.
 
-use super::{PrivacySpec, TRAINS_PRIVATELY};
+use super::PrivacySpec;
 use crate::{
     canonical::CanonicalError,
     error::wrong,
     file::{FileError, StudyFile},
 };
 
-/// What is said of `[privacy]` until engine and chain can keep what it promises.
-pub(crate) const NOT_YET: &str =
-    "this version can say what it would cost, and cannot keep it yet: no site would train, and no chain \
-                                  would count. Leave [privacy] out";
 /// Why no figure of single sites can decide anything.
 pub(crate) const METRICS: &str =
     "target_loss and patience look at figures of single sites, which nothing counts: leave them out \
@@ -35,13 +31,5 @@ impl StudyFile {
             return Err(of_spec("rules", METRICS));
         }
         Ok(())
-    }
-
-    /// What is said of it once all of the file was found in order.
-    pub(crate) fn check_private(&self) -> Result<(), FileError> {
-        if self.privacy.is_none() || TRAINS_PRIVATELY {
-            return Ok(());
-        }
-        Err(of_spec("privacy", NOT_YET))
     }
 }

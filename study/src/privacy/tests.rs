@@ -1,5 +1,5 @@
 use super::*;
-use crate::{FileError, StudyFile, StudySpec};
+use crate::{StudyFile, StudySpec};
 use consilium_primitives::StudyRules;
 
 /// One of four sites' breast cancer, ε 4 in ten rounds of eight steps.
@@ -184,11 +184,13 @@ fn rules_of_privacy_are_those_that_follow_and_no_others() {
 }
 
 #[test]
-fn until_it_can_be_kept_a_study_file_is_refused_in_one_sentence() {
-    let read = StudyFile::parse(FILE);
-    assert_eq!(read.is_ok(), TRAINS_PRIVATELY);
-    if let Err(error) = read {
-        assert!(matches!(error, FileError::Spec(_)));
-        assert!(error.to_string().ends_with("Leave [privacy] out"), "{error}");
-    }
+fn a_study_file_with_privacy_is_read_and_its_rules_are_such_as_a_chain_takes() {
+    let file = StudyFile::parse(FILE).unwrap();
+    let rules = file.rules(2_000, 4).unwrap();
+    assert_eq!(rules.check(), Ok(()));
+    assert_eq!(rules.privacy, file.spec().privacy_rules().unwrap());
+    file.spec().privacy_follows(&rules).unwrap();
+    // noise of each site's own goes with masks
+    let masked = StudyFile::parse(&FILE.replace("[rules]", "[rules]\nmasked = true\nmin_participants = 3")).unwrap();
+    assert!(masked.rules(2_000, 4).unwrap().masked.is_some());
 }

@@ -2,7 +2,16 @@
 
 use super::*;
 use crate::Losses;
-use consilium_primitives::round::PerMember;
+use consilium_primitives::{round::PerMember, Privacy};
+
+/// A study in which everybody has enrolled.
+pub(super) fn full<T: Config>(all: &[(AccountId32, AuthorityId)], rules: StudyRules) -> StudyId {
+    let study = registered::<T>(&all[0].0, rules);
+    for (who, _) in all {
+        enrol::<T>(study, who);
+    }
+    study
+}
 
 /// A study whose first merge is open, with all inputs.
 pub(super) fn merging<T: Config>(all: &[(AccountId32, AuthorityId)], rules: StudyRules) -> StudyId {
@@ -64,4 +73,39 @@ pub(super) fn paused<T: Config>(all: &[(AccountId32, AuthorityId)]) -> StudyId {
     }
     assert!(matches!(phase::<T>(study), Phase::Paused(_)));
     study
+}
+
+/// A vote on a merge, with the update of the round that follows.
+pub(super) fn ahead<T: Config>(study: StudyId, who: &AccountId32) -> Vote {
+    let root = hash(1_000);
+    let vote = ballot::<T>(study, who, VoteBody::Root(root));
+    let id = institution(who);
+    let asked = Pallet::<T>::asked(&id).into_iter().find(|asked| asked.order.duty.study == study && !is_work(asked));
+    let duty = asked.expect("the benchmark has brought the study to this duty").order.duty;
+    let duty = Duty { kind: DutyKind::Train, round: duty.round.saturating_add(1), base: root, ..duty };
+    let next = Next::Update { duty: duty.hash(), root: hash(3_000), len: LEN, metric: Some(1) };
+    Vote { body: VoteBody::Ahead { root, marks: Marks::default(), next }, ..vote }
+}
+
+/// Rules of a study that promises privacy.
+pub(super) fn private() -> StudyRules {
+    let privacy = Privacy {
+        unit: PrivacyUnit::Record,
+        rate_ppm: PPM,
+        steps: 1,
+        clip_micro: 1,
+        sigma_1024: 1,
+        delta_exp: 5,
+        shared: false,
+        colluders: 0,
+        spend: [1; 16],
+    };
+    StudyRules { privacy: Some(privacy), ..rules() }
+}
+
+/// Declares a budget of a participant, and enrols it with that.
+pub(super) fn enrolled_private<T: Config>(study: StudyId, who: &AccountId32) {
+    let signed = RawOrigin::Signed(who.clone());
+    assert_ok!(Pallet::<T>::declare_budget(signed.clone().into(), hash(1), 4_000_000, 5, PrivacyUnit::Record));
+    assert_ok!(Pallet::<T>::enrol_private(signed.into(), study, agreement::<T>(study), 1_000, hash(1)));
 }

@@ -177,7 +177,7 @@ fn what_does_not_fit_a_posting_is_refused_in_pool_and_block() {
 
 #[test]
 fn rules_that_do_not_go_with_masks_and_privacy_are_refused_by_name() {
-    use consilium_primitives::{Merge, MergeRule, Privacy, PrivacyUnit, Weighting};
+    use consilium_primitives::{Merge, MergeRule, Weighting};
     run(|| {
         let refused = |rules: StudyRules, error: Error<Test>| {
             assert_noop!(Swarm::register(signed(0), Box::new(rules), spec_of(0)), error);
@@ -188,18 +188,6 @@ fn rules_that_do_not_go_with_masks_and_privacy_are_refused_by_name() {
         refused(StudyRules { merge: liars, ..masked_rules() }, Error::MaskedLiars);
         refused(StudyRules { min_participants: 2, ..masked_rules() }, Error::MaskedParticipants);
         refused(StudyRules { max_share: 600_000, ..masked_rules() }, Error::MaskedShare);
-        let privacy = Privacy {
-            unit: PrivacyUnit::Patient,
-            rate_ppm: 1_000_000,
-            steps: 1,
-            clip_micro: 1,
-            sigma_1024: 1,
-            delta_exp: 5,
-            shared: true,
-            colluders: 1,
-            spend: [1; 16],
-        };
-        refused(StudyRules { privacy: Some(privacy), ..rules() }, Error::PrivacyNotYet);
     });
 }
 

@@ -127,7 +127,7 @@ fn every_event_of_a_round_is_read_by_its_name() {
     seen.push("AttestedLate");
     // those of no round, and those that are told with a record, are no progress
     let others: Vec<&str> = names.iter().map(|(_, name)| *name).filter(|name| !seen.contains(name)).collect();
-    assert_eq!(others, ["Registered", "Enrolled", "Withdrawn", "RoundClosed", "Dissent", "BudgetSet"]);
+    assert_eq!(others, ["Registered", "Enrolled", "Withdrawn", "RoundClosed", "Dissent", "BudgetSet", "Charged"]);
     let enrolled = Event::<Test>::Enrolled { study: 4, institution: id(3), samples: 100 };
     assert_eq!(read(&enrolled), ("Enrolled", None));
 }

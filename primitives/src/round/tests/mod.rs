@@ -10,6 +10,7 @@ mod masks;
 mod off;
 mod old;
 mod pauses;
+mod private;
 mod promises;
 mod properties;
 mod restated;
@@ -49,12 +50,15 @@ pub(super) struct World {
     pub records: Vec<RoundRecord>,
     /// What was posted for masked sums, by pairing.
     pub postings: BTreeMap<(u32, PostStep, InstitutionId), Vec<u8>>,
+    /// Whose data sets have no room for another round.
+    pub spent_up: BTreeSet<InstitutionId>,
 }
 
 impl World {
     fn new() -> Self {
         let (losses, postings) = (BTreeMap::new(), BTreeMap::new());
-        Self { genesis: hash("genesis"), study: 3, now: 1, losses, records: Vec::new(), postings }
+        let spent_up = BTreeSet::new();
+        Self { genesis: hash("genesis"), study: 3, now: 1, losses, records: Vec::new(), postings, spent_up }
     }
 }
 
@@ -82,6 +86,9 @@ impl Surroundings for World {
         let deal = self.postings.get(&(share.pairing, PostStep::Deal, share.dealer))?;
         let at = share.place as usize * DEALT as usize + usize::from(share.which) * 32;
         Some(Hash::from_slice(deal.get(at..at + 32)?))
+    }
+    fn affords(&self, who: &InstitutionId, _privacy: &Privacy, _training: (u32, Hash)) -> bool {
+        !self.spent_up.contains(who)
     }
 }
 

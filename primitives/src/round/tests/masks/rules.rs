@@ -1,8 +1,8 @@
 //! Which rules go with masks, and that rules, agreements and records without them keep their bytes.
 
-use super::*;
+use super::{super::private::privacy, *};
 use crate::{
-    rules::{Merge, MergeRule, NormBound, OnStall, Privacy, PrivacyUnit, RulesError, Weighting},
+    rules::{Merge, MergeRule, NormBound, OnStall, RulesError, Weighting},
     time::SLOT_MILLIS,
 };
 use codec::{DecodeAll, Encode};
@@ -34,23 +34,9 @@ fn what_does_not_go_with_masks_is_refused_by_name() {
     assert_eq!(sizes(&|masked| masked.figures_len = 0).check(), Err(RulesError::MaskedLength));
     assert_eq!(sizes(&|masked| masked.statistics_len = 1).check(), Err(RulesError::MaskedLength));
     assert_eq!(StudyRules { statistics_len: 800, ..fine.clone() }.check(), Err(RulesError::MaskedLength));
+    // noise of each site's own goes with them
     let privacy = Some(privacy());
-    assert_eq!(StudyRules { privacy, ..fine }.check(), Err(RulesError::Privacy));
-    assert_eq!(StudyRules { privacy, ..plain() }.check(), Err(RulesError::Privacy));
-}
-
-fn privacy() -> Privacy {
-    Privacy {
-        unit: PrivacyUnit::Record,
-        rate_ppm: 250_000,
-        steps: 8,
-        clip_micro: 500_000,
-        sigma_1024: 2_886,
-        delta_exp: 5,
-        shared: false,
-        colluders: 0,
-        spend: [7; 16],
-    }
+    assert_eq!(StudyRules { privacy, ..fine }.check(), Ok(()));
 }
 
 #[test]
@@ -183,3 +169,24 @@ fn roots_and_commitments_are_those_of_the_shared_cases() {
 }
 
 const GOLDEN: &str = include_str!("golden.txt");
+
+#[test]
+fn a_masked_file_is_charged_as_an_update_is_and_figures_cost_nothing() {
+    let rules = StudyRules { privacy: Some(privacy()), max_rounds: 9, ..masked() };
+    let mut shell = Shell::masking(rules, 4);
+    for member in 0..4 {
+        shell.give_keys(member).unwrap();
+    }
+    for member in 0..4 {
+        shell.deal_all(member).unwrap();
+    }
+    shell.world.spent_up.insert(id(4));
+    let base = shell.study.base;
+    for member in 0..3 {
+        let spent = Effect::Spent { who: shell.member_id(member), round: 1, base };
+        assert!(shell.mask(member).unwrap().contains(&spent), "{member}");
+    }
+    assert_eq!(shell.mask(3), Err(Refusal::OverBudget));
+    shell.vote(3, VoteBody::Failure(FailureCode::Refused)).unwrap();
+    assert!(matches!(shell.study.phase, Phase::Gathering(_)));
+}
