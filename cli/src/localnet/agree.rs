@@ -44,6 +44,9 @@ pub fn allow(plan: &Plan, network: &Network, agreement: &Hash) -> Result<()> {
         let mut entry = toml::Table::new();
         entry.insert("agreement".into(), hex::encode(agreement).into());
         entry.insert("data".into(), site.train.display().to_string().into());
+        if plan.rules.masked.is_some() {
+            entry.insert("masked".into(), true.into());
+        }
         if let Some(file) = &plan.means.trainer {
             let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
             let table: toml::Table = text.parse().with_context(|| file.display().to_string())?;

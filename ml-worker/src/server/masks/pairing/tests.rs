@@ -4,7 +4,7 @@
 mod sums;
 
 use super::*;
-use consilium_masks::{mask_streams, unmask_streams, Opened, Partner, Reveal};
+use consilium_masks::{mask_streams, unmask_streams, Opened, Reveal};
 
 const STUDY: StudyKey = StudyKey { agreement: Hash::repeat_byte(7), study: 3 };
 const CONTEXT: [u8; 32] = [9; 32];
