@@ -50,6 +50,9 @@ pub fn allow(plan: &Plan, network: &Network, agreement: &Hash) -> Result<()> {
             entry.insert("dataset".into(), DATASET.into());
             entry.insert("epsilon".into(), (f64::from(micro) / 1e6).into());
         }
+        if plan.rules.masked.is_some() {
+            entry.insert("masked".into(), true.into());
+        }
         if let Some(file) = &plan.means.trainer {
             let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
             let table: toml::Table = text.parse().with_context(|| file.display().to_string())?;

@@ -107,7 +107,7 @@ pub async fn run(options: Enrol) -> Result<()> {
         (None, Some(data), Some(dir)) => {
             let programs = Programs::find(options.bin_dir.as_deref())?;
             let rows = rows::count(&programs, dir, &spec, &data).await?;
-            rows::name_in_sites(dir, &wanted, &data, counted)?;
+            rows::name_in_sites(dir, (&wanted, info.state.rules.masked.is_some()), &data, counted)?;
             rows
         }
         _ => bail!("how many rows does this site train on? Give --data FILE with --dir FOLDER, or --samples ROWS"),
@@ -118,7 +118,7 @@ pub async fn run(options: Enrol) -> Result<()> {
     if let Some(dir) = acting.dir.as_ref().filter(|dir| rows::data_of(dir, &wanted).is_none()) {
         text += &format!(
             "\n  its worker is told of no table for it yet, and would refuse; name it: {}",
-            rows::naming(dir, &wanted)
+            rows::naming(dir, &wanted, info.state.rules.masked.is_some())
         );
     }
     said(acting, options.number, "enrolled", &own, &text)

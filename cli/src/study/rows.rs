@@ -74,10 +74,11 @@ pub async fn look(programs: &Programs, dir: Option<&Path>, spec: &[u8], masked: 
     Ok(Looked { usable: said.status.success(), words })
 }
 
-/// An agreement's entry of `sites.toml`.
-pub fn entry(agreement: &Hash, data: &Path) -> String {
+/// An agreement's entry of `sites.toml`. Of one with masked sums it says so: the worker then refuses to work without masks.
+pub fn entry(agreement: &Hash, masked: bool, data: &Path) -> String {
     let quoted = toml::Value::String(data.to_string_lossy().into_owned());
-    format!("[[study]]\nagreement = \"{}\"\ndata = {quoted}\n", hex::encode(agreement))
+    let masked = if masked { "masked = true\n" } else { "" };
+    format!("[[study]]\nagreement = \"{}\"\ndata = {quoted}\n{masked}", hex::encode(agreement))
 }
 
 /// Lines of an entry that say under which name a private study's rows are counted, and how much they may cost.
@@ -86,9 +87,9 @@ fn counting(counted: Option<(&str, f64)>) -> String {
 }
 
 /// A line for a shell that adds an agreement's entry to a folder's `sites.toml`; the table is to be named in it.
-pub fn naming(dir: &Path, agreement: &Hash) -> String {
+pub fn naming(dir: &Path, agreement: &Hash, masked: bool) -> String {
     let folder = dir.join(SITES).display().to_string().replace('\'', "'\\''");
-    let lines = entry(agreement, Path::new("FILE")).trim_end().replace('\n', "\\n");
+    let lines = entry(agreement, masked, Path::new("FILE")).trim_end().replace('\n', "\\n");
     format!("printf '{lines}\\n' >> '{folder}'")
 }
 
@@ -114,7 +115,12 @@ pub fn data_of(dir: &Path, agreement: &Hash) -> Option<PathBuf> {
 ///
 /// # Errors
 /// The file cannot be read or written, or names another table.
-pub fn name_in_sites(dir: &Path, agreement: &Hash, data: &Path, counted: Option<(&str, f64)>) -> Result<()> {
+pub fn name_in_sites(
+    dir: &Path,
+    (agreement, masked): (&Hash, bool),
+    data: &Path,
+    counted: Option<(&str, f64)>,
+) -> Result<()> {
     let file = dir.join(SITES);
     let shown = file.display();
     let text = match fs::read_to_string(&file) {
@@ -141,7 +147,7 @@ pub fn name_in_sites(dir: &Path, agreement: &Hash, data: &Path, counted: Option<
         if let Ok(old) = fs::metadata(&file) {
             to.set_permissions(old.permissions())?;
         }
-        to.write_all(format!("{text}{between}{}{}", entry(agreement, data), counting(counted)).as_bytes())?;
+        to.write_all(format!("{text}{between}{}{}", entry(agreement, masked, data), counting(counted)).as_bytes())?;
         to.sync_all()?;
         fs::rename(&new, &file)
     };
@@ -160,10 +166,12 @@ mod tests {
         fs::create_dir(&dir).unwrap();
         let agreement = Hash::repeat_byte(0xab);
         fs::write(dir.join(SITES), "# ours\n").unwrap();
-        let line = naming(&dir, &agreement);
+        let line = naming(&dir, &agreement, true);
         assert_eq!(line.lines().count(), 1);
         assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success(), "{line}");
         assert_eq!(data_of(&dir, &agreement), Some(dir.join("FILE")));
+        let table: toml::Table = fs::read_to_string(dir.join(SITES)).unwrap().parse().unwrap();
+        assert_eq!(table["study"][0]["masked"].as_bool(), Some(true));
     }
 
     #[test]
@@ -175,23 +183,25 @@ mod tests {
         fs::write(&other, "a\n").unwrap();
         let agreement = Hash::repeat_byte(0xab);
         fs::write(dir.join(SITES), "# ours").unwrap();
-        name_in_sites(&dir, &agreement, &one, None).unwrap();
-        name_in_sites(&dir, &agreement, &one, None).unwrap();
+        name_in_sites(&dir, (&agreement, false), &one, None).unwrap();
+        name_in_sites(&dir, (&agreement, false), &one, None).unwrap();
         let text = fs::read_to_string(dir.join(SITES)).unwrap();
-        assert_eq!(text, format!("# ours\n{}", entry(&agreement, &one)));
+        assert_eq!(text, format!("# ours\n{}", entry(&agreement, false, &one)));
         let table: toml::Table = text.parse().unwrap();
         assert_eq!(table["study"][0]["data"].as_str(), one.to_str());
-        let error = name_in_sites(&dir, &agreement, &other, None).unwrap_err().to_string();
+        let error = name_in_sites(&dir, (&agreement, false), &other, None).unwrap_err().to_string();
         assert!(error.contains("one \"1\".csv") && error.contains("other.csv"), "{error}");
-        name_in_sites(&dir, &Hash::repeat_byte(1), &other, None).unwrap();
+        name_in_sites(&dir, (&Hash::repeat_byte(1), true), &other, None).unwrap();
         let table: toml::Table = fs::read_to_string(dir.join(SITES)).unwrap().parse().unwrap();
         assert_eq!(table["study"].as_array().unwrap().len(), 2);
+        // a study whose people agreed on masks says so, and no other one does
+        assert_eq!((table["study"][0].get("masked"), table["study"][1]["masked"].as_bool()), (None, Some(true)));
         fs::write(dir.join(SITES), "[[study]\n").unwrap();
-        assert!(format!("{:#}", name_in_sites(&dir, &agreement, &one, None).unwrap_err()).contains(SITES));
+        assert!(format!("{:#}", name_in_sites(&dir, (&agreement, false), &one, None).unwrap_err()).contains(SITES));
         fs::remove_file(dir.join(SITES)).unwrap();
-        name_in_sites(&dir, &agreement, &one, None).unwrap();
+        name_in_sites(&dir, (&agreement, false), &one, None).unwrap();
         fs::remove_file(dir.join(SITES)).unwrap();
-        name_in_sites(&dir, &agreement, &one, Some(("oncology-2026", 8.0))).unwrap();
+        name_in_sites(&dir, (&agreement, false), &one, Some(("oncology-2026", 8.0))).unwrap();
         let table: toml::Table = fs::read_to_string(dir.join(SITES)).unwrap().parse().unwrap();
         assert_eq!(table["study"][0]["dataset"].as_str(), Some("oncology-2026"));
         assert_eq!(table["study"][0]["epsilon"].as_float(), Some(8.0));

@@ -176,7 +176,7 @@ impl Worker {
                     return Ok(Some(DutyOutput::Metric(metric)));
                 }
                 let loss = metric.map(|loss| (loss, got.rows.validation.len() as u32));
-                self.home.put_worked(&StudyKey::of(&order.duty), &super::key(order), None, loss)?;
+                self.home.put_worked(&StudyKey::of(&order.duty), &super::key(order), None, (loss, true))?;
                 Ok(Some(DutyOutput::Held))
             }
             DutyKind::Acknowledge => {

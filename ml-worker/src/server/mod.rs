@@ -66,6 +66,8 @@ use turns::{Asked, Turns};
 /// After so long, a duty that could not be done is tried again, if it is still asked for. For so long, too, a `sites.toml`
 /// or a data file that was there and is not counts as one that someone is just replacing.
 const RETRY: Duration = Duration::from_secs(10);
+/// So often it is looked whether secrets of studies are here that have ended without a word.
+const TIDY: Duration = Duration::from_secs(3_600);
 /// Most duties whose state is remembered in memory; results are on disk.
 const MAX_JOBS: usize = 4 * MAX_ORDERS;
 /// Stack of a working thread: the tensor library walks graphs by recursion.
@@ -202,10 +204,16 @@ impl Worker {
         thread("training").spawn(move || training.take_turns())?;
         let (home, blobs, alive) = (worker.home.clone(), worker.blobs.clone(), Arc::downgrade(&worker));
         thread("settling").spawn(move || {
+            // not at the start: a machine that was off for long is asked first
+            let mut tidied = Instant::now();
             while alive.strong_count() > 0 {
                 std::thread::sleep(SETTLE_EVERY);
                 if let Err(error) = home.settle(&blobs) {
                     tracing::error!("a file cannot be brought to the disk: {error}");
+                }
+                if tidied.elapsed() >= TIDY {
+                    tidied = Instant::now();
+                    masks::tidy(&home);
                 }
             }
         })?;

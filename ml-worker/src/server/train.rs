@@ -8,12 +8,13 @@ use super::{
 };
 use crate::{
     learn::{candle, Checkpoint, OptimizerState, Seeds, Session, TrainError, Trained},
+    random,
     site::{state_name, StudyKey},
 };
 use candle_core::Device;
 use consilium_aggregation::{blob_hash, FileError, ModelFile};
 use consilium_primitives::{rules::PPM, DutyOrder, DutyOutput, DutyState, Hash};
-use consilium_study::StudySpec;
+use consilium_study::{Node, Op, Optimizer, StudySpec};
 use std::{
     cell::{Cell, RefCell},
     time::{Duration, Instant},
@@ -33,7 +34,41 @@ fn between(last: Option<u32>, round: u32) -> Option<(u32, u32)> {
     (from <= to).then_some((from, to))
 }
 
+/// Whether training gives the same update again from the same model, whatever the round: where each step is over all of a site's rows,
+/// their order changes nothing but the last bits. What a trainer of one's own draws by chance is not known here.
+fn same_again(spec: &StudySpec, rows: usize) -> bool {
+    if spec.privacy.is_some() {
+        return false;
+    }
+    if spec.model.external().is_some() {
+        return true;
+    }
+    let whole =
+        matches!(spec.training.optimizer, Optimizer::ProximalGradient {}) || rows <= spec.training.batch_size as usize;
+    whole && !spec.architecture().is_ok_and(|net| drops(&net.nodes))
+}
+
+/// Whether something is left out by chance, anew in each round.
+fn drops(nodes: &[Node]) -> bool {
+    nodes.iter().any(|node| match &node.op {
+        Op::Dropout(rate) => *rate > 0.0,
+        Op::Residual { branch, shortcut } => drops(branch) || drops(shortcut),
+        _ => false,
+    })
+}
+
 impl Worker {
+    /// Where chance comes from in a training. Of a study with masks it is of that study alone: from the same rows and the same initial
+    /// model, another study of the same specification, with other members, would have the same update in another sum.
+    fn seeds(&self, order: &DutyOrder, masked: bool) -> Seeds {
+        let duty = &order.duty;
+        let secret = match masked {
+            true => random::key("consilium/masked/1", &[&self.secret, &duty.agreement.0, &duty.study.to_le_bytes()]),
+            false => self.secret,
+        };
+        Seeds::new(&secret, &order.spec.0, duty.round)
+    }
+
     /// Trains, measures the base model on the way, and puts the update into the blob store.
     pub(super) fn train(&self, order: &DutyOrder, hash: &Hash, spec: &StudySpec) -> Result<DutyOutput, JobError> {
         let turn = RefCell::new(Turn::begin());
@@ -59,7 +94,7 @@ impl Worker {
             stopped.get().is_some()
         };
         let trainer = self.trainer(order, spec)?;
-        let seeds = Seeds::new(&self.secret, &order.spec.0, duty.round);
+        let seeds = self.seeds(order, masked);
         let keep = |checkpoint: &Checkpoint| {
             if let Err(error) = self.home.put_checkpoint(&study, &key, &got.name, checkpoint) {
                 tracing::warn!("study {}, round {}: no checkpoint: {error:#}", duty.study, duty.round);
@@ -103,7 +138,10 @@ impl Worker {
         };
         let loss = metric.map(|loss| (loss, got.rows.validation.len() as u32));
         let put = || match masked {
-            true => self.home.put_worked(&study, &key, Some(&file), loss).map(|()| blob_hash(&file)),
+            true => {
+                let again = same_again(spec, got.rows.training.len());
+                self.home.put_worked(&study, &key, Some(&file), (loss, again)).map(|()| blob_hash(&file))
+            }
             false => Ok(self.blobs.put_update(&file)?),
         };
         // each is some ten megabytes that are hashed and written

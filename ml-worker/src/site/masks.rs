@@ -5,6 +5,11 @@
 //! same pairing is refused, whoever asks and whatever became of the chain meanwhile. Secrets stand at one place of the file for as
 //! long as they are needed, and are overwritten there. (What a disk keeps of overwritten blocks is not in a program's hands.)
 
+mod summed;
+mod unasked;
+
+pub use summed::{Source, Summed};
+
 use super::{
     later::force,
     records::{hashed, intact, read, whole, with_hash, OWN},
@@ -50,8 +55,8 @@ pub enum Answered {
         partners_root: [u8; 32],
         /// The duty that was answered.
         duty: Hash,
-        /// What was masked, by the name of the work that gave it.
-        work: Hash,
+        /// What was masked.
+        source: Source,
         /// The masked file.
         file: Hash,
     },
@@ -120,10 +125,12 @@ impl Pairing {
         })
     }
 
-    /// Whether what this work gave is in a sum that this site has helped to open.
-    pub fn opened_with(&self, work: &Hash) -> bool {
-        let masked = |answered: &Answered| matches!(answered, Answered::Masked { work: of, .. } if of == work);
-        self.opened().is_some() && self.answered.iter().any(masked)
+    /// What was masked.
+    pub fn source(&self) -> Option<Source> {
+        self.answered.iter().find_map(|answered| match answered {
+            Answered::Masked { source, .. } => Some(*source),
+            _ => None,
+        })
     }
 }
 
@@ -135,6 +142,8 @@ pub struct Worked {
     /// The loss of the model that it was given, on this site's validation rows, in micro-units, and how many these are; none where there
     /// are too few.
     pub loss: Option<(u32, u32)>,
+    /// Whether training on the same model would give the same update again, whatever the round.
+    pub again: bool,
 }
 
 impl Home {
@@ -254,7 +263,7 @@ impl Home {
     }
 
     /// Keeps what a work gave, by its name, with the update's file where there is one: those of other works of the study go. It can be
-    /// done anew, and reaches the disk a little later.
+    /// done anew, and reaches the disk a little later. The loss and `again` are those of [`Worked`].
     ///
     /// # Errors
     /// What the file system says.
@@ -263,11 +272,11 @@ impl Home {
         study: &StudyKey,
         work: &Hash,
         update: Option<&[u8]>,
-        loss: Option<(u32, u32)>,
+        (loss, again): (Option<(u32, u32)>, bool),
     ) -> Result<()> {
         let folder = self.make_masks(study)?;
         let (file, note) = (folder.join(file_name(UPDATE, work)), folder.join(file_name(NOTE, work)));
-        let worked = Worked { update: update.map(blob_hash), loss };
+        let worked = Worked { update: update.map(blob_hash), loss, again };
         for (path, bytes) in [(&file, update), (&note, Some(&with_hash(&worked)[..]))] {
             let Some(bytes) = bytes else { continue };
             write_loosely(path, bytes, OWN).with_context(|| format!("cannot write {}", path.display()))?;

@@ -31,6 +31,10 @@ pub struct StudySettings {
     /// of what is available.
     #[serde(default)]
     pub memory_mib: Option<u64>,
+    /// Whether this site's people have agreed to masked sums: what is asked for without masks is refused then. `consilium study enrol`
+    /// writes it.
+    #[serde(default)]
+    pub masked: bool,
     /// Duties of later rounds are refused.
     #[serde(default)]
     pub max_rounds: Option<u32>,

@@ -7,10 +7,10 @@ mod support;
 
 use consilium_aggregation::{blob_hash, ModelFile, Statistics};
 use consilium_ml_worker::{data::read_table, simulate::site_group_key};
-use consilium_primitives::{round::Kind, DutyKind, DutyOutput, DutyState, FailureCode, Hash, VoidReason};
+use consilium_primitives::{round::Kind, DutyKind, DutyOutput, DutyState, FailureCode, Hash, MaskOrder, VoidReason};
 use net::{Net, Sum, There, ALL, FOUR, WEIGHTS, WITHOUT_D};
 use std::{collections::BTreeSet, fs};
-use support::{below, file, start, unscaled, Lab};
+use support::{below, entry, file, start, unscaled, Lab};
 
 fn summed(sum: &Sum) -> (Hash, Option<u32>) {
     let first = sum.outputs[0];
@@ -187,4 +187,65 @@ fn what_a_merged_model_stands_on_is_a_model_file() {
     let updates = note["updates"].as_array().unwrap();
     assert_eq!(updates.len(), 4);
     assert!(updates.iter().all(|update| update.get("norm").is_none() && update["weight"].is_number()));
+}
+
+#[test]
+fn what_was_agreed_under_masks_is_given_without_to_no_node_also_before_anything_was_masked() {
+    let net = Net::new(unscaled(1), 2);
+    let sites = net.labs[0].dir.path().join("sites.toml");
+    fs::write(sites, format!("{}masked = true\n", entry(&net.agreement))).unwrap();
+    for kind in [Kind::Statistics, Kind::Model, Kind::Evaluation] {
+        let plain = net.work(0, kind);
+        assert_eq!(net.ask(0, &plain, None).0, DutyState::Failed(FailureCode::Refused), "{kind:?}");
+    }
+    // nor where the node says of another work that it is to be masked
+    let work = net.work(1, Kind::Model);
+    let other = MaskOrder { work: Hash::repeat_byte(1), ..net.mask(1, Kind::Model) };
+    assert_eq!(net.ask(1, &work, Some(&other)).0, DutyState::Failed(FailureCode::Refused));
+    // as it was agreed it is done
+    assert_eq!(net.until(0, &net.work(0, Kind::Model), Some(&net.mask(0, Kind::Model))).0, DutyOutput::Held);
+}
+
+#[test]
+fn on_the_same_model_an_update_that_comes_out_the_same_is_in_no_sum_of_other_sites() {
+    let less = There { keys: WITHOUT_D, deals: WITHOUT_D, files: WITHOUT_D, reveals: WITHOUT_D };
+    for (batch_size, again) in [(4_096, true), (8, false)] {
+        let mut spec = unscaled(1);
+        spec.training.batch_size = batch_size;
+        let mut net = Net::new(spec, 2);
+        net.play(Kind::Model, FOUR);
+        // the sum could not be used, say: the next round stands on the same model, and one site is away
+        net.round = 2;
+        for n in 0..4 {
+            net.until(n, &net.work(n, Kind::Model), Some(&net.mask(n, Kind::Model)));
+        }
+        let (masked, _) = net.pair(Kind::Model, less);
+        if again {
+            let duty = net.mask_duty(0, Kind::Model, &masked[0]);
+            assert_eq!(net.failed(0, &duty, &masked[0]), FailureCode::Refused);
+            // with the same sites it is the same sum
+            let (masked, _) = net.pair(Kind::Model, FOUR);
+            net.commit(Kind::Model, FOUR, &masked);
+        } else {
+            net.commit(Kind::Model, less, &masked);
+        }
+    }
+}
+
+#[test]
+fn two_studies_of_one_agreement_have_no_update_in_common() {
+    let mut spec = unscaled(1);
+    spec.training.batch_size = 8;
+    let net = Net::new(spec, 2);
+    let trained = |study: u32| {
+        let mut order = net.work(0, Kind::Model);
+        order.duty.study = study;
+        let masked = MaskOrder { work: order.duty.hash(), ..net.mask(0, Kind::Model) };
+        net.until(0, &order, Some(&masked));
+        let folder = format!("study-{study}/masks/trained-");
+        let files = below(&net.labs[0].dir.path().join("home"));
+        let file = files.iter().find(|path| path.to_string_lossy().contains(&folder)).unwrap();
+        net.numbers(&fs::read(file).unwrap())
+    };
+    assert_ne!(trained(0), trained(1));
 }

@@ -7,7 +7,7 @@ use crate::{
         job::{other, JobError},
         Worker,
     },
-    site::StudyKey,
+    site::{Source, StudyKey},
 };
 use consilium_aggregation::{
     blob_hash, hash_file,
@@ -95,7 +95,8 @@ impl Worker {
         looked_at(super::same("partners", order.duty.base, (*partners.root()).into()))?;
         let work = work_key(order, masked);
         let _one = self.masking.one.lock();
-        let maskable = pair.may_mask(&partners, duty, &work).map_err(Unanswered::job)?;
+        let source = self.source(order, masked, work)?;
+        let maskable = pair.may_mask(&partners, duty, &source).map_err(Unanswered::job)?;
         let own = partners.partners().iter().find(|partner| partner.id == pair.own);
         let with = With {
             streams: mask_streams(&maskable.secrets, &pair.own, &partners).map_err(other)?,
@@ -115,9 +116,19 @@ impl Worker {
             }
         };
         if with.before.is_none() {
-            pair.masked(&partners, *duty, work, root).map_err(Unanswered::job)?;
+            pair.masked(&partners, *duty, source, root).map_err(Unanswered::job)?;
         }
         Ok(root)
+    }
+
+    /// What is masked, as two sums are told apart by it.
+    fn source(&self, order: &DutyOrder, masked: &MaskOrder, work: Hash) -> Result<Source, JobError> {
+        let again = match masked.kind {
+            Kind::Model => self.home.worked(&StudyKey::of(&order.duty), &work)?.is_some_and(|worked| worked.again),
+            // of one work each, whatever the round
+            Kind::Statistics | Kind::Evaluation => false,
+        };
+        Ok(Source { work, again: order.base.filter(|_| again).map(|base| base.root) })
     }
 
     fn own_figures(&self, order: &DutyOrder, work: &Hash) -> Result<Figures, JobError> {

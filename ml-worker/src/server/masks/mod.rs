@@ -11,7 +11,7 @@ use super::{result_key, Worker};
 use crate::{
     data::DataError,
     server::job::{other, JobError},
-    site::{random, StudyKey},
+    site::{random, Home, StudyKey},
 };
 use anyhow::{ensure, Context, Result};
 use codec::Encode;
@@ -88,6 +88,17 @@ fn of_masks(kind: DutyKind) -> bool {
     at_once(kind) || matches!(kind, DutyKind::Mask | DutyKind::Gather)
 }
 
+/// Overwrites what is secret of studies that ask for nothing any more.
+pub(super) fn tidy(home: &Home) {
+    match home.forget_unasked() {
+        Ok(0) => {}
+        Ok(studies) => {
+            tracing::info!("masks: the secrets of {studies} studies that ask for nothing any more were overwritten")
+        }
+        Err(error) => tracing::error!("{error:#}"),
+    }
+}
+
 impl Unanswered {
     /// As what is said of work that could not be done.
     fn job(self) -> JobError {
@@ -107,6 +118,11 @@ impl Worker {
     pub(super) fn note_masked(&self, request: &DutyRequest) {
         let working: HashSet<Hash> =
             self.jobs.lock().iter().filter(|(_, job)| job.working).map(|(key, _)| *key).collect();
+        for study in request.orders.iter().map(|order| StudyKey::of(&order.duty)) {
+            if let Err(error) = self.home.note_asked(&study) {
+                tracing::error!("{error:#}");
+            }
+        }
         let mut orders = self.masking.orders.lock();
         if orders.len() >= MOST_ORDERS {
             orders.retain(|key, _| working.contains(key));
@@ -131,15 +147,22 @@ impl Worker {
 
     /// Whether what a work gives stays here. Where this site knows that a study's sums are masked, it does so whatever is asked for.
     pub(super) fn stays_here(&self, order: &DutyOrder) -> bool {
-        self.masked_work(order).is_some() || self.home.has_pairings(&StudyKey::of(&order.duty))
+        self.mask_order(order).is_some() || self.known_masked(order)
+    }
+
+    /// Whether this site knows by itself that a study's sums are masked: its people have said so in `sites.toml` when they enrolled, or
+    /// it has masked something in it.
+    fn known_masked(&self, order: &DutyOrder) -> bool {
+        let agreed = self.leave.lock().settings(&order.duty.agreement).is_some_and(|study| study.masked);
+        agreed || self.home.has_pairings(&StudyKey::of(&order.duty))
     }
 
     /// What people agreed on, which the node must name: why it cannot be so, if it cannot.
     pub(super) fn unmasked(&self, order: &DutyOrder) -> Option<String> {
         let kind = order.duty.kind;
+        let reads_rows = matches!(kind, DutyKind::Statistics | DutyKind::Train | DutyKind::Evaluate);
         let Some(masked) = self.mask_order(order) else {
-            let reads_rows = matches!(kind, DutyKind::Statistics | DutyKind::Train | DutyKind::Evaluate);
-            let plain = reads_rows && self.home.has_pairings(&StudyKey::of(&order.duty));
+            let plain = reads_rows && self.known_masked(order);
             return (of_masks(kind) || plain).then(|| {
                 format!(
                     "this study's sums are masked, and the node asks for {kind:?} as if they were not; update the node"
@@ -154,7 +177,12 @@ impl Worker {
         if Hash::from(sp_crypto_hashing::blake2_256(&signed)) != order.duty.agreement {
             return Some("the rules that the node names are not those of the agreement".into());
         }
-        masked.rules.masked.is_none().then(|| "by the signed rules of this study nothing is masked".into())
+        if masked.rules.masked.is_none() {
+            return Some("by the signed rules of this study nothing is masked".into());
+        }
+        // else its result would be given as if nothing were masked
+        (reads_rows && masked.work != order.duty.hash())
+            .then(|| format!("the node asks for {kind:?}, and names another work as the one that is to be masked"))
     }
 
     /// The pairing that an order is of, as this site is asked about it.

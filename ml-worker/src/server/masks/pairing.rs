@@ -1,9 +1,12 @@
 //! One pairing of a masked study as this site answers for it, whatever its node says: to one list of keys, one set of partners and one
 //! set of files, of which it is one. What it answers is on its disk before.
 
-use crate::site::{Answered, Home, Pairing, StudyKey};
+use crate::{
+    random::key,
+    site::{Answered, Home, Pairing, Source, StudyKey, Summed},
+};
 use consilium_masks::{
-    check_key_list, check_partners, check_used, deal_hash, open_deal, Entropy, Error, Id, KeyList, Partners,
+    check_key_list, check_partners, check_used, deal_hash, open_deal, Entropy, Error, Id, KeyList, Partner, Partners,
     PublicKeys, Secrets, Sharing, Which, PART_LEN,
 };
 use consilium_primitives::Hash;
@@ -35,6 +38,17 @@ fn silent<T>(why: impl ToString) -> Result<T, Unanswered> {
 const RESTORED: &str =
     "the secrets of this pairing are not in this worker's folder, which may have been put back from an earlier day: \
                         this site sits this sum out, and the others hold its shares";
+
+/// Why the same numbers are not put into a second sum.
+const AGAIN: &str =
+    "the difference of two sums over different sites shows whoever is in one of them alone, and this update, trained on the same model \
+     by steps over all of this site's rows, or the same one, is in the sum of pairing";
+
+/// What stands for the sites of a sum, with their weights: sums over one such set tell the same.
+fn set<'a>(partners: impl IntoIterator<Item = &'a Partner>) -> Hash {
+    let named = partners.into_iter().flat_map(|partner| [&partner.id[..], &partner.weight.to_le_bytes()].concat());
+    key("consilium/summed/1", &[&named.collect::<Vec<u8>>()]).into()
+}
 
 /// A pairing, as a site is asked about it.
 #[derive(Clone, Copy)]
@@ -100,8 +114,8 @@ impl Pair<'_> {
         self.own_deal(list, &secrets)
     }
 
-    /// Whether a file for these partners may be made out of what this work gave, and with what.
-    pub fn may_mask(&self, partners: &Partners, duty: &Hash, work: &Hash) -> Result<Maskable, Unanswered> {
+    /// Whether a file for these partners may be made out of this, and with what.
+    pub fn may_mask(&self, partners: &Partners, duty: &Hash, source: &Source) -> Result<Maskable, Unanswered> {
         let (pairing, secrets) = self.open(partners.list())?;
         if pairing.keys_root().is_none() {
             return silent(RESTORED);
@@ -119,18 +133,24 @@ impl Pair<'_> {
         if pairing.masked().is_some_and(|(first, _)| first != *duty) {
             return refused("this site has masked another update in the same pairing");
         }
-        for other in self.home.pairings(&self.study)? {
-            let opened = |pairing: Pairing| pairing.opened_with(work);
-            if other != self.number && self.home.pairing(&self.study, other)?.is_some_and(opened) {
+        let set = set(partners.partners());
+        for summed in self.others_with(source)? {
+            let other = summed.pairing;
+            if summed.source.work == source.work {
                 return refused(format!("its update is in the sum of pairing {other}, which was opened"));
+            }
+            if summed.set != set {
+                return refused(format!(
+                    "{AGAIN} {other}, which was opened, and that one was of other sites or weights"
+                ));
             }
         }
         Ok(Maskable { secrets, before: pairing.masked().map(|(_, file)| file) })
     }
 
     /// Notes the file that was made, before anybody hears of it.
-    pub fn masked(&self, partners: &Partners, duty: Hash, work: Hash, file: Hash) -> Result<(), Unanswered> {
-        let answered = Answered::Masked { partners_root: *partners.root(), duty, work, file };
+    pub fn masked(&self, partners: &Partners, duty: Hash, source: Source, file: Hash) -> Result<(), Unanswered> {
+        let answered = Answered::Masked { partners_root: *partners.root(), duty, source, file };
         Ok(self.home.answer_pairing(&self.study, self.number, &answered)?)
     }
 
@@ -169,9 +189,36 @@ impl Pair<'_> {
         }
         let secrets = self.secrets(&pairing)?;
         let bytes = self.shares(partners, used, &secrets, dealt)?;
+        if let Some(source) = pairing.source() {
+            let set = set(partners.of_set(used));
+            if let Some(summed) = self.others_with(&source)?.into_iter().find(|summed| summed.set != set) {
+                return refused(format!(
+                    "{AGAIN} {}, which was opened, and that one was of other sites or weights",
+                    summed.pairing
+                ));
+            }
+            // before anybody has a share: with it, others may open the sum
+            self.home.add_summed(&self.study, &Summed { pairing: self.number, source, set })?;
+        }
         self.home.answer_pairing(&self.study, self.number, &Answered::Opened { used, bytes: bytes.clone() })?;
         self.forget()?;
         Ok(bytes)
+    }
+
+    /// Notes that the sum over a set was opened, whoever gave the shares. `own`: the file that stands for this site in it.
+    pub fn note_sum(&self, partners: &Partners, (used, own): (u64, &Hash)) -> anyhow::Result<()> {
+        let Some(pairing) = self.home.pairing(&self.study, self.number)? else { return Ok(()) };
+        let in_it = pairing.masked().is_some_and(|(_, file)| file == *own);
+        let Some(source) = pairing.source().filter(|_| in_it) else { return Ok(()) };
+        let set = set(partners.of_set(used));
+        self.home.add_summed(&self.study, &Summed { pairing: self.number, source, set })
+    }
+
+    /// The sums of other pairings that have the same numbers of this site in them, and were opened.
+    fn others_with(&self, source: &Source) -> anyhow::Result<Vec<Summed>> {
+        let mut summed = self.home.summed(&self.study)?;
+        summed.retain(|summed| summed.pairing != self.number && summed.source.same_as(source));
+        Ok(summed)
     }
 
     /// Overwrites the secrets of this pairing and of all before.

@@ -102,8 +102,8 @@ impl Worker {
         spec: &StudySpec,
     ) -> Result<Option<DutyOutput>, JobError> {
         looked_at(named_inputs(order, masked))?;
-        let own = order.inputs.iter().any(|input| input.institution == order.duty.institution);
-        if own && masked.kind == Kind::Model && spec.training.keep_optimizer_state {
+        let own = order.inputs.iter().find(|input| input.institution == order.duty.institution);
+        if own.is_some() && masked.kind == Kind::Model && spec.training.keep_optimizer_state {
             self.home.put_merged(&StudyKey::of(&order.duty), order.duty.round, &masked.work)?;
         }
         if !self.all_whole(order, masked, spec)? {
@@ -111,6 +111,10 @@ impl Worker {
         }
         let partners = looked_at(partners(&self.pair(order, masked), masked))?;
         let used = looked_at(used(order, &partners))?;
+        if let Some(own) = own {
+            let _one = self.masking.one.lock();
+            self.pair(order, masked).note_sum(&partners, (used, &own.blob.root))?;
+        }
         let opened = match Opened::new(&partners, used, &reveals(order, masked, &partners)) {
             Ok(opened) => opened,
             Err(error) => return self.not_opened(order, error).map(Some),

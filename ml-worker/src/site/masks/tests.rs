@@ -22,7 +22,7 @@ fn answers() -> [Answered; 3] {
         Answered::Masked {
             partners_root: [4; 32],
             duty: Hash::repeat_byte(5),
-            work: Hash::repeat_byte(7),
+            source: Source { work: Hash::repeat_byte(7), again: Some(Hash::repeat_byte(6)) },
             file: Hash::repeat_byte(8),
         },
         Answered::Opened { used: 0b101, bytes: vec![9; 2056] },
@@ -47,7 +47,8 @@ fn what_was_answered_is_there_after_a_restart_and_only_the_worker_may_read_it() 
     }
     assert_eq!((pairing.keys_root(), pairing.partners_root()), (Some([3; 32]), Some([4; 32])));
     assert_eq!(pairing.opened(), Some((0b101, &[9; 2056][..])));
-    assert!(pairing.opened_with(&Hash::repeat_byte(7)) && !pairing.opened_with(&Hash::repeat_byte(6)));
+    let source = Source { work: Hash::repeat_byte(7), again: Some(Hash::repeat_byte(6)) };
+    assert_eq!((pairing.source(), begun(5).source()), (Some(source), None));
     assert_eq!(home.pairing(&STUDY, 6).unwrap(), None);
     assert!(home.answer_pairing(&STUDY, 6, &answers()[0]).is_err());
 }
@@ -107,11 +108,11 @@ fn of_works_the_last_ones_result_is_kept_and_a_damaged_one_counts_as_none() {
     let (_dir, home) = home();
     let [one, two, three] = [1, 2, 3].map(Hash::repeat_byte);
     let loss = Some((250_000, 40));
-    home.put_worked(&STUDY, &one, Some(&[1; 100]), loss).unwrap();
-    let worked = Worked { update: Some(blob_hash(&[1; 100])), loss };
+    home.put_worked(&STUDY, &one, Some(&[1; 100]), (loss, true)).unwrap();
+    let worked = Worked { update: Some(blob_hash(&[1; 100])), loss, again: true };
     assert_eq!(home.worked(&STUDY, &one).unwrap(), Some(worked));
     assert_eq!(fs::read(home.update_path(&STUDY, &one)).unwrap(), [1; 100]);
-    home.put_worked(&STUDY, &two, Some(&[2; 100]), None).unwrap();
+    home.put_worked(&STUDY, &two, Some(&[2; 100]), (None, false)).unwrap();
     assert_eq!(home.worked(&STUDY, &one).unwrap(), None);
     assert!(!home.update_path(&STUDY, &one).exists() && home.worked(&STUDY, &two).unwrap().is_some());
     let note = home.masks(&STUDY).join(file_name(NOTE, &two));
@@ -119,12 +120,12 @@ fn of_works_the_last_ones_result_is_kept_and_a_damaged_one_counts_as_none() {
     bytes[33] ^= 1;
     fs::write(&note, bytes).unwrap();
     assert_eq!(home.worked(&STUDY, &two).unwrap(), None);
-    home.put_worked(&STUDY, &two, Some(&[2; 100]), None).unwrap();
+    home.put_worked(&STUDY, &two, Some(&[2; 100]), (None, false)).unwrap();
     home.forget_worked(&STUDY, &two).unwrap();
     assert_eq!(home.worked(&STUDY, &two).unwrap(), None);
     // without a file, as of an evaluation
-    home.put_worked(&STUDY, &three, None, None).unwrap();
-    assert_eq!(home.worked(&STUDY, &three).unwrap(), Some(Worked { update: None, loss: None }));
+    home.put_worked(&STUDY, &three, None, (None, false)).unwrap();
+    assert_eq!(home.worked(&STUDY, &three).unwrap(), Some(Worked { update: None, loss: None, again: false }));
     // the numbers of pairings are not confused with them
     assert!(home.pairings(&STUDY).unwrap().is_empty());
 }

@@ -1,13 +1,15 @@
 //! The rules that a worker keeps whatever its node says: one list, one set of partners, one set of files for each pairing.
 #![allow(clippy::unwrap_used)]
 
+mod sums;
+
 use super::*;
-use consilium_masks::{mask_streams, unmask_streams, Opened, Partner, Reveal};
+use consilium_masks::{mask_streams, unmask_streams, Opened, Reveal};
 
 const STUDY: StudyKey = StudyKey { agreement: Hash::repeat_byte(7), study: 3 };
 const CONTEXT: [u8; 32] = [9; 32];
 const DUTY: Hash = Hash::repeat_byte(0xd0);
-const WORK: Hash = Hash::repeat_byte(0xe0);
+const WORK: Source = Source { work: Hash::repeat_byte(0xe0), again: None };
 
 /// One institution with a folder of its own.
 struct Site {
@@ -43,9 +45,13 @@ impl Site {
 
     /// Masks, as far as this is noted.
     fn mask(&self, number: u32, partners: &Partners) -> Result<(), Unanswered> {
+        self.mask_of(number, partners, WORK)
+    }
+
+    fn mask_of(&self, number: u32, partners: &Partners, source: Source) -> Result<(), Unanswered> {
         let pair = self.pair(&self.home, number);
-        pair.may_mask(partners, &DUTY, &WORK)?;
-        pair.masked(partners, DUTY, WORK, self.file())
+        pair.may_mask(partners, &DUTY, &source)?;
+        pair.masked(partners, DUTY, source, self.file())
     }
 
     fn reveal(&self, number: u32, all: &All, used: u64) -> Result<Vec<u8>, Unanswered> {
@@ -158,7 +164,7 @@ fn a_second_set_for_one_pairing_is_refused_and_stays_refused_after_a_restart() {
     // nor does it forget when later pairings have come and gone
     for number in 2..15 {
         let all = All::of(&four, number);
-        let work = Hash::repeat_byte(number as u8);
+        let work = Source { work: Hash::repeat_byte(number as u8), again: None };
         let pair = one.pair(&one.home, number);
         pair.may_mask(&all.partners, &DUTY, &work).unwrap();
         pair.masked(&all.partners, DUTY, work, one.file()).unwrap();
@@ -309,7 +315,7 @@ fn an_update_in_an_opened_sum_is_never_masked_again_and_one_in_none_may_be() {
     one.reveal(2, &second, 0b1111).unwrap();
     is_refused(one.mask(3, &third.partners), "the sum of pairing 2");
     let pair = one.pair(&one.home, 3);
-    pair.may_mask(&third.partners, &DUTY, &Hash::repeat_byte(1)).unwrap();
+    pair.may_mask(&third.partners, &DUTY, &Source { work: Hash::repeat_byte(1), again: None }).unwrap();
     // and of those before, no secret is left
     for number in [1, 2] {
         assert_eq!(one.home.pairing(&STUDY, number).unwrap().unwrap().secrets, None);
