@@ -1,5 +1,5 @@
 use super::*;
-use crate::{StudyFile, StudySpec};
+use crate::StudyFile;
 use consilium_primitives::StudyRules;
 
 /// One of four sites' breast cancer, ε 4 in ten rounds of eight steps.
