@@ -36,6 +36,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "study enrol",
         &[
             "consilium study enrol 0 --agreement HASH --data alder.csv --dir alder",
+            "consilium study enrol 0 --agreement HASH --data alder.csv --dataset oncology-2026 --epsilon 8 --dir alder",
             "consilium study enrol 0 --agreement HASH --samples 120 --key institution.key --yes",
         ],
     ),

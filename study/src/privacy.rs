@@ -7,7 +7,10 @@ mod words;
 
 pub(crate) use file::of_spec;
 
-use crate::error::{wrong, SpecError};
+use crate::{
+    error::{wrong, SpecError},
+    spec::StudySpec,
+};
 use consilium_primitives::rules::{Privacy, PrivacyUnit, MAX_ROUNDS, PPM};
 use consilium_privacy::{calibrate, spend, Mechanism, Unit};
 use serde::{Deserialize, Serialize};
@@ -219,6 +222,18 @@ impl PrivacySpec {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl StudySpec {
+    /// The same training on so many rows with no promise and no noise: as many steps, each on as many rows as one draws on average. None
+    /// where nothing is promised.
+    pub fn without_privacy(&self, rows: u64) -> Option<Self> {
+        let privacy = self.privacy.as_ref()?;
+        let mut plain = Self { privacy: None, ..self.clone() };
+        let drawn = (privacy.rate * rows as f64).round().clamp(1.0, f64::from(1 << 20));
+        (plain.training.batch_size, plain.training.batches) = (drawn as u32, privacy.steps);
+        Some(plain)
     }
 }
 

@@ -120,15 +120,19 @@ pub fn named<'a>(spec: &[u8], dataset: Option<&'a str>) -> Result<Option<&'a str
     Ok(Some(name))
 }
 
+/// Of whom is counted, as an option says it.
+pub fn per(unit: PrivacyUnit) -> &'static str {
+    match unit {
+        PrivacyUnit::Record => "record",
+        PrivacyUnit::Patient => "patient",
+    }
+}
+
 /// Whether the chain would take an enrolment that is counted for this data set; `hint` is what a command needs to be signed as this one.
 ///
 /// # Errors
 /// No budget is declared; it counts otherwise; it has no room for a single round.
 pub fn has_room(budget: Option<&Budget>, privacy: &Privacy, name: &str, block: u32, hint: &str) -> Result<()> {
-    let per = |unit: PrivacyUnit| match unit {
-        PrivacyUnit::Record => "record",
-        PrivacyUnit::Patient => "patient",
-    };
     let Some(budget) = budget else {
         let (delta, unit) = (privacy.delta_exp, per(privacy.unit));
         bail!(

@@ -1,6 +1,6 @@
 //! `consilium study register`: a study is proposed.
 
-use super::{find, validate::study_file};
+use super::{find, private, validate::study_file};
 use crate::{
     chain::{agreement_hash, consortium::Consortium, SWARM},
     motions::Acting,
@@ -83,7 +83,13 @@ pub async fn run(options: Register) -> Result<()> {
     out!("  with {takers} participants, {traffic} bytes go through each site's link in a round");
     out!("  each site reads it (consilium study {number} --dir FOLDER), and enrols with its table and its own folder:");
     let agreement = hex::encode(agreement);
-    out!("    consilium study enrol {number} --agreement {agreement} --data FILE --dir FOLDER");
+    let counted = rules.privacy.map_or("", |_| " --dataset NAME --epsilon 8");
+    out!("    consilium study enrol {number} --agreement {agreement} --data FILE{counted} --dir FOLDER");
+    if let Some(privacy) = &rules.privacy {
+        let (delta, unit) = (privacy.delta_exp, private::per(privacy.unit));
+        out!("  before that, where its people have not said yet what all studies together may cost these rows:");
+        out!("    consilium budget declare NAME --epsilon 8 --delta 1e-{delta} --unit {unit} --dir FOLDER");
+    }
     out!("  when all have: consilium study start {number}{}", acting.hint());
     Ok(())
 }

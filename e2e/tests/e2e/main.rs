@@ -19,6 +19,7 @@ mod lost;
 mod masked;
 mod own_model;
 mod polkadot;
+mod private;
 mod readme;
 mod refusals;
 mod rejoin;

@@ -131,7 +131,10 @@ impl<T: Config> Pallet<T> {
         let duty = &asked.order.duty;
         let update = duty.kind == DutyKind::Train
             || duty.kind == DutyKind::Mask && asked.masked.as_ref().is_some_and(|masked| masked.kind == Kind::Model);
-        let Some(info) = Studies::<T>::get(duty.study).filter(|_| update) else { return true };
+        if !update {
+            return true;
+        }
+        let Some(info) = Studies::<T>::get(duty.study) else { return true };
         let Some(privacy) = &info.state.rules.privacy else { return true };
         let training = (info.state.round, info.state.base);
         Around::<T>::new(duty.study, info.agreement).affords(&duty.institution, privacy, training)

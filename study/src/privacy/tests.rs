@@ -1,5 +1,5 @@
 use super::*;
-use crate::{StudyFile, StudySpec};
+use crate::StudyFile;
 use consilium_primitives::StudyRules;
 
 /// One of four sites' breast cancer, ε 4 in ten rounds of eight steps.
@@ -193,4 +193,14 @@ fn a_study_file_with_privacy_is_read_and_its_rules_are_such_as_a_chain_takes() {
     // noise of each site's own goes with masks
     let masked = StudyFile::parse(&FILE.replace("[rules]", "[rules]\nmasked = true\nmin_participants = 3")).unwrap();
     assert!(masked.rules(2_000, 4).unwrap().masked.is_some());
+}
+
+#[test]
+fn the_same_training_without_a_promise_takes_as_many_steps_on_as_many_rows() {
+    let spec = spec();
+    let plain = spec.without_privacy(100).unwrap();
+    plain.check().unwrap();
+    assert_eq!((plain.training.batch_size, plain.training.batches, plain.training.epochs), (25, 8, 0));
+    assert_eq!(spec.without_privacy(1).unwrap().training.batch_size, 1);
+    assert!(plain.without_privacy(100).is_none());
 }
