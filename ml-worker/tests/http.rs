@@ -119,7 +119,7 @@ fn garbage_is_refused_with_a_reason_and_the_worker_goes_on() {
     assert!(status == 400 && why.contains(&format!("speaks {PROTOCOL_VERSION}")), "{why}");
     let (status, why) = put(&request(PROTOCOL_VERSION, MAX_ORDERS + 1));
     assert!(status == 400 && why.contains("at most 64"), "{why}");
-    assert_eq!(put(&vec![0; 3 << 20]).0, 413, "a body beyond the limit");
+    assert_eq!(put(&vec![0; 9 << 20]).0, 413, "a body beyond the limit");
     assert_eq!(put(&good).0, 200);
 }
 

@@ -1,7 +1,10 @@
 //! Closed rounds of a study with masks: who the partners were, who was missing, and what the difference of two sums tells.
 
 use crate::show::{members, name, void_name, why_void, Names};
-use consilium_primitives::round::{Kind, Mask, MaskedRecord, RoundRecord, Study};
+use consilium_primitives::{
+    round::{Kind, Mask, MaskedRecord, RoundRecord, Study},
+    VoidReason,
+};
 use serde_json::{json, Value};
 
 /// Where so few are missing beside the sum before, the difference points at them.
@@ -14,13 +17,21 @@ fn missing(study: &Study, record: &RoundRecord, masked: &MaskedRecord) -> (Mask,
     (masked.listed & !masked.partners, masked.partners & !inside)
 }
 
-/// Whom the sum of the model before has and this one has not, where these are one or two and nobody else has changed places: the
-/// difference of both points at their steps.
+/// Whether the shares of a sum were given, so that whoever holds its files can open it: also of most that could not be used, since who made
+/// one void knows its own words.
+fn opened(record: &RoundRecord) -> bool {
+    match record.void() {
+        None | Some(VoidReason::OutOfRange | VoidReason::TooLong | VoidReason::BadDeal { .. }) => true,
+        Some(VoidReason::Unrecoverable { .. } | VoidReason::Abandoned) => false,
+    }
+}
+
+/// Whom the sum of the model before has and this one has not, where these are one or two: the difference of both points at their steps.
 fn lost(records: &[RoundRecord], record: &RoundRecord, names: &Names) -> Option<(u32, Vec<String>)> {
-    if record.kind != Kind::Model || record.void().is_some() {
+    if record.kind != Kind::Model || !opened(record) {
         return None;
     }
-    let sums = records.iter().filter(|it| it.kind == Kind::Model && it.masked.is_some() && it.void().is_none());
+    let sums = records.iter().filter(|it| it.kind == Kind::Model && it.masked.is_some() && opened(it));
     let before = sums.filter(|it| it.round < record.round).max_by_key(|it| it.round)?;
     let has = |it: &RoundRecord, who| it.inputs.iter().any(|input| input.institution == who);
     let gone: Vec<_> = before.inputs.iter().map(|i| i.institution).filter(|who| !has(record, *who)).collect();
@@ -86,7 +97,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::audit::testing::World;
-    use consilium_primitives::VoidReason;
 
     fn masked(record: &RoundRecord, inputs: usize) -> RoundRecord {
         let kept: Vec<_> = record.inputs.iter().take(inputs).cloned().collect();
@@ -126,10 +136,21 @@ mod tests {
         // nobody was lost, or nothing was opened
         let same = masked(&two, 3);
         assert!(!lines(&study, &[whole.clone(), same.clone()], &same, &names).join("\n").contains("NOTE"));
-        let mut void = short;
-        void.masked.as_mut().unwrap().void = Some(VoidReason::OutOfRange);
-        let said = lines(&study, &[whole, void.clone()], &void, &names).join("\n");
-        assert!(said.contains("void (OutOfRange)") && !said.contains("NOTE"), "{said}");
+        let void = |record: &RoundRecord, why| {
+            let mut void = record.clone();
+            void.masked.as_mut().unwrap().void = Some(why);
+            void
+        };
+        let given_up = void(&short, VoidReason::Abandoned);
+        let said = lines(&study, &[whole.clone(), given_up.clone()], &given_up, &names).join("\n");
+        assert!(said.contains("void (Abandoned)") && !said.contains("NOTE"), "{said}");
+        // a sum that could not be used was opened all the same: it differs from the one before, and the next one from it
+        let useless = void(&short, VoidReason::OutOfRange);
+        let said = lines(&study, &[whole.clone(), useless.clone()], &useless, &names).join("\n");
+        assert!(said.contains("void (OutOfRange)") && said.contains("that of round 1 without"), "{said}");
+        let useless = void(&whole, VoidReason::OutOfRange);
+        let said = lines(&study, &[useless, short.clone()], &short, &names).join("\n");
+        assert!(said.contains("that of round 1 without"), "{said}");
         // without masks nothing is said
         assert!(lines(&study, &[], &one, &names).is_empty() && json(&study, &[], &one, &names).is_null());
         assert_eq!(pooled(&one), None);

@@ -5,7 +5,7 @@ use super::{Finding, History, Verdict};
 use crate::show::{name, short, why_void};
 use anyhow::{bail, ensure, Context, Result};
 use consilium_aggregation::{
-    masked::{merge_masked, merge_masked_statistics, sum_figures, MaskedError, MaskedRound, OutOfRange, Scale},
+    masked::{merge_masked, merge_masked_statistics, sum_figures, MaskedError, MaskedRound, Scale},
     InputFile, Layout,
 };
 use consilium_masks::{
@@ -208,10 +208,9 @@ impl Sum<'_> {
         };
         match self.summed(&streams, files, base, (spec, layout)) {
             Ok(came) => Ok(came),
-            Err(error) => match error.downcast_ref::<MaskedError>() {
-                Some(MaskedError::OutOfRange(OutOfRange::Norm { .. })) => Ok(Came::Void(VoidReason::TooLong)),
-                Some(MaskedError::OutOfRange(_)) => Ok(Came::Void(VoidReason::OutOfRange)),
-                _ => Err(error),
+            Err(error) => match error.downcast_ref::<MaskedError>().and_then(MaskedError::void) {
+                Some(why) => Ok(Came::Void(why)),
+                None => Err(error),
             },
         }
     }

@@ -165,7 +165,8 @@ impl Worker {
             let plain = reads_rows && self.known_masked(order);
             return (of_masks(kind) || plain).then(|| {
                 format!(
-                    "this study's sums are masked, and the node asks for {kind:?} as if they were not; update the node"
+                    "this study's sums are masked (so says sites.toml, or an earlier pairing here), and the node asks for {kind:?} as if \
+                     they were not: update the node; where people agreed on no masks, take `masked` out of the study's entry"
                 )
             });
         };

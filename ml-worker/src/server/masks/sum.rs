@@ -11,11 +11,8 @@ use crate::{
 use anyhow::Context;
 use consilium_aggregation::{
     hash_file,
-    masked::{
-        merge_masked, merge_masked_statistics, sum_figures, verify_masked, Figures, MaskedError, MaskedLayout,
-        OutOfRange,
-    },
-    FilesError, InputFile, MergeError,
+    masked::{merge_masked, merge_masked_statistics, sum_figures, verify_masked, Figures, MaskedError, MaskedLayout},
+    FilesError, InputFile,
 };
 use consilium_masks::{unmask_streams, Error, Id, Opened, Partners, Reveal, Streams};
 use consilium_primitives::{
@@ -151,11 +148,10 @@ impl Worker {
 
     /// What is said where the sum is none of honest sites'; and what becomes of a file that has changed since it was looked through.
     fn not_summed(&self, order: &DutyOrder, error: MaskedError) -> Result<Option<DutyOutput>, JobError> {
-        let reason = match &error {
-            MaskedError::OutOfRange(OutOfRange::Norm { .. }) => VoidReason::TooLong,
-            MaskedError::OutOfRange(_) | MaskedError::Files(FilesError::Merge(MergeError::Overflow { .. })) => {
-                VoidReason::OutOfRange
-            }
+        if let Some(reason) = error.void() {
+            return Ok(Some(void(order, reason, &error.to_string())));
+        }
+        match &error {
             MaskedError::Files(FilesError::Differs { input, .. }) => {
                 // it was whole when it was looked at
                 if let Some(damaged) = order.inputs.get(*input) {
@@ -164,14 +160,13 @@ impl Worker {
                 self.forget(order);
                 let bit = 1u64.checked_shl(*input as u32).unwrap_or(0);
                 self.change(&crate::server::key(order), |job| job.have &= !bit);
-                return Ok(None);
+                Ok(None)
             }
             _ => {
                 self.forget(order);
-                return Err(other(error));
+                Err(other(error))
             }
-        };
-        Ok(Some(void(order, reason, &error.to_string())))
+        }
     }
 
     fn summed(

@@ -55,7 +55,7 @@ impl Home {
         let Some(bytes) = read(&path)? else { return Ok(Vec::new()) };
         let (found, whole) = entries(&bytes);
         // what a power cut left of the last one, whose shares nobody was given
-        if bytes.len().saturating_sub(whole) >= LONGEST {
+        if bytes.get(whole..).is_some_and(|rest| !torn(rest)) {
             bail!(
                 "{} is damaged: which sums this site is in is not known, and it takes part in no further one of this study. Put the \
                  file back from a backup, or withdraw from the study",
@@ -98,6 +98,13 @@ fn entries(bytes: &[u8]) -> (Vec<Summed>, usize) {
     (found, whole)
 }
 
+/// Whether bytes that are no entry may be what a power cut left of one: cut off, or room for it with nothing written in it yet.
+fn torn(rest: &[u8]) -> bool {
+    let Some((length, record)) = rest.split_first_chunk() else { return true };
+    let record = record.get(..u32::from_le_bytes(*length) as usize);
+    rest.len() < LONGEST && record.is_none_or(|record| record.iter().all(|byte| *byte == 0))
+}
+
 fn entry(bytes: &[u8]) -> Option<(Summed, usize)> {
     let (length, rest) = bytes.split_first_chunk()?;
     let record = rest.get(..u32::from_le_bytes(*length) as usize)?;
@@ -136,7 +143,7 @@ mod tests {
     fn a_sum_is_noted_once_and_for_good_and_what_a_power_cut_tore_was_none() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::open(&dir.path().join("home")).unwrap();
-        assert_eq!(home.summed(&STUDY).unwrap(), []);
+        assert!(home.summed(&STUDY).unwrap().is_empty());
         let all = [summed(1, None), summed(2, Some(Hash::repeat_byte(9))), summed(3, None)];
         for one in all.iter().chain(&all) {
             home.add_summed(&STUDY, one).unwrap();
@@ -152,12 +159,17 @@ mod tests {
             home.add_summed(&STUDY, &all[2]).unwrap();
             assert!(fs::read(&path).unwrap() == bytes);
         }
-        // where it is damaged earlier on, it is not taken for one that says less
-        let mut spoilt = bytes;
-        spoilt[40] ^= 1;
-        fs::write(&path, spoilt).unwrap();
-        let said = home.summed(&STUDY).unwrap_err().to_string();
-        assert!(said.contains("damaged") && said.contains("withdraw"), "{said}");
-        assert!(home.add_summed(&STUDY, &summed(4, None)).is_err());
+        // where it is damaged, also in its last entry, it is not taken for one that says less
+        for (at, most) in [(40, bytes.len()), (two + 40, bytes.len()), (40, 105)] {
+            let mut spoilt = bytes[..most].to_vec();
+            spoilt[at] ^= 1;
+            fs::write(&path, spoilt).unwrap();
+            let said = home.summed(&STUDY).unwrap_err().to_string();
+            assert!(said.contains("damaged") && said.contains("withdraw"), "{said}");
+            assert!(home.add_summed(&STUDY, &summed(4, None)).is_err());
+        }
+        // room that a file system has given, and nothing in it
+        fs::write(&path, [&bytes[..two], &[0; 105]].concat()).unwrap();
+        assert_eq!(home.summed(&STUDY).unwrap(), all[..2]);
     }
 }
