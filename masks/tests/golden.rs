@@ -1,7 +1,6 @@
 //! Masked rounds that were made by independent Python (`data/mask_reference.py`), to the byte: one with everybody, and with losses
 //! before the deal, before the update, before the files are fetched and at the reveal.
 #![allow(clippy::unwrap_used)]
-#![allow(clippy::unwrap_used)]
 
 use blake2::{digest::consts::U32, Blake2b, Blake2b512, Digest};
 use consilium_masks::{
