@@ -130,7 +130,8 @@ fn two_private_studies_on_the_same_rows_have_one_budget_that_site_and_chain_keep
 
     // it has trained as long as there was room, at each site by whichever limit is less, and not a round longer
     let rounds: Vec<usize> = SITES.iter().map(|site| both_agree(&out, site)).collect();
-    assert!(rounds.iter().all(|rounds| (11..20).contains(rounds)), "{rounds:?}");
+    // ten of them are the first study's
+    assert!(rounds.iter().all(|rounds| (10..20).contains(rounds)) && rounds[0] > 10, "{rounds:?}");
     assert!(rounds[3] < rounds[0] && rounds[0] == rounds[1] && rounds[0] == rounds[2], "{rounds:?}");
     for (site, rounds) in SITES.iter().zip(&rounds) {
         let (_, spent) = ledger(&out, site);

@@ -173,8 +173,9 @@ fn says_one_thing(house: &House, number: &str) {
         else {
             continue;
         };
-        // a merge is of other updates in another attempt; what is missing, and who is there, changes
-        if !body.starts_with("Update") {
+        // a merge is of other updates in another attempt; what is missing, and who is there, changes; what is masked is masked anew
+        // for other partners, and in the last round there are the model and the figures
+        if !body.starts_with("Update") || duty.ends_with("Mask") {
             continue;
         }
         let before = said.entry(duty.to_owned()).or_insert_with(|| body.trim().to_owned());
