@@ -107,8 +107,8 @@ mod tests {
         assert_eq!(range(""), None);
         assert_eq!(range("masked = false"), None);
         assert_eq!(range("masked = true"), Some(2));
-        for (range, range_log2) in [("16.0", 4), ("1.0", 0), ("0.5", -1), ("0.0009765625", -10), ("1024.0", 10)] {
-            assert_eq!(range(&format!("masked = true\nmasked_range = {range}")), Some(range_log2), "{range}");
+        for (most, range_log2) in [("16.0", 4), ("1.0", 0), ("0.5", -1), ("0.0009765625", -10), ("1024.0", 10)] {
+            assert_eq!(range(&format!("masked = true\nmasked_range = {most}")), Some(range_log2), "{most}");
         }
         let rules = with("masked = true").unwrap().rules(2_000, 4).unwrap();
         assert_eq!(rules.min_participants, 3, "two would tell each other their updates");

@@ -65,7 +65,7 @@ fn an_answer_that_a_power_cut_tore_was_given_to_nobody_and_one_may_follow() {
     let whole = fs::read(&path).unwrap();
     for cut in before.len()..whole.len() {
         fs::write(&path, &whole[..cut]).unwrap();
-        assert_eq!(home.pairing(&STUDY, 5).unwrap().unwrap().answered, [dealt.clone()]);
+        assert_eq!(home.pairing(&STUDY, 5).unwrap().unwrap().answered, std::slice::from_ref(&dealt));
     }
     home.answer_pairing(&STUDY, 5, &masked).unwrap();
     assert!(fs::read(&path).unwrap() == whole);

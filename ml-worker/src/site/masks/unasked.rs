@@ -133,10 +133,10 @@ mod tests {
             file.set_modified(SystemTime::now() - ago).unwrap();
         };
         let longest_pause = Duration::from_secs(14 * 86_400 + 3_600);
-        [&STUDY, &other].map(|study| ago(study, longest_pause));
+        [&STUDY, &other].into_iter().for_each(|study| ago(study, longest_pause));
         assert_eq!(home.forget_unasked().unwrap(), 0);
         assert!(secret(&home, &STUDY) && secret(&home, &other));
-        [&STUDY, &other].map(|study| ago(study, UNASKED));
+        [&STUDY, &other].into_iter().for_each(|study| ago(study, UNASKED));
         // of one, something is asked for all the same
         home.note_asked(&other).unwrap();
         assert_eq!(home.forget_unasked().unwrap(), 1);
