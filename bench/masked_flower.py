@@ -7,7 +7,7 @@ Flower: its simulation (one machine, a server and four clients in processes of R
 that the workflow adds to a round, median, and the processor time it adds for all of them together. Ours: the processor time that
 masks add for one site (keys, deal, masking, reveal, and the merge beyond the plain one), median, by the built example `masked_speed`.
 The two are not one thing, and both are printed. Our rounds also take blocks of the chain more, which masked_rounds.py counts; in
-Flower's simulation there is no chain, and half of what SecAgg+ adds can be waiting: it asks four times where there was one asking,
+Flower's simulation there is no chain, and part of what SecAgg+ adds is waiting: it asks four times where there was one asking,
 and looks for answers every tenth of a second. Exits with 1 where ours is above .05 s, or where one of Flower's models is wrong.
 """
 

@@ -29,9 +29,9 @@ from consortium import Consortium, Others, Wrong, machine, study, tables
 from limits_parts import SLOT, percentile, short
 
 SITES, COLUMNS, HIDDEN, ROWS = 4, 30, (16,), 1_000
-FIRST = 20  # epochs from which it is found how many take as long as wanted
+FIRST = 1_000  # epochs from which it is found how many take as long as wanted
 MOST = 10_000  # epochs that a study may have
-MINUTES = 20
+MINUTES = 10
 QUIET = 0.2  # processors that others may use
 
 
@@ -108,6 +108,10 @@ def tell(runs, blocks):
         (f"training of about {blocks} blocks", *runs[2:], 0),
     ):
         print(f"{name} ({plain['epochs']} epochs; {plain['training']:.2f} s without masks, {masked['training']:.2f} s with)")
+        if more == 0 and statistics.median(plain["update"]) < blocks:
+            # else it would not be known whether keys and shares are hidden behind it
+            good = False
+            print(f"MISSED  it should take {blocks} blocks until the last update without masks: measure again, with more --blocks")
         for what, key, bar in (("from the last update to the next opening", "next", 3), ("from the opening to the last update", "update", more)):
             pairs = zip(("median", "95th percentile"), both(plain[key]), both(masked[key]))
             for which, without, with_masks in pairs:
@@ -137,7 +141,7 @@ def main():
         work = a.out or Path(scratch)
         with Consortium(SITES, work / "sites", a.bin_dir, worker=["--no-ahead"]) as c:
             made = tables(work / "tables", SITES, ROWS, COLUMNS)
-            first = measure(c, made, 4, FIRST, False)
+            first = measure(c, made, 5, FIRST, False)
             # a quarter of a block is for asking, voting and writing
             epochs = round(FIRST * (a.blocks - 0.25) * SLOT / first["training"])
             if epochs > MOST:
