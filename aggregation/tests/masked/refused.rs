@@ -65,11 +65,14 @@ fn wrong_words_and_wrong_masks_are_out_of_range() {
     for streams in
         [keys(&[0, 1, 2]), keys(&[0, 1, 2, 4]), keys(&[0, 1, 2, 3, 3]), masks_on_sum(&[0, 1, 2], 4), keys(&[])]
     {
-        assert!(matches!(range(round.merge_with(&inputs, &streams)), OutOfRange::Number { .. }));
+        // the padding word is looked at first in a file of one part
+        let found = range(round.merge_with(&inputs, &streams));
+        assert!(matches!(found, OutOfRange::Number { .. } | OutOfRange::Padding), "{found}");
     }
     // a partner's masks that are left in the sum
     let three: Vec<InputFile> = inputs[..3].to_vec();
-    assert!(matches!(range(round.merge_with(&three, &keys(&[0, 1, 2]))), OutOfRange::Number { .. }));
+    let found = range(round.merge_with(&three, &keys(&[0, 1, 2])));
+    assert!(matches!(found, OutOfRange::Number { .. } | OutOfRange::Padding), "{found}");
     // a word so large that the sum wraps around
     round.tamper(1, |words| words[77] = words[77].wrapping_add(3 << 29));
     let found = range(round.merge(&ALL));

@@ -173,13 +173,13 @@ fn says_one_thing(house: &House, number: &str) {
         else {
             continue;
         };
-        // a merge is of other updates in another attempt; what is missing, and who is there, changes; what is masked is masked anew
-        // for other partners, and in the last round there are the model and the figures
-        if !body.starts_with("Update") || duty.ends_with("Mask") {
+        // a merge is of other updates in another attempt; what is missing, and who is there, changes
+        if !body.starts_with("Update") {
             continue;
         }
         let before = said.entry(duty.to_owned()).or_insert_with(|| body.trim().to_owned());
-        assert_eq!(before, body.trim(), "{} has said two things of {duty}", house.name);
+        // what is masked is masked anew for other partners, and in the last round there are the model and the figures
+        assert!(duty.ends_with("Mask") || before == body.trim(), "{} has said two things of {duty}", house.name);
     }
     assert!(!said.is_empty(), "{} has never said anything\n{}", house.name, house.logs());
 }
