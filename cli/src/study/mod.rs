@@ -36,9 +36,10 @@ pub mod waiting;
 mod watch;
 
 use crate::{chain::Chain, site};
-use anyhow::{Context, Result};
+use anyhow::{bail, Result};
 use clap::Subcommand;
 use consilium_primitives::{Hash, StudyId};
+use std::time::{Duration, Instant};
 use voices::{speak, Voice};
 
 /// What can be signed.
@@ -105,14 +106,30 @@ pub async fn run(command: Command) -> Result<()> {
     }
 }
 
-/// The number that the chain gave to the study with this agreement.
+/// How long the best chain may lack a study that a block has registered: another block may have taken that one's place, and the call
+/// is in the next.
+const LOOKED_FOR: Duration = Duration::from_secs(20);
+
+/// The number that the chain gave to the study with this agreement, which a block has registered.
 ///
 /// # Errors
 /// There is none.
 pub async fn find(chain: &Chain, agreement: &Hash) -> Result<StudyId> {
-    registered(chain, agreement).await?.with_context(|| {
-        format!("the chain has registered another agreement than the one proposed ({})", hex::encode(agreement))
-    })
+    let until = Instant::now() + LOOKED_FOR;
+    loop {
+        if let Some(number) = registered(chain, agreement).await? {
+            return Ok(number);
+        }
+        if Instant::now() > until {
+            bail!(
+                "a block registered the study, and {} s later the best chain has none with this agreement ({}): look at \
+                 `consilium study` before it is registered again",
+                LOOKED_FOR.as_secs(),
+                hex::encode(agreement)
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 /// The number of the newest study with this agreement, if there is any.
