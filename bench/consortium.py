@@ -113,9 +113,9 @@ class Institution:
 class Consortium:
     """So many institutions below a folder, which is made."""
 
-    def __init__(self, count, folder, programs, node=(), terms=()):
+    def __init__(self, count, folder, programs, node=(), terms=(), worker=()):
         self.folder, self.programs = folder, programs.resolve()
-        self.node, self.terms = node, terms
+        self.node, self.terms, self.worker = node, terms, worker
         folder.mkdir(parents=True)
         ports = free_ports(4 * count)
         self.all = [Institution(f"site-{n:02}", ports + 4 * n, folder, self.programs) for n in range(count)]
@@ -189,7 +189,7 @@ class Consortium:
         for each, table in zip(self.all, tables):
             each.cli("study", "enrol", number, "--agreement", told["agreement"], "--data", table, "--dir", each.dir, "--bin-dir", self.programs, "--yes")
             if "worker" not in each.running:
-                each.start("worker")
+                each.start("worker", *self.worker)
         first.cli("study", "start", number, "--dir", first.dir)
         return number
 

@@ -21,16 +21,27 @@ import tempfile
 from pathlib import Path
 
 NUMBERS, SMALL = 4_558_977, 1_000_000
+BAR = 0.05  # seconds of processor time that masks may add for one site in a round, with so few numbers
 
 
-def run(program, inputs, numbers, repeat, threads):
-    """The shortest seconds, and the shortest seconds of processor time, of each part."""
+def times(program, inputs, numbers, repeat, threads):
+    """All times of each part: `seconds`, and `processor` time."""
     environment = dict(os.environ, RAYON_NUM_THREADS=str(threads))
     with tempfile.TemporaryDirectory() as folder:
         command = [program, folder, str(inputs), str(numbers), str(repeat)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-    found = json.loads(done.stdout)
-    return tuple({name: min(times) for name, times in found[what].items()} for what in ("seconds", "processor"))
+    return json.loads(done.stdout)
+
+
+def run(program, inputs, numbers, repeat, threads):
+    """The shortest seconds, and the shortest seconds of processor time, of each part."""
+    found = times(program, inputs, numbers, repeat, threads)
+    return tuple({name: min(each) for name, each in found[what].items()} for what in ("seconds", "processor"))
+
+
+def added(processor):
+    """What masks cost one site, out of each part's processor time."""
+    return processor["pairing"] + processor["mask"] + processor["masked"] - processor["plain"]
 
 
 def main():
@@ -56,10 +67,9 @@ def main():
         bar = 1.5 if inputs == 8 else None
         rows.append((f"{inputs} x {NUMBERS}: masking one's own", seconds["mask"], seconds["mask"] / plain, bar))
     _, processor = run(program, 4, SMALL, a.repeat, a.threads)
-    added = processor["pairing"] + processor["mask"] + processor["masked"] - processor["plain"]
     for what in ("pairing", "mask", "masked", "plain"):
         rows.append((f"4 x {SMALL}: processor time, {what}", processor[what], None, None))
-    rows.append((f"4 x {SMALL}: processor time that masks add", added, added, 0.05))
+    rows.append((f"4 x {SMALL}: processor time that masks add", added(processor), added(processor), BAR))
     missed = any(bar is not None and value > bar for _, _, value, bar in rows)
     if a.json:
         keys = ("what", "seconds", "value", "bar")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Four hospitals train one model: eight real processes on this machine, one command.
-# Arguments go to `consilium localnet run`, for example --rounds 20, --keep, --out DIR, --seed 7; --help lists them.
+# Arguments go to `consilium localnet run`, for example --rounds 20, --keep, --out DIR, --seed 7, --masked; --help lists them.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 target=${CARGO_TARGET_DIR:-$here/target}

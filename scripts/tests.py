@@ -29,7 +29,7 @@ APART = "consilium-e2e"
 # so long, in seconds, may anything run
 LONGEST = 1500
 # where more have failed, the machine is not to blame
-FEW = 3
+FEW = 6
 # tests of the engine, which also run with shorter vectors than the processor's
 ENGINE = ("layers", "gradients", "keras", "private", "threads", "candle")
 AVX2 = ["env", "CONSILIUM_VECTOR_BITS=256"]

@@ -4,12 +4,14 @@
 //! Storage keys are computed here rather than from the node's metadata, so that one connection can read any block with
 //! one request per value. They follow the pallets' hashers (`Twox64Concat` for every map read here).
 //!
+//! * [`budgets`]: what data sets may cost, and what studies have charged to them;
 //! * [`calls`]: what a runtime can be asked to do;
 //! * [`consortium`]: what the chain knows of its institutions and of what they decide;
 //! * [`pulse`]: whether the chain moves; [`finality`]: its next final block;
 //! * [`send`]: calls, and what came of them;
 //! * [`state`]: what is asked of a block's state.
 
+pub mod budgets;
 pub mod calls;
 pub mod consortium;
 mod finality;
@@ -17,11 +19,12 @@ pub mod pulse;
 pub mod send;
 mod state;
 
+use crate::audit::history::Postings;
 use anyhow::{bail, Context, Result};
 use codec::{Decode, Encode};
 use consilium_primitives::{
     round::{Kind, RoundRecord, Study},
-    Hash, InstitutionId, InstitutionNotice, Member, StudyId, StudyRules,
+    Hash, InstitutionId, InstitutionNotice, Member, PostStep, StudyId, StudyRules,
 };
 use sp_crypto_hashing::{blake2_256, twox_128, twox_64};
 use std::{path::Path, sync::Arc};
@@ -252,6 +255,33 @@ impl Chain {
         Ok(self.value(map("Losses", &[study.encode(), round.encode()]), at).await?.unwrap_or_default())
     }
 
+    /// What institutions posted for the masked sums of a study, as far as it is still kept.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn postings(&self, study: StudyId, state: &Study, at: Block) -> Result<Postings> {
+        let mut postings = Postings::new();
+        for (round, pairing) in self.kept_pairings(study, state, at).await? {
+            for (step, who) in posted(state) {
+                if let Some(bytes) = self.value(posting(study, (round, pairing, step, who)), at).await? {
+                    postings.insert((round, pairing, step, who), bytes);
+                }
+            }
+        }
+        Ok(postings)
+    }
+
+    /// Pairings of a study, by round and number, of which there are postings; none without masks.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn kept_pairings(&self, study: StudyId, state: &Study, at: Block) -> Result<Vec<(u32, u32)>> {
+        if state.rules.masked.is_none() {
+            return Ok(Vec::new());
+        }
+        Ok(self.value(map("Kept", &[study.encode()]), at).await?.unwrap_or_default())
+    }
+
     /// How many steps a study has made.
     ///
     /// # Errors
@@ -309,6 +339,17 @@ pub fn map(name: &str, keys: &[Vec<u8>]) -> Vec<u8> {
         key.extend_from_slice(part);
     }
     key
+}
+
+/// What each member of a study may have posted in one pairing.
+pub fn posted(state: &Study) -> impl Iterator<Item = (PostStep, InstitutionId)> + '_ {
+    let steps = [PostStep::Keys, PostStep::Deal, PostStep::Reveal];
+    steps.into_iter().flat_map(move |step| state.members.iter().map(move |member| (step, member.id)))
+}
+
+/// Storage key of what an institution posted for a masked sum: round, pairing, step, institution.
+pub fn posting(study: StudyId, which: (u32, u32, PostStep, InstitutionId)) -> Vec<u8> {
+    map("Postings", &[study.encode(), which.encode()])
 }
 
 /// What everybody signs at enrolment: `blake2_256(SCALE(genesis, proposer, rules) ‖ spec)`.

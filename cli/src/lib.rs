@@ -10,6 +10,7 @@
 //! * `consilium late`: in which block each vote came, and what each phase waited for;
 //! * `consilium audit`, `consilium export`, `consilium authorities`: whether what the chain says can be recomputed, here or elsewhere;
 //! * `consilium study register`, `enrol`, `start` and so on: what an institution's people sign; `study fetch`: a model;
+//! * `consilium budget`: what private studies have cost a site's data sets;
 //! * `consilium motions`, `propose`, `vote`, `close`, `upgrade`: what institutions decide together;
 //! * `consilium rotate`, `addresses`, `profile`, `leave`: what each does for itself.
 //!
@@ -24,6 +25,7 @@ mod out;
 mod archive;
 mod ask;
 mod audit;
+mod budget;
 mod chain;
 mod dashboard;
 mod examples;
@@ -106,6 +108,9 @@ enum Command {
     Audit(audit::Options),
     /// Makes an archive of a study, which can be audited without a node
     Export(archive::export::Options),
+    /// What private studies have cost an institution's data sets, and what they may
+    #[command(subcommand)]
+    Budget(budget::Command),
     /// Who finalises blocks, also as the file that `audit --trust-authorities` takes
     Authorities(archive::authorities::Options),
     /// All institutions of the consortium
@@ -208,6 +213,7 @@ async fn run(command: Command, version: Version) -> anyhow::Result<ExitCode> {
         Command::Institutions(asked) => institution::list::run(&asked).await,
         Command::Firewall(options) => firewall::run(&options).await,
         Command::Export(options) => archive::export::run(options).await,
+        Command::Budget(command) => budget::run(&command).await,
         Command::Authorities(options) => archive::authorities::run(&options).await,
         Command::Motions(options) => motions::show::run(&options).await,
         Command::Propose(command) => motions::propose::run(*command).await,

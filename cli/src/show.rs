@@ -2,7 +2,9 @@
 
 mod codes;
 
-pub use codes::{abort_name, dropped_name, failure_name, pause_name, why_aborted, why_dropped, why_paused};
+pub use codes::{
+    abort_name, dropped_name, failure_name, pause_name, void_name, why_aborted, why_dropped, why_paused, why_void,
+};
 
 use crate::{
     chain::{Block, Chain, StudyInfo},
@@ -11,7 +13,7 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use consilium_primitives::{
-    round::{bit, Back, Kind, Mask, Pause, Phase, RoundRecord, Study},
+    round::{bit, Back, FixedSet, Kind, Mask, Pause, Phase, Revealing, RoundRecord, Study, Summing},
     Hash, InstitutionId, InstitutionNotice, StudyId, StudyRules,
 };
 use serde_json::{json, Value};
@@ -48,7 +50,7 @@ pub async fn losses(
     at: Block,
 ) -> Result<Vec<(InstitutionId, u32)>> {
     match record.kind {
-        Kind::Statistics => Ok(Vec::new()),
+        Kind::Statistics | Kind::Evaluation => Ok(Vec::new()),
         Kind::Model => chain.losses(number, record.round, at).await,
     }
 }
@@ -63,6 +65,9 @@ pub async fn history(chain: &Chain, number: StudyId, study: &Study, at: Block) -
         if let Some(record) = chain.record(number, Kind::Model, round, at).await? {
             records.push(record);
         }
+    }
+    if study.rules.masked.is_some() {
+        records.extend(chain.record(number, Kind::Evaluation, study.round, at).await?);
     }
     Ok(records)
 }
@@ -169,7 +174,12 @@ pub fn phase(study: &Study) -> String {
     match &study.phase {
         Phase::Enrolling { .. } => "enrolling".into(),
         Phase::Collecting(c) if c.kind == Kind::Statistics => "statistics".into(),
+        Phase::Collecting(c) if c.kind == Kind::Evaluation => "final evaluation".into(),
         Phase::Collecting(_) => "training".into(),
+        Phase::Gathering(_) => "gathering masked files".into(),
+        Phase::Revealing(_) => "opening the masked sum".into(),
+        Phase::Summing(s) if s.attempt > 1 => format!("summing (attempt {})", s.attempt),
+        Phase::Summing(_) => "summing".into(),
         Phase::Init { .. } => "initial model".into(),
         Phase::Merging(m) if m.stands => "merging, waiting for finality".into(),
         Phase::Merging(m) if m.attempt > 1 => format!("merging (attempt {})", m.attempt),
@@ -194,7 +204,10 @@ pub fn comes_back(study: &Study, index: u8) -> Option<u32> {
     let until = member.benched_until.filter(|until| *until >= study.round)?;
     let takes_part = match &study.phase {
         Phase::Collecting(c) => c.roster & bit(index) != 0,
-        Phase::Merging(m) => m.inputs.iter().any(|input| input.commitment.member == index),
+        Phase::Merging(m) | Phase::Gathering(m) => m.inputs.iter().any(|input| input.commitment.member == index),
+        Phase::Revealing(Revealing { set, .. }) | Phase::Summing(Summing { set, .. }) => {
+            set.inputs.iter().any(|input| input.commitment.member == index)
+        }
         _ => false,
     };
     (member.active && !study.ended() && !takes_part).then(|| until.saturating_add(1))
@@ -215,6 +228,7 @@ fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Statistics => "statistics",
         Kind::Model => "round",
+        Kind::Evaluation => "final evaluation",
     }
 }
 
@@ -223,6 +237,7 @@ pub fn round_name(kind: Kind, round: u32) -> String {
     match kind {
         Kind::Statistics => "the statistics".into(),
         Kind::Model => format!("round {round}"),
+        Kind::Evaluation => "the final evaluation".into(),
     }
 }
 
@@ -235,9 +250,16 @@ pub fn short(hash: &Hash) -> String {
 pub fn part(pause: &Pause, index: u8) -> Option<bool> {
     match &pause.back {
         Back::Collecting { commitments, .. } => Some(commitments.iter().any(|c| c.member == index)),
-        Back::Init => None,
+        Back::Init | Back::Summing(_) => None,
         Back::Certifying { held, .. } => Some(held & bit(index) != 0),
+        Back::Revealing(set) => revealed(set, index),
     }
+}
+
+/// Whether a member whose masked file is in a sum has given its shares; none where its file is not.
+pub fn revealed(set: &FixedSet, index: u8) -> Option<bool> {
+    let inside = set.inputs.iter().any(|input| input.commitment.member == index);
+    inside.then(|| set.reveals.iter().any(|(who, _)| *who == index))
 }
 
 /// [`part`] in words, after the member's name.
@@ -245,7 +267,9 @@ pub fn done(pause: &Pause, index: u8) -> &'static str {
     match (&pause.back, part(pause, index)) {
         (Back::Collecting { .. }, Some(true)) => " has committed",
         (Back::Collecting { .. }, _) => " has NOT committed",
-        (Back::Init, _) => "",
+        (Back::Init | Back::Summing(_), _) | (Back::Revealing(_), None) => "",
+        (Back::Revealing(_), Some(true)) => " has given its shares",
+        (Back::Revealing(_), Some(false)) => " has NOT given its shares",
         (Back::Certifying { .. }, Some(true)) => " holds the final model",
         (Back::Certifying { .. }, _) => " does NOT hold the final model",
     }

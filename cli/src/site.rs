@@ -187,12 +187,38 @@ pub async fn reasons(options: Reasons) -> Result<()> {
         None => out!("  the round has not closed yet"),
     }
     out!("  {}", rule(&note["rules"], &names));
+    if note["masked"] == json!(true) {
+        weights(&note).iter().for_each(|line| out!("{line}"));
+        return Ok(());
+    }
     out!("  {:<24} {:>9} {:>7} {:>11} {:>7}", "site", "weight", "part", "step length", "cosine");
     for update in note["updates"].as_array().into_iter().flatten() {
         out!("{}", line(update));
     }
     out!("  {:<24} {:>9} {:>7} {:>11}", "the merge", "", "", figure(&note["merged_norm"], 4));
     Ok(())
+}
+
+/// What is known of a masked sum: whose updates are in, and by which weight each counts.
+fn weights(note: &Value) -> Vec<String> {
+    let texts = |list: &Value| -> Vec<String> {
+        list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let mut lines = vec![
+        "  updates are masked: weights are all that anybody knows of each; no length, no cosine, no copy can be seen"
+            .to_owned(),
+        format!("  {:<24} {:>9}", "site", "weight"),
+    ];
+    for update in note["updates"].as_array().into_iter().flatten() {
+        let site = update["institution"].as_str().unwrap_or_default();
+        lines.push(format!("  {site:<24} {:>9}", update["weight"].to_string()));
+    }
+    lines.push(format!("  masks were those of {}", texts(&note["partners"]).join(", ")));
+    lines.push(match note["pooled_loss"].as_f64() {
+        Some(loss) => format!("  loss of the model before, over all sites' validation rows together: {loss:.4}"),
+        None => "  too few sites reported a loss of the model before".into(),
+    });
+    lines
 }
 
 /// The rule that a worker has noted, in words.
@@ -251,6 +277,16 @@ fn named(mut note: Value, names: &Names) -> Value {
         for list in ["mixed_with", "alike"] {
             update[list] = update[list].as_array().into_iter().flatten().map(name).collect();
         }
+        // of a masked one nothing but the weight is known
+        for figure in ["part", "shortened_to", "score", "norm", "cosine"] {
+            update[figure] = update[figure].take();
+        }
+    }
+    let masked = note["masked"] == json!(true);
+    note["masked"] = masked.into();
+    note["partners"] = note["partners"].as_array().into_iter().flatten().map(name).collect();
+    for figure in ["pooled_loss", "weiszfeld_steps"] {
+        note[figure] = note[figure].take();
     }
     note
 }
@@ -292,6 +328,27 @@ mod tests {
         let second = line(&note["updates"][1]);
         assert!(second.contains("almost the same as that of north") && !second.contains("left out"), "{second}");
         assert!(!second.contains("shortened") && second.contains(" - "), "{second}");
+    }
+
+    #[test]
+    fn of_a_masked_sum_weights_are_told_and_nothing_else_of_an_update() {
+        let (a, b) = (InstitutionId([1; 32]), InstitutionId([2; 32]));
+        let names = Names::from([(a, "north".to_owned()), (b, "south".to_owned())]);
+        let note = json!({ "masked": true, "partners": [a.to_string(), b.to_string()], "pooled_loss": 0.25, "updates": [
+            { "institution": a.to_string(), "file": "ab", "weight": 70 },
+        ] });
+        let note = named(note, &names);
+        let said = weights(&note).join("\n");
+        for part in ["north", "70", "masks were those of north, south", "0.2500", "no cosine"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        // programs find the same keys as of a visible merge
+        let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let visible = json!({ "updates": [{ "institution": "x", "file": "ab", "weight": 1, "part": 1.0 }] });
+        let visible = named(visible, &names);
+        assert_eq!(keys(&note), keys(&visible));
+        assert_eq!(keys(&note["updates"][0]), keys(&visible["updates"][0]));
+        assert_eq!((&visible["masked"], &note["updates"][0]["norm"]), (&json!(false), &Value::Null));
     }
 
     #[test]

@@ -47,11 +47,11 @@ fn order(duty: Duty, output_len: u64) -> DutyOrder {
 }
 
 fn request(order: DutyOrder, ahead: Option<Ahead>) -> DutyRequest {
-    DutyRequest { version: 6, specs: Vec::new(), orders: vec![order], ahead: vec![ahead] }
+    DutyRequest { version: 6, specs: Vec::new(), orders: vec![order], ahead: vec![ahead], masked: Vec::new() }
 }
 
 fn reply(duty: &Duty, state: DutyState) -> DutyReply {
-    DutyReply { version: 6, answers: vec![DutyAnswer { duty: duty.hash(), state }] }
+    DutyReply { version: 6, answers: vec![DutyAnswer { duty: duty.hash(), state }], posts: Vec::new() }
 }
 
 #[test]

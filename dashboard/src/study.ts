@@ -25,6 +25,8 @@ best: number | null,
 metric: string,
 /** What was signed, sentence by sentence. */
 rules: Array<string>,
+/** Whether updates are masked: others see their sum alone, and no site's figure. */
+masked: boolean,
 /** Who takes part. */
 members: Array<Member>,
 /** What it waits for now. */
@@ -126,7 +128,11 @@ closed_at_ms: number,
 /** How long it took. */
 spans: Spans,
 /** For how long the own worker trained, by its own note. */
-own_training_ms: number | null, };
+own_training_ms: number | null,
+/** Why nothing came of it: its masked sum could not be used. */
+unusable: string | null,
+/** With masks: whose updates this sum has lost against the one before, where these are one or two. */
+lost: Array<number>, };
 
 /** How long a round took, as the chain saw it. */
 export type Spans = {

@@ -99,6 +99,7 @@ export const chosen = (study: Study) => study.rounds.find((round) => round.kind 
 export function choice(study: Study): string {
   const round = chosen(study);
   if (!round) return '';
+  if (study.masked) return `${study.certificate ? `The certified round is ${round.round}` : `The best round so far is ${round.round}`}: that of the least loss over all sites' validation rows together, the latest on a tie. With masks nobody sees a site's own figure.`;
   const named = study.certificate ? `The certified round is ${round.round}, the best one by the chain's choice` : `The best round so far is ${round.round}`;
   return `${named}: the chain compares each round with the best before it, by the sites that told a figure of both, and keeps the better one (by the middle one of their gains, where a site counts by its rows, up to a cap; on a tie the newer). The means play no part in it.`;
 }
@@ -108,10 +109,10 @@ export function uncounted(study: Study): string | null {
   const round = chosen(study);
   if (!round) return null;
   const untrained = without(round, study);
-  const unheard = study.members.filter((_, at) => !round.losses.some(([site]) => site === at)).map((member) => member.name);
+  const unheard = study.masked ? [] : study.members.filter((_, at) => !round.losses.some(([site]) => site === at)).map((member) => member.name);
   if (untrained.length === 0 && unheard.length === 0) return null;
   const which = `${study.certificate ? 'The certified round' : 'The best round so far,'} ${round.round}${study.certificate ? '' : ','}`;
-  const same = untrained.join('|') === unheard.join('|');
+  const same = unheard.length > 0 && untrained.join('|') === unheard.join('|');
   const parts = [
     ...(untrained.length > 0 ? [`has no update of ${several(untrained)}`] : []),
     ...(unheard.length > 0 ? [`was chosen without a figure of ${same ? (unheard.length === 1 ? 'that site' : 'those sites') : several(unheard)}`] : []),

@@ -2,6 +2,7 @@
 //! they become the real program, and for liars they change what the real one says.
 
 use anyhow::{bail, Context, Result};
+use consilium_primitives::DutyKind;
 use std::{
     env, fs,
     os::unix::{fs::symlink, process::CommandExt},
@@ -19,8 +20,18 @@ pub enum Lie {
     WrongHash,
     /// Attests a merge in which one bit is another; all that do so attest the same.
     Collude,
-    /// Commits an update and gives it to nobody.
+    /// Commits an update, masked or not, and gives it to nobody.
     Withhold,
+    /// Commits a masked update in which one word is another, as wrong masks leave it.
+    WrongWord,
+    /// Gives other keys for a masked sum than it has.
+    WrongKeys,
+    /// Seals rubbish in its deal, for everybody.
+    RubbishDeal,
+    /// Gives a share that was not dealt to it.
+    WrongShare,
+    /// No lie: in a masked round it answers nothing any more from this duty on.
+    Gone(DutyKind),
     /// Commits an update with a number that is none.
     NotANumber,
     /// Commits an update of another architecture, of the same length.
@@ -31,11 +42,27 @@ pub enum Lie {
     LostBlocks,
 }
 
+/// Duties of a masked round, in their order.
+pub const MASKED: [DutyKind; 6] =
+    [DutyKind::Keys, DutyKind::Deal, DutyKind::Mask, DutyKind::Gather, DutyKind::Reveal, DutyKind::Merge];
+
 impl Lie {
     /// Whether it is the node's, and the worker is honest.
     #[must_use]
     pub fn of_node(self) -> bool {
         matches!(self, Self::CorruptChunks | Self::LostBlocks)
+    }
+
+    /// Whether a duty of the round is not answered: who is gone answers none of those after it, and who withholds a file would find it
+    /// missing, and make it again.
+    #[must_use]
+    pub fn silent(self, duty: DutyKind) -> bool {
+        let place = |kind| MASKED.iter().position(|other| *other == kind);
+        match self {
+            Self::Gone(from) => place(duty).is_some_and(|duty| place(from).is_some_and(|from| from <= duty)),
+            Self::Withhold => matches!(duty, DutyKind::Merge | DutyKind::Gather | DutyKind::Reveal),
+            _ => false,
+        }
     }
 }
 
@@ -58,6 +85,15 @@ impl Lie {
                     "wrong-hash" => Self::WrongHash,
                     "collude" => Self::Collude,
                     "withhold" => Self::Withhold,
+                    "wrong-word" => Self::WrongWord,
+                    "wrong-keys" => Self::WrongKeys,
+                    "rubbish-deal" => Self::RubbishDeal,
+                    "wrong-share" => Self::WrongShare,
+                    "gone-before-keys" => Self::Gone(DutyKind::Keys),
+                    "gone-after-keys" => Self::Gone(DutyKind::Deal),
+                    "gone-after-deal" => Self::Gone(DutyKind::Mask),
+                    "gone-after-update" => Self::Gone(DutyKind::Gather),
+                    "gone-after-gathering" => Self::Gone(DutyKind::Reveal),
                     "not-a-number" => Self::NotANumber,
                     "architecture" => Self::Architecture,
                     "corrupt-chunks" => Self::CorruptChunks,

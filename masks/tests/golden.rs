@@ -1,5 +1,7 @@
 //! Masked rounds that were made by independent Python (`data/mask_reference.py`), to the byte: one with everybody, and with losses
 //! before the deal, before the update, before the files are fetched and at the reveal.
+#![allow(clippy::unwrap_used)]
+
 use blake2::{digest::consts::U32, Blake2b, Blake2b512, Digest};
 use consilium_masks::{
     check_deal, check_deals, check_key_list, check_partners, check_reveal, check_used, deal_hash, mask_streams,

@@ -8,7 +8,7 @@ use commands::{
     apart::apart,
     compare::Compare,
     desk::Desk,
-    given::{hash, read_spec},
+    given::{hash, read_spec, read_study},
     nobody_reads, say,
     seeds::Seeds,
 };
@@ -22,9 +22,11 @@ use consilium_ml_worker::{
     site::{read_secret, Home, Sites},
 };
 use consilium_primitives::Hash;
+use consilium_privacy::Unit;
 use consilium_program::{version, Manuals};
 use consilium_study::{Scaling, StudySpec, Task};
 use std::{
+    collections::HashSet,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -278,7 +280,12 @@ fn check(arguments: &Check) -> Result<()> {
     let own = own_statistics(&table, &training)?;
     let scaled = matches!(spec.data.scaling, Scaling::Swarm).then_some(&own);
     Prepared::new(&spec, &table, &split, scaled).with_context(|| data.display().to_string())?;
-    let withheld = withheld(&spec, &table, &training)?;
+    // with masks nobody sees a site's own statistics: none are withheld
+    let masked = match &arguments.study {
+        Some(study) => read_study(study)?.rules.masked,
+        None => false,
+    };
+    let withheld = if masked { Vec::new() } else { withheld(&spec, &table, &training)? };
     let positive = |rows: &[usize]| rows.iter().filter(|r| table.label(**r) == [1]).count();
     let part = |rows: &[usize]| {
         let classes = table.classes(rows.iter().copied());
@@ -289,6 +296,11 @@ fn check(arguments: &Check) -> Result<()> {
             Task::Events(_) => serde_json::json!({ "rows": rows.len(), "events": classes.get(1) }),
         }
     };
+    // what a site signs for: patients, where a study's privacy is theirs
+    let units = match spec.privacy.as_ref().map(|privacy| privacy.unit()) {
+        Some(Unit::Patient) => training.iter().map(|row| &table.groups[*row]).collect::<HashSet<_>>().len(),
+        Some(Unit::Record) | None => training.len(),
+    };
     let mut groups = table.groups.clone();
     groups.sort_unstable();
     groups.dedup();
@@ -297,7 +309,7 @@ fn check(arguments: &Check) -> Result<()> {
         serde_json::json!({
             "rows": table.rows(), "positives": table.positives(), "groups": groups.len(), "missing": table.missing,
             "skipped": table.skipped, "dropped": table.dropped,
-            "features": table.features, "withheld": withheld,
+            "features": table.features, "withheld": withheld, "units": units,
             "training": part(&training),
             "validation": part(&validation),
         })

@@ -1,6 +1,8 @@
 //! A study as a plain loop in one process: statistics, initial model, then rounds of training and merging. A run on the
 //! chain with the same spec, data, secrets and sample counts gives the same bits.
 
+mod masked;
+
 use crate::{
     data::{all_known, statistics_of, Prepared, Split, Table},
     learn::{initial_parameters, loss_micro, OptimizerState, Seeds, Session},
@@ -34,8 +36,10 @@ pub struct Site {
 pub struct Round {
     /// BLAKE3 hash of the merged model's file.
     pub root: Hash,
-    /// What each site reported on it, by id.
+    /// What each site reported on it, by id. With masks nobody sees these.
     pub losses: Vec<(InstitutionId, u32)>,
+    /// With masks: the loss over all sites' validation rows, where enough have reported one.
+    pub pooled: Option<u32>,
 }
 
 /// The study's model.
@@ -93,11 +97,14 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
     let statistics = match spec.data.statistics_columns() {
         0 => None,
         _ => {
-            let parts = order
-                .iter()
-                .map(|i| statistics_of(&sites[*i].table, &splits[*i].rows(&sites[*i].table).0))
-                .collect::<Result<Vec<_>, _>>()?;
-            let merged = Statistics::merge(&parts)?;
+            let tables = order.iter().map(|i| (&sites[*i].table, splits[*i].rows(&sites[*i].table).0));
+            let merged = match rules.masked {
+                Some(_) => masked::statistics(&spec.data, tables)?,
+                None => {
+                    let parts = tables.map(|(table, rows)| statistics_of(table, &rows));
+                    Statistics::merge(&parts.collect::<Result<Vec<_>, _>>()?)?
+                }
+            };
             all_known(&merged, spec)?;
             Some(merged)
         }
@@ -123,6 +130,13 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
         }
         Ok(out)
     };
+    let pooled = |losses: &[(InstitutionId, u32)]| {
+        let rows = |who: &InstitutionId| {
+            let place = sites.iter().position(|site| site.id == *who);
+            place.map_or(0, |place| prepared[place].validation.len() as u32)
+        };
+        rules.masked.and_then(|_| masked::pooled(losses, rows, sites.len()))
+    };
     let voters: Vec<(InstitutionId, u32)> = order.iter().map(|i| sites[*i].id).zip(voting_weights(&weights)).collect();
     let mut models = vec![initial_parameters(spec)?];
     let mut rounds = Vec::new();
@@ -132,7 +146,8 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
     for round in 1..=rules.max_rounds {
         let base = models.last().context("a study without a model")?;
         // what each site says of a model comes with its next update
-        rounds.push(Round { root: root(base, &remembered)?, losses: losses(round - 1, base)? });
+        let said = losses(round - 1, base)?;
+        rounds.push(Round { root: root(base, &remembered)?, pooled: pooled(&said), losses: said });
         let mut updates = Vec::new();
         for i in &order {
             let seeds = Seeds::new(&sites[*i].secret, &hash, round);
@@ -146,17 +161,31 @@ pub fn run(spec: &StudySpec, rules: &StudyRules, sites: &[Site], report: Report<
             updates.push(trained.parameters);
         }
         let inputs: Vec<(&[f32], u32)> = updates.iter().map(Vec::as_slice).zip(weights.iter().copied()).collect();
-        let merged = merge(&rules.merge, &inputs, base, &remembered)?;
-        remembered = merged.state;
-        models.push(merged.model);
-        if stops(rules, &voters, &rounds, &mut best) {
+        let (model, state) = match &rules.masked {
+            Some(masked) => masked::merged(rules, masked, &inputs, base, &remembered)?,
+            None => {
+                let merged = merge(&rules.merge, &inputs, base, &remembered)?;
+                (merged.model, merged.state)
+            }
+        };
+        remembered = state;
+        models.push(model);
+        let over = match rules.masked {
+            Some(_) => masked::stops(rules, &rounds, &mut best),
+            None => stops(rules, &voters, &rounds, &mut best),
+        };
+        if over {
             break;
         }
     }
     let last = rounds.len() as u32;
     let model = models.last().context("a study without a model")?;
-    rounds.push(Round { root: root(model, &remembered)?, losses: losses(last, model)? });
-    let newest = best_round(best, last, &voters, |r| rounds[r as usize].losses.clone());
+    let said = losses(last, model)?;
+    rounds.push(Round { root: root(model, &remembered)?, pooled: pooled(&said), losses: said });
+    let newest = match rules.masked {
+        Some(_) => masked::best(&rounds),
+        None => best_round(best, last, &voters, |r| rounds[r as usize].losses.clone()),
+    };
     let canonical = newest.or(best).unwrap_or(last);
     let (last, model) = (model.clone(), models.swap_remove(canonical as usize));
     Ok(Outcome { statistics, rounds, canonical, model, last, splits })

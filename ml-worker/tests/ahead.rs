@@ -42,7 +42,7 @@ fn merging(spec: &StudySpec, own: bool) -> (Lab, DutyOrder) {
 fn ask(lab: &Lab, order: &DutyOrder, version: u8, follows: Ahead) -> DutyState {
     let (specs, ahead) = (vec![lab.spec.canonical().unwrap()], vec![Some(follows)]);
     let ahead = if version < PROTOCOL_VERSION { vec![] } else { ahead };
-    let request = DutyRequest { version, specs, orders: vec![order.clone()], ahead };
+    let request = DutyRequest { version, specs, orders: vec![order.clone()], ahead, masked: vec![] };
     lab.worker.answer(&request).answers[0].state
 }
 

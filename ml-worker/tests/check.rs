@@ -330,7 +330,7 @@ fn unscaled_rows_to_measure_on_are_filled_with_their_own_sites_means() {
 fn where_sites_scale_by_themselves_no_statistics_are_merged_and_their_rows_are_measured_as_the_worker_does() {
     for scaling in [Scaling::Site, Scaling::Transductive] {
         let mut spec = spec();
-        spec.data.scaling = scaling;
+        spec.data.scaling = scaling.clone();
         let sites = sites(&spec, [60, 40]);
         let mut rules = StudyFile::parse(STUDY).unwrap().rules(2_000, 2).unwrap();
         rules.max_rounds = 1;

@@ -204,7 +204,7 @@ fn a_fault_that_is_gone_when_the_merge_is_computed_again_is_noted_and_the_site_g
     let (lab, order, output) = merged(mean(), &[0.5, 1.5]);
     // as a bit that fell over in memory would have left it
     let wrong = Hash::repeat_byte(9);
-    lab.home().put_own_merge(&OwnMerge { order: order.clone(), root: wrong }).unwrap();
+    lab.home().put_own_merge(&OwnMerge { order: order.clone(), root: wrong, masked: None }).unwrap();
     let attested = root(output);
     lab.done(&train_on(&lab, &order, attested));
     let told = read(&note(&lab, "transient-0001.json"));
@@ -336,7 +336,7 @@ fn a_merge_that_cannot_be_computed_again_is_put_before_people_at_the_third_failu
     // a rule that needs eleven inputs: as where this site's own state is not what it was
     let impossible = Merge { liars: 5, ..Merge::by(MergeRule::Median(consilium_primitives::Weighting::Equal)) };
     let order = sealed(DutyOrder { merge: Some(impossible), ..order });
-    lab.home().put_own_merge(&OwnMerge { order: order.clone(), root: Hash::repeat_byte(9) }).unwrap();
+    lab.home().put_own_merge(&OwnMerge { order: order.clone(), root: Hash::repeat_byte(9), masked: None }).unwrap();
     let began = Instant::now();
     assert_eq!(lab.failed(&train_on(&lab, &order, another(&lab))), FailureCode::Refused);
     assert!(began.elapsed() > Duration::from_secs(15), "twice it is tried again, ten seconds later");

@@ -34,7 +34,8 @@ fn refusal(dir: &tempfile::TempDir, listen: &str) -> String {
 fn the_door_opens_for_the_token_alone() {
     let dir = folder();
     let process = Process::serve(dir.path());
-    let empty = DutyRequest { version: PROTOCOL_VERSION, specs: vec![], orders: vec![], ahead: vec![] }.encode();
+    let empty = DutyRequest { version: PROTOCOL_VERSION, specs: vec![], orders: vec![], ahead: vec![], masked: vec![] }
+        .encode();
     for (method, path) in [("PUT", "/v1/duties"), ("GET", "/v1/status"), ("GET", "/metrics"), ("GET", "/elsewhere")] {
         for headers in [
             String::new(),
@@ -68,6 +69,7 @@ fn figures_tell_what_was_done() {
         specs: vec![spec.canonical().unwrap()],
         orders: vec![order],
         ahead: vec![],
+        masked: vec![],
     };
     let until = Instant::now() + Duration::from_secs(30);
     while !matches!(answer(process.port, &request).answers[0].state, DutyState::Done(_)) {
@@ -105,7 +107,7 @@ fn garbage_is_refused_with_a_reason_and_the_worker_goes_on() {
     };
     let request = |version, orders: usize| {
         let order = order(&unscaled(1), DutyKind::Init, 0, None);
-        DutyRequest { version, specs: vec![], orders: vec![order; orders], ahead: vec![] }.encode()
+        DutyRequest { version, specs: vec![], orders: vec![order; orders], ahead: vec![], masked: vec![] }.encode()
     };
     let good = request(PROTOCOL_VERSION, 1);
     for body in [&b""[..], b"\xff\xff\xff", b"{}", &good[..good.len() - 1], &[&good[..], b"\0"].concat()] {
@@ -117,7 +119,7 @@ fn garbage_is_refused_with_a_reason_and_the_worker_goes_on() {
     assert!(status == 400 && why.contains(&format!("speaks {PROTOCOL_VERSION}")), "{why}");
     let (status, why) = put(&request(PROTOCOL_VERSION, MAX_ORDERS + 1));
     assert!(status == 400 && why.contains("at most 64"), "{why}");
-    assert_eq!(put(&vec![0; 3 << 20]).0, 413, "a body beyond the limit");
+    assert_eq!(put(&vec![0; 9 << 20]).0, 413, "a body beyond the limit");
     assert_eq!(put(&good).0, 200);
 }
 
@@ -214,6 +216,7 @@ fn a_worker_that_can_open_no_file_fails_no_duty() {
         specs: vec![spec.canonical().unwrap()],
         orders: vec![train.clone()],
         ahead: vec![],
+        masked: vec![],
     };
     let limit = |files: &str| {
         let pid = process.id().to_string();

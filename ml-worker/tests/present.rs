@@ -73,6 +73,12 @@ fn messages_of_the_version_before_are_answered_in_it() {
     let lab = Lab::new(0, unscaled(1));
     let order = lab.order(DutyKind::Init, 0, None, None);
     let specs = vec![lab.spec.canonical().unwrap()];
-    let reply = lab.worker.answer(&DutyRequest { version: OLDER_PROTOCOL, specs, orders: vec![order], ahead: vec![] });
+    let reply = lab.worker.answer(&DutyRequest {
+        version: OLDER_PROTOCOL,
+        specs,
+        orders: vec![order],
+        ahead: vec![],
+        masked: vec![],
+    });
     assert_eq!((reply.version, reply.answers.len()), (OLDER_PROTOCOL, 1));
 }

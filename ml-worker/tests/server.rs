@@ -55,6 +55,11 @@ fn together(labs: &[Lab], part: &[DutyOrder], weights: &[u32], round: u32, kind:
     merged[0]
 }
 
+/// What is asked by a node of this version, without masks and with nothing that follows.
+fn asks(version: u8, specs: Vec<Vec<u8>>, orders: Vec<DutyOrder>) -> DutyRequest {
+    DutyRequest { version, specs, orders, ahead: vec![], masked: vec![] }
+}
+
 #[test]
 fn duties_one_by_one_give_the_bits_of_the_plain_loop() {
     let mut file = file();
@@ -104,17 +109,14 @@ fn duties_one_by_one_give_the_bits_of_the_plain_loop() {
 fn a_worker_without_the_spec_asks_for_it_and_takes_no_other_text_of_it() {
     let lab = Lab::new(0, file().spec());
     let order = lab.order(DutyKind::Init, 0, None, None);
-    let bare = DutyRequest { version: PROTOCOL_VERSION, specs: vec![], orders: vec![order.clone()], ahead: vec![] };
+    let bare = asks(PROTOCOL_VERSION, vec![], vec![order.clone()]);
     assert_eq!(lab.worker.answer(&bare).answers[0].state, DutyState::NeedSpec);
     let mut text = lab.spec.canonical().unwrap();
     text.push(b'\n');
-    let request =
-        DutyRequest { version: PROTOCOL_VERSION, specs: vec![text], orders: vec![order.clone()], ahead: vec![] };
+    let request = asks(PROTOCOL_VERSION, vec![text], vec![order.clone()]);
     assert_eq!(lab.worker.answer(&request).answers[0].state, DutyState::NeedSpec);
     lab.done(&order);
-    assert!(
-        Worker::answer(&lab.worker, &DutyRequest { version: 9, specs: vec![], orders: vec![], ahead: vec![] }).is_err()
-    );
+    assert!(Worker::answer(&lab.worker, &asks(9, vec![], vec![])).is_err());
 }
 
 #[test]
@@ -194,12 +196,7 @@ fn a_spec_that_was_damaged_on_disk_is_asked_for_again() {
     // canonical, but another study
     fs::write(&path, unscaled(9).canonical().unwrap()).unwrap();
     let again = start(lab.dir.path());
-    let bare = DutyRequest {
-        version: PROTOCOL_VERSION,
-        specs: vec![],
-        orders: vec![lab.order(DutyKind::Init, 1, None, None)],
-        ahead: vec![],
-    };
+    let bare = asks(PROTOCOL_VERSION, vec![], vec![lab.order(DutyKind::Init, 1, None, None)]);
     assert_eq!(again.answer(&bare).answers[0].state, DutyState::NeedSpec);
     again.done(&lab.spec, &bare.orders[0]);
     assert_eq!(fs::read(&path).unwrap(), lab.spec.canonical().unwrap());
@@ -271,7 +268,7 @@ fn a_merge_goes_on_beside_a_long_training_and_says_nothing_before_it_has_looked(
     let init = lab.order(DutyKind::Init, 0, None, None);
     let specs = vec![lab.spec.canonical().unwrap()];
     let orders = vec![init.clone(), first.clone()];
-    let reply = lab.worker.answer(&DutyRequest { version: PROTOCOL_VERSION, specs, orders, ahead: vec![] });
+    let reply = lab.worker.answer(&asks(PROTOCOL_VERSION, specs, orders));
     let states: Vec<DutyState> = reply.answers.iter().map(|a| a.state).collect();
     assert_eq!(states[0], DutyState::Queued, "too fast for this test: use a larger model");
     assert_eq!(states[1], DutyState::Queued, "it may be there, and nobody has looked");
@@ -377,7 +374,7 @@ fn the_first_result_on_disk_stays_the_result() {
     let first = lab.done(&statistics);
     fs::write(lab.dir.path().join("data.csv"), "diagnosis\nM\n").unwrap();
     let again = start(lab.dir.path());
-    let request = DutyRequest { version: PROTOCOL_VERSION, specs: vec![], orders: vec![statistics], ahead: vec![] };
+    let request = asks(PROTOCOL_VERSION, vec![], vec![statistics]);
     assert_eq!(again.answer(&request).answers[0].state, DutyState::Done(first));
 }
 

@@ -87,7 +87,7 @@ fn training_from_disk_gives_the_parameters_of_training_from_memory() {
             [(Scaling::Site, Missing::Mean), (Scaling::None, Missing::DropRow), (Scaling::Transductive, Missing::Mean)]
         {
             let mut spec = spec();
-            (spec.data.transform, spec.data.scaling, spec.data.missing) = (transform, scaling, missing);
+            (spec.data.transform, spec.data.scaling, spec.data.missing) = (transform, scaling.clone(), missing);
             if transform == Transform::Log1p {
                 spec.data.features.columns = vec!["c".into(), "b".into()];
             }

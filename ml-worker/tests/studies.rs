@@ -134,7 +134,8 @@ fn two_studies_in_one_worker_give_what_each_gives_alone() {
         order
     });
     let specs = vec![one.canonical().unwrap(), two.canonical().unwrap()];
-    let request = DutyRequest { version: PROTOCOL_VERSION, specs, orders: orders.to_vec(), ahead: vec![] };
+    let request =
+        DutyRequest { version: PROTOCOL_VERSION, specs, orders: orders.to_vec(), ahead: vec![], masked: vec![] };
     assert_eq!(both.worker.answer(&request).answers.len(), 2);
     let (first, second) = (train(&both, &one, AGREEMENT), train(&both, &two, other));
     assert_ne!(first, second);

@@ -94,7 +94,7 @@ fn categorical_columns_become_one_input_for_each_level_after_the_numbers_and_uns
     let wanted = [1.0, 1.0, 1.0, 3.0, 0.0, 0.0, 5.0, nan, 2.0, 7.0, 1.0, 0.0];
     assert_eq!(bits(&table.values().unwrap()), bits(&wanted));
     let all = [0, 1, 2, 3];
-    let rows = Scaler::of(spec.data.scaling, &table, &all, None).unwrap().apply(&table, &all).unwrap();
+    let rows = Scaler::of(&spec.data.scaling, &table, &all, None).unwrap().apply(&table, &all).unwrap();
     let features = rows.features().unwrap();
     let hot: Vec<&[f32]> = features.chunks(6).map(|row| &row[1..]).collect();
     assert_eq!(hot, [[0., 1., 0., 1., 0.], [1., 0., 1., 0., 0.], [0., 0., 0., 0., 1.], [0., 1., 1., 0., 0.]]);
@@ -284,7 +284,7 @@ fn each_scaling_looks_at_the_rows_that_it_says() {
         }
     };
     for (scaling, by) in [(Scaling::Site, &training), (Scaling::Transductive, &validation)] {
-        spec.data.scaling = scaling;
+        spec.data.scaling = scaling.clone();
         assert_eq!(spec.statistics_len().unwrap(), 0, "no statistics are asked for");
         let prepared = Prepared::new(&spec, &table, &split, None).unwrap();
         close(&prepared.training.features().unwrap(), &training, &training);

@@ -52,7 +52,13 @@ impl Site {
     fn asks(&self, orders: &[&DutyOrder]) -> Vec<DutyState> {
         let specs = [&self.spec, &self.short].iter().map(|spec| spec.canonical().unwrap()).collect();
         let orders = orders.iter().map(|order| (*order).clone()).collect();
-        let reply = self.process.answer(&DutyRequest { version: PROTOCOL_VERSION, specs, orders, ahead: vec![] });
+        let reply = self.process.answer(&DutyRequest {
+            version: PROTOCOL_VERSION,
+            specs,
+            orders,
+            ahead: vec![],
+            masked: vec![],
+        });
         reply.answers.into_iter().map(|answer| answer.state).collect()
     }
 

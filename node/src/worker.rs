@@ -10,6 +10,7 @@ use sp_blockchain::HeaderBackend;
 use sp_core::{
     crypto::KeyTypeId,
     offchain::{OffchainStorage, STORAGE_PREFIX},
+    H256,
 };
 use sp_keystore::Keystore;
 use sp_runtime::traits::Header;
@@ -24,7 +25,8 @@ use std::{
 
 const URL_KEY: &[u8] = b"consilium/worker/url";
 const TOKEN_KEY: &[u8] = b"consilium/worker/token";
-/// Where the conductor reads which block is final: a SCALE-encoded `u32`.
+/// Where the conductor reads which block is final: its number, a SCALE-encoded `u32`, and its hash. A runtime that knows of the
+/// number alone reads that.
 const FINALISED_KEY: &[u8] = b"consilium/conductor/finalised";
 
 /// The session keys that sign this institution's votes.
@@ -85,7 +87,8 @@ pub fn door(params: &WorkerParams) -> Option<(String, String)> {
 }
 
 /// Notes for the conductor which block is final: at once, and whenever another one is. A merge whose freeze is not final
-/// cannot have got its inputs, and the site says so.
+/// cannot have got its inputs, and the site says so; and what takes masks off an update is asked for only where the set that it
+/// is summed over is final. The hash tells whether the final block is one of the chain that a runtime call is made on.
 pub async fn follow_finality<C, S>(client: Arc<C>, mut storage: S)
 where
     C: BlockchainEvents<Block> + HeaderBackend<Block>,
@@ -93,14 +96,15 @@ where
 {
     // asked for before the first one is noted, so that none is missed
     let mut notices = client.finality_notification_stream();
-    note_finalised(&mut storage, client.info().finalized_number);
+    let info = client.info();
+    note_finalised(&mut storage, info.finalized_number, info.finalized_hash);
     while let Some(notice) = notices.next().await {
-        note_finalised(&mut storage, *notice.header.number());
+        note_finalised(&mut storage, *notice.header.number(), notice.hash);
     }
 }
 
-fn note_finalised<S: OffchainStorage>(storage: &mut S, number: u32) {
-    storage.set(STORAGE_PREFIX, FINALISED_KEY, &number.encode());
+fn note_finalised<S: OffchainStorage>(storage: &mut S, number: u32, hash: H256) {
+    storage.set(STORAGE_PREFIX, FINALISED_KEY, &(number, hash).encode());
 }
 
 /// What keeps a node that was given a worker from doing this institution's duties now, for people. Neither keeps the
@@ -305,8 +309,11 @@ mod tests {
     fn the_conductor_is_told_which_block_is_final() {
         let mut storage = InMemOffchainStorage::default();
         for number in [0u32, 7, 300] {
-            note_finalised(&mut storage, number);
+            let hash = H256::repeat_byte(number as u8);
+            note_finalised(&mut storage, number, hash);
             let noted = storage.get(STORAGE_PREFIX, b"consilium/conductor/finalised").expect("noted");
+            assert_eq!(<(u32, H256)>::decode(&mut &noted[..]), Ok((number, hash)));
+            // as a runtime reads it that asks for no hash
             assert_eq!(u32::decode(&mut &noted[..]), Ok(number));
         }
     }

@@ -15,6 +15,8 @@ pub enum BlobKind {
     Update,
     /// Merged statistics or a merged model.
     Merged,
+    /// One participant's masked file. Served from its commitment on: without the others' it is random words.
+    Masked,
 }
 
 /// A blob of a study that runs or ended lately.
@@ -105,6 +107,32 @@ impl StudyBlobs {
             })
         });
         merged.chain(updates)
+    }
+}
+
+/// What the chain says of the masked files of one study, beside its [`StudyBlobs`], which have none of them.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct MaskedBlobs {
+    /// Study.
+    pub study: StudyId,
+    /// Masked files by round and by what they are of: one entry for each.
+    pub rounds: Vec<RoundUpdates>,
+}
+
+impl MaskedBlobs {
+    /// One notice for each masked file.
+    pub fn notices(&self) -> impl Iterator<Item = BlobNotice> + '_ {
+        self.rounds.iter().flat_map(move |round| {
+            round.updates.iter().map(move |(author, root)| BlobNotice {
+                study: self.study,
+                round: round.round,
+                kind: BlobKind::Masked,
+                blob: BlobRef { root: *root, len: round.len },
+                holders: alloc::vec![*author],
+                members: round.members.clone(),
+                wanted: round.wanted,
+            })
+        })
     }
 }
 

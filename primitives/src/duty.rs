@@ -7,16 +7,20 @@ pub use crate::kinds::{DutyKind, FailureCode};
 
 use crate::{
     ids::{BlobRef, Hash, InstitutionId, StudyId},
-    kinds::{Kind, Marks, Next},
-    rules::Merge,
+    kinds::{Kind, Marks, MaskKeys, Next, VoidReason},
+    masks::Partner,
+    rules::{Merge, StudyRules},
 };
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, Input, MaxEncodedLen, Output};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 
-/// Version of the messages between node and worker. Since 6 a request says what follows a merge.
-pub const PROTOCOL_VERSION: u8 = 6;
+/// Version of the messages between node and worker. Since 7 they know masked sums; the node speaks it only where one of the duties
+/// is of a masked sum.
+pub const PROTOCOL_VERSION: u8 = 7;
+/// Since this version a request says what follows a merge.
+pub const AHEAD_PROTOCOL: u8 = 6;
 /// Since this version messages know [`DutyKind::Present`]; else they are those of [`OLDER_PROTOCOL`].
 pub const PRESENT_PROTOCOL: u8 = 5;
 /// The oldest version that a worker still understands, and that a worker that is older than its chain is asked in.
@@ -68,7 +72,10 @@ pub struct Duty {
     pub round: u32,
     /// Who is asked.
     pub institution: InstitutionId,
-    /// Root of the model it stands on; for merges the inputs root; zero where there is none.
+    /// Root of the model it stands on; for merges the inputs root; zero where there is none. Of a masked sum: for
+    /// [`DutyKind::Keys`] the [`context`](crate::masks::context), for [`DutyKind::Deal`] the
+    /// [`keys_root`](crate::masks::keys_root), for [`DutyKind::Mask`] the [`partners_root`](crate::masks::partners_root), for
+    /// [`DutyKind::Gather`], [`DutyKind::Reveal`] and the merge the inputs root.
     pub base: Hash,
     /// Root of the merged statistics by which rows are scaled, where any are read against a model: Train and Evaluate; zero
     /// otherwise, and where the study has none.
@@ -118,6 +125,41 @@ pub struct MergeInput {
     pub blob: BlobRef,
     /// Its integer weight, capped.
     pub weight: u32,
+}
+
+/// What a duty of a masked sum needs beyond its [`DutyOrder`].
+///
+/// An order's `inputs` are for Gather the frozen list, for Reveal and the merge the fixed set, with masked files and weights among all
+/// partners. Its `output_len` is for Mask the length of the masked file, and its `base` the model that the work stands on, as in the
+/// work's own order.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct MaskOrder {
+    /// What is summed.
+    pub kind: Kind,
+    /// Number of the pairing.
+    pub pairing: u32,
+    /// Who proposed the study; with the rules and the spec it gives the agreement.
+    pub proposer: InstitutionId,
+    /// The signed rules.
+    pub rules: StudyRules,
+    /// Hash of the duty whose result is masked: Train, Statistics or Evaluate, which is asked for beside Keys, Deal and Mask. Where
+    /// it is the duty of this very order, its result stays with this institution's own worker, and only a failure is told.
+    pub work: Hash,
+    /// The key list, in order of institution; empty for Keys and for the work.
+    pub keys: Vec<(InstitutionId, MaskKeys)>,
+    /// Hash over it; zero for Keys and for the work.
+    pub keys_root: Hash,
+    /// The partners, in order of institution; empty before Mask.
+    pub partners: Vec<Partner>,
+    /// Hash over them; zero before Mask.
+    pub partners_root: Hash,
+    /// Block that fixed the set; 0 before Reveal.
+    pub fixed_at: u32,
+    /// Reveal: what each partner has dealt to this institution, in order of partners: two commitments and the sealed shares,
+    /// [`DEALT`](crate::masks::DEALT) bytes.
+    pub dealt: Vec<Vec<u8>>,
+    /// Merge: what was opened, and by whom, in order of institution.
+    pub reveals: Vec<(InstitutionId, Vec<u8>)>,
 }
 
 /// What the chain attests of a merge, or of the initial model, that a duty stands on.
@@ -172,13 +214,18 @@ pub struct DutyRequest {
     /// What follows the merges among them, by their place; an order that stands beyond the end of this list has none. No part
     /// of the message before version 6.
     pub ahead: Vec<Option<Ahead>>,
+    /// What those of masked sums need beyond their orders, by their place, likewise. No part of the message before version 7.
+    pub masked: Vec<Option<MaskOrder>>,
 }
 
 impl Encode for DutyRequest {
     fn encode_to<T: Output + ?Sized>(&self, to: &mut T) {
         (self.version, &self.specs, &self.orders).encode_to(to);
-        if self.version >= PROTOCOL_VERSION {
+        if self.version >= AHEAD_PROTOCOL {
             self.ahead.encode_to(to);
+        }
+        if self.version >= PROTOCOL_VERSION {
+            self.masked.encode_to(to);
         }
     }
 }
@@ -186,18 +233,39 @@ impl Encode for DutyRequest {
 impl Decode for DutyRequest {
     fn decode<I: Input>(input: &mut I) -> Result<Self, codec::Error> {
         let (version, specs, orders) = Decode::decode(input)?;
-        let ahead = if version >= PROTOCOL_VERSION { Decode::decode(input)? } else { Vec::new() };
-        Ok(Self { version, specs, orders, ahead })
+        let ahead = if version >= AHEAD_PROTOCOL { Decode::decode(input)? } else { Vec::new() };
+        let masked = if version >= PROTOCOL_VERSION { Decode::decode(input)? } else { Vec::new() };
+        Ok(Self { version, specs, orders, ahead, masked })
     }
 }
 
 /// `PUT /v1/duties`, answer: one entry per order, in order.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DutyReply {
     /// That of the request.
     pub version: u8,
     /// Where each duty stands.
     pub answers: Vec<DutyAnswer>,
+    /// The bytes that go with those that are [`DutyOutput::Posted`], by their place; empty ones, and those beyond the end of this
+    /// list, have none. No part of the message before version 7.
+    pub posts: Vec<Vec<u8>>,
+}
+
+impl Encode for DutyReply {
+    fn encode_to<T: Output + ?Sized>(&self, to: &mut T) {
+        (self.version, &self.answers).encode_to(to);
+        if self.version >= PROTOCOL_VERSION {
+            self.posts.encode_to(to);
+        }
+    }
+}
+
+impl Decode for DutyReply {
+    fn decode<I: Input>(input: &mut I) -> Result<Self, codec::Error> {
+        let (version, answers): (u8, Vec<DutyAnswer>) = Decode::decode(input)?;
+        let posts = if version >= PROTOCOL_VERSION { Decode::decode(input)? } else { Vec::new() };
+        Ok(Self { version, answers, posts })
+    }
 }
 
 /// Where one duty stands.
@@ -250,7 +318,7 @@ pub enum DutyOutput {
     Root(Hash),
     /// Evaluate: the agreed metric of the base model.
     Metric(Option<u32>),
-    /// Acknowledge: the file is there, byte for byte.
+    /// Acknowledge: the file is there, byte for byte. Gather: all masked files are here, and each is whole.
     Held,
     /// Merge, where the rule did not take every input as it was: the file's hash, and what was done to which.
     Marked {
@@ -273,4 +341,18 @@ pub enum DutyOutput {
         /// The answer to what follows.
         next: Next,
     },
+    /// Keys: public keys for this masked sum. Always the same ones.
+    Keys(MaskKeys),
+    /// Deal, Reveal: the bytes stand in the reply, at the same place. Always the same ones.
+    Posted,
+    /// MergeStatistics, Merge of masked files.
+    Summed {
+        /// BLAKE3 hash of the merged file; zero where the sum is of figures, and gives none.
+        root: Hash,
+        /// The loss of the model that the round stands on, over all sites' validation rows, micro-units; none where too few have
+        /// reported one.
+        pooled: Option<u32>,
+    },
+    /// MergeStatistics, Merge of masked files: their sum cannot be used.
+    Void(VoidReason),
 }

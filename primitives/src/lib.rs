@@ -1,8 +1,10 @@
 //! The vocabulary that every room of Consilium shares.
 //!
 //! * [`blobs`]: what the chain says about blobs to the node.
+//! * [`budget`]: what a data set may cost, and has cost.
 //! * [`ids`]: what things are called: institutions, studies, blobs.
 //! * [`kinds`]: kinds of duties, failures and files.
+//! * [`masks`]: keys, roots, commitments and lengths of masked sums.
 //! * [`members`]: what the chain says about the members of a consortium to the node.
 //! * [`rules`]: [`StudyRules`], the numbers that the chain itself needs of an agreement, and what follows from them.
 //! * [`recovery`]: what survivors agree on when most validators are gone.
@@ -29,9 +31,11 @@
 extern crate alloc;
 
 pub mod blobs;
+pub mod budget;
 pub mod duty;
 pub mod ids;
 pub mod kinds;
+pub mod masks;
 pub mod members;
 pub mod recovery;
 pub mod round;
@@ -42,15 +46,16 @@ pub mod text;
 pub mod time;
 pub mod vote;
 
-pub use blobs::{BlobKind, BlobNotice, Change, InstitutionNotice, MergedBlob, RoundUpdates, StudyBlobs};
+pub use blobs::{BlobKind, BlobNotice, Change, InstitutionNotice, MaskedBlobs, MergedBlob, RoundUpdates, StudyBlobs};
 pub use duty::{
     Ahead, Attested, Duty, DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, FailureCode,
-    MergeInput,
+    MaskOrder, MergeInput,
 };
 pub use ids::{BlobRef, Hash, InstitutionId, StudyId};
+pub use masks::{Partner, PostStep};
 pub use members::Member;
 pub use recovery::{Consent, FinalitySet, Recovery};
-pub use rules::{Merge, MergeRule, OnStall, StudyRules, Weighting, Windows};
+pub use rules::{Masked, Merge, MergeRule, OnStall, Privacy, PrivacyUnit, StudyRules, Weighting, Windows};
 pub use text::{Address, Name, Text};
 pub use time::{as_blocks, blocks, restated, BlockNumber, SLOT_MILLIS, SLOT_MILLIS_BEFORE_5};
-pub use vote::{Marks, Next, Vote, VoteBody};
+pub use vote::{Marks, MaskKeys, Next, VoidReason, Vote, VoteBody};

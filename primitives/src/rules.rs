@@ -1,8 +1,13 @@
 //! What the chain itself needs to know of an agreement. Everything else stands in the spec, which the chain keeps as
 //! opaque bytes; no number stands in both.
 
+mod confidential;
 mod merge;
+#[cfg(test)]
+mod tests;
+mod written;
 
+pub use confidential::{masked_inputs_root, Masked, Privacy, PrivacyUnit};
 pub use merge::{Adaptive, Merge, MergeRule, NormBound, ServerOptimizer, Weighting};
 
 use crate::{
@@ -37,6 +42,10 @@ pub const FETCH_SLACK: u32 = blocks(12_000);
 const LEAST_GRACE: u32 = blocks(20_000);
 /// Least time, in blocks, for the initial model, the last evaluation and acknowledgements.
 const LEAST_SERVICE: u32 = blocks(40_000);
+/// Least time, in blocks, for the keys of a masked sum, and again for its deals.
+const LEAST_PAIRING: u32 = blocks(20_000);
+/// Least time, in blocks, for what a masked sum needs opened.
+const LEAST_REVEAL: u32 = blocks(12_000);
 /// Largest blob a study may register, in bytes.
 pub const MAX_BLOB_LEN: u64 = 4 << 30;
 
@@ -75,10 +84,10 @@ pub enum OnStall {
 
 /// The agreement, as far as the chain must understand it. Times are in blocks of the length that a slot had when it was made:
 /// [`StudyRules::windows`] says what they are in blocks of today.
-#[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Serialize, Deserialize,
-)]
-#[scale_info(capture_docs = "always")]
+///
+/// Rules with neither masks nor privacy have the bytes that they had before there were any (`rules/written.rs`), so that what was
+/// signed then is what it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StudyRules {
     /// `T`: expected time of local training, in blocks, at least 1.
     pub training_blocks: u32,
@@ -118,6 +127,12 @@ pub struct StudyRules {
     pub target: Option<u32>,
     /// The study ends early after this many rounds without a new best round; 0: never.
     pub patience: u32,
+    /// Whether updates are masked, so that only their sum can be seen, and what that needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masked: Option<Masked>,
+    /// What is promised of each record or patient, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<Privacy>,
 }
 
 /// Why [`StudyRules::check`] refused.
@@ -144,6 +159,36 @@ pub enum RulesError {
     Merge,
     /// `rule_min` is below what the rule needs, or above `min_participants`.
     RuleMin,
+    /// Masked, with another rule than the weighted mean: the others look at each update.
+    MaskedRule,
+    /// Masked, and to tolerate liars: nobody can see one.
+    MaskedLiars,
+    /// Masked, with a bound that follows from the updates' own lengths.
+    MaskedBound,
+    /// Masked, with mixing: it compares updates.
+    MaskedMixing,
+    /// Masked, with `min_participants` below three: of two each would know the other's update.
+    MaskedParticipants,
+    /// Masked, with `max_share` above one half: one could be nearly all of the sum.
+    MaskedShare,
+    /// Masked, with a range outside of [`Masked::RANGES`].
+    MaskedRange,
+    /// Masked, and the length of a masked file is 0 where there is to be one, or above [`MAX_BLOB_LEN`].
+    MaskedLength,
+    /// Private, and the rate of the drawing is 0 or above one.
+    PrivacyRate,
+    /// Private, and a round has no steps, or gradients no length.
+    PrivacySteps,
+    /// Private, without noise.
+    PrivacyNoise,
+    /// Private, with a δ that there are no constants of.
+    PrivacyDelta,
+    /// Private, and a round costs nothing at one of the orders.
+    PrivacySpend,
+    /// Private, with noise that sites share, or colluders that only such noise has.
+    PrivacyShared,
+    /// Private, with what tells of single sites' rows uncounted: statistics, or an end by losses.
+    PrivacyFigures,
 }
 
 /// Everything that follows from the rules and the number of validators at registration, in blocks as they are now.
@@ -161,6 +206,10 @@ pub struct Windows {
     pub attest: u32,
     /// `S`: init, evaluation and acknowledgement.
     pub service: u32,
+    /// `Q`: keys of a masked sum, and again its deals.
+    pub pairing: u32,
+    /// `R`: what a masked sum needs opened.
+    pub reveal: u32,
 }
 
 impl StudyRules {
@@ -193,6 +242,8 @@ impl StudyRules {
         if self.keep_updates > MAX_KEPT_ROUNDS {
             return Err(RulesError::Kept);
         }
+        // first, so that each of these is named
+        self.check_confidential()?;
         if !self.merge.sane() {
             return Err(RulesError::Merge);
         }
@@ -216,7 +267,8 @@ impl StudyRules {
     /// `2V + 2` is in blocks, not in time: each validator has two slots, so that no one keeps a vote out.
     pub fn windows(&self, validators: u32, slot_millis: u32) -> Windows {
         let t = as_blocks(self.training_blocks, slot_millis);
-        let grace = (t / 2).max(validators.saturating_mul(2).saturating_add(2)).max(LEAST_GRACE);
+        let each_twice = validators.saturating_mul(2).saturating_add(2);
+        let grace = (t / 2).max(each_twice).max(LEAST_GRACE);
         let fetch = as_blocks(self.transfer_blocks, slot_millis).saturating_add(FETCH_SLACK);
         Windows {
             expected: t,
@@ -225,6 +277,8 @@ impl StudyRules {
             fetch,
             attest: fetch.saturating_mul(2),
             service: (t / 4).max(fetch).max(LEAST_SERVICE),
+            pairing: (t / 4).max(each_twice.saturating_add(2)).max(LEAST_PAIRING),
+            reveal: each_twice.saturating_add(2).max(LEAST_REVEAL),
         }
     }
 
@@ -315,35 +369,5 @@ pub fn capped_against(weights: &[u32], max_share: u32, liars: u32) -> Vec<u32> {
         capped
     } else {
         weights.iter().map(|_| 1).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thresholds_are_those_of_the_table() {
-        let rules = |p, strict| StudyRules { min_participants: p, strict, ..crate::testing::rules() };
-        let k: Vec<u32> = (2..=7).map(|n| rules(2, false).freeze_needs(n)).collect();
-        assert_eq!(k, [2, 2, 3, 3, 4, 4]);
-        let q: Vec<u32> = (2..=7).map(close_at_once).collect();
-        assert_eq!(q, [2, 3, 3, 4, 5, 5]);
-        let j: Vec<u32> = (2..=7).map(|m| rules(2, false).close_late(m)).collect();
-        assert_eq!(j, [2, 2, 3, 3, 4, 4]);
-        assert_eq!((2..=7).map(|m| rules(2, true).close_late(m)).collect::<Vec<_>>(), q);
-        assert_eq!((2..=7).map(liars_survived).collect::<Vec<_>>(), [0, 0, 1, 1, 1, 2]);
-        assert_eq!((2..=7).map(holders_needed).collect::<Vec<_>>(), [1, 1, 2, 2, 2, 3]);
-    }
-
-    #[test]
-    fn a_cap_holds_where_it_can() {
-        assert_eq!(capped(&[200, 110, 75, 70], 500_000), [200, 110, 75, 70]);
-        assert_eq!(capped(&[1000, 110, 75, 70], 500_000), [255, 110, 75, 70]);
-        assert_eq!(capped(&[5, 1000, 1000, 1], 400_000), [5, 12, 12, 1]);
-        assert_eq!(capped(&[7, 3], 500_000), [3, 3]);
-        assert_eq!(capped(&[7, 3], 400_000), [1, 1]);
-        assert_eq!(capped(&[9], 500_000), [1]);
-        assert_eq!(capped(&[], 500_000), Vec::<u32>::new());
     }
 }

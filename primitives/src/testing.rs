@@ -23,5 +23,7 @@ pub(crate) fn rules() -> StudyRules {
         statistics_len: 800,
         target: None,
         patience: 0,
+        masked: None,
+        privacy: None,
     }
 }

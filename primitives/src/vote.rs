@@ -1,6 +1,6 @@
 //! What a participant answers, and the bytes it signs.
 
-pub use crate::kinds::{Marks, Next};
+pub use crate::kinds::{Marks, MaskKeys, Next, VoidReason};
 
 use crate::{
     ids::{Hash, InstitutionId, StudyId},
@@ -90,7 +90,7 @@ pub enum VoteBody {
     },
     /// Evaluate: loss of the last merge, micro-units.
     Metric(Option<u32>),
-    /// Acknowledge: the canonical model is held.
+    /// Acknowledge: the canonical model is held. Gather: all inputs of this root are held, and each is whole.
     Held(Hash),
     /// Merge, where the rule did not take every input as it was: the hash, and what was done to which. Where nothing was
     /// done to any, [`VoteBody::Root`] says so.
@@ -117,13 +117,32 @@ pub enum VoteBody {
         /// The answer to the duty that follows if this merge is attested.
         next: Next,
     },
+    /// Keys: the keys for one masked sum.
+    Keys(MaskKeys),
+    /// Deal, Reveal: these bytes come with the vote.
+    Posted {
+        /// BLAKE2b-256 of the bytes.
+        hash: Hash,
+        /// How many there are.
+        len: u32,
+    },
+    /// MergeStatistics, Merge of masked files: summed for itself.
+    Summed {
+        /// BLAKE3 hash of the merged file; zero where the sum is of figures, and gives none.
+        root: Hash,
+        /// The loss of the model that the round stands on, over all sites' validation rows, micro-units; none where too few
+        /// have reported one.
+        pooled: Option<u32>,
+    },
+    /// MergeStatistics, Merge of masked files: their sum cannot be used.
+    Void(VoidReason),
 }
 
 impl VoteBody {
     /// What it says that a merge gave, if it does.
     pub fn merged(&self) -> Option<(Hash, Marks)> {
         match self {
-            Self::Root(root) => Some((*root, Marks::default())),
+            Self::Root(root) | Self::Summed { root, .. } => Some((*root, Marks::default())),
             Self::Marked { root, marks } | Self::Ahead { root, marks, .. } => Some((*root, *marks)),
             _ => None,
         }

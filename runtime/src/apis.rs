@@ -140,7 +140,7 @@ impl_runtime_apis! {
         }
     }
 
-    #[api_version(2)]
+    #[api_version(3)]
     impl pallet_swarm_learning_runtime_api::SwarmApi<Block> for Runtime {
         fn institutions() -> Vec<InstitutionNotice> {
             institutions()
@@ -162,6 +162,9 @@ impl_runtime_apis! {
                 members: BlakeTwo256::hash_of(&(VERSION.spec_version, institutions())),
                 studies: SwarmLearning::changes(),
             }
+        }
+        fn masked_blobs() -> Vec<consilium_primitives::MaskedBlobs> {
+            SwarmLearning::masked_blobs()
         }
     }
 

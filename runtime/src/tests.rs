@@ -64,6 +64,8 @@ fn rules() -> StudyRules {
         statistics_len: 0,
         target: None,
         patience: 0,
+        masked: None,
+        privacy: None,
     }
 }
 
@@ -316,11 +318,22 @@ fn every_call_fits_in_a_block() {
     let signature = sp_core::Pair::sign(&key, &vote.payload(&Default::default(), &Default::default()));
     let said = sp_core::Pair::sign(&key, b"ready");
     let spec = alloc::vec![b' '; MAX_SPEC_LEN as usize].try_into().expect("as long as it may be");
-    let calls: [RuntimeCall; 10] = [
+    let bytes =
+        alloc::vec![0; consilium_primitives::masks::MAX_POSTING as usize].try_into().expect("as many as there may be");
+    let calls: [RuntimeCall; 13] = [
         pallet_swarm_learning::Call::register { rules: alloc::boxed::Box::new(rules()), spec }.into(),
         pallet_swarm_learning::Call::withdraw { study: 0 }.into(),
         pallet_swarm_learning::Call::resume { study: 0 }.into(),
-        pallet_swarm_learning::Call::vote { vote, signature }.into(),
+        pallet_swarm_learning::Call::vote { vote, signature: signature.clone() }.into(),
+        pallet_swarm_learning::Call::post { vote, bytes, signature }.into(),
+        pallet_swarm_learning::Call::abandon { study: 0 }.into(),
+        pallet_swarm_learning::Call::enrol_private {
+            study: 0,
+            agreement: Default::default(),
+            samples: 1,
+            dataset: Default::default(),
+        }
+        .into(),
         pallet_consortium::Call::propose { motion: Motion::Suspend { who: who.clone() } }.into(),
         pallet_consortium::Call::vote { id: 0, aye: true }.into(),
         pallet_consortium::Call::rotate_keys { keys: Default::default(), proof: Default::default() }.into(),
@@ -337,9 +350,9 @@ fn every_call_fits_in_a_block() {
 
 #[test]
 fn a_change_of_any_institution_or_study_is_told() {
-    use pallet_swarm_learning_runtime_api::runtime_decl_for_swarm_api::SwarmApiV2;
+    use pallet_swarm_learning_runtime_api::runtime_decl_for_swarm_api::SwarmApiV3;
     fn change() -> consilium_primitives::Change {
-        <Runtime as SwarmApiV2<Block>>::change()
+        <Runtime as SwarmApiV3<Block>>::change()
     }
     chain().execute_with(|| {
         let mut told = alloc::vec![change()];

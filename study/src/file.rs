@@ -1,16 +1,22 @@
 //! The file a person writes.
 
+mod masked;
+mod server;
+
+pub use server::{ServerFile, ServerName};
+
 use crate::{
     canonical::CanonicalError,
     data::DataSpec,
     documents::Documents,
     model::Model,
     named::NamedFile,
+    privacy::{of_spec, PrivacySpec},
     spec::{StudySpec, VERSION},
     training::{Evaluation, Training},
 };
 use consilium_primitives::rules::{
-    Adaptive, Merge, MergeRule, NormBound, OnStall, RulesError, ServerOptimizer, StudyRules, Weighting, PPM,
+    Masked, Merge, MergeRule, NormBound, OnStall, RulesError, StudyRules, Weighting, PPM,
 };
 use serde::Deserialize;
 
@@ -45,6 +51,9 @@ pub struct StudyFile {
     pub evaluation: Evaluation,
     /// How rounds go.
     pub rules: RulesFile,
+    /// How much it may tell about one record or patient, where that is promised.
+    #[serde(default)]
+    pub privacy: Option<PrivacySpec>,
 }
 
 /// Data sets that come with the program.
@@ -111,6 +120,12 @@ pub struct RulesFile {
     /// The slowest link, in megabits per second.
     #[serde(default = "link")]
     pub link_mbit: f64,
+    /// Whether updates are masked, so that others see their sum only.
+    #[serde(default)]
+    pub masked: bool,
+    /// How far one step of masked training may move any one number: a power of two. Left out: 4.
+    #[serde(default)]
+    pub masked_range: Option<f64>,
 }
 
 /// Merge rules by name.
@@ -140,40 +155,6 @@ pub enum BoundFile {
     Named(String),
 }
 
-/// A server-side optimiser, as written.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ServerFile {
-    /// Which.
-    pub optimizer: ServerName,
-    /// η; 1 for momentum, .01 for the others if left out.
-    #[serde(default)]
-    pub rate: Option<f64>,
-    /// β or β₁.
-    #[serde(default = "nine_tenths")]
-    pub beta1: f64,
-    /// β₂.
-    #[serde(default = "ninety_nine")]
-    pub beta2: f64,
-    /// τ.
-    #[serde(default = "thousandth")]
-    pub tau: f64,
-}
-
-/// Server-side optimisers by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ServerName {
-    /// [`ServerOptimizer::Momentum`].
-    Momentum,
-    /// [`ServerOptimizer::Adam`].
-    Adam,
-    /// [`ServerOptimizer::Yogi`].
-    Yogi,
-    /// [`ServerOptimizer::Adagrad`].
-    Adagrad,
-}
-
 /// Weights that a file can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -184,15 +165,6 @@ pub enum WeightingName {
     Samples,
 }
 
-fn nine_tenths() -> f64 {
-    0.9
-}
-fn ninety_nine() -> f64 {
-    0.99
-}
-fn thousandth() -> f64 {
-    1e-3
-}
 fn half() -> f64 {
     0.5
 }
@@ -207,6 +179,15 @@ fn day() -> u32 {
 }
 fn link() -> f64 {
     20.0
+}
+
+/// A number as the chain keeps it: in millionths, above 0.
+fn millionths(field: &'static str, value: f64, most: f64) -> Result<u64, FileError> {
+    if value > 0.0 && value <= most {
+        Ok((value * f64::from(PPM)).round() as u64)
+    } else {
+        Err(FileError::Rules { field, problem: format!("must be above 0, and at most {most}") })
+    }
 }
 
 /// Why a study file cannot be used.
@@ -256,6 +237,7 @@ impl StudyFile {
             seed: self.seed,
             initial: self.initial.clone(),
             documents: self.documents.clone(),
+            privacy: self.privacy_spec(),
         }
     }
 
@@ -289,39 +271,14 @@ impl StudyFile {
         if r.mixing && r.liars == 0 {
             return Err(wrong("mixing", "leaves out as many updates as there may be liars: name liars above 0"));
         }
-        let millionths = |field, value: f64, most: f64| {
-            if value > 0.0 && value <= most {
-                Ok((value * f64::from(PPM)).round() as u64)
-            } else {
-                Err(wrong(field, &format!("must be above 0, and at most {most}")))
-            }
-        };
         let bound = match &r.norm_bound {
             None => None,
             Some(BoundFile::Length(length)) => Some(NormBound::Fixed(millionths("norm_bound", *length, 1e12)?)),
             Some(BoundFile::Named(name)) if name == "median" => Some(NormBound::Median),
             Some(BoundFile::Named(_)) => return Err(wrong("norm_bound", "must be a length or \"median\"")),
         };
-        let server: Option<Result<_, FileError>> = r.server.map(|server| {
-            let usual = if server.optimizer == ServerName::Momentum { 1.0 } else { 0.01 };
-            let rate = millionths("server.rate", server.rate.unwrap_or(usual), 1000.0)? as u32;
-            let share = |field, value: f64| {
-                if (0.0..1.0).contains(&value) {
-                    Ok(((value * f64::from(PPM)).round() as u32).min(PPM - 1))
-                } else {
-                    Err(wrong(field, "must be 0 or more, and below 1"))
-                }
-            };
-            let (beta1, beta2) = (share("server.beta1", server.beta1)?, share("server.beta2", server.beta2)?);
-            let adaptive = Adaptive { rate, beta1, beta2, tau: millionths("server.tau", server.tau, 1000.0)? as u32 };
-            Ok(match server.optimizer {
-                ServerName::Momentum => ServerOptimizer::Momentum { rate, beta: beta1 },
-                ServerName::Adam => ServerOptimizer::Adam(adaptive),
-                ServerName::Yogi => ServerOptimizer::Yogi(adaptive),
-                ServerName::Adagrad => ServerOptimizer::Adagrad(adaptive),
-            })
-        });
-        Ok(Merge { rule, liars: r.liars, bound, mixing: r.mixing, server: server.transpose()? })
+        let server = r.server.map(|server| server.optimizer()).transpose()?;
+        Ok(Merge { rule, liars: r.liars, bound, mixing: r.mixing, server })
     }
 
     /// The chain's rules, for blocks of `block_ms` milliseconds and so many `participants`.
@@ -343,20 +300,25 @@ impl StudyFile {
         if r.target_loss.is_some_and(|t| !(0.0..=1000.0).contains(&t)) {
             return Err(wrong("target_loss", "must lie between 0 and 1000"));
         }
+        self.check_private_rules()?;
+        // first: what it refuses says that masks are why
+        let range = self.rules.range_of_masks()?;
         let merge = self.merge()?;
         let least = merge.needs().unwrap_or_default();
+        let fewest = least.max(if range.is_some() { masked::FEWEST } else { 2 });
         let spec = self.spec();
         let length = |l: Result<u64, consilium_aggregation::LayoutError>| {
             l.map_err(|e| FileError::Rules { field: "model", problem: e.to_string() })
         };
-        let update_len = length(spec.update_len())?;
+        let lens = spec.masked_lens().map_err(|e| FileError::Rules { field: "model", problem: e.to_string() })?;
+        let update_len = if range.is_some() { lens.update } else { length(spec.update_len())? };
         let blocks = |seconds: f64| (seconds * 1000.0 / f64::from(block_ms.max(1))).ceil().max(1.0) as u32;
         let rules = StudyRules {
             training_blocks: blocks(f64::from(r.training_seconds)),
             transfer_blocks: blocks(crate::link::seconds(update_len, participants, r.link_mbit)),
             enrolment_blocks: blocks(f64::from(r.enrolment_minutes) * 60.0),
             auto_start: false,
-            min_participants: r.min_participants.unwrap_or(least.max(2)),
+            min_participants: r.min_participants.unwrap_or(fewest),
             rule_min: least,
             max_rounds: r.rounds,
             max_share: (r.max_share * f64::from(PPM)).round() as u32,
@@ -370,6 +332,12 @@ impl StudyFile {
             statistics_len: length(spec.statistics_len())?,
             target: r.target_loss.map(|t| (t * 1e6).round() as u32),
             patience: r.patience,
+            masked: range.map(|range_log2| Masked {
+                range_log2,
+                statistics_len: lens.statistics,
+                figures_len: lens.figures,
+            }),
+            privacy: spec.privacy_rules().map_err(CanonicalError::Spec)?,
         };
         rules.check().map_err(|e| match e {
             RulesError::Window => wrong(
@@ -391,7 +359,24 @@ impl StudyFile {
                  optimiser, of keep or of norm_bound is 0, or a beta is not below 1",
             ),
             RulesError::Kept => wrong("keep_updates", "must lie between 0 and 3"),
+            RulesError::MaskedLength => wrong("model", "a masked file of it is larger than 4 GiB"),
+            // what else masks refuse was refused above, in the words of a study file
+            RulesError::MaskedRule
+            | RulesError::MaskedLiars
+            | RulesError::MaskedBound
+            | RulesError::MaskedMixing
+            | RulesError::MaskedParticipants
+            | RulesError::MaskedShare
+            | RulesError::MaskedRange => wrong("masked", "cannot be used with the rest of the rules"),
             RulesError::Invited | RulesError::Weights => wrong("weighting", "cannot be used"),
+            // what else privacy refuses was refused above, too
+            RulesError::PrivacyRate
+            | RulesError::PrivacySteps
+            | RulesError::PrivacyNoise
+            | RulesError::PrivacyDelta
+            | RulesError::PrivacySpend
+            | RulesError::PrivacyShared
+            | RulesError::PrivacyFigures => of_spec("privacy", "cannot be used with the rest of the rules"),
         })?;
         Ok(rules)
     }

@@ -9,9 +9,10 @@ use crate::{
     named::NamedFile,
     nodes::Penalty,
     optimizer::Optimizer,
+    privacy::PrivacySpec,
     training::{Evaluation, Loss, Metric, Training},
 };
-use consilium_aggregation::{Layout, LayoutError, Statistics, TensorShape};
+use consilium_aggregation::{masked::MaskedLayout, Layout, LayoutError, Statistics, TensorShape};
 use serde::{Deserialize, Serialize};
 
 /// The version of the specification's form.
@@ -47,6 +48,9 @@ pub struct StudySpec {
     /// Papers that the study stands on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documents: Option<Documents>,
+    /// How much it may tell about one record or patient, where that is promised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<PrivacySpec>,
 }
 
 impl StudySpec {
@@ -68,7 +72,8 @@ impl StudySpec {
         if matches!(self.model, Model::Preset(_)) {
             return Err(wrong("model.preset", "is for study files; a specification spells its layers out"));
         }
-        self.training.check(self.data.task())?;
+        self.check_privacy()?;
+        self.training.check(self.data.task(), self.privacy.is_some())?;
         self.evaluation.check()?;
         self.check_metric()?;
         if let Some(initial) = &self.initial {
@@ -103,7 +108,8 @@ impl StudySpec {
                  model.preset = \"lasso\"",
             ));
         }
-        architecture.check_batch(self.training.batch_size)
+        // the engine makes pieces of whatever a private step draws
+        architecture.check_batch(self.training.batch_size.max(1))
     }
 
     /// Whether the agreed metric is one of what is predicted.
@@ -186,4 +192,31 @@ impl StudySpec {
             columns => Statistics::file_len(columns),
         }
     }
+
+    /// Lengths in bytes of what each site sends in a study of masked sums.
+    ///
+    /// # Errors
+    /// A specification that [`check`](Self::check) refuses.
+    pub fn masked_lens(&self) -> Result<MaskedLens, LayoutError> {
+        let statistics = match self.data.statistics_columns() {
+            0 => 0,
+            columns => MaskedLayout::statistics(columns)?.file_len(),
+        };
+        Ok(MaskedLens {
+            update: MaskedLayout::model(&self.layout()?)?.file_len(),
+            statistics,
+            figures: MaskedLayout::figures()?.file_len(),
+        })
+    }
+}
+
+/// Lengths in bytes of masked files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaskedLens {
+    /// Of an update.
+    pub update: u64,
+    /// Of statistics; 0 where none are asked for.
+    pub statistics: u64,
+    /// Of the figures of the last merge.
+    pub figures: u64,
 }

@@ -16,7 +16,8 @@ pub struct Training {
     /// What is made small.
     #[serde(default, skip_serializing_if = "Loss::is_cross_entropy")]
     pub loss: Loss,
-    /// Rows in one step; the last of an epoch may have fewer.
+    /// Rows in one step; the last of an epoch may have fewer. 0 in a private study, whose steps are drawn.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub batch_size: u32,
     /// Passes over the training rows in one round.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -190,18 +191,10 @@ pub enum Metric {
 }
 
 impl Training {
-    pub(crate) fn check(&self, task: Task) -> Result<(), SpecError> {
-        if self.batch_size == 0 || self.batch_size > 1 << 20 {
-            return Err(wrong("training.batch_size", "must lie between 1 and 1048576"));
-        }
-        match (self.epochs, self.batches) {
-            (0, 0) => return Err(wrong("training.epochs", "must lie between 1 and 10000 (or name training.batches)")),
-            (_, 0) if self.epochs > 10_000 => return Err(wrong("training.epochs", "must lie between 1 and 10000")),
-            (0, _) if self.batches > 1_000_000 => {
-                return Err(wrong("training.batches", "must lie between 1 and 1000000"));
-            }
-            (0, _) | (_, 0) => {}
-            _ => return Err(wrong("training.batches", "stand in place of training.epochs; name one of them")),
+    /// `private`: what a step is, and how many there are, is said elsewhere.
+    pub(crate) fn check(&self, task: Task, private: bool) -> Result<(), SpecError> {
+        if !private {
+            self.check_steps()?;
         }
         for (field, value) in [("l1", self.l1), ("l2", self.l2), ("proximal", self.proximal)] {
             if !(0.0..=1e3).contains(&value) {
@@ -252,6 +245,22 @@ impl Training {
             return Err(wrong("training.clip", "has no place in proximal_gradient, whose steps cannot be too long"));
         }
         self.optimizer.check()
+    }
+
+    fn check_steps(&self) -> Result<(), SpecError> {
+        if self.batch_size == 0 || self.batch_size > 1 << 20 {
+            return Err(wrong("training.batch_size", "must lie between 1 and 1048576"));
+        }
+        match (self.epochs, self.batches) {
+            (0, 0) => return Err(wrong("training.epochs", "must lie between 1 and 10000 (or name training.batches)")),
+            (_, 0) if self.epochs > 10_000 => return Err(wrong("training.epochs", "must lie between 1 and 10000")),
+            (0, _) if self.batches > 1_000_000 => {
+                return Err(wrong("training.batches", "must lie between 1 and 1000000"));
+            }
+            (0, _) | (_, 0) => {}
+            _ => return Err(wrong("training.batches", "stand in place of training.epochs; name one of them")),
+        }
+        Ok(())
     }
 
     fn check_loss(&self, task: Task) -> Result<(), SpecError> {

@@ -166,7 +166,7 @@ fn every_example_is_a_study() {
     assert_eq!(network, 4_558_977);
     assert_eq!(found.get("nature2021/network.toml"), Some(&network));
     assert_eq!(found.get("nature2021/lasso.toml"), Some(&12_709));
-    for name in ["breast-cancer/study.toml", "own-csv/study.toml", "xray/study.toml"] {
+    for name in ["breast-cancer/study.toml", "breast-cancer/private.toml", "own-csv/study.toml", "xray/study.toml"] {
         assert!(found.contains_key(name), "{name}");
     }
 }

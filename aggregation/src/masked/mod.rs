@@ -45,7 +45,7 @@ use crate::{
 };
 use consilium_primitives::{
     rules::{NormBound, PPM},
-    Merge, MergeRule,
+    Merge, MergeRule, VoidReason,
 };
 use std::path::Path;
 
@@ -172,6 +172,20 @@ pub enum MaskedError {
     OutOfRange(#[from] OutOfRange),
 }
 
+impl MaskedError {
+    /// Why a sum is void, where this shows that it is none of honest sites'; none where something else is wrong. Workers and audits say
+    /// the same by it.
+    pub fn void(&self) -> Option<VoidReason> {
+        match self {
+            Self::OutOfRange(OutOfRange::Norm { .. }) => Some(VoidReason::TooLong),
+            Self::OutOfRange(_) | Self::Files(FilesError::Merge(MergeError::Overflow { .. })) => {
+                Some(VoidReason::OutOfRange)
+            }
+            _ => None,
+        }
+    }
+}
+
 impl From<MergeError> for MaskedError {
     fn from(error: MergeError) -> Self {
         Self::Files(error.into())
@@ -216,4 +230,27 @@ pub enum OutOfRange {
         /// How many sites were summed.
         sites: usize,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_honest_sites_can_sum_up_to_is_void_and_nothing_else_is() {
+        let void = |error: MaskedError| error.void();
+        assert_eq!(void(OutOfRange::Norm { norm: 2.0, bound: 1.0 }.into()), Some(VoidReason::TooLong));
+        for range in [
+            OutOfRange::Number { index: 0, sum: 9, most: 1 },
+            OutOfRange::Padding,
+            OutOfRange::Figures { sites: 3 },
+            OutOfRange::Column { column: 0, sites: 3 },
+        ] {
+            assert_eq!(void(range.into()), Some(VoidReason::OutOfRange), "{range}");
+        }
+        // numbers that the server's optimiser drives beyond f32
+        assert_eq!(void(MergeError::Overflow { index: 0 }.into()), Some(VoidReason::OutOfRange));
+        assert_eq!(void(MaskedError::TooFew { found: 2 }), None);
+        assert_eq!(void(FilesError::Differs { input: 0, found: Default::default() }.into()), None);
+    }
 }

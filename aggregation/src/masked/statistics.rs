@@ -9,7 +9,7 @@ use super::{
     exact::{nearest, whole},
     figures::{enough_files, enough_masks, read, Figures, SUMS},
     file::{MaskedLayout, COLUMN},
-    MaskedError, OutOfRange,
+    MaskedError, OutOfRange, MIN_SUMMED,
 };
 use crate::{files::InputFile, Statistics};
 use consilium_masks::Streams;
@@ -87,6 +87,29 @@ impl ExactStatistics {
         let figures = Figures::default().masked(streams, layout.padded());
         Ok(layout.encode(duty, integers.into_iter().flatten().chain(figures)))
     }
+
+    /// What [`merge_masked_statistics`] gives of the masked files of these sites, without files and without masks, which cancel: for
+    /// simulations.
+    ///
+    /// # Errors
+    /// Too few sites; sums that no sites can have; sites of different columns.
+    pub fn merge_unmasked(sites: &[Self]) -> Result<Statistics, MaskedError> {
+        let (Some(first), true) = (sites.first(), sites.len() >= MIN_SUMMED) else {
+            return Err(MaskedError::TooFew { found: sites.len() });
+        };
+        let mut sums = vec![Column::default(); first.columns.len()];
+        for site in sites {
+            if site.columns.len() != sums.len() {
+                return Err(MaskedError::Columns { expected: sums.len(), found: site.columns.len() });
+            }
+            for (sum, own) in sums.iter_mut().zip(&site.columns) {
+                sum.count = sum.count.overflowing_add(own.count).0;
+                sum.sum = sum.sum.overflowing_add(own.sum).0;
+                sum.squares = sum.squares.overflowing_add(own.squares).0;
+            }
+        }
+        opened(sums, sites.len())
+    }
 }
 
 impl Column {
@@ -157,11 +180,18 @@ pub fn merge_masked_statistics(
     if Figures::opened(&tails, streams, layout.padded())? != Figures::default() {
         return Err(OutOfRange::Figures { sites }.into());
     }
-    let mut all = Statistics { count: Vec::new(), mean: Vec::new(), m2: Vec::new() };
-    for (column, three) in integers.chunks_exact(3).enumerate() {
+    let columns = integers.chunks_exact(3).map(|three| {
         let [count, sum, squares] = [0, 1, 2].map(|place| integer(&three[place]));
-        let merged = Column { count, sum, squares }.merged(sites);
-        let (count, mean, m2) = merged.ok_or(OutOfRange::Column { column, sites })?;
+        Column { count, sum, squares }
+    });
+    opened(columns, sites)
+}
+
+/// The statistics that sums of so many sites make.
+fn opened(columns: impl IntoIterator<Item = Column>, sites: usize) -> Result<Statistics, MaskedError> {
+    let mut all = Statistics { count: Vec::new(), mean: Vec::new(), m2: Vec::new() };
+    for (column, sums) in columns.into_iter().enumerate() {
+        let (count, mean, m2) = sums.merged(sites).ok_or(OutOfRange::Column { column, sites })?;
         all.count.push(count);
         all.mean.push(mean);
         all.m2.push(m2);

@@ -142,8 +142,8 @@ fn rows_one_by_one_are_as_good_as_columns() {
     let columns = [[1.5, f64::NAN, -2.0, 8.0], [f64::NAN, 4.0, 5.0, 1e12]];
     let by_column = ExactStatistics::of_columns(&columns).unwrap();
     let mut by_row = ExactStatistics::new(2);
-    for row in 0..4 {
-        by_row.add_row(&[columns[0][row], columns[1][row]]).unwrap();
+    for (first, second) in columns[0].into_iter().zip(columns[1]) {
+        by_row.add_row(&[first, second]).unwrap();
     }
     assert_eq!(by_row, by_column);
 }

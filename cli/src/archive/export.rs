@@ -31,6 +31,10 @@ use std::{
 const TRIES: u32 = 5;
 /// Time between two such tries.
 const PAUSE: Duration = Duration::from_secs(3);
+/// What is said before masked files do.
+const MASKED: &str = "\
+This archive will hold masked files: what single institutions sent in rounds whose shares are in the archive, too. Together they
+reveal the sums of updates that the merged models show already, and no single update.";
 /// What is said before individual updates leave the house.
 const WARNING: &str = "\
 This archive will hold individual updates: what single institutions sent, not only their merge.
@@ -75,11 +79,12 @@ pub async fn run(options: Options) -> Result<()> {
         bail!("{shown} is there already: give another --out, or --force to replace it");
     }
     let sources = Sources::folders(options.asked.and_own(options.blobs))?;
-    if options.with_updates {
-        consent(options.yes, ask::somebody(), || ask::line("Type yes to go on: "))?;
-    }
     let chain = options.asked.chain().await?;
     let (evidence, proven) = gather(&chain, options.study, options.with_updates, &options.asked.hint()).await?;
+    if options.with_updates {
+        let warning = if proven.history.info.state.rules.masked.is_some() { MASKED } else { WARNING };
+        consent(warning, options.yes, ask::somebody(), || ask::line("Type yes to go on: "))?;
+    }
     let wanted = files(&proven, options.with_updates);
     let how = Target { path: &options.out, force: options.force, private: options.with_updates, recipient };
     let missing = write(&evidence, &wanted, &sources, &how)?;
@@ -118,8 +123,8 @@ fn recipient(text: Option<&str>, with_updates: bool) -> Result<Option<Recipient>
 }
 
 /// Says what updates can reveal, and asks whether they may go.
-fn consent(yes: bool, terminal: bool, answer: impl FnOnce() -> io::Result<String>) -> Result<()> {
-    eprintln!("{WARNING}");
+fn consent(warning: &str, yes: bool, terminal: bool, answer: impl FnOnce() -> io::Result<String>) -> Result<()> {
+    eprintln!("{warning}");
     if yes {
         return Ok(());
     }
@@ -164,7 +169,8 @@ async fn gather_once(chain: &Chain, study: StudyId, updates: bool, hint: &str) -
     let finality = FinalityProof { block: at.hash, justification, unknown_headers: Vec::new() };
     let info = show::existing(chain, study, at, hint).await?;
     let header = chain.header(at).await?;
-    let proof = chain.read_proof(&state::keys(study, &info), at).await?;
+    let kept = chain.kept_pairings(study, &info.state, at).await?;
+    let proof = chain.read_proof(&state::keys(study, &info, &kept), at).await?;
     let proven =
         state::read(header.state_root, header.number, &proof, study).context("the node's proof of the state")?;
     finality.check(&header, &proven.set).map_err(Failed::Finality)?;
@@ -204,10 +210,14 @@ pub fn files(proven: &Proven, updates: bool) -> Vec<Wanted> {
     };
     for record in &proven.history.records {
         let round = show::round_name(record.kind, record.round);
-        add(record.root, format!("the merged file of {round}"), true, proven.history.keeps_merged(record));
+        // a sum that could not be used has no file, nor have figures
+        if record.root != Hash::zero() {
+            add(record.root, format!("the merged file of {round}"), true, proven.history.keeps_merged(record));
+        }
+        let what = if record.masked.is_some() { "masked file" } else { "update" };
         for input in record.inputs.iter().filter(|_| updates && proven.history.keeps(record)) {
             let who = show::name(&proven.history.names, &input.institution);
-            add(input.root, format!("the update of {who} in {round}"), false, false);
+            add(input.root, format!("the {what} of {who} in {round}"), false, false);
         }
     }
     wanted
@@ -312,10 +322,11 @@ mod tests {
     fn updates_leave_only_with_consent() {
         let says = |text: &'static str| move || Ok(text.to_owned());
         let unasked = || -> io::Result<String> { panic!("nobody may be asked") };
-        assert!(consent(true, false, unasked).is_ok());
-        assert!(consent(false, false, unasked).is_err_and(|e| e.to_string().contains("--yes")));
-        assert!(consent(false, true, says("yes\n")).is_ok());
-        assert!(consent(false, true, says("y\n")).is_err());
-        assert!(consent(false, true, says("")).is_err());
+        assert!(consent(WARNING, true, false, unasked).is_ok());
+        assert!(consent(WARNING, false, false, unasked).is_err_and(|e| e.to_string().contains("--yes")));
+        assert!(consent(WARNING, false, true, says("yes\n")).is_ok());
+        assert!(consent(WARNING, false, true, says("y\n")).is_err());
+        assert!(consent(WARNING, false, true, says("")).is_err());
+        assert!(MASKED.contains("no single update") && WARNING.contains("can reveal"));
     }
 }

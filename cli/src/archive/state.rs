@@ -1,8 +1,11 @@
 //! A study's part of a chain's state, with the proof that it is what a header's state root commits to.
 
 use crate::{
-    audit::history::History,
-    chain::{entry, listed, map, StudyInfo},
+    audit::history::{History, Postings},
+    chain::{
+        budgets::{counted, Counts},
+        entry, listed, map, posted, posting, StudyInfo,
+    },
     show::Names,
 };
 use anyhow::{anyhow, ensure, Context, Result};
@@ -19,6 +22,9 @@ use sp_trie::StorageProof;
 use std::collections::HashMap;
 
 use super::finality::AuthoritySet;
+
+/// Most sums of one study whose postings a chain keeps.
+const MAX_KEPT: usize = pallet_swarm_learning::MAX_KEPT as usize;
 
 /// What a proof shows.
 #[derive(Clone, Debug)]
@@ -62,13 +68,29 @@ fn fixed_keys(study: StudyId) -> Vec<Vec<u8>> {
 fn study_keys(study: StudyId, info: &StudyInfo) -> Vec<Vec<u8>> {
     let mut keys = vec![record_key(study, Kind::Statistics, 0)];
     keys.extend((0..=info.state.round).map(|round| record_key(study, Kind::Model, round)));
+    if info.state.rules.masked.is_some() {
+        keys.push(record_key(study, Kind::Evaluation, info.state.round));
+        keys.push(map("Kept", &[study.encode()]));
+    }
+    if info.state.rules.privacy.is_some() {
+        keys.extend(info.state.members.iter().map(|member| counted(study, &member.id)));
+    }
     keys.extend(info.state.members.iter().map(|member| name_key(&member.id)));
     keys
 }
 
-/// All keys whose values, or absence, an archive of this study proves.
-pub fn keys(study: StudyId, info: &StudyInfo) -> Vec<Vec<u8>> {
-    [fixed_keys(study), study_keys(study, info)].concat()
+/// Keys of what institutions posted in these pairings, and of what they may have.
+fn posting_keys(study: StudyId, info: &StudyInfo, kept: &[(u32, u32)]) -> Vec<Vec<u8>> {
+    let of = |(round, pairing): &(u32, u32)| {
+        let (round, pairing) = (*round, *pairing);
+        posted(&info.state).map(move |(step, who)| posting(study, (round, pairing, step, who)))
+    };
+    kept.iter().flat_map(of).collect()
+}
+
+/// All keys whose values, or absence, an archive of this study proves; `kept` are the pairings of which there are postings.
+pub fn keys(study: StudyId, info: &StudyInfo, kept: &[(u32, u32)]) -> Vec<Vec<u8>> {
+    [fixed_keys(study), study_keys(study, info), posting_keys(study, info, kept)].concat()
 }
 
 /// Reads a study from a proof, against the state root of a block's header, and as of that block, which has this number.
@@ -90,16 +112,40 @@ pub fn read(root: Hash, now: u32, nodes: &[Vec<u8>], study: StudyId) -> Result<P
     let mut values = self::values(root, nodes, study_keys(study, &info))?;
     let mut records: Vec<RoundRecord> = Vec::new();
     let rounds = (0..=info.state.round).map(|round| (Kind::Model, round));
-    for (kind, round) in std::iter::once((Kind::Statistics, 0)).chain(rounds) {
+    let last = info.state.rules.masked.map(|_| (Kind::Evaluation, info.state.round));
+    for (kind, round) in std::iter::once((Kind::Statistics, 0)).chain(rounds).chain(last) {
         let what = match kind {
             Kind::Statistics => "the record of the statistics".to_owned(),
             Kind::Model => format!("the record of round {round}"),
+            Kind::Evaluation => "the record of the last evaluation".to_owned(),
         };
         let record = take::<RoundRecord>(&mut values, &record_key(study, kind, round), &what)?;
         if let Some(record) = &record {
             ensure!((record.kind, record.round) == (kind, round), "{what} says that it is of another round");
         }
         records.extend(record);
+    }
+    let mut kept: Vec<(u32, u32)> = Vec::new();
+    if info.state.rules.masked.is_some() {
+        kept = take(&mut values, &map("Kept", &[study.encode()]), "the list of what was posted")?.unwrap_or_default();
+    }
+    // a chain keeps some rounds, and no more
+    ensure!(kept.len() <= MAX_KEPT, "postings of {} sums are kept: no chain keeps so many", kept.len());
+    let mut postings = Postings::new();
+    let mut found = self::values(root, nodes, posting_keys(study, &info, &kept))?;
+    for (round, pairing) in kept {
+        for (step, who) in posted(&info.state) {
+            let which = (round, pairing, step, who);
+            if let Some(bytes) = take(&mut found, &posting(study, which), "what was posted for a masked sum")? {
+                postings.insert(which, bytes);
+            }
+        }
+    }
+    let mut counts = Counts::new();
+    for member in info.state.members.iter().filter(|_| info.state.rules.privacy.is_some()) {
+        if let Some(found) = take(&mut values, &counted(study, &member.id), "what was charged to a data set")? {
+            counts.insert(member.id, found);
+        }
     }
     let mut names = Names::new();
     for member in &info.state.members {
@@ -111,7 +157,8 @@ pub fn read(root: Hash, now: u32, nodes: &[Vec<u8>], study: StudyId) -> Result<P
         }
     }
     let listed = listed(study, &info, &ended);
-    let history = History { genesis, study, info, spec, records, names, left_out: false, listed, now };
+    let history =
+        History { genesis, study, info, spec, records, postings, counts, names, left_out: false, listed, now };
     Ok(Proven { history, set: AuthoritySet { id, authorities } })
 }
 

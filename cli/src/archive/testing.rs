@@ -97,7 +97,7 @@ pub(super) fn chain_state(world: &World) -> InMemoryBackend<BlakeTwo256> {
 pub(super) fn evidence(world: &World, updates: bool) -> (Evidence, state::Proven) {
     let backend = chain_state(world);
     let root = *backend.root();
-    let proof = prove_read(backend, state::keys(STUDY, &world.history.info)).unwrap();
+    let proof = prove_read(backend, state::keys(STUDY, &world.history.info, &[])).unwrap();
     let proof: Vec<Vec<u8>> = proof.into_iter_nodes().collect();
     let block = header(20, Hash::repeat_byte(1), root);
     let proven = state::read(root, 1, &proof, STUDY).unwrap();

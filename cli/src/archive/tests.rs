@@ -42,7 +42,7 @@ fn a_proof_of_other_keys_or_another_root_is_refused() {
     assert!(state::read(root, 1, &made.evidence.proof, STUDY).is_err());
     let backend = chain_state(&made.world);
     let root = *backend.root();
-    let keys = state::keys(STUDY, &made.world.history.info);
+    let keys = state::keys(STUDY, &made.world.history.info, &[]);
     let fewer = prove_read(backend, &keys[..keys.len() - 5]).unwrap();
     let fewer: Vec<Vec<u8>> = fewer.into_iter_nodes().collect();
     assert!(state::read(root, 1, &fewer, STUDY).is_err());

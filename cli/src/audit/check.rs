@@ -5,6 +5,7 @@ use super::{
     history::History,
     report::{Finding, Report, Subject, Verdict},
     rounds::Rounds,
+    spent::spent,
 };
 use crate::{
     chain::agreement_hash,
@@ -29,6 +30,7 @@ pub fn audit(history: &History, blobs: &impl BlobSource) -> Report {
         // no chain lets such rules in, and nothing can be computed by them
         return Report { study: history.study, phase: phase(state), findings };
     }
+    findings.extend(spent(history));
     let statistics = history.record(Kind::Statistics, 0);
     if let Some(record) = statistics {
         let mut finding = audit.round(record, Some(Hash::zero()), None).0;
@@ -59,7 +61,10 @@ pub fn audit(history: &History, blobs: &impl BlobSource) -> Report {
                     finding.note(text);
                 }
                 findings.push(finding);
-                base = (Some(record.root), file);
+                // of a sum that could not be used nothing came: the next round stands on the same model
+                if record.void().is_none() {
+                    base = (Some(record.root), file);
+                }
             }
             None if round < closed => {
                 let mut finding = Finding::new(Subject::Round(round), Hash::zero());
@@ -69,6 +74,9 @@ pub fn audit(history: &History, blobs: &impl BlobSource) -> Report {
             }
             None => {}
         }
+    }
+    if let Some(record) = history.record(Kind::Evaluation, state.round) {
+        findings.push(audit.round(record, base.0, None).0);
     }
     // one that has fallen back, and has closed no round since, stands on an older one
     let fell_back = history.earlier(state.round, state.base).is_some_and(|it| it.round == state.base_round);
@@ -123,12 +131,24 @@ fn agreement(history: &History) -> (Finding, Option<StudySpec>) {
             return (finding, None);
         }
     };
-    let lengths = (spec.update_len(), spec.merged_len(info.state.rules.merge.moments()), spec.statistics_len());
-    if lengths != (Ok(rules.update_len), Ok(rules.merged_len), Ok(rules.statistics_len)) {
+    let merged = (spec.merged_len(rules.merge.moments()), spec.statistics_len());
+    let own = match &rules.masked {
+        None => spec.update_len() == Ok(rules.update_len),
+        Some(masked) => spec.masked_lens().is_ok_and(|lens| {
+            (lens.update, lens.statistics, lens.figures)
+                == (rules.update_len, masked.statistics_len, masked.figures_len)
+        }),
+    };
+    if !own || merged != (Ok(rules.merged_len), Ok(rules.statistics_len)) {
         finding.lower(
             Verdict::Differs,
             "the files that the specification describes have other lengths than the rules say",
         );
+    }
+    // what a round costs, the noise and the rest of it are computed anew
+    if let Err(error) = spec.privacy_follows(rules) {
+        let text = format!("what the rules say of privacy does not follow from the specification: {error}");
+        finding.lower(Verdict::Differs, text);
     }
     (finding, Some(spec))
 }

@@ -1,11 +1,18 @@
 //! What an audit goes by: what a chain says of a study, and what the auditor knows of it beforehand.
 
-use crate::{chain::StudyInfo, show::Names};
+use crate::{
+    chain::{budgets::Counts, StudyInfo},
+    show::Names,
+};
 use anyhow::{bail, Result};
 use consilium_primitives::{
     round::{Back, Kind, Phase, RoundRecord},
-    Hash, RoundUpdates, StudyBlobs, StudyId,
+    Hash, InstitutionId, MaskedBlobs, PostStep, RoundUpdates, StudyBlobs, StudyId,
 };
+use std::collections::BTreeMap;
+
+/// Bytes that were posted for masked sums, by round, pairing, step and institution.
+pub type Postings = BTreeMap<(u32, u32, PostStep, InstitutionId), Vec<u8>>;
 
 /// What a chain says of one study.
 #[derive(Clone, Debug)]
@@ -20,6 +27,10 @@ pub struct History {
     pub spec: Option<Vec<u8>>,
     /// All closed rounds.
     pub records: Vec<RoundRecord>,
+    /// What institutions posted for masked sums, as far as the chain still keeps it: by round, pairing, step and institution.
+    pub postings: Postings,
+    /// What was charged to whose data sets; nothing where the study is not private.
+    pub counts: Counts,
     /// Names of institutions, as far as they are known.
     pub names: Names,
     /// Individual updates may be missing because whoever made the archive left them out.
@@ -78,13 +89,29 @@ impl History {
         listed.then(|| state.blobs(self.study, self.now, record, |_| true))
     }
 
+    /// The masked files that must stay.
+    fn kept_masked(&self) -> Option<MaskedBlobs> {
+        let state = &self.info.state;
+        let record = |kind, round| self.record(kind, round).cloned();
+        let listed = self.listed && state.rules.check().is_ok();
+        listed.then(|| state.masked_blobs(self.study, self.now, record, |_| true))
+    }
+
     /// Whether the agreement still keeps the individual updates of a closed round, or the parts of its statistics.
     pub fn keeps(&self, record: &RoundRecord) -> bool {
         let of = |round: &RoundUpdates| {
             let named = round.updates.iter().map(|(_, root)| root);
             round.round == record.round && named.eq(record.inputs.iter().map(|input| &input.root))
         };
+        if record.masked.is_some() {
+            return self.kept_masked().is_some_and(|kept| kept.rounds.iter().any(of));
+        }
         self.kept().is_some_and(|kept| kept.rounds.iter().any(of))
+    }
+
+    /// What an institution posted for one masked sum, if the chain still keeps it.
+    pub fn posting(&self, round: u32, pairing: u32, step: PostStep, who: &InstitutionId) -> Option<&[u8]> {
+        self.postings.get(&(round, pairing, step, *who)).map(Vec::as_slice)
     }
 
     /// Root of the merged statistics: of their record, or where that is gone as the study names it.
@@ -103,7 +130,8 @@ impl History {
         let over = match &state.phase {
             Phase::FinalEvaluation { .. } | Phase::Certifying(_) | Phase::Completed(_) => true,
             Phase::Paused(pause) => matches!(pause.back, Back::Certifying { .. }),
-            _ => false,
+            // the last figures of a study with masks are summed once its rounds are over
+            _ => state.evaluates(),
         };
         state.round.saturating_add(u32::from(over))
     }

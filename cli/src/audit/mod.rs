@@ -1,7 +1,7 @@
 //! `consilium audit`: recomputes what a study's chain says, from a node and files, or from an archive alone.
 //!
-//! * [`check`]: the audit, a pure function; [`history`]: what it goes by; [`rounds`]: one closed round; [`merge`]: the merge of
-//!   models; [`blobs`]: where files are found; [`report`]: what came out.
+//! * [`check`]: the audit, a pure function; [`history`]: what it goes by; [`rounds`]: one closed round; [`spent`]: what was
+//!   charged; [`merge`]: the merge of models; [`blobs`]: where files are found; [`report`]: what came out.
 
 pub mod blobs;
 pub mod check;
@@ -9,6 +9,7 @@ pub mod history;
 pub mod merge;
 pub mod report;
 mod rounds;
+mod spent;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
@@ -109,6 +110,8 @@ pub async fn history(chain: &Chain, number: StudyId, at: Block, hint: &str) -> R
         study: number,
         spec: chain.spec(number, at).await?,
         records: show::history(chain, number, &info.state, at).await?,
+        postings: chain.postings(number, &info.state, at).await?,
+        counts: chain.counts(number, &info.state, at).await?,
         names: show::names(&chain.institutions(at).await?),
         left_out: false,
         listed: chain.listed(number, &info, at).await?,

@@ -10,10 +10,14 @@ use std::{fmt, process::ExitCode};
 pub enum Subject {
     /// Rules, spec and the hash that everybody signed.
     Agreement,
+    /// What a private study has charged to its members' data sets.
+    Privacy,
     /// The merged column statistics.
     Statistics,
     /// The initial model (0), or a round's merge.
     Round(u32),
+    /// The last figures, which are summed under masks.
+    Evaluation,
     /// The certificate.
     Certificate,
 }
@@ -22,8 +26,10 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Agreement => f.write_str("agreement"),
+            Self::Privacy => f.write_str("privacy"),
             Self::Statistics => f.write_str("statistics"),
             Self::Round(round) => write!(f, "round {round}"),
+            Self::Evaluation => f.write_str("last evaluation"),
             Self::Certificate => f.write_str("certificate"),
         }
     }

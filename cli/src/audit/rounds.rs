@@ -1,5 +1,8 @@
 //! One closed round: its frozen list, its files, and what comes out where they are merged again.
 
+mod masked;
+mod sum;
+
 use super::{
     blobs::BlobSource,
     history::History,
@@ -45,19 +48,25 @@ impl<B: BlobSource> Rounds<'_, B> {
         let subject = match record.kind {
             Kind::Statistics => Subject::Statistics,
             Kind::Model => Subject::Round(record.round),
+            Kind::Evaluation => Subject::Evaluation,
         };
         let mut finding = Finding::new(subject, record.root);
         if let Some(base) = base.filter(|base| *base != record.base) {
             let (is, was) = (short(&record.base), short(&base));
             finding.lower(Verdict::Differs, format!("it started from {is}; the round before ended with {was}"));
         }
-        self.list(record, &mut finding);
-        let merged = self.merged(record, &mut finding);
-        if subject == Subject::Round(0) {
-            self.initial(record, &mut finding);
-        } else {
-            self.inputs(record, base_file, &mut finding);
-        }
+        let merged = match &record.masked {
+            Some(masked) => self.masked(record, masked, base_file, &mut finding),
+            None => {
+                self.list(record, &mut finding);
+                let merged = self.merged(record, &mut finding);
+                match subject {
+                    Subject::Round(0) => self.initial(record, &mut finding),
+                    _ => self.inputs(record, base_file, &mut finding),
+                }
+                merged
+            }
+        };
         for (who, root) in &record.dissenters {
             finding.note(format!("{} attested {}", name(&self.history.names, who), short(root)));
         }
@@ -106,7 +115,7 @@ impl<B: BlobSource> Rounds<'_, B> {
                 statistics: match record.kind {
                     Kind::Statistics => Hash::zero(),
                     // what was merged; that the study names the same is looked at with the statistics
-                    Kind::Model => self.history.statistics().unwrap_or_default(),
+                    Kind::Model | Kind::Evaluation => self.history.statistics().unwrap_or_default(),
                 },
             };
             if duty.hash() != input.duty {
@@ -180,7 +189,8 @@ impl<B: BlobSource> Rounds<'_, B> {
             Kind::Statistics => {
                 Statistics::decode(bytes, spec.data.statistics_columns(), None).map(drop).map_err(Into::into)
             }
-            Kind::Model => layout
+            // figures give no file
+            Kind::Model | Kind::Evaluation => layout
                 .with_state(moments)
                 .map_err(Into::into)
                 .and_then(|whole| Ok(ModelFile::decode(bytes, &whole)?))
@@ -276,7 +286,8 @@ impl<B: BlobSource> Rounds<'_, B> {
             Kind::Statistics => {
                 merge_statistics(&held, spec.data.statistics_columns()).map(|bytes| (bytes, Marks::default()))
             }
-            Kind::Model => {
+            // figures are summed under masks alone
+            Kind::Model | Kind::Evaluation => {
                 let inputs: Vec<Input> = held
                     .iter()
                     .map(|held| Input { bytes: &held.bytes, duty: held.input.duty, weight: held.input.weight })
@@ -310,7 +321,7 @@ impl<B: BlobSource> Rounds<'_, B> {
             Kind::Statistics => {
                 Statistics::decode(&held.bytes, spec.data.statistics_columns(), Some(&held.input.duty)).map(drop)
             }
-            Kind::Model => ModelFile::decode_update(&held.bytes, layout, &held.input.duty).map(drop),
+            Kind::Model | Kind::Evaluation => ModelFile::decode_update(&held.bytes, layout, &held.input.duty).map(drop),
         }?;
         Ok(())
     }

@@ -185,6 +185,7 @@ fn record(round: u32, base: Hash) -> RoundRecord {
         opened_at: 1,
         frozen_at: 2,
         closed_at: 3,
+        masked: None,
     }
 }
 
@@ -208,6 +209,8 @@ fn empty(spec: &StudySpec, way: Merge) -> History {
         statistics_len: spec.statistics_len().unwrap(),
         target: None,
         patience: 0,
+        masked: None,
+        privacy: None,
     };
     let member = |(site, samples): (u8, u32)| Member {
         id: id(site),
@@ -242,6 +245,7 @@ fn empty(spec: &StudySpec, way: Merge) -> History {
         last: None,
         missed: Default::default(),
         unawaited: 0,
+        masking: Default::default(),
     };
     let info = StudyInfo { agreement, spec_hash: Hash::from(blake2_256(SPEC)), registered_at: 1, state };
     let names: Names = SITES.iter().map(|(site, _)| (id(*site), format!("site {site}"))).collect();
@@ -251,6 +255,8 @@ fn empty(spec: &StudySpec, way: Merge) -> History {
         info,
         spec: Some(SPEC.to_vec()),
         records: Vec::new(),
+        postings: Default::default(),
+        counts: Default::default(),
         names,
         left_out: false,
         listed: true,

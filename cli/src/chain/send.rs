@@ -208,7 +208,7 @@ impl Chain {
         all_of(&before.events().from_bytes(events.bytes().to_vec()), &before.metadata()).map_err(|_| error)
     }
 
-    /// The votes on studies in a block, in their order.
+    /// The votes on studies in a block, in their order, also those that bytes came with.
     ///
     /// # Errors
     /// The node does not answer, or a vote is of another version than this program.
@@ -217,9 +217,8 @@ impl Chain {
         let mut votes = Vec::new();
         for extrinsic in at.extrinsics().fetch().await?.iter() {
             let extrinsic = extrinsic?;
-            if (extrinsic.pallet_name(), extrinsic.call_name()) == (SWARM, "vote") {
-                // a signature follows
-                let vote = Vote::decode(&mut extrinsic.call_data_field_bytes());
+            let (pallet, call) = (extrinsic.pallet_name(), extrinsic.call_name());
+            if let Some(vote) = vote_of((pallet, call), extrinsic.call_data_field_bytes()) {
                 votes.push(vote.map_err(|_| {
                     anyhow!(
                         "block {} has a vote that this program cannot read: are it and the chain of one version?",
@@ -250,6 +249,12 @@ impl Chain {
         let name = version.other.get("specName").and_then(|name| name.as_str()).unwrap_or_default();
         Ok((name.to_owned(), version.spec_version))
     }
+}
+
+/// The vote that a call carries, from the bytes of its arguments; none where the call is no vote. Behind the vote comes its signature
+/// and, where the call is `post`, bytes before it.
+fn vote_of(call: (&str, &str), mut arguments: &[u8]) -> Option<Result<Vote, codec::Error>> {
+    (call.0 == SWARM && matches!(call.1, "vote" | "post")).then(|| Vote::decode(&mut arguments))
 }
 
 /// Waits until a block of the best chain has it; after one that was overtaken, another one.
@@ -347,6 +352,28 @@ impl EncodeAsFields for Arguments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use codec::Encode;
+    use consilium_primitives::{DutyKind, InstitutionId, VoteBody};
+
+    #[test]
+    fn deals_and_shares_are_votes_too() {
+        let vote = Vote {
+            study: 1,
+            round: 2,
+            attempt: 0,
+            resumed: 0,
+            kind: DutyKind::Reveal,
+            institution: InstitutionId([3; 32]),
+            duty: Hash::repeat_byte(4),
+            body: VoteBody::Posted { hash: Hash::repeat_byte(5), len: 40 },
+        };
+        let posted = (vote, vec![6u8; 40], [7u8; 64]).encode();
+        let read = |pallet, call, bytes: &[u8]| vote_of((pallet, call), bytes).map(|vote| vote.ok());
+        assert_eq!(read(SWARM, "post", &posted), Some(Some(vote)));
+        assert_eq!(read(SWARM, "vote", &(vote, [7u8; 64]).encode()), Some(Some(vote)));
+        assert_eq!(read(SWARM, "post", &posted[..20]), Some(None), "cut off");
+        assert_eq!((read(SWARM, "enrol", &posted), read("Consortium", "vote", &posted)), (None, None));
+    }
 
     #[test]
     fn a_refusal_is_told_once_in_the_chain_s_own_sentence() {

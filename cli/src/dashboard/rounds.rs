@@ -3,7 +3,7 @@
 use super::state::{Round, Spans};
 use crate::{
     chain::{Block, Chain},
-    show::{dropped_name, why_dropped},
+    show::{dropped_name, why_dropped, why_void, Names},
 };
 use anyhow::Result;
 use consilium_primitives::{
@@ -20,6 +20,8 @@ use std::{
 
 /// How many of the last rounds are read again.
 const AGAIN: u32 = 3;
+/// The place of the last figures among what is read.
+const FIGURES: u8 = 2;
 /// How many values are asked for at once.
 const AT_ONCE: usize = 32;
 
@@ -50,6 +52,10 @@ pub struct Frame<'a> {
     pub ended: bool,
     /// Who takes part.
     pub members: &'a [Member],
+    /// Names of institutions.
+    pub names: &'a Names,
+    /// Whether updates are masked.
+    pub masked: bool,
     /// The own worker's notes on it.
     pub notes: &'a Path,
 }
@@ -61,6 +67,8 @@ impl Rounds {
     /// The node does not answer.
     pub async fn told(&mut self, frame: &Frame<'_>) -> Result<Vec<Round>> {
         let all = [(0, Kind::Statistics, 0)].into_iter().chain((0..=frame.round).map(|round| (1, Kind::Model, round)));
+        // the last figures are no round of their own: what they say is told with the last one
+        let all = all.chain(frame.masked.then_some((FIGURES, Kind::Evaluation, frame.round)));
         let wanted: Vec<_> = all
             .filter(|(order, _, round)| {
                 !self.records.contains_key(&(*order, *round)) || round.saturating_add(AGAIN) >= frame.round
@@ -81,9 +89,16 @@ impl Rounds {
             }
         }
         self.know_times(frame).await;
-        let mut rounds: Vec<Round> =
-            self.records.values().map(|(record, losses)| self.round(frame, record, losses)).collect();
+        let closed = self.records.iter().filter(|((order, _), _)| *order < FIGURES).map(|(_, closed)| closed);
+        let mut rounds: Vec<Round> = closed.map(|(record, losses)| self.round(frame, record, losses)).collect();
         part_votes(&mut rounds);
+        if frame.masked {
+            let pooled = self.records.values().filter_map(|(record, _)| {
+                let masked = record.masked.as_ref().filter(|_| record.kind != Kind::Statistics)?;
+                Some((masked.evaluated, f64::from(masked.pooled?) / 1e6))
+            });
+            masks(&mut rounds, &pooled.collect());
+        }
         Ok(rounds)
     }
 
@@ -125,6 +140,7 @@ impl Rounds {
             (Kind::Statistics, _) => "statistics",
             (Kind::Model, 0) => "initial",
             (Kind::Model, _) => "round",
+            (Kind::Evaluation, _) => "figures",
         };
         let ended = self.time(frame, record.closed_at).0;
         let settled = self.settled(record.round, frame.ended);
@@ -156,6 +172,8 @@ impl Rounds {
             closed_at_ms: ended,
             spans: self.spans(frame, record),
             own_training_ms: (kind == "round").then(|| trained(frame.notes, record.round)).flatten(),
+            unusable: record.void().map(|why| why_void(why, frame.names)),
+            lost: Vec::new(),
         }
     }
 
@@ -204,6 +222,23 @@ fn part_votes(rounds: &mut [Round]) {
     }
 }
 
+/// With masks: the loss of all sites together where it is known, and whose updates a sum has lost against the one before.
+fn masks(rounds: &mut [Round], pooled: &HashMap<u32, f64>) {
+    let mut before: Option<Vec<u8>> = None;
+    for round in rounds.iter_mut().filter(|round| round.kind == "round") {
+        round.mean = pooled.get(&round.round).copied().filter(|_| round.unusable.is_none());
+        if round.unusable.is_some() {
+            continue;
+        }
+        let own: Vec<u8> = round.inputs.iter().map(|(site, _)| *site).collect();
+        let gone: Vec<u8> = before.into_iter().flatten().filter(|site| !own.contains(site)).collect();
+        if gone.len() <= 2 {
+            round.lost = gone;
+        }
+        before = Some(own);
+    }
+}
+
 /// The block with the last update that is in a round; of one without updates, its first.
 fn last_update(record: &RoundRecord) -> u32 {
     let last = record.inputs.iter().map(|input| input.committed_at).max();
@@ -247,6 +282,32 @@ mod tests {
         // a site that never came: the others had sent theirs, and the grace of 20 slots went by
         let spans = split(10_000, 11_000, 21_000, 22_000, 500, false);
         assert_eq!((spans.training_ms, spans.transfer_ms, spans.grace_ms, spans.chain_ms), (500, 500, 10_000, 1_000));
+    }
+
+    #[test]
+    fn with_masks_a_round_has_the_loss_of_all_together_and_says_whom_its_sum_has_lost() {
+        let round = |round, inputs: &[u8], unusable: Option<&str>| Round {
+            kind: "round".into(),
+            round,
+            inputs: inputs.iter().map(|site| (*site, 1)).collect(),
+            unusable: unusable.map(str::to_owned),
+            ..Round::default()
+        };
+        let mut rounds = [
+            round(1, &[0, 1, 2, 3], None),
+            round(2, &[0, 1, 2], Some("out of range")),
+            round(3, &[0, 2, 3], None),
+            round(4, &[0, 2, 3, 1], None),
+            round(5, &[1], None),
+        ];
+        masks(&mut rounds, &HashMap::from([(1, 0.5), (2, 0.4), (3, 0.3)]));
+        let told = rounds.map(|round| (round.mean, round.lost));
+        // a sum that could not be used was never opened: the third round is compared with the first
+        assert_eq!(told[0], (Some(0.5), Vec::new()));
+        assert_eq!(told[1], (None, Vec::new()));
+        assert_eq!(told[2], (Some(0.3), vec![1]));
+        assert_eq!(told[3], (None, Vec::new()));
+        assert_eq!(told[4], (None, Vec::new()), "three at once point at nobody");
     }
 
     #[test]

@@ -60,6 +60,8 @@ impl Studies {
             round: state.round,
             ended: state.ended(),
             members: &state.members,
+            names,
+            masked: state.rules.masked.is_some(),
             notes: &site.dir.join(format!("worker/studies/{agreement}/study-{number}")),
         };
         let rounds = self.rounds.entry(number).or_default().told(&frame).await?;
@@ -114,6 +116,7 @@ impl Studies {
             best: state.best,
             metric,
             rules: rules(state, names),
+            masked: state.rules.masked.is_some(),
             members,
             waiting: waits,
             trouble: said.iter().map(|line| line.replace("--dir FOLDER", &format!("--dir {}", site.shown))).collect(),

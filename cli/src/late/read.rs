@@ -3,7 +3,7 @@
 use crate::chain::{send::Happened, Block, Chain, SWARM};
 use anyhow::Result;
 use codec::Decode;
-use consilium_primitives::{round::Kind, Hash, StudyId, Vote};
+use consilium_primitives::{round::Kind, DutyKind, Hash, InstitutionId, StudyId, Vote};
 use pallet_swarm_learning::Progress;
 
 /// A place in the chain.
@@ -105,11 +105,17 @@ fn about(study: StudyId, event: &Happened) -> Option<Told> {
     (of == study).then_some(told)
 }
 
+/// Whether a site has voted in a block on what it was asked to make of its rows. A vote may hold more than one answer: what
+/// comes with one on another duty was made ahead.
+pub fn own_vote(votes: &[Vote], who: &InstitutionId) -> bool {
+    let own = |kind| matches!(kind, DutyKind::Train | DutyKind::Statistics | DutyKind::Mask);
+    votes.iter().any(|vote| vote.institution == *who && own(vote.kind))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use codec::Encode;
-    use consilium_primitives::InstitutionId;
 
     #[test]
     fn events_are_read_as_the_pallet_writes_them_and_those_of_other_studies_are_not() {

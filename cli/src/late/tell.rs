@@ -1,9 +1,9 @@
 //! What each phase of a study waited for, out of what its blocks say. Pure.
 
-use super::read::{At, Seen, Told};
+use super::read::{own_vote, At, Seen, Told};
 use consilium_primitives::{
     round::{AbortReason, DropReason, Kind, PauseReason},
-    DutyKind, FailureCode, InstitutionId, Vote,
+    DutyKind, FailureCode, InstitutionId, PostStep, VoidReason, Vote,
 };
 use pallet_swarm_learning::Progress;
 
@@ -31,6 +31,10 @@ pub enum What {
     Updates,
     /// A merge, in this attempt.
     Merge(u32),
+    /// That all masked files are held.
+    Gather,
+    /// Shares that open a masked sum, and it.
+    Sum,
     /// The loss of the last merge.
     Evaluation,
     /// Whether the canonical model is held.
@@ -100,6 +104,8 @@ pub enum Note {
     NotAwaited(InstitutionId, u32, u32),
     /// The study goes on from the model of an older round.
     FellBack(u32, u32),
+    /// Nothing came of a masked sum.
+    Void(VoidReason),
 }
 
 /// One phase.
@@ -158,11 +164,16 @@ impl Round {
     /// The fewest blocks that a round of this kind takes.
     pub fn least(&self) -> u32 {
         match self.which {
-            Which::Statistics => 2,
+            Which::Statistics => 1 + self.merging(),
             Which::Initial | Which::End => 1,
-            // one for the updates, where none came ahead, and one for the merge
-            Which::Round(_) => self.stages.first().map_or(1, Stage::least) + 1,
+            // one for the updates, where none came ahead
+            Which::Round(_) => self.stages.first().map_or(1, Stage::least) + self.merging(),
         }
+    }
+
+    /// The fewest blocks of a merge: one; of a masked sum one each for what is held, what is opened and the sum.
+    fn merging(&self) -> u32 {
+        1 + 2 * u32::from(self.stages.iter().any(|stage| stage.what == What::Sum))
     }
 
     /// Blocks beyond the fewest.
@@ -208,13 +219,7 @@ impl Teller {
         for told in &seen.told {
             match told {
                 Told::Progress(progress) => self.progress(seen, progress),
-                Told::Closed { .. } => {
-                    let by = self.cause();
-                    self.ends(seen.at, by);
-                    if let Some(round) = self.rounds.last_mut() {
-                        round.closed = Some(seen.at);
-                    }
-                }
+                Told::Closed { .. } => self.closes(seen.at),
                 Told::Left => {
                     // told after what follows from it
                     if let Some(Stage { ended: Some((_, by @ By::Deadline)), .. }) = self.before_last(seen.at) {
@@ -265,6 +270,14 @@ impl Teller {
         self.under_way = false;
     }
 
+    fn closes(&mut self, at: At) {
+        let by = self.cause();
+        self.ends(at, by);
+        if let Some(round) = self.rounds.last_mut() {
+            round.closed = Some(at);
+        }
+    }
+
     fn word(&mut self, at: At, who: InstitutionId, said: Said, ahead: bool) {
         self.cause = Some(By::Vote(who));
         if let Some(stage) = self.stage() {
@@ -287,7 +300,7 @@ impl Teller {
         };
         let rounds = self.rounds.iter_mut().rev().filter(|told| of(told.which) && told.closed.is_some());
         let mut stages = rounds.flat_map(|round| round.stages.iter_mut().rev());
-        if let Some(merge) = stages.find(|stage| matches!(stage.what, What::Merge(_))) {
+        if let Some(merge) = stages.find(|stage| matches!(stage.what, What::Merge(_) | What::Sum)) {
             merge.late.push(Word { who, at, said: Said::Done, ahead: false });
         }
     }
@@ -309,7 +322,21 @@ impl Teller {
             Progress::Failed { who, code } => self.word(at, *who, Said::Fails(*code), false),
             Progress::Extended { silent } => self.note(at, Note::Extended(silent.to_vec())),
             Progress::Frozen { attempt, .. } => self.begins(at, self.which(), What::Merge(*attempt)),
-            Progress::Attested { who, .. } => self.word(at, *who, Said::Done, false),
+            Progress::Attested { who, .. }
+            | Progress::Gathered { who }
+            | Progress::CalledVoid { who, .. }
+            | Progress::Posted { who, step: PostStep::Reveal, .. } => self.word(at, *who, Said::Done, false),
+            Progress::SetFixed { .. } => {
+                // that files are masked is known by what follows
+                if let Some(Stage { what: what @ What::Merge(_), .. }) = self.stage() {
+                    *what = What::Gather;
+                }
+                self.begins(at, self.which(), What::Sum);
+            }
+            Progress::Voided { why } => {
+                self.note(at, Note::Void(*why));
+                self.closes(at);
+            }
             Progress::InputsMissing { who, not_final, .. } => {
                 self.word(at, *who, Said::Lacks { not_final: *not_final }, false);
             }
@@ -319,7 +346,9 @@ impl Teller {
             Progress::NotAwaited { who, before, until_round } => {
                 self.note(at, Note::NotAwaited(*who, *before, until_round.saturating_add(1)));
             }
-            Progress::EvaluationOpened => self.begins(at, Which::End, What::Evaluation),
+            Progress::EvaluationOpened | Progress::Opened { kind: Kind::Evaluation, .. } => {
+                self.begins(at, Which::End, What::Evaluation);
+            }
             // while it is paused, another model takes the canonical one's place
             Progress::Canonical { .. } if !self.stage().is_some_and(|stage| matches!(stage.what, What::Pause(_))) => {
                 self.begins(at, Which::End, What::Holding);
@@ -366,10 +395,4 @@ impl Teller {
             _ => {}
         }
     }
-}
-
-/// Whether a site has voted in a block on what it was asked to make of its rows. A vote may hold more than one answer: what
-/// comes with one on another duty was made ahead.
-fn own_vote(votes: &[Vote], who: &InstitutionId) -> bool {
-    votes.iter().any(|vote| vote.institution == *who && matches!(vote.kind, DutyKind::Train | DutyKind::Statistics))
 }

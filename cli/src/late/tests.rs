@@ -9,7 +9,7 @@ use super::{
 use crate::show::Names;
 use consilium_primitives::{
     round::{Kind, PauseReason},
-    DutyKind, FailureCode, Hash, InstitutionId, Vote, VoteBody,
+    DutyKind, FailureCode, Hash, InstitutionId, PostStep, VoidReason, Vote, VoteBody,
 };
 use pallet_swarm_learning::Progress;
 
@@ -251,4 +251,41 @@ fn who_is_not_waited_for_is_told_in_the_second_round_that_it_missed() {
     let text = lines(&rounds).join("\n");
     let said = "block 51: site-4 is not waited for until round 8: nothing came from it in round 1 and in this one";
     assert!(text.contains(said), "{text}");
+}
+
+/// A round of a study with masks: files that are held, then shares and the sum, or nothing.
+#[test]
+fn a_masked_sum_is_told_with_what_opens_it_and_a_void_one_with_why() {
+    let told = |progress| Told::Progress(progress);
+    let gathered = |n| told(Progress::Gathered { who: site(n) });
+    let given = |n| told(Progress::Posted { who: site(n), pairing: 1, step: PostStep::Reveal });
+    let fixed = || told(Progress::SetFixed { inputs_root: Hash::zero() });
+    let why = VoidReason::OutOfRange;
+    let blocks = [
+        seen(10, &[], vec![opened(1)]),
+        seen(12, &[(1, DutyKind::Mask), (2, DutyKind::Mask)], vec![committed(1), committed(2), frozen(1)]),
+        seen(13, &[], vec![gathered(1), gathered(2), fixed()]),
+        seen(15, &[], vec![given(1), given(2)]),
+        seen(16, &[], vec![attested(1), attested(2), closed(1), opened(2)]),
+        seen(18, &[(1, DutyKind::Mask)], vec![committed(1), frozen(1)]),
+        seen(19, &[], vec![gathered(1), fixed()]),
+        seen(21, &[], vec![told(Progress::CalledVoid { who: site(1), why }), told(Progress::Voided { why })]),
+    ];
+    let rounds = tell(&blocks);
+    let what = |round: &Round| round.stages.iter().map(|stage| stage.what).collect::<Vec<_>>();
+    assert_eq!(what(&rounds[0]), [What::Updates, What::Gather, What::Sum]);
+    // one block for the updates, one each for what is held, what is opened and the sum
+    assert_eq!((rounds[0].least(), rounds[0].took().unwrap().0), (4, 6));
+    assert_eq!(rounds[0].stages[0].words.iter().filter(|word| word.ahead).count(), 0, "they were asked for themselves");
+    assert_eq!(rounds[0].stages[2].words.len(), 4, "shares and sums");
+    assert_eq!(what(&rounds[1]), [What::Updates, What::Gather, What::Sum]);
+    assert_eq!(rounds[1].closed, Some(at(21)));
+    assert_eq!(rounds[1].stages[2].notes, [(at(21), Note::Void(why))]);
+    let names = names();
+    let frame = Frame { study: 0, phase: "training".into(), best: 30, slot: SLOT, names: &names };
+    let said = frame.lines(&rounds).join("\n");
+    assert!(
+        said.contains("masked files held") && said.contains("shares, and the sum") && said.contains("void, nothing"),
+        "{said}"
+    );
 }

@@ -5,7 +5,7 @@ use super::{
     tell::{By, Note, Round, Said, Stage, What, Which, Word},
 };
 use crate::{
-    show::{dropped_name, failure_name, name, why_aborted, why_dropped, why_paused, Names},
+    show::{dropped_name, failure_name, name, why_aborted, why_dropped, why_paused, why_void, Names},
     study::answers::why,
 };
 use consilium_primitives::{InstitutionId, StudyId};
@@ -55,6 +55,8 @@ fn asked(what: What) -> String {
         What::Updates => "updates".into(),
         What::Merge(1) => "merge".into(),
         What::Merge(attempt) => format!("merge (attempt {attempt})"),
+        What::Gather => "masked files held".into(),
+        What::Sum => "shares, and the sum".into(),
         What::Evaluation => "last evaluation".into(),
         What::Holding => "who holds the model".into(),
         What::Pause(reason) => format!("pause ({})", why_paused(reason)),
@@ -165,6 +167,7 @@ impl Frame<'_> {
                 format!("{who} is not waited for until round {back}: nothing came from it in round {before} and in this one")
             }
             Note::FellBack(from, to) => format!("it fell back from the model of round {from} to that of {to}"),
+            Note::Void(why) => format!("void, nothing came of it: {}", why_void(*why, self.names)),
         }
     }
 

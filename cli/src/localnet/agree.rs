@@ -4,11 +4,11 @@ use super::{house::House, network::Network, plan::Plan, watch::Finished};
 use crate::{
     chain::{agreement_hash, Chain, SWARM},
     programs::write_private,
-    study::{find, registered},
+    study::{find, private, registered},
 };
 use anyhow::{bail, Context, Result};
 use codec::Encode;
-use consilium_primitives::{round::Phase, Hash, StudyId};
+use consilium_primitives::{budget::dataset_id, round::Phase, Hash, Privacy, StudyId};
 use consilium_study::attachment_note;
 use std::{
     fs,
@@ -17,6 +17,8 @@ use std::{
 };
 use tokio::time::sleep;
 
+/// Under which name each site's rows are counted in a private study.
+const DATASET: &str = "localnet";
 /// How long the last site may take to have the model, and the last node to know the certificate.
 const COPY_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -44,6 +46,13 @@ pub fn allow(plan: &Plan, network: &Network, agreement: &Hash) -> Result<()> {
         let mut entry = toml::Table::new();
         entry.insert("agreement".into(), hex::encode(agreement).into());
         entry.insert("data".into(), site.train.display().to_string().into());
+        if let Some(micro) = plan.means.budget_micro {
+            entry.insert("dataset".into(), DATASET.into());
+            entry.insert("epsilon".into(), (f64::from(micro) / 1e6).into());
+        }
+        if plan.rules.masked.is_some() {
+            entry.insert("masked".into(), true.into());
+        }
         if let Some(file) = &plan.means.trainer {
             let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
             let table: toml::Table = text.parse().with_context(|| file.display().to_string())?;
@@ -99,13 +108,28 @@ pub async fn enrol_all(chain: &Chain, plan: &Plan, network: &Network, agreement:
     let enrolled = |house: &House| info.state.members.iter().any(|member| member.id == house.id() && member.active);
     let rest = plan.sites.iter().zip(&network.houses).filter(|(_, house)| !enrolled(house));
     let enrolments = rest.map(|(site, house)| async move {
-        let arguments = (study, agreement, site.samples).encode();
-        let enrolled = chain.submit(&house.signer, SWARM, "enrol", arguments).await;
+        let mut dataset = None;
+        if let (Some(micro), Some(privacy)) = (plan.means.budget_micro, &plan.rules.privacy) {
+            dataset = Some(declare(chain, house, privacy, micro).await?);
+        }
+        let (call, arguments) = private::enrolment(study, agreement, site.samples, dataset);
+        let enrolled = chain.submit(&house.signer, SWARM, call, arguments).await;
         enrolled.with_context(|| format!("cannot enrol {} with {} samples", site.name, site.samples))
     });
     futures::future::try_join_all(enrolments).await?;
     chain.submit(&proposer.signer, SWARM, "start", study.encode()).await.context("cannot start the study")?;
     Ok(study)
+}
+
+/// Declares what an institution's data set may cost, where that was not done by an earlier run. Gives what the chain calls it.
+async fn declare(chain: &Chain, house: &House, privacy: &Privacy, limit_micro: u32) -> Result<Hash> {
+    let dataset = dataset_id(&house.id(), DATASET);
+    if chain.budget(&house.id(), &dataset, chain.best().await?).await?.is_none() {
+        let arguments = (dataset, limit_micro, privacy.delta_exp, privacy.unit).encode();
+        let declared = chain.submit(&house.signer, SWARM, "declare_budget", arguments).await;
+        declared.with_context(|| format!("cannot declare what the data set of {} may cost", house.name))?;
+    }
+    Ok(dataset)
 }
 
 /// Lets a paused study go on, as its proposer, and waits until that is final.

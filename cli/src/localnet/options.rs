@@ -20,6 +20,12 @@ pub struct Options {
     /// Merge rounds, in place of the study file's number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: Option<u32>,
+    /// Updates are masked, also where the study file does not say so: others see their sum alone
+    #[arg(long)]
+    pub masked: bool,
+    /// Of a private study: what all studies together may cost each site's data set. Left out: what this one costs
+    #[arg(long, value_name = "EPSILON")]
+    pub epsilon: Option<f64>,
     /// Keep the network running after the certificate, until Ctrl-C
     #[arg(long)]
     pub keep: bool,

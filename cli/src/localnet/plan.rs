@@ -11,6 +11,7 @@ use crate::{
     plain::counted,
     process::answer,
     programs::{random, write_private, Programs},
+    study::private,
 };
 use anyhow::{bail, Context, Result};
 use consilium_primitives::{StudyRules, SLOT_MILLIS};
@@ -79,6 +80,9 @@ pub struct Means {
     pub trainer: Option<PathBuf>,
     /// The trainer's code.
     pub code: Option<PathBuf>,
+    /// What all studies together may cost each site's data set, in millionths of ε; none where nothing is promised.
+    #[serde(default)]
+    pub budget_micro: Option<u32>,
 }
 
 impl Means {
@@ -89,8 +93,12 @@ impl Means {
                 .map(|path| path.canonicalize().with_context(|| format!("cannot read {}", path.display())))
                 .transpose()
         };
-        let means =
-            Self { initial: whole(&options.initial)?, trainer: whole(&options.trainer)?, code: whole(&options.code)? };
+        let means = Self {
+            initial: whole(&options.initial)?,
+            trainer: whole(&options.trainer)?,
+            code: whole(&options.code)?,
+            budget_micro: private::budget(spec, options.epsilon)?,
+        };
         let code = spec.model.external().map(|external| &external.code);
         for (option, named, given) in
             [("--initial", spec.initial.as_ref(), &means.initial), ("--code", code, &means.code)]
@@ -139,6 +147,7 @@ impl Plan {
         let mut file = StudyFile::parse(&text).with_context(shown)?;
         file.seed = options.seed.unwrap_or(file.seed);
         file.rules.rounds = options.rounds.unwrap_or(file.rules.rounds);
+        file.rules.masked |= options.masked;
         let named = sites(&options.sites)?;
         if named.is_empty() && file.dataset.is_none() {
             bail!("{}: names no embedded data set; give each site's data with --site NAME=TRAIN.csv", shown());
@@ -205,6 +214,10 @@ impl Plan {
         // with the seed of this run: splits depend on it
         let mut table: toml::Table = text.parse().context("the study file is no TOML")?;
         table.insert("seed".into(), i64::try_from(file.seed)?.into());
+        if let Some(rules) = table.get_mut("rules").and_then(toml::Value::as_table_mut) {
+            // whether a site's own statistics are withheld depends on it
+            rules.insert("masked".into(), file.rules.masked.into());
+        }
         let study = put(STUDY, table.to_string().as_bytes())?;
         let data = self.dir.join("data");
         match file.dataset.filter(|_| self.sites.is_empty()) {
@@ -223,7 +236,7 @@ impl Plan {
         }
         for site in &mut self.sites {
             site.data = check_data(&self.programs, &study, site).await?;
-            let rows = site.data["training"]["rows"].as_u64().context("the worker counted no training rows")?;
+            let rows = site.data["units"].as_u64().context("the worker counted no training rows")?;
             site.samples = u32::try_from(rows)?;
         }
         seen_somewhere(&self.sites)

@@ -162,6 +162,7 @@ impl Known<'_> {
                   better or worse."
                 .into(),
         }];
+        // with masks the chain has one figure of all together, by which no site can be told
         let measured = |round: &&Round| round.kind != "statistics" && !round.losses.is_empty();
         if let Some(round) = self.study.rounds.iter().rev().find(measured) {
             let which =
@@ -219,7 +220,7 @@ impl Known<'_> {
                     metric(&self.study.metric),
                     self.each(losses)
                 )),
-                None => lines.push("The chain has no figure of this model either.".into()),
+                None => lines.push(certified::without_sites(self.study, self.certified())),
             }
         }
         lines
@@ -275,11 +276,7 @@ impl Known<'_> {
                     .into(),
             );
         }
-        lines.push(
-            "Do not hand the model on as if it held nothing of its patients: what was trained on rows can reveal something about them, and \
-             neither noise nor masking was added."
-                .into(),
-        );
+        lines.push(certified::handed_on(self.study).into());
         lines
     }
 

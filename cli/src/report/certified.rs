@@ -8,12 +8,56 @@ use crate::dashboard::state::{Round, Study};
 use consilium_study::MeasuredOn;
 
 /// How the chain chooses a round: no mean over sites does.
-pub const CHOICE: &str = "How the certified round was chosen: not by the mean, and not as the lowest of all rounds. The chain compares each \
+const CHOICE: &str = "How the certified round was chosen: not by the mean, and not as the lowest of all rounds. The chain compares each \
     round with the best one before it. The sites that measured both say by how much the newer one is better or worse on their rows, and the \
     middle one of these answers decides (the lower weighted median: each site weighs by its rows, bounded so that no site decides alone); \
     where it is no worse, the newer round is the best from then on. So it is, too, where the sites that measured both are not more than half \
     of those that take part, by weight and by number. A round that no such majority measured cannot become the best; where there is no best, the last \
     round is certified.";
+
+/// How the chain chooses a round of a study with masks.
+const POOLED: &str = "How the certified round was chosen: the study's updates are masked, and so are the sites' figures. The chain keeps one \
+    figure for each round, the loss over the validation rows of all sites together; the round in which it is least is certified, the latest of \
+    several. A round of which fewer than three sites, or not more than half of those in the sum, reported a figure cannot become the best; where there is no \
+    best, the last round is certified. A site that reports falsely can move that choice, and nobody can see it.";
+
+/// What masks give and take, for whoever reads of a study that has them.
+pub const MASKED: &str = "The study's updates are masked: each site has seen the sum of at least three sites' updates, its own among them, and no other \
+    site's update, loss or statistics. In return nobody could see a bad update, and no merge rule that looks at single updates was there: robust rules \
+    or hidden updates, not both. The sum and the model can still tell something about the records behind them.";
+
+/// How the certified round was chosen.
+pub fn choice(study: &Study) -> &'static str {
+    if study.masked {
+        POOLED
+    } else {
+        CHOICE
+    }
+}
+
+/// What there is of a model of which no site's figure is known.
+pub fn without_sites(study: &Study, round: Option<&Round>) -> String {
+    match round.and_then(|round| round.mean).filter(|_| study.masked) {
+        Some(loss) => format!(
+            "The chain has one figure, the {} over the validation rows of all sites together, without an interval: {}. By it alone nobody \
+             can tell whether the model is good enough for anything.",
+            metric(&study.metric),
+            number(loss)
+        ),
+        None => "The chain has no figure of this model either.".into(),
+    }
+}
+
+/// What to remember when the model is handed on.
+pub fn handed_on(study: &Study) -> &'static str {
+    if study.masked {
+        "Do not hand the model on as if it held nothing of its patients: updates were masked, which hid them from the other sites, but what \
+         was trained on rows can reveal something about them, and no noise was added."
+    } else {
+        "Do not hand the model on as if it held nothing of its patients: what was trained on rows can reveal something about them, and \
+         neither noise nor masking was added."
+    }
+}
 
 /// Whether a study has come to a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use crate::{
     dashboard::state::{Round, Study},
     late::tell::{self, By, Note, Said, What, Which},
     plain::counted,
-    show::{dropped_name, failure_name, name, pause_name, why_dropped, why_paused, Names},
+    show::{dropped_name, failure_name, name, pause_name, why_dropped, why_paused, why_void, Names},
     study::answers::why,
 };
 use consilium_primitives::InstitutionId;
@@ -233,6 +233,9 @@ fn of_blocks(round: &tell::Round, names: &Names) -> Vec<Happened> {
                         vec![who(id)],
                         format!("{}: its update was dropped: {why} ({code})", who(id)),
                     );
+                }
+                Note::Void(why) => {
+                    push(at.block, "void", Vec::new(), format!("nothing came of it: {}", why_void(*why, names)))
                 }
                 Note::Dropped(..) | Note::WentOn => {}
             }

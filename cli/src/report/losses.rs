@@ -2,7 +2,7 @@
 
 use super::{
     answers::{metric, number},
-    certified::{self, CHOICE},
+    certified::{self, choice, MASKED},
     chart::{Plot, Series, Style},
     document::Document,
     html::{loud, note, paragraph, section as part, table, Cell},
@@ -26,7 +26,9 @@ pub fn means(study: &Study, from: u32) -> Vec<Series> {
     let all = study.members.len();
     let points = |whole: bool| -> Vec<(f64, f64)> {
         let trained = study.rounds.iter().filter(|round| round.kind != "statistics" && round.round >= from);
-        let mean = |round: &Round| round.mean.filter(|_| (round.losses.len() == all) == whole);
+        // with masks there is one figure, of all sites together
+        let of_all = |round: &Round| study.masked || round.losses.len() == all;
+        let mean = |round: &Round| round.mean.filter(|_| of_all(round) == whole);
         trained.map(|round| (f64::from(round.round), mean(round).unwrap_or(f64::NAN))).collect()
     };
     let mut series = vec![
@@ -43,6 +45,9 @@ pub fn means(study: &Study, from: u32) -> Vec<Series> {
 
 /// What a gap and a ring are.
 pub fn reading(study: &Study) -> String {
+    if study.masked {
+        return "The black line is the loss over the validation rows of all sites together; it has a gap where too few reported one.".into();
+    }
     let mut words = format!(
         "The black line is the mean of all {} sites; it has a gap where one of them did not measure the round.",
         study.members.len()
@@ -58,6 +63,9 @@ pub fn section(document: &Document) -> String {
     let study = &document.study;
     let name = metric(&study.metric);
     let trained: Vec<&Round> = study.rounds.iter().filter(|round| round.kind != "statistics").collect();
+    if study.masked {
+        return part("losses", "Loss by round", &pooled(study, name, &trained));
+    }
     if trained.iter().all(|round| round.losses.is_empty()) {
         let words = format!("No site has reported a {name}: too few validation rows, or no round has closed.");
         return part("losses", "Loss by round", &paragraph(&words));
@@ -100,9 +108,44 @@ pub fn section(document: &Document) -> String {
     let mut body = format!("<figure>{}{}{caption}</figure>", plot.svg(), plot.legend());
     body += &figures(document, &trained);
     if study.certificate.is_some() {
-        body += &paragraph(CHOICE);
+        body += &paragraph(choice(study));
     }
     part("losses", "Loss by round", &body)
+}
+
+/// The one line that there is with masks: the loss over all sites' validation rows together.
+fn pooled(study: &Study, name: &str, trained: &[&Round]) -> String {
+    let points: Vec<(f64, f64)> =
+        trained.iter().map(|round| (f64::from(round.round), round.mean.unwrap_or(f64::NAN))).collect();
+    if points.iter().all(|(_, loss)| loss.is_nan()) {
+        let words = format!("Too few sites have reported a {name}, or no round has closed.");
+        return paragraph(&words) + &paragraph(MASKED);
+    }
+    let plot = Plot {
+        title: format!("{name} of the merged model after each round, over all sites together"),
+        x: "round",
+        y: name,
+        range: None,
+        whole: true,
+        size: (760.0, 300.0),
+        bars: Vec::new(),
+        mark: study
+            .certificate
+            .as_ref()
+            .map(|found| (f64::from(found.round), format!("certified: round {}", found.round))),
+        series: vec![Series {
+            name: Some(format!("all {} sites together, by rows", study.members.len())),
+            points,
+            style: Style::Main,
+        }],
+    };
+    let caption = "<figcaption>Each site measures the merged model on its own validation rows, which do not train, and adds its figure under masks: only \
+                   the sum is seen. Lower is better; a gap is a round of which too few reported one.</figcaption>";
+    let mut body = format!("<figure>{}{}{caption}</figure>", plot.svg(), plot.legend());
+    if study.certificate.is_some() {
+        body += &paragraph(choice(study));
+    }
+    body + &paragraph(MASKED)
 }
 
 /// Figures of the first, the certified and the last round, and what is not in them.

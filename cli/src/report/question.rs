@@ -209,6 +209,7 @@ fn reading(spec: &StudySpec) -> Vec<String> {
                 Scaling::None => "values are not scaled",
                 Scaling::Swarm => "values are scaled by the mean and deviation of all sites' training rows together",
                 Scaling::Site => "values are scaled by each site's own mean and deviation",
+                Scaling::Fixed(_) => "values are scaled by the centre and deviation that the study names for each column",
                 Scaling::Transductive => {
                     "each set of rows is scaled by its own mean and deviation, also the rows that are measured on: figures then depend \
                      on which rows are measured together"
@@ -273,7 +274,15 @@ fn training(spec: &StudySpec) -> Vec<String> {
         (0, passes) => format!("{passes} passes over the rows"),
         (steps, _) => counted(steps.into(), "step"),
     };
-    let mut lines = vec![format!("in each round {much} by {by}, {} rows a step", training.batch_size)];
+    let mut lines = match &spec.privacy {
+        None => vec![format!("in each round {much} by {by}, {} rows a step", training.batch_size)],
+        Some(privacy) => {
+            let steps = counted(privacy.steps.into(), "step");
+            let mut lines = vec![format!("in each round {steps} by {by}, each with the rows that coins draw")];
+            lines.extend(privacy.sentences());
+            lines
+        }
+    };
     lines.push(match training.loss {
         Loss::CrossEntropy if matches!(spec.data.task(), Task::Events(_)) => {
             "the loss that training makes small is the cross-entropy of the intervals that were seen of each row".to_owned()

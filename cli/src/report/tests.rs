@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod absent;
+mod masked;
 mod outcomes;
 mod reading;
 mod running;

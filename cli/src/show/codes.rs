@@ -1,8 +1,9 @@
 //! Reasons: in words for people, and by the chain's own names for programs.
 
+use super::{name, Names};
 use consilium_primitives::{
     round::{AbortReason, DropReason, PauseReason},
-    FailureCode,
+    FailureCode, VoidReason,
 };
 
 /// Why a study is paused, for people.
@@ -14,6 +15,10 @@ pub fn why_paused(reason: PauseReason) -> &'static str {
         PauseReason::NoAgreement => "the sites have merged to different results, or too few have merged at all",
         PauseReason::NoCommonStart => "the sites do not start from the same model, or too few have answered",
         PauseReason::NotHeld => "too few sites hold the final model",
+        PauseReason::NotRevealed => "too few sites have given the shares that open the sum of the masked updates",
+        PauseReason::SumsUnusable => {
+            "two masked sums in a row could not be used: some site's masks or updates are wrong"
+        }
     }
 }
 
@@ -26,6 +31,8 @@ pub fn pause_name(reason: PauseReason) -> &'static str {
         PauseReason::NoAgreement => "NoAgreement",
         PauseReason::NoCommonStart => "NoCommonStart",
         PauseReason::NotHeld => "NotHeld",
+        PauseReason::NotRevealed => "NotRevealed",
+        PauseReason::SumsUnusable => "SumsUnusable",
     }
 }
 
@@ -36,6 +43,7 @@ pub fn abort_name(reason: AbortReason) -> &'static str {
         AbortReason::PausedTooLong => "PausedTooLong",
         AbortReason::Stalled => "Stalled",
         AbortReason::Decided => "Decided",
+        AbortReason::StatisticsUnusable => "StatisticsUnusable",
     }
 }
 
@@ -69,6 +77,7 @@ pub fn failure_name(code: FailureCode) -> &'static str {
         FailureCode::WorkerMissing => "WorkerMissing",
         FailureCode::Refused => "Refused",
         FailureCode::Internal => "Internal",
+        FailureCode::StepTooLarge => "StepTooLarge",
     }
 }
 
@@ -79,6 +88,42 @@ pub fn why_aborted(reason: AbortReason) -> &'static str {
         AbortReason::PausedTooLong => "it was paused, and nobody let it go on",
         AbortReason::Stalled => "training stalled, and the agreement ends the study then (rules.on_stall)",
         AbortReason::Decided => "its proposer, or enough of its members, decided so",
+        AbortReason::StatisticsUnusable => {
+            "the masked sum of the sites' statistics could not be used, and two sums of the same numbers would tell of one site"
+        }
+    }
+}
+
+/// Why nothing came of a masked sum, for people.
+pub fn why_void(reason: VoidReason, names: &Names) -> String {
+    let of = |who| name(names, who);
+    match reason {
+        VoidReason::OutOfRange => {
+            "the sum lies where no honest updates can bring it: some site's masks or file are wrong, and nobody can say whose".into()
+        }
+        VoidReason::TooLong => {
+            "the merged step is longer than the agreed norm bound, to which no honest updates can bring it; nobody can say whose it is"
+                .into()
+        }
+        VoidReason::Unrecoverable { whose } => format!(
+            "too few shares of {}'s secret could be given: it dealt them wrongly, or those who hold them say so; ask them",
+            of(&whose)
+        ),
+        VoidReason::BadDeal { who } => {
+            format!("the shares that {} dealt do not give the secret that it committed to", of(&who))
+        }
+        VoidReason::Abandoned => "people have given the sum up".into(),
+    }
+}
+
+/// The chain's own name of why nothing came of a masked sum, for programs.
+pub fn void_name(reason: VoidReason) -> &'static str {
+    match reason {
+        VoidReason::OutOfRange => "OutOfRange",
+        VoidReason::TooLong => "TooLong",
+        VoidReason::Unrecoverable { .. } => "Unrecoverable",
+        VoidReason::BadDeal { .. } => "BadDeal",
+        VoidReason::Abandoned => "Abandoned",
     }
 }
 
@@ -93,6 +138,26 @@ mod tests {
         (0..=u8::MAX).map_while(|number| T::decode(&mut &[number][..]).ok()).collect()
     }
 
+    /// Each reason for which nothing comes of a masked sum: those that name somebody have more than a number.
+    fn voids() -> impl Iterator<Item = VoidReason> {
+        let whose = consilium_primitives::InstitutionId([7; 32]);
+        (0..=u8::MAX).map_while(move |number| {
+            let mut bytes = vec![number];
+            bytes.extend_from_slice(&whose.0);
+            VoidReason::decode(&mut &bytes[..]).ok()
+        })
+    }
+
+    #[test]
+    fn whoever_is_to_be_asked_of_a_sum_that_could_not_be_used_is_named() {
+        let who = consilium_primitives::InstitutionId([7; 32]);
+        let names: Names = [(who, "Alder Clinic".to_owned())].into_iter().collect();
+        for reason in [VoidReason::BadDeal { who }, VoidReason::Unrecoverable { whose: who }] {
+            assert!(why_void(reason, &names).contains("Alder Clinic"));
+        }
+        assert!(why_void(VoidReason::OutOfRange, &names).contains("nobody can say whose"));
+    }
+
     #[test]
     fn the_page_has_a_row_for_each_code_with_what_to_do_and_whose_turn_it_is() {
         const PAGE: &str = include_str!("../../../docs/codes.md");
@@ -100,7 +165,8 @@ mod tests {
         codes.extend(all().into_iter().map(pause_name));
         codes.extend(all().into_iter().map(abort_name));
         codes.extend(all().into_iter().map(dropped_name));
-        assert_eq!(codes.len(), 11 + 6 + 4 + 2, "{codes:?}");
+        codes.extend(voids().map(void_name));
+        assert_eq!(codes.len(), 12 + 8 + 5 + 2 + 5, "{codes:?}");
         for code in &codes {
             let begins = format!("| `{code}` |");
             let rows: Vec<&str> = PAGE.lines().filter(|line| line.starts_with(&begins)).collect();
@@ -122,7 +188,7 @@ mod tests {
         for code in [DataUnreadable, DataChanged, SchemaMismatch, TooFewSamples, OneClass, NotFinite, OutOfMemory] {
             assert_eq!(json!(code), failure_name(code));
         }
-        for code in [OutOfDisk, WorkerMissing, Refused, Internal] {
+        for code in [OutOfDisk, WorkerMissing, Refused, Internal, StepTooLarge] {
             assert_eq!(json!(code), failure_name(code));
         }
     }

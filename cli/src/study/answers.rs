@@ -63,6 +63,10 @@ pub fn why(code: FailureCode) -> &'static str {
             "it does not allow this agreement, or stands still in it: see its sites.toml, and `consilium doctor` there"
         }
         FailureCode::Internal => "a fault of its worker, whose log says more",
+        FailureCode::StepTooLarge => {
+            "its update moved further than the range of masked steps: a smaller learning rate, other data, or a new study with a larger \
+             `masked_range`"
+        }
     }
 }
 

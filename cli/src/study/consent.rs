@@ -7,8 +7,11 @@ use crate::{
     report::question::Question,
     show::{name, Names},
 };
-use consilium_aggregation::MIN_ROWS;
-use consilium_primitives::{round::Study, rules::MAX_PARTICIPANTS, Hash, InstitutionId, StudyId};
+use consilium_aggregation::{
+    masked::{MIN_REPORTERS, MIN_VALUES},
+    MIN_ROWS,
+};
+use consilium_primitives::{masks::LEAST, round::Study, rules::MAX_PARTICIPANTS, Hash, InstitutionId, StudyId};
 use consilium_study::{Metric, StudySpec};
 
 /// What is shown.
@@ -118,28 +121,59 @@ impl Screen<'_> {
             Metric::SquaredError => "mean squared error",
             Metric::AbsoluteError => "mean absolute error",
         };
+        let masked = rules.masked.as_ref();
         let mut lines = vec![
-            format!(
-                "an update in each round: a file of {update} bytes with the {} of a model, as training on our rows has changed them",
-                counted(numbers, "number")
-            ),
+            match masked {
+                None => format!(
+                    "an update in each round: a file of {update} bytes with the {} of a model, as training on our rows has changed them",
+                    counted(numbers, "number")
+                ),
+                Some(_) => format!(
+                    "a masked update in each round: a file of {update} bytes of random numbers. Of it others see nothing but the sum \
+                     with at least {} other updates: the {} of a model",
+                    LEAST - 1,
+                    counted(numbers, "number")
+                ),
+            },
             format!(
                 "  to the nodes of {whom}: one such file to each of them, {most} at most, in each of {} at most; {all} bytes in all",
                 counted(rounds, "round")
             ),
         ];
-        if rules.statistics_len > 0 {
+        if let Some(masked) = masked.filter(|masked| masked.statistics_len > 0) {
+            lines.push(format!(
+                "once, before the first round, to the same: {} bytes of masked statistics, of which others see the sum alone: number, mean \
+                 and spread of each numeric column, and of an outcome that is a number, over all sites' training rows together (a column \
+                 with fewer than {MIN_VALUES} values in all is withheld)",
+                masked.statistics_len
+            ));
+        } else if rules.statistics_len > 0 {
             lines.push(format!(
                 "once, before the first round, to the same: {} bytes of statistics, the number, mean and spread of each numeric \
                  column, and of an outcome that is a number, of our training rows (a column with fewer than {MIN_ROWS} values is withheld)",
                 rules.statistics_len
             ));
         }
-        lines.push(format!(
-            "to everybody who reads the chain: that we take part, with how many training rows; the hashes of these files; in each \
-             round one {metric} over our validation rows, if they are {} or more; when we answered, and where we cannot, one word why",
-            self.spec.evaluation.min_rows
-        ));
+        lines.push(match (masked, &self.spec.privacy) {
+            (None, Some(_)) => "to everybody who reads the chain: that we take part, with how many training rows; the hashes of these files; \
+                                no figure of our rows; when we answered, and where we cannot, one word why"
+                .into(),
+            (Some(_), Some(_)) => "to everybody who reads the chain: that we take part, with how many training rows; the hashes of these \
+                                   files; keys and shares that open the sum of each round; no figure of our rows; when we answered, and \
+                                   where we cannot, one word why"
+                .into(),
+            (None, None) => format!(
+                "to everybody who reads the chain: that we take part, with how many training rows; the hashes of these files; in each \
+                 round one {metric} over our validation rows, if they are {} or more; when we answered, and where we cannot, one word why",
+                self.spec.evaluation.min_rows
+            ),
+            (Some(_), None) => format!(
+                "to everybody who reads the chain: that we take part, with how many training rows; the hashes of these files; keys and \
+                 shares that open the sum of each round, and no site's update; when we answered, and where we cannot, one word why. Our \
+                 {metric} in a round is seen by nobody, only that of all sites' validation rows together, where {MIN_REPORTERS} sites or \
+                 more report one"
+            ),
+        });
         lines.push(
             "merged models, which hold what all have sent, to whoever of the members asks our node for them".into(),
         );
@@ -147,9 +181,20 @@ impl Screen<'_> {
             "no row, no cell and no picture: the worker, which reads them, reaches nothing but our own node".into(),
         );
         lines.push(
-            "an update can reveal something about the records that it was trained on: whether a person was among them, and features \
-             of patients who are rare. Whoever has it can try that, now and later; that it is deleted in time is agreed, not enforced"
-                .into(),
+            match masked {
+                None => {
+                    "an update can reveal something about the records that it was trained on: whether a person was among them, and \
+                     features of patients who are rare. Whoever has it can try that, now and later; that it is deleted in time is \
+                     agreed, not enforced"
+                }
+                Some(_) => {
+                    "the sum and the model can still reveal something about the records behind them, as can the difference of two sums \
+                     of which we are in one; masks bring what others see down to about what the model shows anyway. In return nobody \
+                     can see a bad update: a site that poisons its own moves the model unseen, within the agreed range and norm bound. \
+                     Whoever keeps the files and the chain, and can break X25519 one day, can take the masks off (docs/masks.md)"
+                }
+            }
+            .into(),
         );
         lines
     }
@@ -170,6 +215,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::audit::testing::{id, World};
+    use consilium_primitives::Masked;
 
     #[test]
     fn whoever_signs_reads_what_the_study_is_what_leaves_and_what_stays() {
@@ -216,6 +262,40 @@ mod tests {
         // away from the table
         let text = Screen { looked: None, samples: Some(70), ..screen }.lines().join("\n");
         assert!(text.contains("70 training rows were given by --samples"), "{text}");
+    }
+
+    #[test]
+    fn of_a_study_with_masks_nobody_is_said_to_see_an_update_or_a_figure() {
+        let world = World::new();
+        let mut study = world.history.info.state.clone();
+        let spec = StudySpec::from_canonical(world.history.spec.as_ref().unwrap()).unwrap();
+        let lens = spec.masked_lens().unwrap();
+        study.rules.update_len = lens.update;
+        study.rules.masked = Some(Masked { range_log2: 2, statistics_len: lens.statistics, figures_len: lens.figures });
+        let screen = Screen {
+            number: 4,
+            agreement: Hash::zero(),
+            study: &study,
+            spec: &spec,
+            own: id(2),
+            participants: &[id(1), id(2), id(3)],
+            names: &world.history.names,
+            looked: None,
+            samples: Some(70),
+        };
+        let text = screen.leaves().join("\n");
+        for part in [
+            &format!("a masked update in each round: a file of {} bytes of random numbers", lens.update) as &str,
+            "the sum with at least 2 other updates",
+            &format!("{} bytes of masked statistics", lens.statistics),
+            "is seen by nobody, only that of all sites' validation rows together",
+            "nobody can see a bad update",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        assert!(!text.contains("as training on our rows has changed them"), "{text}");
+        let all = screen.lines().join("\n");
+        assert!(all.contains("updates are masked") && all.contains("moves no number by more than 4"), "{all}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod predicted;
 mod questions;
+mod rounds;
 
 use super::{guess, validate::study_file};
 use crate::{
@@ -56,6 +57,9 @@ pub struct New {
     /// Rounds at most
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
+    /// Updates are masked: others see their sum alone, and nobody can see a bad one. Left out: participants can read each
+    #[arg(long)]
+    masked: bool,
     /// The study file to write
     #[arg(long, value_name = "FILE", default_value = "study.toml")]
     out: PathBuf,
@@ -99,6 +103,7 @@ struct Said {
     ignore: Vec<String>,
     title: Option<String>,
     rounds: u32,
+    masked: bool,
 }
 
 /// Writes a study file for a table.
@@ -119,6 +124,7 @@ pub async fn run(options: New) -> Result<()> {
         ignore: options.ignore,
         title: options.title,
         rounds: options.rounds,
+        masked: options.masked,
     };
     let column = predicted::find(&survey, if said.time.is_some() { "--event" } else { "--label" }, &said.label)?;
     let values: &[String] = if said.number { &[] } else { &column.values };
@@ -267,13 +273,11 @@ fn draft(survey: &Survey, said: &Said, data: &Path) -> Result<String> {
     text += &format!(
         "\n[model.logistic]   # or: [model.dense], hidden = [16], activation = \"relu\"\n\n\
          [training]\noptimizer = {{ adam = {{ learning_rate = 0.05 }} }}\nbatch_size = {}\nepochs = 2   # passes over the rows in each round\n{}\n\
-         [evaluation]\nvalidation_share = 0.3   # of each site's rows, kept out of training to measure on\n{}\n\
-         [rules]\nrounds = {}\ntraining_seconds = 10   # what the slowest site is expected to need in a round\n\
-         # min_participants = 2, merge = \"mean\", max_share = 0.5, enrolment_minutes = 1440, link_mbit = 20.0: docs/study-file.md\n",
+         [evaluation]\nvalidation_share = 0.3   # of each site's rows, kept out of training to measure on\n{}\n{}",
         if survey.rows > 10_000 { 128 } else { 32 },
         predicted.loss(),
         predicted.metric(),
-        said.rounds,
+        rounds::rules(said.rounds, said.masked),
     );
     Ok(text)
 }

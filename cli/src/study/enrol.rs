@@ -1,7 +1,7 @@
 //! `consilium study enrol`: an institution signs exactly one agreement, with the number of its training rows, after it was shown
 //! what that is ([`super::consent`]).
 
-use super::{consent::Screen, rows, voices::said};
+use super::{consent::Screen, private, rows, voices::said};
 use crate::{
     ask,
     chain::{agreement_hash, Chain, StudyInfo, SWARM},
@@ -11,8 +11,7 @@ use crate::{
 };
 use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
-use codec::Encode;
-use consilium_primitives::{Hash, InstitutionId, StudyId, StudyRules};
+use consilium_primitives::{budget::dataset_id, Hash, InstitutionId, StudyId, StudyRules};
 use consilium_study::StudySpec;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +29,12 @@ pub struct Enrol {
     /// This site's table, in place of the count: its training rows are counted, and it is named in the folder's sites.toml
     #[arg(long, value_name = "FILE", requires = "dir")]
     data: Option<PathBuf>,
+    /// Of a private study: the name under which this site counts what studies cost these rows, the same in every study
+    #[arg(long, value_name = "NAME")]
+    dataset: Option<String>,
+    /// Of a private study: how much all studies together may cost these rows
+    #[arg(long, value_name = "EPSILON", requires = "data")]
+    epsilon: Option<f64>,
     /// Folder of `consilium-node` and `ml-worker`. Left out: that of this program
     #[arg(long, value_name = "DIR", requires = "data")]
     bin_dir: Option<PathBuf>,
@@ -79,6 +84,17 @@ pub async fn run(options: Enrol) -> Result<()> {
         );
     }
     lengths_fit(&spec, &info.state.rules)?;
+    private::follows(&spec, &info.state.rules)?;
+    let counted = match &options.data {
+        Some(_) => private::counted(&spec, options.dataset.as_deref(), options.epsilon)?,
+        None => None,
+    };
+    let dataset = private::named(&spec, options.dataset.as_deref())?;
+    let (id, own) = Acting::institution(&chain, &signer).await?;
+    if let (Some(name), Some(privacy)) = (dataset, &info.state.rules.privacy) {
+        let budget = chain.budget(&id, &dataset_id(&id, name), at).await?;
+        private::has_room(budget.as_ref(), privacy, name, at.number, &acting.hint())?;
+    }
     let data = match &options.data {
         Some(data) => Some(data.canonicalize().with_context(|| format!("--data {}", data.display()))?),
         None => None,
@@ -91,18 +107,18 @@ pub async fn run(options: Enrol) -> Result<()> {
         (None, Some(data), Some(dir)) => {
             let programs = Programs::find(options.bin_dir.as_deref())?;
             let rows = rows::count(&programs, dir, &spec, &data).await?;
-            rows::name_in_sites(dir, &wanted, &data)?;
+            rows::name_in_sites(dir, (&wanted, info.state.rules.masked.is_some()), &data, counted)?;
             rows
         }
         _ => bail!("how many rows does this site train on? Give --data FILE with --dir FOLDER, or --samples ROWS"),
     };
-    let (_, own) = Acting::institution(&chain, &signer).await?;
-    chain.submit(&signer, SWARM, "enrol", (options.number, wanted, samples).encode()).await?;
+    let (call, arguments) = private::enrolment(options.number, &wanted, samples, dataset.map(|it| dataset_id(&id, it)));
+    chain.submit(&signer, SWARM, call, arguments).await?;
     let mut text = format!("{own} has enrolled in study {} with {samples} training rows", options.number);
     if let Some(dir) = acting.dir.as_ref().filter(|dir| rows::data_of(dir, &wanted).is_none()) {
         text += &format!(
             "\n  its worker is told of no table for it yet, and would refuse; name it: {}",
-            rows::naming(dir, &wanted)
+            rows::naming(dir, &wanted, info.state.rules.masked.is_some())
         );
     }
     said(acting, options.number, "enrolled", &own, &text)
@@ -126,7 +142,8 @@ async fn asked(options: &Enrol, chain: &Chain, info: &StudyInfo, spec: &[u8], da
     let looked = match data {
         Some(data) => {
             let programs = Programs::find(options.bin_dir.as_deref())?;
-            Some(rows::look(&programs, acting.dir.as_deref(), spec, data).await?)
+            let masked = info.state.rules.masked.is_some();
+            Some(rows::look(&programs, acting.dir.as_deref(), spec, masked, data).await?)
         }
         None => None,
     };
@@ -158,13 +175,18 @@ async fn asked(options: &Enrol, chain: &Chain, info: &StudyInfo, spec: &[u8], da
 /// The first that is another one, with both numbers.
 fn lengths_fit(spec: &[u8], rules: &StudyRules) -> Result<()> {
     let spec = StudySpec::from_canonical(spec).context("no worker takes this specification")?;
-    let lengths = [
-        ("update_len", rules.update_len, spec.update_len()),
-        ("merged_len", rules.merged_len, spec.merged_len(rules.merge.moments())),
-        ("statistics_len", rules.statistics_len, spec.statistics_len()),
+    let mut lengths = vec![
+        ("update_len", rules.update_len, spec.update_len()?),
+        ("merged_len", rules.merged_len, spec.merged_len(rules.merge.moments())?),
+        ("statistics_len", rules.statistics_len, spec.statistics_len()?),
     ];
+    if let Some(masked) = &rules.masked {
+        let lens = spec.masked_lens()?;
+        lengths[0].2 = lens.update;
+        lengths.push(("masked.statistics_len", masked.statistics_len, lens.statistics));
+        lengths.push(("masked.figures_len", masked.figures_len, lens.figures));
+    }
     for (name, signed, follows) in lengths {
-        let follows = follows?;
         if signed != follows {
             bail!(
                 "{name} is {signed} bytes in the rules, and {follows} follow from the specification: no file could have both, \
@@ -208,5 +230,27 @@ mod tests {
             }
         }
         assert!(lengths_fit(b"{}", &rules).is_err());
+    }
+
+    #[test]
+    fn of_a_study_with_masks_the_lengths_of_masked_files_are_looked_at() {
+        let text =
+            include_str!("../../../examples/breast-cancer/study.toml").replace("[rules]\n", "[rules]\nmasked = true\n");
+        let file = StudyFile::parse(&text).unwrap();
+        let spec = file.spec().canonical().unwrap();
+        let rules = file.rules(2_000, 4).unwrap();
+        lengths_fit(&spec, &rules).unwrap();
+        type Change = fn(&mut StudyRules);
+        let change: [(&str, Change); 3] = [
+            ("update_len", |rules| rules.update_len += 1),
+            ("masked.statistics_len", |rules| rules.masked.as_mut().unwrap().statistics_len += 1),
+            ("masked.figures_len", |rules| rules.masked.as_mut().unwrap().figures_len += 1),
+        ];
+        for (name, change) in change {
+            let mut slip = rules.clone();
+            change(&mut slip);
+            let error = lengths_fit(&spec, &slip).unwrap_err().to_string();
+            assert!(error.starts_with(name), "{error}");
+        }
     }
 }

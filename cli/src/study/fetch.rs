@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(words, "ml-worker pack --dir model --out model/ready");
         let data = dir.join("my table.csv");
         fs::write(&data, "a\n").unwrap();
-        name_in_sites(&dir, &agreement, &data).unwrap();
+        name_in_sites(&dir, (&agreement, false), &data, None).unwrap();
         let words = pack(Path::new("model"), &dir, &agreement).join(" ");
         assert!(words.starts_with("ml-worker pack --dir model --out model/ready --data "), "{words}");
         assert!(words.contains("my table.csv' --secret ") && words.ends_with("worker/secret"), "{words}");

@@ -2,6 +2,7 @@
 //!
 //! * [`register`], [`enrol`]: a study is proposed, and signed; [`consent`]: what is read before;
 //! * [`rows`]: the rows of a table that a site's worker will train on, and the table's entry in `sites.toml`;
+//! * [`private`]: what is said of a private study, and what its signers look at;
 //! * [`fetch`]: a finished study's model;
 //! * `new` writes a study file ([`guess`]: what it takes columns and values for), and `validate` looks at one;
 //! * [`sentences`]: what is signed, in words; [`voices`]: starting a study, leaving it, letting it go on, ending it;
@@ -9,9 +10,11 @@
 //! * [`answers`]: whose part of a round will not come, and why; [`waiting`]: whose part is waited for, and until when; [`gone`]: since when it is away;
 //! * [`silence`]: who is not waited for, since nothing came from it;
 //! * [`watch`]: a study as it goes, to its end;
+//! * [`masked`]: rounds whose updates were summed under masks;
 //! * [`losses`]: what sites have reported of a round's model; [`standstill`]: why a study stands still, and what to do next.
 
 pub mod answers;
+mod closed;
 mod consent;
 mod draft;
 mod enrol;
@@ -19,6 +22,8 @@ pub mod fetch;
 pub mod gone;
 mod guess;
 pub mod losses;
+pub mod masked;
+pub mod private;
 mod register;
 pub mod rows;
 pub mod sentences;
@@ -31,9 +36,10 @@ pub mod waiting;
 mod watch;
 
 use crate::{chain::Chain, site};
-use anyhow::{Context, Result};
+use anyhow::{bail, Result};
 use clap::Subcommand;
 use consilium_primitives::{Hash, StudyId};
+use std::time::{Duration, Instant};
 use voices::{speak, Voice};
 
 /// What can be signed.
@@ -60,6 +66,10 @@ pub enum Command {
     /// A study that runs is not ended by anybody: it ends with its last round. A site that wants no more of it leaves it
     /// (`consilium study withdraw`); once fewer are left than the agreement asks for, it pauses, and can be ended then.
     Abort(voices::Plain),
+    /// Gives up the masked sum for which a study is paused (its proposer, or as many members as let it go on)
+    ///
+    /// The round is void: the model stays as it was, and the next round trains anew. Nobody's update has been seen.
+    Abandon(voices::Plain),
     /// Goes on from the attested model, although this site has computed another one
     ///
     /// A site whose merge differs from the attested one, also when it is computed a second time, takes no further part in
@@ -88,6 +98,7 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Withdraw(options) => speak(Voice::Withdraw, options).await,
         Command::Resume(options) => speak(Voice::Resume, options).await,
         Command::Abort(options) => speak(Voice::Abort, options).await,
+        Command::Abandon(options) => speak(Voice::Abandon, options).await,
         Command::Accept(options) => site::accept(options).await,
         Command::Fetch(options) => fetch::run(options).await,
         Command::Figures(options) => crate::report::own::run(*options).await,
@@ -95,14 +106,30 @@ pub async fn run(command: Command) -> Result<()> {
     }
 }
 
-/// The number that the chain gave to the study with this agreement.
+/// How long the best chain may lack a study that a block has registered: another block may have taken that one's place, and the call
+/// is in the next.
+const LOOKED_FOR: Duration = Duration::from_secs(20);
+
+/// The number that the chain gave to the study with this agreement, which a block has registered.
 ///
 /// # Errors
 /// There is none.
 pub async fn find(chain: &Chain, agreement: &Hash) -> Result<StudyId> {
-    registered(chain, agreement).await?.with_context(|| {
-        format!("the chain has registered another agreement than the one proposed ({})", hex::encode(agreement))
-    })
+    let until = Instant::now() + LOOKED_FOR;
+    loop {
+        if let Some(number) = registered(chain, agreement).await? {
+            return Ok(number);
+        }
+        if Instant::now() > until {
+            bail!(
+                "a block registered the study, and {} s later the best chain has none with this agreement ({}): look at \
+                 `consilium study` before it is registered again",
+                LOOKED_FOR.as_secs(),
+                hex::encode(agreement)
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 /// The number of the newest study with this agreement, if there is any.

@@ -1,6 +1,6 @@
 //! `consilium study register`: a study is proposed.
 
-use super::{find, validate::study_file};
+use super::{find, private, validate::study_file};
 use crate::{
     chain::{agreement_hash, consortium::Consortium, SWARM},
     motions::Acting,
@@ -10,7 +10,8 @@ use anyhow::{bail, Context, Result};
 use clap::Args;
 use codec::Encode;
 use consilium_primitives::{
-    rules::{RulesError, MAX_PARTICIPANTS},
+    masks,
+    rules::{liars_survived, RulesError, MAX_PARTICIPANTS},
     InstitutionId, InstitutionNotice, StudyRules,
 };
 use serde_json::json;
@@ -57,6 +58,10 @@ pub async fn run(options: Register) -> Result<()> {
     if let Some(warning) = &warning {
         eprintln!("warning: {shown}: {warning}");
     }
+    let masks = rules.masked.and_then(|_| of_masks(takers, rules.min_participants));
+    if let Some(masks) = &masks {
+        eprintln!("warning: {shown}: {masks}");
+    }
     let agreement = agreement_hash(chain.genesis(), &proposer, &rules, &spec);
     chain.submit(&signer, SWARM, "register", (&rules, &spec).encode()).await?;
     let number = find(&chain, &agreement).await?;
@@ -69,6 +74,7 @@ pub async fn run(options: Register) -> Result<()> {
             "agreement": hex::encode(agreement),
             "bytes_per_site_and_round": traffic,
             "warning": warning,
+            "masks": masks,
             "rules": show::rules_json(&rules),
         }));
     }
@@ -77,9 +83,34 @@ pub async fn run(options: Register) -> Result<()> {
     out!("  with {takers} participants, {traffic} bytes go through each site's link in a round");
     out!("  each site reads it (consilium study {number} --dir FOLDER), and enrols with its table and its own folder:");
     let agreement = hex::encode(agreement);
-    out!("    consilium study enrol {number} --agreement {agreement} --data FILE --dir FOLDER");
+    let counted = rules.privacy.map_or("", |_| " --dataset NAME --epsilon 8");
+    out!("    consilium study enrol {number} --agreement {agreement} --data FILE{counted} --dir FOLDER");
+    if let Some(privacy) = &rules.privacy {
+        let (delta, unit) = (privacy.delta_exp, private::per(privacy.unit));
+        out!("  before that, where its people have not said yet what all studies together may cost these rows:");
+        out!("    consilium budget declare NAME --epsilon 8 --delta 1e-{delta} --unit {unit} --dir FOLDER");
+    }
     out!("  when all have: consilium study start {number}{}", acting.hint());
     Ok(())
+}
+
+/// What masks among so few mean, for people; none where they hide an update well.
+fn of_masks(takers: u32, fewest: u32) -> Option<String> {
+    if takers <= masks::LEAST {
+        return Some(
+            "with three hospitals each sees the sum of the other two, and two together see the third; if one fails in a round, the \
+             round waits. Invite four or more"
+                .into(),
+        );
+    }
+    // so many liars among them are survived
+    let safe = liars_survived(takers).saturating_add(2).max(masks::LEAST);
+    (fewest < safe).then(|| {
+        format!(
+            "min_participants is {fewest}: with masks and {takers} hospitals, {safe} or more keep a sum from telling of one hospital even \
+             where finality is broken (docs/masks.md)"
+        )
+    })
 }
 
 /// What the chain would refuse of rules, for people.
@@ -108,6 +139,23 @@ fn wrong(error: RulesError) -> &'static str {
         RulesError::Kept => "keep_updates must lie between 0 and 3",
         RulesError::Merge => "merge and liars do not go together, or a number of the merge is 0",
         RulesError::RuleMin => "min_participants is below what the merge needs for so many liars",
+        RulesError::MaskedRule => "masked goes with merge = \"mean\" alone: every other merge looks at single updates",
+        RulesError::MaskedLiars => "masked goes with liars = 0 alone: the mean tolerates none",
+        RulesError::MaskedBound => "masked does not go with norm_bound = \"median\": write a length",
+        RulesError::MaskedMixing => "masked does not go with mixing, which compares single updates",
+        RulesError::MaskedParticipants => "masked needs min_participants of 3 or more",
+        RulesError::MaskedShare => "masked needs max_share of 0.5 or less",
+        RulesError::MaskedRange => "masked_range must be a power of two between 2^-16 and 2^16",
+        RulesError::MaskedLength => "a masked file of the model is empty, or larger than 4 GiB",
+        RulesError::PrivacyRate => "privacy.rate must be above 0, and at most 1",
+        RulesError::PrivacySteps => "privacy.steps and privacy.clip must be above 0",
+        RulesError::PrivacyNoise => "privacy leaves no noise: ask for a smaller epsilon",
+        RulesError::PrivacyDelta => "privacy.delta must be a power of ten from 1e-3 to 1e-12",
+        RulesError::PrivacySpend => "a round would cost nothing: ask for a smaller privacy.delta or more steps",
+        RulesError::PrivacyShared => "privacy.noise = \"shared\" is not taken yet: set \"local\"",
+        RulesError::PrivacyFigures => {
+            "[privacy] goes with neither target_loss nor patience, nor with scaling by the sites' rows"
+        }
     }
 }
 
@@ -172,6 +220,20 @@ mod tests {
             participant,
         };
         [notice(1, "Alder Clinic", true), notice(2, "Birch Hospital", true), notice(3, "Notary", false)]
+    }
+
+    #[test]
+    fn what_masks_among_so_few_mean_is_said() {
+        let said = of_masks(3, 3).unwrap();
+        for part in
+            ["each sees the sum of the other two", "two together see the third", "the round waits", "four or more"]
+        {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+        assert_eq!(of_masks(4, 3), None);
+        // of seven, two liars are survived
+        assert!(of_masks(7, 3).unwrap().contains("4 or more"));
+        assert_eq!(of_masks(7, 4), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::{
 };
 
 /// How many rows of a table the worker of a folder will train on, by the agreed specification and the worker's secret: the
-/// worker's own program counts them.
+/// worker's own program counts them. Of a study that promises privacy to patients, how many patients these are of.
 ///
 /// # Errors
 /// The table does not fit the specification, as the worker says; the secret cannot be read, or nothing is left to train on.
@@ -26,7 +26,10 @@ pub async fn count(programs: &Programs, dir: &Path, spec: &[u8], data: &Path) ->
     command.arg("check").arg("--spec").arg(file.path()).arg("--data").arg(data);
     command.arg("--secret").arg(dir.join(WORKER_SECRET));
     let found = answer(command).await?;
-    let rows = found["training"]["rows"].as_u64().context("the worker counted no training rows")?;
+    let rows = found["units"]
+        .as_u64()
+        .or(found["training"]["rows"].as_u64())
+        .context("the worker counted no training rows")?;
     if rows == 0 {
         bail!("{}: no row is left to train on", data.display());
     }
@@ -53,10 +56,13 @@ pub struct Looked {
 ///
 /// # Errors
 /// The worker's program cannot be started, or cannot read the specification.
-pub async fn look(programs: &Programs, dir: Option<&Path>, spec: &[u8], data: &Path) -> Result<Looked> {
+pub async fn look(programs: &Programs, dir: Option<&Path>, spec: &[u8], masked: bool, data: &Path) -> Result<Looked> {
     let file = written(spec)?;
     let mut command = Command::new(&programs.worker);
     command.arg("preflight").arg("--spec").arg(file.path()).arg("--data").arg(data);
+    if masked {
+        command.arg("--masked");
+    }
     if let Some(dir) = dir {
         command.arg("--secret").arg(dir.join(WORKER_SECRET));
     }
@@ -68,16 +74,22 @@ pub async fn look(programs: &Programs, dir: Option<&Path>, spec: &[u8], data: &P
     Ok(Looked { usable: said.status.success(), words })
 }
 
-/// An agreement's entry of `sites.toml`.
-pub fn entry(agreement: &Hash, data: &Path) -> String {
+/// An agreement's entry of `sites.toml`. Of one with masked sums it says so: the worker then refuses to work without masks.
+pub fn entry(agreement: &Hash, masked: bool, data: &Path) -> String {
     let quoted = toml::Value::String(data.to_string_lossy().into_owned());
-    format!("[[study]]\nagreement = \"{}\"\ndata = {quoted}\n", hex::encode(agreement))
+    let masked = if masked { "masked = true\n" } else { "" };
+    format!("[[study]]\nagreement = \"{}\"\ndata = {quoted}\n{masked}", hex::encode(agreement))
+}
+
+/// Lines of an entry that say under which name a private study's rows are counted, and how much they may cost.
+fn counting(counted: Option<(&str, f64)>) -> String {
+    counted.map_or_else(String::new, |(dataset, epsilon)| format!("dataset = \"{dataset}\"\nepsilon = {epsilon:?}\n"))
 }
 
 /// A line for a shell that adds an agreement's entry to a folder's `sites.toml`; the table is to be named in it.
-pub fn naming(dir: &Path, agreement: &Hash) -> String {
+pub fn naming(dir: &Path, agreement: &Hash, masked: bool) -> String {
     let folder = dir.join(SITES).display().to_string().replace('\'', "'\\''");
-    let lines = entry(agreement, Path::new("FILE")).trim_end().replace('\n', "\\n");
+    let lines = entry(agreement, masked, Path::new("FILE")).trim_end().replace('\n', "\\n");
     format!("printf '{lines}\\n' >> '{folder}'")
 }
 
@@ -98,11 +110,17 @@ pub fn data_of(dir: &Path, agreement: &Hash) -> Option<PathBuf> {
     named(&table, agreement).map(|data| dir.join(data))
 }
 
-/// Names the table for an agreement in the folder's `sites.toml`, where nothing is said of that agreement yet.
+/// Names the table for an agreement in the folder's `sites.toml`, where nothing is said of that agreement yet; of a private study
+/// with the data set that it counts for, and what that may cost.
 ///
 /// # Errors
 /// The file cannot be read or written, or names another table.
-pub fn name_in_sites(dir: &Path, agreement: &Hash, data: &Path) -> Result<()> {
+pub fn name_in_sites(
+    dir: &Path,
+    (agreement, masked): (&Hash, bool),
+    data: &Path,
+    counted: Option<(&str, f64)>,
+) -> Result<()> {
     let file = dir.join(SITES);
     let shown = file.display();
     let text = match fs::read_to_string(&file) {
@@ -129,7 +147,7 @@ pub fn name_in_sites(dir: &Path, agreement: &Hash, data: &Path) -> Result<()> {
         if let Ok(old) = fs::metadata(&file) {
             to.set_permissions(old.permissions())?;
         }
-        to.write_all(format!("{text}{between}{}", entry(agreement, data)).as_bytes())?;
+        to.write_all(format!("{text}{between}{}{}", entry(agreement, masked, data), counting(counted)).as_bytes())?;
         to.sync_all()?;
         fs::rename(&new, &file)
     };
@@ -148,10 +166,12 @@ mod tests {
         fs::create_dir(&dir).unwrap();
         let agreement = Hash::repeat_byte(0xab);
         fs::write(dir.join(SITES), "# ours\n").unwrap();
-        let line = naming(&dir, &agreement);
+        let line = naming(&dir, &agreement, true);
         assert_eq!(line.lines().count(), 1);
         assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success(), "{line}");
         assert_eq!(data_of(&dir, &agreement), Some(dir.join("FILE")));
+        let table: toml::Table = fs::read_to_string(dir.join(SITES)).unwrap().parse().unwrap();
+        assert_eq!(table["study"][0]["masked"].as_bool(), Some(true));
     }
 
     #[test]
@@ -163,20 +183,27 @@ mod tests {
         fs::write(&other, "a\n").unwrap();
         let agreement = Hash::repeat_byte(0xab);
         fs::write(dir.join(SITES), "# ours").unwrap();
-        name_in_sites(&dir, &agreement, &one).unwrap();
-        name_in_sites(&dir, &agreement, &one).unwrap();
+        name_in_sites(&dir, (&agreement, false), &one, None).unwrap();
+        name_in_sites(&dir, (&agreement, false), &one, None).unwrap();
         let text = fs::read_to_string(dir.join(SITES)).unwrap();
-        assert_eq!(text, format!("# ours\n{}", entry(&agreement, &one)));
+        assert_eq!(text, format!("# ours\n{}", entry(&agreement, false, &one)));
         let table: toml::Table = text.parse().unwrap();
         assert_eq!(table["study"][0]["data"].as_str(), one.to_str());
-        let error = name_in_sites(&dir, &agreement, &other).unwrap_err().to_string();
+        let error = name_in_sites(&dir, (&agreement, false), &other, None).unwrap_err().to_string();
         assert!(error.contains("one \"1\".csv") && error.contains("other.csv"), "{error}");
-        name_in_sites(&dir, &Hash::repeat_byte(1), &other).unwrap();
+        name_in_sites(&dir, (&Hash::repeat_byte(1), true), &other, None).unwrap();
         let table: toml::Table = fs::read_to_string(dir.join(SITES)).unwrap().parse().unwrap();
         assert_eq!(table["study"].as_array().unwrap().len(), 2);
+        // a study whose people agreed on masks says so, and no other one does
+        assert_eq!((table["study"][0].get("masked"), table["study"][1]["masked"].as_bool()), (None, Some(true)));
         fs::write(dir.join(SITES), "[[study]\n").unwrap();
-        assert!(format!("{:#}", name_in_sites(&dir, &agreement, &one).unwrap_err()).contains(SITES));
+        assert!(format!("{:#}", name_in_sites(&dir, (&agreement, false), &one, None).unwrap_err()).contains(SITES));
         fs::remove_file(dir.join(SITES)).unwrap();
-        name_in_sites(&dir, &agreement, &one).unwrap();
+        name_in_sites(&dir, (&agreement, false), &one, None).unwrap();
+        fs::remove_file(dir.join(SITES)).unwrap();
+        name_in_sites(&dir, (&agreement, false), &one, Some(("oncology-2026", 8.0))).unwrap();
+        let table: toml::Table = fs::read_to_string(dir.join(SITES)).unwrap().parse().unwrap();
+        assert_eq!(table["study"][0]["dataset"].as_str(), Some("oncology-2026"));
+        assert_eq!(table["study"][0]["epsilon"].as_float(), Some(8.0));
     }
 }

@@ -71,12 +71,15 @@ pub fn rules(study: &Study, names: &Names) -> Vec<String> {
             OnStall::Abort => "where too few updates come, the study ends",
         }
         .into(),
-        match rules.keep_updates {
-            0 => "members keep each other's updates until the next round has closed".into(),
-            some => format!("members keep each other's updates for {} after their own", counted(some.into(), "round")),
+        match (rules.keep_updates, files(rules)) {
+            (0, files) => format!("members keep each other's {files} until the next round has closed"),
+            (some, files) => {
+                format!("members keep each other's {files} for {} after their own", counted(some.into(), "round"))
+            }
         },
         format!(
-            "files: an update has {} bytes, a merged model {}{}",
+            "files: {} has {} bytes, a merged model {}{}",
+            if rules.masked.is_some() { "a masked update" } else { "an update" },
             rules.update_len,
             rules.merged_len,
             match rules.statistics_len {
@@ -85,13 +88,40 @@ pub fn rules(study: &Study, names: &Names) -> Vec<String> {
             }
         ),
     ];
+    lines.extend(super::private::rule(rules));
+    if let Some(masked) = &rules.masked {
+        lines.push(masks(masked.range_log2));
+    }
     if let Some(target) = rules.target {
-        lines.push(format!("it ends early once more than half report a loss of {} or less", number(target)));
+        let whose = if rules.masked.is_some() {
+            "the loss of all sites together is"
+        } else {
+            "more than half report a loss of"
+        };
+        lines.push(format!("it ends early once {whose} {} or less", number(target)));
     }
     if rules.patience > 0 {
         lines.push(format!("it ends early after {} without a better one", counted(rules.patience.into(), "round")));
     }
     lines
+}
+
+/// What masks mean.
+fn masks(range_log2: i8) -> String {
+    format!(
+        "updates are masked: others see the sum of at least {}, their own among them, and no site's update, loss or statistics; in return \
+         nobody can see a bad update, and no rule that looks at single ones is there. A step moves no number by more than {}",
+        updates(consilium_primitives::masks::LEAST),
+        2f64.powi(i32::from(range_log2))
+    )
+}
+
+/// What members keep of each other.
+fn files(rules: &StudyRules) -> &'static str {
+    match rules.masked {
+        Some(_) => "masked files",
+        None => "updates",
+    }
 }
 
 fn sites(count: u32) -> String {

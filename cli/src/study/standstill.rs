@@ -87,6 +87,9 @@ fn again(reason: AbortReason, round: u32) -> String {
         }
         AbortReason::PausedTooLong | AbortReason::Stalled => "mend what is named here, then register it anew",
         AbortReason::Decided => "who wants it all the same registers it anew",
+        AbortReason::StatisticsUnusable => {
+            "mend what is wrong with masks or files at the sites, or set data.scaling to \"site\", then register it anew"
+        }
     };
     let model = match round {
         0 | 1 => "",
@@ -108,6 +111,15 @@ fn parts(study: &Study) -> Vec<(InstitutionId, Option<bool>, &'static str)> {
             _ => None,
         };
         let models = matches!(&study.phase, Phase::Paused(pause) if matches!(pause.back, Back::Certifying { .. }));
+        let shares = matches!(&study.phase, Phase::Paused(pause) if matches!(pause.back, Back::Revealing(_)));
+        if shares {
+            let words = match done {
+                Some(true) => "has given its shares",
+                Some(false) => "has NOT given its shares",
+                None => "has no update in the sum",
+            };
+            return (member.id, done, words);
+        }
         let words = match (done, models, left_out) {
             (Some(false), false, true) => "is left out for some rounds, and has NOT committed",
             (Some(true), false, _) => "has committed",

@@ -124,7 +124,7 @@ pub async fn run(options: Validate) -> Result<()> {
                 );
             }
             let programs = Programs::find(options.bin_dir.as_deref())?;
-            Some(rows::look(&programs, options.dir.as_deref(), &canonical, data).await?)
+            Some(rows::look(&programs, options.dir.as_deref(), &canonical, rules.masked.is_some(), data).await?)
         }
         None => None,
     };

@@ -2,8 +2,10 @@
 
 use super::{
     answers::{failures, Failure},
+    closed::in_a_line,
     gone::gone,
     losses::{mean, without},
+    masked,
     sentences::{not_enrolled, rules},
     silence,
     standstill::{absent, before_end, standstill, trouble},
@@ -22,7 +24,7 @@ use crate::{
 };
 use anyhow::Result;
 use consilium_primitives::{
-    round::{DropReason, Kind, Phase, RoundRecord, Study},
+    round::{DropReason, Phase, RoundRecord, Study},
     InstitutionId, StudyId,
 };
 use consilium_study::StudySpec;
@@ -157,6 +159,7 @@ impl Seen<'_> {
             let mut round = record_json(record, &losses, names);
             round["mean_loss"] = mean(&info.state, record, &losses).map_or(Value::Null, |mean| mean.json(names));
             round["without"] = json!(self.named(&without(&info.state, record)));
+            round["masked"] = masked::json(&info.state, &self.records, record, names);
             rounds.push(round);
         }
         document["rounds"] = json!(rounds);
@@ -253,6 +256,7 @@ impl Seen<'_> {
         for (who, why) in &record.dropped {
             lines.push(format!("  dropped: {} ({})", name(names, who), with_code(*why)));
         }
+        lines.extend(masked::lines(&self.info.state, &self.records, record, names));
         for (who, root) in &record.dissenters {
             lines.push(format!("  dissented: {}, with {}", name(names, who), short(root)));
         }
@@ -270,6 +274,7 @@ impl Seen<'_> {
             if let Some(mean) = mean(&self.info.state, record, &losses) {
                 told.push(format!("  round {}: {}", record.round, mean.words(&self.names)));
             }
+            told.extend(masked::pooled(record));
         }
         told.truncate(LAST);
         if !told.is_empty() {
@@ -318,47 +323,12 @@ fn signed(info: &StudyInfo, spec: Option<&[u8]>, names: &Names) {
     }
 }
 
-/// A closed round in a line; `without`: members that have no part in it.
-fn in_a_line(record: &RoundRecord, without: &[String]) -> String {
-    let absent = match without {
-        [] => String::new(),
-        some => format!(" (none from {})", some.join(", ")),
-    };
-    let what = match (record.kind, record.round) {
-        (Kind::Statistics, _) => format!("the statistics, of {}{absent}", counted(record.inputs.len() as u64, "site")),
-        (Kind::Model, 0) => "the initial model, which each site has made alike".into(),
-        (Kind::Model, round) => {
-            format!("round {round}, merged of {}{absent}", counted(record.inputs.len() as u64, "update"))
-        }
-    };
-    let dissent = match record.dissenters.len() {
-        0 => String::new(),
-        some => format!(", otherwise by {some}"),
-    };
-    format!(
-        "{what}: computed alike by {}{dissent}; blocks {} to {}; hash {}…",
-        counted(record.attesters.len() as u64, "site"),
-        record.opened_at,
-        record.closed_at,
-        short(&record.root)
-    )
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::audit::testing::World;
-    use consilium_primitives::round::Collecting;
-
-    #[test]
-    fn a_round_that_somebody_has_no_part_in_names_it() {
-        let mut world = World::new();
-        let record = world.round(2).clone();
-        assert!(in_a_line(&record, &[]).starts_with("round 2, merged of 3 updates: computed alike by 3 sites"));
-        let said = in_a_line(&record, &["Birch Hospital".into()]);
-        assert!(said.starts_with("round 2, merged of 3 updates (none from Birch Hospital): computed"), "{said}");
-    }
+    use consilium_primitives::round::{Collecting, Kind};
 
     #[test]
     fn a_member_that_is_left_out_is_told_with_the_round_it_comes_back_in() {

@@ -1,4 +1,4 @@
-//! `consilium study start`, `withdraw`, `resume` and `abort`: what an institution says of a study without more ado, and what came
+//! `consilium study start`, `withdraw`, `resume`, `abort` and `abandon`: what an institution says of a study without more ado, and what came
 //! of it, in words.
 
 use super::sentences::missing;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use codec::Encode;
 use consilium_primitives::{
-    round::{bit, Mask, Pause, Phase, Study},
+    round::{bit, Back, Mask, Pause, Phase, Study},
     InstitutionId, StudyId,
 };
 use serde_json::json;
@@ -36,6 +36,8 @@ pub enum Voice {
     Resume,
     /// It ends.
     Abort,
+    /// The masked sum that it waits for is given up.
+    Abandon,
 }
 
 impl Voice {
@@ -45,6 +47,7 @@ impl Voice {
             Self::Withdraw => "withdraw",
             Self::Resume => "resume",
             Self::Abort => "abort",
+            Self::Abandon => "abandon",
         }
     }
 
@@ -55,6 +58,7 @@ impl Voice {
             Self::Withdraw => "left",
             Self::Resume => "asked to go on",
             Self::Abort => "asked to end",
+            Self::Abandon => "asked to give the sum up",
         }
     }
 }
@@ -118,6 +122,10 @@ fn refused(voice: Voice, number: StudyId, study: &Study, who: &InstitutionId, na
                 count(voices, study, pause, names)
             )
         }
+        (Voice::Abandon, Phase::Paused(Pause { back: Back::Revealing(_) | Back::Summing(_), .. })) => return None,
+        (Voice::Abandon, _) => {
+            format!("{stands} paused for a masked sum: it is {}, round {}", phase(study), study.round)
+        }
         (Voice::Resume, _) => format!("{stands} paused: it is {}, round {}", phase(study), study.round),
         (Voice::Abort, Phase::Enrolling { .. }) => {
             format!("study {number} enrols: {}, which proposed it, alone ends it now", name(names, &study.proposer))
@@ -158,6 +166,14 @@ fn outcome(voice: Voice, number: StudyId, study: &Study, own: &str, names: &Name
             format!("study {number}: {own} asks that it ends: {}", count(pause.abort, study, pause, names))
         }
         (Voice::Abort, _) => format!("study {number} has ended, as {own} asked"),
+        (Voice::Abandon, Phase::Paused(Pause { back: Back::Revealing(_) | Back::Summing(_), roster, .. })) => format!(
+            "study {number}: {own} asks that the sum is given up: as many must ask as let it go on, {}; {}, which proposed it, alone is enough",
+            study.rules.close_late(roster.count_ones()),
+            name(names, &study.proposer)
+        ),
+        (Voice::Abandon, _) => {
+            format!("study {number}: the sum is given up, as {own} asked; its round is void, and the next one trains anew")
+        }
     }
 }
 
@@ -175,7 +191,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::audit::testing::World;
-    use consilium_primitives::round::{AbortReason, Back, Kind, PauseReason, PerMember};
+    use consilium_primitives::round::{AbortReason, Kind, PauseReason, PerMember};
 
     fn paused(resume: Mask) -> (Study, Names) {
         let world = World::new();

@@ -1,5 +1,6 @@
 //! What a study waits for now: of whom, since when, until when, and what comes then. Pure, but for the times of blocks.
 
+mod masked;
 #[cfg(test)]
 mod tests;
 
@@ -121,9 +122,10 @@ fn phase(study: &Study, registered_at: u32, now: u32) -> Option<(String, u32, u3
         }
         Phase::Collecting(c) => {
             let what = match c.kind {
-                Kind::Statistics => "the sites' statistics".into(),
+                Kind::Statistics => "the sites' statistics".to_owned(),
                 Kind::Model => format!("the updates of round {round}"),
-            };
+                Kind::Evaluation => "the sites' figures of the last merge".to_owned(),
+            } + masked::step(study);
             let (until, then) = match c.freeze_at {
                 Some(at) => (at, "the grace is over: enough are in, and it goes on without who is late".into()),
                 None if c.extended => (c.limit, stall().into()),
@@ -139,6 +141,7 @@ fn phase(study: &Study, registered_at: u32, now: u32) -> Option<(String, u32, u3
             let of = match m.kind {
                 Kind::Statistics => "the merge of the statistics".into(),
                 Kind::Model => format!("the merge of round {round}"),
+                Kind::Evaluation => "the sum of the last figures".into(),
             };
             let what = match (m.stands, m.attempt) {
                 (true, _) => {
@@ -150,6 +153,7 @@ fn phase(study: &Study, registered_at: u32, now: u32) -> Option<(String, u32, u3
             let then = "it closes with the result that more than half agree on; else it is tried again without what others lack";
             (what, m.began, m.until, then.into())
         }
+        Phase::Gathering(_) | Phase::Revealing(_) | Phase::Summing(_) => return masked::phase(study, now),
         Phase::FinalEvaluation { until, .. } => {
             let then = "the best round is chosen by what has been reported";
             ("the last evaluation".into(), until.saturating_sub(service), *until, then.into())
@@ -184,7 +188,11 @@ fn sooner(study: &Study, now: u32) -> Option<(u32, String)> {
     let (asked, windows) = (c.roster.count_ones(), study.windows());
     let (needed, there) = (study.rules.freeze_needs(asked), c.commitments.len());
     let at = now.max(c.start.saturating_add(windows.expected)).saturating_add(windows.grace);
-    let part = if c.kind == Kind::Statistics { "statistics" } else { "updates" };
+    let part = match c.kind {
+        Kind::Statistics => "statistics",
+        Kind::Model => "updates",
+        Kind::Evaluation => "figures",
+    };
     (at < c.limit).then(|| {
         let words = format!(
             "once the {part} of {needed} of {asked} sites are in ({there} so far), the others have {} blocks more, the grace; then it \
@@ -202,12 +210,16 @@ fn state(study: &Study, index: u8, now: u32) -> (bool, String) {
     match &study.phase {
         Phase::Enrolling { .. } => (true, "has enrolled".into()),
         Phase::Collecting(c) => {
-            let part = if c.kind == Kind::Statistics { "statistics" } else { "update" };
+            let part = match c.kind {
+                Kind::Statistics => "statistics",
+                Kind::Model => "update",
+                Kind::Evaluation => "figures",
+            };
             match c.commitments.iter().find(|commitment| commitment.member == index) {
                 Some(commitment) => (true, format!("has sent its {part}, in block {}", commitment.at)),
                 None if c.awaited & mine != 0 => match unawaited(study, index) {
                     Some(it) => (false, it.words(study.rules.max_rounds)),
-                    None => (false, format!("is awaited: its {part}")),
+                    None => masked::paired(study, index).unwrap_or((false, format!("is awaited: its {part}"))),
                 },
                 None if c.roster & mine != 0 => (true, format!("no {part} of it will come")),
                 None => (false, "is not asked in this round".into()),
@@ -219,6 +231,7 @@ fn state(study: &Study, index: u8, now: u32) -> (bool, String) {
             false => (false, "is not asked".into()),
         },
         Phase::Merging(m) => merging(study, m, index, now),
+        Phase::Gathering(_) | Phase::Revealing(_) | Phase::Summing(_) => masked::state(study, index),
         Phase::FinalEvaluation { roster, reported, .. } => match roster & mine {
             0 => (false, "is not asked".into()),
             _ => plain(reported & mine != 0, "has reported", "is awaited: its loss of the last merge"),

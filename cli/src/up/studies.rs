@@ -186,7 +186,7 @@ fn line(
     let Some(data) = data_of(dir, &info.agreement) else {
         bail!(
             "{SITES} names no table for its agreement, so that its duties are refused here; name it, in the place of FILE: {}",
-            naming(dir, &info.agreement)
+            naming(dir, &info.agreement, info.state.rules.masked.is_some())
         );
     };
     let folder = dir.display();
@@ -301,7 +301,7 @@ mod tests {
         assert!(text.contains(SITES) && text.contains(&hash) && text.contains("data = \"FILE\""), "{text}");
         let data = dir.join("t.csv");
         fs::write(&data, "a\n").unwrap();
-        name_in_sites(&dir, &info.agreement, &data).unwrap();
+        name_in_sites(&dir, (&info.agreement, false), &data, None).unwrap();
         let text = said(&info, None, None);
         assert!(text.starts_with("ok ") && text.contains("rows signed"), "{text}");
         // what the worker could not do, in its own words

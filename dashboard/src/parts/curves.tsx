@@ -13,13 +13,17 @@ const SHOWN = 20;
 
 interface Line { name: string; stroke: string; width: number; dash?: number[]; rings?: boolean; values: (number | null)[] }
 
+/** Whether a figure of a round is there: of a site, or with masks of all together. */
+const measuredIn = (round: Round, study: Study) => (study.masked ? round.mean !== null : round.losses.length > 0);
+
 function lines(study: Study): { x: number[]; lines: Line[] } {
-  const rounds = study.rounds.filter((round) => round.kind === 'round' && round.losses.length > 0);
+  const rounds = study.rounds.filter((round) => round.kind === 'round' && measuredIn(round, study));
   const x = rounds.map((round) => round.round);
   const of = study.members.map(() => new Array<number | null>(rounds.length).fill(null));
   rounds.forEach((round, at) => {
     for (const [site, loss] of round.losses) (of[site] ?? [])[at] = loss;
   });
+  if (study.masked) return { x, lines: [{ name: `all ${study.members.length} sites together`, stroke: '--text', width: 3, dash: [8, 4], values: rounds.map((round) => round.mean) }] };
   const few = study.members.length <= COLOURS + 1;
   let next = 0;
   const sites = study.members.map((member, at): Line => {
@@ -58,18 +62,19 @@ export function Curves({ study }: { study: Study }) {
   const told = useMemo(() => lines(study), [rounds, arms, members.length]);
   const data = useMemo(() => [told.x, ...told.lines.map((line) => line.values)] as uPlot.AlignedData, [told]);
   const what = metric(study.metric);
-  const last = rounds.filter((round) => round.kind === 'round' && round.losses.length > 0).slice(-SHOWN).reverse();
+  const last = rounds.filter((round) => round.kind === 'round' && measuredIn(round, study)).slice(-SHOWN).reverse();
   const partial = uncounted(study);
-  const many = study.members.length > COLOURS + 1;
+  const many = !study.masked && study.members.length > COLOURS + 1;
+  const shown = study.masked ? [] : members;
   const rings = told.lines.some((line) => line.rings);
   return (
     <Part id="curves" title={measured(study)} wide
-      note={`Lower is better. Each site measures each round's model on its own validation rows. The dashed line is the mean of all ${study.members.length} sites, each counting by its training rows, and has a gap where a site told no figure${rings ? '. A ring is the mean of fewer sites, where one told none: it is of other rows, and does not compare with the line. A site tells its figure of a round with its update of the next one: who has no update in rounds 26 to 28, say, has no figure of rounds 25 to 27' : ''}.`}>
+      note={study.masked ? 'Lower is better. With masks nobody sees a site\'s own figure: the line is the loss over the validation rows of all sites together, and has a gap where fewer than three sites, or not more than half of those in the sum, reported one.' : `Lower is better. Each site measures each round's model on its own validation rows. The dashed line is the mean of all ${study.members.length} sites, each counting by its training rows, and has a gap where a site told no figure${rings ? '. A ring is the mean of fewer sites, where one told none: it is of other rows, and does not compare with the line. A site tells its figure of a round with its update of the next one: who has no update in rounds 26 to 28, say, has no figure of rounds 25 to 27' : ''}.`}>
       {chosen(study) && <p>{choice(study)}</p>}
       {partial && <p><Tag kind="wait">{partial}</Tag></p>}
       {told.x.length === 0 ? <p class="empty">No round has been measured yet.</p> : (
         <>
-          <Chart label={`${what} of each site and of the swarm over ${counted(told.x.length, 'round')}; the table below has the figures`} height={340} data={data}
+          <Chart label={`${what} of ${study.masked ? 'all sites together' : 'each site and of the swarm'} over ${counted(told.x.length, 'round')}; the table below has the figures`} height={340} data={data}
             shape={`${study.number} ${told.lines.map((line) => line.name).join('|')}`}
             options={() => ({
               scales: { x: { time: false } }, axes: axes('round', what),
@@ -79,10 +84,10 @@ export function Curves({ study }: { study: Study }) {
             })} />
           {many && <p class="note">Thick blue: we. Dashed: the mean of all {members.length} sites, by rows.{rings && ' Ring: that of fewer sites.'} Thin: the others; the table names them.</p>}
           <details><summary>The last {counted(Math.min(SHOWN, last.length), 'round')} as a table</summary>
-            <Table label="Figures of the last rounds" head={['Round', 'Swarm', ...members.map((member) => member.name)]} numbers={members.map((_, at) => at + 1).concat(members.length + 1)}>
+            <Table label="Figures of the last rounds" head={['Round', 'Swarm', ...shown.map((member) => member.name)]} numbers={shown.map((_, at) => at + 1).concat(shown.length + 1)}>
               {last.map((round) => {
                 const by = new Map(round.losses);
-                return <tr key={round.round}><th scope="row">{round.round}</th><td class="number">{figure(round.mean)}{round.mean !== null && round.losses.length < members.length && ` (of ${round.losses.length} sites)`}</td>{members.map((member, at) => <td key={member.id} class="number">{figure(by.get(at))}</td>)}</tr>;
+                return <tr key={round.round}><th scope="row">{round.round}</th><td class="number">{figure(round.mean)}{!study.masked && round.mean !== null && round.losses.length < members.length && ` (of ${round.losses.length} sites)`}</td>{shown.map((member, at) => <td key={member.id} class="number">{figure(by.get(at))}</td>)}</tr>;
               })}
             </Table>
           </details>

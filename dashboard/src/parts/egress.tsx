@@ -4,7 +4,7 @@ import type { State, Sum } from '../state';
 import { Copy, Part, Table, Tag } from './common';
 import { bytes, clock, counted, list, short, span } from '../words';
 
-const KINDS: Record<string, string> = { update: 'our updates', statistics: 'our statistics', merged: 'merged models', initial: 'files that studies begin with', code: 'code of trainers' };
+const KINDS: Record<string, string> = { update: 'our updates', masked: 'our masked files', statistics: 'our statistics', merged: 'merged models', initial: 'files that studies begin with', code: 'code of trainers' };
 const kind = (name: string) => KINDS[name] ?? name;
 
 /** What left. */

@@ -15,6 +15,7 @@ const BARS = 200;
 function faults(round: Round, study: Study): string[] {
   const name = (at: number) => named(study.members, [at])[0] ?? '';
   return [
+    ...(round.unusable ? [`nothing came of it, and the model is as it was: ${round.unusable}`] : []),
     ...round.dissenters.map(([site, root]) => `${name(site)} computed another result (${short(root)})`),
     ...round.dropped.map(([site, why]) => `${name(site)} was dropped: ${why}`),
   ];
@@ -33,10 +34,12 @@ function One({ round, study }: { round: Round; study: Study }) {
   const lacks = without(round, study);
   return (
     <div class="one" aria-live="polite">
-      <p class="lead">{called(round)[0]?.toUpperCase()}{called(round).slice(1)} was attested by {names(round.attesters)}.</p>
+      <p class="lead">{called(round)[0]?.toUpperCase()}{called(round).slice(1)} was {round.unusable ? 'found to be void' : 'attested'} by {names(round.attesters)}.</p>
       {wrong.map((line) => <p key={line}><Tag kind="bad">{line}</Tag></p>)}
       {round.silent.length > 0 && <p>Had not voted yet when it closed, which a majority was enough for: {names(round.silent)}.</p>}
       {round.kind !== 'initial' && <p>It holds the {round.kind === 'round' ? 'updates' : 'statistics'} of {names(round.inputs.map(([site]) => site))}{lacks.length > 0 && <>, and none of <b>{list(lacks)}</b></>}.</p>}
+      {study.masked && round.kind === 'round' && !round.unusable && <p>Its updates are masked: all that anybody sees is their sum.</p>}
+      {round.lost.length > 0 && <p><Tag kind="wait">Its sum is that of the round before without {names(round.lost)}: the difference of both points at what was left out.</Tag></p>}
       {round.left_out.length > 0 && <p>The merge rule left out {names(round.left_out)}.</p>}
       {round.shortened.length > 0 && <p>The merge rule shortened the step of {names(round.shortened)}.</p>}
       <p class="note">Blocks {round.opened} to {round.closed}, {clock(round.closed_at_ms)}{round.attempts > 1 ? `, ${round.attempts} attempts` : ''}. Model {short(round.root)}{round.kind === 'round' && <>, from {short(round.base)}</>}.</p>

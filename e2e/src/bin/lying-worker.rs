@@ -14,7 +14,7 @@ use consilium_e2e::{
     lies::{become_real, Lie},
 };
 use consilium_primitives::{
-    DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, Hash, Next,
+    masks::DEALT, DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, Hash, Next,
 };
 use nix::sys::{prctl::set_pdeathsig, signal::Signal};
 use std::{
@@ -136,8 +136,7 @@ impl Liar {
         if let Some((_, output)) = said.iter().find(|(said, _)| *said == what) {
             return Some(DutyState::Done(*output));
         }
-        let merges = self.lie == Lie::Withhold && what.0 == DutyKind::Merge && self.lies_in(what.1);
-        merges.then_some(DutyState::Queued)
+        (self.lie.silent(what.0) && self.lies_in(what.1)).then_some(DutyState::Queued)
     }
 
     /// Keeps what was said of an update that is hidden now: in the answer that held it, and of its training.
@@ -156,10 +155,14 @@ impl Liar {
     /// What the real worker is asked, and what is answered without it, each with its place.
     fn tell(&self, request: &[u8]) -> Result<(Vec<u8>, Kept)> {
         let mut request = DutyRequest::decode_all(&mut &request[..])?;
-        request.ahead.resize(request.orders.len(), None);
         let kept: Vec<Option<DutyState>> = request.orders.iter().map(|order| self.kept(order)).collect();
-        let told = request.orders.into_iter().zip(request.ahead).zip(&kept).filter(|(_, kept)| kept.is_none());
-        (request.orders, request.ahead) = told.map(|(told, _)| told).unzip();
+        request.ahead.resize(kept.len(), None);
+        request.masked.resize(kept.len(), None);
+        // each list without the places of what is kept
+        let mut told = kept.iter().map(Option::is_none).cycle();
+        request.orders.retain(|_| told.next().unwrap_or_default());
+        request.ahead.retain(|_| told.next().unwrap_or_default());
+        request.masked.retain(|_| told.next().unwrap_or_default());
         let kept = kept.into_iter().enumerate().filter_map(|(place, state)| Some((place, state?)));
         Ok((request.encode(), kept.collect()))
     }
@@ -167,11 +170,14 @@ impl Liar {
     fn lie(&self, request: &[u8], reply: &[u8], kept: Kept) -> Result<Vec<u8>> {
         let request = DutyRequest::decode_all(&mut &request[..])?;
         let mut reply = DutyReply::decode_all(&mut &reply[..])?;
+        reply.posts.resize(reply.answers.len(), Vec::new());
         for (place, state) in kept {
             let duty = request.orders[place].duty.hash();
             reply.answers.insert(place, DutyAnswer { duty, state });
+            reply.posts.insert(place, Vec::new());
         }
-        for (order, answer) in request.orders.iter().zip(&mut reply.answers) {
+        let DutyReply { answers, posts, .. } = &mut reply;
+        for ((order, answer), post) in request.orders.iter().zip(answers).zip(posts) {
             let DutyState::Done(output) = &mut answer.state else { continue };
             if self.lies_in(order.duty.round + 1) {
                 if let DutyOutput::Ahead { next: Next::Update { root, .. }, .. } = output {
@@ -190,11 +196,12 @@ impl Liar {
                     _ => DutyOutput::Marked { root, marks },
                 };
             }
+            self.posted(order.duty.kind, output, post);
             match (order.duty.kind, &mut *output) {
                 (DutyKind::Merge, DutyOutput::Root(root) | DutyOutput::Marked { root, .. }) => {
                     self.merged(root, order)?
                 }
-                (DutyKind::Train, DutyOutput::Update { root, .. }) => {
+                (DutyKind::Train | DutyKind::Mask, DutyOutput::Update { root, .. }) => {
                     self.trained(root)?;
                     self.keep(order, output);
                 }
@@ -202,6 +209,23 @@ impl Liar {
             }
         }
         Ok(reply.encode())
+    }
+
+    /// What it lies of its keys, its deal and its shares.
+    fn posted(&self, kind: DutyKind, output: &mut DutyOutput, post: &mut [u8]) {
+        match (self.lie, kind, output) {
+            (Lie::WrongKeys, DutyKind::Keys, DutyOutput::Keys(keys)) => keys.pair = Hash::repeat_byte(9),
+            // what is sealed stands behind two commitments
+            (Lie::RubbishDeal, DutyKind::Deal, _) => {
+                post.chunks_mut(DEALT as usize).filter_map(|part| part.get_mut(100)).for_each(|byte| *byte ^= 1);
+            }
+            (Lie::WrongShare, DutyKind::Reveal, _) => {
+                if let Some(byte) = post.last_mut() {
+                    *byte ^= 1;
+                }
+            }
+            _ => {}
+        }
     }
 
     fn lies_in(&self, round: u32) -> bool {
@@ -236,6 +260,13 @@ impl Liar {
                     fs::rename(from, to)?;
                 }
             }
+            Lie::WrongWord => self.changed(root, |bytes| {
+                // the highest byte of the word before those of the three sums and of one that may be padding: no sum of honest
+                // sites' words is so far from what it was
+                let at = bytes.len() - 24 - 4 - 1;
+                bytes[at] ^= 0x80;
+                Ok(())
+            })?,
             Lie::NotANumber => self.changed(root, |bytes| {
                 let at = bytes.len() - 4;
                 bytes[at..].copy_from_slice(&f32::NAN.to_le_bytes());

@@ -14,16 +14,16 @@ use std::{
 
 const MINUTES: Duration = Duration::from_secs(10 * 60);
 
-fn report(out: &Path) -> Value {
+pub fn report(out: &Path) -> Value {
     serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap()
 }
 
-fn round(report: &Value, number: u64) -> Value {
+pub fn round(report: &Value, number: u64) -> Value {
     let rounds = report["rounds"].as_array().unwrap();
     rounds.iter().find(|r| r["kind"] == "round" && r["round"] == number).unwrap().clone()
 }
 
-fn names(list: &Value) -> BTreeSet<&str> {
+pub fn names(list: &Value) -> BTreeSet<&str> {
     list.as_array().unwrap().iter().map(|entry| entry["site"].as_str().or(entry.as_str()).unwrap()).collect()
 }
 
@@ -33,7 +33,7 @@ fn apart(record: &Value) -> BTreeSet<&str> {
     &names(&record["dissenters"]) | &names(&record["silent"])
 }
 
-fn dropped(record: &Value) -> Vec<(&str, &str)> {
+pub fn dropped(record: &Value) -> Vec<(&str, &str)> {
     let list = record["dropped"].as_array().unwrap();
     list.iter().map(|d| (d["site"].as_str().unwrap(), d["reason"].as_str().unwrap())).collect()
 }
@@ -49,7 +49,7 @@ fn in_time(out: &Path, record: &Value) {
 }
 
 /// These sites have the bytes of the certified model.
-fn same_model(out: &Path, report: &Value, sites: &[&str]) {
+pub fn same_model(out: &Path, report: &Value, sites: &[&str]) {
     let root = report["final_root"].as_str().unwrap();
     let certified = fs::read(out.join("model.safetensors")).unwrap();
     assert_eq!(blake3::hash(&certified).to_hex().as_str(), root);
@@ -59,7 +59,7 @@ fn same_model(out: &Path, report: &Value, sites: &[&str]) {
 }
 
 /// No site has stopped.
-fn nobody_dissents(out: &Path) {
+pub fn nobody_dissents(out: &Path) {
     for folder in SITES.iter().filter_map(|site| notes(out, site)) {
         let entries = fs::read_dir(&folder).unwrap().flatten();
         let names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();

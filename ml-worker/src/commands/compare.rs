@@ -27,6 +27,10 @@ use std::{
 /// Keys the hashes of rows that are no site's.
 const NOBODY: [u8; 32] = [0; 32];
 
+/// What is compared with a private study's model.
+const WITHOUT_NOISE: &str = "The swarm's model was trained under [privacy]; the others, which never left one machine, without noise and \
+                             without shortened gradients, in as many steps, each on as many rows as one of the swarm draws on average.";
+
 #[derive(Args)]
 pub struct Compare {
     /// The specification, in canonical form
@@ -164,6 +168,9 @@ pub fn compare(arguments: &Compare) -> Result<()> {
     }
     .compare()?;
     comparison.notes.extend(equal);
+    if spec.privacy.is_some() {
+        comparison.notes.push(WITHOUT_NOISE.into());
+    }
     if arguments.tables {
         return say(format_args!("{comparison}\n"));
     }

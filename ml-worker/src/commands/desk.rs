@@ -17,7 +17,7 @@ use super::{
 use anyhow::{bail, Context, Result};
 use clap::{Args, Subcommand};
 use consilium_ml_worker::{
-    data::{columns_in, preflight, purge, read_file, Table},
+    data::{columns_in, preflight, preflight_masked, purge, read_file, Table},
     desk::{self, Plan},
     simulate::site_group_key,
     site::read_secret,
@@ -97,6 +97,9 @@ pub struct Preflight {
     /// In its place the specification that was agreed, in canonical form
     #[arg(long, value_name = "FILE")]
     spec: Option<PathBuf>,
+    /// The specification is of a study whose updates are masked; a study file says so itself
+    #[arg(long, requires = "spec")]
+    masked: bool,
     /// Data file
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
@@ -228,8 +231,10 @@ fn train(arguments: &Train) -> Result<()> {
 
 fn look(arguments: &Preflight) -> Result<()> {
     let spec = read_spec(arguments.study.as_deref(), arguments.spec.as_deref())?;
+    let mut masked = arguments.masked;
     if let Some(study) = &arguments.study {
         let file = read_study(study)?;
+        masked = file.rules.masked;
         // with as few sites as may take part: with more it takes longer
         let fewest = file.rules(1_000, 2)?.min_participants;
         if let Some(warning) = file.transfer(fewest)?.warning() {
@@ -241,7 +246,8 @@ fn look(arguments: &Preflight) -> Result<()> {
         // of a file that cannot be read, the report says so
         None => secret_of(&arguments.data).map_or(Ok([0; 32]), |secret| site_group_key(&spec, &secret))?,
     };
-    let report = preflight(&arguments.data, &spec, &key, &arguments.memory.reading());
+    let found = if masked { preflight_masked } else { preflight };
+    let report = found(&arguments.data, &spec, &key, &arguments.memory.reading());
     let usable = report.usable;
     if arguments.json {
         let report: Value = serde_json::to_value(report)?;

@@ -50,7 +50,8 @@ fn describe(spec: &StudySpec, bundle: Option<&Bundle>) -> Result<String> {
     for line in desk::layers(architecture) {
         writeln!(out, "  {line}")?;
     }
-    let batch = spec.training.batch_size;
+    // a private study says how many steps there are, and coins say how many rows each has
+    let batch = spec.training.batch_size.max(1);
     let mib = |numbers: u64| numbers as f64 * 4.0 / f64::from(1 << 20);
     writeln!(
         out,

@@ -107,6 +107,11 @@ impl Inputs<'_> {
             Scaling::None => Scaler::identity(&features),
             Scaling::Swarm | Scaling::Site => Scaler::standard(&features),
             Scaling::Transductive => Scaler::transductive(),
+            Scaling::Fixed(_) => {
+                let columns = self.spec.data.features.columns.iter().map(String::as_str);
+                // the specification was checked: each column has its numbers
+                Scaler::agreed(&self.spec.data.scaling, columns).unwrap_or_else(|| Scaler::identity(&features))
+            }
         };
         scaler.with_target(self.target())
     }
@@ -120,7 +125,7 @@ impl Inputs<'_> {
     fn workers(&self, site: usize) -> Result<Scaler> {
         let table = &self.sites[site].table;
         let training = self.splits[site].rows(table).0;
-        Ok(Scaler::of(self.spec.data.scaling, table, &training, self.statistics)?)
+        Ok(Scaler::of(&self.spec.data.scaling, table, &training, self.statistics)?)
     }
 
     /// All sites' rows of one side of their splits, as the central model sees them. `common`: the scale of all training rows.
@@ -140,11 +145,11 @@ impl Inputs<'_> {
                 let features = Target::part_of(&self.spec.data, &all).0;
                 Some(Scaler::standard(&features).with_target(self.target()))
             }
-            Scaling::None | Scaling::Swarm | Scaling::Site => None,
+            Scaling::None | Scaling::Swarm | Scaling::Site | Scaling::Fixed(_) => None,
         };
         let mut pooled = Rows::new(self.spec.inputs(), labels_per_row(self.spec));
         for (n, site) in self.sites.iter().enumerate() {
-            let scaler = match (&one_set, self.spec.data.scaling) {
+            let scaler = match (&one_set, &self.spec.data.scaling) {
                 (Some(scaler), _) => scaler.clone(),
                 (None, Scaling::Site) => self.workers(n)?,
                 (None, _) => common.clone(),

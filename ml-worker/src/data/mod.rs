@@ -26,9 +26,10 @@ pub use pictures::{dicom, image, survey::Survey};
 pub use pool::{Draw, Partition, Pool};
 pub use preflight::{
     look::{Absent, Count, Look},
-    preflight, Part, Problem, Report,
+    preflight, preflight_masked, Part, Problem, Report,
 };
 pub use rows::{
+    exact::exact_statistics_of,
     prepare::{all_known, numeric_column, withheld, Prepared},
     scale::{apart, far_from_common, own_statistics, statistics_of, Apart, Preprocessing, Scaler},
     split::Split,

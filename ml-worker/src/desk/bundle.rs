@@ -120,10 +120,10 @@ impl Bundle {
         }
         // statistics of the outcome alone scale nothing else
         let statistics = if spec.data.scaling == Scaling::Swarm || shared.is_none() { statistics } else { None };
-        let scaler = match (spec.data.scaling, statistics) {
+        let scaler = match (&spec.data.scaling, statistics) {
             (Scaling::Site | Scaling::None, None) if own.is_some() => {
                 let training = |own: &Own<'_>| own.split.rows(own.table).0;
-                own.map(|own| Scaler::of(spec.data.scaling, own.table, &training(own), None))
+                own.map(|own| Scaler::of(&spec.data.scaling, own.table, &training(own), None))
                     .transpose()?
                     .context("no data")?
             }
@@ -135,6 +135,10 @@ impl Bundle {
                  and --secret), or set data.scaling to \"swarm\" in the next study"
             ),
             (Scaling::Transductive, None) => Scaler::transductive(),
+            (Scaling::Fixed(_), None) => {
+                let columns = spec.data.features.columns.iter().map(String::as_str);
+                Scaler::agreed(&spec.data.scaling, columns).context("data.scaling says nothing of a column")?
+            }
             // nothing is scaled; where values may be missing, what stands in for them is the site's own affair
             (Scaling::None, None) => {
                 let width = spec.data.numeric();

@@ -63,10 +63,10 @@ pub fn train_by(engine: &Engine, plan: &Plan<'_>, progress: &dyn Fn(f64) -> bool
     let own = match spec.data.scaling {
         Scaling::Swarm => Some(own_statistics(table, &split.rows(table).0)?),
         // an outcome that is a number is standardised by the site's own then, too
-        Scaling::None | Scaling::Site | Scaling::Transductive => None,
+        Scaling::None | Scaling::Site | Scaling::Transductive | Scaling::Fixed(_) => None,
     };
     let prepared = Prepared::new(spec, table, &split, own.as_ref())?;
-    let Prepared { training, validation, preprocessing } = prepared;
+    let Prepared { training, validation, preprocessing, .. } = prepared;
     let mut parameters = engine.start(spec)?;
     engine.fresh()?;
     let mut state = OptimizerState::default();

@@ -50,6 +50,11 @@ impl Session<'_> {
         if let Some(private) = self.private {
             return self.train_private(private, halt);
         }
+        if self.spec.privacy.is_some() {
+            return Err(TrainError::NotPrivate(
+                "only a site's worker trains it, within a study, and counts what that costs",
+            ));
+        }
         let t = &self.spec.training;
         let net = Net::new(self.spec.architecture()?)?;
         let objective = objective(self.spec, Some(self.training));

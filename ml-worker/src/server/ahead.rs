@@ -135,6 +135,10 @@ impl Worker {
         if self.following.off.load(Ordering::Relaxed) || order.duty.kind != DutyKind::Merge {
             return DutyState::Done(output);
         }
+        // what a private study trains costs something, also where nobody asks for it afterwards
+        if self.spec(&order.spec).is_some_and(|spec| spec.privacy.is_some()) {
+            return DutyState::Done(output);
+        }
         let (merge, next) = (key(order), following(order, follows, root));
         let said = |next| DutyState::Done(DutyOutput::Ahead { root, marks, next });
         // an answer without it was sent, and binds

@@ -40,6 +40,10 @@ impl Worker {
                 tracing::error!("{error:#}");
             }
         }
+        if request.masked.len() > request.orders.len() {
+            return Err(format!("{} duties, and what {} need", request.orders.len(), request.masked.len()));
+        }
+        self.note_masked(request);
         self.leave.lock().look();
         self.let_go();
         let keys = self.keys(request);
@@ -49,9 +53,10 @@ impl Worker {
         while self.wait(&self.keys(request), until) {
             states = self.states(request);
         }
+        let posts = self.posts(request, &states);
         let duties = request.orders.iter().map(|order| order.duty.hash());
         let answers = duties.zip(states).map(|(duty, state)| DutyAnswer { duty, state }).collect();
-        Ok(DutyReply { version: request.version, answers })
+        Ok(DutyReply { version: request.version, answers, posts })
     }
 
     fn states(&self, request: &DutyRequest) -> Vec<DutyState> {

@@ -5,11 +5,11 @@
 //! Every order names what is attested of the last rounds, so that a site that was away, or started anew, finds out too. A
 //! dissent is about one hash: while the chain attests another one there, it counts for nothing.
 
-use super::{Worker, RETRY};
+use super::{AskedMerge, Worker, RETRY};
 use crate::site::{Dissent, OwnMerge, StudyKey, What};
 use anyhow::{Context, Result};
-use consilium_primitives::{DutyKind, DutyOrder, DutyOutput, Hash};
-use std::{panic::AssertUnwindSafe, time::Instant};
+use consilium_primitives::{DutyKind, DutyOrder, DutyOutput, Hash, MaskOrder};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 /// What is to be looked at once more, and the attested hash.
 pub(super) type Doubt = (StudyKey, What, Hash);
@@ -30,7 +30,7 @@ pub(super) enum Again {
     /// Copy what this note is about, which may be here by now.
     Keep(StudyKey, What),
     /// Merge this, which has closed without this site.
-    CatchUp(Box<DutyOrder>),
+    CatchUp(Box<DutyOrder>, Option<Arc<MaskOrder>>),
 }
 
 /// So often it is tried to compute a merge once more before people are asked.
@@ -51,7 +51,13 @@ pub(super) enum Ground {
 /// The round whose model a duty stands on.
 fn model_round(order: &DutyOrder) -> Option<u32> {
     match order.duty.kind {
-        DutyKind::Train | DutyKind::Merge => order.duty.round.checked_sub(1),
+        DutyKind::Train
+        | DutyKind::Merge
+        | DutyKind::Keys
+        | DutyKind::Deal
+        | DutyKind::Mask
+        | DutyKind::Gather
+        | DutyKind::Reveal => order.duty.round.checked_sub(1),
         DutyKind::Evaluate | DutyKind::Acknowledge | DutyKind::Present => Some(order.duty.round),
         DutyKind::Statistics | DutyKind::MergeStatistics | DutyKind::Init => None,
     }
@@ -151,28 +157,32 @@ impl Worker {
     /// Remembers the last merge that this site was asked for: if it closes without this site, it is still computed.
     pub(super) fn remember(&self, order: &DutyOrder) {
         if matches!(order.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics) {
-            self.asked.lock().insert(StudyKey::of(&order.duty), order.clone());
+            self.asked.lock().insert(StudyKey::of(&order.duty), (order.clone(), self.mask_order(order)));
         }
     }
 
     /// Has a merge computed that has closed without this site, once all that it needs is here.
     fn catch_up(&self, study: StudyKey, inputs_root: &Hash) {
         let mut asked = self.asked.lock();
-        let there = |order: &DutyOrder| {
+        let there = |(order, _): &AskedMerge| {
             let mut needed = order.inputs.iter().map(|input| &input.blob).chain(&order.base);
             order.duty.base == *inputs_root && needed.all(|blob| self.blobs.has(blob))
         };
         if asked.get(&study).is_some_and(there) {
-            if let Some(order) = asked.remove(&study) {
-                let _ = self.again.send(Again::CatchUp(Box::new(order)));
+            if let Some((order, masked)) = asked.remove(&study) {
+                let _ = self.again.send(Again::CatchUp(Box::new(order), masked));
             }
         }
     }
 
-    fn merge_late(&self, order: &DutyOrder) -> Result<()> {
+    fn merge_late(&self, order: &DutyOrder, masked: Option<&MaskOrder>) -> Result<()> {
         let spec = self.spec(&order.spec).context("the spec is missing")?;
-        let Some(output) = self.merge(order, &spec)? else { return Ok(()) };
-        OwnMerge::of(order, &output).map_or(Ok(()), |own| self.home.put_own_merge(&own))
+        let output = match masked {
+            Some(masked) => self.sum(order, masked, &spec),
+            None => self.merge(order, &spec),
+        };
+        let Some(output) = output? else { return Ok(()) };
+        OwnMerge::of(order, masked, &output).map_or(Ok(()), |own| self.home.put_own_merge(&own))
     }
 
     /// Does what the thread that looks again is asked to do.
@@ -180,7 +190,7 @@ impl Worker {
         let tried = std::panic::catch_unwind(AssertUnwindSafe(|| match again {
             Again::Compute(own, attested) => self.recompute(&own, attested),
             Again::Keep(study, what) => self.keep_files(study, what),
-            Again::CatchUp(order) => self.merge_late(&order),
+            Again::CatchUp(order, masked) => self.merge_late(&order, masked.as_deref()),
         }));
         match tried {
             Ok(Ok(())) => {}
@@ -235,7 +245,7 @@ impl Worker {
         let doubt = (of, what, root);
         let (attested, first) = (hex::encode(root), hex::encode(own.root));
         tracing::warn!("study {study}: {what} is attested as {attested}, and was {first} here; computing it once more");
-        let again = match self.compute(&own.order) {
+        let again = match self.compute(own) {
             Err(error) if last => {
                 tracing::error!("study {study}: {what} cannot be computed again: {error:#}");
                 None
@@ -303,15 +313,18 @@ impl Worker {
     }
 
     /// What an order gives, with every file looked at anew; `None` where files are missing.
-    fn compute(&self, order: &DutyOrder) -> Result<Option<Hash>> {
+    fn compute(&self, OwnMerge { order, masked, .. }: &OwnMerge) -> Result<Option<Hash>> {
         self.forget(order);
         let spec = self.spec(&order.spec).context("the spec is missing")?;
-        let output = match order.duty.kind {
-            DutyKind::Init => self.init(order, &spec).map(Some),
-            _ => self.merge(order, &spec),
+        let output = match (order.duty.kind, masked) {
+            (DutyKind::Init, _) => self.init(order, &spec).map(Some),
+            (_, Some(masked)) => self.sum(order, masked, &spec),
+            (_, None) => self.merge(order, &spec),
         };
         match output {
-            Ok(Some(DutyOutput::Root(root) | DutyOutput::Marked { root, .. })) => Ok(Some(root)),
+            Ok(Some(DutyOutput::Root(root) | DutyOutput::Marked { root, .. } | DutyOutput::Summed { root, .. })) => {
+                Ok(Some(root))
+            }
             Ok(_) | Err(super::job::JobError::Missing(_)) => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -19,8 +19,8 @@ use axum::{
 use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
 use tokio::signal::unix::{signal, SignalKind};
 
-/// Longest request: as many specs as there can be duties.
-const MAX_BODY: usize = 2 << 20;
+/// Longest request: as many specs as there can be duties, and what as many sums of the largest studies need beyond their orders.
+const MAX_BODY: usize = 8 << 20;
 /// For so long a question whether something was finished waits until something is.
 const UNCHANGED: Duration = Duration::from_secs(25);
 /// Shortest token.

@@ -2,7 +2,7 @@
 
 use super::{kept::Got, turns::Stop, Worker, RETRY};
 use crate::{
-    data::{shared_columns, statistics_of, too_many_files, DataError},
+    data::{exact_statistics_of, shared_columns, statistics_of, too_many_files, DataError},
     external::ExternalError,
     learn::{candle::CandleNet, figures::Figures, logits_of, logits_on, micro_of, objective, Net, TrainError},
     site::{OwnMerge, StudyKey},
@@ -140,7 +140,12 @@ impl Worker {
 
     /// Keeps what a duty gave, and of a merge what is needed to compute it once more.
     fn keep(&self, order: &DutyOrder, key: &Hash, output: &DutyOutput) -> anyhow::Result<()> {
-        if let Some(own) = OwnMerge::of(order, output) {
+        // what is to be masked lies elsewhere, and is told to nobody
+        let works = matches!(order.duty.kind, DutyKind::Statistics | DutyKind::Train | DutyKind::Evaluate);
+        if works && *output == DutyOutput::Held {
+            return Ok(());
+        }
+        if let Some(own) = OwnMerge::of(order, self.mask_order(order).as_deref(), output) {
             self.home.put_own_merge(&own)?;
         }
         self.keep_first(key, output)
@@ -166,17 +171,28 @@ impl Worker {
             DutyKind::Evaluate => {
                 let base = self.base(order, &spec)?;
                 let got = self.rows(order, &spec)?;
-                Ok(Some(DutyOutput::Metric(self.evaluate(order, &spec, &base, &got)?)))
+                let metric = self.evaluate(order, &spec, &base, &got)?;
+                if !self.stays_here(order) {
+                    return Ok(Some(DutyOutput::Metric(metric)));
+                }
+                let loss = metric.map(|loss| (loss, got.rows.validation.len() as u32));
+                self.home.put_worked(&StudyKey::of(&order.duty), &super::key(order), None, (loss, true))?;
+                Ok(Some(DutyOutput::Held))
             }
             DutyKind::Acknowledge => {
                 let blob = order.base.ok_or(JobError::Missing("the canonical model"))?;
                 self.blobs.read(&blob)?.ok_or(JobError::Missing("the canonical model"))?;
                 // what it says to the others, that it holds the model, is true after a power cut, too
                 self.blobs.force(&blob.root)?;
+                // no sum of this study is to be opened any more
+                self.home.close_pairings(&StudyKey::of(&order.duty), u32::MAX)?;
                 Ok(Some(DutyOutput::Held))
             }
+            DutyKind::Mask => self.mask(order, hash, &spec).map(Some),
+            DutyKind::Gather => self.gather(order, &spec),
             // answered at once
             DutyKind::Present => Ok(Some(self.present(order))),
+            DutyKind::Keys | DutyKind::Deal | DutyKind::Reveal => Err(JobError::Missing("the call that asks for it")),
         }
     }
 
@@ -219,11 +235,17 @@ impl Worker {
         // which rows are of one patient is not known any more here
         let figures = if spec.data.group.is_some() { figures.map(Figures::without_intervals) } else { figures };
         self.home.put_note(&StudyKey::of(duty), "figures", of, &figures)?;
-        Ok(micro_of(spec, &z, validation))
+        // a figure of this site's rows would leave it uncounted
+        Ok(if spec.privacy.is_some() { None } else { micro_of(spec, &z, validation) })
     }
 
     fn statistics(&self, order: &DutyOrder, hash: &Hash, spec: &StudySpec) -> Result<DutyOutput, JobError> {
         let (table, split, path) = self.table_of(order, spec)?;
+        if self.stays_here(order) {
+            let sums = exact_statistics_of(&spec.data, &table, &split.rows(&table).0).map_err(|e| e.of(&path))?;
+            self.put_exact(order, super::key(order), sums);
+            return Ok(DutyOutput::Held);
+        }
         let own = statistics_of(&table, &split.rows(&table).0).map_err(|e| e.of(&path))?;
         let file = own.encode(Some(hash)).map_err(|error| match error {
             FileError::NotFinite { index: column, .. } | FileError::Statistics { column, .. } => {

@@ -60,6 +60,9 @@ impl Worker {
     /// Looks at every input that is there; merges when all are. `None`: some are missing or invalid, and the job says
     /// which.
     pub(super) fn merge(&self, order: &DutyOrder, spec: &StudySpec) -> Result<Option<DutyOutput>, JobError> {
+        if let Some(masked) = self.mask_order(order) {
+            return self.sum(order, &masked, spec);
+        }
         let rules = order.merge.as_ref().ok_or(JobError::Missing("the rule of the merge"))?;
         let listed: Vec<_> = order.inputs.iter().map(|i| (i.institution, i.blob.root, i.weight)).collect();
         if inputs_root(&listed, rules, order.base.map(|base| base.root).unwrap_or_default()) != order.duty.base {
@@ -79,7 +82,9 @@ impl Worker {
                 if !self.blobs.has(&input.blob) {
                     continue;
                 }
-                match self.verified(&input.blob, &layout, &input.duty)? {
+                let look =
+                    |blob: &BlobRef| verify_update(&self.blobs.path(&blob.root), &layout, &input.duty, &blob.root);
+                match self.verified(&input.blob, &input.duty, look)? {
                     None => continue,
                     Some(verified) => verified.map(|()| None),
                 }
@@ -223,18 +228,18 @@ impl Worker {
         sound.insert((root, duty));
     }
 
-    /// Whether an update is what it must be; `None`: it is damaged here, and will be fetched again. What was found good is not
-    /// looked at again before it is merged.
-    fn verified(
+    /// Whether an update, masked or not, is what it must be, by `look`; `None`: it is damaged here, and will be fetched again. What was
+    /// found good is not looked at again before it is merged.
+    pub(super) fn verified(
         &self,
         blob: &BlobRef,
-        layout: &Layout,
         duty: &Hash,
+        look: impl FnOnce(&BlobRef) -> Result<(), FilesError>,
     ) -> Result<Option<Result<(), FileError>>, JobError> {
         if self.sound.lock().contains(&(blob.root, *duty)) {
             return Ok(Some(Ok(())));
         }
-        match verify_update(&self.blobs.path(&blob.root), layout, duty, &blob.root) {
+        match look(blob) {
             Ok(()) => {
                 self.found_sound(blob.root, *duty);
                 Ok(Some(Ok(())))
@@ -249,7 +254,7 @@ impl Worker {
         }
     }
 
-    fn report_invalid(&self, order: &DutyOrder, author: &str, blob: &BlobRef, error: &FileError) {
+    pub(super) fn report_invalid(&self, order: &DutyOrder, author: &str, blob: &BlobRef, error: &FileError) {
         tracing::error!(
             "study {}, round {}: the file {} of {author} is invalid: {error}",
             order.duty.study,

@@ -10,7 +10,7 @@ use prometheus::{
 use std::time::{Duration, Instant};
 
 /// All kinds, so that each is told before anything has happened.
-const KINDS: [DutyKind; 8] = [
+const KINDS: [DutyKind; 13] = [
     DutyKind::Statistics,
     DutyKind::MergeStatistics,
     DutyKind::Init,
@@ -19,6 +19,11 @@ const KINDS: [DutyKind; 8] = [
     DutyKind::Evaluate,
     DutyKind::Acknowledge,
     DutyKind::Present,
+    DutyKind::Keys,
+    DutyKind::Deal,
+    DutyKind::Mask,
+    DutyKind::Gather,
+    DutyKind::Reveal,
 ];
 
 /// How work on a duty ended.

@@ -9,6 +9,7 @@ mod ahead;
 mod answer;
 mod connections;
 mod dissent;
+mod done;
 mod external;
 mod failures;
 mod http;
@@ -16,11 +17,13 @@ mod job;
 mod kept;
 mod leave;
 mod lost;
+mod masks;
 mod merge;
 mod metrics;
 mod misconfigured;
 mod order;
 mod present;
+mod private;
 mod remake;
 mod shelf;
 mod train;
@@ -39,14 +42,14 @@ use crate::{
 use ahead::Following;
 use anyhow::Result;
 use consilium_primitives::{
-    duty::{MAX_ORDERS, PROTOCOL_VERSION},
-    BlobRef, Duty, DutyKind, DutyOrder, DutyOutput, DutyState, FailureCode, Hash,
+    duty::MAX_ORDERS, BlobRef, Duty, DutyKind, DutyOrder, DutyState, FailureCode, Hash, MaskOrder,
 };
 use consilium_study::StudySpec;
 use dissent::{Again, Doubt, Ground, Look};
 use failures::Failures;
 use kept::Kept;
 use leave::{Leave, Permit};
+use masks::Masking;
 use metrics::Metrics;
 use parking_lot::{Condvar, Mutex};
 use present::is_initial;
@@ -63,6 +66,8 @@ use turns::{Asked, Turns};
 /// After so long, a duty that could not be done is tried again, if it is still asked for. For so long, too, a `sites.toml`
 /// or a data file that was there and is not counts as one that someone is just replacing.
 const RETRY: Duration = Duration::from_secs(10);
+/// So often it is looked whether secrets of studies are here that have ended without a word.
+const TIDY: Duration = Duration::from_secs(3_600);
 /// Most duties whose state is remembered in memory; results are on disk.
 const MAX_JOBS: usize = 4 * MAX_ORDERS;
 /// Stack of a working thread: the tensor library walks graphs by recursion.
@@ -87,12 +92,18 @@ struct Job {
 }
 
 type Jobs = HashMap<Hash, Job>;
+/// A merge's order, and what it needs beyond that where it is of masked files.
+type AskedMerge = (DutyOrder, Option<Arc<MaskOrder>>);
 
 /// What a duty's work is known by here: its hash, and the statistics that its rows are scaled by. What was made under other
 /// statistics answers nothing.
 fn key(order: &DutyOrder) -> Hash {
-    let hash = order.duty.hash();
-    match (order.duty.kind, &order.statistics) {
+    result_key(order.duty.kind, order.duty.hash(), order.statistics.as_ref())
+}
+
+/// The same of a duty of this kind and hash.
+fn result_key(kind: DutyKind, hash: Hash, statistics: Option<&BlobRef>) -> Hash {
+    match (kind, statistics) {
         (DutyKind::Train | DutyKind::Evaluate, Some(statistics)) => {
             random::key("consilium/result/1", &[&hash.0, &statistics.root.0]).into()
         }
@@ -133,7 +144,7 @@ pub struct Worker {
     /// What is to be computed once more.
     doubts: Mutex<HashMap<Doubt, Look>>,
     /// The last merge that was asked for in each study.
-    asked: Mutex<HashMap<StudyKey, DutyOrder>>,
+    asked: Mutex<HashMap<StudyKey, AskedMerge>>,
     again: mpsc::Sender<Again>,
     quick: mpsc::Sender<DutyOrder>,
     turns: Turns,
@@ -144,6 +155,8 @@ pub struct Worker {
     metrics: Metrics,
     /// What follows merges that are not attested yet.
     following: Following,
+    /// What is known of masked sums.
+    masking: Masking,
 }
 
 impl Worker {
@@ -182,6 +195,7 @@ impl Worker {
             changes: watch::Sender::default(),
             metrics: Metrics::new()?,
             following: Following::default(),
+            masking: Masking::default(),
         });
         let thread = |name: &str| std::thread::Builder::new().name(name.into()).stack_size(STACK);
         let (looking, merging, training) = (worker.clone(), worker.clone(), worker.clone());
@@ -190,10 +204,16 @@ impl Worker {
         thread("training").spawn(move || training.take_turns())?;
         let (home, blobs, alive) = (worker.home.clone(), worker.blobs.clone(), Arc::downgrade(&worker));
         thread("settling").spawn(move || {
+            // not at the start: a machine that was off for long is asked first
+            let mut tidied = Instant::now();
             while alive.strong_count() > 0 {
                 std::thread::sleep(SETTLE_EVERY);
                 if let Err(error) = home.settle(&blobs) {
                     tracing::error!("a file cannot be brought to the disk: {error}");
+                }
+                if tidied.elapsed() >= TIDY {
+                    tidied = Instant::now();
+                    masks::tidy(&home);
                 }
             }
         })?;
@@ -256,6 +276,12 @@ impl Worker {
             }
             Err(error) => return internal(error),
         }
+        if let Some(why) = self.unmasked(order) {
+            if self.masking.tells(&order.duty.hash()) {
+                tracing::error!("study {}, round {}: {why}; refused", order.duty.study, order.duty.round);
+            }
+            return DutyState::Failed(FailureCode::Refused);
+        }
         match self.split_known(order) {
             Ok(true) => {}
             Ok(false) => return DutyState::Failed(FailureCode::Refused),
@@ -264,14 +290,25 @@ impl Worker {
         if order.duty.kind == DutyKind::Present {
             return DutyState::Done(self.present(order));
         }
+        if masks::at_once(order.duty.kind) {
+            return self.pairing_duty(order);
+        }
         self.remember(order);
         if let Some(lost) = self.lost_update(order) {
             self.state_of(&lost);
         }
         let there = |blob: &Option<BlobRef>| blob.as_ref().is_none_or(|b| self.blobs.has(b));
-        let merge = matches!(order.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics);
+        let merge = matches!(order.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics | DutyKind::Gather);
         let base = there(&order.base) || is_initial(order);
-        let ready = base && (order.duty.kind != DutyKind::Train || there(&order.statistics));
+        let ready = base
+            && match order.duty.kind {
+                DutyKind::Train => there(&order.statistics),
+                DutyKind::Mask => match self.may_be_masked(order) {
+                    Ok(there) => there,
+                    Err(error) => return internal(error),
+                },
+                _ => true,
+            };
         let seen = order.inputs.iter().filter(|input| self.blobs.has(&input.blob)).count() as u32;
         let mut jobs = self.jobs.lock();
         if jobs.len() >= MAX_JOBS {
@@ -321,23 +358,6 @@ impl Worker {
         }
     }
 
-    /// What a duty gave, if it was done and is here. What can be computed again and was lost, as by a power cut, is computed again
-    /// before this site says that it holds it; of an update, the first result stays.
-    fn done(&self, order: &DutyOrder, key: &Hash) -> Result<Option<DutyOutput>> {
-        let output = self.home.result(key)?;
-        if let Some(DutyOutput::Update { root, .. }) = output {
-            return Ok(output.filter(|_| self.holds_update(order, &root)));
-        }
-        let Some(DutyOutput::Root(root) | DutyOutput::Marked { root, .. }) = output else { return Ok(output) };
-        if self.blobs.is_there(&root) {
-            return Ok(output);
-        }
-        tracing::warn!("blob {} was made here, and is gone; it is made again", hex::encode(root));
-        self.home.forget_result(key)?;
-        self.jobs.lock().retain(|of, job| of != key || job.working);
-        Ok(None)
-    }
-
     fn spec(&self, hash: &Hash) -> Option<Arc<StudySpec>> {
         if let Some(spec) = self.specs.lock().get(hash) {
             return Some(spec.clone());
@@ -364,29 +384,5 @@ impl Worker {
     /// How often something was finished here, for whoever waits for more.
     fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
-    }
-
-    /// What people see: which duties there are, and how far.
-    fn status(&self) -> serde_json::Value {
-        let duties: Vec<_> = self
-            .jobs
-            .lock()
-            .iter()
-            .filter(|(_, job)| job.working)
-            .map(|(_, job)| {
-                let done = match job.state {
-                    DutyState::Running { done } => done,
-                    _ => 0,
-                };
-                serde_json::json!({
-                    "duty": hex::encode(job.duty.hash()), "study": job.duty.study, "round": job.duty.round,
-                    "kind": job.duty.kind, "done": done,
-                })
-            })
-            .collect();
-        serde_json::json!({
-            "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL_VERSION, "held": self.home.held(), "duties": duties,
-            "failed": self.failures.list(),
-        })
     }
 }

@@ -10,7 +10,9 @@ impl Worker {
     /// Whether the file of an update that was made here is there, as far as its name and length say.
     pub(super) fn holds_update(&self, order: &DutyOrder, root: &Hash) -> bool {
         match order.duty.kind {
-            DutyKind::Train if order.output_len > 0 => self.blobs.has(&BlobRef { root: *root, len: order.output_len }),
+            DutyKind::Train | DutyKind::Mask if order.output_len > 0 => {
+                self.blobs.has(&BlobRef { root: *root, len: order.output_len })
+            }
             // a length that nobody has named is no reason to train for ever
             _ => self.blobs.is_there(root),
         }

@@ -8,12 +8,13 @@ use super::{
 };
 use crate::{
     learn::{candle, Checkpoint, OptimizerState, Seeds, Session, TrainError, Trained},
+    random,
     site::{state_name, StudyKey},
 };
 use candle_core::Device;
-use consilium_aggregation::{FileError, ModelFile};
+use consilium_aggregation::{blob_hash, FileError, ModelFile};
 use consilium_primitives::{rules::PPM, DutyOrder, DutyOutput, DutyState, Hash};
-use consilium_study::StudySpec;
+use consilium_study::{Node, Op, Optimizer, StudySpec};
 use std::{
     cell::{Cell, RefCell},
     time::{Duration, Instant},
@@ -33,13 +34,51 @@ fn between(last: Option<u32>, round: u32) -> Option<(u32, u32)> {
     (from <= to).then_some((from, to))
 }
 
+/// Whether training gives the same update again from the same model, whatever the round: where each step is over all of a site's rows,
+/// their order changes nothing but the last bits. What a trainer of one's own draws by chance is not known here.
+fn same_again(spec: &StudySpec, rows: usize) -> bool {
+    if spec.privacy.is_some() {
+        return false;
+    }
+    if spec.model.external().is_some() {
+        return true;
+    }
+    let whole =
+        matches!(spec.training.optimizer, Optimizer::ProximalGradient {}) || rows <= spec.training.batch_size as usize;
+    whole && !spec.architecture().is_ok_and(|net| drops(&net.nodes))
+}
+
+/// Whether something is left out by chance, anew in each round.
+fn drops(nodes: &[Node]) -> bool {
+    nodes.iter().any(|node| match &node.op {
+        Op::Dropout(rate) => *rate > 0.0,
+        Op::Residual { branch, shortcut } => drops(branch) || drops(shortcut),
+        _ => false,
+    })
+}
+
 impl Worker {
+    /// Where chance comes from in a training. Of a study with masks it is of that study alone: from the same rows and the same initial
+    /// model, another study of the same specification, with other members, would have the same update in another sum.
+    fn seeds(&self, order: &DutyOrder, masked: bool) -> Seeds {
+        let duty = &order.duty;
+        let secret = match masked {
+            true => random::key("consilium/masked/1", &[&self.secret, &duty.agreement.0, &duty.study.to_le_bytes()]),
+            false => self.secret,
+        };
+        Seeds::new(&secret, &order.spec.0, duty.round)
+    }
+
     /// Trains, measures the base model on the way, and puts the update into the blob store.
     pub(super) fn train(&self, order: &DutyOrder, hash: &Hash, spec: &StudySpec) -> Result<DutyOutput, JobError> {
         let turn = RefCell::new(Turn::begin());
         let (duty, study, key) = (&order.duty, StudyKey::of(&order.duty), super::key(order));
+        // of a masked study what comes out stays here: what leaves is made of it, and the node hears nothing of it
+        let masked = self.stays_here(order);
         let began = Instant::now();
         let got = self.rows(order, spec)?;
+        // before anything else is made of the rows
+        let private = self.private(order, spec, &got)?;
         let base = self.base(order, spec)?;
         let metric = self.evaluate(order, spec, &base, &got)?;
         let state = self.state(order, spec)?;
@@ -55,7 +94,7 @@ impl Worker {
             stopped.get().is_some()
         };
         let trainer = self.trainer(order, spec)?;
-        let seeds = Seeds::new(&self.secret, &order.spec.0, duty.round);
+        let seeds = self.seeds(order, masked);
         let keep = |checkpoint: &Checkpoint| {
             if let Err(error) = self.home.put_checkpoint(&study, &key, &got.name, checkpoint) {
                 tracing::warn!("study {}, round {}: no checkpoint: {error:#}", duty.study, duty.round);
@@ -70,6 +109,7 @@ impl Worker {
             // a trainer of one's own is given it as it starts
             device: if trainer.is_none() { self.device(&duty.agreement)? } else { None },
             keep: Some(&keep),
+            private: private.as_ref(),
             ..Session::new(spec, &base, &got.rows.training, Some(&got.rows.validation), &state, &seeds)
         };
         let before = began.elapsed();
@@ -96,8 +136,16 @@ impl Worker {
             true => self.home.put_optimizer(&study, duty.round, hash, &trained.state),
             false => Ok(()),
         };
+        let loss = metric.map(|loss| (loss, got.rows.validation.len() as u32));
+        let put = || match masked {
+            true => {
+                let again = same_again(spec, got.rows.training.len());
+                self.home.put_worked(&study, &key, Some(&file), (loss, again)).map(|()| blob_hash(&file))
+            }
+            false => Ok(self.blobs.put_update(&file)?),
+        };
         // each is some ten megabytes that are hashed and written
-        let (root, kept) = rayon::join(|| self.blobs.put_update(&file), keep_state);
+        let (root, kept) = rayon::join(put, keep_state);
         let (root, ()) = (root?, kept?);
         if keeps_state(spec) {
             *self.state.lock() = Some((study, state_name(duty.round, hash), trained.state));
@@ -119,7 +167,7 @@ impl Worker {
         );
         let note = serde_json::json!({
             "seconds": training, "loss": trained.loss, "rows": got.rows.training.len(), "reading": reading,
-            "kept": got.kept, "preparing": preparing, "measuring": measuring, "writing": writing,
+            "kept": got.kept, "preparing": preparing, "measuring": measuring, "writing": writing, "result": hex::encode(root),
         });
         let last = self.home.newest_note(&study, "training")?;
         if let Some((from, to)) = between(last, duty.round) {
@@ -129,7 +177,7 @@ impl Worker {
             );
         }
         self.home.put_note(&study, "training", duty.round, &note)?;
-        Ok(DutyOutput::Update { root, metric })
+        Ok(if masked { DutyOutput::Held } else { DutyOutput::Update { root, metric } })
     }
 
     /// The GPU that this site gives to a study, where it gives one.

@@ -4,7 +4,7 @@ use super::{
     journal::{Journal, Left},
     later::{force, Later},
     records::{read, whole, with_hash, OWN},
-    store::{make_folder, random, sweep, write_loosely, write_whole, Blobs},
+    store::{make_folder, random, sweep, write_loosely, write_whole, Blobs, CARRIED},
 };
 use crate::random::key;
 use anyhow::{bail, Context, Result};
@@ -127,6 +127,10 @@ impl Home {
         for folder in [&self.0, &self.0.join("results"), &self.0.join("specs"), &studies] {
             clean(folder)?;
         }
+        let ledger = self.0.join("ledger");
+        if ledger.is_dir() {
+            clean(&ledger)?;
+        }
         let below = |folder: &Path| -> Result<Vec<PathBuf>> {
             let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
             Ok(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect())
@@ -135,9 +139,10 @@ impl Home {
             clean(&agreement)?;
             for study in below(&agreement)? {
                 clean(&study)?;
-                let optimizer = study.join("optimizer");
-                if optimizer.is_dir() {
-                    clean(&optimizer)?;
+                for folder in ["optimizer", "masks"].map(|folder| study.join(folder)) {
+                    if folder.is_dir() {
+                        clean(&folder)?;
+                    }
                 }
             }
         }
@@ -253,7 +258,7 @@ impl Home {
     /// there now because the journal carries no more.
     fn on_the_disk(&self, root: &Hash, blobs: &Blobs) -> io::Result<Vec<u8>> {
         match blobs.awaited(root)? {
-            Some(bytes) if self.2.carries() => Ok(bytes),
+            Some(bytes) if self.2.carries() && bytes.len() as u64 <= CARRIED => Ok(bytes),
             Some(_) => blobs.force(root).map(|()| Vec::new()),
             None => Ok(Vec::new()),
         }

@@ -6,8 +6,10 @@ use super::{
     Blobs, Home, StudyKey,
 };
 use anyhow::{Context, Result};
-use codec::{Decode, Encode};
-use consilium_primitives::{duty::ATTESTED_ROUNDS, round::Kind, Attested, DutyKind, DutyOrder, DutyOutput, Hash};
+use codec::{Decode, Encode, Input, Output};
+use consilium_primitives::{
+    duty::ATTESTED_ROUNDS, round::Kind, Attested, DutyKind, DutyOrder, DutyOutput, Hash, MaskOrder,
+};
 use serde::{Deserialize, Serialize};
 use std::{fs, io, path::PathBuf};
 
@@ -35,7 +37,7 @@ impl What {
     pub fn of(attested: &Attested) -> Self {
         match attested.kind {
             Kind::Statistics => Self::Statistics,
-            Kind::Model => Self::Model(attested.round),
+            Kind::Model | Kind::Evaluation => Self::Model(attested.round),
         }
     }
 
@@ -57,22 +59,47 @@ impl std::fmt::Display for What {
 }
 
 /// A merge, or an initial model, that this site has computed: what it was asked for, and what came out.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnMerge {
     /// What was asked for.
     pub order: DutyOrder,
     /// BLAKE3 hash of what came out.
     pub root: Hash,
+    /// Of masked files: what the order needs beyond itself.
+    pub masked: Option<MaskOrder>,
+}
+
+impl Encode for OwnMerge {
+    fn encode_to<T: Output + ?Sized>(&self, to: &mut T) {
+        (&self.order, self.root).encode_to(to);
+        // without masks, as earlier versions write and read it
+        if let Some(masked) = &self.masked {
+            masked.encode_to(to);
+        }
+    }
+}
+
+impl Decode for OwnMerge {
+    fn decode<I: Input>(input: &mut I) -> Result<Self, codec::Error> {
+        let (order, root) = Decode::decode(input)?;
+        let masked = match input.remaining_len()? {
+            Some(0) => None,
+            _ => Some(Decode::decode(input)?),
+        };
+        Ok(Self { order, root, masked })
+    }
 }
 
 impl OwnMerge {
     /// That of a duty, if it is one that everyone computes alike.
-    pub fn of(order: &DutyOrder, output: &DutyOutput) -> Option<Self> {
+    pub fn of(order: &DutyOrder, masked: Option<&MaskOrder>, output: &DutyOutput) -> Option<Self> {
         let root = match output {
             DutyOutput::Root(root) | DutyOutput::Marked { root, .. } => *root,
+            // a sum of figures gives no file
+            DutyOutput::Summed { root, .. } if *root != Hash::zero() => *root,
             _ => return None,
         };
-        Some(Self { order: order.clone(), root })
+        Some(Self { order: order.clone(), root, masked: masked.cloned() })
     }
 
     /// Hash over what was merged; zero for the initial model.

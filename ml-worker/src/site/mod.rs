@@ -4,6 +4,8 @@ mod agreement;
 mod home;
 mod journal;
 mod later;
+mod ledger;
+mod masks;
 mod merges;
 mod moved;
 mod records;
@@ -13,6 +15,8 @@ mod study;
 
 pub use home::{group_key, read_secret, Home};
 pub use later::{Later, EVERY as SETTLE_EVERY};
+pub use ledger::OwnRows;
+pub use masks::{Answered, Pairing, Source, Summed, Worked};
 pub use merges::{Dissent, OwnMerge, What};
 pub use settings::{Confinement, SiteError, Sites, StudySettings, TrainerSettings};
 pub(crate) use store::random;

@@ -1,7 +1,7 @@
 //! `sites.toml`: which agreements this site works for, and with which data.
 
 use crate::data::too_many_files;
-use serde::Deserialize;
+use serde::{de::Error, Deserialize, Deserializer};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -31,12 +31,38 @@ pub struct StudySettings {
     /// of what is available.
     #[serde(default)]
     pub memory_mib: Option<u64>,
+    /// Whether this site's people have agreed to masked sums: what is asked for without masks is refused then. `consilium study enrol`
+    /// writes it.
+    #[serde(default)]
+    pub masked: bool,
     /// Duties of later rounds are refused.
     #[serde(default)]
     pub max_rounds: Option<u32>,
+    /// The name under which this site counts what studies cost these rows; a private study needs it. The same rows have the same
+    /// name in every study.
+    #[serde(default)]
+    pub dataset: Option<String>,
+    /// What all studies together may cost that data set, in millionths of ε; written as ε.
+    #[serde(default, rename = "epsilon", deserialize_with = "millionths")]
+    pub epsilon_micro: Option<u32>,
     /// The trainer that this site allows, for a study that brings its own.
     #[serde(default)]
     pub trainer: Option<TrainerSettings>,
+}
+
+/// Largest ε that a site can set; beyond a dozen it promises next to nothing.
+const MOST_EPSILON: f64 = 1_000.0;
+
+/// A number in millionths, rounded down.
+fn millionths<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    let Some(value) = Option::<f64>::deserialize(from)? else { return Ok(None) };
+    if value > 0.0 && value <= MOST_EPSILON {
+        Ok(Some((value * 1e6).floor() as u32))
+    } else {
+        Err(D::Error::custom(format!(
+            "epsilon = {value}: must be above 0, and at most {MOST_EPSILON}; 1 to 8 are usual"
+        )))
+    }
 }
 
 /// What this site allows of a study's own trainer.
@@ -137,6 +163,9 @@ impl Sites {
                 )));
             }
             study.agreement = plain;
+            if let Some(Err(problem)) = study.dataset.as_deref().map(consilium_privacy::dataset_name) {
+                return Err(wrong(format!("agreement {}: dataset: {problem}", study.agreement)));
+            }
             study.data = folder.join(&study.data);
             for path in study.trainer.iter_mut().flat_map(|trainer| &mut trainer.read) {
                 *path = folder.join(&*path);

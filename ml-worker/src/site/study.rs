@@ -197,3 +197,23 @@ fn drop_checkpoints(folder: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+/// All studies that there is a folder of.
+///
+/// # Errors
+/// What the file system says.
+pub(super) fn studies_below(home: &Home) -> Result<Vec<StudyKey>> {
+    let names = |folder: &Path| -> Result<Vec<String>> {
+        let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        Ok(entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+    };
+    let studies = home.folder().join("studies");
+    let mut found = Vec::new();
+    for name in names(&studies)? {
+        let Some(agreement) = parse_hash(name.as_bytes()).filter(|_| studies.join(&name).is_dir()) else { continue };
+        let numbers = names(&studies.join(&name))?;
+        let numbers = numbers.iter().filter_map(|name| name.strip_prefix("study-")?.parse().ok());
+        found.extend(numbers.map(|study| StudyKey { agreement, study }));
+    }
+    Ok(found)
+}

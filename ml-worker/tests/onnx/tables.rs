@@ -105,6 +105,8 @@ fn models_of_every_kind_give_what_predict_gives() {
     add("labels", &mixed(labels), deep, "");
     add("unscaled", &of(&["gap", "few"], &format!("{ILL}missing = \"mean\"\n")), deep, "");
     add("squared", &of(&["a", "few"], &format!("{ILL}scaling = \"swarm\"\n")), LOGISTIC, "loss = \"squared_error\"");
+    let fixed = "missing = \"mean\"\nscaling = { fixed = { a = [45, 8.5], gap = [1.5, 1] } }\n";
+    add("fixed", &of(&["gap", "a"], &format!("{ILL}{fixed}")), deep, "");
     let ranks = format!("{ILL}missing = \"mean\"\nscaling = \"swarm\"\ntransform = \"rank\"\n");
     add("rank", &of(&["few", "gap", "first", "a", "second"], &ranks), deep, "");
     add("rank-of-two", &of(&["first", "gap"], &ranks), LOGISTIC, "");

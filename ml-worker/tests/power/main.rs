@@ -83,8 +83,11 @@ fn spoilt_notes_and_states_are_none_and_are_written_anew() {
     let folder = home.study_folder(&study);
     let spec = unscaled(1);
     // an own merge
-    let own =
-        OwnMerge { order: order(&spec, DutyKind::Merge, 2, Some(Hash::repeat_byte(5))), root: Hash::repeat_byte(6) };
+    let own = OwnMerge {
+        order: order(&spec, DutyKind::Merge, 2, Some(Hash::repeat_byte(5))),
+        root: Hash::repeat_byte(6),
+        masked: None,
+    };
     let read = || home.own_merge(&study, What::Model(2), &own.inputs_root()).unwrap();
     home.put_own_merge(&own).unwrap();
     let path = folder.join(format!("own-0002-{}", hex::encode(own.inputs_root())));

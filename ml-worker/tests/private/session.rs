@@ -162,14 +162,15 @@ fn patients_are_drawn_and_shortened_as_one() {
 
 #[test]
 fn what_would_look_at_records_without_noise_is_refused() {
-    let refused = |change: &dyn Fn(&mut StudySpec)| {
+    type Change<'a> = &'a dyn Fn(&mut StudySpec);
+    let refused = |change: Change<'_>| {
         let mut site = Site::new(LAYERS, ADAM);
         change(&mut site.spec);
         let error = site.result(&site.private(250_000, 1.0)).unwrap_err();
         assert_eq!(error.code(), FailureCode::Refused, "{error}");
         error.to_string()
     };
-    let changes: [(&str, &dyn Fn(&mut StudySpec)); 4] = [
+    let changes: [(&str, Change<'_>); 4] = [
         ("clip", &|spec| spec.training.clip = Some(Clip::Norm(1.0))),
         ("early_stopping", &|spec| {
             spec.training.early_stopping = Some(EarlyStopping { patience: 3, min_delta: 0.0 });
@@ -192,7 +193,9 @@ fn what_would_look_at_records_without_noise_is_refused() {
 
 #[test]
 fn numbers_that_are_not_finite_end_it_and_say_where() {
-    let site = Site::new(LAYERS, "{ sgd = { learning_rate = 1e38 } }");
+    let mut site = Site::new(LAYERS, "{ sgd = { learning_rate = 0.1 } }");
+    // finite, and what layers make of it is not
+    site.base.fill(3e38);
     let error = site.result(&site.private(1_000_000, 1.0)).unwrap_err();
     assert_eq!(error.code(), FailureCode::NotFinite);
     assert!(error.to_string().starts_with("private training left the finite numbers in step "), "{error}");

@@ -106,7 +106,13 @@ pub trait Door {
 
     fn ask(&self, spec: &StudySpec, order: &DutyOrder) -> DutyState {
         let specs = vec![spec.canonical().unwrap()];
-        let request = DutyRequest { version: PROTOCOL_VERSION, specs, orders: vec![order.clone()], ahead: vec![] };
+        let request = DutyRequest {
+            version: PROTOCOL_VERSION,
+            specs,
+            orders: vec![order.clone()],
+            ahead: vec![],
+            masked: vec![],
+        };
         self.answer(&request).answers[0].state
     }
 

@@ -3,7 +3,7 @@
 use super::{gate::Snapshot, listed::Listed, target::LOG};
 use crate::{clock::Clock, types::FullBackend};
 use codec::Decode;
-use consilium_primitives::{blocks, Change, InstitutionNotice, StudyBlobs, StudyId};
+use consilium_primitives::{blocks, Change, InstitutionNotice, MaskedBlobs, StudyBlobs, StudyId};
 use consilium_runtime::{opaque::Block, Runtime, SLOT_MILLIS};
 use consilium_study::Attachments;
 use pallet_swarm_learning::Specs;
@@ -32,6 +32,8 @@ const RENEW_AFTER: u32 = blocks(600_000);
 
 /// Version of the runtime's interface since which it says what has changed.
 const CHANGE_SINCE: u32 = 2;
+/// Since which it tells of masked files.
+const MASKED_SINCE: u32 = 3;
 
 /// So many blocks are looked back to find out whether the chain has taken another way. Where it may have, everything is read
 /// anew.
@@ -101,6 +103,8 @@ pub trait Ask {
     fn blobs(&self, at: H256) -> Result<Vec<StudyBlobs>, Self::Error>;
     /// Blobs of one study.
     fn blobs_of(&self, at: H256, study: StudyId) -> Result<Option<StudyBlobs>, Self::Error>;
+    /// Masked files of the studies that run or ended lately; none where the block's runtime knows of none.
+    fn masked(&self, at: H256) -> Result<Vec<MaskedBlobs>, Self::Error>;
     /// A study's specification, in the bytes that were signed; none where there is no such study, or it never started and has ended.
     fn spec(&self, at: H256, study: StudyId) -> Result<Option<Vec<u8>>, Self::Error>;
     /// Block in which a study ended.
@@ -124,6 +128,14 @@ where
         match api.api_version::<dyn SwarmApi<Block>>(at)? {
             Some(version) if version >= CHANGE_SINCE => api.change(at).map(Some),
             _ => Ok(None),
+        }
+    }
+
+    fn masked(&self, at: H256) -> Result<Vec<MaskedBlobs>, ApiError> {
+        let api = self.0.runtime_api();
+        match api.api_version::<dyn SwarmApi<Block>>(at)? {
+            Some(version) if version >= MASKED_SINCE => api.masked_blobs(at),
+            _ => Ok(Vec::new()),
         }
     }
 
@@ -151,6 +163,28 @@ where
 
     fn parent(&self, of: H256) -> Option<H256> {
         self.0.header(of).ok().flatten().map(|header| header.parent_hash)
+    }
+}
+
+/// What a block tells of masked files, of all studies at once: read when the first study is looked at that may have any.
+struct Masks<'a, A> {
+    chain: &'a A,
+    at: H256,
+    all: Option<Vec<MaskedBlobs>>,
+}
+
+impl<'a, A: Ask> Masks<'a, A> {
+    fn at(chain: &'a A, at: H256) -> Self {
+        Self { chain, at, all: None }
+    }
+
+    /// That of one study.
+    fn of(&mut self, study: StudyId) -> Result<MaskedBlobs, A::Error> {
+        if self.all.is_none() {
+            self.all = Some(self.chain.masked(self.at)?);
+        }
+        let told = self.all.iter().flatten().find(|masked| masked.study == study).cloned();
+        Ok(told.unwrap_or(MaskedBlobs { study, rounds: Vec::new() }))
     }
 }
 
@@ -184,13 +218,13 @@ impl Reading {
         if alike.is_empty() {
             return Self::whole(chain, at, known);
         }
-        let mut listed = Vec::with_capacity(now.studies.len());
+        let (mut listed, mut masks) = (Vec::with_capacity(now.studies.len()), Masks::at(chain, at));
         for (study, count) in &now.studies {
             match alike.iter().find_map(|reading| reading.of(*study, *count)) {
                 Some(same) => listed.push(same),
                 None => {
                     let blobs = chain.blobs_of(at, *study)?;
-                    listed.extend(blobs.map(|blobs| Self::with_attachments(chain, at, blobs, known)).transpose()?);
+                    listed.extend(blobs.map(|blobs| Self::with_more(&mut masks, blobs, known)).transpose()?);
                 }
             }
         }
@@ -199,23 +233,24 @@ impl Reading {
 
     /// All that is listed at a block.
     fn whole<A: Ask>(chain: &A, at: H256, known: &[&Self]) -> Result<Vec<Arc<Listed>>, A::Error> {
-        let blobs = chain.blobs(at)?.into_iter();
-        blobs.map(|blobs| Self::with_attachments(chain, at, blobs, known)).collect()
+        let (blobs, mut masks) = (chain.blobs(at)?.into_iter(), Masks::at(chain, at));
+        blobs.map(|blobs| Self::with_more(&mut masks, blobs, known)).collect()
     }
 
-    /// What is told of a study's blobs, with the files that its specification names. That never changes: it is read once.
-    fn with_attachments<A: Ask>(
-        chain: &A,
-        at: H256,
+    /// What is told of a study's blobs, with its masked files and those that its specification names. The latter never change: they
+    /// are read once.
+    fn with_more<A: Ask>(
+        masks: &mut Masks<'_, A>,
         blobs: StudyBlobs,
         known: &[&Self],
     ) -> Result<Arc<Listed>, A::Error> {
         let before = known.iter().flat_map(|reading| &reading.listed).find(|listed| listed.blobs.study == blobs.study);
         let attachments = match before {
             Some(same) => same.attachments,
-            None => chain.spec(at, blobs.study)?.map(|spec| Attachments::of(&spec)).unwrap_or_default(),
+            None => masks.chain.spec(masks.at, blobs.study)?.map(|spec| Attachments::of(&spec)).unwrap_or_default(),
         };
-        Ok(Arc::new(Listed { blobs, attachments }))
+        let masked = masks.of(blobs.study)?;
+        Ok(Arc::new(Listed { blobs, masked, attachments }))
     }
 
     /// What was said of a study when its count was this.

@@ -77,7 +77,7 @@ pub struct Line {
     pub study: u32,
     /// Round.
     pub round: u32,
-    /// `update`, `merged`, `initial` or `code`.
+    /// `update`, `merged`, `initial`, `code` or `masked`.
     pub kind: String,
     /// BLAKE3 hash of the whole blob, hex.
     pub hash: String,

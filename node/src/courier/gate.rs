@@ -106,7 +106,7 @@ impl Snapshot {
                 *closed = notice.round.max(*closed);
             }
             let made = |own| match notice.kind {
-                Kind::Update => notice.holders.contains(&own),
+                Kind::Update | Kind::Masked => notice.holders.contains(&own),
                 Kind::Merged => notice.members.contains(&own),
                 Kind::Initial | Kind::Code => false,
             };
@@ -165,7 +165,7 @@ impl Snapshot {
             return false;
         }
         let kept = match entry.kind {
-            Kind::Update => UPDATES_AFTER_END,
+            Kind::Update | Kind::Masked => UPDATES_AFTER_END,
             Kind::Merged | Kind::Initial | Kind::Code => 0,
         };
         let passed = self.closed.get(&entry.study).is_some_and(|closed| *closed > entry.round);
@@ -184,18 +184,19 @@ impl Snapshot {
     }
 
     /// Whether it is final that an institution may have a blob: it was an active member of the study at the finalised
-    /// block, and an update's freeze is final too. Of a merged model, and of what the specification names, the best block's
-    /// listing is enough.
+    /// block, and an update's freeze is final too. Of a merged model, of an update under masks, and of what the specification
+    /// names, the best block's listing is enough.
     #[must_use]
     pub fn settled(&self, notice: &Notice, who: &InstitutionId) -> bool {
         let members = match notice.kind {
-            Kind::Merged | Kind::Initial | Kind::Code => self.members.get(&notice.study),
+            Kind::Merged | Kind::Masked | Kind::Initial | Kind::Code => self.members.get(&notice.study),
             Kind::Update => self.settled.get(&Entry::of(notice)),
         };
         members.is_some_and(|members| members.contains(who))
     }
 
-    /// Whether an update's freeze is final; nothing else has one.
+    /// Whether an update's freeze is final; nothing else waits for one. An update under masks is noise to everyone until the sum is
+    /// opened, so that it may travel while others still train.
     fn frozen(&self, notice: &Notice) -> bool {
         notice.kind != Kind::Update || self.settled.contains_key(&Entry::of(notice))
     }
@@ -264,7 +265,7 @@ pub fn may_serve(snapshot: &Snapshot, peer: &PeerId, entry: &Entry, granted: boo
     }
     let check = |notice: &Notice| {
         // who has left still owes the running merge what it has made for it
-        let owes = |own: &_| notice.kind == Kind::Update && notice.wanted && notice.holders.contains(own);
+        let owes = |own: &_| notice.kind.of_one_site() && notice.wanted && notice.holders.contains(own);
         let serves = |own: &_| notice.members.contains(own) || owes(own);
         let own = snapshot.local.filter(serves).ok_or(Refusal::Left)?;
         if !snapshot.frozen(notice) {

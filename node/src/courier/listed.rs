@@ -1,7 +1,7 @@
 //! What is listed of studies: the blobs that the chain tells of, and the files that a study's specification names.
 
 use super::wire::Kind;
-use consilium_primitives::{BlobNotice, BlobRef, InstitutionId, StudyBlobs, StudyId};
+use consilium_primitives::{BlobNotice, BlobRef, InstitutionId, MaskedBlobs, StudyBlobs, StudyId};
 use consilium_study::Attachments;
 
 /// A blob that is listed.
@@ -35,6 +35,8 @@ impl From<BlobNotice> for Notice {
 pub struct Listed {
     /// What the chain tells.
     pub blobs: StudyBlobs,
+    /// What it tells of masked files.
+    pub masked: MaskedBlobs,
     /// What the specification names.
     pub attachments: Attachments,
 }
@@ -43,7 +45,7 @@ impl Listed {
     /// One notice for each blob. What the specification names is wanted by all active members until the study ends, and not
     /// listed after that.
     pub fn notices(&self) -> impl Iterator<Item = Notice> + '_ {
-        let Self { blobs, attachments: Attachments { initial, code } } = self;
+        let Self { blobs, masked, attachments: Attachments { initial, code } } = self;
         let named = [(Kind::Initial, *initial), (Kind::Code, *code)];
         let named = named.into_iter().filter_map(|(kind, blob)| Some((kind, blob?)));
         let named = named.filter(move |_| blobs.ended.is_none()).map(move |(kind, blob)| Notice {
@@ -55,6 +57,6 @@ impl Listed {
             members: blobs.members.clone(),
             wanted: true,
         });
-        blobs.notices().map(Notice::from).chain(named)
+        blobs.notices().chain(masked.notices()).map(Notice::from).chain(named)
     }
 }

@@ -64,7 +64,7 @@ use std::{
 use store::Store;
 use target::LOG;
 use tokio::sync::watch;
-use wire::Asked;
+use wire::{Asked, Kind};
 
 /// Requests that wait to be looked at; more are turned away by the network.
 const QUEUE: usize = 64;
@@ -104,9 +104,11 @@ pub struct Port {
 
 /// Names of the protocol. While a network is renewed, nodes of an earlier build are asked, and ask, by its second version:
 /// there no request waits, and what may be had in a moment is refused. What specifications name is asked for by the fourth
-/// version alone: who does not speak it would take such a request for one that makes no sense.
+/// version alone, and updates under masks by the fifth: who does not speak it would take such a request for one that makes no
+/// sense.
 #[derive(Clone)]
 struct Names {
+    masked: ProtocolName,
     attached: ProtocolName,
     own: ProtocolName,
     older: ProtocolName,
@@ -117,10 +119,10 @@ struct Names {
 pub fn protocols<N: NetworkBackend<Block, sp_core::H256>>(
     genesis: &sp_core::H256,
     fork_id: Option<&str>,
-) -> ([N::RequestResponseProtocolConfig; 3], Port) {
+) -> ([N::RequestResponseProtocolConfig; 4], Port) {
     let fork = fork_id.map(|id| format!("/{id}")).unwrap_or_default();
     let name = |version: u8| ProtocolName::from(format!("/{}{fork}/courier/{version}", hex::encode(genesis)));
-    let names = Names { attached: name(4), own: name(3), older: name(2) };
+    let names = Names { masked: name(5), attached: name(4), own: name(3), older: name(2) };
     let (sender, requests) = async_channel::bounded(QUEUE);
     let config = |name: &ProtocolName| {
         N::request_response_config(
@@ -133,7 +135,7 @@ pub fn protocols<N: NetworkBackend<Block, sp_core::H256>>(
             Some(sender.clone()),
         )
     };
-    let configs = [config(&names.attached), config(&names.own), config(&names.older)];
+    let configs = [&names.masked, &names.attached, &names.own, &names.older].map(config);
     (configs, Port { names, requests })
 }
 
@@ -184,11 +186,12 @@ where
     N: NetworkRequest + NetworkPeers + Clone + Send + Sync + 'static,
 {
     fn ask(&self, peer: PeerId, asked: Asked) -> BoxFuture<'static, Option<Vec<u8>>> {
-        let Names { attached, own, older } = &self.names;
-        if asked.request.entry.kind.attached() {
-            return self.send(peer, (attached, asked.bytes()), None);
+        let Names { masked, attached, own, older } = &self.names;
+        match asked.request.entry.kind {
+            Kind::Masked => self.send(peer, (masked, asked.bytes()), None),
+            Kind::Initial | Kind::Code => self.send(peer, (attached, asked.bytes()), None),
+            Kind::Update | Kind::Merged => self.send(peer, (own, asked.bytes()), Some((older, asked.older_bytes()))),
         }
-        self.send(peer, (own, asked.bytes()), Some((older, asked.older_bytes())))
     }
 
     fn report(&self, peer: PeerId, change: ReputationChange) {

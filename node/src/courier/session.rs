@@ -170,9 +170,9 @@ impl<T: Transport> Fetcher<T> {
             return Reply::End(Outcome::TimedOut);
         };
         let Some(bytes) = answer else {
-            // of what specifications name an earlier build knows nothing, and does not answer: no fault of it, and so none of the
-            // peer, which may be needed for other blobs
-            return Reply::End(if request.entry.kind.attached() { Outcome::NotHeld } else { Outcome::Failed });
+            // an earlier build knows nothing of some kinds, and does not answer: no fault of the peer, which may be needed for
+            // other blobs
+            return Reply::End(if request.entry.kind.newer() { Outcome::NotHeld } else { Outcome::Failed });
         };
         match Response::read(&bytes) {
             Some(Response::Data(slice)) => {

@@ -24,7 +24,7 @@ pub const MAX_REQUEST: u64 = 256;
 /// Bytes of an encoded response, at most: the span, the hashes that prove it, and the frame.
 pub const MAX_RESPONSE: u64 = SPAN as u64 + 64 * 1024;
 
-/// What a blob is. The first two are what the chain tells of, in its own bytes.
+/// What a blob is, as it is said between couriers. The chain tells of the first two and of the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub enum Kind {
     /// One participant's statistics or model. Served only once its freeze is final.
@@ -35,16 +35,31 @@ pub enum Kind {
     Initial,
     /// The code of a study's own trainer, as its specification names it.
     Code,
+    /// One participant's update under masks: nobody learns anything of it before the sum is opened. Served as soon as it is
+    /// committed.
+    Masked,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Update, Self::Merged, Self::Initial, Self::Code];
+    pub const ALL: [Self; 5] = [Self::Update, Self::Merged, Self::Initial, Self::Code, Self::Masked];
 
     /// Whether the study's specification names it, and the chain tells nothing of it.
     #[must_use]
     pub fn attached(self) -> bool {
         matches!(self, Self::Initial | Self::Code)
+    }
+
+    /// Whether one participant has made it out of its own rows.
+    #[must_use]
+    pub fn of_one_site(self) -> bool {
+        matches!(self, Self::Update | Self::Masked)
+    }
+
+    /// Whether couriers of an earlier build know nothing of it.
+    #[must_use]
+    pub fn newer(self) -> bool {
+        !matches!(self, Self::Update | Self::Merged)
     }
 }
 
@@ -53,6 +68,7 @@ impl From<BlobKind> for Kind {
         match told {
             BlobKind::Update => Self::Update,
             BlobKind::Merged => Self::Merged,
+            BlobKind::Masked => Self::Masked,
         }
     }
 }
@@ -94,6 +110,7 @@ pub fn kind_name(kind: Kind) -> &'static str {
         Kind::Merged => "merged",
         Kind::Initial => "initial",
         Kind::Code => "code",
+        Kind::Masked => "masked",
     }
 }
 

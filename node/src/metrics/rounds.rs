@@ -23,9 +23,10 @@ pub fn standing(phase: &Phase) -> Option<&'static str> {
     Some(match phase {
         Phase::Enrolling { .. } => "enrolling",
         Phase::Collecting(c) if c.kind == Kind::Statistics => "statistics",
+        Phase::Collecting(c) if c.kind == Kind::Evaluation => "evaluating",
         Phase::Collecting(_) => "collecting",
         Phase::Init { .. } => "init",
-        Phase::Merging(_) => "merging",
+        Phase::Merging(_) | Phase::Gathering(_) | Phase::Revealing(_) | Phase::Summing(_) => "merging",
         Phase::FinalEvaluation { .. } => "evaluating",
         Phase::Certifying(_) => "certifying",
         Phase::Paused(_) => "paused",
@@ -128,7 +129,7 @@ impl Rounds {
             match said {
                 Said::Closed { study, kind, round } => {
                     let what = match (kind, round) {
-                        (Kind::Statistics, _) => continue,
+                        (Kind::Statistics | Kind::Evaluation, _) => continue,
                         (Kind::Model, 0) => Ended::Init,
                         (Kind::Model, round) => {
                             self.closed.with_label_values(&[&study.to_string()]).inc();
@@ -155,7 +156,12 @@ impl Rounds {
             Progress::Opened { kind, round } => {
                 // the event names the round in which the step began, and a step may open the next one
                 stage.round = *round;
-                self.begins(stage, at, if *kind == Kind::Statistics { "statistics" } else { "collecting" });
+                let phase = match kind {
+                    Kind::Statistics => "statistics",
+                    Kind::Model => "collecting",
+                    Kind::Evaluation => "evaluating",
+                };
+                self.begins(stage, at, phase);
                 Vec::new()
             }
             Progress::InitOpened => {

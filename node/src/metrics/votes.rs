@@ -168,17 +168,22 @@ impl Votes {
 
 /// Whether a vote answers what is over. A merge is one only once another round has closed, too: until then it may be noted as late.
 fn is_over(vote: &Vote, what: Ended) -> bool {
-    use DutyKind::{Acknowledge, Evaluate, Init, Merge, MergeStatistics, Present, Statistics, Train};
+    use DutyKind::{
+        Acknowledge, Deal, Evaluate, Gather, Init, Keys, Mask, Merge, MergeStatistics, Present, Reveal, Statistics,
+        Train,
+    };
     match what {
         Ended::Collecting { round, attempt } => match vote.kind {
             Statistics => round == 0,
             Train => round >= 1 && vote.round <= round,
+            Keys | Deal | Mask => vote.round <= round,
+            Gather => vote.round == round && vote.attempt < attempt,
             MergeStatistics => round == 0 && vote.attempt < attempt,
             Merge => vote.round == round && vote.attempt < attempt,
             _ => false,
         },
         Ended::Init => matches!(vote.kind, Init | MergeStatistics),
-        Ended::RoundsBefore(round) => vote.kind == Merge && vote.round < round,
+        Ended::RoundsBefore(round) => matches!(vote.kind, Merge | Gather | Reveal) && vote.round < round,
         Ended::Evaluation => matches!(vote.kind, Merge | Evaluate),
         Ended::Pause => vote.kind == Present,
         Ended::Work => !matches!(vote.kind, Present | Acknowledge),

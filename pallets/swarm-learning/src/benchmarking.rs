@@ -1,18 +1,22 @@
 //! Benchmarks of every call, of the check of a vote, and of the deadlines, each with as many members as a study can
 //! have and in the dearest state that was found: merges that close with half of the members in dissent, or with as many updates of the next round
-//! as close one at once, a pause whose end freezes all commitments at once.
+//! as close one at once, a pause whose end freezes all commitments at once, shares of all partners' secrets.
+
+pub(crate) mod masked;
+mod states;
 
 use crate::{
-    pallet::{Call, Config, Losses, NextStudy, Pallet, Studies},
+    pallet::{Budgets, Call, Config, Counts, Datasets, NextStudy, Pallet, Postings, Studies},
     sr25519::AuthorityId,
     types::{genesis, institution, Membership, Spec},
     MAX_RUNNING,
 };
 use alloc::{boxed::Box, vec, vec::Vec};
 use consilium_primitives::{
-    round::{Event, PerMember, Phase},
+    round::{Event, Phase},
     rules::{close_at_once, MAX_PARTICIPANTS, MAX_SPEC_LEN, PPM},
-    Duty, DutyKind, Hash, Marks, Merge, MergeRule, Next, OnStall, StudyId, StudyRules, Vote, VoteBody, Weighting,
+    Duty, DutyKind, Hash, Marks, Merge, MergeRule, Next, OnStall, PrivacyUnit, StudyId, StudyRules, Vote, VoteBody,
+    Weighting,
 };
 use frame_benchmarking::v2::*;
 use frame_support::{assert_ok, traits::Authorize, traits::Hooks};
@@ -20,6 +24,7 @@ use frame_system::RawOrigin;
 use sp_application_crypto::RuntimeAppPublic;
 use sp_core::crypto::AccountId32;
 use sp_runtime::transaction_validity::TransactionSource;
+use states::{ahead, disputed, enrolled_private, full, judged, merging, paused, private};
 
 /// What a file's length is agreed to be.
 const LEN: u64 = 1_000;
@@ -44,6 +49,8 @@ fn rules() -> StudyRules {
         statistics_len: 0,
         target: None,
         patience: 0,
+        masked: None,
+        privacy: None,
     }
 }
 
@@ -84,19 +91,10 @@ fn enrol<T: Config>(study: StudyId, who: &AccountId32) {
     assert_ok!(Pallet::<T>::enrol(RawOrigin::Signed(who.clone()).into(), study, agreement::<T>(study), 1_000));
 }
 
-/// A study in which everybody has enrolled.
-fn full<T: Config>(all: &[(AccountId32, AuthorityId)], rules: StudyRules) -> StudyId {
-    let study = registered::<T>(&all[0].0, rules);
-    for (who, _) in all {
-        enrol::<T>(study, who);
-    }
-    study
-}
-
 /// What a participant answers to its open duty.
 fn ballot<T: Config>(study: StudyId, who: &AccountId32, body: VoteBody) -> Vote {
     let id = institution(who);
-    let asked = Pallet::<T>::asked(&id).into_iter().find(|asked| asked.order.duty.study == study);
+    let asked = Pallet::<T>::asked(&id).into_iter().find(|asked| asked.order.duty.study == study && !is_work(asked));
     let asked = asked.expect("the benchmark has brought the study to this duty");
     let duty = asked.order.duty;
     let (round, attempt, resumed, kind) = (duty.round, asked.attempt, asked.resumed, duty.kind);
@@ -108,82 +106,13 @@ fn answer<T: Config>(study: StudyId, who: &AccountId32, body: VoteBody) {
     assert_ok!(Pallet::<T>::apply(study, Event::Vote(vote)));
 }
 
-/// The same on a merge, with the update of the round that follows.
-fn ahead<T: Config>(study: StudyId, who: &AccountId32) -> Vote {
-    let root = hash(1_000);
-    let vote = ballot::<T>(study, who, VoteBody::Root(root));
-    let id = institution(who);
-    let asked = Pallet::<T>::asked(&id).into_iter().find(|asked| asked.order.duty.study == study);
-    let duty = asked.expect("the benchmark has brought the study to this duty").order.duty;
-    let duty = Duty { kind: DutyKind::Train, round: duty.round.saturating_add(1), base: root, ..duty };
-    let next = Next::Update { duty: duty.hash(), root: hash(3_000), len: LEN, metric: Some(1) };
-    Vote { body: VoteBody::Ahead { root, marks: Marks::default(), next }, ..vote }
-}
-
-/// A study whose first merge is open, with all inputs.
-fn merging<T: Config>(all: &[(AccountId32, AuthorityId)], rules: StudyRules) -> StudyId {
-    let study = full::<T>(all, rules);
-    assert_ok!(Pallet::<T>::start(RawOrigin::Signed(all[0].0.clone()).into(), study));
-    for (who, _) in all {
-        if matches!(phase::<T>(study), Phase::Init { .. }) {
-            answer::<T>(study, who, VoteBody::Root(hash(0)));
-        }
-    }
-    for ((who, _), n) in all.iter().zip(1..) {
-        answer::<T>(study, who, VoteBody::Update { root: hash(n), len: LEN, metric: None });
-    }
-    assert!(matches!(phase::<T>(study), Phase::Merging(_)));
-    study
-}
-
 fn phase<T: Config>(study: StudyId) -> Phase {
     Studies::<T>::get(study).expect("the benchmark has registered it").state.phase
 }
 
-/// A merge on which all but the last have voted: so many for one root, everybody else each for one of their own. With
-/// half of all, the last one decides; with one more, the deadline.
-fn disputed<T: Config>(all: &[(AccountId32, AuthorityId)], rules: StudyRules, agreed: usize) -> StudyId {
-    let study = merging::<T>(all, rules);
-    let last = all.len().saturating_sub(1);
-    for ((who, _), n) in all.iter().take(last).zip(0u32..) {
-        let root = if (n as usize) < agreed { hash(1_000) } else { hash(n.saturating_add(2_000)) };
-        answer::<T>(study, who, VoteBody::Root(root));
-    }
-    study
-}
-
-/// Lets a study whose merge is open be in its third and last round, of which everybody has reported every loss: what closes
-/// it also compares the second round with the first.
-fn judged<T: Config>(study: StudyId, all: &[(AccountId32, AuthorityId)]) {
-    // the rounds themselves would take too long; what is read of them are their losses
-    Studies::<T>::mutate(study, |info| {
-        if let Some(info) = info {
-            (info.state.round, info.state.rules.max_rounds, info.state.best) = (3, 3, Some(1));
-            info.state.rules.target = Some(0);
-            info.state.base_round = 2;
-        }
-    });
-    for round in 1..3u32 {
-        let mut losses = PerMember::new();
-        for ((who, _), n) in all.iter().zip(1u32..) {
-            let loss = round.wrapping_mul(2_654_435_761).wrapping_add(n.wrapping_mul(40_503)) % 1_000_000;
-            let stored = losses.try_push((institution(who), loss));
-            assert!(stored.is_ok());
-        }
-        Losses::<T>::insert(study, round, losses);
-    }
-}
-
-/// A study that has paused because nobody agreed on a merge: with all commitments, which freeze at once when it goes on.
-fn paused<T: Config>(all: &[(AccountId32, AuthorityId)]) -> StudyId {
-    let study = merging::<T>(all, rules());
-    while matches!(phase::<T>(study), Phase::Merging(_)) {
-        for ((who, _), n) in all.iter().zip(0u32..) {
-            answer::<T>(study, who, VoteBody::Root(hash(n)));
-        }
-    }
-    assert!(matches!(phase::<T>(study), Phase::Paused(_)));
-    study
+/// Whether its result is for the institution's own worker alone: to be masked, not to be told.
+fn is_work(asked: &crate::orders::Asked) -> bool {
+    asked.masked.as_ref().is_some_and(|masked| masked.work == asked.order.duty.hash())
 }
 
 #[benchmarks]
@@ -314,6 +243,127 @@ mod benchmarks {
         }
 
         assert!(matches!(verdict, Some(Ok(_))));
+    }
+
+    #[benchmark]
+    fn post() {
+        let all = participants::<T>();
+        let study = masked::nearly_revealed::<T>(&all);
+        let (who, key) = &all[all.len() - 1];
+        let bytes = masked::shares::<T>(study, who);
+        let cast = masked::posted::<T>(study, who, &bytes);
+        let signature =
+            key.sign(&cast.payload(&genesis::<T>(), &agreement::<T>(study))).expect("the keystore has the key");
+
+        #[extrinsic_call]
+        _(RawOrigin::Authorized, cast, bytes.try_into().expect("as many as may be posted"), signature);
+
+        assert!(matches!(phase::<T>(study), Phase::Summing(_)));
+    }
+
+    #[benchmark]
+    fn authorize_post() {
+        let all = participants::<T>();
+        let study = masked::nearly_revealed::<T>(&all);
+        let (who, key) = &all[all.len() - 1];
+        let bytes = masked::shares::<T>(study, who);
+        let cast = masked::posted::<T>(study, who, &bytes);
+        let signature =
+            key.sign(&cast.payload(&genesis::<T>(), &agreement::<T>(study))).expect("the keystore has the key");
+        let bytes = bytes.try_into().expect("as many as may be posted");
+        let call = Call::<T>::post { vote: cast, bytes, signature };
+        let verdict;
+
+        #[block]
+        {
+            verdict = call.authorize(TransactionSource::External);
+        }
+
+        assert!(matches!(verdict, Some(Ok(_))));
+    }
+
+    #[benchmark]
+    fn abandon() {
+        let all = participants::<T>();
+        let study = masked::revealing::<T>(&all);
+        while !matches!(phase::<T>(study), Phase::Paused(_)) {
+            let due = Studies::<T>::get(study).and_then(|info| info.state.deadline()).unwrap_or(1_000);
+            frame_system::Pallet::<T>::set_block_number(due.into());
+            assert_ok!(Pallet::<T>::apply(study, Event::Tick));
+        }
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(all[0].0.clone()), study);
+
+        assert!(matches!(phase::<T>(study), Phase::Collecting(_)));
+    }
+
+    #[benchmark]
+    fn declare_budget() {
+        let all = participants::<T>();
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(all[0].0.clone()), hash(1), 4_000_000, 5, PrivacyUnit::Patient);
+
+        assert_eq!(Datasets::<T>::get(institution(&all[0].0)), 1);
+    }
+
+    #[benchmark]
+    fn raise_budget() {
+        let all = participants::<T>();
+        let who = RawOrigin::Signed(all[0].0.clone());
+        assert_ok!(Pallet::<T>::declare_budget(who.clone().into(), hash(1), 1, 5, PrivacyUnit::Patient));
+
+        #[extrinsic_call]
+        _(who, hash(1), 4_000_000);
+
+        assert!(Budgets::<T>::get(institution(&all[0].0), hash(1)).is_some_and(|it| it.raise_to().is_some()));
+    }
+
+    #[benchmark]
+    fn lower_budget() {
+        let all = participants::<T>();
+        let who = RawOrigin::Signed(all[0].0.clone());
+        assert_ok!(Pallet::<T>::declare_budget(who.clone().into(), hash(1), 9, 5, PrivacyUnit::Patient));
+
+        #[extrinsic_call]
+        _(who, hash(1), 4);
+
+        assert!(Budgets::<T>::get(institution(&all[0].0), hash(1)).is_some_and(|it| it.limit_micro(0) == 4));
+    }
+
+    #[benchmark]
+    fn enrol_private() {
+        let all = participants::<T>();
+        let study = registered::<T>(&all[0].0, private());
+        for (who, _) in &all[1..] {
+            enrolled_private::<T>(study, who);
+        }
+        let who = RawOrigin::Signed(all[0].0.clone());
+        assert_ok!(Pallet::<T>::declare_budget(who.clone().into(), hash(1), 4_000_000, 5, PrivacyUnit::Record));
+        let agreement = agreement::<T>(study);
+
+        #[extrinsic_call]
+        _(who, study, agreement, 1_000, hash(1));
+
+        assert!(Counts::<T>::contains_key(study, institution(&all[0].0)));
+    }
+
+    #[benchmark]
+    fn forget() {
+        let all = participants::<T>();
+        let study = masked::revealing::<T>(&all);
+        for (who, _) in all.iter().take(close_at_once(MAX_PARTICIPANTS) as usize) {
+            masked::post::<T>(study, who, masked::shares::<T>(study, who));
+        }
+        Pallet::<T>::forget_pairing(study, 1, 1);
+
+        #[block]
+        {
+            assert!(Pallet::<T>::forget_one());
+        }
+
+        assert_eq!(Postings::<T>::iter().count(), 0);
     }
 
     #[benchmark]

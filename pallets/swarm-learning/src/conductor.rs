@@ -2,7 +2,8 @@
 //!
 //! One run at a time, one absolute deadline for everything, normally one call with all duties. It never waits for
 //! work: the worker answers at once where each duty stands. Duties are known by their hash, so runs that are skipped,
-//! repeated or made on a block that is taken back later do no harm. A vote that is still missing in the state is signed
+//! repeated or made on a block that is taken back later do no harm. Shares of a masked sum are asked for once the block that fixed
+//! the set is final here ([`FINALISED_KEY`]), and never before. A vote that is still missing in the state is signed
 //! anew and sent again every few blocks.
 
 mod worker;
@@ -13,16 +14,16 @@ pub(crate) use worker::{TOKEN_KEY, URL_KEY};
 use crate::{
     orders::Asked,
     sr25519::AuthorityId,
-    types::{class, genesis},
+    types::{block_hash, class, genesis, Posting},
     Call, Config, Pallet, Studies, KEY_TYPE,
 };
 use alloc::vec::Vec;
 use codec::Encode;
 use consilium_primitives::{
     blocks,
-    duty::{HELD_BASE, MAX_ORDERS, OLDER_PROTOCOL, PRESENT_PROTOCOL, PROTOCOL_VERSION},
+    duty::{AHEAD_PROTOCOL, HELD_BASE, MAX_ORDERS, OLDER_PROTOCOL, PRESENT_PROTOCOL, PROTOCOL_VERSION},
     rules::FETCH_SLACK,
-    DutyAnswer, DutyKind, DutyOutput, DutyState, FailureCode, Hash, InstitutionId, Vote, VoteBody,
+    DutyKind, DutyOutput, DutyState, FailureCode, Hash, InstitutionId, Vote, VoteBody,
 };
 use frame_system::offchain::SubmitTransaction;
 use sp_application_crypto::RuntimeAppPublic;
@@ -34,10 +35,11 @@ use sp_runtime::offchain::{
     storage::{MutateStorageError, StorageValueRef},
     storage_lock::{StorageLock, Time},
 };
-use worker::{ask, worker, CallError};
+use worker::{ask, worker, Answer, CallError};
 
 const LOG: &str = "swarm";
-/// Where the node leaves the number of the newest finalised block: a SCALE-encoded `u32`.
+/// Where the node leaves the number and the hash of the newest finalised block, at each notification that one is: SCALE-encoded as
+/// `(u32, Hash)`. Nodes of before left the number alone: with one of these no share is given.
 pub const FINALISED_KEY: &[u8] = b"consilium/conductor/finalised";
 const LOCK_KEY: &[u8] = b"consilium/conductor/lock";
 /// Votes that were sent lately: a hash of each, and the block.
@@ -67,6 +69,7 @@ pub(crate) fn conduct<T: Config>(now: u32) {
     let asked: Vec<(AuthorityId, Asked)> = mine
         .into_iter()
         .flat_map(|(key, who)| Pallet::<T>::asked(&who).into_iter().map(move |asked| (key.clone(), asked)))
+        .filter(|(_, asked)| may_be_asked::<T>(asked))
         .take(MAX_ORDERS)
         .collect();
     if asked.is_empty() {
@@ -82,6 +85,16 @@ pub(crate) fn conduct<T: Config>(now: u32) {
         log::debug!(target: LOG, "another run is under way");
         return;
     };
+    let (asked, spent): (Vec<_>, Vec<_>) = asked.into_iter().partition(|(_, asked)| Pallet::<T>::affordable(asked));
+    for (key, asked) in &spent {
+        log::warn!(
+            target: LOG,
+            "study {} round {}: what it costs would pass this site's budget for its data set; its worker is not asked to train (consilium \
+             budget raise)",
+            asked.order.duty.study, asked.order.duty.round,
+        );
+        answer_duty::<T>(now, key, asked, true, &DutyState::Failed(FailureCode::Refused), Vec::new());
+    }
     let settled = settled(now, &asked);
     let deadline = sp_io::offchain::timestamp().add(Duration::from_millis(BUDGET_MS));
     let worker = worker(deadline);
@@ -90,12 +103,29 @@ pub(crate) fn conduct<T: Config>(now: u32) {
         Ok(worker) => ask::<T>(worker, version, asked),
         Err(error) => Err(*error),
     };
-    let tell = |asked: &[(AuthorityId, Asked)], answers: Vec<DutyAnswer>| {
+    let tell = |asked: &[(AuthorityId, Asked)], answers: Vec<Answer>| {
         for ((key, asked), answer) in asked.iter().zip(answers) {
-            answer_duty::<T>(now, key, asked, settled.contains(&asked.order.duty.hash()), &answer.state);
+            let settled = settled.contains(&asked.order.duty.hash());
+            answer_duty::<T>(now, key, asked, settled, &answer.state, answer.post);
         }
     };
-    let (newest, asked, later) = match ask(PROTOCOL_VERSION, &asked) {
+    let masks = |(_, asked): &(AuthorityId, Asked)| asked.masked.is_some();
+    // a worker that knows nothing of masks is asked as ever, unless there is something that it must know of them
+    let first = asked.iter().any(masks).then(|| ask(PROTOCOL_VERSION, &asked));
+    let (newest, asked) = match first {
+        None => (None, asked),
+        Some(Err(CallError::Status(400))) => {
+            let (masked, asked): (Vec<_>, Vec<_>) = asked.into_iter().partition(masks);
+            log::warn!(
+                target: LOG,
+                "{} duties of masked sums, and this worker is of a version that knows none: install the one that belongs to this node",
+                masked.len(),
+            );
+            (None, asked)
+        }
+        answers => (answers, asked),
+    };
+    let (newest, asked, later) = match newest.unwrap_or_else(|| ask(AHEAD_PROTOCOL, &asked)) {
         // a worker of an earlier version
         Err(CallError::Status(400)) => {
             let (later, asked): (Vec<_>, Vec<_>) =
@@ -125,6 +155,19 @@ pub(crate) fn conduct<T: Config>(now: u32) {
         Ok(answers) => tell(&later, answers),
         Err(error) => log::warn!(target: LOG, "{} paused studies ask for this site's worker: {error:?}", later.len()),
     }
+}
+
+/// Whether a duty may be taken to the worker: shares are given only where the block that fixed their set is final here. There is no
+/// other way to that, such as depth: where finality stands, so do they.
+fn may_be_asked<T: Config>(asked: &Asked) -> bool {
+    let fixed_at = asked.masked.as_ref().map_or(0, |masked| masked.fixed_at);
+    asked.order.duty.kind != DutyKind::Reveal || is_final::<T>(fixed_at)
+}
+
+/// Whether a block of this chain is final: the node has noted one that is no older, and that one is of this chain, too.
+fn is_final<T: Config>(block: u32) -> bool {
+    let noted = StorageValueRef::persistent(FINALISED_KEY).get::<(u32, Hash)>().ok().flatten();
+    noted.is_some_and(|(number, hash)| block <= number && block_hash::<T>(number) == hash && hash != Hash::zero())
 }
 
 /// Forgets a lock that expires later than any run of now could have set: it is of a run that died while the clock was ahead,
@@ -184,7 +227,7 @@ fn report_missing<T: Config>(now: u32, asked: &[(AuthorityId, Asked)]) {
     for ((key, asked), (_, since, _)) in asked.iter().zip(stretches) {
         let expected = Studies::<T>::get(asked.order.duty.study).map_or(u32::MAX, |s| s.state.windows().expected);
         if now.saturating_sub(since) >= expected.max(RESTART_BLOCKS) {
-            answer_duty::<T>(now, key, asked, true, &DutyState::Failed(FailureCode::WorkerMissing));
+            answer_duty::<T>(now, key, asked, true, &DutyState::Failed(FailureCode::WorkerMissing), Vec::new());
         }
     }
 }
@@ -200,6 +243,35 @@ fn institutions<T: Config>() -> Vec<(AuthorityId, InstitutionId)> {
             Some((key, InstitutionId(*owner.as_ref())))
         })
         .collect()
+}
+
+/// What an answer says on chain of a masked sum; `None` while there is nothing to say. `post` are the bytes that go with it.
+fn masked_body(asked: &Asked, state: &DutyState, post: &[u8]) -> Option<VoteBody> {
+    use DutyKind::{Deal, Evaluate, Gather, Keys, Mask, Merge, MergeStatistics, Reveal, Statistics, Train};
+    let inputs = asked.order.inputs.len();
+    match (asked.order.duty.kind, state) {
+        // what is worked out stays here; only that nothing will come is told
+        (Statistics | Train | Evaluate | Keys | Deal | Mask, DutyState::Failed(code)) => Some(VoteBody::Failure(*code)),
+        (Keys, DutyState::Done(DutyOutput::Keys(keys))) => Some(VoteBody::Keys(*keys)),
+        (Deal | Reveal, DutyState::Done(DutyOutput::Posted)) if !post.is_empty() => {
+            let hash = Hash::from(sp_io::hashing::blake2_256(post));
+            u32::try_from(post.len()).ok().map(|len| VoteBody::Posted { hash, len })
+        }
+        (Mask, DutyState::Done(DutyOutput::Update { root, .. })) => {
+            Some(VoteBody::Update { root: *root, len: asked.order.output_len, metric: None })
+        }
+        (Gather, DutyState::Done(DutyOutput::Held)) => Some(VoteBody::Held(asked.order.duty.base)),
+        (Gather | MergeStatistics | Merge, DutyState::Inputs { have, invalid })
+            if asked.partial && (have.count_ones() as usize) < inputs =>
+        {
+            Some(VoteBody::Partial { have: *have, invalid: *invalid, not_final: false })
+        }
+        (MergeStatistics | Merge, DutyState::Done(DutyOutput::Summed { root, pooled })) => {
+            Some(VoteBody::Summed { root: *root, pooled: *pooled })
+        }
+        (MergeStatistics | Merge, DutyState::Done(DutyOutput::Void(why))) => Some(VoteBody::Void(*why)),
+        _ => None,
+    }
 }
 
 /// What an answer says on chain; `None` while there is nothing to say.
@@ -238,9 +310,13 @@ fn body(asked: &Asked, settled: bool, state: &DutyState) -> Option<VoteBody> {
     }
 }
 
-fn answer_duty<T: Config>(now: u32, key: &AuthorityId, asked: &Asked, settled: bool, state: &DutyState) {
+fn answer_duty<T: Config>(now: u32, key: &AuthorityId, asked: &Asked, settled: bool, state: &DutyState, post: Vec<u8>) {
     let duty = &asked.order.duty;
-    let Some(body) = body(asked, settled, state) else {
+    let said = match asked.masked {
+        Some(_) => masked_body(asked, state, &post),
+        None => body(asked, settled, state),
+    };
+    let Some(body) = said else {
         log::debug!(target: LOG, "study {} round {} {:?}: {:?}", duty.study, duty.round, duty.kind, state);
         return;
     };
@@ -262,7 +338,17 @@ fn answer_duty<T: Config>(now: u32, key: &AuthorityId, asked: &Asked, settled: b
         log::error!(target: LOG, "the swarm key {:?} is listed in the keystore but cannot sign", key);
         return;
     };
-    let transaction = T::create_authorized_transaction(Call::<T>::vote { vote, signature }.into());
+    let call = match body {
+        VoteBody::Posted { .. } => match Posting::try_from(post) {
+            Ok(bytes) => Call::<T>::post { vote, bytes, signature },
+            Err(_) => {
+                log::error!(target: LOG, "study {}: the worker wants to post more than may be posted", duty.study);
+                return;
+            }
+        },
+        _ => Call::<T>::vote { vote, signature },
+    };
+    let transaction = T::create_authorized_transaction(call.into());
     match SubmitTransaction::<T, Call<T>>::submit_transaction(transaction) {
         Ok(()) => log::info!(
             target: LOG, "study {} round {} {:?}: answered {:?}", duty.study, duty.round, duty.kind, body

@@ -75,9 +75,67 @@ mod errors {
         TooEarly,
         /// Bits for inputs or rounds that do not exist, or one input both held and invalid.
         BadMask,
-        /// Not the canonical model.
+        /// Not the canonical model, or not the inputs that are to be held.
         WrongRoot,
         /// The spec is not UTF-8: give it as text.
         SpecNotText,
+        /// The bytes that come with a vote are not those that it names, or of another length than they must have.
+        WrongPosting,
+        /// A share is not what its dealer has committed to.
+        WrongShare,
+        /// With masks, updates are merged by the weighted mean: every other rule looks at each one.
+        MaskedRule,
+        /// With masks, no liar can be tolerated: nobody sees an update.
+        MaskedLiars,
+        /// With masks, a norm bound must be a number: nobody knows how long updates are.
+        MaskedBound,
+        /// With masks, updates cannot be mixed: mixing compares them.
+        MaskedMixing,
+        /// With masks, `min_participants` must be 3 at least: of two each would know the other's update.
+        MaskedParticipants,
+        /// With masks, `max_share` must be one half at most: one could be nearly all of the sum.
+        MaskedShare,
+        /// With masks, the range is a power of two between 2^-16 and 2^16.
+        MaskedRange,
+        /// With masks, the length of a masked file is 0 where there is to be one, or too large.
+        MaskedLength,
+        /// The caller has declared no budget of this data set: `consilium budget declare`.
+        NoBudget,
+        /// The caller has declared a budget of this data set already: raise or lower it.
+        HasBudget,
+        /// The caller has declared as many budgets as it may.
+        TooManyDatasets,
+        /// The limit of a budget is 0.
+        BadLimit,
+        /// The budget's delta must be a power of ten from 1e-3 to 1e-12.
+        BadDelta,
+        /// A limit is raised to one that is no higher, or lowered to one that is no lower.
+        LimitStays,
+        /// With privacy, the rate of the drawing is above 0 and at most one.
+        PrivacyRate,
+        /// With privacy, a round has a step or more, and no gradient is shortened to nothing.
+        PrivacySteps,
+        /// With privacy, there is noise.
+        PrivacyNoise,
+        /// With privacy, delta is a power of ten from 1e-3 to 1e-12.
+        PrivacyDelta,
+        /// With privacy, each round costs something at each of the orders.
+        PrivacySpend,
+        /// With privacy, each site adds all the noise: sharing it among the sites of a masked sum is not taken yet.
+        PrivacyShared,
+        /// With privacy, nothing is told of single sites' rows: no statistics, no `target` and no `patience`.
+        PrivacyFigures,
+        /// The study is private: say which data set it is counted for, with `enrol_private`.
+        NoDataset,
+        /// The study promises no privacy, and counts nothing: enrol without a data set.
+        NothingCounted,
+        /// The caller has named another data set in this study before: its rows are counted there.
+        OtherDataset,
+        /// The budget counts records and the study patients, or the other way round.
+        OtherUnit,
+        /// The budget counts at another delta than the study.
+        OtherDelta,
+        /// What a round costs would pass the limit of the caller's data set: raise it, or take no part.
+        OverBudget,
     }
 }

@@ -37,7 +37,7 @@ mod events {
             /// The institution.
             institution: InstitutionId,
         },
-        // 3 told before version 7 what has events of its own now: programs tell both apart by it
+        // 3 told before version 7 what has events of its own now
         /// A round is closed; its record stands in the history.
         #[codec(index = 4)]
         RoundClosed {
@@ -340,45 +340,58 @@ mod events {
             /// The last round that does not wait for it.
             until_round: u32,
         },
-    }
-}
-
-use crate::pallet::{Config, Event};
-use consilium_primitives::{round::Effect, StudyId};
-
-impl<T: Config> Event<T> {
-    /// The event of what a step brought about while a study was in a `round`; none for what is told with what is stored of it.
-    pub(crate) fn of(study: StudyId, round: u32, effect: Effect) -> Option<Self> {
-        Some(match effect {
-            Effect::Closed(_) | Effect::AttestedLate { .. } => return None,
-            Effect::Opened { kind, round } => Self::Opened { study, round, kind },
-            Effect::InitOpened => Self::InitOpened { study, round },
-            Effect::Committed { who, root } => Self::Committed { study, round, institution: who, root },
-            Effect::FailureReported { who, code } => Self::Failed { study, round, institution: who, code },
-            Effect::Loss { round, who, value } => Self::Loss { study, round, institution: who, micro_units: value },
-            Effect::Extended { silent } => Self::Extended { study, round, silent },
-            Effect::Frozen { round, attempt, inputs_root } => Self::Frozen { study, round, attempt, inputs_root },
-            Effect::Attested { who, root } => Self::Attested { study, round, institution: who, root },
-            Effect::PartialReported { who, have, invalid, not_final } => {
-                Self::InputsMissing { study, round, institution: who, have, invalid, not_final }
-            }
-            Effect::Stood => Self::Stood { study, round },
-            Effect::WentOn => Self::WentOn { study, round },
-            Effect::Dropped { who, reason } => Self::Dropped { study, round, institution: who, reason },
-            Effect::Benched { who, until_round } => Self::Benched { study, round, institution: who, until_round },
-            Effect::NotAwaited { who, before, until_round } => {
-                Self::NotAwaited { study, round, institution: who, before, until_round }
-            }
-            Effect::EvaluationOpened => Self::EvaluationOpened { study, round },
-            Effect::Canonical { round, root } => Self::Canonical { study, round, root },
-            Effect::Acknowledged { who } => Self::Acknowledged { study, round, institution: who },
-            Effect::Completed { round, root } => Self::Completed { study, round, root },
-            Effect::Paused { reason } => Self::Paused { study, round, reason },
-            Effect::Resumed => Self::Resumed { study, round },
-            Effect::Aborted { reason } => Self::Aborted { study, round, reason },
-            Effect::Present { who, held } => Self::Present { study, round, institution: who, held },
-            Effect::EnoughPresent => Self::EnoughPresent { study, round },
-            Effect::FellBack { from, to } => Self::FellBack { study, round, from, to },
-        })
+        /// A participant has posted keys, a deal, or shares for a masked sum.
+        #[codec(index = 31)]
+        Posted {
+            study: StudyId,
+            round: u32,
+            institution: InstitutionId,
+            pairing: u32,
+            /// Which of these.
+            step: PostStep,
+        },
+        /// The partners of a masked sum are fixed.
+        #[codec(index = 32)]
+        Paired {
+            study: StudyId,
+            round: u32,
+            /// Number of the pairing.
+            pairing: u32,
+            partners: PerMember<InstitutionId>,
+        },
+        /// A participant holds all masked files of the frozen list.
+        #[codec(index = 33)]
+        Gathered { study: StudyId, round: u32, institution: InstitutionId },
+        /// Which masked files are summed is fixed for good.
+        #[codec(index = 34)]
+        SetFixed { study: StudyId, round: u32, inputs_root: Hash },
+        /// A participant says that a masked sum cannot be used.
+        #[codec(index = 35)]
+        CalledVoid { study: StudyId, round: u32, institution: InstitutionId, why: VoidReason },
+        /// A masked sum could not be used: its round is over without a model, and the next one stands on the same.
+        #[codec(index = 36)]
+        Voided { study: StudyId, round: u32, why: VoidReason },
+        /// An institution has declared, raised or lowered what all studies together may cost one of its data sets.
+        #[codec(index = 37)]
+        BudgetSet {
+            institution: InstitutionId,
+            /// Hash of the data set's name.
+            dataset: Hash,
+            /// Millionths of epsilon.
+            limit_micro: u32,
+            /// The block from which on it holds.
+            from: u32,
+        },
+        /// What an update of a private study costs was charged to a data set of its author.
+        #[codec(index = 38)]
+        Charged {
+            institution: InstitutionId,
+            /// Hash of the data set's name.
+            dataset: Hash,
+            study: StudyId,
+            round: u32,
+            /// What all studies together have cost it, in millionths of epsilon.
+            epsilon_micro: u64,
+        },
     }
 }

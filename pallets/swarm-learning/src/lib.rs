@@ -20,21 +20,22 @@
 //!
 //! # Extrinsics
 //!
-//! Signed by the account that signs for an institution: [`Call::register`], [`Call::enrol`], [`Call::withdraw`], [`Call::start`],
-//! [`Call::resume`], [`Call::abort`]. Signed by an institution's `swarm` session key, as an authorized general
-//! transaction without nonce or fee: [`Call::vote`].
+//! Signed by the account that signs for an institution: [`Call::register`], [`Call::enrol`], [`Call::enrol_private`], [`Call::withdraw`],
+//! [`Call::start`], [`Call::resume`], [`Call::abort`]; and of budgets of data sets [`Call::declare_budget`], [`Call::raise_budget`],
+//! [`Call::lower_budget`]. Signed by an institution's `swarm` session key, as an authorized general
+//! transaction without nonce or fee: [`Call::vote`], and [`Call::post`] where bytes come with it. [`Call::abandon`] gives up a masked
+//! sum that waits for people.
 //!
 //! # Bounds
 //!
 //! [`MAX_RUNNING`] studies at once, [`consilium_primitives::rules::MAX_PARTICIPANTS`] members and
 //! [`consilium_primitives::rules::MAX_ROUNDS`] rounds each. What stays in the state for good, as the certificate's chain
-//! of evidence: a study's last state, its agreement, the records of its closed rounds and the losses reported on them. Of a
+//! of evidence (what is posted for masked sums goes with the files that it is for): a study's last state, its agreement, the records of its closed rounds and the losses reported on them. Of a
 //! study that never started, its spec is forgotten.
 //!
 //! # Implementation notes
 //!
-//! A study has exactly one deadline at a time, and at most [`MAX_RUNNING`] studies run, so an agenda entry can never be
-//! full. Deadlines are evaluated in `on_initialize`, before that block's transactions.
+//! A study has one deadline at a time, and at most [`MAX_RUNNING`] run: no agenda entry is ever full. Deadlines come before transactions.
 //!
 //! The offchain worker (the `conductor` module) runs on every node. It asks this institution's own worker process about
 //! all its open duties in one call and signs what comes back.
@@ -54,13 +55,17 @@ extern crate alloc;
 
 #[cfg(any(feature = "runtime-benchmarks", test))]
 mod benchmarking;
+mod budgets;
 mod conductor;
+mod effects;
 mod errors;
 mod events;
+mod mask_orders;
 mod migration;
 #[cfg(test)]
 mod mock;
 mod orders;
+mod postings;
 mod shell;
 mod storage;
 #[cfg(test)]
@@ -74,6 +79,7 @@ pub use told::Progress;
 pub use types::*;
 pub use weights::WeightInfo;
 
+use consilium_primitives::rules::MAX_KEPT_ROUNDS;
 use frame_support::pallet_macros::import_section;
 
 /// Session keys of institutions that take part in studies.
@@ -85,21 +91,17 @@ pub const MAX_RUNNING: u32 = 32;
 /// Most studies of one proposer that may run at once.
 pub const MAX_PROPOSED: u32 = 8;
 
-/// The key that signs votes: sr25519, in application [`KEY_TYPE`].
-pub mod sr25519 {
-    mod app {
-        use sp_application_crypto::{app_crypto, sr25519};
-        app_crypto!(sr25519, crate::KEY_TYPE);
-    }
-    sp_application_crypto::with_pair! {
-        /// Key pair of a `swarm` key.
-        pub type AuthorityPair = app::Pair;
-    }
-    /// Signature of a vote.
-    pub type AuthoritySignature = app::Signature;
-    /// Public part of a `swarm` key.
-    pub type AuthorityId = app::Public;
-}
+/// Most pairings of one study whose postings are kept: its rounds in the window, the statistics, the figures and the one that is open.
+pub const MAX_KEPT: u32 = MAX_KEPT_ROUNDS + 5;
+
+/// Most data sets that one institution can declare a budget of.
+pub const MAX_DATASETS: u32 = 64;
+
+/// Most pairings that wait for their postings to be forgotten: those of all studies that may run, and as many again.
+pub const MAX_OVER: u32 = 2 * MAX_RUNNING * MAX_KEPT;
+
+#[path = "keys.rs"]
+pub mod sr25519;
 
 #[import_section(events::events)]
 #[import_section(errors::errors)]
@@ -110,9 +112,10 @@ pub mod pallet {
     use super::*;
     use alloc::boxed::Box;
     use consilium_primitives::{
+        budget::Budget,
         round::{AbortReason, DropReason, Event as RoundEvent, Kind, PauseReason, PerMember, RoundRecord},
         rules::{MAX_PARTICIPANTS, MAX_ROUNDS, MAX_SPEC_LEN, PPM},
-        FailureCode, Hash, InstitutionId, StudyId, StudyRules, Vote,
+        FailureCode, Hash, InstitutionId, PostStep, PrivacyUnit, StudyId, StudyRules, VoidReason, Vote,
     };
     use frame_support::pallet_prelude::*;
     use frame_system::{
@@ -130,7 +133,8 @@ pub mod pallet {
     /// 2: studies say how long a slot was when they were registered, which round's model they stand on, and who is there.
     /// 3: they say what was answered ahead, and what the last merge came to.
     /// 4: they say who has missed which rounds, and for whom the present one does not wait.
-    const STORAGE_VERSION: StorageVersion = StorageVersion::new(4);
+    /// 5: they say what masked sums need, and postings for these are kept.
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(5);
 
     /// What the runtime gives to this pallet.
     #[pallet::config]
@@ -189,14 +193,19 @@ pub mod pallet {
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(now: BlockNumberFor<T>) -> Weight {
             let due = Agenda::<T>::take(block_number::<T>(now));
-            let weight = <T as Config>::WeightInfo::on_initialize(due.len() as u32);
+            let mut weight = <T as Config>::WeightInfo::on_initialize(due.len() as u32);
             for study in due {
                 Scheduled::<T>::remove(study);
                 // a tick is never refused; a study in the agenda exists
                 let ticked = Self::apply(study, RoundEvent::Tick);
                 debug_assert!(ticked.is_ok());
             }
-            weight
+            Self::sweep(block_number::<T>(now));
+            if Self::forget_one() {
+                weight = weight.saturating_add(<T as Config>::WeightInfo::forget());
+            }
+            // what is over is looked for in each block
+            weight.saturating_add(T::DbWeight::get().reads_writes(2, 1))
         }
 
         fn on_runtime_upgrade() -> Weight {
@@ -238,7 +247,7 @@ pub mod pallet {
         /// `samples` counts this site's training rows and binds for the whole study.
         #[pallet::call_index(1)]
         pub fn enrol(origin: OriginFor<T>, study: StudyId, agreement: Hash, samples: u32) -> DispatchResult {
-            Self::do_enrol(Self::ensure_participant(origin)?, study, agreement, samples)
+            Self::do_enrol(Self::ensure_participant(origin)?, study, agreement, samples, None)
         }
 
         /// Takes no further part in a study.
@@ -290,6 +299,73 @@ pub mod pallet {
         pub fn vote(origin: OriginFor<T>, vote: Vote, _signature: sr25519::AuthoritySignature) -> DispatchResult {
             ensure_authorized(origin)?;
             Self::apply(vote.study, RoundEvent::Vote(vote))
+        }
+
+        /// Answers a duty of a masked sum with bytes: a deal, or shares.
+        ///
+        /// Sent and signed as [`Call::vote`]; the vote names the bytes by their hash.
+        #[pallet::call_index(7)]
+        #[pallet::weight((<T as Config>::WeightInfo::post(), DispatchClass::Operational))]
+        #[pallet::authorize(Self::authorize_post)]
+        pub fn post(
+            origin: OriginFor<T>,
+            vote: Vote,
+            bytes: Posting,
+            _signature: sr25519::AuthoritySignature,
+        ) -> DispatchResult {
+            ensure_authorized(origin)?;
+            Self::apply(vote.study, RoundEvent::Post { vote, bytes: bytes.into_inner() })
+        }
+
+        /// Gives up a masked sum for which a study is paused.
+        ///
+        /// At once by its proposer, else when as many members ask as let it go on. What was trained for it is trained anew.
+        #[pallet::call_index(8)]
+        pub fn abandon(origin: OriginFor<T>, study: StudyId) -> DispatchResult {
+            let who = Self::ensure_participant(origin)?;
+            Self::apply(study, RoundEvent::Abandon { who })
+        }
+
+        /// Declares what all studies together may cost one of the caller's data sets.
+        ///
+        /// Once for each: what was spent is never forgotten. Private studies are charged to it, and refused beyond it.
+        #[pallet::call_index(9)]
+        pub fn declare_budget(
+            origin: OriginFor<T>,
+            dataset: Hash,
+            limit_micro: u32,
+            delta_exp: u8,
+            unit: PrivacyUnit,
+        ) -> DispatchResult {
+            Self::do_declare(Self::ensure_participant(origin)?, dataset, limit_micro, delta_exp, unit)
+        }
+
+        /// Raises the limit of a data set.
+        ///
+        /// It holds after seven days, in which people can object.
+        #[pallet::call_index(10)]
+        pub fn raise_budget(origin: OriginFor<T>, dataset: Hash, limit_micro: u32) -> DispatchResult {
+            Self::do_raise(Self::ensure_participant(origin)?, dataset, limit_micro)
+        }
+
+        /// Lowers the limit of a data set, at once; a higher one that waits is off with it.
+        #[pallet::call_index(11)]
+        pub fn lower_budget(origin: OriginFor<T>, dataset: Hash, limit_micro: u32) -> DispatchResult {
+            Self::do_lower(Self::ensure_participant(origin)?, dataset, limit_micro)
+        }
+
+        /// Enrols in exactly this agreement of a private study.
+        ///
+        /// As [`Call::enrol`]; what the study costs is charged to this data set, of which the caller has declared a budget.
+        #[pallet::call_index(12)]
+        pub fn enrol_private(
+            origin: OriginFor<T>,
+            study: StudyId,
+            agreement: Hash,
+            samples: u32,
+            dataset: Hash,
+        ) -> DispatchResult {
+            Self::do_enrol(Self::ensure_participant(origin)?, study, agreement, samples, Some(dataset))
         }
     }
 

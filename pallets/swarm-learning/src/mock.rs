@@ -222,6 +222,8 @@ pub fn rules() -> StudyRules {
         statistics_len: 0,
         target: None,
         patience: 0,
+        masked: None,
+        privacy: None,
     }
 }
 
@@ -261,9 +263,15 @@ pub fn info(study: StudyId) -> StudyInfo {
     Studies::<Test>::get(study).unwrap()
 }
 
+/// Whether its result is for the institution's own worker alone: to be masked, not to be told.
+pub fn is_work(asked: &crate::orders::Asked) -> bool {
+    asked.masked.as_ref().is_some_and(|masked| masked.work == asked.order.duty.hash())
+}
+
 /// The vote of an institution on its open duty.
 pub fn ballot(n: u8, study: StudyId, body: VoteBody) -> Vote {
-    let asked = Swarm::asked(&id(n)).into_iter().find(|a| a.order.duty.study == study).expect("a duty is open");
+    let asked =
+        Swarm::asked(&id(n)).into_iter().find(|a| a.order.duty.study == study && !is_work(a)).expect("a duty is open");
     let duty = asked.order.duty;
     let (round, attempt, resumed, kind) = (duty.round, asked.attempt, asked.resumed, duty.kind);
     Vote { study, round, attempt, resumed, kind, institution: id(n), duty: duty.hash(), body }

@@ -7,9 +7,10 @@ use alloc::{
 };
 use consilium_primitives::{
     duty::{ATTESTED_ROUNDS, COMMITTED_ROUNDS},
-    round::{Kind, Phase},
+    round::{Kind, OpenDuty, Phase},
     rules::UPDATES_AFTER_END,
-    Ahead, Attested, BlobRef, DutyKind, DutyOrder, Hash, InstitutionId, MergeInput, StudyBlobs, StudyId,
+    Ahead, Attested, BlobRef, DutyKind, DutyOrder, Hash, InstitutionId, MaskOrder, MaskedBlobs, MergeInput, StudyBlobs,
+    StudyId,
 };
 use sp_core::crypto::AccountId32;
 
@@ -33,6 +34,8 @@ pub(crate) struct Asked {
     pub lacked: bool,
     /// What follows a merge.
     pub ahead: Option<Ahead>,
+    /// What a masked sum needs beyond the order.
+    pub masked: Option<MaskOrder>,
 }
 
 impl<T: Config> Pallet<T> {
@@ -42,7 +45,14 @@ impl<T: Config> Pallet<T> {
     }
 
     pub(crate) fn asked(who: &InstitutionId) -> Vec<Asked> {
-        Self::listed().into_iter().filter_map(|(study, info)| Self::asked_in(study, &info, who)).collect()
+        let asked_in = |(study, info): (StudyId, StudyInfo)| {
+            let around = Around::<T>::new(study, info.agreement);
+            // what is masked is made while partners are found: two things at once
+            let work = info.state.open_work(&around, who);
+            let both = work.into_iter().chain(info.state.open_duty(&around, who));
+            both.map(|open| Self::order(study, &info, who, open)).collect::<Vec<_>>()
+        };
+        Self::listed().into_iter().flat_map(asked_in).collect()
     }
 
     /// Institutions of which something is in a merge that runs: others may ask them for it until it has closed.
@@ -60,14 +70,25 @@ impl<T: Config> Pallet<T> {
             .collect()
     }
 
-    fn asked_in(study: StudyId, info: &StudyInfo, who: &InstitutionId) -> Option<Asked> {
-        let around = Around::<T>::new(study, info.agreement);
-        let open = info.state.open_duty(&around, who)?;
+    fn order(study: StudyId, info: &StudyInfo, who: &InstitutionId, open: OpenDuty) -> Asked {
         let rules = &info.state.rules;
+        let masked = Self::mask_order(study, info, who, &open);
         let model = |root: Hash| BlobRef { root, len: rules.merged_len };
         let statistics = info.state.statistics.map(|root| BlobRef { root, len: rules.statistics_len });
         let (base, output_len) = match open.duty.kind {
             DutyKind::Statistics | DutyKind::MergeStatistics => (None, rules.statistics_len),
+            DutyKind::Keys | DutyKind::Deal => (None, 0),
+            // the model that what is masked stands on; statistics stand on none
+            DutyKind::Mask | DutyKind::Gather | DutyKind::Reveal => {
+                let kind = masked.as_ref().map_or(Kind::Model, |masked| masked.kind);
+                let base = (kind != Kind::Statistics).then(|| model(info.state.base));
+                let made = if open.duty.kind == DutyKind::Mask { rules.part_len(kind) } else { 0 };
+                (base, made)
+            }
+            // of figures comes no file
+            DutyKind::Merge if masked.as_ref().is_some_and(|masked| masked.kind == Kind::Evaluation) => {
+                (Some(model(info.state.base)), 0)
+            }
             DutyKind::Init => (None, rules.merged_len),
             DutyKind::Merge => (Some(model(info.state.base)), rules.merged_len),
             DutyKind::Train => (Some(model(info.state.base)), rules.update_len),
@@ -77,10 +98,16 @@ impl<T: Config> Pallet<T> {
                 (Some(open.duty.base).filter(|base| *base != Hash::zero()).map(model), rules.merged_len)
             }
         };
-        let inputs = match &info.state.phase {
-            Phase::Merging(m) => {
-                let len = if m.kind == Kind::Statistics { rules.statistics_len } else { rules.update_len };
-                let named = m.inputs.iter().filter_map(|input| {
+        let listed = match &info.state.phase {
+            Phase::Merging(m) | Phase::Gathering(m) => Some((m.kind, &m.inputs)),
+            Phase::Revealing(r) => Some((r.set.kind, &r.set.inputs)),
+            Phase::Summing(s) => Some((s.set.kind, &s.set.inputs)),
+            _ => None,
+        };
+        let inputs = match listed {
+            Some((kind, inputs)) => {
+                let len = rules.part_len(kind);
+                let named = inputs.iter().filter_map(|input| {
                     let member = info.state.member(input.commitment.member)?;
                     Some(MergeInput {
                         institution: member.id,
@@ -91,12 +118,14 @@ impl<T: Config> Pallet<T> {
                 });
                 named.collect()
             }
-            _ => Vec::new(),
+            None => Vec::new(),
         };
         let merges = matches!(open.duty.kind, DutyKind::Merge | DutyKind::MergeStatistics);
         let merge = merges.then(|| rules.merge.clone());
         let stands_on = match open.duty.kind {
-            DutyKind::Train | DutyKind::Merge => info.state.base_round,
+            DutyKind::Train | DutyKind::Merge | DutyKind::Mask | DutyKind::Gather | DutyKind::Reveal => {
+                info.state.base_round
+            }
             _ => open.duty.round,
         };
         let attested = Self::attested(study, info.state.round, stands_on);
@@ -114,7 +143,7 @@ impl<T: Config> Pallet<T> {
             attested,
             committed_before,
         };
-        Some(Asked {
+        Asked {
             order,
             attempt: open.attempt,
             resumed: open.resumed,
@@ -124,7 +153,8 @@ impl<T: Config> Pallet<T> {
             lacked: open.lacked,
             ahead: open.ahead,
             fetch: info.state.windows().fetch,
-        })
+            masked,
+        }
     }
 
     /// Whether something of this institution is in a merge that has closed: the statistics, or a round's not longer ago than
@@ -145,6 +175,8 @@ impl<T: Config> Pallet<T> {
         let models = (asked < oldest).then_some(asked).into_iter().chain(oldest..=round);
         let keys = core::iter::once((Kind::Statistics, 0)).chain(models.map(|round| (Kind::Model, round)));
         keys.filter_map(|key| History::<T>::get(study, key))
+            // nothing is attested of a round whose sum could not be used
+            .filter(|r| r.void().is_none())
             .map(|r| Attested { kind: r.kind, round: r.round, inputs_root: r.inputs_root, root: r.root })
             .collect()
     }
@@ -154,6 +186,20 @@ impl<T: Config> Pallet<T> {
     pub fn blobs() -> Vec<StudyBlobs> {
         let mut claims = Claims::default();
         Self::listed().iter().map(|(study, info)| Self::list_blobs(*study, info, &mut claims)).collect()
+    }
+
+    /// Masked files of the studies with masks among these.
+    pub fn masked_blobs() -> Vec<MaskedBlobs> {
+        let mut claims = Claims::default();
+        let masked = Self::listed().into_iter().filter(|(_, info)| info.state.rules.masked.is_some());
+        let listed = masked.map(|(study, info)| {
+            let now = Around::<T>::new(study, info.agreement).now;
+            let claim = |id: &InstitutionId| {
+                *claims.entry(*id).or_insert_with(|| T::Membership::is_participant(&AccountId32::from(id.0)))
+            };
+            info.state.masked_blobs(study, now, |kind, round| History::<T>::get(study, (kind, round)), claim)
+        });
+        listed.collect()
     }
 
     /// The studies whose blobs are listed, in that order, each with a number that is another one whenever what is said of its

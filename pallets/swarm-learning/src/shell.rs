@@ -10,7 +10,7 @@ use crate::{
 use alloc::vec::Vec;
 use consilium_primitives::{
     blocks,
-    round::{Early, Effect, Event as RoundEvent, Phase, Refusal, Study},
+    round::{Early, Effect, Event as RoundEvent, Kind, Phase, Refusal, Study},
     Hash, InstitutionId, StudyId, StudyRules, Vote,
 };
 use frame_support::pallet_prelude::*;
@@ -72,10 +72,21 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    pub(crate) fn do_enrol(who: InstitutionId, study: StudyId, agreement: Hash, samples: u32) -> DispatchResult {
+    /// A private study is enrolled in with a data set, and no other one is.
+    pub(crate) fn do_enrol(
+        who: InstitutionId,
+        study: StudyId,
+        agreement: Hash,
+        samples: u32,
+        dataset: Option<Hash>,
+    ) -> DispatchResult {
         let info = Studies::<T>::get(study).ok_or(Error::<T>::NoSuchStudy)?;
         ensure!(info.agreement == agreement, Error::<T>::OtherAgreement);
+        let counted = Self::counted(&who, study, info.state.rules.privacy.as_ref(), dataset)?;
         Self::apply(study, RoundEvent::Enrol { who, samples })?;
+        if let Some(counted) = counted {
+            Counts::<T>::insert(study, who, counted);
+        }
         Self::deposit_event(Event::Enrolled { study, institution: who, samples });
         Ok(())
     }
@@ -103,6 +114,12 @@ impl<T: Config> Pallet<T> {
                 Effect::Opened { round, .. } => Some(*round),
                 _ => None,
             };
+            if let (Effect::Opened { kind: Kind::Model, round }, Some(_)) = (&effect, &info.state.rules.masked) {
+                Self::forget_rounds_before(study, round.saturating_sub(info.state.rules.keep_updates.max(1)));
+            }
+            if let (Effect::Spent { who, round, base }, Some(privacy)) = (&effect, &info.state.rules.privacy) {
+                Self::charge(study, *who, privacy, (*round, *base));
+            }
             Self::store(study, round, effect);
             // a round may be opened and frozen in the step that closes the one before
             round = opened.unwrap_or(round);
@@ -155,7 +172,17 @@ impl<T: Config> Pallet<T> {
                 History::<T>::insert(study, (kind, round), record);
                 Self::deposit_event(Event::AttestedLate { study, round, institution: who, root, agrees });
             }
+            Effect::PairingOver { round, pairing } => Self::forget_pairing(study, round, pairing),
             other => {
+                match &other {
+                    Effect::PairingOpened { round, pairing } => Self::note_pairing(study, *round, *pairing),
+                    Effect::Posted { who, round, pairing, step, bytes } => {
+                        Self::keep_posting(study, (*round, *pairing), *step, *who, bytes.clone());
+                    }
+                    // it stays in the history, as what a round came to
+                    Effect::Voided(record) => History::<T>::insert(study, (record.kind, record.round), &**record),
+                    _ => {}
+                }
                 if let Effect::Loss { round, who, value } = &other {
                     Self::store_loss(study, *round, (*who, *value));
                 }
@@ -216,6 +243,9 @@ impl<T: Config> Pallet<T> {
             running.retain(|(s, _)| *s != study);
             was_running = running.len() != before;
         });
+        if was_running {
+            Self::plan_sweep(study);
+        }
         if was_running && started {
             Ended::<T>::mutate(|ended| {
                 if ended.is_full() {
@@ -236,6 +266,26 @@ impl<T: Config> Pallet<T> {
         vote: &Vote,
         signature: &sr25519::AuthoritySignature,
     ) -> TransactionValidityWithRefund {
+        Self::authorize(source, vote, None, signature)
+    }
+
+    /// The same for a vote with bytes: that they are those which the vote names is looked at before the signature, what they say
+    /// after it, since looking at each share costs more than a stranger may ask for.
+    pub(crate) fn authorize_post(
+        source: TransactionSource,
+        vote: &Vote,
+        bytes: &Posting,
+        signature: &sr25519::AuthoritySignature,
+    ) -> TransactionValidityWithRefund {
+        Self::authorize(source, vote, Some(bytes), signature)
+    }
+
+    fn authorize(
+        source: TransactionSource,
+        vote: &Vote,
+        bytes: Option<&Posting>,
+        signature: &sr25519::AuthoritySignature,
+    ) -> TransactionValidityWithRefund {
         let in_block = source == TransactionSource::InBlock;
         let Some(info) = Studies::<T>::get(vote.study) else {
             return Err(if vote.study < NextStudy::<T>::get() || in_block {
@@ -247,7 +297,11 @@ impl<T: Config> Pallet<T> {
         let around = Around::<T>::new(vote.study, info.agreement);
         let tag =
             |round, attempt, kind, class: u8| (vote.study, round, attempt, vote.resumed, kind, vote.institution, class);
-        let first = match info.state.check_vote(&around, vote) {
+        let checked = match bytes {
+            None => info.state.check_vote(&around, vote),
+            Some(bytes) => info.state.check_posting(&around, vote, bytes),
+        };
+        let first = match checked {
             Ok(()) => None,
             Err(Refusal::NoSuchDuty) if !in_block => match info.state.early(&around, vote) {
                 Early::Next(kind, round, attempt) => Some(tag(round, attempt, kind, ANSWER)),
@@ -267,6 +321,10 @@ impl<T: Config> Pallet<T> {
         let payload = vote.payload(&around.genesis, &info.agreement);
         if !key.verify(&payload, signature) {
             return Err(InvalidTransaction::BadProof.into());
+        }
+        // of a vote that comes early nobody can know yet what its shares must be
+        if let (Some(bytes), None) = (bytes, first) {
+            info.state.check_shares(&around, vote, bytes).map_err(refused)?;
         }
         let valid = ValidTransaction::with_tag_prefix("SwarmVote")
             .priority(VOTE_PRIORITY)
@@ -293,6 +351,10 @@ impl<T: Config> Pallet<T> {
             let runs = Agreements::<T>::get(info.agreement) == Some(study);
             ensure!(runs != info.state.ended(), "every running study has its agreement alone");
             ensure!(info.state.silence_is_sound(), "rounds missed are noted of members, once of each");
+            ensure!(
+                info.state.masks_are_sound(),
+                "only a study with masks has a pairing, and its lists fit each other"
+            );
             let planned = Scheduled::<T>::get(study);
             ensure!(planned.is_some() != info.state.ended(), "every running study has one deadline");
             if let Some(block) = planned {
@@ -309,6 +371,7 @@ impl<T: Config> Pallet<T> {
         }
         let planned: usize = Agenda::<T>::iter().map(|(_, due)| due.len()).sum();
         ensure!(planned == Scheduled::<T>::iter().count(), "agenda and schedule disagree");
-        Ok(())
+        Self::try_postings()?;
+        Self::try_budgets()
     }
 }

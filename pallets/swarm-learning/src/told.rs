@@ -4,7 +4,7 @@
 use codec::{Decode, Encode};
 use consilium_primitives::{
     round::{AbortReason, DropReason, Kind, PauseReason, PerMember},
-    FailureCode, Hash, InstitutionId, StudyId,
+    FailureCode, Hash, InstitutionId, PostStep, StudyId, VoidReason,
 };
 
 /// Name of the one event that told all that a round brought, before version 7.
@@ -161,6 +161,44 @@ pub enum Progress {
         /// The last round that does not wait for it.
         until_round: u32,
     },
+    /// A participant has posted something for a masked sum.
+    Posted {
+        /// Who.
+        who: InstitutionId,
+        /// Number of the pairing.
+        pairing: u32,
+        /// Keys, a deal, or shares.
+        step: PostStep,
+    },
+    /// The partners of a masked sum are fixed.
+    Paired {
+        /// Number of the pairing.
+        pairing: u32,
+        /// The partners.
+        partners: PerMember<InstitutionId>,
+    },
+    /// A participant holds all masked files of the frozen list.
+    Gathered {
+        /// Who.
+        who: InstitutionId,
+    },
+    /// Which masked files are summed is fixed for good.
+    SetFixed {
+        /// Hash over them.
+        inputs_root: Hash,
+    },
+    /// A participant says that a masked sum cannot be used.
+    CalledVoid {
+        /// Who.
+        who: InstitutionId,
+        /// Why.
+        why: VoidReason,
+    },
+    /// A masked sum could not be used: its round is over without a model.
+    Voided {
+        /// Why.
+        why: VoidReason,
+    },
 }
 
 impl Progress {
@@ -205,6 +243,12 @@ impl Progress {
             "EnoughPresent" => Self::EnoughPresent,
             "FellBack" => Self::FellBack { from: get(fields)?, to: get(fields)? },
             "NotAwaited" => Self::NotAwaited { who: get(fields)?, before: get(fields)?, until_round: get(fields)? },
+            "Posted" => Self::Posted { who: get(fields)?, pairing: get(fields)?, step: get(fields)? },
+            "Paired" => Self::Paired { pairing: get(fields)?, partners: get(fields)? },
+            "Gathered" => Self::Gathered { who: get(fields)? },
+            "SetFixed" => Self::SetFixed { inputs_root: get(fields)? },
+            "CalledVoid" => Self::CalledVoid { who: get(fields)?, why: get(fields)? },
+            "Voided" => Self::Voided { why: get(fields)? },
             "AttestedLate" => Self::AttestedLate { round, who: get(fields)?, root: get(fields)?, agrees: get(fields)? },
             _ => return None,
         })

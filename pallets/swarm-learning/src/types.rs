@@ -1,21 +1,26 @@
 //! What the pallet stores and tells, and its view of the machine's surroundings.
 
-use crate::{pallet::Error, Config, History, Losses};
+use crate::{budgets::affords, pallet::Error, postings::commitment, Config, History, Losses};
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use consilium_primitives::{
     duty::HELD_BASE,
-    round::{Kind, Refusal, Study, Surroundings},
+    masks::MAX_POSTING,
+    round::{Kind, Refusal, ShareId, Study, Surroundings},
     rules::{RulesError, MAX_SPEC_LEN},
-    Hash, InstitutionId, StudyId, StudyRules, Text, VoteBody,
+    Hash, InstitutionId, Privacy, StudyId, StudyRules, Text, VoteBody,
 };
 use core::marker::PhantomData;
+use frame_support::{traits::ConstU32, BoundedVec};
 use scale_info::TypeInfo;
 use sp_core::crypto::AccountId32;
 use sp_runtime::transaction_validity::InvalidTransaction;
 
 /// A spec in the bytes that people signed: UTF-8.
 pub type Spec = Text<MAX_SPEC_LEN>;
+
+/// What an institution posts for a masked sum.
+pub type Posting = BoundedVec<u8, ConstU32<MAX_POSTING>>;
 
 /// Who belongs to the consortium; given by the runtime.
 pub trait Membership {
@@ -43,6 +48,17 @@ pub struct StudyInfo {
     pub state: Study,
 }
 
+/// What a participant of a private study is counted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Counted {
+    /// Hash of the name of its data set.
+    pub dataset: Hash,
+    /// How many trainings were charged to it in this study.
+    pub rounds: u32,
+    /// The last of them: its round, and the model that it stands on.
+    pub last: Option<(u32, Hash)>,
+}
+
 /// What everybody signs at enrolment: `blake2_256(SCALE(genesis, proposer, rules) ‖ spec)`.
 pub fn agreement_hash(genesis: Hash, proposer: &InstitutionId, rules: &StudyRules, spec: &[u8]) -> Hash {
     let mut bytes = (genesis, proposer, rules).encode();
@@ -57,7 +73,12 @@ pub fn institution(who: &AccountId32) -> InstitutionId {
 
 /// Genesis hash of this chain.
 pub(crate) fn genesis<T: Config>() -> Hash {
-    let hash = frame_system::Pallet::<T>::block_hash(frame_system::pallet_prelude::BlockNumberFor::<T>::default());
+    block_hash::<T>(0)
+}
+
+/// Hash of a block of this chain; zero where it is too old, or not yet.
+pub(crate) fn block_hash<T: Config>(number: u32) -> Hash {
+    let hash = frame_system::Pallet::<T>::block_hash(frame_system::pallet_prelude::BlockNumberFor::<T>::from(number));
     let mut bytes = [0u8; 32];
     for (to, from) in bytes.iter_mut().zip(hash.as_ref()) {
         *to = *from;
@@ -98,7 +119,18 @@ impl<T: Config> Surroundings for Around<T> {
         Losses::<T>::get(self.study, round).into_inner()
     }
     fn root(&self, round: u32) -> Option<Hash> {
-        History::<T>::get(self.study, (Kind::Model, round)).map(|record| record.root)
+        // of a round whose sum could not be used there is none
+        let root = History::<T>::get(self.study, (Kind::Model, round)).map(|record| record.root);
+        root.filter(|root| *root != Hash::zero())
+    }
+    fn commitment(&self, share: &ShareId) -> Option<Hash> {
+        commitment::<T>(self.study, share)
+    }
+    fn affords(&self, who: &InstitutionId, privacy: &Privacy, training: (u32, Hash)) -> bool {
+        affords::<T>(self.study, self.now, who, privacy, training)
+    }
+    fn blake2(&self, bytes: &[u8]) -> Hash {
+        Hash::from(sp_io::hashing::blake2_256(bytes))
     }
 }
 
@@ -138,6 +170,9 @@ pub(crate) fn refused(refusal: Refusal) -> InvalidTransaction {
         Refusal::TooEarly => InvalidTransaction::Custom(14),
         Refusal::BadMask => InvalidTransaction::Custom(15),
         Refusal::WrongRoot => InvalidTransaction::Custom(16),
+        Refusal::WrongPosting => InvalidTransaction::Custom(17),
+        Refusal::WrongShare => InvalidTransaction::Custom(18),
+        Refusal::OverBudget => InvalidTransaction::Custom(19),
         _ => InvalidTransaction::Call,
     }
 }
@@ -161,6 +196,9 @@ impl<T> From<Refusal> for Error<T> {
             Refusal::TooEarly => Error::TooEarly,
             Refusal::BadMask => Error::BadMask,
             Refusal::WrongRoot => Error::WrongRoot,
+            Refusal::WrongPosting => Error::WrongPosting,
+            Refusal::WrongShare => Error::WrongShare,
+            Refusal::OverBudget => Error::OverBudget,
         }
     }
 }
@@ -178,6 +216,21 @@ impl<T> From<RulesError> for Error<T> {
             RulesError::Kept => Error::BadKept,
             RulesError::Merge => Error::BadMerge,
             RulesError::RuleMin => Error::BadRuleMin,
+            RulesError::MaskedRule => Error::MaskedRule,
+            RulesError::MaskedLiars => Error::MaskedLiars,
+            RulesError::MaskedBound => Error::MaskedBound,
+            RulesError::MaskedMixing => Error::MaskedMixing,
+            RulesError::MaskedParticipants => Error::MaskedParticipants,
+            RulesError::MaskedShare => Error::MaskedShare,
+            RulesError::MaskedRange => Error::MaskedRange,
+            RulesError::MaskedLength => Error::MaskedLength,
+            RulesError::PrivacyRate => Error::PrivacyRate,
+            RulesError::PrivacySteps => Error::PrivacySteps,
+            RulesError::PrivacyNoise => Error::PrivacyNoise,
+            RulesError::PrivacyDelta => Error::PrivacyDelta,
+            RulesError::PrivacySpend => Error::PrivacySpend,
+            RulesError::PrivacyShared => Error::PrivacyShared,
+            RulesError::PrivacyFigures => Error::PrivacyFigures,
         }
     }
 }

@@ -49,7 +49,24 @@ fn a_vote_pays_for_the_losses_that_it_may_write_and_for_the_rounds_history() {
 #[test]
 fn calls_pay_for_all_that_they_are_said_to_read_and_write() {
     let all = paid();
-    for name in ["register", "enrol", "withdraw", "start", "resume", "abort", "vote", "authorize_vote"] {
+    for name in [
+        "register",
+        "enrol",
+        "withdraw",
+        "start",
+        "resume",
+        "abort",
+        "vote",
+        "authorize_vote",
+        "post",
+        "authorize_post",
+        "abandon",
+        "forget",
+        "declare_budget",
+        "raise_budget",
+        "lower_budget",
+        "enrol_private",
+    ] {
         let weight = all.iter().find(|weight| weight.name == name).unwrap();
         let (reads, writes) = weight.items.iter().fold((0, 0), |(r, w), (_, reads, writes)| (r + reads, w + writes));
         assert_eq!((weight.reads, weight.writes), (reads, writes), "{name}");

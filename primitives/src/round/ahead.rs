@@ -23,6 +23,10 @@ impl Study {
         if said_otherwise || marks.any() & !known != 0 || marks.left_out == known {
             return Err(Refusal::BadMask);
         }
+        // what is counted is not trained ahead, and no loss is told
+        if vote.body.next().is_some() && self.rules.privacy.is_some() {
+            return Err(Refusal::WrongAnswer);
+        }
         let Some(Next::Update { duty, len, .. }) = vote.body.next() else { return Ok(()) };
         let follows = self.duty_on(around, DutyKind::Train, vote.round.saturating_add(1), &vote.institution, root);
         if duty != follows.hash() {
@@ -39,7 +43,7 @@ impl Study {
         let last = self.last.as_ref().filter(|_| !self.ended()).ok_or(Refusal::NoSuchDuty)?;
         let kind = match last.kind {
             Kind::Statistics => DutyKind::MergeStatistics,
-            Kind::Model => DutyKind::Merge,
+            Kind::Model | Kind::Evaluation => DutyKind::Merge,
         };
         let duty = self.duty_on(around, kind, last.round, &vote.institution, last.inputs_root);
         let fits = last.authors & bit(index) != 0
@@ -55,9 +59,13 @@ impl Study {
         if last.said & bit(index) != 0 {
             return Err(Refusal::AlreadyAnswered);
         }
+        let masked = self.rules.masked.is_some();
         match (kind, vote.body) {
-            (_, VoteBody::Root(_)) => Ok(()),
-            (DutyKind::Merge, VoteBody::Marked { .. } | VoteBody::Ahead { .. }) => {
+            (_, VoteBody::Summed { .. }) if masked => Ok(()),
+            // that it was no sum is nothing to anyone now
+            (_, VoteBody::Void(_)) if masked => Err(Refusal::NoSuchDuty),
+            (_, VoteBody::Root(_)) if !masked => Ok(()),
+            (DutyKind::Merge, VoteBody::Marked { .. } | VoteBody::Ahead { .. }) if !masked => {
                 self.check_merged(around, last.authors.count_ones() as usize, vote)
             }
             // what it lacked then is nothing to anyone now
@@ -77,7 +85,11 @@ impl Study {
         let last = self.last.as_mut().ok_or(Refusal::NoSuchDuty)?;
         let (root, marks) = body.merged().ok_or(Refusal::WrongAnswer)?;
         last.said |= bit(index);
-        let agrees = (root, marks) == (last.root, last.marks);
+        let pooled = match body {
+            VoteBody::Summed { pooled, .. } => pooled,
+            _ => self.masking.pooled,
+        };
+        let agrees = (root, marks) == (last.root, last.marks) && pooled == self.masking.pooled;
         let mut effects = vec![Effect::AttestedLate { kind: last.kind, round: last.round, who, root, agrees }];
         if let Some(next) = body.next().filter(|_| agrees) {
             effects.extend(self.take_ahead(around, &[(index, next)]));

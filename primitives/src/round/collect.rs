@@ -23,9 +23,12 @@ impl Study {
         if kind == Kind::Model && self.round == 0 {
             self.round = 1;
         }
-        let roster = self.roster();
+        // who enrolled while the last round ran has no part in the end
+        let roster = if kind == Kind::Evaluation { self.counted(self.round) } else { self.roster() };
+        let masked = self.rules.masked.is_some();
         let mut commitments = PerMember::new();
-        for commitment in kept {
+        // what is masked is masked anew, for other partners
+        for commitment in kept.into_iter().filter(|_| !masked) {
             if roster & bit(commitment.member) != 0 && commitments.try_push(commitment).is_err() {
                 break;
             }
@@ -44,6 +47,9 @@ impl Study {
         let in_already = commitments.iter().fold(0, |mask, c| mask | bit(c.member));
         let windows = self.windows();
         let asked = self.asked(roster, dropped);
+        // the last evaluation lasts as long as where nothing is masked, and never waits for people
+        let evaluates = kind == Kind::Evaluation;
+        let limit = if evaluates { windows.service } else { windows.training };
         self.unawaited = if kind == Kind::Model { self.without_silent(asked, roster) } else { 0 };
         self.phase = Phase::Collecting(Collecting {
             kind,
@@ -52,10 +58,13 @@ impl Study {
             commitments,
             start: now,
             freeze_at: None,
-            limit: now.saturating_add(windows.training),
-            extended: false,
+            limit: now.saturating_add(limit),
+            extended: evaluates,
         });
         let mut effects = vec![Effect::Opened { kind, round: self.round }];
+        if masked {
+            effects.extend(self.open_pairing(around, kind, false));
+        }
         if in_already != 0 {
             effects.extend(self.after_commitment(around));
         }
@@ -92,21 +101,25 @@ impl Study {
     /// Notes a commitment, with the loss of the model that it stands on.
     pub(super) fn committed(&mut self, who: InstitutionId, commitment: Commitment, metric: Option<u32>) -> Step {
         let round = self.base_round;
+        let spent = self.spends(who);
         let Phase::Collecting(c) = &mut self.phase else { return Err(Refusal::NoSuchDuty) };
         c.commitments.try_push(commitment).map_err(|_| Refusal::Full)?;
         c.awaited &= !bit(commitment.member);
         // it is there again
         self.missed.retain(|missed| missed.member != commitment.member);
         let loss = metric.filter(|_| c.kind == Kind::Model).map(|value| Effect::Loss { round, who, value });
-        Ok([Effect::Committed { who, root: commitment.root }].into_iter().chain(loss).collect())
+        Ok([Effect::Committed { who, root: commitment.root }].into_iter().chain(spent).chain(loss).collect())
     }
 
     /// Freezes where all that are waited for are in, pauses where nobody is left to wait for, sets the freeze where enough are in.
     pub(super) fn after_commitment(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
+        if self.pairing_until().is_some() {
+            return self.after_pairing(around);
+        }
         let windows = self.windows();
-        let rules = &self.rules;
+        let Phase::Collecting(c) = &self.phase else { return Vec::new() };
+        let needed = self.needs(c.roster.count_ones());
         let Phase::Collecting(c) = &mut self.phase else { return Vec::new() };
-        let needed = rules.freeze_needs(c.roster.count_ones());
         let enough = c.commitments.len() as u32 >= needed;
         let there: Mask = c.commitments.iter().fold(0, |mask, commitment| mask | bit(commitment.member));
         // a failure, or a withdrawal, may leave too few without those that nobody waits for: then all are waited for
@@ -138,11 +151,13 @@ impl Study {
 
     pub(super) fn collecting_deadline(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
         let windows = self.windows();
-        let Phase::Collecting(c) = &mut self.phase else { return Vec::new() };
+        let Phase::Collecting(c) = &self.phase else { return Vec::new() };
         if c.freeze_at.is_some() {
-            let needs = self.rules.freeze_needs(c.roster.count_ones());
+            let needs = self.needs(c.roster.count_ones());
             return self.freeze_without(around, needs);
         }
+        let smallest = self.fewest();
+        let Phase::Collecting(c) = &mut self.phase else { return Vec::new() };
         if !c.extended {
             c.extended = true;
             c.limit = around.now().saturating_add(windows.training);
@@ -150,8 +165,9 @@ impl Study {
             return vec![Effect::Extended { silent: self.named(silent) }];
         }
         let back = Back::Collecting { kind: c.kind, commitments: c.commitments.clone(), dropped: 0 };
-        let (there, smallest) = (c.commitments.len() as u32, self.rules.min_participants.max(self.rules.rule_min));
+        let there = c.commitments.len() as u32;
         match self.rules.on_stall {
+            _ if c.kind == Kind::Evaluation => self.pause(around, PauseReason::TooFewUpdates, back),
             OnStall::Shrink if there >= smallest => self.freeze_without(around, smallest),
             OnStall::Pause | OnStall::Shrink => self.pause(around, PauseReason::TooFewUpdates, back),
             OnStall::Abort => self.end(AbortReason::Stalled),

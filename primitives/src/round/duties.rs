@@ -40,13 +40,16 @@ enum Timely {
 }
 
 impl Study {
-    /// What is asked of `who` now. At most one thing at a time.
+    /// What is asked of `who` now, and answered by a vote. At most one thing at a time;
+    /// [`open_work`](Self::open_work) may be beside it.
     pub fn open_duty(&self, around: &dyn Surroundings, who: &InstitutionId) -> Option<OpenDuty> {
         let (mut open, answered) = self.duty(around, who)?;
         if answered {
             return None;
         }
-        if open.duty.kind == DutyKind::Merge {
+        // what is masked cannot be trained ahead: the next round's partners are not known; what is counted must not be, since it would
+        // cost the same if nobody took it
+        if open.duty.kind == DutyKind::Merge && self.rules.masked.is_none() && self.rules.privacy.is_none() {
             open.ahead =
                 Some(if self.is_last(around) { Ahead::Evaluate } else { Ahead::Train { len: self.rules.update_len } });
         }
@@ -54,7 +57,7 @@ impl Study {
     }
 
     /// The duty of the present state, and whether its answer is final.
-    fn duty(&self, around: &dyn Surroundings, who: &InstitutionId) -> Option<(OpenDuty, bool)> {
+    pub(super) fn duty(&self, around: &dyn Surroundings, who: &InstitutionId) -> Option<(OpenDuty, bool)> {
         let index = self.position(who)?;
         if !self.member(index)?.active {
             return None;
@@ -63,11 +66,12 @@ impl Study {
         let mut attempt = 0;
         let (mut partial, mut partial_sent, mut not_final, mut frozen_at, mut lacked) = (false, false, false, 0, false);
         let (kind, round, base, answered) = match &self.phase {
+            Phase::Collecting(c) if self.rules.masked.is_some() => {
+                let (kind, base, answered) = self.pairing_duty(around, c, index)?;
+                (kind, self.round, base, answered)
+            }
             Phase::Collecting(c) if c.roster & mine != 0 => {
-                let (kind, base) = match c.kind {
-                    Kind::Statistics => (DutyKind::Statistics, Hash::zero()),
-                    Kind::Model => (DutyKind::Train, self.base),
-                };
+                let (kind, base) = self.work_of(c.kind);
                 (kind, self.round, base, c.awaited & mine == 0)
             }
             Phase::Init { roster, votes, .. } if roster & mine != 0 => {
@@ -83,9 +87,32 @@ impl Study {
                 frozen_at = m.frozen_at;
                 let kind = match m.kind {
                     Kind::Statistics => DutyKind::MergeStatistics,
-                    Kind::Model => DutyKind::Merge,
+                    Kind::Model | Kind::Evaluation => DutyKind::Merge,
                 };
                 (kind, self.round, m.inputs_root, matches!(ballot, Some(Ballot::Root(..))))
+            }
+            Phase::Gathering(m) => {
+                let ballot = m.inputs.iter().zip(m.ballots.iter()).find(|(i, _)| i.commitment.member == index)?.1;
+                attempt = m.attempt;
+                partial_sent = matches!(ballot, Some(Ballot::Partial { .. }));
+                // masked files are served before their list is final
+                partial = !partial_sent && around.now() >= m.began.saturating_add(self.windows().fetch);
+                (DutyKind::Gather, self.round, m.inputs_root, matches!(ballot, Some(Ballot::Root(..))))
+            }
+            Phase::Revealing(r) if r.set.authors() & mine != 0 => {
+                (DutyKind::Reveal, self.round, r.set.inputs_root, r.set.posted() & mine != 0)
+            }
+            Phase::Summing(s) => {
+                let ballot = s.set.inputs.iter().zip(s.ballots.iter()).find(|(i, _)| i.commitment.member == index)?.1;
+                attempt = s.attempt;
+                partial_sent = matches!(ballot, Some(SumBallot::Partial { .. }));
+                partial = !partial_sent && around.now() >= s.began.saturating_add(self.windows().fetch);
+                let kind = match s.set.kind {
+                    Kind::Statistics => DutyKind::MergeStatistics,
+                    Kind::Model | Kind::Evaluation => DutyKind::Merge,
+                };
+                let answered = matches!(ballot, Some(SumBallot::Summed(..) | SumBallot::Void(_)));
+                (kind, self.round, s.set.inputs_root, answered)
             }
             Phase::FinalEvaluation { roster, reported, .. } if roster & mine != 0 => {
                 (DutyKind::Evaluate, self.round, self.base, reported & mine != 0)
@@ -152,15 +179,7 @@ impl Study {
         if !self.member(index).is_some_and(|m| m.active) {
             return Err(Refusal::NotAMember);
         }
-        let open = self.duty(around, &vote.institution).filter(|(open, _)| {
-            vote.study == open.duty.study
-                && vote.kind == open.duty.kind
-                && vote.round == open.duty.round
-                && vote.attempt == open.attempt
-                && vote.resumed == open.resumed
-                && vote.duty == open.duty.hash()
-        });
-        let Some((open, answered)) = open else {
+        let Some((open, answered)) = self.named_by(around, vote) else {
             return self.check_late(around, index, vote).map(|()| Timely::Late);
         };
         if answered {
@@ -169,8 +188,40 @@ impl Study {
         self.check_body(around, &open, vote).map(|()| Timely::Now)
     }
 
+    /// The duty, of those that its author has, that a vote names, and whether its answer is final.
+    fn named_by(&self, around: &dyn Surroundings, vote: &Vote) -> Option<(OpenDuty, bool)> {
+        let named = |(open, _): &(OpenDuty, bool)| {
+            vote.study == open.duty.study
+                && vote.kind == open.duty.kind
+                && vote.round == open.duty.round
+                && vote.attempt == open.attempt
+                && vote.resumed == open.resumed
+                && vote.duty == open.duty.hash()
+        };
+        let beside = || self.work(around, &vote.institution).filter(named);
+        self.duty(around, &vote.institution).filter(named).or_else(beside)
+    }
+
+    /// The author of a vote, by position, and the duty that it answers, where that is open.
+    pub(super) fn open_for(&self, around: &dyn Surroundings, vote: &Vote) -> Result<(u8, OpenDuty), Refusal> {
+        let index = self.position(&vote.institution).ok_or(Refusal::NotAMember)?;
+        if !self.member(index).is_some_and(|m| m.active) {
+            return Err(Refusal::NotAMember);
+        }
+        match self.named_by(around, vote) {
+            None => Err(Refusal::NoSuchDuty),
+            Some((_, true)) => Err(Refusal::AlreadyAnswered),
+            Some((open, false)) => Ok((index, open)),
+        }
+    }
+
     /// Whether what a vote says fits the duty that is open.
     fn check_body(&self, around: &dyn Surroundings, open: &OpenDuty, vote: &Vote) -> Result<(), Refusal> {
+        self.check_spending(around, vote)?;
+        let as_ever = matches!(vote.kind, DutyKind::Init | DutyKind::Acknowledge | DutyKind::Present);
+        if self.rules.masked.is_some() && !as_ever {
+            return self.check_masked(open, vote);
+        }
         match (vote.kind, vote.body) {
             (DutyKind::Statistics, VoteBody::Update { len, .. }) if len != self.rules.statistics_len => {
                 Err(Refusal::WrongLength)
@@ -228,7 +279,18 @@ impl Study {
         if timely == Timely::Late {
             return self.attest_late(around, index, who, body);
         }
+        let masked = self.rules.masked.is_some();
         match vote.kind {
+            DutyKind::Keys => match body {
+                VoteBody::Keys(keys) => self.keyed(around, index, who, keys),
+                _ => self.commit(around, index, who, vote.duty, body),
+            },
+            DutyKind::Deal | DutyKind::Mask => self.commit(around, index, who, vote.duty, body),
+            DutyKind::Evaluate if masked => self.commit(around, index, who, vote.duty, body),
+            DutyKind::Gather => self.gathered(around, index, who, body),
+            DutyKind::MergeStatistics | DutyKind::Merge if masked => self.sum_ballot(around, index, who, body),
+            // it comes with bytes
+            DutyKind::Reveal => Err(Refusal::WrongAnswer),
             DutyKind::Statistics | DutyKind::Train => self.commit(around, index, who, vote.duty, body),
             DutyKind::Init => self.init_vote(around, index, who, body),
             DutyKind::MergeStatistics | DutyKind::Merge => self.ballot(around, index, who, body),

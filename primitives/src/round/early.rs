@@ -28,6 +28,8 @@ fn place(kind: DutyKind) -> Option<u8> {
         DutyKind::Merge => 4,
         DutyKind::Evaluate => 5,
         DutyKind::Acknowledge | DutyKind::Present => return None,
+        // what a masked sum needs beside is known by its pairing
+        DutyKind::Keys | DutyKind::Deal | DutyKind::Mask | DutyKind::Gather | DutyKind::Reveal => return None,
     })
 }
 
@@ -61,6 +63,9 @@ impl Study {
         let now = match &self.phase {
             Phase::Collecting(Collecting { kind: Kind::Statistics, .. }) => Some(0),
             Phase::Merging(Merging { kind: Kind::Statistics, .. }) => Some(1),
+            Phase::Gathering(Merging { kind, .. }) => Some(if *kind == Kind::Statistics { 0 } else { 3 }),
+            Phase::Revealing(Revealing { set, .. }) => Some(if set.kind == Kind::Statistics { 0 } else { 3 }),
+            Phase::Summing(Summing { set, .. }) => Some(if set.kind == Kind::Statistics { 1 } else { 4 }),
             Phase::Init { .. } => Some(2),
             Phase::Collecting(_) => Some(3),
             Phase::Merging(_) => Some(4),
@@ -70,7 +75,8 @@ impl Study {
         };
         if let (Some(place), Some(now)) = (place(vote.kind), now) {
             let attempt = match &self.phase {
-                Phase::Merging(m) => m.attempt,
+                Phase::Merging(m) | Phase::Gathering(m) => m.attempt,
+                Phase::Summing(s) => s.attempt,
                 _ => 0,
             };
             if (vote.round, place, vote.attempt) < (self.round, now, attempt) {

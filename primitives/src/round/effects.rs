@@ -3,7 +3,8 @@
 use super::state::*;
 use crate::{
     ids::{Hash, InstitutionId},
-    kinds::FailureCode,
+    kinds::{FailureCode, VoidReason},
+    masks::PostStep,
 };
 
 /// What happened, for the shell to store and tell.
@@ -24,6 +25,15 @@ pub enum Effect {
         who: InstitutionId,
         /// Its root.
         root: Hash,
+    },
+    /// An update of a private study was committed: its author's data set is charged.
+    Spent {
+        /// Who.
+        who: InstitutionId,
+        /// The round that was trained.
+        round: u32,
+        /// The model that it stands on.
+        base: Hash,
     },
     /// No update will come from this member in this round.
     FailureReported {
@@ -158,6 +168,63 @@ pub enum Effect {
         /// The round whose model it is now.
         to: u32,
     },
+    /// A pairing is open: keys for one masked sum are asked for.
+    PairingOpened {
+        /// Round.
+        round: u32,
+        /// Number of the pairing.
+        pairing: u32,
+    },
+    /// A pairing was given up, and with it what was posted for it.
+    PairingOver {
+        /// Round.
+        round: u32,
+        /// Number of the pairing.
+        pairing: u32,
+    },
+    /// A member has posted keys, a deal, or shares, for the shell to keep.
+    Posted {
+        /// Who.
+        who: InstitutionId,
+        /// Round.
+        round: u32,
+        /// Number of the pairing.
+        pairing: u32,
+        /// Which of these.
+        step: PostStep,
+        /// The bytes.
+        bytes: alloc::vec::Vec<u8>,
+    },
+    /// The partners of a masked sum are fixed.
+    Paired {
+        /// Round.
+        round: u32,
+        /// Number of the pairing.
+        pairing: u32,
+        /// The partners.
+        partners: PerMember<InstitutionId>,
+    },
+    /// A member holds all masked files of the frozen list.
+    Gathered {
+        /// Who.
+        who: InstitutionId,
+    },
+    /// The set of masked files is fixed for good.
+    SetFixed {
+        /// Round.
+        round: u32,
+        /// Hash over it.
+        inputs_root: Hash,
+    },
+    /// A member says that a masked sum cannot be used.
+    CalledVoid {
+        /// Who.
+        who: InstitutionId,
+        /// Why.
+        why: VoidReason,
+    },
+    /// A masked sum could not be used: its round is over without a model.
+    Voided(alloc::boxed::Box<RoundRecord>),
     /// It goes on.
     Resumed,
     /// It has ended without a certificate.

@@ -70,6 +70,7 @@ impl Study {
             opened_at: self.opened_at,
             frozen_at: self.opened_at,
             closed_at: around.now(),
+            masked: None,
         };
         for (index, member) in (0u8..).zip(self.members.iter()).filter(|(i, _)| roster & bit(*i) != 0) {
             // bounded like the members

@@ -2,7 +2,7 @@
 
 use super::{bit, state::*, Study};
 use crate::{
-    blobs::{MergedBlob, RoundUpdates, StudyBlobs},
+    blobs::{MaskedBlobs, MergedBlob, RoundUpdates, StudyBlobs},
     ids::{BlobRef, Hash, InstitutionId, StudyId},
     rules::UPDATES_AFTER_END,
 };
@@ -43,7 +43,8 @@ impl Study {
         let mut merged = Vec::new();
         let mut listed = BTreeSet::new();
         let mut list = |r: &RoundRecord, len, wanted| {
-            if listed.insert((r.round, len, r.root)) {
+            // a sum that could not be used has no file
+            if r.root != Hash::zero() && listed.insert((r.round, len, r.root)) {
                 let blob = BlobRef { root: r.root, len };
                 merged.push(MergedBlob { round: r.round, blob, holders: r.attesters.to_vec(), wanted });
             }
@@ -65,6 +66,9 @@ impl Study {
             for r in &models {
                 list(r, self.rules.merged_len, false);
             }
+        }
+        // masked files are listed apart
+        if !over && self.rules.masked.is_none() {
             let mut updates = |kind, round, wanted, updates: Vec<(InstitutionId, Hash)>| {
                 if updates.is_empty() {
                     return;
@@ -88,5 +92,54 @@ impl Study {
         }
         let members = among(self.active());
         StudyBlobs { study, ended: self.ended_at, members, merged, rounds }
+    }
+
+    /// What is said of the masked files of this study at block `now`: of each from its commitment on, since without what is opened
+    /// later it is random words, and as long as updates would stay. Nothing where nothing is masked.
+    pub fn masked_blobs(
+        &self,
+        study: StudyId,
+        now: u32,
+        record: impl Fn(Kind, u32) -> Option<RoundRecord>,
+        mut claims: impl FnMut(&InstitutionId) -> bool,
+    ) -> MaskedBlobs {
+        let mut rounds = Vec::new();
+        let over = self.ended_at.is_some_and(|at| now.saturating_sub(at) >= UPDATES_AFTER_END);
+        if over || self.rules.masked.is_none() {
+            return MaskedBlobs { study, rounds };
+        }
+        let mut list = |kind, round, wanted, updates: Vec<(InstitutionId, Hash)>| {
+            if updates.is_empty() {
+                return;
+            }
+            let authors = updates.iter().filter_map(|(author, _)| self.position(author));
+            let authors = authors.fold(0, |mask, index| mask | bit(index)) & self.active();
+            let members = self.named(self.counted(round) | authors).into_iter().filter(|id| claims(id)).collect();
+            let len = self.rules.part_len(kind);
+            rounds.push(RoundUpdates { round, members, wanted, len, updates });
+        };
+        let open = match &self.phase {
+            Phase::Collecting(c) => {
+                let named = c.commitments.iter().filter_map(|it| Some((self.member(it.member)?.id, it.root)));
+                Some((c.kind, named.collect()))
+            }
+            Phase::Gathering(m) => Some((m.kind, self.files(&m.inputs))),
+            Phase::Revealing(r) => Some((r.set.kind, self.files(&r.set.inputs))),
+            Phase::Summing(s) => Some((s.set.kind, self.files(&s.set.inputs))),
+            Phase::Paused(Pause { back: Back::Revealing(set) | Back::Summing(set), .. }) => {
+                Some((set.kind, self.files(&set.inputs)))
+            }
+            _ => None,
+        };
+        if let Some((kind, files)) = open {
+            list(kind, self.round, true, files);
+        }
+        let oldest = self.round.saturating_sub(self.rules.keep_updates.max(1));
+        let closed = (oldest..=self.round).rev().filter_map(|round| record(Kind::Model, round));
+        let figures = record(Kind::Evaluation, self.round);
+        for r in closed.chain(record(Kind::Statistics, 0)).chain(figures) {
+            list(r.kind, r.round, false, r.inputs.iter().map(|input| (input.institution, input.root)).collect());
+        }
+        MaskedBlobs { study, rounds }
     }
 }

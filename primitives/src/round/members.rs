@@ -49,8 +49,13 @@ impl Study {
     /// Of whom something is in a merge that runs: until it has closed, others may ask these for it, also those that have
     /// withdrawn since.
     pub fn serving(&self) -> PerMember<InstitutionId> {
-        let Phase::Merging(merging) = &self.phase else { return PerMember::new() };
-        self.named(merging.inputs.iter().fold(0, |mask, input| mask | bit(input.commitment.member)))
+        let inputs = match &self.phase {
+            Phase::Merging(merging) | Phase::Gathering(merging) => &merging.inputs,
+            Phase::Revealing(r) => &r.set.inputs,
+            Phase::Summing(s) => &s.set.inputs,
+            _ => return PerMember::new(),
+        };
+        self.named(inputs.iter().fold(0, |mask, input| mask | bit(input.commitment.member)))
     }
 
     /// Active members that are not benched; all active ones where the others would be too few for a round.
@@ -88,7 +93,7 @@ impl Study {
         let over = match &self.phase {
             Phase::FinalEvaluation { .. } | Phase::Certifying(_) => true,
             Phase::Paused(pause) => matches!(pause.back, Back::Certifying { .. }),
-            _ => self.ended(),
+            _ => self.ended() || self.evaluates(),
         };
         if over {
             return Err(Refusal::WrongPhase);
@@ -136,10 +141,18 @@ impl Study {
                 c.awaited &= !mine;
                 // what was committed and is not frozen yet is taken back with the consent
                 c.commitments.retain(|commitment| commitment.member != index);
+                // as is a part in a pairing whose list is not closed
+                match &mut self.masking.pair {
+                    Some(pair) if pair.step == PairingStep::Keys => pair.keys.retain(|(member, _)| *member != index),
+                    Some(pair) if pair.step == PairingStep::Deal => pair.deals.retain(|(member, _)| *member != index),
+                    _ => {}
+                }
                 Ok(self.after_commitment(around))
             }
             Phase::Init { .. } => Ok(self.after_init_vote(around)),
-            Phase::Merging(_) => Ok(self.after_ballot(around)),
+            Phase::Merging(_) | Phase::Gathering(_) => Ok(self.after_ballot(around)),
+            Phase::Revealing(_) => Ok(self.after_reveal(around)),
+            Phase::Summing(_) => Ok(self.after_sum_ballot(around)),
             Phase::FinalEvaluation { .. } => {
                 self.after_report(around);
                 Ok(Vec::new())
@@ -153,6 +166,7 @@ impl Study {
                 p.roster &= !mine;
                 p.resume &= !mine;
                 p.abort &= !mine;
+                self.masking.abandon &= !mine;
                 self.presence.voices.retain(|(member, _)| *member != index);
                 match &mut p.back {
                     Back::Collecting { commitments, .. } => {
@@ -162,7 +176,7 @@ impl Study {
                         *roster &= !mine;
                         *held &= !mine;
                     }
-                    Back::Init => {}
+                    Back::Init | Back::Revealing(_) | Back::Summing(_) => {}
                 }
                 Ok(self.recount_pause(around))
             }

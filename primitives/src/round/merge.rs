@@ -3,7 +3,7 @@
 use super::{ballots::SAME_INPUTS_ATTEMPTS, bit, state::*, Effect, Refusal, Step, Study, Surroundings};
 use crate::{
     ids::{Hash, InstitutionId},
-    rules::{close_at_once, holders_needed, Merge, PAUSE_BLOCKS},
+    rules::{close_at_once, holders_needed, masked_inputs_root, Merge, PAUSE_BLOCKS},
     vote::{Marks, VoteBody},
 };
 use alloc::{boxed::Box, vec, vec::Vec};
@@ -35,7 +35,11 @@ impl Study {
     ) -> Vec<Effect> {
         commitments.sort_by_key(|c| self.member(c.member).map(|m| m.id));
         let members: Vec<u8> = commitments.iter().map(|c| c.member).collect();
-        let weights = self.weights(&members);
+        let weights = match &self.masking.pair {
+            // those of the partners are fixed: what is masked was multiplied by them
+            Some(pair) => members.iter().map(|index| pair.weight(*index)).collect(),
+            None => self.weights(&members),
+        };
         let mut inputs = PerMember::new();
         let mut ballots = PerMember::new();
         let mut listed = Vec::new();
@@ -46,11 +50,15 @@ impl Study {
             let _ = inputs.try_push(Input { commitment, weight });
             let _ = ballots.try_push(None);
         }
-        let inputs_root = inputs_root(&listed, &self.rules.merge, self.base);
+        let masked = self.masking.pair.is_some();
+        let inputs_root = match &self.masking.pair {
+            Some(pair) => masked_inputs_root(&listed, &self.rules.merge, self.base, pair.partners_root),
+            None => inputs_root(&listed, &self.rules.merge, self.base),
+        };
         let Attempt { kind, number, needs, window, dropped } = attempt;
         self.ahead = PerMember::new();
         let until = around.now().saturating_add(window);
-        self.phase = Phase::Merging(Merging {
+        let merging = Merging {
             kind,
             attempt: number,
             needs,
@@ -64,7 +72,8 @@ impl Study {
             stood: None,
             until,
             dropped,
-        });
+        };
+        self.phase = if masked { Phase::Gathering(merging) } else { Phase::Merging(merging) };
         vec![Effect::Frozen { round: self.round, attempt: number, inputs_root }]
     }
 
@@ -108,7 +117,7 @@ impl Study {
 
     pub(super) fn after_ballot(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
         let mut effects = self.wind(around);
-        let Phase::Merging(m) = &self.phase else { return effects };
+        let (Phase::Merging(m) | Phase::Gathering(m)) = &self.phase else { return effects };
         let count = m.inputs.len() as u32;
         let voices = m.voices();
         let j = self.rules.close_late(count);
@@ -176,7 +185,7 @@ impl Study {
     }
 
     pub(super) fn merge_deadline(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
-        let Phase::Merging(m) = &self.phase else { return Vec::new() };
+        let (Phase::Merging(m) | Phase::Gathering(m)) = &self.phase else { return Vec::new() };
         if m.stands {
             let (kind, dropped) = (m.kind, m.dropped.clone());
             let kept = m.inputs.iter().map(|input| input.commitment).collect();
@@ -217,11 +226,14 @@ impl Study {
     }
 
     fn resolve(&mut self, around: &dyn Surroundings) -> Vec<Effect> {
-        let Phase::Merging(m) = &self.phase else { return Vec::new() };
+        let (Phase::Merging(m) | Phase::Gathering(m)) = &self.phase else { return Vec::new() };
         let count = m.inputs.len() as u32;
         let j = self.rules.close_late(count);
         if let Some((attested, _)) = m.leading().filter(|(_, votes)| *votes >= j) {
-            return self.close_merge(around, attested);
+            return match &self.phase {
+                Phase::Gathering(_) => self.close_gathering(around),
+                _ => self.close_merge(around, attested),
+            };
         }
         let needed = m.needs;
         let invalid = m.invalid();
@@ -281,6 +293,7 @@ impl Study {
             opened_at: self.opened_at,
             frozen_at: m.frozen_at,
             closed_at: around.now(),
+            masked: None,
         };
         let mut last = Closed {
             kind: m.kind,
@@ -334,7 +347,8 @@ impl Study {
                 self.statistics = Some(root);
                 self.open_init(around)
             }
-            Kind::Model => {
+            // figures are only ever summed
+            Kind::Model | Kind::Evaluation => {
                 let evaluated = self.base_round;
                 (self.base, self.base_round) = (root, self.round);
                 let mut effects = self.after_round(around, evaluated);

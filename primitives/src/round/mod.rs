@@ -37,6 +37,13 @@
 //!   not wait for it (`silence`), where the others are enough. Nothing is taken from it: it is asked, and what it commits before
 //!   the list freezes counts.
 //! * Where a merge closes without all its authors, they may still attest it until the next one closes.
+//! * Where files are masked ([`StudyRules::masked`]), training has a pairing beside it (`pairing`), and merging is three states:
+//!   gathering (`gather`), revealing (`reveal`) and summing (`sum`). Pauses before the set is fixed go back to a new pairing, those
+//!   after it to the same set; a sum that cannot be used is followed by a new round on the same base. The loss of all sites together
+//!   takes the place of each one's (`pooled`).
+//! * Where privacy is promised ([`StudyRules::privacy`]), an update is taken only where its author's budget has room for what it costs
+//!   (`private`). It is charged when it is committed, once for each round on one model, and never given back. No loss of a site is
+//!   taken, and nothing that was trained ahead.
 
 mod ahead;
 mod ballots;
@@ -45,17 +52,25 @@ mod duties;
 mod early;
 mod effects;
 mod finish;
+mod gather;
 mod listing;
+mod masked;
 mod members;
 mod merge;
+mod pairing;
 mod pause;
 mod phase;
+mod pooled;
+mod private;
 mod record;
 mod restate;
+mod reveal;
 mod silence;
 mod state;
+mod sum;
 #[cfg(test)]
 mod tests;
+mod written;
 
 pub use duties::OpenDuty;
 pub use early::Early;
@@ -67,7 +82,7 @@ pub use state::*;
 
 use crate::{
     ids::{Hash, InstitutionId, StudyId},
-    rules::{RulesError, StudyRules, Windows},
+    rules::{Privacy, RulesError, StudyRules, Windows},
     time::SLOT_MILLIS,
     vote::Vote,
 };
@@ -89,6 +104,34 @@ pub trait Surroundings {
     fn losses(&self, round: u32) -> Vec<(InstitutionId, u32)>;
     /// Attested root of `round`.
     fn root(&self, round: u32) -> Option<Hash>;
+    /// What a dealer has said, in its deal, of one of the shares that it has made. Only whoever takes postings needs it.
+    fn commitment(&self, _share: &ShareId) -> Option<Hash> {
+        None
+    }
+    /// Whether what one more training costs fits what this institution's data set may cost. A training is known by its round and the
+    /// model that it stands on. Only whoever keeps budgets needs it, and it is asked of studies with privacy alone.
+    fn affords(&self, _who: &InstitutionId, _privacy: &Privacy, _training: (u32, Hash)) -> bool {
+        true
+    }
+    /// BLAKE2b-256 of some bytes.
+    fn blake2(&self, bytes: &[u8]) -> Hash {
+        Hash::from(sp_crypto_hashing::blake2_256(bytes))
+    }
+}
+
+/// A share, by where its commitment stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShareId {
+    /// Round of the pairing.
+    pub round: u32,
+    /// Number of the pairing.
+    pub pairing: u32,
+    /// Who made it.
+    pub dealer: InstitutionId,
+    /// Place in the key list of whom it is for.
+    pub place: u32,
+    /// 0: of the dealer's seed; 1: of its pair secret.
+    pub which: u8,
 }
 
 /// What can happen to a study.
@@ -125,6 +168,18 @@ pub enum Event {
     },
     /// A participant answers a duty.
     Vote(Vote),
+    /// A participant answers a duty with bytes of its own.
+    Post {
+        /// Its vote, which says that they come.
+        vote: Vote,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// Somebody wants to give a masked sum up, for which the study waits.
+    Abandon {
+        /// Who asks.
+        who: InstitutionId,
+    },
 }
 
 /// Why an input was refused. Nothing has changed then.
@@ -160,8 +215,14 @@ pub enum Refusal {
     TooEarly,
     /// Bits for inputs that do not exist, or the same input both held and invalid.
     BadMask,
-    /// Not the canonical model.
+    /// Not the canonical model, or not the inputs that are to be held.
     WrongRoot,
+    /// The bytes that come with a vote are not those that it names, or of another length than they must have.
+    WrongPosting,
+    /// A share is not what its dealer has committed to.
+    WrongShare,
+    /// What the round costs its author's data set would pass that data set's limit.
+    OverBudget,
 }
 
 type Step = Result<Vec<Effect>, Refusal>;
@@ -197,6 +258,7 @@ impl Study {
             last: None,
             missed: PerMember::new(),
             unawaited: 0,
+            masking: Masking::default(),
         })
     }
 
@@ -226,6 +288,8 @@ impl Study {
             Event::Resume { who } => self.resume(around, who),
             Event::Abort { who } => self.abort(around, who),
             Event::Vote(vote) => self.vote(around, vote),
+            Event::Post { vote, bytes } => self.post(around, vote, bytes),
+            Event::Abandon { who } => self.abandon(around, who),
         }
     }
 
@@ -235,8 +299,10 @@ impl Study {
             Phase::Enrolling { until } | Phase::Init { until, .. } | Phase::FinalEvaluation { until, .. } => {
                 Some(*until)
             }
-            Phase::Collecting(c) => Some(c.freeze_at.unwrap_or(c.limit)),
-            Phase::Merging(m) => Some(m.until),
+            Phase::Collecting(c) => Some(self.pairing_until().unwrap_or(c.freeze_at.unwrap_or(c.limit))),
+            Phase::Merging(m) | Phase::Gathering(m) => Some(m.until),
+            Phase::Revealing(r) => Some(r.until),
+            Phase::Summing(s) => Some(s.until),
             Phase::Certifying(c) => Some(c.until),
             Phase::Paused(p) => Some(self.presence.settles.map_or(p.until, |at| at.min(p.until))),
             Phase::Completed(_) | Phase::Aborted { .. } => None,
@@ -260,9 +326,12 @@ impl Study {
                     self.end(AbortReason::TooFewEnrolled)
                 }
             }
+            Phase::Collecting(_) if self.pairing_until().is_some() => self.pairing_deadline(around),
             Phase::Collecting(_) => self.collecting_deadline(around),
             Phase::Init { .. } => self.settle_init(around),
-            Phase::Merging(_) => self.merge_deadline(around),
+            Phase::Merging(_) | Phase::Gathering(_) => self.merge_deadline(around),
+            Phase::Revealing(_) => self.reveal_deadline(around),
+            Phase::Summing(_) => self.sum_deadline(around),
             Phase::FinalEvaluation { .. } => self.choose(around),
             Phase::Certifying(_) => self.certify_deadline(around),
             Phase::Paused(_) => self.pause_deadline(around),

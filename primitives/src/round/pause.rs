@@ -32,8 +32,13 @@ impl PauseReason {
     /// Whether such a pause is for want of voices, and ends by itself. Others are for people.
     pub fn passes(self) -> bool {
         match self {
-            Self::TooFewUpdates | Self::TooFewInputs | Self::NoAgreement | Self::NoCommonStart | Self::NotHeld => true,
-            Self::TooFewMembers => false,
+            Self::TooFewUpdates
+            | Self::TooFewInputs
+            | Self::NoAgreement
+            | Self::NoCommonStart
+            | Self::NotHeld
+            | Self::NotRevealed => true,
+            Self::TooFewMembers | Self::SumsUnusable => false,
         }
     }
 }
@@ -68,10 +73,24 @@ impl Pause {
 }
 
 impl Study {
-    pub(super) fn pause(&mut self, around: &dyn Surroundings, reason: PauseReason, back: Back) -> Vec<Effect> {
+    pub(super) fn pause(&mut self, around: &dyn Surroundings, reason: PauseReason, mut back: Back) -> Vec<Effect> {
+        if let Some(effects) = self.no_pause(around, &back) {
+            return effects;
+        }
         self.presence = Presence::default();
         self.ahead = PerMember::new();
         self.unawaited = 0;
+        self.masking.abandon = 0;
+        // what was fixed for good, and may have been opened in part, stays
+        let over = match &mut back {
+            Back::Collecting { commitments, .. } if self.rules.masked.is_some() => {
+                // nothing was opened of what is masked: it is masked anew
+                *commitments = PerMember::new();
+                self.drop_pairing()
+            }
+            Back::Collecting { .. } | Back::Init | Back::Certifying { .. } => None,
+            Back::Revealing(_) | Back::Summing(_) => None,
+        };
         self.phase = Phase::Paused(Pause {
             reason,
             until: around.now().saturating_add(PAUSE_BLOCKS),
@@ -80,7 +99,7 @@ impl Study {
             abort: 0,
             back,
         });
-        vec![Effect::Paused { reason }]
+        over.into_iter().chain([Effect::Paused { reason }]).collect()
     }
 
     pub(super) fn resume(&mut self, around: &dyn Surroundings, who: InstitutionId) -> Step {
@@ -149,6 +168,11 @@ impl Study {
             }
             Back::Init => self.open_init(around),
             Back::Certifying { roster, round, root, held } => self.open_certifying(around, roster, round, root, held),
+            Back::Revealing(set) => self.open_revealing(around, set),
+            Back::Summing(set) => {
+                let window = self.windows().attest;
+                self.open_summing(around, set, 1, window)
+            }
         });
         // it is still the same round; one that is closed already is not touched
         self.opened_at = opened_at;
@@ -167,7 +191,8 @@ impl Study {
         match back {
             Back::Collecting { kind: Kind::Model, .. } if self.base_round > 0 => (self.base_round, self.base),
             Back::Certifying { root, .. } => (self.round, *root),
-            Back::Collecting { .. } | Back::Init => (0, Hash::zero()),
+            // of a sum everything is there that it needs
+            Back::Collecting { .. } | Back::Init | Back::Revealing(_) | Back::Summing(_) => (0, Hash::zero()),
         }
     }
 
@@ -222,6 +247,12 @@ impl Study {
                 let may_hold = (held | there) & roster;
                 *roster != 0 && may_hold.count_ones() >= rules.close_late(roster.count_ones())
             }
+            Back::Revealing(set) | Back::Summing(set) => {
+                let authors = set.authors();
+                let opened = (there & authors | set.posted()).count_ones();
+                let needed = self.masking.pair.as_ref().map_or(u32::MAX, Pairing::threshold);
+                (there & authors).count_ones() >= rules.close_late(authors.count_ones()) && opened >= needed
+            }
         }
     }
 
@@ -261,10 +292,13 @@ impl Study {
                 effects.push(Effect::FellBack { from, to });
                 effects.push(Effect::Canonical { round: to, root });
             }
+            // these need no model
+            Back::Revealing(_) | Back::Summing(_) => return effects,
             Back::Collecting { .. } | Back::Init => {
                 effects.push(Effect::FellBack { from: self.base_round, to });
                 (self.base, self.base_round) = (root, to);
                 self.best = self.best.filter(|best| *best <= to);
+                self.masking.best_loss = self.masking.best_loss.filter(|_| self.best.is_some());
                 if let Phase::Paused(Pause { back: Back::Collecting { commitments, dropped, .. }, .. }) =
                     &mut self.phase
                 {

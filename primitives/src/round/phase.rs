@@ -1,7 +1,10 @@
 //! Where a study stands, and what the machine remembers of it there.
 
 use super::state::{Kind, Mask, PerMember};
-use crate::{ids::Hash, kinds::Marks};
+use crate::{
+    ids::Hash,
+    kinds::{Marks, VoidReason},
+};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 
@@ -47,6 +50,12 @@ pub enum Phase {
         /// Why.
         reason: AbortReason,
     },
+    /// Masked files of a frozen list are fetched, and looked at: what is missing is dropped, as in a merge.
+    Gathering(Merging),
+    /// The set is fixed for good: what stands between its files and their sum is opened.
+    Revealing(Revealing),
+    /// The sum is computed and attested.
+    Summing(Summing),
 }
 
 /// A committed update.
@@ -144,6 +153,75 @@ pub struct Merging {
     pub dropped: PerMember<(u8, DropReason)>,
 }
 
+/// A set of masked files that is fixed for good, and what its authors have opened.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
+pub struct FixedSet {
+    /// What is summed.
+    pub kind: Kind,
+    /// The masked files, in canonical order (by institution id), with their weights among all partners.
+    pub inputs: PerMember<Input>,
+    /// Hash over these, the rules, the base and the partners.
+    pub inputs_root: Hash,
+    /// Block in which their list froze.
+    pub frozen_at: u32,
+    /// Block that fixed them. Nothing is opened where this block is not final.
+    pub fixed_at: u32,
+    /// Attempts that it took.
+    pub attempts: u32,
+    /// Inputs dropped in earlier attempts.
+    pub dropped: PerMember<(u8, DropReason)>,
+    /// Who has posted shares, and of which partners: bits by place among the partners.
+    pub reveals: PerMember<(u8, u64)>,
+}
+
+/// What a masked sum needs is opened.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
+pub struct Revealing {
+    /// Of which files.
+    pub set: FixedSet,
+    /// Deadline: a block.
+    pub until: u32,
+    /// Whether it was extended already.
+    pub extended: bool,
+}
+
+/// What has been said of a masked sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
+pub enum SumBallot {
+    /// Summed to this file, with this pooled loss.
+    Summed(Hash, Option<u32>),
+    /// It cannot be used.
+    Void(VoidReason),
+    /// Could not yet: what it holds, and what it found invalid, by position in the inputs. For information.
+    Partial {
+        /// Holds.
+        have: u64,
+        /// Found invalid.
+        invalid: u64,
+    },
+}
+
+/// A masked sum is computed and attested.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
+pub struct Summing {
+    /// Of which files.
+    pub set: FixedSet,
+    /// From 1; always with the same files.
+    pub attempt: u32,
+    /// One entry per input: what its author has said.
+    pub ballots: PerMember<Option<SumBallot>>,
+    /// Window of this attempt, in blocks.
+    pub window: u32,
+    /// Block in which it began.
+    pub began: u32,
+    /// Deadline: a block.
+    pub until: u32,
+}
+
 /// Participants say that they hold the canonical model.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[scale_info(capture_docs = "always")]
@@ -231,6 +309,10 @@ pub enum Back {
         /// Members that hold it.
         held: Mask,
     },
+    /// Revealing again: the same files, and what was opened stays.
+    Revealing(FixedSet),
+    /// Summing the same files again.
+    Summing(FixedSet),
 }
 
 /// Why a study is paused.
@@ -249,6 +331,10 @@ pub enum PauseReason {
     NoCommonStart,
     /// Too few hold the canonical model.
     NotHeld,
+    /// Too few have opened what a masked sum needs.
+    NotRevealed,
+    /// Two masked sums in a row could not be used.
+    SumsUnusable,
 }
 
 /// Why a study has ended without a certificate.
@@ -263,6 +349,9 @@ pub enum AbortReason {
     Stalled,
     /// The proposer, or enough members, decided so.
     Decided,
+    /// The masked sum of the sites' statistics could not be used. They cannot be masked anew: two sums of the same numbers would tell
+    /// of one site.
+    StatisticsUnusable,
 }
 
 /// Why an input was dropped.

@@ -2,18 +2,17 @@
 
 use super::{
     phase::DropReason,
-    state::{Kind, PerMember},
+    state::{Kind, Mask, PerMember},
 };
 use crate::{
     ids::{Hash, InstitutionId},
-    kinds::Marks,
+    kinds::{Marks, VoidReason},
 };
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 
-/// What stays of a closed round.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-#[scale_info(capture_docs = "always")]
+/// What stays of a closed round. How it is written says `round/written.rs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoundRecord {
     /// Statistics or models; for Init a model without inputs.
     pub kind: Kind,
@@ -45,6 +44,38 @@ pub struct RoundRecord {
     pub frozen_at: u32,
     /// Block that closed it.
     pub closed_at: u32,
+    /// Where masked files were summed: of whose masks, and what is known of the sum.
+    pub masked: Option<MaskedRecord>,
+}
+
+impl RoundRecord {
+    /// Why nothing came of it, where its sum could not be used: then it has no root, and the study stands on what it stood on.
+    pub fn void(&self) -> Option<VoidReason> {
+        self.masked.as_ref().and_then(|masked| masked.void)
+    }
+}
+
+/// What stays of a masked sum.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
+pub struct MaskedRecord {
+    /// Number of its pairing.
+    pub pairing: u32,
+    /// Whose keys were in, by position among the study's members.
+    pub listed: Mask,
+    /// Who dealt in time, by position among the study's members: the partners. Those of them whose file is in the sum are the
+    /// record's inputs.
+    pub partners: Mask,
+    /// The partners' weights together.
+    pub weight: u64,
+    /// Block that fixed whose files are in.
+    pub fixed_at: u32,
+    /// The round whose merge the loss is of.
+    pub evaluated: u32,
+    /// Its loss over all sites' validation rows, micro-units; none where too few have reported one.
+    pub pooled: Option<u32>,
+    /// Why the sum could not be used, if it could not.
+    pub void: Option<VoidReason>,
 }
 
 /// One input, as it stays in the record.

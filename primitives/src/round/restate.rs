@@ -33,6 +33,7 @@ impl Decode for Study {
             last: None,
             missed: PerMember::new(),
             unawaited: 0,
+            masking: Masking::default(),
         };
         if input.remaining_len()? == Some(0) {
             study.base_round = study.last_closed();
@@ -55,6 +56,11 @@ impl Decode for Study {
         }
         study.missed = Decode::decode(input)?;
         study.unawaited = Decode::decode(input)?;
+        // before runtime 9 nothing was masked
+        if input.remaining_len()? == Some(0) {
+            return Ok(study);
+        }
+        study.masking = Decode::decode(input)?;
         Ok(study)
     }
 }
@@ -103,6 +109,8 @@ impl Study {
             }
             Phase::Certifying(it) => at(&mut it.until),
             Phase::Paused(it) => at(&mut it.until),
+            // nothing was masked while slots were longer
+            Phase::Gathering(_) | Phase::Revealing(_) | Phase::Summing(_) => {}
             Phase::Completed(_) | Phase::Aborted { .. } => {}
         }
     }

@@ -5,7 +5,7 @@ pub use crate::kinds::Kind;
 
 use crate::{
     ids::{Hash, InstitutionId},
-    kinds::{Marks, Next},
+    kinds::{Marks, MaskKeys, Next},
     rules::{StudyRules, MAX_PARTICIPANTS},
 };
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -90,6 +90,64 @@ pub struct Study {
     pub missed: PerMember<Missed>,
     /// While a round is open for updates: members that its freeze does not wait for. They are asked all the same.
     pub unawaited: Mask,
+    /// What a study with masked sums remembers beyond that.
+    pub masking: Masking,
+}
+
+/// What a study with masked sums remembers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
+pub struct Masking {
+    /// How many pairings were opened: one for each masked sum that is tried. No key or secret of one serves another.
+    pub pairing: u32,
+    /// The pairing that is open, or whose sum is.
+    pub pair: Option<Pairing>,
+    /// How many sums in a row could not be used.
+    pub voids: u32,
+    /// The pooled loss of the best round so far.
+    pub best_loss: Option<u32>,
+    /// The pooled loss that was attested with the last merge.
+    pub pooled: Option<u32>,
+    /// While it is paused over a sum: members that want to give it up.
+    pub abandon: Mask,
+}
+
+/// What partners agree on for one masked sum.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
+pub struct Pairing {
+    /// What is to be summed.
+    pub kind: Kind,
+    /// Its number.
+    pub number: u32,
+    /// How far it is.
+    pub step: PairingStep,
+    /// Deadline of keys or deals: a block.
+    pub until: u32,
+    /// Whether one of these had too few once already: there is no second time.
+    pub again: bool,
+    /// Who is in, and the keys: once the list is closed in canonical order (by institution id).
+    pub keys: PerMember<(u8, MaskKeys)>,
+    /// Hash over the key list; zero before it is closed.
+    pub keys_root: Hash,
+    /// Who has dealt, and the hash of the deal: once these are closed the partners, in canonical order.
+    pub deals: PerMember<(u8, Hash)>,
+    /// Weights of the partners, in that order, capped among them.
+    pub weights: PerMember<u32>,
+    /// Hash over the partners; zero before they are fixed.
+    pub partners_root: Hash,
+}
+
+/// How far a pairing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[scale_info(capture_docs = "always")]
+pub enum PairingStep {
+    /// Keys are asked for.
+    Keys,
+    /// The key list is closed, and deals are asked for.
+    Deal,
+    /// The partners are fixed.
+    Paired,
 }
 
 /// A member of which nothing came although a round waited for it until its grace was over.

@@ -127,6 +127,7 @@ impl DataSpec {
                 "there is no numeric column to scale or transform: set both to \"none\"",
             ));
         }
+        self.check_fixed()?;
         for categorical in &self.categorical {
             let mut levels: Vec<&str> = categorical.levels.iter().map(|level| level.trim()).collect();
             levels.sort_unstable();
@@ -151,6 +152,33 @@ impl DataSpec {
             }
         }
         Ok(())
+    }
+
+    /// An agreed scale names each numeric column once, and nothing else.
+    fn check_fixed(&self) -> Result<(), SpecError> {
+        let Scaling::Fixed(by_name) = &self.scaling else { return Ok(()) };
+        let field = "data.scaling.fixed";
+        if self.features.others.is_some() {
+            return Err(wrong(field, "names each column: name the features in data.features.columns, not as others"));
+        }
+        for (name, (centre, deviation)) in by_name {
+            let at = format!("{field}.{name}");
+            if !self.features.columns.iter().any(|column| column.trim() == name.trim()) {
+                return Err(wrong(at, "is no numeric feature of data.features.columns: leave it out"));
+            }
+            if !(centre.is_finite() && *deviation > 0.0 && deviation.is_finite()) {
+                return Err(wrong(at, "must be [centre, deviation], both finite, and the deviation above 0"));
+            }
+            if by_name.keys().filter(|other| other.trim() == name.trim()).count() > 1 {
+                return Err(wrong(at, "is named twice"));
+            }
+        }
+        match self.features.columns.iter().find(|column| self.scaling.agreed([column.as_str()].into_iter()).is_none()) {
+            Some(column) => {
+                Err(wrong(field, format!("says nothing of the column {column:?}: add [centre, deviation]")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Values that stand for nothing must be told from those that stand for something.

@@ -158,7 +158,8 @@ pub enum Missing {
     /// An error, by line and column.
     #[default]
     Refuse,
-    /// The mean of the column's known values stands in: that of all sites together under [`Scaling::Swarm`].
+    /// The mean of the column's known values stands in: that of all sites together under [`Scaling::Swarm`], the agreed centre
+    /// under [`Scaling::Fixed`].
     Mean,
     /// The row is left out.
     DropRow,
@@ -244,7 +245,7 @@ impl Transform {
 }
 
 /// How numeric features are scaled before training.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scaling {
     /// Not at all.
@@ -258,6 +259,19 @@ pub enum Scaling {
     /// et al. do. Figures on held-out rows then depend on which rows are held out together; they flatter where prevalence
     /// is the same, and mislead where it is not.
     Transductive,
+    /// Each column by an agreed centre and deviation, which come from elsewhere than the sites' rows: from a textbook, a
+    /// published study, the range of a device. They count after [`Transform`]; a missing value becomes the centre where
+    /// [`Missing::Mean`] is set.
+    Fixed(BTreeMap<String, (f64, f64)>),
+}
+
+impl Scaling {
+    /// Agreed centres and deviations of these columns, in this order; none where nothing is agreed, or nothing of one of them.
+    pub fn agreed<'a>(&self, columns: impl Iterator<Item = &'a str>) -> Option<(Vec<f64>, Vec<f64>)> {
+        let Self::Fixed(by_name) = self else { return None };
+        let of = |column: &str| by_name.iter().find(|(name, _)| name.trim() == column.trim()).map(|(_, scale)| *scale);
+        columns.map(of).collect::<Option<Vec<_>>>().map(|all| all.into_iter().unzip())
+    }
 }
 
 /// Whether two texts stand for the same value: the same text but for blanks around it, or the same number.

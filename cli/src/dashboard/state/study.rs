@@ -27,6 +27,8 @@ told! {
         pub metric: String,
         /// What was signed, sentence by sentence.
         pub rules: Vec<String>,
+        /// Whether updates are masked: others see their sum alone, and no site's figure.
+        pub masked: bool,
         /// Who takes part.
         pub members: Vec<Member>,
         /// What it waits for now.
@@ -133,6 +135,10 @@ told! {
         pub spans: Spans,
         /// For how long the own worker trained, by its own note.
         pub own_training_ms: Option<f64>,
+        /// Why nothing came of it: its masked sum could not be used.
+        pub unusable: Option<String>,
+        /// With masks: whose updates this sum has lost against the one before, where these are one or two.
+        pub lost: Vec<u8>,
     }
 
     /// How long a round took, as the chain saw it.

@@ -112,6 +112,8 @@ pub struct Closed {
     pub updates: usize,
     /// Members that have none in it.
     pub without: Vec<String>,
+    /// Whether nothing came of it: its masked sum could not be used.
+    pub void: bool,
     /// From the block that opened it to the one that closed it, by slots, in milliseconds.
     pub took_ms: u64,
 }
@@ -213,6 +215,7 @@ pub fn facts(look: &Look<'_>) -> Facts {
         round: record.round,
         updates: record.inputs.len(),
         without: without(study, record).iter().map(|who| name(look.names, who)).collect(),
+        void: record.void().is_some(),
         took_ms: millis(record.opened_at, record.closed_at),
     });
     let known = |(round, told): &(u32, Vec<(InstitutionId, u32)>)| {
@@ -299,8 +302,9 @@ impl Facts {
             [] => String::new(),
             some => format!(" (none from {})", some.join(", ")),
         };
+        let what = if closed.void { "void, nothing came" } else { "merged" };
         format!(
-            "round {} of {}: merged of {updates}{absent} in {}",
+            "round {} of {}: {what} of {updates}{absent} in {}",
             closed.round,
             self.max_rounds,
             span(closed.took_ms)
@@ -325,7 +329,7 @@ impl Facts {
             "max_rounds": self.max_rounds,
             "last_closed_round": self.last,
             "closed": self.closed.iter().map(|closed| json!({
-                "round": closed.round, "updates": closed.updates, "without": closed.without, "took_ms": closed.took_ms,
+                "round": closed.round, "updates": closed.updates, "without": closed.without, "void": closed.void, "took_ms": closed.took_ms,
             })).collect::<Vec<_>>(),
             "loss": self.loss.as_ref().map(of_round),
             "losses": self.losses.iter().map(of_round).collect::<Vec<_>>(),

@@ -200,7 +200,10 @@ fn commands_and_programs_get_the_same_facts() {
         assert_eq!(environment[key], value, "{key}");
     }
     let document = now.json("round", &made.world.history.names);
-    assert_eq!(document["closed"][0], json!({ "round": 2, "updates": 3, "without": [], "took_ms": 20_000 }));
+    assert_eq!(
+        document["closed"][0],
+        json!({ "round": 2, "updates": 3, "without": [], "void": false, "took_ms": 20_000 })
+    );
     assert_eq!((&document["loss"]["round"], &document["loss"]["sites"]), (&json!(1), &json!(2)));
     assert_eq!(document["losses"], json!([document["loss"]]));
     assert_eq!(document["awaited"], json!(["site 2", "site 3"]));

@@ -9,6 +9,7 @@ mod disks;
 mod kills;
 mod lines;
 mod machines;
+mod masks;
 mod silence;
 
 use super::house::{all_up, demo_data, founders, study, study_file, text, House};
@@ -177,7 +178,8 @@ fn says_one_thing(house: &House, number: &str) {
             continue;
         }
         let before = said.entry(duty.to_owned()).or_insert_with(|| body.trim().to_owned());
-        assert_eq!(before, body.trim(), "{} has said two things of {duty}", house.name);
+        // what is masked is masked anew for other partners, and in the last round there are the model and the figures
+        assert!(duty.ends_with("Mask") || before == body.trim(), "{} has said two things of {duty}", house.name);
     }
     assert!(!said.is_empty(), "{} has never said anything\n{}", house.name, house.logs());
 }

@@ -1,7 +1,9 @@
 //! Everything that stands between a file and a study, at once: for the site's own people, before anything is agreed.
 
 mod column;
+mod hidden;
 pub mod look;
+mod private;
 pub mod words;
 
 use crate::data::{
@@ -75,6 +77,12 @@ pub struct Report {
     pub problems: Vec<Problem>,
     /// Problems beyond those listed.
     pub more: usize,
+    /// Whether the study's updates are masked.
+    #[serde(skip)]
+    masked: bool,
+    /// Of a study with masks: what others will see of this site, and what they will not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others_see: Vec<String>,
 }
 
 /// Some rows.
@@ -129,7 +137,16 @@ impl Report {
 /// Looks at a file as a study would. `group_key` keys the hashes that stand for patients: with the site's own, training and
 /// validation rows are those that the worker would take.
 pub fn preflight(path: &Path, spec: &StudySpec, group_key: &[u8; 32], how: &Reading) -> Report {
-    let mut report = Report { file: path.display().to_string(), usable: true, ..Report::default() };
+    looked(Report::default(), path, spec, group_key, how)
+}
+
+/// The same for a study whose updates are masked, with what others will see of this site.
+pub fn preflight_masked(path: &Path, spec: &StudySpec, group_key: &[u8; 32], how: &Reading) -> Report {
+    looked(Report { masked: true, ..Report::default() }, path, spec, group_key, how)
+}
+
+fn looked(report: Report, path: &Path, spec: &StudySpec, group_key: &[u8; 32], how: &Reading) -> Report {
+    let mut report = Report { file: path.display().to_string(), usable: true, ..report };
     report.min_rows.0 = spec.evaluation.min_rows;
     report.group.clone_from(&spec.data.group);
     report.classes = match spec.data.task() {
@@ -333,6 +350,10 @@ fn train(report: &mut Report, spec: &StudySpec, table: &Table, kept: &[usize]) -
         report.problem(format!("{}; add rows of other patients", error.message), true);
         return Ok(());
     }
+    private::private(spec, &rows, &training, report);
+    if report.masked {
+        report.others_see = hidden::others_see(spec, training.len());
+    }
     if spec.data.pictures.is_some() {
         return Ok(());
     }
@@ -348,7 +369,8 @@ fn train(report: &mut Report, spec: &StudySpec, table: &Table, kept: &[usize]) -
             false,
         );
     }
-    let few = withheld(spec, table, &training)?;
+    // with masks nobody sees a site's own statistics: none are withheld
+    let few = if report.masked { Vec::new() } else { withheld(spec, table, &training)? };
     if let Some(name) = few.first() {
         let (many, all) = (few.len(), shared_columns(&spec.data, &table.features).len());
         report.problem(
@@ -360,8 +382,8 @@ fn train(report: &mut Report, spec: &StudySpec, table: &Table, kept: &[usize]) -
             false,
         );
     }
-    let scaling = if spec.data.scaling == Scaling::Swarm { Scaling::Site } else { spec.data.scaling };
-    let scaler = Scaler::of(scaling, table, &training, None)?;
+    let scaling = if spec.data.scaling == Scaling::Swarm { Scaling::Site } else { spec.data.scaling.clone() };
+    let scaler = Scaler::of(&scaling, table, &training, None)?;
     let made = scaler.apply(table, kept)?;
     let place = made.not_finite().map_err(|e| DataError::io("rows of a table cannot be read", &e))?;
     if let Some((_, column)) = place {

@@ -148,6 +148,12 @@ impl Report {
         if self.more > 0 {
             writeln!(f, "and {} more", self.more)?;
         }
+        if !self.others_see.is_empty() {
+            writeln!(f, "updates of this study are masked; what others will see:")?;
+        }
+        for line in &self.others_see {
+            writeln!(f, "  {line}")?;
+        }
         Ok(())
     }
 }
@@ -162,5 +168,8 @@ mod tests {
         assert!(report.to_string().contains("; groups (patients) by column \"patient\": 7\n"), "{report}");
         let bare = Report { group: None, ..report };
         assert!(bare.to_string().contains("the study names no column of patients"), "{bare}");
+        assert!(!bare.to_string().contains("masked"), "{bare}");
+        let masked = Report { others_see: vec!["the sum".into()], ..bare };
+        assert!(masked.to_string().ends_with("what others will see:\n  the sum\n"), "{masked}");
     }
 }

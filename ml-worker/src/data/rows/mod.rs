@@ -1,5 +1,6 @@
 //! Rows ready for the network: made once and kept, or made when they are asked for.
 
+pub mod exact;
 pub mod numbers;
 pub mod prepare;
 pub mod scale;

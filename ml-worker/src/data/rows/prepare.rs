@@ -10,7 +10,7 @@ use crate::data::{
     },
     table::Table,
 };
-use consilium_aggregation::{Statistics, MIN_ROWS};
+use consilium_aggregation::{masked::MIN_VALUES, Statistics, MIN_ROWS};
 use consilium_primitives::FailureCode;
 use consilium_study::{OneClass, StudySpec, Task};
 
@@ -23,6 +23,8 @@ pub struct Prepared {
     pub validation: Rows,
     /// How they were made of the table.
     pub preprocessing: Preprocessing,
+    /// Of each training row, the keyed hash of its patient, where the study has a column of these; else empty.
+    pub patients: Vec<[u8; 32]>,
 }
 
 /// What a column of the statistics that sites share is called, counted from 0, where there is no table at hand: a numeric
@@ -41,7 +43,7 @@ pub fn numeric_column(spec: &StudySpec, place: usize) -> String {
 /// Whether merged statistics say something of every numeric column.
 ///
 /// # Errors
-/// A column of which no site had enough values: it would go into the network unscaled.
+/// A column of which no site had enough values, or with masks all sites together: it would go into the network unscaled.
 pub fn all_known(statistics: &Statistics, spec: &StudySpec) -> Result<(), DataError> {
     let Some(unknown) = statistics.count.iter().position(|count| *count == 0.0) else { return Ok(()) };
     if spec.data.task() == Task::Value && unknown + 1 == statistics.count.len() {
@@ -51,8 +53,8 @@ pub fn all_known(statistics: &Statistics, spec: &StudySpec) -> Result<(), DataEr
     Err(DataError::new(
         FailureCode::TooFewSamples,
         format!(
-            "{column}: no site has {MIN_ROWS} known values of it among its training rows, so that it cannot be scaled; \
-             take it out of the study, or set data.scaling to \"none\""
+            "{column}: no site has {MIN_ROWS} known values of it among its training rows, or with masks all sites together fewer than \
+             {MIN_VALUES}, so that it cannot be scaled; take it out of the study, or set data.scaling to \"none\""
         ),
     ))
 }
@@ -80,11 +82,15 @@ impl Prepared {
     pub fn new(spec: &StudySpec, table: &Table, split: &Split, swarm: Option<&Statistics>) -> Result<Self, DataError> {
         let (training, validation) = split.rows(table);
         enough(spec, table, &training)?;
-        let scaler = Scaler::of(spec.data.scaling, table, &training, swarm)?;
+        let scaler = Scaler::of(&spec.data.scaling, table, &training, swarm)?;
         let prepared = Self {
             training: scaler.apply(table, &training)?,
             validation: scaler.apply(table, &validation)?,
             preprocessing: Preprocessing { spec: spec.data.clone(), scaler },
+            patients: match spec.data.group {
+                Some(_) => training.iter().map(|row| table.groups[*row]).collect(),
+                None => Vec::new(),
+            },
         };
         for rows in [&prepared.training, &prepared.validation] {
             let found = rows.not_finite().map_err(|e| DataError::io("rows of a table cannot be read", &e))?;

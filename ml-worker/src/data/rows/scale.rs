@@ -102,6 +102,12 @@ impl Scaler {
         self.target
     }
 
+    /// By agreed centres and deviations, where each of these columns has them. A missing value becomes the centre.
+    pub fn agreed<'a>(scaling: &Scaling, columns: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let (centre, deviation) = scaling.agreed(columns)?;
+        Some(Self::alike(centre.clone(), deviation, centre))
+    }
+
     /// Leaves numbers as they are. A missing value becomes the mean of these statistics; 0 where nothing is known.
     pub fn identity(statistics: &Statistics) -> Self {
         let width = statistics.mean.len();
@@ -151,7 +157,7 @@ impl Scaler {
     /// # Errors
     /// Rows on disk that cannot be read.
     pub fn of(
-        scaling: Scaling,
+        scaling: &Scaling,
         table: &Table,
         training: &[usize],
         swarm: Option<&Statistics>,
@@ -159,7 +165,7 @@ impl Scaler {
         let (swarm, target) = match (swarm, table.form.task) {
             (Some(statistics), Task::Value) => {
                 let (features, target) = Target::part(statistics);
-                ((scaling == Scaling::Swarm).then_some(features), target)
+                ((*scaling == Scaling::Swarm).then_some(features), target)
             }
             (None, Task::Value) => (None, Some(Target::of(table, training))),
             (swarm, Task::Binary | Task::Classes(_) | Task::Labels(_) | Task::Events(_)) => (swarm.cloned(), None),
@@ -169,6 +175,11 @@ impl Scaler {
             (None, Scaling::None | Scaling::Swarm) => Self::own(table, training)?,
             (None, Scaling::Site) => Self::standard(&feature_statistics(table, training)?),
             (None, Scaling::Transductive) => Self::transductive(),
+            (None, Scaling::Fixed(_)) => {
+                Self::agreed(scaling, table.features.iter().map(String::as_str)).ok_or_else(|| {
+                    DataError::schema("has other numeric columns than those that data.scaling has numbers of")
+                })?
+            }
         };
         Ok(scaler.with_target(target))
     }
@@ -342,32 +353,34 @@ pub fn own_statistics(table: &Table, rows: &[usize]) -> Result<Statistics, DataE
 
 /// Those of the numeric features alone.
 fn feature_statistics(table: &Table, rows: &[usize]) -> Result<Statistics, DataError> {
-    let (numeric, raw) = (table.form.numeric, table.form.raw());
-    let mut all = RowStatistics::new(numeric);
-    let pass = |all: &mut RowStatistics| {
-        let mut changed = Vec::new();
-        table.cells.each_block::<io::Error>(raw, rows, |_, block| {
-            if raw == 0 {
-                return Ok(());
-            }
-            let block = match table.form.transform {
-                Transform::None => block,
-                how => {
-                    changed.clear();
-                    changed.extend_from_slice(block);
-                    changed.par_chunks_mut(raw).for_each_init(Vec::new, |order, row| {
-                        transform(how, &mut row[..numeric], order);
-                    });
-                    &changed
-                }
-            };
-            block.chunks_exact(raw).for_each(|row| all.add(&row[..numeric]));
-            Ok(())
-        })
-    };
-    let failed = |error: io::Error| DataError::io("rows of a table cannot be read", &error);
-    pass(&mut all).map_err(failed)?;
+    let mut all = RowStatistics::new(table.form.numeric);
+    each_row(table, rows, |row| all.add(row))?;
     let mut all = all.again();
-    pass(&mut all).map_err(failed)?;
+    each_row(table, rows, |row| all.add(row))?;
     Ok(all.finish())
+}
+
+/// Hands over the numeric features of rows, one row after the other, as they are before they are scaled.
+pub(super) fn each_row(table: &Table, rows: &[usize], mut each: impl FnMut(&[f64])) -> Result<(), DataError> {
+    let (numeric, raw) = (table.form.numeric, table.form.raw());
+    let mut changed = Vec::new();
+    let read = table.cells.each_block::<io::Error>(raw, rows, |_, block| {
+        if raw == 0 {
+            return Ok(());
+        }
+        let block = match table.form.transform {
+            Transform::None => block,
+            how => {
+                changed.clear();
+                changed.extend_from_slice(block);
+                changed.par_chunks_mut(raw).for_each_init(Vec::new, |order, row| {
+                    transform(how, &mut row[..numeric], order);
+                });
+                &changed
+            }
+        };
+        block.chunks_exact(raw).for_each(|row| each(&row[..numeric]));
+        Ok(())
+    });
+    read.map_err(|error| DataError::io("rows of a table cannot be read", &error))
 }

@@ -1,7 +1,7 @@
 //! An outcome that is a number, as the network learns it: in units of its deviation, around its mean.
 
 use crate::data::{error::DataError, table::Table};
-use consilium_aggregation::{RowStatistics, Statistics, MIN_ROWS};
+use consilium_aggregation::{masked::MIN_VALUES, RowStatistics, Statistics, MIN_ROWS};
 use consilium_primitives::FailureCode;
 use consilium_study::{DataSpec, Task};
 use serde::{Deserialize, Serialize};
@@ -66,7 +66,7 @@ pub(super) fn own(table: &Table, rows: &[usize]) -> Statistics {
 }
 
 /// One row's outcome.
-fn value(table: &Table, row: usize) -> f64 {
+pub(super) fn value(table: &Table, row: usize) -> f64 {
     table.label(row).first().map_or(f64::NAN, |bits| f64::from(f32::from_bits(*bits)))
 }
 
@@ -88,8 +88,8 @@ pub(super) fn unknown(column: &str) -> DataError {
     DataError::new(
         FailureCode::TooFewSamples,
         format!(
-            "the outcome, column {column:?}: no site has {MIN_ROWS} training rows, so that its mean and deviation stay unknown; \
-             add rows"
+            "the outcome, column {column:?}: no site has {MIN_ROWS} training rows, or with masks all sites together fewer than \
+             {MIN_VALUES}, so that its mean and deviation stay unknown; add rows"
         ),
     )
 }

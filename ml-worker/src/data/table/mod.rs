@@ -6,6 +6,7 @@
 pub mod cell;
 pub mod cells;
 pub mod columnar;
+mod contents;
 pub mod copy;
 pub mod header;
 pub mod identity;

@@ -10,7 +10,7 @@ use crate::courier::{
     wire::{Asked, GROUP},
 };
 use codec::DecodeAll;
-use consilium_primitives::{BlobKind, StudyBlobs};
+use consilium_primitives::{BlobKind, MaskedBlobs, RoundUpdates, StudyBlobs};
 use consilium_study::{attachment_note, Attachments};
 use std::{collections::BTreeMap, time::Instant};
 
@@ -93,11 +93,21 @@ fn it_is_listed_until_the_study_ends() {
     let members = vec![site(1), site(2)];
     let blobs =
         |ended| StudyBlobs { study: 7, ended, members: members.clone(), merged: Vec::new(), rounds: Vec::new() };
-    let notices = |ended| Listed { blobs: blobs(ended), attachments }.notices().collect::<Vec<_>>();
+    let masked = |files: &[BlobRef]| {
+        let updates = files.iter().map(|blob| (site(1), blob.root)).collect();
+        let round = RoundUpdates { round: 3, members: members.clone(), wanted: true, len: 30, updates };
+        MaskedBlobs { study: 7, rounds: vec![round] }
+    };
+    let notices =
+        |ended| Listed { blobs: blobs(ended), masked: masked(&[]), attachments }.notices().collect::<Vec<_>>();
     assert_eq!(notices(None), [named(Kind::Initial, initial, &[1, 2]), named(Kind::Code, code, &[1, 2])]);
     assert!(notices(Some(9)).is_empty());
-    let none = Listed { blobs: blobs(None), attachments: Attachments::default() };
+    let none = Listed { blobs: blobs(None), masked: masked(&[]), attachments: Attachments::default() };
     assert_eq!(none.notices().count(), 0);
+    // masked files are told of apart, and stand among them
+    let own = blob(30, 3).1;
+    let all = Listed { blobs: blobs(Some(9)), masked: masked(&[own]), attachments };
+    assert_eq!(all.notices().collect::<Vec<_>>(), [notice(Kind::Masked, own, &[1], &[1, 2])]);
 }
 
 #[test]
@@ -274,8 +284,9 @@ fn the_chains_kinds_have_their_bytes_and_no_bytes_are_more_than_a_request() {
     for (kind, told) in [(Kind::Update, BlobKind::Update), (Kind::Merged, BlobKind::Merged)] {
         assert_eq!((kind, kind.encode()), (Kind::from(told), told.encode()));
     }
-    assert_eq!(Kind::ALL.map(|kind| kind.encode()[0]), [0, 1, 2, 3]);
-    for other in 4..=255u8 {
+    assert_eq!(Kind::ALL.map(|kind| kind.encode()[0]), [0, 1, 2, 3, 4]);
+    assert_eq!(Kind::from(BlobKind::Masked), Kind::Masked);
+    for other in 5..=255u8 {
         assert!(Kind::decode_all(&mut &[other][..]).is_err());
         let mut bytes = first(update(blob(10, 1).1)).encode();
         // study and round come before it

@@ -42,7 +42,7 @@ fn expire(store: &Store, chain: &Snapshot) {
 #[test]
 fn updates_go_when_their_time_is_over_and_nothing_else_does() {
     let there = House::new();
-    let (one, two) = (have(&there, 0, Kind::Update, 1), have(&there, 1, Kind::Update, 2));
+    let (one, two) = (have(&there, 0, Kind::Update, 1), have(&there, 1, Kind::Masked, 2));
     let put = |seed| {
         let (bytes, blob) = blob(10, seed);
         there.put(&blob, &bytes);

@@ -38,13 +38,13 @@ impl Node {
 
     /// One of an earlier build: it knows the second version of the protocol only.
     pub async fn start_older() -> Self {
-        let ([_, _, older], port) = protocols::<Backend>(&GENESIS, None);
+        let ([_, _, _, older], port) = protocols::<Backend>(&GENESIS, None);
         Self::with(vec![older], port).await
     }
 
-    /// One of the build before: it knows nothing of what specifications name.
+    /// One of an earlier build: it knows nothing of what specifications name, nor of updates under masks.
     pub async fn start_unattached() -> Self {
-        let ([_, own, older], port) = protocols::<Backend>(&GENESIS, None);
+        let ([_, _, own, older], port) = protocols::<Backend>(&GENESIS, None);
         Self::with(vec![own, older], port).await
     }
 

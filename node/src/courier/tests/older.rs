@@ -92,7 +92,8 @@ async fn a_node_of_the_build_before_is_not_asked_for_what_it_would_not_understan
     let (bytes, made) = blob(1000, 1);
     source.put(&made, &bytes);
     let code = Notice { round: 0, ..notice(Kind::Code, blob(1000, 2).1, &[], &[1, 2]) };
-    let listed = [notice(Kind::Update, made, &[1], &[1, 2]), code.clone()];
+    let masked = notice(Kind::Masked, blob(1000, 3).1, &[1], &[1, 2]);
+    let listed = [notice(Kind::Update, made, &[1], &[1, 2]), code.clone(), masked.clone()];
     source.server.update(chain_of(&author.peer(), &nodes, &listed, &listed));
     let (sender, requests) = async_channel::bounded::<IncomingRequest>(64);
     tokio::spawn(serve_requests(source.server.clone(), requests));
@@ -100,7 +101,7 @@ async fn a_node_of_the_build_before_is_not_asked_for_what_it_would_not_understan
     tokio::spawn(async move {
         while let Ok(request) = incoming.recv().await {
             let asked = Asked::read(&request.payload).unwrap();
-            assert!(!asked.request.entry.kind.attached());
+            assert!(!asked.request.entry.kind.newer());
             sender.send(request).await.unwrap();
         }
     });
@@ -110,7 +111,9 @@ async fn a_node_of_the_build_before_is_not_asked_for_what_it_would_not_understan
     let wire = || member.towards(&author);
     let time = Duration::from_secs(30);
     assert!(fetch_over(&there, wire(), snapshot.clone(), &[made], PATIENCE, time).await);
-    assert!(!fetch_over(&there, wire(), snapshot, &[code.blob], PATIENCE, Duration::from_secs(3)).await);
+    let unknown = [code.blob, masked.blob];
+    assert!(!fetch_over(&there, wire(), snapshot, &unknown, PATIENCE, Duration::from_secs(3)).await);
+    assert!(unknown.iter().all(|blob| !there.store.holds(blob)));
     assert!(there.figures.count_ends(Outcome::NotHeld) > 0);
     // a node of this build gives it
     let newer = Node::start().await;
@@ -118,10 +121,13 @@ async fn a_node_of_the_build_before_is_not_asked_for_what_it_would_not_understan
     let (bytes, blob) = blob(1000, 2);
     house.put(&blob, &bytes);
     house.store.note_put(&Entry::of(&code)).unwrap();
+    let words = super::blob(1000, 3).0;
+    house.put(&masked.blob, &words);
     let nodes = [(1, newer.peer()), (2, member.peer())];
     house.server.update(chain_of(&newer.peer(), &nodes, &listed, &listed));
     tokio::spawn(serve_requests(house.server.clone(), newer.port.requests.clone()));
     let snapshot = chain_of(&member.peer(), &nodes, &listed, &listed);
-    assert!(fetch_over(&there, member.towards(&newer), snapshot, &[blob], PATIENCE, time).await);
+    assert!(fetch_over(&there, member.towards(&newer), snapshot, &[blob, masked.blob], PATIENCE, time).await);
     assert_eq!(fs::read(there.file(&blob)).unwrap(), bytes);
+    assert_eq!(fs::read(there.file(&masked.blob)).unwrap(), words);
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::courier::chain::{Ask, Reader};
-use consilium_primitives::{Change, MergedBlob, StudyBlobs, StudyId};
+use consilium_primitives::{Change, MaskedBlobs, MergedBlob, RoundUpdates, StudyBlobs, StudyId};
 use consilium_runtime::opaque::Block;
 use sp_blockchain::Info;
 use sp_core::H256;
@@ -11,6 +11,15 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
 };
+
+/// The study that has masked files.
+const MASKED: StudyId = 66;
+
+/// What is said of them at a count.
+fn masked_round(count: u64) -> RoundUpdates {
+    let updates = vec![(site(1), Hash::repeat_byte(0xc0 + count as u8))];
+    RoundUpdates { round: count as u32, members: vec![site(1), site(2)], wanted: true, len: 10, updates }
+}
 
 /// A block of a chain that is made up: what it says, and what tells whether it has changed.
 #[derive(Clone)]
@@ -78,6 +87,11 @@ impl Ask for Fake {
         self.tell(format!("blobs of {study}"));
         Ok(Some(self.says(at, study)))
     }
+    fn masked(&self, at: H256) -> Result<Vec<MaskedBlobs>, Infallible> {
+        // of one study, and none of the others
+        let masked = self.blocks[&at].studies.iter().filter(|(study, _)| *study == MASKED);
+        Ok(masked.map(|(study, count)| MaskedBlobs { study: *study, rounds: vec![masked_round(*count)] }).collect())
+    }
     fn spec(&self, at: H256, study: StudyId) -> Result<Option<Vec<u8>>, Infallible> {
         self.specs.borrow_mut().push(study);
         let root = hex::encode([self.blocks[&at].salt; 32]);
@@ -141,6 +155,23 @@ impl Story {
 /// What all merges are on a way.
 fn merge(way: u8) -> [u8; 32] {
     [way; 32]
+}
+
+#[test]
+fn masked_files_are_read_with_the_steps_of_their_study() {
+    let mut story = Story::new();
+    story.add(1, 1, 2, &[(0, 5), (MASKED, 1)]);
+    story.add(2, 1, 2, &[(0, 5), (MASKED, 2)]);
+    let roots = |snapshot: &Snapshot| {
+        let masked = snapshot.wanted().into_iter().filter(|notice| notice.kind == Kind::Masked);
+        masked.map(|notice| (notice.study, notice.blob.root)).collect::<Vec<_>>()
+    };
+    let at = |count| vec![(MASKED, masked_round(count).updates[0].1)];
+    let (_, snapshot) = story.read((1, 1), (1, 1));
+    assert_eq!(roots(&snapshot.unwrap()), at(1));
+    let (asked, snapshot) = story.read((2, 1), (1, 1));
+    assert_eq!(asked, [format!("blobs of {MASKED}")]);
+    assert_eq!(roots(&snapshot.unwrap()), at(2));
 }
 
 #[test]

@@ -38,6 +38,34 @@ fn an_update_is_given_only_once_its_freeze_is_final() {
 }
 
 #[test]
+fn masked_files_are_served_before_the_freeze_and_plain_updates_are_not() {
+    let house = House::new();
+    let ((words, masked), (numbers, plain)) = (blob(1024, 1), blob(1024, 2));
+    house.put(&masked, &words);
+    house.put(&plain, &numbers);
+    // the final block has the study with its base model; both commitments came after it
+    let base = notice(Kind::Merged, blob(1024, 3).1, &[3], &[1, 2]);
+    let best = [base.clone(), notice(Kind::Masked, masked, &[1], &[1, 2]), notice(Kind::Update, plain, &[1], &[1, 2])];
+    house.server.update(chain(1, &best, &[base]));
+    slice(house.ask(2, &first(entry(Kind::Masked, masked))));
+    assert_eq!(house.ask(2, &first(update(plain))), Response::Refused);
+    // what left is named as what it is
+    let left: Vec<_> = house.egress().into_iter().map(|line| (line.kind, line.hash, line.bytes)).collect();
+    assert_eq!(left, [("masked".to_owned(), hex::encode(masked.root.0), 1024)]);
+    // a plain update does not become a masked file by being asked for as one, nor the other way round
+    assert_eq!(house.ask(2, &first(entry(Kind::Masked, plain))), Response::Refused);
+    assert_eq!(house.ask(2, &first(update(masked))), Response::Refused);
+    // partners get it, and nobody else
+    assert_eq!(house.ask(3, &first(entry(Kind::Masked, masked))), Response::Refused);
+    assert_eq!(house.ask(77, &first(entry(Kind::Masked, masked))), Response::Refused);
+    // nor from a node that has it from elsewhere
+    let other = House::new();
+    other.put(&masked, &words);
+    other.server.update(chain(2, &best, &best));
+    assert_eq!(other.ask(1, &first(entry(Kind::Masked, masked))), Response::Refused);
+}
+
+#[test]
 fn a_merged_model_is_given_from_the_best_block() {
     let (_, merged) = blob(1024, 1);
     let (_, input) = blob(1024, 2);
@@ -53,7 +81,7 @@ fn a_merged_model_is_given_from_the_best_block() {
 #[test]
 fn membership_counts_at_the_best_block_and_at_the_finalised_one() {
     let (_, blob) = blob(1024, 1);
-    for kind in [Kind::Update, Kind::Merged] {
+    for kind in [Kind::Update, Kind::Merged, Kind::Masked] {
         let asked = entry(kind, blob);
         let with = |members: &[u8]| [notice(kind, blob, &[1], members)];
         // institution 3 enrolled in a block that is not final
@@ -76,7 +104,7 @@ fn membership_counts_at_the_best_block_and_at_the_finalised_one() {
 #[test]
 fn a_node_whose_institution_left_a_study_serves_it_no_more() {
     let (_, blob) = blob(1024, 1);
-    for kind in [Kind::Update, Kind::Merged] {
+    for kind in [Kind::Update, Kind::Merged, Kind::Masked] {
         let before = [notice(kind, blob, &[1], &[1, 2])];
         let left = [Notice { wanted: false, ..notice(kind, blob, &[1], &[2]) }];
         assert!(may_serve(&chain(1, &before, &before), &peer(2), &entry(kind, blob), true).is_ok());
@@ -107,6 +135,13 @@ fn who_has_left_gives_what_it_made_to_the_merge_that_runs_and_gets_nothing() {
     assert_eq!(decide(&there, 1, &update(theirs)), Err(Refusal::NotMember));
     assert!(there.sources(&inputs[0]).iter().any(|(node, holds)| *node == peer(1) && *holds));
     assert!(here.wanted().is_empty(), "it asks for nothing itself");
+    // an update under masks needs no final freeze, and the study's final members are known by anything that it lists
+    let masked = [notice(Kind::Masked, own, &[1], &[2, 3])];
+    let model = [notice(Kind::Merged, theirs, &[2], &[1, 2, 3])];
+    let of = entry(Kind::Masked, own);
+    assert!(decide(&chain(1, &masked, &model), 2, &of).is_ok());
+    let idle = [Notice { wanted: false, ..masked[0].clone() }];
+    assert_eq!(decide(&chain(1, &idle, &model), 2, &of), Err(Refusal::Left));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 extern crate alloc;
 
 use alloc::vec::Vec;
-use consilium_primitives::{Change, DutyOrder, InstitutionId, InstitutionNotice, StudyBlobs, StudyId};
+use consilium_primitives::{Change, DutyOrder, InstitutionId, InstitutionNotice, MaskedBlobs, StudyBlobs, StudyId};
 
 sp_api::decl_runtime_apis! {
     /// Institutions, duties and blobs.
@@ -26,5 +26,9 @@ sp_api::decl_runtime_apis! {
         /// What tells whether the answers on institutions and blobs have changed. They may be long, and this is not.
         #[api_version(2)]
         fn change() -> Change;
+        /// Masked files of those studies among them that have any; [`blobs`](SwarmApi::blobs) has none of these. They may be served as
+        /// soon as they are named here, at the best block: without what is opened later each is random words.
+        #[api_version(3)]
+        fn masked_blobs() -> Vec<MaskedBlobs>;
     }
 }

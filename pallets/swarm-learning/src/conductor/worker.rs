@@ -3,7 +3,7 @@
 use crate::{orders::Asked, sr25519::AuthorityId, Config, Specs};
 use alloc::{string::String, vec, vec::Vec};
 use codec::{DecodeAll, Encode};
-use consilium_primitives::{DutyAnswer, DutyReply, DutyRequest, DutyState};
+use consilium_primitives::{DutyReply, DutyRequest, DutyState};
 use sp_core::offchain::Timestamp;
 use sp_runtime::offchain::{http, storage::StorageValueRef};
 
@@ -11,8 +11,8 @@ use sp_runtime::offchain::{http, storage::StorageValueRef};
 pub const URL_KEY: &[u8] = b"consilium/worker/url";
 /// Where the node leaves the worker's token: SCALE-encoded bytes.
 pub const TOKEN_KEY: &[u8] = b"consilium/worker/token";
-/// Longest answer that is read.
-const MAX_REPLY: usize = 64 * 1024;
+/// Longest answer that is read: a deal of each of as many studies as may run, and what there is besides.
+const MAX_REPLY: usize = 512 * 1024;
 
 /// What went wrong with one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,13 @@ pub(super) enum CallError {
     Garbage,
 }
 
-pub(super) type Answers = Result<Vec<DutyAnswer>, CallError>;
+/// Where a duty stands, and the bytes that go with it.
+pub(super) struct Answer {
+    pub state: DutyState,
+    pub post: Vec<u8>,
+}
+
+pub(super) type Answers = Result<Vec<Answer>, CallError>;
 
 pub(super) struct Worker {
     url: String,
@@ -89,7 +95,8 @@ pub(super) fn ask<T: Config>(worker: &Worker, version: u8, asked: &[(AuthorityId
 fn call(worker: &Worker, version: u8, asked: &[(AuthorityId, Asked)], specs: Vec<Vec<u8>>) -> Answers {
     let orders = asked.iter().map(|(_, asked)| asked.order.clone()).collect();
     let ahead = asked.iter().map(|(_, asked)| asked.ahead).collect();
-    let request = DutyRequest { version, specs, orders, ahead };
+    let masked = asked.iter().map(|(_, asked)| asked.masked.clone()).collect();
+    let request = DutyRequest { version, specs, orders, ahead, masked };
     let url = alloc::format!("{}/v1/duties", worker.url);
     let pending = http::Request::default()
         .method(http::Method::Put)
@@ -122,7 +129,8 @@ fn call(worker: &Worker, version: u8, asked: &[(AuthorityId, Asked)], specs: Vec
         && reply.answers.len() == asked.len()
         && reply.answers.iter().zip(asked).all(|(answer, (_, asked))| answer.duty == asked.order.duty.hash());
     if fits {
-        Ok(reply.answers)
+        let posts = reply.posts.into_iter().chain(core::iter::repeat(Vec::new()));
+        Ok(reply.answers.into_iter().zip(posts).map(|(answer, post)| Answer { state: answer.state, post }).collect())
     } else {
         Err(CallError::Garbage)
     }

@@ -181,7 +181,7 @@ fn as_large_as_can_be(study: StudyId) {
             base: hash(0),
             inputs: if (kind, round) == (Kind::Model, 0) { PerMember::new() } else { inputs.clone() },
             inputs_root: hash(0),
-            root: hash(round as u8),
+            root: hash(round as u8 + 1),
             marks: Default::default(),
             attesters: attesters.clone(),
             dissenters: PerMember::new(),
@@ -191,6 +191,7 @@ fn as_large_as_can_be(study: StudyId) {
             opened_at: 1,
             frozen_at: 1,
             closed_at: 1,
+            masked: None,
         };
         History::<Test>::insert(study, (kind, round), record);
     }

@@ -47,7 +47,8 @@ fn a_worker_without_the_spec_gets_it_in_the_same_run() {
 
 #[test]
 fn bad_answers_change_nothing() {
-    let other_duty = DutyReply { version: OLDER_PROTOCOL, answers: vec![DutyAnswer { duty: hash(1), state: done() }] };
+    let answers = vec![DutyAnswer { duty: hash(1), state: done() }];
+    let other_duty = DutyReply { version: OLDER_PROTOCOL, answers, ..Default::default() };
     let answers = [
         Answer::Status(400),
         Answer::Status(401),
@@ -60,7 +61,7 @@ fn bad_answers_change_nothing() {
         Answer::Bytes(vec![]),
         Answer::Bytes(vec![0xff; 100]),
         Answer::Bytes(other_duty.encode()),
-        Answer::Bytes(DutyReply { version: OLDER_PROTOCOL, answers: vec![] }.encode()),
+        Answer::Bytes(DutyReply { version: OLDER_PROTOCOL, ..Default::default() }.encode()),
         Answer::Bytes([other_duty.encode(), vec![0]].concat()),
     ];
     for answer in answers {

@@ -61,8 +61,10 @@ impl Host {
             Answer::Bytes(bytes) => return bytes.clone(),
             _ => return Vec::new(),
         };
-        let answers = request.orders.iter().map(|order| DutyAnswer { duty: order.duty.hash(), state }).collect();
-        DutyReply { version: request.version, answers }.encode()
+        let answers: Vec<_> =
+            request.orders.iter().map(|order| DutyAnswer { duty: order.duty.hash(), state }).collect();
+        let posts = vec![vec![7; 432]; answers.len()];
+        DutyReply { version: request.version, answers, posts }.encode()
     }
 }
 
@@ -186,6 +188,7 @@ pub(crate) fn conduct_as(seed: &str, answer: Answer, blocks: &[u32], settings: b
         let transaction = Extrinsic::decode(&mut &bytes[..]).expect("a transaction");
         match transaction.function {
             RuntimeCall::Swarm(crate::Call::vote { vote, signature }) => (vote, signature),
+            RuntimeCall::Swarm(crate::Call::post { vote, signature, .. }) => (vote, signature),
             other => panic!("not a vote: {other:?}"),
         }
     });

@@ -3,10 +3,12 @@
 
 mod ahead;
 mod blobs;
+mod budgets;
 mod changes;
 mod conductor;
 mod early;
 mod host;
+mod masks;
 mod migration;
 mod notes;
 mod orders;

@@ -10,7 +10,7 @@ use crate::{
 };
 use codec::Decode;
 use consilium_primitives::{
-    duty::{held_bit, HELD_BASE, OLDER_PROTOCOL, PRESENT_PROTOCOL, PROTOCOL_VERSION},
+    duty::{held_bit, AHEAD_PROTOCOL, HELD_BASE, OLDER_PROTOCOL, PRESENT_PROTOCOL},
     round::{PauseReason, Phase, TAKE_UP_BLOCKS},
     *,
 };
@@ -223,7 +223,7 @@ fn a_worker_of_an_earlier_version_does_its_other_duties_beside_a_pause() {
         requests.iter().map(read).map(|request| (request.version, request.orders.len())).collect()
     };
     let older = conduct_with(Answer::Older(done()), &[1], true, one_pauses_and_one_begins);
-    assert_eq!(versions(&older), [(PROTOCOL_VERSION, 2), (OLDER_PROTOCOL, 1), (PRESENT_PROTOCOL, 1)]);
+    assert_eq!(versions(&older), [(AHEAD_PROTOCOL, 2), (OLDER_PROTOCOL, 1), (PRESENT_PROTOCOL, 1)]);
     assert_eq!(older.votes.iter().map(|(vote, _)| (vote.study, vote.kind)).collect::<Vec<_>>(), [(1, DutyKind::Init)]);
     // one of this version answers both
     let newer = conduct_with(

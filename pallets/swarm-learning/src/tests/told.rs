@@ -3,8 +3,8 @@
 use crate::{mock::*, *};
 use codec::Encode;
 use consilium_primitives::{
-    round::{AbortReason, DropReason, Effect, Kind, PauseReason, PerMember},
-    FailureCode, InstitutionId,
+    round::{AbortReason, DropReason, Effect, Kind, MaskedRecord, PauseReason, PerMember, RoundRecord},
+    FailureCode, InstitutionId, PostStep, VoidReason,
 };
 use scale_info::{TypeDef, TypeInfo};
 
@@ -14,10 +14,36 @@ fn names() -> Vec<(u8, &'static str)> {
     all.variants.iter().map(|it| (it.index, it.name)).collect()
 }
 
+/// The record of a round whose sum could not be used.
+fn voided(round: u32, why: VoidReason) -> RoundRecord {
+    let (pairing, listed, partners, weight, fixed_at, evaluated, pooled) = (1, 7, 7, 300, 5, 0, None);
+    let masked = MaskedRecord { pairing, listed, partners, weight, fixed_at, evaluated, pooled, void: Some(why) };
+    RoundRecord {
+        kind: Kind::Model,
+        round,
+        base: hash(1),
+        inputs: PerMember::new(),
+        inputs_root: hash(2),
+        root: hash(0),
+        marks: Default::default(),
+        attesters: PerMember::new(),
+        dissenters: PerMember::new(),
+        silent: PerMember::new(),
+        dropped: PerMember::new(),
+        attempts: 1,
+        opened_at: 1,
+        frozen_at: 4,
+        closed_at: 6,
+        masked: Some(masked),
+    }
+}
+
 /// Each thing that a step in round 7 can bring about, and what is read of it: in which round, and what.
 fn all() -> Vec<(Effect, u32, Progress)> {
     let (who, root) = (id(3), hash(9));
     let silent: PerMember<InstitutionId> = vec![id(1), id(2)].try_into().unwrap();
+    let (partners, why) = (silent.clone(), VoidReason::OutOfRange);
+    let voided = voided(6, why);
     vec![
         (Effect::Opened { kind: Kind::Model, round: 8 }, 8, Progress::Opened { kind: Kind::Model, round: 8 }),
         (Effect::InitOpened, 7, Progress::InitOpened),
@@ -63,6 +89,20 @@ fn all() -> Vec<(Effect, u32, Progress)> {
         (Effect::Present { who, held: 3 }, 7, Progress::Present { who, held: 3 }),
         (Effect::EnoughPresent, 7, Progress::EnoughPresent),
         (Effect::FellBack { from: 6, to: 4 }, 7, Progress::FellBack { from: 6, to: 4 }),
+        (
+            Effect::Posted { who, round: 7, pairing: 9, step: PostStep::Deal, bytes: vec![1] },
+            7,
+            Progress::Posted { who, pairing: 9, step: PostStep::Deal },
+        ),
+        (
+            Effect::Paired { round: 7, pairing: 9, partners: partners.clone() },
+            7,
+            Progress::Paired { pairing: 9, partners },
+        ),
+        (Effect::Gathered { who }, 7, Progress::Gathered { who }),
+        (Effect::SetFixed { round: 7, inputs_root: root }, 7, Progress::SetFixed { inputs_root: root }),
+        (Effect::CalledVoid { who, why }, 7, Progress::CalledVoid { who, why }),
+        (Effect::Voided(Box::new(voided)), 6, Progress::Voided { why }),
     ]
 }
 
@@ -87,7 +127,7 @@ fn every_event_of_a_round_is_read_by_its_name() {
     seen.push("AttestedLate");
     // those of no round, and those that are told with a record, are no progress
     let others: Vec<&str> = names.iter().map(|(_, name)| *name).filter(|name| !seen.contains(name)).collect();
-    assert_eq!(others, ["Registered", "Enrolled", "Withdrawn", "RoundClosed", "Dissent"]);
+    assert_eq!(others, ["Registered", "Enrolled", "Withdrawn", "RoundClosed", "Dissent", "BudgetSet", "Charged"]);
     let enrolled = Event::<Test>::Enrolled { study: 4, institution: id(3), samples: 100 };
     assert_eq!(read(&enrolled), ("Enrolled", None));
 }

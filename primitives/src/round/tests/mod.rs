@@ -6,9 +6,11 @@ mod ends;
 mod fallback;
 mod late;
 mod lies;
+mod masks;
 mod off;
 mod old;
 mod pauses;
+mod private;
 mod promises;
 mod properties;
 mod restated;
@@ -23,6 +25,7 @@ use super::*;
 use crate::{
     blobs::StudyBlobs,
     duty::{held_bit, DutyKind, FailureCode, HELD_BASE},
+    masks::{PostStep, DEALT},
     rules::Windows,
     testing,
     vote::{Next, VoteBody},
@@ -45,11 +48,17 @@ pub(super) struct World {
     pub now: u32,
     pub losses: BTreeMap<u32, Vec<(InstitutionId, u32)>>,
     pub records: Vec<RoundRecord>,
+    /// What was posted for masked sums, by pairing.
+    pub postings: BTreeMap<(u32, PostStep, InstitutionId), Vec<u8>>,
+    /// Whose data sets have no room for another round.
+    pub spent_up: BTreeSet<InstitutionId>,
 }
 
 impl World {
     fn new() -> Self {
-        Self { genesis: hash("genesis"), study: 3, now: 1, losses: BTreeMap::new(), records: Vec::new() }
+        let (losses, postings) = (BTreeMap::new(), BTreeMap::new());
+        let spent_up = BTreeSet::new();
+        Self { genesis: hash("genesis"), study: 3, now: 1, losses, records: Vec::new(), postings, spent_up }
     }
 }
 
@@ -70,7 +79,16 @@ impl Surroundings for World {
         self.losses.get(&round).cloned().unwrap_or_default()
     }
     fn root(&self, round: u32) -> Option<Hash> {
-        self.records.iter().find(|r| r.kind == Kind::Model && r.round == round).map(|r| r.root)
+        let record = self.records.iter().find(|r| r.kind == Kind::Model && r.round == round);
+        record.map(|r| r.root).filter(|root| *root != Hash::zero())
+    }
+    fn commitment(&self, share: &ShareId) -> Option<Hash> {
+        let deal = self.postings.get(&(share.pairing, PostStep::Deal, share.dealer))?;
+        let at = share.place as usize * DEALT as usize + usize::from(share.which) * 32;
+        Some(Hash::from_slice(deal.get(at..at + 32)?))
+    }
+    fn affords(&self, who: &InstitutionId, _privacy: &Privacy, _training: (u32, Hash)) -> bool {
+        !self.spent_up.contains(who)
     }
 }
 
@@ -154,7 +172,11 @@ impl Shell {
                 losses.retain(|(id, _)| id != who);
                 losses.push((*who, *value));
             }
-            Effect::Closed(record) => self.world.records.push((**record).clone()),
+            Effect::Closed(record) | Effect::Voided(record) => self.world.records.push((**record).clone()),
+            Effect::Posted { who, pairing, step, bytes, .. } => {
+                self.world.postings.insert((*pairing, *step, *who), bytes.clone());
+            }
+            Effect::PairingOver { pairing, .. } => self.world.postings.retain(|(of, ..), _| of != pairing),
             Effect::AttestedLate { kind, round, who, root, agrees } => {
                 let records = &mut self.world.records;
                 let record = records.iter_mut().find(|r| (r.kind, r.round) == (*kind, *round)).expect("it has closed");

@@ -10,7 +10,7 @@ const FOUR: u32 = 4;
 fn before(study: &Study) -> Vec<u8> {
     let bytes = study.encode();
     let later = (study.slot_millis, study.base_round, study.taken_up, study.tries, &study.presence).encoded_size()
-        + (&study.ahead, &study.last, &study.missed, study.unawaited).encoded_size();
+        + (&study.ahead, &study.last, &study.missed, study.unawaited, &study.masking).encoded_size();
     bytes[..bytes.len() - later].to_vec()
 }
 
@@ -23,10 +23,15 @@ fn a_study_of_before_is_read_as_one_of_two_seconds() {
     assert_eq!(Study::decode(&mut &study.encode()[..]), Ok::<_, Error>(study.clone()));
     // before runtime 6, without what is said ahead and late
     let bytes = study.encode();
-    let of_5 = &bytes[..bytes.len() - (&study.ahead, &study.last, &study.missed, study.unawaited).encoded_size()];
+    let later = (&study.ahead, &study.last, &study.missed, study.unawaited, &study.masking).encoded_size();
+    let of_5 = &bytes[..bytes.len() - later];
     assert_eq!(Study::decode(&mut &of_5[..]), Ok::<_, Error>(study.clone()));
-    // nobody is noted here: a byte for none of them, and eight for the mask; without these nine it is one of runtime 7
-    for cut in (1..9).chain([10, 12]) {
+    // nothing is masked here: nineteen bytes say so, and without them it is one of runtime 8. Nobody is noted: a byte for none of
+    // them, and eight for the mask; without these nine too it is one of runtime 7
+    assert_eq!(study.masking.encoded_size(), 19);
+    let of_8 = &bytes[..bytes.len() - 19];
+    assert_eq!(Study::decode(&mut &of_8[..]), Ok::<_, Error>(study.clone()));
+    for cut in (1..19).chain(20..28).chain([29, 31]) {
         assert!(Study::decode(&mut &bytes[..bytes.len() - cut]).is_err(), "{cut} bytes short");
     }
 }
@@ -39,7 +44,7 @@ fn a_study_of_runtime_7_is_read_as_one_in_which_nobody_has_missed_a_round() {
     let study = shell.study;
     assert_eq!((study.missed.len(), study.unawaited), (1, 0b1000));
     let bytes = study.encode();
-    let of_7 = &bytes[..bytes.len() - (&study.missed, study.unawaited).encoded_size()];
+    let of_7 = &bytes[..bytes.len() - (&study.missed, study.unawaited, &study.masking).encoded_size()];
     let read = Study::decode(&mut &of_7[..]).expect("it is read");
     assert_eq!((read.missed.len(), read.unawaited), (0, 0));
     assert_eq!(Study { missed: study.missed.clone(), unawaited: study.unawaited, ..read }, study);

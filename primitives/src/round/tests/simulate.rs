@@ -275,6 +275,7 @@ impl Consortium {
                 Some(BallotLie::Silent) => None,
                 Some(_) => Some(VoteBody::Present { held: 0 }),
             },
+            masked => panic!("{masked:?} is asked for, and nothing is masked"),
         };
         let Some(body) = body else { return };
         let vote = self.vote(member, &open, body);
@@ -300,6 +301,7 @@ impl Consortium {
             DutyKind::Merge | DutyKind::MergeStatistics => windows.fetch,
             DutyKind::Init | DutyKind::Evaluate | DutyKind::Acknowledge => windows.service - 2,
             DutyKind::Present => 3,
+            masked => panic!("{masked:?} is asked for, and nothing is masked"),
         };
         let late = if self.up_to(1) == 0 { slowest + self.up_to(2 * windows.training) } else { u32::MAX };
         let at = if self.mishap() { now.saturating_add(late) } else { now + self.up_to(slowest) };

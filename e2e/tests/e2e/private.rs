@@ -1,0 +1,151 @@
+//! Two private studies on the same rows among real processes: what one has spent is gone for the other, at the site and on the chain.
+
+use super::SITES;
+use consilium_e2e::{bin_dir, free_port, workspace, Run};
+use consilium_primitives::budget::epsilon_micro;
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+const MINUTES: Duration = Duration::from_secs(15 * 60);
+const STUDY: &str = "examples/breast-cancer/private.toml";
+/// What all studies together may cost a site's rows: more than the first one does, and less than two do.
+const LIMIT_MICRO: u64 = 4_500_000;
+
+/// Exit code of `consilium`, and what it printed on both streams.
+fn consilium(arguments: &[&str]) -> (i32, String) {
+    let mut command = Command::new(bin_dir().unwrap().join("consilium"));
+    let output = command.args(arguments).current_dir(workspace()).stdin(Stdio::null()).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8_lossy(&said).into_owned())
+}
+
+fn done(arguments: &[&str]) -> String {
+    let (code, said) = consilium(arguments);
+    assert_eq!(code, 0, "{arguments:?}: {said}");
+    said
+}
+
+fn json(arguments: &[&str]) -> Value {
+    let said = done(&[arguments, &["--format", "json"]].concat());
+    serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}"))
+}
+
+fn numbers(list: &Value) -> [u64; 16] {
+    let list: Vec<u64> = list.as_array().unwrap().iter().map(|one| one.as_u64().unwrap()).collect();
+    list.try_into().unwrap()
+}
+
+/// Lines of a site's own ledger, and their sum.
+fn ledger(out: &Path, site: &str) -> (usize, [u64; 16]) {
+    let text = fs::read_to_string(out.join(site).join("worker/ledger/localnet")).unwrap();
+    let mut sum = [0; 16];
+    for line in text.lines() {
+        let entry: Value = serde_json::from_str(line).unwrap();
+        sum.iter_mut().zip(numbers(&entry["spend"])).for_each(|(sum, spend)| *sum += spend);
+    }
+    (text.lines().count(), sum)
+}
+
+/// What the chain has charged to a site's data set, which is what the site's ledger says, and within the limit. Gives the rounds.
+fn both_agree(out: &Path, site: &str) -> usize {
+    let dir = out.join(site);
+    let shown = json(&["budget", "show", "--dir", dir.to_str().unwrap(), "--chain"]);
+    let chain = &shown[0]["chain"];
+    let (rounds, own) = ledger(out, site);
+    assert_eq!(numbers(&chain["spent"]), own, "{site}: {shown:#}");
+    assert_eq!(chain["epsilon_micro"], epsilon_micro(&own, 5).unwrap(), "{shown:#}");
+    assert_eq!(chain["limit_micro"], LIMIT_MICRO, "{shown:#}");
+    assert!(chain["epsilon_micro"].as_u64() <= Some(LIMIT_MICRO), "{shown:#}");
+    rounds
+}
+
+fn audited(number: &str, url: &str, out: &Path) -> Value {
+    let blobs = out.join("hospital-b/blobs");
+    let audit = json(&["audit", number, "--url", url, "--blobs", blobs.to_str().unwrap()]);
+    let findings = audit["findings"].as_array().unwrap();
+    let privacy = findings.iter().find(|finding| finding["what"] == "privacy");
+    privacy.unwrap_or_else(|| panic!("{audit:#}")).clone()
+}
+
+#[test]
+fn two_private_studies_on_the_same_rows_have_one_budget_that_site_and_chain_keep() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (out, port) = (scratch.path().join("out"), free_port().unwrap().to_string());
+    let url = format!("ws://127.0.0.1:{port}");
+    let what = ["localnet", "run", "--study", STUDY, "--out", out.to_str().unwrap()];
+    let how = ["--epsilon", "4.5", "--keep", "--rpc-port", &port];
+    let mut run = Run::start(scratch.path(), &[&what[..], &how].concat()).unwrap();
+    run.until(MINUTES, |run| run.said().contains("the network keeps running")).unwrap();
+
+    // the first study: ten rounds, each charged once on both sides, and no loss told
+    for site in SITES {
+        assert_eq!(both_agree(&out, site), 10, "{site}");
+    }
+    let first = audited("0", &url, &out);
+    assert_eq!(first["verdict"], "verified", "{first:#}");
+    let notes: Vec<&str> = first["notes"].as_array().unwrap().iter().map(|note| note.as_str().unwrap()).collect();
+    assert_eq!(notes.len(), SITES.len());
+    assert!(notes.iter().all(|note| note.contains("10 rounds were charged")), "{first:#}");
+    let report: Value = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
+    assert_eq!(report["study"]["certificate"]["round"], 10, "{report:#}");
+
+    // the second one, on the same rows
+    let dir = |site: &str| out.join(site).to_str().unwrap().to_owned();
+    let text = fs::read_to_string(workspace().join(STUDY)).unwrap();
+    let file = scratch.path().join("second.toml");
+    fs::write(&file, text.replace("title = \"Malignant", "title = \"Once more: malignant")).unwrap();
+    let proposer = dir(SITES[0]);
+    let registered = json(&["study", "register", file.to_str().unwrap(), "--dir", &proposer]);
+    assert_eq!(registered["study"], 1, "{registered:#}");
+    let agreement = registered["agreement"].as_str().unwrap();
+    let enrol = |site: &str, more: &[&str]| {
+        let (folder, data) = (dir(site), out.join("data").join(format!("{site}.csv")));
+        let all = ["study", "enrol", "1", "--agreement", agreement, "--data", data.to_str().unwrap(), "--dir", &folder];
+        consilium(&[&all[..], &["--yes"], more].concat())
+    };
+    // neither without a data set, nor with one that nobody has declared
+    let (code, said) = enrol(SITES[0], &[]);
+    assert!(code != 0 && said.contains("--dataset NAME"), "{said}");
+    let (code, said) = enrol(SITES[0], &["--dataset", "another", "--epsilon", "8"]);
+    assert!(code != 0 && said.contains("consilium budget declare another"), "{said}");
+    for site in SITES {
+        // the people of one let their worker spend less than they have told the chain
+        let epsilon = if site == SITES[3] { "4.2" } else { "4.5" };
+        let (code, said) = enrol(site, &["--dataset", "localnet", "--epsilon", epsilon]);
+        assert_eq!(code, 0, "{said}");
+    }
+    done(&["study", "start", "1", "--dir", &proposer]);
+    let paused = |_: &Run| {
+        let (_, said) = consilium(&["study", "1", "--dir", &proposer, "--format", "json"]);
+        let study: Value = serde_json::from_str(&said).unwrap_or_default();
+        study["phase"].as_str().is_some_and(|phase| phase.starts_with("paused"))
+    };
+    run.until(MINUTES, paused).unwrap();
+
+    // it has trained as long as there was room, at each site by whichever limit is less, and not a round longer
+    let rounds: Vec<usize> = SITES.iter().map(|site| both_agree(&out, site)).collect();
+    // ten of them are the first study's
+    assert!(rounds.iter().all(|rounds| (10..20).contains(rounds)) && rounds[0] > 10, "{rounds:?}");
+    assert!(rounds[3] < rounds[0] && rounds[0] == rounds[1] && rounds[0] == rounds[2], "{rounds:?}");
+    for (site, rounds) in SITES.iter().zip(&rounds) {
+        let (_, spent) = ledger(&out, site);
+        let one_more = spent.map(|sum| sum + sum / *rounds as u64);
+        let limit = if *site == SITES[3] { 4_200_000 } else { LIMIT_MICRO };
+        assert!(epsilon_micro(&one_more, 5) > Some(limit), "{site}: there was room for a round more");
+    }
+    let worker = fs::read_to_string(out.join(SITES[3]).join("worker.log")).unwrap();
+    assert!(worker.contains("of ε 4.2 are spent, and this round would make it"), "{worker}");
+    let node = fs::read_to_string(out.join(SITES[0]).join("node.log")).unwrap();
+    assert!(node.contains("its worker is not asked to train"), "{node}");
+    assert_eq!(audited("1", &url, &out)["verdict"], "verified");
+
+    run.signal(Signal::SIGINT).unwrap();
+    let outcome = run.finish(Duration::from_secs(60)).unwrap();
+    assert!(outcome.orphans.is_empty(), "left running: {:?}", outcome.orphans);
+}

@@ -1,0 +1,145 @@
+//! A private study's training: what it costs is reserved in this site's ledger before its first step, or it does not begin.
+
+use super::{
+    job::{other, JobError},
+    kept::Got,
+    Worker,
+};
+use crate::{
+    data::DataError,
+    learn::private::{Mechanism, Private, Units},
+    random::key,
+    site::{OwnRows, StudyKey},
+};
+use consilium_primitives::{DutyOrder, FailureCode, Hash};
+use consilium_privacy::{seed_hash, words, Ask, Unit};
+use consilium_study::{PrivacySpec, StudySpec};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Why a training does not begin.
+fn refused(why: impl Into<String>) -> JobError {
+    DataError::new(FailureCode::Refused, why).into()
+}
+
+/// What `sites.toml` says of a private study.
+struct Allowed {
+    dataset: String,
+    limit_micro: u32,
+}
+
+impl Worker {
+    /// What a private study's training is told; none of any other. When this returns, its cost is in the ledger, on the disk.
+    ///
+    /// # Errors
+    /// In words, why the training must not begin.
+    pub(super) fn private(&self, order: &DutyOrder, spec: &StudySpec, got: &Got) -> Result<Option<Private>, JobError> {
+        let Some(privacy) = &spec.privacy else { return Ok(None) };
+        let allowed = self.allowed(&order.duty.agreement)?;
+        self.rows_named(order, spec, &allowed.dataset)?;
+        let units = match privacy.unit() {
+            Unit::Record => Units::records(got.rows.training.len()),
+            Unit::Patient => Units::patients(&got.rows.patients, privacy.rows_per_patient() as usize, &self.secret),
+        };
+        let count = self.home.units(&order.duty.agreement, units.len() as u64)?;
+        privacy.small_enough(count).map_err(|error| refused(error.to_string()))?;
+        let (mechanism, ask) = self.cost(order, privacy, count)?;
+        let seed = ask.0;
+        let ledger = match self.home.reserve(&allowed.dataset, &ask.1, allowed.limit_micro)? {
+            Ok(ledger) => ledger,
+            Err(why) => return Err(refused(format!("data set {}: {why}", allowed.dataset))),
+        };
+        let spent = words::Spent {
+            dataset: &allowed.dataset,
+            spent_micro: ledger.epsilon_micro(),
+            limit_micro: allowed.limit_micro.into(),
+            delta_exp: ledger.delta_exp().unwrap_or_default(),
+            unit: privacy.unit(),
+            studies: ledger.studies(),
+            rounds: ledger.rounds(),
+        };
+        tracing::info!("study {}, round {}: {}", order.duty.study, order.duty.round, spent.sentence());
+        Ok(Some(Private { mechanism, seed, units }))
+    }
+
+    /// The data set's name, and what may be spent on it.
+    fn allowed(&self, agreement: &Hash) -> Result<Allowed, JobError> {
+        let leave = self.leave.lock();
+        let settings = leave.settings(agreement);
+        let (file, hash) = (leave.file().display(), hex::encode(agreement));
+        if settings.is_some_and(|settings| settings.gpu.is_some()) {
+            return Err(refused(format!(
+                "{file}: a GPU does not know each record's gradient, which a private study needs: take `gpu` out of the entry of \
+                 agreement {hash}"
+            )));
+        }
+        let both = settings.and_then(|settings| Some((settings.dataset.clone()?, settings.epsilon_micro?)));
+        let Some((dataset, limit_micro)) = both else {
+            return Err(refused(format!(
+                "{file}: the entry of agreement {hash} must say under which name this site counts what studies cost these rows, and \
+                 how much they may: add the lines dataset = \"NAME\" and epsilon = 8.0, with a name and a number that your people have \
+                 decided on"
+            )));
+        };
+        Ok(Allowed { dataset, limit_micro })
+    }
+
+    /// Whether the study's rows are counted under this name and no other.
+    fn rows_named(&self, order: &DutyOrder, spec: &StudySpec, dataset: &str) -> Result<(), JobError> {
+        let Some(data) = self.home.data(&order.duty.agreement)? else { return Ok(()) };
+        let file = Hash::from(key("consilium/ledger/file/1", &[&self.secret, &data.0, &order.spec.0]));
+        if self.home.rows_are_named(dataset, &file)? {
+            return Ok(());
+        }
+        let (table, _, path) = self.table_of(order, spec)?;
+        let contents = table.contents(&key("consilium/ledger/rows/1", &[&self.secret])).map_err(other)?;
+        match self.home.name_rows(dataset, &OwnRows { file, contents })? {
+            None => Ok(()),
+            Some((known, shared)) => Err(refused(format!(
+                "{}: {shared} of its rows belong to the data set {known}, and would be counted anew as {dataset}: write dataset = \
+                 \"{known}\" in sites.toml",
+                path.display()
+            ))),
+        }
+    }
+
+    /// The mechanism, and the seed with what is asked of the ledger.
+    fn cost(
+        &self,
+        order: &DutyOrder,
+        privacy: &PrivacySpec,
+        units: u64,
+    ) -> Result<(Mechanism, ([u8; 32], Ask)), JobError> {
+        let duty = &order.duty;
+        if duty.round > privacy.rounds {
+            return Err(refused(format!(
+                "round {}: the study's ε is for {} rounds, and no more are trained",
+                duty.round, privacy.rounds
+            )));
+        }
+        let follows = privacy.rules().map_err(|error| refused(error.to_string()))?;
+        let mechanism = Mechanism {
+            rate_ppm: follows.rate_ppm,
+            steps: follows.steps,
+            clip: f64::from(follows.clip_micro) / 1e6,
+            sigma: f64::from(follows.sigma_1024) / 1024.0,
+            units,
+        };
+        let study = StudyKey::of(duty);
+        let hash = super::key(order);
+        // what was made of the seeds of rounds long merged is in everybody's hands; what they hide is not
+        self.home.wipe_seeds(&study, duty.round.saturating_sub(1))?;
+        let seed = self.home.seed(&study, duty.round, &hash)?;
+        let ask = Ask {
+            time: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            agreement: duty.agreement.0,
+            study: duty.study,
+            round: duty.round,
+            duty: hash.0,
+            unit: privacy.unit(),
+            delta_exp: follows.delta_exp,
+            spend: follows.spend,
+            seed: seed_hash(&seed),
+        };
+        Ok((mechanism, (seed, ask)))
+    }
+}
