@@ -52,10 +52,10 @@ pub fn without_sites(study: &Study, round: Option<&Round>) -> String {
 pub fn handed_on(study: &Study) -> &'static str {
     if study.masked {
         "Do not hand the model on as if it held nothing of its patients: updates were masked, which hid them from the other sites, but what \
-         was trained on rows can reveal something about them, and no noise was added."
+         was trained on rows can reveal something about them, without any bound unless the study names an epsilon."
     } else {
-        "Do not hand the model on as if it held nothing of its patients: what was trained on rows can reveal something about them, and \
-         neither noise nor masking was added."
+        "Do not hand the model on as if it held nothing of its patients: what was trained on rows can reveal something about them, \
+         without any bound unless the study names an epsilon, and updates were not masked."
     }
 }
 
