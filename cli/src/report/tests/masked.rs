@@ -34,4 +34,5 @@ fn of_a_study_with_masks_no_site_s_figure_is_shown_and_what_it_gives_up_is_said(
     let known =
         Known { study: &document.study, question: &document.question, figures: &[], held_out: None, unread: &[] };
     assert!(known.answers().not.iter().any(|line| line.contains("updates were not masked")));
+    assert!(known.answers().not.iter().any(|line| line.contains("without any bound")));
 }
