@@ -71,6 +71,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("budget show", &["consilium budget show --dir alder", "consilium budget show --dir alder --chain"]),
+    ("budget audit", &["consilium budget audit --dir alder"]),
     ("budget declare", &["consilium budget declare oncology-2026 --epsilon 8 --unit patient --dir alder"]),
     ("budget raise", &["consilium budget raise oncology-2026 --epsilon 10 --dir alder"]),
     ("budget lower", &["consilium budget lower oncology-2026 --epsilon 6 --dir alder"]),

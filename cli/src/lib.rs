@@ -195,6 +195,7 @@ pub async fn program(version: Version) -> ExitCode {
 async fn run(command: Command, version: Version) -> anyhow::Result<ExitCode> {
     match command {
         Command::Audit(options) => return audit::run(options).await,
+        Command::Budget(command) => return budget::run(&command).await,
         Command::Found(options) => return institution::found::run(*options).await,
         Command::Up(options) => return up::run(options).await,
         Command::Rotate(command) => return motions::rotate::run(&command).await,
@@ -213,7 +214,6 @@ async fn run(command: Command, version: Version) -> anyhow::Result<ExitCode> {
         Command::Institutions(asked) => institution::list::run(&asked).await,
         Command::Firewall(options) => firewall::run(&options).await,
         Command::Export(options) => archive::export::run(options).await,
-        Command::Budget(command) => budget::run(&command).await,
         Command::Authorities(options) => archive::authorities::run(&options).await,
         Command::Motions(options) => motions::show::run(&options).await,
         Command::Propose(command) => motions::propose::run(*command).await,

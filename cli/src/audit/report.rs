@@ -52,7 +52,22 @@ pub enum Verdict {
     Differs,
 }
 
+/// Exit code of an audit in which something differs.
+const DIFFERS: u8 = 2;
+/// Exit code of an audit in which nothing differs and something that should be there is not.
+const MISSING: u8 = 3;
+
 impl Verdict {
+    /// The exit code of an audit of which this is the worst: 0 all that is there is as the chain says, 2 something differs, 3 something
+    /// that should be there is not.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Verified | Self::Deleted | Self::LeftOut => 0,
+            Self::Missing => MISSING,
+            Self::Differs => DIFFERS,
+        }
+    }
+
     /// In the words of the report.
     pub fn words(self) -> &'static str {
         match self {
@@ -107,11 +122,6 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
-/// Exit code of an audit in which something differs.
-const DIFFERS: u8 = 2;
-/// Exit code of an audit in which nothing differs and something that should be there is not.
-const MISSING: u8 = 3;
-
 impl Report {
     /// The worst of all verdicts.
     pub fn worst(&self) -> Verdict {
@@ -120,11 +130,7 @@ impl Report {
 
     /// 0: all that is there is as the chain says; 2: something differs; 3: something that should be there is not.
     pub fn code(&self) -> u8 {
-        match self.worst() {
-            Verdict::Verified | Verdict::Deleted | Verdict::LeftOut => 0,
-            Verdict::Missing => MISSING,
-            Verdict::Differs => DIFFERS,
-        }
+        self.worst().code()
     }
 
     /// [`code`](Self::code), for the operating system.

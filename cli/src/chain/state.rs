@@ -13,6 +13,9 @@ use subxt::{rpcs::Error, utils::H256};
 /// How the SDK says that it has a state no more.
 const GONE: &str = "State already discarded";
 
+/// Most keys that a node gives at once.
+const PAGE: u32 = 1_000;
+
 /// What `ask` gives at a block; where its state is gone, and `instead` names another block, what it gives there.
 async fn asked<T, F: Future<Output = Result<T, Error>>>(
     at: Hash,
@@ -59,6 +62,24 @@ impl Chain {
     /// The node does not answer, or keeps the state of that block no longer.
     pub(super) async fn keys(&self, prefix: &[u8], most: u32, at: Block) -> Result<Vec<Vec<u8>>> {
         self.at(at, |hash| self.legacy.state_get_keys_paged(prefix, most, None, Some(hash))).await
+    }
+
+    /// All keys with this beginning.
+    ///
+    /// # Errors
+    /// The node does not answer, or keeps the state of that block no longer.
+    pub(super) async fn all_keys(&self, prefix: &[u8], at: Block) -> Result<Vec<Vec<u8>>> {
+        let mut all: Vec<Vec<u8>> = Vec::new();
+        loop {
+            let last = all.last().cloned();
+            let after = last.as_deref();
+            let page = self.at(at, |hash| self.legacy.state_get_keys_paged(prefix, PAGE, after, Some(hash))).await?;
+            let more = page.len() == PAGE as usize;
+            all.extend(page);
+            if !more {
+                return Ok(all);
+            }
+        }
     }
 
     /// The nodes of the state's trie at a block that prove the values, or the absence, of these keys.
