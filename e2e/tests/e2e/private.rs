@@ -65,6 +65,40 @@ fn both_agree(out: &Path, site: &str) -> usize {
     rounds
 }
 
+/// What the sum of all studies comes to, held against each site's budget: each has one, for so many rounds of these studies.
+fn sums_are_right(url: &str, rounds: &[&[u64]]) {
+    let sums = json(&["budget", "audit", "--url", url]);
+    assert_eq!((&sums["verdict"], sums["exit_code"].as_u64()), (&Value::from("verified"), Some(0)), "{sums:#}");
+    let sets = sums["datasets"].as_array().unwrap();
+    assert_eq!(sets.len(), SITES.len(), "{sums:#}");
+    for (site, rounds) in SITES.iter().zip(rounds) {
+        let set = sets.iter().find(|set| set["institution"] == *site).unwrap_or_else(|| panic!("{site}: {sums:#}"));
+        assert_eq!((&set["verdict"], &set["notes"]), (&Value::from("verified"), &Value::Array(Vec::new())), "{sums:#}");
+        let charged: Vec<u64> =
+            set["studies"].as_array().unwrap().iter().map(|part| part["rounds"].as_u64().unwrap()).collect();
+        assert_eq!(charged, *rounds, "{sums:#}");
+    }
+}
+
+/// What a study says that it has spent at each site, against the chain's own sum; its account.
+fn accounted(number: &str, url: &str, out: &Path, rounds: &[u64]) -> Value {
+    let privacy = json(&["study", number, "--url", url])["privacy"].clone();
+    assert_eq!(
+        (&privacy["promised_micro"], &privacy["delta_exp"]),
+        (&Value::from(4_000_000), &Value::from(5)),
+        "{privacy:#}"
+    );
+    let sites = privacy["sites"].as_array().unwrap();
+    for (site, rounds) in SITES.iter().zip(rounds) {
+        let told = sites.iter().find(|told| told["name"] == *site).unwrap_or_else(|| panic!("{site}: {privacy:#}"));
+        assert_eq!(told["rounds"].as_u64(), Some(*rounds), "{privacy:#}");
+        let (_, own) = ledger(out, site);
+        assert_eq!(told["spent_micro"].as_u64(), epsilon_micro(&own, 5), "{privacy:#}");
+        assert_eq!(told["limit_micro"].as_u64(), Some(LIMIT_MICRO), "{privacy:#}");
+    }
+    privacy
+}
+
 fn audited(number: &str, url: &str, out: &Path) -> Value {
     let blobs = out.join("hospital-b/blobs");
     let audit = json(&["audit", number, "--url", url, "--blobs", blobs.to_str().unwrap()]);
@@ -94,6 +128,30 @@ fn two_private_studies_on_the_same_rows_have_one_budget_that_site_and_chain_keep
     assert!(notes.iter().all(|note| note.contains("10 rounds were charged")), "{first:#}");
     let report: Value = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
     assert_eq!(report["study"]["certificate"]["round"], 10, "{report:#}");
+
+    // promised and spent, wherever they are told
+    let ten: &[u64] = &[10];
+    sums_are_right(&url, &[ten; 4]);
+    let account = accounted("0", &url, &out, &[10; 4]);
+    // the sixteen orders of the ledger cost at most a little more than all of them
+    let spent = account["rounds_micro"].as_u64().unwrap();
+    assert!(
+        (3_900_000..=4_060_000).contains(&spent) && account["all_rounds_micro"].as_u64() == Some(spent),
+        "{account:#}"
+    );
+    assert_eq!(report["report"]["study"]["privacy"]["sites"], account["sites"], "{account:#}");
+    let certificate = report["report"]["study"]["certificate"]["text"].as_str().unwrap();
+    let certificate: Value = serde_json::from_str(certificate).unwrap();
+    assert_eq!(certificate["privacy"]["rounds_epsilon_micro"].as_u64(), Some(spent), "{certificate:#}");
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(
+        page.contains("What it may tell about one record") && page.contains("Whoever guesses from everything"),
+        "no part"
+    );
+    let card = fs::read_to_string(out.join("README.md")).unwrap();
+    assert!(card.contains("## Privacy: what it may tell about one record"), "{card}");
+    let said = done(&["study", "0", "--url", &url]);
+    assert!(said.contains("privacy: each record is promised ε 4 (δ 10⁻⁵) for all 10 rounds"), "{said}");
 
     // the second one, on the same rows
     let dir = |site: &str| out.join(site).to_str().unwrap().to_owned();
@@ -144,6 +202,12 @@ fn two_private_studies_on_the_same_rows_have_one_budget_that_site_and_chain_keep
     let node = fs::read_to_string(out.join(SITES[0]).join("node.log")).unwrap();
     assert!(node.contains("its worker is not asked to train"), "{node}");
     assert_eq!(audited("1", &url, &out)["verdict"], "verified");
+    // what this study was charged, and both together
+    let second: Vec<u64> = rounds.iter().map(|rounds| *rounds as u64 - 10).collect();
+    accounted("1", &url, &out, &second);
+    let both: Vec<[u64; 2]> = second.iter().map(|rounds| [10, *rounds]).collect();
+    let both: Vec<&[u64]> = both.iter().map(|rounds| rounds.as_slice()).collect();
+    sums_are_right(&url, &both);
 
     run.signal(Signal::SIGINT).unwrap();
     let outcome = run.finish(Duration::from_secs(60)).unwrap();
