@@ -118,7 +118,8 @@ fn meaning(micro: u64, privacy: &Privacy) -> Vec<String> {
             "At {}, the most that this study has cost any site so far: {whoever}",
             words::epsilon(micro)
         ));
-        lines.push(words::FINER.into());
+        // beyond the largest of them there is no such bound
+        lines.extend(words::BOUNDS.iter().any(|(most, _)| micro <= *most).then(|| words::FINER.to_owned()));
     }
     lines.extend([words::ALIKE.to_owned(), words::COUNTED.to_owned()]);
     lines
@@ -321,6 +322,8 @@ mod tests {
         let lines = told.lines();
         assert!(lines[0].starts_with("privacy: each patient") && lines[1].starts_with("  site 1: "), "{lines:?}");
         assert_eq!(lines.len(), 1 + 2 + 4);
+        // beyond all bounds none is told
+        assert!(meaning(8_000_001, &privacy()).iter().all(|line| line != words::FINER));
         // where nothing was spent there is nothing to guess from
         assert_eq!(meaning(0, &privacy()), [words::ALIKE, words::COUNTED].map(str::to_owned));
     }
