@@ -27,8 +27,9 @@ impl Session<'_> {
                 "a GPU does not know each record's gradient: take `gpu` out of sites.toml",
             ));
         }
-        let net = Net::new(self.spec.architecture()?)?;
-        net.keeps_rows_apart()?;
+        let architecture = self.spec.architecture()?;
+        architecture.keeps_rows_apart()?;
+        let net = Net::new(architecture)?;
         let units = &private.units;
         let most = net.private_piece(units.rows()).max(units.largest());
         let mut run = Run {
