@@ -1,17 +1,17 @@
 //! Noise that the sites of a masked sum add together.
 //!
-//! In a round of one step each site gives the sum `G` of its clipped gradients and noise `n` of its own, as whole numbers in units of
-//! `2^−s`, under masks. Only the sum over at least `u` sites is ever opened, so that it holds the noise of all of them. Toward
+//! In a round of one step each site gives the sum `G` of its clipped gradients and noise `n` of its own, rounded to whole numbers in units
+//! of `2^−s`, under masks. Only the sum over at least `u` sites is ever opened, so that it holds the noise of all of them. Toward
 //! everybody but `c` sites that act together, each of which knows its own noise or has added none, the noise of `u − c` hides a record:
 //! deviations of `σ·C_eff ÷ √(u − c)` make `σ·C_eff`.
 //!
 //! * Nothing weighs a site's words, so that a record counts for the same in each of them: what the sum is divided by, and multiplied
 //!   with, comes after it, and costs nothing more.
-//! * `G` is rounded to the grid. With one record more it is rounded elsewhere, by less than a unit in each of the `P` numbers, so that
-//!   what a record moves is at most `C_eff = C + √P·2^−s`.
-//! * The noise is rounded by itself. The sum of rounded normal numbers is a normal number, more noise, and a rounding, but for a
-//!   chance below 10^−500 where each has a deviation of [`LEAST_UNITS`] units: the characteristic function of a rounded normal number
-//!   differs from that of a normal number and a uniform one by at most `2·exp(−(π·deviation)² ÷ 2)`.
+//! * Rounding depends on the records, by less than a unit in each of the `P` numbers, with and without one of them. That a record moves
+//!   the rounded sum by at most `C_eff = C + √P·2^−s` is what the noise is made for.
+//! * Rounded normal numbers add up as normal ones do: where each has a deviation of [`LEAST_UNITS`] units or more, their sum is a normal
+//!   number, with uniform ones added and rounded once, but for a chance below 10^−500. (The characteristic functions of the two differ by
+//!   at most `2·exp(−(π·deviation)² ÷ 2)` for each site; the rest comes after the noise.)
 //! * Words are added modulo 2³²: what does not fit shows in the sum, and at no single site.
 
 /// What all numbers of a sum stay below in units of the grid, as a power of two.

@@ -33,27 +33,25 @@ pub struct SumsSpec {
 
 /// What a site's words are in a study whose noise is shared, and what a sum of them becomes.
 ///
-/// Word `k` of a site is `round(2^s · Σ clip(∇)_k) + round(2^s · n_k)` modulo 2³², ties to even, with the gradients of the units that
-/// the round's one step draws at the base model, `s` = [`SharedNoise::exponent`] and `n` normal of deviation
-/// [`SharedNoise::deviation`]. No weight, no learning rate and no optimiser is in it, nothing of it is held at a bound, and of it nothing
-/// but the masked file leaves the site. With the sum `S` over the sites `U`, read with its sign, whose signed samples are `W` together,
-/// the merged step is `S · 2^−s` times [`step`](Self::step)`(W)`; beyond ±2³⁰ it is void.
+/// Word `k` of a site is `round(2^s · (Σ clip(∇)_k + n_k))` modulo 2³², with the gradients at the base model of the units that the round's
+/// one step draws, `s` = [`SharedNoise::exponent`] and `n` normal of deviation [`SharedNoise::deviation`]. No weight, learning rate,
+/// optimiser or penalty is in it, it is at no time in single precision and is held at no bound: whatever treats a site's part by what its
+/// rows made of it would end the argument that only the sum is released. With the sum `S` over the sites `U`, read with its sign, whose
+/// signed samples are `W` together, the merged step is `−η ÷ q · S · 2^−s ÷ W`; beyond ±2³⁰ it is void.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SharedSum {
     /// The noise.
     pub noise: SharedNoise,
     /// `η`: the step size that training was agreed on with.
     pub learning_rate: f64,
-    /// `q`: how likely a unit is drawn, in millionths.
+    /// `q`, in millionths: how likely a unit is drawn.
     pub rate_ppm: u32,
 }
 
 impl SharedSum {
-    /// By what the sum of gradients is multiplied to be the step of the model, where the sites in it have signed for so many samples:
-    /// `−η ÷ (q·W)`.
-    pub fn step(&self, samples: u64) -> f64 {
-        let rate = f64::from(self.rate_ppm) / f64::from(PPM);
-        -(self.learning_rate / (rate * samples as f64))
+    /// `q`.
+    pub fn rate(&self) -> f64 {
+        f64::from(self.rate_ppm) / f64::from(PPM)
     }
 }
 
