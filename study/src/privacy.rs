@@ -2,6 +2,7 @@
 
 mod file;
 mod follows;
+mod noised;
 mod refused;
 mod shared;
 mod words;
