@@ -92,7 +92,7 @@ impl Worker {
         }
         spec.privacy_follows(&masked.rules).map_err(wrong)?;
         let (least, range) = (masked.rules.least_summed(), masked.rules.masked.map(|masked| masked.range_log2));
-        if least != sum.noise.least || range != Some(sum.noise.range_log2) {
+        if least < sum.noise.least || range != Some(sum.noise.range_log2) {
             return Err(refused(format!(
                 "by the specification sites share the noise in sums of at least {} sites, and by the signed rules {least} are enough, or \
                  the range is another: the study must be registered anew",
