@@ -69,3 +69,93 @@ impl SharedNoise {
         libm::ldexp(self.deviation(), self.exponent())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn cases() -> Vec<Value> {
+        let golden: Value = serde_json::from_str(include_str!("../tests/golden/shared_golden.json")).unwrap();
+        golden["cases"].as_array().unwrap().clone()
+    }
+
+    fn whole<T: TryFrom<i64>>(value: &Value) -> T {
+        T::try_from(value.as_i64().unwrap()).ok().unwrap()
+    }
+
+    fn noise(case: &Value) -> SharedNoise {
+        SharedNoise {
+            clip_micro: whole(&case["clip_micro"]),
+            sigma_1024: whole(&case["sigma_1024"]),
+            range_log2: whole(&case["range_log2"]),
+            parameters: whole(&case["parameters"]),
+            least: whole(&case["least"]),
+            colluders: whole(&case["colluders"]),
+        }
+    }
+
+    /// Made by `tests/golden/shared_golden.py` with 50 digits.
+    #[test]
+    fn grid_sensitivity_and_deviation_are_those_of_fifty_digits() {
+        let cases = cases();
+        assert_eq!(cases.len(), 7);
+        for case in &cases {
+            let noise = noise(case);
+            assert_eq!(i64::from(noise.exponent()), case["exponent"].as_i64().unwrap(), "{case}");
+            let found = [
+                ("rounding", noise.rounding()),
+                ("sensitivity", noise.sensitivity()),
+                ("deviation", noise.deviation()),
+                ("units", noise.units()),
+            ];
+            for (name, found) in found {
+                let wanted: f64 = case[name].as_str().unwrap().parse().unwrap();
+                assert!((found / wanted - 1.0).abs() < 1e-14, "{name} {found} for {case}");
+            }
+        }
+    }
+
+    /// Whoever acts together knows their own noise: the others', in the smallest sum there is, is all that was promised.
+    #[test]
+    fn the_noise_of_those_who_do_not_act_together_is_all_of_it() {
+        for case in cases() {
+            let noise = noise(&case);
+            let others = f64::from(noise.least - noise.colluders);
+            let together = (others * noise.deviation() * noise.deviation()).sqrt();
+            let wanted = f64::from(noise.sigma_1024) / 1024.0 * noise.sensitivity();
+            assert!((together / wanted - 1.0).abs() < 1e-14, "{case}");
+        }
+        // were all others to act together, the one that is left adds all of it
+        let alone = SharedNoise { least: 3, colluders: 3, ..noise(&cases()[0]) };
+        assert_eq!(alone.deviation(), SharedNoise { colluders: 2, ..alone }.deviation());
+    }
+
+    /// A sum that is rounded to the grid moves by less than `C_eff` where a gradient as long as the clip is added to it, whichever way
+    /// that points: in each number by less than a unit more than the gradient does.
+    #[test]
+    fn rounding_adds_no_more_than_a_unit_in_each_number() {
+        let noise = SharedNoise {
+            clip_micro: 1_000_000,
+            sigma_1024: 1_024,
+            range_log2: 16,
+            parameters: 9,
+            least: 3,
+            colluders: 1,
+        };
+        let units = libm::ldexp(1.0, noise.exponent());
+        let round = |x: f64| (x * units).round_ties_even() / units;
+        let mut worst = 0f64;
+        for seed in 0..1_000u32 {
+            let made = |k: u32| f64::from((seed * 9 + k).wrapping_mul(2_654_435_761) >> 8) / f64::from(1 << 23) - 1.0;
+            let gradient: Vec<f64> = (0..9).map(made).collect();
+            let length = gradient.iter().map(|x| x * x).sum::<f64>().sqrt();
+            let moved = gradient.iter().enumerate().map(|(k, x)| {
+                let before = 31.0 * made(k as u32 + 100_000);
+                round(before + x / length * noise.clip()) - round(before)
+            });
+            worst = worst.max(moved.map(|x| x * x).sum::<f64>().sqrt());
+        }
+        assert!(worst > noise.clip() && worst <= noise.sensitivity(), "{worst} {}", noise.sensitivity());
+    }
+}
