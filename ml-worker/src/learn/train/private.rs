@@ -14,7 +14,6 @@ use crate::learn::{
     private::{refusal, Piece, Private},
 };
 use consilium_aggregation::masked::Noised;
-use consilium_study::NoiseOf;
 
 /// What a site adds to a sum whose noise it shares with others.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +31,7 @@ impl Session<'_> {
     /// A study that cannot be trained privately, or not here; numbers that are no longer finite; a stop that was asked for; rows
     /// that cannot be read.
     pub(super) fn train_private(&self, private: &Private, halt: Halt<'_>) -> Result<Trained, TrainError> {
-        if self.spec.privacy.as_ref().is_some_and(|privacy| privacy.noise == NoiseOf::Shared) {
+        if self.spec.shares_noise() {
             return Err(TrainError::NotPrivate(
                 "sites share its noise: one site's update by itself would have too little",
             ));
@@ -65,16 +64,18 @@ impl Session<'_> {
     /// The sum of one step's clipped gradients and this site's part of the noise, on the grid of a sum that other sites' parts
     /// complete. What the model makes of it is everybody's to compute, once it is summed.
     ///
+    /// It is one step, which nothing stops in its middle.
+    ///
     /// # Errors
-    /// As [`train`](Self::train).
-    pub fn add_to_sum(&self, private: &Private, grid: Noised, halt: Halt<'_>) -> Result<Added, TrainError> {
+    /// As [`train`](Self::train), of a private study.
+    pub fn add_to_sum(&self, private: &Private, grid: Noised) -> Result<Added, TrainError> {
         if private.mechanism.steps != 1 {
             return Err(TrainError::NotPrivate("noise is shared of one step in each round alone"));
         }
         let net = self.private_net()?;
         let mut run = self.private_run(&net, private);
         let pieces = private.units.pieces(&private.draw(0), run.work.rows());
-        let loss = run.sum_of(private, &pieces, halt)?;
+        let loss = run.sum_of(private, &pieces)?;
         let words = private.noise(0).counted(&run.gradient, grid);
         let rows = (private.mechanism.rate() * private.units.rows() as f64).max(1.0);
         Ok(Added { words, loss: loss / rows })
@@ -130,7 +131,7 @@ impl Run<'_> {
             let (clipping, now) = ((clip, &noise), (round, share));
             self.stepper.train_private(self.net, &mut self.work, parameters, batch, chance, sums, clipping, now)
         } else {
-            let loss = self.sum_of(private, &pieces, &|_| false)?;
+            let loss = self.sum_of(private, &pieces)?;
             self.stepper.step_with_noise(&mut self.parameters, &mut self.gradient, &noise, (round, share));
             loss
         };
@@ -143,14 +144,11 @@ impl Run<'_> {
     }
 
     /// Makes the sum of the clipped gradients of what a step has drawn; gives the sum of the rows' losses.
-    fn sum_of(&mut self, private: &Private, pieces: &[Piece], halt: Halt<'_>) -> Result<f64, TrainError> {
+    fn sum_of(&mut self, private: &Private, pieces: &[Piece]) -> Result<f64, TrainError> {
         let mut loss = 0.0;
         self.gradient.fill(0.0);
         let mut part = if pieces.is_empty() { Vec::new() } else { zeros(self.gradient.len()) };
         for (n, piece) in pieces.iter().enumerate() {
-            if halt(n as f64 / pieces.len() as f64) {
-                return Err(TrainError::Halted);
-            }
             self.gather(&piece.rows)?;
             let batch = (&self.objective, &self.labels[..], &piece.units[..]);
             let chance = Some(private.chance(self.step, n));
