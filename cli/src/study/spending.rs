@@ -121,6 +121,10 @@ fn meaning(micro: u64, privacy: &Privacy) -> Vec<String> {
         // beyond the largest of them there is no such bound
         lines.extend(words::BOUNDS.iter().any(|(most, _)| micro <= *most).then(|| words::FINER.to_owned()));
     }
+    if privacy.shared {
+        let most = counted(privacy.colluders.into(), "site");
+        lines.push(format!("The sites of a sum share its noise: this holds for each of them as long as no more than {most} beside it act together."));
+    }
     lines.extend([words::ALIKE.to_owned(), words::COUNTED.to_owned()]);
     lines
 }
@@ -324,6 +328,9 @@ mod tests {
         assert_eq!(lines.len(), 1 + 2 + 4);
         // beyond all bounds none is told
         assert!(meaning(8_000_001, &privacy()).iter().all(|line| line != words::FINER));
+        // shared noise hides nothing from those who together know the others' parts of it
+        let shared = Privacy { shared: true, colluders: 2, ..privacy() };
+        assert!(meaning(0, &shared)[0].ends_with("no more than 2 sites beside it act together."));
         // where nothing was spent there is nothing to guess from
         assert_eq!(meaning(0, &privacy()), [words::ALIKE, words::COUNTED].map(str::to_owned));
     }
