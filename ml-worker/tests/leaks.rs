@@ -10,6 +10,8 @@ mod linear;
 mod network;
 #[path = "../examples/leaks/play.rs"]
 mod play;
+#[path = "../examples/leaks/promise.rs"]
+mod promise;
 #[path = "../examples/leaks/readoff.rs"]
 mod readoff;
 #[path = "../examples/leaks/sums.rs"]
@@ -21,7 +23,8 @@ use attack::{worth, Seen, Worth};
 use consilium_ml_worker::learn::{initial_parameters, OptimizerState, Seeds, Session};
 use linear::Cholesky;
 use network::Network;
-use play::View;
+use play::{Measured, View};
+use promise::ROUNDS;
 use sums::{Partner, Sum};
 use world::{Arm, World};
 
@@ -140,6 +143,35 @@ fn a_masked_sum_tells_less_of_who_was_among_the_rows_than_an_update() {
     assert!(update.auc - sum.auc >= 0.05, "{said}");
     // with masks, who takes part sees little more than what the models show anyway
     assert!((sum.auc - models.auc).abs() <= 0.08, "{said}");
+}
+
+#[test]
+fn what_nobody_can_find_follows_from_the_noise() {
+    for (arm, bound) in Arm::PRIVATE.into_iter().zip([0.2239, 0.0717, 0.0314, 0.0188]) {
+        let promise = arm.promise().unwrap();
+        let least = consilium_privacy::calibrate(1_000_000, ROUNDS.into(), 5, promise.epsilon).unwrap();
+        assert_eq!(promise.sigma_1024, least, "{arm:?}");
+        assert!((promise.found_at_most() - bound).abs() < 2e-4, "{arm:?}: {}", promise.found_at_most());
+    }
+    assert!(Arm::PLAIN.iter().all(|arm| arm.promise().is_none()));
+}
+
+/// The short form: 96 exact steps tell the attacker who was in, and the same steps with noise do not. A part of those that are found is
+/// found by chance: of 1,568 who were in and as many who were not.
+#[test]
+fn noise_hides_who_was_among_the_rows_where_exact_steps_tell() {
+    let update = |arm: Arm| -> Vec<Measured> {
+        let measured = play::game(arm, 1, 96, true).unwrap();
+        measured.into_iter().filter(|m| m.view == View::Update).collect()
+    };
+    let exact = update(Arm::Steps);
+    let best = exact.iter().map(|m| m.worth.auc).fold(0.0, f64::max);
+    assert!(best >= 0.62, "the control finds nothing: {exact:?}");
+    let bound = Arm::Epsilon2.promise().unwrap().found_at_most();
+    for Measured { whitened, worth, .. } in update(Arm::Epsilon2) {
+        assert!(worth.auc <= 0.57, "whitened {whitened}: {worth:?}");
+        assert!(worth.found <= bound + 0.02, "whitened {whitened}: {worth:?}, where nobody finds more than {bound}");
+    }
 }
 
 #[test]

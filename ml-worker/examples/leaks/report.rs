@@ -4,6 +4,9 @@ use super::{play::View, world::Arm};
 use serde::{Deserialize, Serialize};
 use std::{fmt::Write as _, ops::RangeInclusive};
 
+/// What is found by chance above what can be found, at most.
+const CHANCE: f64 = 0.01;
+
 /// A line of the file of records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -108,12 +111,12 @@ fn share(records: &[Record], width: u32, rows: usize, sites: usize) -> Option<f6
     })
 }
 
-/// Both tables.
-pub fn tables(records: &[Record], rows: &[usize], summed: &[usize], widths: &[u32]) -> String {
+/// The table of the membership game.
+pub fn membership(records: &[Record], arms: &[Arm]) -> String {
     let mut out = String::from(
         "Who was among the rows? AUC / share found at one false alarm in a hundred: mean (least to largest) over draws\n",
     );
-    for arm in Arm::ALL {
+    for arm in arms {
         for view in View::ALL {
             let _ = write!(out, "{:9} {:20}", arm.name(), view.name());
             for whitened in [false, true] {
@@ -125,10 +128,20 @@ pub fn tables(records: &[Record], rows: &[usize], summed: &[usize], widths: &[u3
                 });
                 let _ = write!(out, "  {}{text:50}", if whitened { "whitened " } else { "" });
             }
+            if let Some(promise) = arm.promise() {
+                let _ = write!(out, "  nobody finds more than {:.3}", promise.found_at_most());
+            }
             out.push('\n');
         }
     }
-    out.push_str("\nShare of rows read off one exact step: own step of a site with so many rows | sum of three such sites\nwidth ");
+    out
+}
+
+/// The table of the read-off control.
+pub fn read_off(records: &[Record], rows: &[usize], summed: &[usize], widths: &[u32]) -> String {
+    let mut out = String::from(
+        "\nShare of rows read off one exact step: own step of a site with so many rows | sum of three such sites\nwidth ",
+    );
     rows.iter().for_each(|rows| {
         let _ = write!(out, "{rows:>6}");
     });
@@ -159,7 +172,7 @@ pub fn missed(records: &[Record]) -> Vec<String> {
     let mut missed = Vec::new();
     let mut bar = |what: &str, value: Option<f64>, holds: fn(f64, f64) -> bool, limit: f64, words: &str| {
         if let Some(value) = value.filter(|value| !holds(*value, limit)) {
-            missed.push(format!("  {what}: {value:.3}, must be {words} {limit}"));
+            missed.push(format!("  {what}: {value:.3}, must be {words} {limit:.3}"));
         }
     };
     let least: fn(f64, f64) -> bool = |value, limit| value >= limit;
@@ -172,6 +185,28 @@ pub fn missed(records: &[Record]) -> Vec<String> {
         let sum = spreads(records, net, View::Sum, whitened);
         bar(&format!("{name}, AUC"), sum.map(|(auc, _)| auc.mean), most, 0.65, "at most");
         bar(&format!("{name}, found"), sum.map(|(_, found)| found.mean), most, 0.08, "at most");
+    }
+    for (arm, limit) in [(Arm::Epsilon2, 0.56), (Arm::Epsilon1, 0.54)] {
+        let update = spreads(records, arm.name(), View::Update, false);
+        bar(
+            &format!("membership, {}, the site's update, AUC", arm.name()),
+            update.map(|(auc, _)| auc.mean),
+            most,
+            limit,
+            "at most",
+        );
+    }
+    for (arm, promise) in Arm::PRIVATE.into_iter().filter_map(|arm| Some((arm, arm.promise()?))) {
+        for (view, whitened) in View::ALL.into_iter().flat_map(|view| [(view, false), (view, true)]) {
+            let found = spreads(records, arm.name(), view, whitened).map(|(_, found)| found.most);
+            let what = format!(
+                "membership, {}, {}{}, found",
+                arm.name(),
+                view.name(),
+                if whitened { ", whitened" } else { "" }
+            );
+            bar(&what, found, most, promise.found_at_most() + CHANCE, "at most");
+        }
     }
     bar("read off, width 256, 4 rows", share(records, 256, 4, 1), least, 0.90, "at least");
     bar("read off the masked sum of three, width 256, 4 rows each", share(records, 256, 4, 3), most, 0.15, "at most");
