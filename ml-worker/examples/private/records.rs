@@ -1,6 +1,6 @@
 //! AUCs that were measured before, one line each, so that a run which was interrupted goes on where it was.
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
@@ -40,7 +40,9 @@ pub fn open(path: &Path) -> Result<()> {
         }
     }
     let file = OpenOptions::new().create(true).append(true).open(path).with_context(|| path.display().to_string())?;
-    RECORDS.get_or_init(|| Records { file: Mutex::new(file), before });
+    if RECORDS.set(Records { file: Mutex::new(file), before }).is_err() {
+        bail!("{}: records are kept in another file already", path.display());
+    }
     Ok(())
 }
 
