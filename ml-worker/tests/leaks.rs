@@ -14,6 +14,8 @@ mod play;
 mod promise;
 #[path = "../examples/leaks/readoff.rs"]
 mod readoff;
+#[path = "../examples/leaks/report.rs"]
+mod report;
 #[path = "../examples/leaks/sums.rs"]
 mod sums;
 #[path = "../examples/leaks/world.rs"]
@@ -25,6 +27,7 @@ use linear::Cholesky;
 use network::Network;
 use play::{Measured, View};
 use promise::ROUNDS;
+use report::{Membership, Record};
 use sums::{Partner, Sum};
 use world::{Arm, World};
 
@@ -156,7 +159,27 @@ fn what_nobody_can_find_follows_from_the_noise() {
     assert!(Arm::PLAIN.iter().all(|arm| arm.promise().is_none()));
 }
 
-/// The short form: 96 exact steps tell the attacker who was in, and the same steps with noise do not. A part of those that are found is
+#[test]
+fn a_bar_of_private_studies_that_does_not_hold_is_named() {
+    let missed = |arm: Arm, auc: f64, found: f64| {
+        let (arm, view) = (arm.name().to_owned(), View::Update);
+        let record = Membership { arm, seed: 1, studies: 600, view, whitened: false, auc, found };
+        report::missed(&[Record::Membership(record)])
+    };
+    assert!(missed(Arm::Epsilon1, 0.53, 0.025).is_empty());
+    let both = missed(Arm::Epsilon1, 0.55, 0.03);
+    assert_eq!(both.len(), 2, "{both:?}");
+    assert!(both.iter().all(|line| line.contains("epsilon1")), "{both:?}");
+    assert!(missed(Arm::Epsilon2, 0.55, 0.04).is_empty());
+    assert_eq!(missed(Arm::Epsilon2, 0.57, 0.05).len(), 2);
+    assert_eq!(
+        missed(Arm::Steps, 0.60, 0.5).len(),
+        1,
+        "an attack that finds nothing in exact steps says nothing of noise"
+    );
+}
+
+/// The short form: 96 studies of exact steps tell the attacker who was in, and the same steps with noise do not. A part of those that are found is
 /// found by chance: of 1,568 who were in and as many who were not.
 #[test]
 fn noise_hides_who_was_among_the_rows_where_exact_steps_tell() {

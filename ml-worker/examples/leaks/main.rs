@@ -57,7 +57,7 @@ struct Arguments {
     /// How studies train; left out: in each way without a promise, one after the other.
     #[arg(long, value_enum, value_delimiter = ',')]
     arms: Vec<Arm>,
-    /// Private studies in place of the others, and no read-off control.
+    /// Private studies, beside the same without noise, in place of the others; and no read-off control.
     #[arg(long, conflicts_with = "arms")]
     private: bool,
     /// Draws of the sites, both ends included; left out: 1..5, and with --private 1..20.
@@ -82,7 +82,8 @@ fn main() -> Result<()> {
     let usual = if arguments.private { "1..20" } else { "1..5" };
     let seeds = range(arguments.seeds.as_deref().unwrap_or(usual))?;
     let arms = match (&arguments.arms[..], arguments.private) {
-        ([], true) => Arm::PRIVATE.to_vec(),
+        // what is found without noise is the control
+        ([], true) => std::iter::once(Arm::Steps).chain(Arm::PRIVATE).collect(),
         ([], false) => Arm::PLAIN.to_vec(),
         (named, _) => named.to_vec(),
     };
