@@ -179,8 +179,8 @@ fn a_bar_of_private_studies_that_does_not_hold_is_named() {
     );
 }
 
-/// The short form: 96 studies of exact steps tell the attacker who was in, and the same steps with noise do not. A part of those that are found is
-/// found by chance: of 1,568 who were in and as many who were not.
+/// The short form: 96 studies of exact steps tell the attacker who was in, and the same steps with noise do not. A part of those that
+/// are found is found by chance: of 1,568 who were in and as many who were not.
 #[test]
 fn noise_hides_who_was_among_the_rows_where_exact_steps_tell() {
     let update = |arm: Arm| -> Vec<Measured> {

@@ -129,7 +129,7 @@ pub fn membership(records: &[Record], arms: &[Arm]) -> String {
                 let _ = write!(out, "  {}{text:50}", if whitened { "whitened " } else { "" });
             }
             if let Some(promise) = arm.promise() {
-                let _ = write!(out, "  nobody finds more than {:.3}", promise.found_at_most());
+                let _ = write!(out, "  at ε {} nobody finds more than {:.3}", promise.epsilon, promise.found_at_most());
             }
             out.push('\n');
         }
