@@ -1,6 +1,9 @@
 use super::*;
 use crate::{spend, Mechanism};
-use std::sync::LazyLock;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 fn ask(duty: u8, seed: u8, spend: Spend) -> Ask {
     Ask {
@@ -102,4 +105,80 @@ fn names_of_data_sets_are_names_of_files() {
     for wrong in ["", "../x", "a b", "a.b", "x".repeat(65).as_str()] {
         assert!(dataset_name(wrong).is_err(), "{wrong}");
     }
+}
+
+/// Numbers by a linear congruence, good enough to shuffle events.
+struct Draws(u64);
+
+impl Draws {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+}
+
+/// Studies, rounds, refusals, re-orgs, restarts: what the site has reserved is at no moment less than what left it, nor than what the
+/// chain has charged it, and neither is ever above its limit.
+#[test]
+fn a_thousand_random_sequences_never_spend_what_is_not_in_the_ledger() {
+    let costs: Vec<Spend> = [(250_000, 3_072, 8), (1_000_000, 10_240, 1), (100_000, 1_536, 12), (20_000, 4_096, 500)]
+        .map(|(rate_ppm, sigma_1024, steps)| spend(&Mechanism { rate_ppm, sigma_1024 }, steps))
+        .to_vec();
+    let (mut refusals, mut twice) = (0, 0);
+    for sequence in 0..1_000u64 {
+        let mut draws = Draws(sequence);
+        let limit = 500_000 + draws.below(6_000_000) as u32;
+        let chain_limit = 500_000 + draws.below(6_000_000) as u32;
+        let (mut file, mut seeds, mut left) = (String::new(), BTreeMap::new(), BTreeSet::new());
+        let (mut charged, mut chain) = (BTreeSet::new(), [0u64; 16]);
+        let mut before = Vec::new();
+        for _ in 0..16 {
+            // the worker starts anew from what is on the disk, sometimes with a line cut off that was never synced
+            let torn = if draws.below(4) == 0 { "{\"time\":17" } else { "" };
+            let (mut ledger, whole) = Ledger::read(format!("{file}{torn}").as_bytes()).unwrap();
+            assert_eq!(whole, file.len());
+            let (study, round) = (draws.below(4), draws.below(4));
+            let duty = (study * 8 + round) as u8;
+            // a seed can be lost with its disk, never with a result that was kept
+            if draws.below(10) == 0 {
+                seeds.remove(&duty);
+            }
+            let seed = *seeds.entry(duty).or_insert_with(|| draws.below(250) as u8);
+            let cost = costs[study as usize];
+            match ledger.reserve(&ask(duty, seed, cost), limit) {
+                Ok(line) => file.push_str(&line.unwrap_or_default()),
+                Err(_) => {
+                    refusals += 1;
+                    continue;
+                }
+            }
+            if draws.below(5) == 0 {
+                continue; // killed before it voted: the reservation stands
+            }
+            if !left.insert((duty, seed)) {
+                twice += 1;
+            }
+            // the chain takes one update of a duty, within its own limit
+            let with = sum(&chain, &cost);
+            if !charged.contains(&duty) && epsilon_micro(&with, 5) <= u64::from(chain_limit) {
+                before.push((charged.clone(), chain));
+                charged.insert(duty);
+                chain = with;
+            }
+            // a re-org takes the last one back; its duty is asked for again, now or never
+            if draws.below(8) == 0 {
+                if let Some(back) = before.pop() {
+                    (charged, chain) = back;
+                }
+            }
+            let (ledger, _) = Ledger::read(file.as_bytes()).unwrap();
+            let out = left.iter().fold([0; 16], |all, (duty, _)| sum(&all, &costs[usize::from(*duty) / 8]));
+            for place in 0..16 {
+                assert!(ledger.spent()[place] >= out[place] && ledger.spent()[place] >= chain[place]);
+            }
+            assert!(ledger.epsilon_micro() <= u64::from(limit));
+            assert!(epsilon_micro(&chain, 5) <= u64::from(chain_limit));
+        }
+    }
+    assert!(refusals > 1_000 && twice > 1_000, "{refusals} {twice}");
 }
