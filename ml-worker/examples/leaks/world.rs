@@ -150,7 +150,7 @@ impl World {
         Shares { secrets: secrets.collect(), rows: rows.iter().map(|rows| self.rows(rows)).collect(), members }
     }
 
-    /// Some rows of the four sites', drawn for one run of the read-off control.
+    /// Some rows of the four sites', drawn for one run with an exact step.
     pub fn drawn(&self, run: u32, count: usize) -> Vec<usize> {
         let parts: [&[u8]; 2] = [&self.seed.to_le_bytes(), &run.to_le_bytes()];
         let mut all = [self.sites.concat(), self.candidates.clone()].concat();
@@ -169,6 +169,28 @@ impl World {
     /// Features of a row.
     pub fn features(&self, row: usize) -> &[f32] {
         &self.features[row]
+    }
+
+    /// Whether a row is of the positive class.
+    pub fn is_positive(&self, row: usize) -> bool {
+        self.labels[row] == 1
+    }
+
+    /// The value of any patient in a column.
+    pub fn somebodys(&self, column: usize, chance: &mut Stream) -> f64 {
+        let row = chance.below(self.features.len() as u32);
+        f64::from(self.features[row as usize][column])
+    }
+
+    /// The middle value of each column.
+    pub fn medians(&self) -> Vec<f64> {
+        let width = self.features.first().map_or(0, Vec::len);
+        let median = |column: usize| {
+            let mut values: Vec<f32> = self.features.iter().map(|row| row[column]).collect();
+            values.sort_by(f32::total_cmp);
+            f64::from(values[values.len() / 2])
+        };
+        (0..width).map(median).collect()
     }
 }
 

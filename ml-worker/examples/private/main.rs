@@ -11,6 +11,8 @@
 //! σ is the least in 1/1024 that keeps ε over all steps at δ 10⁻⁵ (`privacy/`). *Lost* is the AUC of the same seed without noise,
 //! clipped all the same, less that with it. Settings and bars were set before anything was run here, on other seeds and other code.
 
+#[path = "../shared/seeds.rs"]
+mod seeds;
 mod world;
 
 use anyhow::{bail, Context, Result};
@@ -171,11 +173,7 @@ fn shared(seeds: &RangeInclusive<u64>, all: &mut bool) -> Result<()> {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let ends = arguments.seeds.split_once("..").context("seeds: FIRST..LAST")?;
-    let seeds: RangeInclusive<u64> = ends.0.parse()?..=ends.1.parse()?;
-    if seeds.is_empty() {
-        bail!("seeds {}: the first is larger than the last", arguments.seeds);
-    }
+    let seeds = seeds::range(&arguments.seeds)?;
     let mut all = true;
     let bars =
         [(1.0, Some(0.974), Some(0.012)), (2.0, None, Some(0.005)), (4.0, Some(0.982), Some(0.003)), (8.0, None, None)];
