@@ -79,10 +79,9 @@ pub fn game(arm: Arm, seed: u64, studies: u32, whiten: bool) -> Result<Vec<Measu
             .iter()
             .map(|study| Seen { bases: &study.bases, steps: &study.steps[place], members: &study.members })
             .collect();
-        for whitened in [false, true].into_iter().filter(|whitened| whiten || !whitened) {
-            let worth = attack(arm.network(), &candidates, &seen, whitened);
-            measured.push(Measured { view, whitened, worth });
-        }
+        let worths = attack(arm.network(), &candidates, &seen, whiten);
+        let each = [false, true].into_iter().zip(worths);
+        measured.extend(each.map(|(whitened, worth)| Measured { view, whitened, worth }));
     }
     Ok(measured)
 }

@@ -37,10 +37,10 @@ pub enum Arm {
 }
 
 impl Arm {
-    /// What the bench plays of itself.
+    /// Without a promise.
     pub const PLAIN: [Self; 3] = [Self::Net, Self::Logistic, Self::Steps];
-    /// Private studies.
-    pub const PRIVATE: [Self; 4] = [Self::Epsilon8, Self::Epsilon4, Self::Epsilon2, Self::Epsilon1];
+    /// With one, beside the same without noise: what is found there is the control.
+    pub const PRIVATE: [Self; 5] = [Self::Steps, Self::Epsilon8, Self::Epsilon4, Self::Epsilon2, Self::Epsilon1];
 
     /// Its name, as the command line has it.
     pub fn name(self) -> &'static str {
@@ -181,7 +181,7 @@ impl World {
         Shares { secrets: secrets.collect(), rows: rows.iter().map(|rows| self.rows(rows)).collect(), members }
     }
 
-    /// Some rows of the four sites', drawn for one run of the read-off control.
+    /// Some rows of the four sites', drawn for one run with an exact step.
     pub fn drawn(&self, run: u32, count: usize) -> Vec<usize> {
         let parts: [&[u8]; 2] = [&self.seed.to_le_bytes(), &run.to_le_bytes()];
         let mut all = [self.sites.concat(), self.candidates.clone()].concat();
@@ -200,6 +200,28 @@ impl World {
     /// Features of a row.
     pub fn features(&self, row: usize) -> &[f32] {
         &self.features[row]
+    }
+
+    /// Whether a row is of the positive class.
+    pub fn is_positive(&self, row: usize) -> bool {
+        self.labels[row] == 1
+    }
+
+    /// The value of any patient in a column.
+    pub fn somebodys(&self, column: usize, chance: &mut Stream) -> f64 {
+        let row = chance.below(self.features.len() as u32);
+        f64::from(self.features[row as usize][column])
+    }
+
+    /// The middle value of each column.
+    pub fn medians(&self) -> Vec<f64> {
+        let width = self.features.first().map_or(0, Vec::len);
+        let median = |column: usize| {
+            let mut values: Vec<f32> = self.features.iter().map(|row| row[column]).collect();
+            values.sort_by(f32::total_cmp);
+            f64::from(values[values.len() / 2])
+        };
+        (0..width).map(median).collect()
     }
 }
 

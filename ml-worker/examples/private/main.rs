@@ -11,7 +11,11 @@
 //! σ is the least in 1/1024 that keeps ε over all steps at δ 10⁻⁵ (`privacy/`). *Lost* is the AUC of the same seed without noise,
 //! clipped all the same, less that with it. Settings and bars were set before anything was run here, on other seeds and other code.
 
+mod kept;
+#[path = "../shared/records.rs"]
 mod records;
+#[path = "../shared/seeds.rs"]
+mod seeds;
 mod world;
 
 use anyhow::{bail, Context, Result};
@@ -107,7 +111,7 @@ impl Arm {
     /// The same of many seeds.
     pub(crate) fn aucs(&self, seeds: &RangeInclusive<u64>, sigma: f64) -> Result<Vec<f64>> {
         let what = format!("{self:?}, sigma {sigma}");
-        let auc = |seed| records::kept(&what, seed, || self.auc(seed, sigma)).with_context(|| format!("seed {seed}"));
+        let auc = |seed| kept::auc(&what, seed, || self.auc(seed, sigma)).with_context(|| format!("seed {seed}"));
         seeds.clone().into_par_iter().map(auc).collect()
     }
 }
@@ -174,13 +178,9 @@ fn shared(seeds: &RangeInclusive<u64>, all: &mut bool) -> Result<()> {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let ends = arguments.seeds.split_once("..").context("seeds: FIRST..LAST")?;
-    let seeds: RangeInclusive<u64> = ends.0.parse()?..=ends.1.parse()?;
-    if seeds.is_empty() {
-        bail!("seeds {}: the first is larger than the last", arguments.seeds);
-    }
+    let seeds = seeds::range(&arguments.seeds)?;
     if let Some(path) = &arguments.json {
-        records::open(path)?;
+        kept::open(path)?;
     }
     let mut all = true;
     let bars =
