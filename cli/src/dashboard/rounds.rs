@@ -4,6 +4,7 @@ use super::state::{Round, Spans};
 use crate::{
     chain::{Block, Chain},
     show::{dropped_name, why_dropped, why_void, Names},
+    study::masked::opened,
 };
 use anyhow::Result;
 use consilium_primitives::{
@@ -13,7 +14,7 @@ use consilium_primitives::{
 use futures::{stream, StreamExt, TryStreamExt};
 use serde_json::Value;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fs,
     path::Path,
 };
@@ -97,7 +98,11 @@ impl Rounds {
                 let masked = record.masked.as_ref().filter(|_| record.kind != Kind::Statistics)?;
                 Some((masked.evaluated, f64::from(masked.pooled?) / 1e6))
             });
-            masks(&mut rounds, &pooled.collect());
+            let sums = self
+                .records
+                .values()
+                .filter(|(record, _)| record.kind == Kind::Model && record.masked.is_some() && opened(record));
+            masks(&mut rounds, &pooled.collect(), &sums.map(|(record, _)| record.round).collect());
         }
         Ok(rounds)
     }
@@ -222,12 +227,13 @@ fn part_votes(rounds: &mut [Round]) {
     }
 }
 
-/// With masks: the loss of all sites together where it is known, and whose updates a sum has lost against the one before.
-fn masks(rounds: &mut [Round], pooled: &HashMap<u32, f64>) {
+/// With masks: the loss of all sites together where it is known, and whose updates a sum has lost against the last one before it that was
+/// opened, too. Most that could not be used were opened all the same.
+fn masks(rounds: &mut [Round], pooled: &HashMap<u32, f64>, opened: &HashSet<u32>) {
     let mut before: Option<Vec<u8>> = None;
     for round in rounds.iter_mut().filter(|round| round.kind == "round") {
         round.mean = pooled.get(&round.round).copied().filter(|_| round.unusable.is_none());
-        if round.unusable.is_some() {
+        if !opened.contains(&round.round) {
             continue;
         }
         let own: Vec<u8> = round.inputs.iter().map(|(site, _)| *site).collect();
@@ -296,18 +302,22 @@ mod tests {
         let mut rounds = [
             round(1, &[0, 1, 2, 3], None),
             round(2, &[0, 1, 2], Some("out of range")),
-            round(3, &[0, 2, 3], None),
-            round(4, &[0, 2, 3, 1], None),
-            round(5, &[1], None),
+            round(3, &[0, 2, 3], Some("given up")),
+            round(4, &[0, 2, 3], None),
+            round(5, &[0, 2, 3, 1], None),
+            round(6, &[1], None),
         ];
-        masks(&mut rounds, &HashMap::from([(1, 0.5), (2, 0.4), (3, 0.3)]));
+        let pooled = HashMap::from([(1, 0.5), (2, 0.4), (4, 0.3)]);
+        masks(&mut rounds, &pooled, &HashSet::from([1, 2, 4, 5, 6]));
         let told = rounds.map(|round| (round.mean, round.lost));
-        // a sum that could not be used was never opened: the third round is compared with the first
         assert_eq!(told[0], (Some(0.5), Vec::new()));
-        assert_eq!(told[1], (None, Vec::new()));
-        assert_eq!(told[2], (Some(0.3), vec![1]));
-        assert_eq!(told[3], (None, Vec::new()));
-        assert_eq!(told[4], (None, Vec::new()), "three at once point at nobody");
+        // a sum that could not be used was opened all the same: it differs from the one before, and the next one from it
+        assert_eq!(told[1], (None, vec![3]));
+        // one that was given up was not
+        assert_eq!(told[2], (None, Vec::new()));
+        assert_eq!(told[3], (Some(0.3), vec![1]));
+        assert_eq!(told[4], (None, Vec::new()));
+        assert_eq!(told[5], (None, Vec::new()), "three at once point at nobody");
     }
 
     #[test]

@@ -158,11 +158,9 @@ impl Known<'_> {
     fn unsure(&self, outcome: Outcome) -> Vec<String> {
         let mut lines = vec![match outcome {
             Outcome::None => "There is no model, so that there is nothing to be sure of.".to_owned(),
-            _ => "Nothing can be said yet: which round's model is certified, the sites' figures decide, and rounds may come that are \
-                  better or worse."
-                .into(),
+            _ => certified::undecided(self.study).into(),
         }];
-        // with masks the chain has one figure of all together, by which no site can be told
+        lines.extend(certified::so_far(self.study));
         let measured = |round: &&Round| round.kind != "statistics" && !round.losses.is_empty();
         if let Some(round) = self.study.rounds.iter().rev().find(measured) {
             let which =

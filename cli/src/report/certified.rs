@@ -24,7 +24,8 @@ const POOLED: &str = "How the certified round was chosen: the study's updates ar
 /// What masks give and take, for whoever reads of a study that has them.
 pub const MASKED: &str = "The study's updates are masked: each site has seen the sum of at least three sites' updates, its own among them, and no other \
     site's update, loss or statistics. In return nobody could see a bad update, and no merge rule that looks at single updates was there: robust rules \
-    or hidden updates, not both. The sum and the model can still tell something about the records behind them.";
+    or hidden updates, not both. The sum and the model can still tell something about the records behind them, and so can the \
+    difference of two sums of which a site is in one.";
 
 /// How the certified round was chosen.
 pub fn choice(study: &Study) -> &'static str {
@@ -33,6 +34,28 @@ pub fn choice(study: &Study) -> &'static str {
     } else {
         CHOICE
     }
+}
+
+/// What a study without a model says of how sure it is.
+pub fn undecided(study: &Study) -> &'static str {
+    if study.masked {
+        "Nothing can be said yet: which round's model is certified, the loss over all sites' validation rows together decides, and rounds may \
+         come that are better or worse."
+    } else {
+        "Nothing can be said yet: which round's model is certified, the sites' figures decide, and rounds may come that are better or worse."
+    }
+}
+
+/// The last figure that a study with masks has; none of one without them, of which each site has its own.
+pub fn so_far(study: &Study) -> Option<String> {
+    let known = study.rounds.iter().rev().find_map(|round| Some((round.round, round.mean?)));
+    let (round, loss) = known.filter(|_| study.masked)?;
+    Some(format!(
+        "The last model with a figure is that of round {round}: the {} over the validation rows of all sites together is {}; lower is better. \
+         No site's own figure is known.",
+        metric(&study.metric),
+        number(loss)
+    ))
 }
 
 /// What there is of a model of which no site's figure is known.

@@ -31,12 +31,12 @@ pub fn means(study: &Study, from: u32) -> Vec<Series> {
         let mean = |round: &Round| round.mean.filter(|_| of_all(round) == whole);
         trained.map(|round| (f64::from(round.round), mean(round).unwrap_or(f64::NAN))).collect()
     };
+    let name = match study.masked {
+        true => "swarm, validation rows of all sites together".to_owned(),
+        false => format!("swarm, mean of all {all} sites by their rows"),
+    };
     let mut series = vec![
-        Series {
-            name: Some(format!("swarm, mean of all {all} sites by their rows")),
-            points: points(true),
-            style: Style::Main,
-        },
+        Series { name: Some(name), points: points(true), style: Style::Main },
         Series { name: Some("swarm, mean of fewer sites".into()), points: points(false), style: Style::Rings },
     ];
     series.retain(|series| series.points.iter().any(|(_, mean)| mean.is_finite()));

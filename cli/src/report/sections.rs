@@ -5,7 +5,7 @@ use super::{
     document::Document,
     faults::called,
     html::{code, contents, escaped, list, loud, page, pairs, paragraph, section, table, Cell},
-    losses, measured, people, privacy,
+    losses, measured, people, privacy, sums,
 };
 use crate::{
     dashboard::state::Round,
@@ -167,7 +167,7 @@ fn part(document: &Document) -> String {
                  the merge before it, by itself no fault · checked: sent nothing, and computed the merge as the others did · – did not take part · \
                  differs: computed another result than the others · dropped: its part was not used · left out: the merge rule passed its \
                  part over. Statistics are the sums of each column that scale the values, before the first round.</p>";
-    section("part", "Who took part in which round", &(table(&heads, &rows) + words))
+    section("part", "Who took part in which round", &(table(&heads, &rows) + words + &sums::lost(study)))
 }
 
 fn faults(document: &Document) -> String {

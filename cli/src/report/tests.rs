@@ -9,7 +9,7 @@ mod reading;
 mod running;
 
 use super::{
-    answers::Known,
+    answers::{Answers, Known},
     card,
     document::{sorted, Column, Document, HeldOut, HeldOutModel, LearnedFrom, Made, Source, Told, VERSION},
     faults::Fault,
@@ -104,6 +104,19 @@ fn rounds(members: u8, count: u32) -> Vec<Round> {
     [round("statistics", 0), round("initial", 0)].into_iter().chain((1..=count).map(|n| round("round", n))).collect()
 }
 
+/// A document with the answers and the limits that follow from what stands in it.
+pub fn answered(document: Document) -> Document {
+    let known = Known {
+        study: &document.study,
+        question: &document.question,
+        figures: &document.figures,
+        held_out: document.held_out.as_ref(),
+        unread: &document.unread,
+    };
+    let (answers, limits) = (known.answers(), known.limits());
+    Document { answers, limits, ..document }
+}
+
 /// A finished study of three sites, two of which have given figures.
 pub fn document() -> Document {
     let member =
@@ -163,9 +176,6 @@ pub fn document() -> Document {
     };
     let held_out = HeldOut { rows: 114, positives: Some(42), models: vec![held] };
     let unread = vec!["Pauses: this node keeps old states no longer.".to_owned()];
-    let known =
-        Known { study: &study, question: &question, figures: &figures, held_out: Some(&held_out), unread: &unread };
-    let (answers, limits) = (known.answers(), known.limits());
     let fault = Fault {
         place: "round 2".into(),
         block: Some(21),
@@ -176,7 +186,7 @@ pub fn document() -> Document {
     };
     let left =
         Sum { to: "Birch Hospital".into(), study: 3, kind: "update".into(), files: 4, bytes: 4_096, ..Sum::default() };
-    Document {
+    answered(Document {
         consilium_report: VERSION,
         made: Made {
             by: "Alder Clinic".into(),
@@ -201,9 +211,9 @@ pub fn document() -> Document {
         faults: vec![fault],
         unread,
         left: vec![left],
-        answers,
-        limits,
-    }
+        answers: Answers::default(),
+        limits: Vec::new(),
+    })
 }
 
 #[test]
@@ -242,17 +252,7 @@ fn the_page_answers_three_questions_and_puts_first_who_loses() {
 
 #[test]
 fn without_figures_it_says_what_is_not_known_and_what_to_type() {
-    let mut document = document();
-    document.figures.clear();
-    document.held_out = None;
-    let known = Known {
-        study: &document.study,
-        question: &document.question,
-        figures: &[],
-        held_out: None,
-        unread: &document.unread,
-    };
-    document.answers = known.answers();
+    let document = answered(Document { figures: Vec::new(), held_out: None, ..document() });
     let page = render(&document);
     assert!(page.contains("consilium study figures 3 --dir FOLDER"), "{page}");
     assert!(page.contains("How well it tells ill from well is not known here"), "{page}");

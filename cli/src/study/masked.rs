@@ -19,7 +19,7 @@ fn missing(study: &Study, record: &RoundRecord, masked: &MaskedRecord) -> (Mask,
 
 /// Whether the shares of a sum were given, so that whoever holds its files can open it: also of most that could not be used, since who made
 /// one void knows its own words.
-fn opened(record: &RoundRecord) -> bool {
+pub fn opened(record: &RoundRecord) -> bool {
     match record.void() {
         None | Some(VoidReason::OutOfRange | VoidReason::TooLong | VoidReason::BadDeal { .. }) => true,
         Some(VoidReason::Unrecoverable { .. } | VoidReason::Abandoned) => false,

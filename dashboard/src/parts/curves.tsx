@@ -84,7 +84,7 @@ export function Curves({ study }: { study: Study }) {
             })} />
           {many && <p class="note">Thick blue: we. Dashed: the mean of all {members.length} sites, by rows.{rings && ' Ring: that of fewer sites.'} Thin: the others; the table names them.</p>}
           <details><summary>The last {counted(Math.min(SHOWN, last.length), 'round')} as a table</summary>
-            <Table label="Figures of the last rounds" head={['Round', 'Swarm', ...shown.map((member) => member.name)]} numbers={shown.map((_, at) => at + 1).concat(shown.length + 1)}>
+            <Table label="Figures of the last rounds" head={['Round', study.masked ? 'All sites together' : 'Swarm', ...shown.map((member) => member.name)]} numbers={shown.map((_, at) => at + 1).concat(shown.length + 1)}>
               {last.map((round) => {
                 const by = new Map(round.losses);
                 return <tr key={round.round}><th scope="row">{round.round}</th><td class="number">{figure(round.mean)}{!study.masked && round.mean !== null && round.losses.length < members.length && ` (of ${round.losses.length} sites)`}</td>{shown.map((member, at) => <td key={member.id} class="number">{figure(by.get(at))}</td>)}</tr>;
@@ -143,7 +143,7 @@ export function Verdict({ study, folder }: { study: Study; folder: string }) {
         </>
       ) : study.stage === 'ended' ? <p>It has {study.phase}: there is nothing to compare with.</p> : (
         <>
-          <p>No model of our rows alone is known here, so that there is nothing to compare with.{judged && us >= 0 && (figured === undefined ? ` Our worker told no figure of ${which}.` : ` On our validation rows ${which}${study.certificate ? ',' : ''} has a ${what} of ${figure(figured)}.`)}</p>
+          <p>No model of our rows alone is known here, so that there is nothing to compare with.{judged && us >= 0 && (study.masked ? ' With masks no site tells its figure: what the model does on our rows, our worker alone can say.' : figured === undefined ? ` Our worker told no figure of ${which}.` : ` On our validation rows ${which}${study.certificate ? ',' : ''} has a ${what} of ${figure(figured)}.`)}</p>
           <p>Our worker does not measure it by itself. {study.certificate ? 'These lines make it do so, within a day of the study\'s end' : 'Once the study has its certificate, and within a day of its end, these lines make it do so'}: the first makes it train a model of our rows alone, by the study's own rules, and measure both on our own rows; the second writes the report, which has the answer.</p>
           <Copy text={`consilium study figures ${study.number} --dir ${folder} --out figures-${study.number}.json`} />
           <Copy text={`consilium report ${study.number} --dir ${folder} --figures figures-${study.number}.json --out report-${study.number}.html`} />

@@ -32,25 +32,24 @@
 
 mod attack;
 mod game;
+#[path = "../shared/records.rs"]
+mod records;
 mod report;
 mod robust;
 mod rule;
+#[path = "../shared/seeds.rs"]
+mod seeds;
 mod tables;
 mod world;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result};
 use attack::Attack;
 use clap::Parser;
 use game::Game;
 use rayon::prelude::*;
 use report::{Record, HONEST};
 use rule::Rule;
-use std::{
-    fs::{File, OpenOptions},
-    io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{path::PathBuf, time::Instant};
 use world::{Data, World};
 
 /// Sites and how many of them lie.
@@ -84,12 +83,9 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let seeds = range(&arguments.seeds)?;
+    let seeds = seeds::range(&arguments.seeds)?;
     rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
-    let mut records = match &arguments.json {
-        Some(path) if path.exists() => read(path)?,
-        _ => Vec::new(),
-    };
+    let mut records: Vec<Record> = arguments.json.as_deref().map_or(Ok(Vec::new()), records::read)?;
     records.retain(|record| seeds.contains(&record.seed));
     let cases = CASES.iter().filter(|(sites, _)| arguments.sites.is_empty() || arguments.sites.contains(sites));
     for (case, seed) in cases.flat_map(|case| seeds.clone().map(move |seed| (*case, seed))) {
@@ -100,37 +96,12 @@ fn main() -> Result<()> {
         let world = World::new(arguments.data, seed, &arguments.digits)?;
         let new = one_seed(&world, case, seed).with_context(|| format!("{} sites, seed {seed}", case.0))?;
         if let Some(path) = &arguments.json {
-            keep(path, &new)?;
+            records::add(path, &new)?;
         }
         eprintln!("{} sites, seed {seed}: {} studies, {:.0} s", case.0, new.len(), began.elapsed().as_secs_f64());
         records.extend(new);
     }
     print!("{}", tables::all(arguments.data, &records));
-    Ok(())
-}
-
-fn range(text: &str) -> Result<std::ops::RangeInclusive<u64>> {
-    let (first, last) = text.split_once("..").unwrap_or((text, text));
-    let (first, last) = (first.parse()?, last.parse()?);
-    if first > last {
-        bail!("no seeds from {first} to {last}");
-    }
-    Ok(first..=last)
-}
-
-fn read(path: &Path) -> Result<Vec<Record>> {
-    let file = BufReader::new(File::open(path).with_context(|| path.display().to_string())?);
-    file.lines().map(|line| Ok(serde_json::from_str(&line?)?)).collect()
-}
-
-fn keep(path: &Path, records: &[Record]) -> Result<()> {
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    let mut text = String::new();
-    for record in records {
-        text.push_str(&serde_json::to_string(record)?);
-        text.push('\n');
-    }
-    file.write_all(text.as_bytes())?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@
 
 use super::{
     linear::{shrunk, Cholesky},
-    network::{dot, Network},
+    network::{dot, wide, Network},
 };
 use rayon::prelude::*;
 
@@ -46,22 +46,33 @@ pub struct Worth {
     pub found: f64,
 }
 
-/// Attacks the last third of these studies with what the others teach. `whiten`: a third figure a round, the alignment after the
-/// step was divided by the covariance of the shadows' steps.
+/// Attacks the last third of these studies with what the others teach. `whiten`: once more with a third figure a round, the alignment
+/// after the step was divided by the covariance of the shadows' steps. Returns how well each did.
 ///
 /// # Panics
 /// Studies of different rounds or candidates.
-pub fn attack(network: Network, candidates: &[Candidate], studies: &[Seen<'_>], whiten: bool) -> Worth {
+pub fn attack(network: Network, candidates: &[Candidate], studies: &[Seen<'_>], whiten: bool) -> Vec<Worth> {
     let shadows = studies.len() * 2 / 3;
     let rounds = studies.first().map_or(0, |study| study.steps.len());
     let mut figures: Vec<Vec<Vec<f64>>> =
         studies.par_iter().map(|study| of_study(network, candidates, study)).collect();
+    let mut found = vec![scored(studies, shadows, candidates.len(), &figures)];
     if whiten {
-        for round in 0..rounds {
-            add_whitened(network, candidates, studies, (round, shadows), &mut figures);
+        let all: Vec<Option<Vec<Vec<f64>>>> =
+            (0..rounds).into_par_iter().map(|round| whitened(network, candidates, studies, (round, shadows))).collect();
+        for round in all.into_iter().flatten() {
+            for (study, column) in figures.iter_mut().zip(round) {
+                study.iter_mut().zip(column).for_each(|(figures, figure)| figures.push(figure));
+            }
         }
+        found.push(scored(studies, shadows, candidates.len(), &figures));
     }
-    let scores: Vec<(f64, bool)> = (0..candidates.len())
+    found
+}
+
+/// What is found in the studies behind the shadows by these figures, of each study and candidate.
+fn scored(studies: &[Seen<'_>], shadows: usize, candidates: usize, figures: &[Vec<Vec<f64>>]) -> Worth {
+    let scores: Vec<(f64, bool)> = (0..candidates)
         .into_par_iter()
         .flat_map_iter(|candidate| {
             let of = |study: usize| (figures[study][candidate].as_slice(), studies[study].members[candidate]);
@@ -88,22 +99,18 @@ fn of_study(network: Network, candidates: &[Candidate], study: &Seen<'_>) -> Vec
     figures
 }
 
-fn wide(numbers: &[f32]) -> Vec<f64> {
-    numbers.iter().map(|x| f64::from(*x)).collect()
-}
-
 /// How far a step goes where the gradient's descent leads.
 fn alignment(gradient: &[f64], step: &[f64]) -> f64 {
     -dot(gradient, step) / (dot(gradient, gradient).sqrt() + 1e-12)
 }
 
-fn add_whitened(
+/// The third figure of one round, of each study and candidate. `None`: steps that have no covariance to divide by.
+fn whitened(
     network: Network,
     candidates: &[Candidate],
     studies: &[Seen<'_>],
     (round, shadows): (usize, usize),
-    figures: &mut [Vec<Vec<f64>>],
-) {
+) -> Option<Vec<Vec<f64>>> {
     let n = network.parameters();
     let steps: Vec<Vec<f64>> = studies.iter().map(|study| wide(&study.steps[round])).collect();
     let mean = mean(&steps[..shadows]);
@@ -114,15 +121,14 @@ fn add_whitened(
         let level = variances.iter().sum::<f64>() / n.max(1) as f64;
         vec![level.max(f64::MIN_POSITIVE); n]
     };
-    let Some(covariance) = Cholesky::of(shrunk(&apart[..shadows], n, RIDGE, ridge), n) else { return };
-    figures.par_iter_mut().zip(&apart).zip(studies).for_each(|((figures, apart), study)| {
-        let mut white = apart.clone();
+    let covariance = Cholesky::of(shrunk(&apart[..shadows], n, RIDGE, ridge), n)?;
+    let of_study = |(mut white, study): (Vec<f64>, &Seen<'_>)| -> Vec<f64> {
         covariance.solve(&mut white);
         let base = wide(&study.bases[round]);
-        for (candidate, figures) in candidates.iter().zip(figures) {
-            figures.push(alignment(&network.gradient(&base, &candidate.row, candidate.positive), &white));
-        }
-    });
+        let gradient = |candidate: &Candidate| network.gradient(&base, &candidate.row, candidate.positive);
+        candidates.iter().map(|candidate| alignment(&gradient(candidate), &white)).collect()
+    };
+    Some(apart.into_par_iter().zip(studies).map(of_study).collect())
 }
 
 fn mean(rows: &[Vec<f64>]) -> Vec<f64> {

@@ -13,51 +13,67 @@
 //! whole numbers under masks give it; the merged models alone.
 //!
 //! **Arms.** `net`: the demo's study, 30-16-1. `logistic`: the same with a logistic model. `steps`: 30-16-1, 30 rounds of one step
-//! over all rows, no longer than 1.
+//! over all rows, no longer than 1. `--private`: `epsilon8`, `epsilon4`, `epsilon2` and `epsilon1`: as `steps`, with each row's gradient no
+//! longer than 1 and each site's own noise, for this ε over all rounds at δ 10⁻⁵; and `steps`, the control.
 //!
-//! **Read-off control.** One exact step on few rows: units of the first layer whose quotient of gradients is a row, within .02
+//! **Rows read off.** One exact step on few rows: units of the first layer whose quotient of gradients is a row, within .02
 //! deviations in every cell. It shows that the bench finds what there is to be found.
+//!
+//! **Gradient matching.** The same step: rows are searched for whose gradient is the one that was seen, with their number and classes
+//! known. Share of cells within .319 deviations, beside what guessing reaches; to the letter in `matching.rs`.
 
 mod attack;
+mod exact;
 mod linear;
+mod matching;
 mod network;
 mod play;
+mod promise;
 mod readoff;
+#[path = "../shared/records.rs"]
+mod records;
 mod report;
+#[path = "../shared/seeds.rs"]
+mod seeds;
 mod sums;
 mod world;
 
 use anyhow::{bail, Context, Result};
 use clap::Parser;
-use report::{Membership, Read, Record};
-use std::{
-    fs::{File, OpenOptions},
-    io::{BufRead, BufReader, Write},
-    ops::RangeInclusive,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use exact::Setting;
+use matching::Search;
+use report::{bars, Matched, Membership, Read, Record, Tried};
+use std::{path::PathBuf, time::Instant};
 use world::Arm;
 
-/// Hidden units of the read-off control.
-const WIDTHS: [u32; 3] = [16, 256, 1_024];
 /// Rows of a site, where its own step is seen.
 const ROWS: [usize; 6] = [1, 4, 8, 16, 32, 49];
 /// Rows of each of three sites, where the sum of their steps is seen.
 const SUMMED: [usize; 3] = [4, 8, 16];
-/// Runs of each cell of the read-off control.
-const RUNS: u32 = 40;
+/// Steps that rows are read off.
+const READ: Tried<'static> = Tried { widths: &[16, 256, 1_024], rows: &ROWS, summed: &SUMMED };
+/// Runs of each.
+const READ_RUNS: u32 = 40;
+/// Steps that rows are searched for in.
+const MATCHED: Tried<'static> = Tried { widths: &[16, 256], rows: &ROWS, summed: &SUMMED };
+/// Runs of each.
+const MATCHED_RUNS: u32 = 10;
+/// How hard.
+const SEARCH: Search = Search { starts: 6, steps: 1_500 };
 
 /// What updates, masked sums and models tell about single records. The definitions stand in the head of this example's source, and
 /// in docs/masks.md.
 #[derive(Parser)]
 struct Arguments {
-    /// How studies train; left out: in each way, one after the other.
+    /// How studies train; left out: in each way without a promise, one after the other.
     #[arg(long, value_enum, value_delimiter = ',')]
     arms: Vec<Arm>,
-    /// Draws of the sites, both ends included.
-    #[arg(long, default_value = "1..5")]
-    seeds: String,
+    /// The membership game of private studies, beside the same without noise, and nothing else.
+    #[arg(long, conflicts_with = "arms")]
+    private: bool,
+    /// Draws of the sites, both ends included; left out: 1..5, and with --private 1..20.
+    #[arg(long)]
+    seeds: Option<String>,
     /// Studies of each draw, shadows included.
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(12..))]
     studies: u32,
@@ -72,88 +88,111 @@ struct Arguments {
     only_tables: bool,
 }
 
+/// A part that is measured, and kept, at once.
+#[derive(Clone, Copy)]
+enum Job {
+    /// The membership game, of one draw.
+    Game { arm: Arm, seed: u64, studies: u32 },
+    /// Rows read off.
+    Read(Setting),
+    /// Rows searched for.
+    Matched(Setting),
+}
+
+impl Job {
+    fn is_done(self, records: &[Record]) -> bool {
+        records.iter().any(|record| match self {
+            Self::Game { arm, seed, studies } => record.is_game(arm, seed, studies),
+            Self::Read(setting) => record.is_read(setting, READ_RUNS),
+            Self::Matched(setting) => record.is_matched(setting, MATCHED_RUNS, SEARCH),
+        })
+    }
+
+    fn name(self) -> String {
+        let of = |Setting { width, rows, sites }: Setting| match sites {
+            1 => format!("{width} hidden units, the step of a site with {rows} rows"),
+            _ => format!("{width} hidden units, the masked sum of {sites} sites with {rows} rows each"),
+        };
+        match self {
+            Self::Game { arm, seed, studies } => format!("membership, {}, seed {seed}, {studies} studies", arm.name()),
+            Self::Read(setting) => format!("read off, {}, {READ_RUNS} runs", of(setting)),
+            Self::Matched(setting) => format!("matching, {}, {MATCHED_RUNS} runs", of(setting)),
+        }
+    }
+
+    fn run(self) -> Result<Vec<Record>> {
+        match self {
+            Self::Game { arm, seed, studies } => {
+                let found = play::game(arm, seed, studies, true)?;
+                let record = |found: play::Measured| {
+                    Record::Membership(Membership {
+                        arm: arm.name().to_owned(),
+                        seed,
+                        studies,
+                        view: found.view,
+                        whitened: found.whitened,
+                        auc: found.worth.auc,
+                        found: found.worth.found,
+                    })
+                };
+                Ok(found.into_iter().map(record).collect())
+            }
+            Self::Read(setting) => {
+                let share = readoff::read_off(setting, READ_RUNS)?;
+                Ok(vec![Record::Read(Read { setting, runs: READ_RUNS, share })])
+            }
+            Self::Matched(setting) => {
+                let cells = matching::cells(setting, MATCHED_RUNS, SEARCH)?;
+                let (found, guessed) = (cells.found, cells.guessed);
+                Ok(vec![Record::Matched(Matched { setting, runs: MATCHED_RUNS, search: SEARCH, found, guessed })])
+            }
+        }
+    }
+}
+
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let seeds = range(&arguments.seeds)?;
+    let usual = if arguments.private { "1..20" } else { "1..5" };
+    let seeds = seeds::range(arguments.seeds.as_deref().unwrap_or(usual))?;
     rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
-    let mut records = match &arguments.json {
-        Some(path) if path.exists() => read(path)?,
-        _ => Vec::new(),
-    };
-    let keep = |records: &mut Vec<Record>, new: Vec<Record>| -> Result<()> {
-        if let Some(path) = &arguments.json {
-            add(path, &new)?;
-        }
-        records.extend(new);
-        Ok(())
-    };
+    let mut records: Vec<Record> = arguments.json.as_deref().map_or(Ok(Vec::new()), records::read)?;
     if !arguments.only_tables {
-        let arms = if arguments.arms.is_empty() { Arm::ALL.to_vec() } else { arguments.arms.clone() };
-        for (arm, seed) in arms.iter().flat_map(|arm| seeds.clone().map(move |seed| (*arm, seed))) {
-            if records.iter().any(|record| record.is_of(arm.name(), seed, arguments.studies)) {
-                continue;
-            }
-            let began = Instant::now();
-            let found = play::game(arm, seed, arguments.studies, true)
-                .with_context(|| format!("{}, seed {seed}", arm.name()))?;
-            let new = found.into_iter().map(|found| {
-                Record::Membership(Membership {
-                    arm: arm.name().to_owned(),
-                    seed,
-                    studies: arguments.studies,
-                    view: found.view,
-                    whitened: found.whitened,
-                    auc: found.worth.auc,
-                    found: found.worth.found,
-                })
-            });
-            keep(&mut records, new.collect())?;
-            eprintln!(
-                "{}, seed {seed}: {} studies, {:.0} s",
-                arm.name(),
-                arguments.studies,
-                began.elapsed().as_secs_f64()
-            );
+        let arms = match (&arguments.arms[..], arguments.private) {
+            ([], true) => Arm::PRIVATE.to_vec(),
+            ([], false) => Arm::PLAIN.to_vec(),
+            (named, _) => named.to_vec(),
+        };
+        let mut jobs: Vec<Job> = Vec::new();
+        for arm in arms {
+            jobs.extend(seeds.clone().map(|seed| Job::Game { arm, seed, studies: arguments.studies }));
         }
-        let cells = ROWS.map(|rows| (rows, 1)).into_iter().chain(SUMMED.map(|rows| (rows, 3)));
-        for (width, (rows, sites)) in WIDTHS.into_iter().flat_map(|width| cells.clone().map(move |cell| (width, cell)))
-        {
-            if records.iter().any(|record| record.is_cell(width, rows, sites)) {
-                continue;
+        if !arguments.private {
+            jobs.extend(READ.settings().into_iter().map(Job::Read));
+            jobs.extend(MATCHED.settings().into_iter().map(Job::Matched));
+        }
+        jobs.retain(|job| !job.is_done(&records));
+        let start = Instant::now();
+        for (place, job) in jobs.iter().enumerate() {
+            eprintln!("{} of {}: {}", place + 1, jobs.len(), job.name());
+            let began = Instant::now();
+            let new = job.run().with_context(|| job.name())?;
+            if let Some(path) = &arguments.json {
+                records::add(path, &new)?;
             }
-            let share = readoff::read_off(width, rows, sites, RUNS)?;
-            keep(&mut records, vec![Record::Read(Read { width, rows, sites, runs: RUNS, share })])?;
+            records.extend(new);
+            let (this, all) = (began.elapsed().as_secs_f64(), start.elapsed().as_secs_f64());
+            eprintln!("  {this:.1} s; {:.1} min since the start", all / 60.0);
         }
     }
     records.retain(|record| record.is_asked(&seeds, arguments.studies));
-    print!("{}", report::tables(&records, &ROWS, &SUMMED, &WIDTHS));
-    match report::missed(&records) {
-        missed if missed.is_empty() => Ok(()),
-        missed => bail!("bars that do not hold:\n{}", missed.join("\n")),
+    if arguments.private {
+        print!("{}", report::private(&records));
+    } else {
+        print!("{}", report::tables(&records, &READ, &MATCHED));
     }
-}
-
-fn range(text: &str) -> Result<RangeInclusive<u64>> {
-    let (first, last) = text.split_once("..").unwrap_or((text, text));
-    let (first, last) = (first.parse()?, last.parse()?);
-    if first > last {
-        bail!("no seeds from {first} to {last}");
+    let missed = bars(&records).into_iter().filter(|bar| !bar.holds()).map(|bar| bar.line()).collect::<String>();
+    if !missed.is_empty() {
+        bail!("bars that do not hold:\n{missed}");
     }
-    Ok(first..=last)
-}
-
-fn read(path: &Path) -> Result<Vec<Record>> {
-    let file = BufReader::new(File::open(path).with_context(|| path.display().to_string())?);
-    file.lines().map(|line| Ok(serde_json::from_str(&line?)?)).collect()
-}
-
-fn add(path: &Path, records: &[Record]) -> Result<()> {
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    let mut text = String::new();
-    for record in records {
-        text.push_str(&serde_json::to_string(record)?);
-        text.push('\n');
-    }
-    file.write_all(text.as_bytes())?;
     Ok(())
 }

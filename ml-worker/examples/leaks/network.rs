@@ -40,8 +40,8 @@ impl Network {
         Parts { first_bias, first, second_bias, second }
     }
 
-    /// What the first layer gives.
-    fn units(&self, parts: &Parts<'_>, row: &[f64]) -> Vec<f64> {
+    /// What the first layer gives, before its ReLU.
+    pub fn units(&self, parts: &Parts<'_>, row: &[f64]) -> Vec<f64> {
         let weights = parts.first.chunks_exact(self.inputs);
         weights.zip(parts.first_bias).map(|(weights, bias)| dot(weights, row) + bias).collect()
     }
@@ -71,7 +71,7 @@ impl Network {
     pub fn gradient(&self, model: &[f64], row: &[f64], positive: bool) -> Vec<f64> {
         let parts = self.parts(model);
         let units = self.units(&parts, row);
-        let wrong = |logit: f64| 1.0 / (1.0 + (-logit).exp()) - f64::from(u8::from(positive));
+        let wrong = |logit: f64| sigmoid(logit) - f64::from(u8::from(positive));
         let mut gradient = Vec::with_capacity(self.parameters());
         if self.hidden == 0 {
             let d = wrong(units[0]);
@@ -91,7 +91,27 @@ impl Network {
     }
 }
 
-/// The inner product.
+/// The probability that a logit stands for.
+pub fn sigmoid(logit: f64) -> f64 {
+    1.0 / (1.0 + (-logit).exp())
+}
+
+/// The inner product of two vectors of the same length.
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+    // four sums beside each other: the compiler may not part one by itself, and each addition would wait for the one before
+    let (fours, others) = (a.chunks_exact(4), b.chunks_exact(4));
+    let rest = fours.remainder().iter().zip(others.remainder());
+    let rest: f64 = rest.map(|(a, b)| a * b).sum();
+    let mut sums = [0f64; 4];
+    for (a, b) in fours.zip(others) {
+        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum += a * b;
+        }
+    }
+    rest + (sums[0] + sums[1]) + (sums[2] + sums[3])
+}
+
+/// Numbers of a file, as the attacker computes with them.
+pub fn wide(numbers: &[f32]) -> Vec<f64> {
+    numbers.iter().map(|x| f64::from(*x)).collect()
 }

@@ -1,6 +1,10 @@
 //! The rows and the studies of the membership game.
 
-use super::{attack::Candidate, network::Network};
+use super::{
+    attack::Candidate,
+    network::Network,
+    promise::{Promise, ROUNDS},
+};
 use anyhow::Result;
 use consilium_ml_worker::{
     data::{demo, Rows},
@@ -22,11 +26,21 @@ pub enum Arm {
     Logistic,
     /// 30-16-1, 30 rounds of a single step over all rows, of length 1 at most.
     Steps,
+    /// 30-16-1, 30 rounds of a single step over all rows, each row's gradient of length 1 at most, with each site's noise for ε 8.
+    Epsilon8,
+    /// The same for ε 4.
+    Epsilon4,
+    /// The same for ε 2.
+    Epsilon2,
+    /// The same for ε 1.
+    Epsilon1,
 }
 
 impl Arm {
-    /// All of the bench.
-    pub const ALL: [Self; 3] = [Self::Net, Self::Logistic, Self::Steps];
+    /// Without a promise.
+    pub const PLAIN: [Self; 3] = [Self::Net, Self::Logistic, Self::Steps];
+    /// With one, beside the same without noise: what is found there is the control.
+    pub const PRIVATE: [Self; 5] = [Self::Steps, Self::Epsilon8, Self::Epsilon4, Self::Epsilon2, Self::Epsilon1];
 
     /// Its name, as the command line has it.
     pub fn name(self) -> &'static str {
@@ -34,7 +48,23 @@ impl Arm {
             Self::Net => "net",
             Self::Logistic => "logistic",
             Self::Steps => "steps",
+            Self::Epsilon8 => "epsilon8",
+            Self::Epsilon4 => "epsilon4",
+            Self::Epsilon2 => "epsilon2",
+            Self::Epsilon1 => "epsilon1",
         }
+    }
+
+    /// What is promised; none: nothing is.
+    pub fn promise(self) -> Option<Promise> {
+        let (epsilon, sigma_1024) = match self {
+            Self::Net | Self::Logistic | Self::Steps => return None,
+            Self::Epsilon8 => (8.0, 3_579),
+            Self::Epsilon4 => (4.0, 6_494),
+            Self::Epsilon2 => (2.0, 12_057),
+            Self::Epsilon1 => (1.0, 22_690),
+        };
+        Some(Promise { epsilon, sigma_1024 })
     }
 
     /// The study, and its rounds.
@@ -48,10 +78,11 @@ impl Arm {
         match self {
             Self::Net => {}
             Self::Logistic => spec.model = Model::Logistic {},
-            Self::Steps => {
-                rounds = 30;
+            _ => {
+                rounds = ROUNDS;
                 spec.training.optimizer = Optimizer::Sgd { learning_rate: 1.0, momentum: 0.0, nesterov: false };
-                spec.training.clip = Some(Clip::Norm(1.0));
+                // of a private study each row's gradient is shortened, and no mean of them
+                spec.training.clip = Some(Clip::Norm(1.0)).filter(|_| self == Self::Steps);
                 (spec.training.batch_size, spec.training.epochs) = (1_000, 1);
             }
         }
@@ -150,7 +181,7 @@ impl World {
         Shares { secrets: secrets.collect(), rows: rows.iter().map(|rows| self.rows(rows)).collect(), members }
     }
 
-    /// Some rows of the four sites', drawn for one run of the read-off control.
+    /// Some rows of the four sites', drawn for one run with an exact step.
     pub fn drawn(&self, run: u32, count: usize) -> Vec<usize> {
         let parts: [&[u8]; 2] = [&self.seed.to_le_bytes(), &run.to_le_bytes()];
         let mut all = [self.sites.concat(), self.candidates.clone()].concat();
@@ -169,6 +200,28 @@ impl World {
     /// Features of a row.
     pub fn features(&self, row: usize) -> &[f32] {
         &self.features[row]
+    }
+
+    /// Whether a row is of the positive class.
+    pub fn is_positive(&self, row: usize) -> bool {
+        self.labels[row] == 1
+    }
+
+    /// The value of any patient in a column.
+    pub fn somebodys(&self, column: usize, chance: &mut Stream) -> f64 {
+        let row = chance.below(self.features.len() as u32);
+        f64::from(self.features[row as usize][column])
+    }
+
+    /// The middle value of each column.
+    pub fn medians(&self) -> Vec<f64> {
+        let width = self.features.first().map_or(0, Vec::len);
+        let median = |column: usize| {
+            let mut values: Vec<f32> = self.features.iter().map(|row| row[column]).collect();
+            values.sort_by(f32::total_cmp);
+            f64::from(values[values.len() / 2])
+        };
+        (0..width).map(median).collect()
     }
 }
 

@@ -12,6 +12,11 @@
 //! σ is the least in 1/1024 that keeps ε over all steps at δ 10⁻⁵ (`privacy/`). *Lost* is the AUC of the same seed without noise,
 //! clipped all the same, less that with it. Settings and bars were set before anything was run here, on other seeds and other code.
 
+mod kept;
+#[path = "../shared/records.rs"]
+mod records;
+#[path = "../shared/seeds.rs"]
+mod seeds;
 mod world;
 
 use anyhow::{bail, Context, Result};
@@ -33,15 +38,15 @@ use consilium_primitives::{rules::capped_against, Masked, Merge, MergeRule, Weig
 use consilium_privacy::SharedNoise;
 use consilium_study::Optimizer;
 use rayon::prelude::*;
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, path::PathBuf};
 use world::{Site, World};
 
 /// Cap on any one site's weight, as a study has it that names none: a half, in parts per million.
 const MAX_SHARE: u32 = 500_000;
 /// ε, and 1024·σ of local noise (q .25, 80 steps).
-const LOCAL: [(f64, u32); 4] = [(1.0, 9459), (2.0, 5130), (4.0, 2885), (8.0, 1735)];
+pub(crate) const LOCAL: [(f64, u32); 4] = [(1.0, 9459), (2.0, 5130), (4.0, 2885), (8.0, 1735)];
 /// 1024·σ for ε 1 of one step in each of 30 rounds (q 1).
-const ONE_STEP: u32 = 22690;
+pub(crate) const ONE_STEP: u32 = 22690;
 /// The fewest sites whose sum is opened, and those of them that may be curious: the others share the noise.
 const LEAST: u32 = 4;
 const CURIOUS: u32 = 1;
@@ -52,10 +57,14 @@ struct Arguments {
     /// Seeds, both ends included.
     #[arg(long, default_value = "1..20")]
     seeds: String,
+    /// Keeps what was measured, one line each. What stands there already is not measured again.
+    #[arg(long)]
+    json: Option<PathBuf>,
 }
 
 /// How a study trains.
-struct Arm {
+#[derive(Debug)]
+pub(crate) struct Arm {
     model: &'static str,
     optimizer: &'static str,
     rounds: u32,
@@ -70,17 +79,17 @@ fn mean() -> Merge {
     Merge::by(MergeRule::Mean(Weighting::Samples))
 }
 
-const LOGISTIC: &str = "[model.logistic]";
-const DENSE: &str = "[model.dense]\nhidden = [16]\nactivation = \"relu\"";
+pub(crate) const LOGISTIC: &str = "[model.logistic]";
+pub(crate) const DENSE: &str = "[model.dense]\nhidden = [16]\nactivation = \"relu\"";
 const HALF: &str = "{ sgd = { learning_rate = 0.5 } }";
 const WHOLE: &str = "{ sgd = { learning_rate = 1.0 } }";
 
 impl Arm {
-    const fn local(model: &'static str) -> Self {
+    pub(crate) const fn local(model: &'static str) -> Self {
         Self { model, optimizer: HALF, rounds: 10, rate_ppm: 250_000, steps: 8, clip: 0.5, shared: false }
     }
 
-    const fn one_step(shared: bool) -> Self {
+    pub(crate) const fn one_step(shared: bool) -> Self {
         Self { model: DENSE, optimizer: WHOLE, rounds: 30, rate_ppm: 1_000_000, steps: 1, clip: 1.0, shared }
     }
 
@@ -150,17 +159,15 @@ impl Arm {
     }
 
     /// The same of many seeds.
-    fn aucs(&self, seeds: &RangeInclusive<u64>, sigma: f64) -> Result<Vec<f64>> {
-        seeds
-            .clone()
-            .into_par_iter()
-            .map(|seed| self.auc(seed, sigma).with_context(|| format!("seed {seed}")))
-            .collect()
+    pub(crate) fn aucs(&self, seeds: &RangeInclusive<u64>, sigma: f64) -> Result<Vec<f64>> {
+        let what = format!("{self:?}, sigma {sigma}");
+        let auc = |seed| kept::auc(&what, seed, || self.auc(seed, sigma)).with_context(|| format!("seed {seed}"));
+        seeds.clone().into_par_iter().map(auc).collect()
     }
 }
 
 /// Mean and its standard error.
-fn of_all(numbers: &[f64]) -> (f64, f64) {
+pub(crate) fn of_all(numbers: &[f64]) -> (f64, f64) {
     let n = numbers.len() as f64;
     let mean = numbers.iter().sum::<f64>() / n;
     let variance = numbers.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / (n - 1.0).max(1.0);
@@ -168,7 +175,7 @@ fn of_all(numbers: &[f64]) -> (f64, f64) {
 }
 
 /// `first − second`, seed by seed.
-fn less(first: &[f64], second: &[f64]) -> Vec<f64> {
+pub(crate) fn less(first: &[f64], second: &[f64]) -> Vec<f64> {
     first.iter().zip(second).map(|(a, b)| a - b).collect()
 }
 
@@ -221,10 +228,9 @@ fn shared(seeds: &RangeInclusive<u64>, all: &mut bool) -> Result<()> {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let ends = arguments.seeds.split_once("..").context("seeds: FIRST..LAST")?;
-    let seeds: RangeInclusive<u64> = ends.0.parse()?..=ends.1.parse()?;
-    if seeds.is_empty() {
-        bail!("seeds {}: the first is larger than the last", arguments.seeds);
+    let seeds = seeds::range(&arguments.seeds)?;
+    if let Some(path) = &arguments.json {
+        kept::open(path)?;
     }
     let mut all = true;
     let bars =

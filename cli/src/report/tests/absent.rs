@@ -31,13 +31,8 @@ fn absent() -> Document {
         figures: figures(),
     };
     let study = study();
-    let mut document = Document { figures: vec![told], ..document() };
-    document.answers =
-        Known { study: &study, question: &document.question, figures: &document.figures, held_out: None, unread: &[] }
-            .answers();
-    document.faults = faults::faults(&study, None, &crate::show::Names::new());
-    document.study = study;
-    document
+    let faults = faults::faults(&study, None, &crate::show::Names::new());
+    answered(Document { study, faults, figures: vec![told], ..document() })
 }
 
 #[test]

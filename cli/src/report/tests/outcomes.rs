@@ -37,15 +37,7 @@ fn of(outcome: Outcome, metric: Metric, fits: [Fit; 2]) -> Document {
     document.question = Question::of(&spec);
     document.figures = vec![told];
     document.held_out = Some(held_out);
-    let known = Known {
-        study: &document.study,
-        question: &document.question,
-        figures: &document.figures,
-        held_out: document.held_out.as_ref(),
-        unread: &[],
-    };
-    let (answers, limits) = (known.answers(), known.limits());
-    Document { answers, limits, ..document }
+    answered(document)
 }
 
 #[test]

@@ -13,15 +13,7 @@ fn nothing_is_shown_as_a_negative_zero() {
             (curves.slope, curves.in_the_large) = (Some(-0.000_1), Some(-0.000_1));
         }
     }
-    let mut document = Document { figures: told, ..document() };
-    let known = Known {
-        study: &document.study,
-        question: &document.question,
-        figures: &document.figures,
-        held_out: None,
-        unread: &[],
-    };
-    document.answers = known.answers();
+    let document = answered(Document { figures: told, ..document() });
     for text in [render(&document), card::text(&document), document.answers.sure.join("\n")] {
         assert!(text.contains("0.000 to +0.030"), "{text}");
         assert!(!text.contains("-0.000") && !text.contains("−0.000") && !text.contains("+0.000"), "{text}");

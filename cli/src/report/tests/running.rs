@@ -10,15 +10,7 @@ fn without_a_model(stage: &str, phase: &str) -> Document {
     let study = &mut document.study;
     (study.certificate, study.stage, study.phase) = (None, stage.into(), phase.into());
     (document.figures, document.held_out) = (Vec::new(), None);
-    let known = Known {
-        study: &document.study,
-        question: &document.question,
-        figures: &[],
-        held_out: None,
-        unread: &document.unread,
-    };
-    let (answers, limits) = (known.answers(), known.limits());
-    Document { answers, limits, ..document }
+    answered(document)
 }
 
 #[test]
@@ -68,11 +60,8 @@ fn a_study_nobody_has_enrolled_in_is_about_no_rows() {
     let mut document = without_a_model("enrolling", "enrolling");
     let study = &mut document.study;
     (study.members, study.rounds, study.round) = (Vec::new(), Vec::new(), 0);
-    let known =
-        Known { study: &document.study, question: &document.question, figures: &[], held_out: None, unread: &[] };
-    document.answers = known.answers();
     (document.faults, document.unread) = (Vec::new(), Vec::new());
-    let page = render(&document);
+    let page = render(&answered(document));
     assert!(page.contains("No site has signed for rows to train on yet.") && !page.contains("nobody."), "{page}");
     assert!(
         page.contains("It is at: enrolling.") && page.contains("Nothing that is known: no round has closed."),

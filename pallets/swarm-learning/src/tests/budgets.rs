@@ -56,7 +56,7 @@ fn an_institution_declares_so_many_budgets_and_no_more() {
 }
 
 /// A round of it costs about ε 1.6, two 2.2.
-fn privacy() -> Privacy {
+pub(super) fn privacy() -> Privacy {
     Privacy {
         unit: PrivacyUnit::Record,
         rate_ppm: 250_000,
@@ -76,15 +76,15 @@ fn private() -> StudyRules {
     StudyRules { privacy: Some(privacy()), max_rounds: 9, ..rules() }
 }
 
-fn set(n: u8) -> Hash {
+pub(super) fn set(n: u8) -> Hash {
     dataset_id(&id(n), "oncology-2026")
 }
 
-fn declare(n: u8, limit_micro: u32) {
+pub(super) fn declare(n: u8, limit_micro: u32) {
     assert_ok!(Swarm::declare_budget(signed(n), set(n), limit_micro, 5, PrivacyUnit::Record));
 }
 
-fn enrol_private(n: u8, study: StudyId, dataset: Hash) -> DispatchResult {
+pub(super) fn enrol_private(n: u8, study: StudyId, dataset: Hash) -> DispatchResult {
     Swarm::enrol_private(signed(n), study, info(study).agreement, 100, dataset)
 }
 
