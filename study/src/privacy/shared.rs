@@ -35,8 +35,9 @@ pub struct SumsSpec {
 ///
 /// Word `k` of a site is `round(2^s · (Σ clip(∇)_k + n_k))` modulo 2³², with the gradients at the base model of the units that the round's
 /// one step draws, `s` = [`SharedNoise::exponent`] and `n` normal of deviation [`SharedNoise::deviation`]. No weight, learning rate,
-/// optimiser or penalty is in it, it is at no time in single precision and is held at no bound: whatever treats a site's part by what its
-/// rows made of it would end the argument that only the sum is released. With the sum `S` over the sites `U`, read with its sign, whose
+/// optimiser or penalty is in it, noise is added in double precision and nothing but the grid rounds what it is added to, and no number is
+/// held at a bound: whatever treats a site's part by what its rows and its noise made of it would end the argument that only the sum is
+/// released. With the sum `S` over the sites `U`, read with its sign, whose
 /// signed samples are `W` together, the merged step is `−η ÷ q · S · 2^−s ÷ W`; beyond ±2³⁰ it is void.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SharedSum {
