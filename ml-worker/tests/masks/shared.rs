@@ -138,6 +138,9 @@ fn where_sites_share_the_noise_nothing_is_trained_without_masks_nor_for_rules_th
     other.rules.privacy.as_mut().unwrap().sigma_1024 /= 2;
     assert_eq!(net.failed(1, &net.work(1, Kind::Model), &other), FailureCode::Refused);
     assert!((0..2).all(|n| net.labs[n].home().datasets().unwrap().is_empty()), "nothing was reserved");
+    // as it was agreed it is done
+    (0..2).for_each(|n| train(&net, n));
+    assert!((0..2).all(|n| lines(&net, n) == 1));
 }
 
 /// Of fewer sites than were agreed on, a sum has less noise: whatever set the node names, it stays closed.
