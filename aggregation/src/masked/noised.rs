@@ -74,11 +74,10 @@ pub fn mask_noised(
     enough_masks(streams)?;
     let masked = MaskedLayout::model(round.layout)?;
     let bytes = fs::read(own.path).map_err(|error| FilesError::Io { path: own.path.into(), error })?;
-    let words = masked.decode(&bytes, own.duty).map_err(|error| FilesError::Input { input: 0, error })?;
-    let (mut words, padded) = (words, masked.padded());
-    words.truncate(padded);
+    let mut words = masked.decode(&bytes, own.duty).map_err(|error| FilesError::Input { input: 0, error })?;
+    words.truncate(masked.padded());
     streams.add(0, &mut words);
-    let figures = own.figures.masked(streams, padded);
+    let figures = own.figures.masked(streams, masked.padded());
     Ok(masked.encode(duty, words.into_iter().chain(figures)))
 }
 

@@ -199,7 +199,19 @@ impl Screen<'_> {
             }
             .into(),
         );
+        lines.extend(self.shared());
         lines
+    }
+
+    /// What a promise rests on that other sites help to keep.
+    fn shared(&self) -> Option<String> {
+        let privacy = self.spec.privacy.as_ref().filter(|_| self.spec.shares_noise())?;
+        Some(format!(
+            "what is promised of our rows rests on masks and on the other sites: by itself, our part of a sum has a part of the noise only. \
+             More than {} of the others who act together, or who add no noise, and whoever takes the masks off one day, can learn more \
+             than ε says (docs/privacy.md)",
+            privacy.colluders()
+        ))
     }
 
     fn stays(&self) -> Vec<String> {
@@ -219,6 +231,7 @@ mod tests {
     use super::*;
     use crate::audit::testing::{id, World};
     use consilium_primitives::Masked;
+    use consilium_study::StudyFile;
 
     #[test]
     fn whoever_signs_reads_what_the_study_is_what_leaves_and_what_stays() {
@@ -304,6 +317,35 @@ mod tests {
         assert!(!text.contains("as training on our rows has changed them"), "{text}");
         let all = screen.lines().join("\n");
         assert!(all.contains("updates are masked") && all.contains("moves no number by more than 4"), "{all}");
+        assert!(!all.contains("rests on masks and on the other sites"), "{all}");
+    }
+
+    #[test]
+    fn of_noise_that_sites_share_is_said_on_whom_its_promise_rests() {
+        let world = World::new();
+        let file = StudyFile::parse(include_str!("../../../examples/breast-cancer/shared.toml")).unwrap();
+        let (spec, mut study) = (file.spec(), world.history.info.state.clone());
+        study.rules = file.rules(2_000, 4).unwrap();
+        let screen = Screen {
+            number: 4,
+            agreement: Hash::zero(),
+            study: &study,
+            spec: &spec,
+            own: id(2),
+            participants: &[id(1), id(2), id(3)],
+            names: &world.history.names,
+            looked: None,
+            samples: Some(70),
+        };
+        let all = screen.lines().join("\n");
+        for part in [
+            "rests on masks and on the other sites",
+            "More than 1 of the others who act together",
+            "3 sites together add as much",
+            "No number of the sum of all gradients goes beyond 4096",
+        ] {
+            assert!(all.contains(part), "{part} in\n{all}");
+        }
     }
 
     #[test]

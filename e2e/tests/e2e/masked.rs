@@ -1,5 +1,7 @@
 //! Masked sums among real processes: four institutions, of which one is lost at each moment of a round.
 
+mod shared;
+
 use super::{
     liars::{dropped, names, nobody_dissents, report, round, same_model},
     SITES, STUDY,

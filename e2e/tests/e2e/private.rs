@@ -1,11 +1,16 @@
-//! Two private studies on the same rows among real processes: what one has spent is gone for the other, at the site and on the chain.
+//! Private studies among real processes: what one has spent is gone for another on the same rows, at the site and on the chain; and sites
+//! that share the noise.
 
-use super::SITES;
+use super::{
+    liars::{names, nobody_dissents, report, round, same_model},
+    SITES,
+};
 use consilium_e2e::{bin_dir, free_port, workspace, Run};
 use consilium_primitives::budget::epsilon_micro;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::{
+    collections::BTreeSet,
     fs,
     path::Path,
     process::{Command, Stdio},
@@ -209,6 +214,68 @@ fn two_private_studies_on_the_same_rows_have_one_budget_that_site_and_chain_keep
     let both: Vec<&[u64]> = both.iter().map(|rounds| rounds.as_slice()).collect();
     sums_are_right(&url, &both);
 
+    run.signal(Signal::SIGINT).unwrap();
+    let outcome = run.finish(Duration::from_secs(60)).unwrap();
+    assert!(outcome.orphans.is_empty(), "left running: {:?}", outcome.orphans);
+}
+
+/// Seeds of a site's own ledger, as it tells them apart.
+fn seeds(out: &Path, site: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(out.join(site).join("worker/ledger/localnet")).unwrap();
+    let entries = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    entries.map(|entry| entry["seed"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A sum with a wrong word in it is void; but it was opened, and so is the next one on the same model: two releases, each with noise of
+/// its own, and each charged.
+#[test]
+fn sites_that_share_the_noise_are_charged_for_every_round_and_a_void_one_is_followed_by_one_with_other_noise() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (out, port) = (scratch.path().join("out"), free_port().unwrap().to_string());
+    let url = format!("ws://127.0.0.1:{port}");
+    let what = ["localnet", "run", "--study", "examples/breast-cancer/shared.toml", "--out", out.to_str().unwrap()];
+    let how = ["--rounds", "5", "--epsilon", "4.5", "--keep", "--rpc-port", &port];
+    let all = [&what[..], &how].concat();
+    let mut run = Run::with_liars(scratch.path(), &all, "hospital-b=wrong-word@3").unwrap();
+    run.until(MINUTES, |run| run.said().contains("the network keeps running")).unwrap();
+    let blobs = out.join("hospital-b/blobs");
+    let audit = ["audit", "0", "--url", &url, "--blobs", blobs.to_str().unwrap()];
+    let over = |_: &Run| {
+        let (_, said) = consilium(&[&audit[..], &["--format", "json"]].concat());
+        serde_json::from_str::<Value>(&said).is_ok_and(|audit| audit["phase"] == "completed")
+    };
+    run.until(Duration::from_secs(60), over).unwrap();
+
+    // every sum is what files, shares and rules give; noise and cost follow from the specification
+    let audited = json(&audit);
+    assert!(audited["merges_recomputed"].as_u64() >= Some(3), "{audited:#}");
+    let findings = audited["findings"].as_array().unwrap();
+    let privacy = findings.iter().find(|finding| finding["what"] == "privacy").unwrap();
+    assert_eq!(privacy["verdict"], "verified", "{privacy:#}");
+    let mut all_seeds = BTreeSet::new();
+    for site in SITES {
+        assert_eq!(both_agree(&out, site), 5, "{site}");
+        let own = seeds(&out, site);
+        assert_eq!(own.len(), 5, "{site}: {own:?}");
+        all_seeds.extend(own);
+        // nobody has seen what a site adds by itself
+        let log = fs::read_to_string(out.join(site).join("node/courier/egress.log")).unwrap();
+        let sent = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].clone());
+        let kinds: BTreeSet<String> = sent.map(|kind| kind.as_str().unwrap().to_owned()).collect();
+        assert!(kinds.contains("masked") && !kinds.contains("update"), "{site}: {kinds:?}");
+    }
+    assert_eq!(all_seeds.len(), 20, "no noise is anybody else's");
+
+    let report = report(&out);
+    let (second, third, fourth) = (round(&report, 2), round(&report, 3), round(&report, 4));
+    assert_eq!(third["root"], "00".repeat(32), "{third:#}");
+    assert_eq!(fourth["base"], second["root"], "{fourth:#}");
+    for record in [&second, &third, &fourth] {
+        assert_eq!(names(&record["inputs"]), BTreeSet::from(SITES), "a sum over fewer is not opened: {record:#}");
+    }
+    assert_eq!(report["study"]["certificate"]["round"], 5, "{report:#}");
+    same_model(&out, &report, &SITES);
+    nobody_dissents(&out);
     run.signal(Signal::SIGINT).unwrap();
     let outcome = run.finish(Duration::from_secs(60)).unwrap();
     assert!(outcome.orphans.is_empty(), "left running: {:?}", outcome.orphans);

@@ -17,8 +17,8 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-use run::{Run, Watch};
 pub use private::Added;
+use run::{Run, Watch};
 pub use session::{logits_of, logits_on, Checkpoint, Halt, Keep, Seeds, Session, TrainError, Trained};
 /// The objective of a study, with class weights from these training rows.
 pub fn objective(spec: &StudySpec, training: Option<&Rows>) -> Objective {

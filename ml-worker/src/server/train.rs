@@ -132,7 +132,7 @@ impl Worker {
             ..Session::new(spec, &base, &got.rows.training, Some(&got.rows.validation), &state, &seeds)
         };
         let before = began.elapsed();
-        let trained = match &trainer {
+        let (came, training_loss, new_state) = match &trainer {
             Some(trainer) => {
                 let update = self.train_outside(trainer, (order, &got, &base), (&halt, &stopped))?;
                 let state = OptimizerState::default();
@@ -144,7 +144,6 @@ impl Worker {
                 other => other?,
             },
         };
-        let (came, training_loss, new_state) = trained;
         let training = began.elapsed().saturating_sub(before);
         let layout = spec.layout().map_err(other)?;
         let file = match came {

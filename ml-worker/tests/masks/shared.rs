@@ -13,19 +13,12 @@ use consilium_primitives::{masks::DEALT, round::Kind, DutyKind, DutyOutput, Duty
 use consilium_study::StudyFile;
 use std::fs;
 
-/// The example's private study with one step a round, in which sums over at least so many sites have all of the noise.
+/// The example's study with shared noise, in which sums over at least so many sites have all of it.
 fn shared(least: u32) -> Net {
-    let mut text = include_str!("../../../examples/breast-cancer/private.toml").to_owned();
-    for (from, to) in [
-        ("min_participants = 3", format!("min_participants = {least}\nmasked = true\nmax_share = 1.0")),
-        ("rate = 0.25 ", "rate = 1.0 ".into()),
-        ("steps = 8 ", "steps = 1 ".into()),
-        ("unit = \"record\"", "unit = \"record\"\nnoise = \"shared\"".into()),
-    ] {
-        assert!(text.contains(from), "{from}");
-        text = text.replace(from, &to);
-    }
-    let file = StudyFile::parse(&text).unwrap();
+    let text = include_str!("../../../examples/breast-cancer/shared.toml");
+    let four = "min_participants = 4 ";
+    assert!(text.contains(four));
+    let file = StudyFile::parse(&text.replace(four, &format!("min_participants = {least} "))).unwrap();
     let rules = file.rules(2_000, 4).unwrap();
     assert_eq!(rules.least_summed(), least);
     Net::agreed(file.spec(), rules, "masked = true\ndataset = \"demo\"\nepsilon = 100.0\n")
@@ -145,6 +138,9 @@ fn where_sites_share_the_noise_nothing_is_trained_without_masks_nor_for_rules_th
     other.rules.privacy.as_mut().unwrap().sigma_1024 /= 2;
     assert_eq!(net.failed(1, &net.work(1, Kind::Model), &other), FailureCode::Refused);
     assert!((0..2).all(|n| net.labs[n].home().datasets().unwrap().is_empty()), "nothing was reserved");
+    // as it was agreed it is done
+    (0..2).for_each(|n| train(&net, n));
+    assert!((0..2).all(|n| lines(&net, n) == 1));
 }
 
 /// Of fewer sites than were agreed on, a sum has less noise: whatever set the node names, it stays closed.

@@ -1,6 +1,7 @@
 //! A site's private training as the worker has it done.
 
 use super::support::demo_csv;
+use consilium_aggregation::masked::Noised;
 use consilium_ml_worker::{
     data::{read_table, Prepared, Rows, Split},
     learn::{
@@ -199,4 +200,32 @@ fn numbers_that_are_not_finite_end_it_and_say_where() {
     let error = site.result(&site.private(1_000_000, 1.0)).unwrap_err();
     assert_eq!(error.code(), FailureCode::NotFinite);
     assert!(error.to_string().starts_with("private training left the finite numbers in step "), "{error}");
+}
+
+/// An update has its part of the noise alone: it is not even made. What a site adds to a sum is the same bits wherever it is made.
+#[test]
+fn where_sites_share_the_noise_no_update_of_one_site_comes_out_and_what_it_adds_repeats() {
+    let mut site = Site::new(LAYERS, "{ sgd = { learning_rate = 0.5 } }");
+    let promise = "epsilon = 4.0\ndelta = 1e-5\nclip = 0.5\nrate = 1.0\nsteps = 1\nrounds = 10\nnoise = \"shared\"";
+    site.spec.privacy = Some(toml::from_str(promise).unwrap());
+    let several = site.private(1_000_000, 1.0);
+    let mut private = site.private(1_000_000, 1.0);
+    private.mechanism.steps = 1;
+    for refused in [&several, &private] {
+        let error = site.result(refused).unwrap_err();
+        assert_eq!(error.code(), FailureCode::Refused);
+        assert!(error.to_string().contains("too little"), "{error}");
+    }
+    let (state, seeds) = (OptimizerState::default(), seeds());
+    let grid = Noised::new(14, 0.5, 1.0);
+    let added = |private: &Private| site.session(private, &state, &seeds).add_to_sum(private, grid);
+    assert!(added(&several).is_err(), "the noise of several steps does not add up to a known one");
+    let one = added(&private).unwrap();
+    assert!(one.words.len() == site.base.len() && one.loss.is_finite());
+    for threads in [1, 2, 4] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert!(pool.install(|| added(&private).unwrap()) == one, "{threads} threads");
+    }
+    let other = Private { seed: [8; 32], ..private };
+    assert_ne!(added(&other).unwrap().words, one.words);
 }

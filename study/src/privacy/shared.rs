@@ -37,8 +37,8 @@ pub struct SumsSpec {
 /// one step draws, `s` = [`SharedNoise::exponent`] and `n` normal of deviation [`SharedNoise::deviation`]. No weight, learning rate,
 /// optimiser or penalty is in it, noise is added in double precision and nothing but the grid rounds what it is added to, and no number is
 /// held at a bound: whatever treats a site's part by what its rows and its noise made of it would end the argument that only the sum is
-/// released. With the sum `S` over the sites `U`, read with its sign, whose
-/// signed samples are `W` together, the merged step is `−η ÷ q · S · 2^−s ÷ W`; beyond ±2³⁰ it is void.
+/// released. With the sum `S` over the sites `U`, read with its sign, whose signed samples are `W` together, the merged step is
+/// `−η ÷ q · S · 2^−s ÷ W`; beyond ±2³⁰ it is void.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SharedSum {
     /// The noise.
@@ -144,7 +144,7 @@ impl StudySpec {
         if noise.units() < LEAST_UNITS {
             let problem = format!(
                 "{range} is too wide for noise of deviation {:.2e}, which must be {LEAST_UNITS} times the unit that numbers are rounded to: \
-                 set a smaller power of two, {USUAL_GRADIENTS} is usual",
+                 set a smaller power of two, or a larger privacy.clip",
                 noise.deviation()
             );
             return refuse("rules.masked_range", &problem);

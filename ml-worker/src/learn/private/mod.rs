@@ -8,7 +8,8 @@
 //!
 //! with the rate `q` of the coins and the *signed* count `N` of units, so that nothing but the sum depends on the records. No
 //! draw is cut short, and one without any unit is noise alone. What the optimiser makes of `g`, penalties and schedules
-//! included, costs nothing more.
+//! included, costs nothing more. Where the sites of a masked sum share the noise, a site makes no `g`:
+//! [`Session::add_to_sum`](super::Session::add_to_sum) gives its sum and its part of the noise on the agreed grid.
 //!
 //! Coins and noise are AES-256 in counter mode, keyed by a seed that is drawn for each duty and never used for another: a
 //! worker that is killed repeats the same bits. The bound is that of exact arithmetic; the numbers are rounded.

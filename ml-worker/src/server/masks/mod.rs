@@ -167,7 +167,8 @@ impl Worker {
             return (of_masks(kind) || plain).then(|| {
                 format!(
                     "this study's sums are masked (so say sites.toml, an earlier pairing here, or noise that sites share), and the node \
-                     asks for {kind:?} as if they were not: update the node; where people agreed on no masks, take `masked` out of the study's entry"
+                     asks for {kind:?} as if they were not: update the node; where people agreed on no masks, take `masked` out of the \
+                     study's entry"
                 )
             });
         };
