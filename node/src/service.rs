@@ -351,6 +351,7 @@ pub fn new_full(
             client: client.clone(),
             select_chain,
             import: block_import,
+            pool: transaction_pool.clone(),
             proposer,
             keystore: keystore_container.keystore(),
             sync: sync_service.clone(),
