@@ -183,7 +183,8 @@ impl_runtime_apis! {
             Consortium::recovery_error(&recovery, &consents).map(|text| text.as_bytes().to_vec())
         }
         fn idle() -> bool {
-            Consortium::idle() && SwarmLearning::idle()
+            // whether a study runs is known with one look
+            SwarmLearning::idle() && Consortium::idle()
         }
     }
 
