@@ -44,12 +44,15 @@ def disk(folder, a):
         time.sleep(SETTLED)
         both = {"idle": idle, "through rounds": running}
         before = {how: [growing(each) for each in chain.all] for how, chain in both.items()}
+        heights = {how: chain.height(chain.all[0]) for how, chain in both.items()}
         rounds, began = 0, time.monotonic()
         while (seconds := time.monotonic() - began) < 60 * a.minutes:
             running.over(running.study(text, made), MINUTES)
             rounds += ROUNDS
         yield Line("M7", f"rounds in {seconds / 60:.0f} minutes, with a chain beside it that is idle", rounds, "", None, None, 0)
         for how, chain in both.items():
+            blocks = chain.height(chain.all[0]) - heights[how]
+            yield Line("M7", f"a block, {how}", seconds / blocks, "s")
             for each, start, kind in zip(chain.all, before[how], ("archive", "pruned")):
                 grown = growing(each) - start
                 bar = 60 if (how, kind) == ("idle", "pruned") else None

@@ -8,7 +8,8 @@
 # Source: MIN_LOG_SIZE_BYTES in its src/db.rs; no option sets it.
 # Why it matters: a small chain writes 30 kB a block. A node at half a second a block takes some 60 MiB more memory over its first
 # 18 minutes, gives them back at once, and begins again, which looks like a leak to whoever watches for a quarter of an hour
-# (docs/scale.md). And what a power cut leaves of the last minutes is up to the system's own writing back (docs/durable.md).
+# (docs/scale.md). And what a power cut leaves of the last minutes is up to the system's own writing back. Our node therefore does the
+# library's background work itself, by its feature `instrumentation` (node/src/database/store.rs).
 #
 # Exits 0 while this is so, 1 when it has changed. Linux alone; needs Debian's strace to look for forced writes, and goes
 # without where there is none.

@@ -15,6 +15,7 @@ pub mod budgets;
 pub mod calls;
 pub mod consortium;
 mod finality;
+mod made;
 pub mod pulse;
 pub mod send;
 mod state;

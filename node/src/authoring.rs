@@ -3,10 +3,12 @@
 //! The SDK's worker makes them, and the loop here tells it when. The SDK's own loop (sc-consensus-slots 0.59.0) has slots of one length,
 //! and goes on with a slot only if it is later than the last: a clock that was an hour ahead and is put right leaves it silent
 //! for that hour, or until the node is started anew. This one goes by the clock as it is, makes no second block in a slot in
-//! which it has made one, and none while the clock is known to be wrong.
+//! which it has made one, and none while the clock is known to be wrong. While nothing on the chain waits for blocks it leaves slots out
+//! (`idle`).
 
 use crate::{
     clock::{system, Clock},
+    idle,
     types::{FullClient, FullPool, FullSelectChain, GrandpaImport},
 };
 use consilium_runtime::opaque::Block;
@@ -40,6 +42,8 @@ pub struct Authoring {
     pub select_chain: FullSelectChain,
     /// Where a block made here goes.
     pub import: GrandpaImport,
+    /// What waits to go into it.
+    pub pool: Arc<FullPool>,
     /// What goes into it.
     pub proposer: ProposerFactory<FullPool, FullClient>,
     /// Keys that sign it.
@@ -57,7 +61,7 @@ pub struct Authoring {
 impl Authoring {
     /// Makes blocks for as long as the node runs. It ends only where it cannot begin, having said why.
     pub async fn run(self) {
-        let Self { client, select_chain, import, proposer, keystore, sync, force, clock, telemetry } = self;
+        let Self { client, select_chain, import, pool, proposer, keystore, sync, force, clock, telemetry } = self;
         let mut slots = match sc_consensus_aura::slot_duration(&*client) {
             Ok(slots) => slots,
             Err(error) => return log::error!("no blocks can be made here: {error}"),
@@ -111,7 +115,7 @@ impl Authoring {
             let timestamp = sp_timestamp::InherentDataProvider::new(system().into());
             let slot = inherents::InherentDataProvider::from_timestamp_and_slot_duration(*timestamp, slots);
             let (number, parent) = (*slot, find_pre_digest::<Block, AuthoritySignature>(&head).ok());
-            if !used.may(number, parent) {
+            if !used.may(number, parent) || idle::leaves_out(&client, &pool, head.hash(), number) {
                 continue;
             }
             let info = SlotInfo::new(number, Box::new((slot, timestamp)), slots.as_duration(), head, None);

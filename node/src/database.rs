@@ -1,11 +1,49 @@
-//! What a database says that was made with other settings, for people.
+//! The chain's database, as a node's configuration names it, and what it says when something is wrong with it, for people.
 
-use sc_service::error::Error as ServiceError;
+mod store;
+
+use futures::future;
+use sc_service::{error::Error as ServiceError, Configuration, DatabaseSource};
 use sp_blockchain::Error as ChainError;
-use std::path::Path;
+use std::{future::Future, path::Path, sync::Arc};
+use store::{Opened, Pace, Store};
 
 /// The SDK's word for a database that keeps other states than its node is to keep.
 const OTHER_STATES: &str = "Incompatible pruning modes";
+
+/// Opens the database at the path that the configuration names, and puts it there in the path's place. What comes back ends when nothing can
+/// be written any more, which the log has said by then: a node that goes on would do so from memory alone.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn open(config: &mut Configuration) -> Result<impl Future<Output = ()> + Send + 'static, ServiceError> {
+    let path = match &config.database {
+        DatabaseSource::ParityDb { path } | DatabaseSource::Auto { paritydb_path: path, .. } => path.clone(),
+        other => return Err(ServiceError::Other(format!("--database: a chain is kept in paritydb, not in {other}"))),
+    };
+    let Opened { store, fresh, failed } =
+        Store::open(&path, Pace::default()).map_err(|error| unopened(&error, &path))?;
+    config.database = DatabaseSource::Custom { db: Arc::new(store), require_create_flag: fresh };
+    Ok(async move {
+        if failed.await.is_err() {
+            // it was closed in good order
+            future::pending::<()>().await;
+        }
+    })
+}
+
+/// Why a database cannot be opened.
+fn unopened(error: &parity_db::Error, path: &Path) -> ServiceError {
+    let path = path.display();
+    let text = match error {
+        parity_db::Error::Locked(_) => format!("the database at {path} is in use: a node with this --base-path runs already"),
+        error => format!(
+            "the database at {path} cannot be opened ({error}): see whether its disk is full or failing, and who owns that folder; if \
+             neither is wrong, delete it, and the chain is fetched anew"
+        ),
+    };
+    ChainError::Backend(text).into()
+}
 
 /// An error of the start; starting again does not mend a database that was made to keep other states.
 pub fn explained(error: ServiceError, base: &Path) -> sc_cli::Error {
@@ -25,6 +63,15 @@ pub fn explained(error: ServiceError, base: &Path) -> sc_cli::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_database_that_another_node_has_is_said_to_be_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = Store::open(dir.path(), Pace::default()).unwrap();
+        let Err(error) = Store::open(dir.path(), Pace::default()) else { panic!("opened twice") };
+        let told = unopened(&error, dir.path()).to_string();
+        assert!(told.contains("is in use") && told.contains(&dir.path().display().to_string()), "{told}");
+    }
 
     #[test]
     fn a_database_of_other_states_is_an_error_of_configuration_and_no_other_is() {

@@ -14,6 +14,7 @@ mod concluded;
 mod courier;
 mod database;
 mod found;
+mod idle;
 mod members;
 mod metrics;
 mod network;

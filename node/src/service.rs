@@ -8,6 +8,7 @@ use crate::{
     clock::{self, Clock},
     concluded,
     courier::{self, Courier},
+    database,
     members::Members,
     metrics::Metrics,
     network::{self, Network, Protocols},
@@ -160,6 +161,7 @@ pub fn new_full(
     own: Own,
 ) -> Result<TaskManager, ServiceError> {
     let Own { cache, recoveries, faults, gossip } = own;
+    let broken = database::open(&mut config)?;
     let clock = Clock::default();
     let sc_service::PartialComponents {
         client,
@@ -172,6 +174,8 @@ pub fn new_full(
         other: (block_import, grandpa_link, mut telemetry),
     } = parts(&config, cache, &recoveries, clock.clone())?;
 
+    // a node whose database cannot be written ends, to go on from what is on the disk
+    task_manager.spawn_essential_handle().spawn("database", None, broken);
     let mut storage = backend.offchain_storage().ok_or("the database has no room for offchain settings")?;
     worker::settle(worker_params, &mut storage).map_err(ServiceError::Other)?;
 
@@ -347,6 +351,7 @@ pub fn new_full(
             client: client.clone(),
             select_chain,
             import: block_import,
+            pool: transaction_pool.clone(),
             proposer,
             keystore: keystore_container.keystore(),
             sync: sync_service.clone(),

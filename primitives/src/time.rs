@@ -38,9 +38,39 @@ pub fn restated(at: BlockNumber, now: BlockNumber, slot_millis: u32) -> BlockNum
     }
 }
 
+/// On an idle chain one slot in so many has a block.
+pub const IDLE_STRIDE: u64 = 3;
+
+/// Whether an idle chain has a block in a slot: in every third one, and where the number of validators is a multiple of three, a slot
+/// earlier with each turn of theirs, for else the same third of them would make all blocks. Each makes one in three turns.
+pub const fn has_idle_block(slot: u64, validators: u64) -> bool {
+    let shift = match (validators.checked_rem(IDLE_STRIDE), slot.checked_div(validators)) {
+        (Some(0), Some(turn)) => turn,
+        _ => 0,
+    };
+    matches!(slot.wrapping_add(shift).checked_rem(IDLE_STRIDE), Some(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn on_an_idle_chain_every_validator_makes_a_third_of_its_blocks() {
+        for validators in 1..=60 {
+            let turns = 30;
+            let began = 1_000 * validators;
+            let all = began..began + turns * validators;
+            let used: Vec<u64> = all.filter(|slot| has_idle_block(*slot, validators)).collect();
+            for who in 0..validators {
+                let made: Vec<u64> = used.iter().copied().filter(|slot| slot % validators == who).collect();
+                assert_eq!(made.len() as u64, turns / IDLE_STRIDE, "{who} of {validators}");
+                assert!(made.windows(2).all(|two| two[1] - two[0] == IDLE_STRIDE * validators));
+            }
+            assert!(used.windows(2).all(|two| two[1] - two[0] <= 5), "{validators}: more than 2.5 s without a block");
+        }
+        assert!(has_idle_block(3, 0) && !has_idle_block(4, 0), "a number that nobody has");
+    }
 
     #[test]
     fn a_duration_is_rounded_up_to_blocks_and_is_never_none() {

@@ -168,7 +168,7 @@ impl_runtime_apis! {
         }
     }
 
-    #[api_version(2)]
+    #[api_version(3)]
     impl pallet_consortium_runtime_api::ConsortiumApi<Block, AccountId> for Runtime {
         fn members() -> Vec<consilium_primitives::Member<AccountId>> {
             Consortium::members()
@@ -181,6 +181,10 @@ impl_runtime_apis! {
             consents: Vec<consilium_primitives::Consent<AccountId>>,
         ) -> Option<Vec<u8>> {
             Consortium::recovery_error(&recovery, &consents).map(|text| text.as_bytes().to_vec())
+        }
+        fn idle() -> bool {
+            // whether a study runs is known with one look
+            SwarmLearning::idle() && Consortium::idle()
         }
     }
 

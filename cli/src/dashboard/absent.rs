@@ -50,12 +50,10 @@ impl Sent {
         };
         for round in from..=study.round {
             let Some(record) = chain.record(number, Kind::Model, round, at).await? else { continue };
+            let now = chain.time(at.number).await?;
             let slots = u64::from(at.number.saturating_sub(record.closed_at));
-            let closed = match chain.time(record.closed_at).await {
-                Ok(time) if time > 0 => time,
-                // the node keeps that block's state no longer
-                _ => chain.time(at.number).await?.saturating_sub(slots.saturating_mul(slot.into())),
-            };
+            let least = || now.saturating_sub(slots.saturating_mul(slot.into()));
+            let closed = chain.made(record.closed_at, (now, slot)).await.unwrap_or_else(least);
             self.take(round, closed, record.inputs.iter().map(|input| input.institution));
         }
         Ok(())

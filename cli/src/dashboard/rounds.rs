@@ -33,7 +33,7 @@ type Closed = (RoundRecord, Vec<(InstitutionId, u32)>);
 #[derive(Default)]
 pub struct Rounds {
     records: BTreeMap<(u8, u32), Closed>,
-    /// Times of blocks; none where the node keeps the state no longer.
+    /// Times of blocks; none where nothing tells.
     times: HashMap<u32, Option<u64>>,
 }
 
@@ -114,7 +114,7 @@ impl Rounds {
         wanted.sort_unstable();
         wanted.dedup();
         let read = stream::iter(wanted)
-            .map(|block| async move { (block, frame.chain.time(block).await.ok().filter(|time| *time > 0)) });
+            .map(|block| async move { (block, frame.chain.made(block, (frame.at.1, frame.block_ms)).await) });
         self.times.extend(read.buffered(AT_ONCE).collect::<Vec<_>>().await);
     }
 

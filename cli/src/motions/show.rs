@@ -4,7 +4,7 @@ use super::{
     history::{decided, Decided},
     propose::admission,
     upgrade::code_of,
-    words::numbered,
+    words::{numbered, span},
 };
 use crate::{
     chain::{
@@ -82,7 +82,8 @@ async fn all(chain: &Chain, mut here: Consortium, studies: &[String], options: &
         out!("decided last:");
     }
     for (number, end) in ended {
-        out!("  {}", past_line(here, number, &end));
+        let ago = ago(chain, here, &end).await;
+        out!("  {}", past_line(here, number, &end, ago));
     }
     Ok(())
 }
@@ -104,8 +105,10 @@ async fn one(chain: &Chain, mut here: Consortium, studies: &[String], number: u3
             };
             return print_json(&with(ended_json(here, number, &end), &compared));
         }
+        let end = Ok(end?);
+        let ago = ago(chain, here, &end).await;
+        out!("{}", past_line(here, number, &end, ago));
         let end = end?;
-        out!("{}", past_line(here, number, &Ok(end.clone())));
         if let Some(open) = &end.open {
             out!("  ayes {}; nays {}", here.names(&open.ayes), here.names(&open.nays));
             compare(here, chain, &open.motion, options).await?.iter().for_each(|line| out!("  {line}"));
@@ -234,8 +237,15 @@ fn lines(
     lines
 }
 
-/// A motion that is decided, in one line.
-fn past_line(here: &Consortium, number: u32, end: &Result<Decided>) -> String {
+/// How long ago a motion was decided, in milliseconds.
+async fn ago(chain: &Chain, here: &Consortium, end: &Result<Decided>) -> Option<u64> {
+    let now = chain.time(here.at.number).await.ok()?;
+    let then = chain.made(end.as_ref().ok()?.block.number, (now, here.block_ms)).await?;
+    Some(now.saturating_sub(then))
+}
+
+/// A motion that is decided, in one line; `ago`: for how many milliseconds it is.
+fn past_line(here: &Consortium, number: u32, end: &Result<Decided>, ago: Option<u64>) -> String {
     match end {
         Err(error) => format!("motion {number}: {error:#}"),
         Ok(end) => {
@@ -243,8 +253,8 @@ fn past_line(here: &Consortium, number: u32, end: &Result<Decided>) -> String {
                 || "what it was about is not kept: it was decided in the block of its proposal".into(),
                 |open| here.headline(&open.motion),
             );
-            let ago = here.blocks(here.at.number.saturating_sub(end.block.number));
-            format!("motion {number}: {what}: {} (block {}, {ago} ago)", end.outcome.words(), end.block.number)
+            let ago = ago.map(|millis| format!(", {} ago", span(millis))).unwrap_or_default();
+            format!("motion {number}: {what}: {} (block {}{ago})", end.outcome.words(), end.block.number)
         }
     }
 }

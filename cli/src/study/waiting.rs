@@ -294,10 +294,10 @@ impl Times {
     pub async fn read(chain: &Chain, at: Block, since: u32) -> Result<Self> {
         let slot = chain.block_ms().await?;
         let now = (at.number, chain.time(at.number).await?);
-        Ok(Self { now, since: chain.time(since).await.ok().filter(|millis| *millis > 0), slot })
+        Ok(Self { now, since: chain.made(since, (now.1, slot)).await, slot })
     }
 
-    /// When a past block was made; estimated where the node keeps its state no longer.
+    /// When a past block was made; estimated where nothing tells.
     pub fn since(&self, block: u32) -> u64 {
         let before = u64::from(self.now.0.saturating_sub(block)).saturating_mul(self.slot.into());
         self.since.unwrap_or(self.now.1.saturating_sub(before))

@@ -80,6 +80,7 @@ mod errors;
 mod events;
 mod execute;
 mod genesis;
+mod idle;
 mod institutions;
 mod members;
 mod migration;

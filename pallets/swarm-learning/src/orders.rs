@@ -1,6 +1,9 @@
 //! What the chain asks of an institution, and what it says about blobs: the read side, for offchain worker and node.
 
-use crate::{types::Around, Config, Ended, History, Membership, Pallet, Running, Steps, Studies, StudyInfo};
+use crate::{
+    types::Around, Budgets, Config, Ended, History, Membership, Over, Pallet, Running, Steps, Studies, StudyInfo,
+    Sweeps,
+};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
@@ -213,6 +216,18 @@ impl<T: Config> Pallet<T> {
             .chain(ended)
             .map(|(study, over)| (study, Steps::<T>::get(study).saturating_mul(2).saturating_add(over.into())))
             .collect()
+    }
+
+    /// Whether nothing here waits for a time that is counted in blocks: no study is proposed or runs, none has ended within the day for which
+    /// its updates are kept, nothing of masked sums is to be forgotten, and no higher limit of a budget waits.
+    pub fn idle() -> bool {
+        let now = crate::pallet::block_number::<T>(frame_system::Pallet::<T>::block_number());
+        let kept = |study: &StudyId| Self::ended(*study).is_some_and(|at| now.saturating_sub(at) <= UPDATES_AFTER_END);
+        Running::<T>::get().is_empty()
+            && Over::<T>::get().is_empty()
+            && Sweeps::<T>::iter_keys().next().is_none()
+            && !Ended::<T>::get().last().is_some_and(kept)
+            && !Budgets::<T>::iter_values().any(|budget| budget.raise_to().is_some_and(|raise| raise.from > now))
     }
 
     /// Blobs of one study, be it listed or not.

@@ -20,5 +20,8 @@ sp_api::decl_runtime_apis! {
         /// What speaks, in this state, against going on by a recovery: the name of the pallet's error, in UTF-8.
         #[api_version(2)]
         fn recovery_error(recovery: Recovery<AccountId>, consents: Vec<Consent<AccountId>>) -> Option<Vec<u8>>;
+        /// Whether nothing on the chain waits for a time that is counted in blocks, so that slots may be left out.
+        #[api_version(3)]
+        fn idle() -> bool;
     }
 }

@@ -3,6 +3,7 @@
 mod account;
 mod departure;
 mod genesis;
+mod idle;
 mod institution;
 mod migration;
 mod motions;

@@ -29,7 +29,9 @@ fn a_budget_is_declared_once_raised_after_seven_days_and_lowered_at_once() {
         // another institution's data set of this name is another one
         assert_noop!(Swarm::lower_budget(signed(2), set, 9), Error::<Test>::NoBudget);
         assert_noop!(Swarm::raise_budget(signed(1), set, 4_000_000), Error::<Test>::LimitStays);
+        assert!(Swarm::idle());
         assert_ok!(Swarm::raise_budget(signed(1), set, 8_000_000));
+        assert!(!Swarm::idle(), "seven days are counted in blocks");
         let from = System::block_number() + RAISE_BLOCKS;
         assert_eq!((limit(from - 1), limit(from)), (4_000_000, 8_000_000));
         let told = Event::<Test>::BudgetSet { institution: id(1), dataset: set, limit_micro: 8_000_000, from };
@@ -37,6 +39,7 @@ fn a_budget_is_declared_once_raised_after_seven_days_and_lowered_at_once() {
         assert_noop!(Swarm::lower_budget(signed(1), set, 4_000_000), Error::<Test>::LimitStays);
         assert_ok!(Swarm::lower_budget(signed(1), set, 1_000_000));
         assert_eq!(limit(from), 1_000_000, "a higher one that waits is off");
+        assert!(Swarm::idle());
         shut_out(account(3));
         assert_noop!(Swarm::declare_budget(signed(3), set, 9, 5, PrivacyUnit::Record), Error::<Test>::NotAParticipant);
     });

@@ -10,6 +10,11 @@ use frame_support::{assert_noop, assert_ok};
 #[test]
 fn a_study_runs_from_registration_to_certificate() {
     run(|| {
+        assert!(Swarm::idle());
+        assert_ok!(register(0, rules()));
+        assert!(!Swarm::idle(), "one that is proposed has its time, too");
+    });
+    run(|| {
         let study = started(rules(), &[0, 1, 2, 3]);
         (0..4).for_each(|n| {
             // three equal votes of four close at once; the fourth is too late for round 0
@@ -34,6 +39,9 @@ fn a_study_runs_from_registration_to_certificate() {
         assert_eq!((certificate.round, certificate.root, certificate.held), (1, hash(101), 0b1111));
         assert!(Running::<Test>::get().is_empty());
         assert_eq!(Ended::<Test>::get().to_vec(), [study]);
+        assert!(!Swarm::idle(), "its updates are kept for a day");
+        System::set_block_number(System::block_number() + rules::UPDATES_AFTER_END + 1);
+        assert!(Swarm::idle());
         assert_noop!(Swarm::withdraw(signed(0), study), Error::<Test>::WrongPhase);
     });
 }
