@@ -6,8 +6,8 @@
 use super::{
     kernels::{
         conv::{self, Conv},
-        elementwise::{activate, activate_back, add, column_sums, fill_bias, rectify, rectify_back, Mask},
-        matrix::{multiply, Into, Matrix},
+        elementwise::{Mask, activate, activate_back, add, column_sums, fill_bias, rectify, rectify_back},
+        matrix::{Into, Matrix, multiply},
         norm::{self, Norm},
         pool::{self, Pool},
     },
@@ -44,7 +44,7 @@ enum What {
         rectified: bool,
         drop: Option<Drop>,
     },
-    /// With ReLU, where it follows.
+    /// With ReLU, and the maxima of windows of two by two, where these follow.
     Conv {
         weight: Range<usize>,
         bias: Range<usize>,
@@ -138,7 +138,7 @@ impl Net {
         while let Some(node) = nodes.get(n) {
             n += 1;
             let relu = |at: usize| matches!(nodes.get(at), Some(Node { op: Op::Activation(Activation::Relu), .. }));
-            let size: usize = node.output.iter().product();
+            let mut size_of_row: usize = node.output.iter().product();
             let what = match &node.op {
                 Op::Flatten => continue,
                 // nothing is left out, and the layer after it may join the one before
@@ -146,7 +146,7 @@ impl Net {
                 Op::Residual { branch, shortcut } => {
                     let first = self.lower(branch, value, ranges);
                     let second = self.lower(shortcut, value, ranges);
-                    value = self.push(first, size, What::Add(second));
+                    value = self.push(first, size_of_row, What::Add(second));
                     continue;
                 }
                 Op::Dense { weight, bias } => {
@@ -166,7 +166,15 @@ impl Net {
                 Op::Conv2d { weight, bias, kernel, stride, padding } => {
                     let rectified = relu(n);
                     n += usize::from(rectified);
-                    let conv = Conv::new(&node.input, &node.output, *kernel, *stride, *padding);
+                    let mut conv = Conv::new(&node.input, &node.output, *kernel, *stride, *padding);
+                    if let Some(Node { op: Op::MaxPool { size, stride, padding }, input, output, .. }) = nodes.get(n) {
+                        let pool = Pool::new(input, output, *size, *stride, *padding);
+                        if pool.is_of_four() {
+                            n += 1;
+                            size_of_row = output.iter().product();
+                            conv = conv.pooled(pool);
+                        }
+                    }
                     What::Conv { weight: ranges[*weight].clone(), bias: ranges[*bias].clone(), conv, rectified }
                 }
                 Op::MaxPool { size, stride, padding } => {
@@ -184,7 +192,7 @@ impl Net {
                 Op::Activation(activation) => What::Activation(*activation),
                 Op::Dropout(rate) => What::Dropout(self.drop(*rate)),
             };
-            value = self.push(value, size, what);
+            value = self.push(value, size_of_row, what);
         }
         value
     }
@@ -268,7 +276,7 @@ impl Net {
                 }
                 What::Conv { weight, bias, conv, rectified } => {
                     let (weight, bias) = (&parameters[weight.clone()], &parameters[bias.clone()]);
-                    conv::forward(conv, out, x, weight, bias, *rectified, &mut kept.numbers);
+                    conv::forward(conv, out, x, weight, bias, *rectified, &mut kept.numbers, &mut kept.places);
                 }
                 What::Max(pool) => pool::max(pool, out, x, &mut kept.places),
                 What::Average(pool) => pool::average(pool, out, x),

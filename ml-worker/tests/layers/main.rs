@@ -1,21 +1,22 @@
 //! Each layer, forward and backward, against loops that are its definition.
 #![allow(clippy::unwrap_used, clippy::needless_range_loop)]
 
+mod pooled;
 mod step;
 mod threads;
 
 use consilium_ml_worker::{
     learn::{
+        Net,
         kernels::{
             conv::{self, Conv},
-            elementwise::{activate, activate_back, rectify, rectify_back, Mask},
+            elementwise::{Mask, activate, activate_back, rectify, rectify_back},
             matrix::Into,
             norm::{self, Norm},
             pool::{self, Pool},
         },
-        Net,
     },
-    random::{key, Stream},
+    random::{Stream, key},
 };
 use consilium_study::{Activation, Architecture, Model, Penalty};
 
@@ -121,29 +122,29 @@ fn convolutions_are_their_definition() {
         }
         let mut kept = Vec::new();
         let mut out = vec![f64::NAN; dy.len()];
-        conv::forward(&conv, &mut out, &x, &weight, &bias, false, &mut kept);
+        conv::forward(&conv, &mut out, &x, &weight, &bias, false, &mut kept, &mut Vec::new());
         close(&out, &wanted, &what);
         let mut rectified = vec![f64::NAN; dy.len()];
-        conv::forward(&conv, &mut rectified, &x, &weight, &bias, true, &mut kept);
+        conv::forward(&conv, &mut rectified, &x, &weight, &bias, true, &mut kept, &mut Vec::new());
         close(&rectified, &wanted.iter().map(|y| y.max(0.0)).collect::<Vec<_>>(), &what);
         let mut found = (vec![f64::NAN; weight.len()], vec![f64::NAN; f]);
         both_ways(&dx, &what, |dx, into| {
-            conv::backward(&conv, dx, &dy, None, &x, &weight, &mut found.0, &mut found.1, &mut kept, true, into);
+            conv::backward(&conv, dx, (&dy, &[]), None, &x, &weight, &mut found.0, &mut found.1, &mut kept, true, into);
             close(&found.0, &dw, &what);
             close(&found.1, &db, &what);
         });
         found.0.fill(f64::NAN);
         let (to_w, to_b) = (&mut found.0, &mut found.1);
-        conv::backward(&conv, &mut [], &dy, None, &x, &weight, to_w, to_b, &mut kept, false, Into::Set);
+        conv::backward(&conv, &mut [], (&dy, &[]), None, &x, &weight, to_w, to_b, &mut kept, false, Into::Set);
         close(&found.0, &dw, &what);
         // behind a ReLU only what it let through counts
         let through: Vec<f64> = dy.iter().zip(&rectified).map(|(dy, y)| if *y > 0.0 { *dy } else { 0.0 }).collect();
         let mut plain = (vec![0.0; x.len()], vec![0.0; weight.len()], vec![0.0; f]);
         let (to_x, to_w, to_b) = (&mut plain.0, &mut plain.1, &mut plain.2);
-        conv::backward(&conv, to_x, &through, None, &x, &weight, to_w, to_b, &mut kept, true, Into::Set);
+        conv::backward(&conv, to_x, (&through, &[]), None, &x, &weight, to_w, to_b, &mut kept, true, Into::Set);
         both_ways(&plain.0, &what, |dx, into| {
             let (to_w, to_b) = (&mut found.0, &mut found.1);
-            conv::backward(&conv, dx, &dy, Some(&rectified), &x, &weight, to_w, to_b, &mut kept, true, into);
+            conv::backward(&conv, dx, (&dy, &[]), Some(&rectified), &x, &weight, to_w, to_b, &mut kept, true, into);
             close(to_w, &plain.1, &what);
             close(to_b, &plain.2, &what);
         });

@@ -2,7 +2,7 @@
 
 use super::{draw, net};
 use consilium_ml_worker::{
-    learn::{loss::Objective, Net},
+    learn::{Net, loss::Objective},
     random::key,
 };
 use consilium_study::{Loss, Task};

@@ -6,11 +6,14 @@
 //! Pictures are shared out among threads; the gradient of the weights is made for each picture alone, and summed over
 //! pictures in their order.
 
+mod columns;
+
 use super::{
     direct,
     elementwise::value,
     fast,
-    matrix::{multiply, Into, Matrix},
+    matrix::{Into, Matrix, multiply},
+    pool::{self, Pool},
     sum, winograd,
 };
 use crate::learn::real::Real;
@@ -27,6 +30,8 @@ pub struct Conv {
     stride: usize,
     padding: usize,
     way: Way,
+    /// What follows at once, picture by picture.
+    pool: Option<Pool>,
 }
 
 /// How it is computed: there, and back again.
@@ -65,7 +70,14 @@ impl Conv {
         } else {
             Way::Columns
         };
-        Self { input, output, kernel, stride, padding, way }
+        Self { input, output, kernel, stride, padding, way, pool: None }
+    }
+
+    /// The same, and the maxima of its output by windows of [two by two](Pool::is_of_four): what is made of a picture is pooled while
+    /// it is in a core's cache, and never written for the whole batch.
+    pub fn pooled(mut self, pool: Pool) -> Self {
+        self.pool = Some(pool);
+        self
     }
 
     fn inputs(&self) -> usize {
@@ -81,6 +93,11 @@ impl Conv {
         self.output.iter().product()
     }
 
+    /// Numbers that a picture gives, after pooling.
+    fn given(&self) -> usize {
+        self.pool.as_ref().map_or(self.outputs(), |pool| self.output[0] * pool.after())
+    }
+
     /// Numbers of one plane of the output.
     fn plane(&self) -> usize {
         self.output[1] * self.output[2]
@@ -91,17 +108,12 @@ impl Conv {
         self.input[0] * self.kernel * self.kernel
     }
 
-    /// Whether a picture is its own columns.
-    fn is_plain(&self) -> bool {
-        self.kernel == 1 && self.stride == 1 && self.padding == 0
-    }
-
-    /// Columns of a picture, which a picture that is its own does not need.
-    fn columns(&self) -> usize {
-        if self.is_plain() {
-            0
-        } else {
-            self.window() * self.plane()
+    /// Numbers that one picture's way there writes on.
+    fn scratch_there(&self) -> usize {
+        match &self.way {
+            Way::Columns => self.columns(),
+            Way::Direct(shapes) => shapes.0.scratch(),
+            Way::Winograd(shapes) => shapes.0.scratch(),
         }
     }
 
@@ -113,92 +125,11 @@ impl Conv {
             Way::Winograd(shapes) => shapes.0.scratch_back(),
         }
     }
-
-    /// Gradients of weight and input of a picture, by its columns.
-    #[allow(clippy::too_many_arguments)]
-    fn by_columns<R: Real>(
-        &self,
-        dx: Option<&mut [R]>,
-        dy: &[R],
-        x: &[R],
-        weight: &[R],
-        dw: &mut [R],
-        columns: &mut [R],
-        into: Into,
-    ) {
-        let (filters, window, plane) = (self.output[0], self.window(), self.plane());
-        let (dy, weight) = (Matrix::new(dy, filters, plane), Matrix::new(weight, filters, window));
-        if self.is_plain() {
-            multiply(dw, dy, Matrix::new(x, window, plane).t(), Into::Set, false);
-            if let Some(dx) = dx {
-                multiply(dx, weight.t(), dy, into, false);
-            }
-            return;
-        }
-        self.spread(columns, x);
-        multiply(dw, dy, Matrix::new(columns, window, plane).t(), Into::Set, false);
-        if let Some(dx) = dx {
-            multiply(columns, weight.t(), dy, Into::Set, false);
-            if into == Into::Set {
-                dx.fill(R::ZERO);
-            }
-            self.gather(dx, columns);
-        }
-    }
-
-    /// Calls `function(first column, count, first number of the picture)` for each run of columns in each row of the matrix
-    /// of columns that stands on the picture; columns that stand on the padding are left out.
-    fn runs(&self, mut function: impl FnMut(usize, usize, usize)) {
-        let ([channels, height, width], [_, rows, columns]) = (self.input, self.output);
-        let (k, s, p) = (self.kernel, self.stride, self.padding);
-        let inside = |place: usize, length: usize, count: usize| {
-            let first = p.saturating_sub(place).div_ceil(s);
-            (first, (length + p).saturating_sub(place).div_ceil(s).min(count))
-        };
-        for row in 0..channels * k * k {
-            let (c, i, j) = (row / (k * k), row / k % k, row % k);
-            let ((top, bottom), (left, right)) = (inside(i, height, rows), inside(j, width, columns));
-            if left < right {
-                for y in top..bottom {
-                    let from = (c * height + y * s + i - p) * width + left * s + j - p;
-                    function((row * rows + y) * columns + left, right - left, from);
-                }
-            }
-        }
-    }
-
-    /// Writes the columns `[channels·kernel·kernel, height·width of the output]` of a picture.
-    fn spread<R: Real>(&self, columns: &mut [R], picture: &[R]) {
-        if self.padding > 0 {
-            columns.fill(R::ZERO);
-        }
-        self.runs(|to, count, from| {
-            let to = &mut columns[to..to + count];
-            if self.stride == 1 {
-                to.copy_from_slice(&picture[from..from + count]);
-            } else {
-                to.iter_mut().zip(picture[from..].iter().step_by(self.stride)).for_each(|(to, from)| *to = *from);
-            }
-        });
-    }
-
-    /// Adds columns to where [`Self::spread`] took them from.
-    fn gather<R: Real>(&self, picture: &mut [R], columns: &[R]) {
-        self.runs(|from, count, to| {
-            let from = &columns[from..from + count];
-            if self.stride == 1 {
-                fast(
-                    #[inline(always)]
-                    || picture[to..to + count].iter_mut().zip(from).for_each(|(to, from)| *to += *from),
-                );
-            } else {
-                picture[to..].iter_mut().step_by(self.stride).zip(from).for_each(|(to, from)| *to += *from);
-            }
-        });
-    }
 }
 
-/// `out` from `x`, with ReLU where `rectified`. `kept` is memory to write on.
+/// `out` from `x`, with ReLU where `rectified`, and pooled where the convolution [is](Conv::pooled), `places` as in [`pool::max`].
+/// `kept` is memory to write on.
+#[allow(clippy::too_many_arguments)]
 pub fn forward<R: Real>(
     conv: &Conv,
     out: &mut [R],
@@ -207,12 +138,47 @@ pub fn forward<R: Real>(
     bias: &[R],
     rectified: bool,
     kept: &mut Vec<R>,
+    places: &mut Vec<u32>,
 ) {
-    let pictures = x.par_chunks_exact(conv.inputs()).zip(out.par_chunks_exact_mut(conv.outputs()));
+    let pictures = x.par_chunks_exact(conv.inputs()).zip(out.par_chunks_exact_mut(conv.given()));
     let packed = room(kept, conv.way.packed().0);
-    let (window, places) = (conv.window(), conv.kernel * conv.kernel);
-    let weight_of = |f: usize, c: usize, place: usize| weight[f * window + c * places + place];
-    let finish = |out: &mut [R], filter: usize, start: usize, sums: &[R]| {
+    let (window, kernel) = (conv.window(), conv.kernel * conv.kernel);
+    let weight_of = |f: usize, c: usize, place: usize| weight[f * window + c * kernel + place];
+    match &conv.way {
+        Way::Columns => {}
+        Way::Direct(shapes) => direct::pack(&shapes.0, packed, weight_of),
+        Way::Winograd(shapes) => winograd::pack(&shapes.0, packed, weight_of),
+    }
+    let packed = &*packed;
+    let own = conv.scratch_there();
+    let Some(pool) = &conv.pool else {
+        pictures.for_each(|(x, out)| {
+            R::scratch(own, |scratch| picture(conv, out, x, (weight, packed), bias, rectified, scratch));
+        });
+        return;
+    };
+    let given = conv.given();
+    places.resize(places.len().max(x.len() / conv.inputs() * given), 0);
+    pictures.zip(places.par_chunks_exact_mut(given)).for_each(|((x, out), places)| {
+        R::scratch(conv.outputs() + own, |scratch| {
+            let (whole, scratch) = scratch.split_at_mut(conv.outputs());
+            picture(conv, whole, x, (weight, packed), bias, rectified, scratch);
+            pool::max_of_picture(pool, out, whole, places);
+        });
+    });
+}
+
+/// What one picture gives before pooling.
+fn picture<R: Real>(
+    conv: &Conv,
+    out: &mut [R],
+    x: &[R],
+    (weight, packed): (&[R], &[R]),
+    bias: &[R],
+    rectified: bool,
+    scratch: &mut [R],
+) {
+    let finish = |filter: usize, start: usize, sums: &[R]| {
         let (out, bias) = (&mut out[start..start + sums.len()], bias[filter]);
         fast(
             #[inline(always)]
@@ -227,50 +193,26 @@ pub fn forward<R: Real>(
     };
     match &conv.way {
         Way::Columns => {}
-        Way::Direct(shapes) => {
-            let shape = &shapes.0;
-            direct::pack(shape, packed, weight_of);
-            let packed = &*packed;
-            pictures.for_each(|(x, out)| {
-                R::scratch(shape.scratch(), |scratch| {
-                    direct::forward(shape, packed, x, scratch, |f, start, sums| finish(out, f, start, sums));
-                });
-            });
-            return;
-        }
-        Way::Winograd(shapes) => {
-            let shape = &shapes.0;
-            winograd::pack(shape, packed, weight_of);
-            let packed = &*packed;
-            pictures.for_each(|(x, out)| {
-                R::scratch(shape.scratch(), |scratch| {
-                    winograd::forward(shape, packed, x, scratch, |f, start, sums| finish(out, f, start, sums));
-                });
-            });
-            return;
-        }
+        Way::Direct(shapes) => return direct::forward(&shapes.0, packed, x, scratch, finish),
+        Way::Winograd(shapes) => return winograd::forward(&shapes.0, packed, x, scratch, finish),
     }
-    pictures.for_each(|(x, out)| {
-        for (plane, bias) in out.chunks_exact_mut(conv.plane()).zip(bias) {
-            plane.fill(*bias);
-        }
-        R::scratch(conv.columns(), |columns| {
-            let columns = if conv.is_plain() {
-                x
-            } else {
-                conv.spread(columns, x);
-                columns
-            };
-            let weight = Matrix::new(weight, conv.output[0], conv.window());
-            multiply(out, weight, Matrix::new(columns, conv.window(), conv.plane()), Into::Add, false);
-        });
-        if rectified {
-            fast(
-                #[inline(always)]
-                || out.iter_mut().for_each(|y| *y = value(Activation::Relu, *y)),
-            );
-        }
-    });
+    for (plane, bias) in out.chunks_exact_mut(conv.plane()).zip(bias) {
+        plane.fill(*bias);
+    }
+    let columns = if conv.is_plain() {
+        x
+    } else {
+        conv.spread(scratch, x);
+        scratch
+    };
+    let weight = Matrix::new(weight, conv.output[0], conv.window());
+    multiply(out, weight, Matrix::new(columns, conv.window(), conv.plane()), Into::Add, false);
+    if rectified {
+        fast(
+            #[inline(always)]
+            || out.iter_mut().for_each(|y| *y = value(Activation::Relu, *y)),
+        );
+    }
 }
 
 /// The first so many numbers of a buffer, which grows where it is too small.
@@ -279,13 +221,13 @@ fn room<R: Real>(kept: &mut Vec<R>, numbers: usize) -> &mut [R] {
     &mut kept[..numbers]
 }
 
-/// Gradients of input (where it is wanted), weight and bias from `dy`, that of the output. `y` is the output, if it was
-/// rectified: where it is 0, nothing comes through. `kept` is memory to write on.
+/// Gradients of input (where it is wanted), weight and bias from `dy`, that of what it gave. `y` is what it gave, if it was
+/// rectified: where it is 0, nothing comes through. `kept` is memory to write on, `places` what [`forward`] left.
 #[allow(clippy::too_many_arguments)]
 pub fn backward<R: Real>(
     conv: &Conv,
     dx: &mut [R],
-    dy: &[R],
+    (dy, places): (&[R], &[u32]),
     y: Option<&[R]>,
     x: &[R],
     weight: &[R],
@@ -295,7 +237,7 @@ pub fn backward<R: Real>(
     wanted: bool,
     into: Into,
 ) {
-    slopes(conv, dx, dy, y, x, weight, kept, wanted, into);
+    slopes(conv, dx, (dy, places), y, x, weight, kept, wanted, into);
     dw.fill(R::ZERO);
     db.fill(R::ZERO);
     for part in parts(conv, kept, x.len() / conv.inputs(), wanted).chunks_exact(conv.part()) {
@@ -316,7 +258,7 @@ pub fn parts<'k, R: Real>(conv: &Conv, kept: &'k [R], pictures: usize, wanted: b
 pub fn slopes<R: Real>(
     conv: &Conv,
     dx: &mut [R],
-    dy: &[R],
+    (dy, places): (&[R], &[u32]),
     y: Option<&[R]>,
     x: &[R],
     weight: &[R],
@@ -324,7 +266,7 @@ pub fn slopes<R: Real>(
     wanted: bool,
     into: Into,
 ) {
-    let (inputs, outputs, part) = (conv.inputs(), conv.outputs(), conv.part());
+    let (inputs, outputs, given, part) = (conv.inputs(), conv.outputs(), conv.given(), conv.part());
     let pictures = x.len() / inputs;
     let packed = if wanted { conv.way.packed().1 } else { 0 };
     let (packed, parts) = room(kept, packed + pictures * part).split_at_mut(packed);
@@ -339,13 +281,18 @@ pub fn slopes<R: Real>(
     }
     let packed = &*packed;
     let one = |n: usize, part: &mut [R], dx: Option<&mut [R]>| {
-        let (x, dy) = (&x[n * inputs..(n + 1) * inputs], &dy[n * outputs..(n + 1) * outputs]);
+        let range = n * given..(n + 1) * given;
+        let (x, dy) = (&x[n * inputs..(n + 1) * inputs], &dy[range.clone()]);
         let (dw, db) = part.split_at_mut(weight.len());
         R::scratch(outputs + conv.scratch(), |scratch| {
             let (slopes, scratch) = scratch.split_at_mut(outputs);
-            let dy = match y {
-                Some(y) => {
-                    let y = &y[n * outputs..(n + 1) * outputs];
+            let y = y.map(|y| &y[range.clone()]);
+            let dy = match (&conv.pool, y) {
+                (Some(pool), y) => {
+                    pool::max_back_of_picture(pool, slopes, dy, y, &places[range]);
+                    &*slopes
+                }
+                (None, Some(y)) => {
                     fast(
                         #[inline(always)]
                         || {
@@ -356,7 +303,7 @@ pub fn slopes<R: Real>(
                     );
                     &*slopes
                 }
-                None => dy,
+                (None, None) => dy,
             };
             db.iter_mut().zip(dy.chunks_exact(conv.plane())).for_each(|(db, dy)| *db = sum(dy));
             let finish = |dx: &mut [R], start: usize, sums: &[R]| {

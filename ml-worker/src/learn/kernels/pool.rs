@@ -16,6 +16,8 @@ pub struct Pool {
     padding: usize,
 }
 
+/// Windows of four that are looked at together.
+const ABREAST: usize = 16;
 /// No place yet.
 const NONE: u32 = u32::MAX;
 
@@ -36,8 +38,14 @@ impl Pool {
         self.input[0] * self.input[1]
     }
 
-    fn after(&self) -> usize {
+    /// Numbers of a plane after.
+    pub fn after(&self) -> usize {
         self.output[0] * self.output[1]
+    }
+
+    /// Whether its windows are two by two and stand side by side, the common case.
+    pub fn is_of_four(&self) -> bool {
+        self.window == [2, 2] && self.stride == 2 && self.padding == 0
     }
 
     fn is_whole(&self) -> bool {
@@ -76,7 +84,7 @@ pub fn max<R: Real>(pool: &Pool, out: &mut [R], x: &[R], places: &mut Vec<u32>) 
     let (before, after) = (pool.before(), pool.after());
     let plane = |(n, (out, places)): (usize, (&mut [R], &mut [u32]))| {
         let x = &x[n * before..(n + 1) * before];
-        if pool.window == [2, 2] && pool.stride == 2 && pool.padding == 0 {
+        if pool.is_of_four() {
             super::fast(
                 #[inline(always)]
                 || max_of_four(pool, out, x, places),
@@ -108,25 +116,62 @@ fn max_plane<R: Real>(pool: &Pool, out: &mut [R], x: &[R], places: &mut [u32]) {
     });
 }
 
-/// Windows of two by two side by side, the common case.
+/// [`max`] of one picture, on this thread, by windows [of four](Pool::is_of_four).
+pub fn max_of_picture<R: Real>(pool: &Pool, out: &mut [R], x: &[R], places: &mut [u32]) {
+    let (before, after) = (pool.before(), pool.after());
+    super::fast(
+        #[inline(always)]
+        || {
+            let planes = out.chunks_exact_mut(after).zip(places.chunks_exact_mut(after));
+            for ((out, places), x) in planes.zip(x.chunks_exact(before)) {
+                max_of_four(pool, out, x, places);
+            }
+        },
+    );
+}
+
 #[inline(always)]
 fn max_of_four<R: Real>(pool: &Pool, out: &mut [R], x: &[R], places: &mut [u32]) {
     let (w, ow) = (pool.input[1], pool.output[1]);
     for (oy, (out, places)) in out.chunks_exact_mut(ow).zip(places.chunks_exact_mut(ow)).enumerate() {
         let start = 2 * oy * w;
         let (upper, lower) = (&x[start..start + 2 * ow], &x[start + w..start + w + 2 * ow]);
-        let rows = upper.chunks_exact(2).zip(lower.chunks_exact(2));
-        for (n, ((best, place), (upper, lower))) in out.iter_mut().zip(places).zip(rows).enumerate() {
-            let at = (start + 2 * n) as u32;
-            let (mut most, mut most_at) = (upper[0], at);
-            for (value, at) in [(upper[1], at + 1), (lower[0], at + w as u32), (lower[1], at + w as u32 + 1)] {
-                // without short circuits, so that no branch is needed
-                let better = (value > most) | value.is_nan();
-                most = if better { value } else { most };
-                most_at = if better { at } else { most_at };
-            }
-            (*best, *place) = (most, most_at);
+        let mut n = 0;
+        while n + ABREAST <= ow {
+            let (upper, lower) = (&upper[2 * n..][..2 * ABREAST], &lower[2 * n..][..2 * ABREAST]);
+            windows::<R, ABREAST>(&mut out[n..], &mut places[n..], upper, lower, (start + 2 * n) as u32, w as u32);
+            n += ABREAST;
         }
+        for n in n..ow {
+            let (upper, lower) = (&upper[2 * n..][..2], &lower[2 * n..][..2]);
+            windows::<R, 1>(&mut out[n..], &mut places[n..], upper, lower, (start + 2 * n) as u32, w as u32);
+        }
+    }
+}
+
+/// The maxima of `N` windows side by side, the first of which begins at the place `at`; the lower row is `w` further.
+#[inline(always)]
+fn windows<R: Real, const N: usize>(out: &mut [R], places: &mut [u32], upper: &[R], lower: &[R], at: u32, w: u32) {
+    let each = |row: &[R], side: usize| {
+        let mut values = [R::ZERO; N];
+        for (n, value) in values.iter_mut().enumerate() {
+            *value = row[2 * n + side];
+        }
+        values
+    };
+    let mut most = each(upper, 0);
+    let mut which = [0; N];
+    for (values, further) in [(each(upper, 1), 1), (each(lower, 0), w), (each(lower, 1), w + 1)] {
+        for n in 0..N {
+            // without short circuits, so that no branch is needed
+            let better = (values[n] > most[n]) | values[n].is_nan();
+            most[n] = if better { values[n] } else { most[n] };
+            which[n] = if better { further } else { which[n] };
+        }
+    }
+    out[..N].copy_from_slice(&most);
+    for (n, (place, which)) in places[..N].iter_mut().zip(which).enumerate() {
+        *place = at + 2 * n as u32 + which;
     }
 }
 
@@ -142,6 +187,36 @@ pub fn max_back<R: Real>(pool: &Pool, dx: &mut [R], dy: &[R], places: &[u32], in
             dx[*place as usize] += *dy;
         }
     });
+}
+
+/// `dx` of one picture, on this thread, by windows [of four](Pool::is_of_four). Where `y`, the maxima, is there, nothing comes
+/// through one that is not above 0: ReLU's derivative.
+pub fn max_back_of_picture<R: Real>(pool: &Pool, dx: &mut [R], dy: &[R], y: Option<&[R]>, places: &[u32]) {
+    let (rows, w, ow) = (pool.output[0], pool.input[1], pool.output[1]);
+    for (n, dx) in dx.chunks_exact_mut(pool.before()).enumerate() {
+        for (oy, dx) in dx.chunks_mut(2 * w).enumerate() {
+            // what no window reaches, in a last row or column, stays zero
+            dx.fill(R::ZERO);
+            if oy == rows {
+                continue;
+            }
+            let range = (n * rows + oy) * ow..(n * rows + oy + 1) * ow;
+            let (start, dy, places) = ((2 * oy * w) as u32, &dy[range.clone()], &places[range.clone()]);
+            match y.map(|y| &y[range]) {
+                Some(y) => {
+                    for ((dy, y), place) in dy.iter().zip(y).zip(places) {
+                        // written in any case, so that no branch is needed
+                        dx[place.wrapping_sub(start) as usize] = R::ZERO + if *y > R::ZERO { *dy } else { R::ZERO };
+                    }
+                }
+                None => {
+                    for (dy, place) in dy.iter().zip(places) {
+                        dx[place.wrapping_sub(start) as usize] = R::ZERO + *dy;
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// `out = Σ ÷ (height·width of the window)`; zeros of the padding count.

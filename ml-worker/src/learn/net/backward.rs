@@ -80,7 +80,7 @@ impl Net {
                 }
                 What::Conv { weight, bias, conv, rectified } => {
                     let (parameters, gradient) = learner.both();
-                    let (w, y) = (&parameters[weight.clone()], rectified.then_some(y));
+                    let (w, y, dy) = (&parameters[weight.clone()], rectified.then_some(y), (&*dy, &kept.places[..]));
                     if L::GATHERS {
                         let (dw, db) = two(gradient, weight, bias);
                         conv::backward(conv, dx, dy, y, x, w, dw, db, &mut kept.numbers, wanted, into);
