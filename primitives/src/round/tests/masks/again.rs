@@ -5,6 +5,8 @@ use super::{model::Game, site::Rule, *};
 
 /// How many schedules are played.
 const SCHEDULES: u64 = 1_500;
+/// And how many where sites do not keep their rule, and it shows.
+const FEWER: u64 = 400;
 /// How many things happen in each of the two studies of one: enough for some rounds.
 const STEPS: u32 = 80;
 
@@ -77,28 +79,28 @@ fn play(schedule: u64, rule: Rule, tally: &mut Tally) {
     tally.across += across.values().filter(|sets| sets.len() > 1).count();
 }
 
-fn all(rule: Rule) -> Tally {
+fn all(rule: Rule, schedules: u64) -> Tally {
     let mut tally = Tally::default();
-    (0..SCHEDULES).for_each(|schedule| play(schedule, rule, &mut tally));
-    assert!(tally.sums > 50 && tally.voids > 50 && tally.fell_back > 0, "it happens at all: {tally:?}");
+    (0..schedules).for_each(|schedule| play(schedule, rule, &mut tally));
     tally
 }
 
 #[test]
 fn no_site_gives_shares_for_two_sums_of_the_same_numbers_and_where_all_train_so_none_are_in_two() {
-    let tally = all(Rule::Whole);
+    let tally = all(Rule::Whole, SCHEDULES);
+    assert!(tally.sums > 50 && tally.voids > 50 && tally.fell_back > 0, "it happens at all: {tally:?}");
     assert!(tally.broken == 0 && tally.twice == 0 && tally.refused > 50, "{tally:?}");
     assert!(tally.across > 0, "docs/masks.md says that across studies nobody looks: {tally:?}");
 }
 
 #[test]
 fn sites_that_look_at_no_other_sum_put_the_same_numbers_into_two() {
-    let tally = all(Rule::OfOnePairing);
+    let tally = all(Rule::OfOnePairing, FEWER);
     assert!(tally.broken > 0 && tally.twice > 0, "{tally:?}");
 }
 
 #[test]
 fn sites_that_look_only_at_sums_that_they_have_seen_give_shares_for_a_second_one() {
-    let tally = all(Rule::OfSumsSeen);
+    let tally = all(Rule::OfSumsSeen, FEWER);
     assert!(tally.broken > 0, "{tally:?}");
 }
