@@ -120,11 +120,6 @@ impl Parts {
         Self { len, ..*self }
     }
 
-    /// Bytes of the file.
-    pub fn len(&self) -> u64 {
-        self.len
-    }
-
     /// How many there are: at least one.
     pub fn count(&self) -> usize {
         self.len.div_ceil(self.part).max(1) as usize

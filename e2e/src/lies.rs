@@ -30,7 +30,7 @@ pub enum Lie {
     RubbishDeal,
     /// Gives a share that was not dealt to it.
     WrongShare,
-    /// No lie: in a masked round it answers nothing any more from this duty on.
+    /// No lie: in a masked round it answers nothing any more from this duty on, nor, where the study pauses over that, that it is there.
     Gone(DutyKind),
     /// Commits an update with a number that is none.
     NotANumber,

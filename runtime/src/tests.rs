@@ -3,6 +3,7 @@
 
 mod metadata;
 mod money;
+mod wrapped;
 
 use crate::*;
 use consilium_primitives::{

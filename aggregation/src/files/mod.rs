@@ -6,7 +6,8 @@
 //! meanwhile, and a file that is cut short is an error rather than the end of the process.
 
 mod error;
-pub(crate) mod output;
+pub(crate) mod merged;
+mod output;
 pub(crate) mod reading;
 mod similarity;
 
@@ -220,7 +221,7 @@ impl Pass<'_> {
         let mut hashers: Vec<_> = self.readers.iter().map(|reader| reader.hasher(&cuts.parts, part)).collect();
         let Buffers { inputs, base, state, model } = buffers;
         inputs.resize(self.readers.len(), Vec::new());
-        let moments = self.output.moments;
+        let (moments, elements) = (self.output.file.moments, self.output.file.elements);
         let mut output = self.output.part(part, model);
         for (at, len) in cuts.pieces(part) {
             for ((reader, hasher), numbers) in self.readers.iter().zip(&mut hashers).zip(&mut *inputs) {
@@ -229,7 +230,7 @@ impl Pass<'_> {
             if let Some(reader) = self.base {
                 reader.read(at, len, base, None)?;
                 for (list, state) in state.iter_mut().take(moments).enumerate() {
-                    reader.read((list + 1) * self.output.elements + at, len, state, None)?;
+                    reader.read((list + 1) * elements + at, len, state, None)?;
                 }
             }
             let data: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
@@ -239,13 +240,13 @@ impl Pass<'_> {
                 let lists = [&*room, first.as_slice(), second.as_slice()].into_iter().take(1 + moments).enumerate();
                 let index = lists.flat_map(|(list, numbers)| {
                     let wrong = numbers.iter().position(|number| !number.is_finite());
-                    wrong.map(|place| list * self.output.elements + at + place)
+                    wrong.map(|place| list * elements + at + place)
                 });
                 return Err(unsound(not_finite(&data, at), self.layout, index.min().unwrap_or(at)));
             }
             output.done(at, len)?;
             for (list, state) in state.iter_mut().take(moments).enumerate() {
-                self.output.list(list + 1, at, state)?;
+                self.output.file.list(list + 1, at, state)?;
             }
         }
         Ok((hashers.iter().map(|hasher| cuts.parts.value(hasher)).collect(), output.end()?))

@@ -8,8 +8,9 @@ use super::{
 use crate::{
     blob::for_each,
     files::{
-        gram_of, open_model,
-        output::place,
+        gram_of,
+        merged::place,
+        open_model,
         reading::{words_from_file, Cuts, Opened, Reader},
         FilesError,
     },

@@ -216,7 +216,7 @@ impl Pass<'_> {
             }
             output.done(at, own)?;
             for (list, state) in state.iter_mut().take(self.moments).enumerate() {
-                self.output.list(list + 1, at, state)?;
+                self.output.file.list(list + 1, at, state)?;
             }
         }
         let values = hashers.iter().map(|hasher| cuts.parts.value(hasher)).collect();

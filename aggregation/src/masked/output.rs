@@ -3,24 +3,20 @@
 //! at the end.
 
 use crate::{
-    blob::{hash_open, Parts, GRAIN},
-    files::{output::place, reading::from_file, FilesError},
-    layout::{Dtype, Layout},
+    blob::{Parts, GRAIN},
+    files::{
+        merged::{MergedFile, Room, WRITTEN},
+        FilesError,
+    },
+    layout::Layout,
 };
 use blake3::hazmat::ChainingValue;
 use consilium_primitives::BlobRef;
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
-
-/// Bytes that are written at a time, at least.
-const WRITTEN: usize = 1 << 19;
+use std::{fs::File, path::Path};
 
 /// The merged file on its way. With an optimiser, whose lists are written side by side, it is hashed once it is whole.
 pub(super) struct Output<'a> {
-    file: &'a File,
-    path: &'a Path,
-    header: Vec<u8>,
-    elements: usize,
-    moments: usize,
+    pub file: MergedFile<'a>,
     parts: Parts,
 }
 
@@ -35,53 +31,29 @@ pub(super) struct Grains {
 impl<'a> Output<'a> {
     /// For a merged model of this layout, which has `moments` lists after that of the model, each of `elements` numbers.
     pub fn new(
-        (file, path): (&'a File, &'a Path),
+        out: (&'a File, &'a Path),
         merged: &Layout,
         elements: usize,
         moments: usize,
     ) -> Result<Self, FilesError> {
-        let header = merged.header(Dtype::F32, None);
-        let len = merged.file_len(false);
-        let output = Self { file, path, header, elements, moments, parts: Parts::grains(len) };
-        file.set_len(len).and_then(|()| place(file, len)).map_err(|error| output.io(error))?;
-        if moments > 0 {
-            output.bytes(&output.header, 0)?;
-        }
-        Ok(output)
-    }
-
-    fn io(&self, error: io::Error) -> FilesError {
-        FilesError::Io { path: self.path.into(), error }
-    }
-
-    fn bytes(&self, bytes: &[u8], at: u64) -> Result<(), FilesError> {
-        self.file.write_all_at(bytes, at).map_err(|error| self.io(error))
-    }
-
-    /// Writes numbers of one list from position `at` on: 0 is the model, and then comes what the optimiser remembers.
-    pub fn list(&self, list: usize, at: usize, numbers: &mut [f32]) -> Result<(), FilesError> {
-        from_file(numbers);
-        self.bytes(bytemuck::cast_slice(numbers), self.header.len() as u64 + (list * self.elements + at) as u64 * 4)
+        let file = MergedFile::new(out, merged, elements, moments)?;
+        let parts = Parts::grains(file.len);
+        Ok(Self { file, parts })
     }
 
     /// Begins a part with the number at position `first`; its bytes are kept in `buffer`. The first part has the header before.
     pub fn part<'b>(&'b self, first: usize, buffer: &'b mut Vec<f32>) -> OutputPart<'b> {
-        let mut part = OutputPart { output: self, at: 0, buffer, filled: 0, grains: Grains::default() };
-        if first > 0 || self.moments > 0 {
-            part.at = self.header.len() as u64 + first as u64 * 4;
-        } else {
-            let numbers = self.header.len() / 4;
-            bytemuck::cast_slice_mut::<f32, u8>(part.room(numbers)).copy_from_slice(&self.header);
-            part.filled = numbers;
-        }
-        part
+        let header = &self.file.header;
+        let at = if first > 0 { header.len() as u64 + first as u64 * 4 } else { 0 };
+        // where lists are written side by side, the header is in the file already
+        let own: &[u8] = if first > 0 || self.file.side_by_side() { &[] } else { header };
+        OutputPart { output: self, at, room: Room::new(buffer, own), grains: Grains::default() }
     }
 
     /// The file's hash and length, from all its parts in order.
     pub fn finish(&self, parts: Vec<Grains>) -> Result<BlobRef, FilesError> {
-        let len = self.parts.len();
-        if self.moments > 0 {
-            return Ok(BlobRef { root: hash_open(self.file, len).map_err(|error| self.io(error))?, len });
+        if self.file.side_by_side() {
+            return self.file.hashed();
         }
         let mut values = Vec::with_capacity(self.parts.count());
         let mut open = Vec::new();
@@ -97,7 +69,7 @@ impl<'a> Output<'a> {
         if !open.is_empty() {
             values.push(self.value(values.len(), &open));
         }
-        Ok(BlobRef { root: self.parts.root(&values), len })
+        Ok(BlobRef { root: self.parts.root(&values), len: self.file.len })
     }
 
     fn value(&self, grain: usize, bytes: &[u8]) -> ChainingValue {
@@ -110,33 +82,27 @@ impl<'a> Output<'a> {
 /// One part of the merged file.
 pub(super) struct OutputPart<'a> {
     output: &'a Output<'a>,
-    /// Where in the file the buffer begins.
+    /// Where in the file the numbers begin that are not written yet.
     at: u64,
-    buffer: &'a mut Vec<f32>,
-    /// Numbers in the buffer, which itself is never made shorter.
-    filled: usize,
+    room: Room<'a>,
     grains: Grains,
 }
 
 impl OutputPart<'_> {
     /// Room for the next `len` numbers, which [`OutputPart::done`] then takes.
     pub fn room(&mut self, len: usize) -> &mut [f32] {
-        let end = self.filled + len;
-        self.buffer.resize(self.buffer.len().max(end), 0.0);
-        &mut self.buffer[self.filled..end]
+        self.room.next(len)
     }
 
     /// Takes what was put into the room: numbers of the model from position `at` on.
     pub fn done(&mut self, at: usize, len: usize) -> Result<(), FilesError> {
-        let new = &mut self.buffer[self.filled..self.filled + len];
-        if self.output.moments > 0 {
-            return self.output.list(0, at, new);
+        if !self.room.take(&self.output.file, at, len)? {
+            return Ok(());
         }
-        from_file(new);
-        self.filled += len;
-        if self.filled * 4 >= WRITTEN {
+        let filled = self.room.bytes().len();
+        if filled >= WRITTEN {
             // up to where a grain ends
-            let end = (self.at + self.filled as u64 * 4) / GRAIN * GRAIN;
+            let end = (self.at + filled as u64) / GRAIN * GRAIN;
             self.flush((end - self.at) as usize)?;
         }
         Ok(())
@@ -144,13 +110,13 @@ impl OutputPart<'_> {
 
     /// Writes what is left.
     pub fn end(mut self) -> Result<Grains, FilesError> {
-        self.flush(self.filled * 4)?;
+        self.flush(self.room.bytes().len())?;
         Ok(self.grains)
     }
 
     fn flush(&mut self, len: usize) -> Result<(), FilesError> {
-        let bytes = &bytemuck::cast_slice::<f32, u8>(self.buffer)[..len];
-        self.output.bytes(bytes, self.at)?;
+        let bytes = &self.room.bytes()[..len];
+        self.output.file.write(bytes, self.at)?;
         let before = (self.at.next_multiple_of(GRAIN) - self.at).min(len as u64) as usize;
         let (head, rest) = bytes.split_at(before);
         self.grains.head.extend_from_slice(head);
@@ -161,8 +127,7 @@ impl OutputPart<'_> {
         }
         self.grains.tail.extend_from_slice(whole.remainder());
         self.at += len as u64;
-        self.buffer.copy_within(len / 4..self.filled, 0);
-        self.filled -= len / 4;
+        self.room.cut(len);
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use axum::{
 use codec::{DecodeAll, Encode};
 use consilium_e2e::{
     free_port,
-    lies::{become_real, Lie},
+    lies::{become_real, Lie, MASKED},
 };
 use consilium_primitives::{
     masks::DEALT, DutyAnswer, DutyKind, DutyOrder, DutyOutput, DutyReply, DutyRequest, DutyState, Hash, Next,
@@ -24,7 +24,10 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Command,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, PoisonError,
+    },
     time::Duration,
 };
 
@@ -44,6 +47,8 @@ struct Liar {
     hidden: PathBuf,
     /// What was said of a hidden update: by the kind of the duty and the round.
     said: Mutex<Vec<((DutyKind, u32), DutyOutput)>>,
+    /// Whether it has left the last duty of a masked round that it was asked for unanswered.
+    gone: AtomicBool,
 }
 
 fn main() -> Result<()> {
@@ -64,6 +69,7 @@ fn main() -> Result<()> {
         dir: PathBuf::from(&arguments[dir]),
         hidden: Path::new(&arguments[dir]).join("hidden"),
         said: Mutex::default(),
+        gone: AtomicBool::default(),
     };
     fs::create_dir_all(&liar.hidden)?;
     let address = std::mem::replace(&mut arguments[listen], format!("127.0.0.1:{port}"));
@@ -136,7 +142,15 @@ impl Liar {
         if let Some((_, output)) = said.iter().find(|(said, _)| *said == what) {
             return Some(DutyState::Done(*output));
         }
-        (self.lie.silent(what.0) && self.lies_in(what.1)).then_some(DutyState::Queued)
+        let mut silent = self.lie.silent(what.0) && self.lies_in(what.1);
+        if let Lie::Gone(_) = self.lie {
+            if MASKED.contains(&what.0) {
+                self.gone.store(silent, Ordering::Relaxed);
+            }
+            // a pause names no round: who was gone when it began does not say that it is there
+            silent |= what.0 == DutyKind::Present && self.gone.load(Ordering::Relaxed);
+        }
+        silent.then_some(DutyState::Queued)
     }
 
     /// Keeps what was said of an update that is hidden now: in the answer that held it, and of its training.

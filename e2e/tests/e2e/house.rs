@@ -23,7 +23,7 @@ use std::{
 /// How long anything that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(150);
 /// Names of the institutions, by machine.
-const NAMES: [&str; 6] = ["st-mary", "st-john", "hill", "lakeside", "newcomer", "latecomer"];
+const NAMES: [&str; 7] = ["st-mary", "st-john", "hill", "lakeside", "newcomer", "latecomer", "riverside"];
 /// What four found together.
 const CONSORTIUM: [&str; 2] = ["--consortium", "north-lungs"];
 

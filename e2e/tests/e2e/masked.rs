@@ -31,12 +31,12 @@ fn study(scratch: &Path) -> PathBuf {
 
 /// What trainings gave, by BLAKE3 hash of the file that an unmasked study would commit. A worker keeps its last one, for itself.
 #[derive(Default)]
-struct Trained(RefCell<BTreeMap<String, Vec<u8>>>);
+pub struct Trained(RefCell<BTreeMap<String, Vec<u8>>>);
 
 impl Trained {
-    /// Takes what lies on the disks of all sites now.
-    fn look(&self, out: &Path) {
-        let folders = SITES.iter().filter_map(|site| study_folder(out, site)).map(|folder| folder.join("masks"));
+    /// Takes what lies on the disks of these sites now.
+    pub fn look(&self, out: &Path, sites: &[&str]) {
+        let folders = sites.iter().filter_map(|site| study_folder(out, site)).map(|folder| folder.join("masks"));
         for entry in folders.filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten() {
             if !entry.file_name().to_string_lossy().starts_with("trained-") {
                 continue;
@@ -63,7 +63,9 @@ fn numbers(file: &[u8]) -> Vec<f64> {
 }
 
 /// A round's merge is the mean of what its inputs' authors have trained, by their weights, as near as masked words can say it.
-fn is_their_mean(out: &Path, record: &Value, trained: &Trained) {
+/// `out` has the folders of all `sites`.
+#[track_caller]
+pub fn is_their_mean(out: &Path, sites: &[&str], record: &Value, trained: &Trained) {
     let number = record["round"].as_u64().unwrap();
     let (mut sum, mut total) = (Vec::new(), 0.0);
     for input in record["inputs"].as_array().unwrap() {
@@ -77,7 +79,7 @@ fn is_their_mean(out: &Path, record: &Value, trained: &Trained) {
         sum.iter_mut().zip(numbers(update)).for_each(|(sum, x)| *sum += weight * x);
         total += weight;
     }
-    let merged = SITES
+    let merged = sites
         .iter()
         .find_map(|site| fs::read(out.join(site).join("blobs").join(record["root"].as_str().unwrap())).ok());
     let merged = numbers(&merged.unwrap_or_else(|| panic!("nobody has the model of round {number}")));
@@ -106,7 +108,7 @@ fn run(scratch: &Path, rounds: &str, liars: &str) -> (PathBuf, Value, Trained) {
     let trained = Trained::default();
     let mut run = Run::with_liars(scratch, &[&what[..], &how].concat(), liars).unwrap();
     let over = |run: &Run| {
-        trained.look(&out);
+        trained.look(&out, &SITES);
         run.said().contains("the network keeps running")
     };
     run.until(MINUTES, over).unwrap();
@@ -155,12 +157,12 @@ fn who_is_lost_before_its_update_is_taken_out_of_the_sum_and_who_is_lost_after_i
         let record = round(&report, number);
         assert_eq!(names(&record["inputs"]), without(lost), "{record:#}");
         assert!(dropped(&record).is_empty(), "{record:#}");
-        is_their_mean(&out, &record, &trained);
+        is_their_mean(&out, &SITES, &record, &trained);
     }
     for number in [4, 5] {
         let record = round(&report, number);
         assert_eq!(names(&record["inputs"]), BTreeSet::from(SITES), "{record:#}");
-        is_their_mean(&out, &record, &trained);
+        is_their_mean(&out, &SITES, &record, &trained);
     }
     let fourth = round(&report, 4);
     assert!(!names(&fourth["attesters"]).contains("hospital-c"), "{fourth:#}");
@@ -176,11 +178,11 @@ fn a_file_that_nobody_gets_is_left_out_and_shares_that_one_does_not_give_are_not
     nothing_plain_has_left(&out, &trained);
     let first = round(&report, 1);
     assert_eq!((names(&first["inputs"]), dropped(&first)), (without("hospital-d"), vec![("hospital-d", "Withheld")]));
-    is_their_mean(&out, &first, &trained);
+    is_their_mean(&out, &SITES, &first, &trained);
     let second = round(&report, 2);
     assert_eq!(names(&second["inputs"]), BTreeSet::from(SITES), "{second:#}");
     assert!(!names(&second["attesters"]).contains("hospital-a"), "{second:#}");
-    is_their_mean(&out, &second, &trained);
+    is_their_mean(&out, &SITES, &second, &trained);
     // nobody can say whose words were wrong: the round is void, nobody is named, and the next one stands on the same model
     let third = round(&report, 3);
     assert_eq!(third["root"], "00".repeat(32), "nothing came of it: {third:#}");
@@ -188,7 +190,7 @@ fn a_file_that_nobody_gets_is_left_out_and_shares_that_one_does_not_give_are_not
     let fourth = round(&report, 4);
     assert_eq!(fourth["base"], second["root"], "{fourth:#}");
     assert_eq!(names(&fourth["inputs"]), BTreeSet::from(SITES), "{fourth:#}");
-    is_their_mean(&out, &fourth, &trained);
+    is_their_mean(&out, &SITES, &fourth, &trained);
 }
 
 #[test]
@@ -201,16 +203,16 @@ fn lies_of_keys_deals_and_shares_cost_the_liar_its_part_or_one_round() {
     // its own worker finds other keys in the list than its own, and deals nothing
     let first = round(&report, 1);
     assert_eq!(names(&first["inputs"]), without("hospital-d"), "{first:#}");
-    is_their_mean(&out, &first, &trained);
+    is_their_mean(&out, &SITES, &first, &trained);
     // the chain takes no share that was not committed to, and the others' are enough
     let second = round(&report, 2);
     assert_eq!(names(&second["inputs"]), BTreeSet::from(SITES), "{second:#}");
-    is_their_mean(&out, &second, &trained);
+    is_their_mean(&out, &SITES, &second, &trained);
     // of a partner without a file nobody can open what it sealed: the round is void, and the next one goes on from the same model
     let third = round(&report, 3);
     assert_eq!(third["root"], "00".repeat(32), "{third:#}");
     let fourth = round(&report, 4);
     assert_eq!(fourth["base"], second["root"], "{fourth:#}");
     assert_eq!(names(&fourth["inputs"]), BTreeSet::from(SITES), "{fourth:#}");
-    is_their_mean(&out, &fourth, &trained);
+    is_their_mean(&out, &SITES, &fourth, &trained);
 }

@@ -14,15 +14,15 @@ use std::{
 };
 
 /// After so long, what was killed is started again.
-const AGAIN: Duration = Duration::from_secs(2);
+pub(super) const AGAIN: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(120);
 /// What a worker says when it has done each duty of a masked round.
 const DONE: [&str; 5] = ["Keys: done", "Deal: done", "Mask: done", "Gather: done", "Reveal: done"];
 const ROUNDS: u32 = 14;
 
-/// The study that ships, with masks.
-fn study(at: &Path) -> PathBuf {
-    let file = super::study_file(at, ROUNDS, 1);
+/// The study that ships, with masks and so many rounds.
+pub(super) fn study(at: &Path, rounds: u32) -> PathBuf {
+    let file = super::study_file(at, rounds, 1);
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.contains("[rules]\n"), "{text}");
     fs::write(&file, text.replace("[rules]\n", "[rules]\nmasked = true\n")).unwrap();
@@ -51,7 +51,7 @@ fn a_worker_that_is_killed_after_each_duty_of_a_masked_round_is_in_every_sum() {
     for house in &houses {
         house.until("it runs", || house.chain()?["finalised"].as_u64().filter(|block| *block > 0));
     }
-    begin(&houses, &tables, &study(at), "0");
+    begin(&houses, &tables, &study(at, ROUNDS), "0");
     until_round(&houses[0], "0", 2);
     clock.step("four run a masked study");
     for (who, done) in DONE.into_iter().enumerate() {

@@ -8,6 +8,7 @@ mod cases;
 mod disks;
 mod kills;
 mod lines;
+mod losses;
 mod machines;
 mod masks;
 mod silence;

@@ -2,6 +2,7 @@
 //! with growing pauses what ends often, and is left out where a program is killed time and again.
 
 use super::House;
+use consilium_e2e::{bin_dir, lies::LIARS};
 use std::{fs::File, path::PathBuf, process::Stdio};
 
 /// The two programs of an institution.
@@ -47,11 +48,22 @@ impl House<'_> {
 
     /// Starts one of its programs; it ends with this test.
     pub fn start(&self, program: Program) {
+        self.launch(program, self.words(program), "");
+    }
+
+    /// Starts its worker with the lie that is told of it among these, if one is (see [`consilium_e2e::lies`]).
+    pub fn start_lying(&self, liars: &str) {
+        let mut words = self.words(Program::Worker);
+        words[0] = bin_dir().unwrap().join("lying-worker").display().to_string();
+        self.launch(Program::Worker, words, liars);
+    }
+
+    fn launch(&self, program: Program, words: Vec<String>, liars: &str) {
         let path = self.program_log(program);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let log = File::options().create(true).append(true).open(path).unwrap();
         let mut command = self.hosts.on(self.n, "setpriv");
-        command.args(["--pdeathsig", "KILL"]).args(self.words(program)).stdin(Stdio::null());
+        command.args(["--pdeathsig", "KILL"]).args(words).env(LIARS, liars).stdin(Stdio::null());
         command.stdout(log.try_clone().unwrap()).stderr(log);
         self.by_hand.borrow_mut()[program.place()] = Some(command.spawn().unwrap());
     }

@@ -42,12 +42,21 @@ const RESTORED: &str =
 /// Why the same numbers are not put into a second sum.
 const AGAIN: &str =
     "the difference of two sums over different sites shows whoever is in one of them alone, and this update, trained on the same model \
-     by steps over all of this site's rows, or the same one, is in the sum of pairing";
+     by steps over all of this site's rows, or the same one,";
 
 /// What stands for the sites of a sum, with their weights: sums over one such set tell the same.
 fn set<'a>(partners: impl IntoIterator<Item = &'a Partner>) -> Hash {
     let named = partners.into_iter().flat_map(|partner| [&partner.id[..], &partner.weight.to_le_bytes()].concat());
     key("consilium/summed/1", &[&named.collect::<Vec<u8>>()]).into()
+}
+
+/// Why numbers that are in one sum are not put into another one.
+fn in_another(summed: &Summed) -> String {
+    let other = summed.pairing;
+    if summed.set == Summed::UNSEEN {
+        return format!("{AGAIN} may be in the sum of pairing {other}: this site has not seen of which sites that was");
+    }
+    format!("{AGAIN} is in the sum of pairing {other}, which was opened, and that one was of other sites or weights")
 }
 
 /// A pairing, as a site is asked about it.
@@ -133,6 +142,7 @@ impl Pair<'_> {
         if pairing.masked().is_some_and(|(first, _)| first != *duty) {
             return refused("this site has masked another update in the same pairing");
         }
+        self.note_unseen(source)?;
         let set = set(partners.partners());
         for summed in self.others_with(source)? {
             let other = summed.pairing;
@@ -140,9 +150,7 @@ impl Pair<'_> {
                 return refused(format!("its update is in the sum of pairing {other}, which was opened"));
             }
             if summed.set != set {
-                return refused(format!(
-                    "{AGAIN} {other}, which was opened, and that one was of other sites or weights"
-                ));
+                return refused(in_another(&summed));
             }
         }
         Ok(Maskable { secrets, before: pairing.masked().map(|(_, file)| file) })
@@ -192,10 +200,7 @@ impl Pair<'_> {
         if let Some(source) = pairing.source() {
             let set = set(partners.of_set(used));
             if let Some(summed) = self.others_with(&source)?.into_iter().find(|summed| summed.set != set) {
-                return refused(format!(
-                    "{AGAIN} {}, which was opened, and that one was of other sites or weights",
-                    summed.pairing
-                ));
+                return refused(in_another(&summed));
             }
             // before anybody has a share: with it, others may open the sum
             self.home.add_summed(&self.study, &Summed { pairing: self.number, source, set })?;
@@ -212,6 +217,26 @@ impl Pair<'_> {
         let Some(source) = pairing.source().filter(|_| in_it) else { return Ok(()) };
         let set = set(partners.of_set(used));
         self.home.add_summed(&self.study, &Summed { pairing: self.number, source, set })
+    }
+
+    /// Notes of what this site has masked in other rounds that it may be in sums, where it has seen none: who is away when others open
+    /// one is not asked for it. It matters only where training gives the same on the same model. Of one round there is one sum.
+    fn note_unseen(&self, source: &Source) -> anyhow::Result<()> {
+        if source.again.is_none() {
+            return Ok(());
+        }
+        let seen = self.home.summed(&self.study)?;
+        for number in self.home.pairings(&self.study)? {
+            let before = self.home.pairing(&self.study, number)?.and_then(|pairing| pairing.source());
+            let Some(before) = before.filter(|before| before.again.is_some() && before.work != source.work) else {
+                continue;
+            };
+            if !seen.iter().any(|summed| summed.source.work == before.work) {
+                let unseen = Summed { pairing: number, source: before, set: Summed::UNSEEN };
+                self.home.add_summed(&self.study, &unseen)?;
+            }
+        }
+        Ok(())
     }
 
     /// The sums of other pairings that have the same numbers of this site in them, and were opened.

@@ -41,8 +41,13 @@ pub struct Summed {
     pub pairing: u32,
     /// What of this site is in it.
     pub source: Source,
-    /// What stands for the sites in it, with their weights.
+    /// What stands for the sites in it, with their weights; [`Summed::UNSEEN`] where this site does not know them.
     pub set: Hash,
+}
+
+impl Summed {
+    /// Stands for the sites of a sum that this site may be in and has not seen.
+    pub const UNSEEN: Hash = Hash::zero();
 }
 
 impl Home {

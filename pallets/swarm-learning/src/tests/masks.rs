@@ -18,12 +18,12 @@ use sp_runtime::{
     transaction_validity::{InvalidTransaction, TransactionSource, TransactionValidityError},
 };
 
-fn masked_rules() -> StudyRules {
+pub(super) fn masked_rules() -> StudyRules {
     let masked = Some(Masked { range_log2: 2, statistics_len: 0, figures_len: 120 });
     StudyRules { min_participants: 3, max_rounds: 9, keep_updates: 1, masked, ..rules() }
 }
 
-fn keys(n: u8) -> VoteBody {
+pub(super) fn keys(n: u8) -> VoteBody {
     VoteBody::Keys(MaskKeys { seal: hash(n), pair: hash(n + 100), seed: hash(n + 200) })
 }
 
@@ -38,14 +38,14 @@ fn begun() -> StudyId {
     study
 }
 
-fn deal_of(n: u8, study: StudyId) -> Vec<u8> {
+pub(super) fn deal_of(n: u8, study: StudyId) -> Vec<u8> {
     let state = info(study).state;
     let pair = state.masking.pair.as_ref().unwrap();
     masked::dealt(&pair.keys_root, &id(n), &state.key_list(pair))
 }
 
 /// A vote with bytes.
-fn with(n: u8, study: StudyId, bytes: &[u8]) -> Vote {
+pub(super) fn with(n: u8, study: StudyId, bytes: &[u8]) -> Vote {
     ballot(n, study, VoteBody::Posted { hash: sp_io::hashing::blake2_256(bytes).into(), len: bytes.len() as u32 })
 }
 

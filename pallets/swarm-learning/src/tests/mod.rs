@@ -3,6 +3,7 @@
 
 mod ahead;
 mod blobs;
+mod bodies;
 mod budgets;
 mod changes;
 mod conductor;

@@ -1,11 +1,13 @@
 //! Masked sums: pairing beside training, gathering, revealing, summing; what each loss and lie costs; and that nothing opens twice.
 
+mod again;
 mod ends;
 mod losses;
 mod model;
 mod once;
 mod page;
 mod rules;
+mod site;
 
 use super::*;
 use crate::{

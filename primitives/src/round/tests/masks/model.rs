@@ -1,24 +1,10 @@
 //! Sites as their workers answer in pairings, whatever their nodes say, and an adversary that chooses what each of them sees.
 
-use super::*;
+use super::{
+    site::{Answered, Rule, Site, Source, Summed, Update},
+    *,
+};
 use std::{collections::btree_map::Entry, rc::Rc};
-
-/// What a site keeps of one pairing, by its context: written before anything of it is answered.
-#[derive(Clone)]
-struct Answered {
-    keys: MaskKeys,
-    keys_root: Option<Hash>,
-    partners_root: Option<Hash>,
-    set: Option<Mask>,
-}
-
-/// One site's folder.
-#[derive(Clone, Default)]
-struct Site {
-    pairings: BTreeMap<Hash, Answered>,
-    /// How often it was made anew from a backup that had none of this: secrets are drawn anew then.
-    restored: u32,
-}
 
 /// Whose secret: of which key list, by whom, and which of both.
 type Secret = (Hash, u8, u8);
@@ -29,6 +15,11 @@ pub(super) struct Game {
     sites: Vec<Site>,
     colluders: Mask,
     least: u32,
+    /// Whose training gives the same again on the same model.
+    pub again: Mask,
+    pub rule: Rule,
+    /// Whether liars send words that make sums useless, and sites lose the newest model.
+    pub mishaps: bool,
     /// Up to which block the one chain is final; none where finality is broken, and sites believe whatever they are shown.
     pub last_final: Option<u32>,
     /// Whose shares of a secret are known to everybody.
@@ -36,12 +27,17 @@ pub(super) struct Game {
     /// Key lists, as masks and numbers of members.
     lists: BTreeMap<Hash, Mask>,
     /// The trained update that a site has masked for partners.
-    masked: BTreeMap<(u8, Hash), Hash>,
+    masked: BTreeMap<(u8, Hash), Update>,
     /// Partners, their key list and a set that somebody has revealed for.
     revealed: BTreeSet<(Hash, Hash, Mask, Mask)>,
     random: u64,
     /// Refusals by the sites' own rules.
     pub refused: u32,
+    /// Shares that honest sites gave for a sum while one of other sites, with the same numbers of theirs, was open.
+    pub broken: u32,
+    /// Rounds of which nothing came, and returns to an earlier model.
+    pub voids: u32,
+    pub fell_back: u32,
 }
 
 fn once<T: PartialEq>(slot: &mut Option<T>, value: T) -> bool {
@@ -60,14 +56,21 @@ fn posts(member: u8, shell: &Shell, bytes: Vec<u8>) -> Option<Event> {
     Some(Event::Post { vote, bytes })
 }
 
+/// A study in its first round.
+fn begun(least: u32, members: u8) -> Shell {
+    Shell::masking(StudyRules { min_participants: least, max_rounds: 50, ..masked() }, members)
+}
+
 impl Game {
     pub fn new(members: u8, colluders: Mask, least: u32, finality: bool, seed: u64) -> Self {
-        let rules = StudyRules { min_participants: least, max_rounds: 50, ..masked() };
         Self {
-            chains: vec![Rc::new(Shell::masking(rules, members))],
+            chains: vec![Rc::new(begun(least, members))],
             sites: vec![Site::default(); usize::from(members)],
             colluders,
             least,
+            again: 0,
+            rule: Rule::Whole,
+            mishaps: false,
             last_final: finality.then_some(0),
             outside: BTreeMap::new(),
             lists: BTreeMap::new(),
@@ -75,6 +78,9 @@ impl Game {
             revealed: BTreeSet::new(),
             random: seed,
             refused: 0,
+            broken: 0,
+            voids: 0,
+            fell_back: 0,
         }
     }
 
@@ -91,7 +97,11 @@ impl Game {
     fn step(&mut self, chain: usize, event: Event) {
         let shell = Rc::make_mut(&mut self.chains[chain]);
         if let Ok(effects) = shell.study.step(&shell.world, event) {
-            effects.iter().for_each(|effect| shell.keep(effect));
+            for effect in &effects {
+                shell.keep(effect);
+                self.voids += u32::from(matches!(effect, Effect::Voided(_)));
+                self.fell_back += u32::from(matches!(effect, Effect::FellBack { .. }));
+            }
             shell.log.clear();
         }
         assert!(shell.study.masks_are_sound());
@@ -135,6 +145,14 @@ impl Game {
         site.restored += 1;
     }
 
+    /// The same specification is registered once more, and the same sites are in it: it begins with the same model.
+    pub fn second_study(&mut self) {
+        let mut shell = begun(self.least, self.sites.len() as u8);
+        shell.world.study = self.chains[0].world.study + 1;
+        self.chains = vec![Rc::new(shell)];
+        self.last_final = self.last_final.map(|_| 0);
+    }
+
     /// A member does what it is asked for on a chain, as far as its own rules let it.
     pub fn act(&mut self, chain: usize, member: u8) {
         let shell = self.chains[chain].clone();
@@ -150,25 +168,33 @@ impl Game {
         let who = shell.member_id(member);
         let open = shell.study.open_duty(&shell.world, &who)?;
         let said = match open.duty.kind {
-            DutyKind::Keys => Some(VoteBody::Keys(self.keys(member, &who, open.duty.base))),
+            DutyKind::Keys => Some(VoteBody::Keys(self.keys(member, &who, shell))),
             DutyKind::Deal => return self.deal(member, shell),
             DutyKind::Mask => self.mask(member, shell),
             DutyKind::Gather => Some(VoteBody::Held(open.duty.base)),
             DutyKind::Reveal => return self.reveal(member, shell),
-            DutyKind::Merge => Some(match (self.colludes(member), self.below(3)) {
-                (true, 0) => VoteBody::Void(VoidReason::OutOfRange),
+            DutyKind::Merge => Some(match (self.useless(member, shell), self.colludes(member), self.below(3)) {
+                (true, ..) | (_, true, 0) => VoteBody::Void(VoidReason::OutOfRange),
                 _ => VoteBody::Summed { root: hash(&format!("sum of {}", open.duty.base)), pooled: None },
             }),
-            DutyKind::Present => Some(VoteBody::Present { held: HELD_BASE }),
+            DutyKind::Present => {
+                let newest = open.duty.round;
+                let lost = self.mishaps && self.below(4) > 0;
+                let held = if lost { held_bit(newest, newest.saturating_sub(1)) } else { HELD_BASE };
+                Some(VoteBody::Present { held })
+            }
             _ => None,
         };
         said.and_then(|body| shell.answer(member, body)).map(Event::Vote)
     }
 
-    fn keys(&mut self, member: u8, who: &InstitutionId, context: Hash) -> MaskKeys {
+    fn keys(&mut self, member: u8, who: &InstitutionId, shell: &Shell) -> MaskKeys {
+        let (study, pair) = (shell.world.study, shell.pair());
+        let context = shell.study.context(&shell.world, pair);
         let site = &mut self.sites[usize::from(member)];
-        let drawn = keys_of(&hash(&format!("{context} {}", site.restored)), who);
-        let new = Answered { keys: drawn, keys_root: None, partners_root: None, set: None };
+        let keys = keys_of(&hash(&format!("{context} {}", site.restored)), who);
+        let (keys_root, partners_root, source, set) = (None, None, None, None);
+        let new = Answered { study, number: pair.number, keys, keys_root, partners_root, source, set };
         match site.pairings.entry(context) {
             Entry::Occupied(known) => known.get().keys,
             Entry::Vacant(none) => none.insert(new).keys,
@@ -206,16 +232,23 @@ impl Game {
 
     fn mask(&mut self, member: u8, shell: &Shell) -> Option<VoteBody> {
         let pair = shell.pair().clone();
+        let work = shell.study.open_work(&shell.world, &shell.member_id(member))?.duty.hash();
+        let again = self.again & bit(member) != 0 && pair.kind == Kind::Model;
+        let (study, source) = (shell.world.study, Source { work, again: again.then_some(shell.study.base) });
         if !self.colludes(member) {
             let fits = pair.deals.len() as u32 >= pair.threshold();
-            let file = self.known(member, shell).filter(|file| file.keys_root == Some(pair.keys_root));
-            if !fits || !file.is_some_and(|file| once(&mut file.partners_root, pair.partners_root)) {
+            let dealt = self.known(member, shell).is_some_and(|file| file.keys_root == Some(pair.keys_root));
+            let may = fits && dealt && self.may_mask(member, study, &pair, source);
+            let file = self.known(member, shell).filter(|_| may);
+            let first = |file: &mut Answered| {
+                once(&mut file.partners_root, pair.partners_root) && once(&mut file.source, source)
+            };
+            if !file.is_some_and(first) {
                 self.refused += 1;
                 return None;
             }
         }
-        let work = shell.study.open_work(&shell.world, &shell.member_id(member))?.duty.hash();
-        self.masked.insert((member, pair.partners_root), work);
+        self.masked.insert((member, pair.partners_root), Update { study, source });
         let root = hash(&format!("{work} masked by {member} for {}", pair.partners_root));
         Some(VoteBody::Update { root, len: shell.study.rules.part_len(pair.kind), metric: None })
     }
@@ -227,12 +260,14 @@ impl Game {
             let is_final = self.last_final.is_none_or(|last| set.fixed_at <= last);
             let enough = authors.count_ones() >= pair.threshold().max(self.least).max(3);
             let inside = authors & bit(member) != 0 && authors & !pair.dealt() == 0;
-            let file = self.known(member, shell).filter(|file| file.partners_root == Some(pair.partners_root));
-            let may = is_final && enough && inside && file.is_some_and(|file| once(&mut file.set, authors));
+            let may = is_final && enough && inside && self.may_reveal(member, shell, &pair, authors);
+            let may = may && self.known(member, shell).is_some_and(|file| once(&mut file.set, authors));
             if !may {
                 self.refused += 1;
                 return None;
             }
+            let update = self.masked.get(&(member, pair.partners_root)).copied();
+            self.broken += u32::from(update.is_some_and(|update| self.open_elsewhere(member, update, authors)));
         }
         for (dealer, _) in &pair.deals {
             let which = if authors & bit(*dealer) != 0 { 0 } else { 1 };
@@ -241,6 +276,57 @@ impl Game {
         self.revealed.insert((pair.partners_root, pair.keys_root, pair.dealt(), authors));
         let bytes = shell.shares_of(member, 0);
         posts(member, shell, bytes)
+    }
+
+    /// Whether it puts an update under the masks of these partners, as far as other sums go.
+    fn may_mask(&mut self, member: u8, study: StudyId, pair: &Pairing, source: Source) -> bool {
+        let rule = self.rule;
+        let site = &mut self.sites[usize::from(member)];
+        if rule == Rule::Whole {
+            site.note_unseen(study, &source);
+        }
+        let all = Some(pair.dealt());
+        let tells_nothing = |summed: &Summed| summed.source.work != source.work && summed.set == all;
+        rule == Rule::OfOnePairing || site.others_with(study, pair.number, source).all(tells_nothing)
+    }
+
+    /// Whether it gives shares for the sum over these sites, as far as other sums go; then this one is noted.
+    fn may_reveal(&mut self, member: u8, shell: &Shell, pair: &Pairing, authors: Mask) -> bool {
+        let (study, rule) = (shell.world.study, self.rule);
+        let file = self.known(member, shell).filter(|file| file.partners_root == Some(pair.partners_root));
+        let Some((source, opened)) = file.and_then(|file| Some((file.source?, file.set.is_some()))) else {
+            return false;
+        };
+        let site = &mut self.sites[usize::from(member)];
+        let same = |summed: &Summed| summed.set == Some(authors);
+        if opened || rule == Rule::OfOnePairing {
+            return true;
+        }
+        let may = site.others_with(study, pair.number, source).all(same);
+        if may {
+            site.note(study, Summed { pairing: pair.number, source, set: Some(authors) });
+        }
+        may
+    }
+
+    /// Whether the sum that is open cannot be used. Who computes it notes that it is in it, before it knows that.
+    fn useless(&mut self, member: u8, shell: &Shell) -> bool {
+        let (pairing, study, set) = (shell.pair().number, shell.world.study, shell.fixed());
+        let authors = set.authors();
+        if let Some(source) =
+            self.known(member, shell).and_then(|file| file.source).filter(|_| authors & bit(member) != 0)
+        {
+            self.sites[usize::from(member)].note(study, Summed { pairing, source, set: Some(authors) });
+        }
+        self.mishaps && authors & self.colluders != 0 && set.inputs_root.as_bytes()[0] % 3 == 0
+    }
+
+    /// Whether a sum of other sites is open that has these numbers of a site in it, where it trains the same again. After it was made anew
+    /// from a backup it cannot know; the page says so.
+    fn open_elsewhere(&self, member: u8, update: Update, authors: Mask) -> bool {
+        let knows = update.source.again.is_some() && self.sites[usize::from(member)].restored == 0;
+        let same = |(site, other): &(u8, Update)| *site == member && other.numbers() == update.numbers();
+        knows && self.sums().iter().any(|(set, updates)| *set != authors && updates.iter().any(same))
     }
 
     fn open(&self, secret: &Secret) -> bool {
@@ -268,7 +354,7 @@ impl Game {
     }
 
     /// Sums that everybody can compute: the set, and the trained updates of honest sites in it.
-    pub fn sums(&self) -> Vec<(Mask, Vec<(u8, Hash)>)> {
+    pub fn sums(&self) -> Vec<(Mask, Vec<(u8, Update)>)> {
         let mut sums = Vec::new();
         for (partners_root, keys_root, partners, set) in &self.revealed {
             let open = |dealer: u8| self.open(&(*keys_root, dealer, if set & bit(dealer) != 0 { 0 } else { 1 }));
@@ -281,5 +367,21 @@ impl Game {
             }
         }
         sums
+    }
+
+    /// Honest sites with the same numbers in sums of different sites, and these. Where only some train the same again, or one was made anew
+    /// from a backup, others may open such a sum of numbers that come out the same: these are left out then.
+    pub fn twice(&self) -> Vec<(u8, BTreeSet<Mask>)> {
+        let mut sets: BTreeMap<(u8, Update), BTreeSet<Mask>> = BTreeMap::new();
+        for (set, updates) in self.sums() {
+            for (site, update) in updates {
+                sets.entry((site, update.numbers())).or_default().insert(set);
+            }
+        }
+        let alike = |(n, site): (u8, &Site)| (self.again | self.colluders) & bit(n) != 0 && site.restored == 0;
+        let alike = (0..).zip(&self.sites).all(alike);
+        let promised = |update: &Update| alike || update.source.again.is_none();
+        let twice = sets.into_iter().filter(|((_, update), sets)| sets.len() > 1 && promised(update));
+        twice.map(|((site, _), sets)| (site, sets)).collect()
     }
 }

@@ -81,3 +81,41 @@ fn a_sum_that_others_have_opened_counts_for_whoever_is_in_it() {
         "the sum of pairing 1",
     );
 }
+
+/// Others have opened a sum with this site's file in it, which could not be used, while this site was away. Back, it is asked for the
+/// same numbers by the next round, and knows nothing of that sum.
+#[test]
+fn what_was_masked_in_a_round_whose_sum_a_site_has_not_seen_is_in_no_second_one() {
+    let sites = sites(4);
+    let all: Vec<_> = sites.iter().collect();
+    let one = &sites[0];
+    let made = |n: u8, model: Option<u8>| Source { work: Hash::repeat_byte(n), again: model.map(Hash::repeat_byte) };
+    let first = All::of(&all, 1);
+    one.mask_of(1, &first.partners, made(1, Some(9))).unwrap();
+    // that round goes on with a new pairing: nothing was opened, and the same update is masked anew
+    let anew = All::of(&all[..3], 2);
+    one.mask_of(2, &anew.partners, made(1, Some(9))).unwrap();
+    // the next round, for whichever sites, and after a restart
+    for (number, count) in [(3, 4), (4, 3)] {
+        let next = All::of(&all[..count], number);
+        is_refused(one.mask_of(number, &next.partners, made(2, Some(9))), "may be in the sum of pairing 1");
+        let home = one.again();
+        is_refused(
+            one.pair(&home, number).may_mask(&next.partners, &DUTY, &made(2, Some(9))),
+            "may be in the sum of pairing 1",
+        );
+    }
+    // it goes on with another model, and with training whose order is drawn anew
+    let other = All::of(&all, 5);
+    one.mask_of(5, &other.partners, made(3, Some(8))).unwrap();
+    one.reveal(5, &other, 0b1111).unwrap();
+    for number in 6..20 {
+        let pairing = All::of(&all, number);
+        one.mask_of(number, &pairing.partners, made(number as u8, None)).unwrap();
+        one.reveal(number, &pairing, 0b1111).unwrap();
+    }
+    // back on the first model when the files of those pairings are gone
+    assert!(one.home.pairing(&STUDY, 1).unwrap().is_none());
+    let late = All::of(&all, 20);
+    is_refused(one.mask_of(20, &late.partners, made(20, Some(9))), "may be in the sum of pairing 1");
+}
