@@ -6,8 +6,8 @@
 use super::{
     kernels::{
         conv::{self, Conv},
-        elementwise::{Mask, activate, activate_back, add, column_sums, fill_bias, rectify, rectify_back},
-        matrix::{Into, Matrix, multiply},
+        elementwise::{activate, activate_back, add, column_sums, fill_bias, rectify, rectify_back, Mask},
+        matrix::{multiply, Into, Matrix},
         norm::{self, Norm},
         pool::{self, Pool},
     },

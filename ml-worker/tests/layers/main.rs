@@ -7,16 +7,16 @@ mod threads;
 
 use consilium_ml_worker::{
     learn::{
-        Net,
         kernels::{
             conv::{self, Conv},
-            elementwise::{Mask, activate, activate_back, rectify, rectify_back},
+            elementwise::{activate, activate_back, rectify, rectify_back, Mask},
             matrix::Into,
             norm::{self, Norm},
             pool::{self, Pool},
         },
+        Net,
     },
-    random::{Stream, key},
+    random::{key, Stream},
 };
 use consilium_study::{Activation, Architecture, Model, Penalty};
 

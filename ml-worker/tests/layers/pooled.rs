@@ -60,7 +60,19 @@ fn same_bits<R: Real>(bad: bool) {
             pool::max_back(&pooled, &mut slopes, &dy, &places, Into::Set);
             let mut back = (vec![R::of(7.0); x.len()], vec![R::ZERO; weight.len()], vec![R::ZERO; f]);
             let (dx, dw, db) = (&mut back.0, &mut back.1, &mut back.2);
-            conv::backward(&alone, dx, (&slopes, &[]), y(&between[..]), &x, &weight, dw, db, &mut kept, true, Into::Set);
+            conv::backward(
+                &alone,
+                dx,
+                (&slopes, &[]),
+                y(&between[..]),
+                &x,
+                &weight,
+                dw,
+                db,
+                &mut kept,
+                true,
+                Into::Set,
+            );
 
             let (mut kept, mut places) = (Vec::new(), Vec::new());
             let mut found = vec![R::of(7.0); dy.len()];

@@ -1,7 +1,7 @@
 //! A training step at once is its two halves one after the other.
 
 use super::draw;
-use consilium_ml_worker::learn::{Net, Stepper, loss::Objective};
+use consilium_ml_worker::learn::{loss::Objective, Net, Stepper};
 use consilium_study::{Architecture, Loss, Model, Penalty, Task, Training};
 
 const STEPS: usize = 3;

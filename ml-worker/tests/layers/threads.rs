@@ -2,7 +2,7 @@
 
 use super::{draw, net};
 use consilium_ml_worker::{
-    learn::{Net, loss::Objective},
+    learn::{loss::Objective, Net},
     random::key,
 };
 use consilium_study::{Loss, Task};

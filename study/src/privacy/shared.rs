@@ -163,9 +163,8 @@ impl StudySpec {
 
 /// Whether a step is the gradient times one agreed number.
 fn check_plain(training: &Training) -> Result<(), SpecError> {
-    match training.optimizer {
-        Optimizer::Sgd { momentum, .. } if momentum == 0.0 => {}
-        _ => return refuse("training.optimizer", PLAIN),
+    if !matches!(training.optimizer, Optimizer::Sgd { momentum: 0.0, .. }) {
+        return refuse("training.optimizer", PLAIN);
     }
     for (field, there) in [
         ("training.schedule", training.schedule != Schedule::Constant),

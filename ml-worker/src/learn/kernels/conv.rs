@@ -12,7 +12,7 @@ use super::{
     direct,
     elementwise::value,
     fast,
-    matrix::{Into, Matrix, multiply},
+    matrix::{multiply, Into, Matrix},
     pool::{self, Pool},
     sum, winograd,
 };

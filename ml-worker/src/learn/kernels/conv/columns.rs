@@ -3,7 +3,7 @@
 use super::{
     super::{
         fast,
-        matrix::{Into, Matrix, multiply},
+        matrix::{multiply, Into, Matrix},
     },
     Conv,
 };
@@ -17,7 +17,11 @@ impl Conv {
 
     /// Columns of a picture, which a picture that is its own does not need.
     pub(super) fn columns(&self) -> usize {
-        if self.is_plain() { 0 } else { self.window() * self.plane() }
+        if self.is_plain() {
+            0
+        } else {
+            self.window() * self.plane()
+        }
     }
 
     /// Gradients of weight and input of a picture, by its columns.
