@@ -320,8 +320,11 @@ fn options(path: &Path) -> Options {
     options
 }
 
+/// A column, and what the library does in it.
+type InColumn = (u8, Operation<Vec<u8>, Vec<u8>>);
+
 /// A change in the library's words.
-fn operation(change: Change<H256>) -> sp_database::error::Result<(u8, Operation<Vec<u8>, Vec<u8>>)> {
+fn operation(change: Change<H256>) -> sp_database::error::Result<InColumn> {
     let bytes = |hash: H256| hash.as_bytes().to_vec();
     let (column, counts, operation) = match change {
         Change::Set(column, key, value) => (column, false, Operation::Set(key, value)),
