@@ -8,6 +8,7 @@ import { Model } from './parts/model';
 import { Studies } from './parts/studies';
 import { Now, Todos } from './parts/now';
 import { Rounds, Times } from './parts/rounds';
+import { Privacy } from './parts/privacy';
 import { Head } from './parts/status';
 import { Words } from './parts/glossary';
 import type { State } from './state';
@@ -53,6 +54,7 @@ export function App({ first }: { first?: State }) {
             <Curves study={study} />
             <Rounds key={study.number} study={study} consortium={state.consortium} folder={state.own.folder} />
             <Times study={study} />
+            <Privacy study={study} />
           </>
         ) : state.studies.length > 0 ? (
           <section class="part wide" id="now"><h2>Study {chosen ?? ''} now</h2><p class="empty">{chosen === undefined || state.studies.some((it) => it.number === chosen) ? 'Asking our node …' : `There is no study ${chosen} on this chain: choose one above, or from the list below.`}</p></section>

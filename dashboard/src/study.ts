@@ -27,6 +27,8 @@ metric: string,
 rules: Array<string>,
 /** Whether updates are masked: others see their sum alone, and no site's figure. */
 masked: boolean,
+/** What it promises each record or patient, and what was spent of that; none where nothing is promised. */
+privacy: PrivacySpent | null,
 /** Who takes part. */
 members: Array<Member>,
 /** What it waits for now. */
@@ -41,6 +43,46 @@ rounds: Array<Round>,
 arms: Arms | null,
 /** What was certified. */
 certificate: Certificate | null, };
+
+/** What a private study promises, and what was spent of it. */
+export type PrivacySpent = {
+/** The ε that its specification promises for all rounds, in millionths; none where the chain keeps that no longer. */
+promised_micro: number | null,
+/** δ is 10 to the power of minus this. */
+delta_exp: number,
+/** To whom: `record` or `patient`. */
+unit: string,
+/** Rounds of training that have closed, also such as nothing came of. */
+rounds: number,
+/** What these cost a site that was in all of them, by the ledger's count, in millionths of ε. */
+rounds_micro: number,
+/** What all rounds that the rules allow would. */
+all_rounds_micro: number,
+/** Promised and spent, in a sentence. */
+promise: string,
+/** What the most that any site has spent on it means, and what is not counted. */
+meaning: Array<string>,
+/** What the members' data sets have spent. */
+sites: Array<DatasetSpent>, };
+
+/** What one member's data set has spent, as the chain says. */
+export type DatasetSpent = {
+/** The member, by its place. */
+site: number,
+/** Its name. */
+name: string,
+/** Hash that stands for the data set on the chain. */
+dataset: string,
+/** How many rounds this study has charged to it. */
+rounds: number,
+/** What these cost, in millionths of ε. */
+study_micro: number,
+/** What all studies together have spent on it, in millionths of ε; none where the chain has no budget of it. */
+spent_micro: number | null,
+/** What they may. */
+limit_micro: number | null,
+/** All of it in a sentence. */
+words: string, };
 
 /** A participant of a study. */
 export type Member = {

@@ -52,6 +52,9 @@ export const fixed = (value: number, decimals: number) => value.toFixed(decimals
 /** A figure, short. */
 export const figure = (value: number | null | undefined) => (value === null || value === undefined ? '–' : fixed(value, 4));
 
+/** An ε of millionths as people read it: in hundredths, rounded up, as the program says it. */
+export const epsilon = (micro: number | null) => (micro === null ? '–' : `ε ${Math.ceil(micro / 10_000) / 100}`);
+
 /** The figure that is measured, in words. */
 export const metric = (name: string) => (name === 'log_loss' ? 'log-loss' : name.replaceAll('_', ' '));
 

@@ -52,6 +52,9 @@ check(each < 400, 'a round more takes less of the processor than the time of a b
 const text = await page.evaluate(() => document.body.innerText);
 check(text.includes('<img src=x onerror=') && text.includes('</script><script>alert(1)</script>'), 'markup in names and titles is shown as text');
 check(await page.evaluate(() => document.images.length === 0 && document.scripts.length === 2) && (await page.title()) !== '1', 'and is not taken for markup');
+const privacy = await page.innerText('#privacy');
+check(privacy.includes('Promised: ε 4. Spent in 1000 of 1200 rounds: ε 2.11.') && privacy.includes('ε 3.34') && privacy.includes('at most 7 of 100'), 'what a private study promises and has spent is told');
+check(privacy.includes('no budget of its data set') && (await page.locator('#privacy').getByRole('button', { name: 'copy consilium budget audit' }).count()) === 1, 'and what to type where the chain has no budget');
 await page.fill('#round', '970');
 check((await page.textContent('.one')).includes('computed another result'), 'a round that had dissent says so');
 await page.keyboard.press('Tab');

@@ -34,12 +34,23 @@ export function state({ institutions = 64, studies = 32, rounds = 1_000, block =
     },
     study: {
       number: studies - 1, title: NAMES[3], agreement: pad(11, 64), proposer: name(1), phase: 'training', stage: 'running', round: rounds + 1, max_rounds: 1_200, best: rounds - 3, metric: 'log_loss',
-      rules: ['at most 1200 rounds'], masked: false, members: all.map((at) => ({ name: name(at), id: `0x${pad(at + 1, 64)}`, own: at === 0, samples: 100 + at, active: true, left_out_until: at === 9 ? rounds + 4 : null, last_round: rounds })),
+      rules: ['at most 1200 rounds'], masked: false, privacy: spent(all.slice(0, 3).map(name), rounds), members: all.map((at) => ({ name: name(at), id: `0x${pad(at + 1, 64)}`, own: at === 0, samples: 100 + at, active: true, left_out_until: at === 9 ? rounds + 4 : null, last_round: rounds })),
       waiting: { what: `the updates of round ${rounds + 1}`, since_at_ms: now - 34_000, until_at_ms: now + 60_000, then: 'it waits as long once more', sooner_at_ms: now + 20_000, sooner: 'once the updates of 33 of 64 sites are in (20 so far), the others have 40 blocks more, the grace; then it goes on without who is late', sites },
       trouble: [], whole: true, rounds: closed, arms: null, certificate: null,
     },
   };
 }
+
+/** What a private study has spent at these sites; the last of them has no budget. */
+export const spent = (names, rounds) => ({
+  promised_micro: 4_000_000, delta_exp: 5, unit: 'patient', rounds, rounds_micro: 2_104_000, all_rounds_micro: 4_010_000,
+  promise: `each patient is promised ε 4 (δ 10⁻⁵) for all 1200 rounds; the ${rounds} rounds that ran cost ε 2.11`,
+  meaning: ['At ε 2.11, the most that this study has cost any site so far: Whoever guesses from everything that left whether one particular patient was among the rows, and accepts one wrong accusation in a hundred, is right about at most 7 of 100.'],
+  sites: names.map((name, site) => ({
+    site, name, dataset: pad(site + 70, 64), rounds, study_micro: 2_104_000, limit_micro: site === names.length - 1 ? null : 8_000_000,
+    spent_micro: site === names.length - 1 ? null : 3_333_333, words: `${name}: the chain has no budget of its data set (\`consilium budget audit\` says more)`,
+  })),
+});
 
 /** A closed round. */
 export function made(round, all, at, fault) {

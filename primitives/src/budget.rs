@@ -296,6 +296,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_beyond_all_numbers_is_charged_by_no_limit() {
+        let costing = |spend| Privacy { spend, ..round(PrivacyUnit::Record) };
+        for delta_exp in 3..=12 {
+            let constants = constants(delta_exp).unwrap();
+            let beyond = [u64::MAX; 16];
+            assert!(epsilon_micro(&beyond, delta_exp).unwrap() > u64::from(u32::MAX));
+            let mut budget = Budget::declare(u32::MAX, delta_exp, PrivacyUnit::Record).unwrap();
+            let at = |spend| Privacy { delta_exp, ..costing(spend) };
+            assert_eq!(budget.charge(&at(beyond), 1), Err(BudgetError::OverBudget));
+            assert_eq!(budget.spent(), &[0; 16]);
+            for (place, constant) in constants.iter().enumerate() {
+                let mut budget = budget;
+                // all orders but one are full: that one fills the limit to its last millionth
+                let mut most = beyond;
+                most[place] = u64::from(u32::MAX) * 1_000 - u64::try_from(*constant).unwrap();
+                budget.charge(&at(most), 1).unwrap();
+                assert_eq!(budget.epsilon_micro(), u64::from(u32::MAX));
+                let full = budget;
+                for more in [[1; 16], most, beyond] {
+                    assert_eq!(budget.charge(&at(more), 1), Err(BudgetError::OverBudget), "order {place}");
+                }
+                assert_eq!(budget, full);
+            }
+        }
+    }
+
+    #[test]
     fn a_higher_limit_waits_for_seven_days_and_a_lower_one_holds_at_once() {
         let mut budget = Budget::declare(2_000_000, 5, PrivacyUnit::Record).unwrap();
         assert_eq!(budget.raise(2_000_000, 10), Err(BudgetError::NoChange));

@@ -19,7 +19,11 @@ pub fn spend(mechanism: &Mechanism, steps: u64) -> Spend {
     LEDGER_ORDERS.map(|order| billionths(mechanism.exactly(order).times(steps)))
 }
 
+/// A cost in billionths, rounded up. One beyond all numbers, as without noise, is the largest that a ledger can hold.
 fn billionths(cost: Double) -> u64 {
+    if !cost.value().is_finite() {
+        return u64::MAX;
+    }
     let up = cost.times(Double::of(1e9)).up();
     u64::try_from(up.max(0)).unwrap_or(u64::MAX)
 }
@@ -134,5 +138,35 @@ mod tests {
         assert!(epsilon_micro(&[1; 16], 5) > 0);
         assert_eq!(sum(&[u64::MAX; 16], &[1; 16]), [u64::MAX; 16]);
         assert!(epsilon_micro(&[u64::MAX; 16], 5) > 1 << 50);
+    }
+
+    #[test]
+    fn without_noise_a_step_costs_more_than_any_limit_and_not_nothing() {
+        for rate_ppm in [1, 250_000, 1_000_000] {
+            let costs = spend(&Mechanism { rate_ppm, sigma_1024: 0 }, 1);
+            assert_eq!(costs, [u64::MAX; 16], "rate {rate_ppm}");
+        }
+        // the least noise that can be agreed, on every row, as often as steps are counted
+        let costs = spend(&Mechanism { rate_ppm: 1_000_000, sigma_1024: 1 }, MAX_STEPS);
+        assert_eq!(costs, [u64::MAX; 16]);
+        assert!((3..=12).all(|delta_exp| epsilon_micro(&costs, delta_exp) > u64::from(u32::MAX)));
+    }
+
+    #[test]
+    fn an_order_that_is_full_hides_nothing_of_the_others() {
+        let limit = u64::from(u32::MAX);
+        for (place, delta_exp) in (0..16).flat_map(|place| (3..=12).map(move |exp| (place, exp))) {
+            // all orders but one are full: what was spent is what that one says
+            let mut spent: Spend = [u64::MAX; 16];
+            spent[place] = 1_000_000_000;
+            let more = constants(delta_exp)[place];
+            let wanted = (1_000_000_000 + u64::try_from(more).unwrap()).div_ceil(1_000);
+            assert_eq!(epsilon_micro(&spent, delta_exp), wanted);
+            // and a cost there that fills it is beyond every limit, as is the same once more
+            let mut costs: Spend = [1; 16];
+            costs[place] = u64::MAX;
+            let full = sum(&spent, &costs);
+            assert!(epsilon_micro(&full, delta_exp) > limit && epsilon_micro(&sum(&full, &costs), delta_exp) > limit);
+        }
     }
 }

@@ -9,6 +9,9 @@ pub const COUNTED: &str =
 /// What is not counted, since it is what a study is for.
 pub const ALIKE: &str = "What is drawn from many patients alike, the model may and should learn; that is not counted.";
 
+/// By what these bounds are counted, and what goes by another count.
+pub const FINER: &str = "That bound is of a finer count, which only tells: what is allowed goes by the ledger's own.";
+
 /// Bounds on the share of right accusations when one wrong accusation in a hundred is accepted, by privacy loss distribution
 /// (dp-accounting 0.6.0) of the mechanisms in `tests/golden/dp_golden.json`: ε up to this, in millionths, and out of how many
 /// hundred. From ε and δ alone they would be 3, 8, 56 and 100.

@@ -5,7 +5,7 @@ use super::{
     base::{awaited, stage, titled, Link},
     rounds::{Frame, Rounds},
     site::Site,
-    state::{Certificate, Member, Round, Site as Part, Study, Waiting},
+    state::{Certificate, Member, PrivacySpent, Round, Site as Part, Study, Waiting},
 };
 use crate::{
     chain::StudyInfo,
@@ -14,6 +14,7 @@ use crate::{
     study::{
         answers::{failures, Failure},
         sentences::rules,
+        spending,
         standstill::{absent, before_end, trouble},
         waiting::{waiting, Times},
     },
@@ -48,7 +49,8 @@ impl Studies {
         let Link { chain, at, names, block_ms } = link;
         let Some(info) = chain.study(number, *at).await? else { return Ok(None) };
         let state = &info.state;
-        let (title, metric) = titled(chain.spec(number, *at).await?.as_deref());
+        let spec = chain.spec(number, *at).await?;
+        let (title, metric) = titled(spec.as_deref());
         let now_ms = chain.time(at.number).await?;
         let agreement = hex::encode(info.agreement);
         let own = InstitutionId(site.id);
@@ -65,6 +67,8 @@ impl Studies {
             notes: &site.dir.join(format!("worker/studies/{agreement}/study-{number}")),
         };
         let rounds = self.rounds.entry(number).or_default().told(&frame).await?;
+        let ran = u32::try_from(rounds.iter().filter(|round| round.kind == "round").count()).unwrap_or(u32::MAX);
+        let privacy = spending::account(chain, (number, state), spec.as_deref(), ran, names, *at).await?;
         let member = |(place, member): (u8, &consilium_primitives::round::Member)| Member {
             name: name(names, &member.id),
             id: member.id.to_string(),
@@ -121,7 +125,8 @@ impl Studies {
             waiting: waits,
             trouble: said.iter().map(|line| line.replace("--dir FOLDER", &format!("--dir {}", site.shown))).collect(),
             whole: true,
-            certificate: certificate(site, link, number, &info, &rounds),
+            certificate: certificate(site, link, number, &info, (rounds.as_slice(), privacy.as_ref())),
+            privacy,
             rounds,
             arms: self.reports.arms(number, &agreement),
             agreement,
@@ -163,7 +168,13 @@ fn last_round(rounds: &[Round], place: u8) -> Option<u32> {
     rounds.iter().rev().find(holds).map(|round| round.round)
 }
 
-fn certificate(site: &Site, link: &Link, number: StudyId, info: &StudyInfo, rounds: &[Round]) -> Option<Certificate> {
+fn certificate(
+    site: &Site,
+    link: &Link,
+    number: StudyId,
+    info: &StudyInfo,
+    (rounds, privacy): (&[Round], Option<&PrivacySpent>),
+) -> Option<Certificate> {
     let Phase::Completed(found) = &info.state.phase else { return None };
     let all = || (0u8..).zip(info.state.members.iter());
     let places = |mask: u64| all().filter(|(at, _)| mask & bit(*at) != 0).map(|(at, _)| at).collect::<Vec<u8>>();
@@ -184,6 +195,8 @@ fn certificate(site: &Site, link: &Link, number: StudyId, info: &StudyInfo, roun
         "statistics_blake3": statistics,
         "certified_in_block": info.state.ended_at,
         "closed_rounds": rounds.iter().filter(|round| round.kind == "round").count(),
+        // null: nothing is promised
+        "privacy": privacy.map(PrivacySpent::certified),
         "held_by": named(found.held),
         "asked": named(found.roster),
     });

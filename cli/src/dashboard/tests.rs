@@ -60,6 +60,8 @@ fn the_page_s_types_are_those_of_the_document() {
     ];
     let study = [
         typed::<Study>(cfg),
+        typed::<PrivacySpent>(cfg),
+        typed::<DatasetSpent>(cfg),
         typed::<Member>(cfg),
         typed::<Waiting>(cfg),
         typed::<Site>(cfg),

@@ -274,7 +274,7 @@ impl Known<'_> {
                     .into(),
             );
         }
-        lines.push(certified::handed_on(self.study).into());
+        lines.push(certified::handed_on(self.study));
         lines
     }
 

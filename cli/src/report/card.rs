@@ -5,6 +5,7 @@ use super::{
     document::{Document, Told},
     fit,
     html::typed,
+    privacy,
     question::Kind,
     sections::REHEARSAL,
 };
@@ -113,6 +114,10 @@ pub fn text(document: &Document) -> String {
     text += &bullets(&document.answers.not);
     text += "\n## Bias, risks and limitations\n\nThis card does not show:\n\n";
     text += &bullets(&document.limits);
+    if let Some(spent) = &study.privacy {
+        text += &format!("\n## Privacy: what it may tell about one {}\n\n", plain(&spent.unit));
+        text += &bullets(&privacy::sentences(spent));
+    }
     text += "\n## Training data\n\n| site | training rows, signed |\n|---|---|\n";
     for member in &study.members {
         text += &format!("| {} | {} |\n", plain(&member.name), member.samples);

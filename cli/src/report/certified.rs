@@ -72,13 +72,22 @@ pub fn without_sites(study: &Study, round: Option<&Round>) -> String {
 }
 
 /// What to remember when the model is handed on.
-pub fn handed_on(study: &Study) -> &'static str {
-    if study.masked {
-        "Do not hand the model on as if it held nothing of its patients: updates were masked, which hid them from the other sites, but what \
-         was trained on rows can reveal something about them, without any bound unless the study names an epsilon."
-    } else {
-        "Do not hand the model on as if it held nothing of its patients: what was trained on rows can reveal something about them, \
-         without any bound unless the study names an epsilon, and updates were not masked."
+pub fn handed_on(study: &Study) -> String {
+    let begins = "Do not hand the model on as if it held nothing of its patients:";
+    match (&study.privacy, study.masked) {
+        (None, true) => format!(
+            "{begins} updates were masked, which hid them from the other sites, but what was trained on rows can reveal something about \
+             them, without any bound, since the study names no epsilon."
+        ),
+        (None, false) => format!(
+            "{begins} what was trained on rows can reveal something about them, without any bound, since the study names no epsilon, and \
+             updates were not masked."
+        ),
+        (Some(privacy), masked) => format!(
+            "{begins} what was trained on rows can reveal something about them, within a bound that is not nothing ({}); updates were {}.",
+            privacy.promise,
+            if masked { "masked" } else { "not masked" }
+        ),
     }
 }
 

@@ -3,7 +3,8 @@
 //! * [`gather`]: what the own node's chain and the own folder know; [`taken`]: figures of sites, which come as files;
 //! * [`document`]: all of it as one document, with [`question`], [`faults`] and [`answers`], which are pure;
 //! * [`columns`]: what the study's merged statistics say of its patients;
-//! * [`certified`]: how the certified round was chosen, and whom it lacks; [`sums`]: with masks, whom two sums point at;
+//! * [`certified`]: how the certified round was chosen, and whom it lacks; [`sums`]: with masks, whom two sums point at; [`privacy`]: what a
+//!   private study has spent;
 //! * [`sections`], [`people`], [`losses`], [`measured`], [`unmeasured`], [`fit`], [`held_out`], [`cut`], [`chart`], [`html`]: the page;
 //!   [`card`]: a model card;
 //! * [`own`]: `consilium study figures`, with which a site trains its own model and signs what it finds.
@@ -26,6 +27,7 @@ mod losses;
 mod measured;
 pub mod own;
 mod people;
+mod privacy;
 pub mod question;
 mod sections;
 mod sums;

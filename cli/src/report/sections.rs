@@ -5,7 +5,7 @@ use super::{
     document::Document,
     faults::called,
     html::{code, contents, escaped, list, loud, page, pairs, paragraph, section, table, Cell},
-    losses, measured, people, sums,
+    losses, measured, people, privacy, sums,
 };
 use crate::{
     dashboard::state::Round,
@@ -28,6 +28,7 @@ pub fn render(document: &Document) -> String {
     parts += &people::section(document);
     parts += &losses::section(document);
     parts += &measured::section(document);
+    parts += &privacy::section(document);
     parts += &part(document);
     parts += &faults(document);
     parts += &left(document);

@@ -4,6 +4,7 @@
 mod absent;
 mod masked;
 mod outcomes;
+mod private;
 mod reading;
 mod running;
 

@@ -34,6 +34,8 @@ pub struct Screen<'a> {
     pub looked: Option<&'a Looked>,
     /// Rows that are signed, where they were given.
     pub samples: Option<u32>,
+    /// What it may cost the own data set; nothing where nothing is promised.
+    pub cost: &'a [String],
 }
 
 impl Screen<'_> {
@@ -51,10 +53,11 @@ impl Screen<'_> {
             ("THE STUDY", self.question()),
             ("ITS RULES", rules(self.study, self.names)),
             ("OUR DATA", self.data()),
+            ("WHAT IT MAY COST OUR DATA SET", self.cost.to_vec()),
             ("WHAT WILL LEAVE OUR BUILDING", self.leaves()),
             ("WHAT STAYS ON THE CHAIN FOR EVER", self.stays()),
         ];
-        for (title, said) in parts {
+        for (title, said) in parts.into_iter().filter(|(_, said)| !said.is_empty()) {
             lines.push(String::new());
             lines.push(title.into());
             lines.extend(said.into_iter().map(|line| format!("  {line}")));
@@ -235,6 +238,7 @@ mod tests {
             names,
             looked: Some(&looked),
             samples: None,
+            cost: &[],
         };
         let text = screen.lines().join("\n");
         // 3 rounds, 2 others, as many bytes as the specification gives an update
@@ -259,9 +263,12 @@ mod tests {
         }
         // parameters of 30 inputs, 16 hidden units and one output: 30 * 16 + 16 + 16 + 1
         assert_eq!(Question::of(&spec).parameters, 513);
+        assert!(!text.contains("WHAT IT MAY COST"), "nothing is promised: {text}");
         // away from the table
-        let text = Screen { looked: None, samples: Some(70), ..screen }.lines().join("\n");
+        let cost = ["on the chain ε 1 of 8 are spent on oncology-2026 (δ 10⁻⁵, per patient)".to_owned()];
+        let text = Screen { looked: None, samples: Some(70), cost: &cost, ..screen }.lines().join("\n");
         assert!(text.contains("70 training rows were given by --samples"), "{text}");
+        assert!(text.contains("WHAT IT MAY COST OUR DATA SET\n  on the chain ε 1 of 8 are spent"), "{text}");
     }
 
     #[test]
@@ -282,6 +289,7 @@ mod tests {
             names: &world.history.names,
             looked: None,
             samples: Some(70),
+            cost: &[],
         };
         let text = screen.leaves().join("\n");
         for part in [
@@ -314,6 +322,7 @@ mod tests {
             names: &world.history.names,
             looked: None,
             samples: Some(70),
+            cost: &[],
         };
         assert_eq!(screen.others(), ("those of the others who enrol (site 1)".into(), 1));
         let text = screen.leaves().join("\n");

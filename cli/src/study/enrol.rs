@@ -1,7 +1,7 @@
 //! `consilium study enrol`: an institution signs exactly one agreement, with the number of its training rows, after it was shown
 //! what that is ([`super::consent`]).
 
-use super::{consent::Screen, private, rows, voices::said};
+use super::{consent::Screen, private, rows, spending, voices::said};
 use crate::{
     ask,
     chain::{agreement_hash, Chain, StudyInfo, SWARM},
@@ -91,16 +91,19 @@ pub async fn run(options: Enrol) -> Result<()> {
     };
     let dataset = private::named(&spec, options.dataset.as_deref())?;
     let (id, own) = Acting::institution(&chain, &signer).await?;
+    let mut cost = Vec::new();
     if let (Some(name), Some(privacy)) = (dataset, &info.state.rules.privacy) {
         let budget = chain.budget(&id, &dataset_id(&id, name), at).await?;
         private::has_room(budget.as_ref(), privacy, name, at.number, &acting.hint())?;
+        let before = |budget| spending::before(name, budget, (privacy, info.state.rules.max_rounds), at.number);
+        cost = budget.as_ref().map(before).unwrap_or_default();
     }
     let data = match &options.data {
         Some(data) => Some(data.canonicalize().with_context(|| format!("--data {}", data.display()))?),
         None => None,
     };
     if !options.yes {
-        asked(&options, &chain, &info, &spec, data.as_deref()).await?;
+        asked(&options, &chain, &info, (spec.as_slice(), cost.as_slice()), data.as_deref()).await?;
     }
     let samples = match (options.samples, data, &acting.dir) {
         (Some(samples), _, _) => samples,
@@ -128,7 +131,13 @@ pub async fn run(options: Enrol) -> Result<()> {
 ///
 /// # Errors
 /// It is not, or nobody is there to say so; the study cannot train on the table.
-async fn asked(options: &Enrol, chain: &Chain, info: &StudyInfo, spec: &[u8], data: Option<&Path>) -> Result<()> {
+async fn asked(
+    options: &Enrol,
+    chain: &Chain,
+    info: &StudyInfo,
+    (spec, cost): (&[u8], &[String]),
+    data: Option<&Path>,
+) -> Result<()> {
     let acting = &options.acting;
     ensure!(
         ask::somebody(),
@@ -157,6 +166,7 @@ async fn asked(options: &Enrol, chain: &Chain, info: &StudyInfo, spec: &[u8], da
         names: &show::names(&institutions),
         looked: looked.as_ref(),
         samples: options.samples,
+        cost,
     };
     for line in screen.lines() {
         eprintln!("{line}");

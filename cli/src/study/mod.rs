@@ -2,7 +2,7 @@
 //!
 //! * [`register`], [`enrol`]: a study is proposed, and signed; [`consent`]: what is read before;
 //! * [`rows`]: the rows of a table that a site's worker will train on, and the table's entry in `sites.toml`;
-//! * [`private`]: what is said of a private study, and what its signers look at;
+//! * [`private`]: what is said of a private study, and what its signers look at; [`spending`]: what it has cost;
 //! * [`fetch`]: a finished study's model;
 //! * `new` writes a study file ([`guess`]: what it takes columns and values for), and `validate` looks at one;
 //! * [`sentences`]: what is signed, in words; [`voices`]: starting a study, leaving it, letting it go on, ending it;
@@ -28,6 +28,7 @@ mod register;
 pub mod rows;
 pub mod sentences;
 pub mod silence;
+pub mod spending;
 pub mod standstill;
 mod validate;
 pub mod view;

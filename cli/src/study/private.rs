@@ -11,7 +11,7 @@ use consilium_privacy::{epsilon_micro, words, Spend, Unit};
 use consilium_study::StudySpec;
 
 /// Of whom the rules count.
-fn unit(privacy: &Privacy) -> Unit {
+pub fn unit(privacy: &Privacy) -> Unit {
     match privacy.unit {
         PrivacyUnit::Record => Unit::Record,
         PrivacyUnit::Patient => Unit::Patient,

@@ -7,12 +7,13 @@ use super::{
     losses::{mean, without},
     masked,
     sentences::{not_enrolled, rules},
-    silence,
+    silence, spending,
     standstill::{absent, before_end, standstill, trouble},
     waiting::{waiting, Times, Waiting},
 };
 use crate::{
     chain::{Block, Chain, StudyInfo},
+    dashboard::state::PrivacySpent,
     options::{Asked, Format},
     out::put,
     plain::{counted, lines},
@@ -99,6 +100,8 @@ struct Seen<'a> {
     before: Option<Study>,
     /// Who may enrol and has not, in a line.
     enrolment: Option<String>,
+    /// What it promises and has spent, where it is private.
+    privacy: Option<PrivacySpent>,
 }
 
 /// Prints one study with its rounds.
@@ -124,13 +127,16 @@ pub async fn study(number: StudyId, asked: &Asked) -> Result<()> {
         Some((waits, _)) => gone(&chain, at, waits, &records).await,
         None => Vec::new(),
     };
+    let spec = chain.spec(number, at).await?;
+    let ran = spending::ran(&records);
     let seen = Seen {
         asked,
         number,
         at,
         records,
         gone,
-        spec: chain.spec(number, at).await?,
+        privacy: spending::account(&chain, (number, &info.state), spec.as_deref(), ran, &names, at).await?,
+        spec,
         before: before_end(&chain, number, &info).await?,
         enrolment: not_enrolled(&info.state, &institutions),
         names,
@@ -163,6 +169,8 @@ impl Seen<'_> {
             rounds.push(round);
         }
         document["rounds"] = json!(rounds);
+        // null: nothing is promised
+        document["privacy"] = json!(self.privacy);
         let last = chain.finalised().await?;
         document["chain"] = json!({ "best": at.number, "final": last.number, "stands": chain.stands().await });
         // null: this node cannot tell
@@ -198,6 +206,7 @@ impl Seen<'_> {
         out!("  proposed by {}", name(names, &info.state.proposer));
         member_lines(&info.state, names).iter().for_each(|line| out!("  {line}"));
         self.enrolment.iter().for_each(|line| out!("  {line}"));
+        self.privacy.iter().flat_map(PrivacySpent::lines).for_each(|line| out!("  {line}"));
         for record in &self.records {
             self.round(record).iter().for_each(|line| out!("  {line}"));
         }

@@ -10,6 +10,7 @@ const TERMS: [string, string][] = [
   ['Dissent', 'A site has computed the merge and came to something else.'],
   ['Grace', 'Enough updates are in, and the round still waits a little for the sites that are late.'],
   ['Final', 'A block that is not taken back any more: more than two thirds of those who make blocks have signed it.'],
+  ['ε', 'How much the files of a private study may tell about one record or patient, as a number: 0 is nothing, larger is more. It is promised in the study file, counted by each site and the chain, and nothing of it is given back.'],
   ['Lineage', 'From what, step by step, a model was made: what was signed, the first model, and each round.'],
   ['Certified', 'The chain has chosen the best round, and enough sites hold its model. It does not say that the model is good for patients.'],
   ['Motion', 'A change to the consortium that its institutions vote on, such as to admit one.'],

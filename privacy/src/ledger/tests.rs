@@ -182,3 +182,21 @@ fn a_thousand_random_sequences_never_spend_what_is_not_in_the_ledger() {
     }
     assert!(refusals > 1_000 && twice > 1_000, "{refusals} {twice}");
 }
+
+#[test]
+fn a_cost_beyond_all_numbers_is_refused_by_the_largest_limit_and_leaves_no_line() {
+    let mut ledger = Ledger::default();
+    for spend in [[u64::MAX; 16], [u64::from(u32::MAX) * 1_000; 16]] {
+        let refused = ledger.reserve(&ask(1, 1, spend), u32::MAX).unwrap_err();
+        assert!(matches!(refused, Refused::Over { spent_micro: 0, limit_micro: u32::MAX, .. }), "{refused:?}");
+        assert!(ledger.entries().is_empty());
+    }
+    // one that just fits leaves no room for the least of others
+    let order_2 = u64::from(u32::MAX) * 1_000 - u64::try_from(crate::constants(5)[0]).unwrap();
+    let mut most = [u64::MAX; 16];
+    most[0] = order_2;
+    ledger.reserve(&ask(1, 1, most), u32::MAX).unwrap().unwrap();
+    assert_eq!(ledger.epsilon_micro(), u64::from(u32::MAX));
+    assert!(ledger.reserve(&ask(2, 1, [1; 16]), u32::MAX).is_err());
+    assert_eq!(ledger.entries().len(), 1);
+}

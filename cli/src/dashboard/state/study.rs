@@ -29,6 +29,8 @@ told! {
         pub rules: Vec<String>,
         /// Whether updates are masked: others see their sum alone, and no site's figure.
         pub masked: bool,
+        /// What it promises each record or patient, and what was spent of that; none where nothing is promised.
+        pub privacy: Option<PrivacySpent>,
         /// Who takes part.
         pub members: Vec<Member>,
         /// What it waits for now.
@@ -43,6 +45,48 @@ told! {
         pub arms: Option<Arms>,
         /// What was certified.
         pub certificate: Option<Certificate>,
+    }
+
+    /// What a private study promises, and what was spent of it.
+    pub struct PrivacySpent {
+        /// The ε that its specification promises for all rounds, in millionths; none where the chain keeps that no longer.
+        pub promised_micro: Option<u32>,
+        /// δ is 10 to the power of minus this.
+        pub delta_exp: u8,
+        /// To whom: `record` or `patient`.
+        pub unit: String,
+        /// Rounds of training that have closed, also such as nothing came of.
+        pub rounds: u32,
+        /// What these cost a site that was in all of them, by the ledger's count, in millionths of ε.
+        pub rounds_micro: u64,
+        /// What all rounds that the rules allow would.
+        pub all_rounds_micro: u64,
+        /// Promised and spent, in a sentence.
+        pub promise: String,
+        /// What the most that any site has spent on it means, and what is not counted.
+        pub meaning: Vec<String>,
+        /// What the members' data sets have spent.
+        pub sites: Vec<DatasetSpent>,
+    }
+
+    /// What one member's data set has spent, as the chain says.
+    pub struct DatasetSpent {
+        /// The member, by its place.
+        pub site: u8,
+        /// Its name.
+        pub name: String,
+        /// Hash that stands for the data set on the chain.
+        pub dataset: String,
+        /// How many rounds this study has charged to it.
+        pub rounds: u32,
+        /// What these cost, in millionths of ε.
+        pub study_micro: u64,
+        /// What all studies together have spent on it, in millionths of ε; none where the chain has no budget of it.
+        pub spent_micro: Option<u64>,
+        /// What they may.
+        pub limit_micro: Option<u32>,
+        /// All of it in a sentence.
+        pub words: String,
     }
 
     /// A participant of a study.

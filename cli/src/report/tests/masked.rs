@@ -40,6 +40,7 @@ fn of_a_study_with_masks_no_site_s_figure_is_shown_and_what_it_gives_up_is_said(
     // without masks neither is said
     let plain = answered(Document { study: Study { masked: false, ..document.study.clone() }, ..document });
     assert!(plain.answers.not.iter().any(|line| line.contains("updates were not masked")));
+    assert!(plain.answers.not.iter().any(|line| line.contains("without any bound")));
     assert_eq!(named(&super::document()), "swarm, mean of all 3 sites by their rows");
 }
 
