@@ -173,7 +173,8 @@ fn main() {
         })
         .collect();
     let mean = Merge::by(MergeRule::Mean(Weighting::Samples));
-    let round = MaskedRound { merge: &mean, scale: Scale::new(2), total: 0, base: &base_path, layout: &layout };
+    let round =
+        MaskedRound { merge: &mean, scale: Scale::new(2), noised: None, total: 0, base: &base_path, layout: &layout };
     let whole = Masked::new("masked", round, &plain, 0);
     let lost = Masked::new("lost", round, &plain, 1);
     let sites = Sites::new(inputs);

@@ -16,7 +16,7 @@ const SECTION: &[u8] = b"\x0fruntime_version$consilium$consilium\x01\0\0\0";
 
 /// The compiled runtime that was in use before the one of now.
 pub fn before() -> PathBuf {
-    workspace().join("e2e/data/runtime-spec-8.wasm")
+    workspace().join("e2e/data/runtime-spec-9.wasm")
 }
 
 /// A runtime that a chain of this one can be upgraded to: the one of now if its version is higher, else `this`, but for its

@@ -14,6 +14,8 @@ mod matching;
 mod network;
 #[path = "../examples/leaks/play.rs"]
 mod play;
+#[path = "../examples/leaks/promise.rs"]
+mod promise;
 #[path = "../examples/leaks/readoff.rs"]
 mod readoff;
 #[path = "../examples/shared/records.rs"]
@@ -33,7 +35,8 @@ use exact::Setting;
 use linear::Cholesky;
 use matching::{pairs, Problem, Search};
 use network::{wide, Network};
-use play::View;
+use play::{Measured, View};
+use promise::ROUNDS;
 use report::{bars, Matched, Membership, Read, Record, Tried};
 use std::fs;
 use sums::{Partner, Sum};
@@ -155,6 +158,54 @@ fn a_masked_sum_tells_less_of_who_was_among_the_rows_than_an_update() {
     assert!(update.auc - sum.auc >= 0.05, "{said}");
     // with masks, who takes part sees little more than what the models show anyway
     assert!((sum.auc - models.auc).abs() <= 0.08, "{said}");
+}
+
+#[test]
+fn what_nobody_can_find_follows_from_the_noise() {
+    let promises: Vec<_> = Arm::PRIVATE.into_iter().filter_map(Arm::promise).collect();
+    assert_eq!(promises.iter().map(|promise| promise.epsilon).collect::<Vec<_>>(), [8.0, 4.0, 2.0, 1.0]);
+    for (promise, bound) in promises.into_iter().zip([0.2239, 0.0718, 0.0314, 0.0188]) {
+        let least = consilium_privacy::calibrate(1_000_000, ROUNDS.into(), 5, promise.epsilon);
+        assert_eq!(least, Some(promise.sigma_1024), "{promise:?}");
+        assert!((promise.found_at_most() - bound).abs() < 2e-4, "{promise:?}: {}", promise.found_at_most());
+    }
+    assert!(Arm::PLAIN.iter().all(|arm| arm.promise().is_none()));
+}
+
+/// The short form: 96 studies of exact steps tell the attacker who was in, and the same steps with noise do not. A part of those that
+/// are found is found by chance: of 1,568 who were in and as many who were not.
+#[test]
+fn noise_hides_who_was_among_the_rows_where_exact_steps_tell() {
+    let update = |arm: Arm| -> Vec<Measured> {
+        let measured = play::game(arm, 1, 96, true).unwrap();
+        measured.into_iter().filter(|m| m.view == View::Update).collect()
+    };
+    let exact = update(Arm::Steps);
+    let best = exact.iter().map(|m| m.worth.auc).fold(0.0, f64::max);
+    assert!(best >= 0.62, "the control finds nothing: {exact:?}");
+    let bound = Arm::Epsilon2.promise().unwrap().found_at_most();
+    for Measured { whitened, worth, .. } in update(Arm::Epsilon2) {
+        assert!(worth.auc <= 0.57, "whitened {whitened}: {worth:?}");
+        assert!(worth.found <= bound + 0.02, "whitened {whitened}: {worth:?}, where nobody finds more than {bound}");
+    }
+}
+
+#[test]
+fn a_bar_of_private_studies_that_does_not_hold_is_missed() {
+    let missed = |arm: Arm, auc: f64, found: f64| {
+        let (arm, view) = (arm.name().to_owned(), View::Update);
+        let record = Membership { arm, seed: 1, studies: 600, view, whitened: false, auc, found };
+        let all = bars(&[Record::Membership(record)]);
+        assert!(!all.is_empty());
+        all.into_iter().filter(|bar| !bar.holds()).count()
+    };
+    assert_eq!(missed(Arm::Epsilon1, 0.53, 0.028), 0);
+    assert_eq!(missed(Arm::Epsilon1, 0.55, 0.030), 2);
+    assert_eq!(missed(Arm::Epsilon2, 0.55, 0.040), 0);
+    assert_eq!(missed(Arm::Epsilon2, 0.57, 0.043), 2);
+    assert_eq!(missed(Arm::Epsilon4, 0.60, 0.083), 1);
+    // an attack that finds nothing in exact steps says nothing of noise
+    assert_eq!(missed(Arm::Steps, 0.60, 0.5), 1);
 }
 
 #[test]

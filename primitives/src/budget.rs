@@ -295,6 +295,33 @@ mod tests {
         assert_eq!(budget, full);
     }
 
+    /// What no number holds any more stays at the largest one, which is beyond every limit.
+    #[test]
+    fn a_sum_beyond_the_largest_number_is_beyond_every_limit() {
+        let mut budget = Budget::declare(u32::MAX, 5, PrivacyUnit::Record).unwrap();
+        let (cheap, dear) =
+            (round(PrivacyUnit::Record), Privacy { spend: [u64::MAX; 16], ..round(PrivacyUnit::Record) });
+        budget.charge(&cheap, 1).unwrap();
+        assert_eq!(budget.charge(&dear, 1), Err(BudgetError::OverBudget));
+        // at all orders but one: that one counts, and the others stay where they are
+        let mut once = dear;
+        once.spend[3] = 1_000_000_000;
+        budget.charge(&once, 1).unwrap();
+        let spent = budget.epsilon_micro();
+        assert_eq!(budget.spent()[0], u64::MAX);
+        budget.charge(&once, 1).unwrap();
+        assert_eq!((budget.spent()[0], budget.epsilon_micro()), (u64::MAX, spent + 1_000_000));
+        // the limit itself may be spent, and no millionth more
+        let mut exact = Budget::declare(u32::MAX, 5, PrivacyUnit::Record).unwrap();
+        let room = u64::from(u32::MAX) * 1_000 - u64::try_from(constants(5).unwrap()[3]).unwrap();
+        once.spend[3] = room;
+        exact.charge(&once, 1).unwrap();
+        assert_eq!(exact.epsilon_micro(), u64::from(u32::MAX));
+        once.spend[3] = 1;
+        assert_eq!(exact.charge(&once, 1), Err(BudgetError::OverBudget));
+        assert_eq!(epsilon_micro(&[u64::MAX; 16], 5), Some(u64::MAX.div_ceil(1_000)));
+    }
+
     #[test]
     fn what_is_beyond_all_numbers_is_charged_by_no_limit() {
         let costing = |spend| Privacy { spend, ..round(PrivacyUnit::Record) };

@@ -185,10 +185,13 @@ pub enum RulesError {
     PrivacyDelta,
     /// Private, and a round costs nothing at one of the orders.
     PrivacySpend,
-    /// Private, with noise that sites share, or colluders that only such noise has.
+    /// Private, with noise that sites share, and no masks, several steps, other weights than samples, a cap or a norm bound: what is
+    /// summed would not have all of the noise.
     PrivacyShared,
     /// Private, with what tells of single sites' rows uncounted: statistics, or an end by losses.
     PrivacyFigures,
+    /// Private, with colluders where each site adds all noise; or with shared noise, and none or so many that they could take masks off.
+    PrivacyColluders,
 }
 
 /// Everything that follows from the rules and the number of validators at registration, in blocks as they are now.

@@ -3,6 +3,7 @@
 //! * [`Mechanism`]: what steps of DP-SGD cost, and [`calibrate`]: the noise that keeps an agreed ε;
 //! * [`spend`]: a round's cost in the whole numbers that a ledger adds up, and [`epsilon_micro`]: what their sum stands for;
 //! * [`Ledger`]: what was spent on one data set, each line bound to the one before it, and whether a limit lets more through;
+//! * [`SharedNoise`]: what each site of a masked sum adds, so that the sum has all of the noise;
 //! * [`words`]: how people are told.
 //!
 //! Nothing here reads or writes a file. Arithmetic is of sums, products and quotients of `f64` in a fixed order, with powers and
@@ -13,11 +14,13 @@
 mod accountant;
 mod double;
 mod ledger;
+mod shared;
 mod spend;
 pub mod words;
 
 pub use accountant::{calibrate, Mechanism, MAX_STEPS, ORDERS};
 pub use ledger::{dataset_name, seed_hash, Ask, Damaged, Entry, Ledger, Refused};
+pub use shared::{SharedNoise, LEAST_UNITS};
 pub use spend::{constants, epsilon_micro, spend, sum, Spend, LEDGER_ORDERS};
 
 use serde::{Deserialize, Serialize};

@@ -3,6 +3,7 @@
 mod masked;
 mod server;
 
+pub(crate) use masked::USUAL_GRADIENTS;
 pub use server::{ServerFile, ServerName};
 
 use crate::{
@@ -123,7 +124,8 @@ pub struct RulesFile {
     /// Whether updates are masked, so that others see their sum only.
     #[serde(default)]
     pub masked: bool,
-    /// How far one step of masked training may move any one number: a power of two. Left out: 4.
+    /// How far one step of masked training may move any one number: a power of two. Left out: 4. Where the noise is shared, how far a
+    /// number of the sum of all gradients may go; left out: 65536.
     #[serde(default)]
     pub masked_range: Option<f64>,
 }
@@ -302,7 +304,7 @@ impl StudyFile {
         }
         self.check_private_rules()?;
         // first: what it refuses says that masks are why
-        let range = self.rules.range_of_masks()?;
+        let range = self.rules.range_of_masks(self.shares_noise())?;
         let merge = self.merge()?;
         let least = merge.needs().unwrap_or_default();
         let fewest = least.max(if range.is_some() { masked::FEWEST } else { 2 });
@@ -376,6 +378,7 @@ impl StudyFile {
             | RulesError::PrivacyDelta
             | RulesError::PrivacySpend
             | RulesError::PrivacyShared
+            | RulesError::PrivacyColluders
             | RulesError::PrivacyFigures => of_spec("privacy", "cannot be used with the rest of the rules"),
         })?;
         Ok(rules)

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
+mod apart;
 mod architecture;
 mod attachments;
 mod canonical;
@@ -64,7 +65,7 @@ pub use named::NamedFile;
 pub use nodes::{Node, Op, Penalty, Start, Tensor};
 pub use optimizer::{EpsilonForm, Optimizer};
 pub use preset::Preset;
-pub use privacy::{NoiseOf, PrivacySpec};
+pub use privacy::{NoiseOf, PrivacySpec, SharedSum, SumsSpec};
 pub use spec::{MaskedLens, StudySpec};
 pub use training::{ClassWeights, Clip, EarlyStopping, Evaluation, Loss, Metric, Schedule, Training};
 pub use transfer::Transfer;

@@ -2,10 +2,13 @@
 
 mod file;
 mod follows;
+mod noised;
 mod refused;
+mod shared;
 mod words;
 
 pub(crate) use file::of_spec;
+pub use shared::{SharedSum, SumsSpec};
 
 use crate::{
     error::{wrong, SpecError},
@@ -14,9 +17,6 @@ use crate::{
 use consilium_primitives::rules::{Privacy, PrivacyUnit, MAX_ROUNDS, PPM};
 use consilium_privacy::{calibrate, spend, Mechanism, Unit};
 use serde::{Deserialize, Serialize};
-
-/// Whether sites can share the noise of a masked sum.
-const SHARES_NOISE: bool = false;
 
 /// Rows of one patient in one step, unless the study says otherwise.
 const ROWS_PER_PATIENT: u32 = 8;
@@ -51,12 +51,15 @@ pub struct PrivacySpec {
     /// Whose noise hides a record.
     #[serde(default)]
     pub noise: NoiseOf,
-    /// Sites that may act together against another, where the noise is shared.
+    /// Sites that may act together against another, where the noise is shared. Left out: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub colluders: Option<u8>,
     /// The rounds that ε is for: those of the rules. A study file leaves it out.
     #[serde(default)]
     pub rounds: u32,
+    /// What the rules say of the sums, where the noise is shared. A study file leaves it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sums: Option<SumsSpec>,
 }
 
 /// Whose noise hides a record.
@@ -132,7 +135,7 @@ impl PrivacySpec {
             sigma_1024,
             delta_exp,
             shared: self.noise == NoiseOf::Shared,
-            colluders: self.colluders.unwrap_or_default(),
+            colluders: self.colluders(),
             spend: spend(&Mechanism { rate_ppm, sigma_1024 }, steps),
         })
     }
@@ -208,20 +211,13 @@ impl PrivacySpec {
             }
             _ => {}
         }
-        match (self.noise, self.colluders) {
-            (NoiseOf::Local, Some(_)) => refuse(
+        if self.noise == NoiseOf::Local && self.colluders.is_some() {
+            return refuse(
                 "privacy.colluders",
                 "is for noise = \"shared\": with \"local\" nobody else need be trusted; leave it out",
-            ),
-            (NoiseOf::Shared, _) if !SHARES_NOISE => refuse(
-                "privacy.noise",
-                "\"shared\" needs masked sums, which this version does not join with it yet: set \"local\"",
-            ),
-            (NoiseOf::Shared, None) => {
-                refuse("privacy.colluders", "must be there beside noise = \"shared\": 1, or more")
-            }
-            _ => Ok(()),
+            );
         }
+        Ok(())
     }
 }
 

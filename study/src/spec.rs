@@ -101,6 +101,9 @@ impl StudySpec {
             return Err(wrong("data.pictures.kind", problem));
         }
         let architecture = self.architecture()?;
+        if self.privacy.is_some() {
+            architecture.keeps_rows_apart()?;
+        }
         if matches!(self.training.optimizer, Optimizer::ProximalGradient {}) && !architecture.begins_linear() {
             return Err(wrong(
                 "training.optimizer.proximal_gradient",

@@ -169,4 +169,5 @@ fn every_example_is_a_study() {
     for name in ["breast-cancer/study.toml", "breast-cancer/private.toml", "own-csv/study.toml", "xray/study.toml"] {
         assert!(found.contains_key(name), "{name}");
     }
+    assert_eq!(found.get("breast-cancer/shared.toml"), Some(&513));
 }

@@ -1,6 +1,6 @@
 //! From steps to whole numbers that can be summed under masks, and back.
 
-use super::norm::Squares;
+use super::{noised::Noised, norm::Squares};
 use crate::{
     model::fits,
     rules::{Server, BLOCK},
@@ -153,7 +153,7 @@ impl WithSimd for Sum<'_> {
 /// How the sum of some partners' numbers, without masks, becomes a model.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Opening {
-    /// The part of these partners in the sum of all partners' weights.
+    /// The part of these partners in the sum of all partners' weights; of noised sums, their weights.
     share: f64,
     down: f64,
     /// The largest magnitude of the sum.
@@ -166,6 +166,12 @@ impl Opening {
         let bound = weights.iter().map(|weight| Share { weight: *weight, total }.bound()).fold(0, u32::saturating_add);
         let there = weights.iter().map(|weight| u64::from(*weight)).sum::<u64>();
         Self { share: there as f64 / total as f64, down: scale.down(), bound }
+    }
+
+    /// Of gradients with shared noise, of sites of these weights: half of what a word holds is room for what the noise may add.
+    pub fn noised(noised: Noised, weights: &[u32]) -> Self {
+        let there = weights.iter().map(|weight| u64::from(*weight)).sum::<u64>();
+        Self { share: there as f64, down: noised.moves(), bound: 1 << HEAD }
     }
 }
 

@@ -59,6 +59,9 @@ pub fn mask_update(
     out: (&File, &Path),
 ) -> Result<MaskedUpdate, MaskedError> {
     let bound = round.bound()?;
+    if round.noised.is_some() {
+        return Err(MaskedError::Noise { what: "an update is no sum of gradients" });
+    }
     enough_masks(streams)?;
     if own.weight == 0 || u64::from(own.weight) > round.total {
         return Err(MaskedError::Weights { sum: own.weight.into(), total: round.total });

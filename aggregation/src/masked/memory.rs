@@ -4,6 +4,7 @@ use super::{
     bound,
     encoding::{add_words, Encoding, Open, Opening, Share},
     merging::within,
+    noised::Noised,
     norm::Squares,
     summed, MaskedError, OutOfRange, Scale, CLAMPED,
 };
@@ -53,7 +54,40 @@ pub fn merge_unmasked(
         }
         add_words(&mut sum, &words);
     }
-    let opening = Opening::new(scale, &weights, total);
+    open(merge, Opening::new(scale, &weights, total), &sum, (base, state))
+}
+
+/// The same of gradients with shared noise: of each site what [`Noised::word`] gives, and its weight.
+///
+/// # Errors
+/// As [`merge_masked`](super::merge_masked) has them.
+pub fn merge_noised(
+    merge: &Merge,
+    noised: Noised,
+    inputs: &[(&[u32], u32)],
+    base: &[f32],
+    state: &[f32],
+) -> Result<(Vec<f32>, Vec<f32>), MaskedError> {
+    let weights: Vec<u32> = inputs.iter().map(|(_, weight)| *weight).collect();
+    summed(merge, &weights, weights.iter().map(|weight| u64::from(*weight)).sum())?;
+    let mut sum = vec![0u32; base.len()];
+    for (input, (words, _)) in inputs.iter().enumerate() {
+        if words.len() != base.len() {
+            return Err(MergeError::Length { input, expected: base.len(), found: words.len() }.into());
+        }
+        add_words(&mut sum, words);
+    }
+    open(merge, Opening::noised(noised, &weights), &sum, (base, state))
+}
+
+/// What becomes of a sum.
+fn open(
+    merge: &Merge,
+    opening: Opening,
+    sum: &[u32],
+    (base, state): (&[f32], &[f32]),
+) -> Result<(Vec<f32>, Vec<f32>), MaskedError> {
+    let (bound, elements) = (bound(merge)?, base.len());
     let server = merge.server.as_ref().map(Server::new);
     let remembered = elements * merge.moments() as usize;
     if !state.is_empty() && state.len() != remembered {
@@ -66,7 +100,7 @@ pub fn merge_unmasked(
         opening: &opening,
         server: server.as_ref(),
         at: 0,
-        sum: &sum,
+        sum,
         base,
         m,
         v,

@@ -74,7 +74,10 @@ fn merged(
         readers: &readers,
         base: &base,
         streams,
-        opening: Opening::new(round.scale, &weights, round.total),
+        opening: match round.noised {
+            Some(noised) => Opening::noised(noised, &weights),
+            None => Opening::new(round.scale, &weights, round.total),
+        },
         server: server.as_ref(),
         bounded: bound.is_some(),
         elements: masked.words(),

@@ -16,6 +16,8 @@
 //! bound, or figures that no sites can have mean that somebody's words were not what they should be: [`OutOfRange`]. Whose, nobody
 //! can tell.
 //!
+//! Where sites share the noise of a private study, whole numbers of gradients with noise stand in place of `q_k` ([`Noised`]).
+//!
 //! A masked file is safetensors with one entry, `duty`, and one `U32` tensor, `masked`: the words, one more where they are odd in
 //! number, and three sums of 64 bits (see [`Figures`]). The tensor's shape counts all of these as words.
 
@@ -26,6 +28,7 @@ mod file;
 mod masking;
 mod memory;
 mod merging;
+mod noised;
 mod norm;
 mod output;
 mod statistics;
@@ -34,8 +37,9 @@ pub use encoding::Scale;
 pub use figures::{mask_figures, sum_figures, Figures, MIN_REPORTERS};
 pub use file::{verify_masked, MaskedLayout};
 pub use masking::{mask_update, MaskedUpdate, OwnUpdate};
-pub use memory::merge_unmasked;
+pub use memory::{merge_noised, merge_unmasked};
 pub use merging::{merge_masked, MaskedMerge};
+pub use noised::{encode_noised, mask_noised, Noised};
 pub use statistics::{merge_masked_statistics, ExactStatistics, MAX_VALUE, MIN_VALUES};
 
 use crate::{
@@ -63,6 +67,8 @@ pub struct MaskedRound<'a> {
     pub merge: &'a Merge,
     /// How far a number may move: ±2^`range_log2`.
     pub scale: Scale,
+    /// Where sites share their noise: how sums of gradients are counted, in place of steps.
+    pub noised: Option<Noised>,
     /// The sum of all partners' capped weights, of those whose files are not summed too.
     pub total: u64,
     /// The model that updates stand on.
@@ -128,6 +134,12 @@ pub enum MaskedError {
     #[error("updates cannot be masked with this merge: {what}; use the mean, and a number as norm bound")]
     Rule {
         /// What of it.
+        what: &'static str,
+    },
+    /// What would leave a site with less noise than was agreed.
+    #[error("nothing of this site is masked, since {what}: only sums of gradients with shared noise are, where that was agreed")]
+    Noise {
+        /// Why.
         what: &'static str,
     },
     /// Weights that cannot be.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod golden;
+mod noised;
 mod refused;
 mod statistics;
 mod sums;
@@ -115,7 +116,14 @@ impl Round {
     }
 
     fn agreed<'a>(&'a self, merge: &'a Merge, base: &'a Path) -> MaskedRound<'a> {
-        MaskedRound { merge, scale: Scale::new(RANGE_LOG2), total: self.total(), base, layout: &self.layout }
+        MaskedRound {
+            merge,
+            scale: Scale::new(RANGE_LOG2),
+            noised: None,
+            total: self.total(),
+            base,
+            layout: &self.layout,
+        }
     }
 
     fn duty(site: usize) -> Hash {

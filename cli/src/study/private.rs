@@ -53,7 +53,7 @@ pub fn rule(rules: &StudyRules) -> Option<String> {
     let privacy = rules.privacy.as_ref()?;
     Some(format!(
         "what a round costs each site's data set is counted ({}, {}): one round alone {}, all {} rounds together {}. A step draws at a rate \
-         of {}, no gradient is longer than {}, noise has σ {:.3}; a site whose ledger has no room left sends no update",
+         of {}, no gradient is longer than {}, noise has σ {:.3}{}; a site whose ledger has no room left sends no update",
         words::delta(privacy.delta_exp),
         words::per(unit(privacy)),
         words::epsilon(cost(privacy, 1)),
@@ -62,7 +62,23 @@ pub fn rule(rules: &StudyRules) -> Option<String> {
         f64::from(privacy.rate_ppm) / 1e6,
         f64::from(privacy.clip_micro) / 1e6,
         f64::from(privacy.sigma_1024) / 1024.0,
+        together(privacy, rules.least_summed()),
     ))
+}
+
+/// Whose noise it is, where sites share it.
+fn together(privacy: &Privacy, least: u32) -> String {
+    if !privacy.shared {
+        return String::new();
+    }
+    let whose = match least.saturating_sub(privacy.colluders.into()) {
+        0 | 1 => "one site alone adds as much".to_owned(),
+        some => format!("{some} sites together add as much"),
+    };
+    format!(
+        ", which is that of a sum: {whose}, and it is enough as long as no more than {} of the others act together",
+        privacy.colluders
+    )
 }
 
 /// Whether the rules say of privacy what follows from the specification, and nothing else: the chain adds up what they say.
@@ -234,6 +250,23 @@ mod tests {
         let all = cost(&privacy, rules.max_rounds);
         assert!(all > 3_900_000 && all <= 4_060_000, "{all}");
         assert!(rule(&StudyRules { privacy: None, ..rules }).is_none());
+    }
+
+    #[test]
+    fn of_shared_noise_is_said_how_many_sites_add_all_of_it_and_what_must_follow() {
+        let file = StudyFile::parse(include_str!("../../../examples/breast-cancer/shared.toml")).unwrap();
+        let (spec, rules) = (file.spec().canonical().unwrap(), file.rules(2_000, 4).unwrap());
+        let said = rule(&rules).unwrap();
+        assert!(
+            said.contains("3 sites together add as much") && said.contains("no more than 1 of the others"),
+            "{said}"
+        );
+        follows(&spec, &rules).unwrap();
+        // a sum over fewer sites would have less noise than was promised
+        let error = format!("{:#}", follows(&spec, &StudyRules { min_participants: 3, ..rules.clone() }).unwrap_err());
+        assert!(error.contains("4 is counted on") && error.contains("do not enrol"), "{error}");
+        let (_, own) = private();
+        assert!(!rule(&own).unwrap().contains("act together"), "each site adds all of it");
     }
 
     #[test]

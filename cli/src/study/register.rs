@@ -152,7 +152,12 @@ fn wrong(error: RulesError) -> &'static str {
         RulesError::PrivacyNoise => "privacy leaves no noise: ask for a smaller epsilon",
         RulesError::PrivacyDelta => "privacy.delta must be a power of ten from 1e-3 to 1e-12",
         RulesError::PrivacySpend => "a round would cost nothing: ask for a smaller privacy.delta or more steps",
-        RulesError::PrivacyShared => "privacy.noise = \"shared\" is not taken yet: set \"local\"",
+        RulesError::PrivacyShared => {
+            "privacy.noise = \"shared\" needs masked = true, steps = 1, merge = \"mean\" by samples, max_share = 1.0, and no norm_bound"
+        }
+        RulesError::PrivacyColluders => {
+            "privacy.colluders is for noise = \"shared\" alone, and must lie between 1 and two thirds of min_participants"
+        }
         RulesError::PrivacyFigures => {
             "[privacy] goes with neither target_loss nor patience, nor with scaling by the sites' rows"
         }

@@ -90,7 +90,7 @@ pub fn rules(study: &Study, names: &Names) -> Vec<String> {
     ];
     lines.extend(super::private::rule(rules));
     if let Some(masked) = &rules.masked {
-        lines.push(masks(masked.range_log2));
+        lines.push(masks(masked.range_log2, rules.privacy.is_some_and(|privacy| privacy.shared)));
     }
     if let Some(target) = rules.target {
         let whose = if rules.masked.is_some() {
@@ -106,11 +106,16 @@ pub fn rules(study: &Study, names: &Names) -> Vec<String> {
     lines
 }
 
-/// What masks mean.
-fn masks(range_log2: i8) -> String {
+/// What masks mean. `gradients`: it is these that are summed, with noise.
+fn masks(range_log2: i8, gradients: bool) -> String {
+    let what = if gradients {
+        "No number of the sum of all gradients goes beyond"
+    } else {
+        "A step moves no number by more than"
+    };
     format!(
         "updates are masked: others see the sum of at least {}, their own among them, and no site's update, loss or statistics; in return \
-         nobody can see a bad update, and no rule that looks at single ones is there. A step moves no number by more than {}",
+         nobody can see a bad update, and no rule that looks at single ones is there. {what} {}",
         updates(consilium_primitives::masks::LEAST),
         2f64.powi(i32::from(range_log2))
     )

@@ -13,7 +13,8 @@
 //! whole numbers under masks give it; the merged models alone.
 //!
 //! **Arms.** `net`: the demo's study, 30-16-1. `logistic`: the same with a logistic model. `steps`: 30-16-1, 30 rounds of one step
-//! over all rows, no longer than 1.
+//! over all rows, no longer than 1. `--private`: `epsilon8`, `epsilon4`, `epsilon2` and `epsilon1`: as `steps`, with each row's gradient no
+//! longer than 1 and each site's own noise, for this ε over all rounds at δ 10⁻⁵; and `steps`, the control.
 //!
 //! **Rows read off.** One exact step on few rows: units of the first layer whose quotient of gradients is a row, within .02
 //! deviations in every cell. It shows that the bench finds what there is to be found.
@@ -27,6 +28,7 @@ mod linear;
 mod matching;
 mod network;
 mod play;
+mod promise;
 mod readoff;
 #[path = "../shared/records.rs"]
 mod records;
@@ -63,12 +65,15 @@ const SEARCH: Search = Search { starts: 6, steps: 1_500 };
 /// in docs/masks.md.
 #[derive(Parser)]
 struct Arguments {
-    /// How studies train; left out: in each way, one after the other.
+    /// How studies train; left out: in each way without a promise, one after the other.
     #[arg(long, value_enum, value_delimiter = ',')]
     arms: Vec<Arm>,
-    /// Draws of the sites, both ends included.
-    #[arg(long, default_value = "1..5")]
-    seeds: String,
+    /// The membership game of private studies, beside the same without noise, and nothing else.
+    #[arg(long, conflicts_with = "arms")]
+    private: bool,
+    /// Draws of the sites, both ends included; left out: 1..5, and with --private 1..20.
+    #[arg(long)]
+    seeds: Option<String>,
     /// Studies of each draw, shadows included.
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(12..))]
     studies: u32,
@@ -147,17 +152,24 @@ impl Job {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let seeds = seeds::range(&arguments.seeds)?;
+    let usual = if arguments.private { "1..20" } else { "1..5" };
+    let seeds = seeds::range(arguments.seeds.as_deref().unwrap_or(usual))?;
     rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
     let mut records: Vec<Record> = arguments.json.as_deref().map_or(Ok(Vec::new()), records::read)?;
     if !arguments.only_tables {
-        let arms = if arguments.arms.is_empty() { Arm::ALL.to_vec() } else { arguments.arms.clone() };
+        let arms = match (&arguments.arms[..], arguments.private) {
+            ([], true) => Arm::PRIVATE.to_vec(),
+            ([], false) => Arm::PLAIN.to_vec(),
+            (named, _) => named.to_vec(),
+        };
         let mut jobs: Vec<Job> = Vec::new();
         for arm in arms {
             jobs.extend(seeds.clone().map(|seed| Job::Game { arm, seed, studies: arguments.studies }));
         }
-        jobs.extend(READ.settings().into_iter().map(Job::Read));
-        jobs.extend(MATCHED.settings().into_iter().map(Job::Matched));
+        if !arguments.private {
+            jobs.extend(READ.settings().into_iter().map(Job::Read));
+            jobs.extend(MATCHED.settings().into_iter().map(Job::Matched));
+        }
         jobs.retain(|job| !job.is_done(&records));
         let start = Instant::now();
         for (place, job) in jobs.iter().enumerate() {
@@ -173,7 +185,11 @@ fn main() -> Result<()> {
         }
     }
     records.retain(|record| record.is_asked(&seeds, arguments.studies));
-    print!("{}", report::tables(&records, &READ, &MATCHED));
+    if arguments.private {
+        print!("{}", report::private(&records));
+    } else {
+        print!("{}", report::tables(&records, &READ, &MATCHED));
+    }
     let missed = bars(&records).into_iter().filter(|bar| !bar.holds()).map(|bar| bar.line()).collect::<String>();
     if !missed.is_empty() {
         bail!("bars that do not hold:\n{missed}");

@@ -2,6 +2,7 @@
 
 use super::{
     attack::{attack, Seen, Worth},
+    promise::Promise,
     sums::{Partner, Sum},
     world::{Arm, World},
 };
@@ -68,8 +69,9 @@ pub struct Measured {
 /// What training or merging say.
 pub fn game(arm: Arm, seed: u64, studies: u32, whiten: bool) -> Result<Vec<Measured>> {
     let world = World::new(seed);
+    let promise = arm.promise();
     let played: Vec<Played> =
-        (0..studies).into_par_iter().map(|study| play(&world, arm, seed, study)).collect::<Result<_>>()?;
+        (0..studies).into_par_iter().map(|study| play(&world, arm, promise, seed, study)).collect::<Result<_>>()?;
     let candidates = world.candidates();
     let mut measured = Vec::new();
     for (place, view) in View::ALL.into_iter().enumerate() {
@@ -84,7 +86,7 @@ pub fn game(arm: Arm, seed: u64, studies: u32, whiten: bool) -> Result<Vec<Measu
     Ok(measured)
 }
 
-fn play(world: &World, arm: Arm, seed: u64, study: u32) -> Result<Played> {
+fn play(world: &World, arm: Arm, promise: Option<Promise>, seed: u64, study: u32) -> Result<Played> {
     let (spec, rounds) = arm.study(seed)?;
     let hash = spec.hash()?.0;
     let shares = world.shares(study);
@@ -96,7 +98,9 @@ fn play(world: &World, arm: Arm, seed: u64, study: u32) -> Result<Played> {
         let mut updates = Vec::new();
         for ((rows, secret), state) in shares.rows.iter().zip(&shares.secrets).zip(&mut states) {
             let seeds = Seeds::new(secret, &hash, round);
-            let trained = Session::new(&spec, &base, rows, None, state, &seeds)
+            let private = promise.map(|promise| promise.private(rows.len(), secret, round));
+            let session = Session::new(&spec, &base, rows, None, state, &seeds);
+            let trained = Session { private: private.as_ref(), ..session }
                 .train(&|_| false)
                 .with_context(|| format!("study {study}, round {round}"))?;
             if spec.training.keep_optimizer_state {

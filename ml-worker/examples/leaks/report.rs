@@ -9,6 +9,9 @@ use super::{
 use serde::{Deserialize, Serialize};
 use std::{fmt::Write as _, ops::RangeInclusive};
 
+/// What is found by chance above what can be found, at most.
+const CHANCE: f64 = 0.01;
+
 /// A line of the file of records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -217,21 +220,24 @@ impl Tried<'_> {
     }
 }
 
-fn membership(records: &[Record]) -> String {
+fn membership(records: &[Record], arms: &[Arm]) -> String {
     let mut out = String::from(
         "Who was among the rows? AUC / share found at one false alarm in a hundred: mean (least to largest) over draws\n",
     );
-    for arm in Arm::ALL {
+    for arm in arms {
         for view in View::ALL {
             let _ = write!(out, "{:9} {:20}", arm.name(), view.name());
             for whitened in [false, true] {
-                let text = spreads(records, arm, view, whitened).map_or("-".to_owned(), |(auc, found)| {
+                let text = spreads(records, *arm, view, whitened).map_or("-".to_owned(), |(auc, found)| {
                     format!(
                         "{:.3} ({:.3} to {:.3}) / {:.3} ({:.3} to {:.3})",
                         auc.mean, auc.least, auc.most, found.mean, found.least, found.most
                     )
                 });
                 let _ = write!(out, "  {}{text:50}", if whitened { "whitened " } else { "" });
+            }
+            if let Some(promise) = arm.promise() {
+                let _ = write!(out, "  at ε {} nobody finds more than {:.3}", promise.epsilon, promise.found_at_most());
             }
             out.push('\n');
         }
@@ -241,8 +247,16 @@ fn membership(records: &[Record]) -> String {
 
 /// All tables, and the bars.
 pub fn tables(records: &[Record], read: &Tried<'_>, matched: &Tried<'_>) -> String {
-    let mut out = membership(records) + &read.read_off(records) + &matched.matched(records);
-    out.push_str("\nBars\n");
+    membership(records, &Arm::PLAIN) + &read.read_off(records) + &matched.matched(records) + &lines(records)
+}
+
+/// The table of private studies, and the bars.
+pub fn private(records: &[Record]) -> String {
+    membership(records, &Arm::PRIVATE) + &lines(records)
+}
+
+fn lines(records: &[Record]) -> String {
+    let mut out = String::from("\nBars\n");
     bars(records).iter().for_each(|bar| out.push_str(&bar.line()));
     out
 }
@@ -275,7 +289,7 @@ impl Bar {
         let Self { what, value, limit, .. } = self;
         let (words, end) =
             (if self.least { "at least" } else { "at most" }, if self.holds() { "holds" } else { "MISSED" });
-        format!("  {what}: {value:.3}, {words} {limit:.2}: {end}\n")
+        format!("  {what}: {value:.3}, {words} {limit:.3}: {end}\n")
     }
 }
 
@@ -293,6 +307,22 @@ pub fn bars(records: &[Record]) -> Vec<Bar> {
         let sum = spreads(records, Arm::Net, View::Sum, whitened);
         bar(format!("{name}, AUC"), sum.map(|(auc, _)| auc.mean), false, 0.65);
         bar(format!("{name}, found"), sum.map(|(_, found)| found.mean), false, 0.08);
+    }
+    let exact = spreads(records, Arm::Steps, View::Update, false);
+    bar("membership, steps, the site's update, AUC".into(), exact.map(|(auc, _)| auc.mean), true, 0.70);
+    for (arm, limit) in [(Arm::Epsilon2, 0.56), (Arm::Epsilon1, 0.54)] {
+        let update = spreads(records, arm, View::Update, false);
+        let what = format!("membership, {}, the site's update, AUC", arm.name());
+        bar(what, update.map(|(auc, _)| auc.mean), false, limit);
+    }
+    // of every draw and view: what was seen is made of what the promise is about
+    for (arm, promise) in Arm::PRIVATE.into_iter().filter_map(|arm| Some((arm, arm.promise()?))) {
+        for (view, whitened) in View::ALL.into_iter().flat_map(|view| [(view, false), (view, true)]) {
+            let found = spreads(records, arm, view, whitened).map(|(_, found)| found.most);
+            let end = if whitened { ", whitened" } else { "" };
+            let what = format!("membership, {}, {}{end}, found in any draw", arm.name(), view.name());
+            bar(what, found, false, promise.found_at_most() + CHANCE);
+        }
     }
     let four = |sites| Setting { width: 256, rows: 4, sites };
     bar("read off, 256 hidden units, 4 rows".into(), share(records, four(1)), true, 0.90);

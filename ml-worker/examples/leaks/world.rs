@@ -1,6 +1,10 @@
 //! The rows and the studies of the membership game.
 
-use super::{attack::Candidate, network::Network};
+use super::{
+    attack::Candidate,
+    network::Network,
+    promise::{Promise, ROUNDS},
+};
 use anyhow::Result;
 use consilium_ml_worker::{
     data::{demo, Rows},
@@ -22,11 +26,21 @@ pub enum Arm {
     Logistic,
     /// 30-16-1, 30 rounds of a single step over all rows, of length 1 at most.
     Steps,
+    /// 30-16-1, 30 rounds of a single step over all rows, each row's gradient of length 1 at most, with each site's noise for ε 8.
+    Epsilon8,
+    /// The same for ε 4.
+    Epsilon4,
+    /// The same for ε 2.
+    Epsilon2,
+    /// The same for ε 1.
+    Epsilon1,
 }
 
 impl Arm {
-    /// All of the bench.
-    pub const ALL: [Self; 3] = [Self::Net, Self::Logistic, Self::Steps];
+    /// Without a promise.
+    pub const PLAIN: [Self; 3] = [Self::Net, Self::Logistic, Self::Steps];
+    /// With one, beside the same without noise: what is found there is the control.
+    pub const PRIVATE: [Self; 5] = [Self::Steps, Self::Epsilon8, Self::Epsilon4, Self::Epsilon2, Self::Epsilon1];
 
     /// Its name, as the command line has it.
     pub fn name(self) -> &'static str {
@@ -34,7 +48,23 @@ impl Arm {
             Self::Net => "net",
             Self::Logistic => "logistic",
             Self::Steps => "steps",
+            Self::Epsilon8 => "epsilon8",
+            Self::Epsilon4 => "epsilon4",
+            Self::Epsilon2 => "epsilon2",
+            Self::Epsilon1 => "epsilon1",
         }
+    }
+
+    /// What is promised; none: nothing is.
+    pub fn promise(self) -> Option<Promise> {
+        let (epsilon, sigma_1024) = match self {
+            Self::Net | Self::Logistic | Self::Steps => return None,
+            Self::Epsilon8 => (8.0, 3_579),
+            Self::Epsilon4 => (4.0, 6_494),
+            Self::Epsilon2 => (2.0, 12_057),
+            Self::Epsilon1 => (1.0, 22_690),
+        };
+        Some(Promise { epsilon, sigma_1024 })
     }
 
     /// The study, and its rounds.
@@ -48,10 +78,11 @@ impl Arm {
         match self {
             Self::Net => {}
             Self::Logistic => spec.model = Model::Logistic {},
-            Self::Steps => {
-                rounds = 30;
+            _ => {
+                rounds = ROUNDS;
                 spec.training.optimizer = Optimizer::Sgd { learning_rate: 1.0, momentum: 0.0, nesterov: false };
-                spec.training.clip = Some(Clip::Norm(1.0));
+                // of a private study each row's gradient is shortened, and no mean of them
+                spec.training.clip = Some(Clip::Norm(1.0)).filter(|_| self == Self::Steps);
                 (spec.training.batch_size, spec.training.epochs) = (1_000, 1);
             }
         }

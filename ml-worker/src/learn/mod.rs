@@ -21,4 +21,4 @@ pub use agreed::{loss_micro, micro_of};
 pub use consilium_study::initial_parameters;
 pub use net::{logits, Chance, Net, NetError, Workspace};
 pub use optimize::{OptimizerState, Penalties, Stepper};
-pub use train::{logits_of, logits_on, objective, Checkpoint, Halt, Keep, Seeds, Session, TrainError, Trained};
+pub use train::{logits_of, logits_on, objective, Added, Checkpoint, Halt, Keep, Seeds, Session, TrainError, Trained};

@@ -32,8 +32,6 @@ struct Step {
     from: usize,
     to: usize,
     what: What,
-    /// What it makes of a row depends on no other row of the batch, and its gradient is known row by row.
-    apart: bool,
 }
 
 enum What {
@@ -199,8 +197,7 @@ impl Net {
     fn push(&mut self, from: usize, size: usize, what: What) -> usize {
         let to = self.sizes.len();
         self.sizes.push(size);
-        let apart = what.keeps_rows_apart();
-        self.steps.push(Step { from, to, what, apart });
+        self.steps.push(Step { from, to, what });
         to
     }
 

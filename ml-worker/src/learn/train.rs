@@ -18,6 +18,7 @@ mod session;
 mod tests;
 
 use run::{Run, Watch};
+pub use private::Added;
 pub use session::{logits_of, logits_on, Checkpoint, Halt, Keep, Seeds, Session, TrainError, Trained};
 /// The objective of a study, with class weights from these training rows.
 pub fn objective(spec: &StudySpec, training: Option<&Rows>) -> Objective {

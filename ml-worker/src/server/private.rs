@@ -11,14 +11,23 @@ use crate::{
     random::key,
     site::{OwnRows, StudyKey},
 };
+use consilium_aggregation::masked::Noised;
 use consilium_primitives::{DutyOrder, FailureCode, Hash};
 use consilium_privacy::{seed_hash, words, Ask, Unit};
-use consilium_study::{PrivacySpec, StudySpec};
+use consilium_study::{PrivacySpec, SharedSum, StudySpec};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Why a training does not begin.
 fn refused(why: impl Into<String>) -> JobError {
     DataError::new(FailureCode::Refused, why).into()
+}
+
+/// What a private study's training is told.
+pub(super) struct Told {
+    /// Units, chance and noise.
+    pub private: Private,
+    /// Where sites share the noise: the grid of the sum. By itself what this site adds to it has too little noise.
+    pub grid: Option<Noised>,
 }
 
 /// What `sites.toml` says of a private study.
@@ -32,8 +41,9 @@ impl Worker {
     ///
     /// # Errors
     /// In words, why the training must not begin.
-    pub(super) fn private(&self, order: &DutyOrder, spec: &StudySpec, got: &Got) -> Result<Option<Private>, JobError> {
+    pub(super) fn private(&self, order: &DutyOrder, spec: &StudySpec, got: &Got) -> Result<Option<Told>, JobError> {
         let Some(privacy) = &spec.privacy else { return Ok(None) };
+        let shared = self.shared(order, spec)?;
         let allowed = self.allowed(&order.duty.agreement)?;
         self.rows_named(order, spec, &allowed.dataset)?;
         let units = match privacy.unit() {
@@ -42,7 +52,11 @@ impl Worker {
         };
         let count = self.home.units(&order.duty.agreement, units.len() as u64)?;
         privacy.small_enough(count).map_err(|error| refused(error.to_string()))?;
-        let (mechanism, ask) = self.cost(order, privacy, count)?;
+        let (mut mechanism, ask) = self.cost(order, privacy, count)?;
+        if let Some(sum) = &shared {
+            // this site's part; what is counted is the noise of the whole sum
+            mechanism.sigma = sum.noise.deviation() / mechanism.clip;
+        }
         let seed = ask.0;
         let ledger = match self.home.reserve(&allowed.dataset, &ask.1, allowed.limit_micro)? {
             Ok(ledger) => ledger,
@@ -58,7 +72,27 @@ impl Worker {
             rounds: ledger.rounds(),
         };
         tracing::info!("study {}, round {}: {}", order.duty.study, order.duty.round, spent.sentence());
-        Ok(Some(Private { mechanism, seed, units }))
+        let grid = shared.map(|sum| sum.noised());
+        Ok(Some(Told { private: Private { mechanism, seed, units }, grid }))
+    }
+
+    /// How the noise is shared; none where this site adds all of it. By the rules that people signed the sum is opened over so many sites
+    /// alone as the noise is reckoned with, which this worker itself sees to when it is asked for its shares.
+    fn shared(&self, order: &DutyOrder, spec: &StudySpec) -> Result<Option<SharedSum>, JobError> {
+        let wrong = |error: consilium_study::SpecError| refused(error.to_string());
+        let Some(sum) = spec.shared_sum().map_err(wrong)? else { return Ok(None) };
+        let Some(masked) = self.mask_order(order) else {
+            return Err(refused(
+                "by the specification sites share the noise, and the node asks for training without masks: what leaves would have too \
+                 little noise. Update the node",
+            ));
+        };
+        if let Some(why) = self.unsigned(order, &masked) {
+            return Err(refused(why));
+        }
+        // with it: that sums are opened over as many sites as the noise is reckoned with
+        spec.privacy_follows(&masked.rules).map_err(wrong)?;
+        Ok(Some(sum))
     }
 
     /// The data set's name, and what may be spent on it.

@@ -3,16 +3,17 @@
 use super::{
     job::{other, JobError},
     kept::refused,
+    private::Told,
     turns::{Stop, Turn},
     Worker,
 };
 use crate::{
-    learn::{candle, Checkpoint, OptimizerState, Seeds, Session, TrainError, Trained},
+    learn::{candle, Checkpoint, Halt, OptimizerState, Seeds, Session, TrainError},
     random,
     site::{state_name, StudyKey},
 };
 use candle_core::Device;
-use consilium_aggregation::{blob_hash, FileError, ModelFile};
+use consilium_aggregation::{blob_hash, masked::encode_noised, FileError, ModelFile};
 use consilium_primitives::{rules::PPM, DutyOrder, DutyOutput, DutyState, Hash};
 use consilium_study::{Node, Op, Optimizer, StudySpec};
 use std::{
@@ -57,6 +58,24 @@ fn drops(nodes: &[Node]) -> bool {
     })
 }
 
+/// What a training gives.
+enum Came {
+    /// A model.
+    Update(Vec<f32>),
+    /// What this site adds to a sum whose noise sites share.
+    Added(Vec<u32>),
+}
+
+/// Trains here: what came of it, its loss, and what the optimiser remembers.
+fn made(session: &Session<'_>, told: Option<&Told>, halt: Halt<'_>) -> Result<(Came, f64, OptimizerState), TrainError> {
+    if let Some((told, grid)) = told.and_then(|told| Some((told, told.grid?))) {
+        let added = session.add_to_sum(&told.private, grid)?;
+        return Ok((Came::Added(added.words), added.loss, OptimizerState::default()));
+    }
+    let trained = session.train(halt)?;
+    Ok((Came::Update(trained.parameters), trained.loss, trained.state))
+}
+
 impl Worker {
     /// Where chance comes from in a training. Of a study with masks it is of that study alone: from the same rows and the same initial
     /// model, another study of the same specification, with other members, would have the same update in another sum.
@@ -78,7 +97,7 @@ impl Worker {
         let began = Instant::now();
         let got = self.rows(order, spec)?;
         // before anything else is made of the rows
-        let private = self.private(order, spec, &got)?;
+        let told = self.private(order, spec, &got)?;
         let base = self.base(order, spec)?;
         let metric = self.evaluate(order, spec, &base, &got)?;
         let state = self.state(order, spec)?;
@@ -109,7 +128,7 @@ impl Worker {
             // a trainer of one's own is given it as it starts
             device: if trainer.is_none() { self.device(&duty.agreement)? } else { None },
             keep: Some(&keep),
-            private: private.as_ref(),
+            private: told.as_ref().map(|told| &told.private),
             ..Session::new(spec, &base, &got.rows.training, Some(&got.rows.validation), &state, &seeds)
         };
         let before = began.elapsed();
@@ -117,23 +136,33 @@ impl Worker {
             Some(trainer) => {
                 let update = self.train_outside(trainer, (order, &got, &base), (&halt, &stopped))?;
                 let state = OptimizerState::default();
-                Trained { parameters: update.parameters, loss: update.loss, state, epochs: spec.training.epochs }
+                (Came::Update(update.parameters), update.loss, state)
             }
-            None => match session.train(&halt) {
+            None => match made(&session, told.as_ref(), &halt) {
                 Err(TrainError::Halted) if stopped.get() == Some(Stop::Refused) => return Err(refused().into()),
                 Err(TrainError::Halted) => return Err(JobError::Stopped(stopped.get().unwrap_or(Stop::Held))),
                 other => other?,
             },
         };
+        let (came, training_loss, new_state) = trained;
         let training = began.elapsed().saturating_sub(before);
-        let file = ModelFile { layout: spec.layout().map_err(other)?, duty: Some(*hash), data: trained.parameters };
-        let file = file.encode().map_err(|error| match error {
-            // it has left the numbers that anyone could merge
-            FileError::TooLarge { .. } => TrainError::NotFinite { epoch: spec.training.epochs }.into(),
-            error => other(error),
-        })?;
+        let layout = spec.layout().map_err(other)?;
+        let file = match came {
+            // with too little noise by itself: it stays here, whatever the node says
+            Came::Added(words) if masked => encode_noised(&layout, hash, &words).map_err(other)?,
+            Came::Added(_) => {
+                return Err(other(anyhow::anyhow!("a part of a sum is masked, and this study has no masks")))
+            }
+            Came::Update(data) => {
+                ModelFile { layout, duty: Some(*hash), data }.encode().map_err(|error| match error {
+                    // it has left the numbers that anyone could merge
+                    FileError::TooLarge { .. } => TrainError::NotFinite { epoch: spec.training.epochs }.into(),
+                    error => other(error),
+                })?
+            }
+        };
         let keep_state = || match keeps_state(spec) {
-            true => self.home.put_optimizer(&study, duty.round, hash, &trained.state),
+            true => self.home.put_optimizer(&study, duty.round, hash, &new_state),
             false => Ok(()),
         };
         let loss = metric.map(|loss| (loss, got.rows.validation.len() as u32));
@@ -148,7 +177,7 @@ impl Worker {
         let (root, kept) = rayon::join(put, keep_state);
         let (root, ()) = (root?, kept?);
         if keeps_state(spec) {
-            *self.state.lock() = Some((study, state_name(duty.round, hash), trained.state));
+            *self.state.lock() = Some((study, state_name(duty.round, hash), new_state));
         }
         self.home.drop_checkpoints(&study)?;
         let whole = began.elapsed();
@@ -162,11 +191,11 @@ impl Worker {
              {measuring:.3}, trained in {training:.3}, written in {writing:.3}: {beside:.3} s beside the training",
             duty.study,
             duty.round,
-            trained.loss,
+            training_loss,
             if got.kept { "rows kept, looked at" } else { "read" },
         );
         let note = serde_json::json!({
-            "seconds": training, "loss": trained.loss, "rows": got.rows.training.len(), "reading": reading,
+            "seconds": training, "loss": training_loss, "rows": got.rows.training.len(), "reading": reading,
             "kept": got.kept, "preparing": preparing, "measuring": measuring, "writing": writing, "result": hex::encode(root),
         });
         let last = self.home.newest_note(&study, "training")?;

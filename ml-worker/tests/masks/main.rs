@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod net;
+mod shared;
 #[path = "../support/mod.rs"]
 mod support;
 

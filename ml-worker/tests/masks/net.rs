@@ -62,12 +62,17 @@ impl Net {
             statistics_len: if columns > 0 { MaskedLayout::statistics(columns).unwrap().file_len() } else { 0 },
             figures_len: MaskedLayout::figures().unwrap().file_len(),
         });
+        Self::agreed(spec, rules, "")
+    }
+
+    /// Of a study with these rules; `says`: what sites write about it beside where their rows are.
+    pub fn agreed(spec: StudySpec, rules: StudyRules, says: &str) -> Self {
         let mut signed = (Hash::zero(), InstitutionId([1; 32]), &rules).encode();
         signed.extend(spec.canonical().unwrap());
         let agreement = Hash::from(sp_crypto_hashing::blake2_256(&signed));
         let labs: Vec<Lab> = (0..4).map(|n| Lab::new(n, spec.clone())).collect();
         for lab in &labs {
-            fs::write(lab.dir.path().join("sites.toml"), entry(&agreement)).unwrap();
+            fs::write(lab.dir.path().join("sites.toml"), format!("{}{says}", entry(&agreement))).unwrap();
         }
         let mut net = Self { labs, spec, rules, agreement, base: Hash::zero(), round: 1, pairing: 0 };
         for n in 0..4 {

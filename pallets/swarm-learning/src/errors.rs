@@ -121,7 +121,8 @@ mod errors {
         PrivacyDelta,
         /// With privacy, each round costs something at each of the orders.
         PrivacySpend,
-        /// With privacy, each site adds all the noise: sharing it among the sites of a masked sum is not taken yet.
+        /// Noise that sites share needs masks, one step in a round, the mean by samples, `max_share` of one and no norm bound: no other sum
+        /// has all of it.
         PrivacyShared,
         /// With privacy, nothing is told of single sites' rows: no statistics, no `target` and no `patience`.
         PrivacyFigures,
@@ -137,5 +138,7 @@ mod errors {
         OtherDelta,
         /// What a round costs would pass the limit of the caller's data set: raise it, or take no part.
         OverBudget,
+        /// Colluders are for noise that sites share: one at least, and at most two thirds of the fewest whose sum is opened.
+        PrivacyColluders,
     }
 }

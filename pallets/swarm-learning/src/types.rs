@@ -231,6 +231,7 @@ impl<T> From<RulesError> for Error<T> {
             RulesError::PrivacySpend => Error::PrivacySpend,
             RulesError::PrivacyShared => Error::PrivacyShared,
             RulesError::PrivacyFigures => Error::PrivacyFigures,
+            RulesError::PrivacyColluders => Error::PrivacyColluders,
         }
     }
 }

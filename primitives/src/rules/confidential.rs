@@ -1,6 +1,6 @@
 //! Masked sums and privacy in the rules of a study: what the chain must know of them, and what goes with neither.
 
-use super::{MergeRule, NormBound, RulesError, StudyRules, MAX_BLOB_LEN, PPM};
+use super::{MergeRule, NormBound, RulesError, StudyRules, Weighting, MAX_BLOB_LEN, PPM};
 use crate::{budget::constants, ids::Hash, ids::InstitutionId, kinds::Kind, masks};
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -93,7 +93,7 @@ pub struct Privacy {
     pub delta_exp: u8,
     /// Whether the sites of a masked sum share the noise.
     pub shared: bool,
-    /// How many of them may act together, where they do.
+    /// How many of them may act together, where they do: each adds so much that the noise of the others in the least sum is all of it.
     pub colluders: u8,
     /// What one round costs: Rényi divergence at the agreed orders, in thousand-millionths, rounded up.
     pub spend: [u64; 16],
@@ -121,7 +121,8 @@ impl StudyRules {
         if self.min_participants < masks::LEAST {
             return Err(RulesError::MaskedParticipants);
         }
-        if self.max_share > PPM / 2 {
+        // shared noise hides a record in whatever sum it is, and no part of such a sum can be made to count for less
+        if self.max_share > PPM / 2 && !self.privacy.is_some_and(|privacy| privacy.shared) {
             return Err(RulesError::MaskedShare);
         }
         if !Masked::RANGES.contains(&masked.range_log2) {
@@ -155,14 +156,34 @@ impl StudyRules {
         if privacy.spend.contains(&0) {
             return Err(RulesError::PrivacySpend);
         }
-        // sites would have to be held to it by the sum, which none is yet
-        if privacy.shared || privacy.colluders > 0 {
-            return Err(RulesError::PrivacyShared);
-        }
+        self.check_shared(privacy)?;
         if self.target.is_some() || self.patience > 0 || self.statistics_len > 0 {
             return Err(RulesError::PrivacyFigures);
         }
         Ok(())
+    }
+
+    /// Whether the noise of a sum can be shared as is said: only a sum of gradients of one model, none weighted or shortened otherwise
+    /// than the others, has as much noise as all sites together added.
+    fn check_shared(&self, privacy: &Privacy) -> Result<(), RulesError> {
+        if !privacy.shared {
+            return if privacy.colluders == 0 { Ok(()) } else { Err(RulesError::PrivacyColluders) };
+        }
+        let each_once = matches!(self.merge.rule, MergeRule::Mean(Weighting::Samples)) && self.max_share == PPM;
+        if self.masked.is_none() || privacy.steps != 1 || !each_once || self.merge.bound.is_some() {
+            return Err(RulesError::PrivacyShared);
+        }
+        // who together hold the shares of a mask see single sites, with a part of the noise only
+        let colluders = u32::from(privacy.colluders);
+        if colluders == 0 || colluders >= masks::threshold(self.least_summed()) {
+            return Err(RulesError::PrivacyColluders);
+        }
+        Ok(())
+    }
+
+    /// The fewest masked files whose sum is ever opened, whoever is asked and whoever answers.
+    pub fn least_summed(&self) -> u32 {
+        self.masked_needs(0, 0)
     }
 
     /// Length in bytes of the file that one site gives to a merge.

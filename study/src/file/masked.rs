@@ -1,19 +1,23 @@
 //! What a study of masked updates may ask for, and what it may not: docs/masks.md.
 
-use super::{BoundFile, FileError, RuleName, RulesFile};
+use super::{BoundFile, FileError, RuleName, RulesFile, WeightingName};
+use crate::privacy::SumsSpec;
 use consilium_primitives::{masks, rules::Masked};
 
 /// How far a step may move a number where the file does not say: 2².
 const USUAL_RANGE: f64 = 4.0;
+/// The same of a sum of gradients, where its noise is shared: the largest that there is.
+pub(crate) const USUAL_GRADIENTS: f64 = 65_536.0;
 /// Fewest participants of a masked round: the sum of two tells either of them the other's update.
 pub(super) const FEWEST: u32 = masks::LEAST;
 
 impl RulesFile {
-    /// How far a step may move a number, as a power of two; `None`: updates are not masked.
+    /// How far a step may move a number, as a power of two; `None`: updates are not masked. `shared`: their noise is shared, and it is
+    /// the sum of all gradients that may go so far.
     ///
     /// # Errors
     /// What cannot stand beside `masked = true`, by name, with what to do.
-    pub(super) fn range_of_masks(&self) -> Result<Option<i8>, FileError> {
+    pub(super) fn range_of_masks(&self, shared: bool) -> Result<Option<i8>, FileError> {
         let wrong = |field, problem: String| Err(FileError::Rules { field, problem });
         if !self.masked {
             return match self.masked_range {
@@ -60,7 +64,9 @@ impl RulesFile {
                 ),
             );
         }
-        if self.max_share > 0.5 {
+        if shared {
+            self.check_sums()?;
+        } else if self.max_share > 0.5 {
             return wrong(
                 "max_share",
                 "must be 0.5 or less with masked = true: a sum in which one site counts for more than all others shows mostly that \
@@ -68,20 +74,64 @@ impl RulesFile {
                     .into(),
             );
         }
-        let range = self.masked_range.unwrap_or(USUAL_RANGE);
-        match Masked::RANGES.into_iter().find(|exponent| 2f64.powi(i32::from(*exponent)) == range) {
+        let usual = if shared { USUAL_GRADIENTS } else { USUAL_RANGE };
+        let range = self.masked_range.unwrap_or(usual);
+        match power_of_two(range) {
             Some(range_log2) => Ok(Some(range_log2)),
             None => wrong(
                 "masked_range",
                 format!(
-                    "{range} must be a power of two between 2^{} and 2^{}: how far one step may move any one number of the model; \
-                     {USUAL_RANGE} is usual",
+                    "{range} must be a power of two between 2^{} and 2^{}: how far {} may go; {usual} is usual",
                     Masked::RANGES.start(),
-                    Masked::RANGES.end()
+                    Masked::RANGES.end(),
+                    if shared {
+                        "any one number of the sum of all gradients"
+                    } else {
+                        "one step of any one number of the model"
+                    },
                 ),
             ),
         }
     }
+
+    /// What `[privacy]` must know of sums whose noise is shared; none without masks. A range that is none is refused elsewhere.
+    pub(crate) fn sums(&self) -> Option<SumsSpec> {
+        self.masked.then(|| SumsSpec {
+            least: self.min_participants.unwrap_or_default().max(FEWEST),
+            range_log2: self.masked_range.and_then(power_of_two).unwrap_or(*Masked::RANGES.end()),
+        })
+    }
+
+    /// What cannot stand beside noise that sites share: whatever would treat one site's part of the sum other than another's.
+    fn check_sums(&self) -> Result<(), FileError> {
+        let wrong = |field, problem: &str| Err(FileError::Rules { field, problem: problem.to_owned() });
+        if self.norm_bound.is_some() {
+            return wrong(
+                "norm_bound",
+                "must be left out with noise = \"shared\": each site would shorten its own part by what its rows made of it, and the sum \
+                 would not be one of gradients and noise; privacy.clip bounds each record's part",
+            );
+        }
+        if self.weighting.is_some_and(|weighting| weighting != WeightingName::Samples) {
+            return wrong(
+                "weighting",
+                "must be \"samples\" with noise = \"shared\", or left out: each record's gradient counts once in the sum, wherever it is",
+            );
+        }
+        if self.max_share < 1.0 {
+            return wrong(
+                "max_share",
+                "must be 1.0 with noise = \"shared\": each record's gradient counts once in the sum, so that no site's can count for less; \
+                 the noise, and no share, keeps a large site's records hidden",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The exponent of a range that there can be.
+fn power_of_two(range: f64) -> Option<i8> {
+    Masked::RANGES.into_iter().find(|exponent| 2f64.powi(i32::from(*exponent)) == range)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What a specification says of privacy in the chain's rules, and whether rules say so.
 
-use super::{file::METRICS, refuse, PrivacySpec};
+use super::{file::METRICS, refuse, NoiseOf, PrivacySpec};
 use crate::{error::SpecError, spec::StudySpec};
 use consilium_primitives::rules::{Privacy, StudyRules};
 
@@ -37,6 +37,9 @@ impl StudySpec {
         if rules.target.is_some() || rules.patience > 0 {
             return refuse("rules", METRICS);
         }
+        if spec.noise == NoiseOf::Shared {
+            spec.sums_follow(rules)?;
+        }
         if signed == follows {
             return Ok(());
         }
@@ -58,5 +61,30 @@ impl StudySpec {
         });
         let problem = numbers.into_iter().flatten().next().or(spent);
         refuse("privacy", &problem.unwrap_or_else(|| "unit or noise are others than in the specification".into()))
+    }
+}
+
+impl PrivacySpec {
+    /// Whether sums are those that the noise is shared for: a site adds less of it the more are in the least sum, and nothing but the
+    /// rules holds a sum to that.
+    fn sums_follow(&self, rules: &StudyRules) -> Result<(), SpecError> {
+        let (Some(sums), Some(masked)) = (&self.sums, &rules.masked) else {
+            return refuse("privacy.noise", "is shared, and by the rules that were signed nothing is masked");
+        };
+        let (least, range) = (rules.least_summed(), masked.range_log2);
+        if sums.least != least {
+            let problem =
+                format!("{} is counted on, and by the rules that were signed sums of {least} are opened", sums.least);
+            return refuse("privacy.sums.least", &problem);
+        }
+        if sums.range_log2 != range {
+            let problem =
+                format!("is {} in the specification, and {range} in the rules that were signed", sums.range_log2);
+            return refuse("privacy.sums.range_log2", &problem);
+        }
+        // what would give one site's part another weight, or another form, than the others'
+        rules
+            .check()
+            .or_else(|error| refuse("rules", &format!("cannot stand beside noise that sites share: {error:?}")))
     }
 }

@@ -75,6 +75,6 @@ impl StudySpec {
                  time until an event",
             );
         }
-        Ok(())
+        self.check_shared(privacy)
     }
 }

@@ -1,3 +1,5 @@
+mod shared;
+
 use super::*;
 use crate::StudyFile;
 use consilium_primitives::StudyRules;
@@ -92,7 +94,7 @@ fn what_does_not_go_with_privacy_is_refused_by_name_with_what_to_do() {
         ("steps = 8", "steps = 0".into(), "privacy.steps", "must lie between"),
         ("steps = 8", "steps = 8\nunit = \"patient\"".into(), "privacy.unit", "data.group"),
         ("steps = 8", "steps = 8\nrows_per_patient = 4".into(), "privacy.rows_per_patient", "leave it out"),
-        ("steps = 8", "steps = 8\nnoise = \"shared\"".into(), "privacy.noise", "\"local\""),
+        ("steps = 8", "steps = 8\nnoise = \"shared\"".into(), "privacy.noise", "masked = true"),
         ("steps = 8", "steps = 8\ncolluders = 1".into(), "privacy.colluders", "leave it out"),
         ("steps = 8", "steps = 8\nrounds = 10".into(), "privacy.rounds", "rules.rounds"),
         ("negative = \"0\"", "negative = \"0\"\ngroup = \"patient\"".into(), "privacy.unit", "written out"),

@@ -15,16 +15,20 @@ impl PrivacySpec {
             some => format!("{} % of the {unit}s on average", f64::from(some) / 10_000.0),
         };
         let noise = match self.noise {
-            NoiseOf::Local => "each site adds noise to its own steps",
-            NoiseOf::Shared => "the sites of a masked sum add noise together",
+            NoiseOf::Local => format!("each site adds noise to its own steps, {} in a round, each with {drawn}", self.steps),
+            NoiseOf::Shared => format!(
+                "the sites of a masked sum add noise together, enough as long as no more than {} of them act together against another; a \
+                 round is one step with {drawn}",
+                self.colluders()
+            ),
         };
         let epsilon = words::epsilon(u64::from(self.epsilon_micro()));
         let delta = self.delta_exp().map_or_else(|| format!("δ {}", self.delta), words::delta);
         vec![
             format!(
-                "privacy: all {} rounds together may cost each {whom} {epsilon} ({delta}); {noise}, {} in a round, each with {drawn}, of \
-                 which no one moves it by more than {}",
-                self.rounds, self.steps, self.clip
+                "privacy: all {} rounds together may cost each {whom} {epsilon} ({delta}); {noise}, of which \
+                 no one moves it by more than {}",
+                self.rounds, self.clip
             ),
             words::meaning(u64::from(self.epsilon_micro()), self.unit()).trim_end_matches('.').to_owned(),
             words::ALIKE.trim_end_matches('.').to_owned(),

@@ -252,6 +252,7 @@ impl Sum<'_> {
                 let round = MaskedRound {
                     merge: &rules.merge,
                     scale: Scale::new(agreed.range_log2),
+                    noised: spec.noised()?,
                     total: masked.weight,
                     base: &before,
                     layout,

@@ -88,7 +88,8 @@ fn masked() -> World {
     let base = world.path(first.root);
     let model = ModelFile::decode(&fs::read(&base).unwrap(), &layout).unwrap().data;
     let total: u64 = SITES.iter().map(|(_, weight)| u64::from(*weight)).sum();
-    let round = MaskedRound { merge: &merge, scale: Scale::new(RANGE_LOG2), total, base: &base, layout: &layout };
+    let round =
+        MaskedRound { merge: &merge, scale: Scale::new(RANGE_LOG2), noised: None, total, base: &base, layout: &layout };
     let (mut inputs, mut parts, mut figures) = (Vec::new(), Vec::new(), Figures::default());
     for (site, weight) in there {
         let duty = |kind, base| Duty {

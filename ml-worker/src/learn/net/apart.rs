@@ -11,49 +11,7 @@ const PARTS: usize = 1 << 24;
 /// A clip is kept to this part of itself shorter, which is more than rounding in f32 can add: 2⁻¹⁶.
 const ROUNDING: f64 = 1.0 / 65536.0;
 
-impl What {
-    /// Whether what it makes of a row depends on no other row of the batch. An operation that is not on this list is refused in
-    /// private training: who adds one also shows here, in its kernels and in [`Net::squares`], that it keeps rows apart.
-    pub(super) fn keeps_rows_apart(&self) -> bool {
-        matches!(
-            self,
-            Self::Dense { .. }
-                | Self::Conv { .. }
-                | Self::Max(_)
-                | Self::Average(_)
-                | Self::Norm { .. }
-                | Self::Activation(_)
-                | Self::Dropout(_)
-                | Self::Add(_)
-        )
-    }
-
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Dense { .. } => "dense",
-            Self::Conv { .. } => "conv2d",
-            Self::Max(_) => "max_pool",
-            Self::Average(_) => "average_pool",
-            Self::Norm { .. } => "norm",
-            Self::Activation(_) => "activation",
-            Self::Dropout(_) => "dropout",
-            Self::Add(_) => "residual",
-        }
-    }
-}
-
 impl Net {
-    /// Whether every layer keeps the rows of a batch apart, as private training needs it.
-    ///
-    /// # Errors
-    /// The first layer that may not.
-    pub fn keeps_rows_apart(&self) -> Result<(), NetError> {
-        match self.steps.iter().position(|step| !step.apart) {
-            Some(n) => Err(NetError::MixesRows { layer: n + 1, kind: self.steps[n].what.kind() }),
-            None => Ok(()),
-        }
-    }
-
     /// How many of so many rows go through a private step at a time.
     pub(in crate::learn) fn private_piece(&self, rows: usize) -> usize {
         let parts = self.steps.iter().map(|step| match &step.what {

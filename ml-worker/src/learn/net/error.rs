@@ -28,17 +28,6 @@ pub enum NetError {
          or what goes into it is always 0; agree on another seed, on scaled features, on more units, or on another activation"
     )]
     NoGradient(String),
-    /// A layer of which nobody has shown that it keeps rows apart.
-    #[error(
-        "layer {layer} of the network ({kind}) may mix the rows of a batch, so that no record's part in a step can be bounded: \
-         leave the layer out, or train without [privacy]"
-    )]
-    MixesRows {
-        /// Which one, counted from 1.
-        layer: usize,
-        /// What it is.
-        kind: &'static str,
-    },
     /// A tensor that the computation of gradients knows nothing of.
     #[error("the gradient of {0} is not computed")]
     Detached(String),

@@ -6,6 +6,7 @@ use aes::{
     cipher::{KeyIvInit, StreamCipher, StreamCipherSeek},
     Aes256Enc,
 };
+use consilium_aggregation::masked::Noised;
 use ctr::Ctr128BE;
 use rand_core::{Error, RngCore};
 use rand_distr::{Distribution, StandardNormal};
@@ -100,5 +101,16 @@ impl Noise {
             let z: f64 = StandardNormal.sample(&mut words);
             *sum = R::of((sum.f64() + self.deviation * z) * self.share);
         }
+    }
+
+    /// `sum + deviation·z` of all parameters' sums, in f64, counted on the grid of a sum whose noise sites share. It is rounded after the
+    /// noise was added, and nothing else is made of it here.
+    pub fn counted<R: Real>(&self, sums: &[R], grid: Noised) -> Vec<u32> {
+        let mut words = self.bytes.at(0);
+        let of = |sum: &R| {
+            let z: f64 = StandardNormal.sample(&mut words);
+            grid.word(sum.f64() + self.deviation * z)
+        };
+        sums.iter().map(of).collect()
     }
 }

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use consilium_aggregation::masked::Noised;
+use consilium_privacy::SharedNoise;
 
 /// Largest deviation from a distribution, in the standard deviations of a normal number, that is still no wonder (p > .001).
 const NO_WONDER: f64 = 3.09;
@@ -162,16 +164,21 @@ fn pieces_hold_all_rows_and_tear_no_patient_apart() {
 
 /// Whether the projections of many steps' private gradients of nothing are what they are to be: normal, of this deviation.
 fn noise_is(private: &Private, made: impl Fn(u64) -> Noise, deviation: f64) -> Result<(), String> {
+    let of = |step| {
+        let mut sums = [0.0f64; 40];
+        made(step).add(0, &mut sums);
+        sums.map(|g| g * private.mechanism.expected())
+    };
+    normal(of, deviation)
+}
+
+/// Whether many draws of forty numbers are normal along some direction, with this deviation.
+fn normal(drawn: impl Fn(u64) -> [f64; 40], deviation: f64) -> Result<(), String> {
     let mut stream = crate::random::Stream::new([3; 32]);
     let direction: Vec<f64> = (0..40).map(|_| stream.normal()).collect();
     let length = direction.iter().map(|d| d * d).sum::<f64>().sqrt();
     let mut found: Vec<f64> = (0..DRAWS)
-        .map(|step| {
-            let mut sums = [0.0f64; 40];
-            made(step).add(0, &mut sums);
-            let along: f64 = sums.iter().zip(&direction).map(|(g, d)| g * d / length).sum();
-            along * private.mechanism.expected() / deviation
-        })
+        .map(|step| drawn(step).iter().zip(&direction).map(|(g, d)| g * d / length).sum::<f64>() / deviation)
         .collect();
     let spread = (found.iter().map(|x| x * x).sum::<f64>() / DRAWS as f64).sqrt();
     if (spread - 1.0).abs() > 0.02 {
@@ -227,4 +234,63 @@ fn noise_repeats_with_its_seed_and_no_place_has_that_of_another() {
     }
     assert_ne!(one.chance(2, 0), one.chance(2, 1));
     assert_ne!(one.chance(2, 0), other.chance(2, 0));
+}
+
+/// What is agreed of the noise of a sum of at least three sites, of which one may be curious; a coarse grid.
+const SHARED: SharedNoise =
+    SharedNoise { clip_micro: 500_000, sigma_1024: 22_690, range_log2: 16, parameters: 40, least: 3, colluders: 1 };
+
+/// The sum of what so many sites add where none has any gradient, read with its sign, each by this deviation.
+fn summed(sites: u8, deviation: f64) -> impl Fn(u64) -> [f64; 40] {
+    let of_site = move |site: u8| {
+        let mut own = private(Units::records(100), 1_000_000);
+        own.seed = [site + 1; 32];
+        own.mechanism.clip = SHARED.clip();
+        own.mechanism.sigma = deviation / SHARED.clip();
+        own
+    };
+    let all: Vec<Private> = (0..sites).map(of_site).collect();
+    let (grid, unit) = (Noised::new(SHARED.exponent(), 1.0, 1.0), libm::ldexp(1.0, -SHARED.exponent()));
+    move |step| {
+        let mut sum = [0u32; 40];
+        for own in &all {
+            let words = own.noise(step).counted(&[0f32; 40], grid);
+            sum.iter_mut().zip(words).for_each(|(sum, word)| *sum = sum.wrapping_add(word));
+        }
+        sum.map(|word| f64::from(word as i32) * unit)
+    }
+}
+
+/// `σ·C_eff·√(u ÷ (u_min − c))`: where one site that is curious takes its own part out of the smallest sum, all of the agreed noise is left.
+#[test]
+fn the_noise_of_a_sum_is_that_of_all_sites_in_it_and_another_divisor_is_found() {
+    let whole = f64::from(SHARED.sigma_1024) / 1024.0 * SHARED.sensitivity();
+    let own = SHARED.deviation();
+    for sites in [3u8, 4] {
+        normal(summed(sites, own), whole * (f64::from(sites) / 2.0).sqrt()).unwrap();
+    }
+    // without the curious one's
+    normal(summed(2, own), whole).unwrap();
+    for wrong in [whole, whole / 3f64.sqrt(), whole / 2.0, SHARED.deviation() / SHARED.sensitivity()] {
+        let said = normal(summed(3, wrong), whole * 1.5f64.sqrt()).unwrap_err();
+        assert!(said.contains("deviation"), "{wrong}: {said}");
+    }
+}
+
+#[test]
+fn what_is_added_to_a_sum_is_rounded_once_after_the_noise_and_repeats_with_its_seed() {
+    let own = private(Units::records(10), 1_000_000);
+    let grid = Noised::new(4, 1.0, 1.0);
+    let sums: Vec<f32> = (0..200).map(|k| k as f32 * 0.37 - 30.0).collect();
+    let words = own.noise(0).counted(&sums, grid);
+    assert_eq!(own.noise(0).counted(&sums, grid), words);
+    let mut unrounded: Vec<f64> = sums.iter().map(|sum| f64::from(*sum)).collect();
+    own.noise(0).add(0, &mut unrounded);
+    for (word, x) in words.iter().zip(&unrounded) {
+        // what a step of this site's own would be divided by
+        let x = x * own.mechanism.expected();
+        assert!((f64::from(*word as i32) / 16.0 - x).abs() <= 1.0 / 32.0 + 1e-9, "{x}");
+    }
+    let other = Private { seed: [8; 32], ..private(Units::records(10), 1_000_000) };
+    assert_ne!(other.noise(0).counted(&sums, grid), words);
 }

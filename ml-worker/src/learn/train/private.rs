@@ -1,16 +1,28 @@
-//! A round's private training: so many steps, each with the units that its coins draw.
+//! A round's private training: so many steps, each with the units that its coins draw. Or, where the sites of a masked sum share the
+//! noise, one step's sum of gradients with this site's part of it.
 
 use super::{
     run::{Run, Watch},
     session::{Session, TrainError, Trained},
+    Halt,
 };
 use crate::learn::{
     kernels::elementwise::add,
     memory::{copy, zeros},
     net::Net,
     optimize::Stepper,
-    private::{refusal, Private},
+    private::{refusal, Piece, Private},
 };
+use consilium_aggregation::masked::Noised;
+
+/// What a site adds to a sum whose noise it shares with others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Added {
+    /// Its gradients and its part of the noise, on the agreed grid. By themselves they have only a part of the noise.
+    pub words: Vec<u32>,
+    /// Mean loss of as many rows as coins draw on average: for this site alone.
+    pub loss: f64,
+}
 
 impl Session<'_> {
     /// Trains for the mechanism's number of steps.
@@ -18,34 +30,15 @@ impl Session<'_> {
     /// # Errors
     /// A study that cannot be trained privately, or not here; numbers that are no longer finite; a stop that was asked for; rows
     /// that cannot be read.
-    pub(super) fn train_private(&self, private: &Private, halt: super::Halt<'_>) -> Result<Trained, TrainError> {
-        if let Some(why) = refusal(self.spec) {
-            return Err(TrainError::NotPrivate(why));
-        }
-        if self.device.is_some() {
+    pub(super) fn train_private(&self, private: &Private, halt: Halt<'_>) -> Result<Trained, TrainError> {
+        if self.spec.shares_noise() {
             return Err(TrainError::NotPrivate(
-                "a GPU does not know each record's gradient: take `gpu` out of sites.toml",
+                "sites share its noise: one site's update by itself would have too little",
             ));
         }
-        let net = Net::new(self.spec.architecture()?)?;
-        net.keeps_rows_apart()?;
+        let net = self.private_net()?;
         let units = &private.units;
-        let most = net.private_piece(units.rows()).max(units.largest());
-        let mut run = Run {
-            session: self,
-            work: net.workspace(most),
-            candle: None,
-            gradient: zeros(net.parameters()),
-            stepper: Stepper::new(&self.spec.training, &net, self.base),
-            parameters: copy(self.base),
-            objective: super::objective(self.spec, None),
-            net: &net,
-            labels: Vec::new(),
-            step: 0,
-            sum: 0.0,
-            loss: 0.0,
-            best: None,
-        };
+        let mut run = self.private_run(&net, private);
         let steps = u64::from(private.mechanism.steps);
         run.stepper.resume(self.state);
         if let Some(from) = self.from.as_ref().filter(|from| from.fits(&net, steps)) {
@@ -67,6 +60,61 @@ impl Session<'_> {
         let (state, loss, epochs) = (run.stepper.state(), run.sum / rows, passes.ceil() as u32);
         Ok(Trained { parameters: run.parameters, state, loss, epochs })
     }
+
+    /// The sum of one step's clipped gradients and this site's part of the noise, on the grid of a sum that other sites' parts
+    /// complete. What the model makes of it is everybody's to compute, once it is summed.
+    ///
+    /// It is one step, which nothing stops in its middle.
+    ///
+    /// # Errors
+    /// As [`train`](Self::train), of a private study.
+    pub fn add_to_sum(&self, private: &Private, grid: Noised) -> Result<Added, TrainError> {
+        if private.mechanism.steps != 1 {
+            return Err(TrainError::NotPrivate("noise is shared of one step in each round alone"));
+        }
+        let net = self.private_net()?;
+        let mut run = self.private_run(&net, private);
+        let pieces = private.units.pieces(&private.draw(0), run.work.rows());
+        let loss = run.sum_of(private, &pieces)?;
+        let words = private.noise(0).counted(&run.gradient, grid);
+        let rows = (private.mechanism.rate() * private.units.rows() as f64).max(1.0);
+        Ok(Added { words, loss: loss / rows })
+    }
+
+    /// The network, where it can be trained privately here.
+    fn private_net(&self) -> Result<Net, TrainError> {
+        if let Some(why) = refusal(self.spec) {
+            return Err(TrainError::NotPrivate(why));
+        }
+        if self.device.is_some() {
+            return Err(TrainError::NotPrivate(
+                "a GPU does not know each record's gradient: take `gpu` out of sites.toml",
+            ));
+        }
+        let architecture = self.spec.architecture()?;
+        architecture.keeps_rows_apart()?;
+        Ok(Net::new(architecture)?)
+    }
+
+    fn private_run<'r>(&'r self, net: &'r Net, private: &Private) -> Run<'r> {
+        let units = &private.units;
+        let most = net.private_piece(units.rows()).max(units.largest());
+        Run {
+            session: self,
+            work: net.workspace(most),
+            candle: None,
+            gradient: zeros(net.parameters()),
+            stepper: Stepper::new(&self.spec.training, net, self.base),
+            parameters: copy(self.base),
+            objective: super::objective(self.spec, None),
+            net,
+            labels: Vec::new(),
+            step: 0,
+            sum: 0.0,
+            loss: 0.0,
+            best: None,
+        }
+    }
 }
 
 impl Run<'_> {
@@ -83,19 +131,8 @@ impl Run<'_> {
             let (clipping, now) = ((clip, &noise), (round, share));
             self.stepper.train_private(self.net, &mut self.work, parameters, batch, chance, sums, clipping, now)
         } else {
-            let mut loss = 0.0;
-            self.gradient.fill(0.0);
-            let mut part = if pieces.is_empty() { Vec::new() } else { zeros(self.gradient.len()) };
-            for (n, piece) in pieces.iter().enumerate() {
-                self.gather(&piece.rows)?;
-                let batch = (&self.objective, &self.labels[..], &piece.units[..]);
-                let chance = Some(private.chance(self.step, n));
-                loss += self.net.clipped(&mut self.work, &self.parameters, batch, chance, clip, &mut part);
-                add(&mut self.gradient, &part);
-            }
-            if loss.is_finite() {
-                self.stepper.step_with_noise(&mut self.parameters, &mut self.gradient, &noise, (round, share));
-            }
+            let loss = self.sum_of(private, &pieces)?;
+            self.stepper.step_with_noise(&mut self.parameters, &mut self.gradient, &noise, (round, share));
             loss
         };
         self.step += 1;
@@ -104,5 +141,24 @@ impl Run<'_> {
         }
         self.sum += loss;
         Ok(())
+    }
+
+    /// Makes the sum of the clipped gradients of what a step has drawn; gives the sum of the rows' losses.
+    fn sum_of(&mut self, private: &Private, pieces: &[Piece]) -> Result<f64, TrainError> {
+        let mut loss = 0.0;
+        self.gradient.fill(0.0);
+        let mut part = if pieces.is_empty() { Vec::new() } else { zeros(self.gradient.len()) };
+        for (n, piece) in pieces.iter().enumerate() {
+            self.gather(&piece.rows)?;
+            let batch = (&self.objective, &self.labels[..], &piece.units[..]);
+            let chance = Some(private.chance(self.step, n));
+            let clip = private.mechanism.clip;
+            loss += self.net.clipped(&mut self.work, &self.parameters, batch, chance, clip, &mut part);
+            add(&mut self.gradient, &part);
+        }
+        match loss.is_finite() {
+            true => Ok(loss),
+            false => Err(TrainError::NotFiniteInStep { step: self.step + 1 }),
+        }
     }
 }

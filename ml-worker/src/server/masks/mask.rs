@@ -11,7 +11,10 @@ use crate::{
 };
 use consilium_aggregation::{
     blob_hash, hash_file,
-    masked::{mask_figures, mask_update, Figures, MaskedError, MaskedRound, MaskedUpdate, OwnUpdate, Scale},
+    masked::{
+        mask_figures, mask_noised, mask_update, Figures, MaskedError, MaskedRound, MaskedUpdate, Noised, OwnUpdate,
+        Scale,
+    },
 };
 use consilium_masks::{mask_streams, Partners, Streams};
 use consilium_primitives::{round::Kind, Duty, DutyKind, DutyOrder, DutyOutput, FailureCode, Hash, MaskOrder};
@@ -166,9 +169,13 @@ impl Worker {
         self.restore_initial(order, spec)?;
         let base = self.whole_base(order)?;
         let layout = spec.layout().map_err(other)?;
-        let round = round_of(masked, with.partners, &base, &layout);
+        let noised = spec.noised().map_err(other)?;
+        let round = round_of(masked, with.partners, (&base, &layout), noised);
         let figures = self.own_figures(order, work)?;
         let own = OwnUpdate { path: &path, duty: &masked.work, weight: with.weight, figures };
+        if round.noised.is_some() {
+            return self.put_masked(&mask_noised(&round, &own, &with.streams, duty).map_err(other)?, with);
+        }
         let made = self.blobs.make(|file, path| {
             let made = mask_update(&round, &own, &with.streams, duty, (file, path)).map_err(Fault::Masked)?;
             if with.before.is_some_and(|before| before != made.blob.root) {
@@ -203,14 +210,15 @@ impl Worker {
 pub(super) fn round_of<'a>(
     masked: &'a MaskOrder,
     partners: &Partners,
-    base: &'a std::path::Path,
-    layout: &'a consilium_aggregation::Layout,
+    (base, layout): (&'a std::path::Path, &'a consilium_aggregation::Layout),
+    noised: Option<Noised>,
 ) -> MaskedRound<'a> {
     // where nothing is masked, no order comes as far as this
     let range = masked.rules.masked.map_or(0, |masked| masked.range_log2);
     MaskedRound {
         merge: &masked.rules.merge,
         scale: Scale::new(range),
+        noised,
         total: partners.partners().iter().map(|partner| u64::from(partner.weight)).sum(),
         base,
         layout,

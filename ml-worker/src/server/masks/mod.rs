@@ -150,11 +150,12 @@ impl Worker {
         self.mask_order(order).is_some() || self.known_masked(order)
     }
 
-    /// Whether this site knows by itself that a study's sums are masked: its people have said so in `sites.toml` when they enrolled, or
-    /// it has masked something in it.
+    /// Whether this site knows by itself that a study's sums are masked: its people have said so in `sites.toml` when they enrolled, it
+    /// has masked something in it, or by the specification sites share the noise, which only a masked sum has in full.
     fn known_masked(&self, order: &DutyOrder) -> bool {
         let agreed = self.leave.lock().settings(&order.duty.agreement).is_some_and(|study| study.masked);
-        agreed || self.home.has_pairings(&StudyKey::of(&order.duty))
+        let shared = || self.spec(&order.spec).is_some_and(|spec| spec.shares_noise());
+        agreed || self.home.has_pairings(&StudyKey::of(&order.duty)) || shared()
     }
 
     /// What people agreed on, which the node must name: why it cannot be so, if it cannot.
@@ -165,25 +166,31 @@ impl Worker {
             let plain = reads_rows && self.known_masked(order);
             return (of_masks(kind) || plain).then(|| {
                 format!(
-                    "this study's sums are masked (so says sites.toml, or an earlier pairing here), and the node asks for {kind:?} as if \
-                     they were not: update the node; where people agreed on no masks, take `masked` out of the study's entry"
+                    "this study's sums are masked (so say sites.toml, an earlier pairing here, or noise that sites share), and the node \
+                     asks for {kind:?} as if they were not: update the node; where people agreed on no masks, take `masked` out of the study's entry"
                 )
             });
         };
-        let Some(spec) = self.home.spec(&order.spec) else {
-            return Some("the specification is not here".into());
-        };
-        let mut signed = (order.duty.genesis, masked.proposer, &masked.rules).encode();
-        signed.extend_from_slice(&spec);
-        if Hash::from(sp_crypto_hashing::blake2_256(&signed)) != order.duty.agreement {
-            return Some("the rules that the node names are not those of the agreement".into());
-        }
-        if masked.rules.masked.is_none() {
-            return Some("by the signed rules of this study nothing is masked".into());
+        if let Some(why) = self.unsigned(order, &masked) {
+            return Some(why.into());
         }
         // else its result would be given as if nothing were masked
         (reads_rows && masked.work != order.duty.hash())
             .then(|| format!("the node asks for {kind:?}, and names another work as the one that is to be masked"))
+    }
+
+    /// Whether the rules that come with an order are those that people signed, with masks: why not, if not. What is worked by later than
+    /// it was asked for is looked at again, since another request may have brought others.
+    pub(super) fn unsigned(&self, order: &DutyOrder, masked: &MaskOrder) -> Option<&'static str> {
+        let Some(spec) = self.home.spec(&order.spec) else {
+            return Some("the specification is not here");
+        };
+        let mut signed = (order.duty.genesis, masked.proposer, &masked.rules).encode();
+        signed.extend_from_slice(&spec);
+        if Hash::from(sp_crypto_hashing::blake2_256(&signed)) != order.duty.agreement {
+            return Some("the rules that the node names are not those of the agreement");
+        }
+        masked.rules.masked.is_none().then_some("by the signed rules of this study nothing is masked")
     }
 
     /// The pairing that an order is of, as this site is asked about it.
@@ -203,7 +210,8 @@ impl Worker {
             number: masked.pairing,
             context: named.context(),
             own: duty.institution.0,
-            minimum: masked.rules.min_participants as usize,
+            // as many as noise that sites share is reckoned with
+            minimum: masked.rules.least_summed() as usize,
         }
     }
 
@@ -241,6 +249,9 @@ impl Worker {
 
     fn answer_pairing(&self, order: &DutyOrder, duty: &Hash) -> Result<DutyOutput, Unanswered> {
         let masked = self.mask_order(order).context("what the order needs is not here")?;
+        if let Some(why) = self.unsigned(order, &masked) {
+            return Err(Unanswered::Refused(why.into()));
+        }
         let pair = self.pair(order, &masked);
         let _one = self.masking.one.lock();
         let bytes = match order.duty.kind {

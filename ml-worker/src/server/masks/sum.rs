@@ -11,7 +11,9 @@ use crate::{
 use anyhow::Context;
 use consilium_aggregation::{
     hash_file,
-    masked::{merge_masked, merge_masked_statistics, sum_figures, verify_masked, Figures, MaskedError, MaskedLayout},
+    masked::{
+        merge_masked, merge_masked_statistics, sum_figures, verify_masked, Figures, MaskedError, MaskedLayout, Noised,
+    },
     FilesError, InputFile,
 };
 use consilium_masks::{unmask_streams, Error, Id, Opened, Partners, Reveal, Streams};
@@ -121,7 +123,8 @@ impl Worker {
             self.restore_initial(order, spec)?;
             self.whole_base(order)?;
         }
-        match self.summed(order, masked, spec, &partners, &streams) {
+        let noised = spec.noised().map_err(other)?;
+        match self.summed(order, masked, (spec, noised), &partners, &streams) {
             Ok(sum) => {
                 let pooled = sum.figures.pooled(order.inputs.len());
                 if let Err(error) = self.tell_sum(order, masked, &sum, pooled) {
@@ -173,7 +176,7 @@ impl Worker {
         &self,
         order: &DutyOrder,
         masked: &MaskOrder,
-        spec: &StudySpec,
+        (spec, noised): (&StudySpec, Option<Noised>),
         partners: &Partners,
         streams: &Streams,
     ) -> Result<Sum, MaskedError> {
@@ -195,7 +198,7 @@ impl Worker {
             Kind::Model => {
                 let layout = spec.layout()?;
                 let base = order.base.map(|base| self.blobs.path(&base.root)).unwrap_or_default();
-                let round = round_of(masked, partners, &base, &layout);
+                let round = round_of(masked, partners, (&base, &layout), noised);
                 let merged = self.blobs.make(|file, path| {
                     let merged = merge_masked(&round, &files, streams, (file, path)).map_err(Fault)?;
                     Ok::<_, Fault>((merged.blob, merged))

@@ -71,3 +71,20 @@ fn nothing_is_given_while_the_egress_log_cannot_be_written() {
     server.set_behind(false);
     assert_eq!(server.answer(&first(entry(Kind::Merged, blob)).encode(), peer(2)).response, Response::Busy);
 }
+
+#[test]
+fn an_update_over_its_budget_gets_no_file_out() {
+    let house = House::new();
+    // both were trained, and lie where the node gives from; the chain has refused the vote of one, so no block lists it
+    let ((numbers, refused), (others, taken)) = (blob(1024, 1), blob(1024, 2));
+    house.put(&refused, &numbers);
+    house.put(&taken, &others);
+    let listed = [notice(Kind::Update, taken, &[1], &[1, 2])];
+    house.server.update(chain(1, &listed, &listed));
+    for kind in [Kind::Update, Kind::Masked, Kind::Merged] {
+        assert_eq!(house.ask(2, &first(entry(kind, refused))), Response::Refused, "{kind:?}");
+    }
+    assert!(house.egress().is_empty());
+    slice(house.ask(2, &first(update(taken))));
+    assert_eq!(house.egress().len(), 1);
+}

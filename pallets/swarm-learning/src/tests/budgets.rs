@@ -9,7 +9,9 @@ use codec::Decode;
 use consilium_primitives::{
     budget::{dataset_id, RAISE_BLOCKS},
     round::Phase,
-    DutyKind, DutyRequest, FailureCode, Hash, Privacy, PrivacyUnit, StudyId, StudyRules, VoteBody,
+    rules::NormBound,
+    DutyKind, DutyRequest, FailureCode, Hash, Masked, Merge, MergeRule, Privacy, PrivacyUnit, StudyId, StudyRules,
+    VoteBody, Weighting,
 };
 use frame_support::{assert_noop, assert_ok, dispatch::DispatchResult};
 
@@ -54,7 +56,7 @@ fn an_institution_declares_so_many_budgets_and_no_more() {
 }
 
 /// A round of it costs about ε 1.6, two 2.2.
-fn privacy() -> Privacy {
+pub(super) fn privacy() -> Privacy {
     Privacy {
         unit: PrivacyUnit::Record,
         rate_ppm: 250_000,
@@ -74,15 +76,15 @@ fn private() -> StudyRules {
     StudyRules { privacy: Some(privacy()), max_rounds: 9, ..rules() }
 }
 
-fn set(n: u8) -> Hash {
+pub(super) fn set(n: u8) -> Hash {
     dataset_id(&id(n), "oncology-2026")
 }
 
-fn declare(n: u8, limit_micro: u32) {
+pub(super) fn declare(n: u8, limit_micro: u32) {
     assert_ok!(Swarm::declare_budget(signed(n), set(n), limit_micro, 5, PrivacyUnit::Record));
 }
 
-fn enrol_private(n: u8, study: StudyId, dataset: Hash) -> DispatchResult {
+pub(super) fn enrol_private(n: u8, study: StudyId, dataset: Hash) -> DispatchResult {
     Swarm::enrol_private(signed(n), study, info(study).agreement, 100, dataset)
 }
 
@@ -124,8 +126,47 @@ fn rules_of_privacy_that_promise_nothing_are_refused_by_name() {
         refused(&|p| p.delta_exp = 0, Error::PrivacyDelta);
         refused(&|p| p.spend[0] = 0, Error::PrivacySpend);
         refused(&|p| p.shared = true, Error::PrivacyShared);
+        refused(&|p| p.colluders = 1, Error::PrivacyColluders);
         let figures = Box::new(StudyRules { patience: 2, ..private() });
         assert_noop!(Swarm::register(signed(0), figures, spec_of(0)), Error::<Test>::PrivacyFigures);
+    });
+}
+
+/// Noise that the sites of a masked sum share: one step on all rows.
+fn shared() -> StudyRules {
+    StudyRules {
+        min_participants: 3,
+        max_share: 1_000_000,
+        masked: Some(Masked { range_log2: 16, statistics_len: 0, figures_len: 120 }),
+        privacy: Some(Privacy { rate_ppm: 1_000_000, steps: 1, shared: true, colluders: 1, ..privacy() }),
+        ..private()
+    }
+}
+
+#[test]
+fn shared_noise_is_taken_with_masks_and_refused_by_name_where_a_sum_would_not_have_all_of_it() {
+    run(|| {
+        let refused = |rules: StudyRules, error: Error<Test>| {
+            assert_noop!(Swarm::register(signed(0), Box::new(rules), spec_of(0)), error);
+        };
+        let with = |change: &dyn Fn(&mut Privacy)| {
+            let mut rules = shared();
+            change(rules.privacy.as_mut().unwrap());
+            rules
+        };
+        refused(StudyRules { masked: None, ..shared() }, Error::PrivacyShared);
+        refused(StudyRules { max_share: 500_000, ..shared() }, Error::PrivacyShared);
+        let bounded = Merge { bound: Some(NormBound::Fixed(1_000_000)), ..shared().merge };
+        refused(StudyRules { merge: bounded, ..shared() }, Error::PrivacyShared);
+        let equal = Merge::by(MergeRule::Mean(Weighting::Equal));
+        refused(StudyRules { merge: equal, ..shared() }, Error::PrivacyShared);
+        refused(with(&|p| p.steps = 2), Error::PrivacyShared);
+        refused(with(&|p| p.colluders = 0), Error::PrivacyColluders);
+        refused(with(&|p| p.colluders = 3), Error::PrivacyColluders);
+        // each adding all of it, no site may be most of a sum
+        refused(with(&|p| (p.shared, p.colluders) = (false, 0)), Error::MaskedShare);
+        register(0, shared()).unwrap();
+        assert_eq!(info(0).state.rules.privacy, shared().privacy);
     });
 }
 

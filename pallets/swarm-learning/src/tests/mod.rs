@@ -8,6 +8,7 @@ mod changes;
 mod conductor;
 mod early;
 mod host;
+mod ledgers;
 mod masks;
 mod migration;
 mod notes;

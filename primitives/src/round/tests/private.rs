@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    rules::{Privacy, PrivacyUnit, RulesError},
+    rules::{Masked, Merge, MergeRule, NormBound, Privacy, PrivacyUnit, RulesError, Weighting, PPM},
     vote::Marks,
 };
 
@@ -50,7 +50,7 @@ fn numbers_that_promise_nothing_are_refused_by_name() {
     assert_eq!(with(&|p| p.delta_exp = 13), Err(RulesError::PrivacyDelta));
     assert_eq!(with(&|p| p.spend[9] = 0), Err(RulesError::PrivacySpend));
     assert_eq!(with(&|p| p.shared = true), Err(RulesError::PrivacyShared));
-    assert_eq!(with(&|p| p.colluders = 1), Err(RulesError::PrivacyShared));
+    assert_eq!(with(&|p| p.colluders = 1), Err(RulesError::PrivacyColluders));
     for rules in [
         StudyRules { target: Some(1), ..private() },
         StudyRules { patience: 1, ..private() },
@@ -58,6 +58,67 @@ fn numbers_that_promise_nothing_are_refused_by_name() {
     ] {
         assert_eq!(rules.check(), Err(RulesError::PrivacyFigures));
     }
+}
+
+/// Noise that the sites of a masked sum share is taken where the sum is one of gradients of one model, and nothing treats one site's
+/// part otherwise than another's.
+#[test]
+fn shared_noise_needs_sums_that_have_all_of_it() {
+    let share = Privacy { shared: true, steps: 1, colluders: 1, ..privacy() };
+    let shared = || StudyRules {
+        privacy: Some(share),
+        masked: Some(Masked { range_log2: 16, statistics_len: 0, figures_len: 120 }),
+        min_participants: 4,
+        max_share: PPM,
+        merge: Merge::by(MergeRule::Mean(Weighting::Samples)),
+        ..private()
+    };
+    assert_eq!(shared().check(), Ok(()));
+    let with = |change: &dyn Fn(&mut StudyRules)| {
+        let mut slip = shared();
+        change(&mut slip);
+        slip.check()
+    };
+    assert_eq!(with(&|rules| rules.masked = None), Err(RulesError::PrivacyShared));
+    assert_eq!(with(&|rules| rules.privacy = Some(Privacy { steps: 2, ..share })), Err(RulesError::PrivacyShared));
+    assert_eq!(with(&|rules| rules.max_share = PPM - 1), Err(RulesError::PrivacyShared));
+    assert_eq!(with(&|rules| rules.merge.bound = Some(NormBound::Fixed(1))), Err(RulesError::PrivacyShared));
+    for rule in [MergeRule::Mean(Weighting::Equal), MergeRule::TrimmedMean] {
+        assert_eq!(with(&|rules| rules.merge.rule = rule.clone()), Err(RulesError::PrivacyShared));
+    }
+    // three shares open a mask of three or four sites: who holds so many sees single sites, with a part of the noise
+    for (least, colluders, said) in [
+        (4, 0, Err(RulesError::PrivacyColluders)),
+        (4, 2, Ok(())),
+        (4, 3, Err(RulesError::PrivacyColluders)),
+        (3, 2, Ok(())),
+        (7, 4, Ok(())),
+        (7, 5, Err(RulesError::PrivacyColluders)),
+    ] {
+        let rules = with(&|rules| {
+            rules.min_participants = least;
+            rules.privacy = Some(Privacy { colluders, ..share });
+        });
+        assert_eq!(rules, said, "{least} {colluders}");
+    }
+    // a site's own noise goes with masks, too, and then no site is most of a sum
+    let own = Some(privacy());
+    assert_eq!(with(&|rules| rules.privacy = own), Err(RulesError::MaskedShare));
+    let capped = |rules: &mut StudyRules| (rules.privacy, rules.max_share) = (own, PPM / 2);
+    assert_eq!(with(&capped), Ok(()));
+}
+
+/// No sum of fewer is opened, whoever is asked and whoever answers: a site adds less noise by that.
+#[test]
+fn no_sum_is_opened_over_fewer_than_the_least() {
+    for least in 3..=9 {
+        let rules = StudyRules { min_participants: least, ..private() };
+        let fewest = (least..=64).flat_map(|n| (least..=n).map(move |keys| (n, keys)));
+        let fewest = fewest.map(|(n, keys)| rules.masked_needs(n, keys)).min();
+        assert_eq!(fewest, Some(rules.least_summed()));
+        assert_eq!(rules.least_summed(), least);
+    }
+    assert_eq!(StudyRules { min_participants: 2, ..private() }.least_summed(), 3);
 }
 
 #[test]
