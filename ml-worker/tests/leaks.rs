@@ -137,11 +137,13 @@ fn the_attack_finds_what_is_there_and_nothing_where_nothing_is() {
             .zip(&shares)
             .map(|(steps, share)| Seen { bases: &bases, steps, members: &share.members })
             .collect();
-        attack::attack(network, &candidates, &seen, false)[0]
+        attack::attack(network, &candidates, &seen, true)
     };
     let (speaks, silent) = (worth(&of(true)), worth(&of(false)));
-    assert!(speaks.auc > 0.55, "{speaks:?}");
-    assert_eq!(silent.auc, 0.5, "steps that are all the same tell nothing");
+    // without whitening, and with it
+    assert_eq!((speaks.len(), silent.len()), (2, 2));
+    assert!(speaks[0].auc > 0.55 && speaks[1].auc > 0.53, "{speaks:?}");
+    assert!(silent.iter().all(|worth| worth.auc == 0.5), "steps that are all the same tell nothing: {silent:?}");
 }
 
 /// The short form: with 96 studies, of which 64 teach, less is found than with 600; a lower bar shows that something is.
@@ -244,7 +246,9 @@ fn the_slope_of_the_distance_is_its_quotient_of_differences() {
     let network = Network { inputs: 3, hidden: 12 };
     let mut chance = consilium_study::random::Stream::new([4; 32]);
     let mut drawn = |count: usize| (0..count).map(|_| chance.normal()).collect::<Vec<f64>>();
-    let (model, seen, mut rows) = (drawn(network.parameters()), drawn(network.parameters()), drawn(6));
+    let (seen, mut rows) = (drawn(network.parameters()), drawn(6));
+    // smaller than usual, so that no probability is next to 0 or 1
+    let model: Vec<f64> = drawn(network.parameters()).iter().map(|x| x / 2.0).collect();
     let problem = Problem { network, model: &model, positive: &[true, false], seen: &seen };
     let mut slope = vec![0.0; rows.len()];
     problem.distance(&rows, &mut slope);

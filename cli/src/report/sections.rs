@@ -212,7 +212,7 @@ fn what(kind: &str) -> &str {
     match kind {
         "statistics" => "statistics of columns, before the first round",
         "update" => "updates, one for each round",
-        "masked" => "masked files, one for each round, of which others see the sum alone",
+        "masked" => "masked files: statistics before the first round, an update in each, and the last figures; others see their sums alone",
         "merged" => "merged models",
         "initial" => "the file that the study begins with",
         "code" => "the code of the study's own trainer",

@@ -56,7 +56,7 @@ impl Setting {
                 .with_context(|| format!("{} hidden units, run {run}", self.width))?;
             updates.push(trained.parameters);
         }
-        let step = match updates.as_slice() {
+        let step: Vec<f32> = match updates.as_slice() {
             [alone] => alone.iter().zip(&base).map(|(x, w)| x - w).collect(),
             many => {
                 let partners: Vec<Partner<'_>> =

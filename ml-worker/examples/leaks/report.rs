@@ -161,9 +161,10 @@ impl Tried<'_> {
 
     /// Those with so many hidden units.
     fn line(&self, width: u32) -> Vec<Setting> {
-        let of = |rows: &[usize], sites| rows.iter().map(move |rows| Setting { width, rows: *rows, sites }).collect();
-        let (own, sum): (Vec<Setting>, Vec<Setting>) = (of(self.rows, 1), of(self.summed, 3));
-        [own, sum].concat()
+        let of = |rows: &[usize], sites: usize| -> Vec<Setting> {
+            rows.iter().map(|rows| Setting { width, rows: *rows, sites }).collect()
+        };
+        [of(self.rows, 1), of(self.summed, 3)].concat()
     }
 
     /// A table with one line for each width, headed by what it shows.
