@@ -4,7 +4,7 @@ mod model;
 
 use super::{
     confine::Place,
-    files::{expect, numbers, put_bytes, put_rows, put_tensors, read, Raw},
+    files::{expect, numbers, put_bytes, put_rows, read, Raw},
     process::{self, Running},
     roots::{listed, mount_points},
     unpack, ExternalError, RoundRows, Update,
@@ -26,6 +26,8 @@ use std::{
 const HEADER: u64 = 4 << 20;
 /// What a site keeps of the tensors that it does not share.
 const LOCAL: &str = "local.safetensors";
+/// Where these stay as each round's training has left them.
+const BY_ROUND: &str = "local";
 
 /// One study's trainer at one site: its folder, and its process once there is one.
 pub struct Trainer {
@@ -182,7 +184,7 @@ impl Trainer {
         let kept = self.local.iter().zip(found);
         let kept: Vec<Raw> = kept.map(|((n, d, s, _), bytes)| (n.clone(), *d, s.clone(), bytes.to_vec())).collect();
         if !kept.is_empty() {
-            put_tensors(&self.folder.join(LOCAL), &kept)?;
+            self.stay(&kept, round)?;
             state.model = None;
         }
         Ok(Update { parameters, loss: done.loss.unwrap_or(f64::NAN) })
@@ -285,6 +287,7 @@ impl Trainer {
         let own = self.folder.join("state");
         there(fs::remove_dir_all(&own))?;
         there(fs::remove_file(self.folder.join(LOCAL)))?;
+        there(fs::remove_dir_all(self.folder.join(BY_ROUND)))?;
         fs::DirBuilder::new().mode(0o700).create(&own)?;
         self.place.give(&own)?;
         self.forget(|_| true)

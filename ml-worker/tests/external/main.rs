@@ -152,6 +152,12 @@ fn two_rounds_in_one_process_that_keeps_its_state_give_updates_that_anyone_can_m
         let kept = fs::read(folder(&lab).join("local.safetensors")).unwrap();
         let kept = safetensors::SafeTensors::deserialize(&kept).unwrap();
         assert_eq!(kept.tensor("rounds").unwrap().data(), 2i64.to_le_bytes(), "{form}");
+        // and stays as each round has left it, for the round that is certified
+        for round in 1..=2i64 {
+            let kept = fs::read(folder(&lab).join(format!("local/{round:08}.safetensors"))).unwrap();
+            let kept = safetensors::SafeTensors::deserialize(&kept).unwrap();
+            assert_eq!(kept.tensor("rounds").unwrap().data(), round.to_le_bytes(), "{form}");
+        }
     }
 }
 
