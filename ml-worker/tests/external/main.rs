@@ -9,6 +9,7 @@ mod compared;
 mod files;
 mod hostile;
 mod killed;
+mod packed;
 
 use consilium_aggregation::ModelFile;
 use consilium_ml_worker::{
