@@ -154,6 +154,41 @@ class Package(unittest.TestCase):
         logits = read(trainer.folder / "out/output.safetensors")["logits"]
         np.testing.assert_array_equal(logits, [[0.5], [1.5], [2.5]])
 
+    def test_the_example_of_files_learns_from_volumes_and_says_the_same_twice(self):
+        example = HERE / "examples/files_numpy.py"
+        file = Path(tempfile.mkdtemp()) / "initial.safetensors"
+        subprocess.run([sys.executable, example, "--initial", file], check=True, env={"PYTHONPATH": str(HERE)})
+        model = read(file)
+        trainer = Trainer(example, model)
+        self.addCleanup(trainer.close)
+        (trainer.folder / "files/0").mkdir(parents=True)
+        draw, labels = np.random.default_rng(4), np.arange(64) % 2
+        paths = [f"files/0/{row}.npy" for row in range(64)]
+        for path, label in zip(paths, labels):
+            # the ill are a little brighter
+            np.save(trainer.folder / path, draw.beta(2 + 2 * label, 3, size=(4, 5, 6)))
+        write(trainer.folder / "rows/b.safetensors", {"x": np.zeros((64, 0), np.float32), "y": labels})
+        (trainer.folder / "rows/b.files.json").write_text(json.dumps(paths))
+
+        def ask(kind, sides, number):
+            rows, files = ({side: f"rows/b.{end}" for side in sides} for end in ("safetensors", "files.json"))
+            trainer.tell(kind, model, number, rows=rows, files=files, learning_rate=2.0)
+            self.assertEqual(trainer.answer(), {"done": {}})
+            return read(trainer.folder / "out/output.safetensors")
+
+        for number in range(1, 26):
+            model = ask("train", ("training", "validation"), number)
+        said = [ask("predict", ("predict",), number)["logits"] for number in (26, 27)]
+        np.testing.assert_array_equal(*said)
+        self.assertEqual(said[0].shape, (64, 1))
+        self.assertGreater(np.mean((said[0][:, 0] > 0) == labels), 0.8)
+        # a file that is no array of numbers ends the round, and not the trainer; nothing in it is run
+        (trainer.folder / "files/0/x.npy").write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
+        (trainer.folder / "rows/b.files.json").write_text(json.dumps(["files/0/x.npy"] * 64))
+        trainer.tell("predict", model, 28, rows={"predict": "rows/b.safetensors"}, files={"predict": "rows/b.files.json"}, learning_rate=2.0)
+        self.assertEqual(trainer.answer()["failed"]["code"], "internal")
+        self.assertFalse((trainer.folder / "ran").exists())
+
     def test_sigterm_ends_it_with_time_to_keep_something(self):
         script = Path(tempfile.mkdtemp()) / "t.py"
         script.write_text(ENDLESS)
