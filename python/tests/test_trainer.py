@@ -48,6 +48,16 @@ run(train, lambda job: [[mean] for mean in means(job.files)])
 """
 
 
+FROZEN = """
+from consilium_trainer import run
+def train(job):
+    if job.settings.get("spoil"):
+        job.model["deep"] += 1
+    return {"w": job.model["w"] + job.model["deep"].sum(), "deep": job.model["deep"] + 1}
+run(train, lambda job: job.x[:, :1])
+"""
+
+
 class Trainer:
     """A trainer's process and folder."""
 
@@ -131,6 +141,20 @@ class Package(unittest.TestCase):
         np.testing.assert_array_equal(read(trainer.folder / "out/output.safetensors")["w"], [1])
         trainer.tell("train", {"w": np.zeros(1, np.float32)}, 2, give="v")
         self.assertEqual(trainer.answer()["failed"]["why"], "train gave v, which the model has not; it has w")
+
+    def test_tensors_that_never_change_are_there_cannot_be_changed_and_are_not_written(self):
+        script = Path(tempfile.mkdtemp()) / "t.py"
+        script.write_text(FROZEN)
+        trainer = Trainer(script, {"w": np.zeros(1, np.float32), "deep": np.ones(2, np.float32)})
+        self.addCleanup(trainer.close)
+        for number in (1, 2):
+            trainer.tell("train", {"w": np.zeros(1, np.float32)}, number)
+            self.assertEqual(trainer.answer(), {"done": {}})
+            found = read(trainer.folder / "out/output.safetensors")
+            self.assertEqual(list(found), ["w"])
+            np.testing.assert_array_equal(found["w"], [2])
+        trainer.tell("train", {"w": np.zeros(1, np.float32)}, 3, spoil=True)
+        self.assertIn("read-only", trainer.answer()["failed"]["why"])
 
     def test_rows_that_are_files_are_read_by_the_trainer(self):
         script = Path(tempfile.mkdtemp()) / "t.py"

@@ -8,6 +8,7 @@ mod asked;
 mod compared;
 mod files;
 mod hostile;
+mod job;
 mod killed;
 mod packed;
 

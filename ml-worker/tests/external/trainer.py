@@ -123,6 +123,8 @@ def work(job):
         tensors["bias"] = ("F32", [1], [math.nan])
     elif kind == "missing":
         del tensors["bias"]
+    elif kind == "more":
+        tensors["deep"] = ("F32", [1], [0.0])
     elif kind == "shape":
         tensors["weight"] = ("F32", [width, 1], weight)
     write(job["output"], tensors)
