@@ -76,6 +76,10 @@ fn used(site: &Path, scratch: &Path) {
     // it has learned: ln 2 is what a model of zeros has
     assert!(alone["by_round"][1].as_f64().unwrap() < 0.6, "{file:#}");
 
+    // an audit needs neither the trainer nor Python: the initial model's, and both rounds'
+    let said = types(scratch, &format!("consilium audit 0 --dir {dir}"));
+    assert!(said.contains("3 of 3 merges were computed again"), "{said}");
+
     let said = types(scratch, &format!("consilium study fetch 0 --dir {dir} --out model"));
     let line = said.lines().map(str::trim).find(|line| line.starts_with("ml-worker pack")).unwrap();
     for part in ["--data ", "--initial ", "--trainer ", "--code "] {
