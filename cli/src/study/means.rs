@@ -4,7 +4,7 @@
 use super::rows::trainer_of;
 use crate::{
     audit::blobs::{BlobSource, Sources},
-    institution::folder::{BLOBS, SITES},
+    institution::folder::{hashed, BLOBS, NAMED, SITES},
     programs::write_new,
 };
 use anyhow::{bail, ensure, Context, Result};
@@ -22,8 +22,6 @@ const FILES: [(&str, &str); 4] = [
     ("--code", "trainer.tar"),
     ("--local", "local.safetensors"),
 ];
-/// Where a worker keeps the files that a study names, once the blob store has let them go.
-const NAMED: &str = "worker/named";
 
 /// A round of a study at a site.
 #[derive(Clone, Copy, Debug)]
@@ -52,10 +50,7 @@ pub struct Means {
 /// # Errors
 /// One of them is no folder.
 pub fn sources(dir: &Path, more: &[PathBuf]) -> Result<Sources> {
-    let mut folders = vec![dir.join(BLOBS)];
-    folders.extend(Some(dir.join(NAMED)).filter(|named| named.is_dir()));
-    folders.extend(more.iter().cloned());
-    Sources::folders(folders)
+    Sources::folders([&hashed(dir)[..], more].concat())
 }
 
 impl Means {
