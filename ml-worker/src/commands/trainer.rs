@@ -317,9 +317,21 @@ fn check(arguments: &Check) -> Result<()> {
         Ok(_) => say("not seen: a round was done before it could be asked to stop; try more --rows\n")?,
     }
     let began = Instant::now();
-    train(&second, 3, &|_| false).map_err(words).context("the third round, after it was stopped")?;
+    let third =
+        train(&second, 3, &|_| false).map_err(words).context("the third round, after it was stopped")?.parameters;
     ok("started anew, it does the round", began)?;
-    own.logits(&second, &validation, None).map_err(words)?;
+    // what it was writing into its state then may be half of something
+    own.abruptly(true);
+    let began = Instant::now();
+    match train(&third, 4, &|_| began.elapsed() > Duration::from_millis(50)) {
+        Err(ExternalError::Halted) => {}
+        Err(error) => return Err(words(error)).context("kill"),
+        Ok(_) => say("not seen: a round was done before it could be killed; try more --rows\n")?,
+    }
+    own.abruptly(false);
+    train(&third, 4, &|_| false).map_err(words).context("the fourth round, after it was killed in the middle of it")?;
+    ok("killed in the middle of a round, it does that round when it is started again", began)?;
+    own.logits(&third, &validation, None).map_err(words)?;
     say("the trainer does all that the worker will ask of it\n")
 }
 

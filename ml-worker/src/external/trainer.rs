@@ -55,6 +55,8 @@ struct State {
     worked: Option<Instant>,
     /// Whether the last one that was to end had to be killed.
     stubborn: bool,
+    /// Whether the next one that is to end is killed.
+    abrupt: bool,
 }
 
 impl fmt::Debug for Trainer {
@@ -232,6 +234,11 @@ impl Trainer {
         self.state.lock().stubborn
     }
 
+    /// From now on has it killed in the middle of a job, as where the machine loses its power, in place of asking it to end; or no more.
+    pub fn abruptly(&self, kill: bool) {
+        self.state.lock().abrupt = kill;
+    }
+
     fn output(&self) -> PathBuf {
         self.folder.join("out/output.safetensors")
     }
@@ -354,7 +361,9 @@ impl Trainer {
             let seen = (self.folder.as_path(), &state.roots[..]);
             state.running = Some(Running::start(&self.place, seen, &self.settings, self.gpu)?);
         }
+        let abrupt = state.abrupt;
         let Some(running) = &mut state.running else { return Err(ExternalError::Halted) };
+        running.abrupt = abrupt;
         let done = running.work(&self.settings, halt);
         if done.is_err() {
             state.stubborn = running.stubborn;
