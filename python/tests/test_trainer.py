@@ -1,5 +1,7 @@
 """The package as the worker meets it: a process that is told of jobs in files. `python -m unittest discover python/tests`."""
 
+import ast
+import inspect
 import json
 import signal
 import subprocess
@@ -13,7 +15,8 @@ import numpy as np
 HERE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HERE))
 
-from consilium_trainer import Job, read, write  # noqa: E402
+import consilium_trainer  # noqa: E402
+from consilium_trainer import Job, helpers, read, write  # noqa: E402
 from consilium_trainer.helpers import (  # noqa: E402
     flower, from_keras, from_sklearn, into_keras, into_sklearn, keep_keras_optimizer, kept_keras_optimizer,
 )
@@ -261,6 +264,33 @@ class Package(unittest.TestCase):
         Asked.model = {"w": np.ones(2), "v": np.ones(2)}
         with self.assertRaisesRegex(ValueError, "gave 1 parameters, and 2 have names: w, v"):
             flower(lambda job: Client(), ["w", "v"])(Asked())
+
+
+class Sources(unittest.TestCase):
+    def test_an_example_has_at_most_forty_lines_and_serves_the_worker(self):
+        examples = sorted((HERE / "examples").glob("*.py"))
+        self.assertGreaterEqual(len(examples), 6)
+        for path in [*examples, HERE / "template/trainer.py"]:
+            text = path.read_text()
+            self.assertLessEqual(len(text.splitlines()), 40, path)
+            calls = [node.func.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+            self.assertIn("run", calls, path)
+
+    def test_what_the_package_offers_has_types_and_is_described(self):
+        self.assertTrue((HERE / "consilium_trainer/py.typed").exists())
+        offered = [getattr(consilium_trainer, name) for name in consilium_trainer.__all__]
+        offered += [found for name, found in vars(helpers).items() if inspect.isfunction(found) and found.__module__ == helpers.__name__ and not name.startswith("_")]
+        functions = [found for found in offered if inspect.isfunction(found)]
+        # a field may have a function as its default, which is no method
+        functions += [found for name, found in vars(Job).items() if inspect.isfunction(found) and found.__name__ == name and not name.startswith("_")]
+        self.assertGreaterEqual(len(functions), 10)
+        for function in functions:
+            self.assertTrue(function.__doc__, function)
+            signature = inspect.signature(function)
+            self.assertIsNot(signature.return_annotation, inspect.Signature.empty, function)
+            for name, parameter in signature.parameters.items():
+                if name != "self":
+                    self.assertIsNot(parameter.annotation, inspect.Parameter.empty, (function, name))
 
 
 class Numbers:

@@ -118,6 +118,13 @@ pub async fn run(options: Fetch) -> Result<()> {
     );
     out!("  this makes it ready for `ml-worker predict` and `ml-worker evaluate`:");
     out!("    {}", pack.join(" "));
+    if options.out.join(means::LOCAL).exists() {
+        out!(
+            "  {} has tensors that this study keeps at each site: they come from this site's rows alone; leave it out where the model is \
+             given away",
+            means::LOCAL
+        );
+    }
     Ok(())
 }
 

@@ -15,12 +15,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The tensors that stay at this site.
+pub const LOCAL: &str = "local.safetensors";
 /// Their names in a folder, each with the option of `ml-worker` that names it.
 const FILES: [(&str, &str); 4] = [
     ("--initial", "initial.safetensors"),
     ("--trainer", "trainer.toml"),
     ("--code", "trainer.tar"),
-    ("--local", "local.safetensors"),
+    ("--local", LOCAL),
 ];
 
 /// A round of a study at a site.
