@@ -50,6 +50,7 @@ pub fn trained(external: &External, told: &str) -> Vec<String> {
     lines
 }
 
+/// Tests, and a specification that those of other parts look at.
 #[cfg(test)]
 pub mod tests {
     #![allow(clippy::unwrap_used)]
