@@ -5,6 +5,7 @@
 mod support;
 
 mod asked;
+mod checked;
 mod compared;
 mod files;
 mod hostile;
@@ -52,12 +53,17 @@ fn code() -> Vec<u8> {
 
 /// The demo's study with this trainer, unscaled but standardised by each site's own rows.
 fn study(settings: &str, counts: bool) -> StudySpec {
+    StudyFile::parse(&study_text(settings, counts)).unwrap().spec()
+}
+
+/// Its file.
+fn study_text(settings: &str, counts: bool) -> String {
     let named = |bytes: &[u8]| {
         let NamedFile { root, len } = NamedFile::of(bytes);
         format!("{{ root = \"{root}\", len = {len} }}")
     };
     let integers = if counts { "integers = \"local\"\n" } else { "" };
-    let text = include_str!("../../../examples/breast-cancer/study.toml")
+    include_str!("../../../examples/breast-cancer/study.toml")
         .replace("seed = 1\n", &format!("seed = 1\ninitial = {}\n", named(&initial(counts))))
         .replace("scaling = \"swarm\"", "scaling = \"site\"")
         .replace("[model.dense]", "[model.external]")
@@ -67,8 +73,7 @@ fn study(settings: &str, counts: bool) -> StudySpec {
                 "code = {}\ntensors = [\"bias 1\", \"weight 1x30\"]\n{integers}[model.external.settings]\n{settings}",
                 named(&code())
             ),
-        );
-    StudyFile::parse(&text).unwrap().spec()
+        )
 }
 
 /// How this machine can hold a trainer, as sites.toml says it. At least one must be there.
