@@ -6,8 +6,8 @@
 #
 #   scripts/external.sh [--seeds 1,2,3,4,5] [--examples NAME,NAME] [--out FOLDER]
 #
-# On two idle cores a seed takes some three minutes in Keras, two in PyTorch, one else; the built-in network's a minute, once for all
-# examples: with Keras alone 25 minutes, with all that there is an hour. What has come to an end is kept in FOLDER (by default a temporary one,
+# Estimated for two idle cores, and not measured: three minutes a seed in Keras, two in PyTorch, one else, and one for the built-in network,
+# once for all examples; so 25 minutes with Keras alone, an hour with all that there is. What has come to an end is kept in FOLDER (by default a temporary one,
 # which goes), and not done again; FOLDER must be one that the user nobody can reach, so none below /root.
 #
 # Keras, flwr and scikit-learn come in the versions of python/examples/requirements.txt into ENVIRONMENT, which is kept, or into
