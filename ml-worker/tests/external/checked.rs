@@ -1,7 +1,6 @@
 //! `ml-worker trainer check`: what it says of a trainer that does all that is asked, and of those that do not.
 
-use super::*;
-use support::program;
+use super::{support::program, *};
 
 /// What the check says of the trainer with these settings: whether it passes, and all its words.
 fn checked(settings: &str) -> (bool, String) {

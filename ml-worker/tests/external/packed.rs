@@ -1,7 +1,6 @@
 //! A finished study's model made ready at a site, with the tensors that stay there.
 
-use super::*;
-use support::says;
+use super::{support::says, *};
 
 #[test]
 fn a_packed_model_has_the_tensors_that_stay_at_the_site_and_predicts_with_them() {
