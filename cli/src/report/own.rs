@@ -161,6 +161,9 @@ async fn measured(options: &Figures, dir: &Path, link: &Link, info: &StudyInfo) 
     means::options(scratch.path()).into_iter().for_each(|(option, path)| {
         command.arg(option).arg(path);
     });
+    if let Some(gpu) = brought.gpu() {
+        command.arg("--gpu").arg(gpu.to_string());
+    }
     eprintln!("training a model of this site's rows alone, for {} rounds", rounds.unwrap_or_default());
     let said = answer(command).await?;
     FiguresFile::read(&serde_json::to_vec(&said)?).context("what the worker has printed")

@@ -1,7 +1,7 @@
 //! What a study brings of its own, as a site has it: the file that it begins with, the code of its trainer, what this site allows of
 //! that, and the tensors that stay here.
 
-use super::rows::trainer_of;
+use super::rows::{gpu_of, trainer_of};
 use crate::{
     audit::blobs::{BlobSource, Sources},
     institution::folder::{hashed, BLOBS, NAMED, SITES},
@@ -45,6 +45,8 @@ pub struct Means {
     trainer: Option<Vec<u8>>,
     code: Option<Vec<u8>>,
     local: Option<Vec<u8>>,
+    /// The GPU that its trainer may see.
+    gpu: Option<u64>,
 }
 
 /// The folders of a site in which such files lie by their hash, and more of them.
@@ -73,7 +75,13 @@ impl Means {
             trainer: external.and_then(|_| trainer_of(at.dir, at.agreement)).map(String::into_bytes),
             code: read("the code of the study's trainer", external.map(|external| &external.code))?,
             local: local.transpose()?,
+            gpu: external.and_then(|_| gpu_of(at.dir, at.agreement)),
         })
+    }
+
+    /// Number of the GPU that the site allows the study's own trainer.
+    pub fn gpu(&self) -> Option<u64> {
+        self.gpu
     }
 
     /// That a trainer can be started, where the study has one of its own.
@@ -196,7 +204,7 @@ mod tests {
         assert_eq!(options(&got), [("--initial", got.join("initial.safetensors"))]);
 
         let sites = format!(
-            "[[study]]\nagreement = \"{agreement:x}\"\ndata = \"a.csv\"\n[study.trainer]\ncode = \"{}\"\ncommand = [\"python3\"]\nread = [\"venv\", \"/opt/x\"]\n",
+            "[[study]]\nagreement = \"{agreement:x}\"\ndata = \"a.csv\"\ngpu = 1\n[study.trainer]\ncode = \"{}\"\ncommand = [\"python3\"]\nread = [\"venv\", \"/opt/x\"]\n",
             root(b"code")
         );
         fs::write(dir.join(SITES), sites).unwrap();
@@ -209,6 +217,7 @@ mod tests {
         fs::create_dir(&got).unwrap();
         let means = found().unwrap();
         means.runs(dir).unwrap();
+        assert_eq!(means.gpu(), Some(1));
         means.write(&got).unwrap();
         let named = FILES.map(|(option, name)| (option, got.join(name)));
         assert_eq!(options(&got), named);

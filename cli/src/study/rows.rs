@@ -127,6 +127,12 @@ pub fn trainer_of(dir: &Path, agreement: &Hash) -> Option<String> {
     Some(trainer.to_string())
 }
 
+/// Number of the GPU that a folder's `sites.toml` gives to an agreement.
+pub fn gpu_of(dir: &Path, agreement: &Hash) -> Option<u64> {
+    let table: toml::Table = fs::read_to_string(dir.join(SITES)).ok()?.parse().ok()?;
+    u64::try_from(said_of(&table, agreement)?.get("gpu")?.as_integer()?).ok()
+}
+
 /// Names the table for an agreement in the folder's `sites.toml`, where nothing is said of that agreement yet; of a private study
 /// with the data set that it counts for, and what that may cost.
 ///
