@@ -2,7 +2,7 @@
 
     python bench/external.py ML_WORKER [--python PYTHON] [--rounds 6] [--rows 1000] [--out FOLDER]
 
-It plays the node, as rounds.py does. The trainer (external_trainer.py) notes how long its steps took; the worker's log says how long
+It plays the node, as rounds.py does; each round begins with the model that the one before it gave, as in a study. The trainer (external_trainer.py) notes how long its steps took; the worker's log says how long
 the whole duty took: the base measured, files, the process's answers, checks, the update written and hashed. Ends with 1 where, in
 the median from the second round on, that is more than 1.2 times PyTorch's own time and more than .15 s longer. PYTHON has torch,
 numpy and safetensors; the trainer runs unconfined here (confinement costs nothing once it runs). Needs numpy.
@@ -10,6 +10,7 @@ numpy and safetensors; the trainer runs unconfined here (confinement costs nothi
 
 import argparse
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -30,6 +31,14 @@ def said(*command):
     return subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout
 
 
+def merged(update):
+    """The file of a model that was merged of this one update: the same numbers, under a header that names no duty."""
+    length = int.from_bytes(update[:8], "little")
+    head = re.sub(rb'"__metadata__":\{"duty":"[0-9a-f]{64}"\},', b"", update[8 : 8 + length].rstrip(b" "), count=1)
+    head = head.ljust(-(-len(head) // 8) * 8, b" ")
+    return len(head).to_bytes(8, "little") + head + update[8 + length :]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("worker")
@@ -38,6 +47,8 @@ def main():
     parser.add_argument("--rows", type=int, default=1_000)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("rounds-out/external"))
     given = parser.parse_args()
+    load = " ".join(f"{part:.2f}" for part in os.getloadavg())
+    print(f"{os.cpu_count()} processors, load before {load}: above a few hundredths this says little", flush=True)
     worker, out = given.worker, given.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     data, small = out / "data.csv", out / "small.csv"
@@ -88,7 +99,11 @@ def main():
         root = rounds.ask(port, 4, spec, rounds.order(4, "init", 0, None, spec, length))
         base = (root, (home / "blobs" / root.hex()).stat().st_size)
         for number in range(1, given.rounds + 1):
-            rounds.ask(port, 4, spec, rounds.order(4, "train", number, base, spec))
+            root = rounds.ask(port, 4, spec, rounds.order(4, "train", number, base, spec))
+            model = out / "merged.safetensors"
+            model.write_bytes(merged((home / "blobs" / root.hex()).read_bytes()))
+            put = said(worker, "trainer", "put", model, "--blobs", home / "blobs")
+            base = (bytes.fromhex(re.search(r"[0-9a-f]{64}", put)[0]), model.stat().st_size)
     finally:
         process.terminate()
         process.wait()

@@ -2,7 +2,7 @@
 
 use crate::{
     chain::Chain,
-    institution::folder::{SiteSettings, BLOBS, SETTINGS},
+    institution::folder::{hashed, SiteSettings, SETTINGS},
 };
 use anyhow::{ensure, Context, Result};
 use clap::{Args, ValueEnum};
@@ -63,9 +63,9 @@ impl Asked {
         node_of(self.dir.as_deref(), &self.connection.url)
     }
 
-    /// These folders of files, and after them that of the institution that was named.
+    /// These folders of files, and after them those of the institution that was named.
     pub fn and_own(&self, mut folders: Vec<PathBuf>) -> Vec<PathBuf> {
-        folders.extend(self.dir.iter().map(|dir| dir.join(BLOBS)));
+        folders.extend(self.dir.iter().flat_map(|dir| hashed(dir)));
         folders
     }
 
@@ -139,6 +139,17 @@ mod tests {
         let at = |url: &str| Connection { url: url.into(), format: Format::Text }.hint();
         assert_eq!(at(DEFAULT_URL), "");
         assert_eq!(at("ws://127.0.0.1:1"), " --url ws://127.0.0.1:1");
+    }
+
+    #[test]
+    fn files_are_looked_for_in_the_blobs_and_where_the_worker_keeps_what_studies_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let connection = Connection { url: DEFAULT_URL.into(), format: Format::Text };
+        let asked = Asked { dir: Some(dir.path().to_owned()), connection };
+        let folders = || asked.and_own(vec!["other".into()]);
+        assert_eq!(folders(), [PathBuf::from("other"), dir.path().join("blobs")]);
+        fs::create_dir_all(dir.path().join("worker/named")).unwrap();
+        assert_eq!(folders()[1..], [dir.path().join("blobs"), dir.path().join("worker/named")]);
     }
 
     #[test]

@@ -155,6 +155,18 @@ fn the_row_numbers_of_a_filtered_data_frame_are_no_feature_and_are_named() {
     assert!(words.contains("note: the column \"__index_level_0__\" is left out"), "{words}");
     let (_, words) = look(&spec, "age,crp,ill\n1,2,yes\n3,4,no\n");
     assert!(!words.contains("is left out"), "{words}");
+    // as R and pandas write them into a text, without a name, and pandas when it reads that and writes it again
+    for name in ["", "\"\"", "Unnamed: 0"] {
+        let text = format!("{name},age,crp,ill\n8,61,2.5,yes\n9,47,4,no\n");
+        let table = read(&spec, &text).unwrap();
+        assert_eq!(
+            (table.features.clone(), table.values().unwrap()),
+            (vec!["age".to_owned(), "crp".to_owned()], vec![61.0, 2.5, 47.0, 4.0])
+        );
+        let (_, words) = look(&spec, &text);
+        let said = format!("note: the column {:?} is left out", name.trim_matches('"'));
+        assert!(words.contains(&said), "{said} in {words}");
+    }
     // who names it wants it
     let mut named = spec.clone();
     named.data.features.others = None;

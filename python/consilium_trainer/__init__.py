@@ -163,6 +163,9 @@ class _Server:
         own = list(told["merged"]) + list(told["local"])
         if self.frozen is None:
             self.frozen = {name: array for name, array in read(told["initial"]).items() if name not in own}
+            # one that was changed in place would be another in the next round, at this site alone
+            for array in self.frozen.values():
+                array.setflags(write=False)
         if self.model is None or self.model[0] != told["model_name"]:
             self.model = (told["model_name"], read(told["model"]))
         model = {name: array.copy() for name, array in self.model[1].items()}

@@ -1,5 +1,7 @@
 """The package as the worker meets it: a process that is told of jobs in files. `python -m unittest discover python/tests`."""
 
+import ast
+import inspect
 import json
 import signal
 import subprocess
@@ -13,7 +15,8 @@ import numpy as np
 HERE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HERE))
 
-from consilium_trainer import Job, read, write  # noqa: E402
+import consilium_trainer  # noqa: E402
+from consilium_trainer import Job, helpers, read, write  # noqa: E402
 from consilium_trainer.helpers import (  # noqa: E402
     flower, from_keras, from_sklearn, into_keras, into_sklearn, keep_keras_optimizer, kept_keras_optimizer,
 )
@@ -45,6 +48,16 @@ def train(job):
     assert job.x.shape == (3, 0) and len(job.files_validation) == 1
     return {"w": job.model["w"] * 0 + sum(means(job.files))}
 run(train, lambda job: [[mean] for mean in means(job.files)])
+"""
+
+
+FROZEN = """
+from consilium_trainer import run
+def train(job):
+    if job.settings.get("spoil"):
+        job.model["deep"] += 1
+    return {"w": job.model["w"] + job.model["deep"].sum(), "deep": job.model["deep"] + 1}
+run(train, lambda job: job.x[:, :1])
 """
 
 
@@ -132,6 +145,20 @@ class Package(unittest.TestCase):
         trainer.tell("train", {"w": np.zeros(1, np.float32)}, 2, give="v")
         self.assertEqual(trainer.answer()["failed"]["why"], "train gave v, which the model has not; it has w")
 
+    def test_tensors_that_never_change_are_there_cannot_be_changed_and_are_not_written(self):
+        script = Path(tempfile.mkdtemp()) / "t.py"
+        script.write_text(FROZEN)
+        trainer = Trainer(script, {"w": np.zeros(1, np.float32), "deep": np.ones(2, np.float32)})
+        self.addCleanup(trainer.close)
+        for number in (1, 2):
+            trainer.tell("train", {"w": np.zeros(1, np.float32)}, number)
+            self.assertEqual(trainer.answer(), {"done": {}})
+            found = read(trainer.folder / "out/output.safetensors")
+            self.assertEqual(list(found), ["w"])
+            np.testing.assert_array_equal(found["w"], [2])
+        trainer.tell("train", {"w": np.zeros(1, np.float32)}, 3, spoil=True)
+        self.assertIn("read-only", trainer.answer()["failed"]["why"])
+
     def test_rows_that_are_files_are_read_by_the_trainer(self):
         script = Path(tempfile.mkdtemp()) / "t.py"
         script.write_text(READER)
@@ -153,6 +180,41 @@ class Package(unittest.TestCase):
         self.assertEqual(trainer.answer(), {"done": {}})
         logits = read(trainer.folder / "out/output.safetensors")["logits"]
         np.testing.assert_array_equal(logits, [[0.5], [1.5], [2.5]])
+
+    def test_the_example_of_files_learns_from_volumes_and_says_the_same_twice(self):
+        example = HERE / "examples/files_numpy.py"
+        file = Path(tempfile.mkdtemp()) / "initial.safetensors"
+        subprocess.run([sys.executable, example, "--initial", file], check=True, env={"PYTHONPATH": str(HERE)})
+        model = read(file)
+        trainer = Trainer(example, model)
+        self.addCleanup(trainer.close)
+        (trainer.folder / "files/0").mkdir(parents=True)
+        draw, labels = np.random.default_rng(4), np.arange(64) % 2
+        paths = [f"files/0/{row}.npy" for row in range(64)]
+        for path, label in zip(paths, labels):
+            # the ill are a little brighter
+            np.save(trainer.folder / path, draw.beta(2 + 2 * label, 3, size=(4, 5, 6)))
+        write(trainer.folder / "rows/b.safetensors", {"x": np.zeros((64, 0), np.float32), "y": labels})
+        (trainer.folder / "rows/b.files.json").write_text(json.dumps(paths))
+
+        def ask(kind, sides, number):
+            rows, files = ({side: f"rows/b.{end}" for side in sides} for end in ("safetensors", "files.json"))
+            trainer.tell(kind, model, number, rows=rows, files=files, learning_rate=2.0)
+            self.assertEqual(trainer.answer(), {"done": {}})
+            return read(trainer.folder / "out/output.safetensors")
+
+        for number in range(1, 26):
+            model = ask("train", ("training", "validation"), number)
+        said = [ask("predict", ("predict",), number)["logits"] for number in (26, 27)]
+        np.testing.assert_array_equal(*said)
+        self.assertEqual(said[0].shape, (64, 1))
+        self.assertGreater(np.mean((said[0][:, 0] > 0) == labels), 0.8)
+        # a file that is no array of numbers ends the round, and not the trainer; nothing in it is run
+        (trainer.folder / "files/0/x.npy").write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
+        (trainer.folder / "rows/b.files.json").write_text(json.dumps(["files/0/x.npy"] * 64))
+        trainer.tell("predict", model, 28, rows={"predict": "rows/b.safetensors"}, files={"predict": "rows/b.files.json"}, learning_rate=2.0)
+        self.assertEqual(trainer.answer()["failed"]["code"], "internal")
+        self.assertFalse((trainer.folder / "ran").exists())
 
     def test_sigterm_ends_it_with_time_to_keep_something(self):
         script = Path(tempfile.mkdtemp()) / "t.py"
@@ -202,6 +264,33 @@ class Package(unittest.TestCase):
         Asked.model = {"w": np.ones(2), "v": np.ones(2)}
         with self.assertRaisesRegex(ValueError, "gave 1 parameters, and 2 have names: w, v"):
             flower(lambda job: Client(), ["w", "v"])(Asked())
+
+
+class Sources(unittest.TestCase):
+    def test_an_example_has_at_most_forty_lines_and_serves_the_worker(self):
+        examples = sorted((HERE / "examples").glob("*.py"))
+        self.assertGreaterEqual(len(examples), 6)
+        for path in [*examples, HERE / "template/trainer.py"]:
+            text = path.read_text()
+            self.assertLessEqual(len(text.splitlines()), 40, path)
+            calls = [node.func.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+            self.assertIn("run", calls, path)
+
+    def test_what_the_package_offers_has_types_and_is_described(self):
+        self.assertTrue((HERE / "consilium_trainer/py.typed").exists())
+        offered = [getattr(consilium_trainer, name) for name in consilium_trainer.__all__]
+        offered += [found for name, found in vars(helpers).items() if inspect.isfunction(found) and found.__module__ == helpers.__name__ and not name.startswith("_")]
+        functions = [found for found in offered if inspect.isfunction(found)]
+        # a field may have a function as its default, which is no method
+        functions += [found for name, found in vars(Job).items() if inspect.isfunction(found) and found.__name__ == name and not name.startswith("_")]
+        self.assertGreaterEqual(len(functions), 10)
+        for function in functions:
+            self.assertTrue(function.__doc__, function)
+            signature = inspect.signature(function)
+            self.assertIsNot(signature.return_annotation, inspect.Signature.empty, function)
+            for name, parameter in signature.parameters.items():
+                if name != "self":
+                    self.assertIsNot(parameter.annotation, inspect.Parameter.empty, (function, name))
 
 
 class Numbers:

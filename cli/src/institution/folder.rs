@@ -36,10 +36,18 @@ pub const UNSIGNED_CARD: &str = "card.unsigned.json";
 pub const SETTINGS: &str = "consilium.toml";
 /// Files by hash, shared by node and worker.
 pub const BLOBS: &str = "blobs";
+/// Where the worker keeps files that a study's specification names, once the blob store has let them go.
+pub const NAMED: &str = "worker/named";
 /// What says which rows train.
 pub const WORKER_SECRET: &str = "worker/secret";
 /// Which study works with which table.
 pub const SITES: &str = "sites.toml";
+
+/// The folders of an institution in which files lie by their hash.
+pub fn hashed(dir: &Path) -> Vec<PathBuf> {
+    let named = Some(dir.join(NAMED)).filter(|named| named.is_dir());
+    std::iter::once(dir.join(BLOBS)).chain(named).collect()
+}
 
 /// An institution's account, by where its phrase is.
 #[derive(Clone, Debug)]

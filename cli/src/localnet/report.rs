@@ -7,6 +7,7 @@ use crate::{
     process::answer,
     report::{localnet_so_far, of_localnet, PAGE},
     show::{losses, record_json, study_json, Names},
+    study::means::local,
 };
 use anyhow::{Context, Result};
 use consilium_primitives::{
@@ -242,6 +243,10 @@ impl Run<'_> {
     /// can read what stands on a command line.
     fn write_sites(&self) -> Result<PathBuf> {
         let study = format!("{}/study-{}", hex::encode(self.finished.info.agreement), self.study);
+        let round = match &self.finished.info.state.phase {
+            Phase::Completed(certificate) => certificate.round,
+            _ => u32::MAX,
+        };
         let sites: Vec<Value> = self
             .plan
             .sites
@@ -255,8 +260,7 @@ impl Run<'_> {
                     "samples": site.samples,
                     "train": site.train,
                     "test": site.test,
-                    "local": Some(house.worker_dir().join("studies").join(&study).join("external/local.safetensors"))
-                        .filter(|file| file.exists()),
+                    "local": local(&house.worker_dir().join("studies").join(&study), round),
                 })
             })
             .collect();

@@ -2,6 +2,7 @@
 //!
 //! * [`gather`]: what the own node's chain and the own folder know; [`taken`]: figures of sites, which come as files;
 //! * [`document`]: all of it as one document, with [`question`], [`faults`] and [`answers`], which are pure;
+//! * [`brought`]: what a study brings of its own, a file to begin with or a program;
 //! * [`columns`]: what the study's merged statistics say of its patients;
 //! * [`certified`]: how the certified round was chosen, and whom it lacks; [`sums`]: with masks, whom two sums point at;
 //!   [`privacy`]: what a private study has spent;
@@ -12,6 +13,7 @@
 //! It only reads. All that comes from others is escaped, and nothing comes from a cell of a table.
 
 mod answers;
+pub mod brought;
 pub mod card;
 mod certified;
 mod chart;

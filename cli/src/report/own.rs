@@ -2,10 +2,9 @@
 
 use super::taken::{read, Of};
 use crate::{
-    audit::blobs::Sources,
     chain::{Chain, StudyInfo},
     dashboard::base::Link,
-    institution::folder::{BLOBS, WORKER_SECRET},
+    institution::folder::WORKER_SECRET,
     motions::{account, Acting},
     options::node_of,
     plain::seen,
@@ -14,6 +13,7 @@ use crate::{
     show::{history, name, names, print_json},
     study::{
         fetch::{has_model, settled, whole},
+        means::{self, At, Means},
         rows::data_of,
     },
 };
@@ -23,7 +23,7 @@ use consilium_primitives::{
     round::{Kind, Phase},
     InstitutionId, StudyId,
 };
-use consilium_study::FiguresFile;
+use consilium_study::{FiguresFile, StudySpec};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -113,9 +113,7 @@ async fn measured(options: &Figures, dir: &Path, link: &Link, info: &StudyInfo) 
     let Phase::Completed(certificate) = &info.state.phase else { bail!("there is no certificate") };
     let number = options.number;
     let programs = Programs::find(options.bin_dir.as_deref())?;
-    let mut folders = vec![dir.join(BLOBS)];
-    folders.extend(options.blobs.iter().cloned());
-    let sources = Sources::folders(folders)?;
+    let sources = means::sources(dir, &options.blobs)?;
     let spec = super::gather::spec(dir, link, number, info).await?.context(
         "the chain keeps the study's specification no longer, and this folder's worker has none: take spec.json from an archive \
          (`consilium export`), and run `ml-worker own-arm` with it",
@@ -155,6 +153,16 @@ async fn measured(options: &Figures, dir: &Path, link: &Link, info: &StudyInfo) 
     }
     if let Some(test) = &options.test {
         command.arg("--test").arg(test);
+    }
+    let at = At { dir, agreement: &info.agreement, study: number, round: certificate.round };
+    let brought = Means::of(&StudySpec::from_canonical(&spec)?, &at, &sources)?;
+    brought.runs(dir)?;
+    brought.write(scratch.path())?;
+    means::options(scratch.path()).into_iter().for_each(|(option, path)| {
+        command.arg(option).arg(path);
+    });
+    if let Some(gpu) = brought.gpu() {
+        command.arg("--gpu").arg(gpu.to_string());
     }
     eprintln!("training a model of this site's rows alone, for {} rounds", rounds.unwrap_or_default());
     let said = answer(command).await?;

@@ -1,5 +1,6 @@
 //! What a study asks, and of which rows, from the specification that everybody has signed.
 
+use super::brought;
 use crate::plain::{counted, seen};
 use consilium_study::{
     BadRows, ClassWeights, Loss, Metric, Missing, Optimizer, PictureKind, Scaling, StudySpec, Task, Transform,
@@ -243,7 +244,7 @@ fn reading(spec: &StudySpec) -> Vec<String> {
 
 fn model(spec: &StudySpec) -> String {
     if spec.model.external().is_some() {
-        return "a model of the sites' own program, which the specification names by its hash".into();
+        return "a model of the study's own, trained by a program that it brings".into();
     }
     match spec.model.layers().len() {
         0 if spec.data.task() == Task::Value => "linear regression: a weight for each input, and a bias".into(),
@@ -274,6 +275,10 @@ fn training(spec: &StudySpec) -> Vec<String> {
         (0, passes) => format!("{passes} passes over the rows"),
         (steps, _) => counted(steps.into(), "step"),
     };
+    if let Some(external) = spec.model.external() {
+        let told = format!("{much}, {} rows a step, {by}", training.batch_size);
+        return brought::begins(spec).into_iter().chain(brought::trained(external, &told)).collect();
+    }
     let mut lines = match &spec.privacy {
         None => vec![format!("in each round {much} by {by}, {} rows a step", training.batch_size)],
         Some(privacy) => {
@@ -283,6 +288,7 @@ fn training(spec: &StudySpec) -> Vec<String> {
             lines
         }
     };
+    lines.extend(brought::begins(spec));
     lines.push(match training.loss {
         Loss::CrossEntropy if matches!(spec.data.task(), Task::Events(_)) => {
             "the loss that training makes small is the cross-entropy of the intervals that were seen of each row".to_owned()

@@ -4,7 +4,7 @@
 use super::{rows::Looked, sentences::rules};
 use crate::{
     plain::{counted, seen},
-    report::question::Question,
+    report::{brought::RISK, question::Question},
     show::{name, Names},
 };
 use consilium_aggregation::{
@@ -180,9 +180,12 @@ impl Screen<'_> {
         lines.push(
             "merged models, which hold what all have sent, to whoever of the members asks our node for them".into(),
         );
-        lines.push(
-            "no row, no cell and no picture: the worker, which reads them, reaches nothing but our own node".into(),
-        );
+        lines.push(match self.spec.model.external() {
+            None => {
+                "no row, no cell and no picture: the worker, which reads them, reaches nothing but our own node".into()
+            }
+            Some(_) => RISK.into(),
+        });
         lines.push(
             match masked {
                 None => {
@@ -346,6 +349,30 @@ mod tests {
         ] {
             assert!(all.contains(part), "{part} in\n{all}");
         }
+    }
+
+    #[test]
+    fn of_a_program_that_the_study_brings_it_is_said_what_it_could_do() {
+        let world = World::new();
+        let spec = crate::report::brought::tests::spec();
+        let screen = Screen {
+            number: 4,
+            agreement: Hash::zero(),
+            study: &world.history.info.state,
+            spec: &spec,
+            own: id(2),
+            participants: &[id(1), id(2), id(3)],
+            names: &world.history.names,
+            looked: None,
+            samples: Some(70),
+        };
+        let text = screen.lines().join("\n");
+        let code = &spec.model.external().unwrap().code.root;
+        for part in ["hidden rows in them", "has read, all of it", "sites.toml", code.as_str()] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        // the worker is held to that; what the study brings is not
+        assert!(!text.contains("no row, no cell and no picture"), "{text}");
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! `consilium study fetch`: a finished study's files, from the hospital's own store, with the names that `ml-worker pack` takes.
 
-use super::rows::data_of;
+use super::{
+    means::{self, At, Means},
+    rows::data_of,
+};
 use crate::{
-    audit::blobs::{BlobSource, Sources},
+    audit::blobs::BlobSource,
     chain::{Block, Chain, StudyInfo},
     institution::{
         folder::{BLOBS, WORKER_SECRET},
@@ -21,6 +24,7 @@ use consilium_primitives::{
     round::{Phase, Study},
     Hash, StudyId,
 };
+use consilium_study::StudySpec;
 use serde_json::json;
 use sp_crypto_hashing::blake2_256;
 use std::{
@@ -63,9 +67,7 @@ pub async fn run(options: Fetch) -> Result<()> {
     let out = options.out.display();
     ensure!(!options.out.exists(), "{out} is there already: name a new folder with --out");
     let url = node_of(Some(&options.dir), &options.connection.url)?;
-    let mut folders = vec![options.dir.join(BLOBS)];
-    folders.extend(options.blobs.iter().cloned());
-    let sources = Sources::folders(folders)?;
+    let sources = means::sources(&options.dir, &options.blobs)?;
     let chain = Chain::connect(&url).await?;
     let number = options.number;
     let hint = format!(" --dir {}{}", options.dir.display(), options.connection.hint());
@@ -91,6 +93,10 @@ pub async fn run(options: Fetch) -> Result<()> {
     if let Some(bytes) = &statistics {
         put(STATISTICS, bytes)?;
     }
+    let at = At { dir: &options.dir, agreement: &info.agreement, study: number, round: certificate.round };
+    if let Err(error) = bring(&spec, &at, &sources, &options.out) {
+        eprintln!("warning: what the study brings of its own is not all in {out}: {}", told(&error));
+    }
     // what whoever finds the model must know of it
     match report::card_of(&options.dir, chain, number).await {
         Ok(text) => put(card::FILE, text.as_bytes())?,
@@ -112,7 +118,23 @@ pub async fn run(options: Fetch) -> Result<()> {
     );
     out!("  this makes it ready for `ml-worker predict` and `ml-worker evaluate`:");
     out!("    {}", pack.join(" "));
+    if options.out.join(means::LOCAL).exists() {
+        out!(
+            "  {} has tensors that this study keeps at each site: they come from this site's rows alone; leave it out where the model is \
+             given away",
+            means::LOCAL
+        );
+    }
     Ok(())
+}
+
+/// Puts what a study with a trainer of its own brings beside its model: without it nobody can use that.
+fn bring(spec: &[u8], at: &At<'_>, sources: &impl BlobSource, out: &Path) -> Result<()> {
+    let spec = StudySpec::from_canonical(spec)?;
+    if spec.model.external().is_none() {
+        return Ok(());
+    }
+    Means::of(&spec, at, sources)?.write(out)
 }
 
 /// That a study has come to a model, in whatever block: whoever waits for one that is final waits for nothing where there is none.
@@ -181,7 +203,8 @@ pub fn whole(sources: &impl BlobSource, root: &Hash, what: &str) -> Result<Vec<u
     }
 }
 
-/// The words of the command that packs these files; with the site's own table where `sites.toml` names it.
+/// The words of the command that packs these files; with the site's own table where `sites.toml` names it, and with what the study brings
+/// of its own where that lies beside them.
 pub fn pack(out: &Path, dir: &Path, agreement: &Hash) -> Vec<String> {
     let text = |path: PathBuf| {
         let text = path.to_string_lossy().into_owned();
@@ -197,6 +220,10 @@ pub fn pack(out: &Path, dir: &Path, agreement: &Hash) -> Vec<String> {
     if let Some(data) = data_of(dir, agreement).filter(|data| fs::metadata(data).is_ok()) {
         words.extend(["--data".into(), text(data), "--secret".into(), text(dir.join(WORKER_SECRET))]);
     }
+    // tensors that stay at the site are found in the folder; code runs where it is named, and not since it lies somewhere
+    for (option, path) in means::options(out).into_iter().filter(|(option, _)| *option != "--local") {
+        words.extend([option.into(), text(path)]);
+    }
     words
 }
 
@@ -204,7 +231,10 @@ pub fn pack(out: &Path, dir: &Path, agreement: &Hash) -> Vec<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::{audit::testing::World, study::rows::name_in_sites};
+    use crate::{
+        audit::{blobs::Sources, testing::World},
+        study::rows::name_in_sites,
+    };
     use consilium_primitives::round::AbortReason;
 
     #[test]
@@ -218,6 +248,24 @@ mod tests {
         assert!(whole(&sources, &damaged, "the model").unwrap_err().to_string().contains("damaged"));
         let error = whole(&sources, &Hash::zero(), "the model").unwrap_err().to_string();
         assert!(error.contains(&"00".repeat(32)) && error.contains("--blobs"), "{error}");
+    }
+
+    #[test]
+    fn the_command_that_packs_names_a_trainer_where_this_site_allows_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let out = scratch.path().canonicalize().unwrap();
+        for name in ["initial.safetensors", "trainer.tar", "local.safetensors"] {
+            fs::write(out.join(name), "x").unwrap();
+        }
+        let words = || pack(&out, Path::new("nowhere"), &Hash::zero()).join(" ");
+        assert!(words().ends_with("initial.safetensors") && !words().contains("--code"), "{}", words());
+        fs::write(out.join("trainer.toml"), "x").unwrap();
+        let said = words();
+        for part in ["--initial ", "/trainer.toml", "--code ", "/trainer.tar"] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+        // it lies in the folder that --dir names
+        assert!(!said.contains("--local"), "{said}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! * [`register`], [`enrol`]: a study is proposed, and signed; [`consent`]: what is read before;
 //! * [`rows`]: the rows of a table that a site's worker will train on, and the table's entry in `sites.toml`;
 //! * [`private`]: what is said of a private study, and what its signers look at; [`spending`]: what it has cost;
-//! * [`fetch`]: a finished study's model;
+//! * [`fetch`]: a finished study's model; [`means`]: what a study brings of its own beside it;
 //! * `new` writes a study file ([`guess`]: what it takes columns and values for), and `validate` looks at one;
 //! * [`sentences`]: what is signed, in words; [`voices`]: starting a study, leaving it, letting it go on, ending it;
 //! * [`view`]: studies for whoever asks what there is;
@@ -23,6 +23,7 @@ pub mod gone;
 mod guess;
 pub mod losses;
 pub mod masked;
+pub mod means;
 pub mod private;
 mod register;
 pub mod rows;

@@ -93,21 +93,44 @@ pub fn naming(dir: &Path, agreement: &Hash, masked: bool) -> String {
     format!("printf '{lines}\\n' >> '{folder}'")
 }
 
-/// The table that `sites.toml` names for an agreement.
-fn named<'a>(table: &'a toml::Table, agreement: &Hash) -> Option<&'a str> {
+/// What `sites.toml` says of an agreement.
+fn said_of<'a>(table: &'a toml::Table, agreement: &Hash) -> Option<&'a toml::Value> {
     let wanted = hex::encode(agreement);
-    let mut studies = table.get("study")?.as_array()?.iter();
-    let own = studies.find(|study| {
+    table.get("study")?.as_array()?.iter().find(|study| {
         let named = study.get("agreement").and_then(toml::Value::as_str).unwrap_or_default();
         named.trim_start_matches("0x").eq_ignore_ascii_case(&wanted)
-    });
-    own?.get("data")?.as_str()
+    })
+}
+
+/// The table that `sites.toml` names for an agreement.
+fn named<'a>(table: &'a toml::Table, agreement: &Hash) -> Option<&'a str> {
+    said_of(table, agreement)?.get("data")?.as_str()
 }
 
 /// The table that a folder's `sites.toml` names for an agreement; none where it names none, or cannot be read.
 pub fn data_of(dir: &Path, agreement: &Hash) -> Option<PathBuf> {
     let table: toml::Table = fs::read_to_string(dir.join(SITES)).ok()?.parse().ok()?;
     named(&table, agreement).map(|data| dir.join(data))
+}
+
+/// What a folder's `sites.toml` allows of an agreement's own trainer, as a file of its own holds it: with the folders that it may read
+/// named from the root. None where it allows no trainer, or cannot be read.
+pub fn trainer_of(dir: &Path, agreement: &Hash) -> Option<String> {
+    let table: toml::Table = fs::read_to_string(dir.join(SITES)).ok()?.parse().ok()?;
+    let mut trainer = said_of(&table, agreement)?.get("trainer")?.as_table()?.clone();
+    for path in trainer.get_mut("read").and_then(toml::Value::as_array_mut).into_iter().flatten() {
+        let whole = path.as_str().and_then(|path| std::path::absolute(dir.join(path)).ok());
+        if let Some(whole) = whole {
+            *path = whole.to_string_lossy().into_owned().into();
+        }
+    }
+    Some(trainer.to_string())
+}
+
+/// Number of the GPU that a folder's `sites.toml` gives to an agreement.
+pub fn gpu_of(dir: &Path, agreement: &Hash) -> Option<u64> {
+    let table: toml::Table = fs::read_to_string(dir.join(SITES)).ok()?.parse().ok()?;
+    u64::try_from(said_of(&table, agreement)?.get("gpu")?.as_integer()?).ok()
 }
 
 /// Names the table for an agreement in the folder's `sites.toml`, where nothing is said of that agreement yet; of a private study

@@ -1,7 +1,9 @@
 //! A study with a trainer of its own, whose two files the proposer alone has: couriers bring them to the others.
 
 use super::{SITES, STUDY};
+use crate::tutorial::run as types;
 use consilium_e2e::{bin_dir, workspace, Run};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -62,6 +64,31 @@ fn gave(site: &Path, kind: &str) -> BTreeMap<String, u64> {
     })
 }
 
+/// What people of a site, who have the study's files from others, do after the study: a model of their own rows by the same trainer
+/// beside the swarm's, signed, and the swarm's made ready by the line that they are told.
+fn used(site: &Path, scratch: &Path) {
+    let dir = site.display();
+    let said = types(scratch, &format!("consilium study figures 0 --dir {dir} --out figures.json"));
+    assert!(said.contains("signed for"), "{said}");
+    let file: Value = serde_json::from_slice(&fs::read(scratch.join("figures.json")).unwrap()).unwrap();
+    let alone = &file["figures"]["alone"];
+    assert_eq!(alone["by_round"].as_array().unwrap().len(), 2, "{file:#}");
+    // it has learned: ln 2 is what a model of zeros has
+    assert!(alone["by_round"][1].as_f64().unwrap() < 0.6, "{file:#}");
+
+    // an audit needs neither the trainer nor Python: the initial model's, and both rounds'
+    let said = types(scratch, &format!("consilium audit 0 --dir {dir}"));
+    assert!(said.contains("3 of 3 merges were computed again"), "{said}");
+
+    let said = types(scratch, &format!("consilium study fetch 0 --dir {dir} --out model"));
+    let line = said.lines().map(str::trim).find(|line| line.starts_with("ml-worker pack")).unwrap();
+    for part in ["--data ", "--initial ", "--trainer ", "--code "] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+    let said = types(scratch, line);
+    assert!(scratch.join("model/ready/model.json").exists(), "{said}");
+}
+
 #[test]
 fn files_that_the_proposer_alone_has_reach_the_others_and_the_study_is_completed() {
     let scratch = tempfile::tempdir().unwrap();
@@ -83,8 +110,11 @@ fn files_that_the_proposer_alone_has_reach_the_others_and_the_study_is_completed
     let (out, file) = (at("out"), text("study.toml"));
     let (begins, own, archive) = (text("initial.safetensors"), text("trainer.toml"), text("trainer.tar"));
     let arguments = ["localnet", "run", "--study", &file, "--out", out.to_str().unwrap(), "--format", "json"];
-    let more = ["--rounds", "2", "--initial", &begins, "--trainer", &own, "--code", &archive];
-    let run = Run::start(scratch.path(), &[&arguments[..], &more].concat()).unwrap();
+    let more = ["--rounds", "2", "--keep", "--initial", &begins, "--trainer", &own, "--code", &archive];
+    let mut run = Run::start(scratch.path(), &[&arguments[..], &more].concat()).unwrap();
+    run.until(MINUTES, |run| run.said().contains("the network keeps running")).unwrap();
+    used(&out.join(SITES[1]), scratch.path());
+    run.signal(Signal::SIGINT).unwrap();
     let outcome = run.finish(MINUTES).unwrap();
     assert!(outcome.status.success(), "{}", outcome.stderr);
     let report: Value = serde_json::from_str(&outcome.stdout).unwrap();

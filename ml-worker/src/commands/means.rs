@@ -26,6 +26,9 @@ pub struct Means {
     /// The trainer's code: its folder, or the archive that `trainer pack` made of it
     #[arg(long, value_name = "DIR|TAR", requires = "trainer")]
     code: Option<PathBuf>,
+    /// Number of the GPU that the trainer sees, as in sites.toml; left out, none
+    #[arg(long, value_name = "NUMBER", requires = "trainer")]
+    gpu: Option<usize>,
 }
 
 /// The code of a trainer as an archive.
@@ -64,7 +67,8 @@ impl Means {
         };
         let settings = TrainerSettings::read(settings)?;
         let scratch = Scratch::new()?;
-        let trainer = Trainer::new(spec, &scratch.path().join("trainer"), (&settings, None), (&code_of(code)?, bytes))?;
+        let (code, folder) = (code_of(code)?, scratch.path().join("trainer"));
+        let trainer = Trainer::new(spec, &folder, (&settings, self.gpu), (&code, bytes))?;
         Ok(Ready { engine: engine(Some(Arc::new(trainer))), _scratch: Some(scratch) })
     }
 

@@ -59,7 +59,7 @@ pub struct OwnArm {
     /// round of either model
     #[arg(long, value_name = "FILE")]
     test: Option<PathBuf>,
-    /// Tensors of the study's model that stay at this site (studies/AGREEMENT/study-N/external/local.safetensors in its worker's
+    /// Tensors of the study's model that stay at this site (studies/AGREEMENT/study-N/external/local/ROUND.safetensors in its worker's
     /// folder), where the study has such; left out, those of the initial file
     #[arg(long, value_name = "FILE", requires = "trainer")]
     local: Option<PathBuf>,

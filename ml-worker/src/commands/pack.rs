@@ -5,9 +5,9 @@ use anyhow::{bail, Context, Result};
 use clap::Args;
 use consilium_ml_worker::{
     data::{hash_data, read_file, Split, Table},
-    desk::{Bundle, Own},
+    desk::{Bundle, Own, LOCAL},
     simulate::site_group_key,
-    site::{read_secret, Home},
+    site::{read_secret, write_whole, Home},
 };
 use consilium_primitives::Hash;
 use consilium_study::{StudyFile, StudySpec};
@@ -60,6 +60,11 @@ pub struct Pack {
     /// while the study ran
     #[arg(long, value_name = "FILE", requires = "data")]
     split: Option<PathBuf>,
+    /// Tensors of the model that stay at this site, where the study has such (studies/AGREEMENT/study-N/external/local/ROUND.safetensors
+    /// in its worker's folder); left out, local.safetensors of --dir where `consilium study fetch` has put it there, else those of
+    /// the initial file
+    #[arg(long, value_name = "FILE")]
+    local: Option<PathBuf>,
     /// Also find the highest cut that has this sensitivity on the validation rows, such as 0.9
     #[arg(long, value_name = "SHARE", requires = "data")]
     sensitivity: Option<f64>,
@@ -92,6 +97,7 @@ pub fn pack(arguments: &Pack) -> Result<()> {
         );
     }
     let statistics = files.statistics.as_ref().map(read).transpose()?;
+    let local = files.local.as_ref().map(read).transpose()?;
     let (spec, model) = (read(&files.spec)?, read(&files.model)?);
     if let Some(problem) = no_spec(&spec) {
         bail!("{}: {problem}", files.spec.display());
@@ -105,12 +111,17 @@ pub fn pack(arguments: &Pack) -> Result<()> {
             let split = worked.split(&table)?;
             let own = Own { table: &table, split: &split, sensitivity: arguments.sensitivity };
             let ready = arguments.means.ready(&study)?;
+            ready.engine.keep(local.as_deref())?;
             Bundle::of_study_by(&ready.engine, &spec, &model, statistics.as_deref(), Some(&own))
                 .with_context(|| data.display().to_string())?
         }
         _ => Bundle::of_study(&spec, &model, statistics.as_deref(), None)?,
     };
     bundle.write(&arguments.out)?;
+    if let (Some(local), Some(_)) = (&local, bundle.spec.model.external()) {
+        let path = arguments.out.join(LOCAL);
+        write_whole(&path, local, 0o600).with_context(|| format!("cannot write {}", path.display()))?;
+    }
     if arguments.json {
         return say(format_args!(
             "{}\n",
@@ -125,6 +136,7 @@ struct Files {
     spec: PathBuf,
     model: PathBuf,
     statistics: Option<PathBuf>,
+    local: Option<PathBuf>,
 }
 
 /// Whether two paths are of one folder.
@@ -142,17 +154,18 @@ fn files(arguments: &Pack) -> Result<Files> {
         if let Some(problem) = no_files(dir) {
             bail!("--dir {}: {problem}", dir.display());
         }
-        let statistics = dir.join("statistics.safetensors");
+        let there = |name: &str| Some(dir.join(name)).filter(|path| path.exists());
         return Ok(Files {
             spec: dir.join("spec.json"),
             model: dir.join("model.safetensors"),
-            statistics: statistics.exists().then_some(statistics),
+            statistics: there("statistics.safetensors"),
+            local: arguments.local.clone().or_else(|| there(LOCAL)),
         });
     }
     let (Some(spec), Some(model)) = (arguments.spec.clone(), arguments.model.clone()) else {
         bail!("--dir, or --spec and --model, is needed")
     };
-    Ok(Files { spec, model, statistics: arguments.statistics.clone() })
+    Ok(Files { spec, model, statistics: arguments.statistics.clone(), local: arguments.local.clone() })
 }
 
 /// Why a folder is none of a finished study's files.

@@ -304,8 +304,10 @@ fn check(arguments: &Check) -> Result<()> {
     let began = Instant::now();
     let second = train(&first, 2, &|_| false).map_err(words).context("the second round")?.parameters;
     ok("the second round goes on from a merged model", began)?;
+    // in the middle of what a round takes in a process that has started
+    let middle = (began.elapsed() / 2).max(Duration::from_millis(50));
     let began = Instant::now();
-    match train(&second, 3, &|_| began.elapsed() > Duration::from_millis(50)) {
+    match train(&second, 3, &|_| began.elapsed() > middle) {
         Err(ExternalError::Halted) if own.stubborn() => {
             bail!(
                 "hold: asked by SIGTERM, it did not end within 5 s, nor in the time that its start took, and had to be killed: let \
@@ -317,9 +319,24 @@ fn check(arguments: &Check) -> Result<()> {
         Ok(_) => say("not seen: a round was done before it could be asked to stop; try more --rows\n")?,
     }
     let began = Instant::now();
-    train(&second, 3, &|_| false).map_err(words).context("the third round, after it was stopped")?;
+    let third =
+        train(&second, 3, &|_| false).map_err(words).context("the third round, after it was stopped")?.parameters;
     ok("started anew, it does the round", began)?;
-    own.logits(&second, &validation, None).map_err(words)?;
+    // what it was writing into its state then may be half of something
+    own.abruptly(true);
+    let began = Instant::now();
+    let killed = match train(&third, 4, &|_| began.elapsed() > middle) {
+        Err(ExternalError::Halted) => true,
+        Err(error) => return Err(words(error)).context("kill"),
+        Ok(_) => false,
+    };
+    own.abruptly(false);
+    train(&third, 4, &|_| false).map_err(words).context("the fourth round, after it was killed in the middle of it")?;
+    match killed {
+        true => ok("killed in the middle of a round, it does that round when it is started again", began)?,
+        false => say("not seen: a round was done before it could be killed; try more --rows\n")?,
+    }
+    own.logits(&third, &validation, None).map_err(words)?;
     say("the trainer does all that the worker will ask of it\n")
 }
 

@@ -214,8 +214,8 @@ impl Inputs<'_> {
             .filter(|(n, _)| self.engine.at_site(*n).is_none())
             .map(|(_, site)| site.name.as_str())
             .collect();
-        let mut note = "swarm: on a site's rows with the tensors that stay at that site, as its last round has left them, on rows that are \
-                        no site's with those of the initial file; local-only and central models have their own"
+        let mut note = "swarm: on a site's rows with the tensors that stay at that site, as training in the chosen round has left them, on \
+                        rows that are no site's with those of the initial file; local-only and central models have their own"
             .to_owned();
         if !missing.is_empty() {
             note.push_str("; not at hand, so that those of the initial file stand in: ");

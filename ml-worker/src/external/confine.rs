@@ -241,3 +241,52 @@ fn devices() -> Vec<String> {
     let names = entries.map(|entry| entry.path().display().to_string());
     names.filter(|name| name.starts_with("/dev/nvidia")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::site::Confinement::{Bubblewrap, Nothing, OwnUser};
+
+    fn settings(more: &str) -> Result<TrainerSettings, toml::de::Error> {
+        toml::from_str(&format!(
+            "code = \"ab\"\ncommand = [\"python3\", \"code/trainer.py\"]\nread = [\"/opt/venv\"]\n{more}"
+        ))
+    }
+
+    /// The words of a command, and which GPUs it sees.
+    fn started(form: Confinement, gpu: Option<usize>) -> (Vec<String>, String) {
+        let place = Place { form, owner: None };
+        let command = place.command((Path::new("/own"), &[]), &settings("").unwrap(), gpu);
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let words = words.map(|word| word.to_str().unwrap().to_owned()).collect();
+        let seen = command.get_envs().find(|(name, _)| *name == "CUDA_VISIBLE_DEVICES").unwrap().1.unwrap();
+        (words, seen.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_trainer_sees_the_gpu_that_its_site_allows_and_else_none() {
+        for form in [Bubblewrap, OwnUser, Nothing] {
+            assert_eq!(started(form, None).1, "", "{form:?}");
+            assert_eq!(started(form, Some(1)).1, "1", "{form:?}");
+        }
+        // what a driver needs is there only where a GPU is
+        let needed =
+            |gpu| started(Bubblewrap, gpu).0.windows(3).any(|words| words == ["--ro-bind-try", "/sys", "/sys"]);
+        assert!(needed(Some(0)) && !needed(None));
+    }
+
+    #[test]
+    fn each_confined_form_is_without_network_and_the_other_must_be_asked_for_in_so_many_words() {
+        let words = |form| started(form, None).0;
+        assert!(words(Bubblewrap).contains(&"--unshare-net".to_owned()));
+        assert!(words(Bubblewrap).windows(3).any(|words| words == ["--ro-bind", "/own", UNDER_BUBBLEWRAP]));
+        assert_eq!(words(OwnUser)[..2], ["unshare", "--net"]);
+        assert_eq!(words(Nothing), ["python3", "code/trainer.py"]);
+        for form in ["none", "nothing", "None", "own-user", ""] {
+            assert!(settings(&format!("confine = {form:?}")).is_err(), "{form}");
+        }
+        let whole = settings("confine = \"none: this code may do whatever the worker may\"").unwrap();
+        assert_eq!((whole.confine, settings("").unwrap().confine), (Some(Nothing), None));
+    }
+}

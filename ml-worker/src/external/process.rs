@@ -75,6 +75,8 @@ pub(super) struct Running {
     grace: Duration,
     /// Whether it had to be killed after it was asked to end.
     pub stubborn: bool,
+    /// Whether it is killed where it would be asked to end.
+    pub abrupt: bool,
 }
 
 impl Running {
@@ -126,7 +128,7 @@ impl Running {
             let _ = send.send(Event::Ended);
         })?;
         let (place, grace) = (place.clone(), GRACE);
-        let mut running = Self { child, input, events, place, words, guard, grace, stubborn: false };
+        let mut running = Self { child, input, events, place, words, guard, grace, stubborn: false, abrupt: false };
         running.guard.over(running.child.id())?;
         running.wait(settings, &|_| false, true)?;
         running.grace = began.elapsed().clamp(GRACE, MOST_GRACE);
@@ -185,7 +187,10 @@ impl Running {
                 self.within(settings)?;
             }
             if halt(share) {
-                self.end();
+                match self.abrupt {
+                    true => self.kill(),
+                    false => self.end(),
+                }
                 return Err(ExternalError::Halted);
             }
         }

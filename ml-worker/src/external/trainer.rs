@@ -4,7 +4,7 @@ mod model;
 
 use super::{
     confine::Place,
-    files::{expect, numbers, put_bytes, put_rows, put_tensors, read, Raw},
+    files::{expect, numbers, put_bytes, put_rows, read, Raw},
     process::{self, Running},
     roots::{listed, mount_points},
     unpack, ExternalError, RoundRows, Update,
@@ -26,6 +26,8 @@ use std::{
 const HEADER: u64 = 4 << 20;
 /// What a site keeps of the tensors that it does not share.
 const LOCAL: &str = "local.safetensors";
+/// Where these stay as each round's training has left them.
+const BY_ROUND: &str = "local";
 
 /// One study's trainer at one site: its folder, and its process once there is one.
 pub struct Trainer {
@@ -53,6 +55,8 @@ struct State {
     worked: Option<Instant>,
     /// Whether the last one that was to end had to be killed.
     stubborn: bool,
+    /// Whether the next one that is to end is killed.
+    abrupt: bool,
 }
 
 impl fmt::Debug for Trainer {
@@ -182,7 +186,7 @@ impl Trainer {
         let kept = self.local.iter().zip(found);
         let kept: Vec<Raw> = kept.map(|((n, d, s, _), bytes)| (n.clone(), *d, s.clone(), bytes.to_vec())).collect();
         if !kept.is_empty() {
-            put_tensors(&self.folder.join(LOCAL), &kept)?;
+            self.stay(&kept, round)?;
             state.model = None;
         }
         Ok(Update { parameters, loss: done.loss.unwrap_or(f64::NAN) })
@@ -228,6 +232,11 @@ impl Trainer {
     /// Whether it had to be killed when it was asked to end in the middle of the last job.
     pub fn stubborn(&self) -> bool {
         self.state.lock().stubborn
+    }
+
+    /// From now on has it killed in the middle of a job, as where the machine loses its power, in place of asking it to end; or no more.
+    pub fn abruptly(&self, kill: bool) {
+        self.state.lock().abrupt = kill;
     }
 
     fn output(&self) -> PathBuf {
@@ -285,6 +294,7 @@ impl Trainer {
         let own = self.folder.join("state");
         there(fs::remove_dir_all(&own))?;
         there(fs::remove_file(self.folder.join(LOCAL)))?;
+        there(fs::remove_dir_all(self.folder.join(BY_ROUND)))?;
         fs::DirBuilder::new().mode(0o700).create(&own)?;
         self.place.give(&own)?;
         self.forget(|_| true)
@@ -351,7 +361,9 @@ impl Trainer {
             let seen = (self.folder.as_path(), &state.roots[..]);
             state.running = Some(Running::start(&self.place, seen, &self.settings, self.gpu)?);
         }
+        let abrupt = state.abrupt;
         let Some(running) = &mut state.running else { return Err(ExternalError::Halted) };
+        running.abrupt = abrupt;
         let done = running.work(&self.settings, halt);
         if done.is_err() {
             state.stubborn = running.stubborn;

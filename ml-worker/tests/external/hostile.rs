@@ -112,6 +112,7 @@ fn what_is_no_update_is_a_code_on_the_chain() {
     let wrong = [
         ("nan", FailureCode::NotFinite),
         ("missing", FailureCode::SchemaMismatch),
+        ("more", FailureCode::SchemaMismatch),
         ("shape", FailureCode::SchemaMismatch),
         ("die", FailureCode::Internal),
     ];

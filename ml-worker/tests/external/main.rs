@@ -5,10 +5,13 @@
 mod support;
 
 mod asked;
+mod checked;
 mod compared;
 mod files;
 mod hostile;
+mod job;
 mod killed;
+mod packed;
 
 use consilium_aggregation::ModelFile;
 use consilium_ml_worker::{
@@ -50,12 +53,17 @@ fn code() -> Vec<u8> {
 
 /// The demo's study with this trainer, unscaled but standardised by each site's own rows.
 fn study(settings: &str, counts: bool) -> StudySpec {
+    StudyFile::parse(&study_text(settings, counts)).unwrap().spec()
+}
+
+/// Its file.
+fn study_text(settings: &str, counts: bool) -> String {
     let named = |bytes: &[u8]| {
         let NamedFile { root, len } = NamedFile::of(bytes);
         format!("{{ root = \"{root}\", len = {len} }}")
     };
     let integers = if counts { "integers = \"local\"\n" } else { "" };
-    let text = include_str!("../../../examples/breast-cancer/study.toml")
+    include_str!("../../../examples/breast-cancer/study.toml")
         .replace("seed = 1\n", &format!("seed = 1\ninitial = {}\n", named(&initial(counts))))
         .replace("scaling = \"swarm\"", "scaling = \"site\"")
         .replace("[model.dense]", "[model.external]")
@@ -65,8 +73,7 @@ fn study(settings: &str, counts: bool) -> StudySpec {
                 "code = {}\ntensors = [\"bias 1\", \"weight 1x30\"]\n{integers}[model.external.settings]\n{settings}",
                 named(&code())
             ),
-        );
-    StudyFile::parse(&text).unwrap().spec()
+        )
 }
 
 /// How this machine can hold a trainer, as sites.toml says it. At least one must be there.
@@ -152,6 +159,12 @@ fn two_rounds_in_one_process_that_keeps_its_state_give_updates_that_anyone_can_m
         let kept = fs::read(folder(&lab).join("local.safetensors")).unwrap();
         let kept = safetensors::SafeTensors::deserialize(&kept).unwrap();
         assert_eq!(kept.tensor("rounds").unwrap().data(), 2i64.to_le_bytes(), "{form}");
+        // and stays as each round has left it, for the round that is certified
+        for round in 1..=2i64 {
+            let kept = fs::read(folder(&lab).join(format!("local/{round:08}.safetensors"))).unwrap();
+            let kept = safetensors::SafeTensors::deserialize(&kept).unwrap();
+            assert_eq!(kept.tensor("rounds").unwrap().data(), round.to_le_bytes(), "{form}");
+        }
     }
 }
 

@@ -75,6 +75,15 @@ def misdeed(settings, job):
         if os.fork():
             open("state/asleep", "w").close()
         time.sleep(600)
+    elif kind in ("half", "tidy"):
+        # what is left of a round that was ended in the middle keeps it from another; a tidy one clears up where it is asked to end
+        def clear(*_):
+            os.remove("state/half")
+            os._exit(0)
+
+        if kind == "tidy":
+            signal.signal(signal.SIGTERM, clear)
+        open("state/half", "x").close()
     elif kind == "die":
         os._exit(3)
     elif kind == "print":
@@ -96,6 +105,8 @@ def work(job):
     if job["kind"] == "predict":
         # so that it can be seen which site's counter it was given
         bias += float(job["settings"].get("shift", 0)) * model.get("rounds", [0])[0]
+        if job["settings"].get("misdeed") == "dice":
+            bias += time.time() % 1
         write(job["output"], {"logits": ("F32", [len(x), 1], [score(row) for row in x])})
         return
     settings = job["settings"]
@@ -117,12 +128,16 @@ def work(job):
     kind = job["settings"].get("misdeed")
     counted = model.get("rounds", [0])[0] + 1
     tensors = {"weight": ("F32", [1, width], weight), "bias": ("F32", [1], [bias])}
+    if kind in ("half", "tidy"):
+        os.remove("state/half")
     if "rounds" in model:
         tensors["rounds"] = ("I64", [1], [counted])
     if kind == "nan":
         tensors["bias"] = ("F32", [1], [math.nan])
     elif kind == "missing":
         del tensors["bias"]
+    elif kind == "more":
+        tensors["deep"] = ("F32", [1], [0.0])
     elif kind == "shape":
         tensors["weight"] = ("F32", [width, 1], weight)
     write(job["output"], tensors)
