@@ -11,8 +11,13 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Mistakes of the page that are made with a network, in `e2e/tests/e2e/errors.rs`.
-const WITH_A_NETWORK: [&str; 2] = ["Enrolling in something that was not read", "Enrolling without having been invited"];
+/// Mistakes of the page that are made with a network, in `e2e/tests/e2e/errors.rs` and `private.rs` beside it.
+const WITH_A_NETWORK: [&str; 4] = [
+    "Enrolling in something that was not read",
+    "Enrolling without having been invited",
+    "Enrolling in a private study without a data set",
+    "A data set that has no budget on the chain",
+];
 /// What the page's folders would have been given: the ports that people see.
 const SHOWN: [u16; 8] = [30333, 9944, 9615, 8601, 30334, 9950, 9951, 9952];
 
@@ -148,13 +153,13 @@ fn each_mistake_that_needs_no_network_gives_the_message_of_the_page() {
         compare(&section.message, &in_order(&printed)).unwrap_or_else(|error| panic!("{}: {error}", section.title));
         made += 1;
     }
-    assert_eq!(made, 18);
+    assert_eq!(made, 20);
 }
 
 #[test]
-fn the_page_has_twenty_mistakes_and_each_says_what_to_do_or_where_to_read_on() {
+fn the_page_has_two_dozen_mistakes_and_each_says_what_to_do_or_where_to_read_on() {
     let page = page();
-    assert_eq!(page.len(), 20);
+    assert_eq!(page.len(), 24);
     for title in WITH_A_NETWORK {
         assert!(page.iter().any(|section| section.title == title), "{title}");
     }

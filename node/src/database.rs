@@ -19,7 +19,11 @@ const OTHER_STATES: &str = "Incompatible pruning modes";
 pub fn open(config: &mut Configuration) -> Result<impl Future<Output = ()> + Send + 'static, ServiceError> {
     let path = match &config.database {
         DatabaseSource::ParityDb { path } | DatabaseSource::Auto { paritydb_path: path, .. } => path.clone(),
-        other => return Err(ServiceError::Other(format!("--database: a chain is kept in paritydb, not in {other}"))),
+        other => {
+            return Err(ServiceError::Other(format!(
+                "--database: a chain is kept in paritydb, not in {other}: leave --database out"
+            )))
+        }
     };
     let Opened { store, fresh, failed } =
         Store::open(&path, Pace::default()).map_err(|error| unopened(&error, &path))?;
@@ -36,7 +40,10 @@ pub fn open(config: &mut Configuration) -> Result<impl Future<Output = ()> + Sen
 fn unopened(error: &parity_db::Error, path: &Path) -> ServiceError {
     let path = path.display();
     let text = match error {
-        parity_db::Error::Locked(_) => format!("the database at {path} is in use: a node with this --base-path runs already"),
+        parity_db::Error::Locked(_) => format!(
+            "the database at {path} is in use: a node with this --base-path runs already; end that one first, or give this one a folder \
+             of its own"
+        ),
         error => format!(
             "the database at {path} cannot be opened ({error}): see whether its disk is full or failing, and who owns that folder; if \
              neither is wrong, delete it, and the chain is fetched anew"
@@ -62,7 +69,35 @@ pub fn explained(error: ServiceError, base: &Path) -> sc_cli::Error {
 
 #[cfg(test)]
 mod tests {
+    use super::store::{unread, unwritten};
     use super::*;
+
+    /// A text as the page for operators shows it: each blank and each end of a line is one blank.
+    fn plain(text: &str) -> String {
+        text.replace("\n> ", " ").split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_page_of_mistakes_has_what_a_node_says_of_its_database() {
+        let page = plain(include_str!("../../docs/errors.md"));
+        let (dir, why) = (Path::new("DIR"), parity_db::Error::Corruption("WHY".into()));
+        let locked = parity_db::Error::Locked(std::io::Error::other("WHY"));
+        let text = format!("{OTHER_STATES} WHY");
+        let other = match explained(ChainError::StateDatabase(text.clone()).into(), Path::new("node")) {
+            sc_cli::Error::Input(said) => said.replace(&text, "WHY"),
+            other => panic!("{other}"),
+        };
+        // what the SDK puts before it is not on the page
+        let begins = "the database at";
+        let of = |error: &parity_db::Error| {
+            let said = unopened(error, dir).to_string();
+            said[said.find(begins).unwrap()..].to_owned()
+        };
+        for said in [of(&locked), of(&why), unread(dir, &why), unwritten(dir, &why), other] {
+            let said = plain(&said.replace(&why.to_string(), "WHY"));
+            assert!(page.contains(&said), "{said}");
+        }
+    }
 
     #[test]
     fn a_database_that_another_node_has_is_said_to_be_in_use() {

@@ -20,6 +20,16 @@ fn shell(dir: &Path, line: &str) -> (String, Option<i32>) {
     (String::from_utf8(output.stdout).unwrap(), output.status.code())
 }
 
+/// Makes one of the page's mistakes in a folder, with `hash` for the agreement that it names: what is printed is what the page says.
+#[track_caller]
+pub fn as_on_the_page(dir: &Path, title: &str, hash: &str) {
+    let page = sections(&workspace().join("docs/errors.md")).unwrap();
+    let section = page.iter().find(|section| section.title == title).unwrap_or_else(|| panic!("{title}: no section"));
+    let (said, code) = shell(dir, &section.command.replace("HASH", hash));
+    assert_eq!(code, Some(1), "{title}: {said}");
+    compare(&section.message, &without_hashes(&said)).unwrap_or_else(|error| panic!("{title}: {error}"));
+}
+
 #[test]
 fn an_agreement_that_was_not_read_and_a_site_that_was_not_invited_are_refused_in_the_page_s_words() {
     let scratch = tempfile::tempdir().unwrap();
@@ -41,16 +51,8 @@ fn an_agreement_that_was_not_read_and_a_site_that_was_not_invited_are_refused_in
     assert_eq!(registered["study"], 1);
     let agreement = registered["agreement"].as_str().unwrap().to_owned();
 
-    let page = sections(&workspace().join("docs/errors.md")).unwrap();
-    for (title, hash) in [
-        ("Enrolling in something that was not read", "00".repeat(32)),
-        ("Enrolling without having been invited", agreement),
-    ] {
-        let section = page.iter().find(|section| section.title == title).unwrap();
-        let (said, code) = shell(scratch.path(), &section.command.replace("HASH", &hash));
-        assert_eq!(code, Some(1), "{title}: {said}");
-        compare(&section.message, &without_hashes(&said)).unwrap_or_else(|error| panic!("{title}: {error}"));
-    }
+    as_on_the_page(scratch.path(), "Enrolling in something that was not read", &"00".repeat(32));
+    as_on_the_page(scratch.path(), "Enrolling without having been invited", &agreement);
     run.signal(Signal::SIGINT).unwrap();
     let outcome = run.finish(Duration::from_secs(60)).unwrap();
     assert!(outcome.orphans.is_empty(), "{:?}", outcome.orphans);

@@ -2,6 +2,7 @@
 //! that share the noise.
 
 use super::{
+    errors::as_on_the_page,
     liars::{names, nobody_dissents, report, round, same_model},
     SITES,
 };
@@ -12,6 +13,7 @@ use serde_json::Value;
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::symlink,
     path::Path,
     process::{Command, Stdio},
     time::Duration,
@@ -172,11 +174,12 @@ fn two_private_studies_on_the_same_rows_have_one_budget_that_site_and_chain_keep
         let all = ["study", "enrol", "1", "--agreement", agreement, "--data", data.to_str().unwrap(), "--dir", &folder];
         consilium(&[&all[..], &["--yes"], more].concat())
     };
-    // neither without a data set, nor with one that nobody has declared
-    let (code, said) = enrol(SITES[0], &[]);
-    assert!(code != 0 && said.contains("--dataset NAME"), "{said}");
-    let (code, said) = enrol(SITES[0], &["--dataset", "another", "--epsilon", "8"]);
-    assert!(code != 0 && said.contains("consilium budget declare another"), "{said}");
+    // neither without a data set, nor with one that nobody has declared; the page's alder is the first hospital
+    symlink(out.join(SITES[0]), scratch.path().join("alder")).unwrap();
+    fs::copy(out.join("data").join(format!("{}.csv", SITES[0])), scratch.path().join("north.csv")).unwrap();
+    for title in ["Enrolling in a private study without a data set", "A data set that has no budget on the chain"] {
+        as_on_the_page(scratch.path(), title, agreement);
+    }
     for site in SITES {
         // the people of one let their worker spend less than they have told the chain
         let epsilon = if site == SITES[3] { "4.2" } else { "4.5" };

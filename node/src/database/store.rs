@@ -126,13 +126,7 @@ impl Store {
 
     /// What a read has found. An error has no place to go to, and whoever read cannot go on without.
     fn found<T>(&self, read: parity_db::Result<T>) -> T {
-        read.unwrap_or_else(|error| {
-            panic!(
-                "the database at {} cannot be read ({error}): see whether the disk is failing; if it is not, delete that folder, \
-                 and the chain is fetched anew",
-                self.shared.path.display()
-            )
-        })
+        read.unwrap_or_else(|error| panic!("{}", unread(&self.shared.path, &error)))
     }
 }
 
@@ -250,11 +244,7 @@ impl Shared {
 
     /// Notes that nothing can be written any more.
     fn fail(&self, error: &parity_db::Error) {
-        let text = format!(
-            "the database at {} cannot be written ({error}): see whether its disk is full or failing, and start this node again; it \
-             goes on from what is on the disk",
-            self.path.display()
-        );
+        let text = unwritten(&self.path, error);
         log::error!("{text}");
         let mut state = self.state.lock();
         if let Some(tell) = state.tell.take() {
@@ -301,6 +291,24 @@ impl Database<H256> for Store {
     fn sanitize_key(&self, key: &mut Vec<u8>) {
         key.drain(..key.len().saturating_sub(HASH));
     }
+}
+
+/// What is said of a database that cannot be read.
+pub fn unread(path: &Path, error: &parity_db::Error) -> String {
+    format!(
+        "the database at {} cannot be read ({error}): see whether the disk is failing; if it is not, delete that folder, and the \
+         chain is fetched anew",
+        path.display()
+    )
+}
+
+/// What is said of one that cannot be written any more.
+pub fn unwritten(path: &Path, error: &parity_db::Error) -> String {
+    format!(
+        "the database at {} cannot be written ({error}): see whether its disk is full or failing, and start this node again; it \
+         goes on from what is on the disk",
+        path.display()
+    )
 }
 
 /// How the SDK lays its database out.
