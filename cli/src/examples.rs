@@ -143,7 +143,7 @@ mod tests {
     use super::*;
     use crate::Cli;
     use clap::CommandFactory;
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, fs, path::Path};
 
     /// The words of a line, as a shell reads it; with quotation marks, and nothing else that a shell knows.
     fn words(line: &str) -> Vec<String> {
@@ -209,5 +209,35 @@ mod tests {
         for (path, _) in EXAMPLES {
             assert!(there.contains(*path), "{path}");
         }
+    }
+
+    #[test]
+    fn commands_that_the_pages_name_are_there() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut pages: Vec<_> = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        pages.retain(|path| path.extension().is_some_and(|kind| kind == "md"));
+        pages.push(root.join("README.md"));
+        let (whole, mut count) = (Cli::command(), 0);
+        for page in pages {
+            let text = fs::read_to_string(&page).unwrap();
+            let lines = text.lines().filter(|line| !line.starts_with("```"));
+            for span in lines.flat_map(|line| line.split('`').skip(1).step_by(2)) {
+                let Some(first) = span.strip_prefix("consilium ").and_then(|rest| rest.split_whitespace().next())
+                else {
+                    continue;
+                };
+                if first.starts_with('-') {
+                    continue;
+                }
+                let told = format!("{}: `{span}`", page.display());
+                let group = whole.find_subcommand(first).unwrap_or_else(|| panic!("{told}: there is no such command"));
+                let second = span.split_whitespace().nth(2).filter(|word| *word != "…");
+                if let Some(second) = second.filter(|_| group.is_subcommand_required_set()) {
+                    assert!(group.find_subcommand(second).is_some(), "{told}: there is no such command");
+                }
+                count += 1;
+            }
+        }
+        assert!(count > 100, "only {count} were found");
     }
 }
