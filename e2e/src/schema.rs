@@ -1,5 +1,6 @@
 //! The documents of `--format json` as `docs/json.md` lists their keys, and whether a document has these and no others.
 
+use crate::workspace;
 use anyhow::{ensure, Context, Result};
 use serde_json::Value;
 use std::{collections::BTreeMap, fs, path::Path};
@@ -47,6 +48,15 @@ pub fn schemas(page: &Path) -> Result<BTreeMap<String, Schema>> {
     Ok(found)
 }
 
+/// What the page says of the document of a command.
+///
+/// # Errors
+/// It cannot be read, or has no such section.
+pub fn documented(command: &str) -> Result<Schema> {
+    let mut all = schemas(&workspace().join("docs/json.md"))?;
+    all.remove(command).with_context(|| format!("docs/json.md has no section `{command}`"))
+}
+
 /// A row ``| `key` | kind | what |``.
 fn row(line: &str) -> Result<(String, Row)> {
     let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
@@ -60,6 +70,15 @@ fn row(line: &str) -> Result<(String, Row)> {
 }
 
 impl Schema {
+    /// What the page says of a part of the document, as of the object at `rounds[].masked`.
+    pub fn part(&self, path: &str) -> Self {
+        let within = |(key, row): (&String, &Row)| {
+            let key = key.strip_prefix(path)?.strip_prefix('.')?;
+            Some((key.to_owned(), row.clone()))
+        };
+        Self { command: format!("{}, {path}", self.command), rows: self.rows.iter().filter_map(within).collect() }
+    }
+
     /// Whether a document has the keys that are listed, of these kinds, and no others.
     ///
     /// # Errors
@@ -159,8 +178,17 @@ mod tests {
             let said = first.check(&wrong).unwrap_err().to_string();
             assert!(said.contains(says), "{says} in {said}");
         }
+        let part = first.part("list[]");
+        part.check(&json!({ "x": "a" })).unwrap();
+        assert!(part.check(&json!({ "x": "a", "n": 1 })).is_err() && part.check(&json!({})).is_err());
         all["c"].check(&json!([{ "x": true }, { "x": false }])).unwrap();
         assert!(all["c"].check(&json!([{ "x": 1 }])).is_err());
+    }
+
+    #[test]
+    fn a_command_is_on_the_page_or_that_is_an_error() {
+        assert_eq!(documented("consilium studies").unwrap().command, "consilium studies");
+        assert!(documented("consilium nothing").unwrap_err().to_string().contains("no section"));
     }
 
     #[test]

@@ -217,6 +217,7 @@ mod tests {
         let words = told[0].words(&names);
         assert!(words.contains("from Birch: its data do not fit") && words.ends_with("(SchemaMismatch)"), "{words}");
         let document = told[0].json(&names);
+        consilium_e2e::schema::documented("consilium study N").unwrap().part("failed[]").check(&document).unwrap();
         assert_eq!((&document["site"], &document["round"]), (&json!("Birch"), &json!(3)));
     }
 

@@ -130,6 +130,11 @@ mod tests {
             assert!(said.contains(part), "{part} in {said}");
         }
         let document = json(&study, &[whole.clone(), short.clone()], &short, &names);
+        consilium_e2e::schema::documented("consilium study N")
+            .unwrap()
+            .part("rounds[].masked")
+            .check(&document)
+            .unwrap();
         assert_eq!(document["lost_since"]["round"], 1);
         assert_eq!((document["pairing"].as_u64(), document["pooled_loss"].as_f64()), (Some(5), Some(0.25)));
         assert!(pooled(&short).unwrap().contains("round 1: 0.2500"));

@@ -230,6 +230,7 @@ mod tests {
         assert!(lines.last().unwrap().contains("consilium study resume 4"), "{lines:?}");
         let stands = standstill(&study, None, 4, names).unwrap();
         let document = stands.json(stands.next(), names);
+        consilium_e2e::schema::documented("consilium study N").unwrap().part("standstill").check(&document).unwrap();
         assert_eq!((&document["reason"], &document["sites"][0]["done"]), (&json!("TooFewUpdates"), &json!(false)));
     }
 

@@ -1,12 +1,14 @@
 //! `consilium doctor`: whether everything is as it should be in an institution's folder, each thing on a line that passes or says
 //! what to do.
 
+mod clock;
+
 use super::{
     asked::{asked, newcomer},
     checks, identity,
     peers::peers,
     ports, proxy,
-    rpc::{Clock, Node},
+    rpc::Node,
     state::{is_up, now, State, Up},
     status::silent,
     studies::{self, worker_status},
@@ -18,27 +20,25 @@ use crate::{
         folder::{SiteSettings, TOKEN},
         modes::check_modes,
     },
+    options::Format,
     plain::{counted, seen, told},
     programs::Programs,
+    show::print_json,
 };
 use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
-use serde_json::Value;
+use serde_json::{json, Value};
 use std::{
     collections::BTreeSet,
     env, fs,
     io::Read,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// Memory in MiB that should be available.
 const MEMORY_MIB: u64 = 1_024;
-/// A block of the future by so much is refused by whoever keeps time; one so old says that none is made, or that this clock is
-/// ahead.
-const AHEAD_MS: i64 = 500;
-const OLD_MS: i64 = 30_000;
+
 /// What `doctor` takes.
 #[derive(Args)]
 pub struct Options {
@@ -48,6 +48,9 @@ pub struct Options {
     /// Folder of `consilium-node` and `ml-worker`. Left out: that of this program
     #[arg(long, value_name = "DIR")]
     bin_dir: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
 }
 
 /// What was found of one thing.
@@ -59,6 +62,20 @@ pub struct Line {
     pub well: bool,
     /// What was found, or what to mend, with what is not seen spelt out.
     pub words: String,
+}
+
+impl Line {
+    /// For people.
+    fn shown(&self) -> String {
+        let mark = if self.well { "ok  " } else { "MEND" };
+        format!("{mark}  {:<9} {}", self.what, self.words)
+    }
+}
+
+/// For programs.
+fn document(well: bool, lines: &[Line]) -> Value {
+    let line = |line: &Line| json!({ "what": line.what, "well": line.well, "words": line.words });
+    json!({ "well": well, "lines": lines.iter().map(line).collect::<Vec<_>>() })
 }
 
 /// What was found, handed on line by line; whether all passed.
@@ -84,11 +101,15 @@ impl Lines<'_> {
 /// There is no such folder.
 pub async fn run(options: &Options) -> Result<ExitCode> {
     let dir = whole(&options.dir)?;
-    let mut print = |Line { what, well, words }| match well {
-        true => out!("ok    {what:<9} {words}"),
-        false => out!("MEND  {what:<9} {words}"),
+    let mut found = Vec::new();
+    let mut each = |line: Line| match options.format {
+        Format::Text => out!("{}", line.shown()),
+        Format::Json => found.push(line),
     };
-    let well = look(&dir, options.bin_dir.as_deref(), &mut print).await?;
+    let well = look(&dir, options.bin_dir.as_deref(), &mut each).await?;
+    if options.format == Format::Json {
+        print_json(&document(well, &found))?;
+    }
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -153,7 +174,7 @@ async fn of_node(
     let own = identity::Own::read(dir);
     let peer = own.as_ref().ok().map(|own| own.peer.to_string());
     lines.put("node", in_step(node, genesis, peer.as_deref()).await);
-    lines.put("clock", clock(node).await);
+    lines.put("clock", clock::clock(node).await);
     let account = own.as_ref().ok().map(|own| own.account);
     let keys = async {
         match standing(node, &own?).await? {
@@ -205,45 +226,6 @@ async fn in_step(node: &Node, genesis: Option<&str>, peer: Option<&str>) -> Resu
         bail!("{where_it_is}; {why}");
     }
     Ok(format!("{where_it_is}, {}", counted(health.peers, "peer")))
-}
-
-/// What the others' clocks say of this machine's; where the node knows too few, the newest block's time says a little.
-async fn clock(node: &Node) -> Result<String> {
-    if let Some(verdict) = node.clock().await.ok().and_then(judge_by_others) {
-        return verdict;
-    }
-    let at = node.best().await?;
-    let time = node.time(&at).await?.context("the chain has no time yet: wait for its first block")?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("this machine's clock is before 1970")?;
-    judge_clock(i64::try_from(now.as_millis())?.saturating_sub(i64::try_from(time)?))
-}
-
-/// What the node has found by comparing clocks; nothing where it knows fewer than two others.
-fn judge_by_others(clock: Clock) -> Option<Result<String>> {
-    let Clock { offset_seconds, others, apart_seconds, warning } = clock;
-    if let Some(warning) = warning {
-        return Some(Err(anyhow::anyhow!(warning)));
-    }
-    let (off, apart) = (offset_seconds?.abs(), apart_seconds.unwrap_or_default());
-    Some(Ok(format!("{off:.2} s off the middle of {others} other institutions' clocks, which lie {apart:.2} s apart")))
-}
-
-/// What the age of the newest block says of this machine's clock.
-fn judge_clock(age_ms: i64) -> Result<String> {
-    let seconds = age_ms as f64 / 1_000.0;
-    if age_ms < -AHEAD_MS {
-        bail!(
-            "the newest block is of {:.1} s in the future: this machine's clock is behind; set it (timedatectl)",
-            -seconds
-        );
-    }
-    if age_ms > OLD_MS {
-        bail!(
-            "the newest block is {seconds:.0} s old: no block was made since, or this machine's clock is ahead: look at \
-             `timedatectl`, and ask another institution for its newest block"
-        );
-    }
-    Ok(format!("the newest block is {} s old", consilium_study::fixed(seconds, 1)))
 }
 
 fn memory() -> Result<String> {
@@ -343,33 +325,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_is_judged_by_others_where_two_are_known() {
-        let clock = |offset_seconds, others, warning: Option<&str>| Clock {
-            offset_seconds,
-            others,
-            apart_seconds: offset_seconds.map(|_| 0.04),
-            warning: warning.map(str::to_owned),
-        };
-        assert!(judge_by_others(clock(None, 0, None)).is_none());
-        let good = judge_by_others(clock(Some(-0.02), 3, None)).unwrap().unwrap();
-        assert_eq!(good, "0.02 s off the middle of 3 other institutions' clocks, which lie 0.04 s apart");
-        let words = "this machine's clock is 10.2 s ahead";
-        assert_eq!(judge_by_others(clock(Some(10.2), 3, Some(words))).unwrap().unwrap_err().to_string(), words);
-    }
-
-    #[test]
-    fn a_clock_is_judged_by_the_newest_block_s_age() {
-        for good in [-500, -20, 0, 30_000] {
-            let said = judge_clock(good).unwrap();
-            assert!(!said.contains("-0.0"), "{said}");
-        }
-        let error = judge_clock(-10_200).unwrap_err().to_string();
-        assert!(error.contains("10.2 s in the future") && error.contains("behind"), "{error}");
-        let error = judge_clock(60_000).unwrap_err().to_string();
-        assert!(error.contains("60 s old") && error.contains("ahead"), "{error}");
-    }
-
-    #[test]
     fn tables_that_cannot_be_read_are_named() {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path();
@@ -381,6 +336,17 @@ mod tests {
         assert!(tables(dir).unwrap().starts_with("1 table can"));
         fs::write(dir.join("sites.toml"), "[[study]\n").unwrap();
         assert!(tables(dir).unwrap_err().to_string().contains("names no data"));
+    }
+
+    #[test]
+    fn a_line_begins_with_how_it_is_and_programs_learn_the_same() {
+        let line = |well| Line { what: "disk", well, words: "9.1 GiB free".into() };
+        assert_eq!(line(true).shown(), "ok    disk      9.1 GiB free");
+        assert_eq!(line(false).shown(), "MEND  disk      9.1 GiB free");
+        let told = document(false, &[line(true), line(false)]);
+        consilium_e2e::schema::documented("consilium doctor").unwrap().check(&told).unwrap();
+        assert_eq!((&told["well"], &told["lines"][1]["well"]), (&json!(false), &json!(false)));
+        assert_eq!(told["lines"][0], json!({ "what": "disk", "well": true, "words": "9.1 GiB free" }));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::STUDY;
 use consilium_e2e::{
     bin_dir, free_port,
-    schema::{schemas, Schema},
+    schema::{documented, schemas, Schema},
     workspace, Run,
 };
 use nix::sys::signal::Signal;
@@ -17,6 +17,33 @@ use std::{
     process::{Command, Stdio},
     time::Duration,
 };
+
+/// Sections whose commands take a network of another kind, and the tests that compare them there.
+const ELSEWHERE: [(&str, &str); 9] = [
+    ("consilium study watch", "cli/src/study/watch/tests.rs"),
+    ("consilium study accept", "e2e/tests/e2e/liars.rs"),
+    ("consilium budget show", "e2e/tests/e2e/private.rs"),
+    ("consilium budget audit", "e2e/tests/e2e/private.rs"),
+    ("consilium upgrade apply", "e2e/tests/e2e/story.rs"),
+    ("consilium recover propose", "e2e/tests/e2e/lost.rs"),
+    ("consilium recover sign", "e2e/tests/e2e/lost.rs"),
+    ("consilium recover show", "e2e/tests/e2e/lost.rs"),
+    ("consilium recover send", "e2e/tests/e2e/lost.rs"),
+];
+
+/// A document has the keys of its section, and no others.
+#[track_caller]
+pub fn fits(section: &str, document: &Value) {
+    documented(section).unwrap().check(document).unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn what_takes_another_network_is_compared_where_there_is_one() {
+    for (section, file) in ELSEWHERE {
+        let text = fs::read_to_string(workspace().join(file)).unwrap();
+        assert!(text.contains(&format!("\"{section}\"")), "{file} does not compare {section}");
+    }
+}
 
 /// Sections of the page, and which of them were compared.
 struct Page {
@@ -80,6 +107,8 @@ fn what_is_printed_for_programs_has_the_keys_of_the_page() {
     says("consilium study fetch", &["study", "fetch", "0", "--dir", a, "--out", "model"]);
     says("consilium study reasons", &["study", "reasons", "0", "--round", "2", "--dir", a]);
     says("consilium report N", &["report", "0", "--dir", a]);
+    let figures = says("consilium study figures", &["study", "figures", "0", "--dir", a, "--out", "figures.json"]);
+    assert_eq!(figures["signed"]["study"], 0, "{figures:#}");
 
     // one that enrols
     let file = workspace().join("examples/own-csv/study.toml");
@@ -102,11 +131,22 @@ fn what_is_printed_for_programs_has_the_keys_of_the_page() {
     says("consilium addresses set", &["addresses", "set", "--none", "--dir", a]);
     says("consilium propose", &["propose", "flags", "hospital-d", "--participant", "no", "--dir", a]);
     assert_eq!(says("consilium motions", &["motions", "--url", &url])["open"].as_array().unwrap().len(), 1);
+    assert_eq!(says("consilium motions N", &["motions", "0", "--url", &url])["needed"], 3);
     assert_eq!(says("consilium propose", &["vote", "0", "aye", "--dir", b])["ayes"], 2);
     let decided = says("consilium propose", &["vote", "0", "aye", "--dir", "out/hospital-c"]);
     assert!(decided["outcome"].is_string(), "{decided}");
     assert_eq!(says("consilium motions", &["motions", "--url", &url])["decided"].as_array().unwrap().len(), 1);
+    assert!(says("consilium motions N", &["motions", "0", "--url", &url])["outcome"].is_string());
     says("consilium upgrade status", &["upgrade", "status", "--url", &url]);
+
+    // a data set's budget
+    let of = |what: &str, more: &[&str]| {
+        let limit = [&["budget", what, "oncology-2026", "--dir", a, "--epsilon"][..], more].concat();
+        says("consilium budget declare", &limit)["limit_micro"].as_u64()
+    };
+    assert_eq!(of("declare", &["8", "--unit", "patient"]), Some(8_000_000));
+    assert_eq!(of("lower", &["6"]), Some(6_000_000));
+    assert_eq!(of("raise", &["9"]), Some(9_000_000));
 
     // what an institution does with its own keys, and leaving
     let d = "out/hospital-d";
@@ -120,12 +160,15 @@ fn what_is_printed_for_programs_has_the_keys_of_the_page() {
 
     // folders and cards
     says("consilium up --status", &["up", "--status", "--dir", a]);
+    assert!(says("consilium doctor", &["doctor", "--dir", a])["lines"].as_array().unwrap().len() > 5);
     says("consilium card", &["card", a]);
     let found =
         ["found", "--consortium", "local", "--cards", "out/cards", "--out", "again.json", "--private-addresses"];
     says("consilium found", &found);
+    let elsewhere = |section: &String| ELSEWHERE.iter().any(|(other, _)| other == section);
+    let compared = page.compared.borrow();
     let missed: Vec<&String> =
-        page.schemas.keys().filter(|section| !page.compared.borrow().contains(*section)).collect();
+        page.schemas.keys().filter(|section| !compared.contains(*section) && !elsewhere(section)).collect();
     assert!(missed.is_empty(), "sections of the page that nothing was compared with: {missed:?}");
 
     run.signal(Signal::SIGINT).unwrap();

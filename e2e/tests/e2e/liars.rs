@@ -1,6 +1,6 @@
 //! Liars among real processes: four institutions, each lie told by one of them, and what more than one could do.
 
-use super::{SITES, STUDY};
+use super::{json::fits, SITES, STUDY};
 use consilium_e2e::{bin_dir, free_port, Run};
 use consilium_primitives::rules::FETCH_SLACK;
 use serde_json::Value;
@@ -204,7 +204,10 @@ fn against_more_liars_than_agreed_an_honest_site_stops_keeps_the_proof_and_goes_
     let accept = |round: &str| {
         let mut command = Command::new(bin_dir().unwrap().join("consilium"));
         command.args(["study", "accept", "0", "--round", round, "--url", &url, "--dir", dir.to_str().unwrap()]);
-        let output = command.output().unwrap();
+        let output = command.args(["--format", "json"]).output().unwrap();
+        if output.status.success() {
+            fits("consilium study accept", &serde_json::from_slice(&output.stdout).unwrap());
+        }
         let said = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8_lossy(&said).into_owned())
     };

@@ -1,7 +1,10 @@
 //! Validators that are gone for good: two of five, without which a majority goes on by motions, and two of four, without which
 //! nothing can be voted on any more.
 
-use super::house::{all_up, demo_data, founders, motion, same_model, study, study_file, text, Clock, House};
+use super::{
+    house::{all_up, demo_data, founders, motion, same_model, study, study_file, text, Clock, House},
+    json::fits,
+};
 use consilium_e2e::hosts::Hosts;
 use serde_json::Value;
 use std::{
@@ -94,8 +97,11 @@ fn when_half_are_gone_those_who_remain_go_on_by_a_recovery_that_both_have_signed
 
     // what one has signed is not enough for its node, nor what says more than the chain
     let (draft, done) = (at.join("draft.json"), at.join("recovery.json"));
-    mary.done(&["recover", "propose", "--lost", "hill", "--lost", "lake", "--out", text(&draft), "--dir", mary.dir()]);
+    let propose =
+        ["recover", "propose", "--lost", "hill", "--lost", "lake", "--out", text(&draft), "--dir", mary.dir()];
+    fits("consilium recover propose", &mary.json(&propose));
     let shown = john.json(&["recover", "show", text(&draft)]);
+    fits("consilium recover show", &shown);
     let written: Value = serde_json::from_slice(&fs::read(&draft).unwrap()).unwrap();
     assert!(written["sets"][0]["signalled"]["number"].as_u64() > Some(0), "{written:#}");
     assert_eq!((&shown["missing"], &shown["refused"]), (&serde_json::json!(["st-john"]), &"TooFewConsents".into()));
@@ -114,7 +120,7 @@ fn when_half_are_gone_those_who_remain_go_on_by_a_recovery_that_both_have_signed
     clock.step("wrong and unsigned recoveries are refused");
 
     fs::copy(&draft, &done).unwrap();
-    john.done(&["recover", "sign", text(&done), "--dir", john.dir()]);
+    fits("consilium recover sign", &john.json(&["recover", "sign", text(&done), "--dir", john.dir()]));
     for house in [mary, john] {
         house.done(&["recover", "take", text(&done), "--dir", house.dir()]);
         house.again();
@@ -123,9 +129,11 @@ fn when_half_are_gone_those_who_remain_go_on_by_a_recovery_that_both_have_signed
     goes_on(john);
     clock.step("both nodes have taken up the recovery, and finality goes on");
 
-    mary.until("the lost were silent for long enough", || {
-        mary.run(&["recover", "send", text(&done), "--dir", mary.dir()]).status.success().then_some(())
+    let sent = mary.until("the lost were silent for long enough", || {
+        let output = mary.run(&["recover", "send", text(&done), "--dir", mary.dir(), "--format", "json"]);
+        output.status.success().then_some(output.stdout)
     });
+    fits("consilium recover send", &serde_json::from_slice(&sent).unwrap());
     for name in ["hill", "lakeside"] {
         assert!(john.until("it is taken out", || john.institution(name).is_none().then_some(true)));
     }

@@ -3,6 +3,7 @@
 mod shared;
 
 use super::{
+    json::fits,
     liars::{dropped, names, nobody_dissents, report, round, same_model},
     SITES, STUDY,
 };
@@ -117,6 +118,14 @@ fn run(scratch: &Path, rounds: &str, liars: &str) -> (PathBuf, Value, Trained) {
     let (code, audited) = audit(&url, &blobs);
     assert_eq!(code, 0, "{audited:#}");
     assert!(audited["merges_recomputed"].as_u64() >= Some(3), "{audited:#}");
+    let mut command = Command::new(bin_dir().unwrap().join("consilium"));
+    let output = command.args(["study", "0", "--url", &url, "--format", "json"]).output().unwrap();
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    fits("consilium study N", &shown);
+    assert!(
+        shown["rounds"].as_array().unwrap().iter().any(|round| round["masked"]["partners"].is_array()),
+        "{shown:#}"
+    );
     run.signal(Signal::SIGINT).unwrap();
     let outcome = run.finish(Duration::from_secs(60)).unwrap();
     assert!(outcome.orphans.is_empty(), "left running: {:?}", outcome.orphans);

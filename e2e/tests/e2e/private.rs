@@ -3,6 +3,7 @@
 
 use super::{
     errors::as_on_the_page,
+    json::fits,
     liars::{names, nobody_dissents, report, round, same_model},
     SITES,
 };
@@ -63,6 +64,7 @@ fn ledger(out: &Path, site: &str) -> (usize, [u64; 16]) {
 fn both_agree(out: &Path, site: &str) -> usize {
     let dir = out.join(site);
     let shown = json(&["budget", "show", "--dir", dir.to_str().unwrap(), "--chain"]);
+    fits("consilium budget show", &shown);
     let chain = &shown[0]["chain"];
     let (rounds, own) = ledger(out, site);
     assert_eq!(numbers(&chain["spent"]), own, "{site}: {shown:#}");
@@ -75,6 +77,7 @@ fn both_agree(out: &Path, site: &str) -> usize {
 /// What the sum of all studies comes to, held against each site's budget: each has one, for so many rounds of these studies.
 fn sums_are_right(url: &str, rounds: &[&[u64]]) {
     let sums = json(&["budget", "audit", "--url", url]);
+    fits("consilium budget audit", &sums);
     assert_eq!((&sums["verdict"], sums["exit_code"].as_u64()), (&Value::from("verified"), Some(0)), "{sums:#}");
     let sets = sums["datasets"].as_array().unwrap();
     assert_eq!(sets.len(), SITES.len(), "{sums:#}");
@@ -89,7 +92,9 @@ fn sums_are_right(url: &str, rounds: &[&[u64]]) {
 
 /// What a study says that it has spent at each site, against the chain's own sum; its account.
 fn accounted(number: &str, url: &str, out: &Path, rounds: &[u64]) -> Value {
-    let privacy = json(&["study", number, "--url", url])["privacy"].clone();
+    let study = json(&["study", number, "--url", url]);
+    fits("consilium study N", &study);
+    let privacy = &study["privacy"];
     assert_eq!(
         (&privacy["promised_micro"], &privacy["delta_exp"]),
         (&Value::from(4_000_000), &Value::from(5)),
@@ -103,7 +108,7 @@ fn accounted(number: &str, url: &str, out: &Path, rounds: &[u64]) -> Value {
         assert_eq!(told["spent_micro"].as_u64(), epsilon_micro(&own, 5), "{privacy:#}");
         assert_eq!(told["limit_micro"].as_u64(), Some(LIMIT_MICRO), "{privacy:#}");
     }
-    privacy
+    privacy.clone()
 }
 
 fn audited(number: &str, url: &str, out: &Path) -> Value {
@@ -193,6 +198,9 @@ fn two_private_studies_on_the_same_rows_have_one_budget_that_site_and_chain_keep
         study["phase"].as_str().is_some_and(|phase| phase.starts_with("paused"))
     };
     run.until(MINUTES, paused).unwrap();
+    let stands = json(&["study", "1", "--dir", &proposer]);
+    fits("consilium study N", &stands);
+    assert!(stands["standstill"]["next"].is_string(), "{stands:#}");
 
     // it has trained as long as there was room, at each site by whichever limit is less, and not a round longer
     let rounds: Vec<usize> = SITES.iter().map(|site| both_agree(&out, site)).collect();

@@ -2,7 +2,10 @@
 //! files. Nothing is set by an environment variable, no call is made by hand, no JSON is edited; `sites.toml` is written as a
 //! site's people write it.
 
-use super::house::{all_up, demo_data, founders, motion, same_model, study, study_file, text, Clock, House};
+use super::{
+    house::{all_up, demo_data, founders, motion, same_model, study, study_file, text, Clock, House},
+    json::fits,
+};
 use consilium_e2e::{hosts::Hosts, runtime};
 use serde_json::Value;
 use std::{fs, time::Instant};
@@ -85,6 +88,7 @@ fn hospitals_found_govern_guard_and_repair_a_chain_of_their_own() {
     });
     let before = lake.json(&["upgrade", "status"])["version"].as_u64().unwrap();
     let applied = newcomer.json(&["upgrade", "apply", "--wasm", wasm]);
+    fits("consilium upgrade apply", &applied);
     let (block, version) = (applied["block"].as_u64().unwrap(), applied["version"].as_u64().unwrap());
     assert!(version > before, "{applied}");
     lake.until("the new runtime", || {

@@ -162,6 +162,7 @@ fn blocks_to_come_have_times_by_the_slots() {
     );
     assert_eq!(unknown.since(980), 1_700_000_000_000 - 20 * 500);
     let document = waiting.json(&known, &Names::new());
+    consilium_e2e::schema::documented("consilium study N").unwrap().part("waiting").check(&document).unwrap();
     assert!(lines[3].starts_with("  sooner, from block ") && lines[3].contains("without who is late"), "{lines:?}");
     assert_eq!(document["sooner"]["words"], waiting.sooner.as_ref().unwrap().1.as_str());
     assert_eq!(document["until"], json!({ "block": 1_200, "time_ms": 1_700_000_100_000u64 }));

@@ -200,6 +200,7 @@ fn commands_and_programs_get_the_same_facts() {
         assert_eq!(environment[key], value, "{key}");
     }
     let document = now.json("round", &made.world.history.names);
+    consilium_e2e::schema::documented("consilium study watch").unwrap().check(&document).unwrap();
     assert_eq!(
         document["closed"][0],
         json!({ "round": 2, "updates": 3, "without": [], "void": false, "took_ms": 20_000 })
