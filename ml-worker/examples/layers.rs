@@ -60,10 +60,10 @@ fn convolution(channels: usize, side: usize, filters: usize, wanted: bool) {
     let dy = numbers(BATCH * filters * side * side);
     let (mut y, mut dx, mut kept) = (dy.clone(), vec![0.0; if wanted { x.len() } else { 0 }], Vec::new());
     let (mut dw, mut db) = (weight.clone(), bias.clone());
-    let forward = time(|| conv::forward(&conv, &mut y, &x, &weight, &bias, true, &mut kept));
+    let forward = time(|| conv::forward(&conv, &mut y, &x, &weight, &bias, true, &mut kept, &mut Vec::new()));
     let backward = time(|| {
         let (y, into) = (Some(&y[..]), Into::Set);
-        conv::backward(&conv, &mut dx, &dy, y, &x, &weight, &mut dw, &mut db, &mut kept, wanted, into);
+        conv::backward(&conv, &mut dx, (&dy, &[]), y, &x, &weight, &mut dw, &mut db, &mut kept, wanted, into);
     });
     line(&format!("conv {channels} -> {filters}, {side}x{side}"), forward, backward);
 }

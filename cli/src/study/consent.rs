@@ -339,6 +339,7 @@ mod tests {
             names: &world.history.names,
             looked: None,
             samples: Some(70),
+            cost: &[],
         };
         let all = screen.lines().join("\n");
         for part in [
@@ -365,6 +366,7 @@ mod tests {
             names: &world.history.names,
             looked: None,
             samples: Some(70),
+            cost: &[],
         };
         let text = screen.lines().join("\n");
         let code = &spec.model.external().unwrap().code.root;

@@ -66,7 +66,7 @@ fn sites_that_share_noise_give_away_a_sum_alone_and_are_charged_for_it_once() {
     let liars = "hospital-d=gone-before-keys@2";
     let mut run = Run::with_liars(scratch.path(), &[&what[..], &how].concat(), liars).unwrap();
     let over = |run: &Run| {
-        trained.look(&out);
+        trained.look(&out, &SITES);
         run.said().contains("the network keeps running")
     };
     run.until(MINUTES, over).unwrap();

@@ -20,7 +20,7 @@ fn every() -> Net {
 /// What layers do, those inside of others included. Who adds an operation names it here.
 fn kinds(nodes: &[Node], all: &mut BTreeSet<&'static str>) {
     for node in nodes {
-        all.insert(match &node.op {
+        let kind = match &node.op {
             Op::Dense { .. } => "dense",
             Op::Conv2d { .. } => "conv2d",
             Op::MaxPool { .. } => "max_pool",
@@ -35,7 +35,8 @@ fn kinds(nodes: &[Node], all: &mut BTreeSet<&'static str>) {
                 kinds(shortcut, all);
                 "residual"
             }
-        });
+        };
+        all.insert(kind);
     }
 }
 

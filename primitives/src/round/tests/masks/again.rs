@@ -42,7 +42,7 @@ fn play(schedule: u64, rule: Rule, tally: &mut Tally) {
     (game.rule, game.mishaps) = (rule, true);
     // in every other schedule some of them draw the order of their rows anew in each round
     let all = (1 << members) - 1;
-    game.again = if schedule % 2 == 0 { all } else { game.below(1 << members) as Mask };
+    game.again = if schedule.is_multiple_of(2) { all } else { game.below(1 << members) as Mask };
     for step in 0..2 * STEPS {
         if step == STEPS {
             game.second_study();
