@@ -1,9 +1,10 @@
 //! An example for each command, at the end of its `--help` and of its manual page.
 
 use clap::Command;
+use consilium_program::{with_examples, Examples};
 
 /// Commands, and lines that can be typed for them, in the words of the README's two hospitals: folders `alder` and `birch`.
-const EXAMPLES: &[(&str, &[&str])] = &[
+const EXAMPLES: &Examples = &[
     ("init", &["consilium init --consortium north-lungs --name \"Alder Clinic\" --dir alder"]),
     ("card", &["consilium card birch/card.json"]),
     ("card sign", &["consilium card sign card.unsigned.json --key institution.key"]),
@@ -107,20 +108,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 
 /// The command line with each command's examples below its options.
 pub fn with(command: Command) -> Command {
-    within(command, "")
-}
-
-fn within(command: Command, path: &str) -> Command {
-    command.mut_subcommands(|sub| {
-        let path = format!("{path} {}", sub.get_name()).trim_start().to_owned();
-        let found = EXAMPLES.iter().find(|(of, _)| *of == path);
-        let sub = within(sub, &path);
-        match found {
-            Some((_, [line])) => sub.after_help(format!("Example:\n  {line}")),
-            Some((_, lines)) => sub.after_help(format!("Examples:\n  {}", lines.join("\n  "))),
-            None => sub,
-        }
-    })
+    with_examples(command, EXAMPLES)
 }
 
 /// The first example of the command that these words begin with, for whoever has left something out.
@@ -143,53 +131,18 @@ mod tests {
     use super::*;
     use crate::Cli;
     use clap::CommandFactory;
-    use std::{collections::BTreeSet, fs, path::Path};
-
-    /// The words of a line, as a shell reads it; with quotation marks, and nothing else that a shell knows.
-    fn words(line: &str) -> Vec<String> {
-        let mut words = Vec::new();
-        for (at, part) in line.split('"').enumerate() {
-            if at % 2 == 1 {
-                words.push(part.to_owned());
-            } else {
-                words.extend(part.split_whitespace().map(str::to_owned));
-            }
-        }
-        words
-    }
-
-    /// Every command that does something by itself, by its path, with what stands below its options.
-    fn commands(command: &Command, path: &str, found: &mut Vec<(String, Option<String>)>) {
-        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
-            let path = format!("{path} {}", sub.get_name()).trim_start().to_owned();
-            if !sub.is_subcommand_required_set() {
-                found.push((path.clone(), sub.get_after_help().map(ToString::to_string)));
-            }
-            commands(sub, &path, found);
-        }
-    }
+    use consilium_program::wrong_examples;
+    use std::{fs, path::Path};
 
     #[test]
     fn every_command_has_an_example_that_its_own_line_takes() {
-        let whole = with(Cli::command());
-        let mut all = Vec::new();
-        commands(&whole, "", &mut all);
-        assert!(all.len() > 40, "{all:?}");
-        for (path, text) in all {
-            let text = text.unwrap_or_else(|| panic!("{path}: no example"));
-            let mut lines = text.lines();
-            assert!(lines.next().is_some_and(|line| line.starts_with("Example")), "{path}: {text}");
-            for line in lines {
-                assert!(line.trim().starts_with(&format!("consilium {path}")), "{path}: {line}");
-                let parsed = whole.clone().try_get_matches_from(words(line));
-                assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
-            }
-        }
+        assert_eq!(wrong_examples(&with(Cli::command()), EXAMPLES), Vec::<String>::new());
+        assert!(EXAMPLES.len() > 40);
     }
 
     #[test]
     fn what_was_typed_finds_the_example_of_its_command() {
-        let of = |line: &str| of_typed(&words(line));
+        let of = |line: &str| of_typed(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
         for (line, example) in [
             ("study fetch 0 --dir alder", "consilium study fetch 0 "),
             ("study fetch", "consilium study fetch 0 "),
@@ -199,16 +152,6 @@ mod tests {
             assert!(of(line).is_some_and(|found| found.starts_with(example)), "{line}: {:?}", of(line));
         }
         assert_eq!([of(""), of("nothing"), of("propose")], [None; 3]);
-    }
-
-    #[test]
-    fn no_example_is_of_a_command_that_is_not_there() {
-        let mut all = Vec::new();
-        commands(&Cli::command(), "", &mut all);
-        let there: BTreeSet<String> = all.into_iter().map(|(path, _)| path).collect();
-        for (path, _) in EXAMPLES {
-            assert!(there.contains(*path), "{path}");
-        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `ml-worker`: see `ml-worker --help`.
 
 mod commands;
+mod examples;
 
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -155,7 +156,7 @@ struct Folder {
 
 /// The whole command line, as this build describes itself.
 fn command_line() -> clap::Command {
-    Cli::command().version(version!().to_string())
+    examples::with(Cli::command()).version(version!().to_string())
 }
 
 fn main() -> ExitCode {

@@ -13,10 +13,6 @@ use consilium_study::DataSpec;
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  ml-worker export --model model --onnx model.onnx\n  ml-worker export --model model --onnx model.onnx \
-                        --data export.csv"
-)]
 pub struct Export {
     /// Folder of the model, which `train` or `pack` has written
     #[arg(long, value_name = "DIR")]

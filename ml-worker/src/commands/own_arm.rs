@@ -25,10 +25,6 @@ use std::{
 };
 
 #[derive(Args)]
-#[command(
-    after_help = "Example:\n  ml-worker own-arm --spec model/spec.json --model model/model.safetensors --statistics \
-                        model/statistics.safetensors --rounds 10 --canonical 9 --data export.csv --secret worker/secret > figures.json"
-)]
 pub struct OwnArm {
     /// The specification, in canonical form
     #[arg(long, value_name = "FILE")]

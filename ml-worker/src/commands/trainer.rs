@@ -60,7 +60,6 @@ pub enum Trainer {
         frozen: Vec<String>,
     },
     /// Puts a file that a study names into a blob store, under its hash, for the courier to give to the study's participants
-    #[command(after_help = "Example:\n  ml-worker trainer put trainer.tar --blobs alder/blobs")]
     Put {
         /// The file: a trainer's archive, or one that a study begins with
         #[arg(value_name = "FILE")]
@@ -70,7 +69,6 @@ pub enum Trainer {
         blobs: PathBuf,
     },
     /// Unpacks a trainer's code that the courier has brought, to read it before it is allowed; runs nothing of it
-    #[command(after_help = "Example:\n  ml-worker trainer unpack HASH --blobs alder/blobs --out trainer-code")]
     Unpack {
         /// Hash of the archive, as the study's specification and the node's log name it
         #[arg(value_name = "HASH")]
