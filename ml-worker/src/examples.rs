@@ -3,7 +3,7 @@
 use clap::Command;
 use consilium_program::{with_examples, Examples};
 
-/// Commands, and lines that can be typed for them: with a study file and a table, or in the folder of the README's Alder Clinic.
+/// Commands, and lines that can be typed for them: with a study file and a table, or beside the README's folder `alder`.
 const EXAMPLES: &Examples = &[
     (
         "train",
@@ -20,10 +20,7 @@ const EXAMPLES: &Examples = &[
         ],
     ),
     ("predict", &["ml-worker predict --model model --data new.csv --out predictions.csv"]),
-    (
-        "pack",
-        &["ml-worker pack --dir model --out model/ready --data alder.csv --secret alder/worker/secret"],
-    ),
+    ("pack", &["ml-worker pack --dir model --out model/ready --data alder.csv --secret alder/worker/secret"]),
     (
         "export",
         &[
@@ -32,10 +29,7 @@ const EXAMPLES: &Examples = &[
         ],
     ),
     ("inspect", &["ml-worker inspect --study study.toml", "ml-worker inspect --model model"]),
-    (
-        "preflight",
-        &["ml-worker preflight --study study.toml --data alder.csv --secret alder/worker/secret"],
-    ),
+    ("preflight", &["ml-worker preflight --study study.toml --data alder.csv --secret alder/worker/secret"]),
     ("columns", &["ml-worker columns --data genes.csv --named diagnosis --named patient"]),
     ("survey", &["ml-worker survey --data alder.csv --label admitted"]),
     ("purge", &["ml-worker purge --dir alder/worker"]),
@@ -43,18 +37,19 @@ const EXAMPLES: &Examples = &[
     ("trainer pack", &["ml-worker trainer pack our-trainer --out trainer.tar"]),
     (
         "trainer describe",
-        &["ml-worker trainer describe initial.safetensors", "ml-worker trainer describe initial.safetensors --local head."],
+        &[
+            "ml-worker trainer describe initial.safetensors",
+            "ml-worker trainer describe initial.safetensors --local head.",
+        ],
     ),
     (
         "trainer check",
-        &["ml-worker trainer check --study study.toml --code our-trainer --initial initial.safetensors --trainer trainer.toml"],
+        &["ml-worker trainer check --study study.toml --code our-trainer --initial initial.safetensors \
+           --trainer trainer.toml"],
     ),
     ("trainer put", &["ml-worker trainer put trainer.tar --blobs alder/blobs"]),
     ("trainer unpack", &["ml-worker trainer unpack HASH --blobs alder/blobs --out trainer-code"]),
-    (
-        "serve",
-        &["ml-worker serve --dir worker --blobs blobs --token-file token --sites sites.toml"],
-    ),
+    ("serve", &["ml-worker serve --dir worker --blobs blobs --token-file token --sites sites.toml"]),
     ("hold", &["ml-worker hold --dir alder/worker"]),
     ("resume", &["ml-worker resume --dir alder/worker"]),
     ("accept-data", &["ml-worker accept-data --dir alder/worker --sites alder/sites.toml --agreement HASH"]),
@@ -65,10 +60,8 @@ const EXAMPLES: &Examples = &[
     ("compare", &["ml-worker compare --spec spec.json --rules rules.json --sites sites.json"]),
     (
         "own-arm",
-        &[
-            "ml-worker own-arm --spec spec.json --model model.safetensors --statistics statistics.safetensors --rounds 10 --canonical 9 --data \
-             alder.csv --secret alder/worker/secret > figures.json",
-        ],
+        &["ml-worker own-arm --spec spec.json --model model.safetensors --statistics statistics.safetensors \
+             --rounds 10 --canonical 9 --data alder.csv --secret alder/worker/secret > figures.json"],
     ),
     (
         "table",
