@@ -34,8 +34,7 @@ fn a_study_goes_on_from_the_model_of_an_earlier_one_at_a_desk_and_at_a_worker() 
     let model = fs::read(at("first/model.safetensors")).unwrap();
 
     let said = String::from_utf8(says(&words("trainer describe ./first/model.safetensors"))).unwrap();
-    let line = said.lines().next().unwrap();
-    assert!(line.starts_with("initial = { root = "), "{said}");
+    let line = said.lines().find(|line| line.starts_with("initial = { root = ")).expect(&said);
     let second = study(line);
     fs::write(at("second.toml"), &second).unwrap();
     let train = "train --study ./second.toml --data ./data.csv --rounds 1 --out ./second";
