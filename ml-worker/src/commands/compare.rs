@@ -19,6 +19,7 @@ use consilium_ml_worker::{
 use consilium_primitives::{InstitutionId, StudyRules};
 use consilium_study::StudySpec;
 use serde::Deserialize;
+use serde_json::json;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -63,6 +64,9 @@ pub struct Compare {
     /// Prints tables for people in place of JSON
     #[arg(long)]
     tables: bool,
+    /// Runs the study in this process and prints the hashes of its models, without the other arms
+    #[arg(long, conflicts_with_all = ["model", "tables", "held_out", "rounds"])]
+    hashes: bool,
     /// The last round's model, where --model is of an earlier one
     #[arg(long, value_name = "FILE", requires = "model")]
     last_model: Option<PathBuf>,
@@ -149,6 +153,10 @@ pub fn compare(arguments: &Compare) -> Result<()> {
             let outcome = run(&spec, &rules, &sites, &|_, _, loss| loss)?;
             let rounds = rounds.unwrap_or(outcome.rounds.len() as u32 - 1);
             let roots: Vec<String> = outcome.rounds.iter().map(|r| hex::encode(r.root)).collect();
+            if arguments.hashes {
+                let simulated = json!({ "canonical": outcome.canonical, "rounds": roots });
+                return say(format_args!("{}\n", json!({ "simulated": simulated })));
+            }
             let simulated = Some((outcome.canonical, roots));
             (rounds, outcome.model, outcome.canonical, Some(outcome.last), outcome.statistics, simulated)
         }
@@ -177,7 +185,7 @@ pub fn compare(arguments: &Compare) -> Result<()> {
     let mut out = serde_json::to_value(&comparison)?;
     out["tables"] = comparison.to_string().into();
     if let Some((canonical, rounds)) = simulated {
-        out["simulated"] = serde_json::json!({ "canonical": canonical, "rounds": rounds });
+        out["simulated"] = json!({ "canonical": canonical, "rounds": rounds });
     }
     say(format_args!("{out}\n"))
 }

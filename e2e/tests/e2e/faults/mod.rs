@@ -158,7 +158,7 @@ fn plain_loop(houses: &[House], tables: &[PathBuf; 4], at: &Path, number: &str) 
     let spec = houses[0].seen("worker/specs").join(shown["spec_hash"].as_str().unwrap());
     let mut command = Command::new(bin_dir().unwrap().join("ml-worker"));
     command.arg("compare").arg("--spec").arg(spec).arg("--rules").arg(rules).arg("--sites").arg(sites);
-    let output = command.output().unwrap();
+    let output = command.arg("--hashes").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let made: Value = serde_json::from_slice(&output.stdout).unwrap();
     let roots = made["simulated"]["rounds"].as_array().unwrap();
