@@ -136,9 +136,9 @@ impl<'a> House<'a> {
     #[track_caller]
     pub fn done(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{}: {arguments:?}: {said}", self.name);
-        String::from_utf8(output.stdout).unwrap()
+        let (said, printed) = (String::from_utf8_lossy(&output.stderr), String::from_utf8(output.stdout).unwrap());
+        assert!(output.status.success(), "{}: {arguments:?}: {}: {said}\n{printed}", self.name, output.status);
+        printed
     }
 
     /// What a command that must fail has said.
