@@ -86,10 +86,13 @@ export function away(study: Study, consortium: Consortium): string[] {
   }), 'node', 'silent');
 }
 
-/** For how many milliseconds a validator makes no block before it is told: each has its turn once in as many slots as there are. */
+/**
+ * For how many milliseconds a validator makes no block before it is told: each has its turn once in as many slots as there are, and on
+ * an idle chain makes a block in one turn of three. Four such blocks must be missing. As `quiet` in cli/src/study/gone.rs.
+ */
 export function quiet(consortium: Consortium): number {
   const makers = consortium.institutions.filter((it) => it.makes_blocks).length;
-  return Math.max(10_000, 4 * makers * consortium.block_ms);
+  return Math.max(10_000, 12 * makers * consortium.block_ms);
 }
 
 /** Names of members that have no part in a round; nobody has in the initial model. */

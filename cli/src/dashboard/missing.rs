@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     plain::{clock, counted},
-    study::sentences::span,
+    study::{gone, sentences::span},
 };
 use consilium_primitives::{InstitutionId, StudyId};
 use std::collections::BTreeMap;
@@ -81,11 +81,10 @@ fn whom(it: &Institution) -> String {
     }
 }
 
-/// For how many milliseconds a validator makes no block before it is told: each has its turn once in as many slots as there are.
-/// As `quiet` in dashboard/src/words.ts.
+/// For how many milliseconds a validator makes no block before it is told.
 fn quiet(chain: &Consortium) -> u64 {
     let makers = chain.institutions.iter().filter(|it| it.makes_blocks).count() as u64;
-    u64::max(10_000, 4 * makers * u64::from(chain.block_ms))
+    gone::quiet(makers, chain.block_ms)
 }
 
 /// Nodes of others that are to make blocks and make none, where neither a check nor a study has named them.
@@ -143,6 +142,7 @@ mod tests {
             ..Institution::default()
         };
         let mut state = State::default();
+        state.consortium.block_ms = 2_000;
         state.consortium.institutions =
             vec![institution(OWN, "Alder", 0, ""), institution(OTHER, "Birch", silent_ms, profile)];
         state
@@ -193,6 +193,7 @@ mod tests {
         assert!(told(&now)[0].starts_with("Birch: its node has made no block for 3 min"));
         now.checks = vec![Check { what: "peer".into(), well: false, words: "Birch: no connection".into() }];
         assert!(told(&now).is_empty(), "a check names it");
-        assert!(told(&state(9_000, "")).is_empty(), "its turn has not come yet");
+        assert!(told(&state(47_000, "")).is_empty(), "an idle chain leaves out two turns of three");
+        assert_eq!(told(&state(49_000, "")).len(), 1);
     }
 }

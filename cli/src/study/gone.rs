@@ -7,6 +7,7 @@ use crate::{
 };
 use consilium_primitives::{
     round::{Kind, RoundRecord},
+    time::IDLE_STRIDE,
     InstitutionId,
 };
 use sp_core::crypto::AccountId32;
@@ -55,9 +56,10 @@ pub fn node(silent_ms: u64, limit: u64) -> String {
     }
 }
 
-/// For how many milliseconds a validator makes no block in any case: each has its turn once in as many slots as there are makers.
+/// For how many milliseconds a validator that is well may make no block: each has its turn once in as many slots as there are makers,
+/// and on an idle chain makes a block in one turn of three. Four such blocks must be missing. As `quiet` in dashboard/src/words.ts.
 pub fn quiet(makers: u64, block_ms: u32) -> u64 {
-    u64::max(10_000, 4 * makers * u64::from(block_ms))
+    u64::max(10_000, 4 * IDLE_STRIDE * makers * u64::from(block_ms))
 }
 
 #[cfg(test)]
@@ -79,7 +81,10 @@ mod tests {
         assert_eq!(since(&records, &id(9)).unwrap(), "no update of it is in the 3 rounds of training that have closed");
         assert_eq!(since(&[], &id(2)), None);
         assert!(node(200_000, quiet(4, 500)).contains("no block for 3 min"));
-        assert!(node(9_000, quiet(4, 500)).contains("its worker is slow"));
-        assert_eq!(quiet(10, 6_000), 240_000);
+        assert!(
+            node(23_000, quiet(4, 500)).contains("its worker is slow"),
+            "an idle chain has a block of it every six seconds"
+        );
+        assert_eq!(quiet(10, 6_000), 720_000);
     }
 }
