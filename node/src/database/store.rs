@@ -3,7 +3,10 @@
 //! Left to itself the library keeps in memory what is in its log, and forces it to no disk, until 64 MiB have come together, which
 //! takes a small chain a quarter of an hour (findings/parity-db-memory.sh). Here its background work is done by two threads: one
 //! writes commits into the log as they come, the other brings the log to the tables once [`Pace`] says so. Each does what the
-//! library's own threads do, in their order: flush the log, enact it, flush the tables, clear the log.
+//! library's own threads do, in their order: flush the log, enact it, flush the tables, clear the log. Before that it is looked whether
+//! the disk has room.
+
+mod disk;
 
 use futures::channel::oneshot;
 use parity_db::{CompressionType, Db, Operation, Options};
@@ -24,6 +27,8 @@ const COLUMNS: u8 = 13;
 const COUNTED: [ColumnId; 2] = [1, 11];
 /// Those that are compressed: these two, headers, bodies, justifications, and the index of bodies.
 const COMPRESSED: [ColumnId; 6] = [1, 4, 5, 6, 11, 12];
+/// Where the SDK keeps which states it was told to keep: the first that it writes of them, at once with all else of a new database.
+const KEPT: (u8, &[u8]) = (2, b"mode");
 /// Bytes of a hash, with which a key of the state's trie ends.
 const HASH: usize = 32;
 /// What a change holds in memory besides its own bytes: the part of an index in which it is found.
@@ -52,7 +57,7 @@ impl Default for Pace {
 pub struct Opened {
     /// It.
     pub store: Store,
-    /// Whether there was none.
+    /// Whether the SDK has not begun one there: its files may have been made before the power failed.
     pub fresh: bool,
     /// Says why nothing can be written any more, once that is so.
     pub failed: oneshot::Receiver<String>,
@@ -70,6 +75,8 @@ struct Shared {
     path: PathBuf,
     pace: Pace,
     state: Mutex<State>,
+    /// Whether a record of the log may be half written; held by whoever writes one, and by whoever flushes the log.
+    broken: Mutex<bool>,
     changed: Condvar,
 }
 
@@ -103,13 +110,15 @@ impl Store {
     /// Opens the database in a folder, or makes one there.
     ///
     /// # Errors
-    /// The library's: it is in use, damaged, or has another layout.
+    /// The library's: it is in use, damaged, or has another layout. Or its disk is full.
     pub fn open(path: &Path, pace: Pace) -> parity_db::Result<Opened> {
-        let fresh = Options::load_metadata(path)?.is_none();
+        disk::room(path, disk::logged(path)?)?;
         let db = Db::open_or_create(&options(path))?;
+        let fresh = db.get(KEPT.0, KEPT.1)?.is_none();
         let (tell, failed) = oneshot::channel();
         let state = Mutex::new(State { tell: Some(tell), ..State::default() });
-        let shared = Arc::new(Shared { db, path: path.to_owned(), pace, state, changed: Condvar::new() });
+        let (path, broken, changed) = (path.to_owned(), Mutex::new(false), Condvar::new());
+        let shared = Arc::new(Shared { db, path, pace, state, broken, changed });
         let mut store = Self { shared, threads: Vec::new() };
         for (name, work) in [("database-log", Shared::log as Work), ("database-disk", Shared::bring as Work)] {
             let shared = store.shared.clone();
@@ -156,9 +165,9 @@ impl Drop for Store {
 impl Shared {
     /// Writes commits into the log as they come, and moves entries of an index that has grown.
     fn log(&self) -> parity_db::Result<()> {
-        self.db.process_reindex()?;
+        self.record(Db::process_reindex)?;
         while let Some(bytes) = self.next() {
-            self.db.process_commits()?;
+            self.record(Db::process_commits)?;
             {
                 let mut state = self.state.lock();
                 state.queued -= bytes;
@@ -167,8 +176,17 @@ impl Shared {
             }
             self.changed.notify_all();
             // a part of it at each commit; whether there is more the library does not tell
-            self.db.process_reindex()?;
+            self.record(Db::process_reindex)?;
         }
+        Ok(())
+    }
+
+    /// Writes a record into the log, and remembers if that has failed.
+    fn record(&self, write: fn(&Db) -> parity_db::Result<()>) -> parity_db::Result<()> {
+        let mut broken = self.broken.lock();
+        let before = std::mem::replace(&mut *broken, true);
+        write(&self.db)?;
+        *broken = before;
         Ok(())
     }
 
@@ -189,7 +207,7 @@ impl Shared {
     /// Brings what is in the log to the tables, again and again.
     fn bring(&self) -> parity_db::Result<()> {
         while let Some(bytes) = self.due() {
-            self.to_tables()?;
+            self.to_tables(bytes)?;
             self.state.lock().logged -= bytes;
             self.changed.notify_all();
         }
@@ -214,20 +232,32 @@ impl Shared {
         None
     }
 
-    /// From the log to the tables, once: first the log is on the disk, then the tables are, then it is cleared.
-    fn to_tables(&self) -> parity_db::Result<()> {
-        self.db.flush_logs()?;
+    /// So many bytes from the log to the tables, once: first the log is on the disk, then the tables are, then it is cleared.
+    fn to_tables(&self, bytes: usize) -> parity_db::Result<()> {
+        disk::room(&self.path, bytes as u64)?;
+        {
+            let broken = self.broken.lock();
+            if *broken {
+                // the next start leaves out a record that ends too early, and this process must not take it for a whole one
+                return Ok(());
+            }
+            self.db.flush_logs()?;
+        }
         self.db.enact_logs()?;
+        disk::sync_indexes(&self.path)?;
         self.db.clean_logs()
     }
 
     /// What is left when both threads have ended.
     fn finish(&self) -> parity_db::Result<()> {
-        let left = std::mem::take(&mut self.state.lock().queue);
+        let (left, bytes) = {
+            let mut state = self.state.lock();
+            (std::mem::take(&mut state.queue), state.logged + state.queued)
+        };
         for _ in left {
-            self.db.process_commits()?;
+            self.record(Db::process_commits)?;
         }
-        self.to_tables()
+        self.to_tables(bytes)
     }
 
     /// Waits until a commit has room.
