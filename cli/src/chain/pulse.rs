@@ -6,10 +6,11 @@ use crate::plain::seen;
 use anyhow::Result;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A newest block older than this says that none is made.
-const OLD_MS: u64 = 10_000;
+/// A newest block older than this says that none is made: an idle chain on which makers are away has one every few seconds.
+const OLD_MS: u64 = 15_000;
 /// Finality stands where the newest final block is further behind than this, in blocks and in milliseconds.
 const BEHIND: u32 = 10;
+const BEHIND_MS: u64 = 10_000;
 
 /// How the chain stands at one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +67,7 @@ impl Pulse {
             return Some(format!("no block for {seconds} s: what follows is of block {number}{absent}"));
         }
         let (last, behind_ms) = self.settled;
-        (number.saturating_sub(last) > BEHIND && behind_ms >= OLD_MS).then(|| {
+        (number.saturating_sub(last) > BEHIND && behind_ms >= BEHIND_MS).then(|| {
             let seconds = behind_ms / 1_000;
             format!("nothing has become final for {seconds} s (since block {last} of {number}){absent}")
         })
@@ -117,6 +118,7 @@ mod tests {
     #[test]
     fn a_chain_that_stands_says_so_since_when_and_who_is_not_connected() {
         assert_eq!(pulse(900, (196, 1_000), 2).stands(" --dir alder"), None);
+        assert_eq!(pulse(14_000, (197, 500), 2).stands(""), None, "makers of an idle chain may be away");
         let said = pulse(37_400, (197, 500), 0).stands(" --dir alder").unwrap();
         assert_eq!(
             said,

@@ -6,8 +6,8 @@ import type { State } from '../state';
 import { Tag } from './common';
 import { counted, measured, span, waits } from '../words';
 
-/** How old the newest block may be. */
-const OLD_MS = 10_000;
+/** How old the newest block may be. As in cli/src/chain/pulse.rs. */
+const OLD_MS = 15_000;
 
 /** Light, dark, or as the system has it. */
 function Theme() {
