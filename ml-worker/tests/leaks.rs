@@ -279,7 +279,7 @@ fn the_nearest_rows_are_paired_first() {
 fn a_row_is_found_by_its_gradient_and_rows_behind_a_masked_sum_are_not() {
     let search = Search { starts: 4, steps: 600 };
     let alone = matching::cells(Setting { width: 16, rows: 1, sites: 1 }, 6, search).unwrap();
-    assert!(alone.found >= 0.9 && alone.guessed < 0.6, "the control finds {alone:?}");
+    assert!(alone.found >= 0.8 && alone.guessed < 0.6, "the control finds {alone:?}");
     let summed = matching::cells(Setting { width: 16, rows: 8, sites: 3 }, 2, search).unwrap();
     assert!(summed.found <= 0.5, "{summed:?}");
 }

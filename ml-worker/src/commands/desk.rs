@@ -199,6 +199,7 @@ fn train(arguments: &Train) -> Result<()> {
             arguments.out.display()
         );
     }
+    let new = !arguments.out.exists();
     fs::create_dir_all(&arguments.out).with_context(|| format!("cannot make {}", arguments.out.display()))?;
     let bar = ProgressBar::new(1_000);
     bar.set_style(ProgressStyle::with_template("training {bar:40} {percent:>3} %, {eta} left")?);
@@ -206,6 +207,12 @@ fn train(arguments: &Train) -> Result<()> {
     let outcome = desk::train_by(&ready.engine, &plan, &|done| {
         bar.set_position((done * 1_000.0) as u64);
         false
+    })
+    .inspect_err(|_| {
+        if new {
+            // it is empty: nothing is left of a training that did not begin
+            let _ = fs::remove_dir(&arguments.out);
+        }
     })
     .with_context(|| arguments.data.display().to_string())?;
     bar.finish_and_clear();

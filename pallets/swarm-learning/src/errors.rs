@@ -121,8 +121,7 @@ mod errors {
         PrivacyDelta,
         /// With privacy, each round costs something at each of the orders.
         PrivacySpend,
-        /// Noise that sites share needs masks, one step in a round, the mean by samples, `max_share` of one and no norm bound: no other sum
-        /// has all of it.
+        /// Noise that sites share needs masks, one step in a round, the mean by samples, `max_share` of one and no norm bound.
         PrivacyShared,
         /// With privacy, nothing is told of single sites' rows: no statistics, no `target` and no `patience`.
         PrivacyFigures,
