@@ -105,3 +105,18 @@ fn the_rows_of_one_study_are_not_counted_anew_under_another_name() {
     lab.done(&train(&lab, 4, base));
     assert_eq!(lines(&lab), 2);
 }
+
+/// The node names a specification without a promise for a study whose cost this site's people count.
+#[test]
+fn a_study_that_this_site_counts_is_not_trained_without_its_promise() {
+    let lab = Lab::new(0, unscaled(1));
+    let base = root(lab.done(&lab.order(DutyKind::Init, 0, None, None)));
+    let before = files(&lab);
+    says(&lab, "dataset = \"demo\"\nepsilon = 8.0\n");
+    assert_eq!(lab.failed(&train(&lab, 1, base)), FailureCode::Refused);
+    assert_eq!(lab.failed(&lab.order(DutyKind::Evaluate, 1, Some(base), None)), FailureCode::Refused);
+    assert_eq!(files(&lab), before);
+    // of a study that nobody counts, nothing is asked
+    says(&lab, "");
+    root(lab.done(&train(&lab, 2, base)));
+}

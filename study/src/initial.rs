@@ -11,6 +11,9 @@ use crate::{
 use consilium_aggregation::blob_hash;
 use safetensors::{Dtype, SafeTensors};
 
+/// The largest number of an initial file beside `[privacy]`, either way.
+const MOST_PRIVATE: f32 = 1e4;
+
 /// Parameters that training starts from, in the order of the model file: those of the seed, or those of the `initial` file
 /// that the specification names, whose bytes must be handed over then.
 ///
@@ -81,6 +84,16 @@ fn from_file(spec: &StudySpec, file: &SafeTensors<'_>) -> Result<Vec<f32>, SpecE
         let own = &parameters[parameters.len() - tensor.elements().unwrap_or(0)..];
         if let Some(at) = own.iter().position(|number| !number.is_finite()) {
             return Err(wrong("initial", format!("tensor {} holds {} at index {at}", tensor.name, own[at])));
+        }
+        if spec.privacy.is_some() {
+            if let Some(at) = own.iter().position(|number| number.abs() > MOST_PRIVATE) {
+                let problem = format!(
+                    "tensor {} holds {} at index {at}: beside [privacy] no number may be beyond {MOST_PRIVATE}, since one could be made to \
+                     single out rows. Begin with another file, or with a seed",
+                    tensor.name, own[at]
+                );
+                return Err(wrong("initial", problem));
+            }
         }
     }
     Ok(parameters)

@@ -151,3 +151,25 @@ fn a_network_of_this_program_goes_on_from_a_file_too() {
     assert_eq!(starting_parameters(&spec, Some(&bytes)).unwrap(), [vec![0.5], weight].concat());
     assert_ne!(spec.hash().unwrap(), plain.hash().unwrap());
 }
+
+/// Numbers beyond all measure can make a network single out rows.
+#[test]
+fn a_private_study_begins_with_numbers_within_bounds() {
+    let inputs = study("[model.logistic]\n", "").unwrap().inputs();
+    for (number, taken) in [(1e4f32, true), (-1e4, true), (1.1e4, false), (-3e38, false)] {
+        let mut weight = vec![0.0; inputs];
+        weight[inputs - 1] = number;
+        let bytes = file(&[
+            ("layer00.weight", Dtype::F32, &[1, inputs], &floats(&weight)),
+            ("layer00.bias", Dtype::F32, &[1], &floats(&[0.5])),
+        ]);
+        let mut spec = study("[model.logistic]\n", &format!("initial = {}", named(&bytes))).unwrap();
+        starting_parameters(&spec, Some(&bytes)).unwrap();
+        let privacy = r#"{"epsilon": 4.0, "delta": 1e-5, "clip": 0.5, "rate": 0.25, "steps": 8}"#;
+        spec.privacy = Some(serde_json::from_str(privacy).unwrap());
+        match starting_parameters(&spec, Some(&bytes)) {
+            Ok(_) => assert!(taken, "{number}"),
+            Err(error) => assert!(!taken && error.to_string().contains("beside [privacy]"), "{number}: {error}"),
+        }
+    }
+}

@@ -75,8 +75,8 @@ impl Objective {
         for ((z, label), slope) in
             logits.chunks_exact(outputs).zip(labels.chunks_exact(per)).zip(slope.chunks_exact_mut(outputs))
         {
-            let weight = self.weights.get(label[0] as usize).copied().unwrap_or(1.0);
-            sum += weight * self.row(z, label);
+            let weight = self.weight(label);
+            sum += self.weighted(z, label);
             let factor = weight / parts;
             match (self.task, self.loss) {
                 (Task::Binary, Loss::SquaredError) => {
@@ -112,6 +112,16 @@ impl Objective {
             }
         }
         sum / parts
+    }
+
+    /// The weight of a row's class.
+    fn weight(&self, label: &[u32]) -> f64 {
+        self.weights.get(label[0] as usize).copied().unwrap_or(1.0)
+    }
+
+    /// Loss of one row, times its class's weight.
+    pub(super) fn weighted<R: Real>(&self, z: &[R], label: &[u32]) -> f64 {
+        self.weight(label) * self.row(z, label)
     }
 
     /// Loss of one row, without its class's weight.

@@ -91,8 +91,8 @@ impl<R: Real> Stepper<R> {
 
     /// One private step with the rows in the workspace's [input](Workspace::input): their units' gradients, each shortened to the
     /// clip, are summed, noise makes a gradient of the sum, and the parameters follow it. `units` says how many rows each unit
-    /// has; these stand one after the other. Gives the sum of the rows' losses; where a number is not finite, NaN, and nothing
-    /// has moved. `sums` is memory to write on.
+    /// has; these stand one after the other. Gives the sum of the rows' losses. A unit of which a number is not finite counts
+    /// for nothing. `sums` is memory to write on.
     ///
     /// # Panics
     /// Another count of parameters, or gradients.
@@ -111,17 +111,11 @@ impl<R: Real> Stepper<R> {
         let batch = (objective, labels, units);
         if !self.follows_parts() {
             let loss = net.clipped(work, parameters, batch, chance, clip, sums);
-            if loss.is_finite() {
-                self.step_with_noise(parameters, sums, noise, (round, share));
-            }
+            self.step_with_noise(parameters, sums, noise, (round, share));
             return loss;
         }
-        let loss = net.slopes(work, parameters, objective, labels, chance);
-        if !loss.is_finite() {
-            // no slopes were made
-            return f64::NAN;
-        }
-        let Some(factors) = net.factors(work, units, clip) else { return f64::NAN };
+        net.slopes(work, parameters, objective, labels, chance);
+        let (factors, loss) = net.factors(work, batch, clip);
         let now = Some(self.begin(round, share));
         let (gradient, stepper, noise) = (sums, self, Some(noise));
         let mut hot = Hot { parameters, gradient, stepper, round, share, now, moved: Vec::new(), noise };

@@ -276,7 +276,7 @@ impl Worker {
             }
             Err(error) => return internal(error),
         }
-        if let Some(why) = self.unmasked(order) {
+        if let Some(why) = self.unmasked(order).or_else(|| self.unpromised(order)) {
             if self.masking.tells(&order.duty.hash()) {
                 tracing::error!("study {}, round {}: {why}; refused", order.duty.study, order.duty.round);
             }

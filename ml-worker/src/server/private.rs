@@ -12,7 +12,7 @@ use crate::{
     site::{OwnRows, StudyKey},
 };
 use consilium_aggregation::masked::Noised;
-use consilium_primitives::{DutyOrder, FailureCode, Hash};
+use consilium_primitives::{DutyKind, DutyOrder, FailureCode, Hash};
 use consilium_privacy::{seed_hash, words, Ask, Unit};
 use consilium_study::{PrivacySpec, SharedSum, StudySpec};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -42,7 +42,9 @@ impl Worker {
     /// # Errors
     /// In words, why the training must not begin.
     pub(super) fn private(&self, order: &DutyOrder, spec: &StudySpec, got: &Got) -> Result<Option<Told>, JobError> {
-        let Some(privacy) = &spec.privacy else { return Ok(None) };
+        let Some(privacy) = &spec.privacy else {
+            return self.unpromised(order).map_or(Ok(None), |why| Err(refused(why)));
+        };
         let shared = self.shared(order, spec)?;
         let allowed = self.allowed(&order.duty.agreement)?;
         self.rows_named(order, spec, &allowed.dataset)?;
@@ -74,6 +76,27 @@ impl Worker {
         tracing::info!("study {}, round {}: {}", order.duty.study, order.duty.round, spent.sentence());
         let grid = shared.map(|sum| sum.noised());
         Ok(Some(Told { private: Private { mechanism, seed, units }, grid }))
+    }
+
+    /// Why rows are not read for an order: this site's people have said what the study may cost them, and by the specification that the
+    /// node names nothing is counted. Which specification people agreed on, the worker does not know otherwise.
+    pub(super) fn unpromised(&self, order: &DutyOrder) -> Option<String> {
+        let duty = &order.duty;
+        let counted = matches!(duty.kind, DutyKind::Statistics | DutyKind::Train | DutyKind::Evaluate)
+            && self
+                .leave
+                .lock()
+                .settings(&duty.agreement)
+                .is_some_and(|study| study.dataset.is_some() || study.epsilon_micro.is_some());
+        let private = || self.spec(&order.spec).is_some_and(|spec| spec.privacy.is_some());
+        (counted && !private()).then(|| {
+            format!(
+                "sites.toml says under agreement {} what this study may cost a data set (dataset, epsilon), and the specification that the \
+                 node names has no [privacy]: nothing would be counted, and no noise added. Ask who runs the node; if your people agreed \
+                 to a study without [privacy], take both lines out of the entry",
+                hex::encode(duty.agreement)
+            )
+        })
     }
 
     /// How the noise is shared; none where this site adds all of it. By the rules that people signed the sum is opened over so many sites

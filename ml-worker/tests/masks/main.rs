@@ -8,7 +8,9 @@ mod support;
 
 use consilium_aggregation::{blob_hash, ModelFile, Statistics};
 use consilium_ml_worker::{data::read_table, simulate::site_group_key};
-use consilium_primitives::{round::Kind, DutyKind, DutyOutput, DutyState, FailureCode, Hash, MaskOrder, VoidReason};
+use consilium_primitives::{
+    round::Kind, BlobRef, DutyKind, DutyOrder, DutyOutput, DutyState, FailureCode, Hash, MaskOrder, VoidReason,
+};
 use net::{Net, Sum, There, ALL, FOUR, WEIGHTS, WITHOUT_D};
 use std::{collections::BTreeSet, fs};
 use support::{below, entry, file, start, unscaled, Lab};
@@ -119,6 +121,11 @@ fn a_step_beyond_the_agreed_range_fails_by_name_and_rules_that_nobody_signed_are
     let mut other = masked[1].clone();
     other.rules.min_participants = 2;
     assert_eq!(net.failed(1, &net.mask_duty(1, Kind::Model, &other), &other), FailureCode::Refused);
+    // nor is an update masked as that of another model
+    let duty = net.mask_duty(3, Kind::Model, &masked[3]);
+    let base = BlobRef { root: Hash::repeat_byte(9), len: net.rules.merged_len };
+    fs::copy(net.labs[3].blob(&net.base), net.labs[3].blob(&base.root)).unwrap();
+    assert_eq!(net.failed(3, &DutyOrder { base: Some(base), ..duty }, &masked[3]), FailureCode::Refused);
     // and what was asked for under masks is not given without
     let plain = net.work(2, Kind::Model);
     assert_eq!(net.ask(2, &plain, None).0, DutyState::Failed(FailureCode::Refused));

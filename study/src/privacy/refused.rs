@@ -61,6 +61,15 @@ impl StudySpec {
                  deviation for each column that come from elsewhere",
             );
         }
+        self.data.scaling.check_private()?;
+        if let Some(pictures) = &self.data.pictures {
+            if pictures.mean.abs() > LARGEST || !(LEAST_DEVIATION..=LARGEST).contains(&pictures.deviation) {
+                return refuse(
+                    "data.pictures.deviation",
+                    "must lie between 1e-9 and 1e12 beside [privacy], and mean between -1e12 and 1e12",
+                );
+            }
+        }
         if self.data.missing == Missing::Mean && self.data.numeric() > 0 && !fixed {
             return refuse(
                 "data.missing",
@@ -76,5 +85,26 @@ impl StudySpec {
             );
         }
         self.check_shared(privacy)
+    }
+}
+
+/// The least and the largest deviation, and the largest centre, that data are scaled by beside `[privacy]`.
+const LEAST_DEVIATION: f64 = 1e-9;
+const LARGEST: f64 = 1e12;
+
+impl Scaling {
+    /// Whether agreed centres and deviations are numbers that values can be measured by.
+    fn check_private(&self) -> Result<(), SpecError> {
+        let Self::Fixed(by_name) = self else { return Ok(()) };
+        for (name, (centre, deviation)) in by_name {
+            if centre.abs() > LARGEST || !(LEAST_DEVIATION..=LARGEST).contains(deviation) {
+                let problem = format!(
+                    "is [{centre:e}, {deviation:e}]: beside [privacy] a deviation must lie between {LEAST_DEVIATION:e} and {LARGEST:e}, and \
+                     a centre between -{LARGEST:e} and {LARGEST:e}; measure the column in another unit"
+                );
+                return refuse(&format!("data.scaling.fixed.{name}"), &problem);
+            }
+        }
+        Ok(())
     }
 }

@@ -35,8 +35,8 @@ pub struct SumsSpec {
 ///
 /// Word `k` of a site is `round(2^s · (Σ clip(∇)_k + n_k))` modulo 2³², with the gradients at the base model of the units that the round's
 /// one step draws, `s` = [`SharedNoise::exponent`] and `n` normal of deviation [`SharedNoise::deviation`]. No weight, learning rate,
-/// optimiser or penalty is in it, noise is added in double precision and nothing but the grid rounds what it is added to, and no number is
-/// held at a bound: whatever treats a site's part by what its rows and its noise made of it would end the argument that only the sum is
+/// optimiser or penalty is in it. Gradients are summed in single precision, piece by piece; noise is added in double precision, and it and
+/// the words alone are on the grid: what is promised is that of exact arithmetic. No number is held at a bound: whatever treats a site's part by what its rows and its noise made of it would end the argument that only the sum is
 /// released. With the sum `S` over the sites `U`, read with its sign, whose signed samples are `W` together, the merged step is
 /// `−η ÷ q · S · 2^−s ÷ W`; beyond ±2³⁰ it is void.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -107,13 +107,15 @@ impl StudySpec {
                  not. Take more rounds, or noise = \"local\"",
             );
         }
-        // whoever holds as many shares as open a mask sees single sites, which have a part of the noise only
-        let most = masks::threshold(sums.least).saturating_sub(1);
+        // whoever holds as many shares as open a mask sees single sites, which have a part of the noise only. Where finality is broken,
+        // honest sites may see two forks and give shares on both, a part of them on each: then fewer sites are enough
+        let split = sums.least.saturating_sub(1).div_ceil(3);
+        let most = masks::threshold(sums.least).saturating_sub(1).min(split);
         let colluders = u32::from(privacy.colluders());
         if colluders == 0 || colluders > most {
             let problem = format!(
-                "must lie between 1 and {most}, since {} sites are summed at least: more of them together could take the masks of the \
-                 others off. Raise rules.min_participants, or lower it",
+                "must lie between 1 and {most}, a third of the others, since {} sites are summed at least: more of them together could take \
+                 the masks of the others off if the chain's finality were broken. Raise rules.min_participants, or lower it",
                 sums.least
             );
             return refuse("privacy.colluders", &problem);

@@ -65,6 +65,21 @@ fn noise_and_cost_follow_from_what_was_agreed() {
     assert_eq!(plain.privacy_rules().unwrap(), None);
 }
 
+/// With a deviation next to nothing, one value would go beyond every range.
+#[test]
+fn scales_that_nothing_is_measured_by_are_refused_under_privacy_alone() {
+    for bad in ["[8, 1e-10]", "[8, 1e13]", "[2e12, 20]", "[-2e12, 20]"] {
+        let said = refused("crp = [8, 20]", &format!("crp = {bad}"));
+        assert!(said.contains("data.scaling.fixed.crp: ") && said.contains("another unit"), "{bad}: {said}");
+    }
+    let text = FILE.replace("crp = [8, 20]", "crp = [-1e12, 1e-9]");
+    StudyFile::parse(&text).unwrap();
+    let mut plain = spec();
+    (plain.privacy, plain.training.batch_size, plain.training.epochs) = (None, 8, 1);
+    plain.data.scaling = read(&FILE.replace("crp = [8, 20]", "crp = [8, 1e-10]")).data.scaling;
+    plain.check().unwrap();
+}
+
 #[test]
 fn what_does_not_go_with_privacy_is_refused_by_name_with_what_to_do() {
     let fixed = "scaling = { fixed = { age = [61, 12], crp = [8, 20] } }";

@@ -10,6 +10,8 @@ pub(in crate::data) struct Numbers {
     pub mean: Vec<f64>,
     pub deviation: Vec<f64>,
     pub fill: Vec<f64>,
+    /// How far a scaled value goes: it is held there.
+    pub most: Option<f64>,
 }
 
 /// What one row after the other is worked on in.
@@ -29,7 +31,8 @@ impl Numbers {
         let scale = self.mean.iter().zip(&self.deviation).zip(&self.fill);
         for ((value, out), ((mean, deviation), fill)) in scratch.values.iter().zip(&mut *out).zip(scale) {
             let value = if value.is_nan() { *fill } else { *value };
-            *out = ((value - mean) / deviation) as f32;
+            let scaled = (value - mean) / deviation;
+            *out = self.most.map_or(scaled, |most| scaled.clamp(-most, most)) as f32;
         }
         let mut place = numeric;
         for (level, levels) in raw[numeric..].iter().zip(&self.form.levels) {

@@ -14,6 +14,9 @@ use consilium_aggregation::{masked::MIN_VALUES, Statistics, MIN_ROWS};
 use consilium_primitives::FailureCode;
 use consilium_study::{OneClass, StudySpec, Task};
 
+/// Where scaled values are held in a study with `[privacy]`.
+const MOST_SCALED: f64 = 1e6;
+
 /// Training and validation rows of one site.
 #[derive(Clone, Debug)]
 pub struct Prepared {
@@ -83,9 +86,11 @@ impl Prepared {
         let (training, validation) = split.rows(table);
         enough(spec, table, &training)?;
         let scaler = Scaler::of(&spec.data.scaling, table, &training, swarm)?;
+        // that one value is too large would be known to all, exactly and uncounted, if it were an error
+        let most = spec.privacy.is_some().then_some(MOST_SCALED);
         let prepared = Self {
-            training: scaler.apply(table, &training)?,
-            validation: scaler.apply(table, &validation)?,
+            training: scaler.apply_within(table, &training, most)?,
+            validation: scaler.apply_within(table, &validation, most)?,
             preprocessing: Preprocessing { spec: spec.data.clone(), scaler },
             patients: match spec.data.group {
                 Some(_) => training.iter().map(|row| table.groups[*row]).collect(),
@@ -149,4 +154,29 @@ pub(in crate::data) fn enough(spec: &StudySpec, table: &Table, training: &[usize
             .then(|| format!("the outcome is the same in all {rows} training rows; it must differ (data.one_class)")),
     };
     message.map_or(Ok(()), |message| Err(DataError::new(FailureCode::OneClass, message)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use crate::data::{rows::numbers::Numbers, table::header::Form};
+    use consilium_study::DataSpec;
+
+    const DATA: &str = r#"{"features": {"columns": ["a"]}, "label": "ill", "positive": "1", "negative": "0"}"#;
+
+    fn scaled(value: f64, most: Option<f64>) -> f32 {
+        let spec: DataSpec = serde_json::from_str(DATA).unwrap();
+        let form = Form::of(&spec);
+        let numbers = Numbers { form, mean: vec![0.0], deviation: vec![1e-9], fill: vec![0.0], most };
+        let mut out = [0.0];
+        numbers.row(&[value], &mut out, &mut Default::default());
+        out[0]
+    }
+
+    #[test]
+    fn scaled_values_are_held_where_a_bound_is_agreed_on() {
+        assert_eq!(scaled(1e300, None), f32::INFINITY);
+        assert_eq!((scaled(1e300, Some(1e6)), scaled(-1e300, Some(1e6))), (1e6, -1e6));
+        assert_eq!((scaled(2e-9, Some(1e6)), scaled(f64::NAN, Some(1e6))), (2.0, 0.0));
+    }
 }

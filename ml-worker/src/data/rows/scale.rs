@@ -189,6 +189,11 @@ impl Scaler {
     /// # Errors
     /// Rows on disk that cannot be read; a table of another number of columns.
     pub fn apply(&self, table: &Table, rows: &[usize]) -> Result<Rows, DataError> {
+        self.apply_within(table, rows, None)
+    }
+
+    /// The same, with scaled values held between `-most` and `most`.
+    pub(super) fn apply_within(&self, table: &Table, rows: &[usize], most: Option<f64>) -> Result<Rows, DataError> {
         let (mean, deviation, fill) = match &self.how {
             How::Fixed { mean, deviation, fill } => (mean.clone(), deviation.clone(), fill.clone()),
             How::EachSet => {
@@ -207,7 +212,7 @@ impl Scaler {
             return Err(DataError::new(FailureCode::SchemaMismatch, message));
         }
         let (width, raw, per_row) = (form.inputs(), form.raw(), form.per_row());
-        let numbers = Numbers { form, mean, deviation, fill };
+        let numbers = Numbers { form, mean, deviation, fill, most };
         let Cells::Memory(values) = &*table.cells else {
             return Ok(Rows::table(width, per_row, (table.cells.clone(), Arc::new(numbers)), rows, labels));
         };

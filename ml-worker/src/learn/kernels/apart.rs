@@ -61,8 +61,12 @@ pub fn square_of_product<R: Real>(dy: &[R], outputs: usize, x: &[R], inputs: usi
             total += 2.0 * (dot(x, other_x) + 1.0) * dot(dy, other_dy);
         }
     }
-    // of rows that cancel, rounding may leave less than nothing
-    total.max(0.0)
+    // of rows that cancel, rounding may leave less than nothing; NaN stays NaN, which `max` would make 0 of
+    if total < 0.0 {
+        0.0
+    } else {
+        total
+    }
 }
 
 /// Multiplies each row of `width` numbers by its factor.
@@ -119,6 +123,17 @@ mod tests {
             let sums = (0..inputs).map(|input| (0..rows).map(|row| x[row * inputs + input]).sum::<f64>());
             assert_eq!(square_of_sum(&x, inputs), sums.map(|sum| sum * sum).sum::<f64>(), "{rows} rows of {inputs}");
         }
+    }
+
+    #[test]
+    fn the_square_of_what_is_not_finite_is_not_finite() {
+        for (dy, x) in
+            [([f32::NAN], [1.0]), ([f32::INFINITY], [1.0]), ([1.0], [f32::INFINITY]), ([0.0], [f32::INFINITY])]
+        {
+            assert!(!square_of_product(&dy, 1, &x, 1).is_finite(), "{dy:?} {x:?}");
+        }
+        // one row of two
+        assert!(!square_of_product(&[1.0, f32::NAN], 1, &[1.0, 1.0], 1).is_finite());
     }
 
     #[test]

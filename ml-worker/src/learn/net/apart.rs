@@ -10,6 +10,8 @@ use rayon::prelude::*;
 const PARTS: usize = 1 << 24;
 /// A clip is kept to this part of itself shorter, which is more than rounding in f32 can add: 2⁻¹⁶.
 const ROUNDING: f64 = 1.0 / 65536.0;
+/// The longest gradient of a row that counts: sums of these, and what they are multiplied by, stay within the range of f32.
+const LONGEST: f64 = 1e25;
 
 impl Net {
     /// How many of so many rows go through a private step at a time.
@@ -22,7 +24,8 @@ impl Net {
     }
 
     /// The way there and back with the rows in the workspace's [input](Workspace::input), up to the slopes of every row's own
-    /// loss, from which [`squares`](Self::squares) follow. Gives the sum of the losses.
+    /// loss, from which [`squares`](Self::squares) follow. Gives the sum of the losses. Rows of which a number is not finite change
+    /// nothing of the others'.
     ///
     /// # Panics
     /// Another count of parameters.
@@ -79,30 +82,68 @@ impl Net {
         total
     }
 
-    /// What each row's gradient is multiplied by, so that none of the units' is longer than the clip, however numbers were rounded.
-    /// None where a gradient is not finite.
+    /// What each row's gradient is multiplied by, so that none of the units' is longer than the clip, however numbers were rounded;
+    /// and the sum of the losses of the rows that count, after [`slopes`](Self::slopes).
+    ///
+    /// A unit of which a loss or a gradient is no finite number, or a row's gradient is longer than [`LONGEST`], counts for nothing:
+    /// its factor is 0, and so is what the workspace holds of it. A failure would tell everybody exactly, and without noise, that such a
+    /// unit is among the rows.
     pub(in crate::learn) fn factors<R: Real>(
         &self,
-        work: &Workspace<R>,
-        units: &[usize],
+        work: &mut Workspace<R>,
+        (objective, labels, units): (&Objective, &[u32], &[usize]),
         clip: f64,
-    ) -> Option<Vec<f64>> {
+    ) -> (Vec<f64>, f64) {
         let bound = clip * (1.0 - ROUNDING);
-        let mut factors = Vec::new();
-        for (square, rows) in self.squares(work, units).into_iter().zip(units) {
+        let rows: usize = units.iter().sum();
+        let outputs = self.sizes[self.output];
+        let logits = work.values[self.output][..rows * outputs].chunks_exact(outputs);
+        let labels = labels.chunks_exact(objective.labels_per_row());
+        let losses: Vec<f64> = logits.zip(labels).map(|(z, label)| objective.weighted(z, label)).collect();
+        let squares = self.squares(work, units);
+        // of a unit with one row its own
+        let alone = if rows == units.len() { Vec::new() } else { self.squares(work, &vec![1; rows]) };
+        let (mut factors, mut loss, mut nothing) = (Vec::with_capacity(rows), 0.0, 0usize);
+        for (square, count) in squares.into_iter().zip(units) {
+            let unit = factors.len()..factors.len() + count;
             let norm = square.sqrt();
-            if !norm.is_finite() {
-                return None;
+            let short = |square: &f64| square.sqrt() <= LONGEST;
+            let rows_short = if alone.is_empty() { short(&square) } else { alone[unit.clone()].iter().all(short) };
+            let losses = &losses[unit.clone()];
+            let counts = norm.is_finite() && rows_short && losses.iter().all(|loss| loss.is_finite());
+            if counts {
+                loss = losses.iter().fold(loss, |sum, loss| sum + loss);
+                factors.resize(unit.end, if norm > bound { bound / norm } else { 1.0 });
+            } else {
+                nothing += 1;
+                self.leave_out(work, &unit);
+                factors.resize(unit.end, 0.0);
             }
-            let factor = if norm > bound { bound / norm } else { 1.0 };
-            factors.resize(factors.len() + rows, factor);
         }
-        Some(factors)
+        if nothing > 0 {
+            tracing::warn!(
+                "private training: a loss or a gradient of {nothing} of the records or patients in this step is not finite, or far too \
+                 long: they count for nothing in it"
+            );
+        }
+        (factors, loss)
+    }
+
+    /// Sets to 0 what the workspace holds of these rows: 0 times a number that is not finite would not be 0.
+    fn leave_out<R: Real>(&self, work: &mut Workspace<R>, rows: &Range<usize>) {
+        for (n, size) in self.sizes.iter().enumerate() {
+            let range = rows.start * size..rows.end * size;
+            for numbers in [&mut work.values[n], &mut work.gradients[n]] {
+                if let Some(numbers) = numbers.get_mut(range.clone()) {
+                    numbers.fill(R::ZERO);
+                }
+            }
+        }
     }
 
     /// The sum of the gradients of the units whose rows stand in the workspace's [input](Workspace::input), each shortened to the
-    /// clip; `units` says how many rows each has, one after the other. Gives the sum of the rows' losses; where a number is not
-    /// finite, NaN, and `sum` is of no use.
+    /// clip; `units` says how many rows each has, one after the other. Gives the sum of the rows' losses. A unit of which a number is
+    /// not finite counts for nothing, in neither sum.
     ///
     /// # Panics
     /// Another count of parameters, or gradients.
@@ -116,17 +157,14 @@ impl Net {
         sum: &mut [R],
     ) -> f64 {
         assert_eq!(sum.len(), self.parameters, "another model's gradients");
-        let loss = self.slopes(work, parameters, objective, labels, chance);
-        if !loss.is_finite() {
-            // no slopes were made
-            return f64::NAN;
-        }
-        let Some(factors) = self.factors(work, units, clip) else { return f64::NAN };
+        self.slopes(work, parameters, objective, labels, chance);
+        let (factors, loss) = self.factors(work, (objective, labels, units), clip);
         self.gather(work, &factors, &mut Whole { parameters, gradient: sum });
         loss
     }
 
     /// The sum of all rows' gradients, each times its row's factor, after [`slopes`](Self::slopes), of which nothing is left then.
+    /// Rows with the factor 0 add nothing, whatever they hold.
     pub(in crate::learn) fn gather<R: Real>(
         &self,
         work: &mut Workspace<R>,
@@ -149,7 +187,7 @@ impl Net {
                     dw.fill(R::ZERO);
                     db.fill(R::ZERO);
                     let parts = conv::parts(conv, kept, rows, step.from > 0).chunks_exact(conv.part());
-                    for (part, factor) in parts.zip(factors) {
+                    for (part, factor) in parts.zip(factors).filter(|(_, factor)| **factor != 0.0) {
                         let (of_weights, of_biases) = part.split_at(dw.len());
                         add_scaled(dw, *factor, of_weights);
                         add_scaled(db, *factor, of_biases);
@@ -157,7 +195,7 @@ impl Net {
                 }
                 What::Norm { weight, bias, norm } => {
                     let mut sum = vec![0.0; weight.len() + bias.len()];
-                    for (row, factor) in factors.iter().enumerate() {
+                    for (row, factor) in factors.iter().enumerate().filter(|(_, factor)| **factor != 0.0) {
                         norm::of_row(norm, row, (&*dy, x), kept, *factor, &mut sum);
                     }
                     let (dw, db) = two(learner.both().1, weight, bias);

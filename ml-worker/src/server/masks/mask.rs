@@ -17,7 +17,7 @@ use consilium_aggregation::{
     },
 };
 use consilium_masks::{mask_streams, Partners, Streams};
-use consilium_primitives::{round::Kind, Duty, DutyKind, DutyOrder, DutyOutput, FailureCode, Hash, MaskOrder};
+use consilium_primitives::{round::Kind, BlobRef, Duty, DutyKind, DutyOrder, DutyOutput, FailureCode, Hash, MaskOrder};
 use consilium_study::StudySpec;
 use std::io;
 
@@ -69,6 +69,10 @@ impl Worker {
         spec: &StudySpec,
     ) -> Result<DutyOutput, JobError> {
         let masked = self.mask_order(order).ok_or(JobError::Missing("what the order needs"))?;
+        // another request may have brought other rules since it was asked for
+        if let Some(why) = self.unsigned(order, &masked) {
+            return Err(DataError::new(FailureCode::Refused, why).into());
+        }
         Ok(DutyOutput::Update { root: self.mask_with(order, &masked, duty, spec)?, metric: None })
     }
 
@@ -96,6 +100,10 @@ impl Worker {
         let pair = self.pair(order, masked);
         let partners = looked_at(partners(&pair, masked))?;
         looked_at(super::same("partners", order.duty.base, (*partners.root()).into()))?;
+        if !is_of(order, masked) {
+            let why = "the node names another work to be masked than the training of this round on this model";
+            return Err(DataError::new(FailureCode::Refused, why).into());
+        }
         let work = work_key(order, masked);
         let _one = self.masking.one.lock();
         let source = self.source(order, masked, work)?;
@@ -204,6 +212,15 @@ impl Worker {
             );
         }
     }
+}
+
+/// Whether the update that an order has masked is of its own round, model and statistics: by the model two sums of one update are told
+/// apart.
+fn is_of(order: &DutyOrder, masked: &MaskOrder) -> bool {
+    let root = |blob: &Option<BlobRef>| blob.map(|blob| blob.root).unwrap_or_default();
+    let (base, statistics) = (root(&order.base), root(&order.statistics));
+    let train = Duty { kind: DutyKind::Train, base, statistics, ..order.duty };
+    masked.kind != Kind::Model || train.hash() == masked.work
 }
 
 /// What the partners of a round have in common.

@@ -126,7 +126,7 @@ impl Worker {
         let noised = spec.noised().map_err(other)?;
         match self.summed(order, masked, (spec, noised), &partners, &streams) {
             Ok(sum) => {
-                let pooled = sum.figures.pooled(order.inputs.len());
+                let pooled = pooled(spec, sum.figures, order.inputs.len());
                 if let Err(error) = self.tell_sum(order, masked, &sum, pooled) {
                     let (study, round) = (order.duty.study, order.duty.round);
                     tracing::warn!("study {study}, round {round}: no note on the sum: {error:#}");
@@ -255,6 +255,15 @@ impl Worker {
     }
 }
 
+/// The pooled loss of a sum. None of a private study, whose sites report none: the chain takes no such figure, and words that somebody has
+/// put there must not keep the model that goes with them from being merged.
+fn pooled(spec: &StudySpec, figures: Figures, summed: usize) -> Option<u32> {
+    match spec.privacy {
+        Some(_) => None,
+        None => figures.pooled(summed),
+    }
+}
+
 /// What was posted of shares. The chain has looked at each; what cannot be read all the same is left out.
 fn reveals(order: &DutyOrder, masked: &MaskOrder, partners: &Partners) -> Vec<(Id, Reveal)> {
     let read = |(institution, bytes): &(InstitutionId, Vec<u8>)| match Reveal::from_bytes(bytes, partners) {
@@ -274,4 +283,21 @@ fn void(order: &DutyOrder, reason: VoidReason, why: &str) -> DutyOutput {
         order.duty.round
     );
     DutyOutput::Void(reason)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use consilium_study::StudyFile;
+
+    #[test]
+    fn no_figure_of_a_private_study_is_told_whatever_stands_in_the_words() {
+        let text = include_str!("../../../../examples/breast-cancer/shared.toml");
+        let mut spec = StudyFile::parse(text).unwrap().spec();
+        let figures = Figures { loss: 800, rows: 200, reporters: 4 };
+        assert_eq!(pooled(&spec, figures, 4), None);
+        spec.privacy = None;
+        assert_eq!(pooled(&spec, figures, 4), Some(4));
+    }
 }

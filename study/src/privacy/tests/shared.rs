@@ -79,7 +79,9 @@ fn what_does_not_add_up_is_refused_by_name_with_what_to_do() {
     for (from, to, field, advice) in [
         ("masked = true\n", String::new(), "privacy.noise", "masked = true"),
         ("steps = 1", "steps = 2".into(), "privacy.steps", "more rounds"),
-        (shared, format!("{shared}\ncolluders = 0"), "privacy.colluders", "between 1 and 2"),
+        (shared, format!("{shared}\ncolluders = 0"), "privacy.colluders", "between 1 and 1"),
+        // two of four could take masks off where finality is broken
+        (shared, format!("{shared}\ncolluders = 2"), "privacy.colluders", "finality"),
         (shared, format!("{shared}\ncolluders = 3"), "privacy.colluders", "min_participants"),
         (shared, format!("{shared}\nsums = {{ least = 9, range_log2 = 4 }}"), "privacy.sums", "leave it out"),
         (sgd, "optimizer = { adam = { learning_rate = 0.1 } }".into(), "training.optimizer", "rules.server"),
@@ -132,4 +134,20 @@ fn people_are_told_how_many_may_act_together() {
         said[0].contains("no more than 1 of them act together") && said[0].contains("one step with every row"),
         "{said:?}"
     );
+}
+
+/// A third of the others, rounded up: of three and four sites one, of five to seven two, of eight three.
+#[test]
+fn no_more_sites_than_a_third_of_the_others_may_act_together() {
+    for (least, most) in [(3, 1), (4, 1), (5, 2), (7, 2), (8, 3)] {
+        let with = |colluders: u32| {
+            let text = text()
+                .replace("min_participants = 4", &format!("min_participants = {least}"))
+                .replace("noise = \"shared\"", &format!("noise = \"shared\"\ncolluders = {colluders}"));
+            StudyFile::parse(&text).map_err(|error| error.to_string())
+        };
+        with(most).unwrap();
+        let said = with(most + 1).unwrap_err();
+        assert!(said.contains(&format!("between 1 and {most}")), "{least}: {said}");
+    }
 }

@@ -77,3 +77,38 @@ fn what_is_on_the_list_keeps_rows_apart() {
         assert_eq!(squares[row] == others[row], row != 2, "row {row}");
     }
 }
+
+/// A unit whose numbers are not finite counts for nothing, and the sum is what it is without it:
+/// a failure, or a sum that is not finite, would tell that it is there.
+#[test]
+fn a_unit_that_is_not_finite_counts_for_nothing() {
+    let net = every();
+    let mut stream = Stream::new([2; 32]);
+    let mut numbers = |count: usize| (0..count).map(|_| stream.normal() as f32 * 0.5).collect::<Vec<_>>();
+    let (parameters, input) = (numbers(net.parameters()), numbers(ROWS * net.inputs()));
+    let objective = Objective::new(Task::Classes(3), Loss::CrossEntropy, Vec::new());
+    let labels = [0, 1, 2, 1, 0];
+    let clipped = |input: &[f32], labels: &[u32], units: &[usize]| {
+        let mut work = net.workspace(labels.len());
+        work.input().copy_from_slice(input);
+        let mut sum = vec![0.0f32; net.parameters()];
+        let loss = net.clipped(&mut work, &parameters, (&objective, labels, units), None, 0.5, &mut sum);
+        (loss, sum)
+    };
+    for (units, gone) in [(vec![1; ROWS], 4..5), (vec![2, 1, 2], 3..5)] {
+        // at the end: without it, the others stand where they stood
+        let rest = gone.start;
+        let (loss, expected) = clipped(&input[..rest * net.inputs()], &labels[..rest], &units[..units.len() - 1]);
+        assert!(loss.is_finite() && expected.iter().any(|number| *number != 0.0));
+        for bad in [f32::NAN, f32::INFINITY, 3e38] {
+            let mut input = input.clone();
+            input[rest * net.inputs()] = bad;
+            let (found, sum) = clipped(&input, &labels, &units);
+            assert!(sum.iter().all(|number| number.is_finite()), "{bad} {units:?}");
+            if !bad.is_finite() {
+                let apart = sum.iter().zip(&expected).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
+                assert!((found - loss).abs() < 1e-4 && apart < 1e-5, "{bad} {units:?}: {found} {loss} {apart}");
+            }
+        }
+    }
+}
