@@ -45,6 +45,8 @@ class Run:
     def __init__(self, name, command, folder, single=False):
         self.name, self.command, self.folder, self.single = name, command, folder, single
         self.seconds, self.fault, self.passed, self.process = 0.0, None, 0, None
+        # processor time, that of all processes that it has started and waited for too
+        self.computed = 0.0
         # why it failed beside others, where it did
         self.beside = None
 
@@ -56,12 +58,7 @@ class Run:
             self.process = subprocess.Popen(
                 [*prefix, *self.command], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-            try:
-                code = self.process.wait(LONGEST)
-            except subprocess.TimeoutExpired:
-                self.end()
-                self.process.wait()
-                code = f"nothing within {LONGEST} s"
+            code = self.wait(began + LONGEST)
         self.seconds = time.monotonic() - began
         text = path.read_text(errors="replace")
         results = RESULT.findall(text)
@@ -73,6 +70,20 @@ class Run:
         elif not results:
             self.fault = "no result of any test"
         return path, text
+
+    def wait(self, end):
+        """Its exit code, or words where it has not ended in time."""
+        late = False
+        while True:
+            process, status, used = os.wait4(self.process.pid, os.WNOHANG)
+            if process:
+                self.computed = used.ru_utime + used.ru_stime
+                self.process.returncode = os.waitstatus_to_exitcode(status)
+                return f"nothing within {LONGEST} s" if late else self.process.returncode
+            if not late and time.monotonic() > end:
+                late = True
+                os.killpg(self.process.pid, signal.SIGKILL)
+            time.sleep(0.1)
 
     def end(self):
         if self.process and self.process.poll() is None:
@@ -138,7 +149,7 @@ def main():
             if run.fault is None:
                 # as the test programs say it
                 results = "\n".join(line for line in text.splitlines() if line.startswith("test result: "))
-                print(f"ok     {run.seconds:6.1f} s  {run.name}\n{results}", flush=True)
+                print(f"ok     {run.seconds:6.1f} s, computed {run.computed:6.1f} s  {run.name}\n{results}", flush=True)
             else:
                 print(f"{text}\nFAILED {run.seconds:6.1f} s  {run.name}: {run.fault}; all of it is in {path}", flush=True)
 
@@ -174,7 +185,9 @@ def main():
         if run.beside is not None and run.fault is None:
             print(f"UNSTEADY: {run.name} failed beside others ({run.beside}), and passed by itself", flush=True)
     failed = [run for run in done if run.fault is not None]
-    print(f"{sum(run.passed for run in done)} tests passed in {len(done)} runs, in {time.monotonic() - began:.0f} s", flush=True)
+    computed = sum(run.computed for run in done)
+    print(f"{sum(run.passed for run in done)} tests passed in {len(done)} runs, in {time.monotonic() - began:.0f} s, of which "
+          f"{computed:.0f} s were computed on {os.cpu_count()} processors", flush=True)
     if failed:
         sys.exit("FAILED: " + "; ".join(f"{run.name} ({run.fault})" for run in failed))
 
