@@ -45,7 +45,7 @@ export function state({ institutions = 64, studies = 32, rounds = 1_000, block =
 export const spent = (names, rounds) => ({
   promised_micro: 4_000_000, delta_exp: 5, unit: 'patient', rounds, rounds_micro: 2_104_000, all_rounds_micro: 4_010_000,
   promise: `each patient is promised ε 4 (δ 10⁻⁵) for all 1200 rounds; the ${rounds} rounds that ran cost ε 2.11`,
-  meaning: ['At ε 2.11, the most that this study has cost any site so far: Whoever guesses from everything that left whether one particular patient was among the rows, and accepts one wrong accusation in a hundred, is right about at most 7 of 100.'],
+  meaning: ['At ε 2.11, the most that this study has cost any site: Whoever guesses from everything that left whether one particular patient was among the rows, and accepts one wrong accusation in a hundred, is right about at most 7 of 100.'],
   sites: names.map((name, site) => ({
     site, name, dataset: pad(site + 70, 64), rounds, study_micro: 2_104_000, limit_micro: site === names.length - 1 ? null : 8_000_000,
     spent_micro: site === names.length - 1 ? null : 3_333_333, words: `${name}: the chain has no budget of its data set (\`consilium budget audit\` says more)`,

@@ -115,7 +115,7 @@ fn meaning(micro: u64, privacy: &Privacy) -> Vec<String> {
     if micro > 0 {
         let whoever = words::meaning(micro, unit(privacy));
         lines.push(format!(
-            "At {}, the most that this study has cost any site so far: {whoever}",
+            "At {}, the most that this study has cost any site: {whoever}",
             words::epsilon(micro)
         ));
         // beyond the largest of them there is no such bound
