@@ -114,10 +114,7 @@ fn meaning(micro: u64, privacy: &Privacy) -> Vec<String> {
     let mut lines = Vec::new();
     if micro > 0 {
         let whoever = words::meaning(micro, unit(privacy));
-        lines.push(format!(
-            "At {}, the most that this study has cost any site: {whoever}",
-            words::epsilon(micro)
-        ));
+        lines.push(format!("At {}, the most that this study has cost any site: {whoever}", words::epsilon(micro)));
         // beyond the largest of them there is no such bound
         lines.extend(words::BOUNDS.iter().any(|(most, _)| micro <= *most).then(|| words::FINER.to_owned()));
     }
