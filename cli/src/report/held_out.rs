@@ -45,10 +45,14 @@ pub fn told(held: &HeldOut, study: &Study) -> Vec<String> {
     lines.push(match chosen {
         Some((round, mean)) => {
             let (some, all) = (round.losses.len(), study.members.len());
-            let of = if some < all { format!("{some} of {all} sites") } else { format!("all {all} sites") };
+            let of = match some < all {
+                // with masks nobody sees a site's own figure
+                _ if study.masked => "over all sites' validation rows together, which chose the round".to_owned(),
+                true => format!("as the mean of {some} of {all} sites on the validation rows that chose the round"),
+                false => format!("as the mean of all {all} sites on the validation rows that chose the round"),
+            };
             format!(
-                "The swarm's model has a log-loss of {} on these rows, and of {} as the mean of {of} on the \
-                 validation rows that chose the round: of new rows the former tells more.",
+                "The swarm's model has a log-loss of {} on these rows, and of {} {of}: of new rows the former tells more.",
                 number(loss),
                 number(mean)
             )

@@ -118,6 +118,11 @@ fn held_out_rows_stand_beside_validation_rows_with_whose_own_model_is_better() {
     assert!(told.contains("has a log-loss of 0.200 on these rows, and of 0.188 as the mean of all 3 sites"), "{told}");
     assert!(told.contains("its log-loss is 0.200, and lower is that of Alder Clinic's own model (0.090)"), "{told}");
     assert!(!told.contains("Birch"), "{told}");
+    let mut study = document.study.clone();
+    study.masked = true;
+    study.rounds.iter_mut().for_each(|round| round.losses.clear());
+    let told = crate::report::held_out::told(&held, &study).join(" ");
+    assert!(told.contains("and of 0.188 over all sites' validation rows together, which chose the round:"), "{told}");
     let page = render(&Document { held_out: Some(held), ..document });
     assert!(page.contains("validation rows of all sites together ask for: 0.400"), "{page}");
     assert!(page.contains("taken from the example data before"), "{page}");
