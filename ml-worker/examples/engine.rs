@@ -14,8 +14,8 @@ use consilium_ml_worker::learn::{
 };
 use consilium_study::{Architecture, Loss, Model, Penalty, Task, Training};
 use rayon::prelude::*;
-use serde::Deserialize;
-use serde_json::{json, Value};
+use serde::{de::Error, Deserialize, Deserializer};
+use serde_json::{json, Number, Value};
 use std::{
     fs,
     io::{self, BufRead, Read, Write},
@@ -62,6 +62,7 @@ enum Request {
     /// The sum of the rows' gradients, each shortened to the clip.
     Clipped {
         rows: Vec<usize>,
+        #[serde(deserialize_with = "number")]
         clip: f64,
     },
     Time {
@@ -80,8 +81,16 @@ enum Request {
 /// What a private step is told: its clip, and the noise in clips.
 #[derive(Clone, Copy, Deserialize)]
 struct Clipping {
+    #[serde(deserialize_with = "number")]
     clip: f64,
+    #[serde(deserialize_with = "number")]
     sigma: f64,
+}
+
+/// Any number. Built with the node, whose libraries have JSON keep numbers as they were written, `f64` itself is not read within an
+/// enum that is told apart by a tag (serde-rs/json, issue 1046).
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Number::deserialize(from)?.as_f64().ok_or_else(|| D::Error::custom("a number that f64 does not hold"))
 }
 
 /// Numbers as they go through the pipe.
