@@ -23,7 +23,7 @@ use std::{collections::BTreeMap, path::Path};
 const LISTED_MS: u64 = 86_400_000;
 
 /// What a model of a finished study is not for.
-const LIMIT: &str = "It was not tested in care, so that no decision about a patient may rest on it: see the report";
+const LIMIT: &str = "It was not tested in care, so that no decision about a patient may rest on it; what `consilium report` writes says what else it does not show";
 
 /// A study, and what its specification says of it.
 #[derive(Clone)]

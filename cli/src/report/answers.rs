@@ -186,11 +186,12 @@ impl Known<'_> {
             return self.unsure(outcome);
         }
         let mut lines = certified::told(self.study, self.figures);
+        // rows that chose nothing tell more than those that chose the round
+        if let Some(held) = self.held_out {
+            lines.extend(held_out::told(held, self.study, self.question.classes.first().map(String::as_str)));
+        }
         for told in self.figures {
             lines.push(one(told));
-        }
-        if let Some(held) = self.held_out {
-            lines.extend(held_out::told(held, self.study));
         }
         if self.question.binary && lines.iter().any(|line| line.contains("AUC ")) {
             lines.push(

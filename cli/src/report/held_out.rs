@@ -7,6 +7,7 @@ use super::{
     html::{note, paragraph, table, Cell},
 };
 use crate::{dashboard::state::Study, plain::counted};
+use consilium_study::wilson;
 
 /// Where these rows come from.
 const FROM: &str = "Held out from everyone: these rows were taken from the example data before the rest was shared out among the sites. \
@@ -26,14 +27,16 @@ fn called(name: &str) -> String {
     }
 }
 
-/// The swarm's model there, beside what sites found on the rows that chose the round, and whose own model is better.
-pub fn told(held: &HeldOut, study: &Study) -> Vec<String> {
+/// The swarm's model there, beside what sites found on the rows that chose the round, and which other model is better. `yes` is what it
+/// tells from everything else.
+pub fn told(held: &HeldOut, study: &Study, yes: Option<&str>) -> Vec<String> {
     let Some(swarm) = swarm(held) else { return Vec::new() };
     let mut lines = vec![format!(
         "On {} that were held out from everyone, before the sites got theirs: {}.",
         counted(held.rows, "row"),
         fit::first_held_out(swarm)
     )];
+    lines.extend(at_cut(held, swarm, yes));
     let Some(loss) = swarm.log_loss else {
         lines.extend(better_fit(held, swarm));
         return lines;
@@ -45,11 +48,12 @@ pub fn told(held: &HeldOut, study: &Study) -> Vec<String> {
     lines.push(match chosen {
         Some((round, mean)) => {
             let (some, all) = (round.losses.len(), study.members.len());
+            let by = "each counting by its training rows, on the validation rows that chose the round";
             let of = match some < all {
                 // with masks nobody sees a site's own figure
                 _ if study.masked => "over all sites' validation rows together, which chose the round".to_owned(),
-                true => format!("as the mean of {some} of {all} sites on the validation rows that chose the round"),
-                false => format!("as the mean of all {all} sites on the validation rows that chose the round"),
+                true => format!("as the mean of {some} of {all} sites, {by}"),
+                false => format!("as the mean of all {all} sites, {by}"),
             };
             format!(
                 "The swarm's model has a log-loss of {} on these rows, and of {} {of}: of new rows the former tells more.",
@@ -62,7 +66,7 @@ pub fn told(held: &HeldOut, study: &Study) -> Vec<String> {
     let better: Vec<String> = held
         .models
         .iter()
-        .filter(|model| model.name.starts_with("only ") && model.log_loss.is_some_and(|own| own < loss))
+        .filter(|model| model.name != "swarm" && model.log_loss.is_some_and(|own| own < loss))
         .map(|model| format!("{} ({})", called(&model.name), number(model.log_loss.unwrap_or(f64::NAN))))
         .collect();
     if !better.is_empty() {
@@ -76,14 +80,37 @@ pub fn told(held: &HeldOut, study: &Study) -> Vec<String> {
     lines
 }
 
-/// Whose own model is better where there is no log-loss, as of a number.
+/// What a clinician asks first: how many it finds, and how many of the others it leaves alone.
+fn at_cut(held: &HeldOut, swarm: &HeldOutModel, yes: Option<&str>) -> Option<String> {
+    let (cut, at, yes, some) = (swarm.cut?, swarm.at_cut?, yes?, held.positives?);
+    let (found, left) = (at.sensitivity?, at.specificity?);
+    let others = held.rows.saturating_sub(some);
+    let count = |share: f64, of: u64| (share * of as f64).round() as u64;
+    let share = |share: f64, of: u64| match wilson(count(share, of), of) {
+        Some((low, high)) => format!("{}, 95\u{a0}% interval {} to {}", number(share), number(low), number(high)),
+        None => number(share),
+    };
+    Some(format!(
+        "At the cut {} the swarm's model calls {} of the {} that are “{yes}” so (sensitivity {}), and does not call {} of the {} others so \
+         (specificity {}).",
+        number(cut),
+        count(found, some),
+        counted(some, "row"),
+        share(found, some),
+        count(left, others),
+        others,
+        share(left, others)
+    ))
+}
+
+/// Which other model is better where there is no log-loss, as of a number.
 fn better_fit(held: &HeldOut, swarm: &HeldOutModel) -> Option<String> {
     let (name, value) = fit::named(swarm.fit?);
     let own = |model: &HeldOutModel| model.fit.map(|found| fit::named(found).1);
     let better: Vec<String> = held
         .models
         .iter()
-        .filter(|model| model.name.starts_with("only "))
+        .filter(|model| model.name != "swarm")
         .filter_map(|model| {
             Some(format!("{} ({})", called(&model.name), number(own(model).filter(|own| *own > value)?)))
         })
@@ -123,7 +150,7 @@ pub fn section(document: &Document) -> String {
         })
         .collect();
     let some = held.positives.map_or_else(String::new, |some| format!(", {some} of them positive"));
-    let lines = told(held, &document.study);
+    let lines = told(held, &document.study, document.question.classes.first().map(String::as_str));
     let table = fit::held_out(held, called)
         .unwrap_or_else(|| table(&["Model", "Log-loss", "AUC", "95 % interval of the AUC"], &rows));
     format!("<h3>On {} held out from everyone{some}</h3>", counted(held.rows, "row"))

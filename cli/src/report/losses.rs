@@ -49,7 +49,7 @@ pub fn reading(study: &Study) -> String {
         return "The black line is the loss over the validation rows of all sites together; it has a gap where too few reported one.".into();
     }
     let mut words = format!(
-        "The black line is the mean of all {} sites; it has a gap where one of them did not measure the round.",
+        "The black line is the mean of all {} sites, each counting by its training rows; it has a gap where one of them did not measure the round.",
         study.members.len()
     );
     if means(study, 0).iter().any(|series| series.style == Style::Rings) {
@@ -185,7 +185,9 @@ fn figures(document: &Document, trained: &[&Round]) -> String {
         mean => cell(mean),
     };
     rows.push(
-        std::iter::once(Cell::Head("mean, each site by its rows".into())).chain(shown.iter().map(mean)).collect(),
+        std::iter::once(Cell::Head("mean, each site by its training rows".into()))
+            .chain(shown.iter().map(mean))
+            .collect(),
     );
     let mut body = table(&heads, &rows);
     if shown.iter().any(|round| round.losses.len() < all) {

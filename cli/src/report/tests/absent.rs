@@ -114,14 +114,28 @@ fn held_out_rows_stand_beside_validation_rows_with_whose_own_model_is_better() {
         ..HeldOutModel::default()
     };
     held.models.extend([own("Alder Clinic", 0.09), own("Birch Hospital", 0.4)]);
-    let told = crate::report::held_out::told(&held, &document.study).join(" ");
+    held.models.push(HeldOutModel { name: "central".into(), log_loss: Some(0.15), ..HeldOutModel::default() });
+    let told = crate::report::held_out::told(&held, &document.study, Some("yes")).join(" ");
     assert!(told.contains("has a log-loss of 0.200 on these rows, and of 0.188 as the mean of all 3 sites"), "{told}");
-    assert!(told.contains("its log-loss is 0.200, and lower is that of Alder Clinic's own model (0.090)"), "{told}");
+    // by rows of validation the mean would be another
+    assert!(told.contains("each counting by its training rows, on the validation rows that chose the round"), "{told}");
+    // 42 of 42, and .9 of 72
+    assert!(
+        told.contains(
+            "calls 42 of the 42 rows that are “yes” so (sensitivity 1.000, 95\u{a0}% interval 0.916 to 1.000)"
+        ),
+        "{told}"
+    );
+    assert!(
+        told.contains("not call 65 of the 72 others so (specificity 0.900, 95\u{a0}% interval 0.813 to 0.952)"),
+        "{told}"
+    );
+    assert!(told.contains("its log-loss is 0.200, and lower is that of Alder Clinic's own model (0.090) and a model of all rows in one place (0.150)"), "{told}");
     assert!(!told.contains("Birch"), "{told}");
     let mut study = document.study.clone();
     study.masked = true;
     study.rounds.iter_mut().for_each(|round| round.losses.clear());
-    let told = crate::report::held_out::told(&held, &study).join(" ");
+    let told = crate::report::held_out::told(&held, &study, None).join(" ");
     assert!(told.contains("and of 0.188 over all sites' validation rows together, which chose the round:"), "{told}");
     let page = render(&Document { held_out: Some(held), ..document });
     assert!(page.contains("validation rows of all sites together ask for: 0.400"), "{page}");
