@@ -24,7 +24,6 @@ use crate::random::key;
 use consilium_primitives::rules::PPM;
 use consilium_study::{ClassWeights, Optimizer, StudySpec};
 use noise::Bytes;
-use rand_core::RngCore;
 
 /// What everybody signed: it follows from nobody's records.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,7 +75,7 @@ impl Private {
     /// Units that a step draws, in their order. Of each one word of the stream decides, whatever the others do.
     pub fn draw(&self, step: u64) -> Vec<usize> {
         let mut coins = Bytes::new(&self.key("consilium/coins/1", step, 0)).at(0);
-        (0..self.units.len()).filter(|_| self.mechanism.draws(coins.next_u64())).collect()
+        (0..self.units.len()).filter(|_| self.mechanism.draws(coins.word())).collect()
     }
 
     /// Noise of a step.

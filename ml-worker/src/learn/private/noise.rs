@@ -1,18 +1,18 @@
-//! Normal numbers of an AES-256 key stream, by the ziggurat method (J. A. Doornik, "An Improved Ziggurat Method to Generate
-//! Normal Random Samples", 2005).
+//! Noise of an AES-256 key stream.
 
-use crate::learn::real::Real;
+mod normal;
+
+use crate::learn::{kernels::fast, real::Real};
 use aes::{
     cipher::{KeyIvInit, StreamCipher, StreamCipherSeek},
     Aes256Enc,
 };
 use consilium_aggregation::masked::Noised;
 use ctr::Ctr128BE;
-use rand_core::{Error, RngCore};
-use rand_distr::{Distribution, StandardNormal};
+use normal::{normal, PAIRS};
 
-/// Words of the key stream that are made at a time.
-const MADE: usize = 64;
+/// Words of the key stream that are made at a time: as many as normal numbers are made of at a time.
+const MADE: usize = 2 * PAIRS;
 /// Log₂ of the bytes of the key stream between the parameters' places in it: no parameter's noise reaches into that of the next.
 const APART: u32 = 68;
 
@@ -42,41 +42,26 @@ pub(super) struct Words {
 }
 
 impl Words {
-    fn make(&mut self) {
-        let mut bytes = [0u8; 8 * MADE];
-        self.cipher.apply_keystream(&mut bytes);
-        for (made, word) in self.made.iter_mut().zip(bytes.as_chunks().0) {
-            *made = u64::from_le_bytes(*word);
-        }
-        self.used = 0;
-    }
-}
-
-impl RngCore for Words {
-    fn next_u32(&mut self) -> u32 {
-        self.next_u64() as u32
-    }
-
-    #[inline]
-    fn next_u64(&mut self) -> u64 {
+    /// The next word.
+    pub fn word(&mut self) -> u64 {
         if self.used == MADE {
-            self.make();
+            self.made = self.many();
+            self.used = 0;
         }
         let word = self.made[self.used];
         self.used += 1;
         word
     }
 
-    fn fill_bytes(&mut self, bytes: &mut [u8]) {
-        for part in bytes.chunks_mut(8) {
-            let word = self.next_u64().to_le_bytes();
-            part.copy_from_slice(&word[..part.len()]);
+    /// The next of them, where none was taken alone.
+    pub fn many(&mut self) -> [u64; MADE] {
+        let mut bytes = [0u8; 8 * MADE];
+        self.cipher.apply_keystream(&mut bytes);
+        let mut words = [0; MADE];
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u64::from_le_bytes(*bytes);
         }
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
-        self.fill_bytes(bytes);
-        Ok(())
+        words
     }
 }
 
@@ -96,10 +81,19 @@ impl Noise {
     /// `(sum + deviation·z)·share` of sums that begin at parameter `start`, each with a normal number `z` of its own, in f64.
     /// The numbers are those of this beginning: the same sums in other parts get others.
     pub fn add<R: Real>(&self, start: usize, sums: &mut [R]) {
+        let (deviation, share) = (self.deviation, self.share);
         let mut words = self.bytes.at(start);
-        for sum in sums {
-            let z: f64 = StandardNormal.sample(&mut words);
-            *sum = R::of((sum.f64() + self.deviation * z) * self.share);
+        for sums in sums.chunks_mut(MADE) {
+            let words = words.many();
+            fast(
+                #[inline(always)]
+                || {
+                    let numbers = normal(&words);
+                    for (sum, z) in sums.iter_mut().zip(numbers.as_flattened()) {
+                        *sum = R::of((sum.f64() + deviation * z) * share);
+                    }
+                },
+            );
         }
     }
 
@@ -107,10 +101,16 @@ impl Noise {
     /// noise was added, and nothing else is made of it here.
     pub fn counted<R: Real>(&self, sums: &[R], grid: Noised) -> Vec<u32> {
         let mut words = self.bytes.at(0);
-        let of = |sum: &R| {
-            let z: f64 = StandardNormal.sample(&mut words);
-            grid.word(sum.f64() + self.deviation * z)
-        };
-        sums.iter().map(of).collect()
+        let mut counted = Vec::with_capacity(sums.len());
+        for sums in sums.chunks(MADE) {
+            let words = words.many();
+            let numbers = fast(
+                #[inline(always)]
+                || normal(&words),
+            );
+            let of = |(sum, z): (&R, &f64)| grid.word(sum.f64() + self.deviation * z);
+            counted.extend(sums.iter().zip(numbers.as_flattened()).map(of));
+        }
+        counted
     }
 }
