@@ -24,7 +24,9 @@ def into_torch(module: Any, arrays: Mapping[str, np.ndarray]) -> None:
     """Puts tensors into a module; all of its state dict must be there."""
     import torch
 
-    module.load_state_dict({name: torch.from_numpy(np.array(arrays[name])) for name in module.state_dict()})
+    # the module copies them; a tensor over what must not be written to would come with a warning
+    own = {name: np.require(arrays[name], requirements="CW") for name in module.state_dict()}
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in own.items()})
 
 
 def _keras_names(model: Any) -> list[str]:

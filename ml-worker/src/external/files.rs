@@ -33,20 +33,19 @@ fn view(dtype: Dtype, shape: Vec<usize>, bytes: &[u8]) -> Result<TensorView<'_>,
 }
 
 /// The bytes of numbers, as files hold them.
-pub(super) fn bytes_of(numbers: &[f32]) -> Vec<u8> {
-    let mut bytes = vec![0; numbers.len() * 4];
-    bytes.chunks_exact_mut(4).zip(numbers).for_each(|(bytes, number)| bytes.copy_from_slice(&number.to_le_bytes()));
-    bytes
+pub(super) fn bytes_of(numbers: &[f32]) -> &[u8] {
+    const { assert!(cfg!(target_endian = "little"), "files hold numbers as this machine does") }
+    bytemuck::cast_slice(numbers)
 }
 
 /// Writes rows: `x` of 32-bit floats, a row of the study's shape each, and `y` of 64-bit integers, one a row or one a label; -1 of a
 /// label that is not known.
 pub(super) fn put_rows(path: &Path, rows: &Rows, input: &[usize]) -> Result<(), ExternalError> {
-    let features = bytes_of(&rows.features()?);
+    let features = rows.features()?;
     let labels: Vec<u8> = rows.labels().iter().flat_map(|label| written(*label).to_le_bytes()).collect();
     let count = rows.len();
     let per_row = rows.labels().len().checked_div(count).unwrap_or(1);
-    let x = view(Dtype::F32, [&[count], input].concat(), &features)?;
+    let x = view(Dtype::F32, [&[count], input].concat(), bytes_of(&features))?;
     let y = view(Dtype::I64, if per_row == 1 { vec![count] } else { vec![count, per_row] }, &labels)?;
     put(path, vec![("x", x), ("y", y)])
 }
@@ -60,12 +59,18 @@ fn written(label: u32) -> i64 {
 }
 
 /// A tensor's name, element type, shape and bytes.
-pub(super) type Raw = (String, Dtype, Vec<usize>, Vec<u8>);
+pub(super) type Raw<'a> = (&'a str, Dtype, &'a [usize], &'a [u8]);
+/// The same, kept.
+pub(super) type Kept = (String, Dtype, Vec<usize>, Vec<u8>);
+
+/// What was kept.
+pub(super) fn raw((name, dtype, shape, bytes): &Kept) -> Raw<'_> {
+    (name, *dtype, shape, bytes)
+}
 
 /// Writes tensors.
-pub(super) fn put_tensors(path: &Path, tensors: &[Raw]) -> Result<(), ExternalError> {
-    let views =
-        tensors.iter().map(|(name, dtype, shape, bytes)| Ok((name.as_str(), view(*dtype, shape.clone(), bytes)?)));
+pub(super) fn put_tensors(path: &Path, tensors: &[Raw<'_>]) -> Result<(), ExternalError> {
+    let views = tensors.iter().map(|(name, dtype, shape, bytes)| Ok((*name, view(*dtype, shape.to_vec(), bytes)?)));
     put(path, views.collect::<Result<_, ExternalError>>()?)
 }
 
@@ -82,7 +87,8 @@ pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>, ExternalError> {
     if !metadata.is_file() {
         return Err(schema("is no file".into()));
     }
-    let mut bytes = Vec::new();
+    // what grows as it is read is copied again and again
+    let mut bytes = Vec::with_capacity(metadata.len().min(most) as usize + 1);
     file.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         return Err(schema(format!("has more than the {most} bytes that its tensors can come to")));

@@ -4,7 +4,7 @@ mod model;
 
 use super::{
     confine::Place,
-    files::{expect, numbers, put_bytes, put_rows, read, Raw},
+    files::{expect, numbers, put_bytes, put_rows, read, Kept, Raw},
     process::{self, Running},
     roots::{listed, mount_points},
     unpack, ExternalError, RoundRows, Update,
@@ -35,7 +35,7 @@ pub struct Trainer {
     external: External,
     layout: Layout,
     /// Tensors that the site keeps for itself, as the initial file has them.
-    local: Vec<Raw>,
+    local: Vec<Kept>,
     folder: PathBuf,
     place: Place,
     settings: TrainerSettings,
@@ -184,7 +184,7 @@ impl Trainer {
             }
         }
         let kept = self.local.iter().zip(found);
-        let kept: Vec<Raw> = kept.map(|((n, d, s, _), bytes)| (n.clone(), *d, s.clone(), bytes.to_vec())).collect();
+        let kept: Vec<Raw<'_>> = kept.map(|((n, d, s, _), bytes)| (&n[..], *d, &s[..], bytes)).collect();
         if !kept.is_empty() {
             self.stay(&kept, round)?;
             state.model = None;

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        files::{bytes_of, expect, put_tensors, Raw},
+        files::{bytes_of, expect, put_tensors, raw, Raw},
         ExternalError,
     },
     State, Trainer, BY_ROUND, LOCAL,
@@ -22,7 +22,7 @@ const MOST: u64 = 1 << 30;
 impl Trainer {
     /// Keeps the tensors that stay at the site as a round's training has left them: for the next round, and under the round's number,
     /// since which round is certified is known at the study's end.
-    pub(super) fn stay(&self, kept: &[Raw], round: u32) -> Result<(), ExternalError> {
+    pub(super) fn stay(&self, kept: &[Raw<'_>], round: u32) -> Result<(), ExternalError> {
         put_tensors(&self.folder.join(LOCAL), kept)?;
         let folder = self.folder.join(BY_ROUND);
         fs::create_dir_all(&folder)?;
@@ -73,22 +73,23 @@ impl Trainer {
     /// Writes the model that a job is about, merged and local tensors, unless it lies there; gives its hash.
     pub(super) fn put_model(&self, state: &mut State, parameters: &[f32]) -> Result<String, ExternalError> {
         let numbers = bytes_of(parameters);
-        let hash = blob_hash(&numbers).0;
+        let hash = blob_hash(numbers).0;
         if state.model != Some(hash) {
-            let mut tensors: Vec<Raw> = Vec::new();
-            for (tensor, range) in self.layout.ranges() {
-                let bytes = numbers[range.start * 4..range.end * 4].to_vec();
-                tensors.push((tensor.name.clone(), Dtype::F32, tensor.shape.clone(), bytes));
-            }
+            let merged = self.layout.ranges();
+            let mut tensors: Vec<Raw<'_>> = merged
+                .map(|(tensor, range)| {
+                    (&tensor.name[..], Dtype::F32, &tensor.shape[..], &numbers[range.start * 4..range.end * 4])
+                })
+                .collect();
             let kept = self.kept().map_err(|error| ExternalError::Failed(format!("{error:#}")))?;
             match &kept {
                 Some(bytes) => {
                     let expected: Vec<_> = self.local.iter().map(|(n, d, s, _)| (n.as_str(), *d, s.clone())).collect();
                     let found = expect(LOCAL, bytes, &expected)?;
-                    let own = self.local.iter().zip(found);
-                    tensors.extend(own.map(|((n, d, s, _), bytes)| (n.clone(), *d, s.clone(), bytes.to_vec())));
+                    tensors
+                        .extend(self.local.iter().zip(found).map(|((n, d, s, _), bytes)| (&n[..], *d, &s[..], bytes)));
                 }
-                None => tensors.extend(self.local.iter().cloned()),
+                None => tensors.extend(self.local.iter().map(raw)),
             }
             put_tensors(&self.folder.join("in/model.safetensors"), &tensors)?;
             state.model = Some(hash);
