@@ -168,8 +168,12 @@ class _Server:
                 array.setflags(write=False)
         if self.model is None or self.model[0] != told["model_name"]:
             self.model = (told["model_name"], read(told["model"]))
-        model = {name: array.copy() for name, array in self.model[1].items()}
         training = told["kind"] == "train"
+        if training:
+            # whatever becomes of it: what comes after a training is another model, or is read again
+            (_, model), self.model = self.model, None
+        else:
+            model = {name: array.copy() for name, array in self.model[1].items()}
         x, y = self.load(told["rows"]["training" if training else "predict"])
         x_validation, y_validation = self.load(told["rows"].get("validation"))
         job = Job(

@@ -61,6 +61,17 @@ run(train, lambda job: job.x[:, :1])
 """
 
 
+INPLACE = """
+from consilium_trainer import run
+
+def spoil(job):
+    job.model["w"] += 1
+    return job.model
+
+run(spoil, lambda job: spoil(job)["w"] + 0 * job.x[:, :1])
+"""
+
+
 class Trainer:
     """A trainer's process and folder."""
 
@@ -158,6 +169,18 @@ class Package(unittest.TestCase):
             np.testing.assert_array_equal(found["w"], [2])
         trainer.tell("train", {"w": np.zeros(1, np.float32)}, 3, spoil=True)
         self.assertIn("read-only", trainer.answer()["failed"]["why"])
+
+    def test_a_model_that_is_changed_in_place_is_whole_in_the_next_job(self):
+        script = Path(tempfile.mkdtemp()) / "t.py"
+        script.write_text(INPLACE)
+        model = {"w": np.zeros(1, np.float32)}
+        trainer = Trainer(script, model)
+        self.addCleanup(trainer.close)
+        for kind in ("predict", "predict", "train", "train", "predict"):
+            trainer.tell(kind, model)
+            self.assertEqual(trainer.answer(), {"done": {}})
+            found = read(trainer.folder / "out/output.safetensors")
+            np.testing.assert_array_equal(found["w" if kind == "train" else "logits"].flat[0], 1)
 
     def test_rows_that_are_files_are_read_by_the_trainer(self):
         script = Path(tempfile.mkdtemp()) / "t.py"
