@@ -90,7 +90,7 @@ pub fn section(document: &Document) -> String {
     body += &format!(
         "<p class=\"dim\">Sensitivity: of those who are {0}, the share that the model calls so. Specificity: of the others, the share that \
          it does not call so. PPV and NPV: of those called {0} the share that are, and of the others the share that are not; both hold only \
-         where as large a share is {0} as among these rows. In brackets 95 % intervals (Wilson's, as if rows were independent). Cut: the \
+         where as large a share is {0} as among these rows. In brackets 95\u{a0}% intervals (Wilson's, as if rows were independent). Cut: the \
          probability from which on the model is taken to say {0}, as it gives it, before any recalibration; it is the site's own, at \
          which sensitivity and specificity together are highest on its validation rows (Youden). {1}</p>",
         escaped(yes),

@@ -235,7 +235,7 @@ fn differences(document: &Document) -> String {
     let metric = document.figures.first().map_or("log-loss", |told| named(told.figures.metric));
     let title = format!("difference of the {metric}, swarm minus own, by site, with 95 % intervals");
     let svg = intervals(&title, ("the swarm's model is better", "the own model is better"), &rows);
-    format!("<figure>{svg}<figcaption>Mean difference of the {metric}, swarm − own, with 95 % intervals.</figcaption></figure>")
+    format!("<figure>{svg}<figcaption>Mean difference of the {metric}, swarm − own, with 95\u{a0}% intervals.</figcaption></figure>")
 }
 
 /// How the own models fared round by round.

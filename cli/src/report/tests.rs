@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod absent;
+mod legible;
 mod masked;
 mod outcomes;
 mod private;
