@@ -1,4 +1,4 @@
-//! The part of the page that says what the model learned from: sites with their rows and their weights, and columns with mean and spread.
+//! The parts of the page that say what the model learned from: sites with their rows and their weights, and columns with mean and spread.
 
 use super::{
     answers::list,
@@ -13,9 +13,19 @@ const SAME: f64 = 0.000_5;
 
 /// The whole part.
 pub fn section(document: &Document) -> String {
-    let mut body = sites(document);
-    body += &patients(document);
-    part("sites", "Sites and rows", &body)
+    let below = format!(
+        "<p>What is known of each column: <a href=\"#columns\">{}</a>, below the results.</p>",
+        heading(document)
+    );
+    part("sites", "Sites and rows", &(sites(document) + &below))
+}
+
+/// What the part on columns is called.
+fn heading(document: &Document) -> &'static str {
+    match Outcome::of(&document.study) {
+        Outcome::Model => "The rows that it learned from",
+        _ => "The rows that are trained on",
+    }
 }
 
 fn percent(share: f64) -> String {
@@ -100,11 +110,10 @@ fn spread(column: &Column) -> (String, String) {
     (fixed(mean, decimals), fixed(deviation, decimals))
 }
 
-fn patients(document: &Document) -> String {
+/// The part on columns: a long table, which nobody needs before the results.
+pub fn columns(document: &Document) -> String {
     let (from, question) = (&document.learned_from, &document.question);
-    let model = Outcome::of(&document.study) == Outcome::Model;
-    let heading = if model { "The rows that it learned from" } else { "The rows that are trained on" };
-    let mut body = format!("<h3>{heading}</h3>");
+    let mut body = String::new();
     if let Some(missing) = &from.missing {
         body += &format!("<p>Means and spreads of the columns are not in this report: {}.</p>", escaped(missing));
     } else {
@@ -146,5 +155,5 @@ fn patients(document: &Document) -> String {
         }
         body += "</p>";
     }
-    body
+    part("columns", heading(document), &body)
 }
