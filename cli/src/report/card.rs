@@ -193,7 +193,9 @@ fn table(document: &Document) -> String {
             fit::first(figures)
         );
     }
-    text + "\nOwn and this model: the agreed metric, lower is better.\n"
+    text += "\nOwn and this model: the agreed metric, lower is better.";
+    let dashes = if text.contains("| - |") { " A dash: not defined on these rows." } else { "" };
+    text + dashes + "\n"
 }
 
 /// What programs read: tags, metrics, and results by site. A licence is for those whose rows it learned from to say.

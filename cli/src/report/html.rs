@@ -124,6 +124,11 @@ pub enum Cell {
     Marked(&'static str, String),
 }
 
+/// Whether a dash stands where a number would: a sentence under the table says what it means there.
+pub fn dash(cell: &Cell) -> bool {
+    matches!(cell, Cell::Number(text) if text == "–")
+}
+
 impl Cell {
     fn html(&self) -> String {
         match self {

@@ -6,13 +6,14 @@
 //! * [`columns`]: what the study's merged statistics say of its patients;
 //! * [`certified`]: how the certified round was chosen, and whom it lacks; [`sums`]: with masks, whom two sums point at;
 //!   [`privacy`]: what a private study has spent;
-//! * [`summary`], [`sections`], [`people`], [`losses`], [`measured`], [`unmeasured`], [`fit`], [`held_out`], [`cut`], [`chart`], [`html`]: the page;
+//! * [`summary`], [`sections`], [`people`], [`losses`], [`measured`], [`areas`], [`unmeasured`], [`fit`], [`held_out`], [`cut`], [`chart`], [`html`]: the page;
 //!   [`card`]: a model card;
 //! * [`own`]: `consilium study figures`, with which a site trains its own model and signs what it finds.
 //!
 //! It only reads. All that comes from others is escaped, and nothing comes from a cell of a table.
 
 mod answers;
+mod areas;
 pub mod brought;
 pub mod card;
 mod certified;

@@ -4,7 +4,7 @@ use super::{
     answers::list,
     certified::Outcome,
     document::{Column, Document},
-    html::{escaped, section as part, table, Cell},
+    html::{dash, escaped, note, section as part, table, Cell},
 };
 use consilium_study::fixed;
 
@@ -86,6 +86,12 @@ fn sites(document: &Document) -> String {
     let in_round = round.map_or_else(|| "Weight".to_owned(), |round| format!("Weight, round {round}"));
     let heads = ["Site", "Training rows", "Share of rows", in_round.as_str(), "In rounds", ""];
     let mut body = table(&heads, &rows);
+    if rows.iter().flatten().any(dash) {
+        body += &note(match round {
+            Some(_) => "A dash: no update of that site was merged in that round, so that it had no weight.",
+            None => "A dash: no update has been merged yet, so that no site has a weight.",
+        });
+    }
     if !apart.is_empty() {
         let bound = study.rules.iter().find(|rule| rule.contains("of the weight"));
         let bound = bound.and_then(|rule| rule.split(',').next());

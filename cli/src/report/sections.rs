@@ -4,7 +4,7 @@ use super::{
     certified::{self, Outcome},
     document::Document,
     faults::called,
-    html::{code, contents, escaped, list, loud, page, pairs, paragraph, section, table, Cell},
+    html::{code, contents, dash, escaped, list, loud, note, page, pairs, paragraph, section, table, Cell},
     losses, measured, people, privacy, summary, sums,
 };
 use crate::{
@@ -204,6 +204,9 @@ fn faults(document: &Document) -> String {
         })
         .collect();
     let mut body = table(&["Where", "Block", "What"], &rows);
+    if rows.iter().flatten().any(dash) {
+        body += &note("A dash: only the round is known, and not the block.");
+    }
     if all.len() > MOST_FAULTS {
         body += &paragraph(&format!("and {} more, in the JSON beside this page.", all.len() - MOST_FAULTS));
     }
