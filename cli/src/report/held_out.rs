@@ -154,8 +154,10 @@ pub fn section(document: &Document) -> String {
     let lines = told(held, &document.study, document.question.classes.first().map(String::as_str));
     let classes = || {
         let dashes = match rows.iter().flatten().any(dash) {
-            true => note("A dash: not defined on these rows. An AUC takes rows of more than one class, and has an interval of two classes alone, where some rows \
-                 are in the wrong order."),
+            true => note(
+                "A dash: not defined on these rows. An AUC takes rows of more than one class, and has an interval of two classes alone, \
+                 where some rows are in the wrong order.",
+            ),
             false => String::new(),
         };
         table(&["Model", "Log-loss", "AUC", "95 % interval of the AUC"], &rows) + &dashes
