@@ -14,9 +14,9 @@ use consilium_study::Verdict;
 pub const QUESTIONS: [(&str, &str); 3] =
     [("whom", "Whom is this model for?"), ("sure", "How sure is it?"), ("not", "What should I not do with it?")];
 
-/// What no report has: it takes in figures of members alone.
-pub const EXTERNAL: &str = "No external validation: no figure of this report is of a site that took no part in the study, and rows that were kept \
-    aside at those that did tell less about people elsewhere.";
+/// What no report has: it takes in signed figures of members alone.
+pub const EXTERNAL: &str = "No external validation: no site that took no part in the study has signed a figure of this report, and rows that were \
+    kept aside at those that did take part tell less about people elsewhere.";
 
 /// Most names in a sentence; more are counted.
 const MOST: usize = 4;

@@ -83,6 +83,7 @@ fn nothing_of_a_rehearsal_looks_like_a_success_at_patients() {
 fn that_nobody_else_has_measured_it_stands_with_the_results() {
     let document = document();
     assert!(document.answers.sure.iter().any(|line| line.starts_with("No external validation:")));
-    assert!(part(&render(&document), "short").contains("No external validation: no figure of this report is of a site"));
+    assert!(part(&render(&document), "short")
+        .contains("No external validation: no site that took no part in the study has signed"));
     assert!(card::text(&document).contains("- No external validation:"));
 }
