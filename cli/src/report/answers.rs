@@ -3,8 +3,9 @@
 use super::{
     certified::{self, Outcome},
     document::{HeldOut, Source, Told},
-    fit, held_out,
+    held_out, measures,
     question::{Kind, Question},
+    sites, summary,
 };
 use crate::{
     dashboard::state::{Round, Study},
@@ -36,6 +37,8 @@ pub struct Known<'a> {
     pub held_out: Option<&'a HeldOut>,
     /// What could not be looked at.
     pub unread: &'a [String],
+    /// Whether it was a rehearsal, on one machine.
+    pub localnet: bool,
 }
 
 /// Why an AUC of 1 has no interval.
@@ -111,6 +114,12 @@ impl Known<'_> {
     fn whom(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let outcome = Outcome::of(self.study);
+        if self.localnet {
+            lines.push(
+                "A rehearsal: for trying out how such a study goes, and for no patient. What follows is said as it would be of hospitals."
+                    .into(),
+            );
+        }
         let (says, whose) = match outcome {
             Outcome::Model => ("It says", "Its proposer"),
             Outcome::Open => ("It is to say", "The study's proposer"),
@@ -183,23 +192,16 @@ impl Known<'_> {
     fn sure(&self) -> Vec<String> {
         let outcome = Outcome::of(self.study);
         if outcome != Outcome::Model {
-            return self.unsure(outcome);
+            return measures::explained(self.unsure(outcome), self.question);
         }
         let mut lines = certified::told(self.study, self.figures);
         // rows that chose nothing tell more than those that chose the round
         if let Some(held) = self.held_out {
             lines.extend(held_out::told(held, self.study, self.question.classes.first().map(String::as_str)));
         }
-        for told in self.figures {
-            lines.push(one(told));
-        }
-        if self.question.binary && lines.iter().any(|line| line.contains("AUC ")) {
-            lines.push(
-                "An AUC says how often the model gives the higher probability to the one of two people who has it: 0.5 is guessing, 1 is \
-                 without an error."
-                    .into(),
-            );
-        }
+        lines.extend(self.figures.iter().map(sites::one));
+        lines.extend(sites::stands_out(self.study, self.figures));
+        lines.extend(sites::two_measures(self.figures));
         if lines.iter().any(|line| line.contains("AUC 1.000, without an interval")) {
             lines.push(WITHOUT_ERROR.into());
         }
@@ -222,7 +224,8 @@ impl Known<'_> {
                 None => lines.push(certified::without_sites(self.study, self.certified())),
             }
         }
-        lines
+        lines.push(summary::EXTERNAL.into());
+        measures::explained(lines, self.question)
     }
 
     fn not(&self) -> Vec<String> {
@@ -357,39 +360,4 @@ pub fn auc(auc: Option<f64>, interval: Option<(f64, f64)>) -> String {
         }
         (Some(auc), None) => format!("AUC {}, without an interval", number(auc)),
     }
-}
-
-/// One site's figures in a sentence.
-fn one(told: &Told) -> String {
-    let figures = &told.figures;
-    let on = match figures.on {
-        MeasuredOn::TestFile => "rows of a table of its own",
-        MeasuredOn::Validation => "validation rows",
-    };
-    let share = figures.positives.map_or_else(String::new, |some| format!(", {some} of them positive"));
-    let versus = match (told.verdict, figures.difference) {
-        (Verdict::Better, _) => "better than its own model",
-        (Verdict::Worse, _) => "worse than its own model",
-        (Verdict::CannotTell, Some(difference)) if difference.interval.is_some() => {
-            "cannot tell whether better or worse than its own model"
-        }
-        (Verdict::CannotTell, _) => "cannot tell whether better than its own model: too few rows",
-    };
-    let difference = match figures.difference.and_then(|difference| Some((difference.value, difference.interval?))) {
-        Some((value, (low, high))) => {
-            let name = named(figures.metric);
-            format!(" ({name}, swarm minus own: {}, 95 % interval {} to {})", signed(value), signed(low), signed(high))
-        }
-        None => String::new(),
-    };
-    let at = figures.at_cut.and_then(|at| Some((figures.cut?, at.sensitivity?, at.specificity?)));
-    let at = at.map_or_else(String::new, |(cut, sensitivity, specificity)| {
-        format!(
-            "; at the cut {}: sensitivity {}, specificity {}",
-            number(cut),
-            number(sensitivity),
-            number(specificity)
-        )
-    });
-    format!("At {}, on {} {on}{share}: {}{at}; {versus}{difference}.", told.site, figures.rows, fit::first(figures))
 }

@@ -86,6 +86,9 @@ pub fn text(document: &Document) -> String {
     let (study, question) = (&document.study, &document.question);
     let mut text = front(document);
     text += &format!("\n# {}\n\n", plain(&study.title));
+    if document.made.localnet {
+        text += &format!("**{REHEARSAL}**\n\n");
+    }
     let root = hash(study.certificate.as_ref().map(|found| found.root.as_str()).unwrap_or_default());
     text += &format!(
         "The model of study {} of the Consilium consortium with genesis {}, trained by swarm learning: the rows of {} stayed at these \
@@ -96,9 +99,6 @@ pub fn text(document: &Document) -> String {
         plain(&list(&study.members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>())),
         study.certificate.as_ref().map_or(0, |found| found.round),
     );
-    if document.made.localnet {
-        text += &format!("\n**{REHEARSAL}**\n");
-    }
     text += "\n## Model details\n\n";
     let mut details = vec![
         format!("Model: {}; {}", question.model, counted(question.parameters, "number")),
@@ -193,7 +193,9 @@ fn table(document: &Document) -> String {
             fit::first(figures)
         );
     }
-    text + "\nOwn and this model: the agreed metric, lower is better.\n"
+    text += "\nOwn and this model: the agreed metric, lower is better.";
+    let dashes = if text.contains("| - |") { " A dash: not defined on these rows." } else { "" };
+    text + dashes + "\n"
 }
 
 /// What programs read: tags, metrics, and results by site. A licence is for those whose rows it learned from to say.

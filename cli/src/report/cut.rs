@@ -15,6 +15,8 @@ struct Line {
     rows: u64,
     positives: Option<u64>,
     cut: Option<f64>,
+    /// Whose validation rows have chosen the cut.
+    whose: &'static str,
     at: Option<CutFigures>,
 }
 
@@ -28,6 +30,7 @@ fn lines(document: &Document) -> Vec<Line> {
             rows: told.figures.rows.into(),
             positives: told.figures.positives.map(u64::from),
             cut: told.figures.cut,
+            whose: "its own",
             at: told.figures.at_cut,
         })
         .collect();
@@ -38,6 +41,7 @@ fn lines(document: &Document) -> Vec<Line> {
             rows: held.rows,
             positives: held.positives,
             cut: model.cut,
+            whose: "of all sites",
             at: model.at_cut,
         }));
     }
@@ -76,7 +80,9 @@ pub fn section(document: &Document) -> String {
                     Some(some) => format!("{}, {some} {yes}", line.rows),
                     None => line.rows.to_string(),
                 }),
-                Cell::Number(line.cut.map_or_else(|| "no cut".into(), number)),
+                Cell::Number(
+                    line.cut.map_or_else(|| "no cut".into(), |cut| format!("{} ({})", number(cut), line.whose)),
+                ),
                 share(at(|at| at.sensitivity), line.positives),
                 share(at(|at| at.specificity), negatives),
                 share(at(|at| at.ppv), called),
@@ -90,18 +96,25 @@ pub fn section(document: &Document) -> String {
     body += &format!(
         "<p class=\"dim\">Sensitivity: of those who are {0}, the share that the model calls so. Specificity: of the others, the share that \
          it does not call so. PPV and NPV: of those called {0} the share that are, and of the others the share that are not; both hold only \
-         where as large a share is {0} as among these rows. In brackets 95 % intervals (Wilson's, as if rows were independent). Cut: the \
-         probability from which on the model is taken to say {0}, as it gives it, before any recalibration; it is the site's own, at \
-         which sensitivity and specificity together are highest on its validation rows (Youden). {1}</p>",
+         where as large a share is {0} as among these rows. In brackets 95\u{a0}% intervals (Wilson's, as if rows were independent). Cut: the \
+         probability from which on the model is taken to say {0}, as it gives it, before any recalibration. The table says beside \
+         each cut whose it is: “its own” is the one at which sensitivity and specificity together are highest on that site's validation \
+         rows (Youden). {1}</p>",
         escaped(yes),
         document.held_out.as_ref().and_then(held_out::cut).unwrap_or_default()
     );
     if lines.iter().any(|line| line.cut.is_none()) {
-        body += &paragraph("No cut: too few validation rows to choose one by, or none parts the two classes.");
+        body += &paragraph(
+            "No cut, and dashes beside it: too few validation rows to choose one by, or none parts the two classes.",
+        );
+    }
+    let hollow = |at: &CutFigures| [at.sensitivity, at.specificity, at.ppv, at.npv].iter().any(Option::is_none);
+    if lines.iter().filter_map(|line| line.at.as_ref()).any(hollow) {
+        body += &paragraph("A dash beside shares that are known: there is no row that it would be a share of.");
     }
     if lines.iter().any(|line| line.cut.is_some() && line.at.is_none()) {
         body += &paragraph(
-            "A dash: these rows have chosen the cut themselves, and what they show at it would look too good. Rows that neither \
+            "Dashes beside a cut: these rows have chosen the cut themselves, and what they show at it would look too good. Rows that neither \
              trained nor chose anything give these figures.",
         );
         body += &paragraph(place(document));

@@ -3,7 +3,7 @@
 use super::{
     answers::{auc, number},
     document::{Document, HeldOut, HeldOutModel, Told},
-    html::{note, table, Cell},
+    html::{dash, note, table, Cell},
 };
 use consilium_study::{Fit, Metric, ModelFigures, SiteFigures};
 
@@ -57,6 +57,15 @@ fn explained(fit: Fit) -> String {
     })
 }
 
+/// What a dash under such a heading is, where one stands.
+fn undefined(rows: &[Vec<Cell>]) -> String {
+    if rows.iter().flatten().any(dash) {
+        note("A dash: not defined on these rows, as where all outcomes are the same or no two can be put in an order.")
+    } else {
+        String::new()
+    }
+}
+
 /// The table of all sites; empty where the outcome is a class.
 pub fn section(document: &Document) -> String {
     let shown: Vec<&Told> = document
@@ -80,7 +89,8 @@ pub fn section(document: &Document) -> String {
         cells
     };
     let rows: Vec<Vec<Cell>> = shown.iter().map(row).collect();
-    format!("<h3>{} on the same rows</h3>{}{}", named(example).0, table(&heads, &rows), explained(example))
+    let dashes = undefined(&rows);
+    format!("<h3>{} on the same rows</h3>{}{}{dashes}", named(example).0, table(&heads, &rows), explained(example))
 }
 
 /// The table of models on rows that were held out from everyone, each called by `called`; none where the outcome is a class.
@@ -99,5 +109,5 @@ pub fn held_out(held: &HeldOut, called: impl Fn(&str) -> String) -> Option<Strin
         cells
     };
     let rows: Vec<Vec<Cell>> = held.models.iter().map(row).collect();
-    Some(table(&heads, &rows) + &explained(example))
+    Some(table(&heads, &rows) + &explained(example) + &undefined(&rows))
 }

@@ -159,6 +159,7 @@ impl Gathered {
             figures: &figures,
             held_out: held_out.as_ref(),
             unread: &self.unread,
+            localnet: self.made.localnet,
         };
         let (answers, limits) = (known.answers(), known.limits());
         Document {

@@ -4,7 +4,7 @@ use super::{
     answers::{list, number},
     document::{Document, HeldOut, HeldOutModel},
     fit,
-    html::{note, paragraph, table, Cell},
+    html::{dash, note, paragraph, table, Cell},
 };
 use crate::{dashboard::state::Study, plain::counted};
 use consilium_study::wilson;
@@ -91,7 +91,8 @@ fn at_cut(held: &HeldOut, swarm: &HeldOutModel, yes: Option<&str>) -> Option<Str
         None => number(share),
     };
     Some(format!(
-        "At the cut {} the swarm's model calls {} of the {} that are “{yes}” so (sensitivity {}), and does not call {} of the {} others so \
+        "At the cut of all sites' validation rows together, {}, the swarm's model calls {} of the {} that are “{yes}” so (sensitivity {}), and \
+         does not call {} of the {} others so \
          (specificity {}).",
         number(cut),
         count(found, some),
@@ -129,7 +130,7 @@ fn better_fit(held: &HeldOut, swarm: &HeldOutModel) -> Option<String> {
 pub fn cut(held: &HeldOut) -> Option<String> {
     let cut = swarm(held)?.cut?;
     Some(format!(
-        "On the rows held out from everyone, which have no site, it is the one that the validation rows of all sites together ask for: {}.",
+        "“Of all sites”, on the rows held out from everyone, which have no site, is the one that the validation rows of all sites together ask for: {}.",
         number(cut)
     ))
 }
@@ -151,8 +152,17 @@ pub fn section(document: &Document) -> String {
         .collect();
     let some = held.positives.map_or_else(String::new, |some| format!(", {some} of them positive"));
     let lines = told(held, &document.study, document.question.classes.first().map(String::as_str));
-    let table = fit::held_out(held, called)
-        .unwrap_or_else(|| table(&["Model", "Log-loss", "AUC", "95 % interval of the AUC"], &rows));
+    let classes = || {
+        let dashes = match rows.iter().flatten().any(dash) {
+            true => note(
+                "A dash: not defined on these rows. An AUC takes rows of more than one class, and has an interval of two classes alone, \
+                 where some rows are in the wrong order.",
+            ),
+            false => String::new(),
+        };
+        table(&["Model", "Log-loss", "AUC", "95 % interval of the AUC"], &rows) + &dashes
+    };
+    let table = fit::held_out(held, called).unwrap_or_else(classes);
     format!("<h3>On {} held out from everyone{some}</h3>", counted(held.rows, "row"))
         + &note(FROM)
         + &table

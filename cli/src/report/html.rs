@@ -2,8 +2,14 @@
 
 use crate::plain::seen;
 
-/// A text of others as text in HTML, also inside an attribute: marks of the language are spelt out, and so is what is not seen.
+/// A text of others as text in HTML, also inside an attribute: marks of the language are spelt out, and so is what is not seen. No line
+/// ends between a number and its percent sign.
 pub fn escaped(text: &str) -> String {
+    as_it_is(&joined(text))
+}
+
+/// The same of what is copied: its spaces stay as they are.
+fn as_it_is(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in seen(text).chars() {
         match c {
@@ -14,6 +20,18 @@ pub fn escaped(text: &str) -> String {
             '\'' => out.push_str("&#39;"),
             other => out.push(other),
         }
+    }
+    out
+}
+
+/// A text whose percent signs stand beside their numbers, with a space at which no line ends.
+fn joined(text: &str) -> String {
+    let mut parts = text.split(" %");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let number = out.ends_with(|c: char| c.is_ascii_digit());
+        out.push_str(if number { "\u{a0}%" } else { " %" });
+        out.push_str(part);
     }
     out
 }
@@ -106,6 +124,11 @@ pub enum Cell {
     Marked(&'static str, String),
 }
 
+/// Whether a dash stands where a number would: a sentence under the table says what it means there.
+pub fn dash(cell: &Cell) -> bool {
+    matches!(cell, Cell::Number(text) if text == "–")
+}
+
 impl Cell {
     fn html(&self) -> String {
         match self {
@@ -127,7 +150,7 @@ pub fn pairs(pairs: &[(&str, String)]) -> String {
 /// Commands, or what else is copied as it is.
 pub fn code(text: &str) -> String {
     // lines stay lines: each is escaped by itself
-    let lines: Vec<String> = text.lines().map(escaped).collect();
+    let lines: Vec<String> = text.lines().map(as_it_is).collect();
     format!("<pre>{}</pre>", lines.join("\n"))
 }
 
@@ -148,6 +171,7 @@ nav a{color:#0b4f8a;margin-right:1rem;white-space:nowrap}
 .state{display:inline-block;padding:.1rem .6rem;border-radius:1rem;border:1px solid #555;font-weight:600}
 .state.done{background:#e6f3ec;border-color:#00795a}
 .state.none{background:#fdecea;border-color:#b3261e}
+.state.rehearsal{background:#ededed;border-color:#777}
 .three{display:grid;grid-template-columns:repeat(auto-fit,minmax(17rem,1fr));gap:1rem}
 .three>div{border:1px solid #ccc;border-radius:.4rem;padding:.2rem 1rem .6rem;background:#fafafa}
 .three h3{margin-top:.6rem}
@@ -155,6 +179,8 @@ nav a{color:#0b4f8a;margin-right:1rem;white-space:nowrap}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:.4rem 0}
 dt{color:#555}
 dd{margin:0}
+.brief dt{font-weight:600}
+.brief a{color:#0b4f8a}
 table{border-collapse:collapse;margin:.5rem 0;font-size:.92rem}
 th,td{text-align:left;padding:.22rem .7rem .22rem 0;border-bottom:1px solid #e2e2e2;vertical-align:top}
 th{font-weight:600}
@@ -219,6 +245,15 @@ mod tests {
         let cells = vec![vec![Cell::Head("<a>".into()), Cell::Marked("bad", "<b>".into())]];
         let said = table(&["<h>"], &cells);
         assert!(!said.contains("<a>") && !said.contains("<b>") && !said.contains("<h>"), "{said}");
+    }
+
+    #[test]
+    fn no_line_ends_between_a_number_and_its_percent_sign_and_what_is_copied_stays() {
+        assert_eq!(escaped("95 % of 5 %, a % b"), "95\u{a0}% of 5\u{a0}%, a % b");
+        let said = table(&["AUC (95 %)"], &[vec![Cell::Number("5.0 %".into()), Cell::Marked("t", "7 %".into())]]);
+        assert_eq!((said.matches("\u{a0}%").count(), said.contains(" %")), (3, false), "{said}");
+        assert_eq!(prose("30 % `a b` 4 %"), "30\u{a0}% <code>a b</code> 4\u{a0}%");
+        assert_eq!(code("echo 5 %"), "<pre>echo 5 %</pre>");
     }
 
     #[test]

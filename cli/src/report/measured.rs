@@ -1,22 +1,20 @@
 //! The part of the page that says what was measured at sites: the swarm's model beside each site's own.
 
 use super::{
-    answers::{auc, constant, named, number, signed, WITHOUT_ERROR},
+    answers::{auc, constant, list, named, number, signed},
+    areas,
     certified::{names, Lacks},
     chart::{intervals, Interval, Plot, Series, Style},
     cut,
     document::{Document, Source, Told},
     fit, held_out,
-    html::{escaped, note, paragraph, section as part, table, Cell},
+    html::{dash, escaped, note, paragraph, section as part, table, Cell},
     losses::{line, means, reading},
+    measures::CALIBRATION,
     unmeasured,
 };
 use crate::plain::counted;
 use consilium_study::{Curves, Difference, MeasuredOn, ModelFigures, Verdict, ROC_STEPS};
-
-/// Of an interval beside an AUC of 1.
-const TOO_NARROW: &str =
-    "An interval of a difference from an AUC of 1.000 has the spread of the other model alone, and is too narrow.";
 
 /// The whole part.
 pub fn section(document: &Document) -> String {
@@ -27,12 +25,15 @@ pub fn section(document: &Document) -> String {
     let mut body = words(document);
     body += &compared(document);
     body += &differences(document);
-    body += &areas(document);
+    body += &areas::section(document);
     body += &fit::section(document);
     body += &own_rounds(document);
     if document.question.binary {
         body += &cut::section(document);
         body += "<h3>ROC and calibration at each site</h3>";
+        if document.figures.iter().any(|told| told.figures.swarm.curves.is_some()) {
+            body += &note(CALIBRATION);
+        }
         document.figures.iter().for_each(|told| body += &curves(told));
         body += &unmeasured::too_few(document);
     }
@@ -59,7 +60,7 @@ fn words(document: &Document) -> String {
     let losing = document.losing();
     if !losing.is_empty() {
         text += &paragraph("Sites that lose stand first.");
-        text += &format!("<p class=\"bad\">Lose by joining: {}.</p>", escaped(&super::answers::list(&losing)));
+        text += &format!("<p class=\"bad\">Lose by joining: {}.</p>", escaped(&list(&losing)));
     }
     text
 }
@@ -69,7 +70,7 @@ fn value(value: Option<f64>) -> Cell {
 }
 
 /// A difference with its interval.
-fn difference(difference: Option<Difference>) -> String {
+pub fn difference(difference: Option<Difference>) -> String {
     match difference {
         None => "–".into(),
         Some(Difference { value, interval: None }) => format!("{}, no interval", signed(value)),
@@ -162,57 +163,11 @@ fn compared(document: &Document) -> String {
                 .into(),
         );
     }
+    if rows.iter().flatten().any(dash) {
+        notes.push("A dash: the figure is not defined on these rows, or is no finite number.".into());
+    }
     let notes: String = notes.iter().map(|note| format!("<p class=\"dim\">{}</p>", escaped(note))).collect();
     table(&heads, &rows) + &notes
-}
-
-/// The areas under the ROC curves, in a table of their own: one of all figures is wider than a page.
-fn areas(document: &Document) -> String {
-    let known = |told: &&Told| told.figures.alone.auc.is_some() || told.figures.swarm.auc.is_some();
-    let shown: Vec<&Told> = document.figures.iter().filter(known).collect();
-    if shown.is_empty() {
-        return String::new();
-    }
-    let area = |model: &ModelFigures| {
-        Cell::Number(match (model.auc, model.auc_interval) {
-            (None, _) => "–".into(),
-            (Some(auc), None) => number(auc),
-            (Some(auc), Some((low, high))) => format!("{} ({} to {})", number(auc), number(low), number(high)),
-        })
-    };
-    let central = shown.iter().any(|told| told.figures.central.is_some());
-    let mut heads = vec!["Site", "Own model (95 %)", "Swarm's model (95 %)"];
-    if central {
-        heads.push("All rows in one place (95 %)");
-    }
-    heads.push("Swarm − own (95 %)");
-    let row = |told: &&Told| {
-        let figures = &told.figures;
-        let mut cells = vec![Cell::Head(told.site.clone()), area(&figures.alone), area(&figures.swarm)];
-        if central {
-            cells.push(figures.central.as_ref().map_or_else(|| Cell::Number("–".into()), area));
-        }
-        cells.push(Cell::Number(difference(figures.auc_difference)));
-        cells
-    };
-    let rows: Vec<Vec<Cell>> = shown.iter().map(row).collect();
-    let mut words = note(
-        "AUC: of a positive and a negative row, how often the model gives the positive one the higher probability; 0.5 is guessing, 1 is \
-         without an error; of several classes or labels the mean over them. Higher is better.",
-    );
-    let whole = |model: &ModelFigures| model.auc.is_some_and(|auc| auc >= 1.0) && model.auc_interval.is_none();
-    if shown.iter().any(|told| whole(&told.figures.swarm) || whole(&told.figures.alone)) {
-        words += &note(WITHOUT_ERROR);
-        let narrow = |told: &&Told| {
-            let beside = told.figures.auc_difference.is_some_and(|difference| difference.interval.is_some());
-            beside && (whole(&told.figures.swarm) || whole(&told.figures.alone))
-        };
-        // said where such an interval stands, and not beside “no interval”
-        if shown.iter().any(narrow) {
-            words += &note(TOO_NARROW);
-        }
-    }
-    format!("<h3>AUC on the same rows</h3>{}{words}", table(&heads, &rows))
 }
 
 fn differences(document: &Document) -> String {
@@ -235,7 +190,7 @@ fn differences(document: &Document) -> String {
     let metric = document.figures.first().map_or("log-loss", |told| named(told.figures.metric));
     let title = format!("difference of the {metric}, swarm minus own, by site, with 95 % intervals");
     let svg = intervals(&title, ("the swarm's model is better", "the own model is better"), &rows);
-    format!("<figure>{svg}<figcaption>Mean difference of the {metric}, swarm − own, with 95 % intervals.</figcaption></figure>")
+    format!("<figure>{svg}<figcaption>Mean difference of the {metric}, swarm − own, with 95\u{a0}% intervals.</figcaption></figure>")
 }
 
 /// How the own models fared round by round.
@@ -261,7 +216,9 @@ fn own_rounds(document: &Document) -> String {
         let points = points(central);
         if points.iter().any(|(_, value)| value.is_finite()) {
             series.push(Series {
-                name: Some("a model of all rows in one place, on all validation rows".into()),
+                name: Some(
+                    "a model of all rows in one place, on all validation rows together, each row counting once".into(),
+                ),
                 points,
                 style: Style::Reference,
             });
@@ -283,12 +240,24 @@ fn own_rounds(document: &Document) -> String {
         mark: None,
         series,
     };
+    let mut words = reading(&document.study, 1);
+    if plot.series.iter().any(|series| series.style == Style::Reference) {
+        words += " The dashed line weighs otherwise: each validation row counts once, whichever site has it.";
+    }
+    let own = |told: &&Told| told.figures.alone.by_round.iter().any(Option::is_none);
+    let without: Vec<&str> = document.figures.iter().filter(own).map(|told| told.site.as_str()).collect();
+    if !without.is_empty() {
+        words += &format!(
+            " A gap in the line of an own model, or no line, is of rounds that its site has no figure of, as with too few validation rows: so at {}.",
+            list(&without)
+        );
+    }
     format!(
         "<h3>Own models round by round: {metric}</h3><figure>{}{}<figcaption>Each on its site's validation rows. A line that rises again learns its rows by \
          heart (overfitting). {}</figcaption></figure>",
         plot.svg(),
         plot.legend(),
-        reading(&document.study)
+        escaped(&words)
     )
 }
 

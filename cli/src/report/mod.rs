@@ -1,18 +1,19 @@
 //! `consilium report`: the report that a study ends with, for people to read, print and cite.
 //!
 //! * [`gather`]: what the own node's chain and the own folder know; [`taken`]: figures of sites, which come as files;
-//! * [`document`]: all of it as one document, with [`question`], [`faults`] and [`answers`], which are pure;
+//! * [`document`]: all of it as one document, with [`question`], [`faults`] and [`answers`] ([`sites`], [`measures`]), which are pure;
 //! * [`brought`]: what a study brings of its own, a file to begin with or a program;
 //! * [`columns`]: what the study's merged statistics say of its patients;
 //! * [`certified`]: how the certified round was chosen, and whom it lacks; [`sums`]: with masks, whom two sums point at;
 //!   [`privacy`]: what a private study has spent;
-//! * [`sections`], [`people`], [`losses`], [`measured`], [`unmeasured`], [`fit`], [`held_out`], [`cut`], [`chart`], [`html`]: the page;
+//! * [`summary`], [`sections`], [`people`], [`losses`], [`measured`], [`areas`], [`unmeasured`], [`fit`], [`held_out`], [`cut`], [`chart`], [`html`]: the page;
 //!   [`card`]: a model card;
 //! * [`own`]: `consilium study figures`, with which a site trains its own model and signs what it finds.
 //!
 //! It only reads. All that comes from others is escaped, and nothing comes from a cell of a table.
 
 mod answers;
+mod areas;
 pub mod brought;
 pub mod card;
 mod certified;
@@ -27,11 +28,14 @@ mod held_out;
 mod html;
 mod losses;
 mod measured;
+mod measures;
 pub mod own;
 mod people;
 mod privacy;
 pub mod question;
 mod sections;
+mod sites;
+mod summary;
 mod sums;
 mod taken;
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! The part of the page that says what the model learned from: sites with their rows and their weights, and columns with mean and spread.
+//! The parts of the page that say what the model learned from: sites with their rows and their weights, and columns with mean and spread.
 
 use super::{
     answers::list,
     certified::Outcome,
     document::{Column, Document},
-    html::{escaped, section as part, table, Cell},
+    html::{dash, escaped, note, section as part, table, Cell},
 };
 use consilium_study::fixed;
 
@@ -13,9 +13,19 @@ const SAME: f64 = 0.000_5;
 
 /// The whole part.
 pub fn section(document: &Document) -> String {
-    let mut body = sites(document);
-    body += &patients(document);
-    part("sites", "Sites and rows", &body)
+    let below = format!(
+        "<p>What is known of each column: <a href=\"#columns\">{}</a>, below the results.</p>",
+        heading(document)
+    );
+    part("sites", "Sites and rows", &(sites(document) + &below))
+}
+
+/// What the part on columns is called.
+fn heading(document: &Document) -> &'static str {
+    match Outcome::of(&document.study) {
+        Outcome::Model => "The rows that it learned from",
+        _ => "The rows that are trained on",
+    }
 }
 
 fn percent(share: f64) -> String {
@@ -76,6 +86,12 @@ fn sites(document: &Document) -> String {
     let in_round = round.map_or_else(|| "Weight".to_owned(), |round| format!("Weight, round {round}"));
     let heads = ["Site", "Training rows", "Share of rows", in_round.as_str(), "In rounds", ""];
     let mut body = table(&heads, &rows);
+    if rows.iter().flatten().any(dash) {
+        body += &note(match round {
+            Some(_) => "A dash: no update of that site was merged in that round, so that it had no weight.",
+            None => "A dash: no update has been merged yet, so that no site has a weight.",
+        });
+    }
     if !apart.is_empty() {
         let bound = study.rules.iter().find(|rule| rule.contains("of the weight"));
         let bound = bound.and_then(|rule| rule.split(',').next());
@@ -100,11 +116,10 @@ fn spread(column: &Column) -> (String, String) {
     (fixed(mean, decimals), fixed(deviation, decimals))
 }
 
-fn patients(document: &Document) -> String {
+/// The part on columns: a long table, which nobody needs before the results.
+pub fn columns(document: &Document) -> String {
     let (from, question) = (&document.learned_from, &document.question);
-    let model = Outcome::of(&document.study) == Outcome::Model;
-    let heading = if model { "The rows that it learned from" } else { "The rows that are trained on" };
-    let mut body = format!("<h3>{heading}</h3>");
+    let mut body = String::new();
     if let Some(missing) = &from.missing {
         body += &format!("<p>Means and spreads of the columns are not in this report: {}.</p>", escaped(missing));
     } else {
@@ -146,5 +161,5 @@ fn patients(document: &Document) -> String {
         }
         body += "</p>";
     }
-    body
+    part("columns", heading(document), &body)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     document::Document,
-    html::{list, note, paragraph, section as part, table, Cell},
+    html::{dash, list, note, paragraph, section as part, table, Cell},
 };
 use crate::dashboard::state::{DatasetSpent, PrivacySpent};
 use consilium_privacy::words;
@@ -46,7 +46,14 @@ fn sites(privacy: &PrivacySpent) -> String {
     };
     let heads = ["Site", "Rounds charged", "In this study", "In all studies", "Of at most"];
     let rows: Vec<Vec<Cell>> = privacy.sites.iter().map(row).collect();
+    let dashes = match rows.iter().flatten().any(dash) {
+        true => note(
+            "A dash: the chain shows no budget of that data set, so that neither its sum nor its limit is known here.",
+        ),
+        false => String::new(),
+    };
     table(&heads, &rows)
+        + &dashes
         + &note(
             "By the chain: a round is charged when a site's update of it is committed, also where nothing came of it. What all studies have \
              spent on a site's data set is of the block that this report was made of.",

@@ -4,8 +4,8 @@ use super::{
     certified::{self, Outcome},
     document::Document,
     faults::called,
-    html::{code, contents, escaped, list, loud, page, pairs, paragraph, section, table, Cell},
-    losses, measured, people, privacy, sums,
+    html::{code, contents, dash, escaped, list, loud, note, page, pairs, paragraph, section, table, Cell},
+    losses, measured, people, privacy, summary, sums,
 };
 use crate::{
     dashboard::state::Round,
@@ -23,11 +23,13 @@ pub const REHEARSAL: &str =
 /// The page of a report.
 pub fn render(document: &Document) -> String {
     let study = &document.study;
-    let mut parts = short(document);
+    let mut parts = summary::section(document);
+    parts += &short(document);
     parts += &question(document);
     parts += &people::section(document);
     parts += &losses::section(document);
     parts += &measured::section(document);
+    parts += &people::columns(document);
     parts += &privacy::section(document);
     parts += &part(document);
     parts += &faults(document);
@@ -42,10 +44,13 @@ pub fn render(document: &Document) -> String {
 fn head(document: &Document) -> String {
     let (study, made) = (&document.study, &document.made);
     let (state, at) = match Outcome::of(study) {
+        // nothing green: it has shown that it runs, and nothing of patients
+        Outcome::Model if made.localnet => ("rehearsal", study.phase.clone()),
         Outcome::Model => ("done", study.phase.clone()),
         Outcome::None => ("none", study.phase.clone()),
         Outcome::Open => ("", certified::at(study)),
     };
+    let at = if made.localnet { format!("{at}, as a rehearsal") } else { at };
     let rehearsal = if made.localnet { loud(&[REHEARSAL]) } else { String::new() };
     format!(
         "<header><p class=\"by\">Report on study {} of the consortium whose chain begins with block {}…</p><h1>{}</h1>{rehearsal}<p><span \
@@ -62,14 +67,12 @@ fn head(document: &Document) -> String {
 
 fn short(document: &Document) -> String {
     let answers = &document.answers;
-    let card = |title: &str, lines: &[String]| format!("<div><h3>{title}</h3>{}</div>", list(lines));
-    let cards = [
-        card("Whom is this model for?", &answers.whom),
-        card("How sure is it?", &answers.sure),
-        card("What should I not do with it?", &answers.not),
-    ];
+    let card = |((id, title), lines): (&(&str, &str), &Vec<String>)| {
+        format!("<div id=\"{id}\"><h3>{title}</h3>{}</div>", list(lines))
+    };
+    let cards: String = summary::QUESTIONS.iter().zip([&answers.whom, &answers.sure, &answers.not]).map(card).collect();
     let warning: Vec<String> = certified::warning(&document.study).into_iter().collect();
-    section("short", "In short", &format!("{}<div class=\"three\">{}</div>", loud(&warning), cards.concat()))
+    section("short", "Three questions", &format!("{}<div class=\"three\">{cards}</div>", loud(&warning)))
 }
 
 fn question(document: &Document) -> String {
@@ -201,6 +204,9 @@ fn faults(document: &Document) -> String {
         })
         .collect();
     let mut body = table(&["Where", "Block", "What"], &rows);
+    if rows.iter().flatten().any(dash) {
+        body += &note("A dash: only the round is known, and not the block.");
+    }
     if all.len() > MOST_FAULTS {
         body += &paragraph(&format!("and {} more, in the JSON beside this page.", all.len() - MOST_FAULTS));
     }

@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod absent;
+mod legible;
 mod masked;
 mod outcomes;
 mod private;
 mod reading;
 mod running;
+mod summary;
 
 use super::{
     answers::{Answers, Known},
@@ -112,6 +114,7 @@ pub fn answered(document: Document) -> Document {
         figures: &document.figures,
         held_out: document.held_out.as_ref(),
         unread: &document.unread,
+        localnet: document.made.localnet,
     };
     let (answers, limits) = (known.answers(), known.limits());
     Document { answers, limits, ..document }
@@ -238,7 +241,7 @@ fn the_page_answers_three_questions_and_puts_first_who_loses() {
         "consilium audit 3 --blobs FOLDER/blobs",
         "too few updates",
         "On 114 rows held out from everyone, 42 of them positive",
-        "; at the cut 0.420: sensitivity 0.800, specificity 0.700; worse than its own model",
+        "; at the cut of its own validation rows, 0.420: sensitivity 0.800, specificity 0.700; worse than its own model",
     ] {
         assert!(text(part), "{part} in\n{page}");
     }

@@ -36,12 +36,12 @@ fn of_a_study_with_masks_no_site_s_figure_is_shown_and_what_it_gives_up_is_said(
     assert!(not.iter().any(|line| line.contains("updates were masked")), "{not:?}");
     // the line beside own models is of all sites' rows together, and no mean of figures that nobody has
     let named = |document: &Document| losses::means(&document.study, 1)[0].name.clone().unwrap();
-    assert_eq!(named(&document), "swarm, validation rows of all sites together");
+    assert_eq!(named(&document), "swarm, validation rows of all sites together, each row counting once");
     // without masks neither is said
     let plain = answered(Document { study: Study { masked: false, ..document.study.clone() }, ..document });
     assert!(plain.answers.not.iter().any(|line| line.contains("updates were not masked")));
     assert!(plain.answers.not.iter().any(|line| line.contains("without any bound")));
-    assert_eq!(named(&super::document()), "swarm, mean of all 3 sites by their rows");
+    assert_eq!(named(&super::document()), "swarm, mean of all 3 sites, weighted by training rows");
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn a_private_model_is_handed_on_with_its_bound_and_not_as_if_it_had_none() {
     document.study.privacy = Some(spent());
     let not = |document: &crate::report::document::Document| {
         let (study, question) = (&document.study, &document.question);
-        Known { study, question, figures: &[], held_out: None, unread: &[] }.answers().not.join("\n")
+        Known { study, question, figures: &[], held_out: None, unread: &[], localnet: false }.answers().not.join("\n")
     };
     let said = not(&document);
     assert!(said.contains("within a bound that is not nothing") && said.contains("promised ε 4"), "{said}");
