@@ -56,7 +56,7 @@ const TX_BAN_SECONDS: u64 = 10;
 
 /// The whole command line, as this build describes itself.
 fn command_line(version: Version) -> clap::Command {
-    Cli::command().version(version.to_string())
+    crate::examples::with(Cli::command()).version(version.to_string())
 }
 
 /// Does what the command line says, and gives the program's exit code: 78 for what starting again does not mend. `faults` are none

@@ -13,6 +13,7 @@ mod command;
 mod concluded;
 mod courier;
 mod database;
+mod examples;
 mod found;
 mod idle;
 mod members;
