@@ -172,7 +172,7 @@ nav a{color:#0b4f8a;margin-right:1rem;white-space:nowrap}
 .state.done{background:#e6f3ec;border-color:#00795a}
 .state.none{background:#fdecea;border-color:#b3261e}
 .state.rehearsal{background:#ededed;border-color:#777}
-.three{display:grid;grid-template-columns:repeat(auto-fit,minmax(17rem,1fr));gap:1rem}
+.three{display:grid;grid-template-columns:minmax(0,1fr);gap:1rem}
 .three>div{border:1px solid #ccc;border-radius:.4rem;padding:.2rem 1rem .6rem;background:#fafafa}
 .three h3{margin-top:.6rem}
 .three ul{padding-left:1.1rem}
