@@ -72,6 +72,13 @@ impl Reports {
         let told = self.read.values().filter_map(|(changed, told)| Some((changed, told.as_ref().filter(fits)?)));
         told.max_by_key(|(changed, _)| **changed).map(|(_, told)| told.arms.clone())
     }
+
+    /// The page of the report that these come from, which lies beside its JSON; that itself where no page does.
+    pub fn page(&mut self, study: StudyId, agreement: &str) -> Option<PathBuf> {
+        let file = PathBuf::from(self.arms(study, agreement)?.source);
+        let pages = ["html", "htm"].map(|ends| file.with_extension(ends));
+        Some(pages.into_iter().find(|page| page.exists()).unwrap_or(file))
+    }
 }
 
 /// Reads a report.
@@ -246,6 +253,10 @@ mod tests {
         assert_eq!((arm.swarm, arm.alone), (figures.swarm.metric, figures.alone.metric));
         assert_eq!(arm.interval, figures.difference.and_then(|difference| difference.interval));
         assert_eq!((reports.arms(5, "ab"), reports.arms(4, "cd")), (None, None));
+        // its page, which people read
+        assert_eq!((reports.page(4, "ab"), reports.page(4, "cd")), (Some(PathBuf::from(&told.source)), None));
+        fs::write(desk.join("report-4.html"), "").unwrap();
+        assert!(reports.page(4, "ab").unwrap().ends_with("desk/report-4.html"));
         // one that was not made for this folder says nothing here
         let other = Site { dir: scratch.path().join("birch"), ..site };
         assert_eq!(Reports::of(&other).arms(4, "ab"), None);

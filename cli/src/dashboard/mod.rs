@@ -4,7 +4,7 @@
 //! * [`state`]: the document that the browser gets; [`document`]: what of it has changed;
 //! * [`base`]: what does not depend on the study that is looked at, [`beside`] the chain; [`study`], [`rounds`], [`arms`]: one study;
 //! * [`egress`]: what left this building; [`fetched`]: models that lie here already; [`absent`], [`missing`]: whose updates are missing;
-//!   [`advice`]: what to do now.
+//!   [`advice`], [`finished`]: what to do now, and with the model of a finished study.
 //!
 //! It only reads. Whatever changes something is a command that is shown and typed by people.
 
@@ -17,6 +17,7 @@ mod beside;
 mod document;
 pub mod egress;
 mod fetched;
+mod finished;
 mod missing;
 mod rounds;
 mod serve;
