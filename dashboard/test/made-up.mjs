@@ -15,7 +15,7 @@ export function state({ institutions = 64, studies = 32, rounds = 1_000, block =
     words: at === 5 ? 'is awaited: its update' : 'has sent its update, in block 49998',
   }));
   return {
-    version: 3, made_at_ms: now, own: { name: name(0), id: `0x${pad(1, 64)}`, folder: 'hospital-0' }, unreachable: null, stands: null,
+    version: 4, made_at_ms: now, own: { name: name(0), id: `0x${pad(1, 64)}`, folder: 'hospital-0' }, unreachable: null, stands: null,
     consortium: {
       genesis: pad(7, 64), block_ms: 500, best: block, best_at_ms: now, finalised: block - 2, behind_ms: 1_000, peers: institutions - 1,
       others: institutions - 1, syncing: false, runtime: 6, node: '0.1.0', program: '0.1.0', clock_off_seconds: 0.01, clock_warning: null,

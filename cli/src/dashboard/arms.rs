@@ -4,7 +4,7 @@
 
 use super::{
     site::Site,
-    state::{Arm, Arms},
+    state::{Arm, Arms, Member},
 };
 use crate::{
     institution::made::{kept, What},
@@ -79,6 +79,13 @@ impl Reports {
         let pages = ["html", "htm"].map(|ends| file.with_extension(ends));
         Some(pages.into_iter().find(|page| page.exists()).unwrap_or(file))
     }
+}
+
+/// The same in the order of a study's members; who is none any more stands last.
+pub fn in_order(mut arms: Arms, members: &[Member]) -> Arms {
+    let place = |arm: &Arm| members.iter().position(|member| member.name == arm.name).unwrap_or(members.len());
+    arms.sites.sort_by_key(place);
+    arms
 }
 
 /// Reads a report.
@@ -179,6 +186,16 @@ mod tests {
             report: root.join("report.json"),
             bin_dir: None,
         }
+    }
+
+    #[test]
+    fn sites_stand_in_the_order_of_the_members_whatever_the_report_has() {
+        let arm = |name: &str| Arm { name: name.into(), ..Arm::default() };
+        let member = |name: &str| Member { name: name.into(), ..Member::default() };
+        let arms = Arms { sites: ["Elm", "Cedar", "Alder", "Birch"].map(arm).into(), ..Arms::default() };
+        let told = in_order(arms, &["Birch", "Alder", "Cedar"].map(member));
+        let names: Vec<&str> = told.sites.iter().map(|arm| arm.name.as_str()).collect();
+        assert_eq!(names, ["Birch", "Alder", "Cedar", "Elm"]);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! * [`serve`]: the page and its live state over HTTP, on this machine alone; [`assets`]: the page's files, which are built in;
 //! * [`state`]: the document that the browser gets; [`document`]: what of it has changed;
-//! * [`base`]: what does not depend on the study that is looked at, [`beside`] the chain; [`study`], [`rounds`], [`arms`]: one study;
+//! * [`base`]: what does not depend on the study that is looked at, [`beside`] the chain; [`study`], [`rounds`], [`spans`], [`arms`]: one
+//!   study;
 //! * [`egress`]: what left this building; [`fetched`]: models that lie here already; [`absent`], [`missing`]: whose updates are missing;
 //!   [`advice`], [`finished`]: what to do now, and with the model of a finished study.
 //!
@@ -22,6 +23,7 @@ mod missing;
 mod rounds;
 mod serve;
 mod site;
+mod spans;
 pub mod state;
 pub mod study;
 #[cfg(test)]
