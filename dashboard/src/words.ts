@@ -37,6 +37,9 @@ export function bytes(count: number): string {
 /** Bytes of a sum: rounded from the exact one, so that rounded parts need not add up to it. */
 export const about = (count: number) => (count < 1_000 ? bytes(count) : `about ${bytes(count)}`);
 
+/** What an update is, for who reads of one that was sent. */
+export const UPDATE = "An update is what training on a site's own rows has changed in the common model: numbers, and none of the rows.";
+
 /** So many of a thing. */
 export const counted = (count: number, what: string) => `${count.toLocaleString('en-GB')} ${what}${count === 1 ? '' : 's'}`;
 

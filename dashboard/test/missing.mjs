@@ -103,7 +103,7 @@ const verdict = await page.evaluate(() => document.querySelector('#verdict').tex
 check(verdict.includes('Not measured yet') && !verdict.includes('Cannot tell') && verdict.includes('does not measure it by itself'), 'what was never measured is not what cannot be told');
 for (const command of ['consilium study figures 2 --dir hospital-0', 'consilium report 2 --dir hospital-0 --figures', 'ml-worker pack --dir model-2 --out model-2/ready --data']) check(verdict.includes(command), `the way to compare has ${command}`);
 const egress = await text('#egress');
-check(/Study 2: .* to 3 institutions, from .* to /.test(egress) && !egress.includes('names. No rows') && egress.includes('They were our updates. No rows') && /All studies together, since .*, when our node's log of it begins/.test(egress), 'each figure of what left says of which studies and since when');
+check(/Study 2: .* to 3 institutions, from .* to /.test(egress) && egress.includes('They were our updates. An update is what training') && /All studies together, since .*, when our node's log of it begins/.test(egress), 'each figure of what left says of which studies and since when');
 await page.locator('#verdict summary').click();
 const now = await text('#now');
 check(now.includes("An update is what training on a site's own rows has changed in the common model: numbers, and none of the rows."), 'what an update is is said where it is said to be sent');
@@ -169,7 +169,7 @@ check(whole.includes('no dissent, no fault and no update missing in what has clo
 const named = (part) => page.evaluate((part) => [...document.querySelectorAll(`${part} .scroll:first-of-type tbody th`)].map((it) => it.textContent.replace(' (we)', '')).filter((name, at, all) => all.indexOf(name) === at).join(), part);
 const [sent, all] = [await named('#egress'), await named('#consortium')];
 check(sent.startsWith('Hospital 3,Hospital 2,Hospital 1') && all.startsWith('Hospital 3,Hospital 2,Hospital 1,Hospital 0'), `hospitals stand in the order of the members everywhere: ${sent}; ${all}`);
-check((await text('#egress')).includes('They were our updates and our statistics. No rows') && (await text('#egress')).includes('Study 10: about 7.5 kB in all'), 'what left is named by what there was, and a sum is about');
+check((await text('#egress')).includes('They were our updates and our statistics. An update is') && (await text('#egress')).includes('Study 10: about 7.5 kB in all'), 'what left is named by what there was, and a sum is about');
 check(await page.evaluate(() => [...document.querySelectorAll('td, th')].every((it) => it.cellIndex === 0 || parseFloat(getComputedStyle(it).paddingLeft) >= 9)), 'columns stand apart');
 await shot('whole-light');
 await page.goto(`${served.url}?study=9`);

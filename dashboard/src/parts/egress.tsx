@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import type { State, Sum } from '../state';
 import { Copy, Part, Table, Tag } from './common';
-import { about, bytes, clock, counted, list, roster, short, span } from '../words';
+import { about, bytes, clock, counted, list, roster, short, span, UPDATE } from '../words';
 
 const KINDS: Record<string, string> = { update: 'our updates', masked: 'our masked files', statistics: 'our statistics', merged: 'merged models', initial: 'files that studies begin with', code: 'code of trainers' };
 const kind = (name: string) => KINDS[name] ?? name;
@@ -27,7 +27,7 @@ export function Egress({ state, study }: { state: State; study?: number }) {
       {egress.sums.length === 0 ? (!egress.missing && <p class="lead">Nothing yet, of any study.</p>) : (
         <>
           {study !== undefined && <p class="lead">Study {study}: {ours.length === 0 ? 'nothing yet.' : <>{about(ours.reduce((sum, one) => sum + one.bytes, 0))} in all, to {receivers(ours)}, from {first(ours)} to {last(ours)}.</>}</p>}
-          <p>All studies together, since {first(egress.sums)}, when our node's log of it begins: {about(egress.bytes)} to {receivers(egress.sums)}, in {counted(egress.parts, 'part')} of files; last {last(egress.sums)}. They were {list(kinds.map(kind))}. No rows: a node gives away nothing but files that the chain lists, and notes each part before it is sent.</p>
+          <p>All studies together, since {first(egress.sums)}, when our node's log of it begins: {about(egress.bytes)} to {receivers(egress.sums)}, in {counted(egress.parts, 'part')} of files; last {last(egress.sums)}. They were {list(kinds.map(kind))}. {kinds.includes('update') && `${UPDATE} `}No rows: a node gives away nothing but files that the chain lists, and notes each part before it is sent.</p>
           <p>
             <label><input type="checkbox" checked={all} onChange={(event) => setAll(event.currentTarget.checked)} /> the table has all studies, not only {study === undefined ? 'the one above' : `study ${study}`}</label>
           </p>
