@@ -4,7 +4,7 @@
 import type { Study } from './study';
 
 /** Version of the document. */
-export const VERSION = 3;
+export const VERSION = 4;
 
 /** Everything. */
 export type State = {

@@ -39,6 +39,8 @@ trouble: Array<string>,
 whole: boolean,
 /** Closed rounds, in their order. */
 rounds: Array<Round>,
+/** Why rounds may not have waited for sites that it names; none where no site is missing from two closed ones in a row. */
+silence: string | null,
 /** Models to compare with, where they are known. */
 arms: Arms | null,
 /** What was certified. */
@@ -141,13 +143,15 @@ round: number,
 root: string,
 /** Hash of the model it began with. */
 base: string,
-/** Whose updates are in it, with the weight of each. */
+/** Whose updates are in it, with the weight of each. This and all other lists of sites are in the order of the members. */
 inputs: Array<[number, number]>,
+/** Whose updates came last of these, in the block that ends `training_ms`; none where all came in one. */
+last: Array<number>,
 /** Who computed the same. */
 attesters: Array<number>,
 /** Who computed something else, and what. */
 dissenters: Array<[number, string]>,
-/** Who had said nothing when it closed. */
+/** Of whom no vote on it has come: enough others computed the same. */
 silent: Array<number>,
 /** Whose update was dropped, and why. */
 dropped: Array<[number, string]>,
@@ -178,7 +182,10 @@ lost: Array<number>, };
 
 /** How long a round took, as the chain saw it. */
 export type Spans = {
-/** Until the last update was there, without the slot in which the chain took it in. */
+/**
+ * Until the last update was there, without the slot in which the chain took it in: the slowest site's training, and
+ * not the own one's.
+ */
 training_ms: number,
 /**
  * From the freeze of the list to the end, without the slot in which the chain took the votes in: updates travel and are
@@ -203,7 +210,7 @@ export type Arms = {
 source: string,
 /** Whether all were measured on one machine, by a run of `localnet`; otherwise each site has measured its own. */
 one_machine: boolean,
-/** One for each site that has figures. */
+/** One for each site that has figures, in the order of the members. */
 sites: Array<Arm>, };
 
 /** One site's figures, on its own rows. */

@@ -1,5 +1,5 @@
 // Numbers, times and lists as people read them.
-import type { Brief, Consortium } from './state';
+import type { Brief, Consortium, State } from './state';
 import type { Member, Round, Study } from './study';
 
 const TIME = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
@@ -33,6 +33,12 @@ export function bytes(count: number): string {
   }
   return at === 0 ? `${count} ${count === 1 ? 'byte' : 'bytes'}` : `${left < 100 ? left.toFixed(1) : Math.round(left)} ${units[at]}`;
 }
+
+/** Bytes of a sum: rounded from the exact one, so that rounded parts need not add up to it. */
+export const about = (count: number) => (count < 1_000 ? bytes(count) : `about ${bytes(count)}`);
+
+/** What an update is, for who reads of one that was sent. */
+export const UPDATE = "An update is what training on a site's own rows has changed in the common model: numbers, and none of the rows.";
 
 /** So many of a thing. */
 export const counted = (count: number, what: string) => `${count.toLocaleString('en-GB')} ${what}${count === 1 ? '' : 's'}`;
@@ -97,6 +103,20 @@ export function quiet(consortium: Consortium): number {
 
 /** Names of members that have no part in a round; nobody has in the initial model. */
 export const without = (round: Round, study: Study) => (round.kind === 'initial' ? [] : study.members.filter((_, at) => !round.inputs.some(([site]) => site === at)).map((member) => member.name));
+
+/** Of whom at least one of these rounds has no update, as it stands after "of". */
+export function lacking(rounds: Round[], study: Study): string {
+  const gone = new Set(rounds.flatMap((round) => without(round, study)));
+  const names = study.members.map((member) => member.name).filter((name) => gone.has(name));
+  return names.length === 1 ? list(names) : `one or more of ${several(names)}`;
+}
+
+/** Where a name stands in all parts of the page: the members of the study in their order, then the other institutions. */
+export function roster(state: State): (name: string) => number {
+  const places = new Map<string, number>();
+  for (const { name } of [...(state.study?.members ?? []), ...state.consortium.institutions]) if (!places.has(name)) places.set(name, places.size);
+  return (name) => places.get(name) ?? places.size;
+}
 
 /** The round whose model is certified, or that is the best one so far. */
 export const chosen = (study: Study) => study.rounds.find((round) => round.kind === 'round' && round.round === (study.certificate?.round ?? study.best));

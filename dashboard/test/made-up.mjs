@@ -15,7 +15,7 @@ export function state({ institutions = 64, studies = 32, rounds = 1_000, block =
     words: at === 5 ? 'is awaited: its update' : 'has sent its update, in block 49998',
   }));
   return {
-    version: 3, made_at_ms: now, own: { name: name(0), id: `0x${pad(1, 64)}`, folder: 'hospital-0' }, unreachable: null, stands: null,
+    version: 4, made_at_ms: now, own: { name: name(0), id: `0x${pad(1, 64)}`, folder: 'hospital-0' }, unreachable: null, stands: null,
     consortium: {
       genesis: pad(7, 64), block_ms: 500, best: block, best_at_ms: now, finalised: block - 2, behind_ms: 1_000, peers: institutions - 1,
       others: institutions - 1, syncing: false, runtime: 6, node: '0.1.0', program: '0.1.0', clock_off_seconds: 0.01, clock_warning: null,
@@ -36,7 +36,7 @@ export function state({ institutions = 64, studies = 32, rounds = 1_000, block =
       number: studies - 1, title: NAMES[3], agreement: pad(11, 64), proposer: name(1), phase: 'training', stage: 'running', round: rounds + 1, max_rounds: 1_200, best: rounds - 3, metric: 'log_loss',
       rules: ['at most 1200 rounds'], masked: false, privacy: spent(all.slice(0, 3).map(name), rounds), members: all.map((at) => ({ name: name(at), id: `0x${pad(at + 1, 64)}`, own: at === 0, samples: 100 + at, active: true, left_out_until: at === 9 ? rounds + 4 : null, last_round: rounds })),
       waiting: { what: `the updates of round ${rounds + 1}`, since_at_ms: now - 34_000, until_at_ms: now + 60_000, then: 'it waits as long once more', sooner_at_ms: now + 20_000, sooner: 'once the updates of 33 of 64 sites are in (20 so far), the others have 40 blocks more, the grace; then it goes on without who is late', sites },
-      trouble: [], whole: true, rounds: closed, arms: null, certificate: null,
+      trouble: [], whole: true, rounds: closed, silence: null, arms: null, certificate: null,
     },
   };
 }
@@ -56,7 +56,7 @@ export const spent = (names, rounds) => ({
 export function made(round, all, at, fault) {
   const losses = all.map((site) => [site, 0.7 / (1 + round / 40) + 0.002 * site + 0.03 * Math.abs(Math.sin(round * (site + 3)))]);
   return {
-    kind: 'round', round, root: pad(round, 64), base: pad(round - 1, 64), inputs: all.map((site) => [site, 100 + site]),
+    kind: 'round', round, root: pad(round, 64), base: pad(round - 1, 64), inputs: all.map((site) => [site, 100 + site]), last: [],
     attesters: fault ? all.slice(1) : all, dissenters: fault ? [[0, pad(round + 5_000, 64)]] : [], silent: [], dropped: [], left_out: [], shortened: [],
     losses, mean: losses.reduce((sum, [, loss]) => sum + loss, 0) / losses.length, attempts: 1, opened: round * 4, closed: round * 4 + 4, closed_at_ms: at,
     spans: { training_ms: 800 + (round % 7) * 100, transfer_ms: 300, grace_ms: 400, votes_ms: 0, chain_ms: 500, estimated: false }, own_training_ms: 700, unusable: null, lost: [],

@@ -3,27 +3,24 @@
 use super::{
     absent::Absent,
     fetched::Model,
+    finished::finished,
     missing::{missing, silent},
-    site::{quoted, Site},
+    site::Site,
     state::{Check, Consortium, State, Todo},
 };
 use crate::{
     chain::StudyInfo,
     show::{why_aborted, why_paused},
-    study::fetch::pack,
     up::studies::AWAY,
 };
 use consilium_primitives::{
     round::{bit, Phase},
     Hash, InstitutionId, StudyId,
 };
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// For how long the chain lists a study for its files after its end.
 const LISTED_MS: u64 = 86_400_000;
-
-/// What a model of a finished study is not for.
-const LIMIT: &str = "It was not tested in care, so that no decision about a patient may rest on it; what `consilium report` writes says what else it does not show";
 
 /// A study, and what its specification says of it.
 #[derive(Clone)]
@@ -36,8 +33,8 @@ pub struct Listed {
     pub absent: Vec<Absent>,
     /// Its model, where it lies on this machine already.
     pub model: Option<Model>,
-    /// Whether a report on this machine compares it with a model of the own rows alone, where the own node holds the model.
-    pub compared: bool,
+    /// The page of a report on this machine that compares it with a model of the own rows alone, where the own node holds the model.
+    pub report: Option<PathBuf>,
 }
 
 /// What is not pressing is told in this order.
@@ -143,41 +140,7 @@ fn of_study(site: &Site, number: StudyId, listed: &Listed, chain: &Consortium) -
         }
         Phase::Completed(_) => {
             at_hand(&own, &listed.info, chain.best, chain.block_ms)?;
-            let packed = |folder: &Path| {
-                let words = pack(folder, &site.dir, &listed.info.agreement);
-                words.into_iter().map(|word| near(site, word)).collect::<Vec<_>>().join(" ")
-            };
-            let fetched = format!("model-{number}");
-            match &listed.model {
-                Some(model) if model.ready => None,
-                Some(model) => {
-                    let folder = quoted(&model.folder.display().to_string());
-                    let words =
-                        format!("{named} has its model, in the folder {folder}: make it ready for use. {LIMIT}");
-                    Some((false, words, vec![packed(&model.folder)]))
-                }
-                None => {
-                    let what = match listed.compared {
-                        true => "fetch it, and make it ready for use",
-                        false => "fetch it, make it ready for use, and let our worker train and measure a model of our rows alone to \
-                                  compare it with; this page shows the answer then, too",
-                    };
-                    let words = format!("{named} has its model: within a day of its end {what}. {LIMIT}");
-                    let mut commands = vec![
-                        format!("consilium study fetch {number} --dir {dir} --out {fetched}"),
-                        packed(Path::new(&fetched)),
-                    ];
-                    if !listed.compared {
-                        commands.extend([
-                            format!("consilium study figures {number} --dir {dir} --out figures-{number}.json"),
-                            format!(
-                                "consilium report {number} --dir {dir} --figures figures-{number}.json --out report-{number}.html"
-                            ),
-                        ]);
-                    }
-                    Some((false, words, commands))
-                }
-            }
+            finished(site, number, listed)
         }
         Phase::Aborted { reason }
             if (member.is_some() || proposes) && fresh(&listed.info, chain.best, chain.block_ms) =>
@@ -189,17 +152,6 @@ fn of_study(site: &Site, number: StudyId, listed: &Listed, chain: &Consortium) -
             Some((false, words, vec![format!("consilium study {number} --dir {dir}")]))
         }
         _ => None,
-    }
-}
-
-/// A word of a command, with the own folder named in it as it is in the other commands.
-fn near(site: &Site, word: String) -> String {
-    let shown = site.shown.trim_end_matches('/');
-    // what is quoted stays as it is
-    let plain = !shown.starts_with('\'');
-    match word.strip_prefix(&site.dir.display().to_string()).filter(|rest| plain && rest.starts_with('/')) {
-        Some(rest) => format!("{shown}{rest}"),
-        None => word,
     }
 }
 
@@ -247,7 +199,7 @@ mod tests {
             title: "Sepsis".into(),
             absent: Vec::new(),
             model: None,
-            compared: false,
+            report: None,
         };
         let member = listed.info.state.members[0].id.0[0];
         let mut state = State::default();
@@ -255,26 +207,8 @@ mod tests {
         listed.info.state.ended_at = Some(890);
         let all = told(member, &state, &listed);
         assert!(all[0].1.contains("consilium study fetch 4 --dir alder") && !all[0].0, "{all:?}");
-        assert!(all[0]
-            .1
-            .contains("$ ml-worker pack --dir model-4 --out model-4/ready $ consilium study figures 4 --dir"));
-        assert!(
-            all[0].1.ends_with("$ consilium report 4 --dir alder --figures figures-4.json --out report-4.html"),
-            "{all:?}"
-        );
         // what is done is asked for no more
-        listed.compared = true;
-        let all = told(member, &state, &listed);
-        assert!(all[0].1.ends_with("$ ml-worker pack --dir model-4 --out model-4/ready"), "{all:?}");
-        assert!(all[0].1.contains("fetch it, and make it ready for use. It was not tested"), "{all:?}");
-        listed.model = Some(Model { folder: "got it".into(), ready: false });
-        let all = told(member, &state, &listed);
-        assert!(
-            all[0].1.contains("in the folder 'got it'")
-                && all[0].1.contains("not tested in care")
-                && all[0].1.ends_with("$ ml-worker pack --dir 'got it' --out 'got it/ready'"),
-            "{all:?}"
-        );
+        listed.report = Some("report-4.html".into());
         listed.model = Some(Model { folder: "got it".into(), ready: true });
         assert!(told(member, &state, &listed).is_empty());
         listed.model = None;
@@ -314,7 +248,7 @@ mod tests {
             title: "Sepsis".into(),
             absent: Vec::new(),
             model: None,
-            compared: false,
+            report: None,
         };
         let [own, other] = [0usize, 1].map(|at| over.info.state.members[at].id);
         let mut runs = over.clone();
@@ -336,7 +270,7 @@ mod tests {
         let info = World::new().history.info;
         let own = info.state.members[0].id;
         let gone = Absent { who: own, last: None, without: 2, left_out_until: None, unawaited: None };
-        let mut listed = Listed { info, title: "Sepsis".into(), absent: Vec::new(), model: None, compared: false };
+        let mut listed = Listed { info, title: "Sepsis".into(), absent: Vec::new(), model: None, report: None };
         listed.info.state.phase = Phase::FinalEvaluation { roster: 7, reported: 0, until: 99 };
         let words = format!("4: training; round 3 {AWAY}: see its log");
         let checks = vec![Check { what: "study".into(), well: false, words }];
@@ -349,24 +283,13 @@ mod tests {
     }
 
     #[test]
-    fn the_own_folder_is_named_alike_in_all_commands() {
-        let mut site = site(1);
-        assert_eq!(near(&site, "/srv/alder/worker/secret".into()), "alder/worker/secret");
-        for other in ["/srv/alder-2/table.csv", "/srv/alder", "'/srv/alder/my table'", "--out"] {
-            assert_eq!(near(&site, other.into()), other);
-        }
-        site.shown = "'my alder'".into();
-        assert_eq!(near(&site, "/srv/alder/worker/secret".into()), "/srv/alder/worker/secret");
-    }
-
-    #[test]
     fn a_study_that_ended_without_a_model_is_told_for_a_day() {
         let mut listed = Listed {
             info: World::new().history.info,
             title: "Sepsis".into(),
             absent: Vec::new(),
             model: None,
-            compared: false,
+            report: None,
         };
         let member = listed.info.state.members[0].id.0[0];
         listed.info.state.phase = Phase::Aborted { reason: AbortReason::Stalled };

@@ -4,7 +4,7 @@
 
 use super::{
     site::Site,
-    state::{Arm, Arms},
+    state::{Arm, Arms, Member},
 };
 use crate::{
     institution::made::{kept, What},
@@ -72,6 +72,20 @@ impl Reports {
         let told = self.read.values().filter_map(|(changed, told)| Some((changed, told.as_ref().filter(fits)?)));
         told.max_by_key(|(changed, _)| **changed).map(|(_, told)| told.arms.clone())
     }
+
+    /// The page of the report that these come from, which lies beside its JSON; that itself where no page does.
+    pub fn page(&mut self, study: StudyId, agreement: &str) -> Option<PathBuf> {
+        let file = PathBuf::from(self.arms(study, agreement)?.source);
+        let pages = ["html", "htm"].map(|ends| file.with_extension(ends));
+        Some(pages.into_iter().find(|page| page.exists()).unwrap_or(file))
+    }
+}
+
+/// The same in the order of a study's members; who is none any more stands last.
+pub fn in_order(mut arms: Arms, members: &[Member]) -> Arms {
+    let place = |arm: &Arm| members.iter().position(|member| member.name == arm.name).unwrap_or(members.len());
+    arms.sites.sort_by_key(place);
+    arms
 }
 
 /// Reads a report.
@@ -175,6 +189,16 @@ mod tests {
     }
 
     #[test]
+    fn sites_stand_in_the_order_of_the_members_whatever_the_report_has() {
+        let arm = |name: &str| Arm { name: name.into(), ..Arm::default() };
+        let member = |name: &str| Member { name: name.into(), ..Member::default() };
+        let arms = Arms { sites: ["Elm", "Cedar", "Alder", "Birch"].map(arm).into(), ..Arms::default() };
+        let told = in_order(arms, &["Birch", "Alder", "Cedar"].map(member));
+        let names: Vec<&str> = told.sites.iter().map(|arm| arm.name.as_str()).collect();
+        assert_eq!(names, ["Birch", "Alder", "Cedar", "Elm"]);
+    }
+
+    #[test]
     fn of_a_number_the_measure_that_was_agreed_is_that_of_the_report() {
         let document = json!({
             "study": { "number": 4, "agreement": "ab" },
@@ -246,6 +270,10 @@ mod tests {
         assert_eq!((arm.swarm, arm.alone), (figures.swarm.metric, figures.alone.metric));
         assert_eq!(arm.interval, figures.difference.and_then(|difference| difference.interval));
         assert_eq!((reports.arms(5, "ab"), reports.arms(4, "cd")), (None, None));
+        // its page, which people read
+        assert_eq!((reports.page(4, "ab"), reports.page(4, "cd")), (Some(PathBuf::from(&told.source)), None));
+        fs::write(desk.join("report-4.html"), "").unwrap();
+        assert!(reports.page(4, "ab").unwrap().ends_with("desk/report-4.html"));
         // one that was not made for this folder says nothing here
         let other = Site { dir: scratch.path().join("birch"), ..site };
         assert_eq!(Reports::of(&other).arms(4, "ab"), None);

@@ -239,12 +239,12 @@ impl Reader {
                 sent.read(chain, number, &info.state, at, here.block_ms).await?;
                 absent = sent.absent(&info.state);
             }
-            self.studies.insert(number, Listed { info, title, absent, model: None, compared: false });
+            self.studies.insert(number, Listed { info, title, absent, model: None, report: None });
         }
         for (number, listed) in &mut self.studies {
             let root = at_hand(&InstitutionId(own), &listed.info, at.number, here.block_ms);
-            if root.is_some() && !listed.compared {
-                listed.compared = self.reports.arms(*number, &hex::encode(listed.info.agreement)).is_some();
+            if root.is_some() && listed.report.is_none() {
+                listed.report = self.reports.page(*number, &hex::encode(listed.info.agreement));
             }
             listed.model = root.and_then(|root| self.fetched.model(&self.site, &root).cloned());
         }

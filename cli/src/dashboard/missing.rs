@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     plain::{clock, counted},
-    study::{gone, sentences::span},
+    study::{gone, sentences::span, silence::RULE},
 };
 use consilium_primitives::{InstitutionId, StudyId};
 use std::collections::BTreeMap;
@@ -59,7 +59,10 @@ pub fn missing(
     let whom = it.map(whom).unwrap_or_default();
     // a site that is not waited for costs the others no time
     let goes_on = match gone.unawaited {
-        Some(it) => format!("it {}. The line below shows each site's part in the present round", it.words(max_rounds)),
+        Some(it) => {
+            let words = it.words(max_rounds);
+            format!("it {words}. The rule: {RULE}. The line below shows each site's part in the present round")
+        }
         None => "while enough others take part, each round goes on without it after the time that is named. The line below shows each \
                  site's part in the present round, and that time"
             .to_owned(),
@@ -174,6 +177,13 @@ mod tests {
             "{words}"
         );
         assert!(!words.contains("the time that is named"), "{words}");
+        assert!(
+            words.contains(
+                "rounds 8 and 9; what it sends in time counts. The rule: where nothing came from a site in two"
+            ),
+            "{words}"
+        );
+        assert!(words.contains("two rounds within five, the next five do not wait for it. The line below"), "{words}");
         // its node answers, and nobody knows whom to call
         let (_, words, _) = told(&state(0, ""), &gone);
         assert!(!words.contains('`') && words.contains("its worker is slow, or has stopped"), "{words}");

@@ -2,9 +2,10 @@
 //!
 //! * [`serve`]: the page and its live state over HTTP, on this machine alone; [`assets`]: the page's files, which are built in;
 //! * [`state`]: the document that the browser gets; [`document`]: what of it has changed;
-//! * [`base`]: what does not depend on the study that is looked at, [`beside`] the chain; [`study`], [`rounds`], [`arms`]: one study;
+//! * [`base`]: what does not depend on the study that is looked at, [`beside`] the chain; [`study`], [`rounds`], [`spans`], [`arms`]: one
+//!   study;
 //! * [`egress`]: what left this building; [`fetched`]: models that lie here already; [`absent`], [`missing`]: whose updates are missing;
-//!   [`advice`]: what to do now.
+//!   [`advice`], [`finished`]: what to do now, and with the model of a finished study.
 //!
 //! It only reads. Whatever changes something is a command that is shown and typed by people.
 
@@ -17,10 +18,12 @@ mod beside;
 mod document;
 pub mod egress;
 mod fetched;
+mod finished;
 mod missing;
 mod rounds;
 mod serve;
 mod site;
+mod spans;
 pub mod state;
 pub mod study;
 #[cfg(test)]

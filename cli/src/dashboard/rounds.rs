@@ -1,6 +1,9 @@
 //! Closed rounds of a study: each is read once, and the last ones again, since figures and late votes come after a round's end.
 
-use super::state::{Round, Spans};
+use super::{
+    spans::{came_last, last_update, part_votes, split},
+    state::{Round, Spans},
+};
 use crate::{
     chain::{Block, Chain},
     show::{dropped_name, why_dropped, why_void, Names},
@@ -149,12 +152,13 @@ impl Rounds {
         };
         let ended = self.time(frame, record.closed_at).0;
         let settled = self.settled(record.round, frame.ended);
-        Round {
+        ordered(Round {
             kind: kind.into(),
             round: record.round,
             root: hex::encode(record.root),
             base: hex::encode(record.base),
             inputs: record.inputs.iter().filter_map(|i| Some((place(&i.institution)?, i.weight))).collect(),
+            last: places(&came_last(record)),
             attesters: places(&record.attesters),
             dissenters: record
                 .dissenters
@@ -179,7 +183,7 @@ impl Rounds {
             own_training_ms: (kind == "round").then(|| trained(frame.notes, record.round)).flatten(),
             unusable: record.void().map(|why| why_void(why, frame.names)),
             lost: Vec::new(),
-        }
+        })
     }
 
     /// Whether all figures of a round are there that will come: they come with the updates of the next one, and of a site without
@@ -196,35 +200,15 @@ impl Rounds {
     }
 }
 
-/// How a round's time is shared out. A vote takes the slot in which the chain takes it in; what else passes before it is the site's.
-fn split(opened: u64, update: u64, frozen: u64, closed: u64, slot: u64, estimated: bool) -> Spans {
-    let training_ms = update.saturating_sub(opened).saturating_sub(slot);
-    let transfer_ms = closed.saturating_sub(frozen).saturating_sub(slot);
-    // no longer than what the other two leave, where times of blocks are estimated
-    let rest = closed.saturating_sub(opened).saturating_sub(training_ms).saturating_sub(transfer_ms);
-    let grace_ms = frozen.saturating_sub(update).min(rest);
-    Spans { training_ms, transfer_ms, grace_ms, votes_ms: 0, chain_ms: rest - grace_ms, estimated }
-}
-
-/// Of how many merges before it the median is taken, on which all had voted.
-const BEFORE: usize = 9;
-
-/// Tells the wait for votes that did not come from transfer and merging. The chain keeps no time of each vote, so that it is what such a
-/// merge took beyond the median of those before it on which all had voted. Those before it alone: what was told once stays.
-fn part_votes(rounds: &mut [Round]) {
-    let mut whole: Vec<u64> = Vec::new();
-    for round in rounds.iter_mut().filter(|round| round.kind == "round") {
-        if round.silent.is_empty() {
-            whole.push(round.spans.transfer_ms);
-            continue;
-        }
-        let mut last = whole.iter().rev().take(BEFORE).copied().collect::<Vec<_>>();
-        last.sort_unstable();
-        let Some(usual) = last.get(last.len() / 2) else { continue };
-        let votes = round.spans.transfer_ms.saturating_sub(*usual);
-        round.spans.votes_ms = votes;
-        round.spans.transfer_ms -= votes;
-    }
+/// A round with its sites in the order of the members: the chain has them by their accounts, or as their votes came.
+fn ordered(mut round: Round) -> Round {
+    let Round { last, attesters, silent, left_out, shortened, .. } = &mut round;
+    [last, attesters, silent, left_out, shortened].into_iter().for_each(|places| places.sort_unstable());
+    round.inputs.sort_by_key(|(site, _)| *site);
+    round.dissenters.sort_by_key(|(site, _)| *site);
+    round.dropped.sort_by_key(|(site, _)| *site);
+    round.losses.sort_by_key(|(site, _)| *site);
+    round
 }
 
 /// With masks: the loss of all sites together where it is known, and whose updates a sum has lost against the last one before it that was
@@ -243,12 +227,6 @@ fn masks(rounds: &mut [Round], pooled: &HashMap<u32, f64>, opened: &HashSet<u32>
         }
         before = Some(own);
     }
-}
-
-/// The block with the last update that is in a round; of one without updates, its first.
-fn last_update(record: &RoundRecord) -> u32 {
-    let last = record.inputs.iter().map(|input| input.committed_at).max();
-    last.map_or(record.opened_at, |last| last.max(record.opened_at))
 }
 
 /// The mean of all sites' figures, each counting by its rows; none while fewer are known than are `awaited`, since it would change
@@ -276,18 +254,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_round_s_time_is_shared_out_without_rest() {
-        // updates after 4 slots of training, one slot for their votes, a slot of grace, three of transfer and merge, one for votes
-        let spans = split(10_000, 12_500, 13_000, 15_000, 500, false);
-        assert_eq!((spans.training_ms, spans.transfer_ms), (2_000, 1_500));
-        // the wait for who is late is no vote
-        assert_eq!((spans.grace_ms, spans.chain_ms), (500, 1_000));
-        // what came ahead was there when the round was opened
-        let spans = split(10_000, 10_000, 10_000, 10_500, 500, true);
-        assert_eq!((spans.training_ms, spans.transfer_ms, spans.chain_ms, spans.estimated), (0, 0, 500, true));
-        // a site that never came: the others had sent theirs, and the grace of 20 slots went by
-        let spans = split(10_000, 11_000, 21_000, 22_000, 500, false);
-        assert_eq!((spans.training_ms, spans.transfer_ms, spans.grace_ms, spans.chain_ms), (500, 500, 10_000, 1_000));
+    fn the_sites_of_a_round_are_in_the_order_of_the_members() {
+        let told = ordered(Round {
+            inputs: vec![(3, 40), (0, 10), (1, 20)],
+            last: vec![1, 0],
+            attesters: vec![0, 3, 1],
+            silent: vec![5, 4],
+            dissenters: vec![(7, "b".into()), (6, "a".into())],
+            dropped: vec![(9, "b".into()), (8, "a".into())],
+            left_out: vec![3, 1],
+            shortened: vec![1, 0],
+            losses: vec![(3, 0.3), (0, 0.1), (1, 0.2)],
+            ..Round::default()
+        });
+        assert_eq!((told.inputs, told.last), (vec![(0, 10), (1, 20), (3, 40)], vec![0, 1]));
+        assert_eq!((told.attesters, told.silent, told.left_out), (vec![0, 1, 3], vec![4, 5], vec![1, 3]));
+        assert_eq!((told.shortened, told.losses), (vec![0, 1], vec![(0, 0.1), (1, 0.2), (3, 0.3)]));
+        let [dissenters, dropped] =
+            [told.dissenters, told.dropped].map(|all| all.into_iter().map(|(site, _)| site).collect::<Vec<_>>());
+        assert_eq!((dissenters, dropped), (vec![6, 7], vec![8, 9]));
     }
 
     #[test]
@@ -318,28 +303,6 @@ mod tests {
         assert_eq!(told[3], (Some(0.3), vec![1]));
         assert_eq!(told[4], (None, Vec::new()));
         assert_eq!(told[5], (None, Vec::new()), "three at once point at nobody");
-    }
-
-    #[test]
-    fn the_wait_for_a_vote_that_did_not_come_is_no_transfer() {
-        let round = |transfer_ms, silent: &[u8]| Round {
-            kind: "round".into(),
-            silent: silent.to_vec(),
-            spans: Spans { transfer_ms, ..Spans::default() },
-            ..Round::default()
-        };
-        let mut rounds = [
-            round(9_000, &[1]),
-            round(500, &[]),
-            round(700, &[]),
-            round(600, &[]),
-            round(9_000, &[1]),
-            round(400, &[1]),
-        ];
-        part_votes(&mut rounds);
-        let told = rounds.map(|round| (round.spans.transfer_ms, round.spans.votes_ms));
-        // of the first one nothing is known to compare with
-        assert_eq!(told, [(9_000, 0), (500, 0), (700, 0), (600, 0), (600, 8_400), (400, 0)]);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use serde::Serialize;
 
 /// Version of this document. A page of another version reloads itself.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Derives what all parts of the document have in common.
 macro_rules! told {

@@ -1,7 +1,7 @@
 //! The study that a page has chosen.
 
 use super::{
-    arms::Reports,
+    arms::{in_order, Reports},
     base::{awaited, stage, titled, Link},
     rounds::{Frame, Rounds},
     site::Site,
@@ -14,6 +14,7 @@ use crate::{
     study::{
         answers::{failures, Failure},
         sentences::rules,
+        silence::RULE,
         spending,
         standstill::{absent, before_end, trouble},
         waiting::{waiting, Times},
@@ -79,6 +80,7 @@ impl Studies {
             last_round: last_round(&rounds, place),
         };
         let members: Vec<Member> = (0u8..).zip(state.members.iter()).map(member).collect();
+        let arms = self.reports.arms(number, &agreement).map(|arms| in_order(arms, &members));
         let waits = match waiting(chain.genesis(), number, &info, at.number) {
             None => None,
             Some(waits) => {
@@ -127,8 +129,9 @@ impl Studies {
             whole: true,
             certificate: certificate(site, link, number, &info, (rounds.as_slice(), privacy.as_ref())),
             privacy,
+            silence: silence(&rounds, &state.members, names),
             rounds,
-            arms: self.reports.arms(number, &agreement),
+            arms,
             agreement,
         }))
     }
@@ -166,6 +169,19 @@ fn reasons(
 fn last_round(rounds: &[Round], place: u8) -> Option<u32> {
     let holds = |round: &&Round| round.kind == "round" && round.inputs.iter().any(|(site, _)| *site == place);
     rounds.iter().rev().find(holds).map(|round| round.round)
+}
+
+/// Why rounds may not have waited for sites: those of whom two closed ones in a row hold no update, though they took part by then.
+fn silence(rounds: &[Round], members: &[consilium_primitives::round::Member], names: &Names) -> Option<String> {
+    let twice = |place: u8, since: u32| {
+        let trained = rounds.iter().filter(|round| round.kind == "round" && round.round >= since);
+        let there: Vec<bool> = trained.map(|round| round.inputs.iter().any(|(site, _)| *site == place)).collect();
+        there.windows(2).any(|two| !two.contains(&true))
+    };
+    let silent = (0u8..).zip(members).filter(|(place, member)| member.active && twice(*place, member.since));
+    let named: Vec<String> = silent.map(|(_, member)| name(names, &member.id)).collect();
+    let words = || format!("Rounds may not have waited for {}: {RULE}; what it sends in time counts", named.join(", "));
+    (!named.is_empty()).then(words)
 }
 
 fn certificate(
@@ -259,5 +275,31 @@ mod tests {
         // statistics are no update
         let rounds = [round("statistics", 0, &[0, 1, 2]), round("round", 1, &[0, 1]), round("round", 2, &[0])];
         assert_eq!([0, 1, 2].map(|place| last_round(&rounds, place)), [Some(2), Some(1), None]);
+    }
+
+    #[test]
+    fn why_rounds_after_a_loss_wait_for_nobody_is_said_with_the_site_s_name() {
+        let history = World::new().history;
+        let (mut members, names) = (history.info.state.members, &history.names);
+        let round = |(round, sites): (u32, &[u8])| Round {
+            kind: "round".into(),
+            round,
+            inputs: sites.iter().map(|site| (*site, 100)).collect(),
+            ..Round::default()
+        };
+        let told = |members: &[consilium_primitives::round::Member], parts: [&[u8]; 4]| {
+            silence(&(1..).zip(parts).map(round).collect::<Vec<_>>(), members, names)
+        };
+        let lost: [&[u8]; 4] = [&[0, 1, 2], &[0, 1], &[0, 1], &[0, 1, 2]];
+        let words = "Rounds may not have waited for site 3: where nothing came from a site in two rounds within five, the next five do not \
+                     wait for it; what it sends in time counts";
+        assert_eq!(told(&members, lost).as_deref(), Some(words));
+        // what it sent between them cleared its record
+        assert_eq!(told(&members, [&[0, 1], &[0, 1, 2], &[0, 1], &[0, 1, 2]]), None);
+        // who came later, or has left, is not missed
+        members[2].since = 3;
+        assert_eq!(told(&members, lost), None);
+        (members[2].since, members[2].active) = (1, false);
+        assert_eq!(told(&members, lost), None);
     }
 }

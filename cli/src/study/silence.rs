@@ -9,6 +9,9 @@ use consilium_primitives::{
     InstitutionId,
 };
 
+/// Why a round does not wait for a site, as a sentence about any.
+pub const RULE: &str = "where nothing came from a site in two rounds within five, the next five do not wait for it";
+
 /// A site that the present round does not wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unawaited {

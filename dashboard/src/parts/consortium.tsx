@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import type { State } from '../state';
 import { Part, Said, Table, Tag } from './common';
-import { counted, fixed, list, quiet as quietAfter, span } from '../words';
+import { counted, fixed, list, quiet as quietAfter, roster, span } from '../words';
 
 /** With more institutions than this, only the first and those with something amiss are shown until all are asked for. */
 const SHOWN = 12;
@@ -13,11 +13,13 @@ export function Consortium({ state }: { state: State }) {
   const [all, setAll] = useState(false);
   if (c.genesis === '') return <Part id="consortium" title="The consortium and its health" wide><p class="empty">Nothing is known of the chain until our node answers.</p></Part>;
   const limit = quietAfter(c);
-  const makers = c.institutions.filter((it) => it.makes_blocks);
+  const place = roster(state);
+  const institutions = [...c.institutions].sort((a, b) => place(a.name) - place(b.name));
+  const makers = institutions.filter((it) => it.makes_blocks);
   const quiet = makers.filter((it) => (it.silent_ms ?? 0) > limit);
   const wrong = checks.filter((check) => !check.well);
   const spare = makers.length - c.needed;
-  const shown = all ? c.institutions : c.institutions.filter((it, at) => at < SHOWN || it.own || it.suspended || quiet.includes(it));
+  const shown = all ? institutions : institutions.filter((it, at) => at < SHOWN || it.own || it.suspended || quiet.includes(it));
   return (
     <Part id="consortium" title="The consortium and its health" wide>
       <ul class="tiles">

@@ -32,8 +32,8 @@ function lines(study: Study): { x: number[]; lines: Line[] } {
     const stroke = own ? '--own' : few ? `--site-${next}` : '--other';
     return { name: own ? `${member.name} (we)` : member.name, stroke, width: own ? 3 : few ? 2 : 1, values: of[at] ?? [] };
   });
-  // who stands above the others is drawn last
-  const drawn = [...sites.filter((line) => line.stroke !== '--own'), ...sites.filter((line) => line.stroke === '--own')];
+  // in the order of the members, as everywhere; among many thin lines, which no legend names, our own is drawn last, above them
+  const drawn = few ? sites : [...sites.filter((line) => line.stroke !== '--own'), ...sites.filter((line) => line.stroke === '--own')];
   // a mean of fewer sites is of other rows: it is no step of the line
   const whole = (round: Round) => round.losses.length === study.members.length;
   const mean = (all: boolean) => rounds.map((round) => (whole(round) === all ? round.mean : null));
@@ -67,10 +67,12 @@ export function Curves({ study }: { study: Study }) {
   const many = !study.masked && study.members.length > COLOURS + 1;
   const shown = study.masked ? [] : members;
   const rings = told.lines.some((line) => line.rings);
+  const unheard = rings ? members.filter((_, at) => rounds.some((round) => round.kind === 'round' && round.mean !== null && !round.losses.some(([site]) => site === at))).map((member) => member.name) : [];
   return (
     <Part id="curves" title={measured(study)} wide
-      note={study.masked ? 'Lower is better. With masks nobody sees a site\'s own figure: the line is the loss over the validation rows of all sites together, and has a gap where fewer than three sites, or not more than half of those in the sum, reported one.' : `Lower is better. Each site measures each round's model on its own validation rows. The dashed line is the mean of all ${study.members.length} sites, each counting by its training rows, and has a gap where a site told no figure${rings ? '. A ring is the mean of fewer sites, where one told none: it is of other rows, and does not compare with the line. A site tells its figure of a round with its update of the next one: who is missing from a round has no figure of the round before it' : ''}.`}>
+      note={study.masked ? 'Lower is better. With masks nobody sees a site\'s own figure: the line is the loss over the validation rows of all sites together, and has a gap where fewer than three sites, or not more than half of those in the sum, reported one.' : `Lower is better. Each site measures each round's model on its own validation rows. The dashed line is the mean of all ${study.members.length} sites, each counting by its training rows, and has a gap where a site told no figure${rings ? `. A ring is the mean of fewer sites, where ${unheard.length === 1 ? list(unheard) : `one or more of ${several(unheard)}`} told none: it is of other rows, and does not compare with the line. A site tells its figure of a round with its update of the next one: who is missing from a round has no figure of the round before it` : ''}.`}>
       {chosen(study) && <p>{choice(study)}</p>}
+      {told.x.length > 0 && <p>A difference between lines is not by itself a finding: better, worse or cannot tell is what the paired 95 % intervals of the report (<code>consilium report {study.number}</code>) say, on the same rows.</p>}
       {partial && <p><Tag kind="wait">{partial}</Tag></p>}
       {told.x.length === 0 ? <p class="empty">No round has been measured yet.</p> : (
         <>
@@ -137,7 +139,7 @@ export function Verdict({ study, folder }: { study: Study; folder: string }) {
             : 'They are too few for an interval.'}</p>
           {lost.length > 0 && <p><Tag kind="bad">{`Worse for ${list(lost)}`}</Tag></p>}
           <Table label="Every site's own comparison" head={['Site', 'Swarm is', 'Swarm', 'Own rows alone', 'All rows in one place', 'Difference, 95 %', 'Measured on']} numbers={[2, 3, 4, 5]}>
-            {[...study.arms!.sites].sort((a, b) => Number(b.own) - Number(a.own)).map((arm) => <Row key={arm.name} arm={arm} />)}
+            {study.arms!.sites.map((arm) => <Row key={arm.name} arm={arm} />)}
           </Table>
           <p class="note">From {study.arms!.source}. {study.arms!.one_machine ? "On this machine all sites' rows lie in one place. On a real chain nobody can measure at another site." : 'Each site has measured on its own rows, by itself: nobody can measure at another site. Sites that are not here have given no figures to this report.'}</p>
         </>

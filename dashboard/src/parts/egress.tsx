@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import type { State, Sum } from '../state';
 import { Copy, Part, Table, Tag } from './common';
-import { bytes, clock, counted, list, short, span } from '../words';
+import { about, bytes, clock, counted, list, roster, short, span, UPDATE } from '../words';
 
 const KINDS: Record<string, string> = { update: 'our updates', masked: 'our masked files', statistics: 'our statistics', merged: 'merged models', initial: 'files that studies begin with', code: 'code of trainers' };
 const kind = (name: string) => KINDS[name] ?? name;
@@ -11,7 +11,12 @@ const kind = (name: string) => KINDS[name] ?? name;
 export function Egress({ state, study }: { state: State; study?: number }) {
   const { egress } = state;
   const [all, setAll] = useState(false);
-  const sums = egress.sums.filter((sum) => all || sum.study === study).sort((a, b) => b.bytes - a.bytes);
+  const place = roster(state);
+  const what = Object.keys(KINDS);
+  const order = (a: Sum, b: Sum) => a.study - b.study || place(a.to) - place(b.to) || what.indexOf(a.kind) - what.indexOf(b.kind);
+  const sums = egress.sums.filter((sum) => all || sum.study === study).sort(order);
+  // what there was none of is not named
+  const kinds = [...new Set(egress.sums.map((sum) => sum.kind))].sort((a, b) => what.indexOf(a) - what.indexOf(b));
   const receivers = (of: Sum[]) => counted(new Set(of.map((sum) => sum.to)).size, 'institution');
   const ours = egress.sums.filter((sum) => sum.study === study);
   const first = (of: Sum[]) => clock(Math.min(...of.map((sum) => sum.first_at_ms)));
@@ -21,8 +26,8 @@ export function Egress({ state, study }: { state: State; study?: number }) {
       {egress.missing && <p><Tag kind="bad">{egress.missing}</Tag></p>}
       {egress.sums.length === 0 ? (!egress.missing && <p class="lead">Nothing yet, of any study.</p>) : (
         <>
-          {study !== undefined && <p class="lead">Study {study}: {ours.length === 0 ? 'nothing yet.' : <>{bytes(ours.reduce((sum, one) => sum + one.bytes, 0))} in all, to {receivers(ours)}, from {first(ours)} to {last(ours)}.</>}</p>}
-          <p>All studies together, since {first(egress.sums)}, when our node's log of it begins: {bytes(egress.bytes)} to {receivers(egress.sums)}, in {counted(egress.parts, 'part')} of files; last {last(egress.sums)}. They were model updates, statistics of columns, merged models, and files that a study names. No rows: a node gives away nothing else, and notes each part before it is sent.</p>
+          {study !== undefined && <p class="lead">Study {study}: {ours.length === 0 ? 'nothing yet.' : <>{about(ours.reduce((sum, one) => sum + one.bytes, 0))} in all, to {receivers(ours)}, from {first(ours)} to {last(ours)}.</>}</p>}
+          <p>All studies together, since {first(egress.sums)}, when our node's log of it begins: {about(egress.bytes)} to {receivers(egress.sums)}, in {counted(egress.parts, 'part')} of files; last {last(egress.sums)}. They were {list(kinds.map(kind))}. {kinds.includes('update') && `${UPDATE} `}No rows: a node gives away nothing but files that the chain lists, and notes each part before it is sent.</p>
           <p>
             <label><input type="checkbox" checked={all} onChange={(event) => setAll(event.currentTarget.checked)} /> the table has all studies, not only {study === undefined ? 'the one above' : `study ${study}`}</label>
           </p>
@@ -52,6 +57,8 @@ export function Egress({ state, study }: { state: State; study?: number }) {
 
 /** What is voted on. */
 export function Motions({ state }: { state: State }) {
+  const place = roster(state);
+  const ordered = (names: string[]) => list([...names].sort((a, b) => place(a) - place(b)));
   return (
     <Part id="motions" title="Motions" wide>
       {state.motions.length === 0 && <p>No motion is open.</p>}
@@ -59,7 +66,7 @@ export function Motions({ state }: { state: State }) {
         <article key={motion.number} class={motion.ours ? 'motion ours' : 'motion'}>
           <h3>Motion {motion.number}: {motion.headline} {motion.ours ? <Tag kind="wait">waits for our vote</Tag> : <Tag kind="plain">not ours to vote on, or we have</Tag>}</h3>
           {motion.details.map((line) => <p key={line}>{line}</p>)}
-          <p>Proposed by {motion.proposer}. For it {motion.ayes.length} of {motion.needed} that are needed: {list(motion.ayes)}. Against it: {list(motion.nays)}. Not heard: {list(motion.silent)}. Open for {span(motion.left_ms)} more.</p>
+          <p>Proposed by {motion.proposer}. For it {motion.ayes.length} of {motion.needed} that are needed: {ordered(motion.ayes)}. Against it: {ordered(motion.nays)}. Not heard: {ordered(motion.silent)}. Open for {span(motion.left_ms)} more.</p>
           {motion.ours && <>
             <Copy text={`consilium vote ${motion.number} aye --dir ${state.own.folder}`} />
             <Copy text={`consilium vote ${motion.number} nay --dir ${state.own.folder}`} />

@@ -4,7 +4,7 @@ import { useNow } from '../live';
 import type { State } from '../state';
 import type { Study } from '../study';
 import { Copy, Part, Said, Table, Tag } from './common';
-import { clock, counted, list, missing, over, quiet, span } from '../words';
+import { clock, counted, list, missing, over, quiet, span, UPDATE } from '../words';
 
 /** What our people are to do. */
 export function Todos({ state }: { state: State }) {
@@ -72,7 +72,7 @@ export function Now({ study, state, live }: { study: Study; state: State; live: 
       )}
       {waits && (
         <Table label="Each site's part" head={['Site', 'Its part']}>
-          {[...waits.sites].sort((a, b) => Number(b.awaited) - Number(a.awaited)).map((site) => (
+          {waits.sites.map((site) => (
             <tr key={site.name}>
               <th scope="row">{site.name}{site.own && ' (we)'}</th>
               <td>{site.done ? <Tag kind="good">{site.words}</Tag> : late(site.awaited) ? <Tag kind="bad">late, {site.words}{reason(site.name, state)}</Tag> : <Tag kind={site.awaited ? 'wait' : 'plain'}>{site.words}</Tag>}</td>
@@ -80,6 +80,7 @@ export function Now({ study, state, live }: { study: Study; state: State; live: 
           ))}
         </Table>
       )}
+      {waits?.sites.some((site) => site.words.includes('update')) && <p class="note">{UPDATE}</p>}
       {gone.map((line) => <p key={line}><Tag kind="bad">{line}</Tag></p>)}
       {out.length > 0 && <p>{out.map((member) => member.active ? `${member.name} is left out up to round ${member.left_out_until}, since its part was missing twice.` : `${member.name} has left the study.`).join(' ')}</p>}
       <p>

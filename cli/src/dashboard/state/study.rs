@@ -41,6 +41,8 @@ told! {
         pub whole: bool,
         /// Closed rounds, in their order.
         pub rounds: Vec<Round>,
+        /// Why rounds may not have waited for sites that it names; none where no site is missing from two closed ones in a row.
+        pub silence: Option<String>,
         /// Models to compare with, where they are known.
         pub arms: Option<Arms>,
         /// What was certified.
@@ -149,13 +151,15 @@ told! {
         pub root: String,
         /// Hash of the model it began with.
         pub base: String,
-        /// Whose updates are in it, with the weight of each.
+        /// Whose updates are in it, with the weight of each. This and all other lists of sites are in the order of the members.
         pub inputs: Vec<(u8, u32)>,
+        /// Whose updates came last of these, in the block that ends `training_ms`; none where all came in one.
+        pub last: Vec<u8>,
         /// Who computed the same.
         pub attesters: Vec<u8>,
         /// Who computed something else, and what.
         pub dissenters: Vec<(u8, String)>,
-        /// Who had said nothing when it closed.
+        /// Of whom no vote on it has come: enough others computed the same.
         pub silent: Vec<u8>,
         /// Whose update was dropped, and why.
         pub dropped: Vec<(u8, String)>,
@@ -187,7 +191,8 @@ told! {
 
     /// How long a round took, as the chain saw it.
     pub struct Spans {
-        /// Until the last update was there, without the slot in which the chain took it in.
+        /// Until the last update was there, without the slot in which the chain took it in: the slowest site's training, and
+        /// not the own one's.
         pub training_ms: u64,
         /// From the freeze of the list to the end, without the slot in which the chain took the votes in: updates travel and are
         /// merged, and the merge is measured.
@@ -209,7 +214,7 @@ told! {
         pub source: String,
         /// Whether all were measured on one machine, by a run of `localnet`; otherwise each site has measured its own.
         pub one_machine: bool,
-        /// One for each site that has figures.
+        /// One for each site that has figures, in the order of the members.
         pub sites: Vec<Arm>,
     }
 
