@@ -43,9 +43,11 @@ pub fn last_update(record: &RoundRecord) -> u32 {
 /// Whose updates came in the last block with any that are in a round, the slowest sites; none where all came in one.
 pub fn came_last(record: &RoundRecord) -> Vec<InstitutionId> {
     let last = last_update(record);
-    let (late, before): (Vec<_>, Vec<_>) = record.inputs.iter().partition(|input| input.committed_at >= last);
-    let late = if before.is_empty() { Vec::new() } else { late };
-    late.into_iter().map(|input| input.institution).collect()
+    let late = |at: u32| at >= last;
+    if record.inputs.iter().all(|input| late(input.committed_at)) {
+        return Vec::new();
+    }
+    record.inputs.iter().filter(|input| late(input.committed_at)).map(|input| input.institution).collect()
 }
 
 #[cfg(test)]
