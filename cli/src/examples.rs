@@ -61,7 +61,7 @@ const EXAMPLES: &Examples = &[
             "consilium report 0 --dir alder --figures alder.json --figures birch.json --out report-with-figures.html",
         ],
     ),
-    ("late", &["consilium late 0 --last 5"]),
+    ("late", &["consilium late 0 --dir alder --last 5"]),
     ("audit", &["consilium audit 0 --blobs alder/blobs", "consilium audit --archive study-0.tar --blobs alder/blobs"]),
     ("export", &["consilium export 0 --blobs alder/blobs --out study-0.tar"]),
     (

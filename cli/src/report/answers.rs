@@ -212,7 +212,8 @@ impl Known<'_> {
         }
         if self.figures.is_empty() {
             let losses = self.certified().map(|round| &round.losses).filter(|losses| !losses.is_empty());
-            let what = if self.question.binary { "How well it tells ill from well" } else { "How well it answers" };
+            let what =
+                if self.question.binary { "How well it tells the two answers apart" } else { "How well it answers" };
             lines.push(format!("{what} is not known here: no site's figures were taken in."));
             match losses {
                 Some(losses) => lines.push(format!(

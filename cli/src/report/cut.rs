@@ -92,7 +92,8 @@ pub fn section(document: &Document) -> String {
         .collect();
     let heads = ["Site", "Rows", "Cut", "Sensitivity", "Specificity", "PPV", "NPV"];
     let mut body =
-        format!("<h3>Sensitivity and specificity</h3>{}{}", paragraph("Of the swarm's model."), table(&heads, &rows));
+        // seven columns, four of them with intervals, which may stand below their numbers
+        format!("<h3>Sensitivity and specificity</h3>{}<div class=\"fold\">{}</div>", paragraph("Of the swarm's model."), table(&heads, &rows));
     body += &format!(
         "<p class=\"dim\">Sensitivity: of those who are {0}, the share that the model calls so. Specificity: of the others, the share that \
          it does not call so. PPV and NPV: of those called {0} the share that are, and of the others the share that are not; both hold only \

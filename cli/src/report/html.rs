@@ -187,6 +187,7 @@ th{font-weight:600}
 tbody th{min-width:7.5rem}
 thead th{border-bottom:1px solid #888}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.fold .n{white-space:normal}
 thead .n{white-space:normal}
 td.bad,td.good,td.dim,td.t{white-space:nowrap}
 .bad{color:#b3261e;font-weight:600}

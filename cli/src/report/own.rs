@@ -207,7 +207,9 @@ async fn finish(
     );
     let (number, dir) = (options.number, options.acting.dir.as_deref().unwrap_or(Path::new("FOLDER")).display());
     out!("  the report takes it in; other members may have it, too:");
-    out!("    consilium report {number} --dir {dir} --figures {shown} --out report-{number}-with-figures.html");
+    // one of each may be made
+    let what = if options.test.is_some() { "test-figures" } else { "figures" };
+    out!("    consilium report {number} --dir {dir} --figures {shown} --out report-{number}-with-{what}.html");
     Ok(())
 }
 

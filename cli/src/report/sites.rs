@@ -106,11 +106,11 @@ fn losses<'a>(study: &'a Study, figures: &'a [Told]) -> Vec<(String, Vec<(&'a st
     groups
 }
 
-/// The names of sites whose loss is unlike that of the others.
-pub fn unlike<'a>(study: &'a Study, figures: &'a [Told]) -> Vec<&'a str> {
+/// The names of sites whose loss is high beside that of the others.
+pub fn high<'a>(study: &'a Study, figures: &'a [Told]) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
     for (_, group) in losses(study, figures) {
-        for found in apart(&group) {
+        for found in apart(&group).iter().filter(|found| found.loss > found.others) {
             if !names.contains(&found.site) {
                 names.push(found.site);
             }

@@ -4,11 +4,12 @@ use super::{
     answers::list,
     certified::Outcome,
     document::Document,
+    fit,
     html::{escaped, prose, section as part},
     sites,
 };
 use crate::plain::counted;
-use consilium_study::Verdict;
+use consilium_study::{MeasuredOn, Verdict};
 
 /// The three questions, each with the place on the page that answers it.
 pub const QUESTIONS: [(&str, &str); 3] =
@@ -78,7 +79,7 @@ fn sure(document: &Document) -> String {
         (of(Verdict::Better), "better at"),
         (of(Verdict::Worse), "worse at"),
         (of(Verdict::CannotTell), "better or worse cannot be told at"),
-        (sites::unlike(&document.study, &document.figures), "and its loss is unlike the others' at"),
+        (sites::high(&document.study, &document.figures), "and its loss is at least twice that of the others at"),
     ]
     .iter()
     .filter(|(names, _)| !names.is_empty())
@@ -88,7 +89,28 @@ fn sure(document: &Document) -> String {
         parts.insert(0, "not known, since no site's figures were taken in".into());
     }
     let rows = if document.made.localnet { "in this rehearsal" } else { "on their own rows" };
-    format!("Beside the sites' own models, {rows}: {}. No external validation.", parts.join("; "))
+    let figure = figure(document).map_or_else(String::new, |figure| format!("{figure} "));
+    format!("{figure}Beside the sites' own models, {rows}: {}. No external validation.", parts.join("; "))
+}
+
+/// The one figure that tells most: of rows that chose nothing where there are such, and of most rows.
+fn figure(document: &Document) -> Option<String> {
+    let held = document.held_out.as_ref().and_then(|held| {
+        let swarm = held.models.iter().find(|model| model.name == "swarm")?;
+        Some((fit::first_held_out(swarm), format!("{} that were held out from everyone", counted(held.rows, "row"))))
+    });
+    let (found, on) = held.or_else(|| {
+        let told =
+            document.figures.iter().max_by_key(|told| (told.figures.on == MeasuredOn::TestFile, told.figures.rows))?;
+        let rows = counted(told.figures.rows.into(), "row");
+        let on = match told.figures.on {
+            MeasuredOn::TestFile => format!("{rows} of a table of its own at {}", told.site),
+            MeasuredOn::Validation => format!("{rows} at {} that have chosen the round, and so flatter", told.site),
+        };
+        Some((fit::first(&told.figures), on))
+    })?;
+    let scale = if found.starts_with("AUC ") { ", where 0.5 is guessing and 1 is without an error," } else { "" };
+    Some(format!("{found}{scale} on {on}."))
 }
 
 fn not(document: &Document) -> String {

@@ -258,7 +258,7 @@ fn without_figures_it_says_what_is_not_known_and_what_to_type() {
     let document = answered(Document { figures: Vec::new(), held_out: None, ..document() });
     let page = render(&document);
     assert!(page.contains("consilium study figures 3 --dir FOLDER"), "{page}");
-    assert!(page.contains("How well it tells ill from well is not known here"), "{page}");
+    assert!(page.contains("How well it tells the two answers apart is not known here"), "{page}");
     // round 3's figures, which the chain has
     assert!(page.contains("Alder Clinic 0.175, Birch Hospital 0.225, Cedar University 0.275"), "{page}");
     let none = Study { certificate: None, rounds: Vec::new(), stage: "running".into(), ..document.study.clone() };

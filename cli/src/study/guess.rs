@@ -89,7 +89,8 @@ pub fn left_out(holds: &str) -> Option<&'static str> {
     Some(match holds {
         "texts" => {
             "texts, of which some stand in few rows: names of patients, words, or numbers with a cell among them that is none; of names \
-             such as wards write the common ones as a [[data.categorical]] with other = \"LEVEL\" for the rest"
+             such as wards write the common ones as a [[data.categorical]] with other = \"LEVEL\" for the rest; a column that names each row, \
+             as a case number does, may be data.id, which `ml-worker predict` writes beside each probability"
         }
         "row_numbers" => "numbers that rise from row to row, as row numbers do",
         "constant" => "one value only in this table",
@@ -131,7 +132,9 @@ mod tests {
         );
         assert!(group_words(None).contains("--group COLUMN"));
         assert!(
-            left_out("texts").is_some_and(|why| why.contains("numbers with a cell") && why.contains("other ="))
+            left_out("texts").is_some_and(|why| why.contains("numbers with a cell")
+                && why.contains("other =")
+                && why.contains("data.id"))
                 && left_out("numbers").is_none()
         );
     }

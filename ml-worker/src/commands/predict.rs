@@ -33,6 +33,10 @@ pub struct Predict {
     memory: Memory,
 }
 
+/// Of rows that nothing names but their place.
+const UNNAMED: &str =
+    "  rows are named by their place in the table: --id COLUMN writes a column of yours beside each\n";
+
 /// What names the table's rows: columns, each with its text of every row.
 fn ids(arguments: &Predict, bundle: &Bundle) -> Result<Vec<(String, Vec<String>)>> {
     let data = &bundle.spec.data;
@@ -76,7 +80,8 @@ fn guide(cut: bool, recalibrated: bool) -> &'static str {
     match (cut, recalibrated) {
         (true, true) => {
             "  for yes or no: a column `... if p(...) >= CUT`; the cut is of your own rows, and held against p(...), not recalibrated\n  \
-             for a risk: the column `recalibrated p(...)`; no cut is held against it\n"
+             for a risk: the column `recalibrated p(...)`; no cut is held against it; of few rows it may be farther off than p(...), which\n  \
+             `ml-worker evaluate` says on rows that came later\n"
         }
         (true, false) => {
             "  for yes or no: a column `... if p(...) >= CUT`; the cut is of your own rows, and held against p(...)\n  \
@@ -84,7 +89,8 @@ fn guide(cut: bool, recalibrated: bool) -> &'static str {
         }
         (false, true) => {
             "  for yes or no: no cut of your own rows is here, and 0.5 is seldom the right one\n  \
-             for a risk: the column `recalibrated p(...)`\n"
+             for a risk: the column `recalibrated p(...)`; of few rows it may be farther off than p(...), which `ml-worker evaluate` says\n  \
+             on rows that came later\n"
         }
         (false, false) => {
             "  p(...) is as the model gives it: no risk at your site, and 0.5 is seldom the right cut; `ml-worker pack --data` gives both\n"
@@ -147,7 +153,10 @@ pub fn predict(arguments: &Predict) -> Result<()> {
         out.write_record(&line)?;
     }
     let bytes = out.into_inner().map_err(|e| anyhow::anyhow!("{e}"))?;
-    let guide = columns_for(goal.task, !cuts.is_empty(), recalibration.is_some());
+    let mut guide = columns_for(goal.task, !cuts.is_empty(), recalibration.is_some()).to_owned();
+    if ids.is_empty() && bundle.spec.data.pictures.is_none() {
+        guide += UNNAMED;
+    }
     match &arguments.out {
         // of patients, and nobody else's business
         Some(path) => {
@@ -175,6 +184,7 @@ mod tests {
     #[test]
     fn it_is_said_what_to_use_for_what_and_what_a_cut_is_held_against() {
         let both = guide(true, true);
+        assert!(both.contains("farther off than p(...)") && guide(false, true).contains("farther off than p(...)"));
         let cut = "for yes or no: a column `... if p(...) >= CUT`; the cut is of your own rows, and held against p(...), not recalibrated";
         assert!(both.contains(cut), "{both}");
         assert!(both.contains("\n  for a risk: the column `recalibrated p(...)`; no cut is held against it"), "{both}");

@@ -66,8 +66,17 @@ fn of_two(text: &mut String, m: &Metrics, output: Option<&Output>) {
         let words = format!(
             "of the probability with the recalibration that came with the model: {}",
             calibrated(&recalibrated.calibration)
-        );
+        ) + worse(m.log_loss, recalibrated.log_loss);
         line(text, "recalibrated", &words);
+    }
+}
+
+/// What is said where a recalibration of few rows does harm on others.
+fn worse(as_given: f64, recalibrated: f64) -> &'static str {
+    if recalibrated > as_given {
+        "; on these rows it is farther from what came true (by the log-loss) than the probability as the model gives it: do not use it"
+    } else {
+        ""
     }
 }
 
@@ -234,7 +243,11 @@ fn of_output(fitted: &Fitted, n: usize) -> String {
     };
     let recalibrated = match (recalibration, cut) {
         (Some(by), _) => {
-            format!("recalibrated with slope {} and intercept {}", fixed(by.slope, 3), fixed(by.intercept, 3))
+            let harm = match positives.min(rows - positives) < MIN_FOR_CURVES as usize {
+                true => ", which of so few rows may do harm: hold it against later ones by `ml-worker evaluate`",
+                false => "",
+            };
+            format!("recalibrated with slope {} and intercept {}{harm}", fixed(by.slope, 3), fixed(by.intercept, 3))
         }
         (None, Some(_)) => format!(
             "no recalibration: the model tells all positive rows from all others here, and no curve fits that best (few rows are often \
@@ -275,7 +288,7 @@ mod tests {
         };
         let recalibrated = Recalibrated {
             by: Recalibration { intercept: 0.1, slope: 0.6 },
-            log_loss: 0.6,
+            log_loss: 0.8,
             brier: 0.2,
             ece: 0.1,
             calibration: Calibration { slope: Some(0.9), ..calibration },
@@ -297,6 +310,9 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
+        // the model's own log-loss is .720, so that the recalibration has done harm
+        assert!(text.contains("(by the log-loss) than the probability as the model gives it: do not use it"), "{text}");
+        assert_eq!((worse(0.6, 0.6), worse(0.7, 0.6)), ("", ""));
         assert!(made(&Made::Study { root: "ab".repeat(32) }).contains("the swarm's"));
         assert!(made(&Made::Desk { training_rows: 9, rounds: 1 }).contains("9 rows"));
     }

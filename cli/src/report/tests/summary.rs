@@ -28,8 +28,11 @@ fn a_page_begins_with_three_answers_of_a_sentence_or_two_which_lead_to_the_whole
     for (id, question) in crate::report::summary::QUESTIONS {
         assert!(page.contains(&format!("<div id=\"{id}\"><h3>{question}</h3>")), "{id} in {page}");
     }
-    // nothing that is explained below only
-    assert!(!said.contains("AUC") && !said.contains("log-loss"), "{said}");
+    // one figure, with what its numbers mean: of the rows that were held out from everyone
+    let sure = said.split_once("How sure is it?").unwrap().1;
+    let figure = "AUC 0.970 (95\u{a0}% interval 0.950 to 0.990), where 0.5 is guessing and 1 is without an error, on 114 rows that were held out from everyone.";
+    assert!(sure.contains(figure), "{said}");
+    assert!(!said.contains("log-loss"), "{said}");
 }
 
 #[test]
@@ -38,6 +41,15 @@ fn a_summary_says_no_more_than_is_known() {
     let page = render(&bare);
     let said = part(&page, "summary");
     assert!(said.contains("not known, since no site&#39;s figures were taken in. No external validation."), "{said}");
+    assert!(!said.contains("AUC"), "{said}");
+    // without held-out rows a site's figure, and of which rows it is
+    let page = render(&answered(Document { held_out: None, ..document() }));
+    let said = part(&page, "summary");
+    assert!(
+        said.contains("AUC ")
+            && (said.contains("that have chosen the round") || said.contains("of a table of its own")),
+        "{said}"
+    );
     assert!(said.contains("Do not use it elsewhere before"), "{said}");
     let mut open = bare;
     (open.study.certificate, open.study.stage) = (None, "running".into());

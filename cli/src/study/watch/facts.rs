@@ -153,6 +153,8 @@ pub struct Facts {
     pub left_ms: Option<u64>,
     /// Why the present round is late, where it is.
     pub late: Option<String>,
+    /// Round of the model that its certificate is of, where it has one.
+    pub certified: Option<u32>,
     /// Why it is paused or has ended.
     pub reason: Option<String>,
 }
@@ -242,6 +244,7 @@ pub fn facts(look: &Look<'_>) -> Facts {
         unawaited: silence::all(study, look.names),
         left_ms,
         late: look.stands.filter(|_| !look.ended).map(str::to_owned).or(slow),
+        certified: if let Phase::Completed(certificate) = &study.phase { Some(certificate.round) } else { None },
         reason: match &study.phase {
             Phase::Paused(pause) => Some(why_paused(pause.reason).into()),
             Phase::Aborted { reason } => Some(why_aborted(*reason).into()),

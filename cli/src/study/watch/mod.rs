@@ -353,7 +353,7 @@ impl Screen {
             Event::Round | Event::Loss => {}
             Event::Paused | Event::Aborted => self.line(&now.phase),
             Event::Late => self.line(&format!("late: {}", now.late.as_deref().unwrap_or_default())),
-            Event::Finished => self.line("it has its certificate"),
+            Event::Finished => self.line(&certified(now.certified)),
         }
     }
 
@@ -362,4 +362,15 @@ impl Screen {
             bar.finish_and_clear();
         }
     }
+}
+
+/// That it has its certificate, and of which round: the last mean loss is often not that of the certified round.
+fn certified(round: Option<u32>) -> String {
+    let which = round.map_or_else(String::new, |round| {
+        format!(
+            ", of the model of round {round}: a newer one is taken where the middle one of the sites, on its own validation rows, finds it no \
+             worse than the best before it"
+        )
+    });
+    format!("it has its certificate{which}")
 }

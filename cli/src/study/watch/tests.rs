@@ -120,9 +120,12 @@ fn each_thing_that_happens_is_told_once() {
     made.world.history.info.state.phase = Phase::Aborted { reason: AbortReason::PausedTooLong };
     let ended = made.at(180, &[], None);
     assert_eq!(events(Some(&paused), &ended), [Event::Aborted]);
-    assert!(ended.reason.unwrap().contains("nobody let it go on"));
+    assert!(ended.reason.as_ref().unwrap().contains("nobody let it go on"));
     made.world.history.info.state.phase = World::new().history.info.state.phase;
-    assert_eq!(events(Some(&paused), &made.at(180, &[2], None)), [Event::Round, Event::Finished]);
+    let finished = made.at(180, &[2], None);
+    assert_eq!(events(Some(&paused), &finished), [Event::Round, Event::Finished]);
+    let Phase::Completed(certificate) = &made.world.history.info.state.phase else { panic!("another phase") };
+    assert_eq!((finished.certified, ended.certified), (Some(certificate.round), None));
 }
 
 #[test]
