@@ -48,9 +48,9 @@ impl SubstrateCli for Cli {
     }
 }
 
-/// Bytes of the state's trie that a node keeps in memory: the whole state of a consortium takes a few megabytes, and what no block
-/// holds any more fills the rest.
-const TRIE_CACHE: usize = 8 * 1024 * 1024;
+/// Bytes of the state's trie that a node keeps in memory: what a round reads takes some hundred kilobytes, and what no block holds any more
+/// fills the rest. The database's files lie in the system's memory anyway.
+const TRIE_CACHE: usize = 1024 * 1024;
 /// For so long a transaction that was refused is not looked at again, unless `--tx-ban-seconds` says otherwise.
 const TX_BAN_SECONDS: u64 = 10;
 
