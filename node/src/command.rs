@@ -48,8 +48,8 @@ impl SubstrateCli for Cli {
     }
 }
 
-/// Bytes of the state's trie that a node keeps in memory: what a round reads takes some hundred kilobytes, and what no block holds any more
-/// fills the rest. The database's files lie in the system's memory anyway.
+/// Bytes of the state's trie that a node keeps in memory. What no block holds any more stays in it until it is full, and the database's
+/// files lie in the system's memory anyway.
 const TRIE_CACHE: usize = 1024 * 1024;
 /// For so long a transaction that was refused is not looked at again, unless `--tx-ban-seconds` says otherwise.
 const TX_BAN_SECONDS: u64 = 10;
